@@ -1,0 +1,143 @@
+"""What a Packer template says, as values: its variables, its builders, and what it reads from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Place:
+    """A line of a file. `file` is relative to the root (the folder of bakery.toml); `line` counts from 1."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class TemplateFormat(StrEnum):
+    JSON = "json"
+    HCL2 = "hcl2"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateRequest:
+    """What a template is read with.
+
+    template     the file, or the folder of `*.pkr.hcl`/`*.pkr.json`, relative to the root
+    workdir      the folder that Packer is started in, relative to the root ("." is the root)
+    variables    what is given with `-var`, as Packer gets it
+    var_files    paths relative to the root, in the order in which Packer gets them
+    only, except_  Packer's `-only` and `-except`
+    environment  the environment that Packer will have
+    """
+
+    template: str
+    workdir: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    var_files: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variable:
+    """A variable that the template declares. `required`: it has no default."""
+
+    name: str
+    place: Place
+    sensitive: bool
+    required: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceAmiFilter:
+    """A `source_ami_filter`, evaluated. `filters` is sorted by name; each has its values in the order given."""
+
+    filters: tuple[tuple[str, tuple[str, ...]], ...]
+    owners: tuple[str, ...]
+    most_recent: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Builder:
+    """One builder that takes part (after -only and -except), with what the bakery must know of it.
+
+    name       as `-only` knows it: ``amazon-ebs`` or a name of its own in JSON, ``amazon-ebs.base`` in HCL2
+    type       ``amazon-ebs``
+    source_ami, source_ami_filter  literal or worked out; None where absent or not known
+    ami_name   worked out with volatile functions left as written; None where not known
+    """
+
+    name: str
+    type: str
+    place: Place
+    source_ami: str | None = None
+    source_ami_filter: SourceAmiFilter | None = None
+    ami_name: str | None = None
+    region: str | None = None
+    ami_regions: tuple[str, ...] = ()
+    skip_create_ami: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """A file or folder that the template makes Packer (or what Packer starts) read.
+
+    path      relative to the root, normalised, or absolute where the template says an absolute path outside the root
+    required  False where its absence is no error: `fileexists()`, an optional Ansible folder
+    """
+
+    path: str
+    place: Place
+    required: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unresolved:
+    """A path that cannot be worked out before Packer runs: `expression` as written, `why` as a clause."""
+
+    place: Place
+    expression: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plugin:
+    """One entry of `required_plugins`."""
+
+    name: str
+    source: str
+    version: str
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateFacts:
+    """All that the bakery wants to know of a template.
+
+    files          the template's own files, relative to the root (one, or those of a folder build)
+    components     the types of builders, provisioners, post-processors and data sources that take part, sorted
+    environment    names of environment variables that the template reads, each with the first place that does
+    outputs        files that the template makes Packer write (manifests, downloads), relative to the root
+    secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
+    """
+
+    format: TemplateFormat
+    files: tuple[str, ...]
+    variables: tuple[Variable, ...]
+    builders: tuple[Builder, ...]
+    components: tuple[str, ...] = ()
+    required_plugins: tuple[Plugin, ...] = ()
+    references: tuple[Reference, ...] = ()
+    unresolved: tuple[Unresolved, ...] = ()
+    environment: tuple[tuple[str, Place], ...] = ()
+    outputs: tuple[Reference, ...] = ()
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def declares(self, name: str) -> bool:
+        return any(variable.name == name for variable in self.variables)

@@ -1,0 +1,64 @@
+"""The failures that a user can act on: what we were doing, what went wrong, what to do next."""
+
+from __future__ import annotations
+
+
+class BakeryError(Exception):
+    """A failure with a message of three parts. Each subclass is one kind of thing that the user can do about it.
+
+    doing  what the program was doing, as a clause: ``reading bakery.toml``
+    wrong  what went wrong, in the other side's own words where there is one
+    todo   what to do next, as a sentence
+    """
+
+    exit_status = 1
+
+    def __init__(self, doing: str, wrong: str, todo: str) -> None:
+        super().__init__(doing, wrong, todo)
+        self.doing = doing
+        self.wrong = wrong
+        self.todo = todo
+
+    def __str__(self) -> str:
+        return f"{self.doing}: {self.wrong}"
+
+
+class UsageError(BakeryError):
+    """The command line, or the environment that stands in for it, asks for something that cannot be: change the call."""
+
+    exit_status = 2
+
+
+class ConfigError(BakeryError):
+    """`bakery.toml` is wrong: edit it. `wrong` lists every problem found, a line each."""
+
+
+class SourceError(BakeryError):
+    """An input of an image is missing, unreadable, or not a thing that can be hashed: mend the file."""
+
+
+class TemplateError(BakeryError):
+    """The Packer template is absent or does not parse: edit it."""
+
+
+class PackerError(BakeryError):
+    """Packer is absent, too old, or failed: look at its log."""
+
+
+class AwsError(BakeryError):
+    """AWS refused or could not be reached: credentials, rights, region, or patience.
+
+    `code` is the error code of the other side, such as ``UnauthorizedOperation``, or empty where it gave none.
+    """
+
+    def __init__(self, doing: str, wrong: str, todo: str, *, code: str = "") -> None:
+        super().__init__(doing, wrong, todo)
+        self.code = code
+
+
+class VerificationError(BakeryError):
+    """The AMI that Packer reported is not what was promised; it did not get the digest."""
+
+
+class OutputError(BakeryError):
+    """The answer could not be written where it was wanted."""
