@@ -24,7 +24,7 @@ class BakeryError(Exception):
 
 
 class UsageError(BakeryError):
-    """The command line, or the environment that stands in for it, asks for something that cannot be: change the call."""
+    """The command line, or the environment that stands in for it, asks for what cannot be: change the call."""
 
     exit_status = 2
 

@@ -30,8 +30,8 @@ class SourceTree(Protocol):
     """The files that images are made of, on disk or in a git commit.
 
     Paths are POSIX, relative to the root (the folder of bakery.toml); `..` may lead out of it, and an absolute path is
-    taken as it is. Names that are not UTF-8 are carried with surrogateescape. Every method raises `SourceError` where the
-    outside refuses (no right to read, a file that vanishes), naming the path.
+    taken as it is. Names that are not UTF-8 are carried with surrogateescape. Every method raises `SourceError` where
+    the outside refuses (no right to read, a file that vanishes), naming the path.
     """
 
     def entry(self, path: str, *, follow: bool = False) -> TreeEntry | None:
