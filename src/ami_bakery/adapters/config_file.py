@@ -1,0 +1,114 @@
+"""Finds and reads `bakery.toml`: TOML in, a `Config` out, or every problem with its line."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.config import Config, KeyPath
+from ami_bakery.core.config_reader import Document, parse_config
+from ami_bakery.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+FILE_NAME = "bakery.toml"
+
+
+def find_config(folder: Path) -> Path | None:
+    """`bakery.toml` in this folder, or in the nearest one above it."""
+    return next((path for parent in (folder, *folder.parents) if (path := parent / FILE_NAME).is_file()), None)
+
+
+def load_config(path: Path) -> Config:
+    """Raises `UsageError` where there is no such file, `ConfigError` where it is wrong."""
+    doing = f"reading {path}"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(doing, "there is no such file", "Name another file with --config.") from None
+    except OSError as error:
+        raise ConfigError(doing, error.strerror or str(error), "Make it a file that this user may read.") from error
+    return parse(data, path)
+
+
+def parse(data: bytes, path: Path) -> Config:
+    """`path` need not exist: it says what the file is called and which folder is the root."""
+    doing = f"reading {path}"
+    try:
+        text = data.decode("utf-8")
+        table = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(doing, f"line {line}: not UTF-8", "Save the file as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(doing, f"not valid TOML: {error}", "Mend the line; https://toml.io has the syntax.") from None
+    except RecursionError:
+        raise ConfigError(doing, "values are nested too deeply", "Write flatter tables.") from None
+    document = Document(file=path.name, data=table, lines=dict(_lines(data)))
+    config, problems = parse_config(document, root=os.path.abspath(path.parent))
+    if problems:
+        listed = "\n".join(f"{path}:{problem.line}: {problem.key}: {problem.message}" for problem in problems)
+        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise ConfigError(f"{doing} ({count})", listed, "docs/configuration.md has every key. Nothing was done.")
+    return config
+
+
+def _lines(data: bytes) -> Iterator[tuple[KeyPath, int]]:
+    """The line of every key, table and array element. tomllib gives values without places, tree-sitter the places."""
+    import tree_sitter
+    import tree_sitter_toml
+
+    parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_toml.language()))
+    array_tables: dict[KeyPath, int] = {}
+    path: KeyPath
+    for node in parser.parse(data).root_node.named_children:
+        if node.type == "pair":
+            yield from _pair(node, ())
+        elif node.type in ("table", "table_array_element"):
+            path = _key(node.named_children[0])
+            if node.type == "table_array_element":
+                array_tables[path] = array_tables.get(path, -1) + 1
+                yield path, _line(node)
+                path = (*path, array_tables[path])
+            yield path, _line(node)
+            for child in node.named_children[1:]:
+                if child.type == "pair":
+                    yield from _pair(child, path)
+
+
+def _pair(node: Node, prefix: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    key, *values = [child for child in node.named_children if child.type != "comment"]
+    path = (*prefix, *_key(key))
+    for length in range(len(prefix) + 1, len(path) + 1):
+        yield path[:length], _line(node)
+    for value in values:
+        yield from _value(value, path)
+
+
+def _value(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    children = [child for child in node.named_children if child.type != "comment"]
+    if node.type == "array":
+        for index, child in enumerate(children):
+            yield (*path, index), _line(child)
+            yield from _value(child, (*path, index))
+    elif node.type == "inline_table":
+        for child in children:
+            yield from _pair(child, path)
+
+
+def _key(node: Node) -> tuple[str, ...]:
+    """A bare, quoted or dotted key as its parts; tomllib undoes the quoting."""
+    if node.type == "dotted_key":
+        return tuple(part for child in node.named_children for part in _key(child))
+    text = (node.text or b"").decode("utf-8")
+    if node.type == "quoted_key":
+        return tuple(tomllib.loads(f"{text} = 0"))
+    return (text,)
+
+
+def _line(node: Node) -> int:
+    return node.start_point[0] + 1

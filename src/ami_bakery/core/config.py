@@ -1,0 +1,102 @@
+"""`bakery.toml` as values: its images, with the defaults merged in, and what each one starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TypeAlias
+
+from ami_bakery.core.digest import Scheme
+
+DEFAULT_FROM_VARIABLE = "source_ami"
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+"""Where a value stands in a document: table names, and indices into arrays."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseId:
+    """`from = "ami-0abc..."`"""
+
+    ami: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseImage:
+    """`from = "another"`: an image of the same file."""
+
+    image: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseFilter:
+    """`from = { owners, filters }`: the newest available AMI that matches. Filters sorted by name."""
+
+    owners: tuple[str, ...]
+    filters: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseParameter:
+    """`from = { ssm }`: the AMI id that an SSM parameter holds."""
+
+    parameter: str
+
+
+BaseSource: TypeAlias = BaseId | BaseImage | BaseFilter | BaseParameter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageConfig:
+    """One image, with the defaults merged in. Paths are as written: relative to the root, the folder of bakery.toml.
+
+    inputs     None: the template's folder
+    workdir    None: the template's folder
+    variables  as Packer gets them with `-var`: a list or table is written as JSON
+    regions    empty: the region of the environment; else baked in the first and copied to the others
+    lines      the line of bakery.toml that says a key, by key; inputs have a line each as ("inputs", i)
+    """
+
+    name: str
+    template: str
+    inputs: tuple[str, ...] | None = None
+    workdir: str | None = None
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    base: BaseSource | None = None
+    from_variable: str = DEFAULT_FROM_VARIABLE
+    variables: tuple[tuple[str, str], ...] = ()
+    var_files: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    share_with: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ("self",)
+    max_age: timedelta | None = None
+    salt: str = ""
+    digest_without: tuple[str, ...] = ()
+    scheme: Scheme = Scheme.SHA256
+    lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def line(self, *key: str | int) -> int:
+        path: KeyPath = key
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The images of one bakery, in the order of the file.
+
+    root  absolute path of the folder that all paths are relative to
+    file  what to call the configuration in messages, relative to the root: ``bakery.toml``
+    """
+
+    root: str
+    file: str
+    images: tuple[ImageConfig, ...]
+
+    def image(self, name: str) -> ImageConfig:
+        return next(image for image in self.images if image.name == name)

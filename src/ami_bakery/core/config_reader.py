@@ -1,0 +1,165 @@
+"""From a parsed document to a `Config`, by the rules of `config_keys`: every problem at once, each with its place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ami_bakery.core.config import BaseImage, Config, ImageConfig, KeyPath
+from ami_bakery.core.config_keys import AMI_ID, IMAGE_NAME, KEYS, Wrong, nearest, type_name
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Document:
+    """A parsed file. `lines` has the line, from 1, of every key and array element; a missing one takes its parent's."""
+
+    file: str
+    data: Mapping[str, Any]
+    lines: Mapping[KeyPath, int]
+
+    def line(self, path: KeyPath) -> int:
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """Something wrong in a document."""
+
+    line: int
+    key: str
+    message: str
+
+
+_KEY_NAMES = tuple(key.name for key in KEYS)
+_TOP_LEVEL = ("version", "defaults", "images")
+
+
+def parse_config(document: Document, *, root: str) -> tuple[Config, tuple[Problem, ...]]:
+    """A document as a `Config`, and all problems, sorted by line. Where there are any, do not use the config."""
+    reader = _Reader(document)
+    images = reader.read()
+    return Config(root=root, file=document.file, images=images), tuple(sorted(reader.problems))
+
+
+class _Reader:
+    """Walks a document once and gathers problems as it goes."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems: list[Problem] = []
+
+    def read(self) -> tuple[ImageConfig, ...]:
+        data = self.document.data
+        for key in data:
+            if key not in _TOP_LEVEL:
+                hint = nearest(key, _TOP_LEVEL) or (
+                    ": it belongs into [defaults] or an image" if key in _KEY_NAMES else ""
+                )
+                self._problem((key,), f"unknown key{hint}")
+        if data.get("version") != VERSION or isinstance(data.get("version"), bool):
+            found = f"not {data['version']!r}" if "version" in data else "and is missing"
+            self._problem(
+                ("version",), f"this program reads version = {VERSION}: it must be the file's first key, {found}"
+            )
+        defaults = self._values(("defaults",), data.get("defaults", {}))
+        tables = data.get("images", {})
+        if not isinstance(tables, dict) or not tables:
+            self._problem(("images",), "no image: write a table [images.NAME] with at least a template")
+            return ()
+        images = tuple(
+            image for name, table in tables.items() if (image := self._image(name, table, defaults)) is not None
+        )
+        self._check_bases(images, tables)
+        return images
+
+    def _image(self, name: str, table: Any, defaults: Mapping[str, Any]) -> ImageConfig | None:
+        path = ("images", name)
+        if not IMAGE_NAME.fullmatch(name):
+            self._problem(path, "an image's name is made of letters, digits, dots, dashes and underscores")
+        elif AMI_ID.fullmatch(name):
+            self._problem(path, "an image's name must not look like an AMI id")
+        own = self._values(path, table)
+        values = {**defaults, **own}
+        if "variables" in defaults and "variables" in own:
+            values["variables"] = tuple(sorted({**dict(defaults["variables"]), **dict(own["variables"])}.items()))
+        if "template" not in values:
+            if isinstance(table, dict) and "template" not in table:
+                self._problem(path, "template is missing")
+            return None
+        return ImageConfig(name=name, lines=self._lines(path), **values)
+
+    def _values(self, path: KeyPath, table: Any) -> dict[str, Any]:
+        """The fields of one table that could be read; what could not is a problem."""
+        if not isinstance(table, dict):
+            self._problem(path, f"a table is wanted, not {type_name(table)}")
+            return {}
+        values = {}
+        keys = {key.name: key for key in KEYS}
+        for name, value in table.items():
+            if name not in keys:
+                self._problem((*path, name), f"unknown key{nearest(name, _KEY_NAMES)}")
+                continue
+            try:
+                values[keys[name].field] = keys[name].parse(value)
+            except Wrong as wrong:
+                self._problem((*path, name, *wrong.path), wrong.message)
+        return values
+
+    def _lines(self, path: KeyPath) -> dict[KeyPath, int]:
+        """The lines of an image's keys; a key that only the defaults have takes theirs."""
+        lines: dict[KeyPath, int] = {(): self.document.line(path)}
+        for prefix in (("defaults",), path):
+            for key, line in self.document.lines.items():
+                if key[: len(prefix)] == prefix:
+                    lines[key[len(prefix) :]] = line
+        return lines
+
+    def _check_bases(self, images: tuple[ImageConfig, ...], tables: Mapping[str, Any]) -> None:
+        parents = {image.name: image.base.image for image in images if isinstance(image.base, BaseImage)}
+        for name, parent in parents.items():
+            if parent not in tables:
+                self._problem(
+                    ("images", name, "from"), f"there is no image {parent!r} in this file{nearest(parent, tables)}"
+                )
+        for cycle in _cycles(parents):
+            self._problem(
+                ("images", cycle[0], "from"), f"images are made from each other in a circle: {' -> '.join(cycle)}"
+            )
+
+    def _problem(self, path: KeyPath, message: str) -> None:
+        self.problems.append(Problem(self.document.line(path), _dotted(path), message))
+
+
+def _cycles(parents: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """Each circle once, from its first member in the order of the file, with that member again at the end."""
+    cycles = []
+    seen: set[str] = set()
+    for start in parents:
+        chain: list[str] = []
+        name: str | None = start
+        while name is not None and name not in seen and name not in chain:
+            chain.append(name)
+            name = parents.get(name)
+        if name is not None and name in chain:
+            circle = chain[chain.index(name) :]
+            cycles.append((*circle, circle[0]))
+        seen.update(chain)
+    return cycles
+
+
+def _dotted(path: KeyPath) -> str:
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            shown = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part, ensure_ascii=False)
+            text += f".{shown}" if text else shown
+    return text

@@ -1,0 +1,39 @@
+"""The digest of an image's definition: a value that refuses malformed text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Scheme(StrEnum):
+    """How a digest was taken: `SHA1` is the original bakery's checksum, `SHA256` is the manifest's."""
+
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+
+
+_HEX = {Scheme.SHA1: re.compile("[0-9a-f]{40}"), Scheme.SHA256: re.compile("[0-9a-f]{64}")}
+
+SHORT_LENGTH = 12
+"""Hex digits shown to people, and kept in the components tag: 48 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A scheme and its lower-case hex digits; `str()` gives the digits alone, as the tag has them."""
+
+    scheme: Scheme
+    hex: str
+
+    def __post_init__(self) -> None:
+        if not _HEX[self.scheme].fullmatch(self.hex):
+            raise ValueError(f"not a {self.scheme} digest: {self.hex!r}")
+
+    def __str__(self) -> str:
+        return self.hex
+
+    @property
+    def short(self) -> str:
+        return self.hex[:SHORT_LENGTH]

@@ -1,0 +1,85 @@
+"""An AMI as EC2 tells of it, and the tags by which the bakery knows its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ami_bakery.core.digest import Digest, Scheme
+from ami_bakery.core.manifest import FORMAT
+
+DIGEST_TAG = "ami_config_checksum"
+"""Finished and verified, with this digest. The original bakery's tag, kept."""
+IMAGE_TAG = "ami-bakery:image"
+FORMAT_TAG = "ami-bakery:format"
+FROM_TAG = "ami-bakery:from"
+COMPONENTS_TAG = "ami-bakery:components"
+COMMIT_TAG = "ami-bakery:commit"
+
+
+class AmiState(StrEnum):
+    """EC2's states of an image (API reference, Image.State)."""
+
+    AVAILABLE = "available"
+    PENDING = "pending"
+    FAILED = "failed"
+    ERROR = "error"
+    INVALID = "invalid"
+    TRANSIENT = "transient"
+    DEREGISTERED = "deregistered"
+    DISABLED = "disabled"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ami:
+    """One AMI in one region. `created` is None where EC2 tells no date; `source` is the AMI that it was made from."""
+
+    id: str
+    region: str
+    name: str
+    state: AmiState
+    created: datetime | None
+    owner: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    source: str | None = None
+    state_reason: str = ""
+    deprecated_at: datetime | None = None
+
+    @property
+    def available(self) -> bool:
+        return self.state is AmiState.AVAILABLE
+
+    def carries(self, digest: Digest) -> bool:
+        """Whether this AMI is the finished result of `digest`.
+
+        Packer may write the digest's tag before anyone has verified the AMI, so an AMI of a bakery.toml image counts
+        only with the format tag beside it, which the bakery writes after verifying. The original trusted Packer's tag.
+        """
+        if self.tags.get(DIGEST_TAG) != digest.hex:
+            return False
+        return digest.scheme is Scheme.SHA1 or FORMAT_TAG in self.tags
+
+
+def newest(amis: Iterable[Ami]) -> Ami | None:
+    """The newest by creation date; the id decides between equals, so that every runner picks the same one."""
+    return max(amis, key=lambda ami: (ami.created is not None, ami.created, ami.id), default=None)
+
+
+def finished_tags(
+    *, image: str, digest: Digest, components: str, base: str, commit: str, template_wrote_digest: bool = False
+) -> dict[str, str]:
+    """What a verified AMI is tagged with. Empty values are left out."""
+    if digest.scheme is Scheme.SHA1:
+        return {} if template_wrote_digest else {DIGEST_TAG: digest.hex}
+    tags = {
+        DIGEST_TAG: digest.hex,
+        IMAGE_TAG: image,
+        FORMAT_TAG: str(FORMAT),
+        FROM_TAG: base,
+        COMPONENTS_TAG: components,
+        COMMIT_TAG: commit,
+    }
+    return {name: value for name, value in tags.items() if value}
