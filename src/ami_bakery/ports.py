@@ -1,11 +1,15 @@
-"""What we ask of the outside world, as protocols; adapters answer, tests may answer too."""
+"""What we ask of the outside world, as protocols; adapters answer, and tests may."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from ami_bakery.core.image import Ami
+from ami_bakery.core.packer_output import Artifact
 from ami_bakery.core.template import TemplateFacts, TemplateRequest
 
 
@@ -49,9 +53,141 @@ class SourceTree(Protocol):
     def sha256(self, path: str) -> str:
         """SHA-256 of the content of a file, as hex; links are followed. Reads in blocks: memory does not grow."""
 
+    def sha1(self, path: str) -> str:
+        """SHA-1 likewise, for the original's checksum."""
+
+    def identity(self, path: str) -> str:
+        """What `path` is in truth, links followed: equal for two paths that lead to one file or folder."""
+
+    def relative(self, path: str) -> str:
+        """`path` normalised (`.`, `..`, `//` folded), and relative to the root where it lies within."""
+
+    def absolute(self, path: str) -> str:
+        """`path` as another program takes it, whatever folder that is started in."""
+
 
 class TemplateReader(Protocol):
     """Reads a Packer template as Packer would, without running it."""
 
     def read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
         """Raises `TemplateError` where the template is absent or does not parse, naming the line."""
+
+
+class Ec2(Protocol):
+    """EC2's images, in one region at a time. Every method raises `AwsError`, and asks for every page."""
+
+    def default_region(self) -> str:
+        """The region of the environment or of the AWS profile. Raises `UsageError` where neither names one."""
+
+    def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+        """AMIs whose tag `ami_config_checksum` is one of `digests`: available, pending or failed."""
+
+    def of_images(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+        """AMIs whose tag `ami-bakery:image` is one of `images`, in any state."""
+
+    def with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
+        """AMIs that carry the tag `ami_config_checksum`, whatever its value, in any state."""
+
+    def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+        """Those of `ids` that exist."""
+
+    def matching(
+        self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
+    ) -> tuple[Ami, ...]:
+        """Available AMIs of these owners that match EC2's filters."""
+
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
+
+    def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None: ...
+
+    def copy(self, ami: Ami, region: str) -> str:
+        """Start a copy of `ami` to another region, with its tags; the id of the copy, which is pending."""
+
+
+class Parameters(Protocol):
+    """SSM's Parameter Store."""
+
+    def value(self, region: str, name: str) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildRequest:
+    """One run of `packer build`.
+
+    template          as Packer gets it: absolute, or relative to `workdir`
+    workdir           absolute path of the folder that Packer is started in
+    variables         given with `-var`; those named in `sensitive` go through a private file instead
+    secrets           to be masked in all that Packer says
+    region            where the AMI is to be made: for templates that leave it to the environment
+    """
+
+    image: str
+    template: str
+    workdir: str
+    region: str
+    variables: tuple[tuple[str, str], ...] = ()
+    sensitive: frozenset[str] = frozenset()
+    var_files: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    debug: bool = False
+    needs_init: bool = False
+    hcl2: bool = False
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+
+class Packer(Protocol):
+    def version(self) -> str:
+        """``1.6.6``. Raises `PackerError` where there is no Packer, or one that is too old."""
+
+    def build(self, request: BuildRequest, watcher: Watcher) -> tuple[Artifact, ...]:
+        """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its
+        log, where the whole of it is, and the AMIs that it made all the same."""
+
+
+class Git(Protocol):
+    def commit(self, folder: str) -> str:
+        """The commit that `folder` is at, with `+dirty` behind it where the tree has changes; empty where not known."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Aware, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds, for spans."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Watcher(Protocol):
+    """Where progress is told, for people: it decides nothing."""
+
+    def step(self, image: str, step: str) -> None:
+        """What is being done for `image` now, as a clause: `baking with Packer 1.6.6`."""
+
+    def line(self, image: str, line: str) -> None:
+        """A line of Packer's, secrets masked."""
+
+    def done(self, image: str) -> None:
+        """Nothing more is being done for `image`."""
+
+    def note(self, message: str) -> None: ...
+
+    def warn(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outside:
+    """The whole outside world, as one command sees it."""
+
+    tree: SourceTree
+    templates: TemplateReader
+    ec2: Ec2
+    parameters: Parameters
+    packer: Packer
+    git: Git
+    clock: Clock
+    watcher: Watcher
+    environment: Mapping[str, str] = field(repr=False)

@@ -1,0 +1,214 @@
+"""EC2's images and SSM's parameters through boto3: every page, and every refusal as a message that says what to do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.adapters.aws_errors import Call, explained
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
+from ami_bakery.errors import AwsError, UsageError
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+_FILTER_VALUES = 200
+"""The most values that EC2 takes for one filter (API reference, DescribeImages)."""
+_PAGE = 1000
+"""The largest page that EC2 gives."""
+_TRIES = 8
+"""Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
+
+
+class AwsSession:
+    """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._session: boto3.Session | None = None
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
+
+    def session(self) -> boto3.Session:
+        with self._lock:
+            if self._session is None:
+                import boto3
+
+                with explained(Call(doing="reading the AWS configuration", service="", action="", region="")):
+                    self._session = boto3.Session()
+            return self._session
+
+    def default_region(self) -> str:
+        named = self._environment.get("AWS_REGION") or self._environment.get("AWS_DEFAULT_REGION")
+        region = named or self.session().region_name
+        if not region:
+            raise UsageError(
+                "looking for the region to work in",
+                "neither AWS_DEFAULT_REGION nor the AWS profile names one",
+                "Set AWS_DEFAULT_REGION, give --region, or write `regions` in bakery.toml.",
+            )
+        return region
+
+    def client(self, service: str, region: str) -> Any:
+        """Clients may be shared by threads; making one may not."""
+        session = self.session()
+        with self._lock:
+            if (service, region) not in self._clients:
+                from botocore.config import Config
+
+                config = Config(
+                    retries={"mode": "standard", "max_attempts": _TRIES},
+                    connect_timeout=10,
+                    read_timeout=30,
+                )
+                call = Call(doing="opening a session with AWS", service=service, action="", region=region)
+                with explained(call):
+                    self._clients[service, region] = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
+            return self._clients[service, region]
+
+    def call(self, doing: str, service: str, action: str, region: str) -> Call:
+        known = self.session().get_available_regions(service.lower())
+        return Call(doing=doing, service=service, action=action, region=region, known_regions=known)
+
+
+class BotoEc2:
+    """An `Ec2` port."""
+
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
+
+    def default_region(self) -> str:
+        return self._session.default_region()
+
+    def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+        states = ("available", "pending", "failed")
+        return tuple(
+            ami
+            for values in _batches(digests)
+            for ami in self._describe(
+                "looking up AMIs by digest",
+                region,
+                Owners=list(owners),
+                Filters=[_filter(f"tag:{DIGEST_TAG}", values), _filter("state", states)],
+            )
+        )
+
+    def of_images(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+        return tuple(
+            ami
+            for values in _batches(images)
+            for ami in self._describe(
+                "listing the AMIs made so far",
+                region,
+                Owners=list(owners),
+                Filters=[_filter(f"tag:{IMAGE_TAG}", values)],
+            )
+        )
+
+    def with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
+        filters = [_filter("tag-key", (DIGEST_TAG,))]
+        return tuple(self._describe("listing the AMIs made so far", region, Owners=list(owners), Filters=filters))
+
+    def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+        """By a filter, since an unknown id among `ImageIds` fails the whole call."""
+        return tuple(
+            ami
+            for values in _batches(ids)
+            for ami in self._describe("looking at an AMI", region, Filters=[_filter("image-id", values)])
+        )
+
+    def matching(
+        self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
+    ) -> tuple[Ami, ...]:
+        asked = [_filter(name, values) for name, values in filters]
+        if not any(name == "state" for name, _ in filters):
+            asked.append(_filter("state", ("available",)))
+        return tuple(self._describe("looking for the base image", region, Owners=list(owners), Filters=asked))
+
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
+            client.create_tags(Resources=list(ids), Tags=[{"Key": name, "Value": tags[name]} for name in sorted(tags)])
+
+    def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call(f"taking tags off {', '.join(ids)}", "EC2", "DeleteTags", region)):
+            client.delete_tags(Resources=list(ids), Tags=[{"Key": name} for name in names])
+
+    def copy(self, ami: Ami, region: str) -> str:
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call(f"copying {ami.id} of {ami.region}", "EC2", "CopyImage", region)):
+            answer = client.copy_image(Name=ami.name, SourceImageId=ami.id, SourceRegion=ami.region, CopyImageTags=True)
+        return answer["ImageId"]
+
+    def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call(doing, "EC2", "DescribeImages", region)):
+            pages = client.get_paginator("describe_images").paginate(PaginationConfig={"PageSize": _PAGE}, **asked)
+            for page in pages:
+                for image in page["Images"]:
+                    yield _ami(image, region)
+
+
+class BotoParameters:
+    """A `Parameters` port."""
+
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
+
+    def value(self, region: str, name: str) -> str:
+        client: SSMClient = self._session.client("ssm", region)
+        with explained(self._session.call(f"reading the SSM parameter {name}", "SSM", "GetParameter", region)):
+            value = client.get_parameter(Name=name)["Parameter"].get("Value", "")
+        if not value.startswith("ami-"):
+            raise AwsError(
+                f"reading the SSM parameter {name} in {region}",
+                f"its value is no AMI id: {value[:40]!r}",
+                "Name a parameter that holds the id of an AMI.",
+            )
+        return value
+
+
+def _batches(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    distinct = sorted(set(values))
+    for start in range(0, len(distinct), _FILTER_VALUES):
+        yield distinct[start : start + _FILTER_VALUES]
+
+
+def _filter(name: str, values: Sequence[str]) -> dict[str, Any]:
+    return {"Name": name, "Values": list(values)}
+
+
+def _ami(image: Mapping[str, Any], region: str) -> Ami:
+    """An `Image` of EC2's answer; every member may be missing."""
+    return Ami(
+        id=image["ImageId"],
+        region=region,
+        name=image.get("Name", ""),
+        state=_state(image.get("State", "")),
+        created=_moment(image.get("CreationDate", "")),
+        owner=image.get("OwnerId", ""),
+        tags={tag["Key"]: tag["Value"] for tag in image.get("Tags", ())},
+        source=image.get("SourceImageId"),
+        state_reason=image.get("StateReason", {}).get("Message", ""),
+        deprecated_at=_moment(image.get("DeprecationTime", "")),
+    )
+
+
+def _state(text: str) -> AmiState:
+    try:
+        return AmiState(text)
+    except ValueError:
+        return AmiState.OTHER
+
+
+def _moment(text: str) -> datetime | None:
+    """EC2 writes `2026-01-31T12:00:00.000Z`."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,79 @@
+"""Arguments for `packer build`, given after `--`: read for what they change of the image, so that the digest has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_VALUED = ("var", "var-file", "only", "except", "on-error", "parallel-builds")
+_NEUTRAL = frozenset(
+    {
+        "debug",
+        "on-error",
+        "parallel-builds",
+        "parallel",
+        "color",
+        "timestamp-ui",
+        "machine-readable",
+        "force",
+        "warn-on-undeclared-var",
+        "ignore-prerelease-plugins",
+        "use-sequential-evaluation",
+    }
+)
+"""How Packer works and talks, not what it makes (packer build, command-line options of 1.6.6 to 1.16)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackerArguments:
+    """`variables`, `var_files`, `only` and `except_` take part in the definition; so does `other`, hashed as written.
+
+    var_files are relative to the folder that Packer is started in. `passed` goes to Packer as it is.
+    """
+
+    variables: tuple[tuple[str, str], ...] = ()
+    var_files: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    other: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
+    debug: bool = False
+
+
+def parse_arguments(arguments: Sequence[str]) -> PackerArguments:
+    """`-var x=y`, `-var=x=y` and `--var=x=y` are the same to Packer (Go's flag package), and here."""
+    values: dict[str, list[str]] = {name: [] for name in _VALUED}
+    other: list[str] = []
+    passed: list[str] = []
+    debug = False
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or name not in {*_VALUED, *_NEUTRAL}:
+            other.append(argument)
+            passed.append(argument)
+            continue
+        words = [argument]
+        if name in _VALUED and not equals and rest:
+            value = rest.pop(0)
+            words.append(value)
+        if name in values:
+            values[name].append(value)
+        debug = debug or (name == "debug" and value.lower() not in ("0", "f", "false"))
+        if name not in ("only", "except", "machine-readable"):
+            passed += words
+    pairs = (text.partition("=") for text in values["var"])
+    return PackerArguments(
+        variables=tuple((name, value) for name, _, value in pairs),
+        var_files=tuple(values["var-file"]),
+        only=_names(values["only"]),
+        except_=_names(values["except"]),
+        other=tuple(other),
+        passed=tuple(passed),
+        debug=debug,
+    )
+
+
+def _names(values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for value in values for name in value.split(",") if name.strip())

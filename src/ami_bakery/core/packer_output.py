@@ -1,0 +1,102 @@
+"""What Packer says with `-machine-readable`, and what it says to people: lines in, messages and artifacts out.
+
+Source: https://developer.hashicorp.com/packer/docs/commands, "Machine-Readable Output", and packer/ui.go of 1.6.6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Artifact:
+    """One AMI that Packer says it made. `builder` is the build's name as Packer prints it."""
+
+    builder: str
+    region: str
+    ami: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """One line of `-machine-readable`: ``timestamp,target,type,data...``. `target` is empty for Packer itself."""
+
+    target: str
+    type: str
+    data: tuple[str, ...]
+
+
+_MACHINE = re.compile(r"(\d+),([^,]*),([a-z0-9-]+),(.*)", re.DOTALL)
+_ARTIFACT_ID = re.compile(r"([a-z]{2,}(?:-[a-z0-9]+)+):(ami-[0-9a-f]+)")
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_PLAIN_TITLE = re.compile(r"--> (\S+): AMIs were created:")
+
+
+def parse_message(line: str) -> Message | None:
+    """None for a line that is not of the format: a plugin may print what it likes."""
+    match = _MACHINE.fullmatch(line)
+    if not match:
+        return None
+    return Message(target=match[2], type=match[3], data=tuple(_unescape(part) for part in match[4].split(",")))
+
+
+def _unescape(text: str) -> str:
+    return text.replace("%!(PACKER_COMMA)", ",").replace("\\n", "\n").replace("\\r", "\r")
+
+
+def spoken(message: Message) -> tuple[str, ...]:
+    """The lines that a person would have read of this message; none for what only programs read."""
+    if message.type != "ui" or len(message.data) < 2:
+        return ()
+    return tuple(line.rstrip("\r") for line in _COLOR.sub("", message.data[1]).split("\n"))
+
+
+@dataclass(slots=True)
+class ArtifactReader:
+    """Gathers the AMIs of a run, from `-machine-readable` messages or from the lines that people read.
+
+    An artifact is printed again by each post-processor that passes it on, so they are kept as a set, in order.
+    """
+
+    artifacts: dict[Artifact, None] = field(default_factory=dict)
+    _title: str = ""
+
+    def read_message(self, message: Message) -> None:
+        if message.type == "artifact" and len(message.data) >= 3 and message.data[1] == "id":
+            self._add(message.target, message.data[2])
+
+    def read_plain(self, line: str) -> None:
+        text = _COLOR.sub("", line).strip()
+        if match := _PLAIN_TITLE.fullmatch(text):
+            self._title = match[1]
+        elif self._title and (match := re.fullmatch(r"(\S+): (ami-[0-9a-f]+)", text)):
+            self._add(self._title, f"{match[1]}:{match[2]}")
+        elif text:
+            self._title = ""
+
+    def _add(self, builder: str, identifier: str) -> None:
+        for part in identifier.split(","):
+            if match := _ARTIFACT_ID.fullmatch(part.strip()):
+                self.artifacts[Artifact(builder=builder, region=match[1], ami=match[2])] = None
+
+    def found(self) -> tuple[Artifact, ...]:
+        return tuple(self.artifacts)
+
+
+MASK = "<sensitive>"
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """`text` without any of the secrets, longest first, so that one inside another leaves no rest."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def maskable(secrets: Iterable[str]) -> frozenset[str]:
+    """What to look for in Packer's lines: each secret, and each of its lines. An empty one would mask everything."""
+    whole = {secret for secret in secrets if secret.strip()}
+    lines = {line.strip() for secret in whole for line in secret.splitlines() if len(line.strip()) > 3}
+    return frozenset(whole | lines)

@@ -1,0 +1,201 @@
+"""Decides what a bake has to do for one image, and why: found AMIs and what is wanted in, a plan with reasons out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from ami_bakery.core.difference import Difference
+from ami_bakery.core.digest import Digest, Scheme
+from ami_bakery.core.image import Ami, AmiState, newest
+
+
+class Action(StrEnum):
+    REUSE = "reuse"
+    BAKE = "bake"
+    COPY = "copy"
+    """Baked, but some region lacks it."""
+    WAIT = "wait"
+    """Being baked elsewhere."""
+    UNKNOWN = "unknown"
+    """Its base is still to be baked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why. `kind` is a fixed word for programs, `subject` what it is about, `detail` a clause for people."""
+
+    kind: str
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What is to be had of one image.
+
+    digest       None where it is not known, since the base is still to be baked: `awaits` names that image
+    regions      the first is where it is baked
+    """
+
+    image: str
+    digest: Digest | None
+    regions: tuple[str, ...]
+    max_age: timedelta | None = None
+    awaits: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagePlan:
+    """What a bake will do for one image. `amis` has the AMIs that are there, by region."""
+
+    image: str
+    action: Action
+    digest: Digest | None
+    reasons: tuple[Reason, ...]
+    regions: tuple[str, ...]
+    amis: Mapping[str, Ami]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(region for region in self.regions if region not in self.amis)
+
+
+def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
+    """The AMI that counts in each region: finished, available, with this digest; the newest where there are several."""
+    if wanted.digest is None:
+        return {}
+    counting = [ami for ami in found if ami.available and ami.carries(wanted.digest)]
+    by_region = ((region, newest(ami for ami in counting if ami.region == region)) for region in wanted.regions)
+    return {region: ami for region, ami in by_region if ami is not None}
+
+
+def decide(
+    wanted: Wanted,
+    found: Sequence[Ami],
+    *,
+    now: datetime,
+    force: bool = False,
+) -> ImagePlan:
+    """`found` is what the look-up by digest gave, in whatever state, for all regions.
+
+    A plan to bake has the reasons that the look-up alone can tell; `explain` adds what changed since the AMI before.
+    """
+    amis = present(found, wanted)
+
+    action, reasons = _decide(wanted, found, amis, now, force)
+    return ImagePlan(
+        image=wanted.image, action=action, digest=wanted.digest, reasons=reasons, regions=wanted.regions, amis=amis
+    )
+
+
+def _decide(
+    wanted: Wanted, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime, force: bool
+) -> tuple[Action, tuple[Reason, ...]]:
+    """The one place where actions are chosen; each branch records its reason."""
+    forced = (Reason("forced", "--force", "a bake was asked for, whatever is there"),) if force else ()
+    if wanted.digest is None:
+        detail = f"the base {wanted.awaits} is to be baked first"
+        return Action.UNKNOWN, (*forced, Reason("base-to-be-baked", wanted.awaits or "", detail))
+    if force:
+        return Action.BAKE, forced
+    if not amis:
+        return _without_ami(wanted.digest, found)
+    chosen = next(iter(amis.values()))
+    if wanted.max_age is not None and (old := _too_old(chosen, wanted.max_age, now)):
+        return Action.BAKE, (old,)
+    missing = [region for region in wanted.regions if region not in amis]
+    if missing:
+        return Action.COPY, tuple(
+            Reason("region-missing", region, f"{chosen.id} of {chosen.region} is to be copied to {region}")
+            for region in missing
+        )
+    return Action.REUSE, tuple(_reuse_reasons(wanted.digest, found, amis, now))
+
+
+def explain(plan: ImagePlan, previous: Ami | None, difference: Difference | None, *, now: datetime) -> ImagePlan:
+    """A plan to bake for want of an AMI, with what changed since `previous`, the image's newest AMI."""
+    if plan.action is not Action.BAKE or any(reason.kind in ("forced", "too-old") for reason in plan.reasons):
+        return plan
+    if previous is None:
+        detail = "there is no AMI of this image: it was never baked here, or its AMIs were deleted"
+        return _with(plan, Reason("never-baked", plan.image, detail))
+    age = describe_age(previous, now)
+    if difference is None or not difference.changes:
+        detail = f"{previous.id}, baked {age}, has another digest, and does not say which part of it moved"
+        return _with(plan, Reason("definition-changed", previous.id, detail))
+    return _with(
+        plan,
+        *(
+            Reason(f"{change.component}-changed", change.subject, f"{change.detail} since {previous.id}, baked {age}")
+            for change in difference.changes
+        ),
+    )
+
+
+def describe_age(ami: Ami, now: datetime) -> str:
+    """`3 days ago`; `at an unknown time` where EC2 tells no date."""
+    if ami.created is None:
+        return "at an unknown time"
+    seconds = max(0, int((now - ami.created).total_seconds()))
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if count := seconds // length:
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def _with(plan: ImagePlan, *reasons: Reason) -> ImagePlan:
+    return ImagePlan(
+        image=plan.image,
+        action=plan.action,
+        digest=plan.digest,
+        reasons=(*plan.reasons, *reasons),
+        regions=plan.regions,
+        amis=plan.amis,
+    )
+
+
+def _without_ami(digest: Digest, found: Sequence[Ami]) -> tuple[Action, tuple[Reason, ...]]:
+    pending = [ami for ami in found if ami.state is AmiState.PENDING]
+    if pending and digest.scheme is Scheme.SHA1:
+        ami = pending[0]
+        detail = f"{ami.id} of {ami.region} carries the digest and is pending"
+        return Action.WAIT, (Reason("pending", ami.id, detail),)
+    unusable = (
+        Reason("not-finished", ami.id, f"{ami.id} of {ami.region} has this digest but does not count: {_why_not(ami)}")
+        for ami in found
+    )
+    return Action.BAKE, (Reason("no-ami", digest.hex, f"no AMI carries the digest {digest.short}"), *unusable)
+
+
+def _why_not(ami: Ami) -> str:
+    if ami.available:
+        return "it was never verified (it lacks the tag ami-bakery:format)"
+    return f"it is {ami.state}" + (f" ({ami.state_reason})" if ami.state_reason else "")
+
+
+def _too_old(ami: Ami, max_age: timedelta, now: datetime) -> Reason | None:
+    if ami.created is None or now - ami.created <= max_age:
+        return None
+    age = describe_age(ami, now)
+    return Reason("too-old", ami.id, f"{ami.id} was baked {age}, and max_age is {_describe(max_age)}")
+
+
+def _describe(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds % length == 0:
+            count = seconds // length
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{seconds} seconds"
+
+
+def _reuse_reasons(digest: Digest, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime) -> Iterator[Reason]:
+    for region, ami in amis.items():
+        detail = f"{ami.id} of {region}, baked {describe_age(ami, now)}, carries the digest {digest.short}"
+        yield Reason("unchanged", ami.id, detail)
+        others = [other.id for other in found if other.region == region and other.id != ami.id and other.available]
+        if others:
+            yield Reason("several", region, f"of {len(others) + 1} AMIs of {region} that carry it, the newest is taken")
