@@ -177,6 +177,9 @@ class Watcher(Protocol):
 
     def warn(self, message: str) -> None: ...
 
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outside:

@@ -43,7 +43,7 @@ class AwsSession:
             return self._session
 
     def default_region(self) -> str:
-        named = self._environment.get("AWS_REGION") or self._environment.get("AWS_DEFAULT_REGION")
+        named = self._environment.get("AWS_DEFAULT_REGION") or self._environment.get("AWS_REGION")
         region = named or self.session().region_name
         if not region:
             raise UsageError(

@@ -1,0 +1,7 @@
+"""python -m ami_bakery"""
+
+import sys
+
+from ami_bakery.cli import main
+
+sys.exit(main())

@@ -1,0 +1,309 @@
+"""From argv to exit status: the parser, the real outside world, and the one place where errors are told."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from ami_bakery.errors import BakeryError
+
+if TYPE_CHECKING:
+    from ami_bakery.commands.invocation import Invocation
+    from ami_bakery.core.config import Config
+    from ami_bakery.ports import Outside, Watcher
+
+DONE, FAILED, WRONG_USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
+
+COMMANDS = ("bake", "plan", "digest", "inputs", "images", "local", "completion")
+EPILOG = """\
+Where PACKER_JSON_PATH is set, and no --config is given, the program works as the original AMI bakery did: on the
+folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in bakery.toml, here or in a folder above.
+
+exit status: 0 done, or nothing to do; 1 a failure that the message explains; 2 wrong usage; 70 a bug of this program;
+130 interrupted"""
+
+
+class Command(Protocol):
+    """What each module in `commands` has."""
+
+    ABOUT: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, invocation: Invocation) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program `ami-bakery`. Gives its exit status."""
+    return _run("ami-bakery", list(sys.argv[1:] if argv is None else argv))
+
+
+def main_bake(argv: Sequence[str] | None = None) -> int:
+    """The program `bake`: the same as `ami-bakery bake`, and the original image's command."""
+    return _run("bake", ["bake", *(sys.argv[1:] if argv is None else argv)])
+
+
+def make_parser(program: str = "ami-bakery") -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ami-bakery",
+        description="Bake AWS machine images with Packer, and only when their definition changed.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    _add_common(parser, default=None)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = _command(name)
+        subparser = commands.add_parser(
+            name,
+            prog="bake" if program == "bake" and name == "bake" else f"ami-bakery {name}",
+            help=module.ABOUT,
+            description=f"{module.ABOUT[0].upper()}{module.ABOUT[1:]}.",
+            epilog="What stands behind `--` goes to `packer build` as it is." if name in ("bake", "plan") else None,
+        )
+        module.add_arguments(subparser)
+        _add_common(subparser, default=argparse.SUPPRESS)
+    return parser
+
+
+def _command(name: str) -> Command:
+    module: object = importlib.import_module(f"ami_bakery.commands.{name}")
+    return module  # type: ignore[return-value]
+
+
+def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
+    """Options that may stand before the command and behind it."""
+
+    def or_given(value: object) -> object:
+        return value if default is None else default
+
+    group = parser.add_argument_group("common options")
+    group.add_argument("-C", "--config", metavar="FILE", default=or_given(None), help="the bakery.toml to work on")
+    group.add_argument(
+        "-v", "--verbose", action="store_true", default=or_given(False), help="show Packer's whole log on stderr"
+    )
+    group.add_argument(
+        "-q", "--quiet", action="store_true", default=or_given(False), help="nothing on stderr but warnings and errors"
+    )
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default=or_given("auto"), help="colors (default: auto)"
+    )
+
+
+class _Version(argparse.Action):
+    def __call__(self, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"ami-bakery {version('ami-bakery')}")  # noqa: T201
+        sys.exit(DONE)
+
+
+def _run(program: str, argv: list[str]) -> int:
+    parser = make_parser(program)
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    before, after = _split(argv)
+    arguments = parser.parse_args(before)
+    if after and arguments.command not in ("bake", "plan", "digest", "local"):
+        parser.error(f"{arguments.command} takes nothing behind `--`")
+    with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
+        outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))
+    return outcome.status
+
+
+def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """What stands before and behind the first `--`."""
+    if "--" not in argv:
+        return argv, ()
+    at = argv.index("--")
+    return argv[:at], tuple(argv[at + 1 :])
+
+
+class _Outcome:
+    status = DONE
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: to be told apart from Ctrl-C in the message only."""
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the program as Ctrl-C does, so that Packer is told, and waited for."""
+
+    def interrupt(number: int, _frame: object) -> NoReturn:
+        raise Interrupted(signal.Signals(number).name)
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
+    """The one error handler: an expected failure is a message of three parts, anything else a bug with a report."""
+    from ami_bakery.render import ansi, error_text, plain
+
+    outcome = _Outcome()
+    try:
+        yield outcome
+    except BakeryError as error:
+        print(error_text(error, ansi if _colored(arguments, sys.stderr) else plain), file=sys.stderr)  # noqa: T201
+        outcome.status = error.exit_status
+    except KeyboardInterrupt as interrupt:
+        by = f" by {interrupt}" if isinstance(interrupt, Interrupted) else ""
+        print(f"interrupted{by}: what was baked until now is found by the next run", file=sys.stderr)  # noqa: T201
+        outcome.status = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our answer has gone: nothing is left to say, and Python must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        outcome.status = FAILED
+    except Exception:
+        outcome.status = OUR_BUG
+        _report_bug()
+
+
+def _report_bug() -> None:
+    """The trace goes to a file, ready to be sent; it holds code and messages, no variables' values."""
+    trace = traceback.format_exc()
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="ami-bakery-bug-", suffix=".txt")
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(trace)
+        where = f"A report is in {path}: please send it to the project's issues."
+    except OSError:
+        where = trace
+    last = trace.strip().splitlines()[-1]
+    print(f"error: a bug in ami-bakery\n  {last}\n  {where}", file=sys.stderr)  # noqa: T201
+
+
+def _invocation(
+    arguments: argparse.Namespace, after_dashes: tuple[str, ...], stack: contextlib.ExitStack
+) -> Invocation:
+    from ami_bakery.adapters.answer_file import append_file, replace_file
+    from ami_bakery.commands.invocation import Invocation
+    from ami_bakery.render import ansi, plain
+
+    environment = dict(os.environ)
+
+    def bakery() -> tuple[Config, Outside]:
+        config = _load_config(arguments, environment)
+        watcher = _watcher(arguments)
+        stack.callback(watcher.close)
+        return config, _outside(arguments, environment, config, watcher)
+
+    def run_local(command: Sequence[str]) -> int:
+        try:
+            from ami_bakery.local import LocalSettings, run
+        except ImportError as error:
+            raise BakeryError(
+                "starting the embedded EC2",
+                f"a package that it needs is not installed ({error.name})",
+                "Install it with: pip install 'ami-bakery[local]'",
+            ) from error
+        return run(command, environment=environment, settings=LocalSettings(), stderr=sys.stderr)
+
+    return Invocation(
+        arguments=arguments,
+        after_dashes=after_dashes,
+        environment=environment,
+        stdout=sys.stdout,
+        style=ansi if _colored(arguments, sys.stdout) else plain,
+        bakery=bakery,
+        write_file=lambda path, text, append: (append_file if append else replace_file)(path, text),
+        run_local=run_local,
+    )
+
+
+def _load_config(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Config:
+    from ami_bakery.adapters.config_file import find_config, load_config
+    from ami_bakery.drop_in import drop_in_config, is_asked_for
+    from ami_bakery.errors import UsageError
+
+    if arguments.config is not None:
+        return load_config(Path(arguments.config))
+    folder = _current_folder()
+    if is_asked_for(environment):
+        return drop_in_config(environment, str(folder))
+    path = find_config(folder)
+    if path is None:
+        raise UsageError(
+            f"looking for bakery.toml in {folder} and the folders above",
+            "there is none",
+            "Write one (docs/configuration.md), name one with --config, or set PACKER_JSON_PATH.",
+        )
+    return load_config(path)
+
+
+def _current_folder() -> Path:
+    from ami_bakery.errors import UsageError
+
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            "looking for the current folder", error.strerror or str(error), "Change to a folder that exists."
+        ) from error
+
+
+def _outside(
+    arguments: argparse.Namespace, environment: Mapping[str, str], config: Config, watcher: Watcher
+) -> Outside:
+    from ami_bakery.adapters.clock import SystemClock
+    from ami_bakery.adapters.ec2 import AwsSession, BotoEc2, BotoParameters
+    from ami_bakery.adapters.git import GitProgram
+    from ami_bakery.adapters.packer import HashicorpPacker
+    from ami_bakery.adapters.source_tree import DiskTree
+    from ami_bakery.adapters.template import PackerTemplateReader
+    from ami_bakery.ports import Outside
+
+    session = AwsSession(environment)
+    return Outside(
+        tree=DiskTree(config.root),
+        templates=PackerTemplateReader(),
+        ec2=BotoEc2(session),
+        parameters=BotoParameters(session),
+        packer=HashicorpPacker(getattr(arguments, "packer", "packer"), environment, sys.stderr.buffer),
+        git=GitProgram(environment),
+        clock=SystemClock(),
+        watcher=watcher,
+        environment=environment,
+    )
+
+
+def _watcher(arguments: argparse.Namespace) -> Watcher:
+    from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher
+
+    live = sys.stderr.isatty() and not arguments.quiet and os.environ.get("TERM") != "dumb"
+    if live and arguments.command in ("bake", "plan"):
+        from rich.console import Console
+
+        return LiveWatcher(
+            Console(stderr=True, no_color=not _colored(arguments, sys.stderr)), verbose=arguments.verbose
+        )
+    return PlainWatcher(
+        sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet, color=_colored(arguments, sys.stderr)
+    )
+
+
+def _colored(arguments: argparse.Namespace, stream: object) -> bool:
+    """https://no-color.org: a NO_COLOR that is not empty switches colors off."""
+    if arguments.color != "auto":
+        return bool(arguments.color == "always")
+    isatty: Callable[[], bool] = getattr(stream, "isatty", lambda: False)
+    return isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,124 @@
+"""`ami-bakery bake`: make sure that each image's AMI exists, and print the ids."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ami_bakery.commands.invocation import Invocation, add_json, add_packer, add_regions, add_selection
+from ami_bakery.core.config import Config, ImageConfig
+from ami_bakery.core.digest import Scheme
+from ami_bakery.core.outcome import Outcome, Result
+from ami_bakery.drop_in import ANSWER_FILE, unseen
+from ami_bakery.errors import UsageError
+from ami_bakery.execute import bake_all
+from ami_bakery.ports import Outside
+from ami_bakery.render import (
+    document,
+    dotenv,
+    error_text,
+    github_output,
+    outcome_json,
+    outcome_note,
+    outcome_text,
+    tfvars,
+)
+
+ABOUT = "make sure that each image's AMI exists, and print the ids"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    add_json(parser)
+    parser.add_argument("--force", action="store_true", help="bake the named images whatever is there")
+    add_regions(parser)
+    parser.add_argument("--jobs", type=_positive, metavar="N", default=1, help="bake at most N images at once")
+    add_packer(parser)
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write the ids to FILE too: *.tfvars.json, *.env, *.json, or GitHub's $GITHUB_OUTPUT",
+    )
+
+
+def run(invocation: Invocation) -> int:
+    resolver = invocation.resolver()
+    config, outside = resolver.config, resolver.outside
+    _check_output(invocation)
+    names = invocation.selected(config)
+    _warn_of_checksum(config, outside)
+    outcomes = []
+    forced = frozenset(names if invocation.arguments.force else ())
+    for outcome in bake_all(resolver, names, forced=forced):
+        outcomes.append(outcome)
+        if outcome.error is not None:
+            outside.watcher.note(f"{outcome.image}: {error_text(outcome.error, invocation.style)}")
+        else:
+            outside.watcher.note(outcome_note(outcome))
+    asked = [outcome for outcome in outcomes if outcome.image in names]
+    for outcome in asked:
+        _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
+    if all(outcome.error is None for outcome in asked):
+        _write_output(invocation, asked)
+    if invocation.arguments.json:
+        invocation.answer(document([outcome_json(outcome) for outcome in asked]))
+    elif text := outcome_text(asked):
+        invocation.answer(text)
+    return max((_status(outcome) for outcome in outcomes), default=0)
+
+
+def _status(outcome: Outcome) -> int:
+    if outcome.error is not None:
+        return outcome.error.exit_status
+    return 1 if outcome.result is Result.FAILED else 0
+
+
+def _warn_of_checksum(config: Config, outside: Outside) -> None:
+    for image in config.images:
+        if image.scheme is Scheme.SHA1:
+            for warning in unseen(outside.tree, image, outside.environment):
+                outside.watcher.warn(warning)
+
+
+def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: Outcome) -> None:
+    """`.ami_id.json` beside the template, as the original wrote it."""
+    if image.scheme is Scheme.SHA1 and outcome.amis:
+        folder = image.template.rpartition("/")[0] or ("/" if image.template.startswith("/") else ".")
+        ami = next(iter(outcome.amis.values()))
+        invocation.write_file(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', False)
+
+
+def _check_output(invocation: Invocation) -> None:
+    """Refuse a form that is not known before anything is baked."""
+    path = invocation.arguments.output
+    if path is not None and not _is_github_output(invocation) and not path.endswith((".json", ".env")):
+        raise UsageError(
+            f"reading --output {path}",
+            "its name does not tell which form is wanted",
+            "End it with .tfvars.json, .json or .env, or name the file in $GITHUB_OUTPUT.",
+        )
+
+
+def _write_output(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
+    path = invocation.arguments.output
+    if path is None:
+        return
+    if _is_github_output(invocation):
+        invocation.write_file(path, github_output(outcomes), True)
+    elif path.endswith(".tfvars.json"):
+        invocation.write_file(path, tfvars(outcomes), False)
+    elif path.endswith(".env"):
+        invocation.write_file(path, dotenv(outcomes), False)
+    else:
+        invocation.write_file(path, document([outcome_json(outcome) for outcome in outcomes]) + "\n", False)
+
+
+def _is_github_output(invocation: Invocation) -> bool:
+    return bool(invocation.arguments.output == invocation.environment.get("GITHUB_OUTPUT", ""))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1 is wanted")
+    return number

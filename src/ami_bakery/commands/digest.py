@@ -1,0 +1,41 @@
+"""`ami-bakery digest`: print the digest of each image's definition."""
+
+from __future__ import annotations
+
+import argparse
+
+from ami_bakery.commands.invocation import Invocation, add_json, add_packer, add_regions, add_selection
+from ami_bakery.errors import AwsError
+from ami_bakery.planning import define_all
+from ami_bakery.render import digest_json, document
+
+ABOUT = "print the digest"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    add_json(parser)
+    add_regions(parser)
+    add_packer(parser)
+
+
+def run(invocation: Invocation) -> int:
+    resolver = invocation.resolver()
+    names = invocation.selected(resolver.config)
+    definitions = [item for item in define_all(resolver, names) if item.image.name in names]
+    if invocation.arguments.json:
+        rendered = [digest_json(item.image.name, item.digest, item.awaits) for item in definitions]
+        invocation.answer(document(rendered))
+        return 0
+    for item in definitions:
+        if item.digest is None:
+            raise AwsError(
+                f"taking the digest of image {item.image.name}",
+                f"it holds the AMI id of its base {item.awaits}, which is still to be baked",
+                f"Run `ami-bakery bake {item.awaits}` first.",
+            )
+    if len(definitions) == 1:
+        invocation.answer(str(definitions[0].digest))
+    else:
+        invocation.answer("\n".join(f"{item.image.name}\t{item.digest}" for item in definitions))
+    return 0

@@ -1,0 +1,31 @@
+"""`ami-bakery images`: list the AMIs made so far."""
+
+from __future__ import annotations
+
+import argparse
+
+from ami_bakery.commands.invocation import Invocation, add_json, add_regions, add_selection
+from ami_bakery.planning import made_so_far
+from ami_bakery.render import ami_json, amis_text, document
+
+ABOUT = "list the AMIs made so far"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    add_json(parser)
+    add_regions(parser)
+
+
+def run(invocation: Invocation) -> int:
+    resolver = invocation.resolver()
+    names = invocation.selected(resolver.config)
+    amis = made_so_far(resolver, names)
+    now = resolver.outside.clock.now()
+    if invocation.arguments.json:
+        invocation.answer(document([ami_json(ami, image, now) for image, ami in amis]))
+    elif amis:
+        invocation.answer(amis_text(amis, now))
+    else:
+        resolver.outside.watcher.note("no AMI has been made of these images yet")
+    return 0

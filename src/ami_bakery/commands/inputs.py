@@ -1,0 +1,37 @@
+"""`ami-bakery inputs`: list every file an image is made of, and which line of which file names it; needs no AWS."""
+
+from __future__ import annotations
+
+import argparse
+
+from ami_bakery.commands.invocation import Invocation, add_json, add_selection
+from ami_bakery.core.digest import Scheme
+from ami_bakery.drop_in import drop_in_inputs
+from ami_bakery.render import document, inputs_json, inputs_text
+
+ABOUT = "list every file an image is made of"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    add_json(parser)
+
+
+def run(invocation: Invocation) -> int:
+    resolver = invocation.resolver()
+    rendered = []
+    for name in invocation.selected(resolver.config):
+        image = resolver.image(name)
+        if image.scheme is Scheme.SHA1:
+            rendered.append(inputs_json(image, None, drop_in_inputs(resolver.outside.tree, image)))
+        else:
+            facts, inventory = resolver.inputs(image)
+            rendered.append(inputs_json(image, facts, inventory))
+    if invocation.arguments.json:
+        invocation.answer(document(rendered))
+        return 0
+    for item in rendered:
+        if len(rendered) > 1:
+            invocation.answer(f"{item['image']}:")
+        invocation.answer(inputs_text(item))
+    return 0

@@ -1,0 +1,84 @@
+"""What every subcommand is started with: its arguments, the outside world, and where the answer goes."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from ami_bakery.core.config import Config
+from ami_bakery.core.packer_arguments import parse_arguments
+from ami_bakery.errors import UsageError
+from ami_bakery.ports import Outside
+from ami_bakery.render import Style
+from ami_bakery.resolve import Resolver
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Invocation:
+    """One call of the program.
+
+    after_dashes  what stands behind `--`
+    bakery        loads the configuration and makes the outside; called by commands that need one
+    write_file    (path, text, append): whole or not at all
+    run_local     (command, environment): run a command against the embedded EC2, for its exit status
+    """
+
+    arguments: argparse.Namespace
+    after_dashes: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    stdout: TextIO
+    style: Style
+    bakery: Callable[[], tuple[Config, Outside]]
+    write_file: Callable[[str, str, bool], None]
+    run_local: Callable[[Sequence[str]], int]
+
+    def answer(self, text: str) -> None:
+        """Print to stdout. Nothing else of the program does."""
+        self.stdout.write(f"{text}\n")
+        self.stdout.flush()
+
+    def resolver(self) -> Resolver:
+        config, outside = self.bakery()
+        regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
+        return Resolver(outside=outside, config=config, arguments=parse_arguments(self.after_dashes), regions=regions)
+
+    def selected(self, config: Config) -> tuple[str, ...]:
+        """The images asked for, by name or glob, in the order of the file; all where none is named."""
+        names = [image.name for image in config.images]
+        patterns: Sequence[str] = self.arguments.image
+        if not patterns:
+            return tuple(names)
+        chosen: set[str] = set()
+        for pattern in patterns:
+            matched = fnmatch.filter(names, pattern)
+            if not matched:
+                near = difflib.get_close_matches(pattern, names, n=1)
+                hint = f"Did you mean {near[0]}?" if near else f"Its images are {', '.join(names)}."
+                raise UsageError(f"looking for image {pattern!r}", f"{config.file} has none of that name", hint)
+            chosen.update(matched)
+        return tuple(name for name in names if name in chosen)
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", nargs="*", metavar="IMAGE", help="names or globs of images; none means all")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_regions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--region",
+        action="append",
+        metavar="REGION",
+        help="work in this region instead of those configured; may be repeated",
+    )
+
+
+def add_packer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--packer", metavar="PATH", default="packer", help="the Packer program (default: packer)")

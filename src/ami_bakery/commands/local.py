@@ -1,0 +1,24 @@
+"""`ami-bakery local`: run a command, or a shell, against the embedded EC2: no account, no cost."""
+
+from __future__ import annotations
+
+import argparse
+
+from ami_bakery.commands.invocation import Invocation
+from ami_bakery.errors import UsageError
+
+ABOUT = "run a command against an embedded EC2: no account, no cost"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="CMD", help="the command, after `--`; none means a shell")
+
+
+def run(invocation: Invocation) -> int:
+    if invocation.arguments.words:
+        raise UsageError(
+            "reading the command line",
+            f"{invocation.arguments.words[0]!r} stands before `--`",
+            "Write the command behind it: ami-bakery local -- CMD...",
+        )
+    return invocation.run_local(invocation.after_dashes)

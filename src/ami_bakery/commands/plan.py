@@ -1,0 +1,40 @@
+"""`ami-bakery plan`: say what `bake` would do, and why, naming what changed; change nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from ami_bakery.commands.invocation import Invocation, add_json, add_packer, add_regions, add_selection
+from ami_bakery.core.plan import Action
+from ami_bakery.planning import make_plans
+from ami_bakery.render import document, plan_json, plan_text
+
+ABOUT = "say what bake would do, and why; change nothing"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    add_json(parser)
+    parser.add_argument("--force", action="store_true", help="plan to bake the named images whatever is there")
+    add_regions(parser)
+    parser.add_argument("--jobs", metavar="N", help="accepted for symmetry with bake; changes nothing here")
+    add_packer(parser)
+    parser.add_argument(
+        "--detailed-exitcode",
+        action="store_true",
+        help="exit with 2 where there is something to do, as Terraform does",
+    )
+
+
+def run(invocation: Invocation) -> int:
+    resolver = invocation.resolver()
+    names = invocation.selected(resolver.config)
+    forced = frozenset(names if invocation.arguments.force else ())
+    planned = make_plans(resolver, names, forced=forced)
+    plans = [item.plan for item in planned if item.plan.image in names or item.plan.action is not Action.REUSE]
+    if invocation.arguments.json:
+        invocation.answer(document([plan_json(plan) for plan in plans]))
+    else:
+        invocation.answer(plan_text(plans, invocation.style))
+    to_do = any(plan.action is not Action.REUSE for plan in plans)
+    return 2 if to_do and invocation.arguments.detailed_exitcode else 0

@@ -1,0 +1,154 @@
+"""The original bakery's way in: four environment variables, and its checksum over the folders that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ami_bakery.core.config import Config, ImageConfig
+from ami_bakery.core.digest import Digest, Scheme
+from ami_bakery.core.legacy import checksum, is_covered, parse_folders
+from ami_bakery.core.manifest import Entry, EntryKind
+from ami_bakery.core.template import Place
+from ami_bakery.errors import SourceError, UsageError
+from ami_bakery.inputs import Inventory
+from ami_bakery.ports import FileKind, SourceTree, TreeEntry
+
+TEMPLATE_VARIABLE = "PACKER_JSON_PATH"
+FOLDERS_VARIABLE = "AMI_DEFINITION_DIRS"
+SUBNET_VARIABLE = "AWS_SUBNET_ID"
+IMAGE = "default"
+ANSWER_FILE = ".ami_id.json"
+
+
+def is_asked_for(environment: Mapping[str, str]) -> bool:
+    return bool(environment.get(TEMPLATE_VARIABLE, "").strip())
+
+
+def drop_in_config(environment: Mapping[str, str], folder: str) -> Config:
+    """The one image of the drop-in. `folder` is the current one, which relative paths start from."""
+    template = environment[TEMPLATE_VARIABLE].strip()
+    text = environment.get(FOLDERS_VARIABLE, "")
+    folders, _ = parse_folders(text)
+    if not folders:
+        raise UsageError(
+            f"reading the environment ({TEMPLATE_VARIABLE} is set)",
+            f"{FOLDERS_VARIABLE} names no folder",
+            f"Set {FOLDERS_VARIABLE} to the folders of the AMI's configuration code, separated by commas.",
+        )
+    image = ImageConfig(
+        name=IMAGE,
+        template=template,
+        inputs=folders,
+        workdir=template.rpartition("/")[0] or ("/" if template.startswith("/") else "."),
+        scheme=Scheme.SHA1,
+    )
+    return Config(root=folder, file=FOLDERS_VARIABLE, images=(image,))
+
+
+def covered_files(tree: SourceTree, folders: tuple[str, ...]) -> Iterator[str]:
+    """The files that the checksum covers, each as its folder, as given, joined with the path within; unsorted.
+
+    As Python's os.walk has it: a link to a file is a file, a link to a folder is not entered. What os.walk would pass
+    over in silence (a folder that is missing or cannot be read) stops the program: its files would not be covered.
+    """
+    for folder in folders:
+        start = tree.entry(folder, follow=True)
+        if start is None:
+            raise SourceError(
+                f"listing the folders in {FOLDERS_VARIABLE}",
+                f"there is no folder {folder}",
+                "Correct the path. In a container, mount it too.",
+            )
+        if start.kind is FileKind.FOLDER:
+            yield from (path for path in _walk(tree, folder) if is_covered(path.rpartition("/")[2]))
+
+
+def _walk(tree: SourceTree, folder: str) -> Iterator[str]:
+    for child in tree.children(folder):
+        if child.kind is FileKind.FOLDER:
+            yield from _walk(tree, child.path)
+        elif child.kind is FileKind.FILE or _leads_to_file(tree, child):
+            yield child.path
+
+
+def _leads_to_file(tree: SourceTree, child: TreeEntry) -> bool:
+    if not is_covered(child.path.rpartition("/")[2]):
+        return False
+    target = tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else child
+    if target is None:
+        raise SourceError(
+            f"following the link {child.path}",
+            f"it leads to {tree.link_target(child.path)}, which is not there",
+            "Mend it.",
+        )
+    if target.kind is FileKind.OTHER:
+        raise SourceError(f"reading {child.path}", "it is a pipe, a socket or a device", "Take it out of the folder.")
+    return target.kind is FileKind.FILE
+
+
+def drop_in_checksum(tree: SourceTree, image: ImageConfig) -> Digest:
+    """Raises `SourceError` where the folders hold nothing: every empty definition would share one checksum."""
+    files = [(path, tree.sha1(path)) for path in covered_files(tree, image.inputs or ())]
+    if not files:
+        raise SourceError(
+            f"taking the checksum of {', '.join(image.inputs or ())}",
+            "there is no file in them whose name does not begin with a dot",
+            f"Name the folders of the AMI's configuration code in {FOLDERS_VARIABLE}.",
+        )
+    return checksum(files)
+
+
+def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
+    """The covered files as an inventory, in the order in which the checksum takes them."""
+    place = Place(file=FOLDERS_VARIABLE, line=1)
+    paths = sorted(set(covered_files(tree, image.inputs or ())))
+    entries = []
+    for path in paths:
+        found = tree.entry(path, follow=True)
+        executable = found is not None and found.executable
+        entries.append(Entry(path=path, kind=EntryKind.FILE, executable=executable, sha256=tree.sha256(path)))
+    return Inventory(entries=tuple(entries), named_by=dict.fromkeys(paths, (place,)))
+
+
+def unseen(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str]) -> Iterator[str]:
+    """What this checksum cannot see, as warnings: of these folders in particular, then in general."""
+    _, empty = parse_folders(environment.get(FOLDERS_VARIABLE, ""))
+    if empty:
+        yield f"{FOLDERS_VARIABLE} has an empty entry, which adds nothing to the checksum"
+    hidden: list[str] = []
+    linked: list[str] = []
+    for folder in image.inputs or ():
+        start = tree.entry(folder, follow=True)
+        if start is not None and start.kind is not FileKind.FOLDER:
+            yield f"{folder} is not a folder: the checksum does not cover it"
+        elif start is not None:
+            _unseen_below(tree, folder, hidden, linked)
+    if hidden:
+        yield f"the checksum does not cover files whose name begins with a dot: {_some(hidden)}"
+    if linked:
+        yield f"the checksum does not enter folders behind links: {_some(linked)}"
+    template = tree.relative(image.template)
+    inside = [tree.relative(folder) for folder in image.inputs or ()]
+    if not any(folder == "." or template.startswith(folder.rstrip("/") + "/") for folder in inside):
+        yield f"the template {image.template} lies outside {FOLDERS_VARIABLE}: a change of it bakes nothing"
+    yield (
+        "this checksum covers the content of files, not their names, modes, variables, the base image or Packer's "
+        "version; a bakery.toml covers all of it"
+    )
+
+
+def _unseen_below(tree: SourceTree, folder: str, hidden: list[str], linked: list[str]) -> None:
+    for child in tree.children(folder):
+        if child.kind is FileKind.FOLDER:
+            _unseen_below(tree, child.path, hidden, linked)
+        elif not is_covered(child.path.rpartition("/")[2]):
+            hidden.append(child.path)
+        elif child.kind is FileKind.LINK:
+            target = tree.entry(child.path, follow=True)
+            if target is not None and target.kind is FileKind.FOLDER:
+                linked.append(child.path)
+
+
+def _some(paths: list[str]) -> str:
+    shown = ", ".join(sorted(paths)[:3])
+    return f"{shown} and {len(paths) - 3} more" if len(paths) > 3 else shown

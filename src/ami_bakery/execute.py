@@ -1,0 +1,326 @@
+"""Carries a plan out for one image: bake, verify, tag, copy. Each step is safe to repeat after a failure.
+
+The order is the promise: the digest goes on an AMI last, after Packer has finished, EC2 says that the AMI is there,
+and the inputs have been hashed again and are the same. What fails on the way leaves an AMI without a digest, and says
+which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from ami_bakery.core.config import BaseImage
+from ami_bakery.core.digest import Scheme
+from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState, finished_tags
+from ami_bakery.core.outcome import Outcome, Result
+from ami_bakery.core.packer_output import Artifact
+from ami_bakery.core.plan import Action
+from ami_bakery.core.template import TemplateFacts, TemplateFormat
+from ami_bakery.errors import AwsError, BakeryError, VerificationError
+from ami_bakery.planning import Planned, make_plans
+from ami_bakery.ports import BuildRequest
+from ami_bakery.resolve import Definition, Resolver
+
+_POLL_SECONDS = 5.0
+_WAIT_SECONDS = 60 * 60.0
+"""EC2 takes minutes for an AMI of some GB, and up to an hour for one of some hundred GB."""
+_SIGHT_SECONDS = 60.0
+"""How long EC2 may take to show an AMI that it has made: it is eventually consistent."""
+
+
+def bake_all(resolver: Resolver, names: Sequence[str], *, forced: frozenset[str]) -> Iterator[Outcome]:
+    """Make sure that these images' AMIs exist, and those of what they are made from; outcomes in that order.
+
+    A failure stops what is made from the image that failed, not the rest.
+    """
+    settled: dict[str, Ami | None] = {}
+    failed: set[str] = set()
+    for first in make_plans(resolver, names, forced=forced):
+        planned, image = first, first.plan.image
+        base = first.definition.image.base
+        if isinstance(base, BaseImage) and base.image in failed:
+            error: BakeryError = VerificationError(
+                f"baking image {image}", f"its base {base.image} failed", "Mend that first, then run again."
+            )
+            outcome = Outcome(plan=first.plan, result=Result.FAILED, error=error)
+        else:
+            if first.plan.action is Action.UNKNOWN:
+                (planned,) = make_plans(resolver, [image], forced=forced, known=settled)
+            outcome = _attempt(resolver, planned)
+        if outcome.result is Result.FAILED:
+            failed.add(image)
+        settled[image] = outcome.amis.get(planned.plan.regions[0])
+        yield outcome
+
+
+def _attempt(resolver: Resolver, planned: Planned) -> Outcome:
+    """Do what is planned for one image; a failure is an outcome, too."""
+    clock, watcher = resolver.outside.clock, resolver.outside.watcher
+    started = clock.monotonic()
+    if planned.plan.action is not Action.REUSE:
+        because = "; ".join(reason.detail for reason in planned.plan.reasons)
+        watcher.note(f"{planned.plan.image}: {planned.plan.action}: {because}")
+    try:
+        result, amis = _Baker(resolver, planned).run()
+        error = None
+    except BakeryError as raised:
+        result, amis, error = Result.FAILED, {}, raised
+    finally:
+        watcher.done(planned.plan.image)
+    return Outcome(
+        plan=planned.plan,
+        result=result,
+        amis={region: amis[region] for region in planned.plan.regions if region in amis},
+        seconds=clock.monotonic() - started,
+        error=error,
+    )
+
+
+class _Baker:
+    """One image's bake, from its plan to its AMIs."""
+
+    def __init__(self, resolver: Resolver, planned: Planned) -> None:
+        self.resolver = resolver
+        self.outside = resolver.outside
+        self.definition: Definition = planned.definition
+        self.planned = planned
+        self.image = planned.definition.image
+
+    def run(self) -> tuple[Result, dict[str, Ami]]:
+        match self.planned.plan.action:
+            case Action.REUSE:
+                return Result.REUSED, dict(self.planned.plan.amis)
+            case Action.COPY:
+                return Result.COPIED, self._copy_to_all(dict(self.planned.plan.amis))
+            case Action.WAIT:
+                return Result.REUSED, self._wait_for_pending()
+            case Action.BAKE:
+                return Result.BAKED, self._copy_to_all(self._bake())
+            case Action.UNKNOWN:
+                raise AssertionError(f"{self.image.name} is planned again when its base is baked")
+
+    def _bake(self) -> dict[str, Ami]:
+        facts = self.definition.facts or self.resolver.facts(self.image)
+        artifacts = self.outside.packer.build(self._request(facts), self.outside.watcher)
+        self._step("checking the AMI in EC2")
+        amis = self._verified(self._one_per_region(artifacts))
+        self._check_inputs(amis)
+        return self._tagged(amis)
+
+    def _request(self, facts: TemplateFacts) -> BuildRequest:
+        tree = self.outside.tree
+        workdir = self.resolver.workdir(self.image)
+        if self.image.scheme is Scheme.SHA1:
+            template = tree.absolute(self.image.template)
+        else:
+            template = _relative_to(tree.relative(self.image.template), workdir) or tree.absolute(self.image.template)
+        variables = self.resolver.handed_variables(self.definition, facts, self.planned.plan.regions[0])
+        sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)
+        credentials = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        return BuildRequest(
+            image=self.image.name,
+            template=template,
+            workdir=tree.absolute(workdir),
+            region=self.planned.plan.regions[0],
+            variables=variables,
+            sensitive=sensitive,
+            var_files=tuple(tree.absolute(path) for path in self.image.var_files),
+            only=self.image.only,
+            except_=self.image.except_,
+            arguments=self.resolver.arguments.passed,
+            debug=self.resolver.arguments.debug,
+            needs_init=bool(facts.required_plugins),
+            hcl2=facts.format is TemplateFormat.HCL2,
+            secrets=facts.secrets
+            | {value for name, value in variables if name in sensitive}
+            | {self.outside.environment[name] for name in credentials if self.outside.environment.get(name)},
+        )
+
+    def _one_per_region(self, artifacts: Sequence[Artifact]) -> dict[str, str]:
+        """AMI ids by region. Raises where Packer made none in the region of the bake, or several in one."""
+        doing = f"reading what Packer made of image {self.image.name}"
+        if not artifacts:
+            raise VerificationError(
+                doing,
+                "Packer ended well, but says of no AMI that it made it",
+                "Look for skip_create_ami, or for a builder that makes no AMI, in the template.",
+            )
+        by_region: dict[str, list[str]] = {}
+        for artifact in artifacts:
+            made = by_region.setdefault(artifact.region, [])
+            if artifact.ami not in made:
+                made.append(artifact.ami)
+        several = {region: made for region, made in by_region.items() if len(made) > 1}
+        if several and self.image.scheme is Scheme.SHA256:
+            self._reject(
+                by_region,
+                doing,
+                "; ".join(f"Packer made {' and '.join(made)} in {region}" for region, made in several.items()),
+                "An image is one AMI: choose one builder with `only`, and make an image of each.",
+            )
+        chosen = {region: made[-1] for region, made in by_region.items()}
+        home = self.planned.plan.regions[0]
+        if home not in chosen:
+            self._reject(
+                by_region,
+                doing,
+                f"the AMI is wanted in {home}, and Packer made {_listed(chosen)}",
+                "Correct `regions`, or the region in the template (a variable `aws_region` is handed to it).",
+            )
+        return chosen
+
+    def _verified(self, ids: Mapping[str, str]) -> dict[str, Ami]:
+        """The AMIs as EC2 tells of them. Raises where one is not there, not available, or made from another base."""
+        amis: dict[str, Ami] = {}
+        for region, ami_id in ids.items():
+            ami = self._seen(region, ami_id)
+            doing = f"checking {ami_id} of image {self.image.name} in {region}"
+            if ami is None:
+                self._reject(ids, doing, "EC2 does not know it", "Look at Packer's log, and bake again.")
+            if not ami.available:
+                ami = self._wait_available(ami)
+            amis[region] = ami
+        home = amis[self.planned.plan.regions[0]]
+        expected = {ami for _, ami in self.definition.base}
+        if home.source and expected and home.source not in expected:
+            self._reject(
+                ids,
+                f"checking the base of {home.id}",
+                f"it was made from {home.source}, and {' or '.join(sorted(expected))} was hashed",
+                f"Use the variable {self.image.from_variable} as source_ami; if the base moved meanwhile, bake again.",
+            )
+        return amis
+
+    def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
+        """Hash everything again: what moved while Packer read it may be in the AMI as it was before, or after."""
+        before = self.definition.manifest
+        if before is None or self.definition.inventory is None:
+            return
+        self._step("hashing the inputs again")
+        ids = {region: ami.id for region, ami in amis.items()}
+        doing = f"hashing the inputs of image {self.image.name} again after the bake"
+        todo = "Bake again when nothing writes to the inputs."
+        try:
+            _, inventory = self.resolver.inputs(self.image)
+        except BakeryError as error:
+            self._reject(ids, doing, str(error), todo)
+        old = {entry.path: entry for entry in before.entries}
+        new = {entry.path: entry for entry in inventory.entries}
+        moved = sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
+        if moved:
+            more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+            self._reject(ids, doing, f"{', '.join(moved[:3])}{more} changed while Packer ran", todo)
+
+    def _tagged(self, amis: Mapping[str, Ami]) -> dict[str, Ami]:
+        """The last step of a bake: from here on the AMI is found by its digest."""
+        self._step("tagging the AMI")
+        tagged = {}
+        for region, ami in amis.items():
+            tags = self._tags(ami)
+            if tags:
+                self.outside.ec2.tag(region, [ami.id], tags)
+            tagged[region] = replace(ami, tags={**ami.tags, **tags})
+        return tagged
+
+    def _tags(self, ami: Ami) -> dict[str, str]:
+        digest = self.definition.digest
+        assert digest is not None
+        return finished_tags(
+            image=self.image.name,
+            digest=digest,
+            components=self.definition.components,
+            base=" ".join(sorted({base for _, base in self.definition.base})),
+            commit=self.outside.git.commit(self.resolver.config.root),
+            template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
+        )
+
+    def _copy_to_all(self, amis: dict[str, Ami]) -> dict[str, Ami]:
+        """Every copy carries the tags of what it was copied from; it counts only when it is available."""
+        source = amis.get(self.planned.plan.regions[0]) or next(iter(amis.values()))
+        pending: dict[str, Ami] = {}
+        for region in self.planned.plan.regions:
+            if region not in amis:
+                self._step(f"copying {source.id} to {region}")
+                pending[region] = self._started_copy(source, region)
+        for region, copy in pending.items():
+            self._step(f"waiting for the copy {copy.id} in {region}")
+            amis[region] = self._wait_available(copy)
+            self.outside.ec2.tag(region, [copy.id], source.tags)
+        return amis
+
+    def _started_copy(self, source: Ami, region: str) -> Ami:
+        """A copy that another run has started is waited for; its name would be taken."""
+        for ami in self.planned.found:
+            if ami.region == region and ami.state is AmiState.PENDING:
+                return ami
+        copy = self.outside.ec2.copy(source, region)
+        return Ami(id=copy, region=region, name=source.name, state=AmiState.PENDING, created=None, owner=source.owner)
+
+    def _wait_for_pending(self) -> dict[str, Ami]:
+        pending = next(ami for ami in self.planned.found if ami.state is AmiState.PENDING)
+        self._step(f"waiting for {pending.id} in {pending.region}, which another run makes")
+        return {pending.region: self._wait_available(pending)}
+
+    def _wait_available(self, ami: Ami) -> Ami:
+        deadline = self.outside.clock.monotonic() + _WAIT_SECONDS
+        doing = f"waiting for {ami.id} of image {self.image.name} in {ami.region}"
+        while self.outside.clock.monotonic() < deadline:
+            seen = self._seen(ami.region, ami.id)
+            if seen is None:
+                raise AwsError(doing, "EC2 does not know it any more", "Bake again.")
+            if seen.available:
+                return seen
+            if seen.state is not AmiState.PENDING:
+                why = f": {seen.state_reason}" if seen.state_reason else ""
+                raise AwsError(
+                    doing,
+                    f"its state is {seen.state}{why}",
+                    f"Deregister {ami.id} if nobody needs it, then bake again.",
+                )
+            self.outside.clock.sleep(_POLL_SECONDS)
+        raise AwsError(
+            doing,
+            f"it is still pending after {_WAIT_SECONDS / 60:.0f} minutes",
+            "Run again: the AMI is found when it is finished.",
+        )
+
+    def _seen(self, region: str, ami_id: str) -> Ami | None:
+        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        while True:
+            found = self.outside.ec2.by_ids(region, [ami_id])
+            if found or self.outside.clock.monotonic() >= deadline:
+                return found[0] if found else None
+            self.outside.clock.sleep(_POLL_SECONDS)
+
+    def _reject(self, ids: Mapping[str, str] | Mapping[str, list[str]], doing: str, wrong: str, todo: str) -> NoReturn:
+        """Take the digest, which Packer may have written, off what was made, and say what was left."""
+        left = [
+            (region, ami_id) for region, made in ids.items() for ami_id in ([made] if isinstance(made, str) else made)
+        ]
+        listed = ", ".join(f"{ami_id} of {region}" for region, ami_id in left)
+        try:
+            for region, ami_id in left:
+                self.outside.ec2.untag(region, [ami_id], [DIGEST_TAG])
+        except BakeryError as error:
+            remove = f"Deregister {listed}: it was left, and the tag {DIGEST_TAG} could not be taken off ({error})."
+            raise VerificationError(doing, wrong, f"{todo} {remove}") from error
+        raise VerificationError(doing, wrong, f"{todo} {listed} was left, without the digest.")
+
+    def _step(self, text: str) -> None:
+        self.outside.watcher.step(self.image.name, text)
+
+
+def _listed(chosen: Mapping[str, str]) -> str:
+    return ", ".join(f"{ami} in {region}" for region, ami in chosen.items())
+
+
+def _relative_to(path: str, folder: str) -> str | None:
+    """`path` from `folder`, both relative to the root, where it lies within; None where it does not."""
+    if path == folder:
+        return "."
+    if folder == ".":
+        return None if path.startswith(("/", "../")) else path
+    prefix = folder.rstrip("/") + "/"
+    return path[len(prefix) :] if path.startswith(prefix) else None

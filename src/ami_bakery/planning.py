@@ -1,0 +1,203 @@
+"""From definitions to plans: asks EC2 for all digests in bulk, one generation of the graph after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ami_bakery.core.config import BaseImage, Config, ImageConfig
+from ami_bakery.core.difference import Difference, compare_components
+from ami_bakery.core.digest import Scheme
+from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
+from ami_bakery.core.manifest import parse_components
+from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain
+from ami_bakery.errors import ConfigError
+from ami_bakery.resolve import Definition, Resolver
+
+_SHA1_LENGTH = 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """One image's definition, its plan, and all that the look-up found of its digest, in whatever state."""
+
+    definition: Definition
+    plan: ImagePlan
+    found: tuple[Ami, ...]
+
+
+def with_parents(config: Config, names: Iterable[str]) -> tuple[str, ...]:
+    """These images and what they are made from, parents first."""
+    ordered: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        base = config.image(name).base
+        if isinstance(base, BaseImage):
+            add(base.image)
+        ordered[name] = None
+
+    for name in names:
+        add(name)
+    return tuple(ordered)
+
+
+def make_plans(
+    resolver: Resolver,
+    names: Iterable[str],
+    *,
+    forced: frozenset[str] = frozenset(),
+    known: Mapping[str, Ami | None] | None = None,
+) -> tuple[Planned, ...]:
+    """Plans for these images and their parents, parents first.
+
+    `known` are parents whose AMI is settled already (baked a moment ago): they are not looked up again.
+    """
+    parents: dict[str, Ami | None] = dict(known or {})
+    waiting = [name for name in with_parents(resolver.config, names) if name not in parents]
+    plans: list[Planned] = []
+    while waiting:
+        ready = [name for name in waiting if _parent(resolver, name) in (None, *parents)]
+        waiting = [name for name in waiting if name not in ready]
+        for planned in _plan_generation(resolver, ready, parents, forced):
+            plans.append(planned)
+            parents[planned.plan.image] = _settled(planned)
+    return _explained(resolver, plans)
+
+
+def define_all(resolver: Resolver, names: Iterable[str]) -> tuple[Definition, ...]:
+    """Definitions of these images alone. EC2 is asked only for what they are made from."""
+    chosen = tuple(names)
+    bases = dict.fromkeys(parent for name in chosen if (parent := _parent(resolver, name)) is not None)
+    parents = {planned.plan.image: _settled(planned) for planned in make_plans(resolver, bases)}
+    return tuple(resolver.define(resolver.image(name), parents) for name in chosen)
+
+
+def made_so_far(resolver: Resolver, names: Iterable[str]) -> tuple[tuple[str, Ami], ...]:
+    """(image, AMI) of all that was made of these images, newest first; the drop-in's AMIs by their checksum's form."""
+    made: list[tuple[str, Ami]] = []
+    asked: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name in names:
+        image = resolver.image(name)
+        for region in resolver.regions_of(image):
+            if image.scheme is Scheme.SHA256:
+                asked.setdefault((region, image.owners), []).append(name)
+                continue
+            for ami in resolver.outside.ec2.with_any_digest(region, image.owners):
+                if IMAGE_TAG not in ami.tags and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH:
+                    made.append((name, ami))
+    for (region, owners), images in asked.items():
+        found = resolver.outside.ec2.of_images(region, images, owners)
+        made += [(ami.tags[IMAGE_TAG], ami) for ami in found]
+    made.sort(key=lambda item: (item[1].created is not None, item[1].created, item[1].id), reverse=True)
+    return tuple(sorted(made, key=lambda item: item[0]))
+
+
+def _parent(resolver: Resolver, name: str) -> str | None:
+    base = resolver.config.image(name).base
+    return base.image if isinstance(base, BaseImage) else None
+
+
+def _settled(planned: Planned) -> Ami | None:
+    """The AMI that children start from, where it will not change: in the region where they are baked."""
+    if planned.plan.action not in (Action.REUSE, Action.COPY):
+        return None
+    return planned.plan.amis.get(planned.plan.regions[0])
+
+
+def _plan_generation(
+    resolver: Resolver, names: Sequence[str], parents: Mapping[str, Ami | None], forced: frozenset[str]
+) -> list[Planned]:
+    """One generation: none of these is made from another of them."""
+    definitions = []
+    for name in names:
+        image = resolver.image(name)
+        _check_regions(resolver, image)
+        definitions.append((resolver.define(image, parents), resolver.regions_of(image)))
+    found = _look_up(resolver, definitions)
+    now = resolver.outside.clock.now()
+    plans = []
+    for definition, regions in definitions:
+        wanted = Wanted(
+            image=definition.image.name,
+            digest=definition.digest,
+            regions=regions,
+            max_age=definition.image.max_age,
+            awaits=definition.awaits,
+        )
+        made = found.get(definition.digest.hex, ()) if definition.digest else ()
+        own = tuple(ami for ami in made if ami.region in regions)
+        plan = decide(wanted, own, now=now, force=definition.image.name in forced)
+        plans.append(Planned(definition=definition, plan=plan, found=own))
+    return plans
+
+
+def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
+    """A child is baked where its parent is baked: an AMI id belongs to one region."""
+    if not isinstance(image.base, BaseImage):
+        return
+    own = resolver.regions_of(image)[0]
+    parent = resolver.regions_of(resolver.image(image.base.image))[0]
+    if own != parent:
+        raise ConfigError(
+            f"planning image {image.name} ({resolver.config.file}:{image.line('regions')})",
+            f"it is baked in {own}, but its base {image.base.image} is baked in {parent}",
+            "Put the same region first in both.",
+        )
+
+
+def _look_up(resolver: Resolver, definitions: Sequence[tuple[Definition, tuple[str, ...]]]) -> dict[str, list[Ami]]:
+    """AMIs by digest: all digests of a generation in one call for each region and set of owners."""
+    asked: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for definition, regions in definitions:
+        for region in regions:
+            if definition.digest is not None:
+                asked.setdefault((region, definition.image.owners), set()).add(definition.digest.hex)
+    found: dict[str, list[Ami]] = {}
+    for (region, owners), digests in sorted(asked.items()):
+        for ami in resolver.outside.ec2.with_digests(region, sorted(digests), owners):
+            found.setdefault(ami.tags.get(DIGEST_TAG, ""), []).append(ami)
+    return found
+
+
+def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
+    """Plans to bake for want of an AMI get the difference to the image's newest AMI: one more call for each region."""
+    asked: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for planned in plans:
+        if _needs_explaining(planned):
+            key = (planned.plan.regions[0], planned.definition.image.owners)
+            asked.setdefault(key, set()).add(planned.plan.image)
+    made = [
+        ami
+        for (region, owners), images in sorted(asked.items())
+        for ami in resolver.outside.ec2.of_images(region, sorted(images), owners)
+    ]
+    now = resolver.outside.clock.now()
+    return tuple(_explain(planned, made, now) if _needs_explaining(planned) else planned for planned in plans)
+
+
+def _needs_explaining(planned: Planned) -> bool:
+    return (
+        planned.plan.action is Action.BAKE
+        and planned.definition.image.scheme is Scheme.SHA256
+        and any(reason.kind == "no-ami" for reason in planned.plan.reasons)
+    )
+
+
+def _explain(planned: Planned, made: Sequence[Ami], now: datetime) -> Planned:
+    """`made`: the AMIs of several images, in their first regions."""
+    region = planned.plan.regions[0]
+    previous = newest(
+        ami
+        for ami in made
+        if ami.region == region and ami.tags.get(IMAGE_TAG) == planned.plan.image and FORMAT_TAG in ami.tags
+    )
+    plan = explain(planned.plan, previous, _difference(planned.definition, previous), now=now)
+    return replace(planned, plan=plan)
+
+
+def _difference(definition: Definition, previous: Ami | None) -> Difference | None:
+    if previous is None or definition.manifest is None:
+        return None
+    old = parse_components(previous.tags.get(COMPONENTS_TAG, ""))
+    return compare_components(old, definition.manifest.components()) if old else None

@@ -1,0 +1,257 @@
+"""Plans, outcomes and lists to text and JSON, for stdout and for files; decides nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ami_bakery.core.config import ImageConfig
+from ami_bakery.core.digest import Digest
+from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, FROM_TAG, IMAGE_TAG, Ami
+from ami_bakery.core.outcome import Outcome, Result
+from ami_bakery.core.plan import Action, ImagePlan, describe_age
+from ami_bakery.core.template import TemplateFacts
+from ami_bakery.errors import BakeryError
+from ami_bakery.inputs import Inventory
+
+FORMAT = 1
+"""The version of every JSON document."""
+
+_SIGNS = {
+    Action.REUSE: ("=", "green"),
+    Action.BAKE: ("+", "yellow"),
+    Action.COPY: (">", "cyan"),
+    Action.WAIT: ("~", "cyan"),
+    Action.UNKNOWN: ("?", "magenta"),
+}
+_COLORS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36", "bold": "1", "dim": "2"}
+
+Style = Callable[[str, str], str]
+"""(text, name of a color) to text: `plain` or `ansi`."""
+
+
+def plain(text: str, _color: str) -> str:
+    return text
+
+
+def ansi(text: str, color: str) -> str:
+    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
+
+
+def document(images: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps({"format": FORMAT, "images": list(images)}, indent=2)
+
+
+def error_text(error: BakeryError, style: Style = plain) -> str:
+    """What we were doing, what went wrong, what to do next: a line each, more where the other side said more."""
+    wrong = error.wrong.replace("\n", "\n  ")
+    return f"{style('error:', 'red')} {error.doing}\n  {printable(wrong)}\n  {printable(error.todo)}"
+
+
+def plan_json(plan: ImagePlan) -> dict[str, Any]:
+    return {
+        "image": plan.image,
+        "action": plan.action.value,
+        "digest": plan.digest.hex if plan.digest else None,
+        "reasons": [
+            {"kind": reason.kind, "subject": reason.subject, "detail": reason.detail} for reason in plan.reasons
+        ],
+        "amis": {region: ami.id for region, ami in plan.amis.items()},
+    }
+
+
+def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
+    """An image a line, its reasons below it, and the sum of it."""
+    width = max((len(plan.image) for plan in plans), default=0)
+    lines = []
+    for plan in plans:
+        sign, color = _SIGNS[plan.action]
+        digest = plan.digest.short if plan.digest else "digest not known yet"
+        lines.append(f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}  {digest}")
+        lines += [f"            {printable(reason.detail)}" for reason in plan.reasons]
+    counts = {action: sum(plan.action is action for plan in plans) for action in Action}
+    said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
+    return "\n".join([*lines, "", f"{said}."])
+
+
+_VERBS = {
+    Action.REUSE: "reuse",
+    Action.BAKE: "bake",
+    Action.COPY: "copy",
+    Action.WAIT: "wait for",
+    Action.UNKNOWN: "bake or reuse, when the base is baked",
+}
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    digest = outcome.plan.digest
+    rendered: dict[str, Any] = {
+        "image": outcome.image,
+        "outcome": outcome.result.value,
+        "digest": digest.hex if digest else None,
+        "amis": {region: ami.id for region, ami in outcome.amis.items()},
+        "seconds": round(outcome.seconds, 3),
+    }
+    if outcome.error is not None:
+        rendered["error"] = f"{outcome.error}\n{outcome.error.todo}"
+    return rendered
+
+
+def outcome_text(outcomes: Sequence[Outcome]) -> str:
+    """One image in one region prints the id alone; more print `image<TAB>region<TAB>ami` lines."""
+    rows = [(outcome.image, region, ami.id) for outcome in outcomes for region, ami in outcome.amis.items()]
+    if len(rows) == 1 and len(outcomes) == 1 and len(outcomes[0].plan.regions) == 1:
+        return rows[0][2]
+    return "\n".join("\t".join(row) for row in rows)
+
+
+def outcome_note(outcome: Outcome) -> str:
+    """A line for people, on stderr."""
+    amis = ", ".join(f"{ami.id} ({region})" for region, ami in outcome.amis.items())
+    reasons = "; ".join(reason.detail for reason in outcome.plan.reasons)
+    return f"{outcome.image}: {outcome.result} {amis}: {reasons}"
+
+
+def digest_json(image: str, digest: Digest | None, awaits: str | None) -> dict[str, Any]:
+    rendered: dict[str, Any] = {
+        "image": image,
+        "scheme": digest.scheme.value if digest else "sha256",
+        "digest": digest.hex if digest else None,
+    }
+    return rendered if awaits is None else {**rendered, "awaits": awaits}
+
+
+def inputs_json(image: ImageConfig, facts: TemplateFacts | None, inventory: Inventory) -> dict[str, Any]:
+    inputs = []
+    for entry in inventory.entries:
+        rendered: dict[str, Any] = {
+            "path": entry.path,
+            "type": entry.kind.value,
+            "executable": entry.executable,
+            "sha256": entry.sha256,
+            "named_by": [{"file": place.file, "line": place.line} for place in inventory.named_by[entry.path]],
+        }
+        if entry.target is not None:
+            rendered["target"] = entry.target
+        inputs.append(rendered)
+    unresolved = [
+        {
+            "file": item.place.file,
+            "line": item.place.line,
+            "expression": item.expression,
+            "why": item.why,
+        }
+        for item in (facts.unresolved if facts else ())
+    ]
+    return {"image": image.name, "inputs": inputs, "unresolved": unresolved}
+
+
+def inputs_text(rendered: Mapping[str, Any]) -> str:
+    """A line for each input: digest, type and mode, path, and the first line that names it."""
+    lines = []
+    for item in rendered["inputs"]:
+        mark = {"file": "x" if item["executable"] else "-", "directory": "/", "symlink": "@"}[item["type"]]
+        places = item["named_by"]
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        target = f" -> {item['target']}" if "target" in item else ""
+        digest = (item["sha256"] or "")[:12]
+        where = f"{places[0]['file']}:{places[0]['line']}{more}" if places else ""
+        lines.append(f"{digest:12} {mark} {printable(item['path'] + target)}\t{printable(where)}")
+    for item in rendered["unresolved"]:
+        lines.append(f"unresolved     {item['file']}:{item['line']}: {printable(item['expression'])} ({item['why']})")
+    return "\n".join(lines)
+
+
+def ami_json(ami: Ami, image: str, now: datetime) -> dict[str, Any]:
+    return {
+        "image": image,
+        "region": ami.region,
+        "ami": ami.id,
+        "name": ami.name,
+        "state": ami.state.value,
+        "created": ami.created.isoformat() if ami.created else None,
+        "age_seconds": int((now - ami.created).total_seconds()) if ami.created else None,
+        "digest": ami.tags.get(DIGEST_TAG),
+        "base": ami.tags.get(FROM_TAG),
+        "commit": ami.tags.get(COMMIT_TAG),
+    }
+
+
+def amis_text(amis: Sequence[tuple[str, Ami]], now: datetime) -> str:
+    """A table with a head, columns aligned; `-` where a tag is not there."""
+    rows = [("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "COMMIT")]
+    for image, ami in amis:
+        commit, _, dirty = ami.tags.get(COMMIT_TAG, "-").partition("+")
+        rows.append(
+            (
+                image,
+                ami.region,
+                ami.id,
+                describe_age(ami, now),
+                ami.state.value,
+                ami.tags.get(DIGEST_TAG, "-")[:12],
+                ami.tags.get(FROM_TAG, "-"),
+                commit[:12] + ("+" + dirty if dirty else ""),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def image_of(ami: Ami, default: str) -> str:
+    return ami.tags.get(IMAGE_TAG, default)
+
+
+def tfvars(outcomes: Sequence[Outcome]) -> str:
+    """For Terraform: `ami_id` and `ami_ids` (by region) of a single image, and `amis` (by image and region) of all."""
+    amis = {outcome.image: {region: ami.id for region, ami in outcome.amis.items()} for outcome in outcomes}
+    values: dict[str, Any] = {"amis": amis}
+    if len(outcomes) == 1:
+        ids = amis[outcomes[0].image]
+        values = {"ami_id": next(iter(ids.values()), ""), "ami_ids": ids, **values}
+    return json.dumps(values, indent=2) + "\n"
+
+
+def dotenv(outcomes: Sequence[Outcome]) -> str:
+    """For shells and CI: AMI_ID of a single image, AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> of all."""
+    lines = []
+    if len(outcomes) == 1:
+        lines += [f"AMI_ID={ami.id}" for ami in list(outcomes[0].amis.values())[:1]]
+    for outcome in outcomes:
+        name = _constant(outcome.image)
+        for index, (region, ami) in enumerate(outcome.amis.items()):
+            lines += [f"AMI_ID_{name}={ami.id}"] if index == 0 else []
+            lines.append(f"AMI_ID_{name}_{_constant(region)}={ami.id}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def github_output(outcomes: Sequence[Outcome]) -> str:
+    """For GitHub Actions: `ami-id` and `outcome` of a single image, `amis` of all as JSON on one line."""
+    amis = {outcome.image: {region: ami.id for region, ami in outcome.amis.items()} for outcome in outcomes}
+    results = {outcome.result for outcome in outcomes}
+    lines = [f"amis={json.dumps(amis)}", f"outcome={_summary(results)}"]
+    if len(outcomes) == 1 and outcomes[0].amis:
+        lines.insert(0, f"ami-id={next(iter(outcomes[0].amis.values())).id}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _summary(results: set[Result]) -> Result:
+    order = (Result.FAILED, Result.BAKED, Result.COPIED, Result.REUSED)
+    return next((result for result in order if result in results), Result.REUSED)
+
+
+def _constant(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", text).upper()
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Control characters, and bytes that are no UTF-8, as escapes: a file's name must not steer the terminal."""
+    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)

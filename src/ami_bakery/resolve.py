@@ -1,0 +1,267 @@
+"""Pins every floating input of an image: configuration and world in, manifest and digest out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from ami_bakery.core.config import (
+    BaseFilter,
+    BaseId,
+    BaseImage,
+    BaseParameter,
+    Config,
+    ImageConfig,
+)
+from ami_bakery.core.digest import Digest, Scheme
+from ami_bakery.core.image import Ami, newest
+from ami_bakery.core.manifest import Manifest, format_components, hash_value
+from ami_bakery.core.packer_arguments import PackerArguments
+from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
+from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
+from ami_bakery.errors import AwsError, ConfigError, TemplateError
+from ami_bakery.inputs import Inventory, collect, template_folder
+from ami_bakery.ports import Outside
+
+HANDED_BY_US = ("config_checksum", "aws_region")
+"""Variables that the bakery gives to a template which declares them. Their values are no part of the definition."""
+
+MACHINE_VARIABLES = frozenset(
+    {
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
+        *("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN"),
+        *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
+        *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SUBNET_ID"),
+        *("HOME", "USER", "LOGNAME", "HOSTNAME", "PATH", "PWD", "TMPDIR", "SSH_AUTH_SOCK"),
+    }
+)
+"""Environment variables that tell of the runner, not of the image: in the digest only where `env` asks for them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """One image with everything pinned.
+
+    digest    None where it is not known, since the base is still to be baked: `awaits` names that image
+    manifest  None in the drop-in, whose checksum is of files alone
+    base      (builder, AMI id), as the manifest has it
+    """
+
+    image: ImageConfig
+    digest: Digest | None = None
+    awaits: str | None = None
+    facts: TemplateFacts | None = None
+    inventory: Inventory | None = None
+    manifest: Manifest | None = None
+    base: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def components(self) -> str:
+        return format_components(self.manifest.components()) if self.manifest else ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Base:
+    """What an image starts from: ids, or the image that is to be baked first."""
+
+    ids: tuple[tuple[str, str], ...] = ()
+    awaits: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolver:
+    """Resolves the images of one configuration. Look-ups of base images are made once."""
+
+    outside: Outside
+    config: Config
+    arguments: PackerArguments = field(default_factory=PackerArguments)
+    regions: tuple[str, ...] = ()
+    _matches: dict[tuple[object, ...], str] = field(default_factory=dict)
+
+    def image(self, name: str) -> ImageConfig:
+        """As configured, with what stands after `--` and `--region` merged in."""
+        image = self.config.image(name)
+        return replace(
+            image,
+            regions=self.regions or image.regions,
+            variables=tuple(sorted({**dict(image.variables), **dict(self.arguments.variables)}.items())),
+            only=self.arguments.only or image.only,
+            except_=self.arguments.except_ or image.except_,
+        )
+
+    def regions_of(self, image: ImageConfig) -> tuple[str, ...]:
+        return image.regions or (self.outside.ec2.default_region(),)
+
+    def workdir(self, image: ImageConfig) -> str:
+        """Relative to the root."""
+        tree = self.outside.tree
+        return tree.relative(image.workdir) if image.workdir is not None else template_folder(tree, image.template)
+
+    def facts(self, image: ImageConfig) -> TemplateFacts:
+        """What the template says, read as the bake will read it."""
+        workdir = self.workdir(image)
+        extra = tuple(f"{workdir}/{path}" if not path.startswith("/") else path for path in self.arguments.var_files)
+        request = TemplateRequest(
+            template=self.outside.tree.relative(image.template),
+            workdir=workdir,
+            variables=dict(image.variables),
+            var_files=(*image.var_files, *extra),
+            only=image.only,
+            except_=image.except_,
+            environment=self.outside.environment,
+        )
+        return self.outside.templates.read(self.outside.tree, request)
+
+    def inputs(self, image: ImageConfig) -> tuple[TemplateFacts, Inventory]:
+        """Every file of an image. Needs no AWS."""
+        facts = self.facts(image)
+        self._check_variables(image, facts)
+        return facts, collect(self.outside.tree, image, self.config.file, facts)
+
+    def define(self, image: ImageConfig, parents: Mapping[str, Ami | None]) -> Definition:
+        """`parents`: the AMI of each image that another is made from, None where it is still to be baked."""
+        if image.scheme is Scheme.SHA1:
+            digest = drop_in_checksum(self.outside.tree, image)
+            return Definition(image=image, digest=digest)
+        facts, inventory = self.inputs(image)
+        base = self._base(image, facts, parents)
+        if base.awaits is not None:
+            return Definition(image=image, awaits=base.awaits, facts=facts, inventory=inventory)
+        manifest = self.manifest(image, facts, inventory, base.ids)
+        return Definition(
+            image=image,
+            digest=manifest.digest(),
+            facts=facts,
+            inventory=inventory,
+            manifest=manifest,
+            base=base.ids,
+        )
+
+    def manifest(
+        self, image: ImageConfig, facts: TemplateFacts, inventory: Inventory, base: tuple[tuple[str, str], ...]
+    ) -> Manifest:
+        without = frozenset(image.digest_without)
+        tools = () if "packer-version" in without else (("packer", self.outside.packer.version()),)
+        selected = "selection" not in without
+        return Manifest(
+            image=image.name,
+            salt=image.salt,
+            template=self.outside.tree.relative(image.template),
+            workdir=self.workdir(image),
+            entries=inventory.entries,
+            variables=tuple((name, hash_value(value)) for name, value in image.variables if name not in HANDED_BY_US),
+            var_files=tuple(self.outside.tree.relative(path) for path in image.var_files) + self.arguments.var_files,
+            environment=() if "environment" in without else self._environment(image, facts),
+            only=image.only if selected else (),
+            except_=image.except_ if selected else (),
+            arguments=self.arguments.other,
+            base=base,
+            tools=tools,
+            left_out=tuple(sorted(without)),
+        )
+
+    def handed_variables(
+        self, definition: Definition, facts: TemplateFacts, region: str
+    ) -> tuple[tuple[str, str], ...]:
+        """What Packer gets with `-var`: the image's own, and those of ours that the template declares."""
+        image, digest = definition.image, definition.digest
+        ours = {"config_checksum": digest.hex if digest else "", "aws_region": region}
+        if image.scheme is Scheme.SHA1 and (subnet := self.outside.environment.get(SUBNET_VARIABLE)):
+            ours["aws_subnet_id"] = subnet
+        handed = {name: value for name, value in ours.items() if facts.declares(name)}
+        if image.base is not None and definition.base:
+            handed[image.from_variable] = definition.base[0][1]
+        after_dashes = {name for name, _ in self.arguments.variables}
+        own = {name: value for name, value in image.variables if name not in after_dashes}
+        return tuple(sorted({**handed, **own}.items()))
+
+    def _environment(self, image: ImageConfig, facts: TemplateFacts) -> tuple[tuple[str, str | None], ...]:
+        """Declared variables, and those that the template is seen to read; each set or unset."""
+        sensitive = {f"PKR_VAR_{variable.name}" for variable in facts.variables if variable.sensitive}
+        read = {name for name, _ in facts.environment} - MACHINE_VARIABLES - sensitive
+        values = self.outside.environment
+        return tuple(
+            (name, hash_value(values[name]) if name in values else None) for name in sorted({*image.environment, *read})
+        )
+
+    def _check_variables(self, image: ImageConfig, facts: TemplateFacts) -> None:
+        """Packer passes over variables that a template does not declare, so that a misspelt one changes nothing."""
+        declared = [variable.name for variable in facts.variables]
+        configured = dict(self.config.image(image.name).variables)
+        problems = [
+            (
+                image.line("vars", name),
+                f"vars.{name}: {image.template} declares no variable {name!r}{_nearest(name, declared)}",
+            )
+            for name in configured
+            if name not in declared
+        ]
+        if image.base is not None and image.from_variable not in declared:
+            wanted = f"from: {image.template} declares no variable {image.from_variable!r}, which gets the base's id"
+            problems.append((image.line("from"), wanted))
+        if problems:
+            raise ConfigError(
+                f"comparing {self.config.file} with {image.template}",
+                "\n".join(f"{self.config.file}:{line}: images.{image.name}.{text}" for line, text in sorted(problems)),
+                "Declare it in the template, or correct the name (`from_variable` names the base's).",
+            )
+
+    def _base(self, image: ImageConfig, facts: TemplateFacts, parents: Mapping[str, Ami | None]) -> _Base:
+        match image.base:
+            case None:
+                return _Base(ids=tuple(self._template_bases(image, facts)))
+            case BaseId(ami=ami):
+                return _Base(ids=(("", ami),))
+            case BaseImage(image=name):
+                parent = parents.get(name)
+                return _Base(awaits=name) if parent is None else _Base(ids=(("", parent.id),))
+            case BaseFilter(owners=owners, filters=filters):
+                place = Place(file=self.config.file, line=image.line("from"))
+                return _Base(ids=(("", self._newest(self.regions_of(image)[0], owners, filters, place)),))
+            case BaseParameter(parameter=name):
+                return _Base(ids=(("", self.outside.parameters.value(self.regions_of(image)[0], name)),))
+            case _:
+                assert_never(image.base)
+
+    def _template_bases(self, image: ImageConfig, facts: TemplateFacts) -> list[tuple[str, str]]:
+        """The bases that the template itself names, by builder; what is not known is hashed as it is written."""
+        bases = []
+        for builder in facts.builders:
+            if builder.source_ami:
+                bases.append((builder.name, builder.source_ami))
+            elif builder.source_ami_filter is not None:
+                found = self._filtered(image, builder, builder.source_ami_filter)
+                bases.append((builder.name, found))
+        return sorted(bases)
+
+    def _filtered(self, image: ImageConfig, builder: Builder, asked: SourceAmiFilter) -> str:
+        if not asked.owners:
+            raise TemplateError(
+                f"looking for the base of {builder.name} ({builder.place})",
+                "its source_ami_filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
+                'Name the owners: "owners": ["099720109477"].',
+            )
+        return self._newest(self.regions_of(image)[0], asked.owners, asked.filters, builder.place)
+
+    def _newest(
+        self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]], place: Place
+    ) -> str:
+        key = (region, tuple(owners), tuple((name, tuple(values)) for name, values in filters))
+        if key not in self._matches:
+            found = newest(self.outside.ec2.matching(region, owners, filters))
+            if found is None:
+                asked = ", ".join(f"{name} = {' or '.join(values)}" for name, values in filters)
+                raise AwsError(
+                    f"looking for the base image in {region} ({place})",
+                    f"no available AMI of {' or '.join(owners)} has {asked}",
+                    "Correct the filters, the owners or the region.",
+                )
+            self._matches[key] = found.id
+        return self._matches[key]
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
