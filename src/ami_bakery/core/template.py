@@ -70,7 +70,8 @@ class Builder:
     name       as `-only` knows it: ``amazon-ebs`` or a name of its own in JSON, ``amazon-ebs.base`` in HCL2
     type       ``amazon-ebs``
     source_ami, source_ami_filter  literal or worked out; None where absent or not known
-    ami_name   worked out with volatile functions left as written; None where not known
+    base_unknown  why the base that the template names cannot be worked out; empty where it names none, or a known one
+    ami_name   worked out with what only Packer knows left as written; None where not known
     """
 
     name: str
@@ -78,6 +79,7 @@ class Builder:
     place: Place
     source_ami: str | None = None
     source_ami_filter: SourceAmiFilter | None = None
+    base_unknown: str = ""
     ami_name: str | None = None
     region: str | None = None
     ami_regions: tuple[str, ...] = ()
@@ -124,6 +126,7 @@ class TemplateFacts:
     components     the types of builders, provisioners, post-processors and data sources that take part, sorted
     environment    names of environment variables that the template reads, each with the first place that does
     outputs        files that the template makes Packer write (manifests, downloads), relative to the root
+    credentials    files of keys and passwords that the template names: they stay out of the digest
     secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
     """
 
@@ -137,6 +140,7 @@ class TemplateFacts:
     unresolved: tuple[Unresolved, ...] = ()
     environment: tuple[tuple[str, Place], ...] = ()
     outputs: tuple[Reference, ...] = ()
+    credentials: tuple[Reference, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def declares(self, name: str) -> bool:

@@ -1,0 +1,136 @@
+"""A builder, provisioner, post-processor or data source, worked out: the same for JSON and for HCL2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, first_unknown, is_mapping, is_sequence
+from ami_bakery.core.template import Builder, Place, SourceAmiFilter
+
+
+class Kind(StrEnum):
+    BUILDER = "builder"
+    PROVISIONER = "provisioner"
+    POST_PROCESSOR = "post-processor"
+    DATA = "data"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """`written`: the expression as it stands in the template."""
+
+    value: Value
+    place: Place
+    written: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Component:
+    """`name` is what `-only` knows a builder by; fields are by lower-case name."""
+
+    kind: Kind
+    type: str
+    name: str
+    place: Place
+    fields: Mapping[str, Field] = field(default_factory=dict)
+
+    def value(self, name: str) -> Value:
+        return self.fields[name].value if name in self.fields else None
+
+    def is_true(self, name: str) -> bool:
+        value = self.value(name)
+        return value is True or (isinstance(value, str) and value.lower() in ("true", "1", "t"))
+
+    def texts(self, name: str) -> tuple[tuple[str | Unknown, Place, str], ...]:
+        """The texts of a field that is a text or a list of them, each with place and expression."""
+        found = self.fields.get(name)
+        if found is None or found.value is None:
+            return ()
+        items = found.value if is_sequence(found.value) else (found.value,)
+        return tuple(
+            (as_text(item), item.place if isinstance(item, Text) else found.place, _written(item, found.written))
+            for item in items
+            if item is not None
+        )
+
+    def list_texts(self, name: str) -> tuple[tuple[str | Unknown, Place, str], ...]:
+        """The texts of a list field, which may be given as one text with commas."""
+        found = self.fields.get(name)
+        if found is not None and isinstance(found.value, str):
+            place = found.value.place if isinstance(found.value, Text) else found.place
+            return tuple((part, place, found.written) for part in found.value.split(",") if found.value)
+        return self.texts(name)
+
+
+def _written(item: Value, otherwise: str) -> str:
+    return item.pattern if isinstance(item, Unknown) and item.pattern else otherwise
+
+
+def builder_of(component: Component) -> Builder:
+    """What the bakery must know of a builder. Unknown values are None, and a base that is unknown says why."""
+    source_ami = component.value("source_ami")
+    base_filter, why = _filter(component)
+    if isinstance(source_ami, Unknown):
+        why = source_ami.why
+    ami_name = component.value("ami_name")
+    region = component.value("region")
+    return Builder(
+        name=component.name,
+        type=component.type,
+        place=component.place,
+        source_ami=str(source_ami) if isinstance(source_ami, str) and source_ami else None,
+        source_ami_filter=base_filter,
+        base_unknown=why,
+        ami_name=(ami_name.pattern or None) if isinstance(ami_name, Unknown) else _text_or_none(ami_name),
+        region=_text_or_none(region),
+        ami_regions=tuple(str(text) for text, _, _ in component.list_texts("ami_regions") if isinstance(text, str)),
+        skip_create_ami=component.is_true("skip_create_ami"),
+    )
+
+
+def _text_or_none(value: Value) -> str | None:
+    return str(value) if isinstance(value, str) and value else None
+
+
+def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
+    """The filter, or why there is one that cannot be worked out."""
+    found = component.value("source_ami_filter")
+    if is_sequence(found):
+        found = found[0] if len(found) == 1 else None
+    if isinstance(found, Unknown):
+        return None, found.why
+    if not is_mapping(found):
+        return None, ""
+    filters: dict[str, tuple[str, ...]] = {}
+    given = found.get("filters")
+    for name, value in given.items() if is_mapping(given) else ():
+        filters[name] = _known_texts(value)
+    for block in _mappings(found.get("filter")):
+        filters[str(as_text(block.get("name")))] = _known_texts(block.get("value", block.get("values")))
+    owners = found.get("owners")
+    if isinstance(owners, str):
+        owners = tuple(owners.split(","))
+    lost = first_unknown((given, owners, found.get("filter")))
+    if lost:
+        return None, lost.why
+    most_recent = found.get("most_recent")
+    made = SourceAmiFilter(
+        filters=tuple(sorted(filters.items())),
+        owners=_known_texts(owners),
+        most_recent=most_recent is True or most_recent in ("true", "1"),
+    )
+    return made, ""
+
+
+def _mappings(value: Value) -> tuple[Mapping[str, Value], ...]:
+    items = value if is_sequence(value) else (value,)
+    return tuple(item for item in items if is_mapping(item))
+
+
+def _known_texts(value: Value) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    texts = tuple(as_text(item) for item in (value if is_sequence(value) else (value,)))
+    return tuple(str(text) for text in texts if isinstance(text, str))

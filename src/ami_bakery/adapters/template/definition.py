@@ -1,0 +1,41 @@
+"""What a template says once its language is out of the way: JSON and HCL2 both come to this."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+
+from ami_bakery.adapters.template.component import Component
+from ami_bakery.adapters.template.ledger import Ledger
+from ami_bakery.adapters.template.locations import Locations
+from ami_bakery.core.template import Place, Plugin, TemplateRequest, Variable
+from ami_bakery.ports import SourceTree
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What every part of the reader works with."""
+
+    tree: SourceTree
+    request: TemplateRequest
+    locations: Locations
+    ledger: Ledger
+
+    def given_place(self) -> Place:
+        """The place of what the caller gives: it stands in no file of the template."""
+        return Place(file=self.request.template, line=1)
+
+    def expand_home(self, path: str) -> str | None:
+        """`~` and `~/...` by HOME; None where that is not known."""
+        if path != "~" and not path.startswith("~/"):
+            return None if path.startswith("~") else path
+        home = self.request.environment.get("HOME")
+        return posixpath.join(home, path[2:]) if home else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    files: tuple[str, ...]
+    variables: tuple[Variable, ...]
+    components: tuple[Component, ...]
+    plugins: tuple[Plugin, ...] = ()

@@ -1,0 +1,211 @@
+"""The builds of an HCL2 template: which sources take part, and what provisions and follows each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ami_bakery.adapters.template.component import Component, Field, Kind
+from ami_bakery.adapters.template.definition import Reading
+from ami_bakery.adapters.template.globs import name_matches
+from ami_bakery.core.expression.evaluate import Scope, evaluate, items_of
+from ami_bakery.core.expression.syntax import Block, Body
+from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mapping, is_sequence
+from ami_bakery.core.template import Place, TemplateRequest
+
+_META = frozenset(
+    {"name", "only", "except", "override", "pause_before", "max_retries", "timeout", "keep_input_artifact"}
+)
+
+
+def components_of(reading: Reading, bodies: Sequence[Body], scope: Scope) -> tuple[Component, ...]:
+    blocks = [pair for body in bodies for pair in _concrete(body, scope)]
+    sources = {block.labels[:2]: (block, inner) for block, inner in blocks if block.type == "source"}
+    components = [_data_source(block, inner) for block, inner in blocks if block.type == "data"]
+    for block, inner in blocks:
+        if block.type == "build":
+            components.extend(_Build(reading, block, inner, sources).components())
+    return tuple(components)
+
+
+def _concrete(body: Body, scope: Scope) -> Iterator[tuple[Block, Scope]]:
+    """The blocks of a body, with each `dynamic` one made into those that it stands for."""
+    for block in body.blocks:
+        if block.type == "dynamic" and block.labels:
+            yield from _expanded(block, scope)
+        else:
+            yield block, scope
+
+
+def _expanded(block: Block, scope: Scope) -> Iterator[tuple[Block, Scope]]:
+    kind = block.labels[0]
+    content = next(iter(block.body.of_type("content")), None)
+    for_each, iterator = block.body.setting("for_each"), block.body.setting("iterator")
+    if content is None or for_each is None:
+        return
+    name = iterator.expression.written if iterator else kind
+    items = items_of(evaluate(for_each.expression, scope))
+    if isinstance(items, Unknown):
+        items = [(items, items)]  # one for all: what does not depend on the item is found all the same
+    labels = block.body.setting("labels")
+    for key, value in items:
+        inner = scope.binding(**{name: {"key": key, "value": value}})
+        given = evaluate(labels.expression, inner) if labels else ()
+        texts = tuple(str(as_text(each)) for each in given) if is_sequence(given) else ()
+        yield replace(content, type=kind, labels=texts), inner
+
+
+def _fields(body: Body, scope: Scope, *, without: Iterable[str] = ()) -> dict[str, Field]:
+    fields = {
+        setting.name.lower(): Field(
+            value=evaluate(setting.expression, scope), place=setting.place, written=setting.expression.written
+        )
+        for setting in body.settings
+        if setting.name not in without
+    }
+    nested: dict[str, list[tuple[Value, Place]]] = {}
+    for block, inner in _concrete(body, scope):
+        value: Value = {name: field.value for name, field in _fields(block.body, inner).items()}
+        nested.setdefault(block.type, []).append((value, block.place))
+    for name, found in nested.items():
+        values = tuple(value for value, _ in found)
+        fields.setdefault(name.lower(), Field(value=values, place=found[0][1], written=name))
+    return fields
+
+
+def _data_source(block: Block, scope: Scope) -> Component:
+    kind, name = (*block.labels, "", "")[:2]
+    fields = _fields(block.body, scope)
+    return Component(kind=Kind.DATA, type=kind, name=name, place=block.place, fields=fields)
+
+
+def _source_parts(reference: str) -> tuple[str, ...]:
+    """`source.amazon-ebs.base` and `amazon-ebs.base` are the same."""
+    parts = reference.split(".")
+    return tuple(parts[-2:]) if len(parts) >= 2 else ()
+
+
+class _Build:
+    """One `build` block, and the sources declared beside it."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        block: Block,
+        scope: Scope,
+        sources: Mapping[tuple[str, ...], tuple[Block, Scope]],
+    ) -> None:
+        self._reading = reading
+        self._block = block
+        self._scope = scope
+        self._sources = sources
+        self._blocks = list(_concrete(block.body, scope))
+        name = block.body.setting("name")
+        told = as_text(evaluate(name.expression, scope)) if name else ""
+        self._name = told
+
+    def components(self) -> Iterator[Component]:
+        for use in self._used_sources():
+            reference = use.reference
+            if reference not in self._sources:
+                continue
+            source, _ = self._sources[reference]
+            name = use.local_name or reference[1]
+            full = f"{reference[0]}.{name}"
+            if not self._takes_part(full):
+                continue
+            scope = self._scope.binding(source={"type": reference[0], "name": name})
+            fields = {**_fields(source.body, scope), **use.additions(scope)}
+            shown = f"{self._name}.{full}" if isinstance(self._name, str) and self._name else full
+            yield Component(kind=Kind.BUILDER, type=reference[0], name=shown, place=source.place, fields=fields)
+            yield from self._provisioners(full, name, scope)
+            yield from self._post_processors(full, scope)
+
+    def _used_sources(self) -> Iterator[_Use]:
+        listed = self._block.body.setting("sources")
+        references = evaluate(listed.expression, self._scope) if listed else ()
+        if isinstance(references, Unknown) or not is_sequence(references):
+            references = tuple(".".join(key) for key in self._sources)  # any of them may take part
+        for reference in references:
+            text = as_text(reference)
+            for key in self._sources if isinstance(text, Unknown) else (_source_parts(text),):
+                yield _Use(key)
+        for block, scope in self._blocks:
+            if block.type == "source" and block.labels:
+                yield _Use(_source_parts(block.labels[0]), block, scope)
+
+    def _takes_part(self, full: str) -> bool:
+        if isinstance(self._name, Unknown):
+            return True
+        name = f"{self._name}.{full}" if self._name else full
+        request: TemplateRequest = self._reading.request
+        if request.only and not any(name_matches(pattern, name) for pattern in request.only):
+            return False
+        return not any(name_matches(pattern, name) for pattern in request.except_)
+
+    def _provisioners(self, full: str, name: str, scope: Scope) -> Iterator[Component]:
+        for block, inner in self._blocks:
+            if block.type not in ("provisioner", "error-cleanup-provisioner") or not block.labels:
+                continue
+            here = inner.binding(source=scope.names["source"])
+            if _skipped(block.body, full, inner):
+                continue
+            fields = _fields(block.body, here, without=_META)
+            override = block.body.setting("override")
+            own = evaluate(override.expression, inner) if override else None
+            if is_mapping(own) and is_mapping(mine := own.get(name)):
+                written = override.expression.written if override else ""
+                place = override.place if override else block.place
+                upper = {key: Field(value=value, place=place, written=written) for key, value in mine.items()}
+                fields = {**fields, **upper}
+            yield Component(kind=Kind.PROVISIONER, type=block.labels[0], name="", place=block.place, fields=fields)
+
+    def _post_processors(self, full: str, scope: Scope) -> Iterator[Component]:
+        for block, inner in self._blocks:
+            chain = [(block, inner)] if block.type == "post-processor" else []
+            if block.type == "post-processors":
+                chain = [pair for pair in _concrete(block.body, inner) if pair[0].type == "post-processor"]
+            for step, here in chain:
+                if not step.labels or _skipped(step.body, full, here):
+                    continue
+                setting = step.body.setting("name")
+                told = as_text(evaluate(setting.expression, here)) if setting else ""
+                name = step.labels[0] if isinstance(told, Unknown) or not told else told
+                if any(name_matches(pattern, name) for pattern in self._reading.request.except_):
+                    break  # the rest of the chain has nothing to work on
+                fields = _fields(step.body, here.binding(source=scope.names["source"]), without=_META)
+                yield Component(
+                    kind=Kind.POST_PROCESSOR, type=step.labels[0], name=name, place=step.place, fields=fields
+                )
+
+
+class _Use:
+    """A source that a build uses, perhaps under a name of its own and with settings of its own."""
+
+    def __init__(self, reference: tuple[str, ...], block: Block | None = None, scope: Scope | None = None) -> None:
+        self.reference = reference
+        self._block = block
+        self._scope = scope or Scope()
+
+    @property
+    def local_name(self) -> str:
+        setting = self._block.body.setting("name") if self._block else None
+        told = as_text(evaluate(setting.expression, self._scope)) if setting else ""
+        return "" if isinstance(told, Unknown) else told
+
+    def additions(self, scope: Scope) -> dict[str, Field]:
+        return _fields(self._block.body, scope, without=("name",)) if self._block else {}
+
+
+def _skipped(body: Body, full: str, scope: Scope) -> bool:
+    only, but = _names(body, "only", scope), _names(body, "except", scope)
+    return full not in only if only else full in but
+
+
+def _names(body: Body, name: str, scope: Scope) -> tuple[str, ...]:
+    """What `only` or `except` lists; where that cannot be worked out, nothing is left out."""
+    setting = body.setting(name)
+    value = evaluate(setting.expression, scope) if setting else ()
+    if not is_sequence(value) or any(isinstance(item, Unknown) for item in value):
+        return ()
+    return tuple(str(as_text(item)) for item in value)

@@ -1,0 +1,202 @@
+"""Quoted strings, heredocs and templates of HCL: escapes, indentation, `~` marks, interpolations and directives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from tree_sitter import Node
+
+from ami_bakery.core.expression import syntax
+from ami_bakery.core.expression.syntax import Expression, Part
+from ami_bakery.core.template import Place
+from ami_bakery.errors import TemplateError
+
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
+
+
+class Reader(Protocol):
+    """What this module needs of the one that reads the tree."""
+
+    source: bytes
+
+    def expression(self, node: Node) -> Expression: ...
+    def error(self, node: Node) -> TemplateError: ...
+    def place(self, node: Node) -> Place: ...
+    def text(self, node: Node) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Token:
+    """One piece of a template in a flat row: a literal line, or a mark (`node`) of the given kind."""
+
+    kind: str
+    text: str = ""
+    node: Node | None = None
+    trim_left: bool = False
+    trim_right: bool = False
+
+
+def unescape(text: str) -> str:
+    """What a quoted string says."""
+
+    def meant(found: re.Match[str]) -> str:
+        if found["unicode"]:
+            return chr(int(found["unicode"][1:], 16))
+        return _ESCAPES.get(found["short"], found[0]) if found["short"] else found[0][1:]
+
+    return re.sub(r"\\(?P<unicode>u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})|\\(?P<short>.)|\$\$(?=\{)|%%(?=\{)", meant, text)
+
+
+def _unescape_heredoc(text: str) -> str:
+    return re.sub(r"\$\$(?=\{)|%%(?=\{)", lambda found: found[0][1:], text)
+
+
+def read(reader: Reader, node: Node) -> Expression:
+    """A `quoted_template` or `heredoc_template` node."""
+    heredoc = node.type == "heredoc_template"
+    if heredoc:
+        start, end, flush = _heredoc_bounds(reader, node)
+    else:
+        start, end, flush = node.start_byte + 1, node.end_byte - 1, False
+    tokens = list(_tokens(reader, node, start, end, unescape_with=_unescape_heredoc if heredoc else unescape))
+    if flush:
+        tokens = _without_indentation(tokens)
+    parts = _nest(reader, iter(_trimmed(tokens)))[0]
+    place, written = reader.place(node), reader.text(node)
+    return syntax.Template(place=place, written=written, parts=parts, alone=not heredoc)
+
+
+def without_last_newline(template: syntax.Template, place: Place, written: str) -> syntax.Template:
+    """Takes back the line end that was added to parse a text as a heredoc."""
+    parts = template.parts
+    if parts and isinstance(parts[-1], str):
+        last = parts[-1].removesuffix("\n")
+        parts = (*parts[:-1], last) if last else parts[:-1]
+    return replace(template, parts=parts, place=place, written=written, alone=True)
+
+
+def _heredoc_bounds(reader: Reader, node: Node) -> tuple[int, int, bool]:
+    first = next(child for child in node.children if child.type == "heredoc_identifier")
+    start = reader.source.index(b"\n", first.end_byte) + 1
+    last = node.children[-1]
+    end = reader.source.rfind(b"\n", 0, last.start_byte) + 1
+    return start, max(end, start), reader.text(node).startswith("<<-")
+
+
+def _tokens(
+    reader: Reader, node: Node, start: int, end: int, *, unescape_with: Callable[[str], str]
+) -> Iterator[_Token]:
+    position = start
+    for mark in _marks(node):
+        yield from _lines(reader, position, mark.start_byte, unescape_with)
+        position = mark.end_byte
+        text = reader.text(mark)
+        kind = mark.type
+        yield _Token(kind=kind, node=mark, trim_left=text[2:3] == "~", trim_right=text[-2:-1] == "~")
+    yield from _lines(reader, position, end, unescape_with)
+
+
+def _lines(reader: Reader, start: int, end: int, unescape_with: Callable[[str], str]) -> Iterator[_Token]:
+    raw = reader.source[start:end].decode("utf-8", "surrogateescape")
+    for line in re.findall(r"[^\n]*\n|[^\n]+", raw):
+        yield _Token(kind="literal", text=unescape_with(line))
+
+
+_MARKS = (
+    "template_interpolation",
+    "template_if_intro",
+    "template_else_intro",
+    "template_if_end",
+    "template_for_start",
+    "template_for_end",
+)
+
+
+def _marks(node: Node) -> Iterator[Node]:
+    for child in node.named_children:
+        if child.type in _MARKS:
+            yield child
+        elif child.type in ("template_directive", "template_if", "template_for"):
+            yield from _marks(child)
+
+
+def _without_indentation(tokens: list[_Token]) -> list[_Token]:
+    """`<<-` takes the smallest indentation away from every line; lines of nothing but space do not count."""
+    at_start, smallest, indented = True, None, []
+    for number, token in enumerate(tokens):
+        if at_start:
+            spaces = 0
+            if token.kind == "literal":
+                stripped = token.text.lstrip()
+                if not stripped and token.text.endswith("\n"):
+                    continue
+                spaces = len(token.text) - len(stripped)
+                indented.append(number)
+            smallest = spaces if smallest is None else min(smallest, spaces)
+        at_start = token.kind == "literal" and token.text.endswith("\n")
+    for number in indented:
+        tokens[number] = replace(tokens[number], text=tokens[number].text[smallest or 0 :])
+    return tokens
+
+
+def _trimmed(tokens: list[_Token]) -> list[_Token]:
+    """Carries out the `~` marks: they take the white space away on their side."""
+    made = list(tokens)
+    for number, token in enumerate(made):
+        if token.trim_left:
+            for before in range(number - 1, -1, -1):
+                if made[before].kind != "literal":
+                    break
+                made[before] = replace(made[before], text=made[before].text.rstrip())
+                if made[before].text:
+                    break
+        if token.trim_right:
+            for after in range(number + 1, len(made)):
+                if made[after].kind != "literal":
+                    break
+                made[after] = replace(made[after], text=made[after].text.lstrip())
+                if made[after].text:
+                    break
+    return made
+
+
+def _nest(reader: Reader, tokens: Iterator[_Token]) -> tuple[tuple[Part, ...], str]:
+    """The parts up to the end of this level, and the kind of mark that ended it."""
+    parts: list[Part] = []
+    for token in tokens:
+        if token.kind == "literal":
+            if parts and isinstance(parts[-1], str):
+                parts[-1] += token.text
+            elif token.text:
+                parts.append(token.text)
+            continue
+        if token.node is None:
+            continue
+        if token.kind == "template_interpolation":
+            parts.append(reader.expression(_inner(reader, token.node)))
+        elif token.kind == "template_if_intro":
+            then, ended_by = _nest(reader, tokens)
+            otherwise: tuple[Part, ...] = ()
+            if ended_by == "template_else_intro":
+                otherwise, _ = _nest(reader, tokens)
+            condition = reader.expression(_inner(reader, token.node))
+            parts.append(syntax.If(condition=condition, then=then, otherwise=otherwise))
+        elif token.kind == "template_for_start":
+            inner, _ = _nest(reader, tokens)
+            names = [reader.text(child) for child in token.node.named_children if child.type == "identifier"]
+            collection = reader.expression(_inner(reader, token.node))
+            key = names[0] if len(names) == 2 else None
+            parts.append(syntax.ForEach(key=key, value=names[-1], collection=collection, parts=inner))
+        else:
+            return tuple(parts), token.kind
+    return tuple(parts), ""
+
+
+def _inner(reader: Reader, node: Node) -> Node:
+    found = next((child for child in node.named_children if child.type == "expression"), None)
+    if found is None:
+        raise reader.error(node)
+    return found

@@ -1,0 +1,114 @@
+"""The functions of `{{...}}`: those whose answer we know, and by their absence those that only Packer knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ami_bakery.adapters.template.definition import Reading
+from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
+from ami_bakery.core.expression.values import Unknown, Value, names_checkout
+from ami_bakery.core.template import Place
+
+_DEPTH = 100  # as many rounds as Packer itself takes to work variables out
+
+
+@dataclass(kw_only=True)
+class _Shared:
+    rendered: dict[str, Value] = field(default_factory=dict)
+    busy: list[str] = field(default_factory=list)
+
+
+class LegacyContext:
+    """Renders the texts of a JSON template. `raw`: each variable as given, with its place."""
+
+    def __init__(
+        self,
+        reading: Reading,
+        raw: Mapping[str, tuple[str, Place]],
+        *,
+        build: Mapping[str, str] | None = None,
+        shared: _Shared | None = None,
+    ) -> None:
+        self.reading = reading
+        self._raw = raw
+        self._build = build or {}
+        self._shared = shared or _Shared()
+        if shared is None:
+            for name in raw:  # Packer works every variable out, used or not
+                self.variable(name)
+
+    def in_build(self, name: str, kind: str) -> LegacyContext:
+        build = {"build_name": name, "build_type": kind}
+        return LegacyContext(self.reading, self._raw, build=build, shared=self._shared)
+
+    def render(self, text: str) -> str | Unknown:
+        """A text of a builder, provisioner or post-processor."""
+        return render(text, self._functions()) if has_actions(text) else text
+
+    def variable(self, name: str) -> Value:
+        shared = self._shared
+        if name in shared.rendered:
+            return shared.rendered[name]
+        if name not in self._raw:
+            return Unknown(why=f"the variable `{name}` is not declared")
+        if name in shared.busy or len(shared.busy) > _DEPTH:
+            return Unknown(why=f"the variable `{name}` refers to itself")
+        text, place = self._raw[name]
+        shared.busy.append(name)
+        shared.rendered[name] = render(text, self._functions(place), fields_as_written=True)
+        shared.busy.pop()
+        return shared.rendered[name]
+
+    def _functions(self, in_variable_at: Place | None = None) -> GoFunctions:
+        """`in_variable_at`: a variable is being worked out, where `env` is allowed and `user` must be declared."""
+        functions: dict[str, object] = {**_PLAIN}
+        functions["template_dir"] = lambda: self.reading.locations.absolute(self.reading.locations.from_packer())
+        functions["pwd"] = lambda: self.reading.locations.absolute(".")
+        for name, value in self._build.items():
+            functions[name] = lambda value=value: value
+        if in_variable_at is None:
+            functions["user"] = lambda name: self.variable(name) if name in self._raw else ""
+        else:
+            functions["user"] = self.variable
+            functions["env"] = lambda name: self._environment(name, in_variable_at)
+        return functions  # type: ignore[return-value]
+
+    def _environment(self, name: str, place: Place) -> Value:
+        self.reading.ledger.environment(name, place)
+        return self.reading.request.environment.get(name, "")
+
+
+def _replace(old: str, new: str, count: int, text: str) -> Value:
+    return _text_only(text, text.replace(old, new, count if count >= 0 else -1))
+
+
+def _replace_all(old: str, new: str, text: str) -> Value:
+    return _text_only(text, text.replace(old, new))
+
+
+def _split(text: str, separator: str, number: int) -> Value:
+    parts = text.split(separator) if separator else list(text)
+    if not 0 <= number < len(parts):
+        raise ValueError(f"there is no part {number} of {text!r}")
+    return _text_only(text, parts[number])
+
+
+def _clean_resource_name(text: str) -> Value:
+    return _text_only(text, re.sub(r"[^A-Za-z0-9()\[\] ./\-'@_]", "-", text))
+
+
+def _text_only(before: str, after: str) -> Value:
+    return Unknown(why="it depends on where the checkout lies") if names_checkout(before) else after
+
+
+_PLAIN = {
+    "upper": lambda text: _text_only(text, text.upper()),
+    "lower": lambda text: _text_only(text, text.lower()),
+    "replace": _replace,
+    "replace_all": _replace_all,
+    "split": _split,
+    "clean_resource_name": _clean_resource_name,
+    "clean_ami_name": _clean_resource_name,
+}

@@ -1,0 +1,67 @@
+"""Reads a template: its format by its name, its language, and then what its components read."""
+
+from __future__ import annotations
+
+import posixpath
+
+from ami_bakery.adapters.template.component import Kind, builder_of
+from ami_bakery.adapters.template.definition import Definition, Reading
+from ami_bakery.adapters.template.hcl import read_hcl2
+from ami_bakery.adapters.template.ledger import Ledger
+from ami_bakery.adapters.template.legacy import read_legacy
+from ami_bakery.adapters.template.locations import Locations
+from ami_bakery.adapters.template.references import find_references
+from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
+from ami_bakery.errors import TemplateError
+from ami_bakery.ports import FileKind, SourceTree
+
+
+class PackerTemplateReader:
+    """Reads templates by Packer's own rules, without Packer. It keeps nothing from one template to the next.
+
+    Packer is taken to be told the template's path relative to the folder that it is started in.
+    """
+
+    def read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
+        """Raises `TemplateError` where the template is absent or does not parse, `SourceError` where none may read it."""
+        entry = tree.entry(request.template, follow=True)
+        if entry is None:
+            raise TemplateError(
+                f"reading the template {request.template}", "there is no such file", "Correct the path of the template."
+            )
+        is_folder = entry.kind is FileKind.FOLDER
+        folder = request.template if is_folder else posixpath.dirname(request.template)
+        locations = Locations(tree, workdir=request.workdir or ".", template=folder or ".")
+        reading = Reading(tree=tree, request=request, locations=locations, ledger=Ledger())
+        if is_folder or request.template.endswith((".pkr.hcl", ".pkr.json")):
+            return _facts(TemplateFormat.HCL2, reading, read_hcl2(reading))
+        if request.template.endswith(".hcl"):
+            raise TemplateError(
+                f"reading the template {request.template}",
+                "Packer takes it for JSON, because its name does not end in .pkr.hcl",
+                "Rename it to *.pkr.hcl.",
+            )
+        return _facts(TemplateFormat.JSON, reading, read_legacy(reading, tree.read(request.template)))
+
+
+def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:
+    for component in definition.components:
+        find_references(reading, component)
+    ledger = reading.ledger
+    builders: dict[Builder, None] = {
+        builder_of(component): None for component in definition.components if component.kind is Kind.BUILDER
+    }
+    return TemplateFacts(
+        format=kind,
+        files=definition.files,
+        variables=definition.variables,
+        builders=tuple(builders),
+        components=tuple(sorted({component.type for component in definition.components})),
+        required_plugins=definition.plugins,
+        references=ledger.references,
+        unresolved=ledger.all_unresolved,
+        environment=ledger.all_environment,
+        outputs=ledger.outputs,
+        credentials=ledger.credentials,
+        secrets=ledger.secrets,
+    )

@@ -1,0 +1,156 @@
+"""The syntax of expressions, blocks and templates, free of how they were written: HCL, or HCL in JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ami_bakery.core.expression.values import Value
+from ami_bakery.core.template import Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """Where an expression stands, and how it is written there."""
+
+    place: Place
+    written: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Literal(Node):
+    value: Value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class If:
+    condition: Expression
+    then: tuple[Part, ...]
+    otherwise: tuple[Part, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForEach:
+    key: str | None
+    value: str
+    collection: Expression
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template(Node):
+    """Text with `${...}` and `%{...}` in it. `alone`: it is one interpolation and no more, so it keeps its type."""
+
+    parts: tuple[Part, ...]
+    alone: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Name(Node):
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attribute(Node):
+    of: Expression
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Index(Node):
+    of: Expression
+    key: Expression
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splat(Node):
+    """`of[*]` and what follows; in `each`, the name `EACH` stands for one item."""
+
+    of: Expression
+    each: Expression
+
+
+EACH = "*"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call(Node):
+    """`expand`: the last argument is a list that is spread (`f(xs...)`)."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+    expand: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditional(Node):
+    condition: Expression
+    then: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operation(Node):
+    """A binary operation; a unary one has no `left`."""
+
+    operator: str
+    left: Expression | None
+    right: Expression
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TupleOf(Node):
+    items: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectOf(Node):
+    items: tuple[tuple[Expression, Expression], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class For(Node):
+    """`[for k, v in xs : value if condition]`; with `key_result`, `{for ... : key_result => value}`."""
+
+    key: str | None
+    value: str
+    collection: Expression
+    key_result: Expression | None
+    result: Expression
+    condition: Expression | None
+    group: bool
+
+
+Expression: TypeAlias = (
+    Literal | Template | Name | Attribute | Index | Splat | Call | Conditional | Operation | TupleOf | ObjectOf | For
+)
+Part: TypeAlias = str | If | ForEach | Expression
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """`name = expression` in a body."""
+
+    name: str
+    expression: Expression
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    type: str
+    labels: tuple[str, ...]
+    body: Body
+    place: Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Body:
+    settings: tuple[Setting, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+    def setting(self, name: str) -> Setting | None:
+        return next((setting for setting in self.settings if setting.name == name), None)
+
+    def of_type(self, *types: str) -> tuple[Block, ...]:
+        return tuple(block for block in self.blocks if block.type in types)

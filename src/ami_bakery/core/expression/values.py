@@ -1,0 +1,137 @@
+"""What an expression of a template comes to: a value, or the reason why only Packer can know it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeGuard
+
+from ami_bakery.core.template import Place
+
+CHECKOUT = "/\ufdd0"
+"""Stands for the absolute path of the root, which is no part of any answer: a digest is the same in every checkout."""
+
+
+class Text(str):
+    """A string that remembers the line it was written on."""
+
+    place: Place
+
+    def __new__(cls, text: str, place: Place) -> Text:
+        made = super().__new__(cls, text)
+        made.place = place
+        return made
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unknown:
+    """A value that cannot be worked out before Packer runs.
+
+    why      the reason, as a clause
+    pattern  the text with what is unknown left as written; empty where the value may be no text
+    prefix   the known text that the value begins with
+    """
+
+    why: str
+    pattern: str = field(default="", compare=False)
+    prefix: str = field(default="", compare=False)
+
+
+Value: TypeAlias = "bool | int | float | str | Unknown | tuple[Value, ...] | Mapping[str, Value] | None"
+
+
+def is_mapping(value: Any) -> TypeGuard[Mapping[str, Value]]:
+    return isinstance(value, Mapping)
+
+
+def is_sequence(value: Value) -> TypeGuard[tuple[Value, ...]]:
+    return isinstance(value, tuple)
+
+
+def first_unknown(value: Value) -> Unknown | None:
+    """The first thing in `value`, however deep, that is not known."""
+    if isinstance(value, Unknown):
+        return value
+    children: Iterable[Value] = ()
+    if is_mapping(value):
+        children = value.values()
+    elif is_sequence(value):
+        children = value
+    return next((found for child in children if (found := first_unknown(child))), None)
+
+
+def names_checkout(value: Value) -> bool:
+    """Whether the place of the checkout shows anywhere in `value`."""
+    if isinstance(value, str):
+        return CHECKOUT[1] in value
+    if is_mapping(value):
+        return any(names_checkout(key) or names_checkout(child) for key, child in value.items())
+    return is_sequence(value) and any(names_checkout(child) for child in value)
+
+
+def as_text(value: Value) -> str | Unknown:
+    """The string that HCL converts a primitive to; anything else has no text."""
+    if isinstance(value, str | Unknown):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return Unknown(why="a value that is not a text stands where a text is needed")
+
+
+def as_bool(value: Value) -> bool | Unknown:
+    if isinstance(value, bool | Unknown):
+        return value
+    if isinstance(value, str) and value in ("true", "false", "1", "0"):
+        return value in ("true", "1")
+    return Unknown(why="a condition is neither true nor false")
+
+
+def as_number(value: Value) -> int | float | Unknown:
+    if isinstance(value, Unknown):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return Unknown(why=f"{value!r} is not a number")
+        try:
+            return int(value) if number.is_integer() else number
+        except (ValueError, OverflowError):
+            return number
+    return Unknown(why="a value that is not a number stands where a number is needed")
+
+
+def place_of(value: Value, otherwise: Place) -> Place:
+    return value.place if isinstance(value, Text) else otherwise
+
+
+def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
+    """Joins parts, each with how it is written, to one text; a part that is not known makes the whole not known."""
+    text = pattern = prefix = ""
+    unknown: Unknown | None = None
+    for value, written in parts:
+        piece = as_text(value)
+        if isinstance(piece, str):
+            text, pattern = text + piece, pattern + piece
+            continue
+        if unknown is None:
+            unknown, prefix = piece, text + piece.prefix
+        pattern += piece.pattern or written
+    return Unknown(why=unknown.why, pattern=pattern, prefix=prefix) if unknown else text
+
+
+def equal(left: Value, right: Value) -> bool | Unknown:
+    unknown = first_unknown(left) or first_unknown(right)
+    if unknown:
+        return unknown
+    if left == right and isinstance(left, bool) == isinstance(right, bool):
+        return True
+    if (names_checkout(left) or names_checkout(right)) and left not in ("", None) and right not in ("", None):
+        return Unknown(why="it depends on where the checkout lies")
+    return False
