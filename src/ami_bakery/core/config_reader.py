@@ -54,15 +54,15 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.problems: list[Problem] = []
+        self.parents: dict[str, str] = {}
 
     def read(self) -> tuple[ImageConfig, ...]:
         data = self.document.data
         for key in data:
             if key not in _TOP_LEVEL:
-                hint = nearest(key, _TOP_LEVEL) or (
-                    ": it belongs into [defaults] or an image" if key in _KEY_NAMES else ""
-                )
-                self._problem((key,), f"unknown key{hint}")
+                hint = nearest(key, (*_KEY_NAMES, *_TOP_LEVEL))
+                where = " It belongs into [defaults] or an image." if nearest(key, _KEY_NAMES) == hint != "" else ""
+                self._problem((key,), f"unknown key{hint}{where}")
         if data.get("version") != VERSION or isinstance(data.get("version"), bool):
             found = f"not {data['version']!r}" if "version" in data else "and is missing"
             self._problem(
@@ -76,7 +76,7 @@ class _Reader:
         images = tuple(
             image for name, table in tables.items() if (image := self._image(name, table, defaults)) is not None
         )
-        self._check_bases(images, tables)
+        self._check_bases(tables)
         return images
 
     def _image(self, name: str, table: Any, defaults: Mapping[str, Any]) -> ImageConfig | None:
@@ -89,6 +89,9 @@ class _Reader:
         values = {**defaults, **own}
         if "variables" in defaults and "variables" in own:
             values["variables"] = tuple(sorted({**dict(defaults["variables"]), **dict(own["variables"])}.items()))
+        base = values.get("base")
+        if isinstance(base, BaseImage):
+            self.parents[name] = base.image
         if "template" not in values:
             if isinstance(table, dict) and "template" not in table:
                 self._problem(path, "template is missing")
@@ -121,14 +124,13 @@ class _Reader:
                     lines[key[len(prefix) :]] = line
         return lines
 
-    def _check_bases(self, images: tuple[ImageConfig, ...], tables: Mapping[str, Any]) -> None:
-        parents = {image.name: image.base.image for image in images if isinstance(image.base, BaseImage)}
-        for name, parent in parents.items():
+    def _check_bases(self, tables: Mapping[str, Any]) -> None:
+        for name, parent in self.parents.items():
             if parent not in tables:
                 self._problem(
                     ("images", name, "from"), f"there is no image {parent!r} in this file{nearest(parent, tables)}"
                 )
-        for cycle in _cycles(parents):
+        for cycle in _cycles(self.parents):
             self._problem(
                 ("images", cycle[0], "from"), f"images are made from each other in a circle: {' -> '.join(cycle)}"
             )

@@ -1,0 +1,193 @@
+"""`bakery.toml`: strict, every problem at once, each with its line and key path."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.adapters.config_file import find_config, load_config, parse
+from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, Config
+from ami_bakery.core.config_keys import KEYS
+from ami_bakery.errors import ConfigError, UsageError
+
+EXAMPLE = """\
+version = 1
+
+[defaults]
+regions = ["us-east-1"]
+vars = { team = "web", size = "small" }
+
+[images.base]
+template = "images/base/base.pkr.hcl"
+inputs   = ["images/base", "common"]
+workdir  = "images/base"
+only     = ["amazon-ebs.base"]
+ignore   = ["**/*.md"]
+from     = { owners = ["099720109477"], filters = { name = "ubuntu/images/*22.04-amd64-server-*" } }
+vars     = { size = "t3.small", count = 2, zones = ["a", "b"], on = true }
+var_files = ["images/base/prod.pkrvars.hcl"]
+env      = ["BUILD_CHANNEL"]
+
+[images.app]
+template = "images/app/app.json"
+from     = "base"
+regions  = ["us-east-1", "eu-west-1"]
+share_with = ["123456789012"]
+max_age  = "30d"
+salt     = "2"
+"""
+
+
+def config(text: str) -> Config:
+    return parse(text.encode(), Path("/somewhere/bakery.toml"))
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        config(text)
+    assert caught.value.exit_status == 1
+    return [line.removeprefix("/somewhere/bakery.toml:") for line in caught.value.wrong.splitlines()]
+
+
+def test_the_example_of_the_documentation_is_read() -> None:
+    base, app = config(EXAMPLE).images
+    assert base.name == "base"
+    assert base.inputs == ("images/base", "common")
+    assert base.base == BaseFilter(
+        owners=("099720109477",), filters=(("name", ("ubuntu/images/*22.04-amd64-server-*",)),)
+    )
+    assert dict(base.variables) == {
+        "team": "web",
+        "size": "t3.small",
+        "count": "2",
+        "zones": '["a", "b"]',
+        "on": "true",
+    }
+    assert app.base == BaseImage(image="base")
+    assert app.regions == ("us-east-1", "eu-west-1")
+    assert app.max_age == timedelta(days=30)
+    assert dict(app.variables) == {"team": "web", "size": "small"}
+    assert base.line("inputs", 1) == 9
+    assert app.line("vars") == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "base"),
+    [
+        ('"ami-0abcdef1234567890"', BaseId(ami="ami-0abcdef1234567890")),
+        ('"ami-0abcdef1"', BaseId(ami="ami-0abcdef1")),
+        ('{ ssm = "/aws/service/x" }', BaseParameter(parameter="/aws/service/x")),
+        (
+            '{ owners = ["self"], filters = { name = ["b", "a"], architecture = "arm64" } }',
+            BaseFilter(owners=("self",), filters=(("architecture", ("arm64",)), ("name", ("b", "a")))),
+        ),
+    ],
+)
+def test_from_reads_like_a_dockerfiles(text: str, base: object) -> None:
+    (image,) = config(f'version = 1\n[images.a]\ntemplate = "a.json"\nfrom = {text}\n').images
+    assert image.base == base
+
+
+def test_every_problem_is_reported_at_once_with_line_and_key_path() -> None:
+    found = problems(
+        """version = 1
+region = "us-east-1"
+[defaults]
+regoins = ["us-east-1"]
+[images.base]
+template = "x.json"
+inptus = ["a"]
+vars = { ok = 1, "not a name" = 2 }
+[images.app]
+from = "bse"
+regions = ["us-east-1", "eu"]
+max_age = 3
+digest_without = ["packer"]
+[images."a b"]
+template = 1
+[images.child]
+template = "c.json"
+from = { filters = { name = "x" } }
+"""
+    )
+    assert found == [
+        "2: region: unknown key; did you mean 'regions'? It belongs into [defaults] or an image.",
+        "4: defaults.regoins: unknown key; did you mean 'regions'?",
+        "7: images.base.inptus: unknown key; did you mean 'inputs'?",
+        '8: images.base.vars."not a name": not a name that a Packer variable can have',
+        "9: images.app: template is missing",
+        "10: images.app.from: there is no image 'bse' in this file; did you mean 'base'?",
+        "11: images.app.regions[1]: a region such as us-east-1 is wanted, not 'eu'",
+        "12: images.app.max_age: a string is wanted, not a number",
+        "13: images.app.digest_without[0]: 'packer' is not one of packer-version, plugin-versions, environment, "
+        "selection; did you mean 'packer-version'?",
+        '14: images."a b": an image\'s name is made of letters, digits, dots, dashes and underscores',
+        '15: images."a b".template: a string is wanted, not a number',
+        "18: images.child.from: owners is missing: without it, a filter finds anybody's AMI, "
+        "an attacker's of the same name too",
+    ]
+
+
+def test_an_unknown_base_names_the_nearest_image() -> None:
+    text = 'version = 1\n[images.base]\ntemplate = "b.json"\n[images.app]\ntemplate = "a.json"\nfrom = "bsae"\n'
+    assert problems(text) == ["6: images.app.from: there is no image 'bsae' in this file; did you mean 'base'?"]
+
+
+def test_a_circle_of_bases_shows_the_path() -> None:
+    text = "version = 1\n" + "".join(
+        f'[images.{name}]\ntemplate = "x.json"\nfrom = "{base}"\n'
+        for name, base in (("a", "b"), ("b", "c"), ("c", "a"))
+    )
+    assert problems(text) == ["4: images.a.from: images are made from each other in a circle: a -> b -> c -> a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "version = 1"),
+        ("version = 2\n[images.a]\ntemplate='x'", "reads version = 1"),
+        ("version = true\n[images.a]\ntemplate='x'", "reads version = 1"),
+        ("version = 1", "no image"),
+        ("version = 1\nimages = 3", "no image"),
+        ("version = 1\n[images]\na = 3", "a table is wanted"),
+        ("version = 1\n[[images]]\n", "no image"),
+        ("version = 1\n[images.a]\ntemplate = ''", "a path is wanted"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\ninputs = []", "at least one"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = 3", "AMI id"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = {ssm = '/x', owners = ['self']}", "ssm stands alone"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = {ownres = ['self']}", "did you mean 'owners'"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nmax_age = '0d'", "30d"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nshare_with = ['12']", "12 digits"),
+        ("version = 1\n[images.a]\ntemplate = 'x'\nvars = {a = 2020-01-01}", "a date"),
+        ("version = 1\n[images.ami-12345678]\ntemplate = 'x'", "AMI id"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, said: str) -> None:
+    assert any(said in problem for problem in problems(text)), problems(text)
+
+
+def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
+    with pytest.raises(ConfigError, match="line 2"):
+        config("version = 1\nimages = = 3\n")
+    with pytest.raises(ConfigError, match="line 2: not UTF-8"):
+        parse(b"version = 1\n\xff", Path("bakery.toml"))
+    with pytest.raises(ConfigError):
+        config("version = 1\nx = " + "[" * 5000 + "]" * 5000)
+
+
+def test_the_file_is_found_in_a_folder_above(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "bakery.toml").write_text(EXAMPLE)
+    assert find_config(tmp_path / "a" / "b") == tmp_path / "bakery.toml"
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        load_config(tmp_path / "absent.toml")
+
+
+def test_every_key_has_a_description() -> None:
+    assert all(key.about.endswith(".") for key in KEYS)
+    assert len({key.field for key in KEYS}) == len(KEYS)

@@ -1,0 +1,116 @@
+"""What Packer says, and what is said to it: lines and arguments in, artifacts and definitions out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ami_bakery.core.packer_arguments import parse_arguments
+from ami_bakery.core.packer_output import (
+    Artifact,
+    ArtifactReader,
+    Message,
+    mask,
+    maskable,
+    parse_message,
+    spoken,
+)
+
+
+def artifacts(*lines: str) -> tuple[Artifact, ...]:
+    reader = ArtifactReader()
+    for line in lines:
+        message = parse_message(line)
+        assert message is not None
+        reader.read_message(message)
+    return reader.found()
+
+
+def test_an_artifact_in_two_regions_is_two_amis() -> None:
+    line = "1600000000,amazon-ebs,artifact,0,id,us-east-1:ami-0a%!(PACKER_COMMA)us-west-2:ami-0b"
+    assert artifacts(line) == (
+        Artifact(builder="amazon-ebs", region="us-east-1", ami="ami-0a"),
+        Artifact(builder="amazon-ebs", region="us-west-2", ami="ami-0b"),
+    )
+
+
+def test_an_artifact_that_post_processors_print_again_is_one_ami() -> None:
+    line = "1,amazon-ebs,artifact,{},id,us-east-1:ami-0a"
+    assert len(artifacts(line.format(0), line.format(1))) == 1
+
+
+def test_artifacts_that_are_no_amis_are_passed_over() -> None:
+    assert artifacts("1,x,artifact,0,id,VM", "1,x,artifact,0,files-count,0", "1,x,artifact,0,id,") == ()
+
+
+def test_a_gov_cloud_region_is_read() -> None:
+    assert artifacts("1,x,artifact,0,id,us-gov-west-1:ami-0a")[0].region == "us-gov-west-1"
+
+
+def test_lines_for_people_are_unescaped_and_split() -> None:
+    message = parse_message("1,,ui,say,==> x: a%!(PACKER_COMMA) b\\n==> x: c")
+    assert message is not None
+    assert spoken(message) == ("==> x: a, b", "==> x: c")
+    assert spoken(Message(target="", type="artifact", data=("0", "id", "x"))) == ()
+
+
+@given(st.text())
+def test_no_line_makes_the_reader_fail(line: str) -> None:
+    message = parse_message(line)
+    reader = ArtifactReader()
+    reader.read_plain(line)
+    if message is not None:
+        reader.read_message(message)
+        spoken(message)
+
+
+def test_plain_lines_of_a_debug_run_give_the_artifacts() -> None:
+    reader = ArtifactReader()
+    for line in (
+        "==> amazon-ebs: us-east-1: ami-99",
+        "==> Builds finished. The artifacts of successful builds are:",
+        "--> amazon-ebs: AMIs were created:",
+        "us-east-1: ami-0a",
+        "us-west-2: ami-0b",
+        "",
+        "something else",
+        "us-east-1: ami-77",
+    ):
+        reader.read_plain(line)
+    assert [artifact.ami for artifact in reader.found()] == ["ami-0a", "ami-0b"]
+
+
+def test_secrets_are_masked_the_longest_first() -> None:
+    secrets = maskable(["hunter2", "hunter2-more", "", " ", "two\nlines-of-it"])
+    assert mask("a hunter2-more b hunter2 c lines-of-it", secrets) == "a <sensitive> b <sensitive> c <sensitive>"
+
+
+@given(st.text(min_size=1).filter(str.strip), st.text(), st.text())
+def test_no_secret_is_left_in_a_masked_text(secret: str, before: str, after: str) -> None:
+    masked = mask(before + secret + after, [secret])
+    assert secret not in masked.replace("<sensitive>", "") or secret in "<sensitive>"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("-var", "a=b=c"), ("-var=a=b=c",), ("--var=a=b=c",), ("--var", "a=b=c")],
+)
+def test_a_variable_behind_the_dashes_is_part_of_the_definition(words: tuple[str, ...]) -> None:
+    arguments = parse_arguments(words)
+    assert arguments.variables == (("a", "b=c"),)
+    assert arguments.passed == words
+    assert arguments.other == ()
+
+
+def test_selection_is_taken_over_and_not_passed_twice() -> None:
+    arguments = parse_arguments(["-only=a,b", "-except", "c", "-debug", "-on-error=ask"])
+    assert (arguments.only, arguments.except_, arguments.debug) == (("a", "b"), ("c",), True)
+    assert arguments.passed == ("-debug", "-on-error=ask")
+
+
+def test_an_argument_that_is_not_known_is_in_the_definition() -> None:
+    arguments = parse_arguments(["-new-thing=1", "other.json", "-var-file", "x.json", "-debug=false"])
+    assert arguments.other == ("-new-thing=1", "other.json")
+    assert arguments.var_files == ("x.json",)
+    assert not arguments.debug

@@ -1,0 +1,127 @@
+"""Decisions: what is there and what is wanted in, an action and its reasons out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ami_bakery.core.difference import compare_components
+from ami_bakery.core.digest import Digest, Scheme
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami, AmiState, newest
+from ami_bakery.core.manifest import Component
+from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DIGEST = Digest(Scheme.SHA256, "a" * 64)
+WANTED = Wanted(image="app", digest=DIGEST, regions=("us-east-1",))
+AMI = Ami(
+    id="ami-00000001",
+    region="us-east-1",
+    name="app",
+    state=AmiState.AVAILABLE,
+    created=NOW - timedelta(days=3),
+    owner="1",
+    tags={DIGEST_TAG: DIGEST.hex, FORMAT_TAG: "1"},
+)
+
+
+def decided(wanted: Wanted, *found: Ami, force: bool = False) -> ImagePlan:
+    return decide(wanted, found, now=NOW, force=force)
+
+
+def kinds(plan: ImagePlan) -> list[str]:
+    return [reason.kind for reason in plan.reasons]
+
+
+def test_an_ami_with_the_digest_is_reused() -> None:
+    plan = decided(WANTED, AMI)
+    assert (plan.action, kinds(plan), plan.amis["us-east-1"].id) == (Action.REUSE, ["unchanged"], AMI.id)
+    assert "3 days ago" in plan.reasons[0].detail
+
+
+def test_the_newest_of_several_is_taken_and_the_others_are_said() -> None:
+    newer = replace(AMI, id="ami-00000002", created=NOW)
+    plan = decided(WANTED, newer, AMI)
+    assert plan.amis["us-east-1"].id == newer.id
+    assert kinds(plan) == ["unchanged", "several"]
+
+
+def test_no_ami_is_a_bake() -> None:
+    assert decided(WANTED).action is Action.BAKE
+
+
+@pytest.mark.parametrize("state", [AmiState.PENDING, AmiState.FAILED, AmiState.DISABLED])
+def test_an_ami_that_is_not_available_does_not_count_and_is_said(state: AmiState) -> None:
+    plan = decided(WANTED, replace(AMI, state=state, state_reason="because"))
+    assert plan.action is Action.BAKE
+    assert kinds(plan) == ["no-ami", "not-finished"]
+    assert "because" in plan.reasons[1].detail
+
+
+def test_an_ami_that_nobody_verified_does_not_count() -> None:
+    plan = decided(WANTED, replace(AMI, tags={DIGEST_TAG: DIGEST.hex}))
+    assert plan.action is Action.BAKE
+    assert "never verified" in plan.reasons[1].detail
+
+
+def test_the_drop_in_trusts_packers_tag_alone_and_waits_for_a_pending_ami() -> None:
+    digest = Digest(Scheme.SHA1, "b" * 40)
+    wanted = replace(WANTED, digest=digest)
+    packers = replace(AMI, tags={DIGEST_TAG: digest.hex})
+    assert decided(wanted, packers).action is Action.REUSE
+    assert decided(wanted, replace(packers, state=AmiState.PENDING)).action is Action.WAIT
+    assert decided(wanted, replace(packers, state=AmiState.FAILED)).action is Action.BAKE
+
+
+def test_force_bakes_whatever_is_there() -> None:
+    plan = decided(WANTED, AMI, force=True)
+    assert (plan.action, kinds(plan)) == (Action.BAKE, ["forced"])
+
+
+def test_an_ami_older_than_max_age_is_baked_again() -> None:
+    plan = decided(replace(WANTED, max_age=timedelta(days=2)), AMI)
+    assert (plan.action, kinds(plan)) == (Action.BAKE, ["too-old"])
+    assert "max_age is 2 days" in plan.reasons[0].detail
+    assert decided(replace(WANTED, max_age=timedelta(days=3)), AMI).action is Action.REUSE
+
+
+def test_a_missing_region_is_a_copy_not_a_bake() -> None:
+    plan = decided(replace(WANTED, regions=("us-east-1", "eu-west-1")), AMI)
+    assert (plan.action, kinds(plan), plan.missing) == (Action.COPY, ["region-missing"], ("eu-west-1",))
+
+
+def test_an_unknown_digest_says_what_it_waits_for() -> None:
+    plan = decided(replace(WANTED, digest=None, awaits="base"), force=True)
+    assert (plan.action, kinds(plan)) == (Action.UNKNOWN, ["forced", "base-to-be-baked"])
+
+
+def test_an_image_never_baked_is_said() -> None:
+    plan = explain(decided(WANTED), None, None, now=NOW)
+    assert kinds(plan) == ["no-ami", "never-baked"]
+
+
+def test_what_moved_since_the_newest_ami_is_said() -> None:
+    difference = compare_components(
+        {Component.FILES: "1", Component.BASE: "2"}, {Component.FILES: "1", Component.BASE: "3"}
+    )
+    plan = explain(decided(WANTED), AMI, difference, now=NOW)
+    assert kinds(plan) == ["no-ami", "base-changed"]
+    assert "since ami-00000001, baked 3 days ago" in plan.reasons[1].detail
+
+
+def test_an_ami_that_does_not_say_what_it_was_made_of_is_said() -> None:
+    assert kinds(explain(decided(WANTED), AMI, None, now=NOW)) == ["no-ami", "definition-changed"]
+
+
+def test_newest_does_not_depend_on_the_order_of_the_answer() -> None:
+    twins = [AMI, replace(AMI, id="ami-00000009"), replace(AMI, id="ami-00000005", created=None)]
+    assert newest(twins) == newest(reversed(twins)) == twins[1]
+    assert newest([]) is None
+
+
+@pytest.mark.parametrize("text", ["", "g" * 64, "A" * 64, "a" * 40, "a" * 65])
+def test_a_malformed_digest_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a sha256 digest"):
+        Digest(Scheme.SHA256, text)
