@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, MalformedAMIIdError, MissingParameterError
@@ -24,7 +25,7 @@ class StrictResponse(EC2Response):
     """moto's EC2 with the state and the behaviour of one embedded EC2. One is made for each request."""
 
     # LocalAmi gives its dates as text, since filters compare them as text.
-    RESPONSE_KEY_PATH_TO_TRANSFORMER = {
+    RESPONSE_KEY_PATH_TO_TRANSFORMER: ClassVar[dict[str, Callable[[Any], Any]]] = {
         path: transform
         for path, transform in EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER.items()
         if path != "Image.CreationDate"

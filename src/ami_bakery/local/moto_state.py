@@ -23,7 +23,7 @@ _DICTIONARIES: tuple[Any, ...] = (ec2_backends, iam_backends, ssm_backends, sts_
 
 
 class LocalBackend(EC2Backend):
-    """moto's EC2 of one account and region, with our public AMIs in place of the 700 that moto loads for each region."""
+    """moto's EC2 of one account and region, with our public AMIs in place of moto's hundreds."""
 
     amis: dict[str, LocalAmi]  # type: ignore[assignment]
 

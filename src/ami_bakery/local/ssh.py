@@ -156,7 +156,7 @@ class _Instance:
         process.exit(0)
 
     def _record(self, process: asyncssh.SSHServerProcess[bytes], user: str, text: str) -> None:
-        self.recorder.command(Command(instance=self.instance_id, user=user, command=text))
+        self.recorder.command(Command(instance=self.instance_id, user=user, command=text.rstrip("\n")))
         shown = " ".join(text.split())
         if len(shown) > _SHOWN_CHARACTERS:
             shown = shown[: _SHOWN_CHARACTERS - 3] + "..."
