@@ -1,1 +1,21 @@
 """The embedded EC2: real Packer and real boto3 against moto, made as strict as EC2, with no account."""
+
+from ami_bakery.local.control import Control
+from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.report import Call, Command, Report, Upload
+from ami_bakery.local.session import LocalAws, run
+from ami_bakery.local.settings import Account, LocalSettings
+
+__all__ = [
+    "Account",
+    "Call",
+    "Command",
+    "Control",
+    "Fault",
+    "FaultKind",
+    "LocalAws",
+    "LocalSettings",
+    "Report",
+    "Upload",
+    "run",
+]

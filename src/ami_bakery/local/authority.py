@@ -1,0 +1,103 @@
+"""A certificate authority of our own: signs a certificate for each AWS host that a client asks the proxy for."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+import threading
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_VALID = datetime.timedelta(days=30)
+
+
+class Authority:
+    """Lives in memory and in one private folder, as long as the embedded EC2 does; nothing else ever trusts it.
+
+    certificate  the authority's own certificate, a PEM file for clients to trust
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._leaf_key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _common_name("AMI Bakery embedded EC2")
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+        self.certificate = folder / "authority.pem"
+        self.certificate.write_bytes(self._sign_itself().public_bytes(serialization.Encoding.PEM))
+
+    def context_for(self, host: str) -> ssl.SSLContext:
+        """A server context whose certificate is good for `host` and its siblings (one wildcard for each parent)."""
+        parent = host.partition(".")[2]
+        with self._lock:
+            if parent not in self._contexts:
+                self._contexts[parent] = self._make_context(parent)
+            return self._contexts[parent]
+
+    def _make_context(self, parent: str) -> ssl.SSLContext:
+        # Python loads a chain from a file only; the folder is private (0700) and goes with the embedded EC2.
+        pem = self._folder / f"leaf-{len(self._contexts)}.pem"
+        pem.write_bytes(
+            self._leaf_key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + self._sign_wildcard(parent).public_bytes(serialization.Encoding.PEM)
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        context.set_alpn_protocols(["http/1.1"])
+        pem.unlink()
+        return context
+
+    def _sign_itself(self) -> x509.Certificate:
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            key_cert_sign=True,
+            crl_sign=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        return (
+            _builder(self._name, self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def _sign_wildcard(self, parent: str) -> x509.Certificate:
+        names = [x509.DNSName(f"*.{parent}"), x509.DNSName(parent)]
+        return (
+            _builder(_common_name("embedded EC2 endpoint"), self._name, self._leaf_key.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+
+
+def _common_name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + _VALID)
+    )

@@ -1,0 +1,62 @@
+"""The control URL's client side, for tests: what was called, what was uploaded, and what shall fail next."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ami_bakery.local.faults import Fault
+from ami_bakery.local.report import Report
+
+
+class Control:
+    """Speaks to a running embedded EC2. `url` is its AMI_BAKERY_LOCAL_URL."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "", parts.port
+
+    def report(self) -> Report:
+        return msgspec.json.decode(self._request("GET", "/report"), type=Report)
+
+    def clear_report(self) -> None:
+        self._request("DELETE", "/report")
+
+    def reset(self) -> None:
+        """Everything as at the start: no instances, only the public AMIs, no faults, an empty report."""
+        self._request("POST", "/reset")
+
+    def plan(self, fault: Fault) -> None:
+        """Let coming calls fail, after those that earlier faults were planned for."""
+        self._request("POST", "/faults", msgspec.json.encode(fault))
+
+    def clear_faults(self) -> None:
+        self._request("DELETE", "/faults")
+
+    def change(
+        self,
+        *,
+        pending_seconds: float | None = None,
+        page_cap: int | None = None,
+        image_outcome: str | None = None,
+    ) -> None:
+        """`image_outcome` is the state after `pending`, for AMIs pending now too: `available` or `failed`.
+        Making `pending_seconds` small releases the AMIs that are pending."""
+        change = {"pending_seconds": pending_seconds, "page_cap": page_cap, "image_outcome": image_outcome}
+        self._request("POST", "/settings", json.dumps(change).encode())
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        """Raises ValueError, with the server's words, where it refuses."""
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
+        try:
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        if response.status != http.client.OK:
+            raise ValueError(f"{method} {path}: {content.decode()}")
+        return content

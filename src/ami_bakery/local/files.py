@@ -1,0 +1,55 @@
+"""The throwaway filesystem of one instance: takes uploads below one folder that nothing in them can leave."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from ami_bakery.local.report import Upload
+
+
+class InstanceFiles:
+    """`recorded` is told of every file that has arrived whole."""
+
+    def __init__(self, instance_id: str, root: Path, recorded: Callable[[Upload], None]) -> None:
+        self.root = root
+        self._instance_id = instance_id
+        self._recorded = recorded
+        root.mkdir()
+
+    def inside(self, path: str, user: str) -> str:
+        """The absolute path on the instance: `~` and relative paths start at the user's home, `..` ends at the root."""
+        home = "/root" if user == "root" else f"/home/{user.replace('/', '_')}"
+        if path == "~" or path.startswith("~/"):
+            path = home + path[1:]
+        return posixpath.normpath(posixpath.join(home, path)).replace("//", "/")
+
+    def outside(self, path: str) -> Path:
+        """Where an absolute path of the instance is kept. (No links are ever made in there.)"""
+        return self.root / posixpath.normpath(f"/{path}").lstrip("/")
+
+    def make_folder(self, path: str) -> None:
+        """Like `mkdir -p`: the command that would have made it was only recorded."""
+        self.outside(path).mkdir(parents=True, exist_ok=True)
+
+    def arrived(self, path: str) -> None:
+        """A file was written to its end."""
+        kept = self.outside(path)
+        with kept.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        stat = kept.stat()
+        self._recorded(
+            Upload(
+                instance=self._instance_id,
+                path=path,
+                size=stat.st_size,
+                sha256=digest,
+                mode=f"{stat.st_mode & 0o7777:04o}",
+            )
+        )
+
+    def remove(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)

@@ -1,0 +1,357 @@
+"""EC2's image actions, strict where moto is lax: names taken once, pending, tags of copies, owners, deprecation."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, MalformedAMIIdError, MissingParameterError
+from moto.ec2.responses import EC2Response
+from moto.ec2.utils import random_ami_id
+
+from ami_bakery.local import images
+from ami_bakery.local.images import Device, LocalAmi
+from ami_bakery.local.moto_state import LocalBackend, MotoState
+from ami_bakery.local.paging import page
+from ami_bakery.local.settings import Behaviour
+
+_IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
+
+
+class StrictResponse(EC2Response):
+    """moto's EC2 with the state and the behaviour of one embedded EC2. One is made for each request."""
+
+    # LocalAmi gives its dates as text, since filters compare them as text.
+    RESPONSE_KEY_PATH_TO_TRANSFORMER: ClassVar[dict[str, Callable[[Any], Any]]] = {
+        path: transform
+        for path, transform in EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER.items()
+        if path != "Image.CreationDate"
+    }
+
+    state: MotoState
+    behaviour: Behaviour
+
+    @property
+    def ec2_backend(self) -> LocalBackend:
+        return self.state.backend(self.current_account, self.region)
+
+    def page(self, items: list[Any], action: str) -> tuple[Any, str | None]:
+        return page(
+            items,
+            action=action,
+            max_results=self._get_int_param("MaxResults"),
+            token=self._get_param("NextToken"),
+            cap=self.behaviour.page_cap,
+        )
+
+    def visible_images(self, region: str) -> dict[str, LocalAmi]:
+        """Every AMI of a region that the caller may launch: its own, public ones, and those shared with it; by id."""
+        visible = dict(self.state.backend(self.current_account, region).amis)
+        for account_id, backend in self.state.backends(region).items():
+            if account_id != self.current_account:
+                theirs = (image for image in backend.amis.values() if image.owner_id == account_id)
+                visible.update({image.id: image for image in theirs if image.launchable_by(self.current_account)})
+        return visible
+
+    def visible_image(self, image_id: str, region: str) -> LocalAmi:
+        if not image_id.startswith("ami-"):
+            raise MalformedAMIIdError([image_id])
+        image = self.visible_images(region).get(image_id)
+        if image is None:
+            raise InvalidAMIIdError(image_id)
+        return image
+
+    def own_image(self) -> LocalAmi:
+        """The AMI that the request names, which must be the caller's."""
+        image = self.visible_image(self._get_param("ImageId", ""), self.region)
+        if image.owner_id != self.current_account:
+            raise EC2ClientError("AuthFailure", f"Not authorized for image:{image.id}")
+        return image
+
+
+def usable(image: LocalAmi) -> LocalAmi:
+    """The image, unless its state forbids to launch, copy or share it."""
+    if image.state != "available":
+        raise EC2ClientError(
+            "InvalidAMIID.Unavailable",
+            f"The AMI ID '{image.id}' is currently {image.state} and may not be used for this operation",
+        )
+    return image
+
+
+class ImageActions(StrictResponse):
+    """The actions, named as moto dispatches them."""
+
+    def describe_images(self) -> ActionResult:
+        self.error_on_dryrun()
+        filters: dict[str, Any] = self._filters_from_querystring()
+        images.check_filters(filters)
+        found = self._asked_for()
+        shown = [image.described(self.current_account) for image in found]
+        listed, token = self.page([one for one in shown if images.matches(one, filters)], "DescribeImages")
+        return ActionResult({"Images": listed, "NextToken": token})
+
+    def _asked_for(self) -> list[LocalAmi]:
+        visible = self.visible_images(self.region)
+        image_ids: list[str] = self._get_param("ImageIds", [])
+        malformed = [image_id for image_id in image_ids if not image_id.startswith("ami-")]
+        if malformed:
+            raise MalformedAMIIdError(malformed)
+        missing = [image_id for image_id in image_ids if image_id not in visible]
+        if missing:
+            raise InvalidAMIIdError(missing)
+        found = [visible[image_id] for image_id in dict.fromkeys(image_ids)] if image_ids else list(visible.values())
+        owners = {self.current_account if owner == "self" else owner for owner in self._get_param("Owners", [])}
+        if owners:
+            found = [image for image in found if image.owner_id in owners or image.owner_alias in owners]
+        for user in self._get_param("ExecutableUsers", []):
+            found = [image for image in found if self._executable_by(image, user)]
+        if image_ids:
+            return found
+        if not self._get_param("IncludeDeprecated"):
+            found = [image for image in found if image.owner_id == self.current_account or not image.deprecated()]
+        if not self._get_param("IncludeDisabled"):
+            found = [image for image in found if image.state != "disabled"]
+        return found
+
+    def _executable_by(self, image: LocalAmi, user: str) -> bool:
+        if user == "all":
+            return image.is_public
+        return {"UserId": self.current_account if user == "self" else user} in image.launch_permissions
+
+    def create_image(self) -> ActionResult:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId", ""))
+        name = self._free_name()
+        tags = self._tag_specifications(("image", "snapshot"))
+        self.error_on_dryrun()
+        devices = _instance_devices(instance) + tuple(
+            _asked_device(mapping) for mapping in self._get_param("BlockDeviceMappings", []) if "Ebs" in mapping
+        )
+        ami_id = random_ami_id()
+        image = LocalAmi(
+            self.ec2_backend,
+            ami_id,
+            devices=tuple({device.name: device for device in devices}.values()),
+            behaviour=self.behaviour,
+            source_image_id=instance.image_id,
+            source_image_region=self.region,
+            snapshot_description=f"Created by CreateImage({instance.id}) for {ami_id}",
+            instance=instance,
+            name=name,
+            description=self._get_param("Description"),
+        )
+        return self._registered(image, tags)
+
+    def copy_image(self) -> ActionResult:
+        source_region = self._get_param("SourceRegion")
+        source = usable(self.visible_image(self._get_param("SourceImageId", ""), source_region))
+        name = self._free_name()
+        tags = self._tag_specifications(("image", "snapshot"))
+        self.error_on_dryrun()
+        encrypted, kms_key = bool(self._get_param("Encrypted")), self._get_param("KmsKeyId")
+        if kms_key and not encrypted:
+            raise EC2ClientError(
+                "InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted"
+            )
+        if self._get_param("CopyImageTags") and source.owner_id == self.current_account:
+            copied = {key: value for key, value in source.own_tags().items() if not key.startswith("aws:")}
+            tags["image"] = copied | tags["image"]
+        image = LocalAmi(
+            self.ec2_backend,
+            random_ami_id(),
+            devices=tuple(self._copied_device(device, encrypted, kms_key) for device in source.devices),
+            behaviour=self.behaviour,
+            source_image_id=source.id,
+            source_image_region=source_region,
+            snapshot_description=f"Copied for DestinationAmi from SourceAmi {source.id} in {source_region}",
+            name=name,
+            description=self._get_param("Description", f"[Copied {source.id} from {source_region}] {source.name}"),
+            architecture=source.architecture,
+        )
+        return self._registered(image, tags)
+
+    def _copied_device(self, device: Device, encrypted: bool, kms_key: str | None) -> Device:
+        if encrypted:
+            default = f"arn:{self.partition}:kms:{self.region}:{self.current_account}:alias/aws/ebs"
+            return Device(name=device.name, size_gib=device.size_gib, encrypted=True, kms_key_id=kms_key or default)
+        return Device(
+            name=device.name,
+            size_gib=device.size_gib,
+            encrypted=device.encrypted,
+            kms_key_id=device.kms_key_id if device.encrypted else None,
+        )
+
+    def register_image(self) -> ActionResult:
+        name = self._free_name()
+        tags = self._tag_specifications(("image",))
+        self.error_on_dryrun()
+        mappings = [mapping for mapping in self._get_param("BlockDeviceMappings", []) if "Ebs" in mapping]
+        if not mappings:
+            raise EC2ClientError("UnsupportedOperation", "The embedded EC2 registers AMIs from EBS snapshots only.")
+        image = LocalAmi(
+            self.ec2_backend,
+            random_ami_id(),
+            devices=tuple(_asked_device(mapping) for mapping in mappings),
+            behaviour=self.behaviour,
+            name=name,
+            description=self._get_param("Description"),
+            architecture=self._get_param("Architecture", "i386"),
+        )
+        return self._registered(image, tags)
+
+    def _registered(self, image: LocalAmi, tags: dict[str, dict[str, str]]) -> ActionResult:
+        self.ec2_backend.amis[image.id] = image
+        image.add_tags(tags["image"])
+        for device in image.devices:
+            self.ec2_backend.snapshots[device.snapshot_id].add_tags(tags["snapshot"])
+        return ActionResult({"ImageId": image.id})
+
+    def _free_name(self) -> str:
+        name: str | None = self._get_param("Name")
+        if name is None:
+            raise MissingParameterError("name")
+        if not _IMAGE_NAME.fullmatch(name):
+            raise EC2ClientError(
+                "InvalidAMIName.Malformed",
+                "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, "
+                "'(', ')', '.', '-', '/' and '_'",
+            )
+        for image in self.ec2_backend.amis.values():
+            if image.name == name and image.owner_id == self.current_account:
+                raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}")
+        return name
+
+    def _tag_specifications(self, allowed: tuple[str, ...]) -> dict[str, dict[str, str]]:
+        """Tags by resource type; both `image` and `snapshot` are there, if empty."""
+        tags: dict[str, dict[str, str]] = {"image": {}, "snapshot": {}}
+        for specification in self._get_param("TagSpecifications", []):
+            resource_type = specification.get("ResourceType")
+            if resource_type not in allowed:
+                raise EC2ClientError(
+                    "InvalidParameterValue",
+                    f"'{resource_type}' is not a valid taggable resource type for this operation.",
+                )
+            for tag in specification.get("Tags", []):
+                if tag["Key"].startswith("aws:"):
+                    raise EC2ClientError(
+                        "InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use"
+                    )
+                tags[resource_type][tag["Key"]] = tag.get("Value", "")
+        return tags
+
+    def deregister_image(self) -> ActionResult:
+        image = self.own_image()
+        self.error_on_dryrun()
+        self.ec2_backend.deregister_image(image.id)
+        self.ec2_backend.tags.pop(image.id, None)
+        results = []
+        if self._get_param("DeleteAssociatedSnapshots"):
+            for device in image.devices:
+                self.ec2_backend.snapshots.pop(device.snapshot_id, None)
+                results.append({"SnapshotId": device.snapshot_id, "ReturnCode": "success"})
+        return ActionResult({"Return": True, "DeleteSnapshotResults": results or None})
+
+    def modify_image_attribute(self) -> ActionResult:
+        image = usable(self.own_image())
+        description = self._get_param("Description.Value")
+        if self._get_param("Attribute") == "description":
+            description = self._get_param("Value")
+        if description is not None:
+            self.error_on_dryrun()
+            image.description = description
+            return ActionResult({})
+        if self._get_param("Attribute") not in (None, "launchPermission"):
+            raise EC2ClientError(
+                "UnsupportedOperation", "The embedded EC2 models the attributes launchPermission and description only."
+            )
+        return super().modify_image_attribute()
+
+    def describe_image_attribute(self) -> ActionResult:
+        image = self.own_image()
+        attribute = self._get_param("Attribute")
+        result: dict[str, Any] = {"ImageId": image.id}
+        if attribute == "launchPermission":
+            result["LaunchPermissions"] = image.launch_permissions
+        elif attribute == "description":
+            result["Description"] = {"Value": image.description}
+        elif attribute == "lastLaunchedTime":
+            launched = image.described(self.current_account).get("LastLaunchedTime")
+            result["LastLaunchedTime"] = {"Value": launched} if launched else None
+        else:
+            raise EC2ClientError(
+                "UnsupportedOperation", f"The embedded EC2 does not model the image attribute '{attribute}'."
+            )
+        return ActionResult(result)
+
+    def reset_image_attribute(self) -> ActionResult:  # type: ignore[override]
+        image = usable(self.own_image())
+        self.error_on_dryrun()
+        image.launch_permissions.clear()
+        return ActionResult({"Return": True})
+
+    def enable_image_deprecation(self) -> ActionResult:
+        image = self.own_image()
+        moment = self._get_param("DeprecateAt")
+        if moment is None:
+            raise MissingParameterError("deprecateAt")
+        self.error_on_dryrun()
+        if isinstance(moment, str):
+            moment = datetime.datetime.fromisoformat(moment)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        if moment < datetime.datetime.now(datetime.UTC):
+            raise EC2ClientError("InvalidParameterValue", "The deprecation date and time must be in the future.")
+        image.deprecation_time = (moment + datetime.timedelta(seconds=30)).replace(second=0, microsecond=0)
+        return ActionResult({"Return": True})
+
+    def disable_image_deprecation(self) -> ActionResult:
+        image = self.own_image()
+        self.error_on_dryrun()
+        image.deprecation_time = None
+        return ActionResult({"Return": True})
+
+    def disable_image(self) -> ActionResult:
+        image = usable(self.own_image())
+        self.error_on_dryrun()
+        image.state = "disabled"
+        image.launch_permissions.clear()
+        return ActionResult({"Return": True})
+
+    def enable_image(self) -> ActionResult:
+        image = self.own_image()
+        self.error_on_dryrun()
+        image.state = "available"
+        return ActionResult({"Return": True})
+
+
+def _asked_device(mapping: dict[str, Any]) -> Device:
+    ebs = mapping["Ebs"]
+    return Device(
+        name=mapping["DeviceName"],
+        size_gib=int(ebs.get("VolumeSize", 8)),
+        volume_type=ebs.get("VolumeType", "gp2"),
+        delete_on_termination=bool(ebs.get("DeleteOnTermination", True)),
+        encrypted=bool(ebs.get("Encrypted", False)),
+        kms_key_id=ebs.get("KmsKeyId"),
+        snapshot_id=ebs.get("SnapshotId", ""),
+    )
+
+
+def _instance_devices(instance: Any) -> tuple[Device, ...]:
+    """The volumes that the instance has, its root volume first."""
+    devices = {}
+    for name, block in instance.block_device_mapping.items():
+        volume = instance.ec2_backend.get_volume(block.volume_id)
+        devices[name] = Device(
+            name=name,
+            size_gib=volume.size,
+            volume_type=volume.volume_type,
+            delete_on_termination=bool(block.delete_on_termination),
+            encrypted=bool(volume.encrypted),
+            kms_key_id=volume.kms_key_id,
+        )
+    root = devices.pop(instance.root_device_name, None) or Device(name=instance.root_device_name, size_gib=8)
+    return (root, *devices.values())

@@ -1,0 +1,270 @@
+"""An AMI as the embedded EC2 keeps it, and as DescribeImages shows it to an account; filters as EC2 matches them."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.amis import Ami
+
+from ami_bakery.local.catalogue import PublicImage
+from ami_bakery.local.settings import Behaviour
+
+_MAX_FILTER_VALUES = 200
+_UNMODELLED_FILTERS = frozenset(
+    {
+        "block-device-mapping.delete-on-termination",
+        "block-device-mapping.device-name",
+        "block-device-mapping.snapshot-id",
+        "block-device-mapping.volume-size",
+        "block-device-mapping.volume-type",
+        "block-device-mapping.encrypted",
+        "free-tier-eligible",
+        "image-allowed",
+        "kernel-id",
+        "manifest-location",
+        "product-code",
+        "product-code.type",
+        "ramdisk-id",
+        "state-reason-code",
+        "state-reason-message",
+        "sriov-net-support",
+        "hypervisor",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """One EBS volume of an AMI."""
+
+    name: str
+    size_gib: int
+    volume_type: str = "gp2"
+    delete_on_termination: bool = True
+    encrypted: bool = False
+    kms_key_id: str | None = None
+    snapshot_id: str = ""
+
+    def described(self) -> dict[str, Any]:
+        # DescribeImages does not name the KMS key; DescribeSnapshots does.
+        return {
+            "DeviceName": self.name,
+            "Ebs": {
+                "DeleteOnTermination": self.delete_on_termination,
+                "SnapshotId": self.snapshot_id,
+                "VolumeSize": self.size_gib,
+                "VolumeType": self.volume_type,
+                "Encrypted": self.encrypted,
+            },
+        }
+
+
+class LocalAmi(Ami):
+    """moto's AMI with what moto leaves out: a time as `pending`, real devices, where it came from, deprecation."""
+
+    def __init__(
+        self,
+        backend: Any,
+        ami_id: str,
+        *,
+        devices: tuple[Device, ...],
+        behaviour: Behaviour | None,
+        source_image_id: str | None = None,
+        source_image_region: str | None = None,
+        snapshot_description: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """`behaviour` is None for an AMI that has long been there."""
+        self._behaviour = behaviour
+        self._born = time.monotonic()
+        self._state = ""
+        self.source_image_id = source_image_id
+        self.source_image_region = source_image_region
+        self.deprecation_time: datetime.datetime | None = None
+        self.last_launched_time: datetime.datetime | None = None
+        instance = fields.get("instance")
+        super().__init__(
+            backend,
+            ami_id,
+            region_name=f"{backend.region_name}a",
+            root_device_name=devices[0].name,
+            root_device_type="ebs",
+            snapshot_description=snapshot_description,
+            hypervisor="xen",
+            **fields,
+        )
+        self.architecture = fields.get("architecture") or (instance.architecture if instance else "x86_64")
+        self.virtualization_type = "hvm"
+        del backend.snapshots[self.ebs_snapshot.id]  # moto's, of a fixed size; ours follow
+        self.devices = tuple(self._with_snapshot(device, snapshot_description) for device in devices)
+
+    def _with_snapshot(self, device: Device, description: str | None) -> Device:
+        backend = self.ec2_backend
+        if device.snapshot_id:  # an AMI registered from snapshots that were there before
+            self.ebs_snapshot = backend.get_snapshot(device.snapshot_id)
+            return device
+        volume = backend.create_volume(size=device.size_gib, zone_name=f"{backend.region_name}a")
+        snapshot = backend.create_snapshot(volume.id, description or "", self.owner_id, from_ami=self.id)
+        snapshot.encrypted, snapshot.kms_key_id = device.encrypted, device.kms_key_id
+        del backend.volumes[volume.id]
+        self.ebs_snapshot = snapshot
+        return replace(device, snapshot_id=snapshot.id)
+
+    @property
+    def state(self) -> str:
+        if self._state == "disabled" or self._behaviour is None:
+            return self._state
+        if time.monotonic() < self._born + self._behaviour.pending_seconds:
+            return "pending"
+        return self._behaviour.image_outcome
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._state = state
+
+    @property
+    def block_device_mappings(self) -> list[dict[str, Any]]:
+        return [device.described() for device in self.devices]
+
+    def own_tags(self) -> dict[str, str]:
+        """The tags that the owner put on it. (An account sees no tags of another account's AMI.)"""
+        return dict(self.ec2_backend.tags.get(self.id, {}))
+
+    def launchable_by(self, account_id: str) -> bool:
+        return (
+            self.owner_id == account_id
+            or self.is_public
+            or any(permission.get("UserId") == account_id for permission in self.launch_permissions)
+        )
+
+    def deprecated(self) -> bool:
+        return self.deprecation_time is not None and self.deprecation_time <= datetime.datetime.now(datetime.UTC)
+
+    def described(self, viewer: str) -> dict[str, Any]:
+        """The members of DescribeImages' `Image` that account `viewer` is shown."""
+        tags = self.own_tags() if self.owner_id == viewer else {}
+        shown = {
+            "ImageId": self.id,
+            "ImageLocation": f"{self.owner_alias or self.owner_id}/{self.name}",
+            "State": self.state,
+            "OwnerId": self.owner_id,
+            "ImageOwnerAlias": self.owner_alias,
+            "CreationDate": _timestamp(self.creation_date),
+            "Public": self.is_public,
+            "Architecture": self.architecture,
+            "ImageType": "machine",
+            "Name": self.name,
+            "Description": self.description,
+            "PlatformDetails": "Linux/UNIX",
+            "UsageOperation": "RunInstances",
+            "EnaSupport": True,
+            "Hypervisor": self.hypervisor,
+            "RootDeviceName": self.root_device_name,
+            "RootDeviceType": self.root_device_type,
+            "SriovNetSupport": "simple",
+            "VirtualizationType": self.virtualization_type,
+            "BlockDeviceMappings": self.block_device_mappings,
+            "SourceInstanceId": self.instance_id if self.owner_id == viewer else None,
+            "SourceImageId": self.source_image_id,
+            "SourceImageRegion": self.source_image_region,
+            "DeprecationTime": _timestamp(self.deprecation_time),
+            "LastLaunchedTime": _timestamp(self.last_launched_time) if self.owner_id == viewer else None,
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()] or None,
+        }
+        if shown["State"] == "failed":
+            shown["StateReason"] = {"Code": "Client.InternalError", "Message": "Client.InternalError"}
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+def public_image(backend: Any, image: PublicImage) -> LocalAmi:
+    """An AMI of the catalogue in one region."""
+    device = Device(name=image.root_device_name, size_gib=image.size_gib)
+    return LocalAmi(
+        backend,
+        image.ami_id,
+        devices=(device,),
+        behaviour=None,
+        name=image.name,
+        description=image.description,
+        owner_id=image.owner_id,
+        owner_alias=image.owner_alias,
+        public=True,
+        architecture=image.architecture,
+        creation_date=image.created,
+    )
+
+
+def check_filters(filters: Mapping[str, list[str]]) -> None:
+    """Refuses what EC2 refuses (an unknown filter, more than 200 values) and what is not modelled here."""
+    for name in filters:
+        if name in _UNMODELLED_FILTERS:
+            raise EC2ClientError("UnsupportedOperation", f"The embedded EC2 does not model the filter '{name}'.")
+        if name not in _FILTER_MEMBERS and name not in ("tag-key", "is-public", "ena-support") and name[:4] != "tag:":
+            raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
+    if sum(len(values) for values in filters.values()) > _MAX_FILTER_VALUES:
+        raise EC2ClientError(
+            "FilterLimitExceeded",
+            f"The maximum number of filter values specified on a single call is {_MAX_FILTER_VALUES}",
+        )
+
+
+_FILTER_MEMBERS = {
+    "architecture": "Architecture",
+    "creation-date": "CreationDate",
+    "description": "Description",
+    "image-id": "ImageId",
+    "image-type": "ImageType",
+    "name": "Name",
+    "owner-alias": "ImageOwnerAlias",
+    "owner-id": "OwnerId",
+    "platform": "Platform",
+    "root-device-name": "RootDeviceName",
+    "root-device-type": "RootDeviceType",
+    "source-image-id": "SourceImageId",
+    "source-image-region": "SourceImageRegion",
+    "source-instance-id": "SourceInstanceId",
+    "state": "State",
+    "virtualization-type": "VirtualizationType",
+}
+
+
+def matches(shown: Mapping[str, Any], filters: Mapping[str, list[str]]) -> bool:
+    """Whether an AMI, as the asking account is shown it, passes every filter (any value of each)."""
+    return all(_matches_one(_values(shown, name), patterns) for name, patterns in filters.items())
+
+
+def _values(shown: Mapping[str, Any], name: str) -> Iterable[str]:
+    if name == "is-public":
+        return ("true" if shown["Public"] else "false",)
+    if name == "ena-support":
+        return ("true",)
+    tags = shown.get("Tags", ())
+    if name == "tag-key":
+        return tuple(tag["Key"] for tag in tags)
+    if name.startswith("tag:"):
+        return tuple(tag["Value"] for tag in tags if tag["Key"] == name[4:])
+    value = shown.get(_FILTER_MEMBERS[name])
+    return () if value is None else (value,)
+
+
+def _matches_one(values: Iterable[str], patterns: Iterable[str]) -> bool:
+    return any(_pattern(pattern).fullmatch(value) for value in values for pattern in patterns)
+
+
+@lru_cache(maxsize=1024)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """EC2's wildcards: `*`, `?`, and a backslash that takes the meaning from what follows. Case counts."""
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    wild = {"*": ".*", "?": "."}
+    return re.compile("".join(wild.get(part) or re.escape(part[-1]) for part in parts), re.DOTALL)
+
+
+def _timestamp(moment: datetime.datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -1,0 +1,92 @@
+"""Where the SSH port cannot be had: run everything again in a network namespace of its own, where every port is free.
+
+This is the one place that starts the program anew: `command` makes the command line, `main` is what it starts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+import msgspec
+
+from ami_bakery.errors import BakeryError, UsageError
+from ami_bakery.local.ports import listen
+from ami_bakery.local.settings import LocalSettings
+
+_MARK = "AMI_BAKERY_LOCAL_NAMESPACE"
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
+
+
+def port_is_free(port: int) -> bool:
+    try:
+        listen(port).close()
+    except UsageError:
+        return False
+    return True
+
+
+def entered(environment: Mapping[str, str]) -> bool:
+    """Whether this process is the one that `command` started."""
+    return _MARK in environment
+
+
+def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> list[str]:
+    """The command line that runs `child` in an embedded EC2 in a new network namespace, announced on `stderr`.
+
+    Raises `UsageError` where the machine allows no such namespace.
+    """
+    enter = _way_in()
+    if enter is None:
+        listen(settings.ssh_port).close()  # raises, and says what to do
+        raise AssertionError("the port was taken a moment ago")
+    stderr.write(
+        f"embedded EC2: port {settings.ssh_port} cannot be bound here, so the command runs in a network namespace of "
+        "its own: it has no network beyond loopback.\n"
+    )
+    stderr.flush()
+    return [*enter, sys.executable, "-m", __name__, msgspec.json.encode(settings).decode(), *child]
+
+
+def _way_in() -> list[str] | None:
+    """`unshare` with the options that this machine lets us use; None where it lets us use none."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return None
+    as_root = [[unshare, "--net", "--"]] if os.geteuid() == 0 else []
+    for way in (*as_root, [unshare, "--user", "--map-root-user", "--net", "--"]):
+        if subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
+            return way
+    return None
+
+
+def _raise_loopback() -> None:
+    """What `ip link set lo up` does; a new namespace has it down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", b"lo", 0)
+        flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """In the new namespace: the settings as JSON, then the command."""
+    from ami_bakery.local.session import run
+
+    _raise_loopback()
+    settings = msgspec.json.decode(arguments[0], type=LocalSettings)
+    try:
+        return run(arguments[1:], environment={**os.environ, _MARK: "1"}, settings=settings, stderr=sys.stderr)
+    except BakeryError as error:
+        sys.stderr.write(f"{error}\n{error.todo}\n")
+        return error.exit_status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

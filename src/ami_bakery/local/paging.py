@@ -1,0 +1,43 @@
+"""Pages: MaxResults and NextToken as EC2 has them, with a cap that forces small ones on request."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import TypeVar
+
+from moto.ec2.exceptions import EC2ClientError
+
+Item = TypeVar("Item")
+
+
+def page(
+    items: Sequence[Item], *, action: str, max_results: int | None, token: str | None, cap: int
+) -> tuple[Sequence[Item], str | None]:
+    """One page of `items` and the token of the next, None after the last. A token that is not ours is refused."""
+    if max_results is not None and not 1 <= max_results <= 1000:
+        raise EC2ClientError(
+            "InvalidParameterValue",
+            f"Value ( {max_results} ) for parameter maxResults is invalid. Expecting 1 to 1000.",
+        )
+    start = _start(action, token)
+    size = min(cap, max_results or cap)
+    following = _token(action, start + size) if start + size < len(items) else None
+    return items[start : start + size], following
+
+
+def _token(action: str, start: int) -> str:
+    return base64.urlsafe_b64encode(f"{action}:{start}".encode()).decode()
+
+
+def _start(action: str, token: str | None) -> int:
+    if not token:
+        return 0
+    try:
+        name, _, start = base64.b64decode(token, altchars=b"-_", validate=True).decode().partition(":")
+        if name == action:
+            return int(start)
+    except (binascii.Error, ValueError):
+        pass
+    raise EC2ClientError("InvalidNextToken", f"The specified NextToken is not valid: {token}")

@@ -1,0 +1,188 @@
+"""An embedded EC2 from start to stop, and a command run inside one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from ami_bakery.errors import UsageError
+from ami_bakery.local import namespace
+from ami_bakery.local.environment import child_environment
+from ami_bakery.local.ports import listen
+from ami_bakery.local.settings import LocalSettings
+
+if TYPE_CHECKING:
+    from ami_bakery.local.proxy import Proxy
+
+_WELCOME = """\
+This shell has an AWS account of its own: an EC2 that lives in this process, where nothing costs anything.
+Packer, the aws cli, Terraform and every SDK reach it as if it were AWS. Instances answer SSH, keep what is uploaded,
+and record the commands they are given: nothing is executed there. Leave with `exit`; all of it is gone then.
+"""
+
+
+class LocalAws:
+    """An embedded EC2 in threads of this process. As a context manager: started on entering, stopped on leaving.
+
+    Raises `UsageError` on entering where the instances' SSH port cannot be had.
+    """
+
+    def __init__(self, settings: LocalSettings | None = None, *, stderr: TextIO | None = None) -> None:
+        self._settings = settings or LocalSettings()
+        self._stderr = stderr
+        self._folder: Path | None = None
+        self._proxy: Proxy | None = None
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        # Imported here: moto takes a second.
+        from ami_bakery.local.authority import Authority
+        from ami_bakery.local.control_handler import ControlHandler
+        from ami_bakery.local.proxy import Proxy
+        from ami_bakery.local.report import Recorder
+        from ami_bakery.local.service import Service
+        from ami_bakery.local.ssh import SshHost
+
+        listen(self._settings.ssh_port).close()
+        with ExitStack() as undo:
+            folder = Path(tempfile.mkdtemp(prefix="ami-bakery-local-"))
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            instances = folder / "instances"
+            instances.mkdir()
+            recorder = Recorder()
+            host = SshHost(self._settings.ssh_port, instances, recorder)
+            undo.callback(host.stop)
+            service = Service(self._settings, host, recorder, self._note)
+            undo.callback(service.close)
+            proxy = Proxy(
+                service=service,
+                authority=Authority(folder),
+                control=ControlHandler(service, host.forget_all),
+                note=self._note,
+            )
+            undo.callback(proxy.stop)
+            proxy.start()
+            self._folder, self._proxy = folder, proxy
+            self._undo = undo.pop_all()
+
+    def stop(self) -> None:
+        """Leaves no thread, socket or file. A second call does nothing."""
+        self._undo.close()
+
+    @property
+    def url(self) -> str:
+        """The control URL, for `Control`; it is the proxy's, too."""
+        if self._proxy is None:
+            raise RuntimeError("the embedded EC2 is not started")
+        return self._proxy.url
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The environment for a child that shall reach this EC2 in place of AWS; `base` is what it would have had."""
+        if self._folder is None:
+            raise RuntimeError("the embedded EC2 is not started")
+        return child_environment(
+            base,
+            settings=self._settings,
+            proxy_url=self.url,
+            authority=self._folder / "authority.pem",
+            folder=self._folder,
+        )
+
+    def _note(self, text: str) -> None:
+        stream = self._stderr or sys.stderr
+        with suppress(OSError, ValueError):
+            stream.write(f"embedded EC2: {text}\n")
+            stream.flush()
+
+
+def run(command: Sequence[str], *, environment: Mapping[str, str], settings: LocalSettings, stderr: TextIO) -> int:
+    """Run a command inside an embedded EC2 that lives as long as the command does; its exit status, 128+n for signal n.
+
+    An empty command is the user's shell. Where the instances' SSH port cannot be had, the whole of it runs in a network
+    namespace of its own. Raises `UsageError` where the command cannot be started, or the port cannot be had at all.
+    """
+    argv = list(command) or [environment.get("SHELL") or "/bin/sh"]
+    _check_command(argv, environment)
+    if not namespace.port_is_free(settings.ssh_port) and not namespace.entered(environment):
+        return foreground(namespace.command(command, settings, stderr), environment)
+    with LocalAws(settings, stderr=stderr) as local:
+        if not command:
+            stderr.write(_WELCOME)
+            stderr.flush()
+        return foreground(argv, local.environment(environment))
+
+
+def foreground(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a program as a shell would, and outlive it: what the terminal sends reaches it directly, SIGTERM and SIGHUP
+    that reach only us are handed on."""
+    try:
+        with _handed_on() as adopt:
+            process = subprocess.Popen(argv, env=dict(environment))
+            adopt(process)
+            status = process.wait()
+    except OSError as error:
+        raise _cannot_start(argv[0], error.strerror or str(error)) from None
+    return 128 - status if status < 0 else status
+
+
+def _check_command(argv: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Before anything is started: a misspelt command should not cost two seconds."""
+    if shutil.which(argv[0], path=environment.get("PATH", os.defpath)) is None:
+        raise _cannot_start(argv[0], "no such command on the PATH, or not executable")
+
+
+def _cannot_start(name: str, wrong: str) -> UsageError:
+    return UsageError(
+        "running a command in the embedded EC2",
+        f"{name}: {wrong}",
+        "Check its spelling and your PATH, or leave the command out for a shell.",
+    )
+
+
+@contextmanager
+def _handed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """While inside: SIGINT and SIGQUIT, which a terminal sends to the child as well, do nothing to us (they cannot be
+    ignored, or the child would inherit that); SIGTERM and SIGHUP go on to the child."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def hand_on(number: int, _: FrameType | None) -> None:
+        for child in children:
+            child.send_signal(number)
+
+    def leave_alone(number: int, _: FrameType | None) -> None:
+        pass
+
+    if threading.current_thread() is not threading.main_thread():
+        yield children.append
+        return
+    handlers = {
+        signal.SIGINT: leave_alone,
+        signal.SIGQUIT: leave_alone,
+        signal.SIGTERM: hand_on,
+        signal.SIGHUP: hand_on,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield children.append
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

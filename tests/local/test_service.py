@@ -1,0 +1,238 @@
+"""What is not of EC2's images: key pairs, credentials, faults, what is refused, and what the report says of it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import http.server
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, ProxyConnectionError
+
+from ami_bakery.local import Control, Fault, FaultKind, LocalAws, LocalSettings
+
+from .conftest import Client, bake, client_of, launch
+from .test_images import refusal
+
+
+def test_of_two_simultaneous_key_pairs_of_one_name_one_is_refused(client: Client) -> None:
+    clients = [client() for _ in range(4)]
+    for number in range(3):
+
+        def create(one: Any, name: str = f"same-{number}") -> str:
+            try:
+                one.create_key_pair(KeyName=name)
+            except ClientError as error:
+                return str(error.response["Error"]["Code"])
+            return "created"
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(create, clients)) == ["InvalidKeyPair.Duplicate"] * 3 + ["created"]
+
+
+def test_a_key_pair_is_deleted_by_id_and_only_that_one(ec2: Any) -> None:
+    first = ec2.create_key_pair(KeyName="lock", TagSpecifications=[_tagged("key-pair")])["KeyPairId"]
+    assert ec2.delete_key_pair(KeyPairId=first)["KeyPairId"] == first
+    second = ec2.create_key_pair(KeyName="lock")["KeyPairId"]
+    assert "KeyPairId" not in ec2.delete_key_pair(KeyPairId=first)
+    assert "KeyPairId" not in ec2.delete_key_pair(KeyName="never-was")
+    (left,) = ec2.describe_key_pairs()["KeyPairs"]
+    assert left["KeyPairId"] == second
+    assert refusal(ec2.describe_key_pairs, KeyNames=["nobody"])[0] == "InvalidKeyPair.NotFound"
+    assert refusal(ec2.describe_key_pairs, KeyPairIds=[first])[0] == "InvalidKeyPair.NotFound"
+    assert refusal(ec2.run_instances, ImageId="ami-9bc25ed5138ed75cf", MinCount=1, MaxCount=1, KeyName="x") == (
+        "InvalidKeyPair.NotFound",
+        "The key pair 'x' does not exist",
+    )
+
+
+def _tagged(resource_type: str) -> dict[str, Any]:
+    return {"ResourceType": resource_type, "Tags": [{"Key": "a", "Value": "1"}]}
+
+
+def test_unknown_credentials_are_refused_as_each_service_does(client: Client) -> None:
+    key = "AKIAIOSFODNN7EXAMPLE"
+    assert refusal(client(key=key).describe_images)[0] == "AuthFailure"
+    assert refusal(client("sts", key=key).get_caller_identity)[0] == "InvalidClientTokenId"
+    assert refusal(client("ssm", key=key).get_parameter, Name="/a")[0] == "UnrecognizedClientException"
+
+
+def test_two_accounts_and_an_assumed_role_are_told_apart(client: Client) -> None:
+    assert client("sts").get_caller_identity()["Account"] == "111122223333"
+    assert client("sts", account=1).get_caller_identity()["Account"] == "444455556666"
+    role = client("sts", account=1).assume_role(
+        RoleArn="arn:aws:iam::444455556666:role/builder", RoleSessionName="test"
+    )["Credentials"]
+    bake(client(account=1), "theirs")
+    assumed = client(key=role["AccessKeyId"])
+    assert [one["Name"] for one in assumed.describe_images(Owners=["self"])["Images"]] == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("RequestLimitExceeded", 503), ("InternalError", 500), ("UnauthorizedOperation", 403), ("RequestExpired", 400)],
+)
+def test_a_planned_error_meets_the_right_call_and_no_other(
+    code: str, status: int, ec2: Any, client: Client, control: Control
+) -> None:
+    control.plan(Fault(action="DescribeImages", code=code, region="us-east-1", skip=1, times=2))
+    client(region="eu-west-1").describe_images(Owners=["self"])
+    ec2.describe_key_pairs()
+    ec2.describe_images(Owners=["self"])
+    for _ in range(2):
+        with pytest.raises(ClientError) as caught:
+            ec2.describe_images(Owners=["self"])
+        assert caught.value.response["Error"]["Code"] == code
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    ec2.describe_images(Owners=["self"])
+    assert code != "UnauthorizedOperation" or "ec2:DescribeImages" in str(caught.value)
+
+
+def test_a_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, control: Control) -> None:
+    control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_BEFORE))
+    control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
+    with pytest.raises(ConnectionClosedError):
+        ec2.create_key_pair(KeyName="a")
+    assert ec2.describe_key_pairs()["KeyPairs"] == []
+    with pytest.raises(ConnectionClosedError):
+        ec2.create_key_pair(KeyName="a")
+    assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == ["a"]
+
+
+def test_a_delayed_answer_holds_up_nobody_else(ec2: Any, client: Client, control: Control) -> None:
+    control.plan(Fault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=0.5))
+    start = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        late = pool.submit(ec2.describe_key_pairs)
+        client().describe_images(Owners=["self"])
+        assert time.monotonic() - start < 0.4
+        late.result()
+    assert time.monotonic() - start >= 0.5
+
+
+def test_any_call_can_be_met_by_its_number_and_faults_can_be_taken_back(ec2: Any, control: Control) -> None:
+    control.plan(Fault(action="*", skip=1, times=0))
+    ec2.describe_images(Owners=["self"])
+    assert refusal(ec2.describe_key_pairs)[0] == refusal(ec2.describe_images)[0] == "InternalError"
+    control.clear_faults()
+    ec2.describe_key_pairs()
+
+
+def test_nonsense_at_the_control_url_is_refused(control: Control) -> None:
+    with pytest.raises(ValueError, match="image_outcome"):
+        control.change(image_outcome="lost")
+    with pytest.raises(ValueError, match="page_cap"):
+        control.change(page_cap=0)
+
+
+def test_the_report_has_every_call_with_its_outcome(ec2: Any, client: Client, control: Control) -> None:
+    ec2.describe_images(Owners=["self"])
+    client(region="eu-west-1", account=1).describe_images(Owners=["self"])
+    refusal(ec2.describe_images, ImageIds=["ami-12345678"])
+    report = control.report()
+    assert report.count("DescribeImages") == 3
+    assert report.count("DescribeImages", region="eu-west-1", account="444455556666") == 1
+    assert [call.error for call in report.calls] == ["", "", "InvalidAMIID.NotFound"]
+    control.clear_report()
+    assert control.report().calls == ()
+
+
+def test_what_is_not_modelled_is_refused_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with LocalAws() as local:
+        ec2, s3, table = client_of(local), client_of(local, "s3"), client_of(local, "dynamodb")
+        for _ in range(2):
+            code, message = refusal(ec2.describe_image_references, ImageIds=["ami-1"])
+            assert code == "UnsupportedOperation"
+            assert "The embedded EC2 does not model ec2:DescribeImageReferences" in message
+        assert refusal(s3.list_buckets)[0] == "UnsupportedOperation"
+        assert refusal(table.list_tables)[0] == "UnsupportedOperation"
+        for one in (ec2, s3, table):
+            one.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert len([line for line in lines if "DescribeImageReferences" in line]) == 1
+    assert len(lines) == 3
+
+
+def test_a_region_that_does_not_exist_fails_as_on_the_network(client: Client, capfd: Any) -> None:
+    with pytest.raises(ProxyConnectionError):
+        client(region="eu-mars-1").describe_images()
+    assert "there is no region 'eu-mars-1'" in capfd.readouterr().err
+
+
+def test_connections_are_kept_open(ec2: Any, local: LocalAws) -> None:
+    ec2.describe_images(Owners=["self"])
+    before = {thread.ident for thread in threading.enumerate()}
+    for _ in range(5):
+        ec2.describe_images(Owners=["self"])
+    assert {thread.ident for thread in threading.enumerate()} == before
+
+
+def test_hosts_that_are_not_awss_are_reached_unchanged(environment: dict[str, str]) -> None:
+    class Hello(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello) as server:
+        threading.Thread(target=server.serve_forever).start()
+        script = (
+            "import http.client, os, urllib.parse as u; proxy = u.urlsplit(os.environ['HTTP_PROXY'])\n"
+            "c = http.client.HTTPConnection(proxy.hostname, proxy.port)\n"
+            f"c.set_tunnel('127.0.0.1', {server.server_port})\n"
+            "c.request('GET', '/'); print(c.getresponse().read()); c.close()\n"
+            f"c = http.client.HTTPConnection(proxy.hostname, proxy.port); c.request('GET', 'http://127.0.0.1:{server.server_port}/')\n"
+            "print(c.getresponse().read())\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+        server.shutdown()
+    assert done.stdout.split() == ["b'hello'", "b'hello'"]
+
+
+def test_the_environment_hides_what_a_person_has_set_up(local: LocalAws) -> None:
+    mine = {
+        "AWS_PROFILE": "prod",
+        "AWS_SESSION_TOKEN": "real",
+        "AWS_ENDPOINT_URL_EC2": "http://elsewhere",
+        "AWS_ROLE_ARN": "arn",
+        "NO_PROXY": ".amazonaws.com",
+        "AWS_ACCESS_KEY_ID": "AKIAREAL",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "HOME": "/home/me",
+    }
+    theirs = local.environment(mine)
+    assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_EC2", "AWS_ROLE_ARN"} & theirs.keys()
+    assert theirs["AWS_ACCESS_KEY_ID"] == LocalSettings().accounts[0].access_key_id
+    assert (theirs["AWS_DEFAULT_REGION"], theirs["HOME"]) == ("eu-west-1", "/home/me")
+    assert "amazonaws" not in theirs["NO_PROXY"]
+    assert theirs["AMI_BAKERY_LOCAL_URL"] == local.url
+
+
+def test_two_embedded_ec2s_in_one_process_share_nothing(local: LocalAws, ec2: Any) -> None:
+    with LocalAws() as second:
+        other = client_of(second)
+        bake(ec2, "here")
+        bake(other, "there")
+        assert [one["Name"] for one in ec2.describe_images(Owners=["self"])["Images"]] == ["here"]
+        assert [one["Name"] for one in other.describe_images(Owners=["self"])["Images"]] == ["there"]
+        assert launch(ec2)["PrivateIpAddress"] != launch(other)["PrivateIpAddress"]
+        other.close()
+    assert len(ec2.describe_instances()["Reservations"]) == 2
+
+
+def test_reset_forgets_everything(ec2: Any, control: Control) -> None:
+    bake(ec2, "app")
+    control.reset()
+    assert ec2.describe_images(Owners=["self"])["Images"] == []
+    assert ec2.describe_instances()["Reservations"] == []
+    assert control.report().count("RunInstances") == 0
