@@ -1,6 +1,6 @@
 """Compares, for one template of any project: what the reader finds, and what the real Packer opens.
 
-    python -m tests.discovery.compare PROJECT TEMPLATE [--workdir DIR] [--var K=V] [--var-file F] [--only X] [--except X]
+    python -m tests.discovery.compare PROJECT TEMPLATE [--workdir DIR] [--var K=V] [--var-file F] [--only X] ...
 
 The project is copied first. Its local commands are not run, and its builders are swapped for a host on loopback.
 """

@@ -55,14 +55,15 @@ def swap(template: Path, port: int, *, run_local: bool = False, drop: tuple[str,
 
 def _swap_legacy(file: Path, port: int, run_local: bool, drop: tuple[str, ...]) -> set[str]:
     document = json.loads(file.read_text())
-    names = [(each["type"], each.get("name")) for each in document["builders"]]
-    document["builders"] = [{"type": kind, **({"name": name} if name else {}), **host(port)} for kind, name in names]
-    kept = [each for each in document.get("provisioners", []) if each["type"] not in drop]
+    builders = next(name for name in document if name.lower() == "builders")
+    names = [(each["type"], each.get("name")) for each in document[builders]]
+    document[builders] = [{"type": kind, **({"name": name} if name else {}), **host(port)} for kind, name in names]
+    kept = [each for each in document.get("provisioners", []) if _type(each) not in drop]
     document["provisioners"] = kept
     for each in kept:
-        for name in _UNSAFE.get(each["type"], ()) if not run_local else ():
+        for name in _UNSAFE.get(_type(each), ()) if not run_local else ():
             each.pop(name, None)
-        if each["type"] == "shell-local" and not run_local:
+        if _type(each) == "shell-local" and not run_local:
             each["execute_command"] = READS_ONLY
     document["post-processors"] = [
         made for each in document.get("post-processors", []) if (made := _kept(each, run_local)) is not None
@@ -72,6 +73,10 @@ def _swap_legacy(file: Path, port: int, run_local: bool, drop: tuple[str, ...]) 
         document.pop("provisioners")
     file.write_text(json.dumps(document, indent=1))
     return {kind for kind, _ in names}
+
+
+def _type(component: dict[str, Any]) -> str:
+    return str(next(value for name, value in component.items() if name.lower() == "type"))
 
 
 def _kept(step: Any, run_local: bool) -> Any:
