@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, first_unknown, is_mapping, is_sequence
@@ -62,6 +62,16 @@ class Component:
             place = found.value.place if isinstance(found.value, Text) else found.place
             return tuple((part, place, found.written) for part in found.value.split(",") if found.value)
         return self.texts(name)
+
+
+def overridden(fields: Mapping[str, Field], override: Mapping[str, Field]) -> dict[str, Field]:
+    """An override is decoded on top: of a longer list underneath, the rest shows."""
+    merged = {**fields, **override}
+    for name, upper in override.items():
+        lower = fields.get(name)
+        if lower and is_sequence(lower.value) and is_sequence(upper.value):
+            merged[name] = replace(upper, value=upper.value + lower.value[len(upper.value) :])
+    return merged
 
 
 def _written(item: Value, otherwise: str) -> str:

@@ -34,9 +34,7 @@ INPUTS: Mapping[str, frozenset[str]] = {
     "powershell": _SHELL,
     "windows-shell": _SHELL,
     "file": frozenset({"source", "sources"}),
-    "ansible": frozenset(
-        {"playbook_file", "inventory_file", "inventory_directory", "galaxy_file", "roles_path", "collections_path"}
-    ),
+    "ansible": frozenset({"playbook_file", "inventory_file", "inventory_directory", "galaxy_file"}),
     "ansible-local": frozenset(
         {
             *("playbook_file", "playbook_files", "playbook_dir", "playbook_paths", "role_paths"),
@@ -68,8 +66,9 @@ INPUTS: Mapping[str, frozenset[str]] = {
 }
 """Fields of the components we know that name files or folders here; they must be there."""
 
-OPTIONAL = frozenset({"roles_path", "collections_path"})
-"""Known fields whose folder need not be there: Packer makes it."""
+ELSEWHERE_OF: Mapping[str, frozenset[str]] = {
+    "ansible": frozenset({"roles_path", "collections_path"}),  # ansible-galaxy writes there; roles are found by name
+}
 
 OUTPUTS: Mapping[str, frozenset[str]] = {
     "manifest": frozenset({"output"}),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ami_bakery.adapters.template.component import Component, Field, Kind
+from ami_bakery.adapters.template.component import Component, Field, Kind, overridden
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.globs import name_matches
+from ami_bakery.adapters.template.legacy_functions import render_in_hcl2
 from ami_bakery.core.expression.evaluate import Scope, evaluate, items_of
 from ami_bakery.core.expression.syntax import Block, Body
 from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mapping, is_sequence
@@ -117,9 +118,10 @@ class _Build:
             scope = self._scope.binding(source={"type": reference[0], "name": name})
             fields = {**_fields(source.body, scope), **use.additions(scope)}
             shown = f"{self._name}.{full}" if isinstance(self._name, str) and self._name else full
-            yield Component(kind=Kind.BUILDER, type=reference[0], name=shown, place=source.place, fields=fields)
-            yield from self._provisioners(full, name, scope)
-            yield from self._post_processors(full, scope)
+            builder = Component(kind=Kind.BUILDER, type=reference[0], name=shown, place=source.place, fields=fields)
+            build = {"build_name": reference[1], "build_type": reference[0]}
+            for component in (builder, *self._provisioners(full, name, scope), *self._post_processors(full, scope)):
+                yield _rendered(component, build)
 
     def _used_sources(self) -> Iterator[_Use]:
         listed = self._block.body.setting("sources")
@@ -157,7 +159,7 @@ class _Build:
                 written = override.expression.written if override else ""
                 place = override.place if override else block.place
                 upper = {key: Field(value=value, place=place, written=written) for key, value in mine.items()}
-                fields = {**fields, **upper}
+                fields = overridden(fields, upper)
             yield Component(kind=Kind.PROVISIONER, type=block.labels[0], name="", place=block.place, fields=fields)
 
     def _post_processors(self, full: str, scope: Scope) -> Iterator[Component]:
@@ -177,6 +179,11 @@ class _Build:
                 yield Component(
                     kind=Kind.POST_PROCESSOR, type=step.labels[0], name=name, place=step.place, fields=fields
                 )
+
+
+def _rendered(component: Component, build: Mapping[str, str]) -> Component:
+    fields = {name: replace(each, value=render_in_hcl2(each.value, build)) for name, each in component.fields.items()}
+    return replace(component, fields=fields)
 
 
 class _Use:

@@ -62,9 +62,10 @@ def read(reader: Reader, node: Node) -> Expression:
     else:
         start, end, flush = node.start_byte + 1, node.end_byte - 1, False
     tokens = list(_tokens(reader, node, start, end, unescape_with=_unescape_heredoc if heredoc else unescape))
+    tokens = _trimmed(tokens)
     if flush:
         tokens = _without_indentation(tokens)
-    parts = _nest(reader, iter(_trimmed(tokens)))[0]
+    parts = _nest(reader, iter(tokens))[0]
     place, written = reader.place(node), reader.text(node)
     return syntax.Template(place=place, written=written, parts=parts, alone=not heredoc)
 
@@ -143,23 +144,16 @@ def _without_indentation(tokens: list[_Token]) -> list[_Token]:
 
 
 def _trimmed(tokens: list[_Token]) -> list[_Token]:
-    """Carries out the `~` marks: they take the white space away on their side."""
+    """Carries out the `~` marks: they take white space away on their side, of the piece next to them and no further.
+
+    A line is a piece, so that in `%{ if x ~}`, a line end, and an indented line, only the line end goes.
+    """
     made = list(tokens)
-    for number, token in enumerate(made):
-        if token.trim_left:
-            for before in range(number - 1, -1, -1):
-                if made[before].kind != "literal":
-                    break
-                made[before] = replace(made[before], text=made[before].text.rstrip())
-                if made[before].text:
-                    break
-        if token.trim_right:
-            for after in range(number + 1, len(made)):
-                if made[after].kind != "literal":
-                    break
-                made[after] = replace(made[after], text=made[after].text.lstrip())
-                if made[after].text:
-                    break
+    for number, token in enumerate(tokens):
+        if token.trim_left and number and made[number - 1].kind == "literal":
+            made[number - 1] = replace(made[number - 1], text=made[number - 1].text.rstrip())
+        if token.trim_right and number + 1 < len(made) and made[number + 1].kind == "literal":
+            made[number + 1] = replace(made[number + 1], text=made[number + 1].text.lstrip())
     return made
 
 

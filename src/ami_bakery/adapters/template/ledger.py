@@ -46,6 +46,19 @@ class Ledger:
         elif isinstance(value, str | int | float) and not isinstance(value, bool) and str(value):
             self._secrets.add(str(value))
 
+    def merge(self, other: Ledger) -> None:
+        for reference in other.references:
+            self.reference(reference.path, reference.place, required=reference.required)
+        for output in other.outputs:
+            self.output(output.path, output.place)
+        for credential in other.credentials:
+            self.credential(credential.path, credential.place)
+        for unresolved in other.all_unresolved:
+            self._unresolved[unresolved] = None
+        for name, place in other.all_environment:
+            self.environment(name, place)
+        self._secrets |= other.secrets
+
     @property
     def references(self) -> tuple[Reference, ...]:
         return tuple(self._references[path] for path in sorted(self._references))

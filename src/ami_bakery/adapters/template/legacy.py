@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
-from ami_bakery.adapters.template.component import Component, Field, Kind
+from ami_bakery.adapters.template.component import Component, Field, Kind, overridden
 from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.json_syntax import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 from ami_bakery.adapters.template.legacy_functions import LegacyContext
-from ami_bakery.core.expression.values import Text, Value, is_sequence
+from ami_bakery.core.expression.values import Text, Value
 from ami_bakery.core.template import Place, Variable
 from ami_bakery.errors import TemplateError
 
@@ -172,18 +171,8 @@ def _provisioners(root: Mapping[str, JsonValue], build: str, context: LegacyCont
         override = members.get("override")
         own = dict(override.members).get(build) if isinstance(override, JsonObject) else None
         if own is not None:
-            fields = _overridden(fields, _fields(_members(own), context, without=frozenset()))
+            fields = overridden(fields, _fields(_members(own), context, without=frozenset()))
         yield Component(kind=Kind.PROVISIONER, type=_text(members["type"]), name="", place=item.place, fields=fields)
-
-
-def _overridden(fields: Mapping[str, Field], override: Mapping[str, Field]) -> dict[str, Field]:
-    """An override is decoded on top: of a longer list underneath, the rest shows."""
-    merged = {**fields, **override}
-    for name, upper in override.items():
-        lower = fields.get(name)
-        if lower and is_sequence(lower.value) and is_sequence(upper.value):
-            merged[name] = replace(upper, value=upper.value + lower.value[len(upper.value) :])
-    return merged
 
 
 def _post_processors(

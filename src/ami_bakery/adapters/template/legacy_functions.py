@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
-from ami_bakery.core.expression.values import Unknown, Value, names_checkout
+from ami_bakery.core.expression.values import Text, Unknown, Value, is_mapping, is_sequence, names_checkout
 from ami_bakery.core.template import Place
 
 _DEPTH = 100  # as many rounds as Packer itself takes to work variables out
@@ -63,7 +63,7 @@ class LegacyContext:
 
     def _functions(self, in_variable_at: Place | None = None) -> GoFunctions:
         """`in_variable_at`: a variable is being worked out, where `env` is allowed and `user` must be declared."""
-        functions: dict[str, object] = {**_PLAIN}
+        functions: dict[str, Callable[..., Value]] = {**_PLAIN}
         functions["template_dir"] = lambda: self.reading.locations.absolute(self.reading.locations.from_packer())
         functions["pwd"] = lambda: self.reading.locations.absolute(".")
         for name, value in self._build.items():
@@ -73,11 +73,29 @@ class LegacyContext:
         else:
             functions["user"] = self.variable
             functions["env"] = lambda name: self._environment(name, in_variable_at)
-        return functions  # type: ignore[return-value]
+        return functions
 
     def _environment(self, name: str, place: Place) -> Value:
         self.reading.ledger.environment(name, place)
         return self.reading.request.environment.get(name, "")
+
+
+def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
+    """HCL2 renders `{{...}}` in the settings of components too, but without variables and the template's folder."""
+    if isinstance(value, str) and has_actions(value):
+        functions: dict[str, Callable[..., Value]] = {
+            **_PLAIN,
+            **{name: lambda text=text: text for name, text in build.items()},
+        }
+        rendered = render(value, functions)
+        return Text(rendered, value.place) if isinstance(rendered, str) and isinstance(value, Text) else rendered
+    if is_sequence(value):
+        return tuple(render_in_hcl2(item, build) for item in value)
+    if is_mapping(value):
+        return {name: render_in_hcl2(item, build) for name, item in value.items()}
+    if isinstance(value, Unknown) and has_actions(value.pattern):
+        return Unknown(why=value.why, pattern=value.pattern)
+    return value
 
 
 def _replace(old: str, new: str, count: int, text: str) -> Value:
@@ -103,7 +121,7 @@ def _text_only(before: str, after: str) -> Value:
     return Unknown(why="it depends on where the checkout lies") if names_checkout(before) else after
 
 
-_PLAIN = {
+_PLAIN: Mapping[str, Callable[..., Value]] = {
     "upper": lambda text: _text_only(text, text.upper()),
     "lower": lambda text: _text_only(text, text.lower()),
     "replace": _replace,

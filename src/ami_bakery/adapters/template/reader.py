@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 
+from ami_bakery.adapters.template.ansible import find_ansible_files
 from ami_bakery.adapters.template.component import Kind, builder_of
 from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.hcl import read_hcl2
@@ -23,7 +24,9 @@ class PackerTemplateReader:
     """
 
     def read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
-        """Raises `TemplateError` where the template is absent or does not parse, `SourceError` where none may read it."""
+        """Raises `TemplateError` where the template is absent or does not parse, `SourceError` where it is
+        unreadable.
+        """
         entry = tree.entry(request.template, follow=True)
         if entry is None:
             raise TemplateError(
@@ -47,6 +50,7 @@ class PackerTemplateReader:
 def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:
     for component in definition.components:
         find_references(reading, component)
+        find_ansible_files(reading, component)
     ledger = reading.ledger
     builders: dict[Builder, None] = {
         builder_of(component): None for component in definition.components if component.kind is Kind.BUILDER

@@ -38,7 +38,8 @@ def find_references(reading: Reading, component: Component) -> None:
 
 
 def _elsewhere(component: Component, name: str) -> bool:
-    return name in known.ELSEWHERE or name in known.OUTPUTS.get(component.type, ())
+    written = (*known.OUTPUTS.get(component.type, ()), *known.ELSEWHERE_OF.get(component.type, ()))
+    return name in known.ELSEWHERE or name in written
 
 
 def _outputs(reading: Reading, component: Component) -> None:
@@ -92,7 +93,7 @@ def _input(reading: Reading, component: Component, name: str) -> None:
             for found in fileset(reading.tree, ".", path):
                 reading.ledger.reference(found, place)
         else:
-            reading.ledger.reference(path, place, required=name not in known.OPTIONAL)
+            reading.ledger.reference(path, place)
 
 
 # --- fields that we do not know

@@ -1,0 +1,472 @@
+"""Small templates, one for each construct, that Packer 1.6.6 builds; what is read beside what is opened is `extra`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`extra`: files that are found though Packer opened none of them, each for a reason said in the name."""
+
+    name: str
+    template: str
+    files: Mapping[str, str]
+    workdir: str = "."
+    variables: Mapping[str, str] = field(default_factory=dict)
+    var_files: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    extra: frozenset[str] = frozenset()
+    run_local: bool = False
+
+
+def _json(provisioners: str, *, more: str = "", builders: str = '{"type": "amazon-ebs"}') -> str:
+    return f'{{"builders": [{builders}], "provisioners": [{provisioners}] {more}}}'
+
+
+JSON = (
+    Case(
+        name="paths_are_relative_to_the_working_folder",
+        template="images/app/app.json",
+        files={
+            "images/app/app.json": _json('{"type": "shell", "scripts": ["scripts/a.sh", "images/app/b.sh"]}'),
+            "scripts/a.sh": "true",
+            "images/app/b.sh": "true",
+            "images/app/scripts/a.sh": "not this one",
+        },
+    ),
+    Case(
+        name="template_dir_is_the_templates_folder",
+        template="images/app.json",
+        workdir="other",
+        files={
+            "images/app.json": _json('{"type": "shell", "script": "{{template_dir}}/a.sh"}'),
+            "images/a.sh": "true",
+            "other/a.sh": "",
+        },
+    ),
+    Case(
+        name="variables_nest_and_come_from_the_environment",
+        template="a.json",
+        environment={"STAGE": "prod"},
+        files={
+            "a.json": _json(
+                '{"type": "shell", "script": "{{user `dir`}}/a.sh"}',
+                more=', "variables": {"dir": "{{user `base`}}/{{user `stage`}}", "base": "s", "stage": "{{env `STAGE`}}"}',
+            ),
+            "s/prod/a.sh": "true",
+        },
+    ),
+    Case(
+        name="undeclared_variables_render_as_nothing",
+        template="a.json",
+        files={"a.json": _json('{"type": "shell", "script": "{{user `nobody`}}a.sh"}'), "a.sh": "true"},
+    ),
+    Case(
+        name="the_command_line_beats_the_last_var_file",
+        template="a.json",
+        variables={"c": "from_cli"},
+        var_files=("one.json", "two.json"),
+        files={
+            "a.json": _json(
+                '{"type": "shell", "scripts": ["{{user `a`}}", "{{user `b`}}", "{{user `c`}}"]}',
+                more=', "variables": {"a": "default", "b": "", "c": ""}',
+            ),
+            "one.json": '{"a": "one", "b": "one", "c": "one"}',
+            "two.json": '{"b": "two", "c": "two"}',
+            "one": "true",
+            "two": "true",
+            "from_cli": "true",
+        },
+    ),
+    Case(
+        name="lists_may_be_texts_with_commas",
+        template="a.json",
+        files={
+            "a.json": _json(
+                '{"type": "shell", "scripts": "{{user `list`}}"}', more=', "variables": {"list": "a.sh,b.sh"}'
+            ),
+            "a.sh": "true",
+            "b.sh": "true",
+        },
+    ),
+    Case(
+        name="functions_of_texts_and_pipes",
+        template="a.json",
+        files={
+            "a.json": _json(
+                '{"type": "shell", "scripts": ["{{user `n` | lower}}.sh", "{{upper `b`}}.sh", "{{replace_all `-` `_` `c-d`}}.sh",'
+                ' "{{split `x/e` `/` 1}}.sh", "{{ replace \\"f\\" \\"g\\" 1 \\"ff\\" -}} .sh", "{{build_name}}.sh", "{{build_type}}.x"]}',
+                more=', "variables": {"n": "A"}',
+                builders='{"type": "amazon-ebs", "name": "web"}',
+            ),
+            **dict.fromkeys(["a.sh", "B.sh", "c_d.sh", "e.sh", "gf.sh", "web.sh", "amazon-ebs.x"], "true"),
+        },
+    ),
+    Case(
+        name="whole_folders_with_hidden_files_and_links",
+        template="a.json",
+        files={
+            "a.json": _json('{"type": "file", "source": "files/", "destination": "/tmp/x"}'),
+            "files/.hidden": "1",
+            "files/.d/x": "1",
+            "files/sub/y": "1",
+            "files/link": "-> ../elsewhere/z",
+            "files/linked": "-> ../folder",
+            "elsewhere/z": "1",
+            "folder/w": "1",
+        },
+    ),
+    Case(
+        name="downloads_and_generated_files_are_no_inputs",
+        template="a.json",
+        files={
+            "a.json": _json(
+                '{"type": "shell-local", "inline": ["touch made"]},'
+                '{"type": "file", "source": "made", "generated": true, "destination": "/tmp/"}'
+            ),
+        },
+        run_local=True,
+    ),
+    Case(
+        name="only_and_except_of_provisioners_and_overrides",
+        template="a.json",
+        files={
+            "a.json": _json(
+                '{"type": "shell", "script": "only.sh", "only": ["two"]},'
+                '{"type": "shell", "script": "except.sh", "except": ["one"]},'
+                '{"type": "shell", "script": "plain.sh", "override": {"one": {"script": "override.sh"}}}',
+                builders='{"type": "amazon-ebs", "name": "one"}, {"type": "amazon-ebs", "name": "two"}',
+            ),
+            **dict.fromkeys(["only.sh", "except.sh", "plain.sh", "override.sh"], "true"),
+        },
+    ),
+    Case(
+        name="only_on_the_command_line_narrows",
+        template="a.json",
+        only=("one",),
+        files={
+            "a.json": _json(
+                '{"type": "shell", "script": "only.sh", "only": ["two"]},'
+                '{"type": "shell", "script": "plain.sh", "override": {"two": {"script": "override.sh"}}}',
+                builders='{"type": "amazon-ebs", "name": "one"}, {"type": "amazon-ebs", "name": "two"}',
+            ),
+            **dict.fromkeys(["only.sh", "plain.sh", "override.sh"], "true"),
+        },
+    ),
+    Case(
+        name="except_on_the_command_line_ends_a_chain_of_post_processors",
+        template="a.json",
+        except_=("later",),
+        run_local=True,
+        files={
+            "a.json": _json(
+                '{"type": "shell", "script": "a.sh"}',
+                more=', "post-processors": [[{"type": "shell-local", "script": "./first.sh"},'
+                ' {"type": "shell-local", "name": "later", "script": "./second.sh"},'
+                ' {"type": "shell-local", "script": "./third.sh"}], {"type": "shell-local", "script": "./fourth.sh"}]',
+            ),
+            **dict.fromkeys(["a.sh", "first.sh", "second.sh", "third.sh", "fourth.sh"], "#!/bin/sh\ntrue\n"),
+        },
+    ),
+    Case(
+        name="keys_in_any_case_the_last_duplicate_and_comments",
+        template="a.json",
+        files={
+            "a.json": '{"_comment": "x.sh", "Builders": [{"type": "amazon-ebs"}],'
+            ' "provisioners": [{"type": "shell", "SCRIPT": "a.sh"}]}',
+            "a.sh": "true",
+            "x.sh": "",
+        },
+    ),
+    Case(
+        name="a_longer_list_shows_under_an_override",
+        template="a.json",
+        files={
+            "a.json": _json(
+                '{"type": "shell", "scripts": ["a.sh", "b.sh"], "override": {"amazon-ebs": {"scripts": ["c.sh"]}}}'
+            ),
+            **dict.fromkeys(["a.sh", "b.sh", "c.sh"], "true"),
+        },
+    ),
+    Case(
+        name="dots_behind_a_linked_folder_lead_where_the_link_leads",
+        template="a.json",
+        files={
+            "a.json": _json('{"type": "shell", "script": "link/../a.sh"}'),
+            "link": "-> deep/er/folder",
+            "deep/er/folder/": "",
+            "deep/er/a.sh": "true",
+            "a.sh": "not this one",
+        },
+    ),
+    Case(
+        name="files_named_by_local_commands",
+        template="a.json",
+        run_local=True,
+        files={
+            "a.json": _json(
+                '{"type": "shell-local", "inline": ["cat data/x.txt | grep -f patterns || true", "sh tool.sh --in=y.txt"]}'
+            ),
+            "data/x.txt": "x",
+            "patterns": "x",
+            "tool.sh": "cat ${1#--in=}",
+            "y.txt": "y",
+        },
+    ),
+    Case(
+        name="puppet_chef_and_salt_folders",
+        template="a.json",
+        files={
+            "a.json": _json(
+                '{"type": "puppet-masterless", "manifest_file": "p/site.pp", "module_paths": ["p/modules"], "hiera_config_path": "p/hiera.yaml"},'
+                '{"type": "chef-solo", "cookbook_paths": ["c/cookbooks"], "roles_path": "c/roles", "data_bags_path": "c/bags",'
+                ' "environments_path": "c/env", "config_template": "c/solo.rb", "skip_install": true},'
+                '{"type": "salt-masterless", "local_state_tree": "s/states", "local_pillar_roots": "s/pillar", "skip_bootstrap": true,'
+                ' "minion_config": "s/minion"}'
+            ),
+            "p/site.pp": "x",
+            "p/modules/m/init.pp": "x",
+            "p/hiera.yaml": "x",
+            "c/cookbooks/a/b.rb": "x",
+            "c/roles/r.json": "{}",
+            "c/bags/b.json": "{}",
+            "c/env/e.json": "{}",
+            "c/solo.rb": "x",
+            "s/states/top.sls": "x",
+            "s/pillar/top.sls": "x",
+            "s/minion": "x",
+        },
+    ),
+    Case(
+        name="ansible_local_uploads_what_its_fields_name",
+        template="a.json",
+        files={
+            "a.json": _json(
+                '{"type": "ansible-local", "playbook_file": "a/site.yml", "role_paths": ["a/roles/one"], "group_vars": "a/group_vars",'
+                ' "host_vars": "a/host_vars", "inventory_file": "a/hosts", "galaxy_file": "a/requirements.yml",'
+                ' "playbook_paths": ["a/more"]}'
+            ),
+            "a/site.yml": "- hosts: all\n  roles: [one]\n",
+            "a/roles/one/tasks/main.yml": "[]",
+            "a/roles/two/tasks/main.yml": "[]",
+            "a/group_vars/all.yml": "x: 1",
+            "a/host_vars/h.yml": "x: 1",
+            "a/hosts": "h",
+            "a/requirements.yml": "[]",
+            "a/more/extra.yml": "[]",
+        },
+    ),
+)
+
+
+def _hcl(build: str, more: str = "") -> str:
+    return (
+        'source "amazon-ebs" "one" {\n  ami_name = "x"\n}\n'
+        + more
+        + '\nbuild {\n  sources = ["source.amazon-ebs.one"]\n'
+        + build
+        + "\n}\n"
+    )
+
+
+def _shell(scripts: str) -> str:
+    return f'  provisioner "shell" {{\n    scripts = {scripts}\n  }}\n'
+
+
+HCL = (
+    Case(
+        name="path_root_and_path_cwd",
+        template="images",
+        files={
+            "images/a.pkr.hcl": _hcl(_shell('["${path.root}/a.sh", "${path.cwd}/b.sh", "c.sh", abspath("d.sh")]')),
+            "images/a.sh": "true",
+            **dict.fromkeys(["b.sh", "c.sh", "d.sh"], "true"),
+        },
+    ),
+    Case(
+        name="a_folder_reads_its_files_and_auto_var_files",
+        template="images",
+        workdir="images",
+        files={
+            "images/a.pkr.hcl": _hcl(_shell("[var.name]")),
+            "images/.hidden.pkr.hcl": 'variable "name" {}\n',
+            "images/x.auto.pkrvars.hcl": 'name = "auto.sh"\n',
+            "images/not.pkrvars.hcl": 'name = "no.sh"\n',
+            "images/auto.sh": "true",
+        },
+    ),
+    Case(
+        name="a_single_file_reads_no_auto_var_files",
+        template="images/a.pkr.hcl",
+        workdir="images",
+        files={
+            "images/a.pkr.hcl": 'variable "name" { default = "default.sh" }\n' + _hcl(_shell("[var.name]")),
+            "images/b.pkr.hcl": "syntax error that nobody reads",
+            "images/x.auto.pkrvars.hcl": 'name = "auto.sh"\n',
+            "images/default.sh": "true",
+        },
+    ),
+    Case(
+        name="precedence_of_variables",
+        template="t",
+        workdir="t",
+        environment={"PKR_VAR_a": "env.sh", "PKR_VAR_b": "env.sh", "PKR_VAR_c": "env.sh", "PKR_VAR_d": '["e1.sh"]'},
+        variables={"c": "cli.sh", "e": '["l1.sh", "l2.sh"]'},
+        var_files=("t/one.pkrvars.hcl", "t/two.pkrvars.hcl"),
+        files={
+            "t/a.pkr.hcl": 'variable "a" { default = "d.sh" }\nvariable "b" { default = "d.sh" }\n'
+            'variable "c" { default = "d.sh" }\nvariable "d" { type = list(string) }\nvariable "e" { type = list(string) }\n'
+            + _hcl(_shell("concat([var.a, var.b, var.c], var.d, var.e)")),
+            "t/auto.auto.pkrvars.hcl": 'b = "auto.sh"\n',
+            "t/one.pkrvars.hcl": 'b = "one.sh"\n',
+            "t/two.pkrvars.hcl": 'b = "two.sh"\nc = "two.sh"\n',
+            **{f"t/{name}.sh": "true" for name in ("env", "auto", "one", "two", "cli", "e1", "l1", "l2", "d")},
+        },
+    ),
+    Case(
+        name="file_fileset_and_fileexists_are_relative_to_the_template",
+        template="sub",
+        files={
+            "sub/a.pkr.hcl": _hcl(
+                '  provisioner "shell" {\n    inline = [file("in.sh"), fileexists("there") ? "a" : "b",'
+                ' fileexists("absent") ? file("absent") : "x"]\n  }\n'
+                + _shell('[for f in fileset(".", "s/*.sh") : "sub/${f}"]')
+            ),
+            "sub/in.sh": "true",
+            "sub/there": "x",
+            "sub/s/a.sh": "true",
+            "sub/s/b.sh": "true",
+            "sub/s/c.txt": "",
+            "in.sh": "",
+        },
+        extra=frozenset({"sub/there"}),  # Packer only asks whether it is there
+    ),
+    Case(
+        name="file_in_the_branch_not_taken_is_read_all_the_same",
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": _hcl(
+                '  provisioner "shell" {\n    inline = [true ? file("a") : file("b"), true ? "x" : file("c")]\n  }\n'
+            ),
+            "a": "true",
+            "b": "true",
+        },
+    ),
+    Case(
+        name="locals_for_expressions_and_functions",
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": 'variable "m" { default = { b = "two", a = "one" } }\n'
+            'locals {\n  d = "s"\n  all = [for k, v in var.m : format("%s/%s-%s.sh", local.d, k, v) if v != "none"]\n'
+            '  more = [join("/", [local.d, "x.sh"]), replace("s-y.sh", "-", "/"), lookup(var.m, "zz", "s/z.sh"),'
+            ' element(["s/e.sh"], 3), regex_replace("s_r.sh", "(s)_", "$1/"), basename("x/base.sh"), "${dirname("s/k/x")}/d.sh",'
+            ' coalesce("", "co.sh"), trimprefix("xpre.sh", "x"), substr("subs.sh", 3, 4), lower("LOW.SH"), keys({"key.sh" = 1})[0]]\n}\n'
+            + _hcl(
+                _shell(
+                    'concat(local.all, local.more, values({z = "vz.sh", a = "va.sh"}), sort(["so.sh"]),'
+                    ' distinct(["di.sh", "di.sh"]), flatten([["fl.sh"]]), compact(["", "cm.sh"]), [for s in [{n = "sp.sh"}] : s][*].n)'
+                )
+            ),
+            **dict.fromkeys(
+                ["s/a-one.sh", "s/b-two.sh", "s/x.sh", "s/y.sh", "s/z.sh", "s/e.sh", "s/r.sh", "base.sh", "s/k/d.sh", "co.sh", "pre.sh", "s.sh", "low.sh", "key.sh", "vz.sh", "va.sh", "so.sh", "di.sh", "fl.sh", "cm.sh", "sp.sh"],
+                "true",
+            ),
+        },
+    ),
+    Case(
+        name="templates_heredocs_and_directives",
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": 'variable "on" { default = true }\n'
+            "locals {\n  text = <<-EOT\n    a.sh\n    %{ if var.on ~}\nb.sh\n    %{ else ~}\n    c.sh\n    %{ endif ~}\n"
+            '    %{ for x in ["d", "e"] ~}\n${x}.sh\n%{ endfor ~}\n    EOT\n}\n'
+            + _hcl(_shell('split("\\n", chomp(local.text))')),
+            **dict.fromkeys(["a.sh", "b.sh", "d.sh", "e.sh"], "true"),
+            "c.sh": "",
+        },
+    ),
+    Case(
+        name="dynamic_blocks",
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": _hcl(
+                '  dynamic "provisioner" {\n    for_each = { one = "1", two = "2" }\n    labels = ["shell"]\n    iterator = it\n'
+                '    content {\n      script = "${it.key}-${it.value}.sh"\n    }\n  }\n'
+            ),
+            "one-1.sh": "true",
+            "two-2.sh": "true",
+        },
+    ),
+    Case(
+        name="only_except_override_and_the_source_in_a_name",
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": 'source "amazon-ebs" "a" {\n}\nsource "amazon-ebs" "b" {\n}\nsource "amazon-ebs" "unused" {\n}\n'
+            'build {\n  name = "named"\n  sources = ["source.amazon-ebs.a"]\n  source "amazon-ebs.b" {\n    name = "local"\n  }\n'
+            '  provisioner "shell" {\n    only = ["amazon-ebs.a"]\n    script = "only.sh"\n  }\n'
+            '  provisioner "shell" {\n    except = ["amazon-ebs.a", "amazon-ebs.local"]\n    script = "never.sh"\n  }\n'
+            '  provisioner "shell" {\n    script = "${source.name}.sh"\n  }\n'
+            '  provisioner "shell" {\n    script = "plain.sh"\n    override = { a = { script = "over.sh" } }\n  }\n}\n',
+            **dict.fromkeys(["only.sh", "never.sh", "a.sh", "local.sh", "plain.sh", "over.sh"], "true"),
+        },
+    ),
+    Case(
+        name="only_with_a_pattern_on_the_command_line",
+        template="a.pkr.hcl",
+        only=("named.*.a",),
+        files={
+            "a.pkr.hcl": 'source "amazon-ebs" "a" {\n}\nsource "amazon-ebs" "b" {\n}\n'
+            'build {\n  name = "named"\n  sources = ["source.amazon-ebs.a", "source.amazon-ebs.b"]\n'
+            '  provisioner "shell" {\n    script = "${source.name}.sh"\n  }\n}\n',
+            "a.sh": "true",
+            "b.sh": "true",
+        },
+    ),
+    Case(
+        name="go_templates_in_hcl2",
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": _hcl(_shell('["{{ upper `a` }}.sh", "{{build_name}}.sh"]')),
+            "A.sh": "true",
+            "one.sh": "true",
+        },
+    ),
+    Case(
+        name="hcl2_in_json_syntax",
+        template="t",
+        workdir="t",
+        files={
+            "t/a.pkr.json": '{"//": "a comment", "variable": {"dir": {"default": "s"}}, "locals": {"x": "${var.dir}/x.sh"},'
+            ' "source": {"amazon-ebs": {"one": {}}}, "build": {"sources": ["source.amazon-ebs.one"],'
+            ' "provisioner": [{"shell": {"scripts": ["${local.x}", "${var.dir}/y.sh"]}}, {"file": {"source": "f", "destination": "/tmp/"}}]}}',
+            "t/v.auto.pkrvars.json": '{"dir": "z"}',
+            "t/z/x.sh": "true",
+            "t/z/y.sh": "true",
+            "t/f": "x",
+        },
+    ),
+    Case(
+        name="variables_from_the_environment_by_env",
+        template="a.pkr.hcl",
+        environment={"WHICH": "w"},
+        files={
+            "a.pkr.hcl": 'variable "w" { default = env("WHICH") }\n' + _hcl(_shell('["${var.w}.sh"]')),
+            "w.sh": "true",
+        },
+    ),
+    Case(
+        name="json_and_yaml_documents_decoded",
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": _hcl(_shell('concat(jsondecode(file("l.json")).scripts, yamldecode(file("l.yaml")).scripts)')),
+            "l.json": '{"scripts": ["a.sh"]}',
+            "l.yaml": "scripts:\n  - b.sh\n",
+            "a.sh": "true",
+            "b.sh": "true",
+        },
+    ),
+)
