@@ -197,13 +197,14 @@ def _invocation(
 ) -> Invocation:
     from ami_bakery.adapters.answer_file import append_file, replace_file
     from ami_bakery.commands.invocation import Invocation
+    from ami_bakery.core.packer_arguments import parse_arguments
     from ami_bakery.render import ansi, plain
 
     environment = dict(os.environ)
 
     def bakery() -> tuple[Config, Outside]:
         config = _load_config(arguments, environment)
-        watcher = _watcher(arguments)
+        watcher = _watcher(arguments, debugging=parse_arguments(after_dashes).debug)
         stack.callback(watcher.close)
         return config, _outside(arguments, environment, config, watcher)
 
@@ -286,10 +287,11 @@ def _outside(
     )
 
 
-def _watcher(arguments: argparse.Namespace) -> Watcher:
+def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Watcher:
+    """A live view on a terminal, unless Packer itself is to speak to the person there."""
     from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher
 
-    live = sys.stderr.isatty() and not arguments.quiet and os.environ.get("TERM") != "dumb"
+    live = sys.stderr.isatty() and not arguments.quiet and os.environ.get("TERM") != "dumb" and not debugging
     if live and arguments.command in ("bake", "plan"):
         from rich.console import Console
 

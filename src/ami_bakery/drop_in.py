@@ -141,8 +141,9 @@ def _unseen_below(tree: SourceTree, folder: str, hidden: list[str], linked: list
     for child in tree.children(folder):
         if child.kind is FileKind.FOLDER:
             _unseen_below(tree, child.path, hidden, linked)
-        elif not is_covered(child.path.rpartition("/")[2]):
-            hidden.append(child.path)
+        elif not is_covered(name := child.path.rpartition("/")[2]):
+            if name != ANSWER_FILE:
+                hidden.append(child.path)
         elif child.kind is FileKind.LINK:
             target = tree.entry(child.path, follow=True)
             if target is not None and target.kind is FileKind.FOLDER:

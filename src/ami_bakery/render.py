@@ -110,9 +110,10 @@ def outcome_text(outcomes: Sequence[Outcome]) -> str:
 
 def outcome_note(outcome: Outcome) -> str:
     """A line for people, on stderr."""
-    amis = ", ".join(f"{ami.id} ({region})" for region, ami in outcome.amis.items())
-    reasons = "; ".join(reason.detail for reason in outcome.plan.reasons)
-    return f"{outcome.image}: {outcome.result} {amis}: {reasons}"
+    if outcome.result is Result.REUSED:
+        return f"{outcome.image}: reused: {'; '.join(reason.detail for reason in outcome.plan.reasons)}"
+    amis = ", ".join(f"{ami.id} of {region}" for region, ami in outcome.amis.items())
+    return f"{outcome.image}: {outcome.result}: {amis} in {outcome.seconds:.0f} s"
 
 
 def digest_json(image: str, digest: Digest | None, awaits: str | None) -> dict[str, Any]:
