@@ -25,11 +25,7 @@ class Trace:
 
 
 def files_below(root: Path) -> set[str]:
-    return {
-        os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118
-        for folder, _, names in os.walk(root)
-        for name in names
-    }
+    return {os.path.relpath(os.path.join(folder, name), root) for folder, _, names in os.walk(root) for name in names}
 
 
 def trace(

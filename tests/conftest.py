@@ -1,0 +1,74 @@
+"""What all tests share: one embedded EC2 for each process, reset before each test, and a kitchen to bake in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.local import Control, LocalAws, LocalSettings
+from tests.kitchen import TOML, Kitchen, json_template
+
+
+@pytest.fixture(scope="session")
+def _local() -> Iterator[LocalAws]:
+    with LocalAws(LocalSettings(pending_seconds=0)) as local:
+        yield local
+
+
+@pytest.fixture
+def local(_local: LocalAws) -> LocalAws:
+    Control(_local.url).reset()
+    return _local
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path, local: LocalAws) -> Kitchen:
+    """An empty folder."""
+    return Kitchen(tmp_path, local)
+
+
+@pytest.fixture
+def app(kitchen: Kitchen) -> Kitchen:
+    """A bakery.toml with one image `app`: a JSON template and a script beside it."""
+    kitchen.write("bakery.toml", TOML)
+    kitchen.write("ami/app.json", json_template())
+    kitchen.write("ami/setup.sh", "echo set up\n")
+    return kitchen
+
+
+@pytest.fixture
+def drop_in(kitchen: Kitchen) -> Kitchen:
+    """The original's environment variables, and a folder of configuration code."""
+    kitchen.write("ami/packer/ami.json", json_template())
+    kitchen.write("ami/setup.sh", "echo set up\n")
+    kitchen.environment |= {
+        "PACKER_JSON_PATH": f"{kitchen.folder}/ami/packer/ami.json",
+        "AMI_DEFINITION_DIRS": f"{kitchen.folder}/ami/",
+        "AWS_SUBNET_ID": "",
+    }
+    return kitchen
+
+
+@pytest.fixture
+def ec2(local: LocalAws) -> Iterator[EC2Client]:
+    client = ec2_client(local)
+    yield client
+    client.close()
+
+
+def ec2_client(local: LocalAws, region: str = "us-east-1", *, account: int = 0) -> EC2Client:
+    environment = local.environment({})
+    credentials = LocalSettings().accounts[account]
+    return boto3.Session().client(
+        "ec2",
+        region_name=region,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        verify=environment["AWS_CA_BUNDLE"],
+        config=Config(proxies={"https": environment["HTTPS_PROXY"]}, retries={"total_max_attempts": 1}),
+    )

@@ -1,0 +1,218 @@
+"""Histories of one image, with the number of Packer runs after each step."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, FROM_TAG, IMAGE_TAG
+from tests.kitchen import TOML, Kitchen, json_template
+
+
+def tags_of(ec2: EC2Client, ami: str) -> dict[str, str]:
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    return {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
+
+
+@pytest.mark.parametrize("way_in", ["app", "drop_in"])
+def test_packer_runs_only_when_the_definition_changed(
+    way_in: str, request: pytest.FixtureRequest, ec2: EC2Client
+) -> None:
+    kitchen: Kitchen = request.getfixturevalue(way_in)
+    first = kitchen.run("bake").answer
+    assert kitchen.packer_runs == 1
+    assert kitchen.run("bake").answer == first
+    assert kitchen.packer_runs == 1
+
+    kitchen.write("ami/setup.sh", "echo set uq\n")
+    second = kitchen.run("bake").answer
+    assert second != first
+    assert kitchen.packer_runs == 2
+
+    kitchen.write("ami/setup.sh", "echo set up\n")
+    assert kitchen.run("bake").answer == first
+    assert kitchen.packer_runs == 2
+
+    forced = kitchen.run("bake", "--force")
+    assert forced.answer not in (first, second)
+    assert kitchen.packer_runs == 3
+    assert "--force" in forced.stderr or "asked for" in forced.stderr
+    assert kitchen.run("bake").answer == forced.answer, "the newest AMI of a digest wins"
+
+    for ami in (first, forced.answer):
+        ec2.deregister_image(ImageId=ami)
+    assert kitchen.run("bake").answer not in (first, second, forced.answer)
+    assert kitchen.packer_runs == 4
+
+
+def test_a_plan_says_what_a_bake_then_does(app: Kitchen) -> None:
+    (before,) = app.run("plan", "--json").images
+    assert (before["action"], before["amis"]) == ("bake", {})
+    assert [reason["kind"] for reason in before["reasons"]] == ["no-ami", "never-baked"]
+    assert app.packer_runs == 0
+
+    (baked,) = app.run("bake", "--json").images
+    assert (baked["outcome"], baked["digest"]) == ("baked", before["digest"])
+    (after,) = app.run("plan", "--json").images
+    assert (after["action"], after["amis"]) == ("reuse", baked["amis"])
+    assert [reason["kind"] for reason in after["reasons"]] == ["unchanged"]
+
+    app.write("ami/setup.sh", "echo changed\n")
+    (changed,) = app.run("plan", "--json").images
+    assert changed["action"] == "bake"
+    assert "files-changed" in [reason["kind"] for reason in changed["reasons"]]
+    assert app.run("plan", "--detailed-exitcode").status == 2
+    app.run("bake")
+    assert app.run("plan", "--detailed-exitcode").status == 0
+
+
+def test_the_ami_carries_what_a_later_plan_needs(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    tags = tags_of(ec2, ami)
+    assert tags[DIGEST_TAG] == app.run("digest").answer
+    assert tags[IMAGE_TAG] == "app"
+    assert tags[FORMAT_TAG] == "1"
+    assert tags[FROM_TAG].startswith("ami-")
+    assert "files=" in tags[COMPONENTS_TAG]
+
+
+def test_a_template_without_the_checksum_variable_is_tagged_by_the_bakery(app: Kitchen, ec2: EC2Client) -> None:
+    template = json_template(tags={"Name": "mine"})
+    del template["variables"]["config_checksum"]
+    app.write("ami/app.json", template)
+    ami = app.run("bake").answer
+    assert tags_of(ec2, ami)["Name"] == "mine"
+    assert tags_of(ec2, ami)[DIGEST_TAG] == app.run("digest").answer
+    assert app.run("bake").answer == ami
+    assert app.packer_runs == 1
+
+
+def test_the_drop_in_tags_an_ami_whose_template_does_not(drop_in: Kitchen, ec2: EC2Client) -> None:
+    template = json_template(tags={"Name": "mine"})
+    del template["variables"]["config_checksum"]
+    drop_in.write("ami/packer/ami.json", template)
+    ami = drop_in.run("bake").answer
+    assert tags_of(ec2, ami)[DIGEST_TAG] == drop_in.run("digest").answer
+    assert drop_in.run("bake").answer == ami
+    assert drop_in.packer_runs == 1
+
+
+def test_packers_tag_alone_does_not_count_for_a_bakery_toml_image(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    ec2.delete_tags(Resources=[ami], Tags=[{"Key": FORMAT_TAG}])
+    (plan,) = app.run("plan", "--json").images
+    assert [reason["kind"] for reason in plan["reasons"]][:2] == ["no-ami", "not-finished"]
+    assert app.run("bake").answer != ami
+
+
+def test_the_id_is_written_beside_the_template_baked_or_not(drop_in: Kitchen) -> None:
+    answer = drop_in.folder / "ami/packer/.ami_id.json"
+    ami = drop_in.run(program="bake").answer
+    assert json.loads(answer.read_text()) == {"ami_id": ami}
+    answer.unlink()
+    drop_in.run(program="bake")
+    assert answer.read_text() == f'{{"ami_id": "{ami}"}}'
+    assert drop_in.packer_runs == 1
+
+
+def test_a_relative_template_and_folder_find_the_same_ami(drop_in: Kitchen) -> None:
+    ami = drop_in.run(program="bake").answer
+    relative = {"PACKER_JSON_PATH": "ami/packer/ami.json", "AMI_DEFINITION_DIRS": " ami/ "}
+    assert drop_in.run(program="bake", environment=relative).answer == ami
+    drop_in.write("ami/setup.sh", "changed\n")
+    assert drop_in.run(program="bake", environment=relative).status == 0
+    beside = {"PACKER_JSON_PATH": "ami.json", "AMI_DEFINITION_DIRS": ".."}
+    again = drop_in.run(program="bake", environment=beside, cwd=drop_in.folder / "ami/packer")
+    assert again.status == 0
+    assert drop_in.packer_runs == 2
+
+
+def test_another_accounts_ami_with_the_tag_is_not_handed_out(drop_in: Kitchen, ec2: EC2Client) -> None:
+    """The original asked for no owner: anybody's public AMI with the checksum would have been taken."""
+    digest = drop_in.run("digest").answer
+    (ubuntu, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
+    ec2.create_tags(Resources=[ubuntu["ImageId"]], Tags=[{"Key": DIGEST_TAG, "Value": digest}])
+    assert drop_in.run(program="bake").answer != ubuntu["ImageId"]
+    assert drop_in.packer_runs == 1
+
+
+def test_variables_behind_the_dashes_are_part_of_the_definition(app: Kitchen) -> None:
+    plain = app.run("bake").answer
+    other = app.run("bake", "--", "-var", "size=t3.small").answer
+    assert other != plain
+    assert app.run("bake", "--", "-var=size=t3.small").answer == other
+    assert app.run("bake", "--", "-on-error=cleanup").answer == plain
+    assert app.packer_runs == 2
+
+
+def test_the_pinned_base_is_what_packer_uses(app: Kitchen, ec2: EC2Client) -> None:
+    template = json_template(source_ami="{{user `source_ami`}}")
+    del template["builders"][0]["source_ami_filter"]
+    template["variables"]["source_ami"] = ""
+    app.write("ami/app.json", template)
+    images = ec2.describe_images(Owners=["099720109477"], Filters=[{"Name": "name", "Values": ["*jammy*amd64*"]}])
+    old, new = sorted(images["Images"], key=lambda image: image["CreationDate"])
+    for base in (old, new):
+        app.write("bakery.toml", f'{TOML}from = "{base["ImageId"]}"\n')
+        ami = app.run("bake").answer
+        (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+        assert image.get("SourceImageId") == base["ImageId"]
+    name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"
+    app.write("bakery.toml", f'{TOML}from = {{ owners = ["099720109477"], filters = {{ name = "{name}" }} }}\n')
+    assert app.run("bake").answer == ami, "the filter resolves to the same AMI, so the definition is the same"
+    assert app.packer_runs == 2
+
+
+def test_a_base_that_moves_is_named_as_the_reason(app: Kitchen, ec2: EC2Client) -> None:
+    app.run("bake")
+    (newest,) = (
+        image["ImageId"]
+        for image in ec2.describe_images(
+            Filters=[{"Name": "name", "Values": ["ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927"]}]
+        )["Images"]
+    )
+    template = json_template()
+    template["builders"][0]["source_ami_filter"]["filters"] = {"image-id": newest}
+    app.write("ami/app.json", template)
+    (plan,) = app.run("plan", "--json").images
+    kinds = {reason["kind"] for reason in plan["reasons"]}
+    assert "files-changed" in kinds
+    assert "base-changed" not in kinds, "the template changed, and the base that it finds did not"
+
+
+def test_a_child_is_baked_after_its_parent_and_from_it(kitchen: Kitchen, ec2: EC2Client) -> None:
+    child = json_template(source_ami="{{user `source_ami`}}")
+    del child["builders"][0]["source_ami_filter"]
+    child["variables"]["source_ami"] = ""
+    kitchen.write("base/base.json", json_template())
+    kitchen.write("child/child.json", child)
+    kitchen.write(
+        "bakery.toml",
+        'version = 1\n[defaults]\nregions = ["us-east-1"]\n'
+        '[images.child]\ntemplate = "child/child.json"\nfrom = "base"\n'
+        '[images.base]\ntemplate = "base/base.json"\n',
+    )
+    plans = kitchen.run("plan", "--json").images
+    assert [(plan["image"], plan["action"]) for plan in plans] == [("base", "bake"), ("child", "unknown")]
+    answer = kitchen.run("bake", "child").answer
+    amis = dict(line.split("\tus-east-1\t") for line in kitchen.run("bake").answer.splitlines())
+    assert answer == amis["child"]
+    (image,) = ec2.describe_images(ImageIds=[answer])["Images"]
+    assert image.get("SourceImageId") == amis["base"]
+    assert kitchen.packer_runs == 2
+
+
+def test_a_second_region_is_a_copy_and_a_missing_one_is_repaired_by_a_copy(app: Kitchen) -> None:
+    app.run("bake")
+    app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
+    (plan,) = app.run("plan", "--json").images
+    assert plan["action"] == "copy"
+    (outcome,) = app.run("bake", "--json").images
+    assert outcome["outcome"] == "copied"
+    assert sorted(outcome["amis"]) == ["eu-west-1", "us-east-1"]
+    assert app.packer_runs == 1
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    lines = app.run("bake").answer.splitlines()
+    assert lines == [f"app\t{region}\t{outcome['amis'][region]}" for region in ("us-east-1", "eu-west-1")]

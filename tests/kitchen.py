@@ -1,0 +1,167 @@
+"""A folder to bake in: the real program and the real Packer against an embedded EC2, with every run counted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ami_bakery.local import Control, LocalAws
+
+PROGRAMS = Path(sys.executable).parent
+COUNTING_PACKER = """#!/bin/sh
+[ "$1" = build ] && echo build >> {log}
+exec {packer} "$@"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of the program."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def answer(self) -> str:
+        """What a shell's `$(...)` would get of a run that went well."""
+        assert self.status == 0, self.stderr
+        return self.stdout.removesuffix("\n")
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
+    def images(self) -> list[dict[str, Any]]:
+        assert self.document["format"] == 1
+        images: list[dict[str, Any]] = self.document["images"]
+        return images
+
+
+class Kitchen:
+    """`packer` is on PATH as a program that notes each build before the real Packer takes its place."""
+
+    def __init__(self, folder: Path, local: LocalAws) -> None:
+        self.folder = folder / "repository"
+        self.folder.mkdir()
+        self.control = Control(local.url)
+        self._runs = folder / "packer-runs"
+        programs = folder / "bin"
+        programs.mkdir()
+        real = shutil.which("packer")
+        assert real is not None, "the tests need Packer: `make setup` installs it"
+        self.program("packer", COUNTING_PACKER.format(log=self._runs, packer=real), programs)
+        self.environment = local.environment(
+            {
+                "PATH": f"{programs}:{PROGRAMS}:{os.environ['PATH']}",
+                "HOME": str(folder),
+                "TMPDIR": str(self.make_folder(folder / "tmp")),
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "PYTHONWARNINGS": "error",
+            }
+        )
+
+    @property
+    def packer_runs(self) -> int:
+        return len(self._runs.read_text().splitlines()) if self._runs.exists() else 0
+
+    def make_folder(self, path: Path) -> Path:
+        path.mkdir()
+        return path
+
+    def program(self, name: str, text: str, folder: Path | None = None) -> Path:
+        path = (folder or self.folder.parent / "bin") / name
+        path.write_text(text)
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return path
+
+    def write(self, path: str, content: str | bytes | Mapping[str, Any]) -> Path:
+        full = self.folder / path
+        full.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            full.write_bytes(content)
+        else:
+            full.write_text(content if isinstance(content, str) else json.dumps(content, indent=2))
+        return full
+
+    def run(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str | None] | None = None,
+        program: str = "ami-bakery",
+        cwd: Path | None = None,
+        timeout: float = 120,
+    ) -> Run:
+        done = subprocess.run(
+            [str(PROGRAMS / program), *arguments],
+            cwd=cwd or self.folder,
+            env=self._environment(environment or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=timeout,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+    def start(self, *arguments: str, environment: Mapping[str, str | None] | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(PROGRAMS / "ami-bakery"), *arguments],
+            cwd=self.folder,
+            env=self._environment(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
+        merged = {**self.environment, **changes}
+        return {name: value for name, value in merged.items() if value is not None}
+
+    def calls(self) -> dict[str, int]:
+        return dict(self.control.report().counts)
+
+
+def json_template(**builder: Any) -> dict[str, Any]:
+    """An amazon-ebs template with no communicator: Packer launches, stops, images and tags in about a second."""
+    return {
+        "variables": {"aws_region": "", "aws_subnet_id": "", "config_checksum": "", "size": "t3.micro"},
+        "builders": [
+            {
+                "type": "amazon-ebs",
+                "region": "{{user `aws_region`}}",
+                "instance_type": "{{user `size`}}",
+                "source_ami_filter": {
+                    "owners": ["099720109477"],
+                    "filters": {"name": "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"},
+                    "most_recent": True,
+                },
+                "communicator": "none",
+                "ami_name": "test-{{uuid}}",
+                "tags": {"ami_config_checksum": "{{user `config_checksum`}}"},
+                **builder,
+            }
+        ],
+    }
+
+
+TOML = """\
+version = 1
+
+[images.app]
+template = "ami/app.json"
+inputs = ["ami"]
+regions = ["us-east-1"]
+"""
