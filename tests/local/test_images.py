@@ -51,7 +51,7 @@ def test_a_new_image_is_pending_then_available(ec2: Any, control: Control) -> No
         "InvalidAMIID.Unavailable",
         f"The AMI ID '{made}' is currently pending and may not be used for this operation",
     )
-    assert refusal(ec2.copy_image, SourceImageId=made, SourceRegion="us-east-1", Name="b") == pending
+    assert refusal(ec2.copy_image, SourceImageId=made, SourceRegion="us-east-1", Name="copy") == pending
     assert refusal(ec2.run_instances, ImageId=made, MinCount=1, MaxCount=1) == pending
     assert refusal(ec2.modify_image_attribute, ImageId=made, Description={"Value": "x"}) == pending
     control.change(pending_seconds=0)

@@ -54,7 +54,7 @@ class ControlHandler:
         change = msgspec.json.decode(body, type=BehaviourChange)
         if change.image_outcome not in (None, "available", "failed"):
             raise ValueError("image_outcome is available or failed")
-        if change.page_cap is not None and change.page_cap < 1 or (change.pending_seconds or 0) < 0:
+        if (change.page_cap is not None and change.page_cap < 1) or (change.pending_seconds or 0) < 0:
             raise ValueError("page_cap is at least 1, pending_seconds at least 0")
         for name in change.__struct_fields__:
             if (value := getattr(change, name)) is not None:
