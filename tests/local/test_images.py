@@ -58,6 +58,20 @@ def test_a_new_image_is_pending_then_available(ec2: Any, control: Control) -> No
     assert image(ec2, made)["State"] == "available"
 
 
+def test_news_of_an_image_and_of_its_tags_can_be_late(ec2: Any, control: Control) -> None:
+    seen = bake(ec2, "seen")
+    control.change(lag_seconds=1000)
+    made = bake(ec2, "late")
+    ec2.create_tags(Resources=[seen], Tags=[{"Key": "a", "Value": "1"}])
+    assert refusal(ec2.describe_images, ImageIds=[made])[0] == "InvalidAMIID.NotFound"
+    control.change(lag_seconds=0)
+    assert tags(image(ec2, seen)) == {"a": "1"}
+    assert image(ec2, made)["Name"] == "late"
+    ec2.create_tags(Resources=[seen], Tags=[{"Key": "a", "Value": "2"}])
+    control.change(lag_seconds=1000)
+    assert tags(image(ec2, seen)) == {"a": "1"}
+
+
 def test_an_image_can_end_as_failed(ec2: Any, control: Control) -> None:
     control.change(image_outcome="failed")
     found = image(ec2, bake(ec2, "app"))

@@ -87,6 +87,7 @@ class LocalAws:
     def stop(self) -> None:
         """Leaves no thread, socket or file. A second call does nothing."""
         self._undo.close()
+        self._folder = self._proxy = None
 
     @property
     def url(self) -> str:
