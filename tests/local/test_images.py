@@ -67,8 +67,8 @@ def test_news_of_an_image_and_of_its_tags_can_be_late(ec2: Any, control: Control
     control.change(lag_seconds=0)
     assert tags(image(ec2, seen)) == {"a": "1"}
     assert image(ec2, made)["Name"] == "late"
-    ec2.create_tags(Resources=[seen], Tags=[{"Key": "a", "Value": "2"}])
     control.change(lag_seconds=1000)
+    ec2.create_tags(Resources=[seen], Tags=[{"Key": "a", "Value": "2"}])
     assert tags(image(ec2, seen)) == {"a": "1"}
 
 
