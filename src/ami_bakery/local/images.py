@@ -66,19 +66,6 @@ class Device:
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _News:
-    """Something happened, and the lag was that long then. A shorter lag later on lets it be seen at once; a longer one
-    does not take back what was seen."""
-
-    happened: float = 0.0
-    lag_seconds: float = 0.0
-
-    @classmethod
-    def of(cls, behaviour: Behaviour | None) -> _News:
-        return cls(happened=time.monotonic(), lag_seconds=behaviour.lag_seconds if behaviour else 0.0)
-
-
 class LocalAmi(Ami):
     """moto's AMI with what moto leaves out: a time as `pending`, real devices, where it came from, deprecation."""
 
@@ -97,10 +84,10 @@ class LocalAmi(Ami):
         """`behaviour` is None for an AMI that has long been there."""
         self._behaviour = behaviour
         self._born = time.monotonic()
-        self._news = _News.of(behaviour)
+        self._seen_from = self._news_seen_from()
         self._state = ""
         self._tags_before: dict[str, str] = {}
-        self._tags_news = _News()
+        self._tags_seen_from = 0.0
         self.source_image_id = source_image_id
         self.source_image_region = source_image_region
         self.deprecation_time: datetime.datetime | None = None
@@ -155,19 +142,18 @@ class LocalAmi(Ami):
 
     def seen(self) -> bool:
         """Whether the news of this AMI has reached everyone."""
-        return not self._late(self._news)
+        return time.monotonic() >= self._seen_from
 
     def tags_change(self) -> None:
         """Its tags are about to change; for a while it is shown with those it has now."""
-        self._tags_before, self._tags_news = self.seen_tags(), _News.of(self._behaviour)
+        self._tags_before, self._tags_seen_from = self.seen_tags(), self._news_seen_from()
 
     def seen_tags(self) -> dict[str, str]:
         """The owner's tags, as far as the news of them has reached everyone."""
-        return self._tags_before if self._late(self._tags_news) else self.own_tags()
+        return self.own_tags() if time.monotonic() >= self._tags_seen_from else self._tags_before
 
-    def _late(self, news: _News) -> bool:
-        lag = min(news.lag_seconds, self._behaviour.lag_seconds) if self._behaviour else 0.0
-        return time.monotonic() < news.happened + lag
+    def _news_seen_from(self) -> float:
+        return time.monotonic() + (self._behaviour.lag_seconds if self._behaviour else 0.0)
 
     def launchable_by(self, account_id: str) -> bool:
         return (
