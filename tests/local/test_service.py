@@ -18,6 +18,9 @@ from ami_bakery.local import Control, Fault, FaultKind, LocalAws, LocalSettings
 from .conftest import Client, bake, client_of, launch
 from .test_images import refusal
 
+_CUT = (ConnectionClosedError, ProxyConnectionError)
+"""How botocore tells of a connection that was cut: the second where the connection was new."""
+
 
 def test_of_two_simultaneous_key_pairs_of_one_name_one_is_refused(client: Client) -> None:
     clients = [client() for _ in range(4)]
@@ -95,23 +98,24 @@ def test_a_planned_error_meets_the_right_call_and_no_other(
 def test_a_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, control: Control) -> None:
     control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_BEFORE))
     control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
-    with pytest.raises(ConnectionClosedError):
+    with pytest.raises(_CUT):
         ec2.create_key_pair(KeyName="a")
     assert ec2.describe_key_pairs()["KeyPairs"] == []
-    with pytest.raises(ConnectionClosedError):
+    with pytest.raises(_CUT):
         ec2.create_key_pair(KeyName="a")
     assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == ["a"]
 
 
 def test_a_delayed_answer_holds_up_nobody_else(ec2: Any, client: Client, control: Control) -> None:
-    control.plan(Fault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=0.5))
+    control.plan(Fault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=1))
+    other = client()
     start = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         late = pool.submit(ec2.describe_key_pairs)
-        client().describe_images(Owners=["self"])
-        assert time.monotonic() - start < 0.4
+        other.describe_images(Owners=["self"])
+        assert not late.done()
         late.result()
-    assert time.monotonic() - start >= 0.5
+    assert time.monotonic() - start >= 1
 
 
 def test_any_call_can_be_met_by_its_number_and_faults_can_be_taken_back(ec2: Any, control: Control) -> None:

@@ -41,11 +41,22 @@ class Control:
         *,
         pending_seconds: float | None = None,
         page_cap: int | None = None,
+        lag_seconds: float | None = None,
         image_outcome: str | None = None,
     ) -> None:
-        """`image_outcome` is the state after `pending`, for AMIs pending now too: `available` or `failed`.
-        Making `pending_seconds` small releases the AMIs that are pending."""
-        change = {"pending_seconds": pending_seconds, "page_cap": page_cap, "image_outcome": image_outcome}
+        """What is left out stays as it is.
+
+        pending_seconds  how long a new AMI is `pending`; a small number releases those that are
+        page_cap         no page is longer, whatever MaxResults says
+        lag_seconds      how long a new AMI is not seen, and an AMI's changed tags are seen as they were
+        image_outcome    the state after `pending`, also of AMIs made before: `available` or `failed`
+        """
+        change = {
+            "pending_seconds": pending_seconds,
+            "page_cap": page_cap,
+            "lag_seconds": lag_seconds,
+            "image_outcome": image_outcome,
+        }
         self._request("POST", "/settings", json.dumps(change).encode())
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:

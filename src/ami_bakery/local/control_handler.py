@@ -18,6 +18,7 @@ class BehaviourChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     pending_seconds: float | None = None
     page_cap: int | None = None
+    lag_seconds: float | None = None
     image_outcome: str | None = None
 
 
@@ -54,8 +55,10 @@ class ControlHandler:
         change = msgspec.json.decode(body, type=BehaviourChange)
         if change.image_outcome not in (None, "available", "failed"):
             raise ValueError("image_outcome is available or failed")
-        if change.page_cap is not None and change.page_cap < 1 or (change.pending_seconds or 0) < 0:
-            raise ValueError("page_cap is at least 1, pending_seconds at least 0")
+        if change.page_cap is not None and change.page_cap < 1:
+            raise ValueError("page_cap is at least 1")
+        if min(change.pending_seconds or 0, change.lag_seconds or 0) < 0:
+            raise ValueError("pending_seconds and lag_seconds are at least 0")
         for name in change.__struct_fields__:
             if (value := getattr(change, name)) is not None:
                 setattr(self._service.behaviour, name, value)

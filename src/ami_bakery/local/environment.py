@@ -60,7 +60,6 @@ def child_environment(
         "AWS_ACCESS_KEY_ID": account.access_key_id,
         "AWS_SECRET_ACCESS_KEY": account.secret_access_key,
         "AWS_DEFAULT_REGION": region,
-        "AWS_REGION": base.get("AWS_REGION") or region,
         "AWS_CONFIG_FILE": str(configuration),
         "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
         "AWS_EC2_METADATA_DISABLED": "true",

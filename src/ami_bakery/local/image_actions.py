@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, MalformedAMIIdError, MissingParameterError
@@ -25,7 +25,7 @@ class StrictResponse(EC2Response):
     """moto's EC2 with the state and the behaviour of one embedded EC2. One is made for each request."""
 
     # LocalAmi gives its dates as text, since filters compare them as text.
-    RESPONSE_KEY_PATH_TO_TRANSFORMER: ClassVar[dict[str, Callable[[Any], Any]]] = {
+    RESPONSE_KEY_PATH_TO_TRANSFORMER: dict[str, Callable[[Any], Any]] = {  # noqa: RUF012  # moto declares it so
         path: transform
         for path, transform in EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER.items()
         if path != "Image.CreationDate"
@@ -48,13 +48,14 @@ class StrictResponse(EC2Response):
         )
 
     def visible_images(self, region: str) -> dict[str, LocalAmi]:
-        """Every AMI of a region that the caller may launch: its own, public ones, and those shared with it; by id."""
+        """Every AMI of a region that the caller may launch, by id: its own, public ones, and those shared with it;
+        none that is too new to be seen."""
         visible = dict(self.state.backend(self.current_account, region).amis)
         for account_id, backend in self.state.backends(region).items():
             if account_id != self.current_account:
                 theirs = (image for image in backend.amis.values() if image.owner_id == account_id)
                 visible.update({image.id: image for image in theirs if image.launchable_by(self.current_account)})
-        return visible
+        return {image_id: image for image_id, image in visible.items() if image.seen()}
 
     def visible_image(self, image_id: str, region: str) -> LocalAmi:
         if not image_id.startswith("ami-"):

@@ -84,7 +84,10 @@ class LocalAmi(Ami):
         """`behaviour` is None for an AMI that has long been there."""
         self._behaviour = behaviour
         self._born = time.monotonic()
+        self._seen_from = self._news_seen_from()
         self._state = ""
+        self._tags_before: dict[str, str] = {}
+        self._tags_seen_from = 0.0
         self.source_image_id = source_image_id
         self.source_image_region = source_image_region
         self.deprecation_time: datetime.datetime | None = None
@@ -137,6 +140,21 @@ class LocalAmi(Ami):
         """The tags that the owner put on it. (An account sees no tags of another account's AMI.)"""
         return dict(self.ec2_backend.tags.get(self.id, {}))
 
+    def seen(self) -> bool:
+        """Whether the news of this AMI has reached everyone."""
+        return time.monotonic() >= self._seen_from
+
+    def tags_change(self) -> None:
+        """Its tags are about to change; for a while it is shown with those it has now."""
+        self._tags_before, self._tags_seen_from = self.seen_tags(), self._news_seen_from()
+
+    def seen_tags(self) -> dict[str, str]:
+        """The owner's tags, as far as the news of them has reached everyone."""
+        return self.own_tags() if time.monotonic() >= self._tags_seen_from else self._tags_before
+
+    def _news_seen_from(self) -> float:
+        return time.monotonic() + (self._behaviour.lag_seconds if self._behaviour else 0.0)
+
     def launchable_by(self, account_id: str) -> bool:
         return (
             self.owner_id == account_id
@@ -149,7 +167,7 @@ class LocalAmi(Ami):
 
     def described(self, viewer: str) -> dict[str, Any]:
         """The members of DescribeImages' `Image` that account `viewer` is shown."""
-        tags = self.own_tags() if self.owner_id == viewer else {}
+        tags = self.seen_tags() if self.owner_id == viewer else {}
         shown = {
             "ImageId": self.id,
             "ImageLocation": f"{self.owner_alias or self.owner_id}/{self.name}",

@@ -11,6 +11,7 @@ import threading
 from types import TracebackType
 from typing import Any, ClassVar, cast
 
+from moto.core.model_instances import reset_model_data
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.iam.models import IAMBackend, iam_backends
 from moto.ssm.models import Parameter, ssm_backends
@@ -62,6 +63,7 @@ class MotoState:
         with self:
             for dictionary in _DICTIONARIES:
                 dictionary.clear()
+            reset_model_data()  # moto keeps every object ever made, for a dashboard that is not here
 
     def backend(self, account_id: str, region: str) -> LocalBackend:
         """Only while entered."""

@@ -1,6 +1,7 @@
 """Where the SSH port cannot be had: run everything again in a network namespace of its own, where every port is free.
 
-This is the one place that starts the program anew: `command` makes the command line, `main` is what it starts.
+This is the one place that starts the program anew: `command` makes the command line, `main` is what it starts (by
+`python -m ami_bakery.local`).
 """
 
 from __future__ import annotations
@@ -38,31 +39,30 @@ def entered(environment: Mapping[str, str]) -> bool:
     return _MARK in environment
 
 
-def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> list[str]:
-    """The command line that runs `child` in an embedded EC2 in a new network namespace, announced on `stderr`.
-
-    Raises `UsageError` where the machine allows no such namespace.
-    """
-    enter = _way_in()
+def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> list[str] | None:
+    """The command line that runs `child` in an embedded EC2 in a new network namespace, announced on `stderr`; None
+    where the machine allows no such namespace."""
+    enter = _way_in(settings.ssh_port)
     if enter is None:
-        listen(settings.ssh_port).close()  # raises, and says what to do
-        raise AssertionError("the port was taken a moment ago")
+        return None
     stderr.write(
         f"embedded EC2: port {settings.ssh_port} cannot be bound here, so the command runs in a network namespace of "
         "its own: it has no network beyond loopback.\n"
     )
     stderr.flush()
-    return [*enter, sys.executable, "-m", __name__, msgspec.json.encode(settings).decode(), *child]
+    return [*enter, sys.executable, "-m", "ami_bakery.local", msgspec.json.encode(settings).decode(), *child]
 
 
-def _way_in() -> list[str] | None:
-    """`unshare` with the options that this machine lets us use; None where it lets us use none."""
+def _way_in(port: int) -> list[str] | None:
+    """`unshare` with options that this machine allows and that make the port free; None where there are none."""
     unshare = shutil.which("unshare")
     if unshare is None:
         return None
     as_root = [[unshare, "--net", "--"]] if os.geteuid() == 0 else []
     for way in (*as_root, [unshare, "--user", "--map-root-user", "--net", "--"]):
-        if subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
+        # Not "true": a root without the right to low ports has no right to them in a namespace of the first kind.
+        bind = [sys.executable, "-I", "-S", "-c", f"import socket; socket.socket().bind(('', {port}))"]
+        if subprocess.run([*way, *bind], capture_output=True, check=False).returncode == 0:
             return way
     return None
 
@@ -86,7 +86,3 @@ def main(arguments: Sequence[str]) -> int:
     except BakeryError as error:
         sys.stderr.write(f"{error}\n{error.todo}\n")
         return error.exit_status
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

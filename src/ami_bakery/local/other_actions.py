@@ -160,7 +160,17 @@ class EmbeddedEc2(ImageActions):
                 raise EC2ClientError(
                     "InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use"
                 )
+        self._tags_change()
         return super().create_tags()
+
+    def delete_tags(self) -> ActionResult:
+        self._tags_change()
+        return super().delete_tags()
+
+    def _tags_change(self) -> None:
+        for resource_id in self._get_param("Resources", []):
+            if image := self.ec2_backend.amis.get(resource_id):
+                image.tags_change()
 
 
 def _name_root_device(instance: Any, name: str) -> None:

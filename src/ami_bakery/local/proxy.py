@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import selectors
 import socket
+import socketserver
 import ssl
 import sys
 import threading
@@ -57,6 +58,11 @@ class Proxy(ThreadingHTTPServer):
         self._sockets: dict[int, socket.socket] = {}
         self._connection_threads: dict[int, threading.Thread] = {}
         self._acceptor = threading.Thread(target=self.serve_forever, args=(0.05,), name="embedded-ec2-proxy")
+
+    def server_bind(self) -> None:
+        """Without the look-up of our own name that HTTPServer does: where there is no network, it can take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
     @property
     def url(self) -> str:

@@ -87,6 +87,7 @@ class LocalAws:
     def stop(self) -> None:
         """Leaves no thread, socket or file. A second call does nothing."""
         self._undo.close()
+        self._folder = self._proxy = None
 
     @property
     def url(self) -> str:
@@ -123,7 +124,9 @@ def run(command: Sequence[str], *, environment: Mapping[str, str], settings: Loc
     argv = list(command) or [environment.get("SHELL") or "/bin/sh"]
     _check_command(argv, environment)
     if not namespace.port_is_free(settings.ssh_port) and not namespace.entered(environment):
-        return foreground(namespace.command(command, settings, stderr), environment)
+        again = namespace.command(command, settings, stderr)
+        if again is not None:
+            return foreground(again, environment)
     with LocalAws(settings, stderr=stderr) as local:
         if not command:
             stderr.write(_WELCOME)

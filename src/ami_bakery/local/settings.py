@@ -51,6 +51,9 @@ class Behaviour:
 
     pending_seconds: float
     page_cap: int
+    lag_seconds: float = 0.0
+    """For how long an AMI made from now on is not seen by any call, and changed tags of an AMI are seen as they were:
+    EC2 is eventually consistent."""
     image_outcome: str = "available"
     """The state that an AMI is in after `pending`: `available` or `failed`."""
 

@@ -1,0 +1,172 @@
+"""A command run inside an embedded EC2: its exit status, its signals, what is said, what is left afterwards."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.errors import UsageError
+from ami_bakery.local import LocalAws, LocalSettings, run
+
+from .conftest import client_of, launch, until
+
+_RUN = (
+    "import os, sys; from ami_bakery.local import LocalSettings, run; from ami_bakery.errors import BakeryError\n"
+    "try:\n"
+    "    status = run(sys.argv[1:], environment=os.environ, settings=LocalSettings(), stderr=sys.stderr)\n"
+    "except BakeryError as error:\n"
+    "    print(error, error.todo, file=sys.stderr); status = error.exit_status\n"
+    "sys.exit(status)\n"
+)
+
+
+def start(*command: str, **options: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _RUN, *command],
+        **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,  # type: ignore[call-overload]
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+def test_the_commands_status_and_output_are_its_own() -> None:
+    assert finish(start("sh", "-c", "echo out; echo err >&2; exit 7")) == (7, "out\n", "err\n")
+
+
+def test_a_command_killed_by_a_signal_gives_128_and_its_number() -> None:
+    assert finish(start("sh", "-c", "kill -KILL $$"))[0] == 128 + signal.SIGKILL
+
+
+def test_the_aws_cli_reaches_it() -> None:
+    if shutil.which("aws") is None:
+        pytest.skip("the aws cli is not installed")
+    query = ("--query", "Images[].Name", "--output", "text")
+    status, out, err = finish(start("aws", "ec2", "describe-images", "--owners", "136693071363", *query))
+    assert (status, out, err) == (0, "debian-12-amd64-20240901-1857\n", "")
+
+
+@pytest.mark.parametrize("name", ["no-such-command", "/etc/passwd", "/"])
+def test_a_command_that_cannot_be_started_is_a_message(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        run([name], environment=os.environ, settings=LocalSettings(), stderr=io.StringIO())
+    assert name in caught.value.wrong
+
+
+def test_a_script_that_the_kernel_does_not_know_is_a_message(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("\0")
+    script.chmod(0o755)
+    with pytest.raises(UsageError, match="Exec format error"):
+        run([str(script)], environment=os.environ, settings=LocalSettings(), stderr=io.StringIO())
+
+
+def test_a_shell_is_told_what_it_is_in(tmp_path: Path) -> None:
+    shell = start(stdin=subprocess.PIPE, env=os.environ | {"SHELL": "/bin/sh"})
+    out, err = shell.communicate("echo $AMI_BAKERY_LOCAL_URL; exit 3\n", timeout=30)
+    assert (shell.returncode, out.startswith("http://127.0.0.1:")) == (3, True)
+    for word in ("costs", "nothing is executed", "exit"):
+        assert word in err
+
+
+def test_sigterm_is_handed_on() -> None:
+    process = start("sh", "-c", "trap 'echo told; exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[:2] == (5, "told\n")
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_command_and_the_server_outlives_it() -> None:
+    ask = "curl -s --noproxy '*' $AMI_BAKERY_LOCAL_URL/report | head -c 9"
+    script = f'interrupted() {{ echo "got=$({ask})"; exit 6; }}; trap interrupted INT'
+    command = ["sh", "-c", f"{script}; echo ready; while :; do sleep 0.05; done"]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", _RUN, *command])
+    seen = b""
+    with open(terminal, "rb", buffering=0, closefd=True) as screen:  # noqa: PTH123
+        while b"ready" not in seen:
+            seen += screen.read(1000)
+        os.write(screen.fileno(), b"\x03")
+        try:
+            while block := screen.read(1000):
+                seen += block
+        except OSError:  # the terminal's other end is gone
+            pass
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 6
+    assert b'got={"counts' in seen
+    assert b"Traceback" not in seen
+
+
+def test_nothing_is_left_after_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set(threading.enumerate())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    for _ in range(2):
+        with LocalAws(LocalSettings(pending_seconds=0)) as local:
+            ec2 = client_of(local)
+            address = launch(ec2)["PublicIpAddress"]
+            with socket.create_connection((address, 22)) as idle:
+                idle.recv(10)
+                url = local.url
+                local.stop()
+            ec2.close()
+    assert set(threading.enumerate()) == threads
+    assert list(tmp_path.iterdir()) == []
+    until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors + 2)  # noqa: PTH208
+    for where in ((address, 22), ("127.0.0.1", int(url.rpartition(":")[2]))):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(where)
+
+
+def _without_the_right(*dropped: str) -> list[str]:
+    """A prefix that takes rights from a command, as a machine where one is not root does."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("needs root and setpriv")
+    return ["setpriv", f"--bounding-set={','.join(f'-{right}' for right in dropped)}", "--inh-caps=-all"]
+
+
+@pytest.mark.parametrize("dropped", [("net_bind_service",), ("net_bind_service", "sys_admin")])
+def test_without_the_port_it_runs_in_a_network_namespace(dropped: tuple[str, ...]) -> None:
+    script = "curl -s --noproxy '*' $AMI_BAKERY_LOCAL_URL/report; exit 4"
+    prefix = _without_the_right(*dropped)
+    if subprocess.run([*prefix, "unshare", "-Urn", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine allows no user namespaces")
+    done = subprocess.run(
+        [*prefix, sys.executable, "-c", _RUN, "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, '"counts"' in done.stdout) == (4, True), done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "no network beyond loopback" in line
+
+
+def test_without_the_port_and_without_namespaces_it_says_what_to_do(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*_without_the_right("net_bind_service"), "env", f"PATH={tmp_path}", sys.executable, "-c", _RUN, "/bin/true"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    for words in ("port 22", "Permission denied", "sudo sysctl net.ipv4.ip_unprivileged_port_start=22"):
+        assert words in done.stderr
+    assert "Traceback" not in done.stderr
