@@ -13,8 +13,8 @@ from pathlib import Path
 
 _CUT_OFF = re.compile(r"^(\d+) +(\w+\(.*) <unfinished \.\.\.>$")
 _GOES_ON = re.compile(r"^(\d+) +<\.\.\. \w+ resumed>(.*)$")
-_OPENED = re.compile(r"\bopen(?:at)?\(.*?, ([A-Z_|0-9]+)(?:, 0?\d+)?\) = \d+<([^>]*)>")
-_STARTED = re.compile(r'\bexecve\("((?:[^"\\]|\\.)*)".* = 0')
+_OPENED = re.compile(r"\bopen(?:at)?\(.*?, ([A-Z_|0-9]+)(?:, 0?\d+)?\) += \d+<([^>]*)>")
+_STARTED = re.compile(r'\bexecve\("((?:[^"\\]|\\.)*)".* += 0')
 
 
 @dataclass(frozen=True, kw_only=True)
