@@ -404,10 +404,15 @@ HCL = (
         template="a.pkr.hcl",
         files={
             "a.pkr.hcl": 'variable "on" { default = true }\n'
-            "locals {\n  text = <<-EOT\n    a.sh\n    %{ if var.on ~}\nb.sh\n    %{ else ~}\n    c.sh\n    %{ endif ~}\n"
-            '    %{ for x in ["d", "e"] ~}\n${x}.sh\n%{ endfor ~}\n    EOT\n}\n'
-            + _hcl(_shell('split("\\n", chomp(local.text))')),
-            **dict.fromkeys(["a.sh", "b.sh", "d.sh", "e.sh"], "true"),
+            "locals {\n  text = <<EOT\na.sh\n%{ if var.on ~}\nb.sh\n%{ else ~}\nc.sh\n%{ endif ~}\n"
+            '%{ for x in ["d", "e"] ~}\n${x}.sh\n%{ endfor ~}\nEOT\n'
+            '  indented = <<-EOT\n      f.sh\n    ${"g"}.sh\n\n      h.sh\n    EOT\n}\n'
+            + _hcl(
+                _shell(
+                    'concat(split("\\n", chomp(local.text)), [for l in compact(split("\\n", local.indented)) : replace(l, " ", "_")])'
+                )
+            ),
+            **dict.fromkeys(["a.sh", "b.sh", "d.sh", "e.sh", "__f.sh", "g.sh", "__h.sh"], "true"),
             "c.sh": "",
         },
     ),

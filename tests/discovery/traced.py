@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_OPENED = re.compile(r"\bopen(?:at)?\(.*?, ([A-Z_|0-9]+)(?:, 0?\d+)?\) = \d+<([^>]*)>")
-_STARTED = re.compile(r'\bexecve\("((?:[^"\\]|\\.)*)".* = 0')
+_CUT_OFF = re.compile(r"^(\d+) +(\w+\(.*) <unfinished \.\.\.>$")
+_GOES_ON = re.compile(r"^(\d+) +<\.\.\. \w+ resumed>(.*)$")
+_OPENED = re.compile(r"\bopen(?:at)?\(.*?, ([A-Z_|0-9]+)(?:, 0?\d+)?\) += \d+<([^>]*)>")
+_STARTED = re.compile(r'\bexecve\("((?:[^"\\]|\\.)*)".* += 0')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ def trace(
 
 def _paths(lines: Sequence[str], workdir: Path) -> set[str]:
     found = set()
-    for line in lines:
+    for line in _whole(lines):
         opened = _OPENED.search(line)
         if opened and "O_WRONLY" not in opened[1] and "O_DIRECTORY" not in opened[1]:
             found.add(_plain(opened[2]))
@@ -59,6 +61,19 @@ def _paths(lines: Sequence[str], workdir: Path) -> set[str]:
         if started:
             found.add(os.path.realpath(workdir / _plain(started[1])))
     return found
+
+
+def _whole(lines: Sequence[str]) -> Iterator[str]:
+    """Puts calls together that strace shows in two parts, because another process came in between."""
+    begun: dict[str, str] = {}
+    for line in lines:
+        cut_off, goes_on = _CUT_OFF.match(line), _GOES_ON.match(line)
+        if cut_off:
+            begun[cut_off[1]] = cut_off[2]
+        elif goes_on:
+            yield begun.pop(goes_on[1], "") + goes_on[2]
+        else:
+            yield line
 
 
 def _plain(text: str) -> str:

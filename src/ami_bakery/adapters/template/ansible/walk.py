@@ -230,7 +230,7 @@ class Walk:
     ) -> None:
         """Takes whatever a text may name; says so where it cannot be said what that is."""
         for name in alternatives(text, self._lookup(context)):
-            if "://" in name:
+            if "://" in name or not name.strip("./ "):
                 continue
             found = find(self.reading, name, folders)
             for path in found:
