@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +132,7 @@ class Kitchen:
         return {name: value for name, value in merged.items() if value is not None}
 
     def calls(self) -> dict[str, int]:
-        return dict(self.control.report().counts)
+        return dict(Counter(call.action for call in self.control.report().calls))
 
 
 def json_template(**builder: Any) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_and_the_server_outlives_it() -
     if child == 0:
         os.execv(sys.executable, [sys.executable, "-c", _RUN, *command])
     seen = b""
-    with open(terminal, "rb", buffering=0, closefd=True) as screen:  # noqa: PTH123
+    with open(terminal, "rb", buffering=0, closefd=True) as screen:
         while b"ready" not in seen:
             seen += screen.read(1000)
         os.write(screen.fileno(), b"\x03")
@@ -115,7 +115,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_and_the_server_outlives_it() -
 def test_nothing_is_left_after_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = set(threading.enumerate())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    descriptors = len(os.listdir("/proc/self/fd"))
     for _ in range(2):
         with LocalAws(LocalSettings(pending_seconds=0)) as local:
             ec2 = client_of(local)
@@ -127,7 +127,7 @@ def test_nothing_is_left_after_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             ec2.close()
     assert set(threading.enumerate()) == threads
     assert list(tmp_path.iterdir()) == []
-    until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors + 2)  # noqa: PTH208
+    until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors + 2)
     for where in ((address, 22), ("127.0.0.1", int(url.rpartition(":")[2]))):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(where)

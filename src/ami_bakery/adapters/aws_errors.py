@@ -64,7 +64,7 @@ def explained(call: Call) -> Iterator[None]:
         raise AwsError(doing, str(error), _CREDENTIALS, code="NoCredentials") from error
     except boto.InvalidRegionError as error:
         raise UsageError(doing, str(error), "Correct the name of the region.") from error
-    except boto.HTTPClientError as error:
+    except (boto.HTTPClientError, boto.ConnectionError) as error:
         raise AwsError(doing, str(error), _unreachable(call), code="Unreachable") from error
     except boto.BotoCoreError as error:
         raise AwsError(doing, str(error), _LATER) from error

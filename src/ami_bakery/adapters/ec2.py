@@ -60,8 +60,10 @@ class AwsSession:
             if (service, region) not in self._clients:
                 from botocore.config import Config
 
+                # A region that botocore has not heard of is most often misspelt: say so soon.
+                known = region in session.get_available_regions(service)
                 config = Config(
-                    retries={"mode": "standard", "max_attempts": _TRIES},
+                    retries={"mode": "standard", "total_max_attempts": _TRIES if known else 2},
                     connect_timeout=10,
                     read_timeout=30,
                 )

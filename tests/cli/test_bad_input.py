@@ -1,0 +1,321 @@
+"""What goes wrong for a user: each gets a message of three parts and the right status; nothing is left half-done."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.image import DIGEST_TAG
+from ami_bakery.local import Fault
+from tests.kitchen import PROGRAMS, TOML, Kitchen, Run, json_template
+
+
+def told(run: Run, *words: str, status: int = 1) -> list[str]:
+    """The three parts: what we were doing, what went wrong, what to do. Nothing is on stdout."""
+    assert run.status == status, run.stderr
+    assert run.stdout == ""
+    lines = run.stderr.splitlines()
+    (start,) = (number for number, line in enumerate(lines) if re.match(r"(\S+: )?error: ", line))
+    parts = lines[start:]
+    assert len(parts) >= 3, run.stderr
+    assert all(line.startswith("  ") for line in parts[1:]), run.stderr
+    for word in words:
+        assert word in run.stderr
+    return parts
+
+
+def nothing_baked(kitchen: Kitchen) -> None:
+    assert kitchen.packer_runs == 0
+    assert "RunInstances" not in kitchen.calls()
+
+
+# The definition
+
+
+def test_a_missing_folder(app: Kitchen, drop_in: Kitchen) -> None:
+    absent = {"AMI_DEFINITION_DIRS": f"{drop_in.folder}/absent"}
+    told(drop_in.run(program="bake", environment=absent), "there is no folder", "/absent", "mount")
+    nothing_baked(drop_in)
+    app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = ["ami", "absent"]'))
+    without = {"PACKER_JSON_PATH": None}
+    told(app.run("bake", environment=without), "absent", "bakery.toml:5", "no such file or folder")
+    nothing_baked(app)
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[tuple[Path, list[str]]]:
+    """A folder that everybody may enter, and how a command is run by somebody who may not read everything."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
+    yield folder, prefix
+    shutil.rmtree(folder)
+
+
+def test_an_unreadable_file(unprivileged: tuple[Path, list[str]]) -> None:
+    folder, prefix = unprivileged
+    (folder / "ami.json").write_text("{}")
+    (folder / "secret.sh").write_text("x")
+    (folder / "secret.sh").chmod(0)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/",
+        "PACKER_JSON_PATH": f"{folder}/ami.json",
+        "AMI_DEFINITION_DIRS": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [*prefix, str(PROGRAMS / "ami-bakery"), "digest"],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "Permission denied" in done.stderr and "secret.sh" not in done.stderr:
+        pytest.skip(f"another user may not run the program here: {done.stderr.strip()}")
+    told(Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr), "secret.sh", "Permission denied")
+
+
+def test_an_empty_definition(app: Kitchen, drop_in: Kitchen) -> None:
+    drop_in.make_folder(drop_in.folder / "empty")
+    drop_in.write("empty/.hidden", "x")
+    told(drop_in.run(environment={"AMI_DEFINITION_DIRS": "empty"}, program="bake"), "there is no file in them")
+    told(drop_in.run(environment={"AMI_DEFINITION_DIRS": " , "}, program="bake"), "names no folder", status=2)
+    told(drop_in.run(environment={"AMI_DEFINITION_DIRS": None}, program="bake"), "names no folder", status=2)
+    app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = ["nothing/*.sh"]'))
+    told(app.run("bake", environment={"PACKER_JSON_PATH": None}), "nothing/*.sh", "nothing matches", "bakery.toml:5")
+    nothing_baked(app)
+
+
+def test_a_template_that_is_absent_or_does_not_parse(app: Kitchen, drop_in: Kitchen) -> None:
+    without = {"PACKER_JSON_PATH": None}
+    app.write("ami/app.json", '{\n  "builders": [\n    {"type": }\n  ]\n}')
+    told(app.run("bake", environment=without), "ami/app.json", "3")
+    app.write("bakery.toml", TOML.replace("ami/app.json", "ami/absent.json"))
+    told(app.run("bake", environment=without), "ami/absent.json")
+    app.write("ami/app.pkr.hcl", 'source "amazon-ebs" "x" {\n  region = = "x"\n}\n')
+    app.write("bakery.toml", TOML.replace("ami/app.json", "ami/app.pkr.hcl"))
+    told(app.run("bake", environment=without), "ami/app.pkr.hcl:2")
+    drop_in.write("ami/packer/ami.json", "[")
+    told(drop_in.run(program="bake"), "ami/packer/ami.json")
+    (drop_in.folder / "ami/packer/ami.json").unlink()
+    told(drop_in.run(program="bake"), "ami/packer/ami.json")
+    nothing_baked(app)
+
+
+def test_a_config_with_problems_changes_nothing(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace("inputs", "inptus").replace("regions", "regoins"))
+    told(app.run("bake"), "bakery.toml:5: images.app.inptus", "did you mean 'inputs'?", "bakery.toml:6")
+    told(app.run("bake", "-C", "absent.toml"), "absent.toml", status=2)
+    told(app.run("bake", cwd=app.folder.parent), "looking for bakery.toml", status=2)
+    nothing_baked(app)
+
+
+def test_a_variable_that_the_template_does_not_declare(app: Kitchen) -> None:
+    app.write("bakery.toml", f'{TOML}vars = {{ sise = "t3.small" }}\n')
+    told(app.run("bake"), "bakery.toml:7", "vars.sise", "did you mean 'size'?")
+    app.write("bakery.toml", f'{TOML}from = "ami-0123456789abcdef0"\n')
+    told(app.run("bake"), "declares no variable 'source_ami'")
+    nothing_baked(app)
+
+
+def test_an_image_or_an_option_that_is_not_known(app: Kitchen) -> None:
+    told(app.run("bake", "ap"), "looking for image 'ap'", "app", status=2)
+    assert app.run("bake", "--nonsense").status == 2
+    assert app.run("nonsense").status == 2
+    assert app.run().status == 2
+    told(app.run("bake", "--output", "x.yaml"), "--output x.yaml", ".tfvars.json", status=2)
+    nothing_baked(app)
+
+
+# Packer
+
+
+def test_packer_that_is_not_there(app: Kitchen) -> None:
+    told(app.run("bake", "--packer", "no-such-packer"), "looking for Packer", "no-such-packer", "1.6.6")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("echo Packer v1.5.6", "too old"),
+        ("echo hello", "not answer as Packer"),
+        ("exit 3", "does not answer"),
+    ],
+)
+def test_packer_that_is_too_old_or_is_not_packer(app: Kitchen, answer: str, said: str) -> None:
+    program = app.program("old-packer", f"#!/bin/sh\n{answer}\n")
+    told(app.run("bake", "--packer", str(program)), said, "1.6.6")
+
+
+def test_packer_that_fails_shows_its_end_and_where_its_log_is(app: Kitchen) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["echo the last words; exit 3"]}]
+    app.write("ami/app.json", template)
+    run = app.run("bake")
+    told(run, "baking image app with Packer", "status 1", "the last words", "The whole log is in ")
+    log = Path(run.stderr.rpartition("The whole log is in ")[2].strip())
+    assert "the last words" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+    assert app.calls()["TerminateInstances"] == 1
+    document = app.run("bake", "--json")
+    (image,) = document.images
+    assert (document.status, image["outcome"], image["amis"]) == (1, "failed", {})
+    assert "the last words" in image["error"]
+
+
+def test_a_template_that_makes_no_ami_gets_no_digest(app: Kitchen) -> None:
+    template = json_template()
+    template["builders"] = [{"type": "null", "communicator": "none"}]
+    app.write("ami/app.json", template)
+    told(app.run("bake"), "says of no AMI that it made it", "skip_create_ami")
+
+
+def test_a_template_that_bakes_in_another_region_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.json", json_template(region="eu-west-1"))
+    told(app.run("bake"), "wanted in us-east-1", "eu-west-1", "was left, without the digest")
+
+
+def test_a_template_that_makes_two_amis_in_a_region_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    template = json_template(name="one")
+    template["builders"].append({**template["builders"][0], "name": "two"})
+    app.write("ami/app.json", template)
+    told(app.run("bake"), "Packer made ami-", "choose one builder with `only`", "without the digest")
+    tagged = ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"]
+    assert tagged == []
+    app.write("bakery.toml", f'{TOML}only = ["two"]\n')
+    assert app.run("bake").status == 0
+
+
+def test_inputs_that_move_under_packer_get_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    template = json_template()
+    script = app.folder / "ami/setup.sh"
+    template["provisioners"] = [{"type": "shell-local", "inline": [f"echo moved >> {script}"]}]
+    app.write("ami/app.json", template)
+    told(app.run("bake"), "ami/setup.sh changed while Packer ran", "without the digest")
+    assert ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"] == []
+
+
+# AWS
+
+
+def test_no_credentials(app: Kitchen) -> None:
+    none = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+    told(app.run("bake", environment=none), "in us-east-1", "Unable to locate credentials", "AWS_PROFILE")
+
+
+def test_credentials_that_are_not_known(app: Kitchen) -> None:
+    wrong = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}
+    told(app.run("bake", environment=wrong), "EC2 answered AuthFailure to DescribeImages", "credentials are not valid")
+
+
+def test_no_region(app: Kitchen, drop_in: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]', ""))
+    nowhere = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None}
+    told(app.run("bake", environment=nowhere | {"PACKER_JSON_PATH": None}), "AWS_DEFAULT_REGION", "--region", status=2)
+    told(drop_in.run(environment=nowhere, program="bake"), "AWS_DEFAULT_REGION", status=2)
+    nothing_baked(app)
+
+
+def test_a_region_that_does_not_exist(app: Kitchen) -> None:
+    told(app.run("bake", "--region", "us-easst-1"), "in us-easst-1", "did you mean us-east-1?")
+    nothing_baked(app)
+
+
+@pytest.mark.parametrize("action", ["DescribeImages", "CreateTags"])
+def test_no_permission_names_the_action(app: Kitchen, action: str) -> None:
+    template = json_template()
+    del template["builders"][0]["tags"]
+    app.write("ami/app.json", template)
+    app.control.plan(Fault(action=action, code="UnauthorizedOperation", times=0))
+    told(app.run("bake"), f"EC2 answered UnauthorizedOperation to {action}", f"Allow the action ec2:{action}")
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
+def test_expired_credentials(app: Kitchen, code: str) -> None:
+    app.control.plan(Fault(action="DescribeImages", code=code, times=0))
+    told(app.run("bake"), code, "new credentials")
+
+
+def test_a_tag_that_two_amis_carry(app: Kitchen, ec2: EC2Client) -> None:
+    app.run("bake")
+    app.run("bake", "--force")
+    run = app.run("bake")
+    assert run.status == 0
+    assert "of 2 AMIs of us-east-1 that carry it, the newest is taken" in run.stderr
+
+
+def test_an_ami_that_ends_failed(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    app.control.change(pending_seconds=600)
+    app.control.change(image_outcome="failed")
+    app.control.change(pending_seconds=0)
+    run = app.run("bake", "--force")
+    told(run, "baking image app", "failed")
+    app.control.change(image_outcome="available")
+    assert app.run("bake").answer == ami
+
+
+def test_a_pending_ami_of_the_drop_in_is_waited_for(drop_in: Kitchen, ec2: EC2Client) -> None:
+    """Its tag may be there before it is available, where the template has it among `run_tags`."""
+    digest = drop_in.run("digest").answer
+    (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
+    instance = ec2.run_instances(ImageId=base["ImageId"], MinCount=1, MaxCount=1)["Instances"][0]
+    drop_in.control.change(pending_seconds=3)
+    ami = ec2.create_image(
+        InstanceId=instance["InstanceId"],
+        Name="by another runner",
+        TagSpecifications=[{"ResourceType": "image", "Tags": [{"Key": DIGEST_TAG, "Value": digest}]}],
+    )["ImageId"]
+    (plan,) = drop_in.run("plan", "--json").images
+    assert plan["action"] == "wait"
+    run = drop_in.run(program="bake")
+    assert run.answer == ami
+    assert "waiting for" in run.stderr
+    assert drop_in.packer_runs == 0
+
+
+# The answer
+
+
+def test_a_full_disk_when_the_answer_is_written(drop_in: Kitchen) -> None:
+    """The id is not lost: the next run finds it without a bake. Nothing half-written is left."""
+    if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this user may not mount a small disk to fill")
+    small = drop_in.make_folder(drop_in.folder / "small")
+    script = """
+        mount -t tmpfs -o size=16k tmpfs "$1" && cp ami/packer/ami.json "$1" || exit 99
+        dd if=/dev/zero of="$1/filler" bs=1k 2>/dev/null
+        shift; "$@"; status=$?
+        find small >&2
+        exit $status
+    """
+    environment = drop_in.environment | {"PACKER_JSON_PATH": "small/ami.json", "AMI_DEFINITION_DIRS": "ami"}
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(small), str(PROGRAMS / "bake")]
+    done = subprocess.run(
+        command, env=environment, cwd=drop_in.folder, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""
+    assert "writing the answer to small/.ami_id.json" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert "run again" in done.stderr
+    assert sorted(done.stderr.splitlines()[-3:]) == ["small", "small/ami.json", "small/filler"]
+    assert drop_in.run(program="bake").status == 0
+    assert drop_in.packer_runs == 1
+
+
+def test_an_answer_that_cannot_be_written_leaves_the_old_one(app: Kitchen) -> None:
+    app.write("out/ids.json", "old")
+    assert app.run("bake", "--output", "out/ids.json").status == 0
+    assert "ami-" in (app.folder / "out/ids.json").read_text()
+    told(app.run("bake", "--output", "absent/ids.json"), "absent/ids.json", "No such file or directory")
