@@ -99,7 +99,7 @@ def test_an_unknown_digest_says_what_it_waits_for() -> None:
 
 def test_an_image_never_baked_is_said() -> None:
     plan = explain(decided(WANTED), None, None, now=NOW)
-    assert kinds(plan) == ["no-ami", "never-baked"]
+    assert kinds(plan) == ["never-baked", "no-ami"]
 
 
 def test_what_moved_since_the_newest_ami_is_said() -> None:
@@ -107,12 +107,12 @@ def test_what_moved_since_the_newest_ami_is_said() -> None:
         {Component.FILES: "1", Component.BASE: "2"}, {Component.FILES: "1", Component.BASE: "3"}
     )
     plan = explain(decided(WANTED), AMI, difference, now=NOW)
-    assert kinds(plan) == ["no-ami", "base-changed"]
-    assert "since ami-00000001, baked 3 days ago" in plan.reasons[1].detail
+    assert kinds(plan) == ["base-changed", "no-ami"]
+    assert "since ami-00000001, baked 3 days ago" in plan.reasons[0].detail
 
 
 def test_an_ami_that_does_not_say_what_it_was_made_of_is_said() -> None:
-    assert kinds(explain(decided(WANTED), AMI, None, now=NOW)) == ["no-ami", "definition-changed"]
+    assert kinds(explain(decided(WANTED), AMI, None, now=NOW)) == ["definition-changed", "no-ami"]
 
 
 def test_newest_does_not_depend_on_the_order_of_the_answer() -> None:

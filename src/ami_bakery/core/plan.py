@@ -151,7 +151,7 @@ def _with(plan: ImagePlan, *reasons: Reason) -> ImagePlan:
         image=plan.image,
         action=plan.action,
         digest=plan.digest,
-        reasons=(*plan.reasons, *reasons),
+        reasons=(*reasons, *plan.reasons),
         regions=plan.regions,
         amis=plan.amis,
     )

@@ -1,0 +1,266 @@
+"""What the program answers: on stdout, in files, for shells; and what it keeps to itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
+
+AMI = re.compile(r"ami-[0-9a-f]{17}")
+
+
+def test_stdout_is_the_id_and_nothing_else(app: Kitchen) -> None:
+    for options in ((), ("-v",), ("-q",), ("--color", "always")):
+        run = app.run("bake", *options)
+        assert AMI.fullmatch(run.answer), run.stdout
+    assert app.packer_runs == 1
+
+
+def test_a_quiet_bake_that_goes_well_says_nothing(app: Kitchen) -> None:
+    assert app.run("bake", "-q").stderr == ""
+
+
+def test_a_verbose_bake_shows_packers_whole_log(app: Kitchen) -> None:
+    run = app.run("bake", "-v")
+    assert "app: | ==> amazon-ebs: Creating AMI" in run.stderr
+    assert "Build 'amazon-ebs' finished" in run.stderr
+    assert "Creating AMI" not in app.run("bake", "--force").stderr
+
+
+def test_a_bake_that_goes_well_leaves_no_log_behind(app: Kitchen) -> None:
+    app.run("bake")
+    assert list((app.folder.parent / "tmp").iterdir()) == []
+
+
+def test_common_options_stand_before_the_command_or_behind_it(app: Kitchen) -> None:
+    config = str(app.folder / "bakery.toml")
+    elsewhere = app.make_folder(app.folder.parent / "elsewhere")
+    before = app.run("-C", config, "digest", cwd=elsewhere).answer
+    behind = app.run("digest", "-C", config, cwd=elsewhere).answer
+    assert before == behind == app.run("digest").answer
+
+
+def test_the_config_is_found_from_a_folder_below(app: Kitchen) -> None:
+    assert app.run("digest", cwd=app.folder / "ami").answer == app.run("digest").answer
+
+
+def test_the_json_documents_have_the_promised_members(app: Kitchen) -> None:
+    (plan,) = app.run("plan", "--json").images
+    assert set(plan) == {"image", "action", "digest", "reasons", "amis"}
+    assert all(set(reason) == {"kind", "subject", "detail"} for reason in plan["reasons"])
+    (outcome,) = app.run("bake", "--json").images
+    assert set(outcome) == {"image", "outcome", "digest", "amis", "seconds"}
+    (digest,) = app.run("digest", "--json").images
+    assert digest == {"image": "app", "scheme": "sha256", "digest": outcome["digest"]}
+    (inputs,) = app.run("inputs", "--json").images
+    assert set(inputs) == {"image", "inputs", "unresolved"}
+    assert set(inputs["inputs"][0]) == {"path", "type", "executable", "sha256", "named_by"}
+    (listed,) = app.run("images", "--json").images
+    assert listed["ami"] == outcome["amis"]["us-east-1"]
+    assert listed["digest"] == outcome["digest"]
+
+
+def test_the_drop_in_answers_every_command(drop_in: Kitchen) -> None:
+    (plan,) = drop_in.run("plan", "--json").images
+    assert (plan["image"], plan["action"]) == ("default", "bake")
+    ami = drop_in.run(program="bake").answer
+    (digest,) = drop_in.run("digest", "--json").images
+    assert (digest["scheme"], len(digest["digest"])) == ("sha1", 40)
+    (inputs,) = drop_in.run("inputs", "--json").images
+    assert [Path(item["path"]).name for item in inputs["inputs"]] == ["ami.json", "setup.sh"]
+    (listed,) = drop_in.run("images", "--json").images
+    assert (listed["image"], listed["ami"]) == ("default", ami)
+
+
+def test_a_config_named_on_the_command_line_wins_over_the_drop_in(app: Kitchen, drop_in: Kitchen) -> None:
+    assert len(app.run("digest").answer) == 40
+    assert len(app.run("digest", "-C", "bakery.toml").answer) == 64
+
+
+def test_inputs_and_the_drop_ins_digest_need_no_aws(app: Kitchen, drop_in: Kitchen) -> None:
+    without = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_DEFAULT_REGION": None}
+    assert app.run("digest", environment=without).status == 0
+    assert app.run("inputs", "-C", "bakery.toml", environment=without).status == 0
+    assert app.calls() == {}
+
+
+def test_answers_are_written_in_the_forms_that_others_read(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
+    (outcome,) = app.run("bake", "--json", "--output", "out.json").images
+    ids = outcome["amis"]
+    home = ids["us-east-1"]
+    assert json.loads((app.folder / "out.json").read_text())["images"][0]["amis"] == ids
+    app.run("bake", "--output", "ami.auto.tfvars.json")
+    tfvars = json.loads((app.folder / "ami.auto.tfvars.json").read_text())
+    assert tfvars == {"ami_id": home, "ami_ids": ids, "amis": {"app": ids}}
+    app.run("bake", "--output", "ami.env")
+    assert (app.folder / "ami.env").read_text().splitlines() == [
+        f"AMI_ID={home}",
+        f"AMI_ID_APP={home}",
+        f"AMI_ID_APP_US_EAST_1={home}",
+        f"AMI_ID_APP_EU_WEST_1={ids['eu-west-1']}",
+    ]
+    github = app.write("github_output_1234", "earlier=line\n")
+    app.run("bake", "--output", str(github), environment={"GITHUB_OUTPUT": str(github)})
+    assert github.read_text().splitlines() == [
+        "earlier=line",
+        f"ami-id={home}",
+        f"amis={json.dumps({'app': ids})}",
+        "outcome=reused",
+    ]
+
+
+def test_a_written_answer_has_the_mode_that_the_umask_gives(app: Kitchen) -> None:
+    app.run("bake", "--output", "out.json")
+    expected = app.write("plain", "").stat().st_mode
+    assert (app.folder / "out.json").stat().st_mode == expected
+
+
+SECRET = "correct-horse-battery-staple"
+
+
+@pytest.mark.parametrize("form", ["json", "hcl"])
+def test_sensitive_variables_are_nowhere(app: Kitchen, ec2: EC2Client, form: str) -> None:
+    """Planted in variables; looked for on both streams, in logs, in tags, and on Packer's command line."""
+    if form == "json":
+        template = json_template()
+        template["variables"]["password"] = ""
+        template["sensitive-variables"] = ["password"]
+        template["provisioners"] = [{"type": "shell-local", "inline": ["echo it is {{user `password`}}; exit $FAIL"]}]
+        app.write("ami/app.json", template)
+    else:
+        app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+        app.write("ami/app.pkr.hcl", HCL)
+    seen = app.folder.parent / "command-lines"
+    spy = app.program("spy", f'#!/bin/sh\necho "$@" >> {seen}\nexec packer "$@"\n')
+    config = (app.folder / "bakery.toml").read_text()
+    app.write("bakery.toml", f'{config}vars = {{ password = "{SECRET}" }}\n')
+    for fail in ("0", "7"):
+        run = app.run("bake", "-v", "--force", "--packer", str(spy), environment={"FAIL": fail})
+        assert "it is <sensitive>" in run.stderr, run.stderr
+        assert run.status == (fail != "0")
+        assert SECRET not in run.stdout + run.stderr
+    for command in ("plan", "inputs", "digest", "images"):
+        run = app.run(command, "--json")
+        assert SECRET not in run.stdout + run.stderr
+    assert SECRET not in seen.read_text()
+    assert SECRET not in str(ec2.describe_images(Owners=["self"]))
+    logs = list((app.folder.parent / "tmp").iterdir())
+    assert len(logs) == 1, "the failed bake keeps its log"
+    assert "<sensitive>" in logs[0].read_text()
+    assert SECRET not in logs[0].read_text()
+
+
+HCL = """\
+variable "password" {
+  type      = string
+  sensitive = true
+}
+
+variable "config_checksum" {
+  type = string
+}
+
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  instance_type = "t3.micro"
+  communicator  = "none"
+  ami_name      = "app-${uuidv4()}"
+  source_ami_filter {
+    owners      = ["099720109477"]
+    most_recent = true
+    filters = {
+      name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"
+    }
+  }
+  tags = {
+    ami_config_checksum = var.config_checksum
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.app"]
+  provisioner "shell-local" {
+    inline = ["echo it is ${var.password}; exit $FAIL"]
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_packer_and_waits_for_its_clean_up(app: Kitchen, ec2: EC2Client, number: int) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["sleep 30"]}]
+    app.write("ami/app.json", template)
+    process = app.start("bake", "-v")
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "Running local shell script" in line:
+            break
+    process.send_signal(number)
+    started = time.monotonic()
+    out, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, "".join(lines) + rest
+    assert out == ""
+    assert "interrupted" in rest
+    assert time.monotonic() - started < 30, "Packer was cancelled, not waited for to its end"
+    states = {
+        instance["State"]["Name"]
+        for reservation in ec2.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+    }
+    assert states <= {"terminated"}
+    assert ec2.describe_key_pairs()["KeyPairs"] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_printed_for_each_shell(app: Kitchen, shell: str) -> None:
+    assert "ami-bakery" in app.run("completion", shell).answer
+
+
+def test_bash_completes_commands_options_and_images(app: Kitchen) -> None:
+    script = f"""
+        eval "$({PROGRAMS}/ami-bakery completion bash)"
+        complete_line() {{
+            COMP_LINE="$1" COMP_POINT=${{#1}} COMP_TYPE=9 COMP_WORDS=($1) COMP_CWORD=1
+            _python_argcomplete ami-bakery
+            echo "${{COMPREPLY[*]}}"
+        }}
+        complete_line "ami-bakery pl"
+        complete_line "ami-bakery plan --det"
+        complete_line "ami-bakery bake a"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script], env=app.environment, cwd=app.folder, capture_output=True, text=True, check=True
+    )
+    assert [line.split() for line in done.stdout.splitlines()] == [["plan"], ["--detailed-exitcode"], ["app"]]
+
+
+def test_the_help_of_every_command_is_printed(app: Kitchen) -> None:
+    for command in ("bake", "plan", "digest", "inputs", "images", "local", "completion"):
+        assert "usage: ami-bakery" in app.run(command, "--help").answer
+    assert "usage: bake" in app.run("--help", program="bake").answer
+    assert re.fullmatch(r"ami-bakery \S+", app.run("--version").answer)
+
+
+def test_a_reader_that_goes_away_is_no_bug(app: Kitchen) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{PROGRAMS}/ami-bakery inputs | true"],
+        env=app.environment,
+        cwd=app.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
