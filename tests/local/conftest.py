@@ -41,7 +41,13 @@ def environment(local: LocalAws) -> dict[str, str]:
 
 
 def client_of(
-    local: LocalAws, service: str = "ec2", region: str = "us-east-1", *, account: int = 0, key: str = ""
+    local: LocalAws,
+    service: str = "ec2",
+    region: str = "us-east-1",
+    *,
+    account: int = 0,
+    key: str = "",
+    secret: str = "",
 ) -> Any:
     """A boto3 client that does not retry, through the proxy, with its certificate."""
     environment = local.environment({})
@@ -50,7 +56,7 @@ def client_of(
         service,
         region_name=region,
         aws_access_key_id=key or credentials.access_key_id,
-        aws_secret_access_key=credentials.secret_access_key,
+        aws_secret_access_key=secret or credentials.secret_access_key,
         verify=environment["AWS_CA_BUNDLE"],
         config=Config(proxies={"https": environment["HTTPS_PROXY"]}, retries={"total_max_attempts": 1}),
     )

@@ -202,6 +202,18 @@ def test_a_deprecated_image_is_hidden_from_others_and_a_disabled_one_from_lists(
     assert image(ec2, made)["State"] == "available"
 
 
+def test_tags_that_ec2_would_not_take_are_refused(ec2: Any) -> None:
+    made, instance_id = bake(ec2, "app"), launch(ec2)["InstanceId"]
+    for tag in ({"Key": "aws:a", "Value": ""}, {"Key": "k" * 129, "Value": ""}, {"Key": "k", "Value": "v" * 257}):
+        assert refusal(ec2.create_tags, Resources=[made], Tags=[tag])[0] == "InvalidParameterValue"
+        specification = [{"ResourceType": "image", "Tags": [tag]}]
+        call = {"InstanceId": instance_id, "Name": "other", "TagSpecifications": specification}
+        assert refusal(ec2.create_image, **call)[0] == "InvalidParameterValue"
+    many = [{"Key": str(number), "Value": ""} for number in range(51)]
+    assert refusal(ec2.create_tags, Resources=[made], Tags=many)[0] == "TagLimitExceeded"
+    assert tags(image(ec2, made)) == {}
+
+
 def test_deregistering_takes_the_snapshots_along_when_asked_to(ec2: Any) -> None:
     made = bake(ec2, "app")
     snapshot = image(ec2, made)["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]

@@ -64,6 +64,11 @@ def test_unknown_credentials_are_refused_as_each_service_does(client: Client) ->
     assert refusal(client("ssm", key=key).get_parameter, Name="/a")[0] == "UnrecognizedClientException"
 
 
+def test_a_wrong_secret_is_refused(client: Client) -> None:
+    assert refusal(client(secret="wrong").describe_images)[0] == "AuthFailure"
+    assert refusal(client("sts", secret="wrong").get_caller_identity)[0] == "InvalidClientTokenId"
+
+
 def test_two_accounts_and_an_assumed_role_are_told_apart(client: Client) -> None:
     assert client("sts").get_caller_identity()["Account"] == "111122223333"
     assert client("sts", account=1).get_caller_identity()["Account"] == "444455556666"

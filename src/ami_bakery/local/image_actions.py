@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -19,6 +19,7 @@ from ami_bakery.local.paging import page
 from ami_bakery.local.settings import Behaviour
 
 _IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
+_MAX_TAGS = 50
 
 
 class StrictResponse(EC2Response):
@@ -71,6 +72,20 @@ class StrictResponse(EC2Response):
         if image.owner_id != self.current_account:
             raise EC2ClientError("AuthFailure", f"Not authorized for image:{image.id}")
         return image
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuses tags that EC2 would not put on a resource."""
+    if len(tags) > _MAX_TAGS:
+        raise EC2ClientError("TagLimitExceeded", "The maximum number of Tags for a resource has been reached.")
+    for key, value in tags.items():
+        if key.startswith("aws:"):
+            raise EC2ClientError("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
+        for what, text, limit in (("key", key, 128), ("value", value, 256)):
+            if len(text) > limit:
+                raise EC2ClientError(
+                    "InvalidParameterValue", f"Tag {what} exceeds the maximum length of {limit} characters"
+                )
 
 
 def usable(image: LocalAmi) -> LocalAmi:
@@ -235,12 +250,8 @@ class ImageActions(StrictResponse):
                     "InvalidParameterValue",
                     f"'{resource_type}' is not a valid taggable resource type for this operation.",
                 )
-            for tag in specification.get("Tags", []):
-                if tag["Key"].startswith("aws:"):
-                    raise EC2ClientError(
-                        "InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use"
-                    )
-                tags[resource_type][tag["Key"]] = tag.get("Value", "")
+            tags[resource_type].update((tag["Key"], tag.get("Value", "")) for tag in specification.get("Tags", []))
+            check_tags(tags[resource_type])
         return tags
 
     def deregister_image(self) -> ActionResult:

@@ -8,7 +8,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, MissingParameterError
 from moto.ec2.models.instances import Instance
 
-from ami_bakery.local.image_actions import ImageActions, usable
+from ami_bakery.local.image_actions import ImageActions, check_tags, usable
 
 
 class InstanceHost(Protocol):
@@ -155,11 +155,7 @@ class EmbeddedEc2(ImageActions):
         return ActionResult({"Snapshots": snapshots, "NextToken": token})
 
     def create_tags(self) -> ActionResult:
-        for tag in self._get_param("Tags", []):
-            if tag["Key"].startswith("aws:"):
-                raise EC2ClientError(
-                    "InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use"
-                )
+        check_tags({tag["Key"]: tag.get("Value", "") for tag in self._get_param("Tags", [])})
         self._tags_change()
         return super().create_tags()
 

@@ -27,6 +27,7 @@ from ami_bakery.local.moto_state import MotoState
 from ami_bakery.local.other_actions import EmbeddedEc2, InstanceHost
 from ami_bakery.local.report import Call, Recorder
 from ami_bakery.local.settings import Behaviour, LocalSettings
+from ami_bakery.local.signature import is_signed_with
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 _ERROR_CODE = re.compile(r'<Code>([^<]+)</Code>|"__type": *"(?:[^"#]*#)?([^"]+)"')
@@ -122,14 +123,15 @@ class Service:
         assert_never(fault.kind)
 
     def _account(self, request: ApiRequest) -> str:
-        """The account that signed, by its access key: signatures are not checked. Empty where nobody known signed."""
+        """The account that signed. Empty where nobody known did, or with a wrong secret. (Of keys that STS or IAM gave
+        out here, the signature is not checked.)"""
         found = _CREDENTIAL.search(request.headers.get("authorization", "") + request.path.replace("%2F", "/"))
         if found is None:
             return ""
         key = found.group(1)
         for account in self._settings.accounts:
             if account.access_key_id == key:
-                return account.account_id
+                return account.account_id if _is_genuine(request, account.secret_access_key) else ""
         with self._state:
             return self._state.account_of_issued_key(key)
 
@@ -188,6 +190,12 @@ def _read(request: ApiRequest) -> _Asked:
         action=action or f"{request.method} {request.path.partition('?')[0]}",
         protocol=protocol_of(where.service, request.headers),
     )
+
+
+def _is_genuine(request: ApiRequest, secret: str) -> bool:
+    if "authorization" not in request.headers:
+        return True  # signed in the query string, which is not checked
+    return is_signed_with(secret, method=request.method, path=request.path, headers=request.headers, body=request.body)
 
 
 def _refuse_credentials(request: ApiRequest, asked: _Asked) -> Answer:

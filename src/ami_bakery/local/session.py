@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _WELCOME = """\
 This shell has an AWS account of its own: an EC2 that lives in this process, where nothing costs anything.
-Packer, the aws cli, Terraform and every SDK reach it as if it were AWS. Instances answer SSH, keep what is uploaded,
+Packer, the aws cli and AWS's SDKs reach it as if it were AWS. Instances answer SSH, keep what is uploaded,
 and record the commands they are given: nothing is executed there. Leave with `exit`; all of it is gone then.
 """
 
