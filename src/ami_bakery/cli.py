@@ -113,6 +113,7 @@ def _run(program: str, argv: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
+        _offer_images(parser)
         argcomplete.autocomplete(parser)
     before, after = _split(argv)
     arguments = parser.parse_args(before)
@@ -121,6 +122,24 @@ def _run(program: str, argv: list[str]) -> int:
     with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
         outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))
     return outcome.status
+
+
+def _offer_images(parser: argparse.ArgumentParser) -> None:
+    """Let a shell complete the names of images; a configuration that cannot be read offers none."""
+
+    def names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+        try:
+            config = _load_config(parsed_args, os.environ)
+        except BakeryError:
+            return []
+        return [image.name for image in config.images if image.name.startswith(prefix)]
+
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for subparser in action.choices.values():
+                _offer_images(subparser)
+        elif action.dest == "image":
+            action.completer = names  # type: ignore[attr-defined]
 
 
 def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:

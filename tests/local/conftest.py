@@ -1,4 +1,4 @@
-"""One embedded EC2 for the tests of a process, reset before each; clients that reach it as boto3 reaches AWS."""
+"""Clients that reach the embedded EC2 as boto3 reaches AWS, and what they do most."""
 
 from __future__ import annotations
 
@@ -16,18 +16,6 @@ from ami_bakery.local import Control, LocalAws, LocalSettings
 
 Client = Callable[..., Any]
 UBUNTU = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927"
-
-
-@pytest.fixture(scope="session")
-def _local() -> Iterator[LocalAws]:
-    with LocalAws(LocalSettings(pending_seconds=0)) as local:
-        yield local
-
-
-@pytest.fixture
-def local(_local: LocalAws) -> LocalAws:
-    Control(_local.url).reset()
-    return _local
 
 
 @pytest.fixture
