@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CODE := src tests scripts/docs
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test check docs clean
 
 setup: $(READY)
 
@@ -16,14 +17,22 @@ $(READY): pyproject.toml scripts/setup
 demo: $(READY)
 	scripts/demo
 
-check: $(READY)
-	$(BIN)/ruff check src tests scripts benchmarks
-	$(BIN)/ruff format --check src tests scripts benchmarks
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+test: check
+	scripts/setup --test-programs
+	$(BIN)/coverage run --parallel-mode -m pytest tests/core
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+	$(BIN)/pytest --numprocesses auto --ignore tests/core
 
-test: $(READY) check
-	$(BIN)/pytest
+check: $(READY)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python scripts/docs --check
+
+docs: $(READY)
+	$(BIN)/python scripts/docs
 
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
