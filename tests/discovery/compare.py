@@ -53,6 +53,7 @@ class Options:
     except_: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     run_local: bool = False
+    transfer: str = "scp"
     drop: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
 
@@ -70,7 +71,9 @@ def compare(project: Path, options: Options) -> Comparison:
 
 def _compare(scratch: Path, root: Path, port: int, options: Options) -> Comparison:
     packer = shutil.which("packer") or "packer"
-    types = swap(root / options.template, port, run_local=options.run_local, drop=options.drop)
+    types = swap(
+        root / options.template, port, transfer=options.transfer, run_local=options.run_local, drop=options.drop
+    )
     home = scratch / "home"
     make_plugins(home / ".packer.d" / "plugins", types, packer)
     environment = {
@@ -135,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--except", dest="except_", action="append", default=[])
     parser.add_argument("--drop", action="append", default=[], help="leave provisioners of this type out")
+    parser.add_argument("--transfer", default="scp", help="sftp, where uploads go to C:\\")
     parser.add_argument("--path", action="append", default=[], help="look for programs here first")
     parser.add_argument("-v", "--verbose", action="store_true", help="show Packer's output and every file")
     given = parser.parse_args(arguments)
@@ -148,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             only=tuple(given.only),
             except_=tuple(given.except_),
             drop=tuple(given.drop),
+            transfer=given.transfer,
             path=tuple(given.path),
         ),
     )

@@ -17,13 +17,15 @@ import tree_sitter_hcl
 from tree_sitter import Language, Node, Parser
 
 READS_ONLY = ["/bin/cat", "{{.Script}}"]
+_WAITS = ("pause_before", "pause_after")
 _UNSAFE = {"ansible": ("command", "galaxy_command", "sftp_command"), "inspec": ("command",)}
-_UNKNOWN_TO_PACKER_1_6 = ("required_plugins",)
+_UNKNOWN_TO_PACKER_1_6 = ("required_plugins", "data", "hcp_packer_registry")
 
 
-def host(port: int) -> dict[str, Any]:
+def host(port: int, transfer: str) -> dict[str, Any]:
     return {
         "communicator": "ssh",
+        "ssh_file_transfer_method": transfer,
         "ssh_host": "127.0.0.1",
         "ssh_port": port,
         "ssh_username": "root",
@@ -39,29 +41,31 @@ def make_plugins(folder: Path, types: set[str], packer: str) -> None:
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
 
 
-def swap(template: Path, port: int, *, run_local: bool = False, drop: tuple[str, ...] = ()) -> set[str]:
+def swap(
+    template: Path, port: int, *, transfer: str = "scp", run_local: bool = False, drop: tuple[str, ...] = ()
+) -> set[str]:
     """Rewrites a template in place, and says the types of its builders. `drop`: provisioners to leave out."""
     files = sorted(template.glob("*.pkr.*")) + sorted(template.glob(".*.pkr.*")) if template.is_dir() else [template]
     types: set[str] = set()
     for file in dict.fromkeys(files):
         if file.name.endswith(".pkr.hcl"):
-            types |= _swap_hcl(file, port, run_local, drop)
+            types |= _swap_hcl(file, host(port, transfer), run_local, drop)
         elif file.name.endswith(".pkr.json"):
-            types |= _swap_hcl_json(file, port)
+            types |= _swap_hcl_json(file, host(port, transfer))
         elif not template.is_dir():
-            types |= _swap_legacy(file, port, run_local, drop)
+            types |= _swap_legacy(file, host(port, transfer), run_local, drop)
     return types
 
 
-def _swap_legacy(file: Path, port: int, run_local: bool, drop: tuple[str, ...]) -> set[str]:
+def _swap_legacy(file: Path, loopback: dict[str, Any], run_local: bool, drop: tuple[str, ...]) -> set[str]:
     document = json.loads(file.read_text())
     builders = next(name for name in document if name.lower() == "builders")
     names = [(each["type"], each.get("name")) for each in document[builders]]
-    document[builders] = [{"type": kind, **({"name": name} if name else {}), **host(port)} for kind, name in names]
+    document[builders] = [{"type": kind, **({"name": name} if name else {}), **loopback} for kind, name in names]
     kept = [each for each in document.get("provisioners", []) if _type(each) not in drop]
     document["provisioners"] = kept
     for each in kept:
-        for name in _UNSAFE.get(_type(each), ()) if not run_local else ():
+        for name in (*_WAITS, *(_UNSAFE.get(_type(each), ()) if not run_local else ())):
             each.pop(name, None)
         if _type(each) == "shell-local" and not run_local:
             each["execute_command"] = READS_ONLY
@@ -89,13 +93,13 @@ def _kept(step: Any, run_local: bool) -> Any:
     return step if kind in ("manifest", "shell-local") else None
 
 
-def _swap_hcl_json(file: Path, port: int) -> set[str]:
+def _swap_hcl_json(file: Path, loopback: dict[str, Any]) -> set[str]:
     document = json.loads(file.read_text())
     types = set()
     for kind, named in document.get("source", {}).items():
         types.add(kind)
         for name in named:
-            named[name] = host(port)
+            named[name] = loopback
     file.write_text(json.dumps(document, indent=1))
     return types
 
@@ -103,12 +107,12 @@ def _swap_hcl_json(file: Path, port: int) -> set[str]:
 # --- HCL: edits of the text, so that lines and places stay
 
 
-def _swap_hcl(file: Path, port: int, run_local: bool, drop: tuple[str, ...]) -> set[str]:
+def _swap_hcl(file: Path, loopback: dict[str, Any], run_local: bool, drop: tuple[str, ...]) -> set[str]:
     source = file.read_bytes()
     root = Parser(Language(tree_sitter_hcl.language())).parse(source).root_node
     types: set[str] = set()
     edits: list[tuple[int, int, bytes]] = []
-    settings = "\n".join(f"  {name} = {json.dumps(value)}" for name, value in host(port).items())
+    settings = "\n".join(f"  {name} = {json.dumps(value)}" for name, value in loopback.items())
     for block in _blocks(root):
         labels = (part for part in block.named_children if part.type in ("identifier", "string_lit"))
         words = [part.text.decode().strip('"') for part in labels if part.text]
@@ -120,9 +124,9 @@ def _swap_hcl(file: Path, port: int, run_local: bool, drop: tuple[str, ...]) -> 
             edits.extend(_without_settings(block, ("name",)))
         elif words[0] in _UNKNOWN_TO_PACKER_1_6 or _is_left_out(words, drop):
             edits.append((block.start_byte, block.end_byte, b""))
-        elif words[0] in ("provisioner", "post-processor") and not run_local:
-            edits.extend(_tamed(block, words[1]))
-    edits.extend(_versions(root))
+        elif words[0] in ("provisioner", "post-processor"):
+            edits.extend(_tamed(block, words[1], run_local))
+    edits = _outermost([*edits, *_versions(root), *_data_values(root)])
     for start, end, text in sorted(edits, reverse=True):
         source = source[:start] + text + source[end:]
     file.write_bytes(source)
@@ -167,13 +171,33 @@ def _without_settings(block: Node, keep: tuple[str, ...]) -> list[tuple[int, int
     return [(node.start_byte, node.end_byte, b"") for name, node in _settings(block) if name not in keep]
 
 
-def _tamed(block: Node, kind: str) -> list[tuple[int, int, bytes]]:
-    unsafe = {"execute_command"} if kind == "shell-local" else set(_UNSAFE.get(kind, ()))
-    edits = [(node.start_byte, node.end_byte, b"") for name, node in _settings(block) if name in unsafe]
-    if kind == "shell-local":
+def _tamed(block: Node, kind: str, run_local: bool) -> list[tuple[int, int, bytes]]:
+    local = kind == "shell-local" and not run_local
+    unwanted = {*_WAITS, *(() if run_local else _UNSAFE.get(kind, ())), *(("execute_command",) if local else ())}
+    edits = [(node.start_byte, node.end_byte, b"") for name, node in _settings(block) if name in unwanted]
+    if local:
         start, _ = _inside(block)
         edits.append((start, start, f"\n  execute_command = {json.dumps(READS_ONLY)}\n".encode()))
     return edits
+
+
+def _data_values(node: Node) -> list[tuple[int, int, bytes]]:
+    """Packer 1.6 has no data sources: what they would answer becomes a text."""
+    first = node.children[0] if node.children else None
+    if node.type == "expression" and first and first.type == "variable_expr" and first.text == b"data":
+        return [(node.start_byte, node.end_byte, b'"data"')]
+    return [edit for child in node.named_children for edit in _data_values(child)]
+
+
+def _outermost(edits: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
+    """Without the edits that lie within others."""
+    return [
+        edit
+        for edit in edits
+        if not any(
+            other is not edit and other[0] <= edit[0] and edit[1] <= other[1] and other[1] > other[0] for other in edits
+        )
+    ]
 
 
 def _versions(root: Node) -> list[tuple[int, int, bytes]]:

@@ -31,7 +31,7 @@ def files_below(root: Path) -> set[str]:
 
 
 def trace(
-    command: Sequence[str], *, root: Path, workdir: Path, environment: Mapping[str, str], timeout_seconds: float = 300
+    command: Sequence[str], *, root: Path, workdir: Path, environment: Mapping[str, str], timeout_seconds: float = 600
 ) -> Trace:
     before = files_below(root)
     with tempfile.NamedTemporaryFile(suffix=".strace") as log:

@@ -26,7 +26,7 @@ LISTS = frozenset(
 """Fields that are lists, and so may be given as one text with commas."""
 
 _SHELL = frozenset({"script", "scripts"})
-_BUILDER = frozenset({"user_data_file", "http_directory", "floppy_files", "floppy_dirs", "cd_files"})
+BUILDER_INPUTS = frozenset({"user_data_file", "http_directory", "floppy_files", "floppy_dirs", "cd_files"})
 
 INPUTS: Mapping[str, frozenset[str]] = {
     "shell": _SHELL,
@@ -57,12 +57,6 @@ INPUTS: Mapping[str, frozenset[str]] = {
     "breakpoint": frozenset(),
     "sleep": frozenset(),
     "windows-restart": frozenset(),
-    "null": _BUILDER,
-    "amazon-ebs": _BUILDER,
-    "amazon-ebssurrogate": _BUILDER,
-    "amazon-ebsvolume": _BUILDER,
-    "amazon-instance": _BUILDER,
-    "amazon-chroot": _BUILDER,
 }
 """Fields of the components we know that name files or folders here; they must be there."""
 

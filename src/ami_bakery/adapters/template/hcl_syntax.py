@@ -51,8 +51,10 @@ def parse_template(text: str, place: Place) -> syntax.Template:
         mark += "_"
     source = f"value = <<{mark}\n{text}\n{mark}\n"
     reader = _Reader(source.encode("utf-8", "surrogateescape"), place.file, place.line - 2)
-    setting = reader.body(reader.parse().children[0]).settings[0]
-    if not isinstance(setting.expression, syntax.Template):
+    root = reader.parse(otherwise=place)
+    settings = reader.body(root.children[0]).settings
+    setting = settings[0]
+    if len(settings) != 1 or not isinstance(setting.expression, syntax.Template):
         raise refuse(place, "the text is no template")
     return hcl_text.without_last_newline(setting.expression, place, text)
 
@@ -75,20 +77,27 @@ class _Reader:
         self.file = file
         self.first_line = first_line
 
-    def parse(self) -> Node:
+    def parse(self, *, otherwise: Place | None = None) -> Node:
+        """`otherwise`: the place of an error that shows only at the end of what was put around a text."""
         root = _parser().parse(self.source).root_node
         if root.has_error:
-            raise self.error(_first_error(root))
+            error = _first_error(root)
+            at_the_edge = error.start_point[0] == 0 or error.start_point[0] >= self.source.count(b"\n") - 1
+            raise refuse(otherwise, "the template does not parse") if otherwise and at_the_edge else self.error(error)
         return root
 
     def error(self, node: Node) -> TemplateError:
         if node.is_missing:
             return refuse(self.place(node), f"`{node.type}` is missing")
-        near = self.text(node).strip().splitlines() or [""]
-        return refuse(self.place(node), f"syntax error near `{near[0][:60]}`")
+        # An error that holds many lines begins long before what is wrong: the end of what was understood is nearer.
+        last = node
+        while last.children and last.start_point[0] != last.end_point[0]:
+            last = last.children[-1]
+        near = self.text(last).strip().splitlines() or [""]
+        return refuse(self.place(last), f"syntax error near `{near[0][:60]}`")
 
     def place(self, node: Node) -> Place:
-        return Place(file=self.file, line=self.first_line + node.start_point[0] + 1)
+        return Place(file=self.file, line=max(1, self.first_line + node.start_point[0] + 1))
 
     def text(self, node: Node) -> str:
         return self.source[node.start_byte : node.end_byte].decode("utf-8", "surrogateescape")

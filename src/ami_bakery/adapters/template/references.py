@@ -20,7 +20,7 @@ _GLOBBED = frozenset({"floppy_files", "cd_files"})
 
 def find_references(reading: Reading, component: Component) -> None:
     """Everything but what Ansible reads on its own."""
-    inputs = known.INPUTS.get(component.type)
+    inputs = known.BUILDER_INPUTS if component.kind is Kind.BUILDER else known.INPUTS.get(component.type)
     _outputs(reading, component)
     if component.type == "file" and component.kind is Kind.PROVISIONER and _makes_no_input(reading, component):
         return

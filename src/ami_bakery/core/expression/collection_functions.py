@@ -162,14 +162,15 @@ def contains(items: Value, wanted: Value) -> Value:
 def index(items: Value, wanted: Value) -> Value:
     if is_mapping(items):
         return items[text(wanted)]
-    listed = sequence(items)
-    number = whole_number(wanted)
-    for position, item in enumerate(listed):
-        if equal(item, wanted) is True:
-            return position
-    if isinstance(number, int) and 0 <= number < len(listed):
+    # Newer versions of Packer give the place of an item, older ones the item of a place.
+    listed, number = sequence(items), whole_number(wanted)
+    position = next((place for place, item in enumerate(listed) if equal(item, wanted) is True), None)
+    at_number = isinstance(number, int) and 0 <= number < len(listed)
+    if position is not None and not at_number:
+        return position
+    if position is None and isinstance(number, int) and at_number:
         return listed[number]
-    raise ValueError("there is no such item")
+    raise ValueError("what it gives depends on the version of Packer")
 
 
 def length(value: Value) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
+from unicodedata import normalize
 
 from ami_bakery.core.expression import operators, syntax
 from ami_bakery.core.expression.functions import FUNCTIONS, Function
@@ -46,7 +47,7 @@ class Scope:
 def evaluate(expression: Expression, scope: Scope) -> Value:
     match expression:
         case syntax.Literal(value=value):
-            return Text(value, expression.place) if isinstance(value, str) else value
+            return Text(normalize("NFC", value), expression.place) if isinstance(value, str) else value
         case syntax.Template():
             return _template(expression, scope)
         case syntax.Name(name=name):
@@ -120,7 +121,7 @@ def _template(template: syntax.Template, scope: Scope) -> Value:
         if not isinstance(only, str | syntax.If | syntax.ForEach):
             return evaluate(only, scope)
     text = render(template.parts, scope)
-    return Text(text, template.place) if isinstance(text, str) else text
+    return Text(normalize("NFC", text), template.place) if isinstance(text, str) else text
 
 
 def render(parts: Sequence[Part], scope: Scope) -> str | Unknown:

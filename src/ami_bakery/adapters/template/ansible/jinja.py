@@ -109,6 +109,14 @@ def lookups(text: str) -> list[tuple[str, str]]:
     return found
 
 
+_INCLUDED = re.compile(r"""\{%[-+]?\s*(?:include|import|extends|from)\s+(['"])(.+?)\1""")
+
+
+def included_templates(text: str) -> list[str]:
+    """What a template takes in: `{% include 'x' %}`, `{% extends 'x' %}`, `{% import 'x' as y %}`."""
+    return [match[2] for match in _INCLUDED.finditer(text)]
+
+
 def _joined(expression: str) -> str:
     return "{{ " + expression + " }}"
 

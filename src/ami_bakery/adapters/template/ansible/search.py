@@ -66,14 +66,13 @@ def _is_folder(reading: Reading, path: str) -> bool:
 
 
 def _words(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
-    """Files whose path fits a text in which each hole is a word, in the first folder that has any."""
+    """Files whose path fits a text in which each hole is a word, in every folder where Ansible looks."""
     text = text.replace(HOLE, FACT)
     fits = re.compile("".join("[^/]*" if part == FACT else re.escape(part) for part in re.split(f"({FACT})", text)))
+    found = []
     for folder in folders:
         inside = posixpath.normpath(posixpath.join(folder, posixpath.dirname(text.split(FACT, 1)[0])))
         children = reading.tree.children(inside) if _is_folder(reading, inside) else ()
         paths = (posixpath.normpath(child.path) for child in children)
-        found = [path for path in paths if fits.fullmatch(posixpath.relpath(path, folder))]
-        if found:
-            return found
-    return []
+        found += [path for path in paths if fits.fullmatch(posixpath.relpath(path, folder))]
+    return found

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ami_bakery.adapters.template.ansible.jinja import lookups
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText
 
 _BUILTIN = re.compile(r"(?:ansible\.(?:builtin|legacy|windows|posix)|community\.\w+)\.")
@@ -141,3 +142,9 @@ def file_loops(task: YamlMap) -> Iterator[tuple[str, str, Any]]:
             yield plain, LOOKUPS[plain], value
         elif name == "with_filetree":
             yield "file", "files", value
+
+
+def goes_through_files(task: YamlMap) -> bool:
+    """Whether the items of a loop are files that a lookup finds."""
+    items = loop_items(task)
+    return any(True for _ in file_loops(task)) or (isinstance(items, str) and bool(lookups(items)))

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ami_bakery.adapters.template.ansible import tasks as task_reader
-from ami_bakery.adapters.template.ansible.jinja import FACT, HOLE, alternatives, is_static, lookups, texts_in
+from ami_bakery.adapters.template.ansible.jinja import (
+    FACT,
+    HOLE,
+    alternatives,
+    included_templates,
+    is_static,
+    lookups,
+    texts_in,
+)
 from ami_bakery.adapters.template.ansible.roles import RoleFinder
 from ami_bakery.adapters.template.ansible.search import Context, find, search_folders
 from ami_bakery.adapters.template.ansible.surroundings import Surroundings, reference_if_here
 from ami_bakery.adapters.template.ansible.variables import VariableTable
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.globs import fileset
-from ami_bakery.adapters.template.yaml_syntax import YamlMap, yaml_documents
+from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText, yaml_documents
 from ami_bakery.core.expression.values import CHECKOUT
 from ami_bakery.core.template import Place
 from ami_bakery.errors import TemplateError
@@ -150,7 +158,7 @@ class Walk:
         elif call.module == "set_fact":
             self.variables.add(call.arguments)
         else:
-            self._module_files(call, looping)
+            self._module_files(call, looping, item_is_found=task_reader.goes_through_files(task))
 
     def _included_tasks(self, call: task_reader.Call, context: Context) -> None:
         text = call.arguments.get("file", call.arguments.get("_raw"))
@@ -170,10 +178,39 @@ class Walk:
             self._task_file(file, context)
             self._importing.pop()
 
-    def _module_files(self, call: task_reader.Call, context: Context) -> None:
+    def _module_files(self, call: task_reader.Call, context: Context, *, item_is_found: bool) -> None:
         for text, kind in task_reader.files_of(call):
-            each = self.variables_file if call.module == "include_vars" else None
+            if item_is_found and context.loop_name in text:
+                continue  # what the loop goes through was found where it says so
+            each = self._what_to_do_with(call.module, context)
             self._files(text, kind, context, getattr(text, "line", 0) or call.line, each)
+
+    def _what_to_do_with(self, module: str, context: Context) -> Callable[[str], None] | None:
+        if module == "include_vars":
+            return self.variables_file
+        if module in ("template", "win_template"):
+            return lambda path: self._template(path, context)
+        return None
+
+    def _template(self, path: str, context: Context) -> None:
+        """A template may take in others, and look files up."""
+        entry = self.reading.tree.entry(path, follow=True)
+        if (
+            entry is None
+            or entry.kind is not FileKind.FILE
+            or not self._first_visit(path, context.playbook, "template")
+        ):
+            return
+        text = self.reading.tree.read(path).decode("utf-8", "replace")
+        inside = replace(context, file=path)
+        self._lookups([YamlText(text, 1)], inside)
+        for name in included_templates(text):
+            folders = search_folders(inside, "templates")
+            self._follow(name, folders, self._place(inside, 1), lambda found: self._included_template(found, inside))
+
+    def _included_template(self, path: str, context: Context) -> None:
+        self._reference(path, self._place(context, 1), context)
+        self._template(path, context)
 
     def _file_loop(self, plugin: str, kind: str, value: Any, context: Context, line: int) -> None:
         for given in _listed(value):
@@ -233,6 +270,9 @@ class Walk:
             if "://" in name or not name.strip("./ "):
                 continue
             found = find(self.reading, name, folders)
+            if context is not None and context.role and any(path.startswith(context.role + "/") for path in found):
+                # A name known in part, that a role has: beside the role, only files of the same kind may be meant.
+                found = [path for path in found if posixpath.dirname(path) != context.playbook]
             for path in found:
                 take(path)
             if not found and HOLE in name:

@@ -1,0 +1,91 @@
+"""The evaluator gives what Packer's own gives: every expression of a list is worked out by both."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ami_bakery.adapters.template.hcl_syntax import parse_body
+from ami_bakery.core.expression.evaluate import Scope, evaluate
+from ami_bakery.core.expression.values import Unknown, Value, is_mapping, is_sequence
+
+VARIABLES = """
+variable "on" { default = true }
+variable "list" { default = ["x", "y"] }
+variable "map" { default = { b = "two", a = "one" } }
+variable "objects" { default = [{ id = "i", kind = "k" }, { id = "j", kind = "k" }] }
+"""
+NAMES: dict[str, Value] = {
+    "var": {
+        "on": True,
+        "list": ("x", "y"),
+        "map": {"b": "two", "a": "one"},
+        "objects": ({"id": "i", "kind": "k"}, {"id": "j", "kind": "k"}),
+    },
+    "path": {"root": "."},
+}
+ONLY_PACKER = ("cidrhost",)
+MORE = (
+    "<<E\n  a\n\n${var.list[0]} b\nE",
+    "<<-E\n      a\n    b ${var.map.a}\n\n     c\n    E",
+    "<<-E\n    a\n    %{ if var.on ~}\n    b\n    %{ endif ~}\n    c\n    E",
+    "<<-E\n    %{ for x in var.list ~}\n    ${x}\n    %{ endfor ~}\n    E",
+    "<<E\n# no comment ${var.list[0]} // none /* none */ \\n $${x}\nE",
+    "<<E\nE",
+    "<<-E\n\tx\n\t\ty\n\tE",
+    '[\n  "a", # one\n  "b", // two\n  /* three */ "c",\n]',
+    "{\n  a = 1\n  b = 2,\n}",
+)
+
+
+def expressions() -> list[str]:
+    lines = (Path(__file__).parent / "expressions.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")] + list(MORE)
+
+
+@pytest.fixture(scope="module")
+def by_packer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    packer = shutil.which("packer")
+    if packer is None:
+        pytest.skip("packer is needed to compare with; install Debian's package of this name")
+    folder = tmp_path_factory.mktemp("console")
+    settings = "\n".join(f"  e{number} = {text}" for number, text in enumerate(expressions()))
+    (folder / "a.pkr.hcl").write_text(f"{VARIABLES}\nlocals {{\n{settings}\n}}\n")
+    everything = ", ".join(f"e{number} = local.e{number}" for number in range(len(expressions())))
+    ran = subprocess.run(
+        [packer, "console", "."],
+        input=f"jsonencode({{{everything}}})\n",
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stdout.startswith("{"), ran.stdout + ran.stderr
+    answers: dict[str, Any] = json.loads(ran.stdout)
+    return answers
+
+
+@pytest.mark.parametrize(("number", "text"), list(enumerate(expressions())), ids=lambda each: str(each)[:40])
+def test_an_expression_is_worked_out_as_packer_does(by_packer: dict[str, Any], number: int, text: str) -> None:
+    body = parse_body(f"value = {text}\n".encode(), "a.pkr.hcl")
+    value = evaluate(body.settings[0].expression, Scope(names=NAMES))
+
+    if any(name in text for name in ONLY_PACKER):
+        assert isinstance(value, Unknown)
+    else:
+        assert plain(value) == by_packer[f"e{number}"]
+
+
+def plain(value: Value) -> object:
+    if is_mapping(value):
+        return {name: plain(child) for name, child in value.items()}
+    if is_sequence(value):
+        return [plain(item) for item in value]
+    return value

@@ -1,0 +1,137 @@
+"""What the real Ansible opens for a playbook that Packer hands to it, the reader finds."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.discovery.compare import Options, compare
+from tests.trees import write_tree
+
+BESIDE_PYTHON = str(Path(sys.executable).parent)
+ANSIBLE = shutil.which("ansible-playbook", path=BESIDE_PYTHON) or shutil.which("ansible-playbook")
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("strace") is None or shutil.which("packer") is None,
+        reason="strace and packer are needed to see what is opened; install Debian's packages of these names",
+    ),
+    pytest.mark.skipif(ANSIBLE is None, reason="ansible-playbook is needed; `pip install ansible-core`"),
+]
+
+TEMPLATE = """{
+  "builders": [{"type": "amazon-ebs"}],
+  "provisioners": [{
+    "type": "ansible", "playbook_file": "ansible/site.yml", "inventory_file": "ansible/inventory/hosts",
+    "extra_arguments": ["--extra-vars", "@ansible/extra.yml", "-e", "ansible_python_interpreter=%s", "-e", "to={{user `to`}}"],
+    "ansible_env_vars": ["ANSIBLE_LOCAL_TEMP={{user `to`}}/l", "ANSIBLE_REMOTE_TEMP={{user `to`}}/r"]
+  }],
+  "variables": {"to": ""}
+}"""
+
+SITE = """
+- import_playbook: before/first.yml
+- hosts: all
+  connection: local
+  gather_facts: true
+  gather_subset: [min]
+  vars: {which: chosen}
+  vars_files:
+    - vars/{{ ansible_facts.system }}.yml
+    - [none.yml, fallback.yml]
+  roles:
+    - common
+    - role: shared
+  pre_tasks:
+    - include_vars: more.yml
+    - import_tasks: tasks/imported.yml
+  tasks:
+    - include_tasks: included.yml
+    - copy: {src: "{{ which }}.txt", dest: "{{ to }}/a"}
+    - template: {src: page.j2, dest: "{{ to }}/b"}
+    - copy: {src: "{{ item }}", dest: "{{ to }}/c"}
+      loop: [one.txt, two.txt]
+    - copy: {src: tree/, dest: "{{ to }}/tree"}
+    - debug: {msg: "{{ lookup('file', 'looked.txt') }} {{ from_extra }} {{ from_group }}"}
+    - copy: {src: "{{ item }}", dest: "{{ to }}/g"}
+      with_fileglob: globbed/*.conf
+    - script: run.sh
+    - include_role: {name: dynamic}
+      when: true
+    - block:
+        - include_tasks: "{{ ansible_facts.system | lower }}.yml"
+      rescue:
+        - debug: {msg: rescued}
+"""
+ROLE_MAIN = """
+- copy: {src: in_role.txt, dest: "{{ to }}/r1"}
+- template: {src: in_role.j2, dest: "{{ to }}/r2"}
+- include_vars: "{{ ansible_facts.system }}.yml"
+- import_tasks: other.yml
+- copy: {src: "{{ playbook_dir }}/beside.txt", dest: "{{ to }}/r3"}
+- copy: {src: "{{ role_file }}", dest: "{{ to }}/r4"}
+"""
+FILES = {
+    "ansible/site.yml": SITE,
+    "ansible/before/first.yml": "- hosts: all\n  connection: local\n  gather_facts: false\n  tasks:\n"
+    "    - copy: {src: f.txt, dest: '{{ to }}/f'}\n",
+    "ansible/before/files/f.txt": "f",
+    "ansible/inventory/hosts": "default ansible_connection=local\n",
+    "ansible/inventory/group_vars/all.yml": "from_group: g\n",
+    "ansible/group_vars/all/main.yml": "x: y\n",
+    "ansible/host_vars/default.yml": "x: z\n",
+    "ansible/extra.yml": "from_extra: e\n",
+    "ansible/vars/Linux.yml": "a: b\n",
+    "ansible/fallback.yml": "a: c\n",
+    "ansible/vars/more.yml": "m: n\n",
+    "ansible/tasks/imported.yml": "- include_tasks: nested.yml\n",
+    "ansible/tasks/nested.yml": "- debug:\n",
+    "ansible/included.yml": "- debug:\n",
+    "ansible/linux.yml": "- debug:\n",
+    "ansible/files/chosen.txt": "c",
+    "ansible/templates/page.j2": "page {% include 'part.j2' %}",
+    "ansible/templates/part.j2": "part",
+    "ansible/one.txt": "1",
+    "ansible/files/two.txt": "2",
+    "ansible/files/tree/x": "x",
+    "ansible/files/tree/sub/y": "y",
+    "ansible/files/looked.txt": "l",
+    "ansible/files/globbed/a.conf": "a",
+    "ansible/files/run.sh": "#!/bin/sh\ntrue\n",
+    "ansible/beside.txt": "b",
+    "ansible/from_defaults.txt": "d",
+    "ansible/roles/common/tasks/main.yml": ROLE_MAIN,
+    "ansible/roles/common/tasks/other.yml": "- debug:\n  notify: touched\n  changed_when: true\n",
+    "ansible/roles/common/handlers/main.yml": "- name: touched\n  copy: {src: handled.txt, dest: '{{ to }}/h'}\n",
+    "ansible/roles/common/files/in_role.txt": "r",
+    "ansible/roles/common/files/handled.txt": "h",
+    "ansible/roles/common/templates/in_role.j2": "r",
+    "ansible/roles/common/vars/Linux.yml": "r: s\n",
+    "ansible/roles/common/defaults/main.yml": "role_file: from_defaults.txt\n",
+    "ansible/roles/common/meta/main.yml": "dependencies: [dependency]\n",
+    "ansible/roles/dependency/tasks/main.yml": "- debug:\n",
+    "ansible/roles/dynamic/tasks/main.yml": "- debug:\n",
+    "library_of_roles/shared/tasks/main.yml": "- debug:\n",
+    "ansible.cfg": "[defaults]\nroles_path = library_of_roles\n",
+}
+
+
+def test_what_ansible_opens_is_found(tmp_path: Path) -> None:
+    write_tree(tmp_path / "project", {**FILES, "a.json": TEMPLATE % sys.executable})
+
+    result = compare(
+        tmp_path / "project",
+        Options(
+            template="a.json",
+            variables={"to": str(tmp_path)},
+            path=(str(Path(ANSIBLE or "").parent),),
+            run_local=True,
+        ),
+    )
+
+    assert result.status == 0, result.output
+    assert result.missed == frozenset(), result.output
+    assert result.extra == frozenset()
+    assert result.facts.unresolved == ()
