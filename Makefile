@@ -19,10 +19,10 @@ demo: $(READY)
 
 test: check
 	scripts/setup --test-programs
-	$(BIN)/coverage run --parallel-mode -m pytest tests/core
+	$(BIN)/coverage run --parallel-mode -m pytest tests/core tests/adapters
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-	$(BIN)/pytest --numprocesses auto --ignore tests/core
+	$(BIN)/pytest --numprocesses auto --ignore tests/core --ignore tests/adapters
 
 check: $(READY)
 	$(BIN)/ruff check $(CODE)

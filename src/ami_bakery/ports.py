@@ -98,7 +98,8 @@ class Ec2(Protocol):
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
 
-    def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None: ...
+    def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
+        """Take tags off, or empty them where the credentials may not take them off."""
 
     def copy(self, ami: Ami, region: str) -> str:
         """Start a copy of `ami` to another region, with its tags; the id of the copy, which is pending."""

@@ -319,3 +319,13 @@ def test_an_answer_that_cannot_be_written_leaves_the_old_one(app: Kitchen) -> No
     assert app.run("bake", "--output", "out/ids.json").status == 0
     assert "ami-" in (app.folder / "out/ids.json").read_text()
     told(app.run("bake", "--output", "absent/ids.json"), "absent/ids.json", "No such file or directory")
+
+
+def test_without_the_right_to_delete_tags_the_digest_is_emptied(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer's documented policy has CreateTags, and no DeleteTags."""
+    app.control.plan(Fault(action="DeleteTags", code="UnauthorizedOperation", times=0))
+    app.write("ami/app.json", json_template(region="eu-west-1"))
+    told(app.run("bake"), "was left, without the digest")
+    counted = app.calls()
+    assert (counted["DeleteTags"], counted["RunInstances"]) == (1, 1)
+    assert app.run("plan", "--json").images[0]["action"] == "bake"

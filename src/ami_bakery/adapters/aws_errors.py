@@ -30,7 +30,7 @@ _BY_CODE = {
     "ServiceUnavailable": _LATER,
     "ParameterNotFound": "Correct the name of the parameter, or the region.",
 }
-_DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"})
+DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ def _refused(call: Call, doing: str, error: Exception) -> BakeryError:
     code = str(details.get("Code", ""))
     message = str(details.get("Message", "")).strip() or "no message"
     wrong = f"{call.service} answered {code} to {call.action}: {_shortened(message)}"
-    if code in _DENIED:
+    if code in DENIED:
         todo = f"Allow the action {call.service.lower()}:{call.action} for these credentials (docs/iam.md)."
     else:
         todo = _BY_CODE.get(code, "Look the code up in the EC2 API reference, then run again.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.adapters.aws_errors import Call, explained
+from ami_bakery.adapters.aws_errors import DENIED, Call, explained
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import AwsError, UsageError
 
@@ -138,8 +138,14 @@ class BotoEc2:
 
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
-        with explained(self._session.call(f"taking tags off {', '.join(ids)}", "EC2", "DeleteTags", region)):
-            client.delete_tags(Resources=list(ids), Tags=[{"Key": name} for name in names])
+        try:
+            with explained(self._session.call(f"taking tags off {', '.join(ids)}", "EC2", "DeleteTags", region)):
+                client.delete_tags(Resources=list(ids), Tags=[{"Key": name} for name in names])
+        except AwsError as error:
+            # Packer's own policy has no DeleteTags. An empty value says as little as no tag.
+            if error.code not in DENIED:
+                raise
+            self.tag(region, ids, dict.fromkeys(names, ""))
 
     def copy(self, ami: Ami, region: str) -> str:
         client: EC2Client = self._session.client("ec2", region)
