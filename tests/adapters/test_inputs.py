@@ -1,0 +1,277 @@
+"""From a folder on disk to a manifest's entries: what is in, what is out, and what stops the program."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.adapters.source_tree import DiskTree
+from ami_bakery.core.config import ImageConfig
+from ami_bakery.core.manifest import EntryKind
+from ami_bakery.core.template import Place, Reference, TemplateFacts, TemplateFormat
+from ami_bakery.errors import SourceError
+from ami_bakery.inputs import Inventory, collect
+
+FACTS = TemplateFacts(format=TemplateFormat.JSON, files=("ami/app.json",), variables=(), builders=())
+IMAGE = ImageConfig(name="app", template="ami/app.json", inputs=("ami",))
+
+
+def collected(root: Path, image: ImageConfig = IMAGE, facts: TemplateFacts = FACTS) -> Inventory:
+    return collect(DiskTree(str(root)), image, "bakery.toml", facts)
+
+
+def paths(inventory: Inventory) -> list[str]:
+    return [entry.path for entry in inventory.entries]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / "ami").mkdir(parents=True)
+    (root / "ami/app.json").write_text("{}")
+    (root / "ami/setup.sh").write_text("echo\n")
+    return root
+
+
+def test_files_are_recorded_with_content_and_owners_bit(root: Path) -> None:
+    (root / "ami/setup.sh").chmod(0o744)
+    entry = next(entry for entry in collected(root).entries if entry.path == "ami/setup.sh")
+    assert (entry.kind, entry.executable) == (EntryKind.FILE, True)
+    assert entry.sha256 is not None
+    assert entry.sha256.startswith("86b0c5a1e2b73b08")
+
+
+Change = Callable[[Path], object]
+
+
+def _swap(root: Path) -> None:
+    first, second = root / "ami/setup.sh", root / "ami/app.json"
+    one, two = first.read_text(), second.read_text()
+    first.write_text(two)
+    second.write_text(one)
+
+
+MOVES: dict[str, Change] = {
+    "content": lambda root: (root / "ami/setup.sh").write_text("other"),
+    "rename": lambda root: (root / "ami/setup.sh").rename(root / "ami/set-up.sh"),
+    "swap": _swap,
+    "new empty file": lambda root: (root / "ami/empty").touch(),
+    "new empty folder": lambda root: (root / "ami/folder").mkdir(),
+    "deletion": lambda root: (root / "ami/setup.sh").unlink(),
+    "owner's executable bit": lambda root: (root / "ami/setup.sh").chmod(0o744),
+    "hidden file": lambda root: (root / "ami/.hidden").touch(),
+    "file to link": lambda root: (
+        (root / "ami/setup.sh").rename(root / "elsewhere.sh"),
+        (root / "ami/setup.sh").symlink_to("../elsewhere.sh"),
+    ),
+}
+STAYS: dict[str, Change] = {
+    "touch": lambda root: os.utime(root / "ami/setup.sh", (0, 0)),
+    "bits of group and others": lambda root: (root / "ami/setup.sh").chmod(0o677),
+    "version control": lambda root: (
+        (root / "ami/.git").mkdir(),
+        (root / "ami/.git/HEAD").write_text("ref: x"),
+    ),
+    "our output": lambda root: (root / "ami/.ami_id.json").write_text("{}"),
+    "packer's cache": lambda root: (root / "ami/packer_cache").mkdir(),
+    "a file beside the inputs": lambda root: (root / "README").write_text("x"),
+}
+
+
+@pytest.mark.parametrize("change", MOVES)
+def test_it_moves(root: Path, change: str) -> None:
+    before = collected(root).entries
+    MOVES[change](root)
+    assert collected(root).entries != before
+
+
+@pytest.mark.parametrize("change", STAYS)
+def test_it_stays(root: Path, change: str) -> None:
+    before = collected(root).entries
+    STAYS[change](root)
+    assert collected(root).entries == before
+
+
+def test_a_copy_elsewhere_has_the_same_entries(root: Path, tmp_path: Path) -> None:
+    before = collected(root).entries
+    os.rename(root, tmp_path / "moved")
+    assert collected(tmp_path / "moved").entries == before
+
+
+def test_order_and_overlap_of_inputs_do_not_matter(root: Path) -> None:
+    (root / "common").mkdir()
+    (root / "common/x").touch()
+    expected = collected(root, replace(IMAGE, inputs=("ami", "common"))).entries
+    for inputs in (("common", "ami"), ("./common/", "ami/../ami", "ami/setup.sh"), ("*",), ("ami", "**/x"), (".",)):
+        assert collected(root, replace(IMAGE, inputs=inputs)).entries == expected, inputs
+
+
+def test_an_absolute_path_into_the_root_is_taken_as_relative(root: Path) -> None:
+    assert collected(root, replace(IMAGE, inputs=(f"{root}/ami",))).entries == collected(root).entries
+
+
+def test_inputs_left_out_mean_the_templates_folder(root: Path) -> None:
+    assert paths(collected(root, replace(IMAGE, inputs=None))) == ["ami/app.json", "ami/setup.sh"]
+
+
+def test_what_the_template_names_is_in_though_ignored_or_outside(root: Path) -> None:
+    (root.parent / "shared.sh").write_text("x")
+    (root / "ami/notes.md").write_text("x")
+    place = Place(file="ami/app.json", line=7)
+    references = tuple(Reference(path=path, place=place) for path in ("../shared.sh", "ami/notes.md"))
+    image = replace(IMAGE, ignore=("*.md",))
+    assert "ami/notes.md" not in paths(collected(root, image))
+    inventory = collected(root, image, replace(FACTS, references=references))
+    assert {"../shared.sh", "ami/notes.md"} <= set(paths(inventory))
+    assert inventory.named_by["../shared.sh"] == (place,)
+
+
+def test_a_reference_that_need_not_exist_is_in_as_soon_as_it_does(root: Path) -> None:
+    place = Place(file="ami/app.json", line=1)
+    facts = replace(FACTS, references=(Reference(path="maybe.sh", place=place, required=False),))
+    before = collected(root, facts=facts).entries
+    (root / "maybe.sh").touch()
+    assert collected(root, facts=facts).entries != before
+
+
+def test_what_the_template_makes_packer_write_is_out(root: Path) -> None:
+    (root / "ami/.manifest.json").write_text("{}")
+    place = Place(file="ami/app.json", line=1)
+    facts = replace(FACTS, outputs=(Reference(path="ami/.manifest.json", place=place),))
+    assert "ami/.manifest.json" not in paths(collected(root, facts=facts))
+
+
+# Links
+
+
+def test_a_link_is_recorded_with_its_target_and_what_it_leads_to(root: Path) -> None:
+    outside = root.parent / "outside.sh"
+    outside.write_text("one")
+    (root / "ami/link").symlink_to("../../outside.sh")
+    before = collected(root).entries
+    link = next(entry for entry in before if entry.path == "ami/link")
+    assert (link.kind, link.target) == (EntryKind.LINK, "../../outside.sh")
+    outside.write_text("two")
+    after = collected(root).entries
+    assert after != before
+    outside.chmod(0o755)
+    assert collected(root).entries != after
+
+
+def test_a_link_that_leads_elsewhere_to_the_same_content_moves(root: Path) -> None:
+    for name in ("a", "b"):
+        (root / name).write_text("same")
+    (root / "ami/link").symlink_to("../a")
+    before = collected(root).entries
+    (root / "ami/link").unlink()
+    (root / "ami/link").symlink_to("../b")
+    assert collected(root).entries != before
+
+
+def test_files_behind_a_link_to_a_folder_are_in(root: Path) -> None:
+    (root.parent / "roles/web").mkdir(parents=True)
+    (root.parent / "roles/web/main.yml").write_text("one")
+    (root / "ami/roles").symlink_to("../../roles")
+    before = collected(root)
+    assert "ami/roles/web/main.yml" in paths(before)
+    (root.parent / "roles/web/main.yml").write_text("two")
+    assert collected(root).entries != before.entries
+
+
+def test_an_absolute_link_into_the_root_is_the_same_in_every_checkout(root: Path, tmp_path: Path) -> None:
+    (root / "ami/link").symlink_to(root / "ami/setup.sh")
+    before = collected(root).entries
+    moved = tmp_path / "moved"
+    os.rename(root, moved)
+    (moved / "ami/link").unlink()
+    (moved / "ami/link").symlink_to(moved / "ami/setup.sh")
+    assert collected(moved).entries == before
+
+
+# What stops the program
+
+
+def stopped(root: Path, *words: str, image: ImageConfig = IMAGE) -> None:
+    with pytest.raises(SourceError) as caught:
+        collected(root, image)
+    said = f"{caught.value.doing} {caught.value.wrong} {caught.value.todo}"
+    assert "bakery.toml:" in said, "the place that names it"
+    for word in words:
+        assert word in said
+
+
+def test_a_broken_link_stops_the_program(root: Path) -> None:
+    (root / "ami/link").symlink_to("nowhere")
+    stopped(root, "ami/link", "nowhere")
+
+
+def test_links_in_a_circle_stop_the_program(root: Path) -> None:
+    (root / "ami/a").symlink_to("b")
+    (root / "ami/b").symlink_to("a")
+    stopped(root, "ami/a")
+    (root / "ami/a").unlink()
+    (root / "ami/b").unlink()
+    (root / "ami/up").symlink_to("..")
+    stopped(root, "circle")
+
+
+def test_a_pipe_stops_the_program_and_does_not_block_it(root: Path) -> None:
+    os.mkfifo(root / "ami/pipe")
+    stopped(root, "ami/pipe", "pipe")
+    (root / "ami/pipe").unlink()
+    os.mkfifo(root / "pipe")
+    (root / "ami/link").symlink_to("../pipe")
+    stopped(root, "ami/link")
+
+
+def test_an_input_that_is_missing_stops_the_program(root: Path) -> None:
+    stopped(root, "absent", image=replace(IMAGE, inputs=("ami", "absent")))
+    stopped(root, "absent/*", image=replace(IMAGE, inputs=("absent/*",)))
+    stopped(root, "x.json", image=replace(IMAGE, var_files=("x.json",)))
+
+
+def test_inputs_with_no_file_stop_the_program(root: Path) -> None:
+    (root / "empty").mkdir()
+    stopped(root, "no file in them", image=replace(IMAGE, inputs=("empty",)))
+
+
+def test_names_that_are_not_utf8_or_hold_newlines_are_names_like_others(root: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(root / "ami") + b"/\xff\n"))).write_text("x")
+    assert "ami/\udcff\n" in paths(collected(root))
+
+
+def test_a_name_with_glob_characters_is_taken_as_it_is_where_it_exists(root: Path) -> None:
+    (root / "[ab]").write_text("x")
+    (root / "a").write_text("x")
+    assert paths(collected(root, replace(IMAGE, inputs=("[ab]",)))) == ["[ab]", "ami/app.json"]
+    (root / "[ab]").unlink()
+    assert paths(collected(root, replace(IMAGE, inputs=("[ab]",)))) == ["a", "ami/app.json"]
+
+
+def test_an_ignored_folder_is_not_read(root: Path) -> None:
+    (root / "ami/vendor").mkdir()
+    os.mkfifo(root / "ami/vendor/pipe")
+    assert paths(collected(root, replace(IMAGE, ignore=("vendor/",)))) == ["ami/app.json", "ami/setup.sh"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
+    path = root / "ami/setup.sh"
+
+    def change(_: bytes) -> None:
+        path.write_text("longer than before")
+
+    with pytest.raises(SourceError, match="changed while it was read"):
+        DiskTree(str(root))._blocks("ami/setup.sh", change)
+
+
+def test_dots_behind_a_link_are_followed_as_the_system_does(root: Path) -> None:
+    (root / "deep/er").mkdir(parents=True)
+    (root / "deep/x").touch()
+    (root / "link").symlink_to("deep/er")
+    assert DiskTree(str(root)).relative("link/../x") == "deep/x"
+    assert DiskTree(str(root)).relative("./ami//../ami/.") == "ami"
+    assert DiskTree(str(root)).relative("..") == ".."
