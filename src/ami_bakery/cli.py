@@ -285,6 +285,7 @@ def _outside(
     arguments: argparse.Namespace, environment: Mapping[str, str], config: Config, watcher: Watcher
 ) -> Outside:
     from ami_bakery.adapters.clock import SystemClock
+    from ami_bakery.adapters.config_file import parse
     from ami_bakery.adapters.ec2 import AwsSession, BotoEc2, BotoParameters
     from ami_bakery.adapters.git import GitProgram
     from ami_bakery.adapters.packer import HashicorpPacker
@@ -302,6 +303,7 @@ def _outside(
         git=GitProgram(environment),
         clock=SystemClock(),
         watcher=watcher,
+        parse_config=lambda data, like: parse(data, Path(like.root) / like.file),
         environment=environment,
     )
 

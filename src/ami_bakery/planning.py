@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ami_bakery.core.config import BaseImage, Config, ImageConfig
-from ami_bakery.core.difference import Difference, compare_components
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
-from ami_bakery.core.manifest import parse_components
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain
 from ami_bakery.errors import ConfigError
+from ami_bakery.history import changes_since
 from ami_bakery.resolve import Definition, Resolver
 
 _SHA1_LENGTH = 40
@@ -173,7 +172,7 @@ def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
         for ami in resolver.outside.ec2.of_images(region, sorted(images), owners)
     ]
     now = resolver.outside.clock.now()
-    return tuple(_explain(planned, made, now) if _needs_explaining(planned) else planned for planned in plans)
+    return tuple(_explain(resolver, planned, made, now) if _needs_explaining(planned) else planned for planned in plans)
 
 
 def _needs_explaining(planned: Planned) -> bool:
@@ -184,7 +183,7 @@ def _needs_explaining(planned: Planned) -> bool:
     )
 
 
-def _explain(planned: Planned, made: Sequence[Ami], now: datetime) -> Planned:
+def _explain(resolver: Resolver, planned: Planned, made: Sequence[Ami], now: datetime) -> Planned:
     """`made`: the AMIs of several images, in their first regions."""
     region = planned.plan.regions[0]
     previous = newest(
@@ -192,12 +191,5 @@ def _explain(planned: Planned, made: Sequence[Ami], now: datetime) -> Planned:
         for ami in made
         if ami.region == region and ami.tags.get(IMAGE_TAG) == planned.plan.image and FORMAT_TAG in ami.tags
     )
-    plan = explain(planned.plan, previous, _difference(planned.definition, previous), now=now)
-    return replace(planned, plan=plan)
-
-
-def _difference(definition: Definition, previous: Ami | None) -> Difference | None:
-    if previous is None or definition.manifest is None:
-        return None
-    old = parse_components(previous.tags.get(COMPONENTS_TAG, ""))
-    return compare_components(old, definition.manifest.components()) if old else None
+    changes = changes_since(resolver, planned.definition, previous) if previous is not None else ()
+    return replace(planned, plan=explain(planned.plan, previous, changes, now=now))

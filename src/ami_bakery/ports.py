@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from ami_bakery.core.config import Config
 from ami_bakery.core.image import Ami
 from ami_bakery.core.packer_output import Artifact
 from ami_bakery.core.template import TemplateFacts, TemplateRequest
@@ -151,6 +153,10 @@ class Git(Protocol):
     def commit(self, folder: str) -> str:
         """The commit that `folder` is at, with `+dirty` behind it where the tree has changes; empty where not known."""
 
+    def tree(self, folder: str, revision: str) -> AbstractContextManager[SourceTree | None]:
+        """The files of a revision of the repository that `folder` is in, with `folder` as the root; None where git
+        does not know the revision."""
+
 
 class Clock(Protocol):
     def now(self) -> datetime:
@@ -194,4 +200,6 @@ class Outside:
     git: Git
     clock: Clock
     watcher: Watcher
+    parse_config: Callable[[bytes, Config], Config]
+    """The text of bakery.toml as a configuration with the root and file of the one given. Raises `ConfigError`."""
     environment: Mapping[str, str] = field(repr=False)

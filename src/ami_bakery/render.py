@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.digest import Digest
 from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, FROM_TAG, IMAGE_TAG, Ami
 from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.plan import Action, ImagePlan, describe_age
+from ami_bakery.core.plan import Action, ImagePlan, Reason, describe_age
 from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import BakeryError
 from ami_bakery.inputs import Inventory
@@ -71,11 +72,22 @@ def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
         sign, color = _SIGNS[plan.action]
         digest = plan.digest.short if plan.digest else "digest not known yet"
         lines.append(f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}  {digest}")
-        lines += [f"            {printable(reason.detail)}" for reason in plan.reasons]
+        lines += [f"            {printable(line)}" for line in _reason_lines(plan.reasons)]
     counts = {action: sum(plan.action is action for plan in plans) for action in Action}
     said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
     return "\n".join([*lines, "", f"{said}."])
 
+
+def _reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
+    """Of many changes of one kind (a vendored tree was updated), the first ones and how many more there are."""
+    for kind, group in itertools.groupby(reasons, key=lambda reason: reason.kind.partition("-")[0]):
+        members = list(group)
+        yield from (reason.detail for reason in members[:_SHOWN])
+        if len(members) > _SHOWN:
+            yield f"and {len(members) - _SHOWN} more changes of a {kind}"
+
+
+_SHOWN = 10
 
 _VERBS = {
     Action.REUSE: "reuse",

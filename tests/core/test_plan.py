@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ami_bakery.core.difference import compare_components
+from ami_bakery.core.difference import compare_components, component_change
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami, AmiState, newest
 from ami_bakery.core.manifest import Component
@@ -98,21 +98,22 @@ def test_an_unknown_digest_says_what_it_waits_for() -> None:
 
 
 def test_an_image_never_baked_is_said() -> None:
-    plan = explain(decided(WANTED), None, None, now=NOW)
+    plan = explain(decided(WANTED), None, (), now=NOW)
     assert kinds(plan) == ["never-baked", "no-ami"]
 
 
 def test_what_moved_since_the_newest_ami_is_said() -> None:
-    difference = compare_components(
-        {Component.FILES: "1", Component.BASE: "2"}, {Component.FILES: "1", Component.BASE: "3"}
-    )
-    plan = explain(decided(WANTED), AMI, difference, now=NOW)
-    assert kinds(plan) == ["base-changed", "no-ami"]
+    before = {Component.FILES: "1", Component.BASE: "2"}
+    (moved,) = compare_components(before, {**before, Component.BASE: "3"})
+    plan = explain(decided(WANTED), AMI, [component_change(moved)], now=NOW)
+    assert kinds(plan) == ["definition-changed", "base-changed", "no-ami"]
     assert "since ami-00000001, baked 3 days ago" in plan.reasons[0].detail
 
 
 def test_an_ami_that_does_not_say_what_it_was_made_of_is_said() -> None:
-    assert kinds(explain(decided(WANTED), AMI, None, now=NOW)) == ["definition-changed", "no-ami"]
+    plan = explain(decided(WANTED), AMI, (), now=NOW)
+    assert kinds(plan) == ["definition-changed", "no-ami"]
+    assert "does not say" in plan.reasons[0].detail
 
 
 def test_newest_does_not_depend_on_the_order_of_the_answer() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ami_bakery.core.difference import Difference
+from ami_bakery.core.difference import Change
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import Ami, AmiState, newest
 
@@ -115,24 +115,16 @@ def _decide(
     return Action.REUSE, tuple(_reuse_reasons(wanted.digest, found, amis, now))
 
 
-def explain(plan: ImagePlan, previous: Ami | None, difference: Difference | None, *, now: datetime) -> ImagePlan:
+def explain(plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], *, now: datetime) -> ImagePlan:
     """A plan to bake for want of an AMI, with what changed since `previous`, the image's newest AMI."""
-    if plan.action is not Action.BAKE or any(reason.kind in ("forced", "too-old") for reason in plan.reasons):
-        return plan
     if previous is None:
         detail = "there is no AMI of this image: it was never baked here, or its AMIs were deleted"
         return _with(plan, Reason("never-baked", plan.image, detail))
-    age = describe_age(previous, now)
-    if difference is None or not difference.changes:
-        detail = f"{previous.id}, baked {age}, has another digest, and does not say which part of it moved"
-        return _with(plan, Reason("definition-changed", previous.id, detail))
-    return _with(
-        plan,
-        *(
-            Reason(f"{change.component}-changed", change.subject, f"{change.detail} since {previous.id}, baked {age}")
-            for change in difference.changes
-        ),
-    )
+    detail = f"the definition changed since {previous.id}, baked {describe_age(previous, now)}"
+    if not changes:
+        detail += ", which does not say what it was made of"
+    reasons = (Reason(change.kind, change.subject, change.detail) for change in changes)
+    return _with(plan, Reason("definition-changed", previous.id, detail), *reasons)
 
 
 def describe_age(ami: Ami, now: datetime) -> str:

@@ -1,0 +1,165 @@
+"""A plan says why: which parts moved since the newest AMI, and, out of git, the very files and variables."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.image import COMMIT_TAG
+from tests.kitchen import TOML, Kitchen, json_template
+
+
+def git(kitchen: Kitchen, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(
+        ["git", *identity, *arguments],
+        cwd=kitchen.folder,
+        env=kitchen.environment | {"GIT_CONFIG_GLOBAL": "/dev/null"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def commit(kitchen: Kitchen) -> str:
+    git(kitchen, "add", "--all")
+    git(kitchen, "commit", "--quiet", "--message", "x")
+    return git(kitchen, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(app: Kitchen) -> Kitchen:
+    for name in ("changed.sh", "removed.sh", "mode.sh", "link-me"):
+        app.write(f"ami/{name}", f"{name}\n")
+    (app.folder / "ami/link").symlink_to("changed.sh")
+    app.write("bakery.toml", TOML + 'vars = { size = "t3.small" }\n')
+    git(app, "init", "--quiet", "--initial-branch=main")
+    commit(app)
+    return app
+
+
+def reasons(kitchen: Kitchen) -> dict[str, list[str]]:
+    """Subjects by kind."""
+    (plan,) = kitchen.run("plan", "--json").images
+    found: dict[str, list[str]] = {}
+    for reason in plan["reasons"]:
+        found.setdefault(reason["kind"], []).append(reason["subject"])
+    return found
+
+
+def test_the_very_files_and_variables_are_named_out_of_git(repository: Kitchen, ec2: EC2Client) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    ami = repository.run("bake").answer
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    assert {"Key": COMMIT_TAG, "Value": head} in image["Tags"]
+
+    repository.write("ami/changed.sh", "other\n")
+    repository.write("ami/added.sh", "new\n")
+    (repository.folder / "ami/removed.sh").unlink()
+    (repository.folder / "ami/mode.sh").chmod(0o755)
+    (repository.folder / "ami/link").unlink()
+    (repository.folder / "ami/link").symlink_to("mode.sh")
+    repository.write("bakery.toml", TOML + 'salt = "2"\nvars = { size = "t3.large", aws_subnet_id = "x" }\n')
+    commit(repository)
+    found = reasons(repository)
+    assert found == {
+        "definition-changed": [ami],
+        "files-changed": ["files"],
+        "file-added": ["ami/added.sh"],
+        "file-changed": ["ami/changed.sh"],
+        "file-removed": ["ami/removed.sh"],
+        "file-mode-changed": ["ami/mode.sh"],
+        "file-target-changed": ["ami/link"],
+        "variables-changed": ["variables"],
+        "variable-added": ["aws_subnet_id"],
+        "variable-changed": ["size"],
+        "settings-changed": ["settings"],
+        "salt-changed": ["salt"],
+        "no-ami": found["no-ami"],
+    }
+    assert "t3.large" not in repository.run("plan").stdout, "values of variables are never told"
+    assert git(repository, "status", "--porcelain") == "", "nothing was checked out"
+
+
+def test_a_dirty_tree_at_the_time_of_the_bake_is_said(repository: Kitchen) -> None:
+    repository.write("ami/changed.sh", "not committed\n")
+    repository.run("bake")
+    repository.write("ami/changed.sh", "again\n")
+    assert "tree-was-dirty" in reasons(repository)
+
+
+def test_a_commit_that_is_not_here_is_said(repository: Kitchen) -> None:
+    repository.run("bake")
+    git(repository, "commit", "--quiet", "--amend", "--message", "another")
+    git(repository, "reflog", "expire", "--expire=now", "--all")
+    git(repository, "gc", "--quiet", "--prune=now")
+    repository.write("ami/changed.sh", "other\n")
+    assert {"files-changed", "commit-unknown"} <= set(reasons(repository))
+
+
+def test_files_that_git_ignores_are_said_to_be_missing_from_the_comparison(repository: Kitchen) -> None:
+    repository.write(".gitignore", "built.bin\n")
+    repository.write("ami/built.bin", "1")
+    commit(repository)
+    repository.run("bake")
+    repository.write("ami/built.bin", "2")
+    found = reasons(repository)
+    assert "commit-incomplete" in found
+    assert "ami/built.bin" in found["file-added"]
+
+
+def test_without_git_the_parts_that_moved_are_named(app: Kitchen) -> None:
+    app.run("bake")
+    app.write("ami/setup.sh", "other\n")
+    assert set(reasons(app)) == {"definition-changed", "files-changed", "no-ami"}
+
+
+def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
+    app.run("bake")
+    other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.16.0 || exec packer "$@"\n')
+    (plan,) = app.run("plan", "--json", "--packer", str(other)).images
+    (reason,) = (reason for reason in plan["reasons"] if reason["kind"] == "tools-changed")
+    assert "1.16.0" in reason["detail"]
+    app.write("bakery.toml", TOML + 'digest_without = ["packer-version"]\n')
+    app.run("bake")
+    (plan,) = app.run("plan", "--json", "--packer", str(other)).images
+    assert plan["action"] == "reuse"
+
+
+def test_a_base_that_moved_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) -> None:
+    name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927"
+    (jammy,) = ec2.describe_images(Filters=[{"Name": "name", "Values": [name]}])["Images"]
+    source = {"SourceImageId": jammy["ImageId"], "SourceRegion": "us-east-1"}
+    app.write("bakery.toml", TOML + 'from = { owners = ["self"], filters = { name = "golden-*" } }\n')
+    template = json_template(source_ami="{{user `source_ami`}}")
+    del template["builders"][0]["source_ami_filter"]
+    template["variables"]["source_ami"] = ""
+    app.write("ami/app.json", template)
+    old = ec2.copy_image(Name="golden-1", **source)["ImageId"]
+    ami = app.run("bake").answer
+    new = ec2.copy_image(Name="golden-2", **source)["ImageId"]
+    ec2.deregister_image(ImageId=old)
+    (plan,) = app.run("plan", "--json").images
+    (reason,) = (reason for reason in plan["reasons"] if reason["kind"] == "base-changed")
+    assert reason["detail"] == f"the base moved from {old} to {new}"
+    assert {reason["kind"] for reason in plan["reasons"]} == {"definition-changed", "base-changed", "no-ami"}
+    assert app.run("bake").answer != ami
+
+
+def test_an_old_ami_is_a_reason_of_its_own(app: Kitchen) -> None:
+    app.run("bake")
+    app.write("bakery.toml", TOML + 'max_age = "1m"\n')
+    assert "unchanged" in reasons(app)
+
+
+def test_reasons_are_read_in_a_few_lines(repository: Kitchen) -> None:
+    repository.run("bake")
+    for number in range(30):
+        repository.write(f"ami/{number:02}.sh", "x")
+    text = repository.run("plan").answer
+    assert "ami/00.sh was added" in text
+    assert "and 20 more" in text
+    assert len(text.splitlines()) < 20
