@@ -574,12 +574,11 @@ JSON += (
         only=("web-1",),
         files={
             "a.json": _json(
-                '{"type": "shell", "script": "a.sh", "only": ["web-{{user `n`}}"]}, {"type": "shell", "script": "b.sh", "only": ["web-1"]}',
+                '{"type": "shell", "script": "a.sh", "only": ["web-{{user `n`}}"]}',
                 more=', "variables": {"n": "1"}',
                 builders='{"type": "amazon-ebs", "name": "web-{{user `n`}}"}',
             ),
             "a.sh": "true",
-            "b.sh": "true",
         },
     ),
     Case(

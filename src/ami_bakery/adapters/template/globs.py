@@ -30,7 +30,7 @@ def _fixed_folder(pattern: str) -> str:
 
 
 def _files(tree: SourceTree, folder: str, depth: int | None, above: tuple[str, ...]) -> Iterator[str]:
-    """Every file below, down to `depth` slashes. `above`: where the folders on the way here really lie, last this one."""
+    """Every file below, down to `depth` slashes. `above`: where the folders on the way really lie, this one last."""
     entry = tree.entry(folder, follow=True)
     if entry is None or entry.kind is not FileKind.FOLDER:
         return
