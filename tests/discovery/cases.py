@@ -173,7 +173,7 @@ JSON = (
         },
     ),
     Case(
-        name="keys_in_any_case_the_last_duplicate_and_comments",
+        name="keys_in_any_case_and_comments",
         template="a.json",
         files={
             "a.json": '{"_comment": "x.sh", "Builders": [{"type": "amazon-ebs"}],'

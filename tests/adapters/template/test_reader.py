@@ -46,6 +46,11 @@ def test_the_name_tells_the_format(tmp_path: Path) -> None:
         ("a.json", '{"builders": [] // no\n}', 1),
         ("a.json", '{"builders": [{}]}', 1),
         ("a.json", "\n[]", 2),
+        (
+            "a.json",
+            '{"builders": [{"type": "null"}], "provisioners": [\n{"type": "shell",\n"script": "a",\n"script": "b"}]}',
+            4,
+        ),
         ("a.json", '{"builders": [{"type": "null", "x": NaN}]}', 1),
         ("a.pkr.hcl", 'locals {\n  a = "x"\n  b = \n}\n', 3),
         ("a.pkr.hcl", 'locals {\n  a = "x${"\n}\n', 2),

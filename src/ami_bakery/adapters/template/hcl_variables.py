@@ -92,8 +92,8 @@ def _value(
     if from_file is not None:
         return _converted(from_file, declaration.type)
     told = reading.request.environment.get("PKR_VAR_" + name)
-    reading.ledger.environment("PKR_VAR_" + name, declaration.place)
     if told is not None:
+        reading.ledger.environment("PKR_VAR_" + name, declaration.place)
         return _converted(_given(told, declaration, default, declaration.place), declaration.type)
     return _converted(default, declaration.type)
 

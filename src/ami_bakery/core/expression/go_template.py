@@ -72,7 +72,7 @@ def _value(inside: str, functions: GoFunctions) -> Value:
     try:
         tokens = list(_tokens(inside))
         value, end = _pipeline(tokens, 0, functions)
-    except (ValueError, TypeError, LookupError, SyntaxError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, SyntaxError) as error:
         return Unknown(why=f"`{{{{{inside}}}}}` cannot be worked out: {error}")
     if end != len(tokens):
         return Unknown(why=f"`{{{{{inside}}}}}` is no template that Packer reads")
