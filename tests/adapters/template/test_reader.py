@@ -113,10 +113,10 @@ def test_environment_is_told_where_it_matters(tmp_path: Path) -> None:
     json = '{"variables": {"a": "{{env `A`}}", "b": "{{env `B`}}"}, "builders": []}'
 
     in_hcl = read(tmp_path, {"a.pkr.hcl": hcl}, variables={"b": "given"})
-    assert in_hcl.environment == (
-        ("A", Place(file="a.pkr.hcl", line=2)),
-        ("PKR_VAR_a", Place(file="a.pkr.hcl", line=1)),
-    )
+    assert in_hcl.environment == (("A", Place(file="a.pkr.hcl", line=2)),)
+    surroundings = {"PKR_VAR_a": "x", "PKR_VAR_b": "y", "PKR_VAR_c": "z"}
+    told = read(tmp_path, {"a.pkr.hcl": hcl}, environment=surroundings, variables={"b": "given"})
+    assert [name for name, _ in told.environment] == ["PKR_VAR_a"]
     in_json = read(tmp_path, {"a.json": json}, "a.json", variables={"b": "given"})
     assert [name for name, _ in in_json.environment] == ["A"]
 
