@@ -173,7 +173,7 @@ JSON = (
         },
     ),
     Case(
-        name="keys_in_any_case_the_last_duplicate_and_comments",
+        name="keys_in_any_case_and_comments",
         template="a.json",
         files={
             "a.json": '{"_comment": "x.sh", "Builders": [{"type": "amazon-ebs"}],'
@@ -494,6 +494,103 @@ HCL = (
             "l.yaml": "scripts:\n  - b.sh\n",
             "a.sh": "true",
             "b.sh": "true",
+        },
+    ),
+    Case(
+        name="an_override_on_top_of_a_longer_list",
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": _hcl(
+                '  provisioner "shell" {\n    scripts = ["a.sh", "b.sh"]\n    override = { one = { scripts = ["c.sh"] } }\n  }\n'
+            ),
+            **dict.fromkeys(["a.sh", "b.sh", "c.sh"], "true"),
+        },
+    ),
+    Case(
+        name="post_processors_with_only_and_except_by_pattern",
+        template="a.pkr.hcl",
+        except_=("la*",),
+        run_local=True,
+        files={
+            "a.pkr.hcl": _hcl(
+                '  provisioner "shell" {\n    script = "a.sh"\n  }\n'
+                '  post-processors {\n    post-processor "shell-local" {\n      script = "./one.sh"\n    }\n'
+                '    post-processor "shell-local" {\n      name = "later"\n      script = "./two.sh"\n    }\n'
+                '    post-processor "shell-local" {\n      script = "./three.sh"\n    }\n  }\n'
+                '  post-processor "shell-local" {\n    only = ["amazon-ebs.other"]\n    script = "./four.sh"\n  }\n'
+                '  post-processor "shell-local" {\n    except = ["amazon-ebs.other"]\n    script = "./five.sh"\n  }\n'
+            ),
+            **dict.fromkeys(["a.sh", "one.sh", "two.sh", "three.sh", "four.sh", "five.sh"], "#!/bin/sh\ntrue\n"),
+        },
+    ),
+    Case(
+        name="types_convert_what_is_given",
+        template="a.pkr.hcl",
+        variables={"n": "05", "s": '["b", "a", "b"]', "m": '{ x = "y" }', "o": "{ k = 7 }", "b": "true"},
+        files={
+            "a.pkr.hcl": 'variable "n" { type = number }\nvariable "s" { type = set(string) }\nvariable "m" { type = map(string) }\n'
+            'variable "o" { type = object({ k = string }) }\nvariable "b" { type = bool }\nvariables {\n  plain = "p"\n}\n'
+            + _hcl(
+                _shell(
+                    'concat(["${var.n}.sh", "${var.m.x}.sh", "${var.o.k}.sh", var.b ? "t.sh" : "f.sh", "${var.plain}.sh"],'
+                    ' [for v in var.s : "${v}.sh"], ["${join("", var.s)}.sh"])'
+                )
+            ),
+            **dict.fromkeys(["5.sh", "y.sh", "7.sh", "t.sh", "p.sh", "a.sh", "b.sh", "ab.sh"], "true"),
+        },
+    ),
+    Case(
+        name="local_chains_and_the_template_in_a_linked_folder",
+        template="link/a.pkr.hcl",
+        files={
+            "link": "-> real/folder",
+            "real/folder/a.pkr.hcl": 'locals {\n  a = local.b\n}\nlocals {\n  b = local.c\n  c = file("n")\n}\n'
+            + _hcl(_shell('["${path.root}/${trimspace(local.a)}.sh"]')),
+            "real/folder/n": "x\n",
+            "real/folder/x.sh": "true",
+        },
+    ),
+)
+
+JSON += (
+    Case(
+        name="env_in_a_var_file_and_fields_kept_in_a_variable",
+        template="a.json",
+        environment={"E": "e"},
+        var_files=("v.json",),
+        files={
+            "a.json": _json(
+                '{"type": "shell", "scripts": ["{{user `x`}}.sh", "{{user `y`}}.sh"]}',
+                more=', "variables": {"x": "", "y": "{{ .Z }}"}',
+            ),
+            "v.json": '{"x": "{{env `E`}}"}',
+            "e.sh": "true",
+            "{{ .Z }}.sh": "true",
+        },
+    ),
+    Case(
+        name="names_of_builders_with_variables_and_provisioners_that_know_them_as_written",
+        template="a.json",
+        only=("web-1",),
+        files={
+            "a.json": _json(
+                '{"type": "shell", "script": "a.sh", "only": ["web-{{user `n`}}"]}',
+                more=', "variables": {"n": "1"}',
+                builders='{"type": "amazon-ebs", "name": "web-{{user `n`}}"}',
+            ),
+            "a.sh": "true",
+        },
+    ),
+    Case(
+        name="names_that_are_not_ascii_and_names_with_spaces",
+        template="a.json",
+        files={
+            "a.json": _json(
+                '{"type": "shell", "scripts": ["sp ace/é.sh", "日本.sh"]}, {"type": "file", "source": "fö", "destination": "/tmp/x"}'
+            ),
+            "sp ace/é.sh": "true",
+            "日本.sh": "true",
+            "fö/ü ü": "x",
         },
     ),
 )

@@ -122,6 +122,8 @@ def _swap_hcl(file: Path, loopback: dict[str, Any], run_local: bool, drop: tuple
             edits.append((*_inside(block), f"\n{settings}\n".encode()))
         elif words[0] == "source" and within == "build":
             edits.extend(_without_settings(block, ("name",)))
+        elif words[0] == "local" and not within:
+            edits.extend(_as_locals(block, words[1]))
         elif words[0] in _UNKNOWN_TO_PACKER_1_6 or _is_left_out(words, drop):
             edits.append((block.start_byte, block.end_byte, b""))
         elif words[0] in ("provisioner", "post-processor"):
@@ -181,10 +183,21 @@ def _tamed(block: Node, kind: str, run_local: bool) -> list[tuple[int, int, byte
     return edits
 
 
+def _as_locals(block: Node, name: str) -> list[tuple[int, int, bytes]]:
+    """Packer 1.6 knows no `local "x" {}`."""
+    expression = next(node.named_children[-1] for setting, node in _settings(block) if setting == "expression")
+    start = (block.start_byte, expression.start_byte, f"locals {{\n  {name} = ".encode())
+    return [start, (expression.end_byte, block.end_byte, b"\n}")]
+
+
 def _data_values(node: Node) -> list[tuple[int, int, bytes]]:
     """Packer 1.6 has no data sources: what they would answer becomes a text."""
     first = node.children[0] if node.children else None
-    if node.type == "expression" and first and first.type == "variable_expr" and first.text == b"data":
+    asks = first is not None and (
+        (first.type == "variable_expr" and first.text == b"data")
+        or (first.type == "function_call" and (first.text or b"").startswith(b"jsondecode(data."))
+    )
+    if node.type == "expression" and asks:
         return [(node.start_byte, node.end_byte, b'"data"')]
     return [edit for child in node.named_children for edit in _data_values(child)]
 

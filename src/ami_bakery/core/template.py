@@ -124,7 +124,10 @@ class TemplateFacts:
 
     files          the template's own files, relative to the root (one, or those of a folder build)
     components     the types of builders, provisioners, post-processors and data sources that take part, sorted
-    environment    names of environment variables that the template reads, each with the first place that does
+    environment    names of environment variables that the template reads, set or not, each with the first place that
+                   does; and the PKR_VAR_... that are set, that it declares, and that nothing given overrides.
+                   Credentials (AWS_SECRET_ACCESS_KEY and the like) are among them: what may not be hashed is left
+                   out by who asks
     outputs        files that the template makes Packer write (manifests, downloads), relative to the root
     credentials    files of keys and passwords that the template names: they stay out of the digest
     secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept

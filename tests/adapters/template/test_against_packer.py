@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.hcl_syntax import parse_body
 from ami_bakery.core.expression.evaluate import Scope, evaluate
 from ami_bakery.core.expression.values import Unknown, Value, is_mapping, is_sequence
+from tests.trees import write_tree
 
 VARIABLES = """
 variable "on" { default = true }
@@ -44,6 +47,47 @@ MORE = (
 )
 
 
+FILESETS = (
+    *((".", pattern) for pattern in ("*", "**", "**/*", "**/*.sh", "s/**", "s/*", "s/**/*.sh", "{s,z}/*", "*/*.sh")),
+    *(
+        (".", pattern)
+        for pattern in ("?.sh", "[xy].sh", "[!x]*", "[^x]*", "l/*", "l/**", "s/ld/*", "nothing", "./x.sh")
+    ),
+    *((".", pattern) for pattern in ("s/../x.sh", "**/d/*", "*.s?", "s", "**/q.sh", "s/**/c.sh", "s/*/*", ".*", "lf")),
+    *(("s", "*"), ("s/", "**"), ("./s/d", "../*"), ("l", "*"), ("nowhere", "*")),
+)
+FILES = {
+    **dict.fromkeys(
+        ("x.sh", ".h", "s/a.sh", "s/.b.sh", "s/d/c.sh", "s/d/.e/f.sh", "z/q.sh", "[x].sh", "a b", "s/{k}"), ""
+    ),
+    "l": "-> s",
+    "lf": "-> x.sh",
+    "s/ld": "-> ../z",
+}
+
+
+def test_fileset_finds_what_packers_finds(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path, FILES)
+    answers = ask_packer(tmp_path, [f'fileset("{folder}", "{pattern}")' for folder, pattern in FILESETS])
+
+    ours = {
+        f"{folder}: {pattern}": list(fileset(tree, posixpath.normpath(folder), pattern)) for folder, pattern in FILESETS
+    }
+    without_template = {
+        f"{folder}: {pattern}": [name for name in answers[f"e{number}"] if name != "a.pkr.hcl"]
+        for number, (folder, pattern) in enumerate(FILESETS)
+    }
+    assert {key: [name for name in names if name != "a.pkr.hcl"] for key, names in ours.items()} == without_template
+
+
+def test_fileset_ends_where_links_go_in_circles(tmp_path: Path) -> None:
+    tree = write_tree(
+        tmp_path, {"a/x": "", "a/up": "-> ..", "a/self": "-> .", "a/over": "-> ../b", "b/back": "-> ../a", "b/y": ""}
+    )
+
+    assert fileset(tree, ".", "**") == ("a/over/y", "a/x", "b/back/x", "b/y")
+
+
 def expressions() -> list[str]:
     lines = (Path(__file__).parent / "expressions.txt").read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")] + list(MORE)
@@ -51,13 +95,17 @@ def expressions() -> list[str]:
 
 @pytest.fixture(scope="module")
 def by_packer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return ask_packer(tmp_path_factory.mktemp("console"), expressions())
+
+
+def ask_packer(folder: Path, questions: list[str]) -> dict[str, Any]:
+    """What each expression gives, as `e0`, `e1` and so on."""
     packer = shutil.which("packer")
     if packer is None:
         pytest.skip("packer is needed to compare with; install Debian's package of this name")
-    folder = tmp_path_factory.mktemp("console")
-    settings = "\n".join(f"  e{number} = {text}" for number, text in enumerate(expressions()))
+    settings = "\n".join(f"  e{number} = {text}" for number, text in enumerate(questions))
     (folder / "a.pkr.hcl").write_text(f"{VARIABLES}\nlocals {{\n{settings}\n}}\n")
-    everything = ", ".join(f"e{number} = local.e{number}" for number in range(len(expressions())))
+    everything = ", ".join(f"e{number} = local.e{number}" for number in range(len(questions)))
     ran = subprocess.run(
         [packer, "console", "."],
         input=f"jsonencode({{{everything}}})\n",

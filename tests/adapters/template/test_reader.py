@@ -46,6 +46,11 @@ def test_the_name_tells_the_format(tmp_path: Path) -> None:
         ("a.json", '{"builders": [] // no\n}', 1),
         ("a.json", '{"builders": [{}]}', 1),
         ("a.json", "\n[]", 2),
+        (
+            "a.json",
+            '{"builders": [{"type": "null"}], "provisioners": [\n{"type": "shell",\n"script": "a",\n"script": "b"}]}',
+            4,
+        ),
         ("a.json", '{"builders": [{"type": "null", "x": NaN}]}', 1),
         ("a.pkr.hcl", 'locals {\n  a = "x"\n  b = \n}\n', 3),
         ("a.pkr.hcl", 'locals {\n  a = "x${"\n}\n', 2),
@@ -108,10 +113,10 @@ def test_environment_is_told_where_it_matters(tmp_path: Path) -> None:
     json = '{"variables": {"a": "{{env `A`}}", "b": "{{env `B`}}"}, "builders": []}'
 
     in_hcl = read(tmp_path, {"a.pkr.hcl": hcl}, variables={"b": "given"})
-    assert in_hcl.environment == (
-        ("A", Place(file="a.pkr.hcl", line=2)),
-        ("PKR_VAR_a", Place(file="a.pkr.hcl", line=1)),
-    )
+    assert in_hcl.environment == (("A", Place(file="a.pkr.hcl", line=2)),)
+    surroundings = {"PKR_VAR_a": "x", "PKR_VAR_b": "y", "PKR_VAR_c": "z"}
+    told = read(tmp_path, {"a.pkr.hcl": hcl}, environment=surroundings, variables={"b": "given"})
+    assert [name for name, _ in told.environment] == ["PKR_VAR_a"]
     in_json = read(tmp_path, {"a.json": json}, "a.json", variables={"b": "given"})
     assert [name for name, _ in in_json.environment] == ["A"]
 

@@ -10,11 +10,12 @@ from ami_bakery.ports import FileKind, SourceTree
 
 
 def fileset(tree: SourceTree, folder: str, pattern: str) -> tuple[str, ...]:
-    """The files under `folder` that match, relative to it, in order; links to files count, hidden files too."""
+    """The files under `folder` that match, relative to it, in order; hidden files count, and links are followed."""
     wanted = posixpath.normpath(posixpath.join(folder, pattern))
     fixed = _fixed_folder(wanted)
-    matcher = re.compile(_path_pattern(wanted), re.DOTALL)
-    found = [path for path in _files(tree, fixed, "**" in wanted, wanted.count("/")) if matcher.fullmatch(path)]
+    matcher = re.compile(_translated(wanted, star="[^/]*", any_one="[^/]", negation="^"), re.DOTALL)
+    depth = None if "**" in wanted else wanted.count("/")
+    found = [path for path in _files(tree, fixed, depth, (fixed,)) if matcher.fullmatch(path)]
     return tuple(sorted(posixpath.relpath(path, folder) for path in found))
 
 
@@ -28,33 +29,37 @@ def _fixed_folder(pattern: str) -> str:
     return "/".join(fixed) or ("/" if pattern.startswith("/") else ".")
 
 
-def _files(tree: SourceTree, folder: str, deep: bool, depth: int, seen: frozenset[str] = frozenset()) -> Iterator[str]:
+def _files(tree: SourceTree, folder: str, depth: int | None, above: tuple[str, ...]) -> Iterator[str]:
+    """Every file below, down to `depth` slashes. `above`: where the folders on the way really lie, this one last."""
     entry = tree.entry(folder, follow=True)
     if entry is None or entry.kind is not FileKind.FOLDER:
         return
     for child in tree.children(folder):
         path = posixpath.normpath(child.path)
+        real = posixpath.normpath(posixpath.join(above[-1], posixpath.basename(path)))
         kind = child.kind
         if kind is FileKind.LINK:
-            target = tree.entry(path, follow=True)
-            kind = target.kind if target else FileKind.OTHER
+            followed = tree.entry(path, follow=True)
+            kind = followed.kind if followed else FileKind.OTHER
+            real = posixpath.normpath(posixpath.join(above[-1], tree.link_target(path)))
+            if _is_above(real, above):
+                continue  # a link in a circle: all that it leads to is gone through already
         if kind is FileKind.FILE:
             yield path
-        elif kind is FileKind.FOLDER and (deep or path.count("/") < depth) and child.kind is FileKind.FOLDER:
-            yield from _files(tree, path, deep, depth, seen)
+        elif kind is FileKind.FOLDER and (depth is None or path.count("/") < depth):
+            yield from _files(tree, path, depth, (*above, real))
 
 
-def _path_pattern(pattern: str) -> str:
-    """As a regular expression: `*` and `?` stop at `/`, `**` does not, `{a,b}` and `[a-z]` as everywhere."""
-    return _translated(pattern, star="[^/]*", any_one="[^/]")
+def _is_above(real: str, above: tuple[str, ...]) -> bool:
+    return any(folder == real or real == "." or folder.startswith(real + "/") for folder in above)
 
 
 def name_matches(pattern: str, name: str) -> bool:
     """`-only=amazon-ebs.*`: here `*` matches everything."""
-    return re.fullmatch(_translated(pattern, star=".*", any_one="."), name, re.DOTALL) is not None
+    return re.fullmatch(_translated(pattern, star=".*", any_one=".", negation="!"), name, re.DOTALL) is not None
 
 
-def _translated(pattern: str, *, star: str, any_one: str) -> str:
+def _translated(pattern: str, *, star: str, any_one: str, negation: str) -> str:
     made, position, depth = "", 0, 0
     while position < len(pattern):
         sign = pattern[position]
@@ -71,7 +76,8 @@ def _translated(pattern: str, *, star: str, any_one: str) -> str:
         elif sign == "[" and "]" in pattern[position + 1 :]:
             end = pattern.index("]", position + 1)
             inside = pattern[position:end]
-            inside = "^" + inside[1:] if inside[:1] in ("!", "^") else inside
+            negated = inside.startswith(negation)
+            inside = ("^" if negated else "") + inside[negated:].replace("\\", "\\\\").replace("^", "\\^")
             made, position = made + f"[{inside}]", end + 1
         elif sign == "\\" and position < len(pattern):
             made, position = made + re.escape(pattern[position]), position + 1

@@ -176,7 +176,7 @@ class _Reader:
             inner = hcl_text.unescape(text[1:-1])
             return syntax.Literal(place=place, written=text, value=inner)
         if child.type == "numeric_lit":
-            number = int(text, 0) if not any(sign in text for sign in ".eE") or "x" in text else float(text)
+            number = int(text) if text.isdigit() else int(text, 16) if text[:2] in ("0x", "0X") else float(text)
             return syntax.Literal(place=place, written=text, value=number)
         return syntax.Literal(place=place, written=text, value={"true": True, "false": False}.get(text))
 

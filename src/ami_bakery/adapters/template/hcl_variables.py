@@ -85,15 +85,15 @@ def _value(
     name = declaration.name
     from_file = _from_files(name, files)
     given = reading.request.variables.get(name)
-    overridden = given is not None or from_file is not None
+    told = reading.request.environment.get("PKR_VAR_" + name)
+    overridden = not (given is None and from_file is None and told is None)
     default = _default(declaration, surroundings, matters=not overridden)
     if given is not None:
         return _converted(_given(given, declaration, default, reading.given_place()), declaration.type)
     if from_file is not None:
         return _converted(from_file, declaration.type)
-    told = reading.request.environment.get("PKR_VAR_" + name)
-    reading.ledger.environment("PKR_VAR_" + name, declaration.place)
     if told is not None:
+        reading.ledger.environment("PKR_VAR_" + name, declaration.place)
         return _converted(_given(told, declaration, default, declaration.place), declaration.type)
     return _converted(default, declaration.type)
 

@@ -20,6 +20,7 @@ def read_legacy(reading: Reading, source: bytes) -> Definition:
     document = parse_json(source, template)
     if not isinstance(document, JsonObject):
         raise _bad(document.place, "a template is an object")
+    _refuse_duplicates(document)
     root = _members(document)
     context = LegacyContext(reading, _variables(reading, root))
     _note_secrets(reading, root, context)
@@ -38,16 +39,24 @@ def _bad(place: Place, wrong: str) -> TemplateError:
     )
 
 
+def _refuse_duplicates(value: JsonValue) -> None:
+    """As Packer does: of two fields of one name, one would silently count for nothing."""
+    seen: set[str] = set()
+    for name, member in value.members if isinstance(value, JsonObject) else ():
+        if name in seen:
+            raise _bad(member.place, f"the field `{name}` occurs twice")
+        seen.add(name)
+        _refuse_duplicates(member)
+    for item in _items(value):
+        _refuse_duplicates(item)
+
+
 def _members(value: JsonValue) -> dict[str, JsonValue]:
-    """By lower-case name, as Go's decoder matches: a later one wins, and the exact name wins over all."""
-    members: dict[str, JsonValue] = {}
-    if isinstance(value, JsonObject):
-        for name, member in value.members:
-            if name.lower() not in members or not any(other == name.lower() for other, _ in value.members):
-                members[name.lower()] = member
-            elif name == name.lower():
-                members[name] = member
-    return members
+    """By lower-case name, as Go's decoder matches; the exact name wins over others."""
+    given = value.members if isinstance(value, JsonObject) else ()
+    return {name.lower(): member for name, member in given} | {
+        name: member for name, member in given if name == name.lower()
+    }
 
 
 def _items(value: JsonValue | None) -> tuple[JsonValue, ...]:

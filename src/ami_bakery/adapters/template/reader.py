@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 
 from ami_bakery.adapters.template.ansible import find_ansible_files
 from ami_bakery.adapters.template.component import Kind, builder_of
@@ -27,6 +28,15 @@ class PackerTemplateReader:
         """Raises `TemplateError` where the template is absent or does not parse, `SourceError` where it is
         unreadable.
         """
+        request = replace(request, template=posixpath.normpath(request.template))
+        try:
+            return self._read(tree, request)
+        except RecursionError:
+            raise TemplateError(
+                f"reading the template {request.template}", "it is nested too deeply", "Make it flatter."
+            ) from None
+
+    def _read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
         entry = tree.entry(request.template, follow=True)
         if entry is None:
             raise TemplateError(

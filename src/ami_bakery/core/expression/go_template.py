@@ -14,7 +14,7 @@ GoFunctions: TypeAlias = Mapping[str, Callable[..., Value]]
 """By name; a function raises `ValueError` or `TypeError` where Go's would fail."""
 
 _CONTROL = frozenset({"if", "range", "with", "define", "template", "block", "else", "end", "break", "continue"})
-_ACTION = re.compile(r"""\{\{(?:/\*.*?\*/|`[^`]*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?!\}\}).)*\}\}""", re.DOTALL)
+_ACTION = re.compile(r"""\{\{(?>/\*.*?\*/|`[^`]*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?!\}\}).)*+\}\}""", re.DOTALL)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<raw>`[^`]*`)|(?P<string>"(?:\\.|[^"\\])*")|(?P<number>[-+]?\d[\w.]*)
     |(?P<field>(?:\.\w+)+|\.)|(?P<variable>\$\w*)|(?P<word>\w+)|(?P<sign>[|()]|:?=))""",
@@ -72,7 +72,7 @@ def _value(inside: str, functions: GoFunctions) -> Value:
     try:
         tokens = list(_tokens(inside))
         value, end = _pipeline(tokens, 0, functions)
-    except (ValueError, IndexError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, SyntaxError) as error:
         return Unknown(why=f"`{{{{{inside}}}}}` cannot be worked out: {error}")
     if end != len(tokens):
         return Unknown(why=f"`{{{{{inside}}}}}` is no template that Packer reads")

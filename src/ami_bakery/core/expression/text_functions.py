@@ -83,10 +83,16 @@ def replace(value: Value, old: Value, new: Value) -> Value:
 
 
 def _python_regex(pattern: str) -> re.Pattern[str]:
-    """RE2's syntax as Python reads it; the differences that matter are named groups, which are the same since 3.11."""
-    if re.search(r"\\[pPzCQE]|\[\[:|\(\?[a-zA-Z]*U", pattern):
+    """RE2's syntax as Python reads it: `$` is the very end, and classes are ASCII."""
+    if re.search(r"\\[pPzCQE]|\[\[:|\(\?[a-zA-Z]*[mU]", pattern):
         raise ValueError(f"the regular expression {pattern!r} is read by Packer alone")
-    return re.compile(pattern, re.ASCII)
+    made = "".join(
+        r"\Z" if part == "$" else part for part in re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]])*\]|.", pattern, re.S)
+    )
+    try:
+        return re.compile(made, re.ASCII)
+    except re.error as error:
+        raise ValueError(f"the regular expression {pattern!r} is read by Packer alone: {error}") from None
 
 
 def regex_replace(value: Value, pattern: Value, replacement: Value) -> Value:

@@ -121,21 +121,20 @@ def _joined(expression: str) -> str:
     return "{{ " + expression + " }}"
 
 
-def flatten(name: str, value: Any) -> Iterable[tuple[str, Any]]:
+def flatten(name: str, value: Any, depth: int = 0) -> Iterable[tuple[str, Any]]:
     """The leaves of a variable by dotted name, and its lists whole."""
     yield name, value
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and depth < _DEPTH:
         for key, child in value.items():
-            yield from flatten(f"{name}.{key}", child)
+            yield from flatten(f"{name}.{key}", child, depth + 1)
 
 
-def texts_in(value: Any) -> Iterable[YamlText]:
-    """Every text of a document, however deep."""
+def texts_in(value: Any, seen: set[int] | None = None) -> Iterable[YamlText]:
+    """Every text of a document, however deep; what an alias repeats is gone through once."""
+    seen = set() if seen is None else seen
     if isinstance(value, YamlText):
         yield value
-    elif isinstance(value, Mapping):
-        for child in value.values():
-            yield from texts_in(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from texts_in(child)
+    elif isinstance(value, Mapping | list) and id(value) not in seen:
+        seen.add(id(value))
+        for child in value.values() if isinstance(value, Mapping) else value:
+            yield from texts_in(child, seen)
