@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, WRONG_USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
-COMMANDS = ("bake", "plan", "digest", "inputs", "images", "local", "completion")
+COMMANDS = ("bake", "plan", "digest", "inputs", "check", "images", "local", "completion")
 EPILOG = """\
 Where PACKER_JSON_PATH is set, and no --config is given, the program works as the original AMI bakery did: on the
 folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in bakery.toml, here or in a folder above.
@@ -117,7 +117,7 @@ def _run(program: str, argv: list[str]) -> int:
         argcomplete.autocomplete(parser)
     before, after = _split(argv)
     arguments = parser.parse_args(before)
-    if after and arguments.command not in ("bake", "plan", "digest", "local"):
+    if after and arguments.command not in ("bake", "plan", "digest", "check", "local"):
         parser.error(f"{arguments.command} takes nothing behind `--`")
     with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
         outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))

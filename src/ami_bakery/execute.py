@@ -11,16 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
+from ami_bakery.build_request import build_request
 from ami_bakery.core.config import BaseImage
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState, finished_tags
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.packer_output import Artifact
 from ami_bakery.core.plan import Action
-from ami_bakery.core.template import TemplateFacts, TemplateFormat
 from ami_bakery.errors import AwsError, BakeryError, VerificationError
-from ami_bakery.planning import Planned, make_plans
-from ami_bakery.ports import BuildRequest
+from ami_bakery.planning import Planned, make_plans, warn_of_unresolved
 from ami_bakery.resolve import Definition, Resolver
 
 _POLL_SECONDS = 5.0
@@ -37,7 +36,9 @@ def bake_all(resolver: Resolver, names: Sequence[str], *, forced: frozenset[str]
     """
     settled: dict[str, Ami | None] = {}
     failed: set[str] = set()
-    for first in make_plans(resolver, names, forced=forced):
+    plans = make_plans(resolver, names, forced=forced)
+    warn_of_unresolved(resolver, plans)
+    for first in plans:
         planned, image = first, first.plan.image
         base = first.definition.image.base
         if isinstance(base, BaseImage) and base.image in failed:
@@ -103,40 +104,11 @@ class _Baker:
 
     def _bake(self) -> dict[str, Ami]:
         facts = self.definition.facts or self.resolver.facts(self.image)
-        artifacts = self.outside.packer.build(self._request(facts), self.outside.watcher)
+        artifacts = self.outside.packer.build(build_request(self.resolver, self.planned, facts), self.outside.watcher)
         self._step("checking the AMI in EC2")
         amis = self._verified(self._one_per_region(artifacts))
         self._check_inputs(amis)
         return self._tagged(amis)
-
-    def _request(self, facts: TemplateFacts) -> BuildRequest:
-        tree = self.outside.tree
-        workdir = self.resolver.workdir(self.image)
-        if self.image.scheme is Scheme.SHA1:
-            template = tree.absolute(self.image.template)
-        else:
-            template = _relative_to(tree.relative(self.image.template), workdir) or tree.absolute(self.image.template)
-        variables = self.resolver.handed_variables(self.definition, facts, self.planned.plan.regions[0])
-        sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)
-        credentials = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-        return BuildRequest(
-            image=self.image.name,
-            template=template,
-            workdir=tree.absolute(workdir),
-            region=self.planned.plan.regions[0],
-            variables=variables,
-            sensitive=sensitive,
-            var_files=tuple(tree.absolute(path) for path in self.image.var_files),
-            only=self.image.only,
-            except_=self.image.except_,
-            arguments=self.resolver.arguments.passed,
-            debug=self.resolver.arguments.debug,
-            needs_init=bool(facts.required_plugins),
-            hcl2=facts.format is TemplateFormat.HCL2,
-            secrets=facts.secrets
-            | {value for name, value in variables if name in sensitive}
-            | {self.outside.environment[name] for name in credentials if self.outside.environment.get(name)},
-        )
 
     def _one_per_region(self, artifacts: Sequence[Artifact]) -> dict[str, str]:
         """AMI ids by region. Raises where Packer made none in the region of the bake, or several in one."""
@@ -314,13 +286,3 @@ class _Baker:
 
 def _listed(chosen: Mapping[str, str]) -> str:
     return ", ".join(f"{ami} in {region}" for region, ami in chosen.items())
-
-
-def _relative_to(path: str, folder: str) -> str | None:
-    """`path` from `folder`, both relative to the root, where it lies within; None where it does not."""
-    if path == folder:
-        return "."
-    if folder == ".":
-        return None if path.startswith(("/", "../")) else path
-    prefix = folder.rstrip("/") + "/"
-    return path[len(prefix) :] if path.startswith(prefix) else None

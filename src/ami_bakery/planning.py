@@ -64,6 +64,15 @@ def make_plans(
     return _explained(resolver, plans)
 
 
+def warn_of_unresolved(resolver: Resolver, plans: Iterable[Planned]) -> None:
+    """A digest that does not see everything must not look as if it did."""
+    for planned in plans:
+        for item in planned.definition.facts.unresolved if planned.definition.facts else ():
+            resolver.outside.watcher.warn(
+                f"{item.place}: {item.expression} cannot be worked out ({item.why}): what it reads is not in the digest"
+            )
+
+
 def define_all(resolver: Resolver, names: Iterable[str]) -> tuple[Definition, ...]:
     """Definitions of these images alone. EC2 is asked only for what they are made from."""
     chosen = tuple(names)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ami_bakery.core.config import Config
 from ami_bakery.core.image import Ami
-from ami_bakery.core.packer_output import Artifact
+from ami_bakery.core.packer_output import Artifact, Complaint
 from ami_bakery.core.template import TemplateFacts, TemplateRequest
 
 
@@ -98,6 +98,9 @@ class Ec2(Protocol):
     ) -> tuple[Ami, ...]:
         """Available AMIs of these owners that match EC2's filters."""
 
+    def named(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
+        """AMIs of this account with one of these names, in any state: a name is taken once."""
+
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
 
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
@@ -120,6 +123,7 @@ class BuildRequest:
     template          as Packer gets it: absolute, or relative to `workdir`
     workdir           absolute path of the folder that Packer is started in
     variables         given with `-var`; those named in `sensitive` go through a private file instead
+    definition_arguments, arguments  more words: those that `packer validate` takes too, and the others
     secrets           to be masked in all that Packer says
     region            where the AMI is to be made: for templates that leave it to the environment
     """
@@ -133,6 +137,7 @@ class BuildRequest:
     var_files: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
+    definition_arguments: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     debug: bool = False
     needs_init: bool = False
@@ -147,6 +152,9 @@ class Packer(Protocol):
     def build(self, request: BuildRequest, watcher: Watcher) -> tuple[Artifact, ...]:
         """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its
         log, where the whole of it is, and the AMIs that it made all the same."""
+
+    def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
+        """What `packer validate` complains of."""
 
 
 class Git(Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 
 from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.digest import Digest
+from ami_bakery.core.finding import Finding, Level
 from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, FROM_TAG, IMAGE_TAG, Ami
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, Reason, describe_age
@@ -176,6 +177,24 @@ def inputs_text(rendered: Mapping[str, Any]) -> str:
     for item in rendered["unresolved"]:
         lines.append(f"unresolved     {item['file']}:{item['line']}: {printable(item['expression'])} ({item['why']})")
     return "\n".join(lines)
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "level": finding.level.value,
+        "code": finding.code,
+        "file": finding.place.file,
+        "line": finding.place.line,
+        "message": finding.message,
+        "todo": finding.todo,
+    }
+
+
+def finding_text(image: str, finding: Finding, style: Style = plain) -> str:
+    """`file:line: level: message`, as compilers have it, so that editors and CI find the place."""
+    level = style(f"{finding.level}:", "red" if finding.level is Level.ERROR else "yellow")
+    message = printable(f"{finding.message} [{finding.code}, image {image}]")
+    return f"{finding.place}: {level} {message}\n  {printable(finding.todo)}"
 
 
 def ami_json(ami: Ami, image: str, now: datetime) -> dict[str, Any]:

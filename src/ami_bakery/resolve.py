@@ -99,14 +99,14 @@ class Resolver:
         tree = self.outside.tree
         return tree.relative(image.workdir) if image.workdir is not None else template_folder(tree, image.template)
 
-    def facts(self, image: ImageConfig) -> TemplateFacts:
-        """What the template says, read as the bake will read it."""
+    def facts(self, image: ImageConfig, handed: Mapping[str, str] | None = None) -> TemplateFacts:
+        """What the template says, read as the bake will read it; with `handed`, given what the bakery hands over."""
         workdir = self.workdir(image)
         extra = tuple(f"{workdir}/{path}" if not path.startswith("/") else path for path in self.arguments.var_files)
         request = TemplateRequest(
             template=self.outside.tree.relative(image.template),
             workdir=workdir,
-            variables=dict(image.variables),
+            variables={**(handed or {}), **dict(image.variables)},
             var_files=(*image.var_files, *extra),
             only=image.only,
             except_=image.except_,

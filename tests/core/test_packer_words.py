@@ -99,7 +99,7 @@ def test_no_secret_is_left_in_a_masked_text(secret: str, before: str, after: str
 def test_a_variable_behind_the_dashes_is_part_of_the_definition(words: tuple[str, ...]) -> None:
     arguments = parse_arguments(words)
     assert arguments.variables == (("a", "b=c"),)
-    assert arguments.passed == words
+    assert arguments.definition == words
     assert arguments.other == ()
 
 

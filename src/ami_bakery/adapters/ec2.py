@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -131,6 +132,15 @@ class BotoEc2:
             asked.append(_filter("state", ("available",)))
         return tuple(self._describe("looking for the base image", region, Owners=list(owners), Filters=asked))
 
+    def named(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
+        return tuple(
+            ami
+            for values in _batches([_literal(name) for name in names])
+            for ami in self._describe(
+                "looking for AMIs by name", region, Owners=["self"], Filters=[_filter("name", values)]
+            )
+        )
+
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
@@ -185,6 +195,11 @@ def _batches(values: Sequence[str]) -> Iterator[Sequence[str]]:
     distinct = sorted(set(values))
     for start in range(0, len(distinct), _FILTER_VALUES):
         yield distinct[start : start + _FILTER_VALUES]
+
+
+def _literal(text: str) -> str:
+    """Without the wildcards of EC2's filters."""
+    return re.sub(r"([*?\\])", r"\\\1", text)
 
 
 def _filter(name: str, values: Sequence[str]) -> dict[str, Any]:

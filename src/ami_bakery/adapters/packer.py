@@ -16,7 +16,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from ami_bakery.core.packer_output import Artifact, ArtifactReader, mask, maskable, parse_message, spoken
+from ami_bakery.core.packer_output import (
+    Artifact,
+    ArtifactReader,
+    Complaint,
+    mask,
+    maskable,
+    parse_complaints,
+    parse_message,
+    spoken,
+)
 from ami_bakery.errors import PackerError
 from ami_bakery.ports import BuildRequest, Watcher
 
@@ -58,6 +67,21 @@ class HashicorpPacker:
             if status != 0:
                 raise self._failed(request, status, log, reader)
         return reader.found()
+
+    def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
+        secrets = maskable(request.secrets)
+        with _private_variables(request) as private:
+            process = _start(
+                [self._executable(), "validate", *_definition_options(request, private), request.template],
+                request,
+                {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region},
+                stdin=subprocess.DEVNULL,
+                new_session=True,
+            )
+            said, _ = process.communicate()
+        if process.returncode == 0:
+            return ()
+        return parse_complaints(mask(said.decode("utf-8", "replace"), secrets))
 
     def _init(self, request: BuildRequest, environment: Mapping[str, str], log: _Log, watcher: Watcher) -> None:
         arguments = [self._executable(), "init", request.template]
@@ -159,6 +183,12 @@ def _options(request: BuildRequest, private: str | None) -> Iterator[str]:
     if not request.debug:
         yield "-machine-readable"
     yield "-color=false"
+    yield from _definition_options(request, private)
+    yield from request.arguments
+
+
+def _definition_options(request: BuildRequest, private: str | None) -> Iterator[str]:
+    """What `packer build` and `packer validate` both take."""
     for path in request.var_files:
         yield f"-var-file={path}"
     if private:
@@ -171,7 +201,7 @@ def _options(request: BuildRequest, private: str | None) -> Iterator[str]:
         yield f"-only={','.join(request.only)}"
     if request.except_:
         yield f"-except={','.join(request.except_)}"
-    yield from request.arguments
+    yield from request.definition_arguments
 
 
 def _run(

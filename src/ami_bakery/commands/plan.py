@@ -6,7 +6,7 @@ import argparse
 
 from ami_bakery.commands.invocation import Invocation, add_json, add_packer, add_regions, add_selection
 from ami_bakery.core.plan import Action
-from ami_bakery.planning import make_plans
+from ami_bakery.planning import make_plans, warn_of_unresolved
 from ami_bakery.render import document, plan_json, plan_text
 
 ABOUT = "say what bake would do, and why; change nothing"
@@ -31,6 +31,7 @@ def run(invocation: Invocation) -> int:
     names = invocation.selected(resolver.config)
     forced = frozenset(names if invocation.arguments.force else ())
     planned = make_plans(resolver, names, forced=forced)
+    warn_of_unresolved(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.action is not Action.REUSE]
     if invocation.arguments.json:
         invocation.answer(document([plan_json(plan) for plan in plans]))

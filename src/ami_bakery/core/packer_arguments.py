@@ -28,7 +28,8 @@ _NEUTRAL = frozenset(
 class PackerArguments:
     """`variables`, `var_files`, `only` and `except_` take part in the definition; so does `other`, hashed as written.
 
-    var_files are relative to the folder that Packer is started in. `passed` goes to Packer as it is.
+    var_files are relative to the folder that Packer is started in. What goes to Packer as it is: `definition` has the
+    words of variables and var-files, which `packer validate` takes too, `passed` all others.
     """
 
     variables: tuple[tuple[str, str], ...] = ()
@@ -36,6 +37,7 @@ class PackerArguments:
     only: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
     other: tuple[str, ...] = ()
+    definition: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     debug: bool = False
 
@@ -44,6 +46,7 @@ def parse_arguments(arguments: Sequence[str]) -> PackerArguments:
     """`-var x=y`, `-var=x=y` and `--var=x=y` are the same to Packer (Go's flag package), and here."""
     values: dict[str, list[str]] = {name: [] for name in _VALUED}
     other: list[str] = []
+    definition: list[str] = []
     passed: list[str] = []
     debug = False
     rest = list(arguments)
@@ -61,7 +64,9 @@ def parse_arguments(arguments: Sequence[str]) -> PackerArguments:
         if name in values:
             values[name].append(value)
         debug = debug or (name == "debug" and value.lower() not in ("0", "f", "false"))
-        if name not in ("only", "except", "machine-readable"):
+        if name in ("var", "var-file"):
+            definition += words
+        elif name not in ("only", "except", "machine-readable"):
             passed += words
     pairs = (text.partition("=") for text in values["var"])
     return PackerArguments(
@@ -70,6 +75,7 @@ def parse_arguments(arguments: Sequence[str]) -> PackerArguments:
         only=_names(values["only"]),
         except_=_names(values["except"]),
         other=tuple(other),
+        definition=tuple(definition),
         passed=tuple(passed),
         debug=debug,
     )

@@ -6,7 +6,7 @@ Source: https://developer.hashicorp.com/packer/docs/commands, "Machine-Readable 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 
@@ -83,6 +83,41 @@ class ArtifactReader:
 
     def found(self) -> tuple[Artifact, ...]:
         return tuple(self.artifacts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Complaint:
+    """Something that `packer validate` finds wrong. `file` as Packer names it; empty where it names none."""
+
+    message: str
+    file: str = ""
+    line: int = 0
+
+
+_PLACE = re.compile(r"^\s+on (\S.*) line (\d+).*$", re.MULTILINE)
+_BULLET = re.compile(r"^\s*\* (.+(?:\n {2,}(?!on ).+)*)", re.MULTILINE)
+
+
+def parse_complaints(text: str) -> tuple[Complaint, ...]:
+    """From what `packer validate` says to people: each starts with `Error:` and may list several, with one place.
+
+    Never empty: where nothing is recognised, all of it is one complaint.
+    """
+    blocks = [block for block in re.split(r"^Error: ?", _COLOR.sub("", text), flags=re.MULTILINE) if block.strip()]
+    complaints = tuple(complaint for block in blocks for complaint in _complaints_of(block))
+    return complaints or (Complaint(message="it is not valid, and Packer does not say why"),)
+
+
+def _complaints_of(block: str) -> Iterator[Complaint]:
+    place = _PLACE.search(block)
+    file, line = (place[1], int(place[2])) if place else ("", 0)
+    messages = [re.sub(r"\s+", " ", bullet) for bullet in _BULLET.findall(block)]
+    if not messages:
+        words = _PLACE.sub("", block).replace("(source code not available)", "").split("\n", 1)
+        title, detail = words[0].strip(), " ".join(words[1].split()) if len(words) > 1 else ""
+        messages = [": ".join(part for part in (title, detail) if part.strip(": "))]
+    for message in messages:
+        yield Complaint(message=message, file=file, line=line)
 
 
 MASK = "<sensitive>"

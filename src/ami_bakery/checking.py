@@ -1,0 +1,160 @@
+"""Finds, before it costs a bake, what would go wrong or would weaken the digest: each finding with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ami_bakery.build_request import build_request
+from ami_bakery.core.config import ImageConfig
+from ami_bakery.core.digest import Scheme
+from ami_bakery.core.finding import (
+    SECRET_SCAN_BYTES,
+    Finding,
+    Level,
+    link_findings,
+    looks_secret,
+    name_finding,
+    template_findings,
+)
+from ami_bakery.core.manifest import EntryKind
+from ami_bakery.core.plan import Action
+from ami_bakery.core.template import Place, TemplateFacts
+from ami_bakery.drop_in import unseen
+from ami_bakery.errors import BakeryError
+from ami_bakery.inputs import Inventory
+from ami_bakery.planning import Planned, make_plans
+from ami_bakery.resolve import MACHINE_VARIABLES, Resolver
+
+
+def check_image(resolver: Resolver, name: str) -> tuple[Finding, ...]:
+    """Errors first, each kind in the order of its places. A failure on the way is a finding, too."""
+    image = resolver.image(name)
+    findings: list[Finding] = []
+    try:
+        findings += _definition_findings(resolver, image)
+        (planned,) = (planned for planned in make_plans(resolver, [name]) if planned.plan.image == name)
+        if planned.plan.action is Action.BAKE:
+            findings += _bake_findings(resolver, planned)
+    except BakeryError as error:
+        findings.append(_failure(resolver, image, error))
+    return tuple(sorted(set(findings), key=lambda finding: (finding.level, finding.place, finding.code)))
+
+
+def _failure(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Finding:
+    return Finding(
+        level=Level.ERROR,
+        code="cannot-be-planned",
+        place=Place(file=resolver.config.file, line=image.line("template")),
+        message=str(error),
+        todo=error.todo,
+    )
+
+
+def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Finding]:
+    """What needs neither AWS nor Packer."""
+    if image.scheme is Scheme.SHA1:
+        place = Place(file=resolver.config.file, line=1)
+        todo = "Describe the image in a bakery.toml: its digest covers all of it."
+        for warning in unseen(resolver.outside.tree, image, resolver.outside.environment):
+            yield Finding(level=Level.WARNING, code="not-covered", place=place, message=warning, todo=todo)
+        yield from template_findings(resolver.facts(image))
+        return
+    facts, inventory = resolver.inputs(image)
+    yield from template_findings(facts)
+    yield from link_findings(inventory.entries, inventory.named_by)
+    yield from _input_findings(resolver, image, inventory)
+    yield from _environment_findings(image, facts)
+    yield from _output_findings(resolver, facts)
+    yield from _base_findings(image, facts)
+
+
+def _input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:
+    declared = [resolver.outside.tree.relative(path).rstrip("/") for path in image.inputs or ()]
+    for entry in inventory.entries:
+        place = inventory.named_by[entry.path][0]
+        outside = entry.path.startswith(("../", "/"))
+        if outside and not any(entry.path == path or entry.path.startswith(f"{path}/") for path in declared):
+            yield Finding(
+                level=Level.WARNING,
+                code="input-outside",
+                place=place,
+                message=f"{entry.path} lies outside the folder of {resolver.config.file}, and not in `inputs`",
+                todo="Name it in `inputs`, or move it inside: another machine may have something else there.",
+            )
+        if entry.kind is EntryKind.FILE and looks_secret(entry.path, _head(resolver, entry.path)):
+            yield Finding(
+                level=Level.WARNING,
+                code="secret-among-inputs",
+                place=place,
+                message=f"{entry.path} looks like a secret: whoever has the AMI may have it, too",
+                todo="Take it out of the inputs, or name it in `ignore`; give secrets to an instance when it starts.",
+            )
+
+
+def _head(resolver: Resolver, path: str) -> bytes:
+    return resolver.outside.tree.read(path)[:SECRET_SCAN_BYTES]
+
+
+def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
+    for name, place in facts.environment:
+        if name in MACHINE_VARIABLES and name not in image.environment and not name.startswith("AWS_"):
+            yield Finding(
+                level=Level.WARNING,
+                code="machine-environment",
+                place=place,
+                message=f"the template reads {name}, which tells of the machine and is not in the digest",
+                todo=f'Do without it, or put it into the digest: env = ["{name}"].',
+            )
+
+
+def _output_findings(resolver: Resolver, facts: TemplateFacts) -> Iterator[Finding]:
+    for output in facts.outputs:
+        if resolver.outside.tree.entry(output.path) is not None:
+            yield Finding(
+                level=Level.WARNING,
+                code="output-inside",
+                place=output.place,
+                message=f"Packer writes {output.path}: it is left out of the digest",
+                todo="Let it write elsewhere, so that nothing that is uploaded is left out by mistake.",
+            )
+
+
+def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
+    for builder in facts.builders:
+        known = builder.source_ami or builder.source_ami_filter is not None
+        if image.base is None and not known and builder.type.startswith("amazon-"):
+            yield Finding(
+                level=Level.WARNING,
+                code="unresolved-base",
+                place=builder.place,
+                message=f"what {builder.name} starts from cannot be worked out, so its moving is not seen",
+                todo="Say it with `from` in bakery.toml: the id is hashed, and handed to Packer.",
+            )
+
+
+def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
+    """What a bake of today would meet: names that are taken, and what Packer itself complains of."""
+    outside = resolver.outside
+    image, digest = planned.definition.image, planned.definition.digest
+    region = planned.plan.regions[0]
+    handed = dict(resolver.handed_variables(planned.definition, resolver.facts(image), region))
+    facts = resolver.facts(image, handed)
+    names = [builder.ami_name for builder in facts.builders if builder.ami_name]
+    taken = [ami.name for ami in outside.ec2.named(region, names)] if names else []
+    for builder in facts.builders:
+        finding = name_finding(builder, digest.hex if digest else "", taken)
+        if finding is not None:
+            yield finding
+    template = Place(file=outside.tree.relative(image.template), line=1)
+    for complaint in outside.packer.validate(build_request(resolver, planned, facts)):
+        place = template
+        if complaint.file:
+            folder = resolver.workdir(image)
+            place = Place(file=outside.tree.relative(f"{folder}/{complaint.file}"), line=complaint.line)
+        yield Finding(
+            level=Level.ERROR,
+            code="packer-validate",
+            place=place,
+            message=complaint.message,
+            todo="Correct the template: Packer refuses it.",
+        )

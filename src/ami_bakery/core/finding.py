@@ -1,0 +1,129 @@
+"""What `check` finds before a bake: what would go wrong, and what weakens the digest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ami_bakery.core.manifest import Entry, EntryKind
+from ami_bakery.core.template import Builder, Place, TemplateFacts
+
+
+class Level(StrEnum):
+    ERROR = "error"
+    """A bake would fail, or would get no digest."""
+    WARNING = "warning"
+    """A bake would work, with a digest that does not see everything, or with a risk."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """`code` is a fixed word for programs; `message` says what, `todo` what to do about it, as a sentence."""
+
+    level: Level
+    code: str
+    place: Place
+    message: str
+    todo: str
+
+
+_SECRET_NAMES = re.compile(
+    r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.(pem|key|p12|pfx|jks|keystore|kdbx)|\.env(\.[^/]*)?|\.netrc|\.npmrc|\.pgpass"
+    r"|\.vault[-_]pass[^/]*|[^/]*\.tfstate|credentials(\.(json|ya?ml|csv))?|\.htpasswd)$"
+)
+_SECRET_CONTENT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bghp_[A-Za-z0-9]{36}\b")
+SECRET_SCAN_BYTES = 1 << 20
+"""How much of a file is looked at for what a secret looks like."""
+_VOLATILE = re.compile(r"\{\{|\$\{")
+
+
+def looks_secret(path: str, content: bytes) -> bool:
+    """By the file's name, or by what stands in it: private keys, AWS and GitHub keys."""
+    return bool(_SECRET_NAMES.search(path) or _SECRET_CONTENT.search(content[:SECRET_SCAN_BYTES]))
+
+
+def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
+    """What the template alone tells."""
+    for item in facts.unresolved:
+        yield Finding(
+            level=Level.WARNING,
+            code="unresolved-path",
+            place=item.place,
+            message=f"{item.expression}: this path cannot be worked out: {item.why}",
+            todo="Write a path that does not depend on it, or name the files in `inputs`: they are not in the digest.",
+        )
+    for builder in facts.builders:
+        yield from _builder_findings(builder)
+
+
+def _builder_findings(builder: Builder) -> Iterator[Finding]:
+    if builder.skip_create_ami:
+        yield Finding(
+            level=Level.ERROR,
+            code="skip-create-ami",
+            place=builder.place,
+            message=f"{builder.name} has skip_create_ami: it makes no AMI",
+            todo="Take it out, or leave this builder out with `except`.",
+        )
+    if builder.source_ami_filter is not None and not builder.source_ami_filter.owners:
+        yield Finding(
+            level=Level.ERROR,
+            code="filter-without-owners",
+            place=builder.place,
+            message=f"the source_ami_filter of {builder.name} names no owners: it finds anybody's AMI of that name",
+            todo='Name the owners: "owners": ["099720109477"].',
+        )
+
+
+def name_finding(builder: Builder, digest: str, taken: Iterable[str]) -> Finding | None:
+    """Whether the AMI's name is, or will be, in the way. `taken`: names of AMIs of this account in the bake's region.
+
+    Packer refuses a name that is taken before it starts; a name that every bake has is taken from the second one on.
+    """
+    name = builder.ami_name
+    if not name or _VOLATILE.search(name):
+        return None
+    if name in set(taken):
+        return Finding(
+            level=Level.ERROR,
+            code="ami-name-taken",
+            place=builder.place,
+            message=f"an AMI of this account is called {name!r} already, so {builder.name} cannot be baked",
+            todo="Put {{timestamp}} into ami_name, or deregister that AMI if nobody needs it.",
+        )
+    if digest not in name:
+        return Finding(
+            level=Level.WARNING,
+            code="constant-ami-name",
+            place=builder.place,
+            message=f"{builder.name} always calls its AMI {name!r}: the second bake will clash with the first",
+            todo="Put {{timestamp}} or the variable config_checksum into ami_name.",
+        )
+    return None
+
+
+def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[Place, ...]]) -> Iterator[Finding]:
+    """Links that lead out of the tree: another machine may have something else there, or nothing."""
+    for entry in entries:
+        if entry.kind is EntryKind.LINK and entry.target is not None and leads_out(entry.path, entry.target):
+            yield Finding(
+                level=Level.WARNING,
+                code="link-out-of-tree",
+                place=named_by[entry.path][0],
+                message=f"{entry.path} is a link to {entry.target}, outside the repository",
+                todo="Put a copy of it into the repository: what it leads to may differ from machine to machine.",
+            )
+
+
+def leads_out(path: str, target: str) -> bool:
+    """Whether a link at `path`, relative to the root, leads out of the root."""
+    if target.startswith("/"):
+        return True
+    depth = path.count("/")
+    for part in target.split("/"):
+        depth += -1 if part == ".." else 0 if part in ("", ".") else 1
+        if depth < 0:
+            return True
+    return False

@@ -1,0 +1,135 @@
+"""`check` finds, before a bake, what would go wrong or weaken the digest: each finding with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mypy_boto3_ec2 import EC2Client
+
+from tests.kitchen import TOML, Kitchen, json_template
+
+
+def findings(kitchen: Kitchen, *options: str, status: int = 0) -> dict[str, dict[str, Any]]:
+    """By code."""
+    run = kitchen.run("check", "--json", *options)
+    assert run.status == status, run.stdout + run.stderr
+    (image,) = run.images
+    assert set(image) == {"image", "findings"}
+    for finding in image["findings"]:
+        assert set(finding) == {"level", "code", "file", "line", "message", "todo"}
+    return {finding["code"]: finding for finding in image["findings"]}
+
+
+def line_of(kitchen: Kitchen, path: str, words: str) -> int:
+    lines = (kitchen.folder / path).read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if words in line)
+
+
+def test_a_sound_definition_has_no_findings_and_nothing_is_baked(app: Kitchen) -> None:
+    assert findings(app, "--strict") == {}
+    assert app.packer_runs == 0
+    assert "RunInstances" not in app.calls()
+
+
+def test_a_path_that_cannot_be_worked_out(app: Kitchen) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "file", "source": "{{uuid}}.sh", "destination": "/tmp/x"}]
+    app.write("ami/app.json", template)
+    found = findings(app, status=1)["unresolved-path"]
+    assert (found["level"], found["file"]) == ("warning", "ami/app.json")
+    assert found["line"] == line_of(app, "ami/app.json", "{{uuid}}.sh")
+    assert "ami/app.json" in app.run("plan").stderr, "a plan warns of it, too"
+
+
+def test_strict_makes_warnings_failures(app: Kitchen) -> None:
+    app.write("ami/deploy.key", "x")
+    assert (app.run("check").status, app.run("check", "--strict").status) == (0, 1)
+
+
+def test_inputs_outside_links_out_and_secrets(app: Kitchen) -> None:
+    outside = app.folder.parent / "outside.sh"
+    outside.write_text("x")
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "script": "../../outside.sh"}]
+    app.write("ami/app.json", template)
+    (app.folder / "ami/link").symlink_to("../../outside.sh")
+    app.write("ami/deploy.key", "-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    app.write("ami/notes.txt", "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\n")
+    outside.chmod(0o755)
+    run = app.run("check")
+    assert run.status == 0
+    for code in ("input-outside", "link-out-of-tree", "secret-among-inputs"):
+        assert f"[{code}, image app]" in run.stdout
+    assert "ami/deploy.key looks like a secret" in run.stdout
+    assert "ami/notes.txt looks like a secret" in run.stdout
+    assert "AKIAIOSFODNN7EXAMPLE" not in run.stdout
+
+
+def test_a_filter_without_owners_is_refused(app: Kitchen) -> None:
+    template = json_template()
+    del template["builders"][0]["source_ami_filter"]["owners"]
+    app.write("ami/app.json", template)
+    found = findings(app, status=1)
+    assert found["filter-without-owners"]["level"] == "error"
+    run = app.run("bake")
+    assert (run.status, app.packer_runs) == (1, 0)
+    assert "names no owners" in run.stderr
+
+
+def test_a_name_that_is_taken_or_will_be(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.json", json_template(ami_name="always-the-same"))
+    assert findings(app)["constant-ami-name"]["level"] == "warning"
+    app.run("bake")
+    app.write("ami/setup.sh", "changed\n")
+    found = findings(app, status=1)["ami-name-taken"]
+    assert "always-the-same" in found["message"]
+    app.write("ami/app.json", json_template(ami_name="by-digest-{{user `config_checksum`}}"))
+    assert findings(app) == {}
+
+
+def test_skip_create_ami(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template(skip_create_ami=True))
+    assert findings(app, status=1)["skip-create-ami"]["level"] == "error"
+
+
+def test_what_packer_validate_complains_of(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template(nonsense=1))
+    assert "nonsense" in findings(app, status=1)["packer-validate"]["message"]
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    app.write(
+        "ami/app.pkr.hcl",
+        'source "amazon-ebs" "app" {\n  region   = "us-east-1"\n  source_ami = "ami-12345678"\n  nonsense = 1\n}\n'
+        'build {\n  sources = ["source.amazon-ebs.app"]\n}\n',
+    )
+    found = findings(app, status=1)["packer-validate"]
+    assert (found["file"], found["line"]) == ("ami/app.pkr.hcl", 4)
+    assert "nonsense" in found["message"]
+
+
+def test_a_definition_that_cannot_be_planned(app: Kitchen) -> None:
+    (app.folder / "ami/broken").symlink_to("nowhere")
+    assert "nowhere" in findings(app, status=1)["cannot-be-planned"]["message"]
+
+
+def test_an_output_among_the_inputs(app: Kitchen) -> None:
+    template = json_template()
+    template["post-processors"] = [{"type": "manifest", "output": "report.json"}]
+    app.write("ami/app.json", template)
+    assert findings(app) == {}
+    ami = app.run("bake").answer
+    assert (app.folder / "ami/report.json").exists()
+    assert app.run("bake").answer == ami, "what Packer wrote is no input"
+    assert app.packer_runs == 1
+    assert findings(app)["output-inside"]["line"] == line_of(app, "ami/app.json", "report.json")
+
+
+def test_a_base_that_cannot_be_worked_out(app: Kitchen) -> None:
+    template = json_template(source_ami="{{user `base`}}")
+    del template["builders"][0]["source_ami_filter"]
+    template["variables"]["base"] = None
+    app.write("ami/app.json", template)
+    assert "from" in findings(app, status=1)["unresolved-base"]["todo"]
+
+
+def test_the_drop_in_is_told_what_its_checksum_does_not_cover(drop_in: Kitchen) -> None:
+    assert findings(drop_in)["not-covered"]["level"] == "warning"
