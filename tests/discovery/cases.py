@@ -550,6 +550,22 @@ HCL = (
             "real/folder/x.sh": "true",
         },
     ),
+    Case(
+        name="absolute_paths_that_packer_makes",
+        template="w/a.pkr.hcl",
+        workdir="w",
+        files={
+            "w/a.pkr.hcl": 'locals {\n  n = trimspace(file("${path.cwd}/../n"))\n  up = dirname(path.cwd)\n  e = fileexists(abspath("../n"))\n'
+            '  f = join(",", fileset(path.cwd, "s/*"))\n}\n'
+            + _hcl(
+                _shell(
+                    '["${local.up}/${local.n}.sh", abspath("../y.sh"), "${path.cwd}/../z.sh", "${path.cwd}/${local.f}"]'
+                )
+            ),
+            "n": "x\n",
+            **dict.fromkeys(["x.sh", "y.sh", "z.sh", "w/s/k.sh"], "true"),
+        },
+    ),
 )
 
 JSON += (

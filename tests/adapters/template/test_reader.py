@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from json import dumps
 from pathlib import Path
 
 import pytest
@@ -373,3 +374,32 @@ def test_texts_are_composed_as_hcl_composes_them(tmp_path: Path) -> None:
     hcl = BUILD % '  provisioner "shell" {\n    script = "e\u0301.sh"\n  }'
 
     assert paths(read(tmp_path, {"a.pkr.hcl": hcl})) == ["\u00e9.sh"]
+
+
+def test_texts_that_no_file_can_be_named_by_are_no_paths(tmp_path: Path) -> None:
+    long = "x" * 300
+    provisioners = [
+        {"type": "acme", "inline": [f"echo {long}/x"], "note": "a/\0"},
+        {"type": "shell", "script": long},
+    ]
+    json = dumps({"builders": [{"type": "null"}], "provisioners": provisioners})
+    (unresolved,) = read(tmp_path, {"a.json": json}, "a.json").unresolved
+
+    assert unresolved.why == "no file can bear this name"
+
+
+def test_a_template_nested_too_deeply_is_an_error(tmp_path: Path) -> None:
+    deep_json = '{"builders": ' + "[" * 900 + "]" * 900 + "}"
+    deep_hcl = "locals {\n  a = " + "[" * 900 + "]" * 900 + "\n}\n"
+
+    for name, text in (("a.json", deep_json), ("a.pkr.hcl", deep_hcl)):
+        with pytest.raises(TemplateError):
+            read(tmp_path, {name: text * 1}, name)
+
+
+def test_the_order_of_a_folder_does_not_matter(tmp_path: Path) -> None:
+    hcl = BUILD % '  provisioner "shell" {\n    script = local.a\n  }'
+    one = read(tmp_path / "1", {"f/a.pkr.hcl": hcl, "f/b.pkr.hcl": 'locals {\n  a = "x.sh"\n}\n'}, "f")
+    other = read(tmp_path / "2", {"f/a.pkr.hcl": 'locals {\n  a = "x.sh"\n}\n', "f/b.pkr.hcl": hcl}, "f")
+
+    assert paths(one) == paths(other) == ["x.sh"]

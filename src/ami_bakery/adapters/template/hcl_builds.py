@@ -52,7 +52,8 @@ def _expanded(block: Block, scope: Scope) -> Iterator[tuple[Block, Scope]]:
     for key, value in items:
         inner = scope.binding(**{name: {"key": key, "value": value}})
         given = evaluate(labels.expression, inner) if labels else ()
-        texts = tuple(str(as_text(each)) for each in given) if is_sequence(given) else ()
+        labelled = (as_text(each) for each in given) if is_sequence(given) else iter(())
+        texts = tuple("" if isinstance(text, Unknown) else str(text) for text in labelled)
         yield replace(content, type=kind, labels=texts), inner
 
 

@@ -70,7 +70,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         files=definition.files,
         variables=definition.variables,
         builders=tuple(builders),
-        components=tuple(sorted({component.type for component in definition.components})),
+        components=tuple(sorted({component.type for component in definition.components if component.type})),
         required_plugins=definition.plugins,
         references=ledger.references,
         unresolved=ledger.all_unresolved,
