@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from json import dumps
+from os import mkfifo
 from pathlib import Path
 
 import pytest
 
 from ami_bakery.adapters.template import PackerTemplateReader
 from ami_bakery.core.template import Place, Reference, TemplateFacts, TemplateFormat, TemplateRequest
-from ami_bakery.errors import TemplateError
+from ami_bakery.errors import SourceError, TemplateError
 from tests.trees import write_tree
 
 BUILD = 'source "amazon-ebs" "a" {\n}\nbuild {\n  sources = ["source.amazon-ebs.a"]\n%s\n}\n'
@@ -403,3 +404,13 @@ def test_the_order_of_a_folder_does_not_matter(tmp_path: Path) -> None:
     other = read(tmp_path / "2", {"f/a.pkr.hcl": 'locals {\n  a = "x.sh"\n}\n', "f/b.pkr.hcl": hcl}, "f")
 
     assert paths(one) == paths(other) == ["x.sh"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    mkfifo(tmp_path / "a.pkr.hcl")
+    write_tree(tmp_path, {"b.pkr.hcl": 'locals {\n  a = file("pipe")\n}\n'})
+    mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(SourceError, match="no file but a pipe"):
+        read(tmp_path, {})
+    assert paths(read(tmp_path, {}, "b.pkr.hcl")) == ["pipe"]

@@ -54,7 +54,7 @@ class PackerTemplateReader:
                 "Packer takes it for JSON, because its name does not end in .pkr.hcl",
                 "Rename it to *.pkr.hcl.",
             )
-        return _facts(TemplateFormat.JSON, reading, read_legacy(reading, tree.read(request.template)))
+        return _facts(TemplateFormat.JSON, reading, read_legacy(reading, reading.content(request.template)))
 
 
 def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:

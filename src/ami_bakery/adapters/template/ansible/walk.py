@@ -205,7 +205,7 @@ class Walk:
             or not self._first_visit(path, context.playbook, "template")
         ):
             return
-        text = self.reading.tree.read(path).decode("utf-8", "replace")
+        text = self.reading.content(path).decode("utf-8", "replace")
         inside = replace(context, file=path)
         self._lookups([YamlText(text, 1)], inside)
         for name in included_templates(text):
@@ -335,7 +335,7 @@ class Walk:
         return True
 
     def _documents(self, path: str) -> list[Any]:
-        source = self.reading.tree.read(path)
+        source = self.reading.content(path)
         if source.startswith(b"$ANSIBLE_VAULT"):
             return []  # the file itself is in; what it holds is a secret
         try:
