@@ -457,7 +457,8 @@ HCL = (
         name="go_templates_in_hcl2",
         template="a.pkr.hcl",
         files={
-            "a.pkr.hcl": _hcl(_shell('["{{ upper `a` }}.sh", "{{build_name}}.sh"]')),
+            "a.pkr.hcl": _hcl(_shell('["{{ upper `a` }}.sh", "{{build_name}}.sh", "{{pwd}}/c.sh"]')),
+            "c.sh": "true",
             "A.sh": "true",
             "one.sh": "true",
         },
