@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.discovery.cases import HCL, JSON, Case
+from tests.discovery.case import Case
+from tests.discovery.cases_hcl import HCL
+from tests.discovery.cases_json import JSON
 from tests.discovery.compare import Options, compare
 from tests.trees import write_tree
 

@@ -266,3 +266,33 @@ def test_a_file_that_a_task_names_and_nobody_has_is_said(tmp_path: Path) -> None
 
     assert unresolved.place == Place(file="a/site.yml", line=3)
     assert "there is no such file" in unresolved.why
+
+
+def test_commands_that_run_on_this_machine_name_files_here(tmp_path: Path) -> None:
+    files = {
+        "a/site.yml": tasks(
+            "command: ./make.sh --with conf.ini\n      delegate_to: localhost",
+            "local_action: shell cat other.txt",
+            "command: ./there.sh",
+        ),
+        **dict.fromkeys(("a/make.sh", "a/conf.ini", "other.txt", "a/there.sh"), ""),
+    }
+
+    assert found(read(tmp_path, files)) == {"a/make.sh", "a/conf.ini", "other.txt"}
+
+
+def test_templates_take_in_others(tmp_path: Path) -> None:
+    files = {
+        "a/site.yml": tasks("template: {src: one.j2, dest: /x}"),
+        "a/templates/one.j2": "{% extends 'two.j2' %}{{ lookup('file', 'looked') }}",
+        "a/templates/two.j2": "{%- include 'three.j2' -%}",
+        "a/templates/three.j2": "{% import 'one.j2' as again %}",
+        "a/files/looked": "",
+    }
+
+    assert found(read(tmp_path, files)) == {
+        "a/templates/one.j2",
+        "a/templates/two.j2",
+        "a/templates/three.j2",
+        "a/files/looked",
+    }

@@ -9,7 +9,8 @@ from ami_bakery.adapters.template.component import Component
 from ami_bakery.adapters.template.ledger import Ledger
 from ami_bakery.adapters.template.locations import Locations
 from ami_bakery.core.template import Place, Plugin, TemplateRequest, Variable
-from ami_bakery.ports import SourceTree
+from ami_bakery.errors import SourceError
+from ami_bakery.ports import FileKind, SourceTree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,14 @@ class Reading:
     request: TemplateRequest
     locations: Locations
     ledger: Ledger
+
+    def content(self, path: str) -> bytes:
+        """The bytes of a file. A pipe or a device is refused before it is opened: reading it might never end."""
+        entry = self.tree.entry(path, follow=True)
+        if entry is not None and entry.kind is not FileKind.FILE:
+            found = "a folder" if entry.kind is FileKind.FOLDER else "a pipe, a socket or a device"
+            raise SourceError(f"reading {path}", f"it is no file but {found}", "Put a file there.")
+        return self.tree.read(path)
 
     def given_place(self) -> Place:
         """The place of what the caller gives: it stands in no file of the template."""

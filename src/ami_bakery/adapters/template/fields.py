@@ -64,6 +64,12 @@ ELSEWHERE_OF: Mapping[str, frozenset[str]] = {
     "ansible": frozenset({"roles_path", "collections_path"}),  # ansible-galaxy writes there; roles are found by name
 }
 
+
+def is_known(component_type: str) -> bool:
+    """Whether every field of a component that is a path is in these tables."""
+    return component_type in INPUTS or component_type == "null" or component_type.startswith("amazon-")
+
+
 OUTPUTS: Mapping[str, frozenset[str]] = {
     "manifest": frozenset({"output"}),
     "checksum": frozenset({"output"}),

@@ -39,7 +39,7 @@ def read_hcl2(reading: Reading) -> Definition:
 
 
 def _parse(reading: Reading, file: str, *, variables_only: bool = False) -> Body:
-    source = reading.tree.read(file)
+    source = reading.content(file)
     if file.endswith(".json"):
         return parse_json_body(source, file, variables_only=variables_only)
     return parse_body(source, file)
@@ -94,7 +94,8 @@ def _variable_files(reading: Reading) -> tuple[VariableFile, ...]:
                 "Packer cannot guess its format",
                 "Name it *.pkrvars.hcl or *.pkrvars.json.",
             )
-        reading.ledger.reference(reading.locations.normalise(path), Place(file=path, line=1))
+        place = reading.given_place() if given else Place(file=path, line=1)
+        reading.ledger.reference(reading.locations.normalise(path), place)
         made.append(VariableFile(path=path, body=_parse(reading, path, variables_only=True)))
     return tuple(made)
 

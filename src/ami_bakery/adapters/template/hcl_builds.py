@@ -52,7 +52,8 @@ def _expanded(block: Block, scope: Scope) -> Iterator[tuple[Block, Scope]]:
     for key, value in items:
         inner = scope.binding(**{name: {"key": key, "value": value}})
         given = evaluate(labels.expression, inner) if labels else ()
-        texts = tuple(str(as_text(each)) for each in given) if is_sequence(given) else ()
+        labelled = (as_text(each) for each in given) if is_sequence(given) else iter(())
+        texts = tuple("" if isinstance(text, Unknown) else str(text) for text in labelled)
         yield replace(content, type=kind, labels=texts), inner
 
 
@@ -119,7 +120,8 @@ class _Build:
             fields = {**_fields(source.body, scope), **use.additions(scope)}
             shown = f"{self._name}.{full}" if isinstance(self._name, str) and self._name else full
             builder = Component(kind=Kind.BUILDER, type=reference[0], name=shown, place=source.place, fields=fields)
-            build = {"build_name": reference[1], "build_type": reference[0]}
+            here = self._reading.locations.absolute(".")
+            build = {"build_name": reference[1], "build_type": reference[0], "pwd": here}
             for component in (builder, *self._provisioners(full, name, scope), *self._post_processors(full, scope)):
                 yield _rendered(component, build)
 

@@ -147,7 +147,7 @@ class Surroundings:
         if entry.kind is not FileKind.FILE:
             return Unknown(why=f"there is no file {path}: it is a {entry.kind}")
         try:
-            return path, self._reading.tree.read(path)
+            return path, self._reading.content(path)
         except SourceError as error:
             raise TemplateError(f"reading {call.place}", str(error), error.todo) from error
 

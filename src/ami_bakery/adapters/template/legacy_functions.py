@@ -81,7 +81,10 @@ class LegacyContext:
 
 
 def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
-    """HCL2 renders `{{...}}` in the settings of components too, but without variables and the template's folder."""
+    """HCL2 renders `{{...}}` in the settings of components too, but without variables and the template's folder.
+
+    build  what is known there, by the name of its function
+    """
     if isinstance(value, str) and has_actions(value):
         functions: dict[str, Callable[..., Value]] = {
             **_PLAIN,

@@ -7,6 +7,9 @@ import posixpath
 from ami_bakery.core.expression.values import CHECKOUT, Unknown, names_checkout
 from ami_bakery.ports import FileKind, SourceTree
 
+_LONGEST = 255
+"""Bytes of a name, on the file systems that we know."""
+
 
 class Locations:
     """Turns paths as Packer reads them into paths relative to the root; absolute ones stay absolute.
@@ -27,7 +30,7 @@ class Locations:
     def from_template(self, path: str) -> str | Unknown:
         """`file()` and its like; Go folds `..` before it asks the disk, whatever links there are."""
         if posixpath.isabs(path):
-            return self.resolve(_fold(path), ".")
+            return self.resolve(self.absolute(path), ".")
         return self.resolve(_fold(posixpath.join(self.template, path)), ".")
 
     def resolve(self, path: str, folder: str) -> str | Unknown:
@@ -36,8 +39,8 @@ class Locations:
             path, folder = path[len(CHECKOUT) :].lstrip("/"), "."
         if names_checkout(path):
             return Unknown(why="it depends on where the checkout lies")
-        if "\0" in path:
-            return Unknown(why="a path cannot hold a NUL")
+        if "\0" in path or any(len(name.encode("utf-8", "surrogateescape")) > _LONGEST for name in path.split("/")):
+            return Unknown(why="no file can bear this name")
         return self.normalise(path if posixpath.isabs(path) else posixpath.join(folder, path))
 
     def normalise(self, path: str) -> str:

@@ -54,7 +54,7 @@ class PackerTemplateReader:
                 "Packer takes it for JSON, because its name does not end in .pkr.hcl",
                 "Rename it to *.pkr.hcl.",
             )
-        return _facts(TemplateFormat.JSON, reading, read_legacy(reading, tree.read(request.template)))
+        return _facts(TemplateFormat.JSON, reading, read_legacy(reading, reading.content(request.template)))
 
 
 def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:
@@ -70,7 +70,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         files=definition.files,
         variables=definition.variables,
         builders=tuple(builders),
-        components=tuple(sorted({component.type for component in definition.components})),
+        components=tuple(sorted({component.type for component in definition.components if component.type})),
         required_plugins=definition.plugins,
         references=ledger.references,
         unresolved=ledger.all_unresolved,

@@ -30,7 +30,7 @@ def find_references(reading: Reading, component: Component) -> None:
         elif inputs is not None and name in inputs:
             _input(reading, component, name)
         elif not _elsewhere(component, name):
-            _perhaps(reading, name, field, is_known=inputs is not None)
+            _perhaps(reading, name, field, is_known=known.is_known(component.type))
     if component.type == "shell-local":
         _local_commands(reading, component)
     if component.type == "converge":

@@ -240,10 +240,10 @@ def basename(value: Value) -> Value:
 
 def dirname(value: Value) -> Value:
     path = text(value)
-    if path == CHECKOUT or (names_checkout(path) and posixpath.normpath(path) == CHECKOUT):
+    if path == CHECKOUT:
         return _kept(value, CHECKOUT + "/..")
-    if names_checkout(path) and posixpath.basename(path) == "..":
-        return _kept(value, path + "/..")
+    if names_checkout(path) and ".." in path.split("/"):
+        raise ValueError("it depends on where the checkout lies")
     folder = posixpath.split(path)[0]
     return _kept(value, go_clean(folder))
 

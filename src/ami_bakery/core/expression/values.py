@@ -29,12 +29,10 @@ class Unknown:
 
     why      the reason, as a clause
     pattern  the text with what is unknown left as written; empty where the value may be no text
-    prefix   the known text that the value begins with
     """
 
     why: str
     pattern: str = field(default="", compare=False)
-    prefix: str = field(default="", compare=False)
 
 
 Value: TypeAlias = "bool | int | float | str | Unknown | tuple[Value, ...] | Mapping[str, Value] | None"
@@ -113,17 +111,16 @@ def place_of(value: Value, otherwise: Place) -> Place:
 
 def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
     """Joins parts, each with how it is written, to one text; a part that is not known makes the whole not known."""
-    text = pattern = prefix = ""
+    text = pattern = ""
     unknown: Unknown | None = None
     for value, written in parts:
         piece = as_text(value)
         if isinstance(piece, str):
             text, pattern = text + piece, pattern + piece
             continue
-        if unknown is None:
-            unknown, prefix = piece, text + piece.prefix
+        unknown = unknown or piece
         pattern += piece.pattern or written
-    return Unknown(why=unknown.why, pattern=pattern, prefix=prefix) if unknown else text
+    return Unknown(why=unknown.why, pattern=pattern) if unknown else text
 
 
 def equal(left: Value, right: Value) -> bool | Unknown:

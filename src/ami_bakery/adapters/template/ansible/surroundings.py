@@ -100,7 +100,7 @@ def _read_config(reading: Reading, place: Place, environment: Mapping[str, str],
     reading.ledger.reference(path, place, required=False)
     parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",))
     try:
-        parser.read_string(reading.tree.read(path).decode("utf-8", "replace"))
+        parser.read_string(reading.content(path).decode("utf-8", "replace"))
     except configparser.Error as error:
         reading.ledger.unresolved(Place(file=path, line=1), path, f"it does not parse: {error.message}")
         return
@@ -141,7 +141,7 @@ def _requirements(reading: Reading, path: str, place: Place) -> set[str]:
     if reading.tree.entry(path, follow=True) is None:
         return set()  # a missing galaxy_file is said as a missing input
     try:
-        documents = yaml_documents(reading.tree.read(path), path)
+        documents = yaml_documents(reading.content(path), path)
     except TemplateError as error:
         reading.ledger.unresolved(place, path, f"it does not parse: {error.wrong}")
         return set()

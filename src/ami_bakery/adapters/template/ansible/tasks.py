@@ -118,8 +118,8 @@ def files_of(call: Call) -> Iterator[tuple[str, str]]:
     for name, kind in FILE_ARGUMENTS.get(call.module, ()):
         value = call.arguments.get(name)
         if isinstance(value, str) and value:
-            text = value.split()[0] if call.module == "script" and "{{" not in value else str(value)
-            yield text, kind
+            first = value.split()[0] if value.split() else value
+            yield (first if call.module == "script" and "{{" not in first else str(value)), kind
 
 
 def is_true(value: Any) -> bool:
@@ -132,6 +132,14 @@ def loop_items(task: YamlMap) -> Any:
         if name in task:
             return task[name]
     return None
+
+
+def local_command(task: YamlMap, call: Call) -> str:
+    """A command that runs on this machine, and not on the one that is baked."""
+    here = "local_action" in task or str(task.get("delegate_to")) in ("localhost", "127.0.0.1")
+    if not here or call.module not in ("command", "shell", "raw"):
+        return ""
+    return " ".join(str(call.arguments.get(name, "")) for name in ("_raw", "cmd"))
 
 
 def file_loops(task: YamlMap) -> Iterator[tuple[str, str, Any]]:

@@ -23,6 +23,7 @@ from ami_bakery.adapters.template.ansible.surroundings import Surroundings, refe
 from ami_bakery.adapters.template.ansible.variables import VariableTable
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.globs import fileset
+from ami_bakery.adapters.template.references import command_words
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText, yaml_documents
 from ami_bakery.core.expression.values import CHECKOUT
 from ami_bakery.core.template import Place
@@ -149,6 +150,9 @@ class Walk:
         if call is None:
             return
         looping = self._looping(task, context)
+        for word in command_words(task_reader.local_command(task, call)):
+            for path in find(self.reading, word, (context.playbook, self.reading.locations.workdir)):
+                self._reference(path, self._place(context, call.line), context)
         if call.module in ("include_tasks", "import_tasks", "include"):
             self._included_tasks(call, looping)
         elif call.module in ("include_role", "import_role"):
@@ -201,7 +205,7 @@ class Walk:
             or not self._first_visit(path, context.playbook, "template")
         ):
             return
-        text = self.reading.tree.read(path).decode("utf-8", "replace")
+        text = self.reading.content(path).decode("utf-8", "replace")
         inside = replace(context, file=path)
         self._lookups([YamlText(text, 1)], inside)
         for name in included_templates(text):
@@ -241,7 +245,8 @@ class Walk:
                 for found in fileset(self.reading.tree, ".", path) if isinstance(path, str) else ():
                     self._reference(found, self._place(context, line), context)
             return
-        self._files(text, kind, context, line, None, optional=plugin == "first_found")
+        each = self._what_to_do_with(plugin, context)
+        self._files(text, kind, context, line, each, optional=plugin == "first_found")
 
     def _files(
         self, text: str, kind: str, context: Context, line: int, each: Any = None, *, optional: bool = False
@@ -330,7 +335,7 @@ class Walk:
         return True
 
     def _documents(self, path: str) -> list[Any]:
-        source = self.reading.tree.read(path)
+        source = self.reading.content(path)
         if source.startswith(b"$ANSIBLE_VAULT"):
             return []  # the file itself is in; what it holds is a secret
         try:
