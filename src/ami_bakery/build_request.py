@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
+
+from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.template import TemplateFacts, TemplateFormat
 from ami_bakery.planning import Planned
-from ami_bakery.ports import BuildRequest
+from ami_bakery.ports import BuildRequest, SourceTree
 from ami_bakery.resolve import Resolver
 
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
@@ -15,12 +18,11 @@ def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) ->
     image, region = planned.definition.image, planned.plan.regions[0]
     tree, environment = resolver.outside.tree, resolver.outside.environment
     workdir = resolver.workdir(image)
-    inside = _relative_to(tree.relative(image.template), workdir) if image.scheme is Scheme.SHA256 else None
     variables = resolver.handed_variables(planned.definition, facts, region)
     sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)
     return BuildRequest(
         image=image.name,
-        template=inside or tree.absolute(image.template),
+        template=_template(tree, image, workdir),
         workdir=tree.absolute(workdir),
         region=region,
         variables=variables,
@@ -39,11 +41,13 @@ def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) ->
     )
 
 
-def _relative_to(path: str, folder: str) -> str | None:
-    """`path` from `folder`, both relative to the root, where it lies within; None where it does not."""
-    if path == folder:
-        return "."
-    if folder == ".":
-        return None if path.startswith(("/", "../")) else path
-    prefix = folder.rstrip("/") + "/"
-    return path[len(prefix) :] if path.startswith(prefix) else None
+def _template(tree: SourceTree, image: ImageConfig, workdir: str) -> str:
+    """The template as Packer is told of it.
+
+    Relative to the folder that Packer is started in, as a person there would write it, since `path.root` becomes what
+    is written; the template reader counts on it. The drop-in gives an absolute path, as the original did.
+    """
+    path = tree.relative(image.template)
+    if image.scheme is Scheme.SHA1 or path.startswith("/"):
+        return tree.absolute(image.template)
+    return posixpath.relpath(path, workdir)

@@ -121,13 +121,12 @@ def _output_findings(resolver: Resolver, facts: TemplateFacts) -> Iterator[Findi
 
 def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
     for builder in facts.builders:
-        known = builder.source_ami or builder.source_ami_filter is not None
-        if image.base is None and not known and builder.type.startswith("amazon-"):
+        if image.base is None and builder.base_unknown:
             yield Finding(
                 level=Level.WARNING,
                 code="unresolved-base",
                 place=builder.place,
-                message=f"what {builder.name} starts from cannot be worked out, so its moving is not seen",
+                message=f"what {builder.name} starts from is not in the digest: {builder.base_unknown}",
                 todo="Say it with `from` in bakery.toml: the id is hashed, and handed to Packer.",
             )
 
