@@ -13,6 +13,7 @@ from ami_bakery.core.packer_output import (
     Message,
     mask,
     maskable,
+    parse_complaints,
     parse_message,
     spoken,
 )
@@ -114,3 +115,32 @@ def test_an_argument_that_is_not_known_is_in_the_definition() -> None:
     assert arguments.other == ("-new-thing=1", "other.json")
     assert arguments.var_files == ("x.json",)
     assert not arguments.debug
+
+
+def test_complaints_of_a_json_template() -> None:
+    text = (
+        'Error: Failed to prepare build: "amazon-ebs"\n\n2 errors occurred:\n'
+        "\t* unknown configuration key: '\"nonsense\"'\n\t* ami_name must be specified\n\n\n\n"
+    )
+    assert [(complaint.message, complaint.file) for complaint in parse_complaints(text)] == [
+        ("unknown configuration key: '\"nonsense\"'", ""),
+        ("ami_name must be specified", ""),
+    ]
+
+
+def test_complaints_of_an_hcl2_template_have_their_lines() -> None:
+    text = (
+        "Error: Unsupported argument\n\n  on b.pkr.hcl line 4:\n  (source code not available)\n\n"
+        'An argument named "nonsense" is not expected here.\n\n\n'
+        "Error: 2 error(s) occurred:\n\n* one\n  Note: more of it\n* two\n\n  on b.pkr.hcl line 2, in source:\n"
+    )
+    assert [(complaint.message, complaint.line) for complaint in parse_complaints(text)] == [
+        ('Unsupported argument: An argument named "nonsense" is not expected here.', 4),
+        ("one Note: more of it", 2),
+        ("two", 2),
+    ]
+
+
+@given(st.text())
+def test_a_refusal_is_never_without_a_complaint(text: str) -> None:
+    assert parse_complaints(text)

@@ -166,16 +166,25 @@ def _handed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     """While inside: SIGINT and SIGQUIT, which a terminal sends to the child as well, do nothing to us (they cannot be
     ignored, or the child would inherit that); SIGTERM and SIGHUP go on to the child."""
     children: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []
 
     def hand_on(number: int, _: FrameType | None) -> None:
+        # A child may be running before we are told of it.
+        if not children:
+            early.append(number)
         for child in children:
             child.send_signal(number)
+
+    def register(child: subprocess.Popen[bytes]) -> None:
+        children.append(child)
+        while early:
+            child.send_signal(early.pop(0))
 
     def leave_alone(number: int, _: FrameType | None) -> None:
         pass
 
     if threading.current_thread() is not threading.main_thread():
-        yield children.append
+        yield register
         return
     handlers = {
         signal.SIGINT: leave_alone,
@@ -185,7 +194,7 @@ def _handed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield children.append
+        yield register
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

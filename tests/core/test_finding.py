@@ -1,0 +1,82 @@
+"""Findings from plain values: secrets by name and content, links that lead out, names that are taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from ami_bakery.core.finding import Level, leads_out, link_findings, looks_secret, name_finding, template_findings
+from ami_bakery.core.manifest import Entry, EntryKind
+from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateFormat, Unresolved
+
+PLACE = Place(file="a.json", line=3)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "secret"),
+    [
+        ("ami/id_rsa", b"", True),
+        ("ami/server.key", b"", True),
+        (".env", b"", True),
+        ("ami/.env.production", b"", True),
+        ("ami/environment", b"", False),
+        ("ami/keys.sh", b"echo", False),
+        ("x", b"-----BEGIN RSA PRIVATE KEY-----", True),
+        ("x", b"-----BEGIN CERTIFICATE-----", False),
+        ("x", b"id = AKIAIOSFODNN7EXAMPLE", True),
+        ("x", b"AKIASHORT", False),
+    ],
+)
+def test_secrets_are_known_by_name_and_content(path: str, content: bytes, secret: bool) -> None:
+    assert looks_secret(path, content) is secret
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "out"),
+    [
+        ("a/l", "../b", False),
+        ("a/l", "../../b", True),
+        ("l", "../b", True),
+        ("a/b/l", "../../c/../d", False),
+        ("a/l", "./b/../../..", True),
+        ("a/l", "/etc/passwd", True),
+        ("a/l", "b", False),
+    ],
+)
+def test_a_link_leads_out_where_it_climbs_above_the_root(path: str, target: str, out: bool) -> None:
+    assert leads_out(path, target) is out
+    entry = Entry(path=path, kind=EntryKind.LINK, target=target)
+    assert [finding.code for finding in link_findings([entry], {path: (PLACE,)})] == ["link-out-of-tree"] * out
+
+
+def name_of(ami_name: str | None, taken: tuple[str, ...] = ()) -> str | None:
+    finding = name_finding(Builder(name="b", type="amazon-ebs", place=PLACE, ami_name=ami_name), "d" * 64, taken)
+    return finding.code if finding else None
+
+
+def test_a_name_that_is_taken_or_the_same_for_ever_is_found() -> None:
+    assert name_of("app") == "constant-ami-name"
+    assert name_of("app", ("app",)) == "ami-name-taken"
+    assert name_of(f"app-{'d' * 64}") is None
+    assert name_of(f"app-{'d' * 64}", (f"app-{'d' * 64}",)) == "ami-name-taken"
+    assert name_of("app-{{timestamp}}", ("app-{{timestamp}}",)) is None
+    assert name_of(None) is None
+
+
+def test_what_the_template_alone_tells() -> None:
+    search = SourceAmiFilter(filters=(), owners=(), most_recent=True)
+    facts = TemplateFacts(
+        format=TemplateFormat.JSON,
+        files=("a.json",),
+        variables=(),
+        builders=(
+            Builder(name="a", type="amazon-ebs", place=PLACE, skip_create_ami=True),
+            Builder(name="b", type="amazon-ebs", place=PLACE, source_ami_filter=search),
+        ),
+        unresolved=(Unresolved(place=PLACE, expression="${x}", why="x is not known"),),
+    )
+    found = [(finding.level, finding.code) for finding in template_findings(facts)]
+    assert found == [
+        (Level.WARNING, "unresolved-path"),
+        (Level.ERROR, "skip-create-ami"),
+        (Level.ERROR, "filter-without-owners"),
+    ]
