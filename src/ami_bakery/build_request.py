@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
-
-from ami_bakery.core.config import ImageConfig
-from ami_bakery.core.digest import Scheme
 from ami_bakery.core.template import TemplateFacts, TemplateFormat
 from ami_bakery.planning import Planned
-from ami_bakery.ports import BuildRequest, SourceTree
+from ami_bakery.ports import BuildRequest
 from ami_bakery.resolve import Resolver
 
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
@@ -22,7 +18,7 @@ def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) ->
     sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)
     return BuildRequest(
         image=image.name,
-        template=_template(tree, image, workdir),
+        template=resolver.told_template(image),
         workdir=tree.absolute(workdir),
         region=region,
         variables=variables,
@@ -33,21 +29,8 @@ def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) ->
         definition_arguments=resolver.arguments.definition,
         arguments=resolver.arguments.passed,
         debug=resolver.arguments.debug,
-        needs_init=bool(facts.required_plugins),
         hcl2=facts.format is TemplateFormat.HCL2,
         secrets=facts.secrets
         | {value for name, value in variables if name in sensitive}
         | {environment[name] for name in _CREDENTIALS if environment.get(name)},
     )
-
-
-def _template(tree: SourceTree, image: ImageConfig, workdir: str) -> str:
-    """The template as Packer is told of it.
-
-    Relative to the folder that Packer is started in, as a person there would write it, since `path.root` becomes what
-    is written; the template reader counts on it. The drop-in gives an absolute path, as the original did.
-    """
-    path = tree.relative(image.template)
-    if image.scheme is Scheme.SHA1 or path.startswith("/"):
-        return tree.absolute(image.template)
-    return posixpath.relpath(path, workdir)

@@ -104,6 +104,9 @@ class _Baker:
 
     def _bake(self) -> dict[str, Ami]:
         facts = self.definition.facts or self.resolver.facts(self.image)
+        if self.definition.manifest is None or "plugin-versions" in self.image.digest_without:
+            # Nobody has asked for the plugins yet, so those that the template requires may not be here.
+            self.resolver.plugins(self.image, facts)
         artifacts = self.outside.packer.build(build_request(self.resolver, self.planned, facts), self.outside.watcher)
         self._step("checking the AMI in EC2")
         amis = self._verified(self._one_per_region(artifacts))

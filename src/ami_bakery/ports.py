@@ -12,6 +12,7 @@ from typing import Protocol
 from ami_bakery.core.config import Config
 from ami_bakery.core.image import Ami
 from ami_bakery.core.packer_output import Artifact, Complaint
+from ami_bakery.core.plugins import InstalledPlugin
 from ami_bakery.core.template import TemplateFacts, TemplateRequest
 
 
@@ -140,7 +141,6 @@ class BuildRequest:
     definition_arguments: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     debug: bool = False
-    needs_init: bool = False
     hcl2: bool = False
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
@@ -148,6 +148,12 @@ class BuildRequest:
 class Packer(Protocol):
     def version(self) -> str:
         """``1.6.6``. Raises `PackerError` where there is no Packer, or one that is too old."""
+
+    def plugins(
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
+    ) -> tuple[InstalledPlugin, ...]:
+        """The plugins that a template will be built with; what it requires and is not here is fetched first, with
+        `packer init`. None where this Packer has its plugins built in. `template` is as `build` is told of it."""
 
     def build(self, request: BuildRequest, watcher: Watcher) -> tuple[Artifact, ...]:
         """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its

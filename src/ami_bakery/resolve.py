@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -19,6 +20,7 @@ from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import Ami, newest
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
+from ami_bakery.core.plugins import InstalledPlugin
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
 from ami_bakery.errors import AwsError, ConfigError, TemplateError
@@ -99,6 +101,18 @@ class Resolver:
         tree = self.outside.tree
         return tree.relative(image.workdir) if image.workdir is not None else template_folder(tree, image.template)
 
+    def told_template(self, image: ImageConfig) -> str:
+        """The template as Packer is told of it.
+
+        Relative to the folder that Packer is started in, as a person there would write it, since `path.root` becomes
+        what is written; the template reader counts on it. The drop-in gives an absolute path, as the original did.
+        """
+        tree = self.outside.tree
+        path = tree.relative(image.template)
+        if image.scheme is Scheme.SHA1 or path.startswith("/"):
+            return tree.absolute(image.template)
+        return posixpath.relpath(path, self.workdir(image))
+
     def facts(self, image: ImageConfig, handed: Mapping[str, str] | None = None) -> TemplateFacts:
         """What the template says, read as the bake will read it; with `handed`, given what the bakery hands over."""
         workdir = self.workdir(image)
@@ -143,7 +157,6 @@ class Resolver:
         self, image: ImageConfig, facts: TemplateFacts, inventory: Inventory, base: tuple[tuple[str, str], ...]
     ) -> Manifest:
         without = frozenset(image.digest_without)
-        tools = () if "packer-version" in without else (("packer", self.outside.packer.version()),)
         selected = "selection" not in without
         return Manifest(
             image=image.name,
@@ -158,9 +171,21 @@ class Resolver:
             except_=image.except_ if selected else (),
             arguments=self.arguments.other,
             base=base,
-            tools=tools,
+            tools=tuple(self._tools(image, facts, without)),
             left_out=tuple(sorted(without)),
         )
+
+    def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:
+        if "packer-version" not in without:
+            yield "packer", self.outside.packer.version()
+        if "plugin-versions" not in without:
+            yield from ((plugin.source, plugin.version) for plugin in self.plugins(image, facts))
+
+    def plugins(self, image: ImageConfig, facts: TemplateFacts) -> tuple[InstalledPlugin, ...]:
+        """The plugins that the image will be built with; those that it requires are fetched where they are missing."""
+        workdir = self.outside.tree.absolute(self.workdir(image))
+        told = self.told_template(image)
+        return self.outside.packer.plugins(image.name, told, workdir, facts, self.outside.watcher)
 
     def handed_variables(
         self, definition: Definition, facts: TemplateFacts, region: str

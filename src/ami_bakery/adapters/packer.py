@@ -26,11 +26,14 @@ from ami_bakery.core.packer_output import (
     parse_message,
     spoken,
 )
+from ami_bakery.core.plugins import InstalledPlugin, choose_plugins, parse_installed
+from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import PackerError
 from ami_bakery.ports import BuildRequest, Watcher
 
 OLDEST = (1, 6, 6)
 _HAS_INIT = (1, 7, 0)
+_LISTS_PLUGINS = (1, 8, 0)
 _SHOWN_LINES = 20
 _INSTALL = "Install Packer 1.6.6 or newer (https://developer.hashicorp.com/packer/install), or name it with --packer."
 
@@ -53,12 +56,8 @@ class HashicorpPacker:
             return self._version
 
     def build(self, request: BuildRequest, watcher: Watcher) -> tuple[Artifact, ...]:
-        version = _numbers(self.version())
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
         with _Log(request) as log, _private_variables(request) as private:
-            if request.needs_init and version >= _HAS_INIT:
-                watcher.step(request.image, "fetching the plugins (packer init)")
-                self._init(request, environment, log, watcher)
             watcher.step(request.image, f"baking with Packer {self.version()}")
             arguments = [self._executable(), "build", *_options(request, private), request.template]
             run = _run_with_person if request.debug else _run
@@ -83,15 +82,60 @@ class HashicorpPacker:
             return ()
         return parse_complaints(mask(said.decode("utf-8", "replace"), secrets))
 
-    def _init(self, request: BuildRequest, environment: Mapping[str, str], log: _Log, watcher: Watcher) -> None:
-        arguments = [self._executable(), "init", request.template]
-        status = _run(arguments, request, environment, log, watcher, ArtifactReader(), self._terminal)
-        if status != 0:
+    def plugins(
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
+    ) -> tuple[InstalledPlugin, ...]:
+        version = _numbers(self.version())
+        if version < _LISTS_PLUGINS:
+            # 1.7 has `init`, and no list: what it fetched is not known, what the template requires is in its text.
+            if facts.required_plugins and version >= _HAS_INIT:
+                self._init(image, template, workdir, watcher)
+            return ()
+        choice = choose_plugins(self._installed(), facts.required_plugins, facts.components)
+        if choice.missing:
+            self._init(image, template, workdir, watcher)
+            choice = choose_plugins(self._installed(), facts.required_plugins, facts.components)
+        if choice.missing:
+            names = ", ".join(f"{plugin.source} {plugin.version}" for plugin in choice.missing)
             raise PackerError(
-                f"fetching the plugins of image {request.image} (packer init)",
-                f"Packer ended with {_status(status)}:\n{log.end()}",
-                f"Look at required_plugins and the network. The whole log is in {log.keep()}",
+                f"looking for the plugins of image {image}",
+                f"packer init fetched none that fits {names}",
+                "Correct required_plugins, or install the plugin with `packer plugins install`.",
             )
+        return choice.used
+
+    def _installed(self) -> tuple[InstalledPlugin, ...]:
+        answer = self._ask("plugins", "installed")
+        if answer.returncode != 0:
+            said = answer.stderr.decode("utf-8", "replace").strip()
+            raise PackerError("listing Packer's plugins", said or f"status {answer.returncode}", "Mend the plugins.")
+        return parse_installed(answer.stdout.decode("utf-8", "replace"))
+
+    def _init(self, image: str, template: str, workdir: str, watcher: Watcher) -> None:
+        watcher.step(image, "fetching the plugins (packer init)")
+        answer = self._ask("init", template, cwd=workdir)
+        watcher.done(image)
+        if answer.returncode != 0:
+            said = (answer.stdout + answer.stderr).decode("utf-8", "replace").strip()
+            raise PackerError(
+                f"fetching the plugins of image {image} (packer init)",
+                f"Packer ended with {_status(answer.returncode)}:\n{said[-2000:]}",
+                "Look at required_plugins and the network.",
+            )
+
+    def _ask(self, *arguments: str, cwd: str | None = None) -> subprocess.CompletedProcess[bytes]:
+        program = self._executable()
+        try:
+            return subprocess.run(
+                [program, *arguments],
+                cwd=cwd,
+                capture_output=True,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        except OSError as error:
+            raise PackerError(f"running {program} {arguments[0]}", error.strerror or str(error), _INSTALL) from error
 
     def _failed(self, request: BuildRequest, status: int, log: _Log, reader: ArtifactReader) -> PackerError:
         made = "".join(
@@ -113,17 +157,7 @@ class HashicorpPacker:
     def _ask_version(self) -> str:
         program = self._executable()
         doing = f"asking {program} for its version"
-        try:
-            answer = subprocess.run(
-                [program, "version"],
-                capture_output=True,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                timeout=60,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise PackerError(doing, str(error), _INSTALL) from error
+        answer = self._ask("version")
         match = re.search(rb"^Packer v(\d+\.\d+\.\d+\S*)", answer.stdout, re.MULTILINE)
         if not match:
             said = (answer.stdout + answer.stderr).decode("utf-8", "replace").strip()[:200]

@@ -1,0 +1,108 @@
+"""Which installed plugins a template will be built with, by Packer's rules: the highest version that is allowed.
+
+Source: Packer's documentation of `required_plugins` ("Version Constraints") and hashicorp/go-version, constraint.go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ami_bakery.core.template import Plugin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class InstalledPlugin:
+    """`source` as required_plugins names it, `github.com/hashicorp/amazon`; `version` without a leading v."""
+
+    source: str
+    version: str
+
+    @property
+    def name(self) -> str:
+        """The prefix of its components' types: the builder `amazon-ebs` is of the plugin `amazon`."""
+        return self.source.rpartition("/")[2]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PluginChoice:
+    """What Packer will use, by source; and what it needs and does not find, so that `packer init` must fetch it."""
+
+    used: tuple[InstalledPlugin, ...]
+    missing: tuple[Plugin, ...]
+
+
+_BINARY = re.compile(r"(?:^|/)((?:[^/\s]+/){2,}[^/\s]+)/packer-plugin-[^/\s]+?_v(\d[^_\s]*)_x[\d.]+_\w+?(?:\.exe)?$")
+_PLUGIN_FOLDER = re.compile(r"^.*/plugins/")
+
+
+def parse_installed(text: str) -> tuple[InstalledPlugin, ...]:
+    """From `packer plugins installed`: a path a line, `.../plugins/github.com/hashicorp/amazon/packer-plugin-...`."""
+    found = set()
+    for line in text.splitlines():
+        match = _BINARY.search(_PLUGIN_FOLDER.sub("", line.strip().replace("\\", "/")))
+        if match:
+            found.add(InstalledPlugin(source=match[1], version=match[2]))
+    return tuple(sorted(found))
+
+
+def choose_plugins(
+    installed: Sequence[InstalledPlugin], required: Sequence[Plugin], components: Iterable[str]
+) -> PluginChoice:
+    """The plugins that `required` asks for, and of the others those that components belong to."""
+    wanted = {_full_source(plugin.source): plugin for plugin in required}
+    types = tuple(components)
+    allowed: dict[str, list[InstalledPlugin]] = {}
+    for item in installed:
+        plugin = wanted.get(item.source)
+        belongs = any(kind == item.name or kind.startswith(f"{item.name}-") for kind in types)
+        if allows(plugin.version, item.version) if plugin else belongs:
+            allowed.setdefault(item.source, []).append(item)
+    used = (max(allowed[source], key=lambda item: _key(item.version)) for source in sorted(allowed))
+    return PluginChoice(
+        used=tuple(used), missing=tuple(plugin for source, plugin in wanted.items() if source not in allowed)
+    )
+
+
+def _full_source(source: str) -> str:
+    """`hashicorp/amazon` is short for `github.com/hashicorp/amazon`."""
+    return source if source.count("/") > 1 else f"github.com/{source}"
+
+
+def allows(constraint: str, version: str) -> bool:
+    """Whether `version` meets every part of a constraint such as `>= 1.2, < 2` or `~> 1.2.0`; an empty one has none."""
+    return all(_allows(part.strip(), version) for part in constraint.split(",") if part.strip())
+
+
+def _allows(part: str, version: str) -> bool:
+    match = re.fullmatch(r"(=|!=|>=|<=|>|<|~>)?\s*v?(\d[\w.+-]*)", part)
+    if not match:
+        return False
+    operator, wanted = match[1] or "=", match[2]
+    have, want = _key(version), _key(wanted)
+    if operator == "~>":
+        # The last part that is written may grow: ~> 1.2 is below 2, ~> 1.2.0 is below 1.3.
+        segments = wanted.partition("-")[0].split(".")
+        fixed = max(1, len(segments) - 1)
+        return have >= want and _numbers(version)[:fixed] == _numbers(wanted)[:fixed]
+    results = {
+        "=": have == want,
+        "!=": have != want,
+        ">=": have >= want,
+        "<=": have <= want,
+        ">": have > want,
+        "<": have < want,
+    }
+    return results[operator]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    numbers = [int(part) for part in re.findall(r"\d+", version.partition("-")[0])[:3]]
+    return (*numbers, *[0] * (3 - len(numbers)))
+
+
+def _key(version: str) -> tuple[tuple[int, ...], bool, str]:
+    """A pre-release is below the release."""
+    prerelease = version.partition("-")[2]
+    return _numbers(version), not prerelease, prerelease

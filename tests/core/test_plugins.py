@@ -1,0 +1,75 @@
+"""Which plugins Packer will use: the highest version that is installed and allowed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ami_bakery.core.plugins import InstalledPlugin, allows, choose_plugins, parse_installed
+from ami_bakery.core.template import Place, Plugin
+
+AMAZON = "github.com/hashicorp/amazon"
+
+
+def test_the_list_of_installed_plugins_is_read() -> None:
+    text = (
+        "/root/.config/packer/plugins/github.com/hashicorp/amazon/packer-plugin-amazon_v1.2.8_x5.0_linux_amd64\n"
+        "/root/.config/packer/plugins/github.com/hashicorp/amazon/packer-plugin-amazon_v1.10.0-dev_x5.0_linux_amd64\n"
+        "/opt/plugins/example.com/a/b/goss/packer-plugin-goss_v3.2.1_x5.0_darwin_arm64\n"
+        "a line of some other kind\n"
+    )
+    assert parse_installed(text) == (
+        InstalledPlugin(source="example.com/a/b/goss", version="3.2.1"),
+        InstalledPlugin(source=AMAZON, version="1.10.0-dev"),
+        InstalledPlugin(source=AMAZON, version="1.2.8"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("constraint", "version", "allowed"),
+    [
+        ("", "1.0.0", True),
+        ("1.2.8", "1.2.8", True),
+        ("= 1.2.8", "1.2.9", False),
+        (">= 1.2.8, < 2", "1.10.0", True),
+        (">= 1.2.8, < 2", "2.0.0", False),
+        ("~> 1", "1.9.0", True),
+        ("~> 1.2", "1.9.0", True),
+        ("~> 1.2", "2.0.0", False),
+        ("~> 1.2.0", "1.2.9", True),
+        ("~> 1.2.0", "1.3.0", False),
+        ("~> 1.2.3", "1.2.2", False),
+        ("!= 1.2.3", "1.2.3", False),
+        (">v1.0.0", "1.0.1", True),
+        ("< 1.2.0", "1.2.0-dev", True),
+        ("nonsense", "1.0.0", False),
+    ],
+)
+def test_constraints(constraint: str, version: str, allowed: bool) -> None:
+    assert allows(constraint, version) is allowed
+
+
+def required(version: str, source: str = AMAZON) -> Plugin:
+    return Plugin(name="amazon", source=source, version=version, place=Place(file="a.pkr.hcl", line=1))
+
+
+INSTALLED = (
+    InstalledPlugin(source=AMAZON, version="1.2.8"),
+    InstalledPlugin(source=AMAZON, version="1.10.0"),
+    InstalledPlugin(source="github.com/x/goss", version="3.0.0"),
+)
+
+
+def test_the_highest_version_that_is_allowed_is_used() -> None:
+    assert choose_plugins(INSTALLED, [required("~> 1.2")], []).used[0].version == "1.10.0"
+    assert choose_plugins(INSTALLED, [required("~> 1.2.0", "hashicorp/amazon")], []).used[0].version == "1.2.8"
+
+
+def test_what_is_required_and_not_here_is_missing() -> None:
+    choice = choose_plugins(INSTALLED, [required(">= 2")], ["amazon-ebs"])
+    assert choice.used == ()
+    assert choice.missing == (required(">= 2"),)
+
+
+def test_plugins_that_only_a_components_type_tells_of_are_used_too() -> None:
+    choice = choose_plugins(INSTALLED, [], ["amazon-ebs", "goss", "shell"])
+    assert [(item.name, item.version) for item in choice.used] == [("amazon", "1.10.0"), ("goss", "3.0.0")]
