@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -62,10 +63,16 @@ def ec2(local: LocalAws) -> Iterator[EC2Client]:
 
 
 def ec2_client(local: LocalAws, region: str = "us-east-1", *, account: int = 0) -> EC2Client:
+    client: EC2Client = aws_client(local, "ec2", region, account=account)
+    return client
+
+
+def aws_client(local: LocalAws, service: str, region: str = "us-east-1", *, account: int = 0) -> Any:
+    """As a program with the account's credentials reaches it; without retries."""
     environment = local.environment({})
     credentials = LocalSettings().accounts[account]
-    return boto3.Session().client(
-        "ec2",
+    return boto3.Session().client(  # type: ignore[call-overload]
+        service,
         region_name=region,
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,

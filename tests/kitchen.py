@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,11 @@ class Kitchen:
         program: str = "ami-bakery",
         cwd: Path | None = None,
         timeout: float = 120,
+        prefix: Sequence[str] = (),
     ) -> Run:
+        """`prefix` is a command that runs the program in its turn."""
         done = subprocess.run(
-            [str(PROGRAMS / program), *arguments],
+            [*prefix, str(PROGRAMS / program), *arguments],
             cwd=cwd or self.folder,
             env=self._environment(environment or {}),
             stdin=subprocess.DEVNULL,

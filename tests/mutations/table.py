@@ -1,0 +1,61 @@
+"""The table in docs/mutation-matrix.md: read by the tests, written by `python -m tests.mutations.table`."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "mutation-matrix.md"
+START, END = "<!-- generated: matrix -->\n", "<!-- end -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    must_move: bool
+    drop_in_moves: bool | None
+    """None where the drop-in has nothing that could move."""
+
+
+def documented() -> dict[str, Row]:
+    text = DOCUMENT.read_text().partition(START)[2].partition(END)[0]
+    rows = {}
+    for line in text.splitlines()[2:]:
+        name, must, drop_in = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[name] = Row(must_move=must == "moves", drop_in_moves={"moves": True, "stays": False}.get(drop_in))
+    return rows
+
+
+def main() -> None:
+    """Run every case of the drop-in's column, and write what came out; the digest's own is held by the tests."""
+    from ami_bakery.local import Control, LocalAws, LocalSettings
+    from tests.conftest import aws_client
+    from tests.kitchen import Kitchen
+    from tests.mutations.cases import BEFORE, MOVE, STAY, Case, plant
+
+    lines = ["| what is done | the digest | the drop-in's SHA-1 |", "|---|---|---|"]
+    with LocalAws(LocalSettings(pending_seconds=0)) as local:
+        ec2, ssm, sts = (aws_client(local, service) for service in ("ec2", "ssm", "sts"))
+        for name, mutate in (MOVE | STAY).items():
+            word = "nothing to see it with"
+            if name not in BEFORE:
+                Control(local.url).reset()
+                (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
+                ec2.copy_image(Name="golden-1", SourceImageId=base["ImageId"], SourceRegion="us-east-1")
+                with tempfile.TemporaryDirectory() as folder:
+                    kitchen = Kitchen(Path(folder), local)
+                    plant(Path(folder) / "checkout", "json")
+                    case = Case(
+                        form="json", kitchen=kitchen, folder=Path(folder) / "checkout", ec2=ec2, ssm=ssm, sts=sts
+                    )
+                    before = case.drop_in_checksum()
+                    mutate(case)
+                    case.arguments = []
+                    word = "moves" if case.drop_in_checksum() != before else "stays"
+            lines.append(f"| {name} | {'moves' if name in MOVE else 'stays'} | {word} |")
+    head, _, rest = DOCUMENT.read_text().partition(START)
+    DOCUMENT.write_text(head + START + "\n".join(lines) + "\n" + END + rest.partition(END)[2])
+
+
+if __name__ == "__main__":
+    main()
