@@ -19,17 +19,12 @@ from ami_bakery.core.template import Place, TemplateFacts
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree, TreeEntry
 
-BUILT_IN_IGNORES = (
-    ".git",
-    ".hg",
-    ".svn",
-    ".bzr",
-    ".ami_id.json",
-    "packer_cache/",
-    "crash.log",
-    "packer-manifest.json",
-)
-"""Version control's own folders, our output and Packer's: no part of an image, and most of them change by baking."""
+VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
+"""Left out everywhere: a checkout has them, an image does not."""
+PACKERS_OUTPUTS = ("packer_cache", "crash.log", "packer-manifest.json")
+"""What Packer and its manifest post-processor write into the folder that Packer is started in."""
+OUR_OUTPUT = ".ami_id.json"
+"""What the drop-in writes beside the template."""
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -61,10 +56,14 @@ def template_folder(tree: SourceTree, template: str) -> str:
     return path.rpartition("/")[0] or ("/" if path.startswith("/") else ".")
 
 
-def collect(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Inventory:
-    """Every input of `image`. Raises `SourceError` with the place that names what cannot be had."""
-    outputs = frozenset(tree.relative(output.path) for output in facts.outputs)
-    walker = _Walker(tree, _Ignore(image.ignore, outputs))
+def collect(
+    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, written: Iterable[str] = ()
+) -> Inventory:
+    """Every input of `image`. Raises `SourceError` with the place that names what cannot be had.
+
+    written  more files that the bake writes, relative to the root: they are no inputs
+    """
+    walker = _Walker(tree, image, config_file, _outputs(tree, image, facts, written))
     for origin in _declared(tree, image, config_file):
         walker.add(origin)
     if all(entry.kind is EntryKind.FOLDER for entry in walker.entries.values()):
@@ -83,10 +82,27 @@ def collect(tree: SourceTree, image: ImageConfig, config_file: str, facts: Templ
     )
 
 
+def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
+    """Whether a file that is to be written at `path` would be an input, and so change the digest by being written."""
+    wanted = tree.relative(path)
+    walker = _Walker(tree, image, config_file, _outputs(tree, image, facts, ()))
+    origins = [*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts)]
+    return any(walker.would_take(origin, wanted) for origin in origins)
+
+
+def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> frozenset[str]:
+    """What the bake itself writes. A folder is none: beside what is written there, it may hold inputs."""
+    workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
+    paths = {tree.relative(path) for path in (*(output.path for output in facts.outputs), *written)}
+    files = {path for path in paths if (entry := tree.entry(path)) is None or entry.kind is not FileKind.FOLDER}
+    files |= {tree.relative(f"{workdir}/{name}") for name in PACKERS_OUTPUTS}
+    return frozenset(files | {tree.relative(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")})
+
+
 def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[Origin]:
     if image.inputs is None:
         place = Place(file=config_file, line=image.line("template"))
-        yield Origin(path=template_folder(tree, image.template), place=place)
+        yield Origin(path=template_folder(tree, image.template), place=place, declared=True)
     for index, path in enumerate(image.inputs or ()):
         yield Origin(path=path, place=Place(file=config_file, line=image.line("inputs", index)), declared=True)
 
@@ -101,26 +117,45 @@ def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) 
 
 
 class _Ignore:
-    """The built-in patterns, the image's own, and what the template makes Packer write."""
+    """What a walk from one origin leaves out.
 
-    def __init__(self, patterns: Iterable[str], outputs: frozenset[str]) -> None:
-        self._spec = pathspec.GitIgnoreSpec.from_lines([*BUILT_IN_IGNORES, *patterns])
+    The image's own patterns hold for folders that bakery.toml declares; what the template uploads is uploaded whole.
+    A pattern that matches the origin itself does not hold there: it is named, so it is meant.
+    """
+
+    def __init__(self, origin: Origin, path: str, patterns: Iterable[str], outputs: frozenset[str]) -> None:
+        own = [pattern for pattern in patterns if not _matches([pattern], path, folder=True)] if origin.declared else []
+        self._spec = pathspec.GitIgnoreSpec.from_lines([*VERSION_CONTROL, *own])
         self._outputs = outputs
 
     def matches(self, path: str, *, folder: bool) -> bool:
-        within = path.removeprefix("../").lstrip("/")
-        return path in self._outputs or self._spec.match_file(f"{within}/" if folder else within)
+        return path in self._outputs or self._spec.match_file(_as_matched(path, folder=folder))
+
+
+def _matches(patterns: Iterable[str], path: str, *, folder: bool) -> bool:
+    return pathspec.GitIgnoreSpec.from_lines(patterns).match_file(_as_matched(path, folder=folder))
+
+
+def _as_matched(path: str, *, folder: bool) -> str:
+    """As pathspec takes it: patterns know nothing of what lies above the root."""
+    while path.startswith("../"):
+        path = path[3:]
+    return path.lstrip("/") + ("/" if folder else "")
 
 
 class _Walker:
-    def __init__(self, tree: SourceTree, ignore: _Ignore) -> None:
+    def __init__(self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: frozenset[str]) -> None:
         self.tree = tree
-        self.ignore = ignore
+        self.patterns = image.ignore
+        self.config_file = config_file
+        self.outputs = outputs
         self.entries: dict[str, Entry] = {}
         self.named_by: dict[str, set[Place]] = {}
+        self.ignore = self._ignore_for(Origin(path=".", place=Place(file=config_file, line=1)), ".")
 
     def add(self, origin: Origin) -> None:
         path = self.tree.relative(origin.path)
+        self.ignore = self._ignore_for(origin, path)
         try:
             found = self.tree.entry(path)
             if found is not None:
@@ -131,6 +166,23 @@ class _Walker:
                 raise _missing(path)
         except SourceError as error:
             raise SourceError(f"{error.doing} (named at {origin.place})", error.wrong, error.todo) from error
+
+    def would_take(self, origin: Origin, wanted: str) -> bool:
+        """Whether a walk from `origin` would come to a file at `wanted`."""
+        path = self.tree.relative(origin.path)
+        ignore = self._ignore_for(origin, path)
+        if wanted == path:
+            return True
+        if ignore.matches(wanted, folder=False):
+            return False
+        if origin.declared and _GLOB.search(path) and self.tree.entry(path) is None:
+            return _matches([f"/{path}"], wanted, folder=False)
+        return (path == "." and not wanted.startswith(("../", "/"))) or wanted.startswith(f"{path.rstrip('/')}/")
+
+    def _ignore_for(self, origin: Origin, path: str) -> _Ignore:
+        # What bakery.toml says of an image is in the digest by itself; the rest of the file is of other images.
+        outputs = self.outputs | {self.config_file} if origin.declared and path != self.config_file else self.outputs
+        return _Ignore(origin, path, self.patterns, outputs)
 
     def _add_glob(self, pattern: str, origin: Origin) -> None:
         found = False
@@ -151,14 +203,25 @@ class _Walker:
         start = self.tree.entry(folder, follow=True)
         if start is None or start.kind is not FileKind.FOLDER:
             return
-        folders = [folder]
-        while folders:
-            for child in self._children(folders.pop()):
-                within = child.path if folder == "." else child.path[len(folder) :].lstrip("/")
-                if spec.match_file(within):
-                    yield child
-                elif child.kind is FileKind.FOLDER:
-                    folders.append(child.path)
+        yield from self._matching_below(folder, folder, spec, ())
+
+    def _matching_below(
+        self, folder: str, start: str, spec: pathspec.GitIgnoreSpec, above: tuple[str, ...]
+    ) -> Iterator[TreeEntry]:
+        """Links to folders are entered, as everywhere; one that leads back up is left to whoever names it."""
+        identity = self.tree.identity(folder)
+        if identity in above:
+            return
+        for child in self._children(folder):
+            within = child.path if start == "." else child.path[len(start) :].lstrip("/")
+            if spec.match_file(within):
+                yield child
+            elif child.kind is FileKind.FOLDER or self._leads_to_folder(child):
+                yield from self._matching_below(child.path, start, spec, (*above, identity))
+
+    def _leads_to_folder(self, child: TreeEntry) -> bool:
+        target = self.tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else None
+        return target is not None and target.kind is FileKind.FOLDER
 
     def _children(self, folder: str) -> Iterator[TreeEntry]:
         """A folder's entries that are not ignored, by name; paths without a leading `./`."""
@@ -200,11 +263,11 @@ class _Walker:
         identity = self.tree.identity(path)
         if identity in above:
             raise SourceError(f"reading {path}", "links lead in a circle", "Take the link out, or name it in `ignore`.")
-        children = list(self._children(path))
-        for child in children:
+        for child in self._children(path):
             self._visit(child, place, (*above, identity))
-        # An empty folder is uploaded as one; it is the only kind of folder that nothing below it tells of.
-        if not children and path != ".":
+        # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
+        # empty: the bake itself may make such a folder.
+        if not self.tree.children(path) and path != ".":
             self.entries.setdefault(path, Entry(path=path, kind=EntryKind.FOLDER))
             self.named_by.setdefault(path, set()).add(place)
 

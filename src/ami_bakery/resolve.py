@@ -132,7 +132,12 @@ class Resolver:
         """Every file of an image. Needs no AWS."""
         facts = self.facts(image)
         self._check_variables(image, facts)
-        return facts, collect(self.outside.tree, image, self.config.file, facts)
+        return facts, collect(self.outside.tree, image, self.config.file, facts, self._written(image))
+
+    def _written(self, image: ImageConfig) -> tuple[str, ...]:
+        """Packer's own log, where the environment asks for one: the same in every run, and no input."""
+        log = self.outside.environment.get("PACKER_LOG_PATH", "")
+        return (log if log.startswith("/") else f"{self.workdir(image)}/{log}",) if log else ()
 
     def define(self, image: ImageConfig, parents: Mapping[str, Ami | None]) -> Definition:
         """`parents`: the AMI of each image that another is made from, None where it is still to be baked."""

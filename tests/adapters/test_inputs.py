@@ -14,7 +14,7 @@ from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.manifest import EntryKind
 from ami_bakery.core.template import Place, Reference, TemplateFacts, TemplateFormat
 from ami_bakery.errors import SourceError
-from ami_bakery.inputs import Inventory, collect
+from ami_bakery.inputs import Inventory, collect, would_be_input
 
 FACTS = TemplateFacts(format=TemplateFormat.JSON, files=("ami/app.json",), variables=(), builders=())
 IMAGE = ImageConfig(name="app", template="ami/app.json", inputs=("ami",))
@@ -275,3 +275,83 @@ def test_dots_behind_a_link_are_followed_as_the_system_does(root: Path) -> None:
     assert DiskTree(str(root)).relative("link/../x") == "deep/x"
     assert DiskTree(str(root)).relative("./ami//../ami/.") == "ami"
     assert DiskTree(str(root)).relative("..") == ".."
+
+
+# What is left out, and what is not
+
+
+def referring(*names: str) -> TemplateFacts:
+    place = Place(file="ami/app.json", line=7)
+    return replace(FACTS, references=tuple(Reference(path=name, place=place) for name in names))
+
+
+def test_what_the_template_uploads_is_whole_whatever_is_ignored(root: Path) -> None:
+    (root / "ami/build/out").mkdir(parents=True)
+    (root / "ami/build/out/app.bin").write_text("1")
+    (root / "ami/build/out/README.md").write_text("1")
+    image = replace(IMAGE, ignore=("*.md", "build/"))
+    found = paths(collected(root, image, referring("ami/build/out")))
+    assert {"ami/build/out/app.bin", "ami/build/out/README.md"} <= set(found)
+
+
+def test_a_folder_that_is_named_is_meant_though_a_pattern_matches_it(root: Path) -> None:
+    (root / "build/out").mkdir(parents=True)
+    (root / "build/out/app.bin").write_text("1")
+    (root / "build/out/x.md").write_text("1")
+    image = replace(IMAGE, inputs=("ami", "build/out"), ignore=("build/", "*.md"))
+    found = paths(collected(root, image))
+    assert "build/out/app.bin" in found
+    assert "build/out/x.md" not in found
+
+
+def test_packers_outputs_are_out_where_packer_writes_them_only(root: Path) -> None:
+    (root / "ami/upload").mkdir()
+    for name in ("crash.log", "packer-manifest.json"):
+        (root / "ami" / name).write_text("x")
+        (root / "ami/upload" / name).write_text("x")
+    assert [path for path in paths(collected(root)) if path.endswith(("crash.log", "manifest.json"))] == [
+        "ami/upload/crash.log",
+        "ami/upload/packer-manifest.json",
+    ]
+
+
+def test_the_configuration_file_is_no_input_unless_the_template_uploads_it(root: Path) -> None:
+    (root / "bakery.toml").write_text("version = 1")
+    image = replace(IMAGE, inputs=(".",))
+    assert "bakery.toml" not in paths(collected(root, image))
+    assert "bakery.toml" in paths(collected(root, image, referring(".")))
+
+
+def test_globs_enter_linked_folders(root: Path) -> None:
+    (root / "real").mkdir()
+    (root / "real/x.sh").write_text("1")
+    (root / "mods").mkdir()
+    (root / "mods/m").symlink_to("../real")
+    (root / "mods/up").symlink_to("..")
+    assert "mods/m/x.sh" in paths(collected(root, replace(IMAGE, inputs=("ami", "mods/*/x.sh"))))
+    assert "mods/m/x.sh" in paths(collected(root, replace(IMAGE, inputs=("ami", "mods/**/*.sh"))))
+
+
+def test_a_folder_that_holds_but_what_is_left_out_is_not_recorded(root: Path) -> None:
+    before = collected(root, replace(IMAGE, ignore=("ami/target/*",))).entries
+    (root / "ami/target").mkdir()
+    (root / "ami/target/x").write_text("1")
+    assert collected(root, replace(IMAGE, ignore=("ami/target/*",))).entries == before
+
+
+def test_a_folder_that_something_is_downloaded_into_keeps_its_inputs(root: Path) -> None:
+    (root / "ami/conf").mkdir()
+    (root / "ami/conf/a").write_text("1")
+    place = Place(file="ami/app.json", line=1)
+    facts = replace(FACTS, outputs=(Reference(path="ami/conf", place=place),))
+    assert "ami/conf/a" in paths(collected(root, facts=facts))
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [("ami/ids.json", True), ("ids.json", False), ("up/ids.json", True), ("ami/x.md", False), ("globbed/a.env", True)],
+)
+def test_a_file_that_is_to_be_written_is_known_to_be_an_input(root: Path, path: str, taken: bool) -> None:
+    (root / "up").mkdir()
+    image = replace(IMAGE, inputs=("ami", "globbed/*.env"), ignore=("*.md",))
+    assert would_be_input(DiskTree(str(root)), image, "bakery.toml", referring("up"), path) is taken

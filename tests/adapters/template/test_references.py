@@ -133,7 +133,14 @@ def test_outputs_are_no_inputs(tmp_path: Path) -> None:
     facts = read(tmp_path, {"a.json": json, "out/m.json": "", "sums": "", "one": "", "got/x": ""}, "a.json")
 
     assert paths(facts) == []
-    assert [each.path for each in facts.outputs] == ["got", "one", "out/m.json", "packer-manifest.json", "sums", "two"]
+    assert [each.path for each in facts.outputs] == [
+        "got/x",
+        "one",
+        "out/m.json",
+        "packer-manifest.json",
+        "sums",
+        "two",
+    ]
 
 
 def test_a_plugin_that_nobody_knows_is_searched_for_paths_that_are_here(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -60,10 +61,14 @@ def _outputs(reading: Reading, component: Component) -> None:
 def _makes_no_input(reading: Reading, component: Component) -> bool:
     """A download writes here what it names; a `generated` source is made by the bake itself."""
     if component.value("direction") == "download":
+        sources = [text for text, _, _ in component.texts("source") if isinstance(text, str)]
         for text, place, _ in component.texts("destination"):
-            path = reading.locations.from_workdir(text) if isinstance(text, str) else None
-            if isinstance(path, str):
-                reading.ledger.output(path, place)
+            # As Packer has it: into a folder where the destination ends with a slash, else to that very path.
+            within = [posixpath.basename(source) for source in sources] if str(text).endswith("/") else [""]
+            for name in within:
+                path = reading.locations.from_workdir(f"{text}{name}") if isinstance(text, str) else None
+                if isinstance(path, str):
+                    reading.ledger.output(path, place)
         return True
     return component.is_true("generated")
 
