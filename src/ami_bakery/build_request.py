@@ -23,6 +23,7 @@ def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) ->
         region=region,
         variables=variables,
         sensitive=sensitive,
+        structured=image.structured,
         var_files=tuple(tree.absolute(path) for path in image.var_files),
         only=image.only,
         except_=image.except_,

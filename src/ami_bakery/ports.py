@@ -123,7 +123,8 @@ class BuildRequest:
 
     template          as Packer gets it: absolute, or relative to `workdir`
     workdir           absolute path of the folder that Packer is started in
-    variables         given with `-var`; those named in `sensitive` go through a private file instead
+    variables         given with `-var`; those named in `sensitive` go through a private file instead. The values of
+                      those in `structured` are JSON for numbers, booleans, lists or tables
     definition_arguments, arguments  more words: those that `packer validate` takes too, and the others
     secrets           to be masked in all that Packer says
     region            where the AMI is to be made: for templates that leave it to the environment
@@ -135,6 +136,7 @@ class BuildRequest:
     region: str
     variables: tuple[tuple[str, str], ...] = ()
     sensitive: frozenset[str] = frozenset()
+    structured: frozenset[str] = frozenset()
     var_files: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
@@ -197,6 +199,9 @@ class Watcher(Protocol):
     def note(self, message: str) -> None: ...
 
     def warn(self, message: str) -> None: ...
+
+    def fail(self, message: str) -> None:
+        """A failure of one image among several, worded and colored already; told however quiet we are."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""

@@ -66,6 +66,9 @@ def explained(call: Call) -> Iterator[None]:
         raise UsageError(doing, str(error), "Correct the name of the region.") from error
     except (boto.HTTPClientError, boto.ConnectionError) as error:
         raise AwsError(doing, str(error), _unreachable(call), code="Unreachable") from error
+    except ValueError as error:
+        # botocore checks some settings late and raises this for them: AWS_ENDPOINT_URL, for one.
+        raise UsageError(doing, str(error), "Correct the AWS settings in the environment or in ~/.aws.") from error
     except boto.BotoCoreError as error:
         raise AwsError(doing, str(error), _LATER) from error
 

@@ -46,10 +46,13 @@ def parse(data: bytes, path: Path) -> Config:
         raise ConfigError(doing, f"line {line}: not UTF-8", "Save the file as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(doing, f"not valid TOML: {error}", "Mend the line; https://toml.io has the syntax.") from None
+    except ValueError as error:
+        # A number of more digits than Python converts.
+        raise ConfigError(doing, f"a value cannot be read: {error}", "Write it as a string.") from None
     except RecursionError:
         raise ConfigError(doing, "values are nested too deeply", "Write flatter tables.") from None
     document = Document(file=path.name, data=table, lines=dict(_lines(data)))
-    config, problems = parse_config(document, root=os.path.abspath(path.parent))
+    config, problems = parse_config(document, root=os.path.realpath(path.parent))
     if problems:
         listed = "\n".join(f"{path}:{problem.line}: {problem.key}: {problem.message}" for problem in problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"

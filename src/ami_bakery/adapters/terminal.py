@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -41,6 +42,9 @@ class PlainWatcher:
     def warn(self, message: str) -> None:
         self._print(f"{self._styled('warning:', '33')} {message}")
 
+    def fail(self, message: str) -> None:
+        self._print(message)
+
     def close(self) -> None:
         pass
 
@@ -48,7 +52,8 @@ class PlainWatcher:
         return f"\x1b[{code}m{text}\x1b[0m" if self._color else text
 
     def _print(self, text: str) -> None:
-        with self._lock:
+        # Whoever read stderr may have gone, or its disk be full: that must not stop a bake.
+        with self._lock, contextlib.suppress(OSError, ValueError):
             self._stream.write(f"{text}\n")
             self._stream.flush()
 
@@ -94,6 +99,12 @@ class LiveWatcher:
     def note(self, message: str) -> None:
         with self._lock:
             self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def fail(self, message: str) -> None:
+        from rich.text import Text
+
+        with self._lock:
+            self._console.print(Text.from_ansi(message), highlight=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
         from rich.text import Text

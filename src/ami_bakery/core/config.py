@@ -53,7 +53,7 @@ class ImageConfig:
 
     inputs     None: the template's folder
     workdir    None: the template's folder
-    variables  as Packer gets them with `-var`: a list or table is written as JSON
+    variables  as Packer gets them with `-var`: what is no string is written as JSON, and its name is in `structured`
     regions    empty: the region of the environment; else baked in the first and copied to the others
     lines      the line of bakery.toml that says a key, by key; inputs have a line each as ("inputs", i)
     """
@@ -68,6 +68,7 @@ class ImageConfig:
     base: BaseSource | None = None
     from_variable: str = DEFAULT_FROM_VARIABLE
     variables: tuple[tuple[str, str], ...] = ()
+    structured: frozenset[str] = frozenset()
     var_files: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()

@@ -37,6 +37,8 @@ DIGEST_PARTS = ("packer-version", "plugin-versions", "environment", "selection")
 def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise Wrong(f"a string is wanted, not {type_name(value)}")
+    if "\0" in value:
+        raise Wrong("no program can be given a NUL character")
     return value
 
 
@@ -52,7 +54,7 @@ def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
 
 def _path(value: Any) -> str:
     text = _string(value)
-    if not text or "\0" in text:
+    if not text:
         raise Wrong("a path is wanted, not an empty string")
     return text
 
@@ -70,6 +72,10 @@ def _list_of(parse: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
         return tuple(items)
 
     return parse_list
+
+
+def _distinct(parse: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
+    return lambda value: tuple(dict.fromkeys(parse(value)))
 
 
 def _non_empty(parse: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple[str, ...]]:
@@ -94,11 +100,25 @@ def _one_of(known: Iterable[str]) -> Callable[[Any], str]:
     return parse
 
 
+def _ignore_pattern(value: Any) -> str:
+    import pathspec
+
+    text = _string(value)
+    try:
+        pathspec.GitIgnoreSpec.from_lines([text])
+    except ValueError as error:
+        raise Wrong(f"not a gitignore pattern: {error}") from None
+    return text
+
+
 def _share_target(value: Any) -> str:
     text = _string(value)
     if not (_ACCOUNT.fullmatch(text) or _ORGANIZATION.fullmatch(text)):
         raise Wrong(f"an account (12 digits) or the ARN of an organization or an OU is wanted, not {text!r}")
     return text
+
+
+parse_region = _matching(_REGION, "a region such as us-east-1")
 
 
 def _duration(value: Any) -> timedelta:
@@ -121,8 +141,12 @@ def _variables(value: Any) -> tuple[tuple[str, str], ...]:
     for name, item in table.items():
         if not _VARIABLE.fullmatch(name):
             raise Wrong("not a name that a Packer variable can have", name)
+        if name == "config_checksum":
+            raise Wrong("the bakery gives the digest to the template in this variable", name)
         if not _is_plain(item):
             raise Wrong(f"a string, number, boolean, list or table is wanted, not {type_name(item)}", name)
+        if "\0" in packer_value(item):
+            raise Wrong("no program can be given a NUL character", name)
         pairs.append((name, packer_value(item)))
     return tuple(sorted(pairs))
 
@@ -245,7 +269,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="ignore",
         field="ignore",
-        parse=_list_of(_string),
+        parse=_list_of(_ignore_pattern),
         type="list of gitignore patterns",
         about="What to leave out of input folders, on top of the built-in patterns.",
     ),
@@ -287,7 +311,7 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="regions",
         field="regions",
-        parse=_non_empty(_list_of(_matching(_REGION, "a region such as us-east-1"))),
+        parse=_distinct(_non_empty(_list_of(parse_region))),
         type="list of regions",
         about="Baked in the first, copied to the others. Left out: the region of the environment.",
     ),

@@ -96,7 +96,9 @@ class _Reader:
             if isinstance(table, dict) and "template" not in table:
                 self._problem(path, "template is missing")
             return None
-        return ImageConfig(name=name, lines=self._lines(path), **values)
+        written = {**_variables(self.document.data.get("defaults")), **_variables(table)}
+        structured = frozenset(variable for variable, value in written.items() if not isinstance(value, str))
+        return ImageConfig(name=name, lines=self._lines(path), structured=structured, **values)
 
     def _values(self, path: KeyPath, table: Any) -> dict[str, Any]:
         """The fields of one table that could be read; what could not is a problem."""
@@ -137,6 +139,12 @@ class _Reader:
 
     def _problem(self, path: KeyPath, message: str) -> None:
         self.problems.append(Problem(self.document.line(path), _dotted(path), message))
+
+
+def _variables(table: Any) -> Mapping[str, Any]:
+    """What stands in `vars`, as it was written."""
+    variables = table.get("vars", {}) if isinstance(table, dict) else {}
+    return variables if isinstance(variables, dict) else {}
 
 
 def _cycles(parents: Mapping[str, str]) -> list[tuple[str, ...]]:

@@ -5,6 +5,7 @@ Source: https://developer.hashicorp.com/packer/docs/commands, "Machine-Readable 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -131,7 +132,11 @@ def mask(text: str, secrets: Iterable[str]) -> str:
 
 
 def maskable(secrets: Iterable[str]) -> frozenset[str]:
-    """What to look for in Packer's lines: each secret, and each of its lines. An empty one would mask everything."""
+    """What to look for in Packer's lines: each secret, each of its lines, and the forms that shells and JSON give it.
+
+    An empty one would mask everything.
+    """
     whole = {secret for secret in secrets if secret.strip()}
     lines = {line.strip() for secret in whole for line in secret.splitlines() if len(line.strip()) > 3}
-    return frozenset(whole | lines)
+    quoted = {form for secret in whole | lines for form in (secret.replace("'", "'\\''"), json.dumps(secret)[1:-1])}
+    return frozenset(whole | lines | quoted)
