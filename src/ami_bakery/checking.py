@@ -23,7 +23,7 @@ from ami_bakery.drop_in import unseen
 from ami_bakery.errors import BakeryError
 from ami_bakery.inputs import Inventory
 from ami_bakery.planning import Planned, make_plans
-from ami_bakery.resolve import MACHINE_VARIABLES, Resolver
+from ami_bakery.resolve import Resolver, why_not_hashed
 
 
 def check_image(resolver: Resolver, name: str) -> tuple[Finding, ...]:
@@ -97,13 +97,14 @@ def _head(resolver: Resolver, path: str) -> bytes:
 
 def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
     for name, place in facts.environment:
-        if name in MACHINE_VARIABLES and name not in image.environment and not name.startswith("AWS_"):
+        why = why_not_hashed(name, facts)
+        if why is not None and name not in image.environment and not name.startswith("AWS_"):
             yield Finding(
                 level=Level.WARNING,
-                code="machine-environment",
+                code="environment-not-hashed",
                 place=place,
-                message=f"the template reads {name}, which tells of the machine and is not in the digest",
-                todo=f'Do without it, or put it into the digest: env = ["{name}"].',
+                message=f"the template reads {name}, which is not in the digest: {why}",
+                todo=f'Do without it, or have its value hashed: env = ["{name}"].',
             )
 
 

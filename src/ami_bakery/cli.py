@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -95,6 +96,7 @@ def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
     group.add_argument(
         "-q", "--quiet", action="store_true", default=or_given(False), help="nothing on stderr but warnings and errors"
     )
+    group.add_argument("--json", action="store_true", default=or_given(False), help="print one JSON document")
     group.add_argument(
         "--color", choices=("auto", "always", "never"), default=or_given("auto"), help="colors (default: auto)"
     )
@@ -109,6 +111,7 @@ class _Version(argparse.Action):
 
 
 def _run(program: str, argv: list[str]) -> int:
+    _open_streams()
     parser = make_parser(program)
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
@@ -122,6 +125,19 @@ def _run(program: str, argv: list[str]) -> int:
     with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
         outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))
     return outcome.status
+
+
+def _open_streams() -> None:
+    """Python has no stream where the caller closed it (`>&-`): what is written there goes nowhere.
+
+    A name that the terminal's encoding does not have is shown as an escape.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _offer_images(parser: argparse.ArgumentParser) -> None:
@@ -155,22 +171,41 @@ class _Outcome:
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: to be told apart from Ctrl-C in the message only."""
+    """One of the signals that end the program, by name."""
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the program as Ctrl-C does, so that Packer is told, and waited for."""
+    """SIGTERM and SIGHUP end the program as Ctrl-C does, once: Packer is told, and waited for.
 
-    def interrupt(number: int, _frame: object) -> NoReturn:
-        raise Interrupted(signal.Signals(number).name)
+    More of them only say so. A signal that our parent has switched off (`nohup`) stays off.
+    """
+    seen: list[str] = []
 
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def interrupt(number: int, _frame: object) -> None:
+        name = signal.Signals(number).name
+        if seen:
+            _tell(f"{name}: {seen[0]} came before: still waiting until Packer has cleaned up")
+            return
+        seen.append(name)
+        raise Interrupted(name)
+
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.getsignal(number) for number in wanted}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _tell(text: str) -> None:
+    """A line on stderr, if anybody is there."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextlib.contextmanager
@@ -182,11 +217,12 @@ def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
     try:
         yield outcome
     except BakeryError as error:
-        print(error_text(error, ansi if _colored(arguments, sys.stderr) else plain), file=sys.stderr)  # noqa: T201
-        outcome.status = error.exit_status
+        _tell(error_text(error, ansi if _colored(arguments, sys.stderr) else plain))
+        # As with Terraform, 2 says that there is something to do: an error must not look like it.
+        detailed = getattr(arguments, "detailed_exitcode", False)
+        outcome.status = FAILED if detailed else error.exit_status
     except KeyboardInterrupt as interrupt:
-        by = f" by {interrupt}" if isinstance(interrupt, Interrupted) else ""
-        print(f"interrupted{by}: what was baked until now is found by the next run", file=sys.stderr)  # noqa: T201
+        _tell(f"interrupted by {interrupt or 'SIGINT'}: what was baked until now is found by the next run")
         outcome.status = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our answer has gone: nothing is left to say, and Python must not complain when it flushes.
@@ -208,7 +244,7 @@ def _report_bug() -> None:
     except OSError:
         where = trace
     last = trace.strip().splitlines()[-1]
-    print(f"error: a bug in ami-bakery\n  {last}\n  {where}", file=sys.stderr)  # noqa: T201
+    _tell(f"error: a bug in ami-bakery\n  {last}\n  {where}")
 
 
 def _invocation(
@@ -244,6 +280,7 @@ def _invocation(
         environment=environment,
         stdout=sys.stdout,
         style=ansi if _colored(arguments, sys.stdout) else plain,
+        error_style=ansi if _colored(arguments, sys.stderr) else plain,
         bakery=bakery,
         write_file=lambda path, text, append: (append_file if append else replace_file)(path, text),
         run_local=run_local,

@@ -17,9 +17,9 @@ from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState, finished_tags
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.packer_output import Artifact
-from ami_bakery.core.plan import Action
+from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.errors import AwsError, BakeryError, VerificationError
-from ami_bakery.planning import Planned, make_plans, warn_of_unresolved
+from ami_bakery.planning import Planned, make_plans, warn_of_unseen, with_parents
 from ami_bakery.resolve import Definition, Resolver
 
 _POLL_SECONDS = 5.0
@@ -32,28 +32,52 @@ _SIGHT_SECONDS = 60.0
 def bake_all(resolver: Resolver, names: Sequence[str], *, forced: frozenset[str]) -> Iterator[Outcome]:
     """Make sure that these images' AMIs exist, and those of what they are made from; outcomes in that order.
 
-    A failure stops what is made from the image that failed, not the rest.
+    A failure stops what is made from the image that failed, not the rest. All images are looked up at once to begin
+    with; one that is to be baked is defined and looked up again when its turn comes: files, bases and other runners
+    may have moved meanwhile.
     """
     settled: dict[str, Ami | None] = {}
-    failed: set[str] = set()
-    plans = make_plans(resolver, names, forced=forced)
-    warn_of_unresolved(resolver, plans)
-    for first in plans:
-        planned, image = first, first.plan.image
-        base = first.definition.image.base
-        if isinstance(base, BaseImage) and base.image in failed:
-            error: BakeryError = VerificationError(
-                f"baking image {image}", f"its base {base.image} failed", "Mend that first, then run again."
-            )
-            outcome = Outcome(plan=first.plan, result=Result.FAILED, error=error)
-        else:
-            if first.plan.action is Action.UNKNOWN:
-                (planned,) = make_plans(resolver, [image], forced=forced, known=settled)
-            outcome = _attempt(resolver, planned)
-        if outcome.result is Result.FAILED:
-            failed.add(image)
-        settled[image] = outcome.amis.get(planned.plan.regions[0])
+    failures: dict[str, BakeryError] = {}
+    plans = make_plans(resolver, names, forced=forced, failures=failures)
+    warn_of_unseen(resolver, plans)
+    first = {planned.plan.image: planned for planned in plans}
+    for image in with_parents(resolver.config, names):
+        outcome = _take_turn(resolver, image, first.get(image), forced, settled, failures)
+        if outcome.error is not None:
+            failures[image] = outcome.error
+        settled[image] = outcome.amis.get(outcome.plan.regions[0]) if outcome.plan.regions else None
         yield outcome
+
+
+def _take_turn(
+    resolver: Resolver,
+    image: str,
+    first: Planned | None,
+    forced: frozenset[str],
+    settled: Mapping[str, Ami | None],
+    failures: Mapping[str, BakeryError],
+) -> Outcome:
+    base = resolver.config.image(image).base
+    if isinstance(base, BaseImage) and base.image in failures:
+        error = VerificationError(
+            f"baking image {image}", f"its base {base.image} failed", "Mend that first, then run again."
+        )
+        return _failed(image, error)
+    if first is None:
+        return _failed(image, failures[image])
+    if first.plan.action is Action.REUSE:
+        return _attempt(resolver, first)
+    try:
+        (planned,) = make_plans(resolver, [image], forced=forced, known=settled)
+    except BakeryError as error:
+        return _failed(image, error)
+    return _attempt(resolver, planned)
+
+
+def _failed(image: str, error: BakeryError) -> Outcome:
+    """An image that could not so much as be planned."""
+    plan = ImagePlan(image=image, action=Action.UNKNOWN, digest=None, reasons=(), regions=(), amis={})
+    return Outcome(plan=plan, result=Result.FAILED, error=error)
 
 
 def _attempt(resolver: Resolver, planned: Planned) -> Outcome:
@@ -88,6 +112,7 @@ class _Baker:
         self.definition: Definition = planned.definition
         self.planned = planned
         self.image = planned.definition.image
+        self.commit = ""
 
     def run(self) -> tuple[Result, dict[str, Ami]]:
         match self.planned.plan.action:
@@ -107,6 +132,8 @@ class _Baker:
         if self.definition.manifest is None or "plugin-versions" in self.image.digest_without:
             # Nobody has asked for the plugins yet, so those that the template requires may not be here.
             self.resolver.plugins(self.image, facts)
+        # Before Packer runs: what it writes into the tree does not make the definition dirty.
+        self.commit = self.outside.git.commit(self.resolver.config.root)
         artifacts = self.outside.packer.build(build_request(self.resolver, self.planned, facts), self.outside.watcher)
         self._step("checking the AMI in EC2")
         amis = self._verified(self._one_per_region(artifacts))
@@ -154,9 +181,10 @@ class _Baker:
             doing = f"checking {ami_id} of image {self.image.name} in {region}"
             if ami is None:
                 self._reject(ids, doing, "EC2 does not know it", "Look at Packer's log, and bake again.")
-            if not ami.available:
-                ami = self._wait_available(ami)
-            amis[region] = ami
+            try:
+                amis[region] = ami if ami.available else self._wait_available(ami)
+            except AwsError as error:
+                self._reject(ids, error.doing, error.wrong, error.todo)
         home = amis[self.planned.plan.regions[0]]
         expected = {ami for _, ami in self.definition.base}
         if home.source and expected and home.source not in expected:
@@ -191,15 +219,25 @@ class _Baker:
     def _tagged(self, amis: Mapping[str, Ami]) -> dict[str, Ami]:
         """The last step of a bake: from here on the AMI is found by its digest."""
         self._step("tagging the AMI")
+        home = self.planned.plan.regions[0]
         tagged = {}
-        for region, ami in amis.items():
-            tags = self._tags(ami)
+        # The region of the bake first: with that AMI found, what is missing elsewhere is a copy and not a bake.
+        for region, ami in sorted(amis.items(), key=lambda item: item[0] != home):
+            tags = self._tags(ami, amis[home].id)
             if tags:
-                self.outside.ec2.tag(region, [ami.id], tags)
+                self._tag_or_tell(ami, tags, [other for other in amis.values() if other.region not in tagged])
             tagged[region] = replace(ami, tags={**ami.tags, **tags})
         return tagged
 
-    def _tags(self, ami: Ami) -> dict[str, str]:
+    def _tag_or_tell(self, ami: Ami, tags: Mapping[str, str], left: Sequence[Ami]) -> None:
+        try:
+            self.outside.ec2.tag(ami.region, [ami.id], tags)
+        except AwsError as error:
+            listed = ", ".join(f"{other.id} of {other.region}" for other in left)
+            todo = f"{error.todo} {listed} was left, verified but without the digest."
+            raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
+
+    def _tags(self, ami: Ami, origin: str) -> dict[str, str]:
         digest = self.definition.digest
         assert digest is not None
         return finished_tags(
@@ -207,7 +245,8 @@ class _Baker:
             digest=digest,
             components=self.definition.components,
             base=" ".join(sorted({base for _, base in self.definition.base})),
-            commit=self.outside.git.commit(self.resolver.config.root),
+            commit=self.commit,
+            origin=origin,
             template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
         )
 
@@ -226,9 +265,9 @@ class _Baker:
         return amis
 
     def _started_copy(self, source: Ami, region: str) -> Ami:
-        """A copy that another run has started is waited for; its name would be taken."""
-        for ami in self.planned.found:
-            if ami.region == region and ami.state is AmiState.PENDING:
+        """A copy that another run has started, or left untagged, is taken over: its name would be in the way."""
+        for ami in self.outside.ec2.named(region, [source.name]) if source.name else ():
+            if ami.source == source.id and (ami.available or ami.state is AmiState.PENDING):
                 return ami
         copy = self.outside.ec2.copy(source, region)
         return Ami(id=copy, region=region, name=source.name, state=AmiState.PENDING, created=None, owner=source.owner)
@@ -258,7 +297,7 @@ class _Baker:
         raise AwsError(
             doing,
             f"it is still pending after {_WAIT_SECONDS / 60:.0f} minutes",
-            "Run again: the AMI is found when it is finished.",
+            f"Look at {ami.id} in EC2: when it is finished, or deregistered, run again.",
         )
 
     def _seen(self, region: str, ami_id: str) -> Ami | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,9 +10,10 @@ from ami_bakery.core.config import BaseImage, Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain
-from ami_bakery.errors import ConfigError
+from ami_bakery.core.template import TemplateFacts
+from ami_bakery.errors import BakeryError, ConfigError
 from ami_bakery.history import changes_since
-from ami_bakery.resolve import Definition, Resolver
+from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
 
 _SHA1_LENGTH = 40
 
@@ -47,10 +48,12 @@ def make_plans(
     *,
     forced: frozenset[str] = frozenset(),
     known: Mapping[str, Ami | None] | None = None,
+    failures: dict[str, BakeryError] | None = None,
 ) -> tuple[Planned, ...]:
     """Plans for these images and their parents, parents first.
 
-    `known` are parents whose AMI is settled already (baked a moment ago): they are not looked up again.
+    known     parents whose AMI is settled already (baked a moment ago): they are not looked up again
+    failures  where given, images that cannot be defined go there, by name, and the others are planned; else it raises
     """
     parents: dict[str, Ami | None] = dict(known or {})
     waiting = [name for name in with_parents(resolver.config, names) if name not in parents]
@@ -58,19 +61,32 @@ def make_plans(
     while waiting:
         ready = [name for name in waiting if _parent(resolver, name) in (None, *parents)]
         waiting = [name for name in waiting if name not in ready]
-        for planned in _plan_generation(resolver, ready, parents, forced):
+        parents.update(dict.fromkeys(ready))
+        for planned in _plan_generation(resolver, ready, parents, forced, failures):
             plans.append(planned)
             parents[planned.plan.image] = _settled(planned)
     return _explained(resolver, plans)
 
 
-def warn_of_unresolved(resolver: Resolver, plans: Iterable[Planned]) -> None:
+def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
     """A digest that does not see everything must not look as if it did."""
     for planned in plans:
-        for item in planned.definition.facts.unresolved if planned.definition.facts else ():
-            resolver.outside.watcher.warn(
-                f"{item.place}: {item.expression} cannot be worked out ({item.why}): what it reads is not in the digest"
-            )
+        if planned.definition.facts is not None and planned.definition.manifest is not None:
+            for message in _unseen(planned.definition, planned.definition.facts, resolver.outside.environment):
+                resolver.outside.watcher.warn(message)
+
+
+def _unseen(definition: Definition, facts: TemplateFacts, environment: Mapping[str, str]) -> Iterator[str]:
+    for item in facts.unresolved:
+        yield f"{item.place}: {item.expression} cannot be worked out ({item.why}): what it reads is not in the digest"
+    for builder in facts.builders:
+        if definition.image.base is None and builder.base_unknown:
+            yield f"{builder.place}: what {builder.name} starts from is not in the digest: {builder.base_unknown}"
+    for name, _ in facts.environment:
+        if name in environment and name not in MACHINE_VARIABLES and name not in definition.image.environment:
+            why = why_not_hashed(name, facts)
+            if why is not None:
+                yield f'{name} is set and is not in the digest: {why}. To have its value hashed: env = ["{name}"]'
 
 
 def define_all(resolver: Resolver, names: Iterable[str]) -> tuple[Definition, ...]:
@@ -114,14 +130,23 @@ def _settled(planned: Planned) -> Ami | None:
 
 
 def _plan_generation(
-    resolver: Resolver, names: Sequence[str], parents: Mapping[str, Ami | None], forced: frozenset[str]
+    resolver: Resolver,
+    names: Sequence[str],
+    parents: Mapping[str, Ami | None],
+    forced: frozenset[str],
+    failures: dict[str, BakeryError] | None,
 ) -> list[Planned]:
     """One generation: none of these is made from another of them."""
     definitions = []
     for name in names:
         image = resolver.image(name)
-        _check_regions(resolver, image)
-        definitions.append((resolver.define(image, parents), resolver.regions_of(image)))
+        try:
+            _check_regions(resolver, image)
+            definitions.append((resolver.define(image, parents), resolver.regions_of(image)))
+        except BakeryError as error:
+            if failures is None:
+                raise
+            failures[name] = error
     found = _look_up(resolver, definitions)
     now = resolver.outside.clock.now()
     plans = []

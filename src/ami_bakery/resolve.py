@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
@@ -16,6 +16,7 @@ from ami_bakery.core.config import (
     Config,
     ImageConfig,
 )
+from ami_bakery.core.config_keys import nearest
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import Ami, newest
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
@@ -24,11 +25,8 @@ from ami_bakery.core.plugins import InstalledPlugin
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
 from ami_bakery.errors import AwsError, ConfigError, TemplateError
-from ami_bakery.inputs import Inventory, collect, template_folder
+from ami_bakery.inputs import Inventory, collect, template_folder, would_be_input
 from ami_bakery.ports import Outside
-
-HANDED_BY_US = ("config_checksum", "aws_region")
-"""Variables that the bakery gives to a template which declares them. Their values are no part of the definition."""
 
 MACHINE_VARIABLES = frozenset(
     {
@@ -40,6 +38,20 @@ MACHINE_VARIABLES = frozenset(
     }
 )
 """Environment variables that tell of the runner, not of the image: in the digest only where `env` asks for them."""
+
+
+_SECRET = re.compile(
+    r"(^|_)(TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PRIVATE_KEY|API_KEY|ACCESS_KEY)(_|$)", re.I
+)
+
+
+def why_not_hashed(name: str, facts: TemplateFacts) -> str | None:
+    """Why an environment variable that a template reads is left out of the digest unless `env` names it; or None."""
+    if name in MACHINE_VARIABLES:
+        return "it tells of the machine or the account, not of the image"
+    if any(variable.sensitive and name == f"PKR_VAR_{variable.name}" for variable in facts.variables):
+        return "the template says that it is sensitive"
+    return "it looks like a secret" if _SECRET.search(name) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +113,12 @@ class Resolver:
         tree = self.outside.tree
         return tree.relative(image.workdir) if image.workdir is not None else template_folder(tree, image.template)
 
+    def var_files(self, image: ImageConfig) -> tuple[str, ...]:
+        """In Packer's order, relative to the root; those behind `--` are written relative to Packer's folder."""
+        tree, workdir = self.outside.tree, self.workdir(image)
+        behind = (path if path.startswith("/") else f"{workdir}/{path}" for path in self.arguments.var_files)
+        return tuple(tree.relative(path) for path in (*image.var_files, *behind))
+
     def told_template(self, image: ImageConfig) -> str:
         """The template as Packer is told of it.
 
@@ -116,12 +134,11 @@ class Resolver:
     def facts(self, image: ImageConfig, handed: Mapping[str, str] | None = None) -> TemplateFacts:
         """What the template says, read as the bake will read it; with `handed`, given what the bakery hands over."""
         workdir = self.workdir(image)
-        extra = tuple(f"{workdir}/{path}" if not path.startswith("/") else path for path in self.arguments.var_files)
         request = TemplateRequest(
             template=self.outside.tree.relative(image.template),
             workdir=workdir,
             variables={**(handed or {}), **dict(image.variables)},
-            var_files=(*image.var_files, *extra),
+            var_files=self.var_files(image),
             only=image.only,
             except_=image.except_,
             environment=self.outside.environment,
@@ -133,6 +150,10 @@ class Resolver:
         facts = self.facts(image)
         self._check_variables(image, facts)
         return facts, collect(self.outside.tree, image, self.config.file, facts, self._written(image))
+
+    def would_be_input(self, image: ImageConfig, path: str) -> bool:
+        """Whether a file at `path`, which is absolute, would be an input of the image."""
+        return would_be_input(self.outside.tree, image, self.config.file, self.facts(image), path)
 
     def _written(self, image: ImageConfig) -> tuple[str, ...]:
         """Packer's own log, where the environment asks for one: the same in every run, and no input."""
@@ -148,6 +169,8 @@ class Resolver:
         base = self._base(image, facts, parents)
         if base.awaits is not None:
             return Definition(image=image, awaits=base.awaits, facts=facts, inventory=inventory)
+        if image.base is not None:
+            self._check_base_is_used(image, base.ids[0][1])
         manifest = self.manifest(image, facts, inventory, base.ids)
         return Definition(
             image=image,
@@ -169,8 +192,8 @@ class Resolver:
             template=self.outside.tree.relative(image.template),
             workdir=self.workdir(image),
             entries=inventory.entries,
-            variables=tuple((name, hash_value(value)) for name, value in image.variables if name not in HANDED_BY_US),
-            var_files=tuple(self.outside.tree.relative(path) for path in image.var_files) + self.arguments.var_files,
+            variables=tuple((name, hash_value(value)) for name, value in image.variables),
+            var_files=self.var_files(image),
             environment=() if "environment" in without else self._environment(image, facts),
             only=image.only if selected else (),
             except_=image.except_ if selected else (),
@@ -209,8 +232,7 @@ class Resolver:
 
     def _environment(self, image: ImageConfig, facts: TemplateFacts) -> tuple[tuple[str, str | None], ...]:
         """Declared variables, and those that the template is seen to read; each set or unset."""
-        sensitive = {f"PKR_VAR_{variable.name}" for variable in facts.variables if variable.sensitive}
-        read = {name for name, _ in facts.environment} - MACHINE_VARIABLES - sensitive
+        read = {name for name, _ in facts.environment if why_not_hashed(name, facts) is None}
         values = self.outside.environment
         return tuple(
             (name, hash_value(values[name]) if name in values else None) for name in sorted({*image.environment, *read})
@@ -223,7 +245,7 @@ class Resolver:
         problems = [
             (
                 image.line("vars", name),
-                f"vars.{name}: {image.template} declares no variable {name!r}{_nearest(name, declared)}",
+                f"vars.{name}: {image.template} declares no variable {name!r}{nearest(name, declared)}",
             )
             for name in configured
             if name not in declared
@@ -254,6 +276,17 @@ class Resolver:
                 return _Base(ids=(("", self.outside.parameters.value(self.regions_of(image)[0], name)),))
             case _:
                 assert_never(image.base)
+
+    def _check_base_is_used(self, image: ImageConfig, base: str) -> None:
+        """The AMI that was hashed must be the one that is used: not one that the template finds by itself."""
+        for builder in self.facts(image, {image.from_variable: base}).builders:
+            if builder.source_ami_filter is not None or builder.source_ami not in (None, base):
+                other = builder.source_ami or "what its source_ami_filter finds"
+                raise TemplateError(
+                    f"looking at what {builder.name} starts from ({builder.place})",
+                    f"image {image.name} is made from {base} (`from`), and the builder uses {other}",
+                    f"Write the variable {image.from_variable} as its source_ami.",
+                )
 
     def _template_bases(self, image: ImageConfig, facts: TemplateFacts) -> list[tuple[str, str]]:
         """The bases that the template itself names, by builder; what is not known is hashed as it is written."""
@@ -290,8 +323,3 @@ class Resolver:
                 )
             self._matches[key] = found.id
         return self._matches[key]
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    matches = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -227,7 +227,7 @@ def test_no_region(app: Kitchen, drop_in: Kitchen) -> None:
 
 
 def test_a_region_that_does_not_exist(app: Kitchen) -> None:
-    told(app.run("bake", "--region", "us-easst-1"), "in us-easst-1", "did you mean us-east-1?")
+    told(app.run("bake", "--region", "us-easst-1"), "in us-easst-1", "did you mean 'us-east-1'?")
     nothing_baked(app)
 
 
@@ -305,7 +305,7 @@ def test_a_full_disk_when_the_answer_is_written(drop_in: Kitchen) -> None:
         command, env=environment, cwd=drop_in.folder, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 1, done.stderr
-    assert done.stdout == ""
+    assert re.fullmatch(r"ami-[0-9a-f]{17}\n", done.stdout), "the id is told all the same"
     assert "writing the answer to small/.ami_id.json" in done.stderr
     assert "No space left on device" in done.stderr
     assert "run again" in done.stderr
@@ -318,7 +318,7 @@ def test_an_answer_that_cannot_be_written_leaves_the_old_one(app: Kitchen) -> No
     app.write("out/ids.json", "old")
     assert app.run("bake", "--output", "out/ids.json").status == 0
     assert "ami-" in (app.folder / "out/ids.json").read_text()
-    told(app.run("bake", "--output", "absent/ids.json"), "absent/ids.json", "No such file or directory")
+    told(app.run("bake", "--output", "absent/ids.json"), "no folder", "absent", status=2)
 
 
 def test_without_the_right_to_delete_tags_the_digest_is_emptied(app: Kitchen, ec2: EC2Client) -> None:

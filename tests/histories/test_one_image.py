@@ -165,7 +165,7 @@ def test_the_pinned_base_is_what_packer_uses(app: Kitchen, ec2: EC2Client) -> No
     assert app.packer_runs == 2
 
 
-def test_a_base_that_moves_is_named_as_the_reason(app: Kitchen, ec2: EC2Client) -> None:
+def test_a_template_that_finds_the_same_base_in_another_way_has_the_same_base(app: Kitchen, ec2: EC2Client) -> None:
     app.run("bake")
     (newest,) = (
         image["ImageId"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ami_bakery.core.config_keys import nearest
 from ami_bakery.errors import AwsError, BakeryError, UsageError
 
 _CREDENTIALS = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role."
@@ -87,9 +87,7 @@ def _refused(call: Call, doing: str, error: Exception) -> BakeryError:
 
 def _unreachable(call: Call) -> str:
     if call.known_regions and call.region not in call.known_regions:
-        near = difflib.get_close_matches(call.region, call.known_regions, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"No region of that name is known: correct it{hint}"
+        return f"No region of that name is known: correct it{nearest(call.region, call.known_regions)}"
     return "Look at the network and the proxy settings (HTTPS_PROXY), then run again."
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 
-from ami_bakery.commands.invocation import Invocation, add_json, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.core.config import Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.outcome import Outcome, Result
@@ -23,13 +24,13 @@ from ami_bakery.render import (
     outcome_text,
     tfvars,
 )
+from ami_bakery.resolve import Resolver
 
 ABOUT = "make sure that each image's AMI exists, and print the ids"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    add_json(parser)
     parser.add_argument("--force", action="store_true", help="bake the named images whatever is there")
     add_regions(parser)
     parser.add_argument("--jobs", type=_positive, metavar="N", default=1, help="bake at most N images at once")
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     config, outside = resolver.config, resolver.outside
-    _check_output(invocation)
+    _check_output(invocation, resolver)
     names = invocation.selected(config)
     _warn_of_checksum(config, outside)
     outcomes = []
@@ -52,18 +53,19 @@ def run(invocation: Invocation) -> int:
     for outcome in bake_all(resolver, names, forced=forced):
         outcomes.append(outcome)
         if outcome.error is not None:
-            outside.watcher.note(f"{outcome.image}: {error_text(outcome.error, invocation.style)}")
+            outside.watcher.fail(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
         else:
             outside.watcher.note(outcome_note(outcome))
     asked = [outcome for outcome in outcomes if outcome.image in names]
-    for outcome in asked:
-        _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
-    if all(outcome.error is None for outcome in asked):
-        _write_output(invocation, asked)
     if invocation.arguments.json:
         invocation.answer(document([outcome_json(outcome) for outcome in asked]))
     elif text := outcome_text(asked):
         invocation.answer(text)
+    # The files come last: where they cannot be written, the ids are told all the same.
+    for outcome in asked:
+        _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
+    if all(outcome.error is None for outcome in asked):
+        _write_output(invocation, asked)
     return max((_status(outcome) for outcome in outcomes), default=0)
 
 
@@ -88,15 +90,28 @@ def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: O
         invocation.write_file(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', False)
 
 
-def _check_output(invocation: Invocation) -> None:
-    """Refuse a form that is not known before anything is baked."""
+def _check_output(invocation: Invocation, resolver: Resolver) -> None:
+    """Refuse, before anything is baked, a file that cannot be written, or whose being written would move a digest."""
     path = invocation.arguments.output
-    if path is not None and not _is_github_output(invocation) and not path.endswith((".json", ".env")):
+    if path is None or _is_github_output(invocation):
+        return
+    doing = f"reading --output {path}"
+    if not path.endswith((".json", ".env")):
         raise UsageError(
-            f"reading --output {path}",
+            doing,
             "its name does not tell which form is wanted",
             "End it with .tfvars.json, .json or .env, or name the file in $GITHUB_OUTPUT.",
         )
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
+    for image in resolver.config.images:
+        if image.scheme is Scheme.SHA256 and resolver.would_be_input(resolver.image(image.name), os.path.abspath(path)):
+            raise UsageError(
+                doing,
+                f"it would be an input of image {image.name}: each answer would change the digest, and bake again",
+                "Name a file outside its inputs, or name it in `ignore`.",
+            )
 
 
 def _write_output(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
@@ -114,7 +129,8 @@ def _write_output(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
 
 
 def _is_github_output(invocation: Invocation) -> bool:
-    return bool(invocation.arguments.output == invocation.environment.get("GITHUB_OUTPUT", ""))
+    path = invocation.arguments.output
+    return bool(path) and bool(path == invocation.environment.get("GITHUB_OUTPUT"))
 
 
 def _positive(text: str) -> int:

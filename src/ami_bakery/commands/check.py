@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ami_bakery.checking import check_image
-from ami_bakery.commands.invocation import Invocation, add_json, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.core.finding import Level
 from ami_bakery.render import document, finding_json, finding_text
 
@@ -14,7 +14,6 @@ ABOUT = "find what would go wrong, before it costs a bake"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    add_json(parser)
     parser.add_argument("--strict", action="store_true", help="exit with 1 where there is so much as a warning")
     add_regions(parser)
     add_packer(parser)

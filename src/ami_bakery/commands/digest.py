@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ami_bakery.commands.invocation import Invocation, add_json, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.errors import AwsError
 from ami_bakery.planning import define_all
 from ami_bakery.render import digest_json, document
@@ -14,7 +14,6 @@ ABOUT = "print the digest"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    add_json(parser)
     add_regions(parser)
     add_packer(parser)
 

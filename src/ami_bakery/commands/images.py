@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ami_bakery.commands.invocation import Invocation, add_json, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_regions, add_selection
 from ami_bakery.planning import made_so_far
 from ami_bakery.render import ami_json, amis_text, document
 
@@ -13,7 +13,6 @@ ABOUT = "list the AMIs made so far"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    add_json(parser)
     add_regions(parser)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ami_bakery.commands.invocation import Invocation, add_json, add_selection
+from ami_bakery.commands.invocation import Invocation, add_selection
 from ami_bakery.core.digest import Scheme
 from ami_bakery.drop_in import drop_in_inputs
 from ami_bakery.render import document, inputs_json, inputs_text
@@ -14,7 +14,6 @@ ABOUT = "list every file an image is made of"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    add_json(parser)
 
 
 def run(invocation: Invocation) -> int:

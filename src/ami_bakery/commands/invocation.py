@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import fnmatch
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
 from ami_bakery.core.config import Config
+from ami_bakery.core.config_keys import Wrong, nearest, parse_region
 from ami_bakery.core.packer_arguments import parse_arguments
-from ami_bakery.errors import UsageError
+from ami_bakery.errors import OutputError, UsageError
 from ami_bakery.ports import Outside
 from ami_bakery.render import Style
 from ami_bakery.resolve import Resolver
@@ -32,14 +32,24 @@ class Invocation:
     environment: Mapping[str, str] = field(repr=False)
     stdout: TextIO
     style: Style
+    error_style: Style
     bakery: Callable[[], tuple[Config, Outside]]
     write_file: Callable[[str, str, bool], None]
     run_local: Callable[[Sequence[str]], int]
 
     def answer(self, text: str) -> None:
         """Print to stdout. Nothing else of the program does."""
-        self.stdout.write(f"{text}\n")
-        self.stdout.flush()
+        try:
+            self.stdout.write(f"{text}\n")
+            self.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(
+                "writing the answer to stdout",
+                error.strerror or str(error),
+                "Mend that and run again: what is baked is found, not baked again.",
+            ) from error
 
     def resolver(self) -> Resolver:
         config, outside = self.bakery()
@@ -56,9 +66,11 @@ class Invocation:
         for pattern in patterns:
             matched = fnmatch.filter(names, pattern)
             if not matched:
-                near = difflib.get_close_matches(pattern, names, n=1)
-                hint = f"Did you mean {near[0]}?" if near else f"Its images are {', '.join(names)}."
-                raise UsageError(f"looking for image {pattern!r}", f"{config.file} has none of that name", hint)
+                raise UsageError(
+                    f"looking for image {pattern!r}",
+                    f"{config.file} has none of that name{nearest(pattern, names)}",
+                    f"Its images are {', '.join(names)}.",
+                )
             chosen.update(matched)
         return tuple(name for name in names if name in chosen)
 
@@ -67,17 +79,21 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="*", metavar="IMAGE", help="names or globs of images; none means all")
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-
-
 def add_regions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--region",
         action="append",
+        type=_region,
         metavar="REGION",
         help="work in this region instead of those configured; may be repeated",
     )
+
+
+def _region(text: str) -> str:
+    try:
+        return parse_region(text)
+    except Wrong as wrong:
+        raise argparse.ArgumentTypeError(wrong.message) from None
 
 
 def add_packer(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ami_bakery.commands.invocation import Invocation, add_json, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.core.plan import Action
-from ami_bakery.planning import make_plans, warn_of_unresolved
+from ami_bakery.planning import make_plans, warn_of_unseen
 from ami_bakery.render import document, plan_json, plan_text
 
 ABOUT = "say what bake would do, and why; change nothing"
@@ -14,10 +14,9 @@ ABOUT = "say what bake would do, and why; change nothing"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    add_json(parser)
     parser.add_argument("--force", action="store_true", help="plan to bake the named images whatever is there")
     add_regions(parser)
-    parser.add_argument("--jobs", metavar="N", help="accepted for symmetry with bake; changes nothing here")
+    parser.add_argument("--jobs", type=int, metavar="N", help="accepted for symmetry with bake; changes nothing here")
     add_packer(parser)
     parser.add_argument(
         "--detailed-exitcode",
@@ -31,7 +30,7 @@ def run(invocation: Invocation) -> int:
     names = invocation.selected(resolver.config)
     forced = frozenset(names if invocation.arguments.force else ())
     planned = make_plans(resolver, names, forced=forced)
-    warn_of_unresolved(resolver, planned)
+    warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.action is not Action.REUSE]
     if invocation.arguments.json:
         invocation.answer(document([plan_json(plan) for plan in plans]))

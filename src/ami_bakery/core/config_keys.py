@@ -354,7 +354,7 @@ KEYS: tuple[Key, ...] = (
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(word.replace("-", "_").lower(), list(known), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 

@@ -17,6 +17,8 @@ FORMAT_TAG = "ami-bakery:format"
 FROM_TAG = "ami-bakery:from"
 COMPONENTS_TAG = "ami-bakery:components"
 COMMIT_TAG = "ami-bakery:commit"
+ORIGIN_TAG = "ami-bakery:origin"
+"""The AMI that Packer made in the region of the bake: copies of it in other regions carry the same."""
 
 
 class AmiState(StrEnum):
@@ -69,7 +71,7 @@ def newest(amis: Iterable[Ami]) -> Ami | None:
 
 
 def finished_tags(
-    *, image: str, digest: Digest, components: str, base: str, commit: str, template_wrote_digest: bool = False
+    *, image: str, digest: Digest, components: str, base: str, commit: str, origin: str, template_wrote_digest: bool
 ) -> dict[str, str]:
     """What a verified AMI is tagged with. Empty values are left out."""
     if digest.scheme is Scheme.SHA1:
@@ -81,5 +83,6 @@ def finished_tags(
         FROM_TAG: base,
         COMPONENTS_TAG: components,
         COMMIT_TAG: commit,
+        ORIGIN_TAG: origin,
     }
     return {name: value for name, value in tags.items() if value}

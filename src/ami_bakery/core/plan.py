@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from ami_bakery.core.difference import Change
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import Ami, AmiState, newest
+from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState, newest
 
 
 class Action(StrEnum):
@@ -64,11 +64,29 @@ class ImagePlan:
 
 
 def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
-    """The AMI that counts in each region: finished, available, with this digest; the newest where there are several."""
+    """The AMIs that count, by region: finished, available, with this digest, and all of one bake.
+
+    One bake's AMIs share their origin. Of several bakes of a digest (`--force`) the newest one with an AMI in the first
+    region is taken: an older bake's AMI in another region does not stand in for a copy that is missing there.
+    """
     if wanted.digest is None:
         return {}
-    counting = [ami for ami in found if ami.available and ami.carries(wanted.digest)]
-    by_region = ((region, newest(ami for ami in counting if ami.region == region)) for region in wanted.regions)
+    bakes: dict[str, list[Ami]] = {}
+    for ami in found:
+        if ami.available and ami.carries(wanted.digest) and ami.region in wanted.regions:
+            bakes.setdefault(ami.tags.get(ORIGIN_TAG, ""), []).append(ami)
+    candidates = []
+    for amis in bakes.values():
+        at_home = newest(ami for ami in amis if ami.region == wanted.regions[0])
+        chosen = at_home or newest(amis)
+        if chosen is not None:
+            candidates.append((at_home is not None, chosen, amis))
+    if not candidates:
+        return {}
+    at_home_first = any(at_home for at_home, _, _ in candidates)
+    best = newest(chosen for at_home, chosen, _ in candidates if at_home == at_home_first)
+    amis = next(amis for _, chosen, amis in candidates if chosen == best)
+    by_region = ((region, newest(ami for ami in amis if ami.region == region)) for region in wanted.regions)
     return {region: ami for region, ami in by_region if ami is not None}
 
 
@@ -104,7 +122,8 @@ def _decide(
     if not amis:
         return _without_ami(wanted.digest, found)
     chosen = next(iter(amis.values()))
-    if wanted.max_age is not None and (old := _too_old(chosen, wanted.max_age, now)):
+    oldest = min(amis.values(), key=lambda ami: (ami.created is None, ami.created))
+    if wanted.max_age is not None and (old := _too_old(oldest, wanted.max_age, now)):
         return Action.BAKE, (old,)
     missing = [region for region in wanted.regions if region not in amis]
     if missing:
