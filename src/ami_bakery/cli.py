@@ -124,6 +124,7 @@ def _run(program: str, argv: list[str]) -> int:
         parser.error(f"{arguments.command} takes nothing behind `--`")
     with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
         outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))
+    _leave_streams()
     return outcome.status
 
 
@@ -138,6 +139,16 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_streams() -> None:
+    """What a stream still holds and cannot write is dropped here, or Python would complain of it when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _offer_images(parser: argparse.ArgumentParser) -> None:
@@ -225,8 +236,7 @@ def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
         _tell(f"interrupted by {interrupt or 'SIGINT'}: what was baked until now is found by the next run")
         outcome.status = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our answer has gone: nothing is left to say, and Python must not complain when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our answer has gone: nothing is left to say.
         outcome.status = FAILED
     except Exception:
         outcome.status = OUR_BUG

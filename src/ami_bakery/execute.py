@@ -88,7 +88,9 @@ def _attempt(resolver: Resolver, planned: Planned) -> Outcome:
         because = "; ".join(reason.detail for reason in planned.plan.reasons)
         watcher.note(f"{planned.plan.image}: {planned.plan.action}: {because}")
     try:
-        result, amis = _Baker(resolver, planned).run()
+        baker = _Baker(resolver, planned)
+        result, amis = baker.run()
+        baker.share(amis)
         error = None
     except BakeryError as raised:
         result, amis, error = Result.FAILED, {}, raised
@@ -126,6 +128,13 @@ class _Baker:
                 return Result.BAKED, self._copy_to_all(self._bake())
             case Action.UNKNOWN:
                 raise AssertionError(f"{self.image.name} is planned again when its base is baked")
+
+    def share(self, amis: Mapping[str, Ami]) -> None:
+        """Let others launch what is finished; who may already is left as it is."""
+        for region, ami in amis.items() if self.image.share_with else ():
+            granted = self.outside.ec2.share(region, ami.id, self.image.share_with)
+            if granted:
+                self.outside.watcher.note(f"{self.image.name}: {ami.id} of {region} shared with {', '.join(granted)}")
 
     def _bake(self) -> dict[str, Ami]:
         facts = self.definition.facts or self.resolver.facts(self.image)

@@ -107,6 +107,9 @@ class Ec2(Protocol):
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         """Take tags off, or empty them where the credentials may not take them off."""
 
+    def share(self, region: str, ami: str, targets: Sequence[str]) -> tuple[str, ...]:
+        """Grant launch permission to accounts, organizations and OUs that do not have it; those it was granted to."""
+
     def copy(self, ami: Ami, region: str) -> str:
         """Start a copy of `ami` to another region, with its tags; the id of the copy, which is pending."""
 

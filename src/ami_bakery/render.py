@@ -12,9 +12,10 @@ from typing import Any
 from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.digest import Digest
 from ami_bakery.core.finding import Finding, Level
-from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, FROM_TAG, IMAGE_TAG, Ami
+from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, FROM_TAG, Ami
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, Reason, describe_age
+from ami_bakery.core.printable import one_line, printable
 from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import BakeryError
 from ami_bakery.inputs import Inventory
@@ -50,7 +51,7 @@ def document(images: Sequence[Mapping[str, Any]]) -> str:
 def error_text(error: BakeryError, style: Style = plain) -> str:
     """What we were doing, what went wrong, what to do next: a line each, more where the other side said more."""
     wrong = error.wrong.replace("\n", "\n  ")
-    return f"{style('error:', 'red')} {error.doing}\n  {printable(wrong)}\n  {printable(error.todo)}"
+    return f"{style('error:', 'red')} {one_line(error.doing)}\n  {printable(wrong)}\n  {printable(error.todo)}"
 
 
 def plan_json(plan: ImagePlan) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
         sign, color = _SIGNS[plan.action]
         digest = plan.digest.short if plan.digest else "digest not known yet"
         lines.append(f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}  {digest}")
-        lines += [f"            {printable(line)}" for line in _reason_lines(plan.reasons)]
+        lines += [f"            {one_line(line)}" for line in _reason_lines(plan.reasons)]
     counts = {action: sum(plan.action is action for plan in plans) for action in Action}
     said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
     return "\n".join([*lines, "", f"{said}."])
@@ -124,7 +125,7 @@ def outcome_text(outcomes: Sequence[Outcome]) -> str:
 def outcome_note(outcome: Outcome) -> str:
     """A line for people, on stderr."""
     if outcome.result is Result.REUSED:
-        return f"{outcome.image}: reused: {'; '.join(reason.detail for reason in outcome.plan.reasons)}"
+        return one_line(f"{outcome.image}: reused: {'; '.join(reason.detail for reason in outcome.plan.reasons)}")
     amis = ", ".join(f"{ami.id} of {region}" for region, ami in outcome.amis.items())
     return f"{outcome.image}: {outcome.result}: {amis} in {outcome.seconds:.0f} s"
 
@@ -173,9 +174,9 @@ def inputs_text(rendered: Mapping[str, Any]) -> str:
         target = f" -> {item['target']}" if "target" in item else ""
         digest = (item["sha256"] or "")[:12]
         where = f"{places[0]['file']}:{places[0]['line']}{more}" if places else ""
-        lines.append(f"{digest:12} {mark} {printable(item['path'] + target)}\t{printable(where)}")
+        lines.append(f"{digest:12} {mark} {one_line(item['path'] + target)}\t{one_line(where)}")
     for item in rendered["unresolved"]:
-        lines.append(f"unresolved     {item['file']}:{item['line']}: {printable(item['expression'])} ({item['why']})")
+        lines.append(f"unresolved     {item['file']}:{item['line']}: {one_line(item['expression'])} ({item['why']})")
     return "\n".join(lines)
 
 
@@ -193,8 +194,8 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 def finding_text(image: str, finding: Finding, style: Style = plain) -> str:
     """`file:line: level: message`, as compilers have it, so that editors and CI find the place."""
     level = style(f"{finding.level}:", "red" if finding.level is Level.ERROR else "yellow")
-    message = printable(f"{finding.message} [{finding.code}, image {image}]")
-    return f"{finding.place}: {level} {message}\n  {printable(finding.todo)}"
+    message = one_line(f"{finding.message} [{finding.code}, image {image}]")
+    return f"{one_line(str(finding.place))}: {level} {message}\n  {one_line(finding.todo)}"
 
 
 def ami_json(ami: Ami, image: str, now: datetime) -> dict[str, Any]:
@@ -233,10 +234,6 @@ def amis_text(amis: Sequence[tuple[str, Ami]], now: datetime) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-
-
-def image_of(ami: Ami, default: str) -> str:
-    return ami.tags.get(IMAGE_TAG, default)
 
 
 def tfvars(outcomes: Sequence[Outcome]) -> str:
@@ -279,11 +276,3 @@ def _summary(results: set[Result]) -> Result:
 
 def _constant(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "_", text).upper()
-
-
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """Control characters, and bytes that are no UTF-8, as escapes: a file's name must not steer the terminal."""
-    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)

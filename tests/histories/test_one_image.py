@@ -216,3 +216,13 @@ def test_a_second_region_is_a_copy_and_a_missing_one_is_repaired_by_a_copy(app: 
     assert app.run("plan", "--detailed-exitcode").status == 0
     lines = app.run("bake").answer.splitlines()
     assert lines == [f"app\t{region}\t{outcome['amis'][region]}" for region in ("us-east-1", "eu-west-1")]
+
+
+def test_an_image_is_shared_with_those_who_do_not_have_it_yet(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    app.write("bakery.toml", TOML + 'share_with = ["444455556666"]\n')
+    assert app.run("bake").answer == ami
+    permissions = ec2.describe_image_attribute(ImageId=ami, Attribute="launchPermission")["LaunchPermissions"]
+    assert permissions == [{"UserId": "444455556666"}]
+    app.run("bake")
+    assert (app.packer_runs, app.calls()["ModifyImageAttribute"]) == (1, 1)

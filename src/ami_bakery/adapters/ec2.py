@@ -157,6 +157,19 @@ class BotoEc2:
                 raise
             self.tag(region, ids, dict.fromkeys(names, ""))
 
+    def share(self, region: str, ami: str, targets: Sequence[str]) -> tuple[str, ...]:
+        client: EC2Client = self._session.client("ec2", region)
+        doing = f"looking who may launch {ami}"
+        with explained(self._session.call(doing, "EC2", "DescribeImageAttribute", region)):
+            answer = client.describe_image_attribute(ImageId=ami, Attribute="launchPermission")
+        granted = {str(value) for permission in answer.get("LaunchPermissions", ()) for value in permission.values()}
+        missing = tuple(target for target in targets if target not in granted)
+        if missing:
+            permissions: Any = [{_permission_key(target): target} for target in missing]
+            with explained(self._session.call(f"sharing {ami}", "EC2", "ModifyImageAttribute", region)):
+                client.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": permissions})
+        return missing
+
     def copy(self, ami: Ami, region: str) -> str:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(f"copying {ami.id} of {ami.region}", "EC2", "CopyImage", region)):
@@ -189,6 +202,13 @@ class BotoParameters:
                 "Name a parameter that holds the id of an AMI.",
             )
         return value
+
+
+def _permission_key(target: str) -> str:
+    """An account, or the ARN of an organization (`...:organization/o-...`) or an OU (`...:ou/o-.../ou-...`)."""
+    if not target.startswith("arn:"):
+        return "UserId"
+    return "OrganizationalUnitArn" if ":ou/" in target else "OrganizationArn"
 
 
 def _batches(values: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
+from ami_bakery.core.printable import one_line, printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
@@ -26,21 +28,21 @@ class PlainWatcher:
 
     def step(self, image: str, step: str) -> None:
         if not self._quiet:
-            self._print(f"{image}: {step}")
+            self._print(f"{image}: {one_line(step)}")
 
     def line(self, image: str, line: str) -> None:
         if self._verbose:
-            self._print(f"{image}: | {line}")
+            self._print(f"{image}: | {printable(line)}")
 
     def done(self, image: str) -> None:
         pass
 
     def note(self, message: str) -> None:
         if not self._quiet:
-            self._print(message)
+            self._print(one_line(message))
 
     def warn(self, message: str) -> None:
-        self._print(f"{self._styled('warning:', '33')} {message}")
+        self._print(f"{self._styled('warning:', '33')} {one_line(message)}")
 
     def fail(self, message: str) -> None:
         self._print(message)
@@ -86,9 +88,9 @@ class LiveWatcher:
     def line(self, image: str, line: str) -> None:
         with self._lock:
             if self._verbose:
-                self._console.print(f"{image}: | {line}", markup=False, highlight=False, soft_wrap=True)
+                self._console.print(f"{image}: | {printable(line)}", markup=False, highlight=False, soft_wrap=True)
             if image in self._running and line.strip():
-                self._running[image].line = line.strip()
+                self._running[image].line = one_line(line.strip())
 
     def done(self, image: str) -> None:
         with self._lock:
@@ -98,7 +100,7 @@ class LiveWatcher:
 
     def note(self, message: str) -> None:
         with self._lock:
-            self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
 
     def fail(self, message: str) -> None:
         from rich.text import Text
@@ -110,7 +112,9 @@ class LiveWatcher:
         from rich.text import Text
 
         with self._lock:
-            self._console.print(Text.assemble(("warning: ", "yellow"), message), highlight=False, soft_wrap=True)
+            self._console.print(
+                Text.assemble(("warning: ", "yellow"), one_line(message)), highlight=False, soft_wrap=True
+            )
 
     def close(self) -> None:
         with self._lock:

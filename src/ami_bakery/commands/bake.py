@@ -33,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     parser.add_argument("--force", action="store_true", help="bake the named images whatever is there")
     add_regions(parser)
-    parser.add_argument("--jobs", type=_positive, metavar="N", default=1, help="bake at most N images at once")
+    parser.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        default=1,
+        help="bake at most N images at once (for now, images are baked one after the other)",
+    )
     add_packer(parser)
     parser.add_argument(
         "--output",

@@ -1,0 +1,18 @@
+"""What may be shown of a name or of another program's words: nothing that steers a terminal or forges a line."""
+
+from __future__ import annotations
+
+import re
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_BREAKING = re.compile(r"[\t\n]")
+
+
+def printable(text: str) -> str:
+    """Control characters, and bytes that are no UTF-8, as escapes: a file's name must not steer the terminal."""
+    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)
+
+
+def one_line(text: str) -> str:
+    """`printable`, and no line breaks or tabs either: a file's name must not look like a line of ours."""
+    return _BREAKING.sub(lambda match: {"\t": "\\t", "\n": "\\n"}[match[0]], printable(text))

@@ -1,0 +1,225 @@
+"""Histories that once went wrong: each was a finding of a review."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.adapters.packer.log import Log
+from ami_bakery.local import Fault, LocalAws
+from tests.conftest import ec2_client
+from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
+
+
+def test_an_output_that_would_be_an_input_is_refused(app: Kitchen) -> None:
+    run = app.run("bake", "--output", "ami/ids.json")
+    assert (run.status, run.stdout, app.packer_runs) == (2, "", 0)
+    assert "would be an input of image app" in run.stderr
+
+
+def test_after_a_forced_bake_whose_copy_failed_the_old_copy_is_not_handed_out(app: Kitchen, local: LocalAws) -> None:
+    app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
+    (first,) = app.run("bake", "--json").images
+    app.control.plan(Fault(action="CopyImage", code="UnauthorizedOperation", times=1))
+    assert app.run("bake", "--force").status == 1
+    (plan,) = app.run("plan", "--json").images
+    assert plan["action"] == "copy"
+    (second,) = app.run("bake", "--json").images
+    assert (second["outcome"], app.packer_runs) == ("copied", 2)
+    assert not set(first["amis"].values()) & set(second["amis"].values())
+    client = ec2_client(local, "eu-west-1")
+    (image,) = client.describe_images(ImageIds=[second["amis"]["eu-west-1"]])["Images"]
+    client.close()
+    assert image.get("SourceImageId") == second["amis"]["us-east-1"]
+
+
+def test_a_copy_that_was_left_untagged_is_taken_over(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
+    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", region="eu-west-1", times=0))
+    assert app.run("bake").status == 1
+    app.control.clear_faults()
+    (outcome,) = app.run("bake", "--json").images
+    assert sorted(outcome["amis"]) == ["eu-west-1", "us-east-1"]
+    assert (app.packer_runs, app.calls()["CopyImage"]) == (1, 1)
+
+
+@pytest.mark.parametrize("way", ["-q", "--quiet"])
+def test_a_quiet_bake_that_fails_says_why(app: Kitchen, way: str) -> None:
+    app.write("ami/app.json", json_template(region="eu-west-1"))
+    run = app.run("bake", way)
+    assert run.status == 1
+    assert "wanted in us-east-1" in run.stderr
+
+
+def test_one_image_that_cannot_be_defined_does_not_stop_the_others(app: Kitchen) -> None:
+    config = (app.folder / "bakery.toml").read_text()
+    app.write("bakery.toml", config + '\n[images.broken]\ntemplate = "ami/absent.json"\nregions = ["us-east-1"]\n')
+    run = app.run("bake", "--json")
+    outcomes = {image["image"]: image["outcome"] for image in run.images}
+    assert (run.status, outcomes) == (1, {"app": "baked", "broken": "failed"})
+
+
+def test_a_later_image_is_defined_when_its_turn_comes(app: Kitchen) -> None:
+    """What changes while an earlier image bakes is in the later one, not a reason to reject it."""
+    second = app.write("second/setup.sh", "one\n")
+    template = json_template()
+    app.write("second/app.json", template)
+    template["provisioners"] = [{"type": "shell-local", "inline": [f"echo two > {second}"]}]
+    app.write("ami/app.json", template)
+    config = (app.folder / "bakery.toml").read_text()
+    app.write("bakery.toml", config + '\n[images.second]\ntemplate = "second/app.json"\nregions = ["us-east-1"]\n')
+    run = app.run("bake")
+    assert run.status == 0, run.stderr
+    assert app.run("plan", "--detailed-exitcode").status == 0
+
+
+def test_a_template_that_does_not_use_the_base_is_refused_before_the_bake(app: Kitchen) -> None:
+    template = json_template()
+    template["variables"]["source_ami"] = ""
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", TOML + 'from = "ami-0123456789abcdef0"\n')
+    run = app.run("bake")
+    assert (run.status, app.packer_runs) == (1, 0)
+    assert "Write the variable source_ami as its source_ami." in run.stderr
+
+
+def test_a_sensitive_variable_of_the_environment_is_warned_of_and_hashed_where_asked(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    app.write("ami/app.pkr.hcl", HCL)
+    run = app.run("plan", environment={"PKR_VAR_password": "one"})
+    assert "PKR_VAR_password is set and is not in the digest: the template says that it is sensitive" in run.stderr
+    app.write("bakery.toml", (app.folder / "bakery.toml").read_text() + 'env = ["PKR_VAR_password"]\n')
+    digests = {app.run("digest", environment={"PKR_VAR_password": value}).answer for value in ("one", "two")}
+    assert len(digests) == 2
+    assert "PKR_VAR_password" not in app.run("plan", environment={"PKR_VAR_password": "one"}).stderr
+
+
+HCL = """\
+variable "password" {
+  type      = string
+  sensitive = true
+  default   = "x"
+}
+variable "zones" {
+  type      = list(string)
+  sensitive = true
+  default   = []
+}
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  source_ami    = "ami-0123456789abcdef0"
+  instance_type = "t3.micro"
+  communicator  = "none"
+  ami_name      = "app-${uuidv4()}"
+}
+build {
+  sources = ["source.amazon-ebs.app"]
+  provisioner "shell-local" {
+    inline = ["echo ${join("-", var.zones)}"]
+  }
+}
+"""
+
+
+def test_a_sensitive_list_reaches_packer_as_a_list(app: Kitchen, ec2: EC2Client) -> None:
+    (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
+    app.write("ami/app.pkr.hcl", HCL.replace("ami-0123456789abcdef0", base["ImageId"]))
+    config = TOML.replace("app.json", "app.pkr.hcl")
+    app.write("bakery.toml", config + 'vars = { zones = ["zone-one", "zone-two"], password = "p" }\n')
+    run = app.run("bake", "-v")
+    assert run.status == 0, run.stderr
+
+
+def test_packers_own_log_is_no_input(app: Kitchen) -> None:
+    logging = {"PACKER_LOG": "1", "PACKER_LOG_PATH": "packer.log"}
+    first = app.run("bake", environment=logging)
+    assert first.status == 0, first.stderr
+    assert app.run("bake", environment=logging).answer == first.answer
+    assert app.packer_runs == 1
+
+
+def test_a_reader_of_stderr_that_goes_away_does_not_stop_a_bake(app: Kitchen) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["seq 1 20000"]}]
+    app.write("ami/app.json", template)
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {PROGRAMS}/ami-bakery bake -v 2> >(head -2 >&2)"],
+        env=app.environment,
+        cwd=app.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, len(done.stdout)) == (0, len("ami-0123456789abcdef0\n"))
+
+
+def test_a_log_that_cannot_be_written_does_not_stop_a_bake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    with Log("app") as log:
+        log.write("the last words")
+        assert log.keep() == "The log could not be written: No such file or directory"
+        assert log.end() == "  | the last words"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [(">&-", 0, ""), (">/dev/full", 1, "writing the answer to stdout"), ("2>&-", 0, "")],
+)
+def test_streams_that_are_closed_or_full(app: Kitchen, redirection: str, status: int, said: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{PROGRAMS}/ami-bakery digest {redirection}"],
+        env=app.environment,
+        cwd=app.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    assert said in done.stderr
+
+
+def test_nohup_is_respected(app: Kitchen) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["sleep 2"]}]
+    app.write("ami/app.json", template)
+    process = subprocess.Popen(
+        ["sh", "-c", f"trap '' HUP; exec {PROGRAMS}/ami-bakery bake -v"],
+        env=app.environment,
+        cwd=app.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "Running local shell script" not in process.stderr.readline():
+        pass
+    os.kill(process.pid, signal.SIGHUP)
+    out, rest = process.communicate(timeout=60)
+    assert process.returncode == 0, rest
+    assert out.startswith("ami-")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['ignore = ["!"]', 'vars = { size = "a\\u0000b" }', 'only = ["a\\u0000b"]', f"max_age = {'9' * 5000}"],
+)
+def test_hostile_values_are_problems_with_a_line(app: Kitchen, line: str) -> None:
+    app.write("bakery.toml", f"{TOML}{line}\n")
+    run = app.run("plan")
+    assert run.status == 1
+    assert "bakery.toml" in run.stderr
+
+
+def test_a_name_cannot_forge_a_line_or_steer_the_terminal(app: Kitchen) -> None:
+    app.write("ami/a\nforged\x1b[31m", "x")
+    lines = app.run("inputs").answer.splitlines()
+    assert not any(line.startswith("forged") for line in lines)
+    assert "\x1b" not in "".join(lines)
+    (app.folder / "ami/b\x1b[31m").symlink_to("nowhere")
+    assert "\x1b[31m" not in app.run("plan").stderr
