@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         metavar="N",
         default=1,
-        help="bake at most N images at once (for now, images are baked one after the other)",
+        help="bake at most N images at once (for now: one)",
     )
     add_packer(parser)
     parser.add_argument(

@@ -1,0 +1,64 @@
+"""Golden manifests: examples are added, never edited. A change of the bytes is a new format number, with new files.
+
+Each example is a value here, its bytes in tests/golden, and its digest, taken with sha256sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.core.manifest import Entry, EntryKind, Manifest, hash_value
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+EXAMPLES = {
+    "smallest": Manifest(
+        image="app",
+        salt="",
+        template="app.json",
+        workdir=".",
+        entries=(Entry(path="app.json", kind=EntryKind.FILE, sha256=EMPTY),),
+    ),
+    "everything": Manifest(
+        image="app",
+        salt="2",
+        template="images/app/app.pkr.hcl",
+        workdir="images/app",
+        entries=(
+            Entry(path="../shared/x.sh", kind=EntryKind.FILE, sha256=EMPTY),
+            Entry(path="images/app/app.pkr.hcl", kind=EntryKind.FILE, sha256=EMPTY),
+            Entry(path="images/app/empty", kind=EntryKind.FOLDER),
+            Entry(path="images/app/link", kind=EntryKind.LINK, target="setup.sh", executable=True, sha256=EMPTY),
+            Entry(path="images/app/roles", kind=EntryKind.LINK, target="../../roles"),
+            Entry(path="images/app/setup.sh", kind=EntryKind.FILE, executable=True, sha256=EMPTY),
+            Entry(path="images/app/\udcff\n(3:x)", kind=EntryKind.FILE, sha256=EMPTY),
+        ),
+        variables=(("size", hash_value("t3.small")),),
+        var_files=("b.pkrvars.hcl", "a.pkrvars.hcl"),
+        environment=(("CHANNEL", hash_value("beta")), ("EMPTY", hash_value("")), ("UNSET", None)),
+        only=("b", "a"),
+        except_=("c",),
+        arguments=("-some-new-flag",),
+        base=(("", "ami-0123456789abcdef0"),),
+        tools=(("packer", "1.11.0"), ("github.com/hashicorp/amazon", "1.3.0")),
+        left_out=("environment",),
+    ),
+}
+DIGESTS = {
+    "smallest": "c1d6f44538c8f81111603346e4d0202401468ec7edd411266bdad17cb2acf796",
+    "everything": "b90593e0377d4678cf372d0c282e87221ab1556cf67bc2cbb7a6a2ed0aab4af7",
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_bytes_and_the_digest_are_as_they_ever_were(name: str) -> None:
+    assert EXAMPLES[name].to_bytes() == (GOLDEN / f"manifest-1-{name}").read_bytes()
+    assert EXAMPLES[name].digest().hex == DIGESTS[name]
+
+
+def test_every_golden_file_has_an_example() -> None:
+    assert {path.name for path in GOLDEN.glob("manifest-1-*")} == {f"manifest-1-{name}" for name in EXAMPLES}
