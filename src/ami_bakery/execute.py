@@ -171,6 +171,9 @@ class _Baker:
                 "; ".join(f"Packer made {' and '.join(made)} in {region}" for region, made in several.items()),
                 "An image is one AMI: choose one builder with `only`, and make an image of each.",
             )
+        for region, made in several.items():
+            message = f"Packer made {len(made)} AMIs in {region}; the last is the answer, as it was with the original"
+            self.outside.watcher.warn(message)
         chosen = {region: made[-1] for region, made in by_region.items()}
         home = self.planned.plan.regions[0]
         if home not in chosen:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from ami_bakery.local import Control
 
-from .conftest import Client, bake, base_image, image, launch, tags, until
+from .conftest import UBUNTU, Client, bake, base_image, image, launch, tags, until
 
 
 def refusal(call: Any, **parameters: Any) -> tuple[str, str]:
@@ -235,3 +235,20 @@ def test_public_images_are_the_same_every_time_and_the_newest_is_what_ssm_names(
             ami_id = client("ssm", region).get_parameter(Name=name)["Parameter"]["Value"]
             assert image(client(region=region), ami_id)["OwnerId"] == owner
     assert {one["Name"][:4] for one in ec2.describe_images(Owners=["amazon"])["Images"]} >= {"al20"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("volume-type", "gp2", True),
+        ("volume-type", "io1", False),
+        ("volume-size", "8", True),
+        ("delete-on-termination", "true", True),
+        ("encrypted", "true", False),
+        ("device-name", "/dev/sda1", True),
+    ],
+)
+def test_images_are_found_by_their_volumes(ec2: Any, name: str, value: str, found: bool) -> None:
+    """As public templates search for them: {"block-device-mapping.volume-type": "gp2"}."""
+    filters = [{"Name": "name", "Values": [UBUNTU]}, {"Name": f"block-device-mapping.{name}", "Values": [value]}]
+    assert bool(ec2.describe_images(Filters=filters)["Images"]) is found

@@ -57,6 +57,7 @@ def _ubuntu(name: str, version: str, created: str, *, current: bool = True, stor
 
 _CATALOGUE = (
     _ubuntu("hvm-ssd/ubuntu-xenial-16.04-amd64-server-20210928", "16.04", "2021-09-29T00:34:19Z"),
+    _ubuntu("hvm-ssd/ubuntu-bionic-18.04-amd64-server-20230607", "18.04", "2023-06-07T20:34:08Z"),
     _ubuntu("hvm-ssd/ubuntu-focal-20.04-amd64-server-20240830", "20.04", "2024-08-30T06:20:41Z"),
     _ubuntu("hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240614", "22.04", "2024-06-14T07:53:24Z", current=False),
     _ubuntu("hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927", "22.04", "2024-09-27T05:42:44Z"),
@@ -69,6 +70,22 @@ _CATALOGUE = (
         description="Debian 12 (20240901-1857)",
         root_device_name="/dev/xvda",
         parameter="/aws/service/debian/release/12/latest/amd64",
+    ),
+    _Listed(
+        name="debian-11-amd64-20240813-1838",
+        owner_id=DEBIAN,
+        created="2024-08-13T20:05:51Z",
+        description="Debian 11 (20240813-1838)",
+        root_device_name="/dev/xvda",
+        parameter="/aws/service/debian/release/11/latest/amd64",
+    ),
+    _Listed(
+        name="amzn2-ami-hvm-2.0.20240916.0-x86_64-gp2",
+        owner_id=AMAZON,
+        created="2024-09-12T01:13:36Z",
+        description="Amazon Linux 2 AMI 2.0.20240916.0 x86_64 HVM gp2",
+        root_device_name="/dev/xvda",
+        parameter="/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2",
     ),
     _Listed(
         name="al2023-ami-2023.5.20240916.0-kernel-6.1-x86_64",

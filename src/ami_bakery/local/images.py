@@ -19,12 +19,6 @@ from ami_bakery.local.settings import Behaviour
 _MAX_FILTER_VALUES = 200
 _UNMODELLED_FILTERS = frozenset(
     {
-        "block-device-mapping.delete-on-termination",
-        "block-device-mapping.device-name",
-        "block-device-mapping.snapshot-id",
-        "block-device-mapping.volume-size",
-        "block-device-mapping.volume-type",
-        "block-device-mapping.encrypted",
         "free-tier-eligible",
         "image-allowed",
         "kernel-id",
@@ -34,8 +28,6 @@ _UNMODELLED_FILTERS = frozenset(
         "ramdisk-id",
         "state-reason-code",
         "state-reason-message",
-        "sriov-net-support",
-        "hypervisor",
     }
 )
 
@@ -203,7 +195,8 @@ class LocalAmi(Ami):
 
 def public_image(backend: Any, image: PublicImage) -> LocalAmi:
     """An AMI of the catalogue in one region."""
-    device = Device(name=image.root_device_name, size_gib=image.size_gib)
+    volume_type = "gp3" if re.search("gp3|al2023", image.name) else "gp2"
+    device = Device(name=image.root_device_name, size_gib=image.size_gib, volume_type=volume_type)
     return LocalAmi(
         backend,
         image.ami_id,
@@ -224,7 +217,7 @@ def check_filters(filters: Mapping[str, list[str]]) -> None:
     for name in filters:
         if name in _UNMODELLED_FILTERS:
             raise EC2ClientError("UnsupportedOperation", f"The embedded EC2 does not model the filter '{name}'.")
-        if name not in _FILTER_MEMBERS and name not in ("tag-key", "is-public", "ena-support") and name[:4] != "tag:":
+        if not _is_filter(name):
             raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
     if sum(len(values) for values in filters.values()) > _MAX_FILTER_VALUES:
         raise EC2ClientError(
@@ -233,11 +226,20 @@ def check_filters(filters: Mapping[str, list[str]]) -> None:
         )
 
 
+_DEVICE_FILTER = "block-device-mapping."
+_DEVICE_MEMBERS = {
+    "delete-on-termination": "DeleteOnTermination",
+    "encrypted": "Encrypted",
+    "snapshot-id": "SnapshotId",
+    "volume-size": "VolumeSize",
+    "volume-type": "VolumeType",
+}
 _FILTER_MEMBERS = {
     "architecture": "Architecture",
     "creation-date": "CreationDate",
     "description": "Description",
     "image-id": "ImageId",
+    "hypervisor": "Hypervisor",
     "image-type": "ImageType",
     "name": "Name",
     "owner-alias": "ImageOwnerAlias",
@@ -248,9 +250,17 @@ _FILTER_MEMBERS = {
     "source-image-id": "SourceImageId",
     "source-image-region": "SourceImageRegion",
     "source-instance-id": "SourceInstanceId",
+    "sriov-net-support": "SriovNetSupport",
     "state": "State",
     "virtualization-type": "VirtualizationType",
 }
+
+
+def _is_filter(name: str) -> bool:
+    device = name.removeprefix(_DEVICE_FILTER)
+    if device != name:
+        return device == "device-name" or device in _DEVICE_MEMBERS
+    return name in _FILTER_MEMBERS or name in ("tag-key", "is-public", "ena-support") or name.startswith("tag:")
 
 
 def matches(shown: Mapping[str, Any], filters: Mapping[str, list[str]]) -> bool:
@@ -263,6 +273,8 @@ def _values(shown: Mapping[str, Any], name: str) -> Iterable[str]:
         return ("true" if shown["Public"] else "false",)
     if name == "ena-support":
         return ("true",)
+    if name.startswith(_DEVICE_FILTER):
+        return _device_values(shown["BlockDeviceMappings"], name.removeprefix(_DEVICE_FILTER))
     tags = shown.get("Tags", ())
     if name == "tag-key":
         return tuple(tag["Key"] for tag in tags)
@@ -270,6 +282,14 @@ def _values(shown: Mapping[str, Any], name: str) -> Iterable[str]:
         return tuple(tag["Value"] for tag in tags if tag["Key"] == name[4:])
     value = shown.get(_FILTER_MEMBERS[name])
     return () if value is None else (value,)
+
+
+def _device_values(devices: Iterable[Mapping[str, Any]], name: str) -> tuple[str, ...]:
+    """Of every volume of an AMI, as text: EC2 writes booleans small."""
+    if name == "device-name":
+        return tuple(device["DeviceName"] for device in devices)
+    found = (device["Ebs"].get(_DEVICE_MEMBERS[name]) for device in devices)
+    return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in found if value is not None)
 
 
 def _matches_one(values: Iterable[str], patterns: Iterable[str]) -> bool:
