@@ -14,7 +14,7 @@ from typing import NoReturn
 from ami_bakery.build_request import build_request
 from ami_bakery.core.config import BaseImage
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState, finished_tags
+from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState, finished_tags, snapshot_tags
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.packer_output import Artifact
 from ami_bakery.core.plan import Action, ImagePlan
@@ -141,6 +141,7 @@ class _Baker:
         if self.definition.manifest is None or "plugin-versions" in self.image.digest_without:
             # Nobody has asked for the plugins yet, so those that the template requires may not be here.
             self.resolver.plugins(self.image, facts)
+        self._check_bases()
         # Before Packer runs: what it writes into the tree does not make the definition dirty.
         self.commit = self.outside.git.commit(self.resolver.config.root)
         artifacts = self.outside.packer.build(build_request(self.resolver, self.planned, facts), self.outside.watcher)
@@ -148,6 +149,19 @@ class _Baker:
         amis = self._verified(self._one_per_region(artifacts))
         self._check_inputs(amis)
         return self._tagged(amis)
+
+    def _check_bases(self) -> None:
+        """Before it costs anything: Packer would find out when it has made a key pair and a security group."""
+        home = self.planned.plan.regions[0]
+        bases = sorted({base for _, base in self.definition.base})
+        there = {ami.id for ami in self.outside.ec2.by_ids(home, bases)} if bases else set()
+        gone = [base for base in bases if base not in there]
+        if gone:
+            raise AwsError(
+                f"looking at the base of image {self.image.name} in {home}",
+                f"{', '.join(gone)} is not there, or not shared with this account",
+                "Name another base: `from` in bakery.toml, or the template's source_ami.",
+            )
 
     def _one_per_region(self, artifacts: Sequence[Artifact]) -> dict[str, str]:
         """AMI ids by region. Raises where Packer made none in the region of the bake, or several in one."""
@@ -243,6 +257,8 @@ class _Baker:
 
     def _tag_or_tell(self, ami: Ami, tags: Mapping[str, str], left: Sequence[Ami]) -> None:
         try:
+            if ami.snapshots:
+                self.outside.ec2.tag(ami.region, ami.snapshots, snapshot_tags(tags))
             self.outside.ec2.tag(ami.region, [ami.id], tags)
         except AwsError as error:
             listed = ", ".join(f"{other.id} of {other.region}" for other in left)

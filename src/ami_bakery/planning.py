@@ -9,7 +9,7 @@ from datetime import datetime
 from ami_bakery.core.config import BaseImage, Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
-from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain
+from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
 from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import BakeryError, ConfigError
 from ami_bakery.history import changes_since
@@ -162,7 +162,27 @@ def _plan_generation(
         own = tuple(ami for ami in made if ami.region in regions)
         plan = decide(wanted, own, now=now, force=definition.image.name in forced)
         plans.append(Planned(definition=definition, plan=plan, found=own))
-    return plans
+    return _with_bases_judged(resolver, plans)
+
+
+def _with_bases_judged(resolver: Resolver, plans: Sequence[Planned]) -> list[Planned]:
+    """Looks at the bases of all that would be reused, in one call for each region."""
+    asked: dict[str, set[str]] = {}
+    for planned in plans:
+        if planned.plan.action in (Action.REUSE, Action.COPY):
+            asked.setdefault(planned.plan.regions[0], set()).update(base for _, base in planned.definition.base)
+    known = {
+        region: {ami.id: ami for ami in resolver.outside.ec2.by_ids(region, sorted(bases))}
+        for region, bases in sorted(asked.items())
+        if bases
+    }
+    now = resolver.outside.clock.now()
+    judged = []
+    for planned in plans:
+        bases = sorted({base for _, base in planned.definition.base})
+        plan = judge_bases(planned.plan, bases, known.get(planned.plan.regions[0], {}), now=now)
+        judged.append(replace(planned, plan=plan))
+    return judged
 
 
 def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
@@ -226,4 +246,6 @@ def _explain(resolver: Resolver, planned: Planned, made: Sequence[Ami], now: dat
         if ami.region == region and ami.tags.get(IMAGE_TAG) == planned.plan.image and FORMAT_TAG in ami.tags
     )
     changes = changes_since(resolver, planned.definition, previous) if previous is not None else ()
-    return replace(planned, plan=explain(planned.plan, previous, changes, now=now))
+    digest = planned.plan.digest
+    snapshots = resolver.outside.ec2.snapshots_with_digest(region, digest.hex) if digest else ()
+    return replace(planned, plan=explain(planned.plan, previous, changes, snapshots, now=now))

@@ -94,6 +94,9 @@ class Ec2(Protocol):
     def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Those of `ids` that exist."""
 
+    def snapshots_with_digest(self, region: str, digest: str) -> tuple[str, ...]:
+        """Snapshots of this account tagged with the digest: they outlive a deregistered AMI."""
+
     def matching(
         self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
     ) -> tuple[Ami, ...]:

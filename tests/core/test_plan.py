@@ -11,7 +11,7 @@ from ami_bakery.core.difference import compare_components, component_change
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami, AmiState, newest
 from ami_bakery.core.manifest import Component
-from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain
+from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DIGEST = Digest(Scheme.SHA256, "a" * 64)
@@ -98,22 +98,48 @@ def test_an_unknown_digest_says_what_it_waits_for() -> None:
 
 
 def test_an_image_never_baked_is_said() -> None:
-    plan = explain(decided(WANTED), None, (), now=NOW)
+    plan = explain(decided(WANTED), None, (), (), now=NOW)
     assert kinds(plan) == ["never-baked", "no-ami"]
 
 
 def test_what_moved_since_the_newest_ami_is_said() -> None:
     before = {Component.FILES: "1", Component.BASE: "2"}
     (moved,) = compare_components(before, {**before, Component.BASE: "3"})
-    plan = explain(decided(WANTED), AMI, [component_change(moved)], now=NOW)
+    plan = explain(decided(WANTED), AMI, [component_change(moved)], (), now=NOW)
     assert kinds(plan) == ["definition-changed", "base-changed", "no-ami"]
     assert "since ami-00000001, baked 3 days ago" in plan.reasons[0].detail
 
 
 def test_an_ami_that_does_not_say_what_it_was_made_of_is_said() -> None:
-    plan = explain(decided(WANTED), AMI, (), now=NOW)
+    plan = explain(decided(WANTED), AMI, (), (), now=NOW)
     assert kinds(plan) == ["definition-changed", "no-ami"]
     assert "does not say" in plan.reasons[0].detail
+
+
+def test_an_ami_that_was_deleted_is_known_by_its_snapshot() -> None:
+    plan = explain(decided(WANTED), None, (), ("snap-1",), now=NOW)
+    assert kinds(plan) == ["ami-deleted", "no-ami"]
+
+
+BASE = replace(AMI, id="ami-0000ba5e", tags={})
+
+
+@pytest.mark.parametrize(
+    ("base", "action", "kind"),
+    [
+        (BASE, Action.REUSE, "unchanged"),
+        (None, Action.BAKE, "base-vanished"),
+        (replace(BASE, deprecated_at=NOW - timedelta(days=1)), Action.BAKE, "base-deprecated"),
+        (replace(BASE, deprecated_at=NOW - timedelta(days=4)), Action.REUSE, "unchanged"),
+        (replace(BASE, deprecated_at=NOW + timedelta(days=1)), Action.REUSE, "unchanged"),
+    ],
+)
+def test_a_base_that_is_gone_or_deprecated_since_the_bake_is_a_reason_to_bake(
+    base: Ami | None, action: Action, kind: str
+) -> None:
+    known = {BASE.id: base} if base else {}
+    plan = judge_bases(decided(WANTED, AMI), [BASE.id], known, now=NOW)
+    assert (plan.action, kinds(plan)) == (action, [kind])
 
 
 def test_newest_does_not_depend_on_the_order_of_the_answer() -> None:

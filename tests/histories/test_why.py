@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.image import COMMIT_TAG
+from ami_bakery.local import LocalAws
+from tests.conftest import aws_client
 from tests.kitchen import TOML, Kitchen, json_template
 
 
@@ -163,3 +167,82 @@ def test_reasons_are_read_in_a_few_lines(repository: Kitchen) -> None:
     assert "ami/00.sh was added" in text
     assert "and 20 more" in text
     assert len(text.splitlines()) < 20
+
+
+def pinned(kitchen: Kitchen, base: str) -> None:
+    template = json_template(source_ami="{{user `source_ami`}}")
+    del template["builders"][0]["source_ami_filter"]
+    template["variables"]["source_ami"] = ""
+    kitchen.write("ami/app.json", template)
+    kitchen.write("bakery.toml", f'{TOML}from = "{base}"\n')
+
+
+def own_base(ec2: EC2Client, name: str) -> str:
+    (ubuntu, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
+    return ec2.copy_image(Name=name, SourceImageId=ubuntu["ImageId"], SourceRegion="us-east-1")["ImageId"]
+
+
+def test_a_base_that_was_deprecated_since_is_a_reason_once(app: Kitchen, ec2: EC2Client) -> None:
+    base = own_base(ec2, "golden")
+    pinned(app, base)
+    first = app.run("bake").answer
+    ec2.enable_image_deprecation(ImageId=base, DeprecateAt=datetime.now(UTC) + timedelta(seconds=2))
+    time.sleep(3)
+    assert reasons(app) == {"base-deprecated": [base]}
+    second = app.run("bake").answer
+    assert second != first
+    assert set(reasons(app)) == {"unchanged"}
+    assert app.packer_runs == 2
+
+
+def test_a_base_that_is_gone_is_said_before_packer_runs(app: Kitchen, ec2: EC2Client) -> None:
+    base = own_base(ec2, "golden")
+    pinned(app, base)
+    app.run("bake")
+    ec2.deregister_image(ImageId=base)
+    assert reasons(app) == {"base-vanished": [base]}
+    run = app.run("bake")
+    assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
+    assert f"{base} is not there" in run.stderr
+
+
+def test_an_ami_that_was_deleted_is_told_from_one_never_baked(app: Kitchen, ec2: EC2Client) -> None:
+    assert "never-baked" in reasons(app)
+    ec2.deregister_image(ImageId=app.run("bake").answer)
+    assert set(reasons(app)) == {"ami-deleted", "no-ami"}
+
+
+def test_a_base_by_an_ssm_parameter_is_resolved_and_used(app: Kitchen, ec2: EC2Client) -> None:
+    pinned(app, "x")
+    parameter = "/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id"
+    app.write("bakery.toml", f'{TOML}from = {{ ssm = "{parameter}" }}\n')
+    ami = app.run("bake").answer
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    (base,) = ec2.describe_images(ImageIds=[str(image.get("SourceImageId"))])["Images"]
+    assert "jammy-22.04" in base["Name"]
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ('{ ssm = "/not/there" }', "ParameterNotFound"),
+        ('{ owners = ["self"], filters = { name = "nothing-*" } }', "no available AMI of self has name = nothing-*"),
+    ],
+)
+def test_a_base_that_cannot_be_resolved_is_said_with_its_place(app: Kitchen, base: str, said: str) -> None:
+    pinned(app, "x")
+    app.write("bakery.toml", f"{TOML}from = {base}\n")
+    run = app.run("plan")
+    assert (run.status, run.stdout) == (1, "")
+    assert said in run.stderr
+
+
+def test_an_ssm_parameter_that_holds_no_ami_is_said(app: Kitchen, local: LocalAws) -> None:
+    ssm = aws_client(local, "ssm")
+    ssm.put_parameter(Name="/x", Value="hello", Type="String")
+    ssm.close()
+    pinned(app, "x")
+    app.write("bakery.toml", f'{TOML}from = {{ ssm = "/x" }}\n')
+    run = app.run("digest")
+    assert (run.status, run.stdout) == (1, "")
+    assert "its value is no AMI id: 'hello'" in run.stderr

@@ -21,6 +21,8 @@ _FILTER_VALUES = 200
 """The most values that EC2 takes for one filter (API reference, DescribeImages)."""
 _PAGE = 1000
 """The largest page that EC2 gives."""
+_UNKNOWN = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
+_IDS = re.compile(r"ami-[0-9a-f]+")
 _TRIES = 8
 """Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
 
@@ -117,12 +119,27 @@ class BotoEc2:
         return tuple(self._describe("listing the AMIs made so far", region, Owners=list(owners), Filters=filters))
 
     def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
-        """By a filter, since an unknown id among `ImageIds` fails the whole call."""
-        return tuple(
-            ami
-            for values in _batches(ids)
-            for ami in self._describe("looking at an AMI", region, Filters=[_filter("image-id", values)])
-        )
+        """By id and not by a filter, which would go through everybody's public AMIs; deprecated ones, too."""
+        client: EC2Client = self._session.client("ec2", region)
+        wanted = list(dict.fromkeys(ids))
+        while wanted:
+            try:
+                with explained(self._session.call("looking at AMIs", "EC2", "DescribeImages", region)):
+                    answer = client.describe_images(ImageIds=wanted, IncludeDeprecated=True)
+                return tuple(_ami(image, region) for image in answer["Images"])
+            except AwsError as error:
+                # One id that is not there fails the whole call; EC2 names those that are not.
+                unknown = set(_IDS.findall(error.wrong)) if error.code in _UNKNOWN else set()
+                if not unknown & set(wanted):
+                    raise
+                wanted = [ami for ami in wanted if ami not in unknown]
+        return ()
+
+    def snapshots_with_digest(self, region: str, digest: str) -> tuple[str, ...]:
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call("looking for what deleted AMIs left", "EC2", "DescribeSnapshots", region)):
+            answer = client.describe_snapshots(OwnerIds=["self"], Filters=[_filter(f"tag:{DIGEST_TAG}", (digest,))])  # type: ignore[list-item]
+        return tuple(sorted(snapshot["SnapshotId"] for snapshot in answer["Snapshots"]))
 
     def matching(
         self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
@@ -239,6 +256,11 @@ def _ami(image: Mapping[str, Any], region: str) -> Ami:
         source=image.get("SourceImageId"),
         state_reason=image.get("StateReason", {}).get("Message", ""),
         deprecated_at=_moment(image.get("DeprecationTime", "")),
+        snapshots=tuple(
+            mapping["Ebs"]["SnapshotId"]
+            for mapping in image.get("BlockDeviceMappings", ())
+            if mapping.get("Ebs", {}).get("SnapshotId")
+        ),
     )
 
 

@@ -49,6 +49,7 @@ class Ami:
     source: str | None = None
     state_reason: str = ""
     deprecated_at: datetime | None = None
+    snapshots: tuple[str, ...] = ()
 
     @property
     def available(self) -> bool:
@@ -68,6 +69,11 @@ class Ami:
 def newest(amis: Iterable[Ami]) -> Ami | None:
     """The newest by creation date; the id decides between equals, so that every runner picks the same one."""
     return max(amis, key=lambda ami: (ami.created is not None, ami.created, ami.id), default=None)
+
+
+def snapshot_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Of an AMI's tags, those that its snapshots carry, too: they tell of the AMI when it is gone."""
+    return {name: tags[name] for name in (DIGEST_TAG, IMAGE_TAG) if name in tags}
 
 
 def finished_tags(

@@ -59,6 +59,15 @@ class ImagePlan:
     amis: Mapping[str, Ami]
 
     @property
+    def chosen(self) -> Ami | None:
+        """The AMI that the others are copies of: in the first region, where there is one."""
+        return (
+            self.amis.get(self.regions[0])
+            if self.regions and self.regions[0] in self.amis
+            else next(iter(self.amis.values()), None)
+        )
+
+    @property
     def missing(self) -> tuple[str, ...]:
         return tuple(region for region in self.regions if region not in self.amis)
 
@@ -134,8 +143,46 @@ def _decide(
     return Action.REUSE, tuple(_reuse_reasons(wanted.digest, found, amis, now))
 
 
-def explain(plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], *, now: datetime) -> ImagePlan:
-    """A plan to bake for want of an AMI, with what changed since `previous`, the image's newest AMI."""
+def judge_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami], *, now: datetime) -> ImagePlan:
+    """A plan to reuse or copy, turned into one to bake where what the AMI was made from is gone or deprecated.
+
+    `known` has the bases that EC2 still has. A bake after the deprecation was made in the knowledge of it.
+    """
+    chosen = plan.chosen
+    if plan.action not in (Action.REUSE, Action.COPY) or chosen is None:
+        return plan
+    reasons = []
+    for base in bases:
+        ami = known.get(base)
+        deprecated = ami.deprecated_at if ami else None
+        if ami is None:
+            reasons.append(Reason("base-vanished", base, f"the base {base} is not there any more"))
+        elif deprecated and deprecated <= now and (chosen.created is None or chosen.created < deprecated):
+            reasons.append(
+                Reason("base-deprecated", base, f"the base {base} was deprecated since {chosen.id} was baked")
+            )
+    if not reasons:
+        return plan
+    return ImagePlan(
+        image=plan.image,
+        action=Action.BAKE,
+        digest=plan.digest,
+        reasons=tuple(reasons),
+        regions=plan.regions,
+        amis=plan.amis,
+    )
+
+
+def explain(
+    plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], snapshots: Sequence[str], *, now: datetime
+) -> ImagePlan:
+    """A plan to bake for want of an AMI, with what changed since `previous`, the image's newest AMI.
+
+    snapshots  those that carry the digest: an AMI of it was there, and was deleted
+    """
+    if snapshots:
+        detail = f"an AMI of this definition was there and was deleted: its snapshot {snapshots[0]} is left"
+        return _with(plan, Reason("ami-deleted", snapshots[0], detail))
     if previous is None:
         detail = "there is no AMI of this image: it was never baked here, or its AMIs were deleted"
         return _with(plan, Reason("never-baked", plan.image, detail))
