@@ -56,7 +56,15 @@ JSON_BUILDER = {
     "ami_name": "app-{{uuid}}",
 }
 JSON_TEMPLATE = {
-    "variables": {"source_ami": "", "size": "", "one": "", "two": "", "config_checksum": ""},
+    "variables": {
+        "source_ami": "",
+        "size": "",
+        "one": "",
+        "two": "",
+        "config_checksum": "",
+        "secret": "{{env `AWS_SECRET_ACCESS_KEY`}}",
+        "home": "{{env `HOME`}}",
+    },
     "builders": [JSON_BUILDER],
     "provisioners": [
         {"type": "ansible", "playbook_file": "../../ansible/site.yml"},
@@ -75,6 +83,12 @@ variable "two" {
 }
 variable "config_checksum" {
   default = ""
+}
+variable "secret" {
+  default = env("AWS_SECRET_ACCESS_KEY")
+}
+variable "home" {
+  default = env("HOME")
 }
 
 source "amazon-ebs" "app" {
@@ -410,8 +424,8 @@ STAY: dict[str, Mutation] = {
     "regions": lambda case: case.toml('regions = ["us-east-1"]', 'regions = ["us-east-1", "eu-west-1"]'),
     "sharing": lambda case: case.toml('salt      = "1"', 'salt = "1"\nshare_with = ["444455556666"]'),
     "max_age": lambda case: case.toml('salt      = "1"', 'salt = "1"\nmax_age = "1d"'),
-    "credentials": _credentials,
-    "user and home": lambda case: case.environment.update(USER="somebody", HOME="/nonexistent"),
+    "credentials, which the template reads": _credentials,
+    "user and home, which the template reads": lambda case: case.environment.update(USER="somebody", HOME="/nonexistent"),
     "environment variables that are not declared": lambda case: case.environment.update(SOMETHING="else"),
     "another image of the file": lambda case: case.toml(
         '"images/base/base.json"', '"images/base/base.json"\nsalt = "9"'
