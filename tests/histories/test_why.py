@@ -242,3 +242,18 @@ def test_an_ssm_parameter_that_holds_no_ami_is_said(app: Kitchen, local: LocalAw
     run = app.run("digest")
     assert (run.status, run.stdout) == (1, "")
     assert "its value is no AMI id: 'hello'" in run.stderr
+
+
+def test_an_ami_made_from_another_base_than_was_hashed_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    """A Packer that uses another AMI than the one it is handed, as a template's own filter could between two moments."""
+    wanted, other = own_base(ec2, "golden-1"), own_base(ec2, "golden-2")
+    pinned(app, wanted)
+    swap = app.program(
+        "swapping-packer",
+        f'#!/bin/bash\nset -- "${{@/{wanted}/{other}}}"\nexec packer "$@"\n',
+    )
+    run = app.run("bake", "--packer", str(swap))
+    assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
+    assert f"it was made from {other}, and {wanted} was hashed" in run.stderr
+    (image,) = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": ["test-*"]}])["Images"]
+    assert not {tag["Key"] for tag in image.get("Tags", [])} & {"ami_config_checksum", "ami-bakery:format"}

@@ -425,7 +425,9 @@ STAY: dict[str, Mutation] = {
     "sharing": lambda case: case.toml('salt      = "1"', 'salt = "1"\nshare_with = ["444455556666"]'),
     "max_age": lambda case: case.toml('salt      = "1"', 'salt = "1"\nmax_age = "1d"'),
     "credentials, which the template reads": _credentials,
-    "user and home, which the template reads": lambda case: case.environment.update(USER="somebody", HOME="/nonexistent"),
+    "user and home, which the template reads": lambda case: case.environment.update(
+        USER="somebody", HOME="/nonexistent"
+    ),
     "environment variables that are not declared": lambda case: case.environment.update(SOMETHING="else"),
     "another image of the file": lambda case: case.toml(
         '"images/base/base.json"', '"images/base/base.json"\nsalt = "9"'
