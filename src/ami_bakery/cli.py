@@ -117,7 +117,7 @@ def _run(program: str, argv: list[str]) -> int:
         import argcomplete
 
         _offer_images(parser)
-        argcomplete.autocomplete(parser)
+        argcomplete.autocomplete(_subparsers(parser)["bake"] if program == "bake" else parser)
     before, after = _split(argv)
     arguments = parser.parse_args(before)
     if after and arguments.command not in ("bake", "plan", "digest", "check", "local"):
@@ -156,17 +156,24 @@ def _offer_images(parser: argparse.ArgumentParser) -> None:
 
     def names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
         try:
-            config = _load_config(parsed_args, os.environ)
+            config = _load_config(getattr(parsed_args, "config", None), os.environ)
         except BakeryError:
             return []
         return [image.name for image in config.images if image.name.startswith(prefix)]
 
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for subparser in action.choices.values():
-                _offer_images(subparser)
-        elif action.dest == "image":
-            action.completer = names  # type: ignore[attr-defined]
+    for subparser in _subparsers(parser).values():
+        for action in subparser._actions:
+            if action.dest == "image":
+                action.completer = names  # type: ignore[attr-defined]
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    return {
+        name: subparser
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, subparser in action.choices.items()
+    }
 
 
 def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -268,7 +275,7 @@ def _invocation(
     environment = dict(os.environ)
 
     def bakery() -> tuple[Config, Outside]:
-        config = _load_config(arguments, environment)
+        config = _load_config(arguments.config, environment)
         watcher = _watcher(arguments, debugging=parse_arguments(after_dashes).debug)
         stack.callback(watcher.close)
         return config, _outside(arguments, environment, config, watcher)
@@ -297,13 +304,14 @@ def _invocation(
     )
 
 
-def _load_config(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Config:
+def _load_config(named: str | None, environment: Mapping[str, str]) -> Config:
+    """`named` is what --config says."""
     from ami_bakery.adapters.config_file import find_config, load_config
     from ami_bakery.drop_in import drop_in_config, is_asked_for
     from ami_bakery.errors import UsageError
 
-    if arguments.config is not None:
-        return load_config(Path(arguments.config))
+    if named is not None:
+        return load_config(Path(named))
     folder = _current_folder()
     if is_asked_for(environment):
         return drop_in_config(environment, str(folder))

@@ -233,17 +233,23 @@ def test_bash_completes_commands_options_and_images(app: Kitchen) -> None:
         eval "$({PROGRAMS}/ami-bakery completion bash)"
         complete_line() {{
             COMP_LINE="$1" COMP_POINT=${{#1}} COMP_TYPE=9 COMP_WORDS=($1) COMP_CWORD=1
-            _python_argcomplete ami-bakery
+            _python_argcomplete "${{1%% *}}"
             echo "${{COMPREPLY[*]}}"
         }}
         complete_line "ami-bakery pl"
         complete_line "ami-bakery plan --det"
         complete_line "ami-bakery bake a"
+        complete_line "bake a"
     """
     done = subprocess.run(
         ["bash", "-c", script], env=app.environment, cwd=app.folder, capture_output=True, text=True, check=True
     )
-    assert [line.split() for line in done.stdout.splitlines()] == [["plan"], ["--detailed-exitcode"], ["app"]]
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["plan"],
+        ["--detailed-exitcode"],
+        ["app"],
+        ["app"],
+    ]
 
 
 def test_the_help_of_every_command_is_printed(app: Kitchen) -> None:

@@ -245,7 +245,7 @@ def test_an_ssm_parameter_that_holds_no_ami_is_said(app: Kitchen, local: LocalAw
 
 
 def test_an_ami_made_from_another_base_than_was_hashed_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
-    """A Packer that uses another AMI than the one it is handed, as a template's own filter could between two moments."""
+    """A Packer that uses another AMI than it is handed, as a template's own filter could between two moments."""
     wanted, other = own_base(ec2, "golden-1"), own_base(ec2, "golden-2")
     pinned(app, wanted)
     swap = app.program(
