@@ -31,7 +31,8 @@ def main() -> None:
     from ami_bakery.local import Control, LocalAws, LocalSettings
     from tests.conftest import aws_client
     from tests.kitchen import Kitchen
-    from tests.mutations.cases import BEFORE, MOVE, STAY, Case, plant
+    from tests.mutations.cases import BEFORE, MOVE, STAY, Case
+    from tests.mutations.repository import plant
 
     lines = ["| what is done | the digest | the drop-in's SHA-1 |", "|---|---|---|"]
     with LocalAws(LocalSettings(pending_seconds=0)) as local:

@@ -11,7 +11,8 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client
 from tests.kitchen import Kitchen
-from tests.mutations.cases import BEFORE, MOVE, STAY, Case, plant
+from tests.mutations.cases import BEFORE, MOVE, STAY, Case
+from tests.mutations.repository import plant
 from tests.mutations.table import documented
 
 ALL = MOVE | STAY
