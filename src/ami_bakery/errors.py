@@ -62,3 +62,9 @@ class VerificationError(BakeryError):
 
 class OutputError(BakeryError):
     """The answer could not be written where it was wanted."""
+
+
+class Stopped(BakeryError):
+    """The user wants the program to end: nothing is wrong."""
+
+    exit_status = 130

@@ -8,7 +8,9 @@ which.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 from ami_bakery.build_request import build_request
@@ -18,8 +20,9 @@ from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState, finished_tags, snap
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.packer_output import Artifact
 from ami_bakery.core.plan import Action, ImagePlan
+from ami_bakery.core.schedule import Schedule
 from ami_bakery.errors import AwsError, BakeryError, VerificationError
-from ami_bakery.planning import Planned, make_plans, warn_of_unseen, with_parents
+from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
 from ami_bakery.resolve import Definition, Resolver
 
 _POLL_SECONDS = 5.0
@@ -29,24 +32,38 @@ _SIGHT_SECONDS = 60.0
 """How long EC2 may take to show an AMI that it has made: it is eventually consistent."""
 
 
-def bake_all(resolver: Resolver, names: Sequence[str], *, forced: frozenset[str]) -> Iterator[Outcome]:
-    """Make sure that these images' AMIs exist, and those of what they are made from; outcomes in that order.
+def bake_all(resolver: Resolver, names: Sequence[str], *, forced: frozenset[str], jobs: int) -> Iterator[Outcome]:
+    """Make sure that these images' AMIs exist, and those of what they are made from; outcomes as they come.
 
     A failure stops what is made from the image that failed, not the rest. All images are looked up at once to begin
     with; one that is to be baked is defined and looked up again when its turn comes: files, bases and other runners
-    may have moved meanwhile.
+    may have moved meanwhile. An interruption reaches every Packer, and all are waited for.
     """
     settled: dict[str, Ami | None] = {}
     failures: dict[str, BakeryError] = {}
     plans = make_plans(resolver, names, forced=forced, failures=failures)
     warn_of_unseen(resolver, plans)
     first = {planned.plan.image: planned for planned in plans}
-    for image in with_parents(resolver.config, names):
-        outcome = _take_turn(resolver, image, first.get(image), forced, settled, failures)
-        if outcome.error is not None:
-            failures[image] = outcome.error
-        settled[image] = outcome.amis.get(outcome.plan.regions[0]) if outcome.plan.regions else None
-        yield outcome
+    schedule = Schedule({name: parent_of(resolver.config, name) for name in with_parents(resolver.config, names)})
+    running: dict[Future[Outcome], str] = {}
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        try:
+            while schedule.unfinished:
+                for name in schedule.start_ready():
+                    turn = partial(_take_turn, resolver, name, first.get(name), forced, dict(settled), dict(failures))
+                    running[pool.submit(turn)] = name
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    name, outcome = running.pop(future), future.result()
+                    schedule.finish([name])
+                    if outcome.error is not None:
+                        failures[name] = outcome.error
+                    settled[name] = outcome.amis.get(outcome.plan.regions[0]) if outcome.plan.regions else None
+                    yield outcome
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            resolver.outside.packer.interrupt()
+            resolver.outside.clock.interrupt()
+            raise
 
 
 def _take_turn(

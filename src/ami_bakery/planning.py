@@ -32,9 +32,9 @@ def with_parents(config: Config, names: Iterable[str]) -> tuple[str, ...]:
     ordered: dict[str, None] = {}
 
     def add(name: str) -> None:
-        base = config.image(name).base
-        if isinstance(base, BaseImage):
-            add(base.image)
+        parent = parent_of(config, name)
+        if parent is not None:
+            add(parent)
         ordered[name] = None
 
     for name in names:
@@ -59,7 +59,7 @@ def make_plans(
     waiting = [name for name in with_parents(resolver.config, names) if name not in parents]
     plans: list[Planned] = []
     while waiting:
-        ready = [name for name in waiting if _parent(resolver, name) in (None, *parents)]
+        ready = [name for name in waiting if parent_of(resolver.config, name) in (None, *parents)]
         waiting = [name for name in waiting if name not in ready]
         parents.update(dict.fromkeys(ready))
         for planned in _plan_generation(resolver, ready, parents, forced, failures):
@@ -92,7 +92,7 @@ def _unseen(definition: Definition, facts: TemplateFacts, environment: Mapping[s
 def define_all(resolver: Resolver, names: Iterable[str]) -> tuple[Definition, ...]:
     """Definitions of these images alone. EC2 is asked only for what they are made from."""
     chosen = tuple(names)
-    bases = dict.fromkeys(parent for name in chosen if (parent := _parent(resolver, name)) is not None)
+    bases = dict.fromkeys(parent for name in chosen if (parent := parent_of(resolver.config, name)) is not None)
     parents = {planned.plan.image: _settled(planned) for planned in make_plans(resolver, bases)}
     return tuple(resolver.define(resolver.image(name), parents) for name in chosen)
 
@@ -117,8 +117,9 @@ def made_so_far(resolver: Resolver, names: Iterable[str]) -> tuple[tuple[str, Am
     return tuple(sorted(made, key=lambda item: item[0]))
 
 
-def _parent(resolver: Resolver, name: str) -> str | None:
-    base = resolver.config.image(name).base
+def parent_of(config: Config, name: str) -> str | None:
+    """The image of the same file that this one is made from."""
+    base = config.image(name).base
     return base.image if isinstance(base, BaseImage) else None
 
 

@@ -167,6 +167,9 @@ class Packer(Protocol):
         """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its
         log, where the whole of it is, and the AMIs that it made all the same."""
 
+    def interrupt(self) -> None:
+        """Tell every build that runs to stop and clean up; `build` then raises as for one that failed."""
+
     def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
         """What `packer validate` complains of."""
 
@@ -187,7 +190,11 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds, for spans."""
 
-    def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None:
+        """Raises `Stopped` where it is interrupted, or was."""
+
+    def interrupt(self) -> None:
+        """End every sleep, now and from now on."""
 
 
 class Watcher(Protocol):

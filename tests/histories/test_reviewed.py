@@ -197,8 +197,8 @@ def test_nohup_is_respected(app: Kitchen) -> None:
         text=True,
     )
     assert process.stderr is not None
-    while "Running local shell script" not in process.stderr.readline():
-        pass
+    while "Running local shell script" not in (line := process.stderr.readline()):
+        assert line, "it ended before Packer was at work"
     os.kill(process.pid, signal.SIGHUP)
     out, rest = process.communicate(timeout=60)
     assert process.returncode == 0, rest

@@ -1,13 +1,19 @@
-"""The machine's clock."""
+"""The machine's clock, and waiting that can be broken off."""
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
+
+from ami_bakery.errors import Stopped
 
 
 class SystemClock:
     """A `Clock` port."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -16,4 +22,8 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+        if self._stopped.wait(seconds):
+            raise Stopped("waiting", "the program was told to stop", "Run again: finished work is found.")
+
+    def interrupt(self) -> None:
+        self._stopped.set()

@@ -26,6 +26,7 @@ from ami_bakery.render import (
 )
 from ami_bakery.resolve import Resolver
 
+_JOBS = 4
 ABOUT = "make sure that each image's AMI exists, and print the ids"
 
 
@@ -37,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         type=_positive,
         metavar="N",
-        default=1,
-        help="bake at most N images at once (for now: one)",
+        default=_JOBS,
+        help=f"bake at most N images at once (default: {_JOBS})",
     )
     add_packer(parser)
     parser.add_argument(
@@ -56,13 +57,16 @@ def run(invocation: Invocation) -> int:
     _warn_of_checksum(config, outside)
     outcomes = []
     forced = frozenset(names if invocation.arguments.force else ())
-    for outcome in bake_all(resolver, names, forced=forced):
+    # A person who answers Packer's prompts can do so for one at a time.
+    jobs = 1 if resolver.arguments.debug else invocation.arguments.jobs
+    for outcome in bake_all(resolver, names, forced=forced, jobs=jobs):
         outcomes.append(outcome)
         if outcome.error is not None:
             outside.watcher.fail(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
         else:
             outside.watcher.note(outcome_note(outcome))
-    asked = [outcome for outcome in outcomes if outcome.image in names]
+    by_name = {outcome.image: outcome for outcome in outcomes}
+    asked = [by_name[name] for name in names]
     if invocation.arguments.json:
         invocation.answer(document([outcome_json(outcome) for outcome in asked]))
     elif text := outcome_text(asked):

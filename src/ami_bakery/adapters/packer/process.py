@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
 
@@ -31,7 +31,38 @@ class Run:
     reader: ArtifactReader
 
 
-def run_alone(run: Run, watcher: Watcher) -> int:
+class Running:
+    """The Packers that run. Once interrupted, each that runs is told to stop, and each that comes later at once."""
+
+    def __init__(self) -> None:
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._interrupted = False
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def of(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        with self._lock:
+            self._processes.add(process)
+            if self._interrupted:
+                _terminate(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._processes.discard(process)
+
+    @property
+    def interrupted(self) -> bool:
+        return self._interrupted
+
+    def interrupt(self) -> None:
+        with self._lock:
+            self._interrupted = True
+            for process in self._processes:
+                _terminate(process)
+
+
+def run_alone(run: Run, watcher: Watcher, running: Running) -> int:
     """Run Packer in a session of its own, so that a terminal's Ctrl-C reaches us alone and we pass it on once.
 
     Whatever happens to those who listen, its output is read to the end: a full pipe would stop it for ever.
@@ -41,17 +72,24 @@ def run_alone(run: Run, watcher: Watcher) -> int:
     thread = threading.Thread(target=_read_all, args=(process.stdout, run, watcher), daemon=True)
     thread.start()
     try:
-        return process.wait()
-    except BaseException:
-        _terminate(process)
-        watcher.step(run.image, "Packer was told to stop: waiting until it has cleaned up")
-        _wait(process)
-        raise
+        with running.of(process):
+            return _wait(process, run, watcher, running)
     finally:
         # A plugin that outlives Packer holds the pipe open; it gets a moment, and then it is not waited for.
         thread.join(timeout=10)
         if not thread.is_alive():
             process.stdout.close()
+
+
+def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Watcher, running: Running) -> int:
+    """Until Packer ends; once interrupted, until it has cleaned up in EC2, which can take minutes."""
+    told = False
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=0.2)
+        if running.interrupted and not told:
+            told = True
+            watcher.step(run.image, "Packer was told to stop: waiting until it has cleaned up")
 
 
 def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
@@ -66,36 +104,34 @@ def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
             watcher.line(run.image, shown)
 
 
-def run_with_person(run: Run, terminal: BinaryIO) -> int:
+def run_with_person(run: Run, terminal: BinaryIO, running: Running) -> int:
     """Run Packer in the foreground: it asks on the terminal and reads answers from it, and Ctrl-C reaches it directly.
 
     `-debug` and `-machine-readable` do not go together, so the artifacts are read from the lines for people.
     """
     process = start(run.arguments, run.workdir, run.environment, stdin=None, new_session=False)
     assert process.stdout is not None
+    with running.of(process), process.stdout:
+        _show_all(process.stdout, run, terminal)
+        return process.wait()
+
+
+def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     pending = ""
-    try:
-        # read1 gives what there is: a prompt has no newline at its end.
-        while chunk := process.stdout.read1(65536):  # type: ignore[attr-defined]
-            pending += decoder.decode(chunk)
-            *lines, pending = pending.split("\n")
-            for line in lines:
-                run.reader.read_plain(line)
-                shown = mask(line, run.secrets)
-                run.log.write(shown.rstrip("\r"))
-                terminal.write(f"{shown}\n".encode())
-            if pending.endswith((" ", ":", "?")) and not _may_go_on(pending, run.secrets):
-                terminal.write(mask(pending, run.secrets).encode())
-                pending = ""
-            terminal.flush()
-        return process.wait()
-    except BaseException:
-        _terminate(process)
-        _wait(process)
-        raise
-    finally:
-        process.stdout.close()
+    # read1 gives what there is: a prompt has no newline at its end.
+    while chunk := stream.read1(65536):  # type: ignore[attr-defined]
+        pending += decoder.decode(chunk)
+        *lines, pending = pending.split("\n")
+        for line in lines:
+            run.reader.read_plain(line)
+            shown = mask(line, run.secrets)
+            run.log.write(shown.rstrip("\r"))
+            terminal.write(f"{shown}\n".encode())
+        if pending.endswith((" ", ":", "?")) and not _may_go_on(pending, run.secrets):
+            terminal.write(mask(pending, run.secrets).encode())
+            pending = ""
+        terminal.flush()
 
 
 def _may_go_on(text: str, secrets: frozenset[str]) -> bool:
@@ -133,10 +169,3 @@ def _terminate(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM cancels a build cleanly; SIGINT to Packer alone is ignored, SIGKILL leaves instances behind."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    """Until Packer has cleaned up in EC2, which can take minutes, whatever else we are told meanwhile."""
-    while process.poll() is None:
-        with contextlib.suppress(KeyboardInterrupt):
-            process.wait()

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from ami_bakery.adapters.packer.log import Log
-from ami_bakery.adapters.packer.process import Run, run_alone, run_with_person, start
+from ami_bakery.adapters.packer.process import Run, Running, run_alone, run_with_person, start
 from ami_bakery.core.packer_output import (
     Artifact,
     ArtifactReader,
@@ -45,6 +45,7 @@ class HashicorpPacker:
         self._terminal = terminal
         self._version: str | None = None
         self._lock = threading.Lock()
+        self._running = Running()
 
     def version(self) -> str:
         with self._lock:
@@ -65,10 +66,17 @@ class HashicorpPacker:
                 log=log,
                 reader=ArtifactReader(),
             )
-            status = run_with_person(run, self._terminal) if request.debug else run_alone(run, watcher)
+            status = (
+                run_with_person(run, self._terminal, self._running)
+                if request.debug
+                else run_alone(run, watcher, self._running)
+            )
             if status != 0:
                 raise self._failed(request, status, log, run.reader)
         return run.reader.found()
+
+    def interrupt(self) -> None:
+        self._running.interrupt()
 
     def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
         secrets = maskable(request.secrets)

@@ -1,0 +1,54 @@
+"""The scheduler, over any forest and any order of finishing."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ami_bakery.core.schedule import Schedule
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> dict[str, str | None]:
+    """Each image is made from an earlier one or from none; in any order."""
+    count = draw(st.integers(1, 12))
+    parents: dict[str, str | None] = {}
+    for number in range(count):
+        parent = draw(st.none() | st.integers(0, number - 1)) if number else None
+        parents[str(number)] = None if parent is None else str(parent)
+    names = draw(st.permutations(list(parents)))
+    return {name: parents[name] for name in names}
+
+
+@given(forests(), st.integers(0, 1 << 16))
+def test_no_image_starts_before_its_parent_is_done_and_each_starts_once(
+    parents: dict[str, str | None], seed: int
+) -> None:
+    choice = random.Random(seed)
+    schedule = Schedule(parents)
+    started: list[str] = []
+    done: set[str] = set()
+    running: list[str] = []
+    while schedule.unfinished:
+        for name in schedule.start_ready():
+            assert parents[name] is None or parents[name] in done
+            started.append(name)
+            running.append(name)
+        assert running, "somebody can always go on"
+        name = running.pop(choice.randrange(len(running)))
+        done.add(name)
+        schedule.finish([name])
+    assert sorted(started) == sorted(parents)
+
+
+def test_what_was_not_started_cannot_finish() -> None:
+    schedule = Schedule({"a": None, "b": "a"})
+    schedule.start_ready()
+    with pytest.raises(ValueError, match="b is not at work"):
+        schedule.finish(["b"])
+    schedule.finish(["a"])
+    with pytest.raises(ValueError, match="a is not at work"):
+        schedule.finish(["a"])

@@ -1,0 +1,107 @@
+"""Several images at once: side by side where they are independent, in order where not, and stopped together."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from tests.kitchen import Kitchen, json_template
+
+HEAD = 'version = 1\n[defaults]\nregions = ["us-east-1"]\n'
+
+
+def image(kitchen: Kitchen, name: str, *inline: str, base: str | None = None) -> str:
+    """An image that runs these commands here while it is baked; its table."""
+    template: dict[str, Any] = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": [*inline, "true"]}]
+    if base is not None:
+        del template["builders"][0]["source_ami_filter"]
+        template["builders"][0]["source_ami"] = "{{user `source_ami`}}"
+        template["variables"]["source_ami"] = ""
+    kitchen.write(f"{name}/{name}.json", template)
+    made_from = f'from = "{base}"\n' if base else ""
+    return f'[images.{name}]\ntemplate = "{name}/{name}.json"\n{made_from}'
+
+
+def meeting(kitchen: Kitchen, own: str, other: str) -> str:
+    """Says that it is here, and waits until the other is, too: two that do this must run side by side."""
+    folder = kitchen.folder.parent
+    wait = f"for i in $(seq 200); do [ -e {folder}/{other} ] && exit 0; sleep 0.1; done; exit 1"
+    return f"touch {folder}/{own}; {wait}"
+
+
+def test_independent_images_bake_side_by_side(kitchen: Kitchen) -> None:
+    tables = [image(kitchen, one, meeting(kitchen, one, other)) for one, other in (("a", "b"), ("b", "a"))]
+    kitchen.write("bakery.toml", HEAD + "".join(tables))
+    run = kitchen.run("bake", "--json")
+    assert run.status == 0, run.stderr
+    assert [(item["image"], item["outcome"]) for item in run.images] == [("a", "baked"), ("b", "baked")]
+
+
+def test_a_diamond_is_baked_in_its_order_and_a_failure_stops_what_depends_on_it(kitchen: Kitchen) -> None:
+    kitchen.write(
+        "bakery.toml",
+        HEAD
+        + image(kitchen, "leaf", base="broken")
+        + image(kitchen, "broken", "exit 3", base="root")
+        + image(kitchen, "root")
+        + image(kitchen, "sound", base="root"),
+    )
+    run = kitchen.run("bake", "--json")
+    outcomes = {item["image"]: item for item in run.images}
+    assert run.status == 1
+    assert {name: item["outcome"] for name, item in outcomes.items()} == {
+        "leaf": "failed",
+        "broken": "failed",
+        "root": "baked",
+        "sound": "baked",
+    }
+    assert "its base broken failed" in outcomes["leaf"]["error"]
+    assert kitchen.packer_runs == 3
+
+
+def test_with_one_job_images_bake_one_after_the_other(kitchen: Kitchen) -> None:
+    folder = kitchen.folder.parent
+    alone = f"mkdir {folder}/at-work && sleep 0.3 && rmdir {folder}/at-work"
+    kitchen.write("bakery.toml", HEAD + "".join(image(kitchen, name, alone) for name in "abc"))
+    run = kitchen.run("bake", "--jobs", "1")
+    assert run.status == 0, run.stderr
+    assert len(run.stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_reaches_every_packer(kitchen: Kitchen, ec2: EC2Client, number: int) -> None:
+    kitchen.write("bakery.toml", HEAD + "".join(image(kitchen, name, "echo at work; sleep 60") for name in "ab"))
+    process = kitchen.start("bake", "-v")
+    assert process.stderr is not None
+    seen = 0
+    while seen < 2:
+        line = process.stderr.readline()
+        assert line, "it ended before both were at work"
+        seen += line.rstrip().endswith("amazon-ebs: at work")
+    process.send_signal(number)
+    out, rest = process.communicate(timeout=50)
+    assert (process.returncode, out) == (130, ""), rest
+    instances = [i for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]]
+    assert {instance["State"]["Name"] for instance in instances} == {"terminated"}
+    assert len(instances) == 2
+    assert ec2.describe_key_pairs()["KeyPairs"] == []
+
+
+def test_an_interruption_ends_the_waiting_for_a_copy(kitchen: Kitchen) -> None:
+    kitchen.write("bakery.toml", HEAD.replace('"]', '", "eu-west-1"]') + image(kitchen, "a"))
+    assert kitchen.run("bake", "--region", "us-east-1").status == 0
+    # The embedded EC2 counts from an AMI's birth: the first one must be older than that, the copy is not.
+    time.sleep(8)
+    kitchen.control.change(pending_seconds=7)
+    process = kitchen.start("bake")
+    assert process.stderr is not None
+    while "waiting for the copy" not in (line := process.stderr.readline()):
+        assert line, "it ended before it waited"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=5)
+    assert process.returncode == 130, "it did not wait for the copy"
