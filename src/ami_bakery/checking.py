@@ -11,9 +11,11 @@ from ami_bakery.core.finding import (
     SECRET_SCAN_BYTES,
     Finding,
     Level,
+    aging_findings,
     link_findings,
     looks_secret,
     name_finding,
+    region_findings,
     template_findings,
 )
 from ami_bakery.core.manifest import EntryKind
@@ -92,7 +94,7 @@ def _input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory
 
 
 def _head(resolver: Resolver, path: str) -> bytes:
-    return resolver.outside.tree.read(path)[:SECRET_SCAN_BYTES]
+    return resolver.outside.tree.head(path, SECRET_SCAN_BYTES)
 
 
 def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
@@ -139,6 +141,9 @@ def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
     region = planned.plan.regions[0]
     handed = dict(resolver.handed_variables(planned.definition, resolver.facts(image), region))
     facts = resolver.facts(image, handed)
+    yield from region_findings(facts.builders, region)
+    if image.max_age is not None:
+        yield from aging_findings(facts.builders)
     names = [builder.ami_name for builder in facts.builders if builder.ami_name]
     taken = [ami.name for ami in outside.ec2.named(region, names)] if names else []
     for builder in facts.builders:

@@ -120,7 +120,7 @@ def _run(program: str, argv: list[str]) -> int:
         argcomplete.autocomplete(_subparsers(parser)["bake"] if program == "bake" else parser)
     before, after = _split(argv)
     arguments = parser.parse_args(before)
-    if after and arguments.command not in ("bake", "plan", "digest", "check", "local"):
+    if after and arguments.command not in ("bake", "plan", "digest", "inputs", "check", "local"):
         parser.error(f"{arguments.command} takes nothing behind `--`")
     with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
         outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))

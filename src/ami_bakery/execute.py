@@ -82,8 +82,11 @@ def _take_turn(
         return _failed(image, error)
     if first is None:
         return _failed(image, failures[image])
-    if first.plan.action is Action.REUSE:
+    parent = settled.get(base.image) if isinstance(base, BaseImage) else None
+    stands = parent is None or first.definition.base == (("", parent.id),)
+    if first.plan.action is Action.REUSE and stands:
         return _attempt(resolver, first)
+    resolver = resolver.afresh()
     try:
         (planned,) = make_plans(resolver, [image], forced=forced, known=settled)
     except BakeryError as error:
@@ -120,6 +123,10 @@ def _attempt(resolver: Resolver, planned: Planned) -> Outcome:
         seconds=clock.monotonic() - started,
         error=error,
     )
+
+
+_NAME_LENGTH = 128
+"""The longest name of an AMI (EC2 API reference, CopyImage)."""
 
 
 class _Baker:
@@ -235,7 +242,7 @@ class _Baker:
                 ids,
                 f"checking the base of {home.id}",
                 f"it was made from {home.source}, and {' or '.join(sorted(expected))} was hashed",
-                f"Use the variable {self.image.from_variable} as source_ami; if the base moved meanwhile, bake again.",
+                "If the base moved meanwhile, bake again; with `from` in bakery.toml it is pinned.",
             )
         return amis
 
@@ -274,9 +281,9 @@ class _Baker:
 
     def _tag_or_tell(self, ami: Ami, tags: Mapping[str, str], left: Sequence[Ami]) -> None:
         try:
+            self.outside.ec2.tag(ami.region, [ami.id], tags)
             if ami.snapshots:
                 self.outside.ec2.tag(ami.region, ami.snapshots, snapshot_tags(tags))
-            self.outside.ec2.tag(ami.region, [ami.id], tags)
         except AwsError as error:
             listed = ", ".join(f"{other.id} of {other.region}" for other in left)
             todo = f"{error.todo} {listed} was left, verified but without the digest."
@@ -314,8 +321,17 @@ class _Baker:
         for ami in self.outside.ec2.named(region, [source.name]) if source.name else ():
             if ami.source == source.id and (ami.available or ami.state is AmiState.PENDING):
                 return ami
-        copy = self.outside.ec2.copy(source, region)
+        copy = self._copied(source, region)
         return Ami(id=copy, region=region, name=source.name, state=AmiState.PENDING, created=None, owner=source.owner)
+
+    def _copied(self, source: Ami, region: str) -> str:
+        """A name is taken once in a region; a copy whose name is taken by something else gets one of its own."""
+        try:
+            return self.outside.ec2.copy(source, region, source.name)
+        except AwsError as error:
+            if error.code != "InvalidAMIName.Duplicate":
+                raise
+            return self.outside.ec2.copy(source, region, f"{source.name[: _NAME_LENGTH - 30]}-{source.id}")
 
     def _wait_for_pending(self) -> dict[str, Ami]:
         pending = next(ami for ami in self.planned.found if ami.state is AmiState.PENDING)

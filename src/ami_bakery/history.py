@@ -79,7 +79,8 @@ def manifest_at(resolver: Resolver, definition: Definition, revision: str) -> Ma
             resolver = replace(resolver, outside=replace(outside, tree=tree), config=then)
             image = resolver.image(definition.image.name)
             facts, inventory = resolver.inputs(image)
-            return resolver.manifest(image, facts, inventory, definition.base)
+            tools = definition.manifest.tools if definition.manifest else ()
+            return resolver.manifest(image, facts, inventory, definition.base, tools)
     except BakeryError:
         # A definition that could not be read then cannot explain anything now; the tags still can.
         return None

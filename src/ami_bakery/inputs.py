@@ -83,20 +83,39 @@ def collect(
 
 
 def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
-    """Whether a file that is to be written at `path` would be an input, and so change the digest by being written."""
-    wanted = tree.relative(path)
-    walker = _Walker(tree, image, config_file, _outputs(tree, image, facts, ()))
-    origins = [*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts)]
-    return any(walker.would_take(origin, wanted) for origin in origins)
+    """Whether a file that is to be written at `path` would be an input, and so change the digest by being written.
+
+    By where it truly lies: a link may lead there, too.
+    """
+    walker = _Walker(tree, image, config_file, _outputs(tree, image, facts, ()), hashing=False)
+    wanted = _true_place(tree, tree.relative(path))
+    if wanted is None:
+        return False
+    origins = (*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts))
+    for origin in origins:
+        walker.add(origin)
+    named = {_true_place(tree, tree.relative(origin.path)) for origin in origins}
+    return wanted in named or walker.takes(wanted) or any(walker.glob_takes(origin, wanted) for origin in origins)
+
+
+def _true_place(tree: SourceTree, path: str) -> str | None:
+    """Where a path lies with all links on the way followed; None where its folder is not there."""
+    folder, _, name = path.rpartition("/")
+    folder = folder or ("/" if path.startswith("/") else ".")
+    entry = tree.entry(folder, follow=True)
+    if entry is None or entry.kind is not FileKind.FOLDER:
+        return None
+    return f"{tree.identity(folder).rstrip('/')}/{name}"
 
 
 def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> frozenset[str]:
-    """What the bake itself writes. A folder is none: beside what is written there, it may hold inputs."""
+    """What the bake itself writes, by its true place. A folder is none: beside what is written it may hold inputs."""
     workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
     paths = {tree.relative(path) for path in (*(output.path for output in facts.outputs), *written)}
     files = {path for path in paths if (entry := tree.entry(path)) is None or entry.kind is not FileKind.FOLDER}
     files |= {tree.relative(f"{workdir}/{name}") for name in PACKERS_OUTPUTS}
-    return frozenset(files | {tree.relative(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")})
+    files |= {tree.relative(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")}
+    return frozenset(place for path in files if (place := _true_place(tree, path)) is not None)
 
 
 def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[Origin]:
@@ -120,16 +139,21 @@ class _Ignore:
     """What a walk from one origin leaves out.
 
     The image's own patterns hold for folders that bakery.toml declares; what the template uploads is uploaded whole.
-    A pattern that matches the origin itself does not hold there: it is named, so it is meant.
+    A pattern that matches the origin itself does not hold there, nor does a name of version control's above it: the
+    origin is named, so it is meant.
     """
 
-    def __init__(self, origin: Origin, path: str, patterns: Iterable[str], outputs: frozenset[str]) -> None:
+    def __init__(self, origin: Origin, path: str, patterns: Iterable[str], config_file: str) -> None:
         own = [pattern for pattern in patterns if not _matches([pattern], path, folder=True)] if origin.declared else []
-        self._spec = pathspec.GitIgnoreSpec.from_lines([*VERSION_CONTROL, *own])
-        self._outputs = outputs
+        self._spec = pathspec.GitIgnoreSpec.from_lines(own)
+        # What bakery.toml says of an image is in the digest by itself; the rest of the file is of other images.
+        self._config_file = config_file if origin.declared and path != config_file else None
 
     def matches(self, path: str, *, folder: bool) -> bool:
-        return path in self._outputs or self._spec.match_file(_as_matched(path, folder=folder))
+        """`path` is that of an entry below the origin, asked on the way down: what is above it was not left out."""
+        if path.rpartition("/")[2] in VERSION_CONTROL or path == self._config_file:
+            return True
+        return self._spec.match_file(_as_matched(path, folder=folder))
 
 
 def _matches(patterns: Iterable[str], path: str, *, folder: bool) -> bool:
@@ -144,18 +168,33 @@ def _as_matched(path: str, *, folder: bool) -> str:
 
 
 class _Walker:
-    def __init__(self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: frozenset[str]) -> None:
+    """Gathers entries. Without `hashing` they have no content, for who only asks what is in.
+
+    walked  by the true place of a folder: the paths that it was come to by, and what was left out on that way
+    """
+
+    def __init__(
+        self,
+        tree: SourceTree,
+        image: ImageConfig,
+        config_file: str,
+        outputs: frozenset[str],
+        *,
+        hashing: bool = True,
+    ) -> None:
         self.tree = tree
         self.patterns = image.ignore
         self.config_file = config_file
         self.outputs = outputs
+        self.hashing = hashing
         self.entries: dict[str, Entry] = {}
         self.named_by: dict[str, set[Place]] = {}
-        self.ignore = self._ignore_for(Origin(path=".", place=Place(file=config_file, line=1)), ".")
+        self.walked: dict[str, list[tuple[str, _Ignore]]] = {}
+        self.ignore = _Ignore(Origin(path=".", place=Place(file=config_file, line=1)), ".", (), config_file)
 
     def add(self, origin: Origin) -> None:
         path = self.tree.relative(origin.path)
-        self.ignore = self._ignore_for(origin, path)
+        self.ignore = _Ignore(origin, path, self.patterns, self.config_file)
         try:
             found = self.tree.entry(path)
             if found is not None:
@@ -167,22 +206,25 @@ class _Walker:
         except SourceError as error:
             raise SourceError(f"{error.doing} (named at {origin.place})", error.wrong, error.todo) from error
 
-    def would_take(self, origin: Origin, wanted: str) -> bool:
-        """Whether a walk from `origin` would come to a file at `wanted`."""
-        path = self.tree.relative(origin.path)
-        ignore = self._ignore_for(origin, path)
-        if wanted == path:
-            return True
-        if ignore.matches(wanted, folder=False):
-            return False
-        if origin.declared and _GLOB.search(path) and self.tree.entry(path) is None:
-            return _matches([f"/{path}"], wanted, folder=False)
-        return (path == "." and not wanted.startswith(("../", "/"))) or wanted.startswith(f"{path.rstrip('/')}/")
+    def takes(self, place: str) -> bool:
+        """Whether a file at this true place would have been come to on the walks so far."""
+        folder, _, name = place.rpartition("/")
+        return place not in self.outputs and any(
+            not ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
+            for path, ignore in self.walked.get(folder or "/", ())
+        )
 
-    def _ignore_for(self, origin: Origin, path: str) -> _Ignore:
-        # What bakery.toml says of an image is in the digest by itself; the rest of the file is of other images.
-        outputs = self.outputs | {self.config_file} if origin.declared and path != self.config_file else self.outputs
-        return _Ignore(origin, path, self.patterns, outputs)
+    def glob_takes(self, origin: Origin, place: str) -> bool:
+        """Whether a file at this true place would match the origin's pattern."""
+        pattern = self.tree.relative(origin.path)
+        if not origin.declared or self.tree.entry(pattern) is not None or not _GLOB.search(pattern):
+            return False
+        folder, spec = _split_glob(pattern)
+        start = self.tree.entry(folder, follow=True)
+        if start is None or start.kind is not FileKind.FOLDER:
+            return False
+        above = self.tree.identity(folder).rstrip("/") + "/"
+        return place.startswith(above) and spec.match_file(place[len(above) :])
 
     def _add_glob(self, pattern: str, origin: Origin) -> None:
         found = False
@@ -196,14 +238,10 @@ class _Walker:
 
     def _matching(self, pattern: str) -> Iterator[TreeEntry]:
         """What a glob matches: `*` and `?` within a name, `**` across folders, as in gitignore."""
-        parts = pattern.split("/")
-        plain = next(index for index, part in enumerate(parts) if _GLOB.search(part))
-        folder = "/".join(parts[:plain]) or "."
-        spec = pathspec.GitIgnoreSpec.from_lines(["/" + "/".join(parts[plain:])])
+        folder, spec = _split_glob(pattern)
         start = self.tree.entry(folder, follow=True)
-        if start is None or start.kind is not FileKind.FOLDER:
-            return
-        yield from self._matching_below(folder, folder, spec, ())
+        if start is not None and start.kind is FileKind.FOLDER:
+            yield from self._matching_below(folder, folder, spec, ())
 
     def _matching_below(
         self, folder: str, start: str, spec: pathspec.GitIgnoreSpec, above: tuple[str, ...]
@@ -212,7 +250,7 @@ class _Walker:
         identity = self.tree.identity(folder)
         if identity in above:
             return
-        for child in self._children(folder):
+        for child in self._children(folder, identity):
             within = child.path if start == "." else child.path[len(start) :].lstrip("/")
             if spec.match_file(within):
                 yield child
@@ -223,12 +261,12 @@ class _Walker:
         target = self.tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else None
         return target is not None and target.kind is FileKind.FOLDER
 
-    def _children(self, folder: str) -> Iterator[TreeEntry]:
-        """A folder's entries that are not ignored, by name; paths without a leading `./`."""
+    def _children(self, folder: str, identity: str) -> Iterator[TreeEntry]:
+        """A folder's entries that are not left out, by name; paths without a leading `./`."""
         for child in sorted(self.tree.children(folder), key=lambda child: child.path):
             path = child.path.removeprefix("./")
-            is_folder = child.kind is FileKind.FOLDER
-            if not self.ignore.matches(path, folder=is_folder):
+            place = f"{identity.rstrip('/')}/{path.rpartition('/')[2]}"
+            if place not in self.outputs and not self.ignore.matches(path, folder=child.kind is FileKind.FOLDER):
                 yield TreeEntry(path=path, kind=child.kind, executable=child.executable)
 
     def _visit(self, found: TreeEntry, place: Place, above: tuple[str, ...]) -> None:
@@ -256,14 +294,15 @@ class _Walker:
             path=found.path,
             kind=EntryKind.FILE,
             executable=found.executable,
-            sha256=self.tree.sha256(found.path),
+            sha256=self.tree.sha256(found.path) if self.hashing else None,
         )
 
     def _visit_folder(self, path: str, place: Place, above: tuple[str, ...]) -> None:
         identity = self.tree.identity(path)
         if identity in above:
             raise SourceError(f"reading {path}", "links lead in a circle", "Take the link out, or name it in `ignore`.")
-        for child in self._children(path):
+        self.walked.setdefault(identity.rstrip("/") or "/", []).append((path, self.ignore))
+        for child in self._children(path, identity):
             self._visit(child, place, (*above, identity))
         # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
         # empty: the bake itself may make such a folder.
@@ -288,7 +327,7 @@ class _Walker:
             kind=EntryKind.LINK,
             target=self._portable(text),
             executable=target.executable,
-            sha256=self.tree.sha256(path) if is_file else None,
+            sha256=self.tree.sha256(path) if is_file and self.hashing else None,
         )
         if not is_file:
             self._visit_folder(path, place, above)
@@ -299,6 +338,14 @@ class _Walker:
             return text
         inside = self.tree.relative(text)
         return text if inside.startswith("/") else f"<root>/{inside}"
+
+
+def _split_glob(pattern: str) -> tuple[str, pathspec.GitIgnoreSpec]:
+    """The folder that a glob starts in, and what is to match below it."""
+    parts = pattern.split("/")
+    plain = next(index for index, part in enumerate(parts) if _GLOB.search(part))
+    folder = "/".join(parts[:plain]) or ("/" if pattern.startswith("/") else ".")
+    return folder, pathspec.GitIgnoreSpec.from_lines(["/" + "/".join(parts[plain:])])
 
 
 def _missing(path: str) -> SourceError:

@@ -53,6 +53,9 @@ class SourceTree(Protocol):
     def read(self, path: str) -> bytes:
         """The content of a file; links are followed."""
 
+    def head(self, path: str, size: int) -> bytes:
+        """The first `size` bytes of a file; links are followed."""
+
     def sha256(self, path: str) -> str:
         """SHA-256 of the content of a file, as hex; links are followed. Reads in blocks: memory does not grow."""
 
@@ -113,7 +116,7 @@ class Ec2(Protocol):
     def share(self, region: str, ami: str, targets: Sequence[str]) -> tuple[str, ...]:
         """Grant launch permission to accounts, organizations and OUs that do not have it; those it was granted to."""
 
-    def copy(self, ami: Ami, region: str) -> str:
+    def copy(self, ami: Ami, region: str, name: str) -> str:
         """Start a copy of `ami` to another region, with its tags; the id of the copy, which is pending."""
 
 

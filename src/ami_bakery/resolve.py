@@ -24,7 +24,7 @@ from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.plugins import InstalledPlugin
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
-from ami_bakery.errors import AwsError, ConfigError, TemplateError
+from ami_bakery.errors import AwsError, ConfigError, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, collect, template_folder, would_be_input
 from ami_bakery.ports import Outside
 
@@ -132,12 +132,32 @@ class Resolver:
         return posixpath.relpath(path, self.workdir(image))
 
     def facts(self, image: ImageConfig, handed: Mapping[str, str] | None = None) -> TemplateFacts:
-        """What the template says, read as the bake will read it; with `handed`, given what the bakery hands over."""
+        """What the template says, read with the variables that Packer will get.
+
+        handed  values of what the bakery hands over, where they are known; else nothing may rest on them
+        """
+        facts = self._read_template(image, handed or {})
+        if facts.declares("aws_region") and "aws_region" not in {*(handed or {}), *dict(image.variables)}:
+            region = self._known_region(image)
+            if region is not None:
+                return self._read_template(image, {**(handed or {}), "aws_region": region})
+        return facts
+
+    def _known_region(self, image: ImageConfig) -> str | None:
+        try:
+            return self.regions_of(image)[0]
+        except UsageError:
+            return None
+
+    def _read_template(self, image: ImageConfig, handed: Mapping[str, str]) -> TemplateFacts:
         workdir = self.workdir(image)
+        given = {**handed, **dict(image.variables)}
+        pinned = {image.from_variable} if image.base is not None else set()
         request = TemplateRequest(
             template=self.outside.tree.relative(image.template),
             workdir=workdir,
-            variables={**(handed or {}), **dict(image.variables)},
+            variables=given,
+            later=frozenset({"aws_region", "config_checksum", *pinned} - set(given)),
             var_files=self.var_files(image),
             only=image.only,
             except_=image.except_,
@@ -182,8 +202,14 @@ class Resolver:
         )
 
     def manifest(
-        self, image: ImageConfig, facts: TemplateFacts, inventory: Inventory, base: tuple[tuple[str, str], ...]
+        self,
+        image: ImageConfig,
+        facts: TemplateFacts,
+        inventory: Inventory,
+        base: tuple[tuple[str, str], ...],
+        tools: tuple[tuple[str, str], ...] | None = None,
     ) -> Manifest:
+        """`tools` where they are known already; else Packer is asked."""
         without = frozenset(image.digest_without)
         selected = "selection" not in without
         return Manifest(
@@ -199,9 +225,13 @@ class Resolver:
             except_=image.except_ if selected else (),
             arguments=self.arguments.other,
             base=base,
-            tools=tuple(self._tools(image, facts, without)),
+            tools=tuple(self._tools(image, facts, without)) if tools is None else tools,
             left_out=tuple(sorted(without)),
         )
+
+    def afresh(self) -> Resolver:
+        """The same, without what was looked up before."""
+        return replace(self, _matches={})
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:
         if "packer-version" not in without:

@@ -349,9 +349,39 @@ def test_a_folder_that_something_is_downloaded_into_keeps_its_inputs(root: Path)
 
 @pytest.mark.parametrize(
     ("path", "taken"),
-    [("ami/ids.json", True), ("ids.json", False), ("up/ids.json", True), ("ami/x.md", False), ("globbed/a.env", True)],
+    [
+        ("ami/ids.json", True),
+        ("ids.json", False),
+        ("up/ids.json", True),
+        ("ami/x.md", False),
+        ("globbed/a.env", True),
+        ("elsewhere/ids.json", True),
+    ],
 )
 def test_a_file_that_is_to_be_written_is_known_to_be_an_input(root: Path, path: str, taken: bool) -> None:
     (root / "up").mkdir()
+    (root / "globbed").mkdir()
+    (root / "globbed/b.env").touch()
+    (root / "ami/linked").symlink_to("../elsewhere")
+    (root / "elsewhere").mkdir()
     image = replace(IMAGE, inputs=("ami", "globbed/*.env"), ignore=("*.md",))
     assert would_be_input(DiskTree(str(root)), image, "bakery.toml", referring("up"), path) is taken
+
+
+def test_what_the_template_uploads_of_version_control_is_in_where_it_is_named(root: Path) -> None:
+    (root / "ami/.git").mkdir()
+    (root / "ami/.git/x").write_text("1")
+    assert "ami/.git/x" not in paths(collected(root))
+    assert "ami/.git/x" in paths(collected(root, facts=referring("ami/.git")))
+
+
+def test_an_output_is_out_by_whatever_path_it_is_come_to(root: Path) -> None:
+    (root / "data").mkdir()
+    (root / "data/kept").write_text("1")
+    (root / "data/m.json").write_text("1")
+    (root / "ami/dl").symlink_to("../data")
+    place = Place(file="ami/app.json", line=1)
+    facts = replace(FACTS, outputs=(Reference(path="data/m.json", place=place),))
+    found = paths(collected(root, facts=facts))
+    assert "ami/dl/kept" in found
+    assert "ami/dl/m.json" not in found

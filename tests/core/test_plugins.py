@@ -14,11 +14,11 @@ def test_the_list_of_installed_plugins_is_read() -> None:
     text = (
         "/root/.config/packer/plugins/github.com/hashicorp/amazon/packer-plugin-amazon_v1.2.8_x5.0_linux_amd64\n"
         "/root/.config/packer/plugins/github.com/hashicorp/amazon/packer-plugin-amazon_v1.10.0-dev_x5.0_linux_amd64\n"
-        "/opt/plugins/example.com/a/b/goss/packer-plugin-goss_v3.2.1_x5.0_darwin_arm64\n"
+        "/opt/packer-addons/example.com/a/goss/packer-plugin-goss_v3.2.1_x5.0_darwin_arm64\n"
         "a line of some other kind\n"
     )
     assert parse_installed(text) == (
-        InstalledPlugin(source="example.com/a/b/goss", version="3.2.1"),
+        InstalledPlugin(source="example.com/a/goss", version="3.2.1"),
         InstalledPlugin(source=AMAZON, version="1.10.0-dev"),
         InstalledPlugin(source=AMAZON, version="1.2.8"),
     )

@@ -73,7 +73,7 @@ def test_a_later_image_is_defined_when_its_turn_comes(app: Kitchen) -> None:
     app.write("ami/app.json", template)
     config = (app.folder / "bakery.toml").read_text()
     app.write("bakery.toml", config + '\n[images.second]\ntemplate = "second/app.json"\nregions = ["us-east-1"]\n')
-    run = app.run("bake")
+    run = app.run("bake", "--jobs", "1")
     assert run.status == 0, run.stderr
     assert app.run("plan", "--detailed-exitcode").status == 0
 
@@ -223,3 +223,75 @@ def test_a_name_cannot_forge_a_line_or_steer_the_terminal(app: Kitchen) -> None:
     assert "\x1b" not in "".join(lines)
     (app.folder / "ami/b\x1b[31m").symlink_to("nowhere")
     assert "\x1b[31m" not in app.run("plan").stderr
+
+
+def test_a_script_chosen_by_the_region_is_the_one_that_packer_will_use(app: Kitchen) -> None:
+    """The bakery hands `aws_region` over, so the template's own default must not choose what is hashed."""
+    template = json_template()
+    template["variables"]["aws_region"] = "us-east-1"
+    template["provisioners"] = [{"type": "shell-local", "script": "../ext/{{user `aws_region`}}.sh"}]
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", TOML.replace("us-east-1", "eu-west-1"))
+    app.write("ext/us-east-1.sh", "#!/bin/sh\n").chmod(0o755)
+    script = app.write("ext/eu-west-1.sh", "#!/bin/sh\n")
+    script.chmod(0o755)
+    listed = [item["path"] for item in app.run("inputs", "--json").images[0]["inputs"]]
+    assert "ext/eu-west-1.sh" in listed
+    assert "ext/us-east-1.sh" not in listed
+    first = app.run("bake").answer
+    script.write_text("#!/bin/sh\n# changed\n")
+    assert app.run("bake").answer != first
+
+
+def test_a_path_that_rests_on_the_digest_is_said_to_be_unknown(app: Kitchen) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "file", "source": "{{user `config_checksum`}}.sh", "destination": "/tmp"}]
+    app.write("ami/app.json", template)
+    assert "config_checksum" in app.run("plan").stderr
+
+
+def test_a_base_that_moves_between_two_images_of_one_run_is_looked_up_again(app: Kitchen, ec2: EC2Client) -> None:
+    (ubuntu, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
+    ec2.copy_image(Name="golden-1", SourceImageId=ubuntu["ImageId"], SourceRegion="us-east-1")
+    golden = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": True}
+    app.write("second/second.json", json_template(source_ami_filter=golden))
+    template = json_template(source_ami_filter=golden)
+    move = f"aws ec2 copy-image --name golden-2 --source-image-id {ubuntu['ImageId']} --source-region us-east-1"
+    template["provisioners"] = [{"type": "shell-local", "inline": [f"sleep 1.1; {move}"]}]
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", TOML + '[images.second]\ntemplate = "second/second.json"\nregions = ["us-east-1"]\n')
+    run = app.run("bake", "--jobs", "1")
+    assert run.status == 0, run.stderr
+    second = run.stdout.splitlines()[1].rpartition("\t")[2]
+    (image,) = ec2.describe_images(ImageIds=[second])["Images"]
+    (base,) = ec2.describe_images(ImageIds=[str(image.get("SourceImageId"))])["Images"]
+    assert base["Name"] == "golden-2"
+
+
+def test_a_copy_whose_name_is_taken_gets_one_of_its_own(app: Kitchen, ec2: EC2Client) -> None:
+    """Left over in the second region: an AMI of the name that the template gives to every bake."""
+    both = TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]')
+    app.write("bakery.toml", both)
+    app.write("ami/app.json", json_template(ami_name="always-the-same"))
+    (first,) = app.run("bake", "--json").images
+    ec2.deregister_image(ImageId=first["amis"]["us-east-1"])
+    app.write("ami/setup.sh", "changed\n")
+    (second,) = app.run("bake", "--json").images
+    assert second["outcome"] == "baked"
+    assert second["amis"]["eu-west-1"] != first["amis"]["eu-west-1"]
+
+
+def test_check_finds_builders_that_cannot_give_the_image(app: Kitchen) -> None:
+    template = json_template(name="one", region="eu-west-1")
+    template["builders"].append({**template["builders"][0], "name": "two"})
+    app.write("ami/app.json", template)
+    run = app.run("check", "--json")
+    (image,) = run.images
+    assert run.status == 1
+    assert {"region-mismatch", "several-amis"} <= {finding["code"] for finding in image["findings"]}
+
+
+def test_git_hooks_variables_do_not_mislead(app: Kitchen) -> None:
+    subprocess.run(["git", "init", "-q", "."], cwd=app.folder, check=True)
+    elsewhere = {"GIT_DIR": "/nonexistent", "GIT_WORK_TREE": "/nonexistent"}
+    assert app.run("bake", environment=elsewhere).status == 0

@@ -187,10 +187,10 @@ class BotoEc2:
                 client.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": permissions})
         return missing
 
-    def copy(self, ami: Ami, region: str) -> str:
+    def copy(self, ami: Ami, region: str, name: str) -> str:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(f"copying {ami.id} of {ami.region}", "EC2", "CopyImage", region)):
-            answer = client.copy_image(Name=ami.name, SourceImageId=ami.id, SourceRegion=ami.region, CopyImageTags=True)
+            answer = client.copy_image(Name=name, SourceImageId=ami.id, SourceRegion=ami.region, CopyImageTags=True)
         return answer["ImageId"]
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:

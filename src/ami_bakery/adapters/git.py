@@ -15,6 +15,7 @@ from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, TreeEntry
 
 _FOLDER, _LINK, _SUBMODULE = "040000", "120000", "160000"
+_OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
 _LINKS_AT_MOST = 40
 """As Linux has it: more links in a row are a circle."""
 
@@ -24,7 +25,9 @@ class GitProgram:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         # Locks would disturb whoever works in the repository; replaced objects and grafts are not what was committed.
-        self._environment = {**environment, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+        # A hook's own variables would make git look at another repository than the folder's.
+        own = {name: value for name, value in environment.items() if name not in _OF_HOOKS}
+        self._environment = {**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
 
     def commit(self, folder: str) -> str:
         head = self._text(folder, "rev-parse", "--verify", "HEAD")
@@ -144,6 +147,9 @@ class GitTree:
 
     def read(self, path: str) -> bytes:
         return self._blob(path, self._existing(path))
+
+    def head(self, path: str, size: int) -> bytes:
+        return self.read(path)[:size]
 
     def sha256(self, path: str) -> str:
         return hashlib.sha256(self.read(path)).hexdigest()

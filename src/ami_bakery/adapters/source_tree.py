@@ -55,6 +55,13 @@ class DiskTree:
         self._blocks(path, chunks.append)
         return b"".join(chunks)
 
+    def head(self, path: str, size: int) -> bytes:
+        try:
+            with open(self._bytes(path), "rb") as file:
+                return file.read(size)
+        except OSError as error:
+            raise _refused(path, error) from error
+
     def sha256(self, path: str) -> str:
         return self._hash(path, "sha256")
 

@@ -11,8 +11,9 @@ from ami_bakery.core.config import Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.drop_in import ANSWER_FILE, unseen
-from ami_bakery.errors import UsageError
+from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.execute import bake_all
+from ami_bakery.planning import with_parents
 from ami_bakery.ports import Outside
 from ami_bakery.render import (
     document,
@@ -115,13 +116,22 @@ def _check_output(invocation: Invocation, resolver: Resolver) -> None:
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
-    for image in resolver.config.images:
-        if image.scheme is Scheme.SHA256 and resolver.would_be_input(resolver.image(image.name), os.path.abspath(path)):
+    for name in with_parents(resolver.config, invocation.selected(resolver.config)):
+        image = resolver.image(name)
+        if image.scheme is Scheme.SHA256 and _would_be_input(resolver, image, os.path.abspath(path)):
             raise UsageError(
                 doing,
                 f"it would be an input of image {image.name}: each answer would change the digest, and bake again",
                 "Name a file outside its inputs, or name it in `ignore`.",
             )
+
+
+def _would_be_input(resolver: Resolver, image: ImageConfig, path: str) -> bool:
+    try:
+        return resolver.would_be_input(image, path)
+    except BakeryError:
+        # What is wrong with the image is said when its turn comes.
+        return False
 
 
 def _write_output(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -99,9 +99,44 @@ def name_finding(builder: Builder, digest: str, taken: Iterable[str]) -> Finding
             code="constant-ami-name",
             place=builder.place,
             message=f"{builder.name} always calls its AMI {name!r}: the second bake will clash with the first",
-            todo="Put {{timestamp}} or the variable config_checksum into ami_name.",
+            todo="Put {{timestamp}} into ami_name.",
         )
     return None
+
+
+def region_findings(builders: Sequence[Builder], region: str) -> Iterator[Finding]:
+    """Builders that make no AMI in the region of the bake, or several."""
+    making = [builder for builder in builders if builder.type.startswith("amazon-") and not builder.skip_create_ami]
+    for builder in making:
+        if builder.region is not None and builder.region != region:
+            yield Finding(
+                level=Level.ERROR,
+                code="region-mismatch",
+                place=builder.place,
+                message=f"{builder.name} bakes in {builder.region}, and the image is wanted in {region}",
+                todo="Correct `regions`, or write the variable aws_region as the builder's region.",
+            )
+    if len(making) > 1:
+        yield Finding(
+            level=Level.ERROR,
+            code="several-amis",
+            place=making[1].place,
+            message=f"{' and '.join(builder.name for builder in making)} each make an AMI: an image is one",
+            todo="Choose one with `only`, and make an image of each.",
+        )
+
+
+def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
+    """Names that are the same for each bake of one digest, where `max_age` asks for such bakes."""
+    for builder in builders:
+        if builder.ami_name and not _VOLATILE.search(builder.ami_name):
+            yield Finding(
+                level=Level.WARNING,
+                code="name-does-not-age",
+                place=builder.place,
+                message=f"with max_age an unchanged definition is baked again, and {builder.name} has one name for it",
+                todo="Put {{timestamp}} into ami_name.",
+            )
 
 
 def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[Place, ...]]) -> Iterator[Finding]:

@@ -33,15 +33,15 @@ class PluginChoice:
     missing: tuple[Plugin, ...]
 
 
-_BINARY = re.compile(r"(?:^|/)((?:[^/\s]+/){2,}[^/\s]+)/packer-plugin-[^/\s]+?_v(\d[^_\s]*)_x[\d.]+_\w+?(?:\.exe)?$")
-_PLUGIN_FOLDER = re.compile(r"^.*/plugins/")
+_BINARY = re.compile(r"([^/]+/[^/]+/[^/]+)/packer-plugin-[^/]+?_v(\d[^_]*)_x[\d.]+_\w+?(?:\.exe)?$")
+"""Host, namespace and name, whatever folder they are in (PACKER_PLUGIN_PATH)."""
 
 
 def parse_installed(text: str) -> tuple[InstalledPlugin, ...]:
     """From `packer plugins installed`: a path a line, `.../plugins/github.com/hashicorp/amazon/packer-plugin-...`."""
     found = set()
     for line in text.splitlines():
-        match = _BINARY.search(_PLUGIN_FOLDER.sub("", line.strip().replace("\\", "/")))
+        match = _BINARY.search(line.strip().replace("\\", "/"))
         if match:
             found.add(InstalledPlugin(source=match[1], version=match[2]))
     return tuple(sorted(found))

@@ -33,6 +33,7 @@ class TemplateRequest:
     var_files    paths relative to the root, in the order in which Packer gets them
     only, except_  Packer's `-only` and `-except`
     environment  the environment that Packer will have
+    later        variables that Packer will be given a value which is not known yet
     """
 
     template: str
@@ -42,6 +43,7 @@ class TemplateRequest:
     only: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    later: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

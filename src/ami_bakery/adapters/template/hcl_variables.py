@@ -83,6 +83,8 @@ def _value(
     reading: Reading, declaration: Declaration, files: Sequence[VariableFile], surroundings: Surroundings
 ) -> Value:
     name = declaration.name
+    if name in reading.request.later:
+        return Unknown(why=f"the variable `{name}` gets its value when the image is baked")
     from_file = _from_files(name, files)
     given = reading.request.variables.get(name)
     told = reading.request.environment.get("PKR_VAR_" + name)

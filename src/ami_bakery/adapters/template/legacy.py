@@ -105,7 +105,10 @@ def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tup
         if not isinstance(document, JsonObject):
             raise _bad(document.place, "a var-file is an object of variables")
         raw |= {name: (_variable_text(value), value.place) for name, value in document.members}
-    return raw | {name: (value, reading.given_place()) for name, value in reading.request.variables.items()}
+    given = {name: (value, reading.given_place()) for name, value in reading.request.variables.items()}
+    # A function that nobody knows makes a value that nobody knows.
+    later = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_place()) for name in reading.request.later}
+    return raw | given | later
 
 
 def _variable_text(value: JsonValue) -> str:
