@@ -74,7 +74,7 @@ def _input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory
     declared = [resolver.outside.tree.relative(path).rstrip("/") for path in image.inputs or ()]
     for entry in inventory.entries:
         place = inventory.named_by[entry.path][0]
-        outside = entry.path.startswith(("../", "/"))
+        outside = entry.path.startswith(("../", "/", "~/"))
         if outside and not any(entry.path == path or entry.path.startswith(f"{path}/") for path in declared):
             yield Finding(
                 level=Level.WARNING,
@@ -94,7 +94,8 @@ def _input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory
 
 
 def _head(resolver: Resolver, path: str) -> bytes:
-    return resolver.outside.tree.head(path, SECRET_SCAN_BYTES)
+    home = resolver.outside.environment.get("HOME", "")
+    return resolver.outside.tree.head(path.replace("~", home, 1) if path.startswith("~/") else path, SECRET_SCAN_BYTES)
 
 
 def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:

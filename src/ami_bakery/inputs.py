@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pathspec
 
@@ -79,6 +79,23 @@ def collect(
     return Inventory(
         entries=tuple(entries),
         named_by={path: tuple(sorted(places)) for path, places in walker.named_by.items()},
+    )
+
+
+def without_home(inventory: Inventory, home: str) -> Inventory:
+    """The same, with what lies in the user's home called `~/...`: it is the same definition for another user."""
+    prefix = home.rstrip("/") + "/"
+    if len(prefix) < 2 or not any(entry.path.startswith(prefix) for entry in inventory.entries):
+        return inventory
+
+    def told(path: str) -> str:
+        return f"~/{path[len(prefix) :]}" if path.startswith(prefix) else path
+
+    entries = sorted(
+        (replace(entry, path=told(entry.path)) for entry in inventory.entries), key=lambda entry: entry.sort_key
+    )
+    return Inventory(
+        entries=tuple(entries), named_by={told(path): places for path, places in inventory.named_by.items()}
     )
 
 

@@ -25,7 +25,7 @@ from ami_bakery.core.plugins import InstalledPlugin
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
 from ami_bakery.errors import AwsError, ConfigError, TemplateError, UsageError
-from ami_bakery.inputs import Inventory, collect, template_folder, would_be_input
+from ami_bakery.inputs import Inventory, collect, template_folder, without_home, would_be_input
 from ami_bakery.ports import Outside
 
 MACHINE_VARIABLES = frozenset(
@@ -169,7 +169,8 @@ class Resolver:
         """Every file of an image. Needs no AWS."""
         facts = self.facts(image)
         self._check_variables(image, facts)
-        return facts, collect(self.outside.tree, image, self.config.file, facts, self._written(image))
+        found = collect(self.outside.tree, image, self.config.file, facts, self._written(image))
+        return facts, without_home(found, self.outside.environment.get("HOME", ""))
 
     def would_be_input(self, image: ImageConfig, path: str) -> bool:
         """Whether a file at `path`, which is absolute, would be an input of the image."""

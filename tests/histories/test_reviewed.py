@@ -295,3 +295,19 @@ def test_git_hooks_variables_do_not_mislead(app: Kitchen) -> None:
     subprocess.run(["git", "init", "-q", "."], cwd=app.folder, check=True)
     elsewhere = {"GIT_DIR": "/nonexistent", "GIT_WORK_TREE": "/nonexistent"}
     assert app.run("bake", environment=elsewhere).status == 0
+
+
+def test_a_file_in_the_users_home_is_the_same_for_every_user(app: Kitchen) -> None:
+    template = json_template(user_data_file="{{user `home`}}/user-data")
+    template["variables"]["home"] = "{{env `HOME`}}"
+    app.write("ami/app.json", template)
+    digests = set()
+    for name in ("one", "two"):
+        home = app.make_folder(app.folder.parent / name)
+        (home / "user-data").write_text("#!/bin/sh\n")
+        digests.add(app.run("digest", environment={"HOME": str(home)}).answer)
+    assert len(digests) == 1
+    (home / "user-data").write_text("#!/bin/sh\n# changed\n")
+    digests.add(app.run("digest", environment={"HOME": str(home)}).answer)
+    assert len(digests) == 2
+    assert "input-outside" in app.run("check", environment={"HOME": str(home)}).stdout
