@@ -256,8 +256,15 @@ def test_a_base_that_moves_between_two_images_of_one_run_is_looked_up_again(app:
     golden = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": True}
     app.write("second/second.json", json_template(source_ami_filter=golden))
     template = json_template(source_ami_filter=golden)
-    move = f"aws ec2 copy-image --name golden-2 --source-image-id {ubuntu['ImageId']} --source-region us-east-1"
-    template["provisioners"] = [{"type": "shell-local", "inline": [f"sleep 1.1; {move}"]}]
+    move = f"""
+import boto3
+ec2 = boto3.client("ec2")
+ec2.copy_image(Name="golden-2", SourceImageId="{ubuntu["ImageId"]}", SourceRegion="us-east-1")
+"""
+    app.write("move.py", move)
+    # EC2 tells the date of an AMI in seconds: the second one must be newer.
+    command = f"sleep 1.1; {PROGRAMS}/python {app.folder}/move.py"
+    template["provisioners"] = [{"type": "shell-local", "inline": [command]}]
     app.write("ami/app.json", template)
     app.write("bakery.toml", TOML + '[images.second]\ntemplate = "second/second.json"\nregions = ["us-east-1"]\n')
     run = app.run("bake", "--jobs", "1")

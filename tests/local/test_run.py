@@ -54,8 +54,9 @@ def test_a_command_killed_by_a_signal_gives_128_and_its_number() -> None:
 def test_the_aws_cli_reaches_it() -> None:
     if shutil.which("aws") is None:
         pytest.skip("the aws cli is not installed")
+    wanted = ("--filters", "Name=name,Values=debian-12-*")
     query = ("--query", "Images[].Name", "--output", "text")
-    status, out, err = finish(start("aws", "ec2", "describe-images", "--owners", "136693071363", *query))
+    status, out, err = finish(start("aws", "ec2", "describe-images", "--owners", "136693071363", *wanted, *query))
     assert (status, out, err) == (0, "debian-12-amd64-20240901-1857\n", "")
 
 
