@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 
 import pytest
 from mypy_boto3_ec2 import EC2Client
@@ -25,6 +26,8 @@ def test_an_output_that_would_be_an_input_is_refused(app: Kitchen) -> None:
 def test_after_a_forced_bake_whose_copy_failed_the_old_copy_is_not_handed_out(app: Kitchen, local: LocalAws) -> None:
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     (first,) = app.run("bake", "--json").images
+    # EC2 tells the date of an AMI in seconds, and a real bake takes minutes: the second one must be newer.
+    time.sleep(1.1)
     app.control.plan(Fault(action="CopyImage", code="UnauthorizedOperation", times=1))
     assert app.run("bake", "--force").status == 1
     (plan,) = app.run("plan", "--json").images
