@@ -12,8 +12,10 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.packer.log import Log
+from ami_bakery.core.image import COMMIT_TAG
 from ami_bakery.local import Fault, LocalAws
 from tests.conftest import ec2_client
+from tests.histories.test_why import commit, git
 from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
 
 
@@ -301,10 +303,14 @@ def test_check_finds_builders_that_cannot_give_the_image(app: Kitchen) -> None:
     assert {"region-mismatch", "several-amis"} <= {finding["code"] for finding in image["findings"]}
 
 
-def test_git_hooks_variables_do_not_mislead(app: Kitchen) -> None:
-    subprocess.run(["git", "init", "-q", "."], cwd=app.folder, check=True)
+def test_git_hooks_variables_do_not_mislead(app: Kitchen, ec2: EC2Client) -> None:
+    """A hook's GIT_DIR names the repository that it runs in, which need not be that of the images."""
+    git(app, "init", "--quiet")
+    head = commit(app)
     elsewhere = {"GIT_DIR": "/nonexistent", "GIT_WORK_TREE": "/nonexistent"}
-    assert app.run("bake", environment=elsewhere).status == 0
+    ami = app.run("bake", environment=elsewhere).answer
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    assert {"Key": COMMIT_TAG, "Value": head} in image["Tags"]
 
 
 def test_a_file_in_the_users_home_is_the_same_for_every_user(app: Kitchen) -> None:

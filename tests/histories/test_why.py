@@ -152,7 +152,7 @@ def test_a_base_that_moved_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) 
     assert app.run("bake").answer != ami
 
 
-def test_an_old_ami_is_a_reason_of_its_own(app: Kitchen) -> None:
+def test_an_ami_that_is_younger_than_max_age_is_reused(app: Kitchen) -> None:
     app.run("bake")
     app.write("bakery.toml", TOML + 'max_age = "1m"\n')
     assert "unchanged" in reasons(app)
