@@ -1,0 +1,9 @@
+"""Carries plans out: bake, verify, tag, copy, share. Each step is safe to repeat after a failure.
+
+`turns` goes through the images in the order of their graph; `baker` runs Packer for one, and makes sure of what it
+made; `regions` copies and shares what is finished; `sight` waits until EC2 shows what it was asked for.
+"""
+
+from ami_bakery.execute.turns import bake_all
+
+__all__ = ["bake_all"]

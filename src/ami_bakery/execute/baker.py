@@ -1,0 +1,194 @@
+"""Bakes one image with Packer, and makes sure of what came of it: verify, hash again, tag.
+
+The order is the promise: the digest goes on an AMI last, after Packer has finished, EC2 says that the AMI is there,
+and the inputs have been hashed again and are the same. What fails on the way leaves an AMI without a digest, and says
+which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from ami_bakery.build_request import build_request
+from ami_bakery.core.digest import Scheme
+from ami_bakery.core.image import DIGEST_TAG, Ami, finished_tags, snapshot_tags
+from ami_bakery.core.packer_output import Artifact
+from ami_bakery.errors import AwsError, BakeryError, VerificationError
+from ami_bakery.execute.sight import Sight
+from ami_bakery.planning import Planned
+from ami_bakery.resolve import Definition, Resolver
+
+
+class Baker:
+    """One image's bake."""
+
+    def __init__(self, resolver: Resolver, planned: Planned, sight: Sight) -> None:
+        self.resolver = resolver
+        self.outside = resolver.outside
+        self.sight = sight
+        self.definition: Definition = planned.definition
+        self.planned = planned
+        self.image = planned.definition.image
+        self.commit = ""
+
+    def bake(self) -> dict[str, Ami]:
+        facts = self.definition.facts or self.resolver.facts(self.image)
+        if self.definition.manifest is None or "plugin-versions" in self.image.digest_without:
+            # Nobody has asked for the plugins yet, so those that the template requires may not be here.
+            self.resolver.plugins(self.image, facts)
+        self._check_bases()
+        # Before Packer runs: what it writes into the tree does not make the definition dirty.
+        self.commit = self.outside.git.commit(self.resolver.config.root)
+        artifacts = self.outside.packer.build(build_request(self.resolver, self.planned, facts), self.outside.watcher)
+        self.sight.step("checking the AMI in EC2")
+        amis = self._verified(self._one_per_region(artifacts))
+        self._check_inputs(amis)
+        return self._tagged(amis)
+
+    def _check_bases(self) -> None:
+        """Before it costs anything: Packer would find out when it has made a key pair and a security group."""
+        home = self.planned.plan.regions[0]
+        bases = sorted({base for _, base in self.definition.base})
+        there = {ami.id for ami in self.outside.ec2.by_ids(home, bases)} if bases else set()
+        gone = [base for base in bases if base not in there]
+        if gone:
+            raise AwsError(
+                f"looking at the base of image {self.image.name} in {home}",
+                f"{', '.join(gone)} is not there, or not shared with this account",
+                "Name another base: `from` in bakery.toml, or the template's source_ami.",
+            )
+
+    def _one_per_region(self, artifacts: Sequence[Artifact]) -> dict[str, str]:
+        """AMI ids by region. Raises where Packer made none in the region of the bake, or several in one."""
+        doing = f"reading what Packer made of image {self.image.name}"
+        if not artifacts:
+            raise VerificationError(
+                doing,
+                "Packer ended well, but says of no AMI that it made it",
+                "Look for skip_create_ami, or for a builder that makes no AMI, in the template.",
+            )
+        by_region: dict[str, list[str]] = {}
+        for artifact in artifacts:
+            made = by_region.setdefault(artifact.region, [])
+            if artifact.ami not in made:
+                made.append(artifact.ami)
+        several = {region: made for region, made in by_region.items() if len(made) > 1}
+        if several and self.image.scheme is Scheme.SHA256:
+            self._reject(
+                by_region,
+                doing,
+                "; ".join(f"Packer made {' and '.join(made)} in {region}" for region, made in several.items()),
+                "An image is one AMI: choose one builder with `only`, and make an image of each.",
+            )
+        for region, made in several.items():
+            message = f"Packer made {len(made)} AMIs in {region}; the last is the answer, as it was with the original"
+            self.outside.watcher.warn(message)
+        chosen = {region: made[-1] for region, made in by_region.items()}
+        home = self.planned.plan.regions[0]
+        if home not in chosen:
+            self._reject(
+                by_region,
+                doing,
+                f"the AMI is wanted in {home}, and Packer made {_listed(chosen)}",
+                "Correct `regions`, or the region in the template (a variable `aws_region` is handed to it).",
+            )
+        return chosen
+
+    def _verified(self, ids: Mapping[str, str]) -> dict[str, Ami]:
+        """The AMIs as EC2 tells of them. Raises where one is not there, not available, or made from another base."""
+        amis: dict[str, Ami] = {}
+        for region, ami_id in ids.items():
+            ami = self.sight.seen(region, ami_id)
+            doing = f"checking {ami_id} of image {self.image.name} in {region}"
+            if ami is None:
+                self._reject(ids, doing, "EC2 does not know it", "Look at Packer's log, and bake again.")
+            try:
+                amis[region] = ami if ami.available else self.sight.wait_available(ami)
+            except AwsError as error:
+                self._reject(ids, error.doing, error.wrong, error.todo)
+        home = amis[self.planned.plan.regions[0]]
+        expected = {ami for _, ami in self.definition.base}
+        if home.source and expected and home.source not in expected:
+            self._reject(
+                ids,
+                f"checking the base of {home.id}",
+                f"it was made from {home.source}, and {' or '.join(sorted(expected))} was hashed",
+                "If the base moved meanwhile, bake again; with `from` in bakery.toml it is pinned.",
+            )
+        return amis
+
+    def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
+        """Hash everything again: what moved while Packer read it may be in the AMI as it was before, or after."""
+        before = self.definition.manifest
+        if before is None or self.definition.inventory is None:
+            return
+        self.sight.step("hashing the inputs again")
+        ids = {region: ami.id for region, ami in amis.items()}
+        doing = f"hashing the inputs of image {self.image.name} again after the bake"
+        todo = "Bake again when nothing writes to the inputs."
+        try:
+            _, inventory = self.resolver.inputs(self.image)
+        except BakeryError as error:
+            self._reject(ids, doing, str(error), todo)
+        old = {entry.path: entry for entry in before.entries}
+        new = {entry.path: entry for entry in inventory.entries}
+        moved = sorted(path for path in {*old, *new} if old.get(path) != new.get(path))
+        if moved:
+            more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+            self._reject(ids, doing, f"{', '.join(moved[:3])}{more} changed while Packer ran", todo)
+
+    def _tagged(self, amis: Mapping[str, Ami]) -> dict[str, Ami]:
+        """The last step of a bake: from here on the AMI is found by its digest."""
+        self.sight.step("tagging the AMI")
+        home = self.planned.plan.regions[0]
+        tagged = {}
+        # The region of the bake first: with that AMI found, what is missing elsewhere is a copy and not a bake.
+        for region, ami in sorted(amis.items(), key=lambda item: item[0] != home):
+            tags = self._tags(ami, amis[home].id)
+            if tags:
+                self._tag_or_tell(ami, tags, [other for other in amis.values() if other.region not in tagged])
+            tagged[region] = replace(ami, tags={**ami.tags, **tags})
+        return tagged
+
+    def _tag_or_tell(self, ami: Ami, tags: Mapping[str, str], left: Sequence[Ami]) -> None:
+        try:
+            self.outside.ec2.tag(ami.region, [ami.id], tags)
+            if ami.snapshots:
+                self.outside.ec2.tag(ami.region, ami.snapshots, snapshot_tags(tags))
+        except AwsError as error:
+            listed = ", ".join(f"{other.id} of {other.region}" for other in left)
+            todo = f"{error.todo} {listed} was left, verified but without the digest."
+            raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
+
+    def _tags(self, ami: Ami, origin: str) -> dict[str, str]:
+        digest = self.definition.digest
+        assert digest is not None
+        return finished_tags(
+            image=self.image.name,
+            digest=digest,
+            components=self.definition.components,
+            base=" ".join(sorted({base for _, base in self.definition.base})),
+            commit=self.commit,
+            origin=origin,
+            template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
+        )
+
+    def _reject(self, ids: Mapping[str, str] | Mapping[str, list[str]], doing: str, wrong: str, todo: str) -> NoReturn:
+        """Take the digest, which Packer may have written, off what was made, and say what was left."""
+        left = [
+            (region, ami_id) for region, made in ids.items() for ami_id in ([made] if isinstance(made, str) else made)
+        ]
+        listed = ", ".join(f"{ami_id} of {region}" for region, ami_id in left)
+        try:
+            for region, ami_id in left:
+                self.outside.ec2.untag(region, [ami_id], [DIGEST_TAG])
+        except BakeryError as error:
+            remove = f"Deregister {listed}: it was left, and the tag {DIGEST_TAG} could not be taken off ({error})."
+            raise VerificationError(doing, wrong, f"{todo} {remove}") from error
+        raise VerificationError(doing, wrong, f"{todo} {listed} was left, without the digest.")
+
+
+def _listed(chosen: Mapping[str, str]) -> str:
+    return ", ".join(f"{ami} in {region}" for region, ami in chosen.items())

@@ -1,0 +1,57 @@
+"""Waits until EC2 shows what it was asked for: it is eventually consistent, and an AMI takes its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ami_bakery.core.image import Ami, AmiState
+from ami_bakery.errors import AwsError
+from ami_bakery.ports import Outside
+
+_POLL_SECONDS = 5.0
+_WAIT_SECONDS = 60 * 60.0
+"""EC2 takes minutes for an AMI of some GB, and up to an hour for one of some hundred GB."""
+_SIGHT_SECONDS = 60.0
+"""How long EC2 may take to show an AMI that it has made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What can be seen in EC2 for one image."""
+
+    outside: Outside
+    image: str
+
+    def step(self, text: str) -> None:
+        self.outside.watcher.step(self.image, text)
+
+    def wait_available(self, ami: Ami) -> Ami:
+        deadline = self.outside.clock.monotonic() + _WAIT_SECONDS
+        doing = f"waiting for {ami.id} of image {self.image} in {ami.region}"
+        while self.outside.clock.monotonic() < deadline:
+            seen = self.seen(ami.region, ami.id)
+            if seen is None:
+                raise AwsError(doing, "EC2 does not know it any more", "Bake again.")
+            if seen.available:
+                return seen
+            if seen.state is not AmiState.PENDING:
+                why = f": {seen.state_reason}" if seen.state_reason else ""
+                raise AwsError(
+                    doing,
+                    f"its state is {seen.state}{why}",
+                    f"Deregister {ami.id} if nobody needs it, then bake again.",
+                )
+            self.outside.clock.sleep(_POLL_SECONDS)
+        raise AwsError(
+            doing,
+            f"it is still pending after {_WAIT_SECONDS / 60:.0f} minutes",
+            f"Look at {ami.id} in EC2: when it is finished, or deregistered, run again.",
+        )
+
+    def seen(self, region: str, ami_id: str) -> Ami | None:
+        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        while True:
+            found = self.outside.ec2.by_ids(region, [ami_id])
+            if found or self.outside.clock.monotonic() >= deadline:
+                return found[0] if found else None
+            self.outside.clock.sleep(_POLL_SECONDS)
