@@ -18,6 +18,7 @@ version = 1
 [defaults]
 regions = ["us-east-1"]
 vars = { team = "web", size = "small" }
+tags = { team = "web", tier = "1" }
 
 [images.base]
 template = "images/base/base.pkr.hcl"
@@ -37,6 +38,7 @@ regions  = ["us-east-1", "eu-west-1"]
 share_with = ["123456789012"]
 max_age  = "30d"
 salt     = "2"
+tags     = { tier = "2", "cost:center" = "" }
 """
 
 
@@ -69,7 +71,9 @@ def test_the_example_of_the_documentation_is_read() -> None:
     assert app.regions == ("us-east-1", "eu-west-1")
     assert app.max_age == timedelta(days=30)
     assert dict(app.variables) == {"team": "web", "size": "small"}
-    assert base.line("inputs", 1) == 9
+    assert dict(base.tags) == {"team": "web", "tier": "1"}
+    assert dict(app.tags) == {"team": "web", "tier": "2", "cost:center": ""}
+    assert base.line("inputs", 1) == 10
     assert app.line("vars") == 5
 
 
@@ -128,6 +132,33 @@ from = { filters = { name = "x" } }
         "18: images.child.from: owners is missing: without it, a filter finds anybody's AMI, "
         "an attacker's of the same name too",
     ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ('{ "aws:x" = "" }', '.tags."aws:x": names that begin with aws: are AWS\'s own'),
+        ('{ "AWS:x" = "" }', '.tags."AWS:x": names that begin with aws: are AWS\'s own'),
+        ('{ "ami-bakery:image" = "x" }', '.tags."ami-bakery:image": the bakery itself writes this tag'),
+        ('{ ami_config_checksum = "x" }', ".tags.ami_config_checksum: the bakery itself writes this tag"),
+        ("{ tier = 1 }", ".tags.tier: a string is wanted, not a number"),
+        ('{ "" = "x" }', '.tags."": a tag\'s name has 1 to 127 characters'),
+        (f'{{ {"n" * 128} = "x" }}', f".tags.{'n' * 128}: a tag's name has 1 to 127 characters"),
+        (f'{{ x = "{"v" * 256}" }}', ".tags.x: a tag's value has at most 255 characters"),
+        ("{ " + ", ".join(f't{n} = ""' for n in range(41)) + " }", ".tags: at most 40 tags are wanted, not 41"),
+        ('"web"', ".tags: a table is wanted, not a string"),
+    ],
+)
+def test_tags_that_ec2_or_the_bakery_cannot_take_are_refused(tags: str, said: str) -> None:
+    assert problems(f'version = 1\n[images.a]\ntemplate = "a.json"\ntags = {tags}\n') == [f"4: images.a{said}"]
+
+
+def test_tags_of_the_defaults_count_among_an_images_own() -> None:
+    own, inherited = (", ".join(f'{prefix}{n} = ""' for n in range(21)) for prefix in "ab")
+    text = f'version = 1\n[defaults]\ntags = {{ {own} }}\n[images.a]\ntemplate = "a.json"\ntags = {{ {inherited} }}\n'
+    assert problems(text) == ["6: images.a.tags: with the defaults', at most 40 tags are wanted, not 42"]
+    longest = f'version = 1\n[images.a]\ntemplate = "a.json"\ntags = {{ {"n" * 127} = "{"ä" * 255}" }}\n'
+    assert dict(config(longest).images[0].tags) == {"n" * 127: "ä" * 255}
 
 
 def test_an_unknown_base_names_the_nearest_image() -> None:

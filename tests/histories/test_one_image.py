@@ -226,3 +226,12 @@ def test_an_image_is_shared_with_those_who_do_not_have_it_yet(app: Kitchen, ec2:
     assert permissions == [{"UserId": "444455556666"}]
     app.run("bake")
     assert (app.packer_runs, app.calls()["ModifyImageAttribute"]) == (1, 1)
+
+
+def test_tags_of_an_image_are_no_part_of_its_digest(app: Kitchen) -> None:
+    digest = app.run("digest").answer
+    app.run("bake")
+    app.write("bakery.toml", f'{TOML}tags = {{ team = "web" }}\n\n[defaults]\ntags = {{ tier = "1" }}\n')
+    assert app.run("digest").answer == digest
+    app.run("bake")
+    assert app.packer_runs == 1

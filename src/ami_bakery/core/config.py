@@ -55,6 +55,7 @@ class ImageConfig:
     workdir    None: the template's folder
     variables  as Packer gets them with `-var`: what is no string is written as JSON, and its name is in `structured`
     regions    empty: the region of the environment; else baked in the first and copied to the others
+    tags       (name, value), by name: for the AMIs, and to select images by; no part of the digest
     lines      the line of bakery.toml that says a key, by key; inputs have a line each as ("inputs", i)
     """
 
@@ -73,6 +74,7 @@ class ImageConfig:
     environment: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     share_with: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
     owners: tuple[str, ...] = ("self",)
     max_age: timedelta | None = None
     salt: str = ""

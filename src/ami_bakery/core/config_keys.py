@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource
+from ami_bakery.core.image import DIGEST_TAG, OUR_TAGS
 
 
 class Wrong(Exception):
@@ -31,6 +32,10 @@ _DURATION = re.compile(r"(\d+)([mhdw])")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+TAGS_AT_MOST = 40
+"""EC2 takes 50 on a resource; the others are for the bakery and the template."""
+_TAG_NAME_LENGTH, _TAG_VALUE_LENGTH = 127, 255
+"""EC2's limits (API reference, Tag), in characters."""
 DIGEST_PARTS = ("packer-version", "plugin-versions", "environment", "selection")
 
 
@@ -149,6 +154,26 @@ def _variables(value: Any) -> tuple[tuple[str, str], ...]:
             raise Wrong("no program can be given a NUL character", name)
         pairs.append((name, packer_value(item)))
     return tuple(sorted(pairs))
+
+
+def _tags(value: Any) -> tuple[tuple[str, str], ...]:
+    table = _table(value)
+    for name in table:
+        if not 0 < len(name) <= _TAG_NAME_LENGTH or "\0" in name:
+            raise Wrong(f"a tag's name has 1 to {_TAG_NAME_LENGTH} characters", name)
+        if name.lower().startswith("aws:"):
+            raise Wrong("names that begin with aws: are AWS's own", name)
+        if name.lower().startswith(OUR_TAGS) or name == DIGEST_TAG:
+            raise Wrong("the bakery itself writes this tag", name)
+        if len(_within(name, _string, table)) > _TAG_VALUE_LENGTH:
+            raise Wrong(f"a tag's value has at most {_TAG_VALUE_LENGTH} characters", name)
+    if len(table) > TAGS_AT_MOST:
+        raise Wrong(too_many_tags(len(table)))
+    return tuple(sorted(table.items()))
+
+
+def too_many_tags(count: int) -> str:
+    return f"at most {TAGS_AT_MOST} tags are wanted, not {count}"
 
 
 def _is_plain(value: Any) -> bool:
@@ -321,6 +346,13 @@ KEYS: tuple[Key, ...] = (
         parse=_list_of(_share_target),
         type="list of accounts",
         about="Accounts, organizations and OUs that may launch the AMI.",
+    ),
+    Key(
+        name="tags",
+        field="tags",
+        parse=_tags,
+        type="table of strings",
+        about="Tags for the AMIs, and to select images by; not in the digest. Merged with the defaults' as `vars` are.",
     ),
     Key(
         name="owners",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ami_bakery.core.config import BaseImage, Config, ImageConfig, KeyPath
-from ami_bakery.core.config_keys import AMI_ID, IMAGE_NAME, KEYS, Wrong, nearest, type_name
+from ami_bakery.core.config_keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, Wrong, nearest, too_many_tags, type_name
 
 VERSION = 1
 
@@ -38,6 +38,8 @@ class Problem:
 
 
 _KEY_NAMES = tuple(key.name for key in KEYS)
+_MERGED = ("variables", "tags")
+"""Fields whose table in the defaults and the image's own are merged, name by name."""
 _TOP_LEVEL = ("version", "defaults", "images")
 
 
@@ -87,8 +89,11 @@ class _Reader:
             self._problem(path, "an image's name must not look like an AMI id")
         own = self._values(path, table)
         values = {**defaults, **own}
-        if "variables" in defaults and "variables" in own:
-            values["variables"] = tuple(sorted({**dict(defaults["variables"]), **dict(own["variables"])}.items()))
+        for field in _MERGED:
+            if field in defaults and field in own:
+                values[field] = tuple(sorted({**dict(defaults[field]), **dict(own[field])}.items()))
+        if len(values.get("tags", ())) > TAGS_AT_MOST:
+            self._problem((*path, "tags"), f"with the defaults', {too_many_tags(len(values['tags']))}")
         base = values.get("base")
         if isinstance(base, BaseImage):
             self.parents[name] = base.image

@@ -12,6 +12,8 @@ from ami_bakery.core.manifest import FORMAT
 
 DIGEST_TAG = "ami_config_checksum"
 """Finished and verified, with this digest. The original bakery's tag, kept."""
+OUR_TAGS = "ami-bakery:"
+"""What the names of all our other tags begin with."""
 IMAGE_TAG = "ami-bakery:image"
 FORMAT_TAG = "ami-bakery:format"
 FROM_TAG = "ami-bakery:from"
