@@ -1,4 +1,4 @@
-"""From argv to exit status: the parser, the real outside world, and the one place where errors are told."""
+"""From argv to exit status: the parser, the program's streams and signals, and the one place where errors are told."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ami_bakery.errors import BakeryError
@@ -153,10 +152,11 @@ def _leave_streams() -> None:
 
 def _offer_images(parser: argparse.ArgumentParser) -> None:
     """Let a shell complete the names of images; a configuration that cannot be read offers none."""
+    from ami_bakery.outside import find_images
 
     def names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
         try:
-            config = _load_config(getattr(parsed_args, "config", None), os.environ)
+            config = find_images(getattr(parsed_args, "config", None), os.environ)
         except BakeryError:
             return []
         return [image.name for image in config.images if image.name.startswith(prefix)]
@@ -270,15 +270,17 @@ def _invocation(
     from ami_bakery.adapters.answer_file import append_file, replace_file
     from ami_bakery.commands.invocation import Invocation
     from ami_bakery.core.packer_arguments import parse_arguments
+    from ami_bakery.outside import find_images, real_outside
     from ami_bakery.render import ansi, plain
 
     environment = dict(os.environ)
 
     def bakery() -> tuple[Config, Outside]:
-        config = _load_config(arguments.config, environment)
+        config = find_images(arguments.config, environment)
         watcher = _watcher(arguments, debugging=parse_arguments(after_dashes).debug)
         stack.callback(watcher.close)
-        return config, _outside(arguments, environment, config, watcher)
+        packer = getattr(arguments, "packer", "packer")
+        return config, real_outside(config, environment, watcher, packer=packer, terminal=sys.stderr.buffer)
 
     def run_local(command: Sequence[str]) -> int:
         try:
@@ -301,65 +303,6 @@ def _invocation(
         bakery=bakery,
         write_file=lambda path, text, append: (append_file if append else replace_file)(path, text),
         run_local=run_local,
-    )
-
-
-def _load_config(named: str | None, environment: Mapping[str, str]) -> Config:
-    """`named` is what --config says."""
-    from ami_bakery.adapters.config_file import find_config, load_config
-    from ami_bakery.drop_in import drop_in_config, is_asked_for
-    from ami_bakery.errors import UsageError
-
-    if named is not None:
-        return load_config(Path(named))
-    folder = _current_folder()
-    if is_asked_for(environment):
-        return drop_in_config(environment, str(folder))
-    path = find_config(folder)
-    if path is None:
-        raise UsageError(
-            f"looking for bakery.toml in {folder} and the folders above",
-            "there is none",
-            "Write one (docs/configuration.md), name one with --config, or set PACKER_JSON_PATH.",
-        )
-    return load_config(path)
-
-
-def _current_folder() -> Path:
-    from ami_bakery.errors import UsageError
-
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise UsageError(
-            "looking for the current folder", error.strerror or str(error), "Change to a folder that exists."
-        ) from error
-
-
-def _outside(
-    arguments: argparse.Namespace, environment: Mapping[str, str], config: Config, watcher: Watcher
-) -> Outside:
-    from ami_bakery.adapters.clock import SystemClock
-    from ami_bakery.adapters.config_file import parse
-    from ami_bakery.adapters.ec2 import AwsSession, BotoEc2, BotoParameters
-    from ami_bakery.adapters.git import GitProgram
-    from ami_bakery.adapters.packer import HashicorpPacker
-    from ami_bakery.adapters.source_tree import DiskTree
-    from ami_bakery.adapters.template import PackerTemplateReader
-    from ami_bakery.ports import Outside
-
-    session = AwsSession(environment)
-    return Outside(
-        tree=DiskTree(config.root),
-        templates=PackerTemplateReader(),
-        ec2=BotoEc2(session),
-        parameters=BotoParameters(session),
-        packer=HashicorpPacker(getattr(arguments, "packer", "packer"), environment, sys.stderr.buffer),
-        git=GitProgram(environment),
-        clock=SystemClock(),
-        watcher=watcher,
-        parse_config=lambda data, like: parse(data, Path(like.root) / like.file),
-        environment=environment,
     )
 
 
