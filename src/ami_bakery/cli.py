@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, WRONG_USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
-COMMANDS = ("bake", "plan", "digest", "inputs", "check", "images", "terraform-external", "local", "completion")
-TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "terraform-external", "local")
+COMMANDS = ("bake", "plan", "digest", "inputs", "check", "images", "local", "completion")
 EPILOG = """\
 Where PACKER_JSON_PATH is set, and no --config is given, the program works as the original AMI bakery did: on the
 folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in bakery.toml, here or in a folder above.
@@ -78,7 +77,7 @@ def make_parser(program: str = "ami-bakery") -> argparse.ArgumentParser:
 
 
 def _command(name: str) -> Command:
-    module: object = importlib.import_module(f"ami_bakery.commands.{name.replace('-', '_')}")
+    module: object = importlib.import_module(f"ami_bakery.commands.{name}")
     return module  # type: ignore[return-value]
 
 
@@ -120,7 +119,7 @@ def _run(program: str, argv: list[str]) -> int:
         argcomplete.autocomplete(_subparsers(parser)["bake"] if program == "bake" else parser)
     before, after = _split(argv)
     arguments = parser.parse_args(before)
-    if after and arguments.command not in TAKE_DASHES:
+    if after and arguments.command not in ("bake", "plan", "digest", "inputs", "check", "local"):
         parser.error(f"{arguments.command} takes nothing behind `--`")
     with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
         outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))
@@ -160,7 +159,7 @@ def _offer_images(parser: argparse.ArgumentParser) -> None:
             config = find_images(getattr(parsed_args, "config", None), os.environ)
         except BakeryError:
             return []
-        return [image.name for image in config.images if image.name.startswith(prefix)]
+        return [image.name for image in config.images if image.enabled and image.name.startswith(prefix)]
 
     for subparser in _subparsers(parser).values():
         for action in subparser._actions:
@@ -239,8 +238,7 @@ def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
         _tell(error_text(error, ansi if _colored(arguments, sys.stderr) else plain))
         # As with Terraform, 2 says that there is something to do: an error must not look like it.
         detailed = getattr(arguments, "detailed_exitcode", False)
-        for_terraform = detailed or arguments.command == "terraform-external"
-        outcome.status = FAILED if for_terraform else error.exit_status
+        outcome.status = FAILED if detailed else error.exit_status
     except KeyboardInterrupt as interrupt:
         _tell(f"interrupted by {interrupt or 'SIGINT'}: what was baked until now is found by the next run")
         outcome.status = INTERRUPTED
@@ -277,8 +275,8 @@ def _invocation(
 
     environment = dict(os.environ)
 
-    def bakery(named: str | None) -> tuple[Config, Outside]:
-        config = find_images(named or arguments.config, environment)
+    def bakery() -> tuple[Config, Outside]:
+        config = find_images(arguments.config, environment)
         watcher = _watcher(arguments, debugging=parse_arguments(after_dashes).debug)
         stack.callback(watcher.close)
         packer = getattr(arguments, "packer", "packer")
@@ -299,7 +297,6 @@ def _invocation(
         arguments=arguments,
         after_dashes=after_dashes,
         environment=environment,
-        stdin=sys.stdin,
         stdout=sys.stdout,
         style=ansi if _colored(arguments, sys.stdout) else plain,
         error_style=ansi if _colored(arguments, sys.stderr) else plain,

@@ -122,7 +122,7 @@ from = { filters = { name = "x" } }
         "7: images.base.inptus: unknown key; did you mean 'inputs'?",
         '8: images.base.vars."not a name": not a name that a Packer variable can have',
         "9: images.app: template is missing",
-        "10: images.app.from: there is no image 'bse' in this file; did you mean 'base'?",
+        "10: images.app.from: app -> bse: there is no image 'bse' in this file; did you mean 'base'?",
         "11: images.app.regions[1]: a region such as us-east-1 is wanted, not 'eu'",
         "12: images.app.max_age: a string is wanted, not a number",
         "13: images.app.digest_without[0]: 'packer' is not one of packer-version, plugin-versions, environment, "
@@ -163,7 +163,29 @@ def test_tags_of_the_defaults_count_among_an_images_own() -> None:
 
 def test_an_unknown_base_names_the_nearest_image() -> None:
     text = 'version = 1\n[images.base]\ntemplate = "b.json"\n[images.app]\ntemplate = "a.json"\nfrom = "bsae"\n'
-    assert problems(text) == ["6: images.app.from: there is no image 'bsae' in this file; did you mean 'base'?"]
+    assert problems(text) == [
+        "6: images.app.from: app -> bsae: there is no image 'bsae' in this file; did you mean 'base'?"
+    ]
+
+
+SWITCHED_OFF = """\
+version = 1
+[images.base]
+template = "b.json"
+enabled = false
+[images.app]
+template = "a.json"
+from = "base"
+"""
+
+
+def test_an_image_made_from_one_that_is_switched_off_shows_the_path() -> None:
+    (problem,) = problems(SWITCHED_OFF + '[images.leaf]\ntemplate = "l.json"\nfrom = "app"\n')
+    assert problem.startswith("7: images.app.from: app -> base, which is switched off")
+
+
+def test_an_image_that_is_switched_off_may_be_made_from_another_such() -> None:
+    assert [image.enabled for image in config(SWITCHED_OFF + "enabled = false\n").images] == [False, False]
 
 
 def test_a_circle_of_bases_shows_the_path() -> None:

@@ -22,7 +22,7 @@ class Invocation:
     """One call of the program.
 
     after_dashes  what stands behind `--`
-    bakery        loads the configuration, the one named or that of --config, and makes the outside
+    bakery        loads the configuration and makes the outside; called by commands that need one
     write_file    (path, text, append): whole or not at all
     run_local     (command, environment): run a command against the embedded EC2, for its exit status
     """
@@ -30,11 +30,10 @@ class Invocation:
     arguments: argparse.Namespace
     after_dashes: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
-    stdin: TextIO | None
     stdout: TextIO
     style: Style
     error_style: Style
-    bakery: Callable[[str | None], tuple[Config, Outside]]
+    bakery: Callable[[], tuple[Config, Outside]]
     write_file: Callable[[str, str, bool], None]
     run_local: Callable[[Sequence[str]], int]
 
@@ -53,18 +52,26 @@ class Invocation:
             ) from error
 
     def resolver(self) -> Resolver:
-        config, outside = self.bakery(None)
+        config, outside = self.bakery()
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
         return Resolver(outside=outside, config=config, arguments=parse_arguments(self.after_dashes), regions=regions)
 
     def selected(self, config: Config) -> tuple[str, ...]:
-        """The images asked for, by name or glob, in the order of the file; all where none is named."""
-        names = [image.name for image in config.images]
+        """The images asked for, by name or glob, in the order of the file; all where none is named.
+
+        One that is switched off is left out, and is an error where it is named.
+        """
+        names = [image.name for image in config.images if image.enabled]
+        if not names:
+            raise UsageError(
+                f"looking for images in {config.file}", "all are switched off", "Write `enabled = true` in one."
+            )
         patterns: Sequence[str] = self.arguments.image
         if not patterns:
             return tuple(names)
         chosen: set[str] = set()
         for pattern in patterns:
+            _refuse_switched_off(config, pattern)
             matched = fnmatch.filter(names, pattern)
             if not matched:
                 raise UsageError(
@@ -74,6 +81,16 @@ class Invocation:
                 )
             chosen.update(matched)
         return tuple(name for name in names if name in chosen)
+
+
+def _refuse_switched_off(config: Config, name: str) -> None:
+    for image in config.images:
+        if image.name == name and not image.enabled:
+            raise UsageError(
+                f"looking for image {name!r}",
+                f"it is switched off ({config.file}:{image.line('enabled')})",
+                "Write `enabled = true` there to switch it on.",
+            )
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:

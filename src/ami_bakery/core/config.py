@@ -61,6 +61,7 @@ class ImageConfig:
 
     name: str
     template: str
+    enabled: bool = True
     inputs: tuple[str, ...] | None = None
     workdir: str | None = None
     only: tuple[str, ...] = ()

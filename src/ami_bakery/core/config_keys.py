@@ -57,6 +57,12 @@ def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
     return parse
 
 
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Wrong(f"true or false is wanted, not {type_name(value)}")
+    return value
+
+
 def _path(value: Any) -> str:
     text = _string(value)
     if not text:
@@ -353,6 +359,13 @@ KEYS: tuple[Key, ...] = (
         parse=_tags,
         type="table of strings",
         about="Tags for the AMIs, and to select images by; not in the digest. Merged with the defaults' as `vars` are.",
+    ),
+    Key(
+        name="enabled",
+        field="enabled",
+        parse=_boolean,
+        type="boolean",
+        about="`false` switches the image off: no command takes it, and nothing may be made from it. Left out: `true`.",
     ),
     Key(
         name="owners",

@@ -57,6 +57,7 @@ class _Reader:
         self.document = document
         self.problems: list[Problem] = []
         self.parents: dict[str, str] = {}
+        self.switched_off: set[str] = set()
 
     def read(self) -> tuple[ImageConfig, ...]:
         data = self.document.data
@@ -97,6 +98,8 @@ class _Reader:
         base = values.get("base")
         if isinstance(base, BaseImage):
             self.parents[name] = base.image
+        if not values.get("enabled", True):
+            self.switched_off.add(name)
         if "template" not in values:
             if isinstance(table, dict) and "template" not in table:
                 self._problem(path, "template is missing")
@@ -135,7 +138,13 @@ class _Reader:
         for name, parent in self.parents.items():
             if parent not in tables:
                 self._problem(
-                    ("images", name, "from"), f"there is no image {parent!r} in this file{nearest(parent, tables)}"
+                    ("images", name, "from"),
+                    f"{name} -> {parent}: there is no image {parent!r} in this file{nearest(parent, tables)}",
+                )
+            elif parent in self.switched_off and name not in self.switched_off:
+                self._problem(
+                    ("images", name, "from"),
+                    f"{name} -> {parent}, which is switched off: write enabled = true there, or false here, too",
                 )
         for cycle in _cycles(self.parents):
             self._problem(
