@@ -102,14 +102,13 @@ class Kitchen:
         cwd: Path | None = None,
         timeout: float = 120,
         prefix: Sequence[str] = (),
-        stdin: str = "",
     ) -> Run:
         """`prefix` is a command that runs the program in its turn."""
         done = subprocess.run(
             [*prefix, str(PROGRAMS / program), *arguments],
             cwd=cwd or self.folder,
             env=self._environment(environment or {}),
-            input=stdin,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="surrogateescape",

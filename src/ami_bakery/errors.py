@@ -60,6 +60,10 @@ class VerificationError(BakeryError):
     """The AMI that Packer reported is not what was promised; it did not get the digest."""
 
 
+class SkippedError(BakeryError):
+    """Left undone because something else failed: mend that."""
+
+
 class OutputError(BakeryError):
     """The answer could not be written where it was wanted."""
 

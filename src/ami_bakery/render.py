@@ -15,7 +15,7 @@ from ami_bakery.core.finding import Finding, Level
 from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, FROM_TAG, Ami
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, Reason, describe_age
-from ami_bakery.core.printable import one_line, printable
+from ami_bakery.core.printable import COLORS, one_line, printable
 from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import BakeryError
 from ami_bakery.inputs import Inventory
@@ -30,7 +30,6 @@ _SIGNS = {
     Action.WAIT: ("~", "cyan"),
     Action.UNKNOWN: ("?", "magenta"),
 }
-_COLORS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36", "bold": "1", "dim": "2"}
 
 Style = Callable[[str, str], str]
 """(text, name of a color) to text: `plain` or `ansi`."""
@@ -41,7 +40,7 @@ def plain(text: str, _color: str) -> str:
 
 
 def ansi(text: str, color: str) -> str:
-    return f"\x1b[{_COLORS[color]}m{text}\x1b[0m"
+    return f"\x1b[{COLORS[color]}m{text}\x1b[0m"
 
 
 def document(images: Sequence[Mapping[str, Any]]) -> str:
@@ -236,33 +235,14 @@ def amis_text(amis: Sequence[tuple[str, Ami]], now: datetime) -> str:
     )
 
 
-TFVARS = ("ami_id", "ami_ids", "amis")
-"""What `tfvars` can say. The first two are of a single image."""
-
-
-def tfvars(outcomes: Sequence[Outcome], only: str | None = None) -> str:
-    """For Terraform: `ami_id` and `ami_ids` (by region) of a single image, and `amis` (by image and region) of all.
-
-    `only` one of these: Terraform warns of every value that no variable is declared for.
-    """
+def tfvars(outcomes: Sequence[Outcome]) -> str:
+    """For Terraform: `ami_id` and `ami_ids` (by region) of a single image, and `amis` (by image and region) of all."""
     amis = {outcome.image: {region: ami.id for region, ami in outcome.amis.items()} for outcome in outcomes}
     values: dict[str, Any] = {"amis": amis}
     if len(outcomes) == 1:
         ids = amis[outcomes[0].image]
         values = {"ami_id": next(iter(ids.values()), ""), "ami_ids": ids, **values}
-    return json.dumps(values if only is None else {only: values[only]}, indent=2) + "\n"
-
-
-def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str], region: str) -> str:
-    """The answer to Terraform's `external` data source, which takes strings alone; `amis` is JSON, for `jsondecode`."""
-    answer = {
-        "image": image,
-        "region": region,
-        "ami_id": amis[region],
-        "digest": digest.hex if digest else "",
-        "amis": json.dumps(dict(amis)),
-    }
-    return json.dumps(answer)
+    return json.dumps(values, indent=2) + "\n"
 
 
 def dotenv(outcomes: Sequence[Outcome]) -> str:

@@ -92,6 +92,39 @@ def test_an_interruption_reaches_every_packer(kitchen: Kitchen, ec2: EC2Client, 
     assert ec2.describe_key_pairs()["KeyPairs"] == []
 
 
+def test_with_fail_fast_the_first_failure_stops_everything(kitchen: Kitchen, ec2: EC2Client) -> None:
+    at_work = kitchen.folder.parent / "at-work"
+    fail_late = f"for i in $(seq 200); do [ -e {at_work} ] && exit 3; sleep 0.1; done"
+    kitchen.write(
+        "bakery.toml",
+        HEAD
+        + image(kitchen, "broken", fail_late)
+        + image(kitchen, "long", f"touch {at_work}; sleep 60")
+        + image(kitchen, "waiting")
+        + image(kitchen, "leaf", base="long"),
+    )
+    run = kitchen.run("bake", "--fail-fast", "--jobs", "2", "--json")
+    errors = {item["image"]: item["error"] for item in run.images}
+    assert (run.status, kitchen.packer_runs) == (1, 2)
+    assert {item["outcome"] for item in run.images} == {"failed"}
+    assert "Packer ended with" in errors["broken"]
+    for name in ("long", "waiting", "leaf"):
+        assert "it was stopped because broken failed" in errors[name]
+    assert ec2.describe_images(Owners=["self"])["Images"] == []
+    assert ec2.describe_key_pairs()["KeyPairs"] == []
+    instances = [i for r in ec2.describe_instances()["Reservations"] for i in r["Instances"]]
+    assert {instance["State"]["Name"] for instance in instances} == {"terminated"}
+
+
+def test_with_fail_fast_nothing_starts_where_an_image_cannot_be_defined(kitchen: Kitchen) -> None:
+    kitchen.write("bakery.toml", HEAD + image(kitchen, "sound") + '[images.broken]\ntemplate = "absent.json"\n')
+    run = kitchen.run("bake", "--fail-fast", "--json")
+    errors = {item["image"]: item["error"] for item in run.images}
+    assert (run.status, kitchen.packer_runs) == (1, 0)
+    assert "it was stopped because broken failed" in errors["sound"]
+    assert "absent.json" in errors["broken"]
+
+
 def test_an_interruption_ends_the_waiting_for_a_copy(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", HEAD.replace('"]', '", "eu-west-1"]') + image(kitchen, "a"))
     assert kitchen.run("bake", "--region", "us-east-1").status == 0

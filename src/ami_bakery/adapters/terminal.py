@@ -8,12 +8,20 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from ami_bakery.core.printable import one_line, printable
+from ami_bakery.core.outcome import clock_time
+from ami_bakery.core.printable import COLORS, one_line, printable
+from ami_bakery.core.table import Table
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
-    from rich.spinner import Spinner
+    from rich.text import Text
+
+
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+"""One turn a second."""
+_STILL_SECONDS = 60.0
+"""How often a log is told that a step goes on."""
 
 
 class PlainWatcher:
@@ -24,11 +32,17 @@ class PlainWatcher:
         self._verbose = verbose
         self._quiet = quiet
         self._color = color
+        self._told: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def step(self, image: str, step: str) -> None:
+        self._told[image] = time.monotonic()
         if not self._quiet:
             self._print(f"{image}: {one_line(step)}")
+
+    def still(self, image: str, step: str) -> None:
+        if time.monotonic() - self._told.get(image, 0) >= _STILL_SECONDS:
+            self.step(image, step)
 
     def line(self, image: str, line: str) -> None:
         if self._verbose:
@@ -42,16 +56,22 @@ class PlainWatcher:
             self._print(one_line(message))
 
     def warn(self, message: str) -> None:
-        self._print(f"{self._styled('warning:', '33')} {one_line(message)}")
+        self._print(f"{self._styled('warning:', 'yellow')} {one_line(message)}")
 
     def fail(self, message: str) -> None:
         self._print(message)
 
+    def table(self, table: Table) -> None:
+        if not self._quiet:
+            self._print("")
+            for line in table.lines():
+                self._print("".join(self._styled(cell.text, cell.color) for cell in line).rstrip())
+
     def close(self) -> None:
         pass
 
-    def _styled(self, text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._color else text
+    def _styled(self, text: str, color: str) -> str:
+        return f"\x1b[{COLORS[color]}m{text}\x1b[0m" if self._color and color else text
 
     def _print(self, text: str) -> None:
         # Whoever read stderr may have gone, or its disk be full: that must not stop a bake.
@@ -62,14 +82,15 @@ class PlainWatcher:
 
 @dataclass(slots=True)
 class _Running:
+    """What is being done for one image, since when in all, and Packer's last line."""
+
     step: str
-    spinner: Spinner
     started: float = field(default_factory=time.monotonic)
     line: str = ""
 
 
 class LiveWatcher:
-    """A `Watcher` for a terminal: for each image its step, how long it has taken, and Packer's last line."""
+    """A `Watcher` for a terminal: for each image how long it has been at work, its step, and Packer's last line."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console = console
@@ -79,16 +100,18 @@ class LiveWatcher:
         self._lock = threading.RLock()
 
     def step(self, image: str, step: str) -> None:
-        from rich.spinner import Spinner
-
         with self._lock:
-            self._running[image] = _Running(step, Spinner("dots"))
+            running = self._running.setdefault(image, _Running(""))
+            running.step, running.line = one_line(step), ""
             self._show()
+
+    def still(self, image: str, step: str) -> None:
+        self.step(image, step)
 
     def line(self, image: str, line: str) -> None:
         with self._lock:
             if self._verbose:
-                self._console.print(f"{image}: | {printable(line)}", markup=False, highlight=False, soft_wrap=True)
+                self._print(f"{image}: | {printable(line)}")
             if image in self._running and line.strip():
                 self._running[image].line = one_line(line.strip())
 
@@ -100,27 +123,37 @@ class LiveWatcher:
 
     def note(self, message: str) -> None:
         with self._lock:
-            self._console.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
+            self._console.print(one_line(message), markup=False, highlight=False)
 
     def fail(self, message: str) -> None:
         from rich.text import Text
 
-        with self._lock:
-            self._console.print(Text.from_ansi(message), highlight=False, soft_wrap=True)
+        self._print(Text.from_ansi(message))
 
     def warn(self, message: str) -> None:
         from rich.text import Text
 
-        with self._lock:
-            self._console.print(
-                Text.assemble(("warning: ", "yellow"), one_line(message)), highlight=False, soft_wrap=True
-            )
+        self._print(Text.assemble(("warning: ", "yellow"), one_line(message)))
+
+    def table(self, table: Table) -> None:
+        from rich.text import Text
+
+        self._print("")
+        for line in table.lines(self._console.width):
+            text = Text.assemble(*((cell.text, cell.color) for cell in line))
+            text.rstrip()
+            self._print(text)
+        self._print("")
 
     def close(self) -> None:
         with self._lock:
             if self._live is not None:
                 self._live.stop()
                 self._live = None
+
+    def _print(self, text: str | Text) -> None:
+        with self._lock:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _show(self) -> None:
         if self._live is None:
@@ -140,12 +173,17 @@ class LiveWatcher:
         from rich.text import Text
 
         # No lock: Live's own thread comes here while a step may hold it and wait for that thread.
-        rows: list[RenderableType] = []
-        for image, running in tuple(self._running.items()):
-            elapsed = int(time.monotonic() - running.started)
-            words = Text.assemble((image, "bold"), f" {running.step} ", (f"{elapsed // 60}:{elapsed % 60:02}", "dim"))
-            running.spinner.update(text=words)
-            rows.append(running.spinner)
+        rows = tuple(self._running.items())
+        now = time.monotonic()
+        times = [clock_time(now - running.started) for _, running in rows]
+        name_width = max((len(image) for image, _ in rows), default=0)
+        time_width = max(map(len, times), default=0)
+        before = " " * (2 + name_width + 2 + time_width + 2)
+        sign = _SPINNER[int(now * len(_SPINNER)) % len(_SPINNER)]
+        lines = []
+        for (image, running), elapsed in zip(rows, times, strict=True):
+            name, clock = (f" {image:{name_width}}  ", "bold"), (f"{elapsed:>{time_width}}  ", "dim")
+            lines.append(Text.assemble(sign, name, clock, running.step, no_wrap=True, overflow="ellipsis"))
             if running.line:
-                rows.append(Text(f"    {running.line}", style="dim", no_wrap=True, overflow="ellipsis"))
-        return Group(*rows)
+                lines.append(Text(before + running.line, style="dim", no_wrap=True, overflow="ellipsis"))
+        return Group(*lines)

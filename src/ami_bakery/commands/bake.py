@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.core.config import Config, ImageConfig
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.outcome import Outcome, Result
+from ami_bakery.core.outcome import Outcome, Result, summary
 from ami_bakery.drop_in import ANSWER_FILE, unseen
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.execute import bake_all
 from ami_bakery.planning import with_parents
 from ami_bakery.ports import Outside
 from ami_bakery.render import (
-    TFVARS,
     document,
     dotenv,
     error_text,
@@ -29,7 +28,6 @@ from ami_bakery.render import (
 from ami_bakery.resolve import Resolver
 
 _JOBS = 4
-_TFVARS = ".tfvars.json"
 ABOUT = "make sure that each image's AMI exists, and print the ids"
 
 
@@ -43,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         default=_JOBS,
         help=f"bake at most N images at once (default: {_JOBS})",
+    )
+    parser.add_argument(
+        "--fail-fast",
+        action="store_true",
+        help="stop everything at the first failure; without it, what does not depend on that goes on",
     )
     add_packer(parser)
     parser.add_argument(
@@ -62,13 +65,15 @@ def run(invocation: Invocation) -> int:
     forced = frozenset(names if invocation.arguments.force else ())
     # A person who answers Packer's prompts can do so for one at a time.
     jobs = 1 if resolver.arguments.debug else invocation.arguments.jobs
-    for outcome in bake_all(resolver, names, forced=forced, jobs=jobs):
+    for outcome in bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=invocation.arguments.fail_fast):
         outcomes.append(outcome)
         if outcome.error is not None:
             outside.watcher.fail(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
         else:
             outside.watcher.note(outcome_note(outcome))
     by_name = {outcome.image: outcome for outcome in outcomes}
+    if len(outcomes) > 1 or any(outcome.error or len(outcome.plan.regions) > 1 for outcome in outcomes):
+        outside.watcher.table(summary([by_name[name] for name in with_parents(config, names)]))
     asked = [by_name[name] for name in names]
     if invocation.arguments.json:
         invocation.answer(document([outcome_json(outcome) for outcome in asked]))
@@ -115,17 +120,10 @@ def _check_output(invocation: Invocation, resolver: Resolver) -> None:
             "its name does not tell which form is wanted",
             "End it with .tfvars.json, .json or .env, or name the file in $GITHUB_OUTPUT.",
         )
-    names = invocation.selected(resolver.config)
-    if path.endswith(_TFVARS) and _only_variable(path) in ("ami_id", "ami_ids") and len(names) > 1:
-        raise UsageError(
-            doing,
-            f"{_only_variable(path)} is of one image, and {len(names)} are to be baked: {', '.join(names)}",
-            f"Name one image, or write amis.auto{_TFVARS}.",
-        )
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
-    for name in with_parents(resolver.config, names):
+    for name in with_parents(resolver.config, invocation.selected(resolver.config)):
         image = resolver.image(name)
         if image.scheme is Scheme.SHA256 and _would_be_input(resolver, image, os.path.abspath(path)):
             raise UsageError(
@@ -149,18 +147,12 @@ def _write_output(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
         return
     if _is_github_output(invocation):
         invocation.write_file(path, github_output(outcomes), True)
-    elif path.endswith(_TFVARS):
-        invocation.write_file(path, tfvars(outcomes, _only_variable(path)), False)
+    elif path.endswith(".tfvars.json"):
+        invocation.write_file(path, tfvars(outcomes), False)
     elif path.endswith(".env"):
         invocation.write_file(path, dotenv(outcomes), False)
     else:
         invocation.write_file(path, document([outcome_json(outcome) for outcome in outcomes]) + "\n", False)
-
-
-def _only_variable(path: str) -> str | None:
-    """A file that has the name of a variable holds that one alone: `amis.auto.tfvars.json`, `amis.tfvars.json`."""
-    stem = os.path.basename(path).removesuffix(_TFVARS).removesuffix(".auto")
-    return stem if stem in TFVARS else None
 
 
 def _is_github_output(invocation: Invocation) -> bool:

@@ -1,13 +1,14 @@
-"""What became of one image in a bake."""
+"""What became of one image in a bake, and of all of them as a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ami_bakery.core.image import Ami
 from ami_bakery.core.plan import ImagePlan
+from ami_bakery.core.table import Cell, Table
 from ami_bakery.errors import BakeryError
 
 
@@ -31,3 +32,75 @@ class Outcome:
     @property
     def image(self) -> str:
         return self.plan.image
+
+
+_COLORS = {Result.BAKED: "green", Result.REUSED: "dim", Result.COPIED: "cyan", Result.FAILED: "red"}
+_LONGEST = 60
+"""Characters of a reason in the table; the whole of it was told when it happened."""
+_BRIEF = {
+    "base-deprecated": "its base is deprecated",
+    "base-vanished": "its base is gone",
+    "ami-deleted": "its AMI was deleted",
+    "forced": "forced",
+    "never-baked": "never baked",
+    "too-old": "older than max_age",
+}
+_NOT_TOLD = frozenset({"no-ami", "not-finished", "several", "definition-changed"})
+"""Reasons that say nothing beside the others."""
+
+
+def summary(outcomes: Sequence[Outcome]) -> Table:
+    """A row for each image, and one more for each further region; the regions only where there are several."""
+    regions = {region for outcome in outcomes for region in outcome.plan.regions}
+    several = len(regions) > 1
+    rows = []
+    for outcome in outcomes:
+        places = outcome.plan.regions or ("",)
+        for index, region in enumerate(places):
+            ami = outcome.amis.get(region)
+            told = _told(outcome) if index == 0 else (Cell(""), Cell(""), Cell(""), Cell(""))
+            name, result, time, reason = told
+            where = (Cell(region),) if several else ()
+            rows.append((name, result, *where, Cell(ami.id if ami else "-"), time, reason))
+    columns = ("IMAGE", "OUTCOME", *(("REGION",) if several else ()), "AMI", "TIME", "REASON")
+    return Table(columns=columns, rows=tuple(rows))
+
+
+def _told(outcome: Outcome) -> tuple[Cell, Cell, Cell, Cell]:
+    color = _COLORS[outcome.result]
+    return (
+        Cell(outcome.image, "bold"),
+        Cell(outcome.result.value, color),
+        Cell(clock_time(outcome.seconds)),
+        Cell(_shortened(_reason(outcome)), color if outcome.error else "dim"),
+    )
+
+
+def _reason(outcome: Outcome) -> str:
+    if outcome.error is not None:
+        return outcome.error.wrong.partition("\n")[0].partition(";")[0]
+    if outcome.result is Result.REUSED:
+        return "unchanged"
+    told = list(dict.fromkeys(_brief_reasons(outcome.plan)))
+    if not told:
+        return "the definition changed"
+    return told[0] + (f" and {len(told) - 1} more" if len(told) > 1 else "")
+
+
+def _brief_reasons(plan: ImagePlan) -> Iterator[str]:
+    for reason in plan.reasons:
+        if reason.kind == "region-missing":
+            yield f"{reason.subject} had none"
+        elif reason.kind not in _NOT_TOLD:
+            yield _BRIEF.get(reason.kind, reason.detail)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def clock_time(seconds: float) -> str:
+    """`0:07`, `12:31`, `1:02:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

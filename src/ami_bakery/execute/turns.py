@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 
 from ami_bakery.core.config import BaseImage
@@ -11,7 +13,7 @@ from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
-from ami_bakery.errors import BakeryError, VerificationError
+from ami_bakery.errors import BakeryError, SkippedError, Stopped
 from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.regions import Regions
 from ami_bakery.execute.sight import Sight
@@ -19,66 +21,125 @@ from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, 
 from ami_bakery.resolve import Resolver
 
 
-def bake_all(resolver: Resolver, names: Sequence[str], *, forced: frozenset[str], jobs: int) -> Iterator[Outcome]:
+def bake_all(
+    resolver: Resolver, names: Sequence[str], *, forced: frozenset[str], jobs: int, fail_fast: bool = False
+) -> Iterator[Outcome]:
     """Make sure that these images' AMIs exist, and those of what they are made from; outcomes as they come.
 
-    A failure stops what is made from the image that failed, not the rest. All images are looked up at once to begin
-    with; one that is to be baked is defined and looked up again when its turn comes: files, bases and other runners
-    may have moved meanwhile. An interruption reaches every Packer, and all are waited for.
+    A failure stops what is made from the image that failed, not the rest; with `fail_fast` it stops everything. All
+    images are looked up at once to begin with; one that is to be baked is defined and looked up again when its turn
+    comes: files, bases and other runners may have moved meanwhile. An interruption reaches every Packer, and all are
+    waited for.
     """
-    settled: dict[str, Ami | None] = {}
     failures: dict[str, BakeryError] = {}
     plans = make_plans(resolver, names, forced=forced, failures=failures)
     warn_of_unseen(resolver, plans)
-    first = {planned.plan.image: planned for planned in plans}
     schedule = Schedule({name: parent_of(resolver.config, name) for name in with_parents(resolver.config, names)})
-    running: dict[Future[Outcome], str] = {}
+    turns = _Turns(resolver, plans, failures, forced=forced, fail_fast=fail_fast)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
-            while schedule.unfinished:
-                for name in schedule.start_ready():
-                    turn = partial(_take_turn, resolver, name, first.get(name), forced, dict(settled), dict(failures))
-                    running[pool.submit(turn)] = name
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    name, outcome = running.pop(future), future.result()
-                    schedule.finish([name])
-                    if outcome.error is not None:
-                        failures[name] = outcome.error
-                    settled[name] = outcome.amis.get(outcome.plan.regions[0]) if outcome.plan.regions else None
-                    yield outcome
+            yield from turns.take(schedule, pool)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            resolver.outside.packer.interrupt()
-            resolver.outside.clock.interrupt()
+            turns.interrupt()
             raise
 
 
-def _take_turn(
-    resolver: Resolver,
-    image: str,
-    first: Planned | None,
-    forced: frozenset[str],
-    settled: Mapping[str, Ami | None],
-    failures: Mapping[str, BakeryError],
-) -> Outcome:
-    base = resolver.config.image(image).base
-    if isinstance(base, BaseImage) and base.image in failures:
-        error = VerificationError(
-            f"baking image {image}", f"its base {base.image} failed", "Mend that first, then run again."
-        )
-        return _failed(image, error)
-    if first is None:
-        return _failed(image, failures[image])
-    parent = settled.get(base.image) if isinstance(base, BaseImage) else None
-    stands = parent is None or first.definition.base == (("", parent.id),)
-    if first.plan.action is Action.REUSE and stands:
-        return _attempt(resolver, first)
-    resolver = resolver.afresh()
-    try:
-        (planned,) = make_plans(resolver, [image], forced=forced, known=settled)
-    except BakeryError as error:
-        return _failed(image, error)
-    return _attempt(resolver, planned)
+class _Turns:
+    """Whose turn it is, and what has become of those before."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        plans: Iterable[Planned],
+        undefined: Mapping[str, BakeryError],
+        *,
+        forced: frozenset[str],
+        fail_fast: bool,
+    ) -> None:
+        """`undefined`: the images that could not be planned to begin with."""
+        self.resolver = resolver
+        self.first = {planned.plan.image: planned for planned in plans}
+        self.undefined = dict(undefined)
+        self.forced = forced
+        self.fail_fast = fail_fast
+        self.settled: dict[str, Ami | None] = {}
+        self.failed: set[str] = set(undefined)
+        self.culprit: str | None = None
+        """The image whose failure stopped everything."""
+        self.lock = threading.Lock()
+
+    def take(self, schedule: Schedule, pool: Executor) -> Iterator[Outcome]:
+        if self.fail_fast and self.undefined:
+            self._stop(next(iter(self.undefined)))
+        running: dict[Future[Outcome], str] = {}
+        while schedule.unfinished:
+            for name in schedule.start_ready():
+                running[pool.submit(partial(self._turn, name, dict(self.settled), frozenset(self.failed)))] = name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                name = running.pop(future)
+                outcome = self._settle(name, future.result())
+                schedule.finish([name])
+                yield outcome
+
+    def interrupt(self) -> None:
+        """Every Packer is told to stop and to clean up, and nothing waits any longer."""
+        self.resolver.outside.packer.interrupt()
+        self.resolver.outside.clock.interrupt()
+
+    def _settle(self, name: str, outcome: Outcome) -> Outcome:
+        regions = outcome.plan.regions
+        self.settled[name] = outcome.amis.get(regions[0]) if regions else None
+        if outcome.error is None:
+            return outcome
+        self.failed.add(name)
+        if self.culprit not in (None, name) and name not in self.undefined:
+            return replace(outcome, error=self._stopped(name, outcome.error))
+        return outcome
+
+    def _stop(self, culprit: str) -> None:
+        with self.lock:
+            if self.culprit is not None:
+                return
+            self.culprit = culprit
+        self.interrupt()
+
+    def _stopped(self, name: str, error: BakeryError | None = None) -> BakeryError:
+        """`error`: how it ended, where it had been started; it may have failed of itself in the same moment."""
+        if isinstance(error, SkippedError):
+            return error
+        wrong = f"it was stopped because {self.culprit} failed"
+        if error is not None and not isinstance(error, Stopped):
+            wrong += f"\n{error.wrong}\n{error.todo}"
+        return SkippedError(f"baking image {name}", wrong, f"Mend {self.culprit} first, then run again.")
+
+    def _turn(self, image: str, settled: Mapping[str, Ami | None], failed: frozenset[str]) -> Outcome:
+        """`settled` and `failed` are those of the time when the image's turn came."""
+        outcome = self._taken(image, settled, failed)
+        if outcome.error is not None and self.fail_fast:
+            self._stop(image)  # here and not in `_settle`: this thread would begin the next image meanwhile
+        return outcome
+
+    def _taken(self, image: str, settled: Mapping[str, Ami | None], failed: frozenset[str]) -> Outcome:
+        if image in self.undefined:
+            return _failed(image, self.undefined[image])
+        if self.culprit is not None:
+            return _failed(image, self._stopped(image))
+        base = self.resolver.config.image(image).base
+        if isinstance(base, BaseImage) and base.image in failed:
+            todo = "Mend that first, then run again."
+            return _failed(image, SkippedError(f"baking image {image}", f"its base {base.image} failed", todo))
+        first = self.first[image]
+        parent = settled.get(base.image) if isinstance(base, BaseImage) else None
+        stands = parent is None or first.definition.base == (("", parent.id),)
+        if first.plan.action is Action.REUSE and stands:
+            return _attempt(self.resolver, first)
+        resolver = self.resolver.afresh()
+        try:
+            (planned,) = make_plans(resolver, [image], forced=self.forced, known=settled)
+        except BakeryError as error:
+            return _failed(image, error)
+        return _attempt(resolver, planned)
 
 
 def _failed(image: str, error: BakeryError) -> Outcome:

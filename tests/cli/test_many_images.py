@@ -1,0 +1,49 @@
+"""Several images, as a user sees them: the table at the end, and images that are switched off."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.histories.test_parallel import HEAD, image
+from tests.kitchen import TOML, Kitchen
+
+OFF = "enabled = false\n"
+
+
+@pytest.fixture
+def two(kitchen: Kitchen) -> Kitchen:
+    kitchen.write("bakery.toml", HEAD + image(kitchen, "base") + image(kitchen, "app", "exit 3", base="base"))
+    return kitchen
+
+
+def test_a_bake_of_several_images_ends_with_a_table(two: Kitchen) -> None:
+    run = two.run("bake", "--json")
+    table = run.stderr[run.stderr.index("IMAGE") :].splitlines()
+    amis = {item["image"]: item["amis"] for item in run.images}
+    assert re.fullmatch(r"IMAGE +OUTCOME +AMI +TIME +REASON", table[0])
+    assert re.fullmatch(rf"base +baked +{amis['base']['us-east-1']} +\d+:\d\d +never baked", table[1])
+    assert re.fullmatch(r"app +failed +- +\d+:\d\d +Packer ended with status 1", table[2])
+    assert max(map(len, table)) <= 80
+
+
+def test_a_quiet_bake_and_one_of_a_single_image_have_no_table(app: Kitchen) -> None:
+    assert "OUTCOME" not in app.run("bake").stderr
+    app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
+    assert "OUTCOME" in app.run("bake").stderr
+    assert app.run("bake", "-q").stderr == ""
+
+
+def test_an_image_that_is_switched_off_is_left_out(two: Kitchen) -> None:
+    two.write("bakery.toml", HEAD + image(two, "base") + image(two, "app", base="base") + OFF)
+    for arguments in ((), ("*",)):
+        assert [plan["image"] for plan in two.run("plan", "--json", *arguments).images] == ["base"]
+
+
+def test_naming_an_image_that_is_switched_off_is_wrong_usage(two: Kitchen) -> None:
+    two.write("bakery.toml", HEAD + image(two, "base") + image(two, "app", base="base") + OFF)
+    run = two.run("bake", "app")
+    assert (run.status, two.packer_runs) == (2, 0)
+    assert "it is switched off (bakery.toml:9)" in run.stderr
+    assert "`enabled = true`" in run.stderr

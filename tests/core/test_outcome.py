@@ -1,0 +1,85 @@
+"""The table at the end of a bake: what became of each image, narrow enough for a terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from ami_bakery.core.image import Ami, AmiState
+from ami_bakery.core.outcome import Outcome, Result, clock_time, summary
+from ami_bakery.core.plan import Action, ImagePlan, Reason
+from ami_bakery.core.table import Cell, Table
+from ami_bakery.errors import PackerError
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def ami(number: int, region: str) -> Ami:
+    state = AmiState.AVAILABLE
+    return Ami(id=f"ami-{number:017x}", region=region, name="app", state=state, created=NOW, owner="1")
+
+
+def outcome(
+    image: str, result: Result, *regions: str, reasons: tuple[Reason, ...] = (), failure: str = "", seconds: float = 0.0
+) -> Outcome:
+    plan = ImagePlan(image=image, action=Action.BAKE, digest=None, reasons=reasons, regions=regions, amis={})
+    return Outcome(
+        plan=plan,
+        result=result,
+        amis={} if failure else {region: ami(number, region) for number, region in enumerate(regions)},
+        seconds=seconds,
+        error=PackerError("baking", failure, "Mend it.") if failure else None,
+    )
+
+
+def lines(*outcomes: Outcome, width: int | None = None) -> list[str]:
+    return ["".join(cell.text for cell in line).rstrip() for line in summary(outcomes).lines(width)]
+
+
+def test_one_region_is_not_named_and_each_image_has_a_line() -> None:
+    never = Reason("never-baked", "base", "there is no AMI of this image: it was never baked here")
+    no_ami = Reason("no-ami", "abc", "no AMI carries the digest abc")
+    assert lines(
+        outcome("base", Result.BAKED, "us-east-1", reasons=(never, no_ami), seconds=312.4),
+        outcome("web-frontend", Result.REUSED, "us-east-1"),
+    ) == [
+        "IMAGE         OUTCOME  AMI                    TIME  REASON",
+        "base          baked    ami-00000000000000000  5:12  never baked",
+        "web-frontend  reused   ami-00000000000000000  0:00  unchanged",
+    ]
+
+
+def test_each_further_region_has_a_line_and_a_long_reason_is_folded() -> None:
+    reasons = (
+        Reason("definition-changed", "ami-1", "the definition changed since ami-1"),
+        Reason("file-changed", "a.sh", "images/base/a.sh has other content"),
+        Reason("file-added", "b.sh", "b.sh was added"),
+    )
+    assert lines(outcome("base", Result.BAKED, "us-east-1", "eu-west-1", reasons=reasons), width=80) == [
+        "IMAGE  OUTCOME  REGION     AMI                    TIME  REASON",
+        "base   baked    us-east-1  ami-00000000000000000  0:00  images/base/a.sh has",
+        "                                                        other content and 1 more",
+        "                eu-west-1  ami-00000000000000001",
+    ]
+
+
+def test_a_failure_has_no_ami_and_says_in_short_why() -> None:
+    failure = "Packer ended with status 1; its last lines:\n  | x"
+    (_, line) = lines(outcome("base", Result.FAILED, "us-east-1", failure=failure, seconds=3725))
+    assert line == "base   failed   -    1:02:05  Packer ended with status 1"
+
+
+def test_where_only_a_region_was_missing_the_reason_names_it() -> None:
+    missing = Reason("region-missing", "eu-west-1", "ami-1 of us-east-1 is to be copied to eu-west-1")
+    assert "eu-west-1 had none" in lines(outcome("app", Result.COPIED, "us-east-1", reasons=(missing,)))[1]
+
+
+def test_a_name_cannot_break_a_line() -> None:
+    table = Table(columns=("A", "B"), rows=((Cell("a\nb"), Cell("c\x1b[31m")),))
+    assert ["".join(cell.text for cell in line) for line in table.lines()] == ["A     B", "a\\nb  c\\x1b[31m"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.9, "0:00"), (7, "0:07"), (751, "12:31"), (3723, "1:02:03")])
+def test_times_are_read_as_a_clock(seconds: float, text: str) -> None:
+    assert clock_time(seconds) == text
