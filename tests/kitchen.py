@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mypy_boto3_ec2 import EC2Client
+
 from ami_bakery.local import Control, LocalAws
 
 PROGRAMS = Path(sys.executable).parent
@@ -118,7 +120,9 @@ class Kitchen:
         assert "Traceback" not in done.stderr, done.stderr
         return Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
-    def start(self, *arguments: str, environment: Mapping[str, str | None] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, environment: Mapping[str, str | None] | None = None, own_group: bool = False
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [str(PROGRAMS / "ami-bakery"), *arguments],
             cwd=self.folder,
@@ -127,6 +131,7 @@ class Kitchen:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0 if own_group else None,
         )
 
     def _environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -168,3 +173,14 @@ template = "ami/app.json"
 inputs = ["ami"]
 regions = ["us-east-1"]
 """
+
+
+def left_in(ec2: EC2Client) -> list[str]:
+    """What costs money or is in the way: instances that are not terminated, key pairs, Packer's security groups."""
+    reservations = ec2.describe_instances()["Reservations"]
+    instances = [instance for reservation in reservations for instance in reservation["Instances"]]
+    return [
+        *(one["InstanceId"] for one in instances if one["State"]["Name"] != "terminated"),
+        *(pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]),
+        *(one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"] if one["GroupName"] != "default"),
+    ]

@@ -279,8 +279,9 @@ def _invocation(
         config = find_images(arguments.config, environment)
         watcher = _watcher(arguments, debugging=parse_arguments(after_dashes).debug)
         stack.callback(watcher.close)
-        packer = getattr(arguments, "packer", "packer")
-        return config, real_outside(config, environment, watcher, packer=packer, terminal=sys.stderr.buffer)
+        # Commands that bake nothing do not have all of these.
+        given = {name: getattr(arguments, name) for name in ("packer", "kill_timeout") if hasattr(arguments, name)}
+        return config, real_outside(config, environment, watcher, terminal=sys.stderr.buffer, **given)
 
     def run_local(command: Sequence[str]) -> int:
         try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from ami_bakery.core.config import Config
 from ami_bakery.errors import UsageError
 from ami_bakery.ports import Outside, Watcher
+
+_KILL_TIMEOUT = timedelta(minutes=15)
 
 
 def find_images(named: str | None, environment: Mapping[str, str]) -> Config:
@@ -47,9 +50,16 @@ def _current_folder() -> Path:
 
 
 def real_outside(
-    config: Config, environment: Mapping[str, str], watcher: Watcher, *, packer: str, terminal: BinaryIO
+    config: Config,
+    environment: Mapping[str, str],
+    watcher: Watcher,
+    *,
+    packer: str = "packer",
+    kill_timeout: timedelta = _KILL_TIMEOUT,
+    terminal: BinaryIO,
 ) -> Outside:
-    """`packer` names the program; `terminal` is where it speaks to a person in debug mode."""
+    """`packer` names the program, which may clean up for `kill_timeout`; `terminal` is where it speaks to a person in
+    debug mode."""
     from ami_bakery.adapters.clock import SystemClock
     from ami_bakery.adapters.config_file import parse
     from ami_bakery.adapters.ec2 import AwsSession, BotoEc2, BotoParameters
@@ -64,7 +74,7 @@ def real_outside(
         templates=PackerTemplateReader(),
         ec2=BotoEc2(session),
         parameters=BotoParameters(session),
-        packer=HashicorpPacker(packer, environment, terminal),
+        packer=HashicorpPacker(packer, environment, terminal, kill_seconds=kill_timeout.total_seconds()),
         git=GitProgram(environment),
         clock=SystemClock(),
         watcher=watcher,

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection, duration
 from ami_bakery.core.config import Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.outcome import Outcome, Result, summary
@@ -48,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop everything at the first failure; without it, what does not depend on that goes on",
     )
     add_packer(parser)
+    parser.add_argument(
+        "--kill-timeout",
+        type=duration,
+        metavar="DURATION",
+        default="15m",
+        help="how long an interrupted Packer may clean up before it is killed (default: 15m)",
+    )
     parser.add_argument(
         "--output",
         metavar="FILE",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TextIO
 
 from ami_bakery.core.config import Config
@@ -112,6 +114,18 @@ def _region(text: str) -> str:
         return parse_region(text)
     except Wrong as wrong:
         raise argparse.ArgumentTypeError(wrong.message) from None
+
+
+_DURATION = re.compile(r"(\d+)([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def duration(text: str) -> timedelta:
+    """``90s``, ``15m``, ``2h``, ``1d``."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"a number with s, m, h or d behind it is wanted, as in 15m, not {text!r}")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def add_packer(parser: argparse.ArgumentParser) -> None:

@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, BinaryIO
 
+from ami_bakery.adapters.packer.guard import guard
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.core.packer_output import ArtifactReader, mask, parse_message, spoken
 from ami_bakery.errors import PackerError
 from ami_bakery.ports import Watcher
 
+_POLL_SECONDS = 0.2
+_REST_SECONDS = 5.0
+_LAST_WORDS_SECONDS = 10.0
+"""A plugin that outlives Packer holds the pipe open; it gets a moment, and then it is not waited for."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One run of Packer: its words, and those who listen. `secrets` is what `maskable` makes of them."""
+    """One run of Packer: its words, and those who listen. `secrets` is what `maskable` makes of them.
+
+    private_files  hold sensitive variables; removed by the guard where the bakery is killed
+    kill_seconds   how long it may clean up, once it was told to stop
+    """
 
     image: str
     arguments: tuple[str, ...]
     workdir: str
     environment: Mapping[str, str] = field(repr=False)
     secrets: frozenset[str] = field(repr=False)
+    private_files: tuple[str, ...]
+    kill_seconds: float
     log: Log
     reader: ArtifactReader
 
@@ -63,33 +77,91 @@ class Running:
 
 
 def run_alone(run: Run, watcher: Watcher, running: Running) -> int:
-    """Run Packer in a session of its own, so that a terminal's Ctrl-C reaches us alone and we pass it on once.
+    """Run Packer in a session of its own, so that a terminal's Ctrl-C reaches us alone and we pass it on once."""
 
-    Whatever happens to those who listen, its output is read to the end: a full pipe would stop it for ever.
+    def read(output: IO[bytes]) -> None:
+        _read_all(output, run, watcher)
+
+    return _run(run, watcher, running, read, in_foreground=False)
+
+
+def run_with_person(run: Run, terminal: BinaryIO, watcher: Watcher, running: Running) -> int:
+    """Run Packer in the foreground: it asks on the terminal and reads answers from it, and Ctrl-C reaches it directly.
+
+    `-debug` and `-machine-readable` do not go together, so the artifacts are read from the lines for people.
     """
-    process = start(run.arguments, run.workdir, run.environment, stdin=subprocess.DEVNULL, new_session=True)
-    assert process.stdout is not None
-    thread = threading.Thread(target=_read_all, args=(process.stdout, run, watcher), daemon=True)
-    thread.start()
+
+    def read(output: IO[bytes]) -> None:
+        _show_all(output, run, terminal)
+
+    return _run(run, watcher, running, read, in_foreground=True)
+
+
+def _run(
+    run: Run, watcher: Watcher, running: Running, read: Callable[[IO[bytes]], None], *, in_foreground: bool
+) -> int:
+    """Whatever happens to those who listen, its output is read to the end: a full pipe would stop it for ever."""
+    reading, writing = os.pipe()
+    output = open(reading, "rb")  # noqa: SIM115
+    listener = threading.Thread(target=read, args=(output,), daemon=True)
     try:
-        with running.of(process):
-            return _wait(process, run, watcher, running)
+        with guard(reading, run.kill_seconds, run.private_files) as watching:
+            try:
+                process = _started(run, writing, in_foreground=in_foreground)
+            finally:
+                os.close(writing)
+            watching.watch(process.pid, own_group=not in_foreground)
+            listener.start()
+            with running.of(process):
+                status = _wait(process, run, watcher, running, own_group=not in_foreground)
+        listener.join(timeout=_LAST_WORDS_SECONDS)
     finally:
-        # A plugin that outlives Packer holds the pipe open; it gets a moment, and then it is not waited for.
-        thread.join(timeout=10)
-        if not thread.is_alive():
-            process.stdout.close()
+        if not listener.is_alive():
+            output.close()
+    return status
 
 
-def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Watcher, running: Running) -> int:
-    """Until Packer ends; once interrupted, until it has cleaned up in EC2, which can take minutes."""
-    told = False
+def _started(run: Run, output: int, *, in_foreground: bool) -> subprocess.Popen[bytes]:
+    return start(
+        run.arguments,
+        run.workdir,
+        run.environment,
+        stdin=None if in_foreground else subprocess.DEVNULL,
+        stdout=output,
+        new_session=not in_foreground,
+    )
+
+
+def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Watcher, running: Running, *, own_group: bool) -> int:
+    """Until Packer ends; once interrupted, until it has cleaned up in EC2, which can take minutes, or is killed."""
+    deadline: float | None = None
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(timeout=0.2)
-        if running.interrupted and not told:
-            told = True
+            status = process.wait(timeout=_POLL_SECONDS)
+            break
+        if running.interrupted and deadline is None:
+            deadline = time.monotonic() + run.kill_seconds
             watcher.step(run.image, "Packer was told to stop: waiting until it has cleaned up")
+        elif deadline is not None and time.monotonic() > deadline:
+            watcher.warn(f"{run.image}: Packer has not cleaned up within {run.kill_seconds:.0f} s, and is killed")
+            process.kill()
+            deadline = math.inf
+    if own_group and (running.interrupted or status < 0):
+        _end_rest(process.pid)
+    return status
+
+
+def _end_rest(group: int) -> None:
+    """A cancelled Packer leaves the scripts of a `shell-local` behind, a killed one its plugins."""
+    with contextlib.suppress(OSError):
+        deadline = time.monotonic() + _REST_SECONDS
+        while time.monotonic() < deadline:
+            os.killpg(group, signal.SIGTERM)
+            time.sleep(_POLL_SECONDS)
+            with contextlib.suppress(ChildProcessError):
+                # In a container we may be the one that orphans are given to.
+                os.waitpid(-group, os.WNOHANG)
+        os.killpg(group, signal.SIGKILL)
 
 
 def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
@@ -104,18 +176,6 @@ def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
             watcher.line(run.image, shown)
 
 
-def run_with_person(run: Run, terminal: BinaryIO, running: Running) -> int:
-    """Run Packer in the foreground: it asks on the terminal and reads answers from it, and Ctrl-C reaches it directly.
-
-    `-debug` and `-machine-readable` do not go together, so the artifacts are read from the lines for people.
-    """
-    process = start(run.arguments, run.workdir, run.environment, stdin=None, new_session=False)
-    assert process.stdout is not None
-    with running.of(process), process.stdout:
-        _show_all(process.stdout, run, terminal)
-        return process.wait()
-
-
 def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     pending = ""
@@ -127,10 +187,16 @@ def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
             run.reader.read_plain(line)
             shown = mask(line, run.secrets)
             run.log.write(shown.rstrip("\r"))
-            terminal.write(f"{shown}\n".encode())
+            _show(terminal, f"{shown}\n")
         if pending.endswith((" ", ":", "?")) and not _may_go_on(pending, run.secrets):
-            terminal.write(mask(pending, run.secrets).encode())
+            _show(terminal, mask(pending, run.secrets))
             pending = ""
+
+
+def _show(terminal: BinaryIO, text: str) -> None:
+    """The terminal may be closed: Packer's words are read all the same."""
+    with contextlib.suppress(OSError, ValueError):
+        terminal.write(text.encode())
         terminal.flush()
 
 
@@ -145,6 +211,7 @@ def start(
     environment: Mapping[str, str],
     *,
     stdin: int | None,
+    stdout: int = subprocess.PIPE,
     new_session: bool,
 ) -> subprocess.Popen[bytes]:
     doing = f"starting {arguments[0]} in {workdir}"
@@ -156,7 +223,7 @@ def start(
             cwd=workdir,
             env=environment,
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.STDOUT,
             start_new_session=new_session,
         )

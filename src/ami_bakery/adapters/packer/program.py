@@ -36,13 +36,16 @@ _INSTALL = "Install Packer 1.6.6 or newer (https://developer.hashicorp.com/packe
 
 
 class HashicorpPacker:
-    """A `Packer` port. `terminal` is where Packer speaks to a person in debug mode."""
+    """A `Packer` port. `terminal` is where Packer speaks to a person in debug mode; `kill_seconds`: see `Run`."""
 
-    def __init__(self, program: str, environment: Mapping[str, str], terminal: BinaryIO) -> None:
+    def __init__(
+        self, program: str, environment: Mapping[str, str], terminal: BinaryIO, *, kill_seconds: float
+    ) -> None:
         self._program = program
         # Without it Packer asks HashiCorp for updates on every run.
         self._environment = {**environment, "CHECKPOINT_DISABLE": "1"}
         self._terminal = terminal
+        self._kill_seconds = kill_seconds
         self._version: str | None = None
         self._lock = threading.Lock()
         self._running = Running()
@@ -63,11 +66,13 @@ class HashicorpPacker:
                 workdir=request.workdir,
                 environment=environment,
                 secrets=maskable(request.secrets),
+                private_files=(private,) if private else (),
+                kill_seconds=self._kill_seconds,
                 log=log,
                 reader=ArtifactReader(),
             )
             status = (
-                run_with_person(run, self._terminal, self._running)
+                run_with_person(run, self._terminal, watcher, self._running)
                 if request.debug
                 else run_alone(run, watcher, self._running)
             )

@@ -1,0 +1,123 @@
+"""A bakery that is killed: Packer does not bake on, cleans up, and nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from tests.kitchen import TOML, Kitchen, json_template, left_in
+
+
+def bake_until(app: Kitchen, words: str, *arguments: str) -> subprocess.Popen[str]:
+    """A bakery in a process group of its own, at the moment when Packer has said `words`."""
+    process = app.start("bake", "-v", *arguments, own_group=True)
+    assert process.stderr is not None
+    while words not in (line := process.stderr.readline()):
+        assert line, "it ended before"
+    return process
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.1)
+    return true()
+
+
+def provisioned(app: Kitchen, command: str) -> None:
+    app.write("ami/app.json", json_template() | {"provisioners": [{"type": "shell-local", "inline": [command]}]})
+
+
+def processes_with(text: str) -> list[int]:
+    """Those whose command line holds `text`, zombies left out."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                if text.encode() in file.read():
+                    found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the process", "its group"])
+def test_packer_cleans_up_after_a_bakery_that_was_killed(
+    app: Kitchen, ec2: EC2Client, kill: Callable[[int, int], None]
+) -> None:
+    provisioned(app, "echo at work; sleep 60")
+    process = bake_until(app, "amazon-ebs: at work")
+    assert len(left_in(ec2)) == 3, "an instance, a key pair, a security group"
+    kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert wait_until(lambda: left_in(ec2) == []), left_in(ec2)
+    assert wait_until(lambda: processes_with(str(app.folder)) == [])
+
+
+def test_a_packer_that_talks_on_after_the_kill_still_cleans_up(app: Kitchen, ec2: EC2Client) -> None:
+    """It would die of its first word to a pipe that nobody reads, or wait for ever before a full one."""
+    provisioned(app, "trap 'seq 1 100000; exit 1' TERM; echo at work; seq 1 20000; sleep 60 & wait")
+    process = bake_until(app, "amazon-ebs: at work")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert wait_until(lambda: left_in(ec2) == []), left_in(ec2)
+
+
+STUBBORN_PACKER = """\
+#!/bin/sh
+[ "$1" = version ] && echo Packer v1.6.6 && exit
+trap '' TERM
+echo at work
+while :; do sleep 0.1; done
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["by the guard", "by the bakery"])
+def test_a_packer_that_does_not_stop_is_killed_after_the_kill_timeout(app: Kitchen, number: int) -> None:
+    packer = app.program("stubborn-packer", STUBBORN_PACKER)
+    process = bake_until(app, "at work", "--kill-timeout", "1s", "--packer", str(packer))
+    assert processes_with(str(packer)) != []
+    os.kill(process.pid, number)
+    _, rest = process.communicate(timeout=60)
+    assert wait_until(lambda: processes_with(str(packer)) == [])
+    if number == signal.SIGTERM:
+        assert process.returncode == 130
+        assert "app: Packer has not cleaned up within 1 s, and is killed" in rest
+
+
+def with_a_secret(app: Kitchen, command: str) -> None:
+    provisioned(app, command)
+    template = json.loads((app.folder / "ami/app.json").read_text())
+    template["variables"]["password"] = ""
+    template["sensitive-variables"] = ["password"]
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", TOML + 'vars = { password = "a-secret" }\n')
+
+
+def test_the_file_of_sensitive_variables_is_removed_where_the_bakery_is_killed(app: Kitchen) -> None:
+    with_a_secret(app, "echo at work; sleep 60")
+    process = bake_until(app, "amazon-ebs: at work")
+    (private,) = (app.folder.parent / "tmp").glob("ami-bakery-*.json")
+    assert "a-secret" in private.read_text()
+    assert private.stat().st_mode & 0o777 == 0o600
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert wait_until(lambda: not private.exists())
+
+
+def test_the_guard_is_gone_when_the_bake_is(app: Kitchen) -> None:
+    with_a_secret(app, "echo at work; sleep 1")
+    process = bake_until(app, "amazon-ebs: at work")
+    (private,) = (app.folder.parent / "tmp").glob("ami-bakery-*.json")
+    guards = [pid for pid in processes_with(str(private)) if pid in processes_with("guard_program.py")]
+    assert len(guards) == 1
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert processes_with(str(private)) == []
