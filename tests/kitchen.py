@@ -104,13 +104,14 @@ class Kitchen:
         cwd: Path | None = None,
         timeout: float = 120,
         prefix: Sequence[str] = (),
+        stdin: str = "",
     ) -> Run:
         """`prefix` is a command that runs the program in its turn."""
         done = subprocess.run(
             [*prefix, str(PROGRAMS / program), *arguments],
             cwd=cwd or self.folder,
             env=self._environment(environment or {}),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             errors="surrogateescape",

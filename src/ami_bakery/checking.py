@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.config import ImageConfig
@@ -24,17 +24,35 @@ from ami_bakery.core.template import Place, TemplateFacts
 from ami_bakery.drop_in import unseen
 from ami_bakery.errors import BakeryError
 from ami_bakery.inputs import Inventory
-from ami_bakery.planning import Planned, make_plans
+from ami_bakery.planning import Planned, make_plans, with_parents
 from ami_bakery.resolve import Resolver, why_not_hashed
 
 
-def check_image(resolver: Resolver, name: str) -> tuple[Finding, ...]:
-    """Errors first, each kind in the order of its places. A failure on the way is a finding, too."""
+def check_images(resolver: Resolver, names: Sequence[str]) -> dict[str, tuple[Finding, ...]]:
+    """The findings of each image: errors first, each kind in the order of its places.
+
+    A failure on the way is a finding, too. All images are looked up at once, as for a plan.
+    """
+    failures: dict[str, BakeryError] = {}
+    try:
+        plans = {item.plan.image: item for item in make_plans(resolver, names, failures=failures)}
+    except BakeryError as error:
+        plans, failures = {}, dict.fromkeys(names, error) | failures
+    checked = {}
+    for name in names:
+        # What an image is made from may be what cannot be planned.
+        failure = next((failures[of] for of in with_parents(resolver.config, [name]) if of in failures), None)
+        checked[name] = _check_image(resolver, name, failure or plans[name])
+    return checked
+
+
+def _check_image(resolver: Resolver, name: str, planned: Planned | BakeryError) -> tuple[Finding, ...]:
     image = resolver.image(name)
     findings: list[Finding] = []
     try:
         findings += _definition_findings(resolver, image)
-        (planned,) = (planned for planned in make_plans(resolver, [name]) if planned.plan.image == name)
+        if isinstance(planned, BakeryError):
+            raise planned
         if planned.plan.action is Action.BAKE:
             findings += _bake_findings(resolver, planned)
     except BakeryError as error:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 DONE, FAILED, WRONG_USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
-COMMANDS = ("bake", "plan", "digest", "inputs", "check", "images", "local", "completion")
+COMMANDS = ("bake", "plan", "digest", "inputs", "check", "images", "terraform-external", "local", "completion")
+TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "terraform-external", "local")
 EPILOG = """\
 Where PACKER_JSON_PATH is set, and no --config is given, the program works as the original AMI bakery did: on the
 folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in bakery.toml, here or in a folder above.
@@ -77,7 +78,7 @@ def make_parser(program: str = "ami-bakery") -> argparse.ArgumentParser:
 
 
 def _command(name: str) -> Command:
-    module: object = importlib.import_module(f"ami_bakery.commands.{name}")
+    module: object = importlib.import_module(f"ami_bakery.commands.{name.replace('-', '_')}")
     return module  # type: ignore[return-value]
 
 
@@ -119,7 +120,7 @@ def _run(program: str, argv: list[str]) -> int:
         argcomplete.autocomplete(_subparsers(parser)["bake"] if program == "bake" else parser)
     before, after = _split(argv)
     arguments = parser.parse_args(before)
-    if after and arguments.command not in ("bake", "plan", "digest", "inputs", "check", "local"):
+    if after and arguments.command not in TAKE_DASHES:
         parser.error(f"{arguments.command} takes nothing behind `--`")
     with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
         outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))
@@ -238,7 +239,8 @@ def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
         _tell(error_text(error, ansi if _colored(arguments, sys.stderr) else plain))
         # As with Terraform, 2 says that there is something to do: an error must not look like it.
         detailed = getattr(arguments, "detailed_exitcode", False)
-        outcome.status = FAILED if detailed else error.exit_status
+        for_terraform = detailed or arguments.command == "terraform-external"
+        outcome.status = FAILED if for_terraform else error.exit_status
     except KeyboardInterrupt as interrupt:
         _tell(f"interrupted by {interrupt or 'SIGINT'}: what was baked until now is found by the next run")
         outcome.status = INTERRUPTED
@@ -275,8 +277,8 @@ def _invocation(
 
     environment = dict(os.environ)
 
-    def bakery() -> tuple[Config, Outside]:
-        config = find_images(arguments.config, environment)
+    def bakery(named: str | None) -> tuple[Config, Outside]:
+        config = find_images(named or arguments.config, environment)
         watcher = _watcher(arguments, debugging=parse_arguments(after_dashes).debug)
         stack.callback(watcher.close)
         # Commands that bake nothing do not have all of these.
@@ -298,6 +300,7 @@ def _invocation(
         arguments=arguments,
         after_dashes=after_dashes,
         environment=environment,
+        stdin=sys.stdin,
         stdout=sys.stdout,
         style=ansi if _colored(arguments, sys.stdout) else plain,
         error_style=ansi if _colored(arguments, sys.stderr) else plain,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
+from ami_bakery.bases import Question
 from ami_bakery.core.config import BaseImage, Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
@@ -13,7 +16,9 @@ from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, jud
 from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import BakeryError, ConfigError
 from ami_bakery.history import changes_since
+from ami_bakery.inputs import Inventory
 from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
+from ami_bakery.side_by_side import side_by_side
 
 _SHA1_LENGTH = 40
 
@@ -56,15 +61,18 @@ def make_plans(
     failures  where given, images that cannot be defined go there, by name, and the others are planned; else it raises
     """
     parents: dict[str, Ami | None] = dict(known or {})
+    seen: dict[tuple[str, str], Ami] = {}
     waiting = [name for name in with_parents(resolver.config, names) if name not in parents]
     plans: list[Planned] = []
     while waiting:
         ready = [name for name in waiting if parent_of(resolver.config, name) in (None, *parents)]
         waiting = [name for name in waiting if name not in ready]
         parents.update(dict.fromkeys(ready))
-        for planned in _plan_generation(resolver, ready, parents, forced, failures):
+        generation = _plan_generation(resolver, ready, parents, forced, failures)
+        for planned in _with_bases_judged(resolver, generation, seen):
             plans.append(planned)
             parents[planned.plan.image] = _settled(planned)
+            seen.update({(ami.region, ami.id): ami for ami in planned.found})
     return _explained(resolver, plans)
 
 
@@ -94,7 +102,7 @@ def define_all(resolver: Resolver, names: Iterable[str]) -> tuple[Definition, ..
     chosen = tuple(names)
     bases = dict.fromkeys(parent for name in chosen if (parent := parent_of(resolver.config, name)) is not None)
     parents = {planned.plan.image: _settled(planned) for planned in make_plans(resolver, bases)}
-    return tuple(resolver.define(resolver.image(name), parents) for name in chosen)
+    return tuple(_define_generation(resolver, chosen, parents, None))
 
 
 def made_so_far(resolver: Resolver, names: Iterable[str]) -> tuple[tuple[str, Ami], ...]:
@@ -110,9 +118,7 @@ def made_so_far(resolver: Resolver, names: Iterable[str]) -> tuple[tuple[str, Am
             for ami in resolver.outside.ec2.with_any_digest(region, image.owners):
                 if IMAGE_TAG not in ami.tags and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH:
                     made.append((name, ami))
-    for (region, owners), images in asked.items():
-        found = resolver.outside.ec2.of_images(region, images, owners)
-        made += [(ami.tags[IMAGE_TAG], ami) for ami in found]
+    made += [(ami.tags[IMAGE_TAG], ami) for ami in _of_images(resolver, asked)]
     made.sort(key=lambda item: (item[1].created is not None, item[1].created, item[1].id), reverse=True)
     return tuple(sorted(made, key=lambda item: item[0]))
 
@@ -138,20 +144,12 @@ def _plan_generation(
     failures: dict[str, BakeryError] | None,
 ) -> list[Planned]:
     """One generation: none of these is made from another of them."""
-    definitions = []
-    for name in names:
-        image = resolver.image(name)
-        try:
-            _check_regions(resolver, image)
-            definitions.append((resolver.define(image, parents), resolver.regions_of(image)))
-        except BakeryError as error:
-            if failures is None:
-                raise
-            failures[name] = error
+    definitions = _define_generation(resolver, names, parents, failures)
     found = _look_up(resolver, definitions)
     now = resolver.outside.clock.now()
     plans = []
-    for definition, regions in definitions:
+    for definition in definitions:
+        regions = resolver.regions_of(definition.image)
         wanted = Wanted(
             image=definition.image.name,
             digest=definition.digest,
@@ -163,26 +161,64 @@ def _plan_generation(
         own = tuple(ami for ami in made if ami.region in regions)
         plan = decide(wanted, own, now=now, force=definition.image.name in forced)
         plans.append(Planned(definition=definition, plan=plan, found=own))
-    return _with_bases_judged(resolver, plans)
+    return plans
 
 
-def _with_bases_judged(resolver: Resolver, plans: Sequence[Planned]) -> list[Planned]:
-    """Looks at the bases of all that would be reused, in one call for each region."""
+def _define_generation(
+    resolver: Resolver,
+    names: Sequence[str],
+    parents: Mapping[str, Ami | None],
+    failures: dict[str, BakeryError] | None,
+) -> list[Definition]:
+    """What these start from is asked for at once, when all their templates are read."""
+    read: dict[str, tuple[TemplateFacts, Inventory] | None] = {}
+    questions: list[Question] = []
+    for name in names:
+        image = resolver.image(name)
+        with _noted(failures, name):
+            _check_regions(resolver, image)
+            inputs = resolver.inputs(image) if image.scheme is Scheme.SHA256 else None
+            questions += resolver.questions(image, inputs[0]) if inputs else ()
+            read[name] = inputs
+    resolver.ask_ahead(questions)
+    definitions = []
+    for name, inputs in read.items():
+        with _noted(failures, name):
+            definitions.append(resolver.define(resolver.image(name), parents, inputs))
+    return definitions
+
+
+@contextmanager
+def _noted(failures: dict[str, BakeryError] | None, name: str) -> Iterator[None]:
+    """A failure of one image goes to `failures`, where there is such a place."""
+    try:
+        yield
+    except BakeryError as error:
+        if failures is None:
+            raise
+        failures[name] = error
+
+
+def _with_bases_judged(
+    resolver: Resolver, plans: Sequence[Planned], seen: Mapping[tuple[str, str], Ami]
+) -> list[Planned]:
+    """Looks at the bases of all that would be reused, in one call for each region; not at those that EC2 has told of
+    in this run: what a filter found, and the AMIs of the generations before (`seen`, by region and id)."""
     asked: dict[str, set[str]] = {}
     for planned in plans:
         if planned.plan.action in (Action.REUSE, Action.COPY):
             asked.setdefault(planned.plan.regions[0], set()).update(base for _, base in planned.definition.base)
-    known = {
-        region: {ami.id: ami for ami in resolver.outside.ec2.by_ids(region, sorted(bases))}
-        for region, bases in sorted(asked.items())
-        if bases
-    }
+    known = {(region, base): ami for region in asked for base, ami in resolver.bases_seen(region).items()} | dict(seen)
+    unseen = {region: sorted(base for base in bases if (region, base) not in known) for region, bases in asked.items()}
+    by_ids = resolver.outside.ec2.by_ids
+    looked_at = side_by_side([partial(by_ids, region, bases) for region, bases in sorted(unseen.items()) if bases])
+    known.update({(ami.region, ami.id): ami for amis in looked_at for ami in amis})
     now = resolver.outside.clock.now()
     judged = []
     for planned in plans:
         bases = sorted({base for _, base in planned.definition.base})
-        plan = judge_bases(planned.plan, bases, known.get(planned.plan.regions[0], {}), now=now)
-        judged.append(replace(planned, plan=plan))
+        there = {base: ami for base in bases if (ami := known.get((planned.plan.regions[0], base))) is not None}
+        judged.append(replace(planned, plan=judge_bases(planned.plan, bases, there, now=now)))
     return judged
 
 
@@ -200,34 +236,57 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
         )
 
 
-def _look_up(resolver: Resolver, definitions: Sequence[tuple[Definition, tuple[str, ...]]]) -> dict[str, list[Ami]]:
-    """AMIs by digest: all digests of a generation in one call for each region and set of owners."""
+def _look_up(resolver: Resolver, definitions: Sequence[Definition]) -> dict[str, list[Ami]]:
+    """AMIs by digest: all digests of a generation in one call for each region and set of owners, side by side."""
     asked: dict[tuple[str, tuple[str, ...]], set[str]] = {}
-    for definition, regions in definitions:
-        for region in regions:
-            if definition.digest is not None:
+    for definition in definitions:
+        if definition.digest is not None:
+            for region in resolver.regions_of(definition.image):
                 asked.setdefault((region, definition.image.owners), set()).add(definition.digest.hex)
+    with_digests = resolver.outside.ec2.with_digests
+    questions = [
+        partial(with_digests, region, sorted(digests), owners) for (region, owners), digests in sorted(asked.items())
+    ]
     found: dict[str, list[Ami]] = {}
-    for (region, owners), digests in sorted(asked.items()):
-        for ami in resolver.outside.ec2.with_digests(region, sorted(digests), owners):
-            found.setdefault(ami.tags.get(DIGEST_TAG, ""), []).append(ami)
+    for ami in (ami for amis in side_by_side(questions) for ami in amis):
+        found.setdefault(ami.tags.get(DIGEST_TAG, ""), []).append(ami)
     return found
 
 
+def _of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
+    """All AMIs of these images, by region and owners: one call for each, side by side."""
+    of_images = resolver.outside.ec2.of_images
+    questions = [partial(of_images, region, sorted(names), owners) for (region, owners), names in sorted(asked.items())]
+    return [ami for amis in side_by_side(questions) for ami in amis]
+
+
 def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
-    """Plans to bake for want of an AMI get the difference to the image's newest AMI: one more call for each region."""
+    """Plans to bake for want of an AMI get the difference to the image's newest AMI: two more calls for each region."""
+    wanting = [planned for planned in plans if _needs_explaining(planned)]
     asked: dict[tuple[str, tuple[str, ...]], set[str]] = {}
-    for planned in plans:
-        if _needs_explaining(planned):
-            key = (planned.plan.regions[0], planned.definition.image.owners)
-            asked.setdefault(key, set()).add(planned.plan.image)
-    made = [
-        ami
-        for (region, owners), images in sorted(asked.items())
-        for ami in resolver.outside.ec2.of_images(region, sorted(images), owners)
-    ]
+    digests: dict[str, set[str]] = {}
+    for planned in wanting:
+        key = (planned.plan.regions[0], planned.definition.image.owners)
+        asked.setdefault(key, set()).add(planned.plan.image)
+        if planned.plan.digest is not None:
+            digests.setdefault(planned.plan.regions[0], set()).add(planned.plan.digest.hex)
+    made = _of_images(resolver, asked)
+    snapshots = _snapshots(resolver, digests)
     now = resolver.outside.clock.now()
-    return tuple(_explain(resolver, planned, made, now) if _needs_explaining(planned) else planned for planned in plans)
+    return tuple(
+        _explain(resolver, planned, made, snapshots, now) if _needs_explaining(planned) else planned
+        for planned in plans
+    )
+
+
+def _snapshots(resolver: Resolver, digests: Mapping[str, Iterable[str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Snapshots that carry these digests, by region and digest."""
+    with_digests = resolver.outside.ec2.snapshots_with_digests
+    regions = sorted(digests)
+    answers = side_by_side([partial(with_digests, region, sorted(digests[region])) for region in regions])
+    return {
+        (region, digest): ids for region, answer in zip(regions, answers, strict=True) for digest, ids in answer.items()
+    }
 
 
 def _needs_explaining(planned: Planned) -> bool:
@@ -238,7 +297,13 @@ def _needs_explaining(planned: Planned) -> bool:
     )
 
 
-def _explain(resolver: Resolver, planned: Planned, made: Sequence[Ami], now: datetime) -> Planned:
+def _explain(
+    resolver: Resolver,
+    planned: Planned,
+    made: Sequence[Ami],
+    snapshots: Mapping[tuple[str, str], tuple[str, ...]],
+    now: datetime,
+) -> Planned:
     """`made`: the AMIs of several images, in their first regions."""
     region = planned.plan.regions[0]
     previous = newest(
@@ -248,5 +313,5 @@ def _explain(resolver: Resolver, planned: Planned, made: Sequence[Ami], now: dat
     )
     changes = changes_since(resolver, planned.definition, previous) if previous is not None else ()
     digest = planned.plan.digest
-    snapshots = resolver.outside.ec2.snapshots_with_digest(region, digest.hex) if digest else ()
-    return replace(planned, plan=explain(planned.plan, previous, changes, snapshots, now=now))
+    left = snapshots.get((region, digest.hex), ()) if digest else ()
+    return replace(planned, plan=explain(planned.plan, previous, changes, left, now=now))

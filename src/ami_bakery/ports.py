@@ -15,6 +15,7 @@ from ami_bakery.core.packer_output import Artifact, Complaint
 from ami_bakery.core.plugins import InstalledPlugin
 from ami_bakery.core.table import Table
 from ami_bakery.core.template import TemplateFacts, TemplateRequest
+from ami_bakery.errors import BakeryError
 
 
 class FileKind(StrEnum):
@@ -87,7 +88,7 @@ class Ec2(Protocol):
         """The region of the environment or of the AWS profile. Raises `UsageError` where neither names one."""
 
     def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
-        """AMIs whose tag `ami_config_checksum` is one of `digests`: available, pending or failed."""
+        """AMIs whose tag `ami_config_checksum` is one of `digests`, in any state."""
 
     def of_images(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs whose tag `ami-bakery:image` is one of `images`, in any state."""
@@ -98,8 +99,8 @@ class Ec2(Protocol):
     def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Those of `ids` that exist."""
 
-    def snapshots_with_digest(self, region: str, digest: str) -> tuple[str, ...]:
-        """Snapshots of this account tagged with the digest: they outlive a deregistered AMI."""
+    def snapshots_with_digests(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """Snapshots of this account tagged with one of the digests, by digest: they outlive a deregistered AMI."""
 
     def matching(
         self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
@@ -124,7 +125,8 @@ class Ec2(Protocol):
 class Parameters(Protocol):
     """SSM's Parameter Store."""
 
-    def value(self, region: str, name: str) -> str: ...
+    def values(self, region: str, names: Sequence[str]) -> Mapping[str, str | BakeryError]:
+        """The AMI id that each parameter holds, or why it cannot be had: a bad name does not keep the others back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

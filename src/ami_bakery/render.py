@@ -235,14 +235,33 @@ def amis_text(amis: Sequence[tuple[str, Ami]], now: datetime) -> str:
     )
 
 
-def tfvars(outcomes: Sequence[Outcome]) -> str:
-    """For Terraform: `ami_id` and `ami_ids` (by region) of a single image, and `amis` (by image and region) of all."""
+TFVARS = ("ami_id", "ami_ids", "amis")
+"""What `tfvars` can say. The first two are of a single image."""
+
+
+def tfvars(outcomes: Sequence[Outcome], only: str | None = None) -> str:
+    """For Terraform: `ami_id` and `ami_ids` (by region) of a single image, and `amis` (by image and region) of all.
+
+    `only` one of these: Terraform warns of every value that no variable is declared for.
+    """
     amis = {outcome.image: {region: ami.id for region, ami in outcome.amis.items()} for outcome in outcomes}
     values: dict[str, Any] = {"amis": amis}
     if len(outcomes) == 1:
         ids = amis[outcomes[0].image]
         values = {"ami_id": next(iter(ids.values()), ""), "ami_ids": ids, **values}
-    return json.dumps(values, indent=2) + "\n"
+    return json.dumps(values if only is None else {only: values[only]}, indent=2) + "\n"
+
+
+def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str], region: str) -> str:
+    """The answer to Terraform's `external` data source, which takes strings alone; `amis` is JSON, for `jsondecode`."""
+    answer = {
+        "image": image,
+        "region": region,
+        "ami_id": amis[region],
+        "digest": digest.hex if digest else "",
+        "amis": json.dumps(dict(amis)),
+    }
+    return json.dumps(answer)
 
 
 def dotenv(outcomes: Sequence[Outcome]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from ami_bakery.bases import Answer, Question, ask, question_of_filter, questions_of
 from ami_bakery.core.config import (
     BaseFilter,
     BaseId,
@@ -18,13 +19,13 @@ from ami_bakery.core.config import (
 )
 from ami_bakery.core.config_keys import nearest
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import Ami, newest
+from ami_bakery.core.image import Ami
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.plugins import InstalledPlugin
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
-from ami_bakery.errors import AwsError, ConfigError, TemplateError, UsageError
+from ami_bakery.errors import AwsError, BakeryError, ConfigError, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, collect, template_folder, without_home, would_be_input
 from ami_bakery.ports import Outside
 
@@ -86,13 +87,13 @@ class _Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Resolver:
-    """Resolves the images of one configuration. Look-ups of base images are made once."""
+    """Resolves the images of one configuration. What they start from is asked for once."""
 
     outside: Outside
     config: Config
     arguments: PackerArguments = field(default_factory=PackerArguments)
     regions: tuple[str, ...] = ()
-    _matches: dict[tuple[object, ...], str] = field(default_factory=dict)
+    _answers: dict[Question, Answer] = field(default_factory=dict)
 
     def image(self, name: str) -> ImageConfig:
         """As configured, with what stands after `--` and `--region` merged in."""
@@ -107,6 +108,10 @@ class Resolver:
 
     def regions_of(self, image: ImageConfig) -> tuple[str, ...]:
         return image.regions or (self.outside.ec2.default_region(),)
+
+    def region_of(self, image: ImageConfig) -> str:
+        """Where it is baked."""
+        return self.regions_of(image)[0]
 
     def workdir(self, image: ImageConfig) -> str:
         """Relative to the root."""
@@ -145,7 +150,7 @@ class Resolver:
 
     def _known_region(self, image: ImageConfig) -> str | None:
         try:
-            return self.regions_of(image)[0]
+            return self.region_of(image)
         except UsageError:
             return None
 
@@ -181,12 +186,20 @@ class Resolver:
         log = self.outside.environment.get("PACKER_LOG_PATH", "")
         return (log if log.startswith("/") else f"{self.workdir(image)}/{log}",) if log else ()
 
-    def define(self, image: ImageConfig, parents: Mapping[str, Ami | None]) -> Definition:
-        """`parents`: the AMI of each image that another is made from, None where it is still to be baked."""
+    def define(
+        self,
+        image: ImageConfig,
+        parents: Mapping[str, Ami | None],
+        inputs: tuple[TemplateFacts, Inventory] | None = None,
+    ) -> Definition:
+        """`parents`: the AMI of each image that another is made from, None where it is still to be baked.
+
+        inputs  as `inputs` gave them, where they have been read already
+        """
         if image.scheme is Scheme.SHA1:
             digest = drop_in_checksum(self.outside.tree, image)
             return Definition(image=image, digest=digest)
-        facts, inventory = self.inputs(image)
+        facts, inventory = inputs or self.inputs(image)
         base = self._base(image, facts, parents)
         if base.awaits is not None:
             return Definition(image=image, awaits=base.awaits, facts=facts, inventory=inventory)
@@ -232,7 +245,7 @@ class Resolver:
 
     def afresh(self) -> Resolver:
         """The same, without what was looked up before."""
-        return replace(self, _matches={})
+        return replace(self, _answers={})
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:
         if "packer-version" not in without:
@@ -291,6 +304,19 @@ class Resolver:
                 "Declare it in the template, or correct the name (`from_variable` names the base's).",
             )
 
+    def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[Question, ...]:
+        """What is to be asked of EC2 or SSM to know what an image starts from."""
+        return tuple(questions_of(image, facts, lambda: self.region_of(image)))
+
+    def ask_ahead(self, questions: Iterable[Question]) -> None:
+        """Ask in bulk, so that `define` need not ask for each image."""
+        self._answers.update(ask(self.outside, [question for question in questions if question not in self._answers]))
+
+    def bases_seen(self, region: str) -> dict[str, Ami]:
+        """The AMIs of a region that EC2 told of, in this run, when it was asked what images start from; by id."""
+        told = (answer for answer in self._answers.values() if isinstance(answer, Ami))
+        return {ami.id: ami for ami in told if ami.region == region}
+
     def _base(self, image: ImageConfig, facts: TemplateFacts, parents: Mapping[str, Ami | None]) -> _Base:
         match image.base:
             case None:
@@ -300,13 +326,27 @@ class Resolver:
             case BaseImage(image=name):
                 parent = parents.get(name)
                 return _Base(awaits=name) if parent is None else _Base(ids=(("", parent.id),))
-            case BaseFilter(owners=owners, filters=filters):
+            case BaseFilter() | BaseParameter():
                 place = Place(file=self.config.file, line=image.line("from"))
-                return _Base(ids=(("", self._newest(self.regions_of(image)[0], owners, filters, place)),))
-            case BaseParameter(parameter=name):
-                return _Base(ids=(("", self.outside.parameters.value(self.regions_of(image)[0], name)),))
+                (question,) = self.questions(image, facts)
+                return _Base(ids=(("", self._answer(question, place)),))
             case _:
                 assert_never(image.base)
+
+    def _answer(self, question: Question, place: Place) -> str:
+        """`place`: who wants to know."""
+        self.ask_ahead([question])
+        match self._answers[question]:
+            case Ami(id=ami) | str(ami):
+                return ami
+            case None:
+                raise AwsError(
+                    f"looking for the base image in {question.region} ({place})",
+                    str(question),
+                    "Correct the filters, the owners or the region.",
+                )
+            case BakeryError() as error:
+                raise error
 
     def _check_base_is_used(self, image: ImageConfig, base: str) -> None:
         """The AMI that was hashed must be the one that is used: not one that the template finds by itself."""
@@ -337,20 +377,4 @@ class Resolver:
                 "its source_ami_filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
                 'Name the owners: "owners": ["099720109477"].',
             )
-        return self._newest(self.regions_of(image)[0], asked.owners, asked.filters, builder.place)
-
-    def _newest(
-        self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]], place: Place
-    ) -> str:
-        key = (region, tuple(owners), tuple((name, tuple(values)) for name, values in filters))
-        if key not in self._matches:
-            found = newest(self.outside.ec2.matching(region, owners, filters))
-            if found is None:
-                asked = ", ".join(f"{name} = {' or '.join(values)}" for name, values in filters)
-                raise AwsError(
-                    f"looking for the base image in {region} ({place})",
-                    f"no available AMI of {' or '.join(owners)} has {asked}",
-                    "Correct the filters, the owners or the region.",
-                )
-            self._matches[key] = found.id
-        return self._matches[key]
+        return self._answer(question_of_filter(asked, self.region_of(image)), builder.place)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws_errors import DENIED, Call, explained
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
-from ami_bakery.errors import AwsError, UsageError
+from ami_bakery.errors import AwsError, BakeryError, UsageError
 
 if TYPE_CHECKING:
     import boto3
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 _FILTER_VALUES = 200
-"""The most values that EC2 takes for one filter (API reference, DescribeImages)."""
+"""The most values that EC2 takes in one call, those of all its filters counted together (FilterLimitExceeded)."""
 _PAGE = 1000
 """The largest page that EC2 gives."""
+_PARAMETERS = 10
+"""The most names that SSM takes in one call (API reference, GetParameters)."""
+_ONE_BY_ONE = DENIED | {"ValidationException"}
 _UNKNOWN = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
 _IDS = re.compile(r"ami-[0-9a-f]+")
 _TRIES = 8
@@ -90,7 +93,6 @@ class BotoEc2:
         return self._session.default_region()
 
     def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
-        states = ("available", "pending", "failed")
         return tuple(
             ami
             for values in _batches(digests)
@@ -98,7 +100,7 @@ class BotoEc2:
                 "looking up AMIs by digest",
                 region,
                 Owners=list(owners),
-                Filters=[_filter(f"tag:{DIGEST_TAG}", values), _filter("state", states)],
+                Filters=[_filter(f"tag:{DIGEST_TAG}", values)],
             )
         )
 
@@ -120,12 +122,14 @@ class BotoEc2:
 
     def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """By id and not by a filter, which would go through everybody's public AMIs; deprecated ones, too."""
+        return tuple(ami for batch in _batches(ids) for ami in self._by_ids(region, batch))
+
+    def _by_ids(self, region: str, wanted: Sequence[str]) -> tuple[Ami, ...]:
         client: EC2Client = self._session.client("ec2", region)
-        wanted = list(dict.fromkeys(ids))
         while wanted:
             try:
                 with explained(self._session.call("looking at AMIs", "EC2", "DescribeImages", region)):
-                    answer = client.describe_images(ImageIds=wanted, IncludeDeprecated=True)
+                    answer = client.describe_images(ImageIds=list(wanted), IncludeDeprecated=True)
                 return tuple(_ami(image, region) for image in answer["Images"])
             except AwsError as error:
                 # One id that is not there fails the whole call; EC2 names those that are not.
@@ -135,11 +139,20 @@ class BotoEc2:
                 wanted = [ami for ami in wanted if ami not in unknown]
         return ()
 
-    def snapshots_with_digest(self, region: str, digest: str) -> tuple[str, ...]:
+    def snapshots_with_digests(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         client: EC2Client = self._session.client("ec2", region)
-        with explained(self._session.call("looking for what deleted AMIs left", "EC2", "DescribeSnapshots", region)):
-            answer = client.describe_snapshots(OwnerIds=["self"], Filters=[_filter(f"tag:{DIGEST_TAG}", (digest,))])  # type: ignore[list-item]
-        return tuple(sorted(snapshot["SnapshotId"] for snapshot in answer["Snapshots"]))
+        found: dict[str, list[str]] = {}
+        for values in _batches(digests):
+            asked: Any = [_filter(f"tag:{DIGEST_TAG}", values)]
+            call = self._session.call("looking for what deleted AMIs left", "EC2", "DescribeSnapshots", region)
+            with explained(call):
+                pages = client.get_paginator("describe_snapshots").paginate(
+                    OwnerIds=["self"], Filters=asked, PaginationConfig={"PageSize": _PAGE}
+                )
+                for snapshot in (snapshot for page in pages for snapshot in page["Snapshots"]):
+                    tags = {tag["Key"]: tag["Value"] for tag in snapshot.get("Tags", ())}
+                    found.setdefault(tags.get(DIGEST_TAG, ""), []).append(snapshot["SnapshotId"])
+        return {digest: tuple(sorted(ids)) for digest, ids in found.items()}
 
     def matching(
         self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
@@ -208,17 +221,53 @@ class BotoParameters:
     def __init__(self, session: AwsSession) -> None:
         self._session = session
 
-    def value(self, region: str, name: str) -> str:
+    def values(self, region: str, names: Sequence[str]) -> Mapping[str, str | BakeryError]:
+        return {
+            name: value
+            for start in range(0, len(names), _PARAMETERS)
+            for name, value in self._some(region, names[start : start + _PARAMETERS]).items()
+        }
+
+    def _some(self, region: str, names: Sequence[str]) -> dict[str, str | BakeryError]:
+        """Together; those that are not among the answer one by one, so that SSM says why. So are all of them where the
+        credentials may ask for one parameter only, or where one name is such that SSM refuses the whole call."""
+        found: dict[str, str] = {}
+        if len(names) > 1:
+            try:
+                found = self._together(region, names)
+            except AwsError as error:
+                if error.code not in _ONE_BY_ONE:
+                    return dict.fromkeys(names, error)
+        return {
+            name: _checked(region, name, found[name]) if name in found else self._one(region, name) for name in names
+        }
+
+    def _together(self, region: str, names: Sequence[str]) -> dict[str, str]:
         client: SSMClient = self._session.client("ssm", region)
-        with explained(self._session.call(f"reading the SSM parameter {name}", "SSM", "GetParameter", region)):
-            value = client.get_parameter(Name=name)["Parameter"].get("Value", "")
-        if not value.startswith("ami-"):
-            raise AwsError(
-                f"reading the SSM parameter {name} in {region}",
-                f"its value is no AMI id: {value[:40]!r}",
-                "Name a parameter that holds the id of an AMI.",
-            )
+        with explained(self._session.call("reading SSM parameters", "SSM", "GetParameters", region)):
+            answer = client.get_parameters(Names=list(names))
+        return {
+            parameter["Name"] + parameter.get("Selector", ""): parameter.get("Value", "")
+            for parameter in answer["Parameters"]
+        }
+
+    def _one(self, region: str, name: str) -> str | BakeryError:
+        client: SSMClient = self._session.client("ssm", region)
+        try:
+            with explained(self._session.call(f"reading the SSM parameter {name}", "SSM", "GetParameter", region)):
+                return _checked(region, name, client.get_parameter(Name=name)["Parameter"].get("Value", ""))
+        except AwsError as error:
+            return error
+
+
+def _checked(region: str, name: str, value: str) -> str | BakeryError:
+    if value.startswith("ami-"):
         return value
+    return AwsError(
+        f"reading the SSM parameter {name} in {region}",
+        f"its value is no AMI id: {value[:40]!r}",
+        "Name a parameter that holds the id of an AMI.",
+    )
 
 
 def _permission_key(target: str) -> str:

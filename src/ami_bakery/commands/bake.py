@@ -16,6 +16,7 @@ from ami_bakery.execute import bake_all
 from ami_bakery.planning import with_parents
 from ami_bakery.ports import Outside
 from ami_bakery.render import (
+    TFVARS,
     document,
     dotenv,
     error_text,
@@ -28,6 +29,7 @@ from ami_bakery.render import (
 from ami_bakery.resolve import Resolver
 
 _JOBS = 4
+_TFVARS = ".tfvars.json"
 ABOUT = "make sure that each image's AMI exists, and print the ids"
 
 
@@ -127,10 +129,17 @@ def _check_output(invocation: Invocation, resolver: Resolver) -> None:
             "its name does not tell which form is wanted",
             "End it with .tfvars.json, .json or .env, or name the file in $GITHUB_OUTPUT.",
         )
+    names = invocation.selected(resolver.config)
+    if path.endswith(_TFVARS) and _only_variable(path) in ("ami_id", "ami_ids") and len(names) > 1:
+        raise UsageError(
+            doing,
+            f"{_only_variable(path)} is of one image, and {len(names)} are to be baked: {', '.join(names)}",
+            f"Name one image, or write amis.auto{_TFVARS}.",
+        )
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
-    for name in with_parents(resolver.config, invocation.selected(resolver.config)):
+    for name in with_parents(resolver.config, names):
         image = resolver.image(name)
         if image.scheme is Scheme.SHA256 and _would_be_input(resolver, image, os.path.abspath(path)):
             raise UsageError(
@@ -154,12 +163,18 @@ def _write_output(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
         return
     if _is_github_output(invocation):
         invocation.write_file(path, github_output(outcomes), True)
-    elif path.endswith(".tfvars.json"):
-        invocation.write_file(path, tfvars(outcomes), False)
+    elif path.endswith(_TFVARS):
+        invocation.write_file(path, tfvars(outcomes, _only_variable(path)), False)
     elif path.endswith(".env"):
         invocation.write_file(path, dotenv(outcomes), False)
     else:
         invocation.write_file(path, document([outcome_json(outcome) for outcome in outcomes]) + "\n", False)
+
+
+def _only_variable(path: str) -> str | None:
+    """A file that has the name of a variable holds that one alone: `amis.auto.tfvars.json`, `amis.tfvars.json`."""
+    stem = os.path.basename(path).removesuffix(_TFVARS).removesuffix(".auto")
+    return stem if stem in TFVARS else None
 
 
 def _is_github_output(invocation: Invocation) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ami_bakery.checking import check_image
+from ami_bakery.checking import check_images
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.core.finding import Level
 from ami_bakery.render import document, finding_json, finding_text
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
-    found = {name: check_image(resolver, name) for name in invocation.selected(resolver.config)}
+    found = check_images(resolver, invocation.selected(resolver.config))
     if invocation.arguments.json:
         rendered = (
             {"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()

@@ -24,7 +24,7 @@ class Invocation:
     """One call of the program.
 
     after_dashes  what stands behind `--`
-    bakery        loads the configuration and makes the outside; called by commands that need one
+    bakery        loads the configuration, the one named or that of --config, and makes the outside
     write_file    (path, text, append): whole or not at all
     run_local     (command, environment): run a command against the embedded EC2, for its exit status
     """
@@ -32,10 +32,11 @@ class Invocation:
     arguments: argparse.Namespace
     after_dashes: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
+    stdin: TextIO | None
     stdout: TextIO
     style: Style
     error_style: Style
-    bakery: Callable[[], tuple[Config, Outside]]
+    bakery: Callable[[str | None], tuple[Config, Outside]]
     write_file: Callable[[str, str, bool], None]
     run_local: Callable[[Sequence[str]], int]
 
@@ -54,7 +55,7 @@ class Invocation:
             ) from error
 
     def resolver(self) -> Resolver:
-        config, outside = self.bakery()
+        config, outside = self.bakery(None)
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
         return Resolver(outside=outside, config=config, arguments=parse_arguments(self.after_dashes), regions=regions)
 

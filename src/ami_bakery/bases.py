@@ -1,0 +1,85 @@
+"""What images start from, asked of EC2 and SSM: each filter and each parameter once in a run, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from ami_bakery.core.config import BaseFilter, BaseParameter, ImageConfig
+from ami_bakery.core.image import Ami, newest
+from ami_bakery.core.template import SourceAmiFilter, TemplateFacts
+from ami_bakery.errors import BakeryError
+from ami_bakery.ports import Outside
+from ami_bakery.side_by_side import side_by_side
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewestAmi:
+    """Which available AMI of these owners, of those that match, is the newest?"""
+
+    region: str
+    owners: tuple[str, ...]
+    filters: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def __str__(self) -> str:
+        asked = ", ".join(f"{name} = {' or '.join(values)}" for name, values in self.filters)
+        return f"no available AMI of {' or '.join(self.owners)} has {asked}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParameterValue:
+    """Which AMI id does this parameter hold?"""
+
+    region: str
+    name: str
+
+
+Question: TypeAlias = NewestAmi | ParameterValue
+Answer: TypeAlias = Ami | str | BakeryError | None
+"""An AMI or an id; what the other side refused with; or None where no AMI matches."""
+
+
+def questions_of(image: ImageConfig, facts: TemplateFacts, region: Callable[[], str]) -> Iterator[Question]:
+    """What is to be asked to know what an image starts from. `region`: where it is baked, wanted only then."""
+    match image.base:
+        case BaseFilter(owners=owners, filters=filters):
+            yield NewestAmi(region=region(), owners=owners, filters=filters)
+        case BaseParameter(parameter=name):
+            yield ParameterValue(region=region(), name=name)
+        case None:
+            for builder in facts.builders:
+                if not builder.source_ami and builder.source_ami_filter is not None:
+                    yield question_of_filter(builder.source_ami_filter, region())
+        case _:
+            pass
+
+
+def question_of_filter(asked: SourceAmiFilter, region: str) -> NewestAmi:
+    return NewestAmi(region=region, owners=asked.owners, filters=asked.filters)
+
+
+def ask(outside: Outside, questions: Iterable[Question]) -> Mapping[Question, Answer]:
+    """The answer to each. A refusal is an answer, too: it stops only the images that are made from that base."""
+    distinct = dict.fromkeys(questions)
+    filters = [question for question in distinct if isinstance(question, NewestAmi)]
+    names: dict[str, list[str]] = {}
+    for question in distinct:
+        if isinstance(question, ParameterValue):
+            names.setdefault(question.region, []).append(question.name)
+    tasks = [partial(_ask_ec2, outside, question) for question in filters]
+    tasks += [partial(_ask_ssm, outside, region, asked) for region, asked in names.items()]
+    return {question: answer for answers in side_by_side(tasks) for question, answer in answers.items()}
+
+
+def _ask_ec2(outside: Outside, question: NewestAmi) -> dict[Question, Answer]:
+    try:
+        return {question: newest(outside.ec2.matching(question.region, question.owners, question.filters))}
+    except BakeryError as error:
+        return {question: error}
+
+
+def _ask_ssm(outside: Outside, region: str, names: Iterable[str]) -> dict[Question, Answer]:
+    answers = outside.parameters.values(region, tuple(names))
+    return {ParameterValue(region=region, name=name): answer for name, answer in answers.items()}

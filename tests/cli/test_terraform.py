@@ -1,0 +1,289 @@
+"""Terraform gets the AMI: the snippets of docs/terraform.md, run by the real Terraform, and the external protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from tests.documents import blocks
+from tests.kitchen import PROGRAMS, TOML, Kitchen, Run, json_template
+
+DOCUMENT = "docs/terraform.md"
+TERRAFORM = shutil.which("terraform")
+with_terraform = pytest.mark.skipif(TERRAFORM is None, reason="there is no terraform on PATH")
+
+TWO_IMAGES = """\
+version = 1
+
+[defaults]
+inputs = ["ami"]
+
+[images.app]
+template = "ami/app.json"
+regions = ["us-east-1", "eu-west-1"]
+
+[images.bastion]
+template = "ami/app.json"
+regions = ["us-east-1"]
+"""
+
+
+@pytest.fixture
+def infra(app: Kitchen) -> Path:
+    """The folder of Terraform's files, beside the image's."""
+    return app.make_folder(app.folder / "infra")
+
+
+def terraform(kitchen: Kitchen, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return shell(kitchen, folder, "terraform " + " ".join(arguments) + " -no-color")
+
+
+def shell(kitchen: Kitchen, folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=kitchen.environment, capture_output=True, text=True, timeout=300
+    )
+
+
+def inputs(kitchen: Kitchen, folder: Path) -> dict[str, Any]:
+    """What each `terraform_data` was applied with, by its address."""
+    shown = json.loads(terraform(kitchen, folder, "show", "-json").stdout)
+    return {item["address"]: item["values"]["input"] for item in shown["values"]["root_module"]["resources"]}
+
+
+@with_terraform
+@pytest.mark.parametrize("snippet", blocks(DOCUMENT, "hcl"))
+def test_each_snippet_is_formatted_as_terraform_wants_it(tmp_path: Path, snippet: str) -> None:
+    (tmp_path / "main.tf").write_text(snippet)
+    done = subprocess.run(["terraform", "fmt", "-check", "-diff"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@with_terraform
+@pytest.mark.parametrize("snippet", blocks(DOCUMENT, "hcl", mark="validated"))
+def test_each_snippet_that_needs_no_provider_is_valid(app: Kitchen, infra: Path, snippet: str) -> None:
+    (infra / "main.tf").write_text(snippet)
+    assert terraform(app, infra, "init").returncode == 0
+    done = terraform(app, infra, "validate")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@with_terraform
+def test_the_id_on_the_command_line(app: Kitchen, infra: Path) -> None:
+    on_the_command_line, _ = blocks(DOCUMENT, "hcl", mark="validated")
+    (infra / "main.tf").write_text(on_the_command_line)
+    (line,) = (block for block in blocks(DOCUMENT, "sh") if "-var ami_id=" in block)
+    terraform(app, infra, "init")
+    done = shell(app, infra, line.replace("apply", "apply -auto-approve"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert inputs(app, infra) == {"terraform_data.app": app.run("bake", "app").answer}
+    plan = line.replace("apply", "plan -detailed-exitcode")
+    assert shell(app, infra, plan).returncode == 0, "nothing changed: no bake, and nothing for Terraform to do"
+    app.write("ami/setup.sh", "echo set up otherwise\n")
+    time.sleep(1.1)
+    assert shell(app, infra, plan).returncode == 2, "a new AMI is a change"
+    assert app.packer_runs == 2
+
+
+@with_terraform
+def test_a_failed_bake_gives_terraform_nothing_to_apply(app: Kitchen, infra: Path) -> None:
+    on_the_command_line, _ = blocks(DOCUMENT, "hcl", mark="validated")
+    (infra / "main.tf").write_text(on_the_command_line)
+    app.write("ami/app.json", json_template(instance_type=""))
+    terraform(app, infra, "init")
+    done = shell(app, infra, "terraform apply -no-color -auto-approve -var ami_id=$(ami-bakery bake app)")
+    assert done.returncode == 1
+    assert "There is no AMI id: the bake failed." in done.stderr
+
+
+@with_terraform
+def test_the_file_of_variables(app: Kitchen, infra: Path) -> None:
+    _, by_file = blocks(DOCUMENT, "hcl", mark="validated")
+    (infra / "main.tf").write_text(by_file)
+    app.write("bakery.toml", TWO_IMAGES)
+    terraform(app, infra, "init")
+    (script,) = (block for block in blocks(DOCUMENT, "sh") if "--output" in block)
+    done = shell(app, app.folder, "set -e\n" + script.replace(" apply", " apply -no-color -auto-approve"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout, "no value without a variable"
+    made = {image["image"]: image["amis"] for image in app.run("bake", "--json").images}
+    assert inputs(app, infra) == {
+        'terraform_data.fleet["us-east-1"]': {"region": "us-east-1", "ami": made["app"]["us-east-1"]},
+        'terraform_data.fleet["eu-west-1"]': {"region": "eu-west-1", "ami": made["app"]["eu-west-1"]},
+        "terraform_data.bastion": made["bastion"]["us-east-1"],
+    }
+    assert app.packer_runs == 2
+
+
+def test_a_file_with_a_variables_name_holds_that_variable_alone(app: Kitchen) -> None:
+    app.write("bakery.toml", TWO_IMAGES)
+    ids = app.run("bake", "app", "--json").images[0]["amis"]
+    for name, value in (("ami_id", ids["us-east-1"]), ("ami_ids", ids), ("amis", {"app": ids})):
+        for suffix in (".auto.tfvars.json", ".tfvars.json"):
+            app.run("bake", "app", "--output", name + suffix)
+            assert json.loads((app.folder / (name + suffix)).read_text()) == {name: value}
+
+
+def test_an_id_of_one_image_is_refused_of_two_before_anything_is_baked(app: Kitchen) -> None:
+    app.write("bakery.toml", TWO_IMAGES)
+    for name in ("ami_id", "ami_ids"):
+        run = app.run("bake", "--output", f"{name}.auto.tfvars.json")
+        assert run.status == 2
+        assert f"{name} is of one image, and 2 are to be baked: app, bastion" in run.stderr
+    assert app.packer_runs == 0
+
+
+def ask(kitchen: Kitchen, *arguments: str, **query: str) -> Run:
+    return kitchen.run("terraform-external", *arguments, stdin=json.dumps(query))
+
+
+def refused(run: Run, *words: str) -> None:
+    """Status 1, nothing on stdout, and nothing on stderr but what is wrong."""
+    assert run.status == 1, run.stderr
+    assert run.stdout == ""
+    assert run.stderr.startswith("error: ")
+    for word in words:
+        assert word in run.stderr
+
+
+def test_find_answers_with_the_ami_that_is_there(app: Kitchen) -> None:
+    ami = app.run("bake").answer
+    run = ask(app, image="app")
+    assert json.loads(run.answer) == {
+        "image": "app",
+        "region": "us-east-1",
+        "ami_id": ami,
+        "digest": app.run("digest").answer,
+        "amis": json.dumps({"us-east-1": ami}),
+    }
+    assert run.stderr == ""
+    assert ask(app).answer == run.answer, "the only image need not be named"
+    assert app.packer_runs == 1
+
+
+def test_find_never_bakes_and_says_why_it_would_have_to(app: Kitchen) -> None:
+    refused(ask(app, image="app"), "it is still to be made (bake): ", "never baked", "ami-bakery bake app")
+    app.run("bake")
+    app.write("ami/setup.sh", "echo set up otherwise\n")
+    refused(ask(app, image="app", action="find"), "the definition changed since", 'action = "bake"')
+    assert app.packer_runs == 1
+
+
+def test_bake_answers_with_the_ami_that_it_made(app: Kitchen) -> None:
+    run = ask(app, image="app", action="bake")
+    assert json.loads(run.answer)["ami_id"] == app.run("bake").answer
+    assert run.stderr == ""
+    assert ask(app, image="app", action="bake").answer == run.answer
+    assert app.packer_runs == 1
+
+
+def test_every_value_of_the_answer_is_a_string(app: Kitchen) -> None:
+    app.write("bakery.toml", TWO_IMAGES)
+    answer = json.loads(ask(app, image="app", action="bake").answer)
+    assert {type(value) for value in answer.values()} == {str}
+    assert set(json.loads(answer["amis"])) == {"us-east-1", "eu-west-1"}
+
+
+def test_the_region_chooses_among_those_of_the_image(app: Kitchen) -> None:
+    app.write("bakery.toml", TWO_IMAGES)
+    ids = app.run("bake", "app", "--json").images[0]["amis"]
+    answer = json.loads(ask(app, image="app", region="eu-west-1").answer)
+    assert (answer["region"], answer["ami_id"]) == ("eu-west-1", ids["eu-west-1"])
+    refused(ask(app, image="app", region="eu-west-2"), "us-east-1, eu-west-1; did you mean 'eu-west-1'?")
+
+
+def test_an_image_without_regions_is_worked_on_in_the_region_that_is_asked_for(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]\n', ""))
+    answer = json.loads(ask(app, region="eu-west-1", action="bake").answer)
+    assert answer["ami_id"] == app.run("bake", "--region", "eu-west-1").answer
+    assert answer["region"] == "eu-west-1"
+    assert app.packer_runs == 1
+
+
+def test_a_copy_that_is_missing_is_found_where_it_is_not_missing(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("bakery.toml", TOML)
+    home = app.run("bake").answer
+    app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
+    assert json.loads(ask(app, region="us-east-1").answer)["ami_id"] == home
+    refused(ask(app, region="eu-west-1"), "it is still to be made (copy): ")
+
+
+def test_the_config_is_relative_to_the_folder_that_terraform_is_started_in(app: Kitchen, infra: Path) -> None:
+    ami = app.run("bake").answer
+    nested = app.make_folder(app.folder.parent / "elsewhere")
+    query = json.dumps({"config": "../repository/bakery.toml"})
+    run = app.run("terraform-external", stdin=query, cwd=nested)
+    assert json.loads(run.answer)["ami_id"] == ami
+    refused(app.run("terraform-external", stdin="{}", cwd=nested), "looking for bakery.toml")
+    assert json.loads(app.run("terraform-external", stdin="{}", cwd=infra).answer)["ami_id"] == ami
+
+
+def test_what_stands_behind_the_dashes_is_part_of_the_definition(app: Kitchen) -> None:
+    ami = app.run("bake", "--", "-var", "size=t3.large").answer
+    assert json.loads(ask(app, "--", "-var", "size=t3.large").answer)["ami_id"] == ami
+    refused(ask(app), "it is still to be made")
+
+
+def test_the_drop_in_answers_terraform_too(drop_in: Kitchen) -> None:
+    ami = drop_in.run(program="bake").answer
+    assert json.loads(ask(drop_in).answer)["ami_id"] == ami
+
+
+def test_a_wrong_query_is_refused_before_anything_is_asked_of_aws(app: Kitchen) -> None:
+    refused(app.run("terraform-external", stdin="image=app"), "reading Terraform's query", "is not JSON")
+    refused(app.run("terraform-external"), "is not JSON")
+    refused(ask(app, imgae="app"), "there is no key 'imgae'; did you mean 'image'?")
+    refused(ask(app, image="ap"), "bakery.toml has no image 'ap'; did you mean 'app'?", "Name one of app.")
+    app.write("bakery.toml", TWO_IMAGES)
+    refused(ask(app), "it names no image", "Name one of app, bastion.")
+    assert app.calls() == {}
+
+
+def test_on_a_terminal_it_does_not_wait_for_a_query_for_ever(app: Kitchen) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours), os.fdopen(theirs) as terminal:
+        done = subprocess.run(
+            [str(PROGRAMS / "ami-bakery"), "terraform-external"],
+            cwd=app.folder,
+            env=app.environment,
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert "where there is nobody to write it" in done.stderr
+
+
+def test_what_fails_in_the_bake_is_all_that_terraform_shows(app: Kitchen) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["echo no luck; exit 3"]}]
+    app.write("ami/app.json", template)
+    refused(ask(app, action="bake"), "baking image app with Packer", "no luck")
+
+
+def test_the_aws_ami_data_source_finds_what_was_verified_and_nothing_else(app: Kitchen, ec2: EC2Client) -> None:
+    """Its filters, as the document has them, asked of EC2."""
+    ami = app.run("bake").answer
+    digest = app.run("digest").answer
+    (snippet,) = (block for block in blocks(DOCUMENT, "hcl") if 'data "aws_ami"' in block)
+    pairs = re.findall(r'name\s+= "([^"]+)"\n\s+values = \[([^]]+)\]', snippet)
+    assert len(pairs) == snippet.count("filter {") == 4
+    filters = [
+        {"Name": name, "Values": [digest if value == "var.digest" else value.strip('"')]} for name, value in pairs
+    ]
+
+    def found(client: EC2Client) -> list[str]:
+        return [image["ImageId"] for image in client.describe_images(Owners=["self"], Filters=filters)["Images"]]  # type: ignore[arg-type]
+
+    assert found(ec2) == [ami]
+    ec2.delete_tags(Resources=[ami], Tags=[{"Key": "ami-bakery:format"}])
+    assert found(ec2) == [], "the digest alone does not say that it was verified"

@@ -1,0 +1,158 @@
+"""Many images at once: how much EC2 and SSM are asked does not grow with their number, but as the rule has it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.local import Fault, LocalAws
+from tests.conftest import aws_client, ec2_client
+from tests.kitchen import Kitchen, json_template
+from tests.stock import own_ami, public_ami, stock
+
+REGIONS = ("us-east-1", "eu-west-1", "ap-south-1", "us-west-2")
+
+
+@pytest.fixture
+def clients(local: LocalAws) -> Iterator[tuple[EC2Client, ...]]:
+    made = tuple(ec2_client(local, region) for region in REGIONS)
+    yield made
+    for client in made:
+        client.close()
+
+
+def images(kitchen: Kitchen, tables: dict[str, str], *, regions: Sequence[str] = REGIONS[:1]) -> None:
+    """Images that share a template, and have nothing of their own but their name and `tables`: more of bakery.toml."""
+    kitchen.write("ami/app.json", json_template())
+    pinned = json_template(source_ami="{{user `source_ami`}}")
+    del pinned["builders"][0]["source_ami_filter"]
+    pinned["variables"]["source_ami"] = ""
+    kitchen.write("pinned/app.json", pinned)
+    text = f"version = 1\n[defaults]\nregions = {list(regions)}\n"
+    for name, table in tables.items():
+        folder = "pinned" if "from = " in table else "ami"
+        text += f'[images.{name}]\ntemplate = "{folder}/app.json"\n{table}\n'
+    kitchen.write("bakery.toml", text)
+
+
+def asked(kitchen: Kitchen) -> dict[str, int]:
+    """What `plan` asks for, by action, where nothing changed."""
+    kitchen.control.clear_report()
+    run = kitchen.run("plan", "--json")
+    assert run.status == 0, run.stderr
+    assert {plan["action"] for plan in run.images} == {"reuse"}
+    return kitchen.calls()
+
+
+def test_200_unchanged_images_of_one_filter_are_planned_with_two_calls(kitchen: Kitchen, ec2: EC2Client) -> None:
+    images(kitchen, {f"i{number}": "" for number in range(200)})
+    stock(kitchen, [ec2])
+    assert asked(kitchen) == {"DescribeImages": 2}
+
+
+def test_200_unchanged_images_of_200_ids_are_planned_with_two_calls(kitchen: Kitchen, ec2: EC2Client) -> None:
+    bases = [own_ami(ec2, f"base-{number}") for number in range(200)]
+    images(kitchen, {f"i{number}": f'from = "{base}"' for number, base in enumerate(bases)})
+    stock(kitchen, [ec2])
+    assert asked(kitchen) == {"DescribeImages": 2}
+
+
+def test_450_images_in_four_regions_are_three_calls_for_each(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
+    images(kitchen, {f"i{number}": "" for number in range(450)}, regions=REGIONS)
+    stock(kitchen, clients)
+    assert asked(kitchen) == {"DescribeImages": 1 + 3 * 4}
+    calls = kitchen.control.report().calls
+    assert Counter(call.region for call in calls) == {"us-east-1": 4, "eu-west-1": 3, "ap-south-1": 3, "us-west-2": 3}
+
+
+def test_different_filters_are_a_call_each_and_the_same_one_is_asked_once(kitchen: Kitchen, ec2: EC2Client) -> None:
+    names = ["ubuntu/images/*jammy*", "ubuntu/images/*noble*", "ubuntu/images/*focal*"]
+    images(
+        kitchen,
+        {
+            f"i{number}": f'from = {{ owners = ["099720109477"], filters = {{ name = "{names[number % 3]}" }} }}'
+            for number in range(12)
+        },
+    )
+    stock(kitchen, [ec2])
+    assert asked(kitchen) == {"DescribeImages": 3 + 1}
+
+
+def test_ssm_is_asked_for_ten_parameters_at_once(kitchen: Kitchen, local: LocalAws, ec2: EC2Client) -> None:
+    with closing(aws_client(local, "ssm")) as ssm:
+        for number in range(12):
+            ssm.put_parameter(Name=f"/base/{number}", Value=own_ami(ec2, f"base-{number}"), Type="String")
+    images(kitchen, {f"i{number}": f'from = {{ ssm = "/base/{number % 12}" }}' for number in range(24)})
+    stock(kitchen, [ec2])
+    assert asked(kitchen) == {"GetParameters": 2, "DescribeImages": 2}
+
+
+def test_a_generation_of_images_is_a_call(kitchen: Kitchen, ec2: EC2Client) -> None:
+    """A child's digest holds the id of its parent's AMI, which the call before tells."""
+    names = [f"i{number}" for number in range(10)]
+    roots = dict.fromkeys(names, f'from = "{public_ami(ec2)}"')
+    images(kitchen, roots | {f"{name}-child": f'from = "{name}"' for name in names} | {"leaf": 'from = "i3-child"'})
+    for pattern in ("i?", "*-child", "leaf"):
+        stock(kitchen, [ec2], pattern)
+    assert asked(kitchen) == {"DescribeImages": 3 + 1}, "three generations, and the base of the first"
+
+
+def test_images_to_be_baked_are_explained_with_two_more_calls(kitchen: Kitchen, ec2: EC2Client) -> None:
+    images(kitchen, {f"i{number}": "" for number in range(60)})
+    run = kitchen.run("plan", "--json")
+    assert {plan["action"] for plan in run.images} == {"bake"}
+    assert kitchen.calls() == {"DescribeImages": 3, "DescribeSnapshots": 1}
+
+
+def test_check_looks_all_images_up_at_once(kitchen: Kitchen, ec2: EC2Client) -> None:
+    images(kitchen, {f"i{number}": "" for number in range(5)})
+    stock(kitchen, [ec2])
+    kitchen.control.clear_report()
+    assert kitchen.run("check").status == 0
+    assert kitchen.calls() == {"DescribeImages": 2}
+
+
+def test_check_says_of_a_child_what_is_wrong_with_its_parent(kitchen: Kitchen) -> None:
+    images(kitchen, {"base": 'from = { ssm = "/not/there" }', "app": 'from = "base"'})
+    (image,) = kitchen.run("check", "--json", "app").images
+    assert image["image"] == "app"
+    assert ["ParameterNotFound" in finding["message"] for finding in image["findings"]] == [True]
+
+
+def test_parameters_are_read_one_by_one_where_only_that_is_allowed(kitchen: Kitchen, local: LocalAws) -> None:
+    with closing(aws_client(local, "ssm")) as ssm, closing(ec2_client(local)) as ec2:
+        for name in "ab":
+            ssm.put_parameter(Name=f"/{name}", Value=own_ami(ec2, f"base-{name}"), Type="String")
+    images(kitchen, {name: f'from = {{ ssm = "/{name}" }}' for name in "ab"})
+    expected = kitchen.run("digest").answer
+    kitchen.control.clear_report()
+    kitchen.control.plan(Fault(action="GetParameters", code="AccessDeniedException", times=0))
+    assert kitchen.run("digest").answer == expected
+    assert kitchen.calls() == {"GetParameters": 1, "GetParameter": 2}
+
+
+def test_a_parameter_that_is_not_there_stops_only_what_is_made_from_it(
+    kitchen: Kitchen, local: LocalAws, ec2: EC2Client
+) -> None:
+    with closing(aws_client(local, "ssm")) as ssm:
+        ssm.put_parameter(Name="/a", Value=public_ami(ec2), Type="String")
+    images(kitchen, {name: f'from = {{ ssm = "/{name}" }}' for name in "ab"})
+    run = kitchen.run("bake", "--json")
+    outcomes = {item["image"]: item for item in run.images}
+    assert run.status == 1
+    assert {name: item["outcome"] for name, item in outcomes.items()} == {"a": "baked", "b": "failed"}
+    assert "ParameterNotFound" in outcomes["b"]["error"]
+    assert kitchen.packer_runs == 1
+
+
+def test_a_region_that_refuses_is_named(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
+    images(kitchen, {"a": ""}, regions=REGIONS)
+    refusal = Fault(action="DescribeImages", region="ap-south-1", code="UnauthorizedOperation", times=0)
+    kitchen.control.plan(refusal)
+    run = kitchen.run("plan")
+    assert (run.status, run.stdout) == (1, "")
+    assert "looking up AMIs by digest in ap-south-1" in run.stderr
