@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseParameter, ImageConfig
 from ami_bakery.core.image import Ami, newest
-from ami_bakery.core.template import SourceAmiFilter, TemplateFacts
 from ami_bakery.errors import BakeryError
-from ami_bakery.ports import Outside
 from ami_bakery.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from ami_bakery.core.template import SourceAmiFilter, TemplateFacts
+    from ami_bakery.ports import Outside
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ami_bakery.core.template import TemplateFacts, TemplateFormat
-from ami_bakery.planning import Planned
 from ami_bakery.ports import BuildRequest
-from ami_bakery.resolve import Resolver
+
+if TYPE_CHECKING:
+    from ami_bakery.planning import Planned
+    from ami_bakery.resolve import Resolver
 
 _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ami_bakery.build_request import build_request
-from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.finding import (
     SECRET_SCAN_BYTES,
@@ -23,9 +23,12 @@ from ami_bakery.core.plan import Action
 from ami_bakery.core.template import Place, TemplateFacts
 from ami_bakery.drop_in import unseen
 from ami_bakery.errors import BakeryError
-from ami_bakery.inputs import Inventory
 from ami_bakery.planning import Planned, make_plans, with_parents
 from ami_bakery.resolve import Resolver, why_not_hashed
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config import ImageConfig
+    from ami_bakery.inputs import Inventory
 
 
 def check_images(resolver: Resolver, names: Sequence[str]) -> dict[str, tuple[Finding, ...]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import Change, compare_components, compare_manifests, component_change
 from ami_bakery.core.image import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.core.manifest import Component, Manifest, parse_components
 from ami_bakery.errors import BakeryError
-from ami_bakery.resolve import Definition, Resolver
+
+if TYPE_CHECKING:
+    from ami_bakery.resolve import Definition, Resolver
 
 _IN_GIT = (Component.FILES, Component.VARIABLES, Component.SETTINGS)
 """Components whose old state a commit has: what the base and the tools were, only the AMI knows."""

@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pathspec
 
-from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.template import Place, TemplateFacts
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree, TreeEntry
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config import ImageConfig
 
 VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
 """Left out everywhere: a checkout has them, an image does not."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from ami_bakery.core.config import Config
 from ami_bakery.errors import UsageError
 from ami_bakery.ports import Outside, Watcher
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config import Config
 
 _KILL_TIMEOUT = timedelta(minutes=15)
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
-from ami_bakery.bases import Question
 from ami_bakery.core.config import BaseImage, Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
-from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import BakeryError, ConfigError
 from ami_bakery.history import changes_since
-from ami_bakery.inputs import Inventory
 from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
 from ami_bakery.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ami_bakery.bases import Question
+    from ami_bakery.core.template import TemplateFacts
+    from ami_bakery.inputs import Inventory
 
 _SHA1_LENGTH = 40
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ami_bakery.core.config import Config
-from ami_bakery.core.image import Ami
-from ami_bakery.core.packer_output import Artifact, Complaint
-from ami_bakery.core.plugins import InstalledPlugin
-from ami_bakery.core.table import Table
-from ami_bakery.core.template import TemplateFacts, TemplateRequest
-from ami_bakery.errors import BakeryError
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from ami_bakery.core.config import Config
+    from ami_bakery.core.image import Ami
+    from ami_bakery.core.packer_output import Artifact, Complaint
+    from ami_bakery.core.plugins import InstalledPlugin
+    from ami_bakery.core.table import Table
+    from ami_bakery.core.template import TemplateFacts, TemplateRequest
+    from ami_bakery.errors import BakeryError
 
 
 class FileKind(StrEnum):

@@ -6,19 +6,22 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ami_bakery.core.config import ImageConfig
-from ami_bakery.core.digest import Digest
 from ami_bakery.core.finding import Finding, Level
 from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, FROM_TAG, Ami
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, Reason, describe_age
 from ami_bakery.core.printable import COLORS, one_line, printable
-from ami_bakery.core.template import TemplateFacts
-from ami_bakery.errors import BakeryError
-from ami_bakery.inputs import Inventory
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ami_bakery.core.config import ImageConfig
+    from ami_bakery.core.digest import Digest
+    from ami_bakery.core.template import TemplateFacts
+    from ami_bakery.errors import BakeryError
+    from ami_bakery.inputs import Inventory
 
 FORMAT = 1
 """The version of every JSON document."""

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bases import Answer, Question, ask, question_of_filter, questions_of
 from ami_bakery.core.config import (
@@ -22,12 +22,14 @@ from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import Ami
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
-from ami_bakery.core.plugins import InstalledPlugin
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
 from ami_bakery.errors import AwsError, BakeryError, ConfigError, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, collect, template_folder, without_home, would_be_input
-from ami_bakery.ports import Outside
+
+if TYPE_CHECKING:
+    from ami_bakery.core.plugins import InstalledPlugin
+    from ami_bakery.ports import Outside
 
 MACHINE_VARIABLES = frozenset(
     {

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.config import Config, KeyPath
 from ami_bakery.core.config_reader import Document, parse_config
 from ami_bakery.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tree_sitter import Node
+
+    from ami_bakery.core.config import Config, KeyPath
 
 FILE_NAME = "bakery.toml"
 

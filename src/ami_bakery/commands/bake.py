@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection, duration
-from ami_bakery.core.config import Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.outcome import Outcome, Result, summary
 from ami_bakery.drop_in import ANSWER_FILE, unseen
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.execute import bake_all
 from ami_bakery.planning import with_parents
-from ami_bakery.ports import Outside
 from ami_bakery.render import (
     TFVARS,
     document,
@@ -26,7 +25,11 @@ from ami_bakery.render import (
     outcome_text,
     tfvars,
 )
-from ami_bakery.resolve import Resolver
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config import Config, ImageConfig
+    from ami_bakery.ports import Outside
+    from ami_bakery.resolve import Resolver
 
 _JOBS = 4
 _TFVARS = ".tfvars.json"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from ami_bakery.checking import check_images
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.core.finding import Level
 from ami_bakery.render import document, finding_json, finding_text
+
+if TYPE_CHECKING:
+    import argparse
 
 ABOUT = "find what would go wrong, before it costs a bake"
 

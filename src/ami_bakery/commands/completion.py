@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation
+if TYPE_CHECKING:
+    import argparse
+
+    from ami_bakery.commands.invocation import Invocation
 
 ABOUT = "print shell completion for bash, zsh or fish"
 SHELLS = ("bash", "zsh", "fish")

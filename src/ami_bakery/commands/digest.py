@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.errors import AwsError
 from ami_bakery.planning import define_all
 from ami_bakery.render import digest_json, document
+
+if TYPE_CHECKING:
+    import argparse
 
 ABOUT = "print the digest"
 

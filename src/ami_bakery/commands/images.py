@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_regions, add_selection
 from ami_bakery.planning import made_so_far
 from ami_bakery.render import ami_json, amis_text, document
+
+if TYPE_CHECKING:
+    import argparse
 
 ABOUT = "list the AMIs made so far"
 

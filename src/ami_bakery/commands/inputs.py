@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_selection
 from ami_bakery.core.digest import Scheme
 from ami_bakery.drop_in import drop_in_inputs
 from ami_bakery.render import document, inputs_json, inputs_text
+
+if TYPE_CHECKING:
+    import argparse
 
 ABOUT = "list every file an image is made of"
 

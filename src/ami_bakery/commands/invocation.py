@@ -8,15 +8,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from ami_bakery.core.config import Config
 from ami_bakery.core.config_keys import Wrong, nearest, parse_region
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.errors import OutputError, UsageError
-from ami_bakery.ports import Outside
-from ami_bakery.render import Style
 from ami_bakery.resolve import Resolver
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config import Config
+    from ami_bakery.ports import Outside
+    from ami_bakery.render import Style
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

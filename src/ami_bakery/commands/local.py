@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation
 from ami_bakery.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ami_bakery.commands.invocation import Invocation
 
 ABOUT = "run a command against an embedded EC2: no account, no cost"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.core.plan import Action
 from ami_bakery.planning import make_plans, warn_of_unseen
 from ami_bakery.render import document, plan_json, plan_text
+
+if TYPE_CHECKING:
+    import argparse
 
 ABOUT = "say what bake would do, and why; change nothing"
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer
-from ami_bakery.core.config import Config
 from ami_bakery.core.config_keys import nearest
-from ami_bakery.core.digest import Digest
-from ami_bakery.core.image import Ami
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.plan import Action
 from ami_bakery.core.terraform import Query, QueryAction, parse_query
@@ -18,6 +15,13 @@ from ami_bakery.execute import bake_all
 from ami_bakery.planning import make_plans
 from ami_bakery.render import terraform_external
 from ami_bakery.resolve import Resolver
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ami_bakery.core.config import Config
+    from ami_bakery.core.digest import Digest
+    from ami_bakery.core.image import Ami
 
 ABOUT = "answer Terraform's external data source: JSON on stdin, JSON on stdout"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.digest import Scheme
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 DEFAULT_FROM_VARIABLE = "source_ami"
 

@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.manifest import Entry, EntryKind
-from ami_bakery.core.template import Builder, Place, TemplateFacts
+
+if TYPE_CHECKING:
+    from ami_bakery.core.template import Builder, Place, TemplateFacts
 
 
 class Level(StrEnum):

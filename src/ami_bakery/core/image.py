@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.manifest import FORMAT
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 DIGEST_TAG = "ami_config_checksum"
 """Finished and verified, with this digest. The original bakery's tag, kept."""

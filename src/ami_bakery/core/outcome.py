@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from ami_bakery.core.image import Ami
-from ami_bakery.core.plan import ImagePlan
 from ami_bakery.core.table import Cell, Table
-from ami_bakery.errors import BakeryError
+
+if TYPE_CHECKING:
+    from ami_bakery.core.image import Ami
+    from ami_bakery.core.plan import ImagePlan
+    from ami_bakery.errors import BakeryError
 
 
 class Result(StrEnum):

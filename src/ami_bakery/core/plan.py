@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from ami_bakery.core.difference import Change
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState, newest
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from ami_bakery.core.difference import Change
 
 
 class Action(StrEnum):

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ami_bakery.core.template import Plugin
+if TYPE_CHECKING:
+    from ami_bakery.core.template import Plugin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)

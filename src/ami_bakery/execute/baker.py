@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, Ami, finished_tags, snapshot_tags
-from ami_bakery.core.packer_output import Artifact
 from ami_bakery.errors import AwsError, BakeryError, VerificationError
-from ami_bakery.execute.sight import Sight
-from ami_bakery.planning import Planned
-from ami_bakery.resolve import Definition, Resolver
+
+if TYPE_CHECKING:
+    from ami_bakery.core.packer_output import Artifact
+    from ami_bakery.execute.sight import Sight
+    from ami_bakery.planning import Planned
+    from ami_bakery.resolve import Definition, Resolver
 
 
 class Baker:

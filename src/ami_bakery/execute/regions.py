@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.errors import AwsError
-from ami_bakery.execute.sight import Sight
-from ami_bakery.planning import Planned
-from ami_bakery.ports import Outside
+
+if TYPE_CHECKING:
+    from ami_bakery.execute.sight import Sight
+    from ami_bakery.planning import Planned
+    from ami_bakery.ports import Outside
 
 _NAME_LENGTH = 128
 """The longest name of an AMI (EC2 API reference, CopyImage)."""

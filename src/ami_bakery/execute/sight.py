@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.errors import AwsError
-from ami_bakery.ports import Outside
+
+if TYPE_CHECKING:
+    from ami_bakery.ports import Outside
 
 _POLL_SECONDS = 5.0
 _WAIT_SECONDS = 60 * 60.0

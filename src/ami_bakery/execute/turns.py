@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.config import BaseImage
 from ami_bakery.core.image import Ami, AmiState
@@ -18,7 +19,9 @@ from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.regions import Regions
 from ami_bakery.execute.sight import Sight
 from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
-from ami_bakery.resolve import Resolver
+
+if TYPE_CHECKING:
+    from ami_bakery.resolve import Resolver
 
 
 def bake_all(

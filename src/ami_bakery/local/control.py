@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ami_bakery.local.faults import Fault
 from ami_bakery.local.report import Report
+
+if TYPE_CHECKING:
+    from ami_bakery.local.faults import Fault
 
 
 class Control:

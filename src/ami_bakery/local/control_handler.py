@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ami_bakery.local.answer import Answer
 from ami_bakery.local.faults import Fault
 from ami_bakery.local.report import as_document
-from ami_bakery.local.service import Service
+
+if TYPE_CHECKING:
+    from ami_bakery.local.service import Service
 
 
 class BehaviourChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ami_bakery.local.settings import LocalSettings
+if TYPE_CHECKING:
+    from ami_bakery.local.settings import LocalSettings
 
 _BUNDLE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _REMOVED = frozenset(

@@ -6,9 +6,12 @@ import hashlib
 import posixpath
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ami_bakery.local.report import Upload
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class InstanceFiles:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, MalformedAMIIdError, MissingParameterError
@@ -14,9 +14,11 @@ from moto.ec2.utils import random_ami_id
 
 from ami_bakery.local import images
 from ami_bakery.local.images import Device, LocalAmi
-from ami_bakery.local.moto_state import LocalBackend, MotoState
 from ami_bakery.local.paging import page
-from ami_bakery.local.settings import Behaviour
+
+if TYPE_CHECKING:
+    from ami_bakery.local.moto_state import LocalBackend, MotoState
+    from ami_bakery.local.settings import Behaviour
 
 _IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
 _MAX_TAGS = 50

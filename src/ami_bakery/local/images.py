@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.amis import Ami
 
-from ami_bakery.local.catalogue import PublicImage
-from ami_bakery.local.settings import Behaviour
+if TYPE_CHECKING:
+    from ami_bakery.local.catalogue import PublicImage
+    from ami_bakery.local.settings import Behaviour
 
 _MAX_FILTER_VALUES = 200
 _UNMODELLED_FILTERS = frozenset(

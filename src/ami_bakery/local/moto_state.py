@@ -8,8 +8,7 @@ process is asked something, under one lock; that lock also makes moto answer one
 from __future__ import annotations
 
 import threading
-from types import TracebackType
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from moto.core.model_instances import reset_model_data
 from moto.ec2.models import EC2Backend, ec2_backends
@@ -19,6 +18,9 @@ from moto.sts.models import STSBackend, sts_backends
 
 from ami_bakery.local import catalogue
 from ami_bakery.local.images import LocalAmi, public_image
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _DICTIONARIES: tuple[Any, ...] = (ec2_backends, iam_backends, ssm_backends, sts_backends)
 

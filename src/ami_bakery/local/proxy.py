@@ -12,13 +12,15 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from ami_bakery.local import endpoint
 from ami_bakery.local.answer import Answer
-from ami_bakery.local.authority import Authority
 from ami_bakery.local.service import ApiRequest, Service
+
+if TYPE_CHECKING:
+    from ami_bakery.local.authority import Authority
 
 _HOP_BY_HOP = frozenset(
     {

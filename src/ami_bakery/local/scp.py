@@ -10,10 +10,12 @@ import argparse
 import posixpath
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ami_bakery.local.files import InstanceFiles
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ami_bakery.local.files import InstanceFiles
 
 _BLOCK = 1 << 18
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import parse_qs
 
 from botocore.exceptions import UnknownServiceError
@@ -21,13 +21,15 @@ from werkzeug.exceptions import HTTPException
 
 from ami_bakery.local import endpoint
 from ami_bakery.local.answer import Answer, Protocol, error, protocol_of
-from ami_bakery.local.endpoint import Endpoint
 from ami_bakery.local.faults import FaultKind, FaultPlan
 from ami_bakery.local.moto_state import MotoState
 from ami_bakery.local.other_actions import EmbeddedEc2, InstanceHost
 from ami_bakery.local.report import Call, Recorder
 from ami_bakery.local.settings import Behaviour, LocalSettings
 from ami_bakery.local.signature import is_signed_with
+
+if TYPE_CHECKING:
+    from ami_bakery.local.endpoint import Endpoint
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 _ERROR_CODE = re.compile(r'<Code>([^<]+)</Code>|"__type": *"(?:[^"#]*#)?([^"]+)"')

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from ami_bakery.errors import UsageError
@@ -22,6 +21,8 @@ from ami_bakery.local.ports import listen
 from ami_bakery.local.settings import LocalSettings
 
 if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
     from ami_bakery.local.proxy import Proxy
 
 _WELCOME = """\

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import tempfile
 import threading
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
 
@@ -17,6 +16,9 @@ from ami_bakery.local import scp
 from ami_bakery.local.files import InstanceFiles
 from ami_bakery.local.ports import listen
 from ami_bakery.local.report import Command, Recorder
+
+if TYPE_CHECKING:
+    import socket
 
 _SHOWN_CHARACTERS = 160
 _START_SECONDS = 10

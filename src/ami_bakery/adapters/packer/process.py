@@ -12,13 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.guard import guard
-from ami_bakery.adapters.packer.log import Log
 from ami_bakery.core.packer_output import ArtifactReader, mask, parse_message, spoken
 from ami_bakery.errors import PackerError
-from ami_bakery.ports import Watcher
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.packer.log import Log
+    from ami_bakery.ports import Watcher
 
 _POLL_SECONDS = 0.2
 _REST_SECONDS = 5.0

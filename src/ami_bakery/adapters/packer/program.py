@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.adapters.packer.process import Run, Running, run_alone, run_with_person, start
@@ -25,9 +25,11 @@ from ami_bakery.core.packer_output import (
     parse_complaints,
 )
 from ami_bakery.core.plugins import InstalledPlugin, choose_plugins, parse_installed
-from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import PackerError
-from ami_bakery.ports import BuildRequest, Watcher
+
+if TYPE_CHECKING:
+    from ami_bakery.core.template import TemplateFacts
+    from ami_bakery.ports import BuildRequest, Watcher
 
 OLDEST = (1, 6, 6)
 _HAS_INIT = (1, 7, 0)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.component import Component
-from ami_bakery.adapters.template.ledger import Ledger
-from ami_bakery.adapters.template.locations import Locations
 from ami_bakery.core.template import Place, Plugin, TemplateRequest, Variable
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.component import Component
+    from ami_bakery.adapters.template.ledger import Ledger
+    from ami_bakery.adapters.template.locations import Locations
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.component import Component
 from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.hcl_builds import components_of
 from ami_bakery.adapters.template.hcl_json import parse_json_body
@@ -13,11 +13,14 @@ from ami_bakery.adapters.template.hcl_surroundings import Surroundings
 from ami_bakery.adapters.template.hcl_syntax import parse_body
 from ami_bakery.adapters.template.hcl_variables import VariableFile, declarations, values_of
 from ami_bakery.core.expression.evaluate import Scope, evaluate
-from ami_bakery.core.expression.syntax import Body, Expression
 from ami_bakery.core.expression.values import CHECKOUT, Unknown, Value, as_bool, as_text, is_mapping
 from ami_bakery.core.template import Place, Plugin, Variable
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.component import Component
+    from ami_bakery.core.expression.syntax import Body, Expression
 
 
 def read_hcl2(reading: Reading) -> Definition:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.hcl_syntax import parse_template
 from ami_bakery.adapters.template.json_syntax import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 from ami_bakery.core.expression import syntax
 from ami_bakery.core.expression.syntax import Block, Body, Expression, Setting
-from ami_bakery.core.template import Place
 from ami_bakery.errors import TemplateError
+
+if TYPE_CHECKING:
+    from ami_bakery.core.template import Place
 
 # Which names are blocks in a body of a given type, and how many labels each has.
 _BLOCKS: dict[str, dict[str, int]] = {

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.hcl_syntax import parse_template
 from ami_bakery.adapters.template.yaml_syntax import yaml_value
-from ami_bakery.core.expression import syntax
 from ami_bakery.core.expression.evaluate import Scope, Surrounding, evaluate
 from ami_bakery.core.expression.text_functions import from_document
 from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, is_mapping
 from ami_bakery.core.template import Place
 from ami_bakery.errors import SourceError, TemplateError
 from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.definition import Reading
+    from ami_bakery.core.expression import syntax
 
 
 class Surroundings:

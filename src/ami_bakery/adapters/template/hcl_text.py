@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
-
-from tree_sitter import Node
+from typing import TYPE_CHECKING, Protocol
 
 from ami_bakery.core.expression import syntax
-from ami_bakery.core.expression.syntax import Expression, Part
-from ami_bakery.core.template import Place
-from ami_bakery.errors import TemplateError
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+    from ami_bakery.core.expression.syntax import Expression, Part
+    from ami_bakery.core.template import Place
+    from ami_bakery.errors import TemplateError
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.definition import Reading
-from ami_bakery.adapters.template.hcl_surroundings import Surroundings
 from ami_bakery.adapters.template.hcl_syntax import parse_expression
 from ami_bakery.core.expression import syntax
 from ami_bakery.core.expression.collection_functions import toset
 from ami_bakery.core.expression.evaluate import Scope, evaluate
-from ami_bakery.core.expression.syntax import Block, Body, Expression
 from ami_bakery.core.expression.values import (
     Text,
     Unknown,
@@ -24,8 +22,13 @@ from ami_bakery.core.expression.values import (
     is_mapping,
     is_sequence,
 )
-from ami_bakery.core.template import Place
 from ami_bakery.errors import TemplateError
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.definition import Reading
+    from ami_bakery.adapters.template.hcl_surroundings import Surroundings
+    from ami_bakery.core.expression.syntax import Block, Body, Expression
+    from ami_bakery.core.template import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

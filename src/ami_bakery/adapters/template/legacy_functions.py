@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
 from ami_bakery.core.expression.values import Text, Unknown, Value, is_mapping, is_sequence, names_checkout
-from ami_bakery.core.template import Place
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.definition import Reading
+    from ami_bakery.core.template import Place
 
 _DEPTH = 100  # as many rounds as Packer itself takes to work variables out
 

@@ -6,14 +6,17 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template import fields as known
 from ami_bakery.adapters.template.component import Component, Field, Kind
-from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.core.expression.values import CHECKOUT, Text, Unknown, Value, is_mapping, is_sequence
-from ami_bakery.core.template import Place
 from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.definition import Reading
+    from ami_bakery.core.template import Place
 
 _GLOB = re.compile(r"[*?\[]")
 _GLOBBED = frozenset({"floppy_files", "cd_files"})

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 from unicodedata import normalize
 
 from ami_bakery.core.expression import operators, syntax
 from ami_bakery.core.expression.functions import FUNCTIONS, Function
-from ami_bakery.core.expression.syntax import Expression, Part
 from ami_bakery.core.expression.values import (
     Text,
     Unknown,
@@ -22,6 +21,9 @@ from ami_bakery.core.expression.values import (
     is_sequence,
     names_checkout,
 )
+
+if TYPE_CHECKING:
+    from ami_bakery.core.expression.syntax import Expression, Part
 
 Surrounding: TypeAlias = "Callable[[syntax.Call, Sequence[Value], Scope], Value]"
 """A function that asks the surroundings, such as `file()`: it gets the call, its arguments and where it is called."""

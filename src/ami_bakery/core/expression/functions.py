@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression import collection_functions as collections
 from ami_bakery.core.expression import text_functions as texts
-from ami_bakery.core.expression.values import Value
+
+if TYPE_CHECKING:
+    from ami_bakery.core.expression.values import Value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

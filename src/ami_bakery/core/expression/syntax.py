@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from ami_bakery.core.expression.values import Value
-from ami_bakery.core.template import Place
+if TYPE_CHECKING:
+    from ami_bakery.core.expression.values import Value
+    from ami_bakery.core.template import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

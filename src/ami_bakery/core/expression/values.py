@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-from ami_bakery.core.template import Place
+if TYPE_CHECKING:
+    from ami_bakery.core.template import Place
 
 CHECKOUT = "/\ufdd0"
 """Stands for the absolute path of the root, which is no part of any answer: a digest is the same in every checkout."""

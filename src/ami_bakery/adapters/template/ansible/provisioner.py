@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.ansible.surroundings import reference_if_here, surroundings_of
 from ami_bakery.adapters.template.ansible.variables import VariableTable
@@ -11,8 +12,10 @@ from ami_bakery.adapters.template.component import Component, Kind
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.ledger import Ledger
 from ami_bakery.adapters.template.references import command_words, local_path, note_file_if_here
-from ami_bakery.core.template import Place
 from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.core.template import Place
 
 _ROUNDS = 6
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import posixpath
 import re
+from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.ansible.jinja import FACT, HOLE
-from ami_bakery.adapters.template.ansible.search import Context
-from ami_bakery.adapters.template.ansible.surroundings import Surroundings
-from ami_bakery.adapters.template.definition import Reading
-from ami_bakery.core.template import Place
 from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.ansible.search import Context
+    from ami_bakery.adapters.template.ansible.surroundings import Surroundings
+    from ami_bakery.adapters.template.definition import Reading
+    from ami_bakery.core.template import Place
 
 _PARTS = ("tasks", "meta", "handlers", "defaults", "vars", "files", "templates", "library")
 

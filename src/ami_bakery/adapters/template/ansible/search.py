@@ -5,11 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible.jinja import FACT, HOLE
-from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.definition import Reading
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

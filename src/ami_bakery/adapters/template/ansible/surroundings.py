@@ -9,16 +9,18 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ami_bakery.adapters.template.component import Component
-from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.references import local_path
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, yaml_documents
 from ami_bakery.core.expression.values import Unknown
 from ami_bakery.core.template import Place
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.component import Component
+    from ami_bakery.adapters.template.definition import Reading
 
 _PLUGINS = re.compile(r"(?:\w+_plugins|library|module_utils)\Z")
 _CREDENTIALS = frozenset({"vault_password_file", "private_key_file", "vault_identity_list"})

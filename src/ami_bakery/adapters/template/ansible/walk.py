@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible import tasks as task_reader
 from ami_bakery.adapters.template.ansible.jinja import (
@@ -21,7 +21,6 @@ from ami_bakery.adapters.template.ansible.roles import RoleFinder
 from ami_bakery.adapters.template.ansible.search import Context, find, search_folders
 from ami_bakery.adapters.template.ansible.surroundings import Surroundings, reference_if_here
 from ami_bakery.adapters.template.ansible.variables import VariableTable
-from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.references import command_words
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText, yaml_documents
@@ -29,6 +28,9 @@ from ami_bakery.core.expression.values import CHECKOUT
 from ami_bakery.core.template import Place
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.definition import Reading
 
 _BESIDE = (
     *("group_vars", "host_vars", "collections", "library", "module_utils", "action_plugins", "cache_plugins"),
