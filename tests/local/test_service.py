@@ -111,6 +111,22 @@ def test_a_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, contro
     assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == ["a"]
 
 
+def test_a_call_that_hangs_changes_nothing_and_is_counted_before_it_ends(ec2: Any, control: Control) -> None:
+    control.plan(Fault(action="CreateKeyPair", kind=FaultKind.HANG, seconds=2, agent="boto"))
+    control.plan(Fault(action="CreateKeyPair", agent="packer"))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(ec2.create_key_pair, KeyName="hangs")
+        while control.struck() == 0:
+            time.sleep(0.05)
+        assert not hanging.done()
+        with pytest.raises(_CUT):
+            hanging.result()
+    assert ec2.describe_key_pairs()["KeyPairs"] == []
+    ec2.create_key_pair(KeyName="another program's fault")
+    assert control.struck() == 1
+    assert all("Boto" in call.agent for call in control.report().calls)
+
+
 def test_a_delayed_answer_holds_up_nobody_else(ec2: Any, client: Client, control: Control) -> None:
     control.plan(Fault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=1))
     other = client()

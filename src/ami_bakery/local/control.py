@@ -36,6 +36,11 @@ class Control:
         """Let coming calls fail, after those that earlier faults were planned for."""
         self._request("POST", "/faults", msgspec.json.encode(fault))
 
+    def struck(self) -> int:
+        """How many calls have met a fault since the last `clear_faults`, those that still hang included."""
+        struck: int = json.loads(self._request("GET", "/faults"))["struck"]
+        return struck
+
     def clear_faults(self) -> None:
         self._request("DELETE", "/faults")
 

@@ -35,6 +35,7 @@ class ControlHandler:
             ("GET", "/report"): lambda _: as_document(service.recorder.report()),
             ("DELETE", "/report"): lambda _: service.recorder.clear(),
             ("POST", "/reset"): lambda _: self._reset(),
+            ("GET", "/faults"): lambda _: {"struck": service.faults.struck},
             ("POST", "/faults"): lambda body: service.faults.add(msgspec.json.decode(body, type=Fault)),
             ("DELETE", "/faults"): lambda _: service.faults.clear(),
             ("POST", "/settings"): self._change,

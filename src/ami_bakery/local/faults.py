@@ -39,6 +39,8 @@ class FaultKind(StrEnum):
     """The call is carried out, and the connection is closed before the answer."""
     DELAY = "delay"
     """The call is carried out, its answer comes `seconds` late."""
+    HANG = "hang"
+    """The call changes nothing; the connection stays open for `seconds` without an answer, and is closed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,8 @@ class Fault:
     """HTTP status; 0: the one that EC2 sends with the code."""
     region: str = ""
     """Empty: every region."""
+    agent: str = ""
+    """What the caller's User-Agent has in it (`Packer`, `Boto`); empty: every caller."""
     skip: int = 0
     times: int = 1
     seconds: float = 0.0
@@ -61,8 +65,8 @@ class Fault:
         if self.skip < 0 or self.times < 0 or self.seconds < 0:
             raise ValueError("skip, times and seconds cannot be negative")
 
-    def concerns(self, action: str, region: str) -> bool:
-        return self.action in ("*", action) and self.region in ("", region)
+    def concerns(self, action: str, region: str, agent: str) -> bool:
+        return self.action in ("*", action) and self.region in ("", region) and self.agent.lower() in agent.lower()
 
     def http_status(self) -> int:
         return self.status or HTTP_STATUS.get(self.code, 400)
@@ -87,6 +91,12 @@ class FaultPlan:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending: list[_Pending] = []
+        self._struck = 0
+
+    @property
+    def struck(self) -> int:
+        """How many calls have met a fault since the last `clear`: each is counted before it is carried out."""
+        return self._struck
 
     def add(self, fault: Fault) -> None:
         with self._lock:
@@ -95,11 +105,12 @@ class FaultPlan:
     def clear(self) -> None:
         with self._lock:
             self._pending.clear()
+            self._struck = 0
 
-    def next(self, action: str, region: str) -> Fault | None:
+    def next(self, action: str, region: str, agent: str) -> Fault | None:
         """The fault that this call meets. Every fault that concerns the call counts it, also where another strikes."""
         with self._lock:
-            concerned = [pending for pending in self._pending if pending.fault.concerns(action, region)]
+            concerned = [pending for pending in self._pending if pending.fault.concerns(action, region, agent)]
             struck: Fault | None = None
             for pending in concerned:
                 if pending.to_skip > 0:
@@ -107,6 +118,7 @@ class FaultPlan:
                 elif struck is None and pending.left != 0:
                     pending.left -= 1
                     struck = pending.fault
+                    self._struck += 1
             return struck
 
 

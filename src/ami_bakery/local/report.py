@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
-    """One API call. `error` is empty where it succeeded; `account` where its credentials are not known."""
+    """One API call. `error` is empty where it succeeded; `account` where its credentials are not known. `agent` is the
+    caller's User-Agent."""
 
     service: str
     action: str
@@ -16,6 +17,7 @@ class Call:
     account: str
     status: int
     error: str = ""
+    agent: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,13 +100,14 @@ class Service:
                 account=account,
                 status=answer.status if answer else 0,
                 error=answer.error if answer else "connection dropped",
+                agent=request.headers.get("user-agent", ""),
             )
         )
         return answer
 
     def _answer_known(self, request: ApiRequest, asked: _Asked, account: str) -> Answer | None:
         """The answer, or the fault that was planned for it."""
-        fault = self.faults.next(asked.action, asked.endpoint.region)
+        fault = self.faults.next(asked.action, asked.endpoint.region, request.headers.get("user-agent", ""))
         if fault is None:
             return self._carry_out(request, asked, account)
         match fault.kind:
@@ -117,6 +118,9 @@ class Service:
                 return None
             case FaultKind.DROP_AFTER:
                 self._carry_out(request, asked, account)
+                return None
+            case FaultKind.HANG:
+                time.sleep(fault.seconds)
                 return None
             case FaultKind.DELAY:
                 answer = self._carry_out(request, asked, account)
