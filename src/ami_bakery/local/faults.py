@@ -56,7 +56,7 @@ class Fault:
     region: str = ""
     """Empty: every region."""
     agent: str = ""
-    """What the caller's User-Agent has in it (`Packer`, `Boto`); empty: every caller."""
+    """What the caller's User-Agent has in it (`aws-sdk-go` for Packer, `Boto` for us); empty: every caller."""
     skip: int = 0
     times: int = 1
     seconds: float = 0.0
