@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ami_bakery.core.config_keys import nearest
+from ami_bakery.core.printable import one_line
 from ami_bakery.errors import AwsError, BakeryError, UsageError
 
 _CREDENTIALS = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role."
@@ -48,12 +49,17 @@ class Call:
 def explained(call: Call) -> Iterator[None]:
     """Turns botocore's exceptions into `AwsError`, or `UsageError` where the environment is to blame."""
     import botocore.exceptions as boto
+    from botocore import parsers
 
     doing = f"{call.doing} in {call.region}" if call.region else call.doing
     try:
         yield
     except boto.ClientError as error:
         raise _refused(call, doing, error) from error
+    except (parsers.ResponseParserError, KeyError) as error:
+        # Not an answer, or one that lacks what the API reference promises: a captive portal, or half of an answer.
+        wrong = f"what came back is no answer of {call.service} to {call.action} ({_shown(error)})"
+        raise AwsError(doing, wrong, _unreachable(call), code="NoAnswer") from error
     except (boto.NoCredentialsError, boto.PartialCredentialsError) as error:
         raise AwsError(doing, str(error), _CREDENTIALS, code="NoCredentials") from error
     except (boto.ProfileNotFound, boto.ConfigParseError, boto.InvalidConfigError) as error:
@@ -83,6 +89,10 @@ def _refused(call: Call, doing: str, error: Exception) -> BakeryError:
     else:
         todo = _BY_CODE.get(code, "Look the code up in the EC2 API reference, then run again.")
     return AwsError(doing, wrong, todo, code=code)
+
+
+def _shown(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else one_line(str(error)[:120])
 
 
 def _unreachable(call: Call) -> str:

@@ -130,7 +130,7 @@ class BotoEc2:
             try:
                 with explained(self._session.call("looking at AMIs", "EC2", "DescribeImages", region)):
                     answer = client.describe_images(ImageIds=list(wanted), IncludeDeprecated=True)
-                return tuple(_ami(image, region) for image in answer["Images"])
+                    return tuple(_ami(image, region) for image in answer["Images"])
             except AwsError as error:
                 # One id that is not there fails the whole call; EC2 names those that are not.
                 unknown = set(_IDS.findall(error.wrong)) if error.code in _UNKNOWN else set()
@@ -204,7 +204,7 @@ class BotoEc2:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(f"copying {ami.id} of {ami.region}", "EC2", "CopyImage", region)):
             answer = client.copy_image(Name=name, SourceImageId=ami.id, SourceRegion=ami.region, CopyImageTags=True)
-        return answer["ImageId"]
+            return answer["ImageId"]
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
         client: EC2Client = self._session.client("ec2", region)
@@ -246,10 +246,10 @@ class BotoParameters:
         client: SSMClient = self._session.client("ssm", region)
         with explained(self._session.call("reading SSM parameters", "SSM", "GetParameters", region)):
             answer = client.get_parameters(Names=list(names))
-        return {
-            parameter["Name"] + parameter.get("Selector", ""): parameter.get("Value", "")
-            for parameter in answer["Parameters"]
-        }
+            return {
+                parameter["Name"] + parameter.get("Selector", ""): parameter.get("Value", "")
+                for parameter in answer["Parameters"]
+            }
 
     def _one(self, region: str, name: str) -> str | BakeryError:
         client: SSMClient = self._session.client("ssm", region)

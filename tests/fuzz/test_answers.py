@@ -1,0 +1,130 @@
+"""Whatever EC2, or what stands in its way, answers: values of the right form, or an error that a user can act on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
+from ami_bakery.core.image import Ami
+from ami_bakery.errors import BakeryError
+from tests.fuzz.mutate import FUZZ, mutated
+
+IMAGES = b"""\
+<?xml version="1.0" encoding="UTF-8"?>
+<DescribeImagesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>1</requestId><imagesSet><item>
+<imageId>ami-0123456789abcdef0</imageId><name>app-1</name><imageState>available</imageState>
+<creationDate>2026-01-31T12:00:00.000Z</creationDate><imageOwnerId>111122223333</imageOwnerId>
+<sourceImageId>ami-1</sourceImageId><blockDeviceMapping><item><deviceName>/dev/sda1</deviceName>
+<ebs><snapshotId>snap-1</snapshotId><volumeSize>8</volumeSize></ebs></item></blockDeviceMapping>
+<tagSet><item><key>ami_config_checksum</key><value>abc</value></item></tagSet></item></imagesSet></DescribeImagesResponse>
+"""
+ERROR = b"""\
+<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>No.</Message></Error></Errors>
+<RequestID>1</RequestID></Response>
+"""
+COPY = b"""\
+<CopyImageResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>1</requestId>
+<imageId>ami-0fedcba9876543210</imageId></CopyImageResponse>
+"""
+
+
+class Answering(ThreadingHTTPServer):
+    """Gives one answer to every request; `status` and `body` may be changed between them."""
+
+    daemon_threads = True
+    status, body = 200, b""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Answering
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(self.server.status)
+        self.send_header("Content-Type", "text/xml;charset=UTF-8")
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture(scope="module")
+def answering() -> Iterator[Answering]:
+    server = Answering(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def ec2(answering: Answering) -> Iterator[BotoEc2]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{answering.server_port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }.items():
+            patch.setenv(name, value)
+        yield BotoEc2(AwsSession({}))
+
+
+ASKED: dict[str, tuple[bytes, Callable[[BotoEc2], object]]] = {
+    "by digest": (IMAGES, lambda ec2: ec2.with_digests("us-east-1", ["abc"], ["self"])),
+    "by id": (IMAGES, lambda ec2: ec2.by_ids("us-east-1", ["ami-0123456789abcdef0"])),
+    "copy": (COPY, lambda ec2: ec2.copy(source(), "us-east-1", "name")),
+}
+
+
+def source() -> Ami:
+    from ami_bakery.core.image import AmiState
+
+    return Ami(id="ami-1", region="eu-west-1", name="n", state=AmiState.AVAILABLE, created=None, owner="1")
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@FUZZ
+@given(data=st.data(), status=st.sampled_from([200, 200, 200, 400, 403, 404]))
+def test_every_answer_is_understood_or_refused(
+    answering: Answering, ec2: BotoEc2, asked: str, data: st.DataObject, status: int
+) -> None:
+    good, ask = ASKED[asked]
+    answering.status, answering.body = status, data.draw(mutated([good, ERROR]))
+    check(ec2, ask)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>captive portal</html>", b"{}", b"<a/>", b"\xff\xfe", IMAGES[:300]])
+@pytest.mark.parametrize("asked", ASKED)
+def test_what_is_no_answer_of_ec2_is_an_error(answering: Answering, ec2: BotoEc2, asked: str, body: bytes) -> None:
+    answering.status, answering.body = 200, body
+    with pytest.raises(BakeryError):
+        ASKED[asked][1](ec2)
+
+
+def check(ec2: BotoEc2, ask: Callable[[BotoEc2], object]) -> None:
+    try:
+        answer = ask(ec2)
+    except BakeryError as error:
+        assert error.doing
+        assert error.wrong
+        assert error.todo
+        return
+    if isinstance(answer, str):
+        assert answer.startswith("ami-")
+        return
+    assert isinstance(answer, tuple)
+    for ami in answer:
+        assert isinstance(ami, Ami)
+        assert ami.id.startswith("ami-"), ami
+        assert all(isinstance(value, str) for pair in ami.tags.items() for value in pair)
