@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := src tests scripts/docs
 
-.PHONY: setup demo test check docs clean
+.PHONY: setup demo test check docs dist clean
 
 setup: $(READY)
 
@@ -34,5 +34,8 @@ check: $(READY)
 docs: $(READY)
 	$(BIN)/python scripts/docs
 
+dist: $(READY)
+	scripts/dist $(BIN)/python
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* dist

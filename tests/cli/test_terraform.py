@@ -244,6 +244,8 @@ def test_a_wrong_query_is_refused_before_anything_is_asked_of_aws(app: Kitchen) 
     refused(ask(app, image="ap"), "bakery.toml has no image 'ap'; did you mean 'app'?", "Name one of app.")
     app.write("bakery.toml", TWO_IMAGES)
     refused(ask(app), "it names no image", "Name one of app, bastion.")
+    app.write("bakery.toml", TWO_IMAGES + "enabled = false\n")
+    refused(ask(app, image="bastion"), "it is switched off")
     assert app.calls() == {}
 
 

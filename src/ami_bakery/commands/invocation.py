@@ -76,7 +76,7 @@ class Invocation:
             return tuple(names)
         chosen: set[str] = set()
         for pattern in patterns:
-            _refuse_switched_off(config, pattern)
+            refuse_switched_off(config, pattern)
             matched = fnmatch.filter(names, pattern)
             if not matched:
                 raise UsageError(
@@ -88,7 +88,7 @@ class Invocation:
         return tuple(name for name in names if name in chosen)
 
 
-def _refuse_switched_off(config: Config, name: str) -> None:
+def refuse_switched_off(config: Config, name: str) -> None:
     for image in config.images:
         if image.name == name and not image.enabled:
             raise UsageError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation, add_packer
+from ami_bakery.commands.invocation import Invocation, add_packer, refuse_switched_off
 from ami_bakery.core.config_keys import nearest
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.plan import Action
@@ -69,7 +69,9 @@ def _read(invocation: Invocation) -> str:
 
 
 def _name(query: Query, config: Config) -> str:
-    names = [image.name for image in config.images]
+    if query.image is not None:
+        refuse_switched_off(config, query.image)
+    names = [image.name for image in config.images if image.enabled]
     if query.image is None and len(names) == 1:
         return names[0]
     if query.image not in names:

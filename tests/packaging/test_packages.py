@@ -1,0 +1,158 @@
+"""The wheel and the sdist: the same bytes from every clone, all that belongs in and nothing else, and they install."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from collections.abc import Mapping
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+from tests.documents import ROOT
+from tests.kitchen import Kitchen
+
+VERSION = "1.2.3"
+WHEEL, SDIST = f"ami_bakery-{VERSION}-py3-none-any.whl", f"ami_bakery-{VERSION}.tar.gz"
+DIST_INFO, DATA = f"ami_bakery-{VERSION}.dist-info", f"ami_bakery-{VERSION}.data/data"
+AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
+
+
+def run(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None, umask: int = -1) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **(environment or {})}, umask=umask, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tracked(folder: Path, *paths: str) -> set[str]:
+    return set(run("git", "ls-files", *paths, cwd=folder).splitlines())
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working tree as one commit, tagged as a release."""
+    folder = tmp_path_factory.mktemp("origin") / "repository"
+    for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines():
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    run("git", "init", "--quiet", cwd=folder)
+    run("git", "add", ".", cwd=folder)
+    run("git", *AUTHOR, "commit", "--quiet", "--message", "release", cwd=folder)
+    run("git", "tag", f"v{VERSION}", cwd=folder)
+    return folder
+
+
+def build(repository: Path, clone: Path, *, umask: int, **environment: str) -> dict[str, bytes]:
+    """The files that scripts/dist makes in a clone, by name."""
+    run("git", "clone", "--quiet", repository, clone, cwd=repository, umask=umask)
+    (clone / "left-behind.txt").write_text("not committed\n")
+    run(clone / "scripts/dist", sys.executable, cwd=clone, environment=environment, umask=umask)
+    return {path.name: path.read_bytes() for path in (clone / "dist").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def packages(repository: Path) -> dict[str, bytes]:
+    return build(repository, repository.parent / "clone", umask=0o022, TZ="UTC", LC_ALL="C.UTF-8")
+
+
+@pytest.fixture(scope="module")
+def wheel(packages: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("wheel") / WHEEL
+    path.write_bytes(packages[WHEEL])
+    return path
+
+
+def test_two_clones_give_the_same_bytes(repository: Path, packages: dict[str, bytes], tmp_path: Path) -> None:
+    elsewhere = tmp_path / "a much longer path" / "somewhere else"
+    elsewhere.parent.mkdir()
+    other = build(repository, elsewhere, umask=0o077, TZ="Asia/Tokyo", LC_ALL="C", HOME=str(tmp_path))
+    assert set(packages) == {WHEEL, SDIST}, "the version is the tag's"
+    assert other == packages
+
+
+def test_the_sdist_gives_the_same_wheel(packages: dict[str, bytes], repository: Path, tmp_path: Path) -> None:
+    (tmp_path / SDIST).write_bytes(packages[SDIST])
+    with tarfile.open(tmp_path / SDIST) as archive:
+        archive.extractall(tmp_path, filter="data")
+    date = run("git", "log", "-1", "--format=%ct", cwd=repository).strip()
+    command = (sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", tmp_path / "dist")
+    run(*command, cwd=tmp_path / f"ami_bakery-{VERSION}", environment={"SOURCE_DATE_EPOCH": date})
+    assert (tmp_path / "dist" / WHEEL).read_bytes() == packages[WHEEL]
+
+
+def test_the_sdist_is_the_repository(packages: dict[str, bytes], repository: Path, tmp_path: Path) -> None:
+    (tmp_path / SDIST).write_bytes(packages[SDIST])
+    with tarfile.open(tmp_path / SDIST) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names == tracked(repository) | {"PKG-INFO"}
+
+
+def test_the_wheel_is_the_package_its_man_pages_and_nothing_else(wheel: Path, repository: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    package = {name.removeprefix("src/") for name in tracked(repository, "src/ami_bakery")}
+    man = {f"{DATA}/share/man/man1/{name}.1" for name in ("ami-bakery", "bake")}
+    about = {f"{DIST_INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
+    assert names == package | man | about
+    assert "ami_bakery/py.typed" in names
+
+
+def test_the_metadata_names_the_licence_the_pythons_and_the_extra(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = message_from_bytes(archive.read(f"{DIST_INFO}/METADATA"))
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata.get_all("Provides-Extra") == ["local"]
+    assert metadata.get_all("Project-URL") is None, "none is known"
+    for python in ("3.11", "3.12", "3.13"):
+        assert f"Programming Language :: Python :: {python}" in metadata.get_all("Classifier", [])
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel in it; what it depends on is lent by the one that runs the tests."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    venv.create(folder, symlinks=True)
+    python = folder / "bin/python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder)
+    packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+    (packages / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder
+
+
+def test_the_installed_programs_bake(installed: Path, app: Kitchen) -> None:
+    programs = str(installed / "bin")
+    app.environment["PATH"] = f"{programs}:{app.environment['PATH'].partition(':')[0]}:{os.environ['PATH']}"
+    assert run("ami-bakery", "--version", cwd=app.folder, environment=app.environment) == f"ami-bakery {VERSION}\n"
+    code = "import ami_bakery; print(ami_bakery.__file__)"
+    where = run(f"{programs}/python", "-c", code, cwd=app.folder, environment=app.environment)
+    assert where.startswith(str(installed)), "not the sources"
+    baked = run(f"{programs}/ami-bakery", "bake", "app", cwd=app.folder, environment=app.environment)
+    again = run(f"{programs}/bake", "app", cwd=app.folder, environment=app.environment)
+    assert baked == again != ""
+    assert app.packer_runs == 1
+
+
+@pytest.mark.parametrize("page", ["ami-bakery", "bake"])
+def test_the_man_pages_are_installed_and_read_without_a_complaint(installed: Path, page: str) -> None:
+    if shutil.which("groff") is None:
+        pytest.skip("there is no groff on PATH")
+    source = installed / "share/man/man1" / f"{page}.1"
+    done = subprocess.run(
+        ["groff", "-man", "-Tascii", "-P-cbu", "-ww", str(source)],
+        cwd=installed / "share/man",
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "terraform-external" in done.stdout
