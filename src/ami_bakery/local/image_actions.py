@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
@@ -161,26 +162,33 @@ class ImageActions(StrictResponse):
             name=name,
             description=self._get_param("Description"),
         )
-        return self._registered(image, tags)
+        self._register(image, tags)
+        return ActionResult({"ImageId": image.id})
 
     def copy_image(self) -> ActionResult:
+        """A client token that was given before gives the copy that was made for it."""
+        token = self._get_param("ClientToken")
+        if token and token in self.ec2_backend.copies:
+            return ActionResult({"ImageId": self.ec2_backend.copies[token]})
+        copied = self._copied()
+        if token:
+            self.ec2_backend.copies[token] = copied.id
+        return ActionResult({"ImageId": copied.id})
+
+    def _copied(self) -> LocalAmi:
         source_region = self._get_param("SourceRegion")
         source = usable(self.visible_image(self._get_param("SourceImageId", ""), source_region))
         name = self._free_name()
         tags = self._tag_specifications(("image", "snapshot"))
         self.error_on_dryrun()
-        encrypted, kms_key = bool(self._get_param("Encrypted")), self._get_param("KmsKeyId")
-        if kms_key and not encrypted:
-            raise EC2ClientError(
-                "InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted"
-            )
+        encryption = self._encryption(source)
         if self._get_param("CopyImageTags") and source.owner_id == self.current_account:
             copied = {key: value for key, value in source.own_tags().items() if not key.startswith("aws:")}
             tags["image"] = copied | tags["image"]
         image = LocalAmi(
             self.ec2_backend,
             random_ami_id(),
-            devices=tuple(self._copied_device(device, encrypted, kms_key) for device in source.devices),
+            devices=tuple(replace(device, snapshot_id="", **encryption(device)) for device in source.devices),
             behaviour=self.behaviour,
             source_image_id=source.id,
             source_image_region=source_region,
@@ -189,18 +197,26 @@ class ImageActions(StrictResponse):
             description=self._get_param("Description", f"[Copied {source.id} from {source_region}] {source.name}"),
             architecture=source.architecture,
         )
-        return self._registered(image, tags)
+        self._register(image, tags)
+        return image
 
-    def _copied_device(self, device: Device, encrypted: bool, kms_key: str | None) -> Device:
-        if encrypted:
-            default = f"arn:{self.partition}:kms:{self.region}:{self.current_account}:alias/aws/ebs"
-            return Device(name=device.name, size_gib=device.size_gib, encrypted=True, kms_key_id=kms_key or default)
-        return Device(
-            name=device.name,
-            size_gib=device.size_gib,
-            encrypted=device.encrypted,
-            kms_key_id=device.kms_key_id if device.encrypted else None,
-        )
+    def _encryption(self, source: LocalAmi) -> Callable[[Device], dict[str, Any]]:
+        """How each snapshot of a copy is encrypted: as asked, and always where the source's is. A key belongs to one
+        region, so that a copy gets the default one where none is named."""
+        asked, key = self._get_param("Encrypted"), self._get_param("KmsKeyId")
+        if key and not asked:
+            raise EC2ClientError(
+                "InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted"
+            )
+        for device in source.devices:
+            if device.encrypted and asked is False:
+                raise EC2ClientError(
+                    "InvalidRequest",
+                    f"Snapshot {device.snapshot_id} is encrypted. "
+                    "Creating an unencrypted copy from an encrypted snapshot is not supported.",
+                )
+        encrypted = {"encrypted": True, "kms_key_id": key or self.ec2_backend.default_key}
+        return lambda device: encrypted if asked or device.encrypted else {}
 
     def register_image(self) -> ActionResult:
         name = self._free_name()
@@ -218,14 +234,14 @@ class ImageActions(StrictResponse):
             description=self._get_param("Description"),
             architecture=self._get_param("Architecture", "i386"),
         )
-        return self._registered(image, tags)
+        self._register(image, tags)
+        return ActionResult({"ImageId": image.id})
 
-    def _registered(self, image: LocalAmi, tags: dict[str, dict[str, str]]) -> ActionResult:
+    def _register(self, image: LocalAmi, tags: dict[str, dict[str, str]]) -> None:
         self.ec2_backend.amis[image.id] = image
         image.add_tags(tags["image"])
         for device in image.devices:
             self.ec2_backend.snapshots[device.snapshot_id].add_tags(tags["snapshot"])
-        return ActionResult({"ImageId": image.id})
 
     def _free_name(self) -> str:
         name: str | None = self._get_param("Name")
@@ -267,44 +283,6 @@ class ImageActions(StrictResponse):
                 self.ec2_backend.snapshots.pop(device.snapshot_id, None)
                 results.append({"SnapshotId": device.snapshot_id, "ReturnCode": "success"})
         return ActionResult({"Return": True, "DeleteSnapshotResults": results or None})
-
-    def modify_image_attribute(self) -> ActionResult:
-        image = usable(self.own_image())
-        description = self._get_param("Description.Value")
-        if self._get_param("Attribute") == "description":
-            description = self._get_param("Value")
-        if description is not None:
-            self.error_on_dryrun()
-            image.description = description
-            return ActionResult({})
-        if self._get_param("Attribute") not in (None, "launchPermission"):
-            raise EC2ClientError(
-                "UnsupportedOperation", "The embedded EC2 models the attributes launchPermission and description only."
-            )
-        return super().modify_image_attribute()
-
-    def describe_image_attribute(self) -> ActionResult:
-        image = self.own_image()
-        attribute = self._get_param("Attribute")
-        result: dict[str, Any] = {"ImageId": image.id}
-        if attribute == "launchPermission":
-            result["LaunchPermissions"] = image.launch_permissions
-        elif attribute == "description":
-            result["Description"] = {"Value": image.description}
-        elif attribute == "lastLaunchedTime":
-            launched = image.described(self.current_account).get("LastLaunchedTime")
-            result["LastLaunchedTime"] = {"Value": launched} if launched else None
-        else:
-            raise EC2ClientError(
-                "UnsupportedOperation", f"The embedded EC2 does not model the image attribute '{attribute}'."
-            )
-        return ActionResult(result)
-
-    def reset_image_attribute(self) -> ActionResult:  # type: ignore[override]
-        image = usable(self.own_image())
-        self.error_on_dryrun()
-        image.launch_permissions.clear()
-        return ActionResult({"Return": True})
 
     def enable_image_deprecation(self) -> ActionResult:
         image = self.own_image()

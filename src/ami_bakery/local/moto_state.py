@@ -30,6 +30,21 @@ class LocalBackend(EC2Backend):
 
     amis: dict[str, LocalAmi]  # type: ignore[assignment]
 
+    def __init__(self, region_name: str, account_id: str) -> None:
+        self.copies: dict[str, str] = {}
+        """The AMI that was made for each client token of CopyImage."""
+        super().__init__(region_name, account_id)
+
+    @property
+    def default_key(self) -> str:
+        """The KMS key that EC2 takes where none is named; nothing that is encrypted with it can be shared."""
+        return f"arn:{self.partition}:kms:{self.region_name}:{self.account_id}:alias/aws/ebs"
+
+    def _create_default_encryption_key(self) -> str:
+        """Not moto's, which makes a key in a KMS that is not here."""
+        self.default_kms_key_id = self.default_key
+        return self.default_key
+
     def _load_amis(self) -> None:
         self.amis.update({image.ami_id: public_image(self, image) for image in catalogue.images(self.region_name)})
 
@@ -69,7 +84,7 @@ class MotoState:
 
     def backend(self, account_id: str, region: str) -> LocalBackend:
         """Only while entered."""
-        return cast(LocalBackend, ec2_backends[account_id][region])
+        return cast("LocalBackend", ec2_backends[account_id][region])
 
     def backends(self, region: str) -> dict[str, LocalBackend]:
         """The accounts that have been used in a region so far, by id. Only while entered."""
@@ -83,10 +98,10 @@ class MotoState:
         """The account that STS or IAM of this embedded EC2 gave this access key out for; empty where they did not.
         Only while entered."""
         for account_id, _, users in iam_backends.iter_backends():
-            if access_key_id in cast(IAMBackend, users).access_keys:
+            if access_key_id in cast("IAMBackend", users).access_keys:
                 return account_id
         for account_id, _, tokens in sts_backends.iter_backends():
-            if any(role.access_key_id == access_key_id for role in cast(STSBackend, tokens).assumed_roles):
+            if any(role.access_key_id == access_key_id for role in cast("STSBackend", tokens).assumed_roles):
                 return account_id
         return ""
 

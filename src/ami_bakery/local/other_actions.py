@@ -1,4 +1,4 @@
-"""EC2's actions on key pairs, instances and snapshots where moto is lax: ids, states, addresses, pages."""
+"""EC2's actions on key pairs, instances and tags where moto is lax: ids, states, addresses, pages."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from moto.ec2.exceptions import EC2ClientError, MissingParameterError
 from moto.ec2.models.instances import Instance
 
 from ami_bakery.local.image_actions import ImageActions, check_tags, usable
+from ami_bakery.local.permission_actions import PermissionActions
 
 
 class InstanceHost(Protocol):
@@ -46,7 +47,7 @@ class LocalInstance(Instance):
     public_ip = public_ip_address
 
 
-class EmbeddedEc2(ImageActions):
+class EmbeddedEc2(PermissionActions, ImageActions):
     """Everything that the embedded EC2 answers under the name of EC2; what is not overridden here is moto's."""
 
     host: InstanceHost
@@ -144,15 +145,6 @@ class EmbeddedEc2(ImageActions):
             found = self.ec2_backend.describe_instances(filters=filters)
         reservations, token = self.page(found, "DescribeInstances")
         return ActionResult({"Reservations": reservations, "NextToken": token})
-
-    def describe_snapshots(self) -> ActionResult:
-        described: Any = super().describe_snapshots().result
-        found = described["Snapshots"]
-        owners = {self.current_account if one == "self" else one for one in self._get_param("OwnerIds", [])}
-        if owners:
-            found = [snapshot for snapshot in found if snapshot.owner_id in owners]
-        snapshots, token = self.page(found, "DescribeSnapshots")
-        return ActionResult({"Snapshots": snapshots, "NextToken": token})
 
     def create_tags(self) -> ActionResult:
         check_tags({tag["Key"]: tag.get("Value", "") for tag in self._get_param("Tags", [])})

@@ -288,7 +288,7 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
         selector.register(other, selectors.EVENT_READ, one)
         while True:
             for key, _ in selector.select():
-                source, sink = cast(socket.socket, key.fileobj), key.data
+                source, sink = cast("socket.socket", key.fileobj), key.data
                 data = source.recv(65536)
                 if not data:
                     return
