@@ -116,7 +116,10 @@ def _run(program: str, argv: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
-        _offer_images(parser)
+        from ami_bakery.completing import offer_values
+
+        for subparser in _subparsers(parser).values():
+            offer_values(subparser, os.environ)
         argcomplete.autocomplete(_subparsers(parser)["bake"] if program == "bake" else parser)
     before, after = _split(argv)
     arguments = parser.parse_args(before)
@@ -149,23 +152,6 @@ def _leave_streams() -> None:
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _offer_images(parser: argparse.ArgumentParser) -> None:
-    """Let a shell complete the names of images; a configuration that cannot be read offers none."""
-    from ami_bakery.outside import find_images
-
-    def names(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
-        try:
-            config = find_images(getattr(parsed_args, "config", None), os.environ)
-        except BakeryError:
-            return []
-        return [image.name for image in config.images if image.enabled and image.name.startswith(prefix)]
-
-    for subparser in _subparsers(parser).values():
-        for action in subparser._actions:
-            if action.dest == "image":
-                action.completer = names  # type: ignore[attr-defined]
 
 
 def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -1,21 +1,26 @@
-"""Works out what changed since an AMI was baked: from its tags, and from git where its commit is in the history."""
+"""Works out what changed since an AMI was baked, or since a git revision: from the AMI's tags, and out of git."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import Change, compare_components, compare_manifests, component_change
+from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
-from ami_bakery.core.manifest import Component, Manifest, parse_components
+from ami_bakery.core.manifest import Component, EntryKind, Manifest, parse_components
+from ami_bakery.drop_in import drop_in_inputs
 from ami_bakery.errors import BakeryError
 
 if TYPE_CHECKING:
+    from ami_bakery.core.config import ImageConfig
+    from ami_bakery.ports import PastTree
     from ami_bakery.resolve import Definition, Resolver
 
 _IN_GIT = (Component.FILES, Component.VARIABLES, Component.SETTINGS)
 """Components whose old state a commit has: what the base and the tools were, only the AMI knows."""
+_SHOWN = 3
 
 
 def changes_since(resolver: Resolver, definition: Definition, ami: Ami) -> tuple[Change, ...]:
@@ -28,25 +33,27 @@ def changes_since(resolver: Resolver, definition: Definition, ami: Ami) -> tuple
         return ()
     moved = compare_components(tagged, definition.manifest.components())
     commit, _, dirty = ami.tags.get(COMMIT_TAG, "").partition("+")
-    before = manifest_at(resolver, definition, commit) if commit and set(moved) & set(_IN_GIT) else None
+    past = _past_definition(resolver, definition, commit) if commit and set(moved) & set(_IN_GIT) else None
+    before = past.manifest if past else None
     changes = [change for component in moved for change in _changes(definition, ami, component, before)]
     if set(moved) & set(_IN_GIT):
-        changes += _caveats(ami, commit, bool(dirty), tagged, before)
+        changes += _caveats(ami, commit, bool(dirty), tagged, past)
     return tuple(changes)
 
 
 def _caveats(
-    ami: Ami, commit: str, dirty: bool, tagged: Mapping[Component, str], before: Manifest | None
+    ami: Ami, commit: str, dirty: bool, tagged: Mapping[Component, str], past: _Past | None
 ) -> Iterator[Change]:
     """What git cannot tell of the definition that `ami` was baked from."""
-    if commit and before is None:
+    if commit and past is None:
         detail = f"what changed in detail is not known: {ami.id} was baked at {commit[:12]}, which cannot be read here"
         yield Change(kind="commit-unknown", subject=commit, detail=detail)
     elif dirty:
         detail = f"{ami.id} was baked with changes that were not committed: git cannot tell all that changed"
         yield Change(kind="tree-was-dirty", subject=commit, detail=detail)
-    elif before is not None and before.components()[Component.FILES] != tagged.get(Component.FILES):
-        detail = f"{commit[:12]} does not hold all that {ami.id} was made of: some files are not in git"
+    elif past is not None and past.manifest.components()[Component.FILES] != tagged.get(Component.FILES):
+        some = f" ({', '.join(past.unheld[:_SHOWN])})" if past.unheld else ""
+        detail = f"{commit[:12]} does not hold all that {ami.id} was made of: some files are not in git{some}"
         yield Change(kind="commit-incomplete", subject=commit, detail=detail)
 
 
@@ -65,25 +72,108 @@ def _changes(definition: Definition, ami: Ami, component: Component, before: Man
         yield from compare_manifests(before, definition.manifest, component)
 
 
-def manifest_at(resolver: Resolver, definition: Definition, revision: str) -> Manifest | None:
-    """The manifest of this image as it was at a revision, worked out of git without a checkout.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Past:
+    """A definition as it was at a revision. `unheld`: those of its inputs that git does not have: they are as now."""
+
+    manifest: Manifest
+    unheld: tuple[str, ...]
+
+
+def _past_definition(resolver: Resolver, definition: Definition, revision: str) -> _Past | None:
+    """The definition of an image as it was at a revision, worked out of git without a checkout.
 
     With today's environment, base and tools, which git does not know. None where the revision is not in the history
     here, or the definition of then cannot be read.
     """
-    outside, config = resolver.outside, resolver.config
+    now = definition.manifest
     try:
-        with outside.git.tree(config.root, revision) as tree:
-            if tree is None:
+        with resolver.outside.git.tree(resolver.config.root, revision) as tree:
+            then = _resolver_at(resolver, tree) if tree is not None else None
+            if then is None or tree is None or now is None or not then.config.has(definition.image.name):
                 return None
-            then = outside.parse_config(tree.read(config.file), config)
-            if all(image.name != definition.image.name for image in then.images):
-                return None
-            resolver = replace(resolver, outside=replace(outside, tree=tree), config=then)
-            image = resolver.image(definition.image.name)
-            facts, inventory = resolver.inputs(image)
-            tools = definition.manifest.tools if definition.manifest else ()
-            return resolver.manifest(image, facts, inventory, definition.base, tools)
+            image = then.image(definition.image.name)
+            facts, inventory = then.inputs(image)
+            manifest = then.manifest(image, facts, inventory, definition.base, now.tools)
+            unheld = tuple(entry.path for entry in manifest.entries if not tree.holds(entry.path))
+            return _Past(manifest=_as_checked_out(manifest, now, tree), unheld=unheld)
     except BakeryError:
         # A definition that could not be read then cannot explain anything now; the tags still can.
         return None
+
+
+def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tuple[str, ...]:
+    """Those of these images whose definition is not what it was at a git revision.
+
+    Compared without AWS: what an image starts from is compared as it is written. The environment and the tools are
+    those of now on both sides, and so are files that git does not have. An image that was not there then, or whose
+    definition cannot be read now or then, counts as changed. Raises `UsageError` where git does not know the revision.
+    """
+    git, root = resolver.outside.git, resolver.config.root
+    with git.tree(root, git.named(root, revision)) as tree:
+        then = _resolver_at(resolver, tree) if tree is not None else None
+        if then is None or tree is None:
+            return tuple(names)
+        return tuple(name for name in names if _differs(resolver, then, tree, name))
+
+
+def _resolver_at(resolver: Resolver, tree: PastTree) -> Resolver | None:
+    """The same bakery with the files of then; None where it had no configuration that can be read."""
+    config = resolver.config
+    try:
+        if all(image.scheme is Scheme.SHA256 for image in config.images):
+            config = resolver.outside.parse_config(tree.read(config.file), config)
+    except BakeryError:
+        return None
+    return replace(resolver, outside=replace(resolver.outside, tree=tree), config=config)
+
+
+def _differs(now: Resolver, then: Resolver, tree: PastTree, name: str) -> bool:
+    if not then.config.has(name):
+        return True
+    image, before = now.image(name), then.image(name)
+    if image.scheme is Scheme.SHA1:
+        return _checksum_differs(now, image, tree)
+    # An AMI id belongs to a region: in another one the same words name another base.
+    if (image.base, image.regions[:1]) != (before.base, before.regions[:1]):
+        return True
+    try:
+        today = _as_written(now, image)
+        return _as_checked_out(_as_written(then, before), today, tree) != today
+    except BakeryError:
+        return True
+
+
+def _as_written(resolver: Resolver, image: ImageConfig) -> Manifest:
+    """The manifest without what is not written: the base's id and the tools. Nor can git hold an empty folder."""
+    facts, inventory = resolver.inputs(image)
+    manifest = resolver.manifest(image, facts, inventory, base=(), tools=())
+    return replace(manifest, entries=tuple(entry for entry in manifest.entries if entry.kind is not EntryKind.FOLDER))
+
+
+def _as_checked_out(then: Manifest, now: Manifest, tree: PastTree) -> Manifest:
+    """`then` with what a checkout would make of its files: git keeps them as they are before its filters."""
+    today = {entry.path: entry for entry in now.entries}
+    suspects = [
+        entry.path
+        for entry in then.entries
+        if entry.sha256 and (other := today.get(entry.path)) and other.sha256 and other.sha256 != entry.sha256
+    ]
+    same = tree.same_content(suspects) if suspects else frozenset()
+    return replace(
+        then,
+        entries=tuple(
+            replace(entry, sha256=today[entry.path].sha256) if entry.path in same else entry for entry in then.entries
+        ),
+    )
+
+
+def _checksum_differs(now: Resolver, image: ImageConfig, tree: PastTree) -> bool:
+    """By the drop-in's checksum: the contents of its files, in the order of their paths."""
+    try:
+        before, today = (drop_in_inputs(side, image).entries for side in (tree, now.outside.tree))
+    except BakeryError:
+        return True
+    ours = {entry.path: entry.sha256 for entry in today}
+    same = tree.same_content([entry.path for entry in before if ours.get(entry.path) not in (None, entry.sha256)])
+    return [ours[entry.path] if entry.path in same else entry.sha256 for entry in before] != list(ours.values())

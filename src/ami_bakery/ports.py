@@ -76,6 +76,18 @@ class SourceTree(Protocol):
         """`path` as another program takes it, whatever folder that is started in."""
 
 
+class PastTree(SourceTree, Protocol):
+    """The files of a git revision. What no revision can tell of is as it is now: files that git is told to ignore, and
+    what lies outside the repository."""
+
+    def holds(self, path: str) -> bool:
+        """Whether the revision itself has what stands at `path`."""
+
+    def same_content(self, paths: Sequence[str]) -> frozenset[str]:
+        """Those files whose content is to git what it is now, apart from what its filters do to files when they are
+        checked out: line ends, LFS."""
+
+
 class TemplateReader(Protocol):
     """Reads a Packer template as Packer would, without running it."""
 
@@ -186,7 +198,14 @@ class Git(Protocol):
     def commit(self, folder: str) -> str:
         """The commit that `folder` is at, with `+dirty` behind it where the tree has changes; empty where not known."""
 
-    def tree(self, folder: str, revision: str) -> AbstractContextManager[SourceTree | None]:
+    def named(self, folder: str, revision: str) -> str:
+        """The commit that a revision names, in the repository that `folder` is in. Raises `UsageError` where git does
+        not know it."""
+
+    def references(self, folder: str) -> tuple[str, ...]:
+        """The branches and tags of the repository that `folder` is in, by their short names."""
+
+    def tree(self, folder: str, revision: str) -> AbstractContextManager[PastTree | None]:
         """The files of a revision of the repository that `folder` is in, with `folder` as the root; None where git
         does not know the revision."""
 

@@ -109,9 +109,34 @@ def test_files_that_git_ignores_are_said_to_be_missing_from_the_comparison(repos
     commit(repository)
     repository.run("bake")
     repository.write("ami/built.bin", "2")
+    (plan,) = repository.run("plan", "--json").images
+    (caveat,) = (reason["detail"] for reason in plan["reasons"] if reason["kind"] == "commit-incomplete")
+    assert "(ami/built.bin)" in caveat
+
+
+def test_files_that_git_ignores_and_that_stayed_are_not_told(repository: Kitchen) -> None:
+    repository.write(".gitignore", "built.bin\nout/\n")
+    repository.write("ami/built.bin", "1")
+    repository.write("ami/out/deep/built.sh", "1")
+    commit(repository)
+    repository.run("bake")
+    repository.write("ami/changed.sh", "other\n")
     found = reasons(repository)
-    assert "commit-incomplete" in found
-    assert "ami/built.bin" in found["file-added"]
+    assert found.keys() == {"definition-changed", "files-changed", "file-changed", "no-ami"}
+    assert found["file-changed"] == ["ami/changed.sh", "ami/link"], "the link leads to it"
+
+
+def test_files_that_differ_from_git_by_its_filters_alone_are_not_told(repository: Kitchen) -> None:
+    repository.write(".gitattributes", "mode.sh text eol=crlf\n")
+    commit(repository)
+    (repository.folder / "ami/mode.sh").unlink()
+    git(repository, "checkout", "--", "ami/mode.sh")
+    assert (repository.folder / "ami/mode.sh").read_bytes() == b"mode.sh\r\n"
+    repository.run("bake")
+    repository.write("ami/changed.sh", "other\n")
+    found = reasons(repository)
+    assert found.keys() == {"definition-changed", "files-changed", "file-changed", "no-ami"}
+    assert found["file-changed"] == ["ami/changed.sh", "ami/link"], "the link leads to it"
 
 
 def test_without_git_the_parts_that_moved_are_named(app: Kitchen) -> None:

@@ -70,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     config, outside = resolver.config, resolver.outside
-    _check_output(invocation, resolver)
-    names = invocation.selected(config)
+    names = invocation.selected(resolver)
+    _check_output(invocation, resolver, names)
     _warn_of_checksum(config, outside)
     outcomes = []
     forced = frozenset(names if invocation.arguments.force else ())
@@ -120,7 +120,7 @@ def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: O
         invocation.write_file(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', False)
 
 
-def _check_output(invocation: Invocation, resolver: Resolver) -> None:
+def _check_output(invocation: Invocation, resolver: Resolver, names: Sequence[str]) -> None:
     """Refuse, before anything is baked, a file that cannot be written, or whose being written would move a digest."""
     path = invocation.arguments.output
     if path is None or _is_github_output(invocation):
@@ -132,7 +132,6 @@ def _check_output(invocation: Invocation, resolver: Resolver) -> None:
             "its name does not tell which form is wanted",
             "End it with .tfvars.json, .json or .env, or name the file in $GITHUB_OUTPUT.",
         )
-    names = invocation.selected(resolver.config)
     if path.endswith(_TFVARS) and _only_variable(path) in ("ami_id", "ami_ids") and len(names) > 1:
         raise UsageError(
             doing,

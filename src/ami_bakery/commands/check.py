@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
-    found = check_images(resolver, invocation.selected(resolver.config))
+    found = check_images(resolver, invocation.selected(resolver))
     if invocation.arguments.json:
         rendered = (
             {"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()
@@ -35,6 +35,6 @@ def run(invocation: Invocation) -> int:
             for item in items:
                 invocation.answer(finding_text(name, item, invocation.style))
     levels = [item.level for items in found.values() for item in items]
-    if not levels:
+    if found and not levels:
         resolver.outside.watcher.note("nothing was found")
     return 1 if Level.ERROR in levels or (levels and invocation.arguments.strict) else 0

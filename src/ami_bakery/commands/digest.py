@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
-    names = invocation.selected(resolver.config)
+    names = invocation.selected(resolver)
     definitions = [item for item in define_all(resolver, names) if item.image.name in names]
     if invocation.arguments.json:
         rendered = [digest_json(item.image.name, item.digest, item.awaits) for item in definitions]
@@ -38,6 +38,6 @@ def run(invocation: Invocation) -> int:
             )
     if len(definitions) == 1:
         invocation.answer(str(definitions[0].digest))
-    else:
+    elif definitions:
         invocation.answer("\n".join(f"{item.image.name}\t{item.digest}" for item in definitions))
     return 0

@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
-    names = invocation.selected(resolver.config)
+    names = invocation.selected(resolver)
     amis = made_so_far(resolver, names)
     now = resolver.outside.clock.now()
     if invocation.arguments.json:
         invocation.answer(document([ami_json(ami, image, now) for image, ami in amis]))
     elif amis:
         invocation.answer(amis_text(amis, now))
-    else:
+    elif names:
         resolver.outside.watcher.note("no AMI has been made of these images yet")
     return 0

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     rendered = []
-    for name in invocation.selected(resolver.config):
+    for name in invocation.selected(resolver):
         image = resolver.image(name)
         if image.scheme is Scheme.SHA1:
             rendered.append(inputs_json(image, None, drop_in_inputs(resolver.outside.tree, image)))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
-from ami_bakery.core.config_keys import Wrong, nearest, parse_region
+from ami_bakery.core.config_keys import Wrong, parse_region
 from ami_bakery.core.packer_arguments import parse_arguments
-from ami_bakery.errors import OutputError, UsageError
+from ami_bakery.core.selection import has_tags, named, with_downstream
+from ami_bakery.errors import OutputError
+from ami_bakery.history import changed_since
 from ami_bakery.resolve import Resolver
 
 if TYPE_CHECKING:
@@ -61,45 +62,40 @@ class Invocation:
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
         return Resolver(outside=outside, config=config, arguments=parse_arguments(self.after_dashes), regions=regions)
 
-    def selected(self, config: Config) -> tuple[str, ...]:
-        """The images asked for, by name or glob, in the order of the file; all where none is named.
+    def selected(self, resolver: Resolver) -> tuple[str, ...]:
+        """The images asked for, in the order of the file: all where nothing is said.
 
-        One that is switched off is left out, and is an error where it is named.
+        Where they are chosen by what they are, and none is so, that is no error: it is said on stderr.
         """
-        names = [image.name for image in config.images if image.enabled]
+        arguments = self.arguments
+        names = named(resolver.config, arguments.image)
+        names = tuple(name for name in names if has_tags(resolver.config.image(name), arguments.tag))
+        conditions = [f"has the tag {tag}" for tag in arguments.tag]
+        if arguments.changed_since is not None:
+            names = changed_since(resolver, names, arguments.changed_since)
+            conditions.append(f"has changed since {arguments.changed_since}")
         if not names:
-            raise UsageError(
-                f"looking for images in {config.file}", "all are switched off", "Write `enabled = true` in one."
-            )
-        patterns: Sequence[str] = self.arguments.image
-        if not patterns:
-            return tuple(names)
-        chosen: set[str] = set()
-        for pattern in patterns:
-            refuse_switched_off(config, pattern)
-            matched = fnmatch.filter(names, pattern)
-            if not matched:
-                raise UsageError(
-                    f"looking for image {pattern!r}",
-                    f"{config.file} has none of that name{nearest(pattern, names)}",
-                    f"Its images are {', '.join(names)}.",
-                )
-            chosen.update(matched)
-        return tuple(name for name in names if name in chosen)
-
-
-def refuse_switched_off(config: Config, name: str) -> None:
-    for image in config.images:
-        if image.name == name and not image.enabled:
-            raise UsageError(
-                f"looking for image {name!r}",
-                f"it is switched off ({config.file}:{image.line('enabled')})",
-                "Write `enabled = true` there to switch it on.",
-            )
+            resolver.outside.watcher.note(f"nothing to do: no image {' and '.join(conditions)}")
+        return with_downstream(resolver.config, names) if arguments.downstream else names
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", nargs="*", metavar="IMAGE", help="names or globs of images; none means all")
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="KEY[=VALUE]",
+        help="of these, only images that have this tag in bakery.toml; may be repeated: all must hold",
+    )
+    parser.add_argument(
+        "--changed-since",
+        metavar="REV",
+        help="of these, only images whose definition is not what it was at this git revision",
+    )
+    parser.add_argument(
+        "--downstream", action="store_true", help="and all images that are made from the chosen ones, and from those"
+    )
 
 
 def add_regions(parser: argparse.ArgumentParser) -> None:

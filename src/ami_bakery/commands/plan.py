@@ -30,14 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
-    names = invocation.selected(resolver.config)
+    names = invocation.selected(resolver)
     forced = frozenset(names if invocation.arguments.force else ())
     planned = make_plans(resolver, names, forced=forced)
     warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.action is not Action.REUSE]
     if invocation.arguments.json:
         invocation.answer(document([plan_json(plan) for plan in plans]))
-    else:
+    elif plans:
         invocation.answer(plan_text(plans, invocation.style))
     to_do = any(plan.action is not Action.REUSE for plan in plans)
     return 2 if to_do and invocation.arguments.detailed_exitcode else 0

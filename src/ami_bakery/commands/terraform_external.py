@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation, add_packer, refuse_switched_off
+from ami_bakery.commands.invocation import Invocation, add_packer
 from ami_bakery.core.config_keys import nearest
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.plan import Action
+from ami_bakery.core.selection import refuse_switched_off
 from ami_bakery.core.terraform import Query, QueryAction, parse_query
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.execute import bake_all

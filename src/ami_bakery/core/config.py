@@ -104,5 +104,8 @@ class Config:
     file: str
     images: tuple[ImageConfig, ...]
 
+    def has(self, name: str) -> bool:
+        return any(image.name == name for image in self.images)
+
     def image(self, name: str) -> ImageConfig:
         return next(image for image in self.images if image.name == name)
