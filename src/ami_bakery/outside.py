@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from ami_bakery.core.run import run_id
 from ami_bakery.errors import UsageError
 from ami_bakery.ports import Outside, Watcher
 
@@ -67,19 +69,23 @@ def real_outside(
     from ami_bakery.adapters.ec2 import AwsSession, BotoEc2, BotoParameters
     from ami_bakery.adapters.git import GitProgram
     from ami_bakery.adapters.packer import HashicorpPacker
+    from ami_bakery.adapters.scaffold import BotoScaffold
     from ami_bakery.adapters.source_tree import DiskTree
     from ami_bakery.adapters.template import PackerTemplateReader
 
     session = AwsSession(environment)
+    clock = SystemClock()
     return Outside(
         tree=DiskTree(config.root),
         templates=PackerTemplateReader(),
         ec2=BotoEc2(session),
+        scaffold=BotoScaffold(session),
         parameters=BotoParameters(session),
         packer=HashicorpPacker(packer, environment, terminal, kill_seconds=kill_timeout.total_seconds()),
         git=GitProgram(environment),
-        clock=SystemClock(),
+        clock=clock,
         watcher=watcher,
         parse_config=lambda data, like: parse(data, Path(like.root) / like.file),
+        new_run=lambda: run_id(clock.now(), secrets.token_hex(4)),
         environment=environment,
     )

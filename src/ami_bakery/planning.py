@@ -120,9 +120,9 @@ def made_so_far(resolver: Resolver, names: Iterable[str]) -> tuple[tuple[str, Am
                 asked.setdefault((region, image.owners), []).append(name)
                 continue
             for ami in resolver.outside.ec2.with_any_digest(region, image.owners):
-                if IMAGE_TAG not in ami.tags and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH:
+                if FORMAT_TAG not in ami.tags and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH:
                     made.append((name, ami))
-    made += [(ami.tags[IMAGE_TAG], ami) for ami in _of_images(resolver, asked)]
+    made += [(ami.tags[IMAGE_TAG], ami) for ami in _of_images(resolver, asked) if FORMAT_TAG in ami.tags]
     made.sort(key=lambda item: (item[1].created is not None, item[1].created, item[1].id), reverse=True)
     return tuple(sorted(made, key=lambda item: item[0]))
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.config import Config
     from ami_bakery.core.image import Ami
-    from ami_bakery.core.packer_output import Artifact, Complaint
+    from ami_bakery.core.packer_output import Built, Complaint
+    from ami_bakery.core.packer_progress import Made
     from ami_bakery.core.plugins import InstalledPlugin
+    from ami_bakery.core.scaffold import Thing
     from ami_bakery.core.table import Table
     from ami_bakery.core.template import TemplateFacts, TemplateRequest
     from ami_bakery.errors import BakeryError
@@ -136,6 +138,34 @@ class Ec2(Protocol):
         """Start a copy of `ami` to another region, with its tags; the id of the copy, which is pending."""
 
 
+class Scaffold(Protocol):
+    """What is put up in EC2 to make an AMI, in one region at a time. Every method raises `AwsError`, asks for every
+    page, and passes over what is not there."""
+
+    def tagged(self, region: str, keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Everything of this account that carries one of these tags, by id: those of its tags that were asked for."""
+
+    def instances(
+        self, region: str, *, ids: Sequence[str] = (), key_pairs: Sequence[str] = (), amis: Sequence[str] = ()
+    ) -> tuple[Thing, ...]:
+        """Those that are not terminated: with these ids, with key pairs of these names, or started from these AMIs."""
+
+    def security_groups(
+        self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()
+    ) -> tuple[Thing, ...]: ...
+
+    def key_pairs(self, region: str) -> tuple[Thing, ...] | None:
+        """All of this account; None where there is no right to list them, which is not in Packer's own policy."""
+
+    def volumes(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]: ...
+
+    def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]:
+        """Those of this account."""
+
+    def remove(self, thing: Thing) -> None:
+        """Ask for it to be removed, which may take its time. What is gone already is removed."""
+
+
 class Parameters(Protocol):
     """SSM's Parameter Store."""
 
@@ -183,12 +213,19 @@ class Packer(Protocol):
         """The plugins that a template will be built with; what it requires and is not here is fetched first, with
         `packer init`. None where this Packer has its plugins built in. `template` is as `build` is told of it."""
 
-    def build(self, request: BuildRequest, watcher: Watcher) -> tuple[Artifact, ...]:
+    def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
         """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its
-        log, where the whole of it is, and the AMIs that it made all the same."""
+        log, where the whole of it is, and the AMIs that it made all the same. `made` is told of each thing as soon as
+        Packer says it, in a thread that Packer waits for: it must not take long."""
 
     def interrupt(self) -> None:
         """Tell every build that runs to stop and clean up; `build` then raises as for one that failed."""
+
+    def interrupted(self) -> bool:
+        """Whether they were told to."""
+
+    def at_work(self) -> Mapping[str, tuple[Made, ...]]:
+        """What each build that runs has made so far, by image."""
 
     def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
         """What `packer validate` complains of."""
@@ -259,6 +296,7 @@ class Outside:
     tree: SourceTree
     templates: TemplateReader
     ec2: Ec2
+    scaffold: Scaffold
     parameters: Parameters
     packer: Packer
     git: Git
@@ -266,4 +304,6 @@ class Outside:
     watcher: Watcher
     parse_config: Callable[[bytes, Config], Config]
     """The text of bakery.toml as a configuration with the root and file of the one given. Raises `ConfigError`."""
+    new_run: Callable[[], str]
+    """The id of a run, like no other."""
     environment: Mapping[str, str] = field(repr=False)

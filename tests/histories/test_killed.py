@@ -5,47 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import time
 from collections.abc import Callable
 
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.kitchen import TOML, Kitchen, json_template, left_in
-
-
-def bake_until(app: Kitchen, words: str, *arguments: str) -> subprocess.Popen[str]:
-    """A bakery in a process group of its own, at the moment when Packer has said `words`."""
-    process = app.start("bake", "-v", *arguments, own_group=True)
-    assert process.stderr is not None
-    while words not in (line := process.stderr.readline()):
-        assert line, "it ended before"
-    return process
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> bool:
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.1)
-    return true()
-
-
-def provisioned(app: Kitchen, command: str) -> None:
-    app.write("ami/app.json", json_template() | {"provisioners": [{"type": "shell-local", "inline": [command]}]})
-
-
-def processes_with(text: str) -> list[int]:
-    """Those whose command line holds `text`, zombies left out."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/cmdline", "rb") as file:
-                if text.encode() in file.read():
-                    found.append(int(name))
-        except OSError:
-            continue
-    return found
+from tests.bakes import bake_until, processes_with, provisioned, wait_until
+from tests.kitchen import TOML, Kitchen, left_in
 
 
 @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the process", "its group"])

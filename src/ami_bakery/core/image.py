@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.manifest import FORMAT
+from ami_bakery.core.run import RUN_TAG
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,7 +83,15 @@ def snapshot_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def finished_tags(
-    *, image: str, digest: Digest, components: str, base: str, commit: str, origin: str, template_wrote_digest: bool
+    *,
+    image: str,
+    digest: Digest,
+    components: str,
+    base: str,
+    commit: str,
+    origin: str,
+    run: str,
+    template_wrote_digest: bool,
 ) -> dict[str, str]:
     """What a verified AMI is tagged with. Empty values are left out."""
     if digest.scheme is Scheme.SHA1:
@@ -95,5 +104,6 @@ def finished_tags(
         COMPONENTS_TAG: components,
         COMMIT_TAG: commit,
         ORIGIN_TAG: origin,
+        RUN_TAG: run,
     }
     return {name: value for name, value in tags.items() if value}

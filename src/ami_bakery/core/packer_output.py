@@ -9,6 +9,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ami_bakery.core.packer_progress import Tolerated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -18,6 +22,14 @@ class Artifact:
     builder: str
     region: str
     ami: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """What Packer says of a run that it ended well. `tolerated`: what failed all the same."""
+
+    artifacts: tuple[Artifact, ...]
+    tolerated: tuple[Tolerated, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -148,5 +148,10 @@ class TemplateFacts:
     credentials: tuple[Reference, ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
+    def region_of(self, builder: str) -> str | None:
+        """Where a builder works, by the name that Packer prints: HCL2's named builds stand in front of it."""
+        named = (one for one in self.builders if builder == one.name or builder.endswith(f".{one.name}"))
+        return next((one.region for one in named), None)
+
     def declares(self, name: str) -> bool:
         return any(variable.name == name for variable in self.variables)

@@ -15,9 +15,11 @@ from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, Ami, finished_tags, snapshot_tags
 from ami_bakery.errors import AwsError, BakeryError, VerificationError
+from ami_bakery.execute.marks import Marks
 
 if TYPE_CHECKING:
-    from ami_bakery.core.packer_output import Artifact
+    from ami_bakery.core.packer_output import Artifact, Built
+    from ami_bakery.core.template import TemplateFacts
     from ami_bakery.execute.sight import Sight
     from ami_bakery.planning import Planned
     from ami_bakery.resolve import Definition, Resolver
@@ -34,6 +36,7 @@ class Baker:
         self.planned = planned
         self.image = planned.definition.image
         self.commit = ""
+        self.run = resolver.outside.new_run()
 
     def bake(self) -> dict[str, Ami]:
         facts = self.definition.facts or self.resolver.facts(self.image)
@@ -43,11 +46,22 @@ class Baker:
         self._check_bases()
         # Before Packer runs: what it writes into the tree does not make the definition dirty.
         self.commit = self.outside.git.commit(self.resolver.config.root)
-        artifacts = self.outside.packer.build(build_request(self.resolver, self.planned, facts), self.outside.watcher)
+        built = self._built(facts)
         self.sight.step("checking the AMI in EC2")
-        amis = self._verified(self._one_per_region(artifacts))
+        amis = self._verified(self._one_per_region(built.artifacts))
         self._check_inputs(amis)
         return self._tagged(amis)
+
+    def _built(self, facts: TemplateFacts) -> Built:
+        def region_of(builder: str) -> str:
+            return facts.region_of(builder) or self.planned.plan.regions[0]
+
+        def note(_name: str, _value: str) -> None:
+            pass
+
+        request = build_request(self.resolver, self.planned, facts)
+        with Marks(self.outside, self.image.name, self.run, region_of, note) as marks:
+            return self.outside.packer.build(request, self.outside.watcher, marks.tell)
 
     def _check_bases(self) -> None:
         """Before it costs anything: Packer would find out when it has made a key pair and a security group."""
@@ -174,6 +188,7 @@ class Baker:
             base=" ".join(sorted({base for _, base in self.definition.base})),
             commit=self.commit,
             origin=origin,
+            run=self.run,
             template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
         )
 

@@ -20,8 +20,10 @@ from ami_bakery.errors import PackerError
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.packer.log import Log
+    from ami_bakery.core.packer_progress import Made, ProgressReader
     from ami_bakery.ports import Watcher
 
+_CLEANING_UP = "Packer was told to stop: waiting until it has cleaned up"
 _POLL_SECONDS = 0.2
 _REST_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 10.0
@@ -45,27 +47,28 @@ class Run:
     kill_seconds: float
     log: Log
     reader: ArtifactReader
+    progress: ProgressReader
 
 
 class Running:
     """The Packers that run. Once interrupted, each that runs is told to stop, and each that comes later at once."""
 
     def __init__(self) -> None:
-        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._runs: dict[subprocess.Popen[bytes], Run] = {}
         self._interrupted = False
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def of(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def of(self, process: subprocess.Popen[bytes], run: Run) -> Iterator[None]:
         with self._lock:
-            self._processes.add(process)
+            self._runs[process] = run
             if self._interrupted:
                 _terminate(process)
         try:
             yield
         finally:
             with self._lock:
-                self._processes.discard(process)
+                del self._runs[process]
 
     @property
     def interrupted(self) -> bool:
@@ -74,8 +77,13 @@ class Running:
     def interrupt(self) -> None:
         with self._lock:
             self._interrupted = True
-            for process in self._processes:
+            for process in self._runs:
                 _terminate(process)
+
+    def made(self) -> dict[str, tuple[Made, ...]]:
+        """What each that runs has made so far, by image."""
+        with self._lock:
+            return {run.image: tuple(run.progress.made) for run in self._runs.values()}
 
 
 def run_alone(run: Run, watcher: Watcher, running: Running) -> int:
@@ -114,7 +122,7 @@ def _run(
                 os.close(writing)
             watching.watch(process.pid, own_group=not in_foreground)
             listener.start()
-            with running.of(process):
+            with running.of(process, run):
                 status = _wait(process, run, watcher, running, own_group=not in_foreground)
         listener.join(timeout=_LAST_WORDS_SECONDS)
     finally:
@@ -143,11 +151,13 @@ def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Watcher, running:
             break
         if running.interrupted and deadline is None:
             deadline = time.monotonic() + run.kill_seconds
-            watcher.step(run.image, "Packer was told to stop: waiting until it has cleaned up")
+            watcher.step(run.image, _CLEANING_UP)
         elif deadline is not None and time.monotonic() > deadline:
             watcher.warn(f"{run.image}: Packer has not cleaned up within {run.kill_seconds:.0f} s, and is killed")
             process.kill()
             deadline = math.inf
+        elif deadline is not None:
+            watcher.still(run.image, _CLEANING_UP)
     if own_group and (running.interrupted or status < 0):
         _end_rest(process.pid)
     return status
@@ -173,6 +183,7 @@ def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
         if message is not None:
             run.reader.read_message(message)
         for said in (line,) if message is None else spoken(message):
+            run.progress.read(said)
             shown = mask(said, run.secrets)
             run.log.write(shown)
             watcher.line(run.image, shown)
@@ -187,6 +198,7 @@ def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
         *lines, pending = pending.split("\n")
         for line in lines:
             run.reader.read_plain(line)
+            run.progress.read(line)
             shown = mask(line, run.secrets)
             run.log.write(shown.rstrip("\r"))
             _show(terminal, f"{shown}\n")

@@ -11,19 +11,20 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.adapters.packer.process import Run, Running, run_alone, run_with_person, start
 from ami_bakery.core.packer_output import (
-    Artifact,
     ArtifactReader,
+    Built,
     Complaint,
     mask,
     maskable,
     parse_complaints,
 )
+from ami_bakery.core.packer_progress import Made, ProgressReader
 from ami_bakery.core.plugins import InstalledPlugin, choose_plugins, parse_installed
 from ami_bakery.errors import PackerError
 
@@ -58,7 +59,7 @@ class HashicorpPacker:
                 self._version = self._ask_version()
             return self._version
 
-    def build(self, request: BuildRequest, watcher: Watcher) -> tuple[Artifact, ...]:
+    def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
         with Log(request.image) as log, _private_variables(request) as private:
             watcher.step(request.image, f"baking with Packer {self.version()}")
@@ -72,6 +73,7 @@ class HashicorpPacker:
                 kill_seconds=self._kill_seconds,
                 log=log,
                 reader=ArtifactReader(),
+                progress=ProgressReader(tell=made),
             )
             status = (
                 run_with_person(run, self._terminal, watcher, self._running)
@@ -80,10 +82,16 @@ class HashicorpPacker:
             )
             if status != 0:
                 raise self._failed(request, status, log, run.reader)
-        return run.reader.found()
+        return Built(artifacts=run.reader.found(), tolerated=tuple(run.progress.tolerated))
 
     def interrupt(self) -> None:
         self._running.interrupt()
+
+    def interrupted(self) -> bool:
+        return self._running.interrupted
+
+    def at_work(self) -> Mapping[str, tuple[Made, ...]]:
+        return self._running.made()
 
     def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
         secrets = maskable(request.secrets)

@@ -1,0 +1,173 @@
+"""What is put up in EC2 to make an AMI, through boto3: found by id, by name or by tag, and removed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.adapters.aws_errors import DENIED, explained
+from ami_bakery.core.scaffold import Kind, Thing
+from ami_bakery.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mypy_boto3_ec2 import EC2Client
+
+    from ami_bakery.adapters.ec2 import AwsSession
+
+_FILTER_VALUES = 200
+_THERE = ("pending", "running", "shutting-down", "stopping", "stopped")
+"""The states of an instance that is not terminated."""
+_GONE = frozenset(
+    {
+        "InvalidInstanceID.NotFound",
+        "InvalidVolume.NotFound",
+        "InvalidGroup.NotFound",
+        "InvalidKeyPair.NotFound",
+        "InvalidAMIID.NotFound",
+        "InvalidAMIID.Unavailable",
+        "InvalidSnapshot.NotFound",
+    }
+)
+
+
+class BotoScaffold:
+    """A `Scaffold` port."""
+
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
+
+    def tagged(self, region: str, keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for tag in self._pages(region, "describe_tags", "Tags", key=keys):
+            found.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag.get("Value", "")
+        return found
+
+    def instances(
+        self, region: str, *, ids: Sequence[str] = (), key_pairs: Sequence[str] = (), amis: Sequence[str] = ()
+    ) -> tuple[Thing, ...]:
+        things = {}
+        for name, values in (("instance-id", ids), ("key-name", key_pairs), ("image-id", amis)):
+            asked = {name: values, "instance-state-name": _THERE}
+            for reservation in self._pages(region, "describe_instances", "Reservations", **asked) if values else ():
+                for instance in reservation["Instances"]:
+                    things[instance["InstanceId"]] = _instance(instance, region)
+        return tuple(things.values())
+
+    def security_groups(self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()) -> tuple[Thing, ...]:
+        things = {}
+        for name, values in (("group-id", ids), ("group-name", names)):
+            asked = self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values})
+            for group in asked if values else ():
+                things[group["GroupId"]] = Thing(
+                    kind=Kind.SECURITY_GROUP,
+                    id=group["GroupId"],
+                    region=region,
+                    name=group.get("GroupName", ""),
+                    tags=_tags(group),
+                )
+        return tuple(things.values())
+
+    def key_pairs(self, region: str) -> tuple[Thing, ...] | None:
+        client: EC2Client = self._session.client("ec2", region)
+        try:
+            with explained(self._session.call("listing key pairs", "EC2", "DescribeKeyPairs", region)):
+                pairs = client.describe_key_pairs()["KeyPairs"]
+        except AwsError as error:
+            if error.code in DENIED:
+                return None
+            raise
+        return tuple(
+            Thing(
+                kind=Kind.KEY_PAIR,
+                id=pair["KeyPairId"],
+                region=region,
+                name=pair["KeyName"],
+                began=pair.get("CreateTime"),
+                tags=_tags(pair),
+            )
+            for pair in pairs
+        )
+
+    def volumes(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]:
+        found = self._pages(region, "describe_volumes", "Volumes", **{"volume-id": ids}) if ids else ()
+        return tuple(
+            Thing(
+                kind=Kind.VOLUME,
+                id=volume["VolumeId"],
+                region=region,
+                began=volume.get("CreateTime"),
+                tags=_tags(volume),
+            )
+            for volume in found
+        )
+
+    def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]:
+        found = self._pages(region, "describe_snapshots", "Snapshots", **{"snapshot-id": ids}) if ids else ()
+        return tuple(
+            Thing(
+                kind=Kind.SNAPSHOT,
+                id=snapshot["SnapshotId"],
+                region=region,
+                began=snapshot.get("StartTime"),
+                tags=_tags(snapshot),
+            )
+            for snapshot in found
+        )
+
+    def remove(self, thing: Thing) -> None:
+        client: EC2Client = self._session.client("ec2", thing.region)
+        action, call = _removal(client, thing)
+        try:
+            with explained(self._session.call(f"removing {thing}", "EC2", action, thing.region)):
+                call()
+        except AwsError as error:
+            if error.code not in _GONE:
+                raise
+
+    def _pages(self, region: str, operation: str, member: str, **filters: Sequence[str]) -> Iterator[Any]:
+        """Everything that matches all filters, of which the first has as many values as one likes."""
+        client: EC2Client = self._session.client("ec2", region)
+        action = "".join(word.capitalize() for word in operation.split("_"))
+        (name, values), *others = filters.items()
+        rest = [{"Name": other, "Values": list(few)} for other, few in others]
+        for start in range(0, len(values), _FILTER_VALUES):
+            asked = [{"Name": name, "Values": list(values[start : start + _FILTER_VALUES])}, *rest]
+            owners = {"OwnerIds": ["self"]} if operation == "describe_snapshots" else {}
+            with explained(self._session.call("looking at what runs have left", "EC2", action, region)):
+                for page in client.get_paginator(operation).paginate(Filters=asked, **owners):  # type: ignore[call-overload]
+                    yield from page[member]
+
+
+def _removal(client: EC2Client, thing: Thing) -> tuple[str, Callable[[], object]]:
+    """The name of EC2's action, and the call."""
+    match thing.kind:
+        case Kind.INSTANCE:
+            return "TerminateInstances", lambda: client.terminate_instances(InstanceIds=[thing.id])
+        case Kind.VOLUME:
+            return "DeleteVolume", lambda: client.delete_volume(VolumeId=thing.id)
+        case Kind.SECURITY_GROUP:
+            return "DeleteSecurityGroup", lambda: client.delete_security_group(GroupId=thing.id)
+        case Kind.KEY_PAIR if thing.id.startswith("key-"):
+            return "DeleteKeyPair", lambda: client.delete_key_pair(KeyPairId=thing.id)
+        case Kind.KEY_PAIR:
+            return "DeleteKeyPair", lambda: client.delete_key_pair(KeyName=thing.id)
+        case Kind.AMI:
+            return "DeregisterImage", lambda: client.deregister_image(ImageId=thing.id)
+        case Kind.SNAPSHOT:
+            return "DeleteSnapshot", lambda: client.delete_snapshot(SnapshotId=thing.id)
+
+
+def _instance(instance: Mapping[str, Any], region: str) -> Thing:
+    return Thing(
+        kind=Kind.INSTANCE,
+        id=instance["InstanceId"],
+        region=region,
+        began=instance.get("LaunchTime"),
+        tags=_tags(instance),
+        uses=tuple(filter(None, [instance.get("KeyName")])),
+    )
+
+
+def _tags(described: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}

@@ -1,0 +1,127 @@
+"""What Packer makes on its way to an AMI, and what fails there, read from what it says to people while it works.
+
+Read from: builder/amazon of Packer 1.6.6, packer-plugin-amazon 1.8.2, packer/provisioner.go of Packer 1.16.0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class MadeKind(StrEnum):
+    """`KEY_PAIR`, `SECURITY_GROUP` and `AMI_NAME` are names, known before there is anything of that name."""
+
+    KEY_PAIR = "key-pair"
+    SECURITY_GROUP = "security-group"
+    INSTANCE = "instance"
+    AMI_NAME = "ami-name"
+    AMI = "ami"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """Something that Packer has made, or is about to make. `builder` is the build's name as Packer prints it."""
+
+    builder: str
+    kind: MadeKind
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tolerated:
+    """A provisioner that failed, where the template says `continue_on_error`. `step`: what Packer said it was doing."""
+
+    builder: str
+    step: str
+    error: str
+
+
+_SAID = re.compile(r"(?:\S+: )?(?:==>|   ) (?P<builder>.+?): (?P<text>.*)")
+"""A line of a build; in front of it the time, with -timestamp-ui."""
+_LINES: tuple[tuple[MadeKind, re.Pattern[str]], ...] = (
+    (MadeKind.KEY_PAIR, re.compile(r"Creating temporary keypair: (packer_\S+)")),
+    (MadeKind.SECURITY_GROUP, re.compile(r"Creating temporary security group for this instance: (packer_\S+)")),
+    (MadeKind.INSTANCE, re.compile(r"Instance ID: (i-[0-9a-f]+)")),
+    (MadeKind.AMI_NAME, re.compile(r"Creating AMI (.+) from instance (i-[0-9a-f]+)")),
+    (MadeKind.AMI, re.compile(r"AMI: (ami-[0-9a-f]+)")),
+)
+_NAMES_FINALLY = re.compile(
+    r"Registering the AMI\.\.\.|Copying/Encrypting AMI \(ami-[0-9a-f]+\) to other regions\.\.\."
+)
+"""What comes of this has the name that was looked up at the beginning; an AMI before it may have a passing one."""
+_VALIDATED = re.compile(r"Prevalidating AMI Name: (.+)")
+_STEP = re.compile(r"(?:Provisioning with|Running local shell script|Executing Ansible|Uploading|Downloading) .*")
+_TOLERATED = re.compile(
+    r'Warning: Provisioner failed with (".*"), but continue_on_error is set; continuing the build\.'
+)
+
+
+@dataclass(slots=True)
+class _Build:
+    """How far one builder is."""
+
+    validated: str = ""
+    instance: str = ""
+    naming: bool = False
+    step: str = ""
+
+
+@dataclass(slots=True)
+class ProgressReader:
+    """Reads Packer's lines for people. `tell` gets each thing as soon as Packer says it.
+
+    A provisioner may print lines that look like Packer's own. So each is taken only where Packer can say it: key pair
+    and security group before there is an instance, one instance, and an AMI only after Packer said that it makes one.
+    Names of key pairs that the template chose are passed over: another run may use the same.
+    """
+
+    tell: Callable[[Made], None] = field(default=lambda _: None)
+    made: list[Made] = field(default_factory=list)
+    tolerated: list[Tolerated] = field(default_factory=list)
+    _builds: dict[str, _Build] = field(default_factory=dict)
+
+    def read(self, line: str) -> None:
+        match = _SAID.fullmatch(line.rstrip())
+        if match is None:
+            return
+        build = self._builds.setdefault(match["builder"], _Build())
+        self._read_step(match["builder"], build, match["text"])
+        for kind, pattern in _LINES:
+            if (found := pattern.fullmatch(match["text"])) and _is_due(build, kind, found):
+                self._add(match["builder"], kind, found[1])
+
+    def _read_step(self, builder: str, build: _Build, text: str) -> None:
+        if (found := _VALIDATED.fullmatch(text)) and not build.instance:
+            build.validated = found[1]
+        elif _NAMES_FINALLY.fullmatch(text) and build.validated:
+            build.naming = build.naming or text.startswith("Registering")
+            self._add(builder, MadeKind.AMI_NAME, build.validated)
+        elif _STEP.fullmatch(text):
+            build.step = text
+        elif found := _TOLERATED.fullmatch(text):
+            self.tolerated.append(Tolerated(builder=builder, step=build.step, error=found[1]))
+
+    def _add(self, builder: str, kind: MadeKind, value: str) -> None:
+        made = Made(builder=builder, kind=kind, value=value)
+        if made not in self.made:
+            self.made.append(made)
+            self.tell(made)
+
+
+def _is_due(build: _Build, kind: MadeKind, found: re.Match[str]) -> bool:
+    """Whether Packer is so far that it can say this; notes how far it is now."""
+    match kind:
+        case MadeKind.KEY_PAIR | MadeKind.SECURITY_GROUP:
+            return not build.instance
+        case MadeKind.INSTANCE:
+            due, build.instance = not build.instance, build.instance or found[1]
+            return due
+        case MadeKind.AMI_NAME:
+            build.naming = build.naming or found[2] == build.instance
+            return found[2] == build.instance
+        case MadeKind.AMI:
+            due, build.naming = build.naming, False
+            return due

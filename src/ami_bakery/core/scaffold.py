@@ -1,0 +1,58 @@
+"""The scaffold of an AMI: what is put up in EC2 to make it, and what is left of that where a run does not end well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Kind(StrEnum):
+    """In the order in which they can be removed: what uses others goes first."""
+
+    INSTANCE = "instance"
+    VOLUME = "volume"
+    SECURITY_GROUP = "security-group"
+    KEY_PAIR = "key-pair"
+    AMI = "ami"
+    SNAPSHOT = "snapshot"
+
+
+_PREFIXES = {
+    "i-": Kind.INSTANCE,
+    "vol-": Kind.VOLUME,
+    "sg-": Kind.SECURITY_GROUP,
+    "key-": Kind.KEY_PAIR,
+    "ami-": Kind.AMI,
+    "snap-": Kind.SNAPSHOT,
+}
+
+
+def kind_of(identifier: str) -> Kind | None:
+    """By the form of EC2's ids; None for a kind that no run leaves."""
+    return next((kind for prefix, kind in _PREFIXES.items() if identifier.startswith(prefix)), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thing:
+    """One of them. `id` is a key pair's name where its id is not known.
+
+    name   of a key pair, security group or AMI
+    began  when it was made; None where EC2 does not tell
+    uses   an instance: the name of its key pair, if it has one; an AMI: its snapshots
+    """
+
+    kind: Kind
+    id: str
+    region: str
+    name: str = ""
+    began: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    uses: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind.replace('-', ' ') if self.kind is not Kind.AMI else 'AMI'} {self.id}"

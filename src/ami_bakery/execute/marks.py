@@ -1,0 +1,90 @@
+"""Marks what Packer makes with its run as soon as it is there, so that what a killed run leaves can be found.
+
+It is done beside Packer, and best effort: where EC2 refuses, or Packer is faster, the bake goes on without.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING, Self
+
+from ami_bakery.core.image import IMAGE_TAG
+from ami_bakery.core.packer_progress import Made, MadeKind
+from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG
+from ami_bakery.errors import AwsError, BakeryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ami_bakery.ports import Outside
+
+_PAUSES_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""EC2 may not know at once what it has made; and Packer names a security group before it makes it."""
+
+
+class Marks:
+    """As a context manager: from before Packer starts until it has ended.
+
+    region_of  the region that a builder, by the name that Packer prints, works in
+    note       is given each thing as a name and a value, in the order in which they are made
+    """
+
+    def __init__(
+        self, outside: Outside, image: str, run: str, region_of: Callable[[str], str], note: Callable[[str, str], None]
+    ) -> None:
+        self._outside = outside
+        self._image = image
+        self._run = run
+        self._region_of = region_of
+        self._note = note
+        self._key_pairs: dict[str, str] = {}
+        self._pending: queue.SimpleQueue[Made | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self.made: list[Made] = []
+
+    def __enter__(self) -> Self:
+        # A call that EC2 does not answer must not keep the program from ending.
+        threading.Thread(target=self._work, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._pending.put(None)
+
+    def tell(self, made: Made) -> None:
+        self.made.append(made)
+        self._pending.put(made)
+
+    def _work(self) -> None:
+        while (made := self._pending.get()) is not None and not self._ended.is_set():
+            try:
+                self._note(f"ami-bakery:{made.kind}", made.value)
+                self._mark(made)
+            except BakeryError as error:
+                self._outside.watcher.line(self._image, f"(not marked with its run: {error})")
+
+    def _mark(self, made: Made) -> None:
+        region = self._region_of(made.builder)
+        tags = {RUN_TAG: self._run, IMAGE_TAG: self._image}
+        if made.kind is MadeKind.KEY_PAIR:
+            self._key_pairs[made.builder] = made.value
+        if made.kind in (MadeKind.KEY_PAIR, MadeKind.AMI_NAME):
+            return
+        if made.kind is not MadeKind.AMI and made.builder in self._key_pairs:
+            tags[KEY_PAIR_TAG] = self._key_pairs[made.builder]
+        for seconds in _PAUSES_SECONDS:
+            if self._ended.wait(seconds):
+                return
+            try:
+                if ids := self._ids(made, region):
+                    self._outside.ec2.tag(region, ids, tags)
+                    return
+            except AwsError as error:
+                if not error.code.endswith(".NotFound"):
+                    raise
+
+    def _ids(self, made: Made, region: str) -> Sequence[str]:
+        if made.kind is not MadeKind.SECURITY_GROUP:
+            return [made.value]
+        return [group.id for group in self._outside.scaffold.security_groups(region, names=[made.value])]

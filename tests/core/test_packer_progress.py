@@ -1,0 +1,112 @@
+"""What is read from Packer's lines while it works: real lines in, what it made out."""
+
+from __future__ import annotations
+
+from ami_bakery.core.packer_output import parse_message, spoken
+from ami_bakery.core.packer_progress import Made, MadeKind, ProgressReader, Tolerated
+
+OF_1_6_6 = """\
+1795417088,,ui,say,==> amazon-ebs: Prevalidating any provided VPC information
+1795417088,,ui,say,==> amazon-ebs: Prevalidating AMI Name: app-1
+1795417088,,ui,message,    amazon-ebs: Found Image ID: ami-9bc25ed5138ed75cf
+1795417088,,ui,say,==> amazon-ebs: Creating temporary keypair: packer_6b03e3ff-5810-fb00-b122-a43f11b840c7
+1795417088,,ui,say,==> amazon-ebs: Creating temporary security group for this instance: packer_6b03e400-a3c9
+1795417088,,ui,say,==> amazon-ebs: Authorizing access to port 0 from [0.0.0.0/0] in the temporary security groups...
+1795417088,,ui,say,==> amazon-ebs: Launching a source AWS instance...
+1795417088,,ui,message,    amazon-ebs: Instance ID: i-73ad996d99bf2614b
+1795417088,,ui,say,==> amazon-ebs: Waiting for instance (i-73ad996d99bf2614b) to become ready...
+1795417088,,ui,message,    amazon-ebs: AMI: ami-00000000000000001
+1795417088,,ui,message,    amazon-ebs: Instance ID: i-00000000000000001
+1795417088,,ui,message,    amazon-ebs: Creating temporary keypair: packer_of-somebody-else
+1795417088,,ui,message,    amazon-ebs: Creating AMI other from instance i-00000000000000001
+1795417088,,ui,message,    amazon-ebs: AMI: ami-00000000000000001
+1795417088,,ui,say,==> amazon-ebs: Stopping the source instance...
+1795417088,,ui,say,==> amazon-ebs: Creating AMI app-1 from instance i-73ad996d99bf2614b
+1795417088,,ui,message,    amazon-ebs: AMI: ami-ce4c57ce990654e6e
+1795417088,,ui,message,    amazon-ebs: AMI: ami-00000000000000001
+"""
+"""As `packer build -machine-readable` printed them; those with `00000001` or `else` are what a provisioner says."""
+
+OF_1_16 = """\
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Prevalidating AMI Name: final
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Creating temporary keypair: packer_1
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Instance ID: i-1
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Provisioning with shell script: /tmp/packer-shell1
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Warning: Provisioner failed with "Script exited with non-zero exit \
+status: 3. Allowed exit codes are: [0]", but continue_on_error is set; continuing the build.
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Creating AMI aB3dE6f from instance i-1
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: AMI: ami-1
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Copying/Encrypting AMI (ami-1) to other regions...
+"""
+"""Words of packer-plugin-amazon 1.8.2, an encrypted AMI, with -timestamp-ui."""
+
+
+def read(lines: list[str]) -> ProgressReader:
+    told: list[Made] = []
+    reader = ProgressReader(tell=told.append)
+    for line in lines:
+        reader.read(line)
+    assert told == reader.made
+    return reader
+
+
+def machine_lines(text: str) -> list[str]:
+    messages = [parse_message(line) for line in text.splitlines()]
+    return [line for message in messages if message is not None for line in spoken(message)]
+
+
+def test_what_packer_makes_is_read_and_what_a_provisioner_prints_is_not() -> None:
+    made = [(one.kind, one.value) for one in read(machine_lines(OF_1_6_6)).made]
+    assert made == [
+        (MadeKind.KEY_PAIR, "packer_6b03e3ff-5810-fb00-b122-a43f11b840c7"),
+        (MadeKind.SECURITY_GROUP, "packer_6b03e400-a3c9"),
+        (MadeKind.INSTANCE, "i-73ad996d99bf2614b"),
+        (MadeKind.AMI_NAME, "app-1"),
+        (MadeKind.AMI, "ami-ce4c57ce990654e6e"),
+    ]
+
+
+def test_the_lines_of_current_packer_with_the_time_before_them_are_read_too() -> None:
+    reader = read(OF_1_16.splitlines())
+    assert [(one.builder, one.kind, one.value) for one in reader.made] == [
+        ("amazon-ebs.app", MadeKind.KEY_PAIR, "packer_1"),
+        ("amazon-ebs.app", MadeKind.INSTANCE, "i-1"),
+        ("amazon-ebs.app", MadeKind.AMI_NAME, "aB3dE6f"),
+        ("amazon-ebs.app", MadeKind.AMI, "ami-1"),
+        ("amazon-ebs.app", MadeKind.AMI_NAME, "final"),
+    ]
+
+
+def test_a_provisioner_that_was_allowed_to_fail_is_read() -> None:
+    assert read(OF_1_16.splitlines()).tolerated == [
+        Tolerated(
+            builder="amazon-ebs.app",
+            step="Provisioning with shell script: /tmp/packer-shell1",
+            error='"Script exited with non-zero exit status: 3. Allowed exit codes are: [0]"',
+        )
+    ]
+
+
+def test_builders_side_by_side_are_told_apart() -> None:
+    lines = [
+        "==> one: Instance ID: i-1",
+        "==> two: Instance ID: i-2",
+        "==> two: Creating AMI b from instance i-2",
+        "==> one: AMI: ami-9",
+        "==> two: AMI: ami-2",
+    ]
+    made = [(one.builder, one.value) for one in read(lines).made]
+    assert made == [("one", "i-1"), ("two", "i-2"), ("two", "b"), ("two", "ami-2")]
+
+
+def test_a_registered_ami_has_the_name_that_was_looked_up_first() -> None:
+    lines = [
+        "==> chroot: Prevalidating AMI Name: rooted",
+        "==> chroot: Registering the AMI...",
+        "==> chroot: AMI: ami-3",
+    ]
+    assert [one.value for one in read(lines).made] == ["rooted", "ami-3"]
+
+
+def test_a_key_pair_whose_name_the_template_chose_may_be_anothers() -> None:
+    assert read(["==> one: Creating temporary keypair: shared-by-all"]).made == []

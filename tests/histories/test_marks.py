@@ -1,0 +1,53 @@
+"""What a run makes carries its name, from as soon as it is there."""
+
+from __future__ import annotations
+
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.run import run_began
+from ami_bakery.local import Fault
+from tests.bakes import bake_until, provisioned, wait_until
+from tests.kitchen import Kitchen
+
+
+def tags_of(ec2: EC2Client) -> dict[str, dict[str, str]]:
+    """By the kind of thing: of each there is one."""
+    tags: dict[str, dict[str, str]] = {}
+    for tag in ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:*"]}])["Tags"]:
+        tags.setdefault(tag["ResourceType"], {})[tag["Key"]] = tag["Value"]
+    return tags
+
+
+def test_what_packer_makes_carries_run_and_image_while_it_works(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
+    process = bake_until(app, "amazon-ebs: at work")
+    assert wait_until(lambda: {"instance", "security-group"} <= set(tags_of(ec2)))
+    at_work = tags_of(ec2)
+    (app.folder / "go").touch()
+    ami, rest = process.communicate(timeout=60)
+    assert process.returncode == 0, rest
+    (pair,) = {tags["ami-bakery:key-pair"] for tags in at_work.values()}
+    assert pair.startswith("packer_")
+    (run,) = {tags["ami-bakery:run"] for tags in at_work.values()}
+    assert run_began(run) is not None
+    assert {tags["ami-bakery:image"] for tags in at_work.values()} == {"app"}
+    (image,) = ec2.describe_images(ImageIds=[ami.strip()])["Images"]
+    assert {"Key": "ami-bakery:run", "Value": run} in image["Tags"]
+
+
+def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
+    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=2))
+    process = bake_until(app, "amazon-ebs: at work")
+    assert wait_until(lambda: app.calls().get("CreateTags", 0) == 2)
+    assert "instance" not in tags_of(ec2)
+    (app.folder / "go").touch()
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 0, rest
+
+
+def test_an_ami_that_is_not_finished_is_not_listed(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    assert ami in app.run("images").answer
+    ec2.delete_tags(Resources=[ami], Tags=[{"Key": "ami-bakery:format"}])
+    assert app.run("images").stdout == ""
