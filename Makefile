@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := src tests scripts/docs
 
-.PHONY: setup demo test check docs dist clean
+.PHONY: setup demo test test-current-packer check docs dist clean
 
 setup: $(READY)
 
@@ -19,10 +19,16 @@ demo: $(READY)
 
 test: check
 	scripts/setup --test-programs
+	scripts/current-packer >/dev/null || [ $$? -eq 3 ]
 	$(BIN)/coverage run --parallel-mode -m pytest tests/core tests/adapters
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 	$(BIN)/pytest --numprocesses auto --ignore tests/core --ignore tests/adapters
+
+# The histories and the command line with current Packer, too; `make test` runs only its own tests with it.
+test-current-packer: $(READY)
+	folder=$$(scripts/current-packer) && AMI_BAKERY_TEST_PACKER=$$folder $(BIN)/pytest --numprocesses auto \
+	  tests/histories tests/cli tests/end_to_end
 
 check: $(READY)
 	$(BIN)/ruff check $(CODE)

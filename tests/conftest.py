@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from botocore.config import Config
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import Control, LocalAws, LocalSettings
+from tests.documents import ROOT
 from tests.kitchen import TOML, Kitchen, json_template
 
 
@@ -29,8 +32,19 @@ def local(_local: LocalAws) -> LocalAws:
 
 @pytest.fixture
 def kitchen(tmp_path: Path, local: LocalAws) -> Kitchen:
-    """An empty folder."""
-    return Kitchen(tmp_path, local)
+    """An empty folder; the Packer on PATH, or the one that AMI_BAKERY_TEST_PACKER names (make test-current-packer)."""
+    packer = os.environ.get("AMI_BAKERY_TEST_PACKER")
+    return Kitchen(tmp_path, local, Path(packer) if packer else None)
+
+
+@pytest.fixture(scope="session")
+def current_packer() -> Path:
+    """The folder of current Packer and its amazon plugin, as scripts/current-packer made it."""
+    done = subprocess.run([ROOT / "scripts/current-packer", "--built"], capture_output=True, text=True)
+    if done.returncode == 3:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
 
 
 @pytest.fixture

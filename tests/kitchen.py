@@ -51,16 +51,19 @@ class Run:
 
 
 class Kitchen:
-    """`packer` is on PATH as a program that notes each build before the real Packer takes its place."""
+    """`packer` is on PATH as a program that notes each build before the real Packer takes its place.
 
-    def __init__(self, folder: Path, local: LocalAws) -> None:
+    The real Packer is the one on PATH, or `packer`: a folder as scripts/current-packer makes it.
+    """
+
+    def __init__(self, folder: Path, local: LocalAws, packer: Path | None = None) -> None:
         self.folder = folder / "repository"
         self.folder.mkdir()
         self.control = Control(local.url)
         self._runs = folder / "packer-runs"
         programs = folder / "bin"
         programs.mkdir()
-        real = shutil.which("packer")
+        real = shutil.which("packer") if packer is None else packer / "packer"
         assert real is not None, "the tests need Packer: `make setup` installs it"
         self.program("packer", COUNTING_PACKER.format(log=self._runs, packer=real), programs)
         self.environment = local.environment(
@@ -72,6 +75,8 @@ class Kitchen:
                 "PYTHONWARNINGS": "error",
             }
         )
+        if packer is not None:
+            self.environment["PACKER_PLUGIN_PATH"] = str(packer / "plugins")
 
     @property
     def packer_runs(self) -> int:

@@ -1,4 +1,7 @@
-"""The examples, as their reader runs them: the real Packer, uploads over real SSH, nothing changed in a template."""
+"""The examples, as their reader runs them: the real Packer, uploads over real SSH, nothing changed in a template.
+
+With the Packer on PATH, and with current Packer where it was built.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from ami_bakery.local import LocalAws
+from tests.documents import ROOT
 from tests.kitchen import Kitchen
 
-EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+EXAMPLES = ROOT / "examples"
 
 
-@pytest.fixture
-def examples(kitchen: Kitchen) -> Kitchen:
+@pytest.fixture(params=["packer", "current-packer"])
+def examples(request: pytest.FixtureRequest, tmp_path: Path, local: LocalAws) -> Kitchen:
+    packer: Path | None = None if request.param == "packer" else request.getfixturevalue("current_packer")
+    kitchen = Kitchen(tmp_path, local, packer)
     shutil.copytree(EXAMPLES, kitchen.folder / "examples")
     return kitchen
 

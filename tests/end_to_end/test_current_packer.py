@@ -1,0 +1,119 @@
+"""Current Packer, whose plugins are programs of their own, and a template of today's form.
+
+scripts/current-packer builds it; where that is not possible, all of this is reported as skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG
+from ami_bakery.local import LocalAws
+from tests.documents import ROOT
+from tests.kitchen import Kitchen, left_in
+
+MODERN = ROOT / "tests/end_to_end/modern"
+AMAZON = "github.com/hashicorp/amazon"
+
+
+@pytest.fixture
+def modern(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
+    """A template with required_plugins, a data source, locals and dynamic blocks."""
+    kitchen = Kitchen(tmp_path, local, current_packer)
+    shutil.copytree(MODERN, kitchen.folder, dirs_exist_ok=True)
+    return kitchen
+
+
+def versions(packer: Path) -> tuple[str, str]:
+    """Of Packer and of the plugin, from the name of the folder and of the plugin's program."""
+    (plugin,) = (packer / "plugins" / AMAZON).glob("packer-plugin-amazon_v*_linux_*[!M]")
+    return packer.name.split("-")[1], plugin.name.split("_v")[1].split("_")[0]
+
+
+def test_a_template_of_todays_form_is_baked_once(modern: Kitchen, ec2: EC2Client) -> None:
+    ami = modern.run("bake").answer
+    assert modern.run("bake").answer == ami
+    assert modern.packer_runs == 1
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    tags = {tag["Key"]: tag["Value"] for tag in image["Tags"]}
+    assert (tags[IMAGE_TAG], tags[DIGEST_TAG]) == ("web", modern.run("digest").answer)
+    assert (tags["Team"], "jammy" in tags["Base"]) == ("shop", True), "written by the template's dynamic block"
+    assert left_in(ec2) == []
+    (plan,) = modern.run("plan", "--json").images
+    assert (plan["action"], plan["amis"]) == ("reuse", {"us-east-1": ami})
+
+
+def test_what_a_local_names_is_found_and_moves_the_digest(modern: Kitchen) -> None:
+    (inputs,) = modern.run("inputs", "--json").images
+    assert [entry["path"] for entry in inputs["inputs"]] == ["files/setup.sh", "web.pkr.hcl"]
+    assert inputs["unresolved"] == []
+    ami = modern.run("bake").answer
+    modern.write("files/setup.sh", "#!/bin/sh\necho set up otherwise\n")
+    time.sleep(1.1)
+    assert modern.run("bake").answer != ami
+    assert modern.packer_runs == 2
+
+
+def test_a_base_that_a_data_source_finds_is_said_not_to_be_in_the_digest(modern: Kitchen) -> None:
+    run = modern.run("check")
+    assert "web.pkr.hcl:47: warning: what amazon-ebs.web starts from is not in the digest" in run.stdout
+    assert "a data source is asked only when Packer runs" in modern.run("plan").stderr
+
+
+def test_the_bakery_says_which_packer_it_bakes_with(modern: Kitchen, current_packer: Path) -> None:
+    packer, _ = versions(current_packer)
+    assert f"web: baking with Packer {packer}\n" in modern.run("bake").stderr
+
+
+def newer_plugin(modern: Kitchen, packer: Path, version: str) -> None:
+    """The same plugin beside itself, which says that it is `version`, as one does that was installed later."""
+    plugins = modern.folder.parent / "plugins"
+    shutil.copytree(packer / "plugins", plugins)
+    modern.environment["PACKER_PLUGIN_PATH"] = str(plugins)
+    (real,) = (plugins / AMAZON).glob("packer-plugin-amazon_v*_linux_*[!M]")
+    _, old = versions(packer)
+    wrapper = modern.program(
+        real.name.replace(old, version),
+        f'#!/bin/sh\nif [ "$1" = describe ]; then {real} describe | sed s/{old}/{version}/; exit; fi\n'
+        f'echo {version} >> {modern.folder.parent}/plugin-used\nexec {real} "$@"\n',
+        plugins / AMAZON,
+    )
+    digest = hashlib.sha256(wrapper.read_bytes()).hexdigest()
+    wrapper.with_name(f"{wrapper.name}_SHA256SUM").write_text(digest)
+
+
+def test_a_newer_plugin_is_a_new_definition_and_is_what_packer_uses(modern: Kitchen, current_packer: Path) -> None:
+    ami = modern.run("bake").answer
+    newer_plugin(modern, current_packer, "1.99.0")
+    (plan,) = modern.run("plan", "--json").images
+    assert plan["action"] == "bake"
+    assert any(reason["kind"] == "tools-changed" for reason in plan["reasons"]), plan["reasons"]
+    time.sleep(1.1)
+    assert modern.run("bake").answer != ami
+    assert "1.99.0" in (modern.folder.parent / "plugin-used").read_text()
+
+
+def test_a_newer_plugin_that_the_template_does_not_allow_changes_nothing(modern: Kitchen, current_packer: Path) -> None:
+    digest = modern.run("digest").answer
+    newer_plugin(modern, current_packer, "2.0.0")
+    assert modern.run("digest").answer == digest
+    modern.run("bake")
+    assert not (modern.folder.parent / "plugin-used").exists(), "Packer sees it in the same way"
+
+
+def test_a_plugin_of_any_version_is_in_the_digest_of_a_template_that_requires_none(
+    modern: Kitchen, current_packer: Path
+) -> None:
+    template = (MODERN / "web.pkr.hcl").read_text()
+    modern.write("web.pkr.hcl", "variable" + template.partition("\nvariable")[2])
+    digest = modern.run("digest").answer
+    newer_plugin(modern, current_packer, "2.0.0")
+    assert modern.run("digest").answer != digest
+    modern.run("bake")
+    assert "2.0.0" in (modern.folder.parent / "plugin-used").read_text()
