@@ -12,6 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ami_bakery.errors import BakeryError
@@ -19,12 +20,14 @@ from ami_bakery.errors import BakeryError
 if TYPE_CHECKING:
     from ami_bakery.commands.invocation import Invocation
     from ami_bakery.core.config import Config
+    from ami_bakery.core.table import Table
+    from ami_bakery.core.tree import Tree
     from ami_bakery.ports import Outside, Watcher
 
 DONE, FAILED, WRONG_USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
 COMMANDS = ("bake", "plan", "digest", "inputs", "check", "images", "terraform-external", "local", "completion")
-TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "terraform-external", "local")
+TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "images", "terraform-external", "local")
 EPILOG = """\
 Where PACKER_JSON_PATH is set, and no --config is given, the program works as the original AMI bakery did: on the
 folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in bakery.toml, here or in a folder above.
@@ -289,11 +292,22 @@ def _invocation(
         stdin=sys.stdin,
         stdout=sys.stdout,
         style=ansi if _colored(arguments, sys.stdout) else plain,
+        draw=_draw(arguments),
         error_style=ansi if _colored(arguments, sys.stderr) else plain,
         bakery=bakery,
         write_file=lambda path, text, append: (append_file if append else replace_file)(path, text),
         run_local=run_local,
     )
+
+
+def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
+    from ami_bakery import render
+    from ami_bakery.adapters import drawing
+
+    color = _colored(arguments, sys.stdout)
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and sys.stdout.encoding.lower().startswith("utf"):
+        return partial(drawing.drawn, color=color)
+    return partial(render.drawn, style=render.ansi if color else render.plain)
 
 
 def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Watcher:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.inputs import Inventory
 
-_SHA1_LENGTH = 40
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
@@ -109,22 +107,11 @@ def define_all(resolver: Resolver, names: Iterable[str]) -> tuple[Definition, ..
     return tuple(_define_generation(resolver, chosen, parents, None))
 
 
-def made_so_far(resolver: Resolver, names: Iterable[str]) -> tuple[tuple[str, Ami], ...]:
-    """(image, AMI) of all that was made of these images, newest first; the drop-in's AMIs by their checksum's form."""
-    made: list[tuple[str, Ami]] = []
-    asked: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for name in names:
-        image = resolver.image(name)
-        for region in resolver.regions_of(image):
-            if image.scheme is Scheme.SHA256:
-                asked.setdefault((region, image.owners), []).append(name)
-                continue
-            for ami in resolver.outside.ec2.with_any_digest(region, image.owners):
-                if FORMAT_TAG not in ami.tags and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH:
-                    made.append((name, ami))
-    made += [(ami.tags[IMAGE_TAG], ami) for ami in _of_images(resolver, asked) if FORMAT_TAG in ami.tags]
-    made.sort(key=lambda item: (item[1].created is not None, item[1].created, item[1].id), reverse=True)
-    return tuple(sorted(made, key=lambda item: item[0]))
+def of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
+    """All AMIs of these images, by region and owners: one call for each, side by side."""
+    of_images = resolver.outside.ec2.of_images
+    questions = [partial(of_images, region, sorted(names), owners) for (region, owners), names in sorted(asked.items())]
+    return [ami for amis in side_by_side(questions) for ami in amis]
 
 
 def parent_of(config: Config, name: str) -> str | None:
@@ -257,13 +244,6 @@ def _look_up(resolver: Resolver, definitions: Sequence[Definition]) -> dict[str,
     return found
 
 
-def _of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
-    """All AMIs of these images, by region and owners: one call for each, side by side."""
-    of_images = resolver.outside.ec2.of_images
-    questions = [partial(of_images, region, sorted(names), owners) for (region, owners), names in sorted(asked.items())]
-    return [ami for amis in side_by_side(questions) for ami in amis]
-
-
 def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
     """Plans to bake for want of an AMI get the difference to the image's newest AMI: two more calls for each region."""
     wanting = [planned for planned in plans if _needs_explaining(planned)]
@@ -274,7 +254,7 @@ def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
         asked.setdefault(key, set()).add(planned.plan.image)
         if planned.plan.digest is not None:
             digests.setdefault(planned.plan.regions[0], set()).add(planned.plan.digest.hex)
-    made = _of_images(resolver, asked)
+    made = of_images(resolver, asked)
     snapshots = _snapshots(resolver, digests)
     now = resolver.outside.clock.now()
     return tuple(

@@ -5,20 +5,19 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.finding import Finding, Level
-from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, FROM_TAG, Ami
 from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.plan import Action, ImagePlan, Reason, describe_age
+from ami_bakery.core.plan import Action, ImagePlan, Reason
 from ami_bakery.core.printable import COLORS, one_line, printable
+from ami_bakery.core.tree import Tree
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from ami_bakery.core.config import ImageConfig
     from ami_bakery.core.digest import Digest
+    from ami_bakery.core.table import Cell, Table
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.errors import BakeryError
     from ami_bakery.inputs import Inventory
@@ -200,42 +199,15 @@ def finding_text(image: str, finding: Finding, style: Style = plain) -> str:
     return f"{one_line(str(finding.place))}: {level} {message}\n  {one_line(finding.todo)}"
 
 
-def ami_json(ami: Ami, image: str, now: datetime) -> dict[str, Any]:
-    return {
-        "image": image,
-        "region": ami.region,
-        "ami": ami.id,
-        "name": ami.name,
-        "state": ami.state.value,
-        "created": ami.created.isoformat() if ami.created else None,
-        "age_seconds": int((now - ami.created).total_seconds()) if ami.created else None,
-        "digest": ami.tags.get(DIGEST_TAG),
-        "base": ami.tags.get(FROM_TAG),
-        "commit": ami.tags.get(COMMIT_TAG),
-    }
+def drawn(shown: Table | Tree, style: Style = plain) -> str:
+    """A table or a tree in plain characters, for a file or another program."""
 
+    def cells(line: Iterable[Cell], gap: str) -> str:
+        return gap.join(style(cell.text, cell.color) if cell.color else cell.text for cell in line)
 
-def amis_text(amis: Sequence[tuple[str, Ami]], now: datetime) -> str:
-    """A table with a head, columns aligned; `-` where a tag is not there."""
-    rows = [("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "COMMIT")]
-    for image, ami in amis:
-        commit, _, dirty = ami.tags.get(COMMIT_TAG, "-").partition("+")
-        rows.append(
-            (
-                image,
-                ami.region,
-                ami.id,
-                describe_age(ami, now),
-                ami.state.value,
-                ami.tags.get(DIGEST_TAG, "-")[:12],
-                ami.tags.get(FROM_TAG, "-"),
-                commit[:12] + ("+" + dirty if dirty else ""),
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    if isinstance(shown, Tree):
+        return "\n".join(f"{lead}{cells(label, '  ')}" for lead, label in shown.lines())
+    return "\n".join(cells(line, "").rstrip() for line in shown.lines())
 
 
 TFVARS = ("ami_id", "ami_ids", "amis")

@@ -303,6 +303,7 @@ def _ami(image: Mapping[str, Any], region: str) -> Ami:
         owner=image.get("OwnerId", ""),
         tags={tag["Key"]: tag["Value"] for tag in image.get("Tags", ())},
         source=image.get("SourceImageId"),
+        source_region=image.get("SourceImageRegion"),
         state_reason=image.get("StateReason", {}).get("Message", ""),
         deprecated_at=_moment(image.get("DeprecationTime", "")),
         snapshots=tuple(

@@ -165,6 +165,9 @@ def _write_output(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
         return
     if _is_github_output(invocation):
         invocation.write_file(path, github_output(outcomes), True)
+    elif not outcomes:
+        # Nothing was chosen: the ids of an earlier bake still hold.
+        return
     elif path.endswith(_TFVARS):
         invocation.write_file(path, tfvars(outcomes, _only_variable(path)), False)
     elif path.endswith(".env"):

@@ -1,12 +1,19 @@
-"""`ami-bakery images`: list the AMIs made so far."""
+"""`ami-bakery images`: list the AMIs made so far, those that are behind their definition, or their lineage."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation, add_regions, add_selection
-from ami_bakery.planning import made_so_far
-from ami_bakery.render import ami_json, amis_text, document
+from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.image_tables import (
+    images_json,
+    images_table,
+    lineage_trees,
+    outdated_json,
+    outdated_table,
+    trees_json,
+)
+from ami_bakery.listing import Listing
 
 if TYPE_CHECKING:
     import argparse
@@ -16,18 +23,59 @@ ABOUT = "list the AMIs made so far"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
+    view = parser.add_mutually_exclusive_group()
+    view.add_argument(
+        "--outdated",
+        action="store_true",
+        help="of each image the newest AMI, where the definition has moved on since, and what moved",
+    )
+    view.add_argument("--tree", action="store_true", help="what was made from what, from the bases of others down")
     add_regions(parser)
+    add_packer(parser)
 
 
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
-    amis = made_so_far(resolver, names)
-    now = resolver.outside.clock.now()
-    if invocation.arguments.json:
-        invocation.answer(document([ami_json(ami, image, now) for image, ami in amis]))
-    elif amis:
-        invocation.answer(amis_text(amis, now))
-    elif names:
-        resolver.outside.watcher.note("no AMI has been made of these images yet")
+    listing = Listing(resolver, names)
+    if invocation.arguments.tree:
+        nothing = _tree(invocation, listing)
+    elif invocation.arguments.outdated:
+        nothing = _outdated(invocation, listing)
+    else:
+        nothing = _all(invocation, listing)
+    if nothing and names:
+        resolver.outside.watcher.note(nothing)
     return 0
+
+
+def _all(invocation: Invocation, listing: Listing) -> str:
+    """Prints the answer; gives what to say of it where there is none."""
+    made = listing.made()
+    if invocation.arguments.json:
+        invocation.answer(images_json(made, listing.now))
+    elif made:
+        invocation.answer(invocation.draw(images_table(made, listing.now)))
+    return "" if made else _NONE_MADE
+
+
+def _outdated(invocation: Invocation, listing: Listing) -> str:
+    outdated = listing.outdated()
+    if invocation.arguments.json:
+        invocation.answer(outdated_json(outdated, listing.now))
+    elif outdated:
+        invocation.answer(invocation.draw(outdated_table(outdated, listing.now)))
+    return "" if outdated else "no image is behind its definition"
+
+
+def _tree(invocation: Invocation, listing: Listing) -> str:
+    trees = listing.trees()
+    if invocation.arguments.json:
+        invocation.answer(trees_json(listing, trees, listing.now))
+    else:
+        for tree in lineage_trees(listing, trees, listing.now):
+            invocation.answer(invocation.draw(tree))
+    return "" if trees else _NONE_MADE
+
+
+_NONE_MADE = "no AMI has been made of these images yet"

@@ -18,6 +18,8 @@ from ami_bakery.resolve import Resolver
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import Config
+    from ami_bakery.core.table import Table
+    from ami_bakery.core.tree import Tree
     from ami_bakery.ports import Outside
     from ami_bakery.render import Style
 
@@ -27,6 +29,7 @@ class Invocation:
     """One call of the program.
 
     after_dashes  what stands behind `--`
+    draw          tables and trees: as rich has them where stdout is a terminal, else in plain characters
     bakery        loads the configuration, the one named or that of --config, and makes the outside
     write_file    (path, text, append): whole or not at all
     run_local     (command, environment): run a command against the embedded EC2, for its exit status
@@ -38,6 +41,7 @@ class Invocation:
     stdin: TextIO | None
     stdout: TextIO
     style: Style
+    draw: Callable[[Table | Tree], str]
     error_style: Style
     bakery: Callable[[str | None], tuple[Config, Outside]]
     write_file: Callable[[str, str, bool], None]

@@ -43,7 +43,8 @@ class AmiState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ami:
-    """One AMI in one region. `created` is None where EC2 tells no date; `source` is the AMI that it was made from."""
+    """One AMI in one region. `created` is None where EC2 tells no date; `source` is the AMI that it was made from,
+    by a bake or as a copy; None where EC2 does not tell."""
 
     id: str
     region: str
@@ -53,6 +54,7 @@ class Ami:
     owner: str
     tags: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
+    source_region: str | None = None
     state_reason: str = ""
     deprecated_at: datetime | None = None
     snapshots: tuple[str, ...] = ()

@@ -1,0 +1,211 @@
+"""`images`: what was made, what is behind its definition, and what was made from what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.image import FROM_TAG, IMAGE_TAG
+from ami_bakery.local import LocalAws
+from tests.cli.test_terminal import Terminal
+from tests.conftest import ec2_client
+from tests.histories.test_why import commit, git
+from tests.kitchen import Kitchen, json_template
+from tests.stock import finished, own_ami, public_ami
+
+HEAD = 'version = 1\n[defaults]\nregions = ["us-east-1", "eu-west-1"]\n'
+TABLES = {"base": "", "app": 'from = "base"\n'}
+DIGEST = "0" * 64
+JAMMY = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927"
+
+
+@pytest.fixture
+def europe(local: LocalAws) -> Iterator[EC2Client]:
+    client = ec2_client(local, "eu-west-1")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bakery(kitchen: Kitchen) -> Kitchen:
+    """base, and app made from it, in two regions; in git."""
+    pinned = json_template(source_ami="{{user `source_ami`}}")
+    del pinned["builders"][0]["source_ami_filter"]
+    pinned["variables"]["source_ami"] = ""
+    for name, template in (("base", json_template()), ("app", pinned)):
+        kitchen.write(f"{name}/{name}.json", template)
+        kitchen.write(f"{name}/setup.sh", "echo set up\n")
+    write_config(kitchen, TABLES)
+    git(kitchen, "init", "--quiet", "--initial-branch=main")
+    commit(kitchen)
+    return kitchen
+
+
+def write_config(kitchen: Kitchen, tables: dict[str, str]) -> None:
+    text = "".join(f'[images.{name}]\ntemplate = "{name}/{name}.json"\n{table}' for name, table in tables.items())
+    kitchen.write("bakery.toml", HEAD + text)
+
+
+def baked(kitchen: Kitchen) -> dict[str, dict[str, str]]:
+    run = kitchen.run("bake", "--json")
+    assert run.status == 0, run.stderr
+    return {item["image"]: item["amis"] for item in run.images}
+
+
+def test_each_ami_is_told_with_its_base_its_commit_and_what_it_is_a_copy_of(bakery: Kitchen, ec2: EC2Client) -> None:
+    amis = baked(bakery)
+    listed = {(item["image"], item["region"]): item for item in bakery.run("images", "--json").images}
+    assert set(listed) == {(name, region) for name in TABLES for region in ("us-east-1", "eu-west-1")}
+    base, app, copy = (listed[key] for key in (("base", "us-east-1"), ("app", "us-east-1"), ("app", "eu-west-1")))
+    assert (app["ami"], app["state"], app["copy_of"]) == (amis["app"]["us-east-1"], "available", None)
+    assert (app["base"], app["base_region"], app["base_created"]) == (base["ami"], "us-east-1", base["created"])
+    assert (base["base"], base["base_name"], base["base_state"]) == (public_ami(ec2), JAMMY, "available")
+    assert base["base_created"] == "2024-09-27T05:42:44+00:00"
+    assert (copy["ami"], copy["copy_of"]) == (amis["app"]["eu-west-1"], app["ami"])
+    assert (copy["base"], copy["base_region"]) == (base["ami"], "us-east-1")
+    assert {item["commit"] for item in listed.values()} == {git(bakery, "rev-parse", "HEAD")}
+    digests = {item["image"]: item["digest"] for item in bakery.run("digest", "--json").images}
+    assert {name: item["digest"] for (name, _), item in listed.items()} == digests
+    for item in listed.values():
+        assert datetime.fromisoformat(item["created"]).utcoffset() is not None
+        assert item["age_seconds"] >= 0
+
+    bakery.control.clear_report()
+    lines = bakery.run("images", "base").answer.splitlines()
+    assert bakery.calls() == {"DescribeImages": 3}, "the AMIs of both regions, and the base"
+    columns = ["IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "BASE AGE", "COMMIT"]
+    assert re.split(r" {2,}", lines[0]) == columns
+    row = dict(zip(columns, re.split(r" {2,}", next(line for line in lines if "us-east-1" in line)), strict=True))
+    assert row["AMI"] == base["ami"]
+    assert (row["DIGEST"], row["COMMIT"]) == (base["digest"][:12], base["commit"][:12])
+    assert (row["BASE"], row["STATE"]) == (base["base"], "available")
+    assert re.fullmatch(r"\d+ days", row["BASE AGE"])
+
+
+def test_the_newest_of_each_image_comes_first(bakery: Kitchen, ec2: EC2Client) -> None:
+    source = public_ami(ec2)
+    for name in ("app", "base", "app"):
+        own_ami(ec2, f"{name}-{len(ec2.describe_images(Owners=['self'])['Images'])}", finished(name, DIGEST))
+    listed = bakery.run("images", "--json").images
+    assert [item["image"] for item in listed] == ["app", "app", "base"]
+    assert listed[0]["created"] >= listed[1]["created"]
+    assert {item["base"] for item in listed} == {source}, "as EC2 tells it, where no tag does"
+
+
+def test_how_much_is_asked_does_not_grow_with_the_images(bakery: Kitchen, ec2: EC2Client, europe: EC2Client) -> None:
+    names = [f"image-{number}" for number in range(50)]
+    write_config(bakery, dict.fromkeys(names, ""))
+    for client in (ec2, europe):
+        for number, name in enumerate(names):
+            base = own_ami(client, f"base-of-{name}")
+            own_ami(client, name, finished(name, DIGEST, base=base if number else "ami-00000000000000000"))
+    for option, calls in (("--json", 2 + 2 + 2), ("--tree", 2 + 2 + 2 + 2)):
+        bakery.control.clear_report()
+        assert bakery.run("images", option).status == 0
+        # Of each region: the AMIs, their bases, these again without the one that is gone; for the tree, whose copies
+        # they are.
+        assert bakery.calls() == {"DescribeImages": calls}
+
+
+def test_a_base_that_is_gone_is_said(bakery: Kitchen, ec2: EC2Client) -> None:
+    base = own_ami(ec2, "golden")
+    ami = own_ami(ec2, "base", finished("base", DIGEST, base=base))
+    ec2.deregister_image(ImageId=base)
+    (item,) = bakery.run("images", "--json").images
+    assert (item["ami"], item["base"], item["base_state"], item["base_created"]) == (ami, base, "gone", None)
+    assert re.search(rf"{base}  gone ", bakery.run("images").answer)
+    assert bakery.run("images", "--tree").answer.splitlines()[:2] == ["us-east-1", f"`-- {base}  gone"]
+
+
+def test_the_tree_goes_from_the_bases_of_others_to_the_leaves(bakery: Kitchen, ec2: EC2Client) -> None:
+    amis = baked(bakery)
+    digests = {item["image"]: item["digest"][:12] for item in bakery.run("digest", "--json").images}
+    text = re.sub(r"just now|\d+ (second|minute|day)s?", "AGE", bakery.run("images", "--tree").answer)
+    american, european = ({name: ids[region] for name, ids in amis.items()} for region in ("us-east-1", "eu-west-1"))
+    base, app = (f"{name}  AGE  {digests[name]}" for name in ("base", "app"))
+    assert text.splitlines() == [
+        "eu-west-1",
+        f"|-- {american['app']}  of us-east-1  {app}",
+        f"|   `-- {european['app']}  {app}",
+        f"`-- {american['base']}  of us-east-1  {base}",
+        f"    `-- {european['base']}  {base}",
+        "us-east-1",
+        f"`-- {public_ami(ec2)}  {JAMMY}  AGE",
+        f"    `-- {american['base']}  {base}",
+        f"        `-- {american['app']}  {app}",
+    ]
+
+
+def test_the_tree_of_one_image_shows_what_is_above_it_and_nothing_beside_it(bakery: Kitchen, ec2: EC2Client) -> None:
+    write_config(bakery, TABLES | {"other": 'from = "base"\n'})
+    golden = own_ami(ec2, "golden", {IMAGE_TAG: "forged\nus-east-1", FROM_TAG: "ami-00000000"})
+    base = own_ami(ec2, "base", finished("base", DIGEST, base=golden))
+    app, _ = (own_ami(ec2, name, finished(name, DIGEST, base=base)) for name in ("app", "other"))
+    run = bakery.run("images", "--tree", "app")
+    ids = re.findall(r"ami-[0-9a-f]+", run.answer)
+    assert ids == ["ami-00000000", golden, base, app]
+    assert "forged\\nus-east-1" in run.stdout, "a tag cannot make a line of its own"
+    (region,) = bakery.run("images", "--tree", "app", "--json").document["regions"]
+    at, path = region["roots"], []
+    while at:
+        (node,) = at
+        path.append((node["ami"], node["state"]))
+        at = node["children"]
+    assert path == [("ami-00000000", "gone"), *((ami, "available") for ami in (golden, base, app))]
+
+
+def test_what_is_behind_its_definition_is_told_with_what_moved(bakery: Kitchen) -> None:
+    amis = baked(bakery)
+    run = bakery.run("images", "--outdated")
+    assert (run.status, run.stdout, run.stderr) == (0, "", "no image is behind its definition\n")
+    bakery.write("app/setup.sh", "other\n")
+    (item,) = bakery.run("images", "--outdated", "--json").images
+    assert (item["image"], item["ami"], item["moved"]) == ("app", amis["app"]["us-east-1"], ["files"])
+    assert item["current_digest"] == bakery.run("digest", "app").answer != item["digest"]
+    write_config(bakery, TABLES | {"base": 'salt = "2"\nvars = { size = "t3.small" }\n'})
+    run = bakery.run("images", "--outdated")
+    assert run.status == 0
+    rows = [re.split(r" {2,}", line) for line in run.answer.splitlines()]
+    assert rows[0] == ["IMAGE", "REGION", "AMI", "AGE", "DIGEST", "DIGEST NOW", "MOVED"]
+    told = {row[0]: row[-2:] for row in rows[1:]}
+    assert told["base"] == [bakery.run("digest", "base").answer[:12], "variables, settings"]
+    assert told["app"] == ["not known", "files, base (base is to be baked)"]
+    assert [item["awaits"] for item in bakery.run("images", "--outdated", "--json").images] == [None, "base"]
+    assert bakery.packer_runs == 2
+
+
+def test_an_image_that_was_never_baked_is_not_behind(bakery: Kitchen) -> None:
+    for options in ((), ("--outdated",), ("--tree",)):
+        run = bakery.run("images", *options)
+        assert (run.status, run.stdout) == (0, "")
+    assert bakery.run("images").stderr == "no AMI has been made of these images yet\n"
+
+
+def test_the_drop_ins_amis_are_listed_in_every_way(drop_in: Kitchen, ec2: EC2Client) -> None:
+    ami = drop_in.run("bake").answer
+    (item,) = drop_in.run("images", "--json").images
+    assert (item["image"], item["ami"], item["base"]) == ("default", ami, public_ami(ec2))
+    lines = drop_in.run("images", "--tree").answer.splitlines()
+    assert [re.findall(r"ami-\w+|us-east-1", line)[0] for line in lines] == ["us-east-1", public_ami(ec2), ami]
+    assert drop_in.run("images", "--outdated", "--json").images == []
+    drop_in.write("ami/setup.sh", "other\n")
+    (item,) = drop_in.run("images", "--outdated", "--json").images
+    assert (item["ami"], item["moved"]) == (ami, ["files"])
+
+
+def test_a_terminal_gets_a_table_and_a_tree_with_lines(bakery: Kitchen, ec2: EC2Client) -> None:
+    ami = own_ami(ec2, "base", finished("base", DIGEST))
+    for option, drawn in (("--color=always", "────"), ("--tree", "└── ")):
+        terminal = Terminal(bakery, "images", option)
+        assert terminal.watch(lambda _: "") == 0
+        assert drawn in terminal.seen
+        assert ami in terminal.seen, "whole, however narrow the terminal is"
+
+
+def test_tree_and_outdated_are_asked_for_one_at_a_time(bakery: Kitchen) -> None:
+    run = bakery.run("images", "--tree", "--outdated")
+    assert (run.status, run.stdout) == (2, "")
