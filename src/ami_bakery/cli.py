@@ -9,9 +9,7 @@ import io
 import os
 import signal
 import sys
-import tempfile
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -26,7 +24,18 @@ if TYPE_CHECKING:
 
 DONE, FAILED, WRONG_USAGE, OUR_BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
-COMMANDS = ("bake", "plan", "digest", "inputs", "check", "images", "terraform-external", "local", "completion")
+COMMANDS = {
+    "bake": "make sure that each image's AMI exists, and print the ids",
+    "plan": "say what bake would do, and why; change nothing",
+    "digest": "print the digest",
+    "inputs": "list every file an image is made of",
+    "check": "find what would go wrong, before it costs a bake",
+    "images": "list the AMIs made so far",
+    "terraform-external": "answer Terraform's external data source: JSON on stdin, JSON on stdout",
+    "local": "run a command against an embedded EC2: no account, no cost",
+    "completion": "print shell completion for bash, zsh or fish",
+}
+"""What each does. The module of a command is imported when the command is run."""
 TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "images", "terraform-external", "local")
 EPILOG = """\
 Where PACKER_JSON_PATH is set, and no --config is given, the program works as the original AMI bakery did: on the
@@ -38,8 +47,6 @@ exit status: 0 done, or nothing to do; 1 a failure that the message explains; 2 
 
 class Command(Protocol):
     """What each module in `commands` has."""
-
-    ABOUT: str
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -56,7 +63,8 @@ def main_bake(argv: Sequence[str] | None = None) -> int:
     return _run("bake", ["bake", *(sys.argv[1:] if argv is None else argv)])
 
 
-def make_parser(program: str = "ami-bakery") -> argparse.ArgumentParser:
+def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser. Only the commands that are `used` get their arguments, which takes the import of their modules."""
     parser = argparse.ArgumentParser(
         prog="ami-bakery",
         description="Bake AWS machine images with Packer, and only when their definition changed.",
@@ -66,17 +74,17 @@ def make_parser(program: str = "ami-bakery") -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     _add_common(parser, default=None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        module = _command(name)
+    for name, about in COMMANDS.items():
         subparser = commands.add_parser(
             name,
             prog="bake" if program == "bake" and name == "bake" else f"ami-bakery {name}",
-            help=module.ABOUT,
-            description=f"{module.ABOUT[0].upper()}{module.ABOUT[1:]}.",
+            help=about,
+            description=f"{about[0].upper()}{about[1:]}.",
             epilog="What stands behind `--` goes to `packer build` as it is." if name in ("bake", "plan") else None,
         )
-        module.add_arguments(subparser)
-        _add_common(subparser, default=argparse.SUPPRESS)
+        if name in used:
+            _command(name).add_arguments(subparser)
+            _add_common(subparser, default=argparse.SUPPRESS)
     return parser
 
 
@@ -115,8 +123,10 @@ class _Version(argparse.Action):
 
 def _run(program: str, argv: list[str]) -> int:
     _open_streams()
-    parser = make_parser(program)
-    if "_ARGCOMPLETE" in os.environ:
+    completing = "_ARGCOMPLETE" in os.environ
+    # The command is one of these words, though not every such word is the command.
+    parser = make_parser(program, used=COMMANDS if completing else argv)
+    if completing:
         import argcomplete
 
         from ami_bakery.completing import offer_values
@@ -243,6 +253,9 @@ def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
 
 def _report_bug() -> None:
     """The trace goes to a file, ready to be sent; it holds code and messages, no variables' values."""
+    import tempfile
+    import traceback
+
     trace = traceback.format_exc()
     try:
         descriptor, path = tempfile.mkstemp(prefix="ami-bakery-bug-", suffix=".txt")
@@ -272,7 +285,7 @@ def _invocation(
         stack.callback(watcher.close)
         # Commands that bake nothing do not have all of these.
         given = {name: getattr(arguments, name) for name in ("packer", "kill_timeout") if hasattr(arguments, name)}
-        return config, real_outside(config, environment, watcher, terminal=sys.stderr.buffer, **given)
+        return config, real_outside(config, environment, watcher, stack, terminal=sys.stderr.buffer, **given)
 
     def run_local(command: Sequence[str]) -> int:
         try:

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import pathspec
-
 from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.template import Place, TemplateFacts
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree, TreeEntry
 
 if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
     from ami_bakery.core.config import ImageConfig
 
 VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
@@ -165,7 +165,7 @@ class _Ignore:
 
     def __init__(self, origin: Origin, path: str, patterns: Iterable[str], config_file: str) -> None:
         own = [pattern for pattern in patterns if not _matches([pattern], path, folder=True)] if origin.declared else []
-        self._spec = pathspec.GitIgnoreSpec.from_lines(own)
+        self._spec = _spec(own) if own else None
         # What bakery.toml says of an image is in the digest by itself; the rest of the file is of other images.
         self._config_file = config_file if origin.declared and path != config_file else None
 
@@ -173,11 +173,18 @@ class _Ignore:
         """`path` is that of an entry below the origin, asked on the way down: what is above it was not left out."""
         if path.rpartition("/")[2] in VERSION_CONTROL or path == self._config_file:
             return True
-        return self._spec.match_file(_as_matched(path, folder=folder))
+        return self._spec is not None and self._spec.match_file(_as_matched(path, folder=folder))
 
 
 def _matches(patterns: Iterable[str], path: str, *, folder: bool) -> bool:
-    return pathspec.GitIgnoreSpec.from_lines(patterns).match_file(_as_matched(path, folder=folder))
+    return _spec(patterns).match_file(_as_matched(path, folder=folder))
+
+
+def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
+    """Imported where there are patterns: most images have none."""
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 def _as_matched(path: str, *, folder: bool) -> str:
@@ -264,7 +271,7 @@ class _Walker:
             yield from self._matching_below(folder, folder, spec, ())
 
     def _matching_below(
-        self, folder: str, start: str, spec: pathspec.GitIgnoreSpec, above: tuple[str, ...]
+        self, folder: str, start: str, spec: GitIgnoreSpec, above: tuple[str, ...]
     ) -> Iterator[TreeEntry]:
         """Links to folders are entered, as everywhere; one that leads back up is left to whoever names it."""
         identity = self.tree.identity(folder)
@@ -360,12 +367,12 @@ class _Walker:
         return text if inside.startswith("/") else f"<root>/{inside}"
 
 
-def _split_glob(pattern: str) -> tuple[str, pathspec.GitIgnoreSpec]:
+def _split_glob(pattern: str) -> tuple[str, GitIgnoreSpec]:
     """The folder that a glob starts in, and what is to match below it."""
     parts = pattern.split("/")
     plain = next(index for index, part in enumerate(parts) if _GLOB.search(part))
     folder = "/".join(parts[:plain]) or ("/" if pattern.startswith("/") else ".")
-    return folder, pathspec.GitIgnoreSpec.from_lines(["/" + "/".join(parts[plain:])])
+    return folder, _spec(["/" + "/".join(parts[plain:])])
 
 
 def _missing(path: str) -> SourceError:

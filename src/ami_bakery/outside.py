@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping
-from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
-from ami_bakery.core.run import run_id
 from ami_bakery.errors import UsageError
-from ami_bakery.ports import Outside, Watcher
+from ami_bakery.ports import Outside
 
 if TYPE_CHECKING:
-    from ami_bakery.core.config import Config
+    from contextlib import ExitStack
+    from datetime import timedelta
 
-_KILL_TIMEOUT = timedelta(minutes=15)
+    from ami_bakery.adapters.ec2 import AwsSession
+    from ami_bakery.core.config import Config
+    from ami_bakery.ports import Clock, Git, Packer, Scaffold, TemplateReader, Watcher
+
+Adapter = TypeVar("Adapter")
+_KILL_SECONDS = 15 * 60.0
 
 
 def find_images(named: str | None, environment: Mapping[str, str]) -> Config:
@@ -23,17 +27,19 @@ def find_images(named: str | None, environment: Mapping[str, str]) -> Config:
     from ami_bakery.drop_in import drop_in_config, is_asked_for
 
     if named is None and is_asked_for(environment):
-        return drop_in_config(environment, str(_current_folder()))
+        return drop_in_config(environment, _current_folder())
     return find_bakery_toml(named)
 
 
 def find_bakery_toml(named: str | None) -> Config:
     """The one `named`, else the one in this folder or in the nearest above it."""
+    from pathlib import Path
+
     from ami_bakery.adapters.config_file import find_config, load_config
 
     if named is not None:
         return load_config(Path(named))
-    folder = _current_folder()
+    folder = Path(_current_folder())
     path = find_config(folder)
     if path is None:
         raise UsageError(
@@ -44,9 +50,9 @@ def find_bakery_toml(named: str | None) -> Config:
     return load_config(path)
 
 
-def _current_folder() -> Path:
+def _current_folder() -> str:
     try:
-        return Path.cwd()
+        return os.getcwd()
     except OSError as error:
         raise UsageError(
             "looking for the current folder", error.strerror or str(error), "Change to a folder that exists."
@@ -57,35 +63,91 @@ def real_outside(
     config: Config,
     environment: Mapping[str, str],
     watcher: Watcher,
+    stack: ExitStack,
     *,
     packer: str = "packer",
-    kill_timeout: timedelta = _KILL_TIMEOUT,
+    kill_timeout: timedelta | None = None,
     terminal: BinaryIO,
 ) -> Outside:
-    """`packer` names the program, which may clean up for `kill_timeout`; `terminal` is where it speaks to a person in
-    debug mode."""
+    """`stack` will close what is open. `packer` names the program, which may clean up for `kill_timeout`; `terminal` is
+    where it speaks to a person in debug mode."""
     from ami_bakery.adapters.clock import SystemClock
-    from ami_bakery.adapters.config_file import parse
     from ami_bakery.adapters.ec2 import AwsSession, BotoEc2, BotoParameters
-    from ami_bakery.adapters.git import GitProgram
-    from ami_bakery.adapters.packer import HashicorpPacker
-    from ami_bakery.adapters.scaffold import BotoScaffold
     from ami_bakery.adapters.source_tree import DiskTree
-    from ami_bakery.adapters.template import PackerTemplateReader
 
+    kill_seconds = _KILL_SECONDS if kill_timeout is None else kill_timeout.total_seconds()
     session = AwsSession(environment)
+    stack.callback(session.close)
     clock = SystemClock()
     return Outside(
         tree=DiskTree(config.root),
-        templates=PackerTemplateReader(),
+        templates=_later(_template_reader),
         ec2=BotoEc2(session),
-        scaffold=BotoScaffold(session),
+        scaffold=_later(lambda: _scaffold(session)),
         parameters=BotoParameters(session),
-        packer=HashicorpPacker(packer, environment, terminal, kill_seconds=kill_timeout.total_seconds()),
-        git=GitProgram(environment),
+        packer=_later(lambda: _packer(packer, environment, terminal, kill_seconds)),
+        git=_later(lambda: _git(environment)),
         clock=clock,
         watcher=watcher,
-        parse_config=lambda data, like: parse(data, Path(like.root) / like.file),
-        new_run=lambda: run_id(clock.now(), secrets.token_hex(4)),
+        parse_config=_parse_config,
+        new_run=lambda: _new_run(clock),
         environment=environment,
     )
+
+
+def _template_reader() -> TemplateReader:
+    from ami_bakery.adapters.template import PackerTemplateReader
+
+    return PackerTemplateReader()
+
+
+def _packer(program: str, environment: Mapping[str, str], terminal: BinaryIO, kill_seconds: float) -> Packer:
+    from ami_bakery.adapters.packer import HashicorpPacker
+
+    return HashicorpPacker(program, environment, terminal, kill_seconds=kill_seconds)
+
+
+def _scaffold(session: AwsSession) -> Scaffold:
+    from ami_bakery.adapters.scaffold import BotoScaffold
+
+    return BotoScaffold(session)
+
+
+def _new_run(clock: Clock) -> str:
+    import secrets
+
+    from ami_bakery.core.run import run_id
+
+    return run_id(clock.now(), secrets.token_hex(4))
+
+
+def _git(environment: Mapping[str, str]) -> Git:
+    from ami_bakery.adapters.git import GitProgram
+
+    return GitProgram(environment)
+
+
+def _parse_config(data: bytes, like: Config) -> Config:
+    from pathlib import Path
+
+    from ami_bakery.adapters.config_file import parse
+
+    return parse(data, Path(like.root) / like.file)
+
+
+def _later(make: Callable[[], Adapter]) -> Adapter:
+    """An adapter that is made, and its module imported, when it is first asked for something."""
+    return cast("Adapter", _Later(make))
+
+
+class _Later:
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._made: object = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> object:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return getattr(self._made, name)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.core.finding import Finding, Level
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, Reason
 from ami_bakery.core.printable import COLORS, one_line, printable
@@ -17,6 +15,7 @@ from ami_bakery.core.tree import Tree
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
     from ami_bakery.core.digest import Digest
+    from ami_bakery.core.finding import Finding
     from ami_bakery.core.table import Cell, Table
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.errors import BakeryError
@@ -46,7 +45,13 @@ def ansi(text: str, color: str) -> str:
 
 
 def document(images: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps({"format": FORMAT, "images": list(images)}, indent=2)
+    return _json({"format": FORMAT, "images": list(images)}, indent=2)
+
+
+def _json(value: object, *, indent: int | None = None) -> str:
+    import json
+
+    return json.dumps(value, indent=indent)
 
 
 def error_text(error: BakeryError, style: Style = plain) -> str:
@@ -194,7 +199,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 def finding_text(image: str, finding: Finding, style: Style = plain) -> str:
     """`file:line: level: message`, as compilers have it, so that editors and CI find the place."""
-    level = style(f"{finding.level}:", "red" if finding.level is Level.ERROR else "yellow")
+    level = style(f"{finding.level}:", "red" if finding.level == "error" else "yellow")
     message = one_line(f"{finding.message} [{finding.code}, image {image}]")
     return f"{one_line(str(finding.place))}: {level} {message}\n  {one_line(finding.todo)}"
 
@@ -224,7 +229,7 @@ def tfvars(outcomes: Sequence[Outcome], only: str | None = None) -> str:
     if len(outcomes) == 1:
         ids = amis[outcomes[0].image]
         values = {"ami_id": next(iter(ids.values()), ""), "ami_ids": ids, **values}
-    return json.dumps(values if only is None else {only: values[only]}, indent=2) + "\n"
+    return _json(values if only is None else {only: values[only]}, indent=2) + "\n"
 
 
 def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str], region: str) -> str:
@@ -234,9 +239,9 @@ def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str
         "region": region,
         "ami_id": amis[region],
         "digest": digest.hex if digest else "",
-        "amis": json.dumps(dict(amis)),
+        "amis": _json(dict(amis)),
     }
-    return json.dumps(answer)
+    return _json(answer)
 
 
 def dotenv(outcomes: Sequence[Outcome]) -> str:
@@ -256,7 +261,7 @@ def github_output(outcomes: Sequence[Outcome]) -> str:
     """For GitHub Actions: `ami-id` and `outcome` of a single image, `amis` of all as JSON on one line."""
     amis = {outcome.image: {region: ami.id for region, ami in outcome.amis.items()} for outcome in outcomes}
     results = {outcome.result for outcome in outcomes}
-    lines = [f"amis={json.dumps(amis)}", f"outcome={_summary(results)}"]
+    lines = [f"amis={_json(amis)}", f"outcome={_summary(results)}"]
     if len(outcomes) == 1 and outcomes[0].amis:
         lines.insert(0, f"ami-id={next(iter(outcomes[0].amis.values())).id}")
     return "".join(f"{line}\n" for line in lines)

@@ -17,11 +17,11 @@ from ami_bakery.core.config import (
     Config,
     ImageConfig,
 )
-from ami_bakery.core.config_keys import nearest
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import Ami
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
+from ami_bakery.core.spelling import nearest
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
 from ami_bakery.errors import AwsError, BakeryError, ConfigError, TemplateError, UsageError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 
 from ami_bakery.errors import OutputError
 
@@ -12,8 +11,13 @@ from ami_bakery.errors import OutputError
 def replace_file(path: str, text: str) -> None:
     """Write beside `path`, then rename over it, so that a reader sees the old content or the new one.
 
-    The mode is that of the file that was there, else what the umask gives.
+    The mode is that of the file that was there, else what the umask gives. A file that has the text already is left
+    alone: nobody has to wait for the disk, or look at it again.
     """
+    if _holds(path, text):
+        return
+    import tempfile
+
     folder, name = os.path.split(os.path.abspath(path))
     temporary = None
     try:
@@ -29,6 +33,14 @@ def replace_file(path: str, text: str) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         raise _refused(path, error) from error
+
+
+def _holds(path: str, text: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read() == text.encode("utf-8")
+    except OSError:
+        return False
 
 
 def append_file(path: str, text: str) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws_errors import DENIED, Call, explained
+from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, READ_SECONDS, Ec2Query
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import AwsError, BakeryError, UsageError
 
@@ -34,10 +35,14 @@ class AwsSession:
     """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        self.query = Ec2Query(environment)
         self._environment = environment
         self._session: boto3.Session | None = None
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
+
+    def close(self) -> None:
+        self.query.close()
 
     def session(self) -> boto3.Session:
         with self._lock:
@@ -70,8 +75,8 @@ class AwsSession:
                 known = region in session.get_available_regions(service)
                 config = Config(
                     retries={"mode": "standard", "total_max_attempts": _TRIES if known else 2},
-                    connect_timeout=10,
-                    read_timeout=30,
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=READ_SECONDS,
                 )
                 call = Call(doing="opening a session with AWS", service=service, action="", region=region)
                 with explained(call):
@@ -125,6 +130,9 @@ class BotoEc2:
         return tuple(ami for batch in _batches(ids) for ami in self._by_ids(region, batch))
 
     def _by_ids(self, region: str, wanted: Sequence[str]) -> tuple[Ami, ...]:
+        found = self._session.query.images(region, {"ImageIds": wanted, "IncludeDeprecated": True})
+        if found is not None:
+            return tuple(_ami(image, region) for image in found)
         client: EC2Client = self._session.client("ec2", region)
         while wanted:
             try:
@@ -207,12 +215,16 @@ class BotoEc2:
             return answer["ImageId"]
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
+        found = self._session.query.images(region, {**asked, "MaxResults": _PAGE})
+        for image in self._asked_of_botocore(doing, region, asked) if found is None else found:
+            yield _ami(image, region)
+
+    def _asked_of_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(doing, "EC2", "DescribeImages", region)):
             pages = client.get_paginator("describe_images").paginate(PaginationConfig={"PageSize": _PAGE}, **asked)
             for page in pages:
-                for image in page["Images"]:
-                    yield _ami(image, region)
+                yield from page["Images"]
 
 
 class BotoParameters:

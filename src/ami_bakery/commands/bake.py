@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _JOBS = 4
 _TFVARS = ".tfvars.json"
-ABOUT = "make sure that each image's AMI exists, and print the ids"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,6 @@ from ami_bakery.render import document, finding_json, finding_text
 if TYPE_CHECKING:
     import argparse
 
-ABOUT = "find what would go wrong, before it costs a bake"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
     from ami_bakery.commands.invocation import Invocation
 
-ABOUT = "print shell completion for bash, zsh or fish"
 SHELLS = ("bash", "zsh", "fish")
 
 

@@ -12,8 +12,6 @@ from ami_bakery.render import digest_json, document
 if TYPE_CHECKING:
     import argparse
 
-ABOUT = "print the digest"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)

@@ -18,8 +18,6 @@ from ami_bakery.listing import Listing
 if TYPE_CHECKING:
     import argparse
 
-ABOUT = "list the AMIs made so far"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)

@@ -12,8 +12,6 @@ from ami_bakery.render import document, inputs_json, inputs_text
 if TYPE_CHECKING:
     import argparse
 
-ABOUT = "list every file an image is made of"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
-from ami_bakery.core.config_keys import Wrong, parse_region
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.selection import has_tags, named, with_downstream
 from ami_bakery.errors import OutputError
@@ -113,6 +112,8 @@ def add_regions(parser: argparse.ArgumentParser) -> None:
 
 
 def _region(text: str) -> str:
+    from ami_bakery.core.config_keys import Wrong, parse_region
+
     try:
         return parse_region(text)
     except Wrong as wrong:

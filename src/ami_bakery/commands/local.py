@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from ami_bakery.commands.invocation import Invocation
 
-ABOUT = "run a command against an embedded EC2: no account, no cost"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="CMD", help="the command, after `--`; none means a shell")

@@ -12,8 +12,6 @@ from ami_bakery.render import document, plan_json, plan_text
 if TYPE_CHECKING:
     import argparse
 
-ABOUT = "say what bake would do, and why; change nothing"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer
-from ami_bakery.core.config_keys import nearest
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.plan import Action
 from ami_bakery.core.selection import refuse_switched_off
+from ami_bakery.core.spelling import nearest
 from ami_bakery.core.terraform import Query, QueryAction, parse_query
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.execute import bake_all
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from ami_bakery.core.config import Config
     from ami_bakery.core.digest import Digest
     from ami_bakery.core.image import Ami
-
-ABOUT = "answer Terraform's external data source: JSON on stdin, JSON on stdout"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

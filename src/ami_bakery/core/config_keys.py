@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +11,7 @@ from typing import Any, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource
 from ami_bakery.core.image import DIGEST_TAG, OUR_TAGS
+from ami_bakery.core.spelling import nearest
 
 
 class Wrong(Exception):
@@ -396,11 +396,6 @@ KEYS: tuple[Key, ...] = (
         about=f"Parts to leave out of the digest, by name: {', '.join(f'`{part}`' for part in DIGEST_PARTS)}.",
     ),
 )
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
 def type_name(value: Any) -> str:

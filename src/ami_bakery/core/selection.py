@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Collection, Sequence
 
 from ami_bakery.core.config import BaseImage, Config, ImageConfig
-from ami_bakery.core.config_keys import nearest
+from ami_bakery.core.spelling import nearest
 from ami_bakery.errors import UsageError
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ami_bakery.core.config_keys import Wrong, nearest, parse_region, type_name
+from ami_bakery.core.config_keys import Wrong, parse_region, type_name
+from ami_bakery.core.spelling import nearest
 from ami_bakery.errors import UsageError
 
 _DOING = "reading Terraform's query"

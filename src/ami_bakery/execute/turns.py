@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ from ami_bakery.execute.sight import Sight
 from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
     from ami_bakery.resolve import Resolver
 
 
@@ -39,6 +40,11 @@ def bake_all(
     warn_of_unseen(resolver, plans)
     schedule = Schedule({name: parent_of(resolver.config, name) for name in with_parents(resolver.config, names)})
     turns = _Turns(resolver, plans, failures, forced=forced, fail_fast=fail_fast)
+    if turns.are_quick:
+        yield from turns.take_here(schedule)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
             yield from turns.take(schedule, pool)
@@ -72,7 +78,21 @@ class _Turns:
         """The image whose failure stopped everything."""
         self.lock = threading.Lock()
 
+    @property
+    def are_quick(self) -> bool:
+        """Whether nothing is to be baked or waited for: threads would only cost time."""
+        return not self.undefined and all(first.plan.action is Action.REUSE for first in self.first.values())
+
+    def take_here(self, schedule: Schedule) -> Iterator[Outcome]:
+        while schedule.unfinished:
+            for name in schedule.start_ready():
+                outcome = self._settle(name, self._turn(name, dict(self.settled), frozenset(self.failed)))
+                schedule.finish([name])
+                yield outcome
+
     def take(self, schedule: Schedule, pool: Executor) -> Iterator[Outcome]:
+        from concurrent.futures import FIRST_COMPLETED, wait
+
         if self.fail_fast and self.undefined:
             self._stop(next(iter(self.undefined)))
         running: dict[Future[Outcome], str] = {}

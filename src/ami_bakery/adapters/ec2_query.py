@@ -1,0 +1,291 @@
+"""Asks EC2 for AMIs without botocore, where all that is to be known stands in the environment; else it does not ask.
+
+An unchanged image is looked up, and nothing else is done: getting botocore ready for that takes longer than all the
+rest together (docs/benchmarks.md). So the common case of a CI job is taken here: a key in the environment, nothing in
+AWS's files, at most a plain proxy. It reads only. Whatever is not plain, the surroundings or the answer, is left to
+botocore, from the beginning: profiles, roles, other endpoints, refusals, faults, retries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from http.client import HTTPSConnection
+    from xml.etree.ElementTree import Element
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 30
+_VERSION = "2016-11-15"
+_REGION = re.compile(r"(?!cn-)[a-z]{2}-[a-z]+-\d+")
+"""Those of AWS's public partition, whose endpoints are `ec2.REGION.amazonaws.com`."""
+_PROXY = re.compile(r"http://(?P<host>[A-Za-z0-9.-]+):(?P<port>\d+)/?")
+_SAFE = "-_.~"
+_UNDERSTOOD = frozenset(
+    {
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+        *("AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
+        # These say nothing of where and how EC2 is asked, or nothing to who has a key.
+        *("AWS_SUBNET_ID", "AWS_PAGER", "AWS_EC2_METADATA_DISABLED", "AWS_EXECUTION_ENV", "AWS_POLL_DELAY_SECONDS"),
+        *("AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_DEFAULT_OUTPUT"),
+    }
+)
+"""The variables of AWS's SDKs that may be set. Any other may change how EC2 is asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """All that it takes to ask. `proxy` is (host, port), or None; `trusted` a file of certificates."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str = field(repr=False)
+    trusted: str
+    proxy: tuple[str, int] | None
+
+
+def plain_surroundings(environment: Mapping[str, str]) -> Surroundings | None:
+    """None where anything calls for botocore."""
+    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+    # Elsewhere the system has proxy settings of its own.
+    if not key or not secret or sys.platform != "linux":
+        return None
+    if any(name.startswith("AWS_") and name not in _UNDERSTOOD for name in environment):
+        return None
+    home = environment.get("HOME", "")
+    files = (
+        environment.get("AWS_CONFIG_FILE", f"{home}/.aws/config"),
+        environment.get("AWS_SHARED_CREDENTIALS_FILE", f"{home}/.aws/credentials"),
+    )
+    named = environment.get("https_proxy", environment.get("HTTPS_PROXY", ""))
+    proxy = _PROXY.fullmatch(named)
+    trusted = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE") or _botocores_certificates()
+    if any(map(_says_something, files)) or (named and not proxy) or _may_pass_by(environment) or not trusted:
+        return None
+    return Surroundings(
+        access_key=key,
+        secret_key=secret,
+        token=environment.get("AWS_SESSION_TOKEN", ""),
+        trusted=trusted,
+        proxy=(proxy["host"], int(proxy["port"])) if proxy else None,
+    )
+
+
+def _says_something(path: str) -> bool:
+    try:
+        return not path.startswith("/") or os.stat(path).st_size > 0
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _may_pass_by(environment: Mapping[str, str]) -> bool:
+    """Whether AWS's hosts may be among those that are reached without the proxy."""
+    named = environment.get("no_proxy", environment.get("NO_PROXY", ""))
+    return "*" in named or "com" in named.lower()
+
+
+def _botocores_certificates() -> str | None:
+    """The authorities that botocore trusts: certifi's where that is installed, else its own."""
+    from importlib.util import find_spec
+
+    for package in ("certifi", "botocore"):
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations if spec else None) or ():
+            return os.path.join(folder, "cacert.pem")
+    return None
+
+
+class _NotPlain(Exception):
+    """For botocore."""
+
+
+class Ec2Query:
+    """DescribeImages, where it can be asked plainly. Connections are kept open; threads may share it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._lines: _Lines | None = None
+        self._lock = threading.Lock()
+        self._left_to_botocore = False
+
+    def images(self, region: str, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """All images of all pages, as botocore names their members; None where botocore is to be asked.
+
+        `asked` is what botocore's describe_images takes.
+        """
+        from http.client import HTTPException
+        from xml.etree.ElementTree import ParseError
+
+        if self._left_to_botocore or not _REGION.fullmatch(region):
+            return None
+        found: list[dict[str, Any]] = []
+        token: str | None = None
+        try:
+            while token != "":
+                images, token = _parse(self._answer(region, {**asked, **({"NextToken": token} if token else {})}))
+                found += images
+        except (_NotPlain, OSError, HTTPException, ParseError, ValueError):
+            self._left_to_botocore = True
+            return None
+        return found
+
+    def close(self) -> None:
+        if self._lines is not None:
+            self._lines.close()
+
+    def _answer(self, region: str, asked: Mapping[str, Any]) -> bytes:
+        with self._lock:
+            if self._lines is None:
+                surroundings = plain_surroundings(self._environment)
+                if surroundings is None:
+                    raise _NotPlain
+                self._lines = _Lines(surroundings)
+        body = encode({"Action": "DescribeImages", "Version": _VERSION, **asked})
+        host = f"ec2.{region}.amazonaws.com"
+        headers = signed_headers(self._lines.surroundings, host, region, body, time.time())
+        return self._lines.answer(host, body, headers)
+
+
+class _Lines:
+    """Connections to AWS's hosts: those that nobody uses just now are kept for the next question."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        from ssl import create_default_context
+
+        self.surroundings = surroundings
+        self._context = create_default_context(cafile=surroundings.trusted)
+        self._idle: dict[str, list[HTTPSConnection]] = {}
+
+    def answer(self, host: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        idle = self._idle.setdefault(host, [])
+        try:
+            connection = idle.pop()
+        except IndexError:
+            connection = self._connected(host)
+        try:
+            connection.request("POST", "/", body, headers)
+            response = connection.getresponse()
+            answer = response.read()
+            if response.status != 200:
+                raise _NotPlain
+        except BaseException:
+            connection.close()
+            raise
+        idle.append(connection)
+        return answer
+
+    def close(self) -> None:
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
+
+    def _connected(self, host: str) -> HTTPSConnection:
+        from http.client import HTTPSConnection
+
+        where, port = self.surroundings.proxy or (host, 443)
+        connection = HTTPSConnection(where, port, timeout=CONNECT_SECONDS, context=self._context)
+        if self.surroundings.proxy:
+            connection.set_tunnel(host, 443)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
+        connection.sock.settimeout(READ_SECONDS)
+        return connection
+
+
+def encode(parameters: Mapping[str, Any]) -> bytes:
+    """As EC2's query protocol has it: `Filter.1.Name=...&Filter.1.Value.1=...`."""
+    from urllib.parse import quote
+
+    pairs = (pair for name, value in parameters.items() for pair in _flat(name, value))
+    return "&".join(f"{quote(name, safe=_SAFE)}={quote(value, safe=_SAFE)}" for name, value in pairs).encode("ascii")
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, bool):
+        yield name, "true" if value else "false"
+    elif isinstance(value, str | int):
+        yield name, str(value)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}", inner)
+    else:
+        # The members of a list are counted from one, and the list has the name of one: Filters, Filter.1.
+        for number, inner in enumerate(value, start=1):
+            yield from _flat(f"{name.removesuffix('s')}.{number}", inner)
+
+
+def signed_headers(surroundings: Surroundings, host: str, region: str, body: bytes, now: float) -> dict[str, str]:
+    """AWS Signature Version 4 (AWS General Reference, "Create a signed AWS API request")."""
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    headers = {
+        "content-type": "application/x-www-form-urlencoded; charset=utf-8",
+        "host": host,
+        "x-amz-date": moment,
+        **({"x-amz-security-token": surroundings.token} if surroundings.token else {}),
+    }
+    names = ";".join(headers)
+    listed = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    canonical = f"POST\n/\n\n{listed}\n{names}\n{hashlib.sha256(body).hexdigest()}"
+    scope = f"{moment[:8]}/{region}/ec2/aws4_request"
+    to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = f"AWS4{surroundings.secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    credential = f"{surroundings.access_key}/{scope}"
+    headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
+    return headers
+
+
+def _parse(body: bytes) -> tuple[list[dict[str, Any]], str]:
+    """The images of a page, and the token of the next one, empty where there is none."""
+    from xml.etree.ElementTree import fromstring
+
+    root = fromstring(body)  # noqa: S314 - of AWS, over TLS
+    namespace = root.tag.partition("}")[0] + "}"
+    if root.tag != f"{namespace}DescribeImagesResponse":
+        raise ValueError(f"not an answer to DescribeImages: {root.tag}")
+    images = [_image(item, namespace) for item in root.iterfind(f"{namespace}imagesSet/{namespace}item")]
+    return images, root.findtext(f"{namespace}nextToken", "")
+
+
+def _image(item: Element, namespace: str) -> dict[str, Any]:
+    def text(parent: Element, name: str) -> str | None:
+        return parent.findtext(namespace + name)
+
+    def items(name: str) -> Iterator[Element]:
+        return item.iterfind(f"{namespace}{name}/{namespace}item")
+
+    image: dict[str, Any] = {member: value for name, member in _TEXTS.items() if (value := text(item, name))}
+    image["Tags"] = [{"Key": text(tag, "key") or "", "Value": text(tag, "value") or ""} for tag in items("tagSet")]
+    image["StateReason"] = {"Message": text(item, f"stateReason/{namespace}message") or ""}
+    image["BlockDeviceMappings"] = [
+        {"Ebs": {"SnapshotId": text(mapping, f"ebs/{namespace}snapshotId")}} for mapping in items("blockDeviceMapping")
+    ]
+    return image
+
+
+_TEXTS = {
+    "imageId": "ImageId",
+    "name": "Name",
+    "imageState": "State",
+    "creationDate": "CreationDate",
+    "imageOwnerId": "OwnerId",
+    "sourceImageId": "SourceImageId",
+    "deprecationTime": "DeprecationTime",
+}
+"""What EC2's XML and botocore call the members of an image that are one text."""

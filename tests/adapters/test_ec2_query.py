@@ -1,0 +1,171 @@
+"""The plain way to ask EC2: it gives what botocore gives, and leaves to botocore whatever is not plain."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
+from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG
+from ami_bakery.local import LocalAws
+from ami_bakery.local.faults import Fault, FaultKind
+from tests.kitchen import Kitchen
+
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "HOME": "/nobody"}
+UBUNTU = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"
+
+
+@pytest.mark.parametrize("token", ["", "a session's/token=="])
+def test_a_request_is_signed_as_botocore_signs_it(token: str) -> None:
+    body = encode({"Action": "DescribeImages", "Filters": [{"Name": "tag:ä b", "Values": ["1~*", "2/+"]}]})
+    host = "ec2.eu-west-1.amazonaws.com"
+    theirs = AWSRequest("POST", f"https://{host}/", data=body)
+    theirs.headers["content-type"] = "application/x-www-form-urlencoded; charset=utf-8"
+    SigV4Auth(Credentials("AKIA", "secret", token or None), "ec2", "eu-west-1").add_auth(theirs)
+    seconds = calendar.timegm(time.strptime(theirs.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
+    surroundings = Surroundings(access_key="AKIA", secret_key="secret", token=token, trusted="", proxy=None)
+    assert (
+        signed_headers(surroundings, host, "eu-west-1", body, seconds)["authorization"]
+        == (theirs.headers["Authorization"])
+    )
+
+
+class Both:
+    """The same EC2, asked plainly and through botocore."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.plain_session, self.session = AwsSession(environment), AwsSession({})
+        self.plain, self.botocore = BotoEc2(self.plain_session), BotoEc2(self.session)
+        assert plain_surroundings(environment) is not None
+
+
+@pytest.fixture
+def both(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
+    environment = local.environment({"HOME": "/nobody"})
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    made = Both(environment)
+    yield made
+    made.plain_session.close()
+
+
+def test_the_answers_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> None:
+    filters = [{"Name": "name", "Values": [UBUNTU]}]
+    base = ec2.describe_images(Owners=["099720109477"], Filters=filters)["Images"][0]["ImageId"]  # type: ignore[arg-type]
+    instance = ec2.run_instances(ImageId=base, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    made = [ec2.create_image(InstanceId=instance, Name=f"app-({n})", NoReboot=True)["ImageId"] for n in range(3)]
+    ec2.create_tags(
+        Resources=made, Tags=[{"Key": DIGEST_TAG, "Value": "ab" * 32}, {"Key": IMAGE_TAG, "Value": "<äpp> & co"}]
+    )
+    ec2.enable_image_deprecation(ImageId=made[0], DeprecateAt="2031-01-01T00:00:00Z")  # type: ignore[arg-type]
+    region, owners = "us-east-1", ("self",)
+    for ask in (
+        lambda side: side.with_digests(region, ["ab" * 32, "cd" * 32], owners),
+        lambda side: side.with_any_digest(region, owners),
+        lambda side: side.of_images(region, ["<äpp> & co"], owners),
+        lambda side: side.by_ids(region, made),
+        lambda side: side.named(region, ["app-(1)"]),
+        lambda side: side.matching(region, ("099720109477", "amazon"), [("state", ("available",))]),
+    ):
+        plain = sorted(ask(both.plain), key=lambda ami: ami.id)
+        assert plain
+        assert plain == sorted(ask(both.botocore), key=lambda ami: ami.id)
+
+
+def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
+    app.control.change(page_cap=2)
+    found = both.plain.matching("us-east-1", ("099720109477", "amazon"), [("state", ("available",))])
+    assert len(found) > 4
+    assert len(found) == len({ami.id for ami in found})
+    assert app.calls()["DescribeImages"] == (len(found) + 1) // 2
+
+
+@pytest.mark.parametrize("kind", [FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER])
+def test_what_fails_is_asked_again_through_botocore(both: Both, app: Kitchen, kind: FaultKind) -> None:
+    app.control.plan(Fault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
+    assert both.plain.matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
+    assert both.plain_session.query.images("us-east-1", {}) is None
+
+
+def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:
+    (base,) = both.plain.matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])[:1]
+    assert [ami.id for ami in both.plain.by_ids("us-east-1", [base.id, "ami-0123456789abcdef0"])] == [base.id]
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1", "evil.org/#"])
+def test_other_partitions_are_left_to_botocore(region: str) -> None:
+    assert Ec2Query(KEYS).images(region, {}) is None
+
+
+def test_a_key_alone_is_plain_and_botocores_authorities_are_trusted() -> None:
+    plain = plain_surroundings(KEYS)
+    assert plain is not None
+    assert plain.proxy is None
+    assert Path(plain.trusted).name == "cacert.pem"
+    assert Path(plain.trusted).is_file()
+
+
+def test_a_proxy_without_a_password_is_plain() -> None:
+    plain = plain_surroundings({**KEYS, "HTTPS_PROXY": "http://proxy.local:3128", "NO_PROXY": "localhost,10.0.0.0/8"})
+    assert plain is not None
+    assert plain.proxy == ("proxy.local", 3128)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"AWS_ACCESS_KEY_ID": ""},
+        {"AWS_SECRET_ACCESS_KEY": ""},
+        {"AWS_PROFILE": "work"},
+        {"AWS_DEFAULT_PROFILE": "work"},
+        {"AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/ci"},
+        {"AWS_ENDPOINT_URL": "http://localhost:4566"},
+        {"AWS_ENDPOINT_URL_EC2": "http://localhost:4566"},
+        {"AWS_USE_FIPS_ENDPOINT": "true"},
+        {"AWS_USE_DUALSTACK_ENDPOINT": "true"},
+        {"AWS_SECURITY_TOKEN": "old"},
+        {"AWS_SOMETHING_NEW": "1"},
+        {"HTTPS_PROXY": "http://user:password@proxy.local:3128"},
+        {"HTTPS_PROXY": "https://proxy.local:3128"},
+        {"https_proxy": "proxy.local:3128"},
+        {"HTTPS_PROXY": "http://proxy.local:3128", "NO_PROXY": ".amazonaws.com"},
+        {"HTTPS_PROXY": "http://proxy.local:3128", "no_proxy": "*"},
+    ],
+    ids=str,
+)
+def test_what_is_not_plain_is_left_to_botocore(change: dict[str, str]) -> None:
+    assert plain_surroundings({**KEYS, **change}) is None
+
+
+@pytest.mark.parametrize("name", ["config", "credentials"])
+def test_a_file_of_aws_that_says_something_is_left_to_botocore(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / ".aws"
+    folder.mkdir()
+    file = folder / name
+    file.touch()
+    assert plain_surroundings({**KEYS, "HOME": str(tmp_path)}) is not None
+    file.write_text("[default]\nendpoint_url = http://localhost:4566\n")
+    assert plain_surroundings({**KEYS, "HOME": str(tmp_path)}) is None
+    elsewhere = {"AWS_CONFIG_FILE": str(file), "AWS_SHARED_CREDENTIALS_FILE": "/nobody/credentials"}
+    assert plain_surroundings({**KEYS, **elsewhere}) is None
+
+
+def test_an_unchanged_image_is_found_without_botocore(drop_in: Kitchen) -> None:
+    first = drop_in.run("bake").answer
+    looked_up = drop_in.run("bake", environment={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert looked_up.answer == first
+    assert "botocore" not in looked_up.stderr
+
+
+def test_with_a_setting_that_is_not_understood_it_is_found_through_botocore(drop_in: Kitchen) -> None:
+    first = drop_in.run("bake").answer
+    assert drop_in.run("bake", environment={"AWS_SDK_UA_APP_ID": "ci"}).answer == first
