@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -288,6 +290,22 @@ def test_a_bake_takes_what_is_chosen_and_what_that_is_made_from(bakery: Kitchen)
     run = bakery.run("bake", "--changed-since", "HEAD", "--json")
     assert [(item["image"], item["outcome"]) for item in run.images] == [("app", "baked")]
     assert bakery.packer_runs == 2, "base, and app on it"
+
+
+def test_the_examples_of_the_documentation_work(bakery: Kitchen) -> None:
+    """Every command of docs/selecting.md, as a shell runs it."""
+    text = (Path(__file__).parents[2] / "docs/selecting.md").read_text()
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    for name in ("worker", "web-front"):
+        shutil.copytree(bakery.folder / "job", bakery.folder / name)
+        (bakery.folder / name / "job.json").rename(bakery.folder / name / f"{name}.json")
+    write_config(bakery, TABLES | {"worker": "", "web-front": TABLES["job"]})
+    commit(bakery)
+    git(bakery, "update-ref", "refs/remotes/origin/main", "HEAD~1")
+    assert len(commands) == 7
+    for command in commands:
+        run = bakery.run("-c", command, program="/bin/sh")
+        assert (run.status, "error" in run.stderr) == (0, False), (command, run.stderr)
 
 
 def test_bash_completes_tags_and_revisions(bakery: Kitchen) -> None:

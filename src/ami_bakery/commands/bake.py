@@ -37,7 +37,7 @@ _TFVARS = ".tfvars.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument("--force", action="store_true", help="bake the named images whatever is there")
+    parser.add_argument("--force", action="store_true", help="bake the chosen images whatever is there")
     add_regions(parser)
     parser.add_argument(
         "--jobs",

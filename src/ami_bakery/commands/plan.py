@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument("--force", action="store_true", help="plan to bake the named images whatever is there")
+    parser.add_argument("--force", action="store_true", help="plan to bake the chosen images whatever is there")
     add_regions(parser)
     parser.add_argument("--jobs", type=int, metavar="N", help="accepted for symmetry with bake; changes nothing here")
     add_packer(parser)

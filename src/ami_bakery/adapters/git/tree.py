@@ -36,8 +36,7 @@ class GitTree:
         self._hashes: dict[tuple[str, str], str] = {}
 
     def entry(self, path: str, *, follow: bool = False) -> TreeEntry | None:
-        place = self._place(path, follow=follow)
-        return None if place is None else self._entry(path, place)
+        return self._entry(path, self._place(path, follow=follow))
 
     def children(self, folder: str) -> tuple[TreeEntry, ...]:
         place = self._existing(folder)
@@ -48,7 +47,7 @@ class GitTree:
         return tuple(entry for entry in entries if entry is not None)
 
     def link_target(self, path: str) -> str:
-        target = self._link(self._place(path, follow=False) or "")
+        target = self._link(self._place(path, follow=False))
         if target is None:
             raise self._absent(path)
         return target
@@ -83,13 +82,12 @@ class GitTree:
         return posixpath.join(self._folder, path)
 
     def holds(self, path: str) -> bool:
-        place = self._place(path, follow=True)
-        return place is not None and self._node(place) is not None
+        return self._node(self._place(path, follow=True)) is not None
 
     def same_content(self, paths: Sequence[str]) -> frozenset[str]:
         asked: dict[Repository, list[tuple[str, str, str]]] = {}
         for path in paths:
-            node = self._node(self._place(path, follow=True) or "")
+            node = self._node(self._place(path, follow=True))
             now = self._key(os.path.realpath(self._bytes(path)).decode("utf-8", "surrogateescape"))
             if node is not None and node.repository is not None and now is not None:
                 within = posixpath.relpath(now, node.mount or ".")
@@ -120,7 +118,7 @@ class GitTree:
 
     def _existing(self, path: str) -> str:
         place = self._place(path, follow=True)
-        if place is None or self._entry(path, place) is None:
+        if self._entry(path, place) is None:
             raise self._absent(path)
         return place
 
@@ -177,8 +175,8 @@ class GitTree:
     def _bytes(self, path: str) -> bytes:
         return self.absolute(path).encode("utf-8", "surrogateescape")
 
-    def _place(self, path: str, *, follow: bool) -> str | None:
-        """Where `path` stands, links on the way followed, as an absolute path; None where links lead in a circle."""
+    def _place(self, path: str, *, follow: bool) -> str:
+        """Where `path` stands, or would stand, links on the way followed: as an absolute path."""
         parts: list[str] = [] if path.startswith("/") else self._folder.strip("/").split("/")
         waiting = path.split("/")
         links = 0
@@ -195,7 +193,7 @@ class GitTree:
                 continue
             links += 1
             if links > _LINKS_AT_MOST:
-                return None
+                raise SourceError(f"reading {path}", "links lead in a circle", "Take the link out.")
             parts = [] if target.startswith("/") else parts
             waiting = [*target.split("/"), *waiting]
         return "/" + "/".join(parts)

@@ -1,0 +1,138 @@
+"""A revision read out of git answers as its checkout on disk does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.adapters.git import GitProgram
+from ami_bakery.adapters.source_tree import DiskTree
+from ami_bakery.errors import SourceError
+from ami_bakery.ports import FileKind, PastTree, SourceTree
+
+NASTY = ("plain", "a b", 'quo"te', "back\\slash", "new\nline", "tab\t", "ünï", "-dash", "byte\udcff")
+LINKS = {
+    "to-file": "folder/plain",
+    "to-folder": "folder",
+    "to-itself": "to-itself",
+    "to-nothing": "absent",
+    "up-and-back": "../root/folder",
+    "to-link": "to-folder/../to-file",
+    "outside": "../outside",
+    "far-outside": "../../beyond",
+    "through-ignored": "built/out",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A repository whose root of paths is a folder in it."""
+    root = tmp_path / "repository/root"
+    (root / "folder/deep").mkdir(parents=True)
+    for name in NASTY:
+        for folder in ("folder", "folder/deep"):
+            (root / folder).joinpath(os.fsdecode(name.encode("utf-8", "surrogateescape"))).write_text(name[:4])
+    (root / "folder/program").write_text("x")
+    (root / "folder/program").chmod(0o755)
+    for name, target in LINKS.items():
+        (root / name).symlink_to(target)
+    (root / "absolute").symlink_to(root / "folder")
+    (root.parent / "outside").write_text("in the repository, beside the root")
+    (tmp_path / "beyond").write_text("beyond the repository")
+    (root / "built").mkdir()
+    (root / "built/out").write_text("ignored")
+    (root / "folder/deep/ignored.o").write_text("ignored")
+    (root.parent / ".gitignore").write_text("*.o\nbuilt/\n")
+    run(root, "init", "--quiet", "..")
+    run(root, "add", "--all", "..")
+    run(root, "commit", "--quiet", "--message", "x")
+    return root
+
+
+def run(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
+
+
+def told(tree: SourceTree, path: str) -> Iterator[tuple[object, ...]]:
+    """All that a tree says of what stands at `path` and, where that is a folder itself, below it."""
+    found = tree.entry(path)
+    assert found is not None
+    try:
+        behind = tree.entry(path, follow=True)
+    except SourceError:
+        yield path, "a circle"
+        return
+    target = tree.link_target(path) if found.kind is FileKind.LINK else None
+    is_file = behind is not None and behind.kind is FileKind.FILE
+    content = (tree.read(path), tree.head(path, 2), tree.sha256(path), tree.sha1(path)) if is_file else None
+    yield path, found, behind, target, content
+    if found.kind is FileKind.FOLDER or path.rpartition("/")[2] in ("to-folder", "absolute", "up-and-back"):
+        for child in sorted(tree.children(path), key=lambda child: child.path):
+            yield from told(tree, child.path)
+
+
+def compared(root: Path, tree: PastTree | None) -> None:
+    assert tree is not None
+    disk = DiskTree(str(root))
+    ours, theirs = list(told(tree, ".")), list(told(disk, "."))
+    assert [item[0] for item in ours] == [item[0] for item in theirs]
+    assert ours == theirs
+    assert len(ours) > 50
+
+
+def test_a_revision_answers_as_its_checkout_does(root: Path) -> None:
+    with GitProgram(os.environ).tree(str(root), "HEAD") as tree:
+        compared(root, tree)
+        assert tree is not None
+        for path in (
+            "../outside",
+            "./folder/../folder/plain",
+            "/etc/passwd",
+            str(root / "folder"),
+            "..",
+            "folder//deep",
+        ):
+            assert tree.relative(path) == DiskTree(str(root)).relative(path)
+            assert tree.absolute(path) == DiskTree(str(root)).absolute(path)
+            assert tree.entry(path) == DiskTree(str(root)).entry(path)
+
+
+def test_what_changes_in_the_work_tree_does_not_change_a_revision(root: Path) -> None:
+    with GitProgram(os.environ).tree(str(root), "HEAD") as tree:
+        assert tree is not None
+        before = {item[0]: item for item in told(tree, ".")}
+    (root / "folder/plain").write_text("other")
+    (root / "folder/program").chmod(0o644)
+    (root / "to-file").unlink()
+    (root / "added").write_text("x")
+    (root / "built/out").write_text("ignored still")
+    with GitProgram(os.environ).tree(str(root), "HEAD") as tree:
+        assert tree is not None
+        after = {item[0]: item for item in told(tree, ".")}
+        assert {path for path in before if before[path] != after.get(path)} == {"./built/out", "./through-ignored"}
+        assert after.keys() == before.keys()
+        assert tree.same_content(["folder/plain", "folder/tab\t", "folder/new\nline", "built/out", "/etc/passwd"]) == {
+            "folder/tab\t",
+            "folder/new\nline",
+        }
+        assert [tree.holds(path) for path in ("folder/plain", "to-file", "built/out", "added", "/etc/passwd")] == [
+            True,
+            True,
+            False,
+            False,
+            False,
+        ]
+        for path in ("added", "to-nothing"):
+            with pytest.raises(SourceError, match="has no such file"):
+                tree.read(path)
+
+
+def test_a_revision_that_is_not_there_has_no_tree(root: Path, tmp_path: Path) -> None:
+    for folder, revision in ((root, "nowhere"), (root, "HEAD:root"), (tmp_path, "HEAD")):
+        with GitProgram(os.environ).tree(str(folder), revision) as tree:
+            assert tree is None
