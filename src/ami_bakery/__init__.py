@@ -1,1 +1,61 @@
-"""AMI Bakery: bake AWS machine images with Packer, and only when their definition changed."""
+"""AMI Bakery: bake AWS machine images with Packer, and only when their definition changed.
+
+What stands in `__all__` is the library (docs/library.md); everything else may change.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ami_bakery.bakery import BakedImage, BakeFailed, Bakery, Event, EventKind, PlannedImage
+    from ami_bakery.core.outcome import Result
+    from ami_bakery.core.plan import Action, Reason
+    from ami_bakery.errors import (
+        AwsError,
+        BakeryError,
+        ConfigError,
+        PackerError,
+        SkippedError,
+        SourceError,
+        TemplateError,
+        UsageError,
+        VerificationError,
+    )
+
+__all__ = [
+    "Action",
+    "AwsError",
+    "BakeFailed",
+    "BakedImage",
+    "Bakery",
+    "BakeryError",
+    "ConfigError",
+    "Event",
+    "EventKind",
+    "PackerError",
+    "PlannedImage",
+    "Reason",
+    "Result",
+    "SkippedError",
+    "SourceError",
+    "TemplateError",
+    "UsageError",
+    "VerificationError",
+]
+
+
+_ELSEWHERE = {"Action": "core.plan", "Reason": "core.plan", "Result": "core.outcome"}
+
+
+def __getattr__(name: str) -> object:
+    """Imported when it is first asked for: the command line's `--help` has no use for it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _ELSEWHERE.get(name, "errors" if name.endswith("Error") else "bakery")
+    return getattr(importlib.import_module(f"ami_bakery.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

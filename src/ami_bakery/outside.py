@@ -28,11 +28,14 @@ def find_images(named: str | None, environment: Mapping[str, str]) -> Config:
 
     if named is None and is_asked_for(environment):
         return drop_in_config(environment, _current_folder())
-    return find_bakery_toml(named)
+    return find_bakery_toml(named, _ABSENT)
 
 
-def find_bakery_toml(named: str | None) -> Config:
-    """The one `named`, else the one in this folder or in the nearest above it."""
+_ABSENT = "Write one (docs/configuration.md), name one with --config, or set PACKER_JSON_PATH."
+
+
+def find_bakery_toml(named: str | None, todo: str) -> Config:
+    """The one `named`, else the one in this folder or in the nearest above it; `todo` is for where there is none."""
     from pathlib import Path
 
     from ami_bakery.adapters.config_file import find_config, load_config
@@ -45,7 +48,7 @@ def find_bakery_toml(named: str | None) -> Config:
         raise UsageError(
             f"looking for bakery.toml in {folder} and the folders above",
             "there is none",
-            "Write one (docs/configuration.md), name one with --config, or set PACKER_JSON_PATH.",
+            todo,
         )
     return load_config(path)
 

@@ -1,0 +1,274 @@
+"""The library, as a program of its own uses it: each test runs a script in a process, against the embedded EC2."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from tests.documents import blocks
+from tests.kitchen import TOML, Kitchen, json_template, left_in
+
+DOCUMENT = "docs/library.md"
+BROKEN = """
+[images.broken]
+template = "ami/broken.json"
+inputs = ["ami/broken.json"]
+regions = ["us-east-1"]
+"""
+
+
+def run(kitchen: Kitchen, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=kitchen.folder,
+        env=kitchen.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def said(kitchen: Kitchen, script: str) -> Any:
+    """What a script that goes well prints, as JSON; the library itself prints nothing on either stream."""
+    done = run(kitchen, "import json\nfrom ami_bakery import *\n" + script)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def broken(app: Kitchen) -> Kitchen:
+    """Two images; Packer fails on the second."""
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["echo no luck; exit 3"]}]
+    app.write("ami/broken.json", template)
+    app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = ["ami/setup.sh"]') + BROKEN)
+    return app
+
+
+RUN_EXAMPLES = """
+import doctest, sys
+text = sys.stdin.read()
+test = doctest.DocTestParser().get_doctest(text, {}, "library.md", "library.md", 0)
+runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+runner.run(test)
+print(runner.tries)
+sys.exit(runner.failures)
+"""
+
+
+def test_every_example_of_the_document_does_what_it_says(broken: Kitchen) -> None:
+    both = (broken.folder / "bakery.toml").read_text()
+    broken.write("bakery.toml", both.removesuffix(BROKEN))
+    broken.write("broken.toml", both.partition("\n")[0] + BROKEN)
+    examples = "\n".join(blocks(DOCUMENT, "pycon"))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUN_EXAMPLES],
+        cwd=broken.folder,
+        env=broken.environment,
+        input=examples,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == f"{examples.count('>>> ')}\n"
+    assert broken.packer_runs == 3, "one bake, one that fails, one that is forced"
+
+
+def test_the_example_of_the_modules_docstring(app: Kitchen) -> None:
+    script = """
+import doctest, sys, ami_bakery.bakery
+results = doctest.testmod(ami_bakery.bakery, optionflags=doctest.ELLIPSIS)
+print(results.attempted)
+sys.exit(results.failed)
+"""
+    done = run(app, script)
+    assert (done.returncode, done.stdout) == (0, "5\n"), done.stdout + done.stderr
+
+
+def test_the_examples_are_typed(tmp_path: Path) -> None:
+    """By mypy --strict, as for a user of the package: py.typed is there, and nothing is Any."""
+    examples = (line for block in blocks(DOCUMENT, "pycon") for line in block.splitlines())
+    code = [line[4:] for line in examples if line.startswith((">>>", "..."))]
+    claims = ("planned, PlannedImage", "again.ami_id, str", "bakery.bake(), tuple[BakedImage, ...]")
+    code += ["from typing import assert_type", "from ami_bakery import BakedImage, PlannedImage"]
+    (tmp_path / "example.py").write_text("\n".join([*code, *(f"assert_type({claim})" for claim in claims), ""]))
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "example.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_importing_it_does_not_import_boto3(app: Kitchen) -> None:
+    heavy = ("boto3", "botocore", "rich", "moto", "tree_sitter", "yaml")
+    script = f"""
+import sys
+Bakery, BakeryError, Action  # what __all__ names is there
+print(json.dumps([name for name in {heavy} if name in sys.modules]))
+"""
+    assert said(app, script) == []
+
+
+def test_all_that_it_names_is_there_and_nothing_else_is(app: Kitchen) -> None:
+    script = """
+import ami_bakery, typing
+missing = [name for name in ami_bakery.__all__ if getattr(ami_bakery, name).__name__ != name]
+assert set(ami_bakery.__all__) <= set(dir(ami_bakery))
+for kind in (PlannedImage, BakedImage, Event):
+    assert typing.get_type_hints(kind)
+try:
+    ami_bakery.Bakry
+except AttributeError as error:
+    print(json.dumps([missing, str(error)]))
+"""
+    assert said(app, script) == [[], "module 'ami_bakery' has no attribute 'Bakry'"]
+
+
+def test_what_one_way_in_has_baked_the_other_finds(app: Kitchen) -> None:
+    bake = 'print(json.dumps([(image.ami_id, image.outcome) for image in Bakery.load("bakery.toml").bake()]))'
+    ((ami, outcome),) = said(app, bake)
+    assert outcome == "baked"
+    assert app.run("bake", "app").answer == ami
+    assert said(app, bake) == [[ami, "reused"]]
+    assert app.packer_runs == 1
+
+
+def test_without_a_name_it_is_the_file_in_the_nearest_folder_above(app: Kitchen) -> None:
+    (app.folder / "below").mkdir()
+    assert said(app, 'import os; os.chdir("below"); print(json.dumps(Bakery.load().images))') == ["app"]
+    script = """
+import os; os.chdir("/")
+try:
+    Bakery.load()
+except UsageError as error:
+    print(json.dumps([error.doing, error.wrong, error.todo]))
+"""
+    assert said(app, script)[1:] == ["there is none", "Write one (docs/configuration.md), or name one."]
+
+
+def test_arguments_of_packer_are_part_of_the_definition(app: Kitchen) -> None:
+    script = """
+large = Bakery.load(packer_arguments=["-var", "size=t3.large"])
+print(json.dumps([Bakery.load().plan()[0].digest, large.plan()[0].digest]))
+"""
+    assert said(app, script) == [app.run("digest").answer, app.run("digest", "--", "-var", "size=t3.large").answer]
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong"),
+    [
+        ('Bakery.load("absent.toml")', "there is no such file"),
+        ('Bakery.load(packer_arguments=["-debug"])', "-debug asks somebody at a terminal, and a library has none"),
+        ('Bakery.load(regions=["Virginia"])', "Virginia"),
+        ('Bakery.load().plan("ap")', "bakery.toml has none of that name; did you mean 'app'?"),
+        ("Bakery.load().bake(jobs=0)", "at least 1 is wanted"),
+    ],
+)
+def test_a_call_that_cannot_be_is_refused(app: Kitchen, call: str, wrong: str) -> None:
+    refused = said(app, f"try:\n    {call}\nexcept UsageError as error:\n    print(json.dumps(error.wrong))")
+    assert wrong in refused
+    assert app.calls() == {}
+
+
+def test_a_failure_says_what_became_of_each_image(broken: Kitchen) -> None:
+    script = """
+try:
+    Bakery.load().bake()
+except BakeFailed as failed:
+    app, broken = failed.images
+    assert failed.__cause__ is broken.error and app.error is None
+    try:
+        broken.ami_id
+    except PackerError as error:
+        print(json.dumps([app.outcome, app.ami_id, broken.outcome, error.wrong == failed.wrong, failed.wrong]))
+"""
+    outcome, ami, failed, same, wrong = said(broken, script)
+    assert (outcome, failed, same) == ("baked", "failed", True)
+    assert "no luck" in wrong
+    assert broken.run("bake", "app").answer == ami
+
+
+def test_what_is_made_from_an_image_that_fails_is_not_the_first_that_failed(broken: Kitchen) -> None:
+    template = json_template(source_ami="{{user `source_ami`}}")
+    del template["builders"][0]["source_ami_filter"]
+    template["variables"]["source_ami"] = ""
+    broken.write("ami/child.json", template)
+    child = '[images.a-child]\ntemplate = "ami/child.json"\ninputs = ["ami/child.json"]\nfrom = "broken"\n'
+    broken.write("bakery.toml", (broken.folder / "bakery.toml").read_text() + child + 'regions = ["us-east-1"]\n')
+    script = """
+try:
+    Bakery.load().bake("a-child")
+except BakeFailed as failed:
+    told = [(image.name, type(image.error).__name__) for image in failed.images]
+    print(json.dumps([told, type(failed.__cause__).__name__]))
+"""
+    assert said(broken, script) == [[["broken", "PackerError"], ["a-child", "SkippedError"]], "PackerError"]
+
+
+def test_what_the_watcher_raises_is_raised_when_the_bake_is_done(app: Kitchen) -> None:
+    script = """
+told = []
+def watch(event):
+    told.append(event.kind)
+    if event.kind is EventKind.LINE:
+        raise ValueError("the user's own")
+try:
+    Bakery.load(watch=watch).bake()
+except ValueError as error:
+    print(json.dumps([str(error), told.count(EventKind.LINE)]))
+"""
+    assert said(app, script) == ["the user's own", 1]
+    assert app.run("plan", "--json").images[0]["action"] == "reuse", "the bake was not stopped"
+
+
+def test_an_interruption_reaches_packer_and_the_same_bakery_works_again(app: Kitchen, ec2: EC2Client) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["test -e ../go || sleep 100"]}]
+    app.write("ami/app.json", template)
+    script = """
+import pathlib, signal
+from ami_bakery import Bakery, Event
+def watch(event: Event) -> None:
+    if "Running local shell script" in event.text:
+        print("baking", flush=True)
+before = signal.getsignal(signal.SIGTERM)
+bakery = Bakery.load(watch=watch)
+try:
+    bakery.bake()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+assert signal.getsignal(signal.SIGTERM) is before
+pathlib.Path("go").touch()
+print(bakery.bake()[0].outcome)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=app.folder, env=app.environment, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "baking\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+        assert left_in(ec2) == []
+        time.sleep(1.1)
+        assert process.stdout.read().endswith("baked\n")
+
+
+def test_the_readmes_five_lines(app: Kitchen) -> None:
+    (example,) = blocks("README.md", "python")
+    done = run(app, example)
+    assert (done.returncode, done.stdout.startswith("app bake (Reason(")) == (0, True), done.stdout + done.stderr
+    assert app.run("plan", "--json").images[0]["action"] == "reuse"
