@@ -286,6 +286,7 @@ _TEXTS = {
     "creationDate": "CreationDate",
     "imageOwnerId": "OwnerId",
     "sourceImageId": "SourceImageId",
+    "sourceImageRegion": "SourceImageRegion",
     "deprecationTime": "DeprecationTime",
 }
 """What EC2's XML and botocore call the members of an image that are one text."""
