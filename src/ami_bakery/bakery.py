@@ -217,13 +217,14 @@ class Bakery:
     @contextmanager
     def _resolver(self) -> Iterator[Resolver]:
         """A new outside world for each call: an interrupted one stays interrupted, and credentials grow old."""
+        from ami_bakery.adapters.person import Nobody
         from ami_bakery.outside import real_outside
         from ami_bakery.resolve import Resolver
 
         telling = _Telling(self._watch)
         with ExitStack() as stack:
             outside = real_outside(
-                self._config, dict(os.environ), telling, stack, packer=self._packer, terminal=io.BytesIO()
+                self._config, dict(os.environ), telling, Nobody(), stack, packer=self._packer, terminal=io.BytesIO()
             )
             yield Resolver(
                 outside=outside,

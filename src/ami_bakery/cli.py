@@ -7,13 +7,13 @@ import contextlib
 import importlib
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, cast
 
-from ami_bakery.errors import BakeryError
+from ami_bakery.adapters.person import Person
+from ami_bakery.errors import BakeryError, LeaveNow
 
 if TYPE_CHECKING:
     from ami_bakery.commands.invocation import Invocation
@@ -138,9 +138,12 @@ def _run(program: str, argv: list[str]) -> int:
     arguments = parser.parse_args(before)
     if after and arguments.command not in TAKE_DASHES:
         parser.error(f"{arguments.command} takes nothing behind `--`")
-    with _handled(arguments) as outcome, _signals(), contextlib.ExitStack() as stack:
-        outcome.status = _command(arguments.command).run(_invocation(arguments, after, stack))
+    with _handled(arguments) as outcome, Person(sys.stdin, sys.stderr) as person, contextlib.ExitStack() as stack:
+        outcome.status = _command(arguments.command).run(_invocation(arguments, after, person, stack))
     _leave_streams()
+    if outcome.at_once:
+        # Python itself would wait for the threads that listen to Packer.
+        os._exit(outcome.status)
     return outcome.status
 
 
@@ -186,38 +189,8 @@ def _split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
 
 class _Outcome:
     status = DONE
-
-
-class Interrupted(KeyboardInterrupt):
-    """One of the signals that end the program, by name."""
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the program as Ctrl-C does, once: Packer is told, and waited for.
-
-    More of them only say so. A signal that our parent has switched off (`nohup`) stays off.
-    """
-    seen: list[str] = []
-
-    def interrupt(number: int, _frame: object) -> None:
-        name = signal.Signals(number).name
-        if seen:
-            _tell(f"{name}: {seen[0]} came before: still waiting until Packer has cleaned up")
-            return
-        seen.append(name)
-        raise Interrupted(name)
-
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.getsignal(number) for number in wanted}
-    for number, handler in previous.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    at_once = False
+    """What still runs is not waited for."""
 
 
 def _tell(text: str) -> None:
@@ -242,7 +215,7 @@ def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
         outcome.status = FAILED if for_terraform else error.exit_status
     except KeyboardInterrupt as interrupt:
         _tell(f"interrupted by {interrupt or 'SIGINT'}: what was baked until now is found by the next run")
-        outcome.status = INTERRUPTED
+        outcome.status, outcome.at_once = INTERRUPTED, isinstance(interrupt, LeaveNow)
     except BrokenPipeError:
         # Whoever read our answer has gone: nothing is left to say.
         outcome.status = FAILED
@@ -269,7 +242,7 @@ def _report_bug() -> None:
 
 
 def _invocation(
-    arguments: argparse.Namespace, after_dashes: tuple[str, ...], stack: contextlib.ExitStack
+    arguments: argparse.Namespace, after_dashes: tuple[str, ...], person: Person, stack: contextlib.ExitStack
 ) -> Invocation:
     from ami_bakery.adapters.answer_file import append_file, replace_file
     from ami_bakery.commands.invocation import Invocation
@@ -281,11 +254,14 @@ def _invocation(
 
     def bakery(named: str | None) -> tuple[Config, Outside]:
         config = find_images(named or arguments.config, environment)
-        watcher = _watcher(arguments, debugging=parse_arguments(after_dashes).debug)
+        debugging = parse_arguments(after_dashes).debug
+        if debugging:
+            person.ask_nobody()
+        watcher = _watcher(arguments, debugging=debugging)
         stack.callback(watcher.close)
         # Commands that bake nothing do not have all of these.
         given = {name: getattr(arguments, name) for name in ("packer", "kill_timeout") if hasattr(arguments, name)}
-        return config, real_outside(config, environment, watcher, stack, terminal=sys.stderr.buffer, **given)
+        return config, real_outside(config, environment, watcher, person, stack, terminal=sys.stderr.buffer, **given)
 
     def run_local(command: Sequence[str]) -> int:
         try:
@@ -325,18 +301,15 @@ def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
 
 def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Watcher:
     """A live view on a terminal, unless Packer itself is to speak to the person there."""
-    from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher
+    from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher, Unbroken
 
+    verbose, color = arguments.verbose, _colored(arguments, sys.stderr)
     live = sys.stderr.isatty() and not arguments.quiet and os.environ.get("TERM") != "dumb" and not debugging
     if live and arguments.command in ("bake", "plan"):
         from rich.console import Console
 
-        return LiveWatcher(
-            Console(stderr=True, no_color=not _colored(arguments, sys.stderr)), verbose=arguments.verbose
-        )
-    return PlainWatcher(
-        sys.stderr, verbose=arguments.verbose, quiet=arguments.quiet, color=_colored(arguments, sys.stderr)
-    )
+        return LiveWatcher(Console(file=cast(TextIO, Unbroken(sys.stderr)), no_color=not color), verbose=verbose)
+    return PlainWatcher(sys.stderr, verbose=verbose, quiet=arguments.quiet, color=color)
 
 
 def _colored(arguments: argparse.Namespace, stream: object) -> bool:

@@ -72,3 +72,11 @@ class Stopped(BakeryError):
     """The user wants the program to end: nothing is wrong."""
 
     exit_status = 130
+
+
+class Interrupted(KeyboardInterrupt):
+    """One of the signals that end the program, by name."""
+
+
+class LeaveNow(Interrupted):
+    """End at once: what still runs is not waited for."""

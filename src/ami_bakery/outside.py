@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.adapters.ec2 import AwsSession
     from ami_bakery.core.config import Config
-    from ami_bakery.ports import Clock, Git, Packer, Scaffold, TemplateReader, Watcher
+    from ami_bakery.ports import Clock, Git, Packer, Person, Scaffold, TemplateReader, Watcher
 
 Adapter = TypeVar("Adapter")
 _KILL_SECONDS = 15 * 60.0
@@ -66,6 +66,7 @@ def real_outside(
     config: Config,
     environment: Mapping[str, str],
     watcher: Watcher,
+    person: Person,
     stack: ExitStack,
     *,
     packer: str = "packer",
@@ -92,6 +93,7 @@ def real_outside(
         git=_later(lambda: _git(environment)),
         clock=clock,
         watcher=watcher,
+        person=person,
         parse_config=_parse_config,
         new_run=lambda: _new_run(clock),
         environment=environment,

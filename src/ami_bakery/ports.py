@@ -257,6 +257,9 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Raises `Stopped` where it is interrupted, or was."""
 
+    def rest(self, seconds: float) -> None:
+        """A sleep for what has to be finished: an interruption does not end it."""
+
     def interrupt(self) -> None:
         """End every sleep, now and from now on."""
 
@@ -289,6 +292,19 @@ class Watcher(Protocol):
         """Leave the terminal as it was."""
 
 
+class Person(Protocol):
+    """Who sits at the terminal, if anybody does."""
+
+    def is_there(self) -> bool:
+        """Whether somebody can be asked."""
+
+    def agrees(self, question: str, waits: Callable[[], bool] = ..., /) -> bool:
+        """Asks, and gives whether the answer is yes. No where nobody is there, and as soon as it `waits` no longer."""
+
+    def insists(self) -> bool:
+        """Whether we were told to end, by any signal, once more since this was asked last; the first one interrupts."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outside:
     """The whole outside world, as one command sees it."""
@@ -302,6 +318,7 @@ class Outside:
     git: Git
     clock: Clock
     watcher: Watcher
+    person: Person
     parse_config: Callable[[bytes, Config], Config]
     """The text of bakery.toml as a configuration with the root and file of the one given. Raises `ConfigError`."""
     new_run: Callable[[], str]

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pty
+import errno
+import io
 import re
-import select
-import time
-from collections.abc import Callable
+from typing import TextIO, cast
 
-from tests.kitchen import PROGRAMS, Kitchen, json_template
+import pytest
+from rich.console import Console
 
-
-class Terminal:
-    """A command on a terminal of its own, and the person before it."""
-
-    def __init__(self, kitchen: Kitchen, *arguments: str) -> None:
-        self.pid, self.descriptor = pty.fork()
-        if self.pid == 0:  # pragma: no cover
-            os.chdir(kitchen.folder)
-            environment = kitchen.environment | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
-            program = str(PROGRAMS / "ami-bakery")
-            os.execve(program, [program, *arguments], environment)
-        self.seen = ""
-
-    def watch(self, answer: Callable[[str], str], seconds: float = 60) -> int:
-        """Show everything to `answer`, type what it says, until the command ends; its exit status."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            ready, _, _ = select.select([self.descriptor], [], [], 1)
-            if not ready:
-                continue
-            try:
-                chunk = os.read(self.descriptor, 65536)
-            except OSError:
-                break
-            self.seen += chunk.decode("utf-8", "replace")
-            if typed := answer(self.seen):
-                os.write(self.descriptor, typed.encode())
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self.descriptor)
-        return os.waitstatus_to_exitcode(status)
+from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher, Unbroken
+from tests.kitchen import Kitchen, json_template
+from tests.terminal import Terminal
 
 
 def test_progress_shows_the_step_the_time_and_packers_last_line(app: Kitchen) -> None:
@@ -54,6 +26,27 @@ def test_progress_shows_the_step_the_time_and_packers_last_line(app: Kitchen) ->
     assert re.search(r"app +0:0[1-9] +baking with Packer", text), "the clock moves"
     assert "amazon-ebs: a line of the script" in text, "Packer's last line"
     assert "\x1b[?25h" in terminal.seen, "the cursor is shown again"
+
+
+class Closed(io.StringIO):
+    """A terminal that nobody has any more."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_closed_terminal_stops_nothing(live: bool) -> None:
+    stream = cast(TextIO, Unbroken(Closed()))
+    watcher = LiveWatcher(Console(file=stream), verbose=True) if live else PlainWatcher(stream, verbose=True)
+    watcher.step("app", "baking")
+    watcher.line("app", "a line of Packer's")
+    watcher.warn("a warning")
+    watcher.done("app")
+    watcher.close()
 
 
 def test_colors_are_for_terminals_and_can_be_switched_off(app: Kitchen) -> None:

@@ -316,6 +316,7 @@ def _ami(image: Mapping[str, Any], region: str) -> Ami:
         tags={tag["Key"]: tag["Value"] for tag in image.get("Tags", ())},
         source=image.get("SourceImageId"),
         source_region=image.get("SourceImageRegion"),
+        source_instance=image.get("SourceInstanceId"),
         state_reason=image.get("StateReason", {}).get("Message", ""),
         deprecated_at=_moment(image.get("DeprecationTime", "")),
         snapshots=tuple(

@@ -287,6 +287,7 @@ _TEXTS = {
     "imageOwnerId": "OwnerId",
     "sourceImageId": "SourceImageId",
     "sourceImageRegion": "SourceImageRegion",
+    "sourceInstanceId": "SourceInstanceId",
     "deprecationTime": "DeprecationTime",
 }
 """What EC2's XML and botocore call the members of an image that are one text."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from ami_bakery.adapters.ec2 import AwsSession
 
-_FILTER_VALUES = 200
+_FILTER_VALUES = 190
+"""EC2 takes 200 values a call, for all filters together; beside ids there are states."""
 _THERE = ("pending", "running", "shutting-down", "stopping", "stopped")
 """The states of an instance that is not terminated."""
 _GONE = frozenset(

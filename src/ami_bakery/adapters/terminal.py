@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ami_bakery.core.outcome import clock_time
 from ami_bakery.core.printable import COLORS, one_line, printable
@@ -25,11 +25,33 @@ _STILL_SECONDS = 60.0
 """How often a log is told that a step goes on."""
 
 
+class Unbroken:
+    """A stream to a terminal that may be closed, or to a reader that may go: what cannot be written is dropped.
+
+    Nothing that we tell is worth stopping a bake, or the waiting for a Packer that cleans up.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class PlainWatcher:
     """A `Watcher` that prints a line for each thing. Packer's own lines only with `verbose`."""
 
     def __init__(self, stream: TextIO, *, verbose: bool = False, quiet: bool = False, color: bool = False) -> None:
-        self._stream = stream
+        self._stream = Unbroken(stream)
         self._verbose = verbose
         self._quiet = quiet
         self._color = color
@@ -75,8 +97,7 @@ class PlainWatcher:
         return f"\x1b[{COLORS[color]}m{text}\x1b[0m" if self._color and color else text
 
     def _print(self, text: str) -> None:
-        # Whoever read stderr may have gone, or its disk be full: that must not stop a bake.
-        with self._lock, contextlib.suppress(OSError, ValueError):
+        with self._lock:
             self._stream.write(f"{text}\n")
             self._stream.flush()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection, duration
@@ -76,12 +77,15 @@ def run(invocation: Invocation) -> int:
     forced = frozenset(names if invocation.arguments.force else ())
     # A person who answers Packer's prompts can do so for one at a time.
     jobs = 1 if resolver.arguments.debug else invocation.arguments.jobs
-    for outcome in bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=invocation.arguments.fail_fast):
-        outcomes.append(outcome)
-        if outcome.error is not None:
-            outside.watcher.fail(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
-        else:
-            outside.watcher.note(outcome_note(outcome))
+    baking = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=invocation.arguments.fail_fast)
+    # Closed in any case: an interruption may come while an outcome is told.
+    with closing(baking):
+        for outcome in baking:
+            outcomes.append(outcome)
+            if outcome.error is not None:
+                outside.watcher.fail(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
+            else:
+                outside.watcher.note(outcome_note(outcome))
     by_name = {outcome.image: outcome for outcome in outcomes}
     if len(outcomes) > 1 or any(outcome.error or len(outcome.plan.regions) > 1 for outcome in outcomes):
         outside.watcher.table(summary([by_name[name] for name in with_parents(config, names)]))

@@ -44,7 +44,7 @@ class AmiState(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ami:
     """One AMI in one region. `created` is None where EC2 tells no date; `source` is the AMI that it was made from,
-    by a bake or as a copy; None where EC2 does not tell."""
+    by a bake or as a copy, `source_instance` the instance, where it is no copy; None where EC2 does not tell."""
 
     id: str
     region: str
@@ -55,6 +55,7 @@ class Ami:
     tags: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
     source_region: str | None = None
+    source_instance: str | None = None
     state_reason: str = ""
     deprecated_at: datetime | None = None
     snapshots: tuple[str, ...] = ()

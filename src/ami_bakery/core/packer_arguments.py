@@ -40,6 +40,7 @@ class PackerArguments:
     definition: tuple[str, ...] = ()
     passed: tuple[str, ...] = ()
     debug: bool = False
+    on_error: str = "cleanup"
 
 
 def parse_arguments(arguments: Sequence[str]) -> PackerArguments:
@@ -78,6 +79,7 @@ def parse_arguments(arguments: Sequence[str]) -> PackerArguments:
         definition=tuple(definition),
         passed=tuple(passed),
         debug=debug,
+        on_error=(values["on-error"] or ["cleanup"])[-1],
     )
 
 

@@ -7,18 +7,21 @@ which.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, Ami, finished_tags, snapshot_tags
-from ami_bakery.errors import AwsError, BakeryError, VerificationError
+from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
 from ami_bakery.execute.marks import Marks
+from ami_bakery.execute.sweep import Sweep
 
 if TYPE_CHECKING:
+    from ami_bakery.core.packer_arguments import PackerArguments
     from ami_bakery.core.packer_output import Artifact, Built
+    from ami_bakery.core.packer_progress import Made
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.execute.sight import Sight
     from ami_bakery.planning import Planned
@@ -60,8 +63,25 @@ class Baker:
             pass
 
         request = build_request(self.resolver, self.planned, facts)
-        with Marks(self.outside, self.image.name, self.run, region_of, note) as marks:
-            return self.outside.packer.build(request, self.outside.watcher, marks.tell)
+        try:
+            with Marks(self.outside, self.image.name, self.run, region_of, note) as marks:
+                return self.outside.packer.build(request, self.outside.watcher, marks.tell)
+        except PackerError:
+            self._sweep(facts, marks.made, region_of)
+            raise
+
+    def _sweep(self, facts: TemplateFacts, made: Sequence[Made], region_of: Callable[[str], str]) -> None:
+        self.sight.step("looking whether Packer has left something in EC2")
+        copies = [region for builder in facts.builders for region in builder.ami_regions]
+        Sweep(
+            outside=self.outside,
+            image=self.image.name,
+            made=made,
+            region_of=region_of,
+            regions=copies,
+            hands_off=_hands_off(self.resolver.arguments),
+            interrupted=self.outside.packer.interrupted(),
+        ).sweep()
 
     def _check_bases(self) -> None:
         """Before it costs anything: Packer would find out when it has made a key pair and a security group."""
@@ -205,6 +225,15 @@ class Baker:
             remove = f"Deregister {listed}: it was left, and the tag {DIGEST_TAG} could not be taken off ({error})."
             raise VerificationError(doing, wrong, f"{todo} {remove}") from error
         raise VerificationError(doing, wrong, f"{todo} {listed} was left, without the digest.")
+
+
+def _hands_off(arguments: PackerArguments) -> str:
+    """Why what Packer has left is none of our business; empty where it is."""
+    if arguments.debug:
+        return "a person works with -debug"
+    if arguments.on_error in ("abort", "ask"):
+        return f"-on-error={arguments.on_error}"
+    return ""
 
 
 def _listed(chosen: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def bake_all(
     resolver: Resolver, names: Sequence[str], *, forced: frozenset[str], jobs: int, fail_fast: bool = False
-) -> Iterator[Outcome]:
+) -> Generator[Outcome]:
     """Make sure that these images' AMIs exist, and those of what they are made from; outcomes as they come.
 
     A failure stops what is made from the image that failed, not the rest; with `fail_fast` it stops everything. All
@@ -45,13 +45,17 @@ def bake_all(
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        try:
-            yield from turns.take(schedule, pool)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            turns.interrupt()
-            raise
+    from ami_bakery.execute.ending import wait_for_all
+
+    pool = ThreadPoolExecutor(max_workers=jobs)
+    try:
+        yield from turns.take(schedule, pool)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        turns.interrupt()
+        wait_for_all(turns.running, resolver.outside)
+        raise
+    pool.shutdown()
 
 
 class _Turns:
@@ -77,6 +81,7 @@ class _Turns:
         self.culprit: str | None = None
         """The image whose failure stopped everything."""
         self.lock = threading.Lock()
+        self.running: dict[Future[Outcome], str] = {}
 
     @property
     def are_quick(self) -> bool:
@@ -95,7 +100,7 @@ class _Turns:
 
         if self.fail_fast and self.undefined:
             self._stop(next(iter(self.undefined)))
-        running: dict[Future[Outcome], str] = {}
+        running = self.running
         while schedule.unfinished:
             for name in schedule.start_ready():
                 running[pool.submit(partial(self._turn, name, dict(self.settled), frozenset(self.failed)))] = name

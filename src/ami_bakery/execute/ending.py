@@ -1,0 +1,39 @@
+"""The end of an interrupted bake: waits until every Packer has cleaned up, and lets a person leave before that."""
+
+from __future__ import annotations
+
+from concurrent.futures import wait
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.errors import LeaveNow
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from concurrent.futures import Future
+
+    from ami_bakery.ports import Outside
+
+_POLL_SECONDS = 0.2
+
+
+def wait_for_all(futures: Collection[Future[Any]], outside: Outside) -> None:
+    """Raises `LeaveNow` where the person at the terminal insists, is told what that leaves behind, and says yes."""
+    while wait(futures, timeout=_POLL_SECONDS).not_done:
+        if not outside.person.insists():
+            continue
+        if not outside.person.is_there():
+            outside.watcher.note("told to end once more: still waiting until Packer has cleaned up")
+            continue
+        outside.watcher.close()
+        if outside.person.agrees(_question(outside), lambda: bool(wait(futures, timeout=0).not_done)):
+            raise LeaveNow("the person at the terminal")
+
+
+def _question(outside: Outside) -> str:
+    lines = []
+    for image, made in outside.packer.at_work().items():
+        things = ", ".join(f"{one.kind.replace('-', ' ')} {one.value}" for one in made)
+        lines.append(f"{image}: Packer is still cleaning up ({things or 'it has made nothing yet'}).")
+    lines.append("If you leave now, it goes on alone, and nobody tells you whether it ended well;")
+    lines.append("`ami-bakery images --orphans` shows what is left then. Leave now? [y/N] ")
+    return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""After a Packer that did not end well: looks what of its run is still in EC2, and removes it, or says what is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.image import FORMAT_TAG, Ami
+from ami_bakery.core.packer_progress import Made, MadeKind
+from ami_bakery.core.scaffold import Kind, Thing
+from ami_bakery.errors import AwsError
+from ami_bakery.execute.removal import remove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ami_bakery.ports import Outside
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """One run of one image.
+
+    regions    where copies may be, beside the region of each builder
+    hands_off  why nothing is to be removed; empty where it is
+    """
+
+    outside: Outside
+    image: str
+    made: Sequence[Made]
+    region_of: Callable[[str], str]
+    regions: Sequence[str]
+    hands_off: str = ""
+    interrupted: bool = field(default=False)
+
+    def sweep(self) -> None:
+        """Tells; raises nothing: the failure of Packer is what the user is to read of."""
+        if not self.made:
+            return
+        try:
+            things = list(self._left())
+        except AwsError as refusal:
+            self._tell_command(f"whether Packer has left something could not be seen: {refusal}")
+            return
+        # An AMI of a run that failed of itself may be what the user wants to look at.
+        doomed = [one for one in things if not self.hands_off and (self.interrupted or one.kind is not Kind.AMI)]
+        results = list(remove(self.outside, doomed, self.outside.clock.rest))
+        removed = [thing for thing, error in results if error is None]
+        if removed:
+            self.outside.watcher.note(f"{self.image}: removed what Packer had left: {_listed(removed)}")
+        for thing, error in results:
+            if error is not None:
+                self._tell_command(f"{thing} of {thing.region} is left: {error.wrong}")
+        untouched = [thing for thing in things if thing not in doomed]
+        if untouched:
+            why = f" ({self.hands_off})" if self.hands_off else ""
+            self._tell_command(f"left in EC2{why}: {_listed(untouched)}")
+        elif not things and self.interrupted:
+            self.outside.watcher.note(f"{self.image}: Packer has cleaned up: nothing of this run is left in EC2")
+
+    def _tell_command(self, text: str) -> None:
+        command = f"ami-bakery images {self.image} --orphans --clean"
+        self.outside.watcher.warn(f"{self.image}: {text}. `{command}` removes what is left")
+
+    def _left(self) -> Iterator[Thing]:
+        homes = {made.builder: self.region_of(made.builder) for made in self.made}
+        for region in dict.fromkeys(homes.values()):
+            made = [one for one in self.made if homes[one.builder] == region]
+            pairs = _values(made, MadeKind.KEY_PAIR)
+            yield from self.outside.scaffold.instances(region, ids=_values(made, MadeKind.INSTANCE), key_pairs=pairs)
+            yield from self.outside.scaffold.security_groups(region, names=_values(made, MadeKind.SECURITY_GROUP))
+            yield from self._key_pairs(region, pairs)
+        names = _values(self.made, MadeKind.AMI_NAME)
+        for region in dict.fromkeys([*homes.values(), *self.regions]):
+            for ami in self.outside.ec2.named(region, names) if names else ():
+                if self._is_ours(ami):
+                    yield Thing(kind=Kind.AMI, id=ami.id, region=region, name=ami.name, uses=ami.snapshots)
+
+    def _key_pairs(self, region: str, names: Sequence[str]) -> Iterator[Thing]:
+        """Where they cannot be listed: to delete one that is not there does nothing."""
+        there = self.outside.scaffold.key_pairs(region) if names else ()
+        known = None if there is None else {pair.name for pair in there}
+        for name in names:
+            if known is None or name in known:
+                yield Thing(kind=Kind.KEY_PAIR, id=name, region=region, name=name)
+
+    def _is_ours(self, ami: Ami) -> bool:
+        """Packer's words alone do not say so: it may have been refused the name, because another's AMI has it."""
+        if FORMAT_TAG in ami.tags:
+            return False
+        amis = _values(self.made, MadeKind.AMI)
+        return ami.id in amis or ami.source in amis or ami.source_instance in _values(self.made, MadeKind.INSTANCE)
+
+
+def _values(made: Iterable[Made], kind: MadeKind) -> list[str]:
+    return [one.value for one in made if one.kind is kind]
+
+
+def _listed(things: Iterable[Thing]) -> str:
+    return ", ".join(f"{thing} of {thing.region}" for thing in things)

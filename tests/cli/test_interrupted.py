@@ -1,0 +1,179 @@
+"""A bake that is told to end: Packer is waited for, what it leaves is removed, and what stays is named."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.local import Fault, FaultKind
+from tests.bakes import bake_until, provisioned, wait_until
+from tests.kitchen import Kitchen, json_template, left_in
+from tests.terminal import Terminal
+
+AT_WORK = "amazon-ebs: at work"
+SLOW = Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=6)
+
+
+def at_work(app: Kitchen, *arguments: str) -> subprocess.Popen[str]:
+    provisioned(app, "echo at work; sleep 60")
+    return bake_until(app, AT_WORK, *arguments)
+
+
+def images_left(ec2: EC2Client) -> list[str]:
+    snapshots = ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+    images = ec2.describe_images(Owners=["self"])["Images"]
+    return [*(one["ImageId"] for one in images), *(one["SnapshotId"] for one in snapshots)]
+
+
+class Typist:
+    """Presses Ctrl-C when Packer is at work, and again when it is told to stop; then answers the question."""
+
+    def __init__(self, answer: str) -> None:
+        self.plan: list[tuple[str, str]] = [
+            (AT_WORK, "\x03"),
+            ("waiting until it has cleaned up", "\x03"),
+            ("Leave now? [y/N]", answer),
+        ]
+
+    def __call__(self, seen: str) -> str:
+        if self.plan and self.plan[0][0] in seen:
+            return self.plan.pop(0)[1]
+        return ""
+
+
+def test_one_ctrl_c_waits_until_packer_has_cleaned_up(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, "echo at work; sleep 60")
+    terminal = Terminal(app, "bake", "-v")
+    typist = Typist("")
+    del typist.plan[1:]
+    assert terminal.watch(typist) == 130
+    assert "app: Packer has cleaned up: nothing of this run is left in EC2" in terminal.seen
+    assert "interrupted by SIGINT" in terminal.seen
+    assert left_in(ec2) == []
+
+
+@pytest.mark.parametrize("answer", ["n\r", "\r"])
+def test_a_second_ctrl_c_asks_and_no_means_to_wait(app: Kitchen, ec2: EC2Client, answer: str) -> None:
+    app.control.plan(SLOW)
+    provisioned(app, "echo at work; sleep 60")
+    terminal = Terminal(app, "bake", "-v")
+    typist = Typist(answer)
+    assert terminal.watch(typist) == 130
+    assert typist.plan == []
+    assert "app: Packer is still cleaning up (key pair packer_" in terminal.seen
+    assert "Packer has cleaned up" in terminal.seen
+    assert left_in(ec2) == []
+
+
+def test_who_leaves_now_leaves_packer_to_the_guard(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(SLOW)
+    provisioned(app, "echo at work; sleep 60")
+    terminal = Terminal(app, "bake", "-v")
+    typist = Typist("y\r")
+    assert terminal.watch(typist) == 130
+    assert typist.plan == []
+    assert left_in(ec2) != []
+    assert "Packer has cleaned up" not in terminal.seen
+    assert wait_until(lambda: left_in(ec2) == []), left_in(ec2)
+
+
+def test_a_question_that_is_not_answered_is_dropped_when_packer_has_ended(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(SLOW)
+    provisioned(app, "echo at work; sleep 60")
+    terminal = Terminal(app, "bake", "-v")
+    typist = Typist("")
+    assert terminal.watch(typist) == 130
+    assert typist.plan == []
+    assert left_in(ec2) == []
+
+
+def test_a_closed_terminal_is_an_interruption_and_packer_is_waited_for(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(SLOW)
+    provisioned(app, "echo at work; while :; do echo and it talks on; done")
+    terminal = Terminal(app, "bake", "-v")
+    status = []
+
+    def close(seen: str) -> str:
+        if AT_WORK in seen:
+            status.append(terminal.hang_up())
+            raise ConnectionResetError
+        return ""
+
+    with pytest.raises(ConnectionResetError):
+        terminal.watch(close)
+    assert status == [130]
+    assert left_in(ec2) == []
+
+
+def test_without_a_terminal_another_signal_waits_on(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(SLOW)
+    process = at_work(app)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "Packer was told to stop" not in (line := process.stderr.readline()):
+        assert line
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "told to end once more: still waiting" in rest
+    assert left_in(ec2) == []
+
+
+def test_an_ami_that_packer_leaves_pending_is_removed(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer deregisters an AMI only once it has seen it available."""
+    app.control.change(pending_seconds=60)
+    process = bake_until(app, "Waiting for AMI to become ready")
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert "app: removed what Packer had left: AMI ami-" in rest
+    assert images_left(ec2) == []
+    assert left_in(ec2) == []
+
+
+def test_what_a_killed_packer_leaves_is_removed(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=20))
+    process = at_work(app, "--kill-timeout", "1s")
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130, rest
+    assert "is killed" in rest
+    removed = next(line for line in rest.splitlines() if "removed what Packer had left" in line)
+    assert "security group sg-" in removed
+    assert "key pair " in removed
+    assert left_in(ec2) == []
+
+
+def test_what_cannot_be_removed_is_named_with_the_command_that_removes_it(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(Fault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0))
+    process = at_work(app)
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (pair,) = ec2.describe_key_pairs()["KeyPairs"]
+    assert f"warning: app: key pair {pair['KeyName']} of us-east-1 is left: EC2 answered UnauthorizedOperation" in rest
+    assert "`ami-bakery images app --orphans --clean` removes what is left" in rest
+
+
+def test_what_on_error_abort_keeps_is_kept_and_named(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, "exit 3")
+    run = app.run("bake", "--", "-on-error=abort")
+    assert run.status == 1
+    assert "left in EC2 (-on-error=abort): instance i-" in run.stderr
+    assert len(left_in(ec2)) == 3
+
+
+def test_an_ami_of_that_name_that_is_anothers_is_not_removed(app: Kitchen, ec2: EC2Client) -> None:
+    """Between Packer's look at the name and its CreateImage, somebody else took it."""
+    app.write("ami/app.json", json_template(ami_name="one-name"))
+    app.control.plan(Fault(action="CreateImage", code="InvalidAMIName.Duplicate", message="AMI name is in use"))
+    base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+    process = bake_until(app, "Creating temporary keypair")
+    taken = ec2.copy_image(Name="one-name", SourceImageId=base, SourceRegion="us-east-1")["ImageId"]
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 1, rest
+    assert [one["ImageId"] for one in ec2.describe_images(Owners=["self"])["Images"]] == [taken]
+    assert left_in(ec2) == []

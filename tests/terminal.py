@@ -1,0 +1,48 @@
+"""A terminal with a person before it, for the tests."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import time
+from collections.abc import Callable
+
+from tests.kitchen import PROGRAMS, Kitchen
+
+
+class Terminal:
+    """A command on a terminal of its own, and the person before it."""
+
+    def __init__(self, kitchen: Kitchen, *arguments: str) -> None:
+        self.pid, self.descriptor = pty.fork()
+        if self.pid == 0:  # pragma: no cover
+            os.chdir(kitchen.folder)
+            environment = kitchen.environment | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+            program = str(PROGRAMS / "ami-bakery")
+            os.execve(program, [program, *arguments], environment)
+        self.seen = ""
+
+    def hang_up(self) -> int:
+        """Close the terminal, and wait for the command's end; its exit status."""
+        os.close(self.descriptor)
+        _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def watch(self, answer: Callable[[str], str], seconds: float = 60) -> int:
+        """Show everything to `answer`, type what it says, until the command ends; its exit status."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            ready, _, _ = select.select([self.descriptor], [], [], 1)
+            if not ready:
+                continue
+            try:
+                chunk = os.read(self.descriptor, 65536)
+            except OSError:
+                break
+            self.seen += chunk.decode("utf-8", "replace")
+            if typed := answer(self.seen):
+                os.write(self.descriptor, typed.encode())
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.descriptor)
+        return os.waitstatus_to_exitcode(status)
