@@ -100,15 +100,21 @@ def test_how_much_is_asked_does_not_grow_with_the_images(bakery: Kitchen, ec2: E
     names = [f"image-{number}" for number in range(50)]
     write_config(bakery, dict.fromkeys(names, ""))
     for client in (ec2, europe):
-        for number, name in enumerate(names):
-            base = own_ami(client, f"base-of-{name}")
-            own_ami(client, name, finished(name, DIGEST, base=base if number else "ami-00000000000000000"))
-    for option, calls in (("--json", 2 + 2 + 2), ("--tree", 2 + 2 + 2 + 2)):
+        for name in names:
+            own_ami(client, name, finished(name, DIGEST, base=own_ami(client, f"base-of-{name}")))
+    for option, calls in (("--json", 2 + 2), ("--tree", 2 + 2 + 2)):
         bakery.control.clear_report()
         assert bakery.run("images", option).status == 0
-        # Of each region: the AMIs, their bases, these again without the one that is gone; for the tree, whose copies
-        # they are.
+        # Of each region: the AMIs, their bases; for the tree, what these were copied from.
         assert bakery.calls() == {"DescribeImages": calls}
+
+
+def test_a_copy_is_known_by_what_ec2_tells_too(bakery: Kitchen, ec2: EC2Client, europe: EC2Client) -> None:
+    """The original, and Packer's ami_regions, tag no origin."""
+    ami = own_ami(ec2, "base", finished("base", DIGEST, base=public_ami(ec2)))
+    copy = europe.copy_image(Name="base", SourceImageId=ami, SourceRegion="us-east-1", CopyImageTags=True)["ImageId"]
+    copies = {item["ami"]: (item["copy_of"], item["base_name"]) for item in bakery.run("images", "--json").images}
+    assert copies == {ami: (None, JAMMY), copy: (ami, JAMMY)}
 
 
 def test_a_base_that_is_gone_is_said(bakery: Kitchen, ec2: EC2Client) -> None:
