@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is wrong at a line, from 1, of a file: absolute, or relative to the folder of bakery.toml."""
+
+    file: str
+    line: int
+    message: str
+
 
 class BakeryError(Exception):
     """A failure with a message of three parts. Each subclass is one kind of thing that the user can do about it.
@@ -9,15 +20,17 @@ class BakeryError(Exception):
     doing  what the program was doing, as a clause: ``reading bakery.toml``
     wrong  what went wrong, in the other side's own words where there is one
     todo   what to do next, as a sentence
+    marks  the lines of files that it is about, for whoever shows them there; the three parts name them, too
     """
 
     exit_status = 1
 
-    def __init__(self, doing: str, wrong: str, todo: str) -> None:
+    def __init__(self, doing: str, wrong: str, todo: str, *, marks: tuple[Mark, ...] = ()) -> None:
         super().__init__(doing, wrong, todo)
         self.doing = doing
         self.wrong = wrong
         self.todo = todo
+        self.marks = marks
 
     def __str__(self) -> str:
         return f"{self.doing}: {self.wrong}"

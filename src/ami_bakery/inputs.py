@@ -75,6 +75,7 @@ def collect(
             f"listing the inputs of image {image.name} ({place})",
             "there is no file in them",
             "Name the files and folders that the image is made of in `inputs`.",
+            marks=(place.mark("there is no file in the inputs"),),
         )
     for origin in _read_by_packer(image, config_file, facts):
         walker.add(origin)
@@ -231,7 +232,9 @@ class _Walker:
             elif origin.required:
                 raise _missing(path)
         except SourceError as error:
-            raise SourceError(f"{error.doing} (named at {origin.place})", error.wrong, error.todo) from error
+            marks = (origin.place.mark(str(error)),)
+            doing = f"{error.doing} (named at {origin.place})"
+            raise SourceError(doing, error.wrong, error.todo, marks=marks) from error
 
     def takes(self, place: str) -> bool:
         """Whether a file at this true place would have been come to on the walks so far."""

@@ -24,7 +24,7 @@ from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.spelling import nearest
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
-from ami_bakery.errors import AwsError, BakeryError, ConfigError, TemplateError, UsageError
+from ami_bakery.errors import AwsError, BakeryError, ConfigError, Mark, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, collect, template_folder, without_home, would_be_input
 
 if TYPE_CHECKING:
@@ -304,6 +304,7 @@ class Resolver:
                 f"comparing {self.config.file} with {image.template}",
                 "\n".join(f"{self.config.file}:{line}: images.{image.name}.{text}" for line, text in sorted(problems)),
                 "Declare it in the template, or correct the name (`from_variable` names the base's).",
+                marks=tuple(Mark(self.config.file, line, text) for line, text in sorted(problems)),
             )
 
     def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[Question, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.config_reader import Document, parse_config
-from ami_bakery.errors import ConfigError, UsageError
+from ami_bakery.errors import ConfigError, Mark, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,9 +46,12 @@ def parse(data: bytes, path: Path) -> Config:
         table = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(doing, f"line {line}: not UTF-8", "Save the file as UTF-8.") from None
+        marks = (Mark(os.path.abspath(path), line, "not UTF-8"),)
+        raise ConfigError(doing, f"line {line}: not UTF-8", "Save the file as UTF-8.", marks=marks) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(doing, f"not valid TOML: {error}", "Mend the line; https://toml.io has the syntax.") from None
+        todo = "Mend the line; https://toml.io has the syntax."
+        marks = (Mark(os.path.abspath(path), _line_told(str(error)), str(error)),)
+        raise ConfigError(doing, f"not valid TOML: {error}", todo, marks=marks) from None
     except ValueError as error:
         # A number of more digits than Python converts.
         raise ConfigError(doing, f"a value cannot be read: {error}", "Write it as a string.") from None
@@ -58,8 +62,20 @@ def parse(data: bytes, path: Path) -> Config:
     if problems:
         listed = "\n".join(f"{path}:{problem.line}: {problem.key}: {problem.message}" for problem in problems)
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ConfigError(f"{doing} ({count})", listed, "docs/configuration.md has every key. Nothing was done.")
+        file = os.path.abspath(path)
+        raise ConfigError(
+            f"{doing} ({count})",
+            listed,
+            "docs/configuration.md has every key. Nothing was done.",
+            marks=tuple(Mark(file, problem.line, f"{problem.key}: {problem.message}") for problem in problems),
+        )
     return config
+
+
+def _line_told(message: str) -> int:
+    """tomllib says where only in words: `(at line 3, column 5)`, `(at end of document)`."""
+    found = re.search(r"\(at line (\d+),", message)
+    return int(found[1]) if found else 1
 
 
 def _lines(data: bytes) -> Iterator[tuple[KeyPath, int]]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ami_bakery.errors import Mark
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Place:
@@ -16,6 +18,9 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+    def mark(self, message: str) -> Mark:
+        return Mark(self.file, self.line, message)
 
 
 class TemplateFormat(StrEnum):

@@ -106,4 +106,5 @@ def _text(text: str, place: Place) -> Expression:
 
 
 def _bad(place: Place, wrong: str) -> TemplateError:
-    return TemplateError(f"reading {place}", wrong, "Correct the file; `packer validate` says more about it.")
+    todo = "Correct the file; `packer validate` says more about it."
+    return TemplateError(f"reading {place}", wrong, todo, marks=(place.mark(wrong),))

@@ -152,7 +152,8 @@ class Surroundings:
         try:
             return path, self._reading.content(path)
         except SourceError as error:
-            raise TemplateError(f"reading {call.place}", str(error), error.todo) from error
+            marks = (call.place.mark(str(error)),)
+            raise TemplateError(f"reading {call.place}", str(error), error.todo, marks=marks) from error
 
 
 def _text(call: syntax.Call, arguments: Sequence[Value], number: int) -> str | Unknown:

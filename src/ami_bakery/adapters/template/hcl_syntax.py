@@ -22,7 +22,10 @@ def _parser() -> Parser:
 
 def refuse(place: Place, wrong: str) -> TemplateError:
     return TemplateError(
-        f"reading {place}", wrong, "Correct the file; `packer validate` says more about what is wrong with it."
+        f"reading {place}",
+        wrong,
+        "Correct the file; `packer validate` says more about what is wrong with it.",
+        marks=(place.mark(wrong),),
     )
 
 

@@ -68,7 +68,10 @@ def _refuse_constant(name: str) -> None:
 
 def _refused(place: Place, wrong: str) -> TemplateError:
     return TemplateError(
-        f"reading {place}", wrong, "Correct the file; `packer validate` says more about what is wrong with it."
+        f"reading {place}",
+        wrong,
+        "Correct the file; `packer validate` says more about what is wrong with it.",
+        marks=(place.mark(wrong),),
     )
 
 

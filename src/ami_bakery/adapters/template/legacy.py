@@ -35,7 +35,10 @@ def read_legacy(reading: Reading, source: bytes) -> Definition:
 
 def _bad(place: Place, wrong: str) -> TemplateError:
     return TemplateError(
-        f"reading {place}", wrong, "Correct the template; `packer validate` says more about what is wrong with it."
+        f"reading {place}",
+        wrong,
+        "Correct the template; `packer validate` says more about what is wrong with it.",
+        marks=(place.mark(wrong),),
     )
 
 

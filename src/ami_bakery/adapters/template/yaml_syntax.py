@@ -71,9 +71,8 @@ def yaml_documents(source: bytes, file: str) -> list[Any]:
         mark = getattr(error, "problem_mark", None)
         place = Place(file=file, line=mark.line + 1 if mark else 1)
         wrong = str(getattr(error, "problem", None) or error)
-        raise TemplateError(
-            f"reading {place}", wrong, "Correct the file; `ansible-playbook --syntax-check` says more about it."
-        ) from None
+        todo = "Correct the file; `ansible-playbook --syntax-check` says more about it."
+        raise TemplateError(f"reading {place}", wrong, todo, marks=(place.mark(wrong),)) from None
 
 
 def yaml_value(text: str) -> Any:
