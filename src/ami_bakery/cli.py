@@ -16,6 +16,7 @@ from ami_bakery.adapters.person import Person
 from ami_bakery.errors import BakeryError, LeaveNow
 
 if TYPE_CHECKING:
+    from ami_bakery.adapters.ci import CiLog
     from ami_bakery.commands.invocation import Invocation
     from ami_bakery.core.config import Config
     from ami_bakery.core.table import Table
@@ -111,6 +112,12 @@ def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
     group.add_argument(
         "--color", choices=("auto", "always", "never"), default=or_given("auto"), help="colors (default: auto)"
     )
+    group.add_argument(
+        "--ci",
+        choices=("auto", "off"),
+        default=or_given("auto"),
+        help="annotations and summaries, where the environment shows a CI that reads them (default: auto)",
+    )
 
 
 class _Version(argparse.Action):
@@ -138,8 +145,13 @@ def _run(program: str, argv: list[str]) -> int:
     arguments = parser.parse_args(before)
     if after and arguments.command not in TAKE_DASHES:
         parser.error(f"{arguments.command} takes nothing behind `--`")
-    with _handled(arguments) as outcome, Person(sys.stdin, sys.stderr) as person, contextlib.ExitStack() as stack:
-        outcome.status = _command(arguments.command).run(_invocation(arguments, after, person, stack))
+    ci = _ci_log(arguments)
+    with (
+        _handled(arguments, ci) as outcome,
+        Person(sys.stdin, sys.stderr) as person,
+        contextlib.ExitStack() as stack,
+    ):
+        outcome.status = _command(arguments.command).run(_invocation(arguments, after, person, stack, ci))
     _leave_streams()
     if outcome.at_once:
         # Python itself would wait for the threads that listen to Packer.
@@ -200,7 +212,7 @@ def _tell(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
+def _handled(arguments: argparse.Namespace, ci: CiLog | None) -> Iterator[_Outcome]:
     """The one error handler: an expected failure is a message of three parts, anything else a bug with a report."""
     from ami_bakery.render import ansi, error_text, plain
 
@@ -209,6 +221,8 @@ def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
         yield outcome
     except BakeryError as error:
         _tell(error_text(error, ansi if _colored(arguments, sys.stderr) else plain))
+        if ci is not None:
+            _tell_ci(ci, arguments.command, error)
         # As with Terraform, 2 says that there is something to do: an error must not look like it.
         detailed = getattr(arguments, "detailed_exitcode", False)
         for_terraform = detailed or arguments.command == "terraform-external"
@@ -222,6 +236,13 @@ def _handled(arguments: argparse.Namespace) -> Iterator[_Outcome]:
     except Exception:
         outcome.status = OUR_BUG
         _report_bug()
+
+
+def _tell_ci(ci: CiLog, command: str, error: BakeryError) -> None:
+    from ami_bakery.core.ci import error_notes
+    from ami_bakery.core.markdown import error_markdown
+
+    ci.tell(command, error_notes(error), error_markdown(command, error))
 
 
 def _report_bug() -> None:
@@ -242,7 +263,11 @@ def _report_bug() -> None:
 
 
 def _invocation(
-    arguments: argparse.Namespace, after_dashes: tuple[str, ...], person: Person, stack: contextlib.ExitStack
+    arguments: argparse.Namespace,
+    after_dashes: tuple[str, ...],
+    person: Person,
+    stack: contextlib.ExitStack,
+    ci: CiLog | None,
 ) -> Invocation:
     from ami_bakery.adapters.answer_file import append_file, replace_file
     from ami_bakery.commands.invocation import Invocation
@@ -254,6 +279,8 @@ def _invocation(
 
     def bakery(named: str | None) -> tuple[Config, Outside]:
         config = find_images(named or arguments.config, environment)
+        if ci is not None:
+            ci.root = config.root
         debugging = parse_arguments(after_dashes).debug
         if debugging:
             person.ask_nobody()
@@ -286,7 +313,24 @@ def _invocation(
         bakery=bakery,
         write_file=lambda path, text, append: (append_file if append else replace_file)(path, text),
         run_local=run_local,
+        tell_ci=partial(ci.tell, arguments.command) if ci is not None else None,
     )
+
+
+def _ci_log(arguments: argparse.Namespace) -> CiLog | None:
+    """For the CI that we run in, where it is one that can be told, and is to be.
+
+    Terraform shows what its data source says on stderr as an error's message: a CI's lines do not belong there.
+    """
+    from ami_bakery.core.ci import detect
+
+    off = arguments.ci == "off" or arguments.command == "terraform-external"
+    found = None if off else detect(os.environ)
+    if found is None:
+        return None
+    from ami_bakery.adapters.ci import CiLog
+
+    return CiLog(found, dict(os.environ), sys.stderr)
 
 
 def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.plan import Action, ImagePlan, Reason
+from ami_bakery.core.plan import Action, ImagePlan, reason_lines
 from ami_bakery.core.printable import COLORS, one_line, printable
 from ami_bakery.core.tree import Tree
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
     from ami_bakery.core.digest import Digest
-    from ami_bakery.core.finding import Finding
+    from ami_bakery.core.finding import Finding, Level
+    from ami_bakery.core.image import Ami
     from ami_bakery.core.table import Cell, Table
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.errors import BakeryError
@@ -80,22 +80,11 @@ def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
         sign, color = _SIGNS[plan.action]
         digest = plan.digest.short if plan.digest else "digest not known yet"
         lines.append(f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}  {digest}")
-        lines += [f"            {one_line(line)}" for line in _reason_lines(plan.reasons)]
+        lines += [f"            {one_line(line)}" for line in reason_lines(plan.reasons)]
     counts = {action: sum(plan.action is action for plan in plans) for action in Action}
     said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
     return "\n".join([*lines, "", f"{said}."])
 
-
-def _reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
-    """Of many changes of one kind (a vendored tree was updated), the first ones and how many more there are."""
-    for kind, group in itertools.groupby(reasons, key=lambda reason: reason.kind.partition("-")[0]):
-        members = list(group)
-        yield from (reason.detail for reason in members[:_SHOWN])
-        if len(members) > _SHOWN:
-            yield f"and {len(members) - _SHOWN} more changes of a {kind}"
-
-
-_SHOWN = 10
 
 _VERBS = {
     Action.REUSE: "reuse",
@@ -245,31 +234,55 @@ def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str
 
 
 def dotenv(outcomes: Sequence[Outcome]) -> str:
-    """For shells and CI: AMI_ID of a single image, AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> of all."""
-    lines = []
+    """For CI: AMI_ID of a single image, AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> of all; no quotes, no blanks."""
+    return "".join(f"{name}={ami}\n" for name, ami in _variables(outcomes))
+
+
+def shell_exports(outcomes: Sequence[Outcome]) -> str:
+    """The same, for a file that shells read."""
+    return "".join(f"export {name}={ami}\n" for name, ami in _variables(outcomes))
+
+
+def _variables(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
     if len(outcomes) == 1:
-        lines += [f"AMI_ID={ami.id}" for ami in list(outcomes[0].amis.values())[:1]]
+        yield from (("AMI_ID", ami.id) for ami in list(outcomes[0].amis.values())[:1])
     for outcome in outcomes:
-        name = _constant(outcome.image)
-        for index, (region, ami) in enumerate(outcome.amis.items()):
-            lines += [f"AMI_ID_{name}={ami.id}"] if index == 0 else []
-            lines.append(f"AMI_ID_{name}_{_constant(region)}={ami.id}")
-    return "".join(f"{line}\n" for line in lines)
+        ids = [ami.id for ami in outcome.amis.values()]
+        yield from zip(variable_names(outcome.image, tuple(outcome.amis)), [*ids[:1], *ids], strict=True)
+
+
+def variable_names(image: str, regions: Sequence[str]) -> tuple[str, ...]:
+    """The image's own, for its first region, and one for each region."""
+    name = f"AMI_ID_{_constant(image)}"
+    return (name, *(f"{name}_{_constant(region)}" for region in regions)) if regions else ()
 
 
 def github_output(outcomes: Sequence[Outcome]) -> str:
-    """For GitHub Actions: `ami-id` and `outcome` of a single image, `amis` of all as JSON on one line."""
-    amis = {outcome.image: {region: ami.id for region, ami in outcome.amis.items()} for outcome in outcomes}
-    results = {outcome.result for outcome in outcomes}
-    lines = [f"amis={_json(amis)}", f"outcome={_summary(results)}"]
-    if len(outcomes) == 1 and outcomes[0].amis:
-        lines.insert(0, f"ami-id={next(iter(outcomes[0].amis.values())).id}")
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _summary(results: set[Result]) -> Result:
+    """For GitHub Actions: `ami-id` of a single image, `amis` of all as JSON on one line, and `outcome`."""
     order = (Result.FAILED, Result.BAKED, Result.COPIED, Result.REUSED)
-    return next((result for result in order if result in results), Result.REUSED)
+    results = {outcome.result for outcome in outcomes}
+    outcome = next((result for result in order if result in results), Result.REUSED)
+    return _github_output({outcome.image: outcome.amis for outcome in outcomes}, outcome)
+
+
+def github_plan(plans: Sequence[ImagePlan]) -> str:
+    """The same of a plan: the AMIs that are there, and the action that asks for most."""
+    order = (Action.BAKE, Action.UNKNOWN, Action.WAIT, Action.COPY, Action.REUSE)
+    actions = {plan.action for plan in plans}
+    action = next((action for action in order if action in actions), Action.REUSE)
+    return _github_output({plan.image: plan.amis for plan in plans}, action)
+
+
+def github_findings(levels: Collection[Level]) -> str:
+    """`outcome` is `error`, `warning`, or `passed`."""
+    return f"outcome={min(levels) if levels else 'passed'}\n"
+
+
+def _github_output(amis: Mapping[str, Mapping[str, Ami]], outcome: str) -> str:
+    ids = {image: {region: ami.id for region, ami in found.items()} for image, found in amis.items()}
+    single = [f"ami-id={ami}" for found in ids.values() for ami in list(found.values())[:1] if len(ids) == 1]
+    lines = [*single, f"amis={_json(ids)}", f"outcome={outcome}"]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _constant(text: str) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection, duration
+from ami_bakery.commands.output import Form, Output, add_output, find_output
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.outcome import Outcome, Result, summary
 from ami_bakery.drop_in import ANSWER_FILE, unseen
-from ami_bakery.errors import BakeryError, UsageError
+from ami_bakery.errors import UsageError
 from ami_bakery.execute import bake_all
 from ami_bakery.planning import with_parents
 from ami_bakery.render import (
-    TFVARS,
     document,
     dotenv,
     error_text,
@@ -24,7 +23,9 @@ from ami_bakery.render import (
     outcome_json,
     outcome_note,
     outcome_text,
+    shell_exports,
     tfvars,
+    variable_names,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ami_bakery.resolve import Resolver
 
 _JOBS = 4
-_TFVARS = ".tfvars.json"
+_FORMS = (Form.TFVARS, Form.VARIABLES, Form.JSON, Form.GITHUB, Form.SHELL)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,18 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="15m",
         help="how long an interrupted Packer may clean up before it is killed (default: 15m)",
     )
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        help="write the ids to FILE too: *.tfvars.json, *.env, *.json, or GitHub's $GITHUB_OUTPUT",
-    )
+    add_output(parser, "the ids", _FORMS)
 
 
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     config, outside = resolver.config, resolver.outside
     names = invocation.selected(resolver)
-    _check_output(invocation, resolver, names)
+    output = find_output(resolver, invocation, names, _FORMS)
+    if output is not None:
+        _check_names(resolver, output, names)
     _warn_of_checksum(config, outside)
     outcomes = []
     forced = frozenset(names if invocation.arguments.force else ())
@@ -94,11 +93,12 @@ def run(invocation: Invocation) -> int:
         invocation.answer(document([outcome_json(outcome) for outcome in asked]))
     elif text := outcome_text(asked):
         invocation.answer(text)
+    _tell_ci(invocation, [by_name[name] for name in with_parents(config, names)])
     # The files come last: where they cannot be written, the ids are told all the same.
     for outcome in asked:
         _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
-    if all(outcome.error is None for outcome in asked):
-        _write_output(invocation, asked)
+    if output is not None:
+        _write(invocation, output, asked)
     return max((_status(outcome) for outcome in outcomes), default=0)
 
 
@@ -123,71 +123,53 @@ def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: O
         invocation.write_file(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', False)
 
 
-def _check_output(invocation: Invocation, resolver: Resolver, names: Sequence[str]) -> None:
-    """Refuse, before anything is baked, a file that cannot be written, or whose being written would move a digest."""
-    path = invocation.arguments.output
-    if path is None or _is_github_output(invocation):
-        return
-    doing = f"reading --output {path}"
-    if not path.endswith((".json", ".env")):
+def _check_names(resolver: Resolver, output: Output, names: Sequence[str]) -> None:
+    """Refuse what the form cannot tell apart."""
+    doing = f"reading --output {output.path}"
+    if output.only_variable in ("ami_id", "ami_ids") and len(names) > 1:
         raise UsageError(
             doing,
-            "its name does not tell which form is wanted",
-            "End it with .tfvars.json, .json or .env, or name the file in $GITHUB_OUTPUT.",
+            f"{output.only_variable} is of one image, and {len(names)} are to be baked: {', '.join(names)}",
+            "Name one image, or write amis.auto.tfvars.json.",
         )
-    if path.endswith(_TFVARS) and _only_variable(path) in ("ami_id", "ami_ids") and len(names) > 1:
-        raise UsageError(
-            doing,
-            f"{_only_variable(path)} is of one image, and {len(names)} are to be baked: {', '.join(names)}",
-            f"Name one image, or write amis.auto{_TFVARS}.",
-        )
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
-    for name in with_parents(resolver.config, names):
-        image = resolver.image(name)
-        if image.scheme is Scheme.SHA256 and _would_be_input(resolver, image, os.path.abspath(path)):
-            raise UsageError(
-                doing,
-                f"it would be an input of image {image.name}: each answer would change the digest, and bake again",
-                "Name a file outside its inputs, or name it in `ignore`.",
-            )
+    if output.form in (Form.VARIABLES, Form.SHELL):
+        taken: dict[str, str] = {}
+        for name in names:
+            for variable in variable_names(name, resolver.regions_of(resolver.image(name))):
+                if taken.setdefault(variable, name) != name:
+                    raise UsageError(
+                        doing,
+                        f"the images {taken[variable]} and {name} would both be {variable}",
+                        "Bake them in two calls, or write *.json.",
+                    )
 
 
-def _would_be_input(resolver: Resolver, image: ImageConfig, path: str) -> bool:
-    try:
-        return resolver.would_be_input(image, path)
-    except BakeryError:
-        # What is wrong with the image is said when its turn comes.
-        return False
-
-
-def _write_output(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
-    path = invocation.arguments.output
-    if path is None:
+def _tell_ci(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
+    if invocation.tell_ci is None:
         return
-    if _is_github_output(invocation):
-        invocation.write_file(path, github_output(outcomes), True)
-    elif not outcomes:
-        # Nothing was chosen: the ids of an earlier bake still hold.
+    from ami_bakery.core.ci import error_notes
+    from ami_bakery.core.markdown import outcomes_markdown
+
+    errors = [(outcome.image, outcome.error) for outcome in outcomes if outcome.error is not None]
+    notes = [note for image, error in errors for note in error_notes(error, image)]
+    invocation.tell_ci(notes, outcomes_markdown(outcomes))
+
+
+def _write(invocation: Invocation, output: Output, outcomes: Sequence[Outcome]) -> None:
+    """When every image is there; what GitHub gets says so itself, and may be read after a failure."""
+    if output.form is Form.GITHUB:
+        output.write(invocation, github_output(outcomes))
+    if not outcomes or any(outcome.error is not None for outcome in outcomes):
+        # Where nothing was chosen, the ids of an earlier bake still hold.
         return
-    elif path.endswith(_TFVARS):
-        invocation.write_file(path, tfvars(outcomes, _only_variable(path)), False)
-    elif path.endswith(".env"):
-        invocation.write_file(path, dotenv(outcomes), False)
-    else:
-        invocation.write_file(path, document([outcome_json(outcome) for outcome in outcomes]) + "\n", False)
-
-
-def _only_variable(path: str) -> str | None:
-    """A file that has the name of a variable holds that one alone: `amis.auto.tfvars.json`, `amis.tfvars.json`."""
-    stem = os.path.basename(path).removesuffix(_TFVARS).removesuffix(".auto")
-    return stem if stem in TFVARS else None
-
-
-def _is_github_output(invocation: Invocation) -> bool:
-    path = invocation.arguments.output
-    return bool(path) and bool(path == invocation.environment.get("GITHUB_OUTPUT"))
+    if output.form is Form.TFVARS:
+        output.write(invocation, tfvars(outcomes, output.only_variable))
+    elif output.form is Form.VARIABLES:
+        output.write(invocation, dotenv(outcomes))
+    elif output.form is Form.SHELL:
+        output.write(invocation, shell_exports(outcomes))
+    elif output.form is Form.JSON:
+        output.write(invocation, document([outcome_json(outcome) for outcome in outcomes]) + "\n")
 
 
 def _positive(text: str) -> int:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ami_bakery.checking import check_images
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.commands.output import Form, add_output, find_output
+from ami_bakery.core.ci import code_quality, finding_note
 from ami_bakery.core.finding import Level
-from ami_bakery.render import document, finding_json, finding_text
+from ami_bakery.render import document, finding_json, finding_text, github_findings
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+
+    from ami_bakery.commands.output import Output
+    from ami_bakery.core.ci import Note
+
+_FORMS = (Form.JSON, Form.GITHUB, Form.CODE_QUALITY)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,21 +27,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="exit with 1 where there is so much as a warning")
     add_regions(parser)
     add_packer(parser)
+    add_output(parser, "the findings", _FORMS)
 
 
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
-    found = check_images(resolver, invocation.selected(resolver))
+    names = invocation.selected(resolver)
+    output = find_output(resolver, invocation, names, _FORMS)
+    found = check_images(resolver, names)
+    rendered = document(
+        [{"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()]
+    )
     if invocation.arguments.json:
-        rendered = (
-            {"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()
-        )
-        invocation.answer(document(list(rendered)))
+        invocation.answer(rendered)
     else:
         for name, items in found.items():
             for item in items:
                 invocation.answer(finding_text(name, item, invocation.style))
-    levels = [item.level for items in found.values() for item in items]
+    notes = [finding_note(name, item) for name, items in found.items() for item in items]
+    notes.sort(key=lambda note: note.level)
+    if invocation.tell_ci is not None:
+        from ami_bakery.core.markdown import findings_markdown
+
+        invocation.tell_ci(notes, findings_markdown(found))
+    if output is not None:
+        output.write(invocation, _written(invocation, resolver.config.root, output, notes, rendered))
+    levels = [note.level for note in notes]
     if found and not levels:
         resolver.outside.watcher.note("nothing was found")
     return 1 if Level.ERROR in levels or (levels and invocation.arguments.strict) else 0
+
+
+def _written(invocation: Invocation, root: str, output: Output, notes: Sequence[Note], rendered: str) -> str:
+    if output.form is Form.GITHUB:
+        return github_findings([note.level for note in notes])
+    if output.form is Form.CODE_QUALITY:
+        project = invocation.environment.get("CI_PROJECT_DIR")
+        return code_quality(notes, root=root, workspace=os.path.realpath(project) if project else root)
+    return rendered + "\n"

@@ -16,6 +16,7 @@ from ami_bakery.history import changed_since
 from ami_bakery.resolve import Resolver
 
 if TYPE_CHECKING:
+    from ami_bakery.core.ci import Note
     from ami_bakery.core.config import Config
     from ami_bakery.core.table import Table
     from ami_bakery.core.tree import Tree
@@ -32,6 +33,7 @@ class Invocation:
     bakery        loads the configuration, the one named or that of --config, and makes the outside
     write_file    (path, text, append): whole or not at all
     run_local     (command, environment): run a command against the embedded EC2, for its exit status
+    tell_ci       (notes, Markdown): show them in the CI that this runs in; None where it is none that can
     """
 
     arguments: argparse.Namespace
@@ -45,6 +47,7 @@ class Invocation:
     bakery: Callable[[str | None], tuple[Config, Outside]]
     write_file: Callable[[str, str, bool], None]
     run_local: Callable[[Sequence[str]], int]
+    tell_ci: Callable[[Sequence[Note], str], None] | None
 
     def answer(self, text: str) -> None:
         """Print to stdout. Nothing else of the program does."""

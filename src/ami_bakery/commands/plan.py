@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.commands.output import Form, add_output, find_output
 from ami_bakery.core.plan import Action
 from ami_bakery.planning import make_plans, warn_of_unseen
-from ami_bakery.render import document, plan_json, plan_text
+from ami_bakery.render import document, github_plan, plan_json, plan_text
 
 if TYPE_CHECKING:
     import argparse
+
+_FORMS = (Form.JSON, Form.GITHUB)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_regions(parser)
     parser.add_argument("--jobs", type=int, metavar="N", help="accepted for symmetry with bake; changes nothing here")
     add_packer(parser)
+    add_output(parser, "the plan", _FORMS)
     parser.add_argument(
         "--detailed-exitcode",
         action="store_true",
@@ -29,13 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
+    output = find_output(resolver, invocation, names, _FORMS)
     forced = frozenset(names if invocation.arguments.force else ())
     planned = make_plans(resolver, names, forced=forced)
     warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.action is not Action.REUSE]
+    rendered = document([plan_json(plan) for plan in plans])
     if invocation.arguments.json:
-        invocation.answer(document([plan_json(plan) for plan in plans]))
+        invocation.answer(rendered)
     elif plans:
         invocation.answer(plan_text(plans, invocation.style))
+    if invocation.tell_ci is not None:
+        from ami_bakery.core.markdown import plans_markdown
+
+        invocation.tell_ci((), plans_markdown(plans))
+    if output is not None:
+        output.write(invocation, github_plan(plans) if output.form is Form.GITHUB else rendered + "\n")
     to_do = any(plan.action is not Action.REUSE for plan in plans)
     return 2 if to_do and invocation.arguments.detailed_exitcode else 0

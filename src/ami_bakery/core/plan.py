@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +35,18 @@ class Reason:
     kind: str
     subject: str
     detail: str
+
+
+_SHOWN = 10
+
+
+def reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
+    """Of many changes of one kind (a vendored tree was updated), the first ones and how many more there are."""
+    for kind, group in itertools.groupby(reasons, key=lambda reason: reason.kind.partition("-")[0]):
+        members = list(group)
+        yield from (reason.detail for reason in members[:_SHOWN])
+        if len(members) > _SHOWN:
+            yield f"and {len(members) - _SHOWN} more changes of a {kind}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""What may be shown of a name or of another program's words: nothing that steers a terminal or forges a line."""
+"""What may be shown of a name or of another program's words: nothing that steers a terminal or CI, or forges a line."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import re
 COLORS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36", "bold": "1", "dim": "2"}
 """A terminal's code for each color that we use, by its name."""
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CI_COMMAND = re.compile(r"^(?=[^\S\n]*::[A-Za-z])|(?<=##)(?=(?:vso)?\[)", re.MULTILINE)
+"""GitHub Actions takes `::name` at the start of a line, and `##[name]` anywhere, for a command; Azure `##vso[name]`."""
 _BREAKING = re.compile(r"[\t\n]")
 
 
 def printable(text: str) -> str:
-    """Control characters, and bytes that are no UTF-8, as escapes: a file's name must not steer the terminal."""
-    return _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)
+    """Control characters, and bytes that are no UTF-8, as escapes: a file's name must not steer the terminal.
+
+    Nor the CI: a backslash stands where a command of its log would begin.
+    """
+    shown = _UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", text)
+    return _CI_COMMAND.sub(r"\\", shown)
 
 
 def one_line(text: str) -> str:

@@ -1,0 +1,112 @@
+"""`--output FILE`: which form the file's name asks for, whether it can be written at all, and writing it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.digest import Scheme
+from ami_bakery.errors import BakeryError, UsageError
+from ami_bakery.planning import with_parents
+from ami_bakery.render import TFVARS
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ami_bakery.commands.invocation import Invocation
+    from ami_bakery.core.config import ImageConfig
+    from ami_bakery.resolve import Resolver
+
+_TFVARS = ".tfvars.json"
+
+
+class Form(StrEnum):
+    """As `--help` and messages name them."""
+
+    TFVARS = "*.tfvars.json"
+    VARIABLES = "*.env"
+    JSON = "*.json"
+    GITHUB = "GitHub's $GITHUB_OUTPUT"
+    SHELL = "CircleCI's $BASH_ENV"
+    CODE_QUALITY = "GitLab's gl-code-quality-report.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    path: str
+    form: Form
+
+    @property
+    def only_variable(self) -> str | None:
+        """A file that has the name of a variable holds that one alone: `amis.auto.tfvars.json`, `amis.tfvars.json`."""
+        stem = os.path.basename(self.path).removesuffix(_TFVARS).removesuffix(".auto")
+        return stem if self.form is Form.TFVARS and stem in TFVARS else None
+
+    @property
+    def appended(self) -> bool:
+        """Files that a CI makes, and others may have written to."""
+        return self.form in (Form.GITHUB, Form.SHELL)
+
+    def write(self, invocation: Invocation, text: str) -> None:
+        invocation.write_file(self.path, text, self.appended)
+
+
+def add_output(parser: argparse.ArgumentParser, what: str, forms: Sequence[Form]) -> None:
+    listed = ", ".join(forms[:-1]) + f", or {forms[-1]}"
+    parser.add_argument("--output", metavar="FILE", help=f"write {what} to FILE too: {listed}")
+
+
+def find_output(
+    resolver: Resolver, invocation: Invocation, names: Sequence[str], forms: Collection[Form]
+) -> Output | None:
+    """Raises `UsageError` for a file that cannot be written, or whose being written would move a digest."""
+    path = invocation.arguments.output
+    if path is None:
+        return None
+    form = _form(invocation, path)
+    doing = f"reading --output {path}"
+    if form is None or form not in forms:
+        raise UsageError(
+            doing,
+            "its name does not tell which form is wanted" if form is None else f"{form} is of another command",
+            f"Name it {', '.join(form for form in Form if form in forms)}.",
+        )
+    output = Output(path=path, form=form)
+    if not output.appended:
+        _check_place(resolver, names, doing, os.path.abspath(path))
+    return output
+
+
+def _form(invocation: Invocation, path: str) -> Form | None:
+    for form, variable in ((Form.GITHUB, "GITHUB_OUTPUT"), (Form.SHELL, "BASH_ENV")):
+        if path and path == invocation.environment.get(variable):
+            return form
+    if os.path.basename(path).startswith("gl-code-quality") and path.endswith(".json"):
+        return Form.CODE_QUALITY
+    endings = {_TFVARS: Form.TFVARS, ".json": Form.JSON, ".env": Form.VARIABLES, ".properties": Form.VARIABLES}
+    return next((form for ending, form in endings.items() if path.endswith(ending)), None)
+
+
+def _check_place(resolver: Resolver, names: Sequence[str], doing: str, path: str) -> None:
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
+    for name in with_parents(resolver.config, names):
+        image = resolver.image(name)
+        if image.scheme is Scheme.SHA256 and _would_be_input(resolver, image, path):
+            raise UsageError(
+                doing,
+                f"it would be an input of image {image.name}: each answer would change the digest, and bake again",
+                "Name a file outside its inputs, or name it in `ignore`.",
+            )
+
+
+def _would_be_input(resolver: Resolver, image: ImageConfig, path: str) -> bool:
+    try:
+        return resolver.would_be_input(image, path)
+    except BakeryError:
+        # What is wrong with the image is said when its turn comes.
+        return False

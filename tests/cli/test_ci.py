@@ -1,0 +1,233 @@
+"""What a CI is told by the real program: annotations on stderr, a summary where it is read, ids in a file it names."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.kitchen import TOML, Kitchen, Run, json_template
+from tests.runners import LogCommand, azure_commands, github_commands
+
+
+@pytest.fixture
+def summary(app: Kitchen) -> Path:
+    """The file in which a step of GitHub Actions leaves Markdown."""
+    path = app.folder.parent / "step-summary.md"
+    path.write_text("")
+    app.environment |= {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_WORKSPACE": str(app.folder.parent),
+        "GITHUB_STEP_SUMMARY": str(path),
+    }
+    return path
+
+
+def annotations(run: Run) -> list[tuple[str, str, str]]:
+    """Kind, file and line of each that GitHub would show; stdout holds none."""
+    assert github_commands(run.stdout) == []
+    return [
+        (command.name, command.properties.get("file", ""), command.properties.get("line", ""))
+        for command in github_commands(run.stderr)
+    ]
+
+
+def secret_line(app: Kitchen) -> str:
+    """Of the key that names the folder in which a secret is."""
+    app.write("ami/deploy.key", "x")
+    return str(TOML.splitlines().index('inputs = ["ami"]') + 1)
+
+
+def test_github_shows_findings_at_their_lines_and_in_a_table(app: Kitchen, summary: Path) -> None:
+    line = secret_line(app)
+    run = app.run("check")
+    assert annotations(run) == [("warning", "repository/bakery.toml", line)]
+    assert run.stdout.startswith(f"bakery.toml:{line}: warning: ")
+    assert "### ami-bakery check: 1 warning" in summary.read_text()
+    assert f"| warning | app | `bakery.toml:{line}` | ami/deploy.key looks like a secret" in summary.read_text()
+
+
+def test_github_shows_plans_and_outcomes_as_tables(app: Kitchen, summary: Path) -> None:
+    app.run("plan")
+    assert "| **bake** | app | `" in summary.read_text()
+    run = app.run("bake")
+    assert annotations(run) == []
+    assert f"| **baked** | app | `{app.run('digest').answer[:12]}` | `{run.answer}` us-east-1 |" in summary.read_text()
+    app.run("bake")
+    assert summary.read_text().count("\n### ami-bakery bake: ") == 2, "each is added to what is there"
+    assert app.packer_runs == 1
+
+
+def test_github_shows_errors_at_their_lines(app: Kitchen, summary: Path) -> None:
+    app.write("bakery.toml", TOML + "colour = 1\nregions_ = 2\n")
+    assert annotations(app.run("plan")) == [("error", "repository/bakery.toml", line) for line in ("7", "8")]
+    assert "### ami-bakery plan: failed" in summary.read_text()
+    app.write("bakery.toml", TOML + "inputs = 3\n")
+    assert annotations(app.run("plan")) == [("error", "repository/bakery.toml", "7")]
+    app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = ["ami", "absent"]'))
+    assert annotations(app.run("bake")) == [("error", "repository/bakery.toml", "5")]
+    app.write("bakery.toml", TOML)
+    app.write("ami/app.json", "{\n\n  oops\n}")
+    run = app.run("bake")
+    assert annotations(run) == [("error", "repository/ami/app.json", "3")]
+    assert "### ami-bakery bake: 1 failed" in summary.read_text()
+    (command,) = github_commands(run.stderr)
+    assert command.properties["title"] == "image app"
+    assert app.packer_runs == 0
+
+
+def test_where_no_ci_shows_or_it_is_off_nothing_is_told(app: Kitchen, summary: Path) -> None:
+    secret_line(app)
+    for run in (app.run("check", "--ci", "off"), app.run("check", environment={"GITHUB_ACTIONS": None})):
+        assert annotations(run) == []
+    assert summary.read_text() == ""
+
+
+def test_a_ci_that_cannot_be_told_is_a_warning_and_no_failure(app: Kitchen, summary: Path) -> None:
+    missing = {"GITHUB_STEP_SUMMARY": str(app.folder / "absent/summary.md")}
+    run = app.run("bake", environment=missing)
+    assert run.answer.startswith("ami-")
+    assert "warning: GitHub Actions could not be told" in run.stderr
+    summary.write_text("x" * (1 << 20))
+    assert "larger than 1 MiB" in app.run("bake").stderr
+    assert summary.stat().st_size == 1 << 20
+
+
+def test_what_packer_says_is_no_command_of_the_ci(app: Kitchen, summary: Path) -> None:
+    template = json_template()
+    evil = "echo '::error::made up'; echo 'x ##[set-env name=PATH]y'; echo '##vso[task.setvariable variable=PATH]z'"
+    template["provisioners"] = [{"type": "shell-local", "inline": [evil, "exit 3"]}]
+    app.write("ami/app.json", template)
+    run = app.run("bake", "-v")
+    assert "made up" in run.stderr
+    (command,) = github_commands(run.stderr)
+    assert command.properties["title"] == "image app"
+    in_azure = {"GITHUB_ACTIONS": None, "TF_BUILD": "True"}
+    (issue,) = azure_commands(app.run("bake", "-v", environment=in_azure).stderr)
+    assert issue.name == "task.logissue"
+
+
+def test_terraform_is_not_shown_lines_that_are_for_a_ci(app: Kitchen, summary: Path) -> None:
+    run = app.run("terraform-external", stdin='{"image": "app"}')
+    assert run.status == 1
+    assert annotations(run) == []
+    assert summary.read_text() == ""
+
+
+def test_azure_shows_findings_and_uploads_a_summary(app: Kitchen) -> None:
+    line = secret_line(app)
+    folder = app.make_folder(app.folder.parent / "agent-temp")
+    run = app.run("check", environment={"TF_BUILD": "True", "AGENT_TEMPDIRECTORY": str(folder)})
+    issue, upload = azure_commands(run.stderr)
+    assert azure_commands(run.stdout) == []
+    assert issue.properties == {
+        "type": "warning",
+        "sourcepath": str(app.folder / "bakery.toml"),
+        "linenumber": line,
+    }
+    (path,) = folder.iterdir()
+    assert upload == LogCommand(name="task.uploadsummary", properties={}, data=str(path))
+    assert "### ami-bakery check: 1 warning" in path.read_text()
+
+
+AGENT = """#!/bin/sh
+echo "$@" >> {folder}/calls
+cat >> {folder}/body
+exit {status}
+"""
+
+
+def test_buildkites_agent_is_given_an_annotation(app: Kitchen) -> None:
+    in_buildkite = {"BUILDKITE": "true"}
+    assert "could not be told" not in app.run("plan", environment=in_buildkite).stderr, "no agent, nothing to tell"
+    app.program("buildkite-agent", AGENT.format(folder=app.folder.parent, status=0))
+    app.run("plan", environment=in_buildkite)
+    assert (app.folder.parent / "calls").read_text() == "annotate --append --style info --context ami-bakery-plan\n"
+    assert "| **bake** | app |" in (app.folder.parent / "body").read_text()
+    app.program("buildkite-agent", AGENT.format(folder=app.folder.parent, status=1))
+    run = app.run("plan", environment=in_buildkite)
+    assert run.status == 0
+    assert "warning: Buildkite could not be told" in run.stderr
+
+
+# Files
+
+
+def outputs(path: Path) -> dict[str, str]:
+    """As GitHub's runner reads `name=value` lines."""
+    return dict(line.split("=", 1) for line in path.read_text().splitlines())
+
+
+def test_githubs_outputs_of_each_command(app: Kitchen) -> None:
+    path = app.folder.parent / "output"
+    named = {"GITHUB_OUTPUT": str(path)}
+
+    def written(*arguments: str) -> dict[str, str]:
+        path.write_text("")
+        app.run(*arguments, "--output", str(path), environment=named)
+        return outputs(path)
+
+    assert written("plan") == {"amis": '{"app": {}}', "outcome": "bake"}
+    baked = written("bake")
+    assert baked == {
+        "ami-id": baked["ami-id"],
+        "amis": json.dumps({"app": {"us-east-1": baked["ami-id"]}}),
+        "outcome": "baked",
+    }
+    assert written("plan") == {**baked, "outcome": "reuse"}
+    assert written("bake") == {**baked, "outcome": "reused"}
+    assert written("check") == {"outcome": "passed"}
+    secret_line(app)
+    assert written("check") == {"outcome": "warning"}
+    app.write("ami/app.json", "{")
+    assert written("bake") == {"amis": '{"app": {}}', "outcome": "failed"}
+    assert written("check") == {"outcome": "error"}
+
+
+def test_what_the_steps_of_circleci_read_is_what_a_shell_reads(app: Kitchen) -> None:
+    path = app.write("bash_env", "export EARLIER=1\n")
+    ami = app.run("bake", "--output", str(path), environment={"BASH_ENV": str(path)}).answer
+    script = 'echo "$EARLIER $AMI_ID $AMI_ID_APP $AMI_ID_APP_US_EAST_1"'
+    done = subprocess.run(["bash", "-c", script], env={"BASH_ENV": str(path)}, capture_output=True, text=True)
+    assert done.stdout == f"1 {ami} {ami} {ami}\n"
+
+
+def test_properties_have_the_names_of_env_files(app: Kitchen) -> None:
+    ami = app.run("bake", "--output", "amis.properties").answer
+    app.run("bake", "--output", "amis.env")
+    text = (app.folder / "amis.properties").read_text()
+    assert (
+        text == f"AMI_ID={ami}\nAMI_ID_APP={ami}\nAMI_ID_APP_US_EAST_1={ami}\n" == (app.folder / "amis.env").read_text()
+    )
+
+
+@pytest.mark.parametrize(("one", "other"), [("web-app", "web_app"), ("web", "web-us-east-1")])
+def test_images_whose_names_come_to_one_variable_are_refused(app: Kitchen, one: str, other: str) -> None:
+    table = TOML.partition("[images.app]")[2]
+    app.write("bakery.toml", f"version = 1\n[images.{one}]{table}[images.{other}]{table}")
+    run = app.run("bake", "--output", "amis.env")
+    assert run.status == 2
+    assert f"the images {one} and {other} would both be AMI_ID_" in run.stderr
+    assert app.packer_runs == 0
+    assert app.run("bake", one, "--output", "amis.env").status == 0
+
+
+def test_gitlabs_code_quality_report(app: Kitchen) -> None:
+    line = secret_line(app)
+    in_project = {"CI_PROJECT_DIR": str(app.folder.parent)}
+    app.run("check", "--output", "gl-code-quality-report.json", environment=in_project)
+    (entry,) = json.loads((app.folder / "gl-code-quality-report.json").read_text())
+    assert entry["location"] == {"path": "repository/bakery.toml", "lines": {"begin": int(line)}}
+    assert (entry["severity"], entry["check_name"]) == ("minor", "secret-among-inputs (image app)")
+    run = app.run("bake", "--output", "gl-code-quality-report.json")
+    assert run.status == 2
+    assert "is of another command" in run.stderr
+
+
+def test_plans_and_findings_as_documents(app: Kitchen) -> None:
+    plan = app.run("plan", "--json", "--output", "plan.json")
+    assert (app.folder / "plan.json").read_text() == plan.stdout
+    findings = app.run("check", "--json", "--output", "findings.json")
+    assert (app.folder / "findings.json").read_text() == findings.stdout

@@ -1,0 +1,55 @@
+"""How the runners of CI systems read a log: written after their sources, to read back what the program says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogCommand:
+    """`name` with its properties, and what follows them."""
+
+    name: str
+    properties: dict[str, str]
+    data: str
+
+
+_GITHUB_DATA = (("%0D", "\r"), ("%0A", "\n"), ("%25", "%"))
+_GITHUB_PROPERTY = (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%"))
+_GITHUB_NAMES = frozenset({"add-mask", "add-path", "debug", "echo", "error", "group", "notice", "set-env", "warning"})
+_AZURE = (("%3B", ";"), ("%0D", "\r"), ("%0A", "\n"), ("%5D", "]"), ("%AZP25", "%"))
+
+
+def github_commands(log: str) -> list[LogCommand]:
+    """actions/runner, ActionCommand.cs: `::name key=value,...::data` after blanks, or `##[name key=value;...]data`."""
+    commands = []
+    for line in log.splitlines():
+        text = line.lstrip()
+        head, colons, data = text[2:].partition("::")
+        name, _, listed = head.partition(" ")
+        if text.startswith("::") and colons and name in _GITHUB_NAMES:
+            pairs = [pair.split("=", 1) for pair in listed.strip().split(",") if pair]
+            properties = {key: _undone(value, _GITHUB_PROPERTY) for key, value in pairs}
+            commands.append(LogCommand(name=name, properties=properties, data=_undone(data, _GITHUB_DATA)))
+        elif "##[" in text and text.partition("##[")[2].partition("]")[0].split(" ")[0] in _GITHUB_NAMES:
+            commands.append(LogCommand(name=text.partition("##[")[2], properties={}, data=""))
+    return commands
+
+
+def azure_commands(log: str) -> list[LogCommand]:
+    """microsoft/azure-pipelines-agent, Command.cs: `##vso[area.event key=value;...]data`, anywhere in a line."""
+    commands = []
+    for line in log.splitlines():
+        head, bracket, data = line.partition("##vso[")[2].partition("]")
+        if bracket:
+            name, _, listed = head.partition(" ")
+            pairs = [pair.split("=", 1) for pair in listed.split(";") if pair]
+            properties = {key: _undone(value, _AZURE) for key, value in pairs}
+            commands.append(LogCommand(name=name, properties=properties, data=_undone(data, _AZURE)))
+    return commands
+
+
+def _undone(text: str, escapes: tuple[tuple[str, str], ...]) -> str:
+    for escape, character in escapes:
+        text = text.replace(escape, character)
+    return text
