@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import struct
+import termios
 import time
 from collections.abc import Callable
 
@@ -12,13 +15,14 @@ from tests.kitchen import PROGRAMS, Kitchen
 
 
 class Terminal:
-    """A command on a terminal of its own, and the person before it."""
+    """A command on a terminal of its own, and the person before it; none sits at one that is 0 columns wide."""
 
-    def __init__(self, kitchen: Kitchen, *arguments: str) -> None:
+    def __init__(self, kitchen: Kitchen, *arguments: str, columns: int = 120) -> None:
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:  # pragma: no cover
+            fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
             os.chdir(kitchen.folder)
-            environment = kitchen.environment | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+            environment = kitchen.environment | {"TERM": "xterm-256color"}
             program = str(PROGRAMS / "ami-bakery")
             os.execve(program, [program, *arguments], environment)
         self.seen = ""

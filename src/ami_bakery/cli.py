@@ -348,12 +348,20 @@ def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Watcher:
     from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher, Unbroken
 
     verbose, color = arguments.verbose, _colored(arguments, sys.stderr)
-    live = sys.stderr.isatty() and not arguments.quiet and os.environ.get("TERM") != "dumb" and not debugging
+    live = _has_a_viewer(sys.stderr) and not arguments.quiet and os.environ.get("TERM") != "dumb" and not debugging
     if live and arguments.command in ("bake", "plan"):
         from rich.console import Console
 
         return LiveWatcher(Console(file=cast(TextIO, Unbroken(sys.stderr)), no_color=not color), verbose=verbose)
     return PlainWatcher(sys.stderr, verbose=verbose, quiet=arguments.quiet, color=color)
+
+
+def _has_a_viewer(stream: TextIO) -> bool:
+    """A terminal of no width is nobody's: `docker run -t` in a pipeline gives one, and its log keeps all redrawing."""
+    try:
+        return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+    except OSError:
+        return False
 
 
 def _colored(arguments: argparse.Namespace, stream: object) -> bool:

@@ -49,6 +49,15 @@ def test_a_closed_terminal_stops_nothing(live: bool) -> None:
     watcher.close()
 
 
+def test_a_terminal_that_nobody_looks_at_gets_plain_lines(app: Kitchen) -> None:
+    terminal = Terminal(app, "bake", columns=0)
+    assert terminal.watch(lambda _: "") == 0
+    lines = terminal.seen.splitlines()
+    assert "app: baking with Packer" in terminal.seen
+    assert not [line for line in lines if "\x1b[?25l" in line or "\x1b[2K" in line], "nothing is drawn over"
+    assert re.fullmatch(r"ami-[0-9a-f]{17}", lines[-1])
+
+
 def test_colors_are_for_terminals_and_can_be_switched_off(app: Kitchen) -> None:
     terminal = Terminal(app, "plan")
     terminal.watch(lambda _: "")
