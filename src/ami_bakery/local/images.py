@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -220,11 +220,20 @@ def check_filters(filters: Mapping[str, list[str]]) -> None:
             raise EC2ClientError("UnsupportedOperation", f"The embedded EC2 does not model the filter '{name}'.")
         if not _is_filter(name):
             raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
+    check_value_count(filters)
+
+
+def check_value_count(filters: Mapping[str, list[str]]) -> None:
     if sum(len(values) for values in filters.values()) > _MAX_FILTER_VALUES:
         raise EC2ClientError(
             "FilterLimitExceeded",
             f"The maximum number of filter values specified on a single call is {_MAX_FILTER_VALUES}",
         )
+
+
+def matches_any(value: str, patterns: Iterable[str]) -> bool:
+    """Whether a text passes a filter with these values."""
+    return any(_pattern(pattern).fullmatch(value) for pattern in patterns)
 
 
 _DEVICE_FILTER = "block-device-mapping."
@@ -293,8 +302,8 @@ def _device_values(devices: Iterable[Mapping[str, Any]], name: str) -> tuple[str
     return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in found if value is not None)
 
 
-def _matches_one(values: Iterable[str], patterns: Iterable[str]) -> bool:
-    return any(_pattern(pattern).fullmatch(value) for value in values for pattern in patterns)
+def _matches_one(values: Iterable[str], patterns: Sequence[str]) -> bool:
+    return any(matches_any(value, patterns) for value in values)
 
 
 @lru_cache(maxsize=1024)

@@ -18,6 +18,7 @@ from moto.sts.models import STSBackend, sts_backends
 
 from ami_bakery.local import catalogue
 from ami_bakery.local.images import LocalAmi, public_image
+from ami_bakery.local.news import KeyPairNews
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,6 +34,7 @@ class LocalBackend(EC2Backend):
     def __init__(self, region_name: str, account_id: str) -> None:
         self.copies: dict[str, str] = {}
         """The AMI that was made for each client token of CopyImage."""
+        self.key_pair_news = KeyPairNews()
         super().__init__(region_name, account_id)
 
     @property

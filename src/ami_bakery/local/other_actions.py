@@ -1,4 +1,4 @@
-"""EC2's actions on key pairs, instances and tags where moto is lax: ids, states, addresses, pages."""
+"""EC2's actions on key pairs and instances where moto is lax: ids, states, addresses, pages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, MissingParameterError
 from moto.ec2.models.instances import Instance
 
-from ami_bakery.local.image_actions import ImageActions, check_tags, usable
+from ami_bakery.local.image_actions import ImageActions, usable
 from ami_bakery.local.permission_actions import PermissionActions
+from ami_bakery.local.tag_actions import TagActions
 
 
 class InstanceHost(Protocol):
@@ -47,7 +48,7 @@ class LocalInstance(Instance):
     public_ip = public_ip_address
 
 
-class EmbeddedEc2(PermissionActions, ImageActions):
+class EmbeddedEc2(PermissionActions, ImageActions, TagActions):
     """Everything that the embedded EC2 answers under the name of EC2; what is not overridden here is moto's."""
 
     host: InstanceHost
@@ -55,7 +56,9 @@ class EmbeddedEc2(PermissionActions, ImageActions):
     def create_key_pair(self) -> ActionResult:
         if not self._get_param("KeyName"):
             raise MissingParameterError("KeyName")
-        return super().create_key_pair()
+        result: Any = super().create_key_pair()
+        self.ec2_backend.key_pair_news.changes(result.result.id, None, self.behaviour.lag_seconds)
+        return ActionResult(result.result)
 
     def delete_key_pair(self) -> ActionResult:
         """By name or by id. A key pair that is not there is deleted successfully, as EC2 has it."""
@@ -67,7 +70,8 @@ class EmbeddedEc2(PermissionActions, ImageActions):
         found = [pair for pair in pairs.values() if (pair.id == key_id if key_id else pair.key_name == name)]
         for pair in found:
             del pairs[pair.key_name]
-            self.ec2_backend.tags.pop(pair.id, None)
+            before = self.ec2_backend.tags.pop(pair.id, {})
+            self.ec2_backend.key_pair_news.changes(pair.id, before, self.behaviour.lag_seconds)
         return ActionResult({"Return": True, "KeyPairId": found[0].id if found else None})
 
     def describe_key_pairs(self) -> ActionResult:
@@ -145,20 +149,6 @@ class EmbeddedEc2(PermissionActions, ImageActions):
             found = self.ec2_backend.describe_instances(filters=filters)
         reservations, token = self.page(found, "DescribeInstances")
         return ActionResult({"Reservations": reservations, "NextToken": token})
-
-    def create_tags(self) -> ActionResult:
-        check_tags({tag["Key"]: tag.get("Value", "") for tag in self._get_param("Tags", [])})
-        self._tags_change()
-        return super().create_tags()
-
-    def delete_tags(self) -> ActionResult:
-        self._tags_change()
-        return super().delete_tags()
-
-    def _tags_change(self) -> None:
-        for resource_id in self._get_param("Resources", []):
-            if image := self.ec2_backend.amis.get(resource_id):
-                image.tags_change()
 
 
 def _name_root_device(instance: Any, name: str) -> None:

@@ -1,0 +1,97 @@
+"""Tags of key pairs and of several resources at once: what a lock in EC2 rests on."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from typing import Any
+
+from ami_bakery.local import Control
+
+from .conftest import Client, bake
+from .test_images import refusal
+
+LOCK = [{"Key": "lock", "Value": "a"}]
+
+
+def key_pair(ec2: Any, name: str) -> str:
+    tagged = [{"ResourceType": "key-pair", "Tags": LOCK}]
+    made: str = ec2.create_key_pair(KeyName=name, KeyType="ed25519", TagSpecifications=tagged)["KeyPairId"]
+    return made
+
+
+def tags(ec2: Any, *filters: tuple[str, str]) -> dict[tuple[str, str], str]:
+    asked = [{"Name": name, "Values": [value]} for name, value in filters]
+    return {(tag["ResourceId"], tag["Key"]): tag["Value"] for tag in ec2.describe_tags(Filters=asked)["Tags"]}
+
+
+def test_a_call_that_names_a_resource_that_is_gone_tags_none(ec2: Any) -> None:
+    ami, gone, there = bake(ec2, "one"), key_pair(ec2, "gone"), key_pair(ec2, "there")
+    ec2.delete_key_pair(KeyPairId=gone)
+    code, message = refusal(ec2.create_tags, Resources=[ami, gone], Tags=[{"Key": "done", "Value": "1"}])
+    assert code == "InvalidKeyPair.NotFound"
+    assert gone in message
+    assert tags(ec2, ("key", "done")) == {}
+    ec2.deregister_image(ImageId=ami)
+    assert refusal(ec2.create_tags, Resources=[there, ami], Tags=[{"Key": "done", "Value": "1"}])[0] == (
+        "InvalidAMIID.NotFound"
+    )
+    assert tags(ec2, ("key", "done")) == {}
+
+
+def test_a_call_that_gives_one_resource_too_many_tags_tags_none(ec2: Any) -> None:
+    full, other = key_pair(ec2, "full"), key_pair(ec2, "other")
+    ec2.create_tags(Resources=[full], Tags=[{"Key": str(number), "Value": ""} for number in range(49)])
+    code, _ = refusal(ec2.create_tags, Resources=[other, full], Tags=[{"Key": "one more", "Value": ""}])
+    assert code == "TagLimitExceeded"
+    assert tags(ec2, ("key", "one more")) == {}
+
+
+def test_key_pairs_are_found_by_a_tag_and_their_tags_by_their_id(ec2: Any) -> None:
+    first, second = key_pair(ec2, "first"), key_pair(ec2, "second")
+    ec2.create_tags(Resources=[second], Tags=[{"Key": "lock", "Value": "b"}, {"Key": "note", "Value": "n"}])
+    found = tags(ec2, ("key", "lock"), ("value", "b"), ("resource-type", "key-pair"))
+    assert found == {(second, "lock"): "b"}
+    assert tags(ec2, ("resource-id", second)) == {(second, "lock"): "b", (second, "note"): "n"}
+    assert tags(ec2, ("tag:lock", "a")) == {(first, "lock"): "a"}
+    assert tags(ec2, ("resource-type", "image")) == {}
+    assert refusal(ec2.describe_tags, Filters=[{"Name": "name", "Values": ["x"]}])[0] == "InvalidParameterValue"
+    values = [str(number) for number in range(201)]
+    assert refusal(ec2.describe_tags, Filters=[{"Name": "value", "Values": values}])[0] == "FilterLimitExceeded"
+
+
+def test_tags_come_in_pages(ec2: Any, control: Control) -> None:
+    pairs = {key_pair(ec2, str(number)) for number in range(5)}
+    control.change(page_cap=2)
+    pages = list(ec2.get_paginator("describe_tags").paginate())
+    assert [len(one["Tags"]) for one in pages] == [2, 2, 1]
+    assert {tag["ResourceId"] for one in pages for tag in one["Tags"]} == pairs
+
+
+def test_news_of_a_key_pair_are_as_late_as_those_of_an_ami(ec2: Any, control: Control) -> None:
+    old = key_pair(ec2, "old")
+    control.change(lag_seconds=3)
+    new = key_pair(ec2, "new")
+    assert tags(ec2, ("key", "lock")) == {(old, "lock"): "a"}
+    assert refusal(ec2.create_tags, Resources=[new], Tags=LOCK)[0] == "InvalidKeyPair.NotFound"
+    assert refusal(ec2.create_key_pair, KeyName="new")[0] == "InvalidKeyPair.Duplicate", "a name is never late"
+    ec2.create_tags(Resources=[old], Tags=[{"Key": "lock", "Value": "b"}])
+    assert tags(ec2, ("key", "lock")) == {(old, "lock"): "a"}
+    ec2.delete_key_pair(KeyPairId=old)
+    ec2.create_tags(Resources=[old], Tags=[{"Key": "note", "Value": "to nobody"}])
+    assert tags(ec2, ("key", "lock")) == {(old, "lock"): "a"}
+    time.sleep(3.1)
+    assert tags(ec2, ("key", "lock")) == {(new, "lock"): "a"}
+    assert refusal(ec2.create_tags, Resources=[old], Tags=LOCK)[0] == "InvalidKeyPair.NotFound"
+
+
+def test_answers_and_refusals_carry_the_time(ec2: Any, client: Client) -> None:
+    before = int(time.time())
+    answer = ec2.create_key_pair(KeyName="one")["ResponseMetadata"]["HTTPHeaders"]["date"]
+    refused = ""
+    try:
+        ec2.create_key_pair(KeyName="one")
+    except ec2.exceptions.ClientError as error:
+        refused = error.response["ResponseMetadata"]["HTTPHeaders"]["date"]
+    for date in (answer, refused):
+        assert before <= email.utils.parsedate_to_datetime(date).timestamp() <= time.time()
