@@ -115,6 +115,9 @@ class Ec2(Protocol):
     def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Those of `ids` that exist."""
 
+    def own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+        """Those of `ids` that belong to this account."""
+
     def snapshots_with_digests(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         """Snapshots of this account tagged with one of the digests, by digest: they outlive a deregistered AMI."""
 

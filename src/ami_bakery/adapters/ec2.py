@@ -129,6 +129,13 @@ class BotoEc2:
         """By id and not by a filter, which would go through everybody's public AMIs; deprecated ones, too."""
         return tuple(ami for batch in _batches(ids) for ami in self._by_ids(region, batch))
 
+    def own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+        return tuple(
+            ami
+            for batch in _batches(ids)
+            for ami in self._describe("looking at AMIs", region, Owners=["self"], Filters=[_filter("image-id", batch)])
+        )
+
     def _by_ids(self, region: str, wanted: Sequence[str]) -> tuple[Ami, ...]:
         found = self._session.query.images(region, {"ImageIds": wanted, "IncludeDeprecated": True})
         if found is not None:

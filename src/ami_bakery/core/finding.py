@@ -57,6 +57,14 @@ def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
             message=f"{item.expression}: this path cannot be worked out: {item.why}",
             todo="Write a path that does not depend on it, or name the files in `inputs`: they are not in the digest.",
         )
+    for kind, place in facts.tolerant:
+        yield Finding(
+            level=Level.WARNING,
+            code="failure-tolerated",
+            place=place,
+            message=f"this provisioner ({kind}) has continue_on_error: when it fails, the AMI gets no digest",
+            todo="Take it out; where a failure does not matter, let the command end well (`|| true`).",
+        )
     for builder in facts.builders:
         yield from _builder_findings(builder)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.image import DIGEST_TAG, Ami, finished_tags, snapshot_tags
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, snapshot_tags
+from ami_bakery.core.run import RUN_TAG
 from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
 from ami_bakery.execute.marks import Marks
 from ami_bakery.execute.sweep import Sweep
@@ -21,7 +22,7 @@ from ami_bakery.execute.sweep import Sweep
 if TYPE_CHECKING:
     from ami_bakery.core.packer_arguments import PackerArguments
     from ami_bakery.core.packer_output import Artifact, Built
-    from ami_bakery.core.packer_progress import Made
+    from ami_bakery.core.packer_progress import Made, Tolerated
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.execute.sight import Sight
     from ami_bakery.planning import Planned
@@ -52,6 +53,7 @@ class Baker:
         built = self._built(facts)
         self.sight.step("checking the AMI in EC2")
         amis = self._verified(self._one_per_region(built.artifacts))
+        self._check_provisioners(built.tolerated, facts, amis)
         self._check_inputs(amis)
         return self._tagged(amis)
 
@@ -66,9 +68,9 @@ class Baker:
         try:
             with Marks(self.outside, self.image.name, self.run, region_of, note) as marks:
                 return self.outside.packer.build(request, self.outside.watcher, marks.tell)
-        except PackerError:
+        except PackerError as error:
             self._sweep(facts, marks.made, region_of)
-            raise
+            raise self._with_taken_name(error) from error
 
     def _sweep(self, facts: TemplateFacts, made: Sequence[Made], region_of: Callable[[str], str]) -> None:
         self.sight.step("looking whether Packer has left something in EC2")
@@ -82,6 +84,23 @@ class Baker:
             hands_off=_hands_off(self.resolver.arguments),
             interrupted=self.outside.packer.interrupted(),
         ).sweep()
+
+    def _with_taken_name(self, error: PackerError) -> PackerError:
+        """Says what the AMI is that has the name: Packer knows its id only."""
+        if not error.taken_by:
+            return error
+        home = self.planned.plan.regions[0]
+        found = self.outside.ec2.by_ids(home, [error.taken_by])
+        if not found:
+            return error
+        holder = found[0]
+        whose = f"of image {holder.tags[IMAGE_TAG]}" if IMAGE_TAG in holder.tags else "of no image that we know"
+        if FORMAT_TAG in holder.tags:
+            todo = f"{holder.id} has the name: a finished AMI {whose}. Put {{{{timestamp}}}} into ami_name."
+        else:
+            command = f"ami-bakery images {self.image.name} --orphans"
+            todo = f"{holder.id} has the name: an unfinished AMI {whose}. `{command}` shows whether a dead run left it."
+        return PackerError(error.doing, error.wrong, f"{todo} {error.todo}", taken_by=error.taken_by)
 
     def _check_bases(self) -> None:
         """Before it costs anything: Packer would find out when it has made a key pair and a security group."""
@@ -135,10 +154,21 @@ class Baker:
     def _verified(self, ids: Mapping[str, str]) -> dict[str, Ami]:
         """The AMIs as EC2 tells of them. Raises where one is not there, not available, or made from another base."""
         amis: dict[str, Ami] = {}
+        found = {region: self.sight.seen_own(region, ami_id) for region, ami_id in ids.items()}
+        anothers = {
+            region: why for region, ami in found.items() if (why := self._why_not_ours(ids[region], region, ami))
+        }
+        for region, why in anothers.items():
+            # Nothing is taken off what is not ours.
+            ours = {other: ami_id for other, ami_id in ids.items() if other not in anothers}
+            doing = f"checking {ids[region]} of image {self.image.name} in {region}"
+            self._reject(
+                ours, doing, why, "Look at Packer's log: which builder or post-processor says that it made it?"
+            )
         for region, ami_id in ids.items():
-            ami = self.sight.seen(region, ami_id)
-            doing = f"checking {ami_id} of image {self.image.name} in {region}"
+            ami = found[region]
             if ami is None:
+                doing = f"checking {ami_id} of image {self.image.name} in {region}"
                 self._reject(ids, doing, "EC2 does not know it", "Look at Packer's log, and bake again.")
             try:
                 amis[region] = ami if ami.available else self.sight.wait_available(ami)
@@ -154,6 +184,30 @@ class Baker:
                 "If the base moved meanwhile, bake again; with `from` in bakery.toml it is pinned.",
             )
         return amis
+
+    def _why_not_ours(self, ami_id: str, region: str, ami: Ami | None) -> str:
+        """What Packer says that it made may be somebody's AMI all the same; empty where nothing speaks against it."""
+        if ami is None:
+            others = self.outside.ec2.by_ids(region, [ami_id])
+            return f"it belongs to the account {others[0].owner}" if others else ""
+        if FORMAT_TAG in ami.tags:
+            return "it was finished before, and is not what Packer has just made"
+        if ami.tags.get(RUN_TAG, self.run) != self.run:
+            return f"it was made by another run, {ami.tags[RUN_TAG]}"
+        return ""
+
+    def _check_provisioners(self, failed: Sequence[Tolerated], facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
+        """Packer's status says nothing of a provisioner that was allowed to fail; without it the image is another."""
+        if not failed:
+            return
+        steps = "; ".join(f"{one.step or 'a provisioner'} ({one.builder}) failed with {one.error}" for one in failed)
+        allowed = ", ".join(f"{place} ({kind})" for kind, place in facts.tolerant)
+        self._reject(
+            {region: ami.id for region, ami in amis.items()},
+            f"looking whether every provisioner of image {self.image.name} did its work",
+            f"{steps}, and the template lets the build go on{f': {allowed}' if allowed else ''} (continue_on_error)",
+            "Mend it and bake again; where the failure does not matter, let the command end well (`|| true`).",
+        )
 
     def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
         """Hash everything again: what moved while Packer read it may be in the AMI as it was before, or after."""
@@ -218,6 +272,8 @@ class Baker:
             (region, ami_id) for region, made in ids.items() for ami_id in ([made] if isinstance(made, str) else made)
         ]
         listed = ", ".join(f"{ami_id} of {region}" for region, ami_id in left)
+        if not left:
+            raise VerificationError(doing, wrong, todo)
         try:
             for region, ami_id in left:
                 self.outside.ec2.untag(region, [ami_id], [DIGEST_TAG])

@@ -58,3 +58,12 @@ class Sight:
             if found or self.outside.clock.monotonic() >= deadline:
                 return found[0] if found else None
             self.outside.clock.sleep(_POLL_SECONDS)
+
+    def seen_own(self, region: str, ami_id: str) -> Ami | None:
+        """As `seen`, of this account: another's is not waited for."""
+        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        while not (found := self.outside.ec2.own(region, [ami_id])):
+            if self.outside.clock.monotonic() >= deadline or self.outside.ec2.by_ids(region, [ami_id]):
+                return None
+            self.outside.clock.sleep(_POLL_SECONDS)
+        return found[0]

@@ -81,7 +81,7 @@ class HashicorpPacker:
                 else run_alone(run, watcher, self._running)
             )
             if status != 0:
-                raise self._failed(request, status, log, run.reader)
+                raise self._failed(request, status, run)
         return Built(artifacts=run.reader.found(), tolerated=tuple(run.progress.tolerated))
 
     def interrupt(self) -> None:
@@ -166,15 +166,16 @@ class HashicorpPacker:
         except OSError as error:
             raise PackerError(f"running {program} {arguments[0]}", error.strerror or str(error), _INSTALL) from error
 
-    def _failed(self, request: BuildRequest, status: int, log: Log, reader: ArtifactReader) -> PackerError:
+    def _failed(self, request: BuildRequest, status: int, run: Run) -> PackerError:
         made = "".join(
             f"\n{artifact.ami} of {artifact.region} was made all the same, and nobody has verified it."
-            for artifact in reader.found()
+            for artifact in run.reader.found()
         )
         return PackerError(
             f"baking image {request.image} with Packer {self.version()}",
-            f"Packer ended with {_status(status)}; its last lines:\n{log.end()}{made}",
-            log.keep(),
+            f"Packer ended with {_status(status)}; its last lines:\n{run.log.end()}{made}",
+            run.log.keep(),
+            taken_by=run.progress.taken_by,
         )
 
     def _executable(self) -> str:
