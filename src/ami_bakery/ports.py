@@ -214,7 +214,10 @@ class Packer(Protocol):
         self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
     ) -> tuple[InstalledPlugin, ...]:
         """The plugins that a template will be built with; what it requires and is not here is fetched first, with
-        `packer init`. None where this Packer has its plugins built in. `template` is as `build` is told of it."""
+        `packer init`. None where this Packer has its plugins built in. `template` is as `build` is told of it. What is
+        installed is listed once, and again after `forget_plugins`."""
+
+    def forget_plugins(self) -> None: ...
 
     def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
         """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its

@@ -247,6 +247,7 @@ class Resolver:
 
     def afresh(self) -> Resolver:
         """The same, without what was looked up before."""
+        self.outside.packer.forget_plugins()
         return replace(self, _answers={})
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:

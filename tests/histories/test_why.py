@@ -147,10 +147,10 @@ def test_without_git_the_parts_that_moved_are_named(app: Kitchen) -> None:
 
 def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
     app.run("bake")
-    other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.16.0 || exec packer "$@"\n')
+    other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.99.0 || exec packer "$@"\n')
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
     (reason,) = (reason for reason in plan["reasons"] if reason["kind"] == "tools-changed")
-    assert "1.16.0" in reason["detail"]
+    assert "1.99.0" in reason["detail"]
     app.write("bakery.toml", TOML + 'digest_without = ["packer-version"]\n')
     app.run("bake")
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
