@@ -97,6 +97,18 @@ class TemplateReader(Protocol):
         """Raises `TemplateError` where the template is absent or does not parse, naming the line."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyOrder:
+    """A copy of an AMI to another region, encrypted where there is a `kms_key`."""
+
+    source: Ami
+    region: str
+    name: str
+    tags: Mapping[str, str]
+    snapshot_tags: Mapping[str, str]
+    kms_key: str = ""
+
+
 class Ec2(Protocol):
     """EC2's images, in one region at a time. Every method raises `AwsError`, and asks for every page."""
 
@@ -134,11 +146,17 @@ class Ec2(Protocol):
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         """Take tags off, or empty them where the credentials may not take them off."""
 
-    def share(self, region: str, ami: str, targets: Sequence[str]) -> tuple[str, ...]:
-        """Grant launch permission to accounts, organizations and OUs that do not have it; those it was granted to."""
+    def permissions(self, region: str, resource: str) -> frozenset[str]:
+        """Who may launch an AMI, or make volumes of a snapshot: accounts, ARNs, and `all` where it is public."""
 
-    def copy(self, ami: Ami, region: str, name: str) -> str:
-        """Start a copy of `ami` to another region, with its tags; the id of the copy, which is pending."""
+    def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
+        """Let these launch an AMI, or make volumes of a snapshot; one call."""
+
+    def revoke(self, region: str, resource: str, targets: Sequence[str]) -> None:
+        """Take it back from these; one call."""
+
+    def copy(self, order: CopyOrder) -> str:
+        """Start a copy; its id. It is pending, and has its tags from the first moment."""
 
 
 class Scaffold(Protocol):

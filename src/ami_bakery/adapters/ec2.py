@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import boto3
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
+
+    from ami_bakery.ports import CopyOrder
 
 _FILTER_VALUES = 200
 """The most values that EC2 takes in one call, those of all its filters counted together (FilterLimitExceeded)."""
@@ -189,7 +191,7 @@ class BotoEc2:
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
-            client.create_tags(Resources=list(ids), Tags=[{"Key": name, "Value": tags[name]} for name in sorted(tags)])
+            client.create_tags(Resources=list(ids), Tags=_tags(tags))
 
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
@@ -202,24 +204,58 @@ class BotoEc2:
                 raise
             self.tag(region, ids, dict.fromkeys(names, ""))
 
-    def share(self, region: str, ami: str, targets: Sequence[str]) -> tuple[str, ...]:
+    def permissions(self, region: str, resource: str) -> frozenset[str]:
         client: EC2Client = self._session.client("ec2", region)
-        doing = f"looking who may launch {ami}"
-        with explained(self._session.call(doing, "EC2", "DescribeImageAttribute", region)):
-            answer = client.describe_image_attribute(ImageId=ami, Attribute="launchPermission")
-        granted = {str(value) for permission in answer.get("LaunchPermissions", ()) for value in permission.values()}
-        missing = tuple(target for target in targets if target not in granted)
-        if missing:
-            permissions: Any = [{_permission_key(target): target} for target in missing]
-            with explained(self._session.call(f"sharing {ami}", "EC2", "ModifyImageAttribute", region)):
-                client.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": permissions})
-        return missing
+        found: Iterable[Mapping[str, Any]]
+        if resource.startswith("snap-"):
+            call = self._session.call(f"looking who may use {resource}", "EC2", "DescribeSnapshotAttribute", region)
+            with explained(call):
+                asked = client.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
+            found = asked.get("CreateVolumePermissions", ())
+        else:
+            call = self._session.call(f"looking who may launch {resource}", "EC2", "DescribeImageAttribute", region)
+            with explained(call):
+                answer = client.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
+            found = answer.get("LaunchPermissions", ())
+        return frozenset(str(target) for permission in found for target in permission.values())
 
-    def copy(self, ami: Ami, region: str, name: str) -> str:
+    def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
+        self._change_permissions(f"sharing {resource}", region, resource, "Add", targets)
+
+    def revoke(self, region: str, resource: str, targets: Sequence[str]) -> None:
+        self._change_permissions(f"taking back what {resource} was shared for", region, resource, "Remove", targets)
+
+    def _change_permissions(self, doing: str, region: str, resource: str, how: str, targets: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
-        with explained(self._session.call(f"copying {ami.id} of {ami.region}", "EC2", "CopyImage", region)):
-            answer = client.copy_image(Name=name, SourceImageId=ami.id, SourceRegion=ami.region, CopyImageTags=True)
-            return answer["ImageId"]
+        change: Any = {how: [{_permission_key(target): target} for target in targets]}
+        if resource.startswith("snap-"):
+            with explained(self._session.call(doing, "EC2", "ModifySnapshotAttribute", region)):
+                client.modify_snapshot_attribute(
+                    SnapshotId=resource, Attribute="createVolumePermission", CreateVolumePermission=change
+                )
+        else:
+            with explained(self._session.call(doing, "EC2", "ModifyImageAttribute", region)):
+                client.modify_image_attribute(ImageId=resource, LaunchPermission=change)
+
+    def copy(self, order: CopyOrder) -> str:
+        client: EC2Client = self._session.client("ec2", order.region)
+        source = order.source
+        encryption: Any = {"Encrypted": True, "KmsKeyId": order.kms_key} if order.kms_key else {}
+        tags: Any = [
+            {"ResourceType": kind, "Tags": _tags(these)}
+            for kind, these in (("image", order.tags), ("snapshot", order.snapshot_tags))
+            if these
+        ]
+        doing = f"copying {source.id} of {source.region}"
+        with explained(self._session.call(doing, "EC2", "CopyImage", order.region)):
+            answer = client.copy_image(
+                Name=order.name,
+                SourceImageId=source.id,
+                SourceRegion=source.region,
+                TagSpecifications=tags,
+                **encryption,
+            )
+        return answer["ImageId"]
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
         found = self._session.query.images(region, {**asked, "MaxResults": _PAGE})
@@ -287,6 +323,10 @@ def _checked(region: str, name: str, value: str) -> str | BakeryError:
         f"its value is no AMI id: {value[:40]!r}",
         "Name a parameter that holds the id of an AMI.",
     )
+
+
+def _tags(tags: Mapping[str, str]) -> list[Any]:
+    return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
 
 
 def _permission_key(target: str) -> str:

@@ -15,6 +15,7 @@ from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, snapshot_tags
 from ami_bakery.core.run import RUN_TAG
+from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
 from ami_bakery.execute.marks import Marks
 from ami_bakery.execute.sweep import Sweep
@@ -149,6 +150,14 @@ class Baker:
                 f"the AMI is wanted in {home}, and Packer made {_listed(chosen)}",
                 "Correct `regions`, or the region in the template (a variable `aws_region` is handed to it).",
             )
+        lacking = [region for region in self.definition.regions_of_template if region not in chosen]
+        if lacking:
+            self._reject(
+                by_region,
+                doing,
+                f"the template's ami_regions names {', '.join(lacking)}, and Packer made {_listed(chosen)}",
+                "Look at Packer's log for what became of the copy, then bake again.",
+            )
         return chosen
 
     def _verified(self, ids: Mapping[str, str]) -> dict[str, Ami]:
@@ -246,7 +255,7 @@ class Baker:
         try:
             self.outside.ec2.tag(ami.region, [ami.id], tags)
             if ami.snapshots:
-                self.outside.ec2.tag(ami.region, ami.snapshots, snapshot_tags(tags))
+                self.outside.ec2.tag(ami.region, ami.snapshots, snapshot_tags(tags, dict(self.image.tags)))
         except AwsError as error:
             listed = ", ".join(f"{other.id} of {other.region}" for other in left)
             todo = f"{error.todo} {listed} was left, verified but without the digest."
@@ -255,7 +264,7 @@ class Baker:
     def _tags(self, ami: Ami, origin: str) -> dict[str, str]:
         digest = self.definition.digest
         assert digest is not None
-        return finished_tags(
+        finished = finished_tags(
             image=self.image.name,
             digest=digest,
             components=self.definition.components,
@@ -265,6 +274,7 @@ class Baker:
             run=self.run,
             template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
         )
+        return {**Upkeep.of(self.image).ami_tags, **finished}
 
     def _reject(self, ids: Mapping[str, str] | Mapping[str, list[str]], doing: str, wrong: str, todo: str) -> NoReturn:
         """Take the digest, which Packer may have written, off what was made, and say what was left."""
