@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.config_keys import is_account
 from ami_bakery.core.manifest import Entry, EntryKind
+from ami_bakery.core.template import Place
 
 if TYPE_CHECKING:
-    from ami_bakery.core.template import Builder, Place, TemplateFacts
+    from ami_bakery.core.config import ImageConfig
+    from ami_bakery.core.template import Builder, TemplateFacts
 
 
 class Level(StrEnum):
@@ -148,6 +151,19 @@ def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
                 message=f"with max_age an unchanged definition is baked again, and {builder.name} has one name for it",
                 todo="Put {{timestamp}} into ami_name.",
             )
+
+
+def sharing_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
+    """Those of `share_with` whom EC2 does not let use snapshots."""
+    left_out = [target for target in image.share_with or () if not is_account(target)]
+    if image.share_snapshots and left_out:
+        yield Finding(
+            level=Level.WARNING,
+            code="snapshots-not-shared",
+            place=Place(file=file, line=image.line("share_snapshots")),
+            message=f"EC2 shares snapshots with accounts only: {', '.join(left_out)} may launch the AMI, not copy it",
+            todo="Name the accounts that copy it in `share_with`, too.",
+        )
 
 
 def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[Place, ...]]) -> Iterator[Finding]:

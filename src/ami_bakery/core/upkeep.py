@@ -88,6 +88,10 @@ class Upkeep:
         """Whether this AMI's permissions are any business of ours: now, or because we once granted some."""
         return self.share_with is not None or bool(_shared(ami))
 
+    def concerns(self, ami: Ami) -> bool:
+        """Whether there is anything to do for this AMI, or to ask about it."""
+        return self.looks_at(ami) or any(upkeep_steps(ami, self, None))
+
     def looks_at_snapshots(self, ami: Ami) -> bool:
         return bool(self.accounts) or _SNAPSHOTS in _shared(ami)
 

@@ -185,7 +185,7 @@ class Baker:
                 self._reject(ids, error.doing, error.wrong, error.todo)
         home = amis[self.planned.plan.regions[0]]
         expected = {ami for _, ami in self.definition.base}
-        if home.source and expected and home.source not in expected:
+        if expected and not self._is_made_from(home, expected):
             self._reject(
                 ids,
                 f"checking the base of {home.id}",
@@ -217,6 +217,19 @@ class Baker:
             f"{steps}, and the template lets the build go on{f': {allowed}' if allowed else ''} (continue_on_error)",
             "Mend it and bake again; where the failure does not matter, let the command end well (`|| true`).",
         )
+
+    def _is_made_from(self, home: Ami, expected: set[str]) -> bool:
+        """What Packer encrypts (`encrypt_boot`) is a copy of an AMI that it made first and has deregistered since. EC2
+        may show that one for a while; when it is gone, what the template finds must still be what was hashed."""
+        if not home.source or home.source in expected:
+            return True
+        sources = self.outside.ec2.by_ids(home.region, [home.source])
+        if sources:
+            return sources[0].source in expected
+        if self.image.base is not None:
+            return True  # pinned: the template was seen to use what it is handed
+        again = self.resolver.afresh().define(self.image, {})
+        return {ami for _, ami in again.base} == expected
 
     def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
         """Hash everything again: what moved while Packer read it may be in the AMI as it was before, or after."""

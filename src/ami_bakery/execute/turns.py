@@ -88,8 +88,8 @@ class _Turns:
 
     @property
     def are_quick(self) -> bool:
-        """Whether nothing is to be baked or waited for: threads would only cost time."""
-        return not self.undefined and all(first.plan.action is Action.REUSE for first in self.first.values())
+        """Whether nothing is to be baked, asked or waited for: threads would only cost time."""
+        return not self.undefined and all(map(_is_quick, self.first.values()))
 
     def take_here(self, schedule: Schedule) -> Iterator[Outcome]:
         while schedule.unfinished:
@@ -171,6 +171,11 @@ class _Turns:
         except BakeryError as error:
             return _failed(image, error)
         return _attempt(resolver, planned)
+
+
+def _is_quick(planned: Planned) -> bool:
+    upkeep = Upkeep.of(planned.definition.image)
+    return planned.plan.action is Action.REUSE and not any(map(upkeep.concerns, planned.plan.amis.values()))
 
 
 def _failed(image: str, error: BakeryError) -> Outcome:
