@@ -91,6 +91,10 @@ class ImagePlan:
     steps: tuple[Step, ...] = ()
 
     @property
+    def to_do(self) -> bool:
+        return self.action is not Action.REUSE or bool(self.steps)
+
+    @property
     def missing(self) -> tuple[str, ...]:
         return tuple(region for region in self.regions if region not in self.amis)
 
