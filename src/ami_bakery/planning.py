@@ -217,6 +217,8 @@ def _with_bases_judged(
 def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
     """A child is baked where its parent is baked: an AMI id belongs to one region. No key is asked for there, either:
     `--region`, or the environment, can make a region of copies the one of the bake."""
+    if not image.kms_keys.by_region and not isinstance(image.base, BaseImage):
+        return
     home = resolver.regions_of(image)[0]
     if home in dict(image.kms_keys.by_region):
         raise ConfigError(
