@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.plan import Action, ImagePlan, reason_lines
+from ami_bakery.core.plan import Action, ImagePlan, reason_lines, step_lines
 from ami_bakery.core.printable import COLORS, one_line, printable
 from ami_bakery.core.tree import Tree
-from ami_bakery.core.upkeep import Step, StepKind, describe
+from ami_bakery.core.upkeep import Step, StepKind
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
@@ -101,23 +100,11 @@ def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
         digest = plan.digest.short if plan.digest else "digest not known yet"
         lines.append(f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}  {digest}")
         lines += [f"            {one_line(line)}" for line in reason_lines(plan.reasons)]
-        lines += [f"          {style('>', 'cyan')} {one_line(line)}" for line in _step_lines(plan)]
+        lines += [f"          {style('>', 'cyan')} {one_line(line)}" for line in step_lines(plan)]
     counts = {action: sum(plan.action is action for plan in plans) for action in Action}
     said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
     kept = sum(plan.action is Action.REUSE and bool(plan.steps) for plan in plans)
     return "\n".join([*lines, "", f"{said}{f' ({kept} with tags or permissions to change)' if kept else ''}."])
-
-
-def _step_lines(plan: ImagePlan) -> Iterator[str]:
-    """What follows the bake itself; of permissions for AMIs that are still to be made, one line for all regions."""
-    later: dict[Step, list[str]] = {}
-    for step in plan.steps:
-        if step.kind in (StepKind.GRANT, StepKind.REVOKE) and step.ami is None:
-            later.setdefault(replace(step, region=""), []).append(step.region)
-        elif step.kind is not StepKind.BAKE or step.region != plan.regions[0]:
-            yield describe(step)
-    for step, regions in later.items():
-        yield describe(replace(step, region=", ".join(regions)))
 
 
 _VERBS = {

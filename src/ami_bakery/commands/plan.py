@@ -50,4 +50,3 @@ def run(invocation: Invocation) -> int:
     if output is not None:
         output.write(invocation, github_plan(plans) if output.form is Form.GITHUB else rendered + "\n")
     return 2 if any(plan.to_do for plan in plans) and invocation.arguments.detailed_exitcode else 0
-

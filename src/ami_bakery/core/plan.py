@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState, newest
-from ami_bakery.core.upkeep import Permissions, Step, StepKind, Upkeep, first_steps, upkeep_steps
+from ami_bakery.core.upkeep import Permissions, Step, StepKind, Upkeep, describe, first_steps, upkeep_steps
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -279,6 +279,18 @@ def with_steps(
         ami = there.get(region)
         steps += first_steps(region, upkeep) if ami is None else upkeep_steps(ami, upkeep, permissions.get(ami.id))
     return replace(plan, steps=tuple(steps))
+
+
+def step_lines(plan: ImagePlan) -> Iterator[str]:
+    """What follows the bake itself; of permissions for AMIs that are still to be made, one line for all regions."""
+    later: dict[Step, list[str]] = {}
+    for step in plan.steps:
+        if step.kind in (StepKind.GRANT, StepKind.REVOKE) and step.ami is None:
+            later.setdefault(replace(step, region=""), []).append(step.region)
+        elif step.kind is not StepKind.BAKE or step.region != plan.regions[0]:
+            yield describe(step)
+    for step, regions in later.items():
+        yield describe(replace(step, region=", ".join(regions)))
 
 
 def _copy_step(source: Ami | None, home: str, region: str, kms_key: str) -> Step:
