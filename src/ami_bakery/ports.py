@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.config import Config
     from ami_bakery.core.image import Ami
+    from ami_bakery.core.lock import SeenLock
     from ami_bakery.core.packer_output import Built, Complaint
     from ami_bakery.core.packer_progress import Made
     from ami_bakery.core.plugins import InstalledPlugin
@@ -187,6 +188,30 @@ class Scaffold(Protocol):
         """Ask for it to be removed, which may take its time. What is gone already is removed."""
 
 
+class Locks(Protocol):
+    """What stands in EC2 for somebody at work on a digest: one of a name, in one region at a time. Every method raises
+    `AwsError`."""
+
+    def holder(self) -> str:
+        """This machine and process, for people: ``build-7 (pid 42)``."""
+
+    def now(self, region: str) -> datetime:
+        """EC2's own time, which is the same for all runners. Asks nothing."""
+
+    def take(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
+        """The id of the new lock, which has these tags from its first moment on; None where the name is taken."""
+
+    def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
+        """The locks that carry one of these digests in their tags, expired ones too."""
+
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+        """Tag all of these, locks and AMIs; False where one is not there, and then none is tagged. Without patience a
+        failure is told soon."""
+
+    def delete(self, region: str, lock: str) -> None:
+        """By its id; where it is not there nothing happens."""
+
+
 class Parameters(Protocol):
     """SSM's Parameter Store."""
 
@@ -337,6 +362,7 @@ class Outside:
     templates: TemplateReader
     ec2: Ec2
     scaffold: Scaffold
+    locks: Locks
     parameters: Parameters
     packer: Packer
     git: Git

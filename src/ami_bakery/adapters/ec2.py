@@ -6,9 +6,11 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws_errors import DENIED, Call, explained
+from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, READ_SECONDS, Ec2Query
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import AwsError, BakeryError, UsageError
@@ -31,16 +33,18 @@ _UNKNOWN = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
 _IDS = re.compile(r"ami-[0-9a-f]+")
 _TRIES = 8
 """Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
+_IMPATIENT_SECONDS = 5
 
 
 class AwsSession:
     """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.query = Ec2Query(environment)
+        self.clocks = Ec2Clocks()
+        self.query = Ec2Query(environment, self.clocks)
         self._environment = environment
         self._session: boto3.Session | None = None
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, bool], Any] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -66,24 +70,30 @@ class AwsSession:
             )
         return region
 
-    def client(self, service: str, region: str) -> Any:
-        """Clients may be shared by threads; making one may not."""
+    def client(self, service: str, region: str, *, patient: bool = True) -> Any:
+        """Clients may be shared by threads; making one may not. One that is not patient says soon that it has failed:
+        for what is of no use when it comes late."""
         session = self.session()
         with self._lock:
-            if (service, region) not in self._clients:
+            if (service, region, patient) not in self._clients:
                 from botocore.config import Config
 
                 # A region that botocore has not heard of is most often misspelt: say so soon.
                 known = region in session.get_available_regions(service)
                 config = Config(
-                    retries={"mode": "standard", "total_max_attempts": _TRIES if known else 2},
-                    connect_timeout=CONNECT_SECONDS,
-                    read_timeout=READ_SECONDS,
+                    retries={"mode": "standard", "total_max_attempts": _TRIES if known and patient else 2},
+                    connect_timeout=CONNECT_SECONDS if patient else _IMPATIENT_SECONDS,
+                    read_timeout=READ_SECONDS if patient else _IMPATIENT_SECONDS,
                 )
                 call = Call(doing="opening a session with AWS", service=service, action="", region=region)
                 with explained(call):
-                    self._clients[service, region] = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
-            return self._clients[service, region]
+                    client: Any = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
+                client.meta.events.register("after-call.ec2", partial(self._tell_time, region))
+                self._clients[service, region, patient] = client
+            return self._clients[service, region, patient]
+
+    def _tell_time(self, region: str, http_response: Any, **_: Any) -> None:
+        self.clocks.told(region, http_response.headers.get("Date"))
 
     def call(self, doing: str, service: str, action: str, region: str) -> Call:
         known = self.session().get_available_regions(service.lower())
