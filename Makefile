@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := src tests scripts/docs
+CODE := src tests scripts/docs scripts/github-action
 
 .PHONY: setup demo test test-current-packer check docs dist clean
 
@@ -18,7 +18,7 @@ demo: $(READY)
 	scripts/demo
 
 test: check
-	scripts/setup --test-programs
+	scripts/setup --test-programs $(BIN)/python
 	scripts/current-packer >/dev/null || [ $$? -eq 3 ]
 	$(BIN)/coverage run --parallel-mode -m pytest tests/core tests/adapters
 	$(BIN)/coverage combine --quiet

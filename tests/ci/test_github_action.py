@@ -1,0 +1,140 @@
+"""The GitHub Action, step by step as its runner goes through it, with the real Packer against the embedded EC2."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.ci.composite import Job, StepFailed
+from tests.kitchen import TOML, Kitchen, json_template
+from tests.runners import github_commands
+
+ACTION = Path(__file__).parent.parent.parent
+AMI = re.compile(r"ami-[0-9a-f]{17}")
+
+
+@pytest.fixture
+def job(app: Kitchen) -> Job:
+    """A job of a repository with one image; the program is on the runner already."""
+    return Job(
+        workspace=app.folder,
+        folder=app.make_folder(app.folder.parent / "runner-temp"),
+        environment=app.environment,
+    )
+
+
+def on_path(**inputs: str) -> dict[str, str]:
+    return {"install": "false", **inputs}
+
+
+def test_a_bake_leaves_its_outputs_and_a_summary(job: Job, app: Kitchen) -> None:
+    baked = job.use(ACTION, on_path())
+    assert AMI.fullmatch(baked["ami-id"])
+    assert json.loads(baked["amis"]) == {"app": {"us-east-1": baked["ami-id"]}}
+    assert baked["outcome"] == "baked"
+    assert job.use(ACTION, on_path()) == {**baked, "outcome": "reused"}
+    assert app.packer_runs == 1
+    assert f"| **baked** | app | `{app.run('digest').answer[:12]}` | `{baked['ami-id']}` us-east-1 |" in job.summary
+
+
+def test_the_action_installs_the_program_for_itself_and_the_steps_behind_it(app: Kitchen, job: Job) -> None:
+    job.environment |= {"PATH": f"{app.folder.parent}/bin:/usr/local/bin:/usr/bin:/bin"}
+    assert shutil.which("ami-bakery", path=job.environment["PATH"]) is None
+    # The embedded EC2 lets through what is not AWS's: Python's package index.
+    job.environment |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    job.used = {"actions/setup-python": lambda given: job.path.append(f"{sys.base_prefix}/bin")}
+    assert job.use(ACTION, {"command": "plan"})["outcome"] == "bake"
+    installed = shutil.which("ami-bakery", path=":".join(job.path))
+    assert installed == str(job.folder / "ami-bakery/bin/ami-bakery")
+
+
+def test_a_plan_bakes_nothing_and_says_what_it_would(job: Job, app: Kitchen) -> None:
+    assert job.use(ACTION, on_path(command="plan")) == {"ami-id": "", "amis": '{"app": {}}', "outcome": "bake"}
+    assert "### ami-bakery plan: 1 bake" in job.summary
+    assert app.packer_runs == 0
+
+
+def test_a_check_annotates_and_fails_where_it_is_strict(job: Job, app: Kitchen) -> None:
+    app.write("ami/deploy.key", "x")
+    assert job.use(ACTION, on_path(command="check"))["outcome"] == "warning"
+    with pytest.raises(StepFailed) as failed:
+        job.use(ACTION, on_path(command="check", args="--strict", ci="off"))
+    assert failed.value.outputs["outcome"] == "warning"
+    (command,) = github_commands(job.log)
+    assert (command.name, command.properties["file"]) == ("warning", "bakery.toml")
+
+
+def test_a_failed_bake_fails_the_step_and_says_so_in_its_outputs(job: Job, app: Kitchen) -> None:
+    app.write("ami/app.json", json_template(instance_type=""))
+    with pytest.raises(StepFailed) as failed:
+        job.use(ACTION, on_path())
+    assert failed.value.outputs == {"ami-id": "", "amis": '{"app": {}}', "outcome": "failed"}
+    assert "### ami-bakery bake: 1 failed" in job.summary
+    assert [command.name for command in github_commands(job.log)] == ["error"]
+
+
+def test_what_is_given_reaches_the_program_and_packer(job: Job, app: Kitchen) -> None:
+    table = TOML.partition("[images.app]\n")[2]
+    app.write("images/bakery.toml", f"version = 1\n[images.app]\n{table}[images.db]\n{table}")
+    shutil.copytree(app.folder / "ami", app.folder / "images/ami")
+    inputs = {
+        "working-directory": "images",
+        "config": "bakery.toml",
+        "images": "app\n  db\n",
+        "region": "us-west-2 eu-west-1",
+        "args": "--jobs 1 -- -var 'size=t3.small'",
+    }
+    amis = json.loads(job.use(ACTION, on_path(command="bake", **inputs))["amis"])
+    assert {image: sorted(ids) for image, ids in amis.items()} == {
+        "app": ["eu-west-1", "us-west-2"],
+        "db": ["eu-west-1", "us-west-2"],
+    }
+    assert "ami-bakery bake app db --packer packer" in job.log
+    assert job.use(ACTION, on_path(command="plan", **inputs))["outcome"] == "reuse"
+    assert job.use(ACTION, on_path(command="plan", **inputs | {"args": ""}))["outcome"] == "bake"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"command": "images"}, "the input `command` is 'images'"),
+        ({"command": "bake; id"}, "the input `command` is 'bake; id'"),
+        ({"images": "--packer=/tmp/evil"}, "begins with a dash"),
+        ({"config": "-v"}, "begins with a dash"),
+        ({"args": "it's"}, "the input `args` cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_refused(job: Job, app: Kitchen, given: dict[str, str], told: str) -> None:
+    with pytest.raises(StepFailed):
+        job.use(ACTION, on_path(**given))
+    (command,) = github_commands(job.log)
+    assert told in command.data
+    assert app.calls() == {}
+
+
+def test_nothing_that_is_given_becomes_a_command(job: Job, app: Kitchen) -> None:
+    words = "$(touch {0}) `touch {0}` ; touch {0} #".format(job.folder / "owned")
+    with pytest.raises(StepFailed):
+        job.use(ACTION, on_path(images=words))
+    assert not (job.folder / "owned").exists()
+
+
+def test_packer_is_installed_on_request(job: Job, app: Kitchen) -> None:
+    wanted = []
+    job.used = {"hashicorp/setup-packer": lambda given: wanted.append(given["version"])}
+    job.use(ACTION, on_path(command="plan", **{"packer-version": "1.14.1"}))
+    assert wanted == ["1.14.1"]
+
+
+def test_other_actions_are_pinned_to_a_commit() -> None:
+    steps = yaml.safe_load((ACTION / "action.yml").read_text())["runs"]["steps"]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", name) for name in used)
