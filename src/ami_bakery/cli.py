@@ -357,7 +357,14 @@ def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Watcher:
 
 
 def _has_a_viewer(stream: TextIO) -> bool:
-    """A terminal of no width is nobody's: `docker run -t` in a pipeline gives one, and its log keeps all redrawing."""
+    """A terminal of no width is nobody's: `docker run -t` in a pipeline gives one, and its log keeps all redrawing.
+
+    Nor is there anybody before one that a CI gives its jobs.
+    """
+    from ami_bakery.core.ci import is_automated
+
+    if is_automated(os.environ):
+        return False
     try:
         return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
     except OSError:

@@ -58,6 +58,14 @@ def test_a_terminal_that_nobody_looks_at_gets_plain_lines(app: Kitchen) -> None:
     assert re.fullmatch(r"ami-[0-9a-f]{17}", lines[-1])
 
 
+def test_a_ci_that_gives_its_jobs_a_terminal_gets_plain_lines(app: Kitchen) -> None:
+    app.environment["CI"] = "true"
+    terminal = Terminal(app, "bake")
+    assert terminal.watch(lambda _: "") == 0
+    assert "\x1b[?25l" not in terminal.seen, "no cursor was hidden, nothing drawn again"
+    assert "app: baking with Packer" in terminal.seen
+
+
 def test_colors_are_for_terminals_and_can_be_switched_off(app: Kitchen) -> None:
     terminal = Terminal(app, "plan")
     terminal.watch(lambda _: "")

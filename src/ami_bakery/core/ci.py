@@ -33,6 +33,14 @@ def detect(environment: Mapping[str, str]) -> Ci | None:
     return next((ci for ci, (name, value) in _SHOWN_BY.items() if environment.get(name) == value), None)
 
 
+def is_automated(environment: Mapping[str, str]) -> bool:
+    """Whether nobody sits before the terminal, where there is one: some CI systems give jobs one.
+
+    All but Azure, and Jenkins, whose jobs have none, say CI=true.
+    """
+    return environment.get("CI", "").lower() not in ("", "false") or detect(environment) is not None
+
+
 def workspace(ci: Ci, environment: Mapping[str, str]) -> str:
     """The folder that the CI's paths are relative to; empty where it has none."""
     return environment.get(_WORKSPACES.get(ci, ""), "")
