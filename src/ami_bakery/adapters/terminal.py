@@ -8,13 +8,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ami_bakery.core.outcome import clock_time
 from ami_bakery.core.printable import COLORS, one_line, printable
-from ami_bakery.core.table import Table, clock_time
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
     from rich.text import Text
+
+    from ami_bakery.core.table import Table
 
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

