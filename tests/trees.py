@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ami_bakery.errors import SourceError
@@ -29,7 +29,7 @@ class DiskTree:
             return None
         except OSError as error:
             raise SourceError(f"reading {path}", str(error), "Mend it.") from error
-        return TreeEntry(path=path, kind=_kind(status.st_mode), executable=bool(status.st_mode & 0o100))
+        return TreeEntry(path=path, kind=_kind(status.st_mode))
 
     def children(self, folder: str) -> tuple[TreeEntry, ...]:
         made = []
@@ -50,8 +50,12 @@ class DiskTree:
         except OSError as error:
             raise SourceError(f"reading {path}", str(error), "Mend it.") from error
 
-    def sha256(self, path: str) -> str:
-        return hashlib.sha256(self.read(path)).hexdigest()
+    def hashes(
+        self, paths: Iterable[str], algorithm: str = "sha256", progress: object = None
+    ) -> Iterator[tuple[str, bool]]:
+        for path in paths:
+            executable = bool(Path(self._at(path)).stat().st_mode & 0o100)
+            yield hashlib.new(algorithm, self.read(path)).hexdigest(), executable
 
 
 def _kind(mode: int) -> FileKind:

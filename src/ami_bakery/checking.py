@@ -21,7 +21,7 @@ from ami_bakery.core.finding import (
 from ami_bakery.core.manifest import EntryKind
 from ami_bakery.core.plan import Action
 from ami_bakery.core.template import Place, TemplateFacts
-from ami_bakery.drop_in import unseen
+from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import BakeryError
 from ami_bakery.planning import Planned, make_plans, with_parents
 from ami_bakery.resolve import Resolver, why_not_hashed
@@ -78,7 +78,8 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     if image.scheme is Scheme.SHA1:
         place = Place(file=resolver.config.file, line=1)
         todo = "Describe the image in a bakery.toml: its digest covers all of it."
-        for warning in unseen(resolver.outside.tree, image, resolver.outside.environment):
+        tree = resolver.outside.tree
+        for warning in warnings(tree, image, resolver.outside.environment, unseen_in(tree, image)):
             yield Finding(level=Level.WARNING, code="not-covered", place=place, message=warning, todo=todo)
         yield from template_findings(resolver.facts(image))
         return

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.config import Config, ImageConfig
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.legacy import checksum, is_covered, parse_folders
+from ami_bakery.core.legacy import checksum_of_sorted, is_covered, parse_folders
 from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.template import Place
 from ami_bakery.errors import SourceError, UsageError
 from ami_bakery.inputs import Inventory
 from ami_bakery.ports import FileKind, SourceTree, TreeEntry
+
+if TYPE_CHECKING:
+    from ami_bakery.ports import Progress
 
 TEMPLATE_VARIABLE = "PACKER_JSON_PATH"
 FOLDERS_VARIABLE = "AMI_DEFINITION_DIRS"
@@ -45,12 +51,25 @@ def drop_in_config(environment: Mapping[str, str], folder: str) -> Config:
     return Config(root=folder, file=FOLDERS_VARIABLE, images=(image,))
 
 
-def covered_files(tree: SourceTree, folders: tuple[str, ...]) -> Iterator[str]:
-    """The files that the checksum covers, each as its folder, as given, joined with the path within; unsorted.
+class Unseen:
+    """What the checksum does not cover, found on the walk: hidden files, links to folders, and what is no folder."""
+
+    def __init__(self) -> None:
+        self.hidden: list[str] = []
+        self.linked: list[str] = []
+        self.no_folders: list[str] = []
+
+
+def covered_files(tree: SourceTree, folders: tuple[str, ...], unseen: Unseen | None = None) -> Iterator[str]:
+    """The files that the checksum covers, each as its folder, as given, joined with the path within; sorted.
 
     As Python's os.walk has it: a link to a file is a file, a link to a folder is not entered. What os.walk would pass
     over in silence (a folder that is missing or cannot be read) stops the program: its files would not be covered.
+
+    unseen  gets what is not covered
     """
+    unseen = unseen or Unseen()
+    walked = []
     for folder in folders:
         start = tree.entry(folder, follow=True)
         if start is None:
@@ -60,20 +79,32 @@ def covered_files(tree: SourceTree, folders: tuple[str, ...]) -> Iterator[str]:
                 "Correct the path. In a container, mount it too.",
             )
         if start.kind is FileKind.FOLDER:
-            yield from (path for path in _walk(tree, folder) if is_covered(path.rpartition("/")[2]))
+            walked.append(_walk(tree, folder, unseen))
+        else:
+            unseen.no_folders.append(folder)
+    return heapq.merge(*walked)
 
 
-def _walk(tree: SourceTree, folder: str) -> Iterator[str]:
-    for child in tree.children(folder):
+def _walk(tree: SourceTree, folder: str, unseen: Unseen) -> Iterator[str]:
+    for child in sorted(tree.children(folder), key=_joined):
         if child.kind is FileKind.FOLDER:
-            yield from _walk(tree, child.path)
+            yield from _walk(tree, child.path, unseen)
+        elif not is_covered(name := child.path.rpartition("/")[2]):
+            if name != ANSWER_FILE:
+                unseen.hidden.append(child.path)
         elif child.kind is FileKind.FILE or _leads_to_file(tree, child):
             yield child.path
+        else:
+            unseen.linked.append(child.path)
+
+
+def _joined(child: TreeEntry) -> str:
+    """What decides the order among its neighbours: paths are compared whole, so that of a folder goes on with `/`."""
+    return f"{child.path}/" if child.kind is FileKind.FOLDER else child.path
 
 
 def _leads_to_file(tree: SourceTree, child: TreeEntry) -> bool:
-    if not is_covered(child.path.rpartition("/")[2]):
-        return False
+    """Raises `SourceError` where it leads to what is no folder either."""
     target = tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else child
     if target is None:
         raise SourceError(
@@ -86,47 +117,52 @@ def _leads_to_file(tree: SourceTree, child: TreeEntry) -> bool:
     return target.kind is FileKind.FILE
 
 
-def drop_in_checksum(tree: SourceTree, image: ImageConfig) -> Digest:
+def drop_in_checksum(
+    tree: SourceTree, image: ImageConfig, unseen: Unseen | None = None, progress: Progress | None = None
+) -> Digest:
     """Raises `SourceError` where the folders hold nothing: every empty definition would share one checksum."""
-    files = [(path, tree.sha1(path)) for path in covered_files(tree, image.inputs or ())]
-    if not files:
+    paths = covered_files(tree, image.inputs or (), unseen)
+    first = next(paths, None)
+    if first is None:
         raise SourceError(
             f"taking the checksum of {', '.join(image.inputs or ())}",
             "there is no file in them whose name does not begin with a dot",
             f"Name the folders of the AMI's configuration code in {FOLDERS_VARIABLE}.",
         )
-    return checksum(files)
+    hashes = tree.hashes(itertools.chain((first,), paths), "sha1", progress)
+    return checksum_of_sorted(sha1 for sha1, _ in hashes)
 
 
 def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
     """The covered files as an inventory, in the order in which the checksum takes them."""
     place = Place(file=FOLDERS_VARIABLE, line=1)
-    paths = sorted(set(covered_files(tree, image.inputs or ())))
-    entries = []
-    for path in paths:
-        found = tree.entry(path, follow=True)
-        executable = found is not None and found.executable
-        entries.append(Entry(path=path, kind=EntryKind.FILE, executable=executable, sha256=tree.sha256(path)))
-    return Inventory(entries=tuple(entries), named_by=dict.fromkeys(paths, (place,)))
+    paths = list(dict.fromkeys(covered_files(tree, image.inputs or ())))
+    entries = tuple(
+        Entry(path=path, kind=EntryKind.FILE, executable=executable, sha256=sha256)
+        for path, (sha256, executable) in zip(paths, tree.hashes(paths), strict=True)
+    )
+    return Inventory(entries=entries, named_by=dict.fromkeys(paths, (place,)))
 
 
-def unseen(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str]) -> Iterator[str]:
-    """What this checksum cannot see, as warnings: of these folders in particular, then in general."""
+def unseen_in(tree: SourceTree, image: ImageConfig) -> Unseen:
+    """For who does not take the checksum."""
+    unseen = Unseen()
+    for _ in covered_files(tree, image.inputs or (), unseen):
+        pass
+    return unseen
+
+
+def warnings(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str], unseen: Unseen) -> Iterator[str]:
+    """What this checksum cannot see: of these folders in particular, then in general."""
     _, empty = parse_folders(environment.get(FOLDERS_VARIABLE, ""))
     if empty:
         yield f"{FOLDERS_VARIABLE} has an empty entry, which adds nothing to the checksum"
-    hidden: list[str] = []
-    linked: list[str] = []
-    for folder in image.inputs or ():
-        start = tree.entry(folder, follow=True)
-        if start is not None and start.kind is not FileKind.FOLDER:
-            yield f"{folder} is not a folder: the checksum does not cover it"
-        elif start is not None:
-            _unseen_below(tree, folder, hidden, linked)
-    if hidden:
-        yield f"the checksum does not cover files whose name begins with a dot: {_some(hidden)}"
-    if linked:
-        yield f"the checksum does not enter folders behind links: {_some(linked)}"
+    for folder in unseen.no_folders:
+        yield f"{folder} is not a folder: the checksum does not cover it"
+    if unseen.hidden:
+        yield f"the checksum does not cover files whose name begins with a dot: {_some(unseen.hidden)}"
+    if unseen.linked:
+        yield f"the checksum does not enter folders behind links: {_some(unseen.linked)}"
     template = tree.relative(image.template)
     inside = [tree.relative(folder) for folder in image.inputs or ()]
     if not any(folder == "." or template.startswith(folder.rstrip("/") + "/") for folder in inside):
@@ -135,19 +171,6 @@ def unseen(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str])
         "this checksum covers the content of files, not their names, modes, variables, the base image or Packer's "
         "version; a bakery.toml covers all of it"
     )
-
-
-def _unseen_below(tree: SourceTree, folder: str, hidden: list[str], linked: list[str]) -> None:
-    for child in tree.children(folder):
-        if child.kind is FileKind.FOLDER:
-            _unseen_below(tree, child.path, hidden, linked)
-        elif not is_covered(name := child.path.rpartition("/")[2]):
-            if name != ANSWER_FILE:
-                hidden.append(child.path)
-        elif child.kind is FileKind.LINK:
-            target = tree.entry(child.path, follow=True)
-            if target is not None and target.kind is FileKind.FOLDER:
-                linked.append(child.path)
 
 
 def _some(paths: list[str]) -> str:

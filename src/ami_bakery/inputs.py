@@ -7,10 +7,13 @@ uploads. What cannot be hashed truly (missing, unreadable, a pipe, a link in a c
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.template import Place, TemplateFacts
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
     from ami_bakery.core.config import ImageConfig
+    from ami_bakery.ports import Progress
 
 VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
 """Left out everywhere: a checkout has them, an image does not."""
@@ -60,16 +64,46 @@ def template_folder(tree: SourceTree, template: str) -> str:
 
 
 def collect(
-    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, written: Iterable[str] = ()
+    tree: SourceTree,
+    image: ImageConfig,
+    config_file: str,
+    facts: TemplateFacts,
+    written: Iterable[str] = (),
+    *,
+    home: str = "",
+    progress: Progress | None = None,
 ) -> Inventory:
-    """Every input of `image`. Raises `SourceError` with the place that names what cannot be had.
+    """Every input of `image`. Raises `SourceError` with the place that names what cannot be had."""
+    named_by: dict[str, tuple[Place, ...]] = {}
+    shared: dict[tuple[Place, ...], tuple[Place, ...]] = {}
+    entries = []
+    for entry, places in stream(tree, image, config_file, facts, written, home=home, progress=progress):
+        entries.append(entry)
+        named_by[entry.path] = shared.setdefault(places, places)
+    return Inventory(entries=tuple(entries), named_by=named_by)
+
+
+def stream(
+    tree: SourceTree,
+    image: ImageConfig,
+    config_file: str,
+    facts: TemplateFacts,
+    written: Iterable[str] = (),
+    *,
+    home: str = "",
+    progress: Progress | None = None,
+) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
+    """What `collect` gathers, as it is come to, sorted as the manifest has it: nothing is kept, however many there are.
 
     written  more files that the bake writes, relative to the root: they are no inputs
+    home     the user's: what lies in it is called `~/...`, so that it is the same definition for another user
     """
-    walker = _Walker(tree, image, config_file, _outputs(tree, image, facts, written))
-    for origin in _declared(tree, image, config_file):
-        walker.add(origin)
-    if all(entry.kind is EntryKind.FOLDER for entry in walker.entries.values()):
+    outputs = _outputs(tree, image, facts, written)
+    declared = [_Walk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
+    named = [_Walk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)]
+    prefix = home.rstrip("/") + "/" if home.strip("/") else ""
+    yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
+    if not any(walk.has_files for walk in declared):
         place = Place(file=config_file, line=image.line("inputs"))
         raise SourceError(
             f"listing the inputs of image {image.name} ({place})",
@@ -77,30 +111,85 @@ def collect(
             "Name the files and folders that the image is made of in `inputs`.",
             marks=(place.mark("there is no file in the inputs"),),
         )
-    for origin in _read_by_packer(image, config_file, facts):
-        walker.add(origin)
-    entries = sorted(walker.entries.values(), key=lambda entry: entry.sort_key)
-    return Inventory(
-        entries=tuple(entries),
-        named_by={path: tuple(sorted(places)) for path, places in walker.named_by.items()},
-    )
 
 
-def without_home(inventory: Inventory, home: str) -> Inventory:
-    """The same, with what lies in the user's home called `~/...`: it is the same definition for another user."""
-    prefix = home.rstrip("/") + "/"
-    if len(prefix) < 2 or not any(entry.path.startswith(prefix) for entry in inventory.entries):
-        return inventory
+def _merged(walks: Sequence[_Walk], home: str) -> Iterator[tuple[_Found, tuple[Place, ...]]]:
+    """What all walks come to, sorted, each path once: with the places that name it."""
+    last: _Found | None = None
+    places: tuple[Place, ...] = ()
+    for found in heapq.merge(*(_renamed(walk, home) for walk in walks), key=partial(_sort_key, home)):
+        if last is not None and found.path == last.path:
+            places = tuple(sorted({*places, found.place}))
+            continue
+        if last is not None:
+            yield last, places
+        last, places = found, (found.place,)
+    if last is not None:
+        yield last, places
 
-    def told(path: str) -> str:
-        return f"~/{path[len(prefix) :]}" if path.startswith(prefix) else path
 
-    entries = sorted(
-        (replace(entry, path=told(entry.path)) for entry in inventory.entries), key=lambda entry: entry.sort_key
-    )
-    return Inventory(
-        entries=tuple(entries), named_by={told(path): places for path, places in inventory.named_by.items()}
-    )
+def _sort_key(home: str, found: _Found) -> tuple[bytes, bool]:
+    """By path components as bytes, like `Entry.sort_key`: NUL, which no name has, is below all that a name may have.
+
+    What is called `~/...` comes before what lies in a folder of that name.
+    """
+    told = _told(found.path, home)
+    return told.encode("utf-8", "surrogateescape").replace(b"/", b"\0"), told is found.path
+
+
+def _told(path: str, home: str) -> str:
+    return f"~/{path[len(home) :]}" if home and path.startswith(home) else path
+
+
+def _renamed(walk: _Walk, home: str) -> Iterable[_Found]:
+    """A walk in the order of what its paths are called, which only a walk from above the home is not by itself."""
+    if home and f"{walk.path.rstrip('/')}/" != home and home.startswith(f"{walk.path.rstrip('/')}/"):
+        return sorted(walk, key=partial(_sort_key, home))
+    return walk
+
+
+def _hashed(
+    tree: SourceTree, found: Iterator[tuple[_Found, tuple[Place, ...]]], home: str, progress: Progress | None
+) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
+    """With the hashes of contents. Failures come in the order of the paths, too: what is hashed ahead is told first."""
+    waiting: deque[tuple[_Found, tuple[Place, ...]]] = deque()
+    failures: list[SourceError] = []
+
+    def with_content() -> Iterator[str]:
+        try:
+            for item in found:
+                waiting.append(item)
+                if item[0].has_content:
+                    yield item[0].path
+        except SourceError as failure:
+            failures.append(failure)
+
+    hashes = tree.hashes(with_content(), progress=progress)
+    for sha256, executable in _named(hashes, waiting):
+        while not waiting[0][0].has_content:
+            entry, places = waiting.popleft()
+            yield entry.entry(home), places
+        entry, places = waiting.popleft()
+        yield entry.entry(home, sha256, executable), places
+    for entry, places in waiting:
+        yield entry.entry(home), places
+    if failures:
+        raise failures[0]
+
+
+def _named(
+    hashes: Iterator[tuple[str, bool]], waiting: Iterable[tuple[_Found, tuple[Place, ...]]]
+) -> Iterator[tuple[str, bool]]:
+    """The same; a failure tells the place that names the file."""
+    while True:
+        try:
+            found = next(hashes)
+        except StopIteration:
+            return
+        except SourceError as error:
+            place = next(item.place for item, _ in waiting if item.has_content)
+            raise _error_at(place, error) from error
+        yield found
 
 
 def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
@@ -108,15 +197,17 @@ def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts
 
     By where it truly lies: a link may lead there, too.
     """
-    walker = _Walker(tree, image, config_file, _outputs(tree, image, facts, ()), hashing=False)
+    outputs = _outputs(tree, image, facts, ())
     wanted = _true_place(tree, tree.relative(path))
     if wanted is None:
         return False
     origins = (*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts))
-    for origin in origins:
-        walker.add(origin)
-    named = {_true_place(tree, tree.relative(origin.path)) for origin in origins}
-    return wanted in named or walker.takes(wanted) or any(walker.glob_takes(origin, wanted) for origin in origins)
+    walks = [_Walk(tree, image, config_file, outputs, origin) for origin in origins]
+    for walk in walks:
+        deque(walk, maxlen=0)
+    return any(
+        wanted == _true_place(tree, walk.path) or walk.takes(wanted) or walk.glob_takes(wanted) for walk in walks
+    )
 
 
 def _true_place(tree: SourceTree, path: str) -> str | None:
@@ -195,80 +286,89 @@ def _as_matched(path: str, *, folder: bool) -> str:
     return path.lstrip("/") + ("/" if folder else "")
 
 
-class _Walker:
-    """Gathers entries. Without `hashing` they have no content, for who only asks what is in.
+class _Found(NamedTuple):
+    """What a walk comes to. `target` is the text of a link; an empty folder has no content, nor has a link to one."""
 
-    walked  by the true place of a folder: the paths that it was come to by, and what was left out on that way
+    path: str
+    kind: EntryKind
+    place: Place
+    has_content: bool
+    target: str | None = None
+
+    def entry(self, home: str, sha256: str | None = None, executable: bool = False) -> Entry:
+        return Entry(
+            path=_told(self.path, home), kind=self.kind, executable=executable, sha256=sha256, target=self.target
+        )
+
+
+class _Walk:
+    """All that one origin comes to, in the manifest's order; each iteration walks again.
+
+    walked     by the true place of a folder: the paths that it was come to by
+    has_files  whether it came to any
     """
 
     def __init__(
-        self,
-        tree: SourceTree,
-        image: ImageConfig,
-        config_file: str,
-        outputs: frozenset[str],
-        *,
-        hashing: bool = True,
+        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: frozenset[str], origin: Origin
     ) -> None:
         self.tree = tree
-        self.patterns = image.ignore
-        self.config_file = config_file
+        self.origin = origin
+        self.path = tree.relative(origin.path)
         self.outputs = outputs
-        self.hashing = hashing
-        self.entries: dict[str, Entry] = {}
-        self.named_by: dict[str, set[Place]] = {}
-        self.walked: dict[str, list[tuple[str, _Ignore]]] = {}
-        self.ignore = _Ignore(Origin(path=".", place=Place(file=config_file, line=1)), ".", (), config_file)
+        self.folders_of_outputs = {place.rpartition("/")[0] for place in outputs}
+        self.ignore = _Ignore(origin, self.path, image.ignore, config_file)
+        self.walked: dict[str, list[str]] = {}
+        self.has_files = False
 
-    def add(self, origin: Origin) -> None:
-        path = self.tree.relative(origin.path)
-        self.ignore = _Ignore(origin, path, self.patterns, self.config_file)
+    def __iter__(self) -> Iterator[_Found]:
         try:
-            found = self.tree.entry(path)
-            if found is not None:
-                self._visit(found, origin.place, ())
-            elif origin.declared and _GLOB.search(path):
-                self._add_glob(path, origin)
-            elif origin.required:
-                raise _missing(path)
+            for found in self._found():
+                self.has_files = self.has_files or found.kind is not EntryKind.FOLDER
+                yield found
         except SourceError as error:
-            marks = (origin.place.mark(str(error)),)
-            doing = f"{error.doing} (named at {origin.place})"
-            raise SourceError(doing, error.wrong, error.todo, marks=marks) from error
+            raise _error_at(self.origin.place, error) from error
 
     def takes(self, place: str) -> bool:
-        """Whether a file at this true place would have been come to on the walks so far."""
+        """Whether a file at this true place would have been come to on the last walk."""
         folder, _, name = place.rpartition("/")
         return place not in self.outputs and any(
-            not ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
-            for path, ignore in self.walked.get(folder or "/", ())
+            not self.ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
+            for path in self.walked.get(folder or "/", ())
         )
 
-    def glob_takes(self, origin: Origin, place: str) -> bool:
+    def glob_takes(self, place: str) -> bool:
         """Whether a file at this true place would match the origin's pattern."""
-        pattern = self.tree.relative(origin.path)
-        if not origin.declared or self.tree.entry(pattern) is not None or not _GLOB.search(pattern):
+        if not self.origin.declared or self.tree.entry(self.path) is not None or not _GLOB.search(self.path):
             return False
-        folder, spec = _split_glob(pattern)
+        folder, spec = _split_glob(self.path)
         start = self.tree.entry(folder, follow=True)
         if start is None or start.kind is not FileKind.FOLDER:
             return False
         above = self.tree.identity(folder).rstrip("/") + "/"
         return place.startswith(above) and spec.match_file(place[len(above) :])
 
-    def _add_glob(self, pattern: str, origin: Origin) -> None:
+    def _found(self) -> Iterator[_Found]:
+        start = self.tree.entry(self.path)
+        if start is not None:
+            yield from self._at(start, ())
+        elif self.origin.declared and _GLOB.search(self.path):
+            yield from self._at_glob()
+        elif self.origin.required:
+            raise _missing(self.path)
+
+    def _at_glob(self) -> Iterator[_Found]:
         found = False
-        for entry in self._matching(pattern):
+        for entry in self._matching():
             found = True
-            self._visit(entry, origin.place, ())
+            yield from self._at(entry, ())
         if not found:
             raise SourceError(
-                f"looking for {pattern}", "nothing matches", "Correct the pattern, or take it out of the inputs."
+                f"looking for {self.path}", "nothing matches", "Correct the pattern, or take it out of the inputs."
             )
 
-    def _matching(self, pattern: str) -> Iterator[TreeEntry]:
+    def _matching(self) -> Iterator[TreeEntry]:
         """What a glob matches: `*` and `?` within a name, `**` across folders, as in gitignore."""
-        folder, spec = _split_glob(pattern)
+        folder, spec = _split_glob(self.path)
         start = self.tree.entry(folder, follow=True)
         if start is not None and start.kind is FileKind.FOLDER:
             yield from self._matching_below(folder, folder, spec, ())
@@ -280,7 +380,7 @@ class _Walker:
         identity = self.tree.identity(folder)
         if identity in above:
             return
-        for child in self._children(folder, identity):
+        for child in self._kept(self.tree.children(folder), identity):
             within = child.path if start == "." else child.path[len(start) :].lstrip("/")
             if spec.match_file(within):
                 yield child
@@ -291,56 +391,54 @@ class _Walker:
         target = self.tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else None
         return target is not None and target.kind is FileKind.FOLDER
 
-    def _children(self, folder: str, identity: str) -> Iterator[TreeEntry]:
+    def _kept(self, children: Iterable[TreeEntry], identity: str) -> Iterator[TreeEntry]:
         """A folder's entries that are not left out, by name; paths without a leading `./`."""
-        for child in sorted(self.tree.children(folder), key=lambda child: child.path):
+        may_hold_outputs = identity.rstrip("/") in self.folders_of_outputs
+        for child in sorted(children, key=_path_as_bytes):
             path = child.path.removeprefix("./")
-            place = f"{identity.rstrip('/')}/{path.rpartition('/')[2]}"
-            if place not in self.outputs and not self.ignore.matches(path, folder=child.kind is FileKind.FOLDER):
-                yield TreeEntry(path=path, kind=child.kind, executable=child.executable)
+            if may_hold_outputs and f"{identity.rstrip('/')}/{path.rpartition('/')[2]}" in self.outputs:
+                continue
+            if not self.ignore.matches(path, folder=child.kind is FileKind.FOLDER):
+                yield child if path is child.path else TreeEntry(path, child.kind)
 
-    def _visit(self, found: TreeEntry, place: Place, above: tuple[str, ...]) -> None:
-        """Record what stands at a path, and all below it. `above` are the folders on the way, by identity."""
+    def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[_Found]:
+        """What stands at a path, and all below it.
+
+        above     the folders on the way, by identity
+        identity  the folder's own, where it is known
+        """
         path = found.path
         match found.kind:
             case FileKind.FILE:
-                if path not in self.entries:
-                    self.entries[path] = self._file(found)
+                yield _Found(path, EntryKind.FILE, self.origin.place, True)
             case FileKind.FOLDER:
-                self._visit_folder(path, place, above)
-                return
+                yield from self._at_folder(path, above, identity or self.tree.identity(path))
             case FileKind.LINK:
-                self._visit_link(path, place, above)
+                yield from self._at_link(path, above)
             case FileKind.OTHER:
                 raise SourceError(
                     f"reading {path}",
                     "it is a pipe, a socket or a device",
                     "Take it out of the inputs, or name it in `ignore`.",
                 )
-        self.named_by.setdefault(path, set()).add(place)
 
-    def _file(self, found: TreeEntry) -> Entry:
-        return Entry(
-            path=found.path,
-            kind=EntryKind.FILE,
-            executable=found.executable,
-            sha256=self.tree.sha256(found.path) if self.hashing else None,
-        )
-
-    def _visit_folder(self, path: str, place: Place, above: tuple[str, ...]) -> None:
-        identity = self.tree.identity(path)
+    def _at_folder(self, path: str, above: tuple[str, ...], identity: str) -> Iterator[_Found]:
         if identity in above:
             raise SourceError(f"reading {path}", "links lead in a circle", "Take the link out, or name it in `ignore`.")
-        self.walked.setdefault(identity.rstrip("/") or "/", []).append((path, self.ignore))
-        for child in self._children(path, identity):
-            self._visit(child, place, (*above, identity))
+        self.walked.setdefault(identity.rstrip("/") or "/", []).append(path)
+        children = self.tree.children(path)
         # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
         # empty: the bake itself may make such a folder.
-        if not self.tree.children(path) and path != ".":
-            self.entries.setdefault(path, Entry(path=path, kind=EntryKind.FOLDER))
-            self.named_by.setdefault(path, set()).add(place)
+        if not children and path != ".":
+            yield _Found(path, EntryKind.FOLDER, self.origin.place, False)
+        for child in self._kept(children, identity):
+            if child.kind is FileKind.FILE:
+                yield _Found(child.path, EntryKind.FILE, self.origin.place, True)
+            else:
+                own = f"{identity.rstrip('/')}/{child.path.rpartition('/')[2]}"
+                yield from self._at(child, (*above, identity), own)
 
-    def _visit_link(self, path: str, place: Place, above: tuple[str, ...]) -> None:
+    def _at_link(self, path: str, above: tuple[str, ...]) -> Iterator[_Found]:
         target = self.tree.entry(path, follow=True)
         text = self.tree.link_target(path)
         if target is None:
@@ -352,15 +450,9 @@ class _Walker:
                 f"following the link {path}", f"it leads to {text}, which is no file or folder", "Remove the link."
             )
         is_file = target.kind is FileKind.FILE
-        self.entries[path] = Entry(
-            path=path,
-            kind=EntryKind.LINK,
-            target=self._portable(text),
-            executable=target.executable,
-            sha256=self.tree.sha256(path) if is_file and self.hashing else None,
-        )
+        yield _Found(path, EntryKind.LINK, self.origin.place, is_file, self._portable(text))
         if not is_file:
-            self._visit_folder(path, place, above)
+            yield from self._at_folder(path, above, self.tree.identity(path))
 
     def _portable(self, text: str) -> str:
         """A link's text, the same in every checkout: an absolute one into the root becomes relative to it."""
@@ -368,6 +460,16 @@ class _Walker:
             return text
         inside = self.tree.relative(text)
         return text if inside.startswith("/") else f"<root>/{inside}"
+
+
+def _path_as_bytes(entry: TreeEntry) -> bytes:
+    return entry.path.encode("utf-8", "surrogateescape")
+
+
+def _error_at(place: Place, error: SourceError) -> SourceError:
+    """The same failure, with the place that names what could not be had."""
+    doing = f"{error.doing} (named at {place})"
+    return SourceError(doing, error.wrong, error.todo, marks=(place.mark(str(error)),))
 
 
 def _split_glob(pattern: str) -> tuple[str, GitIgnoreSpec]:

@@ -81,6 +81,8 @@ def make_plans(
 def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
     """A digest that does not see everything must not look as if it did."""
     for planned in plans:
+        for message in planned.definition.unseen:
+            resolver.outside.watcher.warn(message)
         if planned.definition.facts is not None and planned.definition.manifest is not None:
             for message in _unseen(planned.definition, planned.definition.facts, resolver.outside.environment):
                 resolver.outside.watcher.warn(message)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -30,13 +30,15 @@ class FileKind(StrEnum):
     """A pipe, a socket or a device: nothing that can be hashed."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TreeEntry:
-    """What stands at a path: not what a link leads to. `executable` is the owner's bit, and False for all but files."""
+class TreeEntry(NamedTuple):
+    """What stands at a path: not what a link leads to."""
 
     path: str
     kind: FileKind
-    executable: bool = False
+
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told, now and then, of how many files and how many bytes have been read."""
 
 
 class SourceTree(Protocol):
@@ -62,11 +64,14 @@ class SourceTree(Protocol):
     def head(self, path: str, size: int) -> bytes:
         """The first `size` bytes of a file; links are followed."""
 
-    def sha256(self, path: str) -> str:
-        """SHA-256 of the content of a file, as hex; links are followed. Reads in blocks: memory does not grow."""
+    def hashes(
+        self, paths: Iterable[str], algorithm: str = "sha256", progress: Progress | None = None
+    ) -> Iterator[tuple[str, bool]]:
+        """For each file, in the order of `paths`: the hash of its content as hex, and whether its owner may execute it.
 
-    def sha1(self, path: str) -> str:
-        """SHA-1 likewise, for the original's checksum."""
+        Links are followed. `paths` is read somewhat ahead; memory does not grow, however large or many the files are.
+        The algorithm may be "sha1", too, for the original's checksum.
+        """
 
     def identity(self, path: str) -> str:
         """What `path` is in truth, links followed: equal for two paths that lead to one file or folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -23,9 +24,10 @@ from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.spelling import nearest
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
-from ami_bakery.drop_in import SUBNET_VARIABLE, drop_in_checksum
+from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
 from ami_bakery.errors import AwsError, BakeryError, ConfigError, Mark, TemplateError, UsageError
-from ami_bakery.inputs import Inventory, collect, template_folder, without_home, would_be_input
+from ami_bakery.inputs import Inventory, collect, template_folder, would_be_input
+from ami_bakery.progress import HashingProgress
 
 if TYPE_CHECKING:
     from ami_bakery.core.plugins import InstalledPlugin
@@ -64,6 +66,7 @@ class Definition:
     digest    None where it is not known, since the base is still to be baked: `awaits` names that image
     manifest  None in the drop-in, whose checksum is of files alone
     base      (builder, AMI id), as the manifest has it
+    unseen    what the digest cannot see, as warnings
     """
 
     image: ImageConfig
@@ -73,6 +76,7 @@ class Definition:
     inventory: Inventory | None = None
     manifest: Manifest | None = None
     base: tuple[tuple[str, str], ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def components(self) -> str:
@@ -176,8 +180,26 @@ class Resolver:
         """Every file of an image. Needs no AWS."""
         facts = self.facts(image)
         self._check_variables(image, facts)
-        found = collect(self.outside.tree, image, self.config.file, facts, self._written(image))
-        return facts, without_home(found, self.outside.environment.get("HOME", ""))
+        with self._progress(image) as progress:
+            home = self.outside.environment.get("HOME", "")
+            found = collect(
+                self.outside.tree,
+                image,
+                self.config.file,
+                facts,
+                self._written(image),
+                home=home,
+                progress=progress,
+            )
+        return facts, found
+
+    @contextmanager
+    def _progress(self, image: ImageConfig) -> Iterator[HashingProgress]:
+        progress = HashingProgress(self.outside.watcher, self.outside.clock, image.name)
+        try:
+            yield progress
+        finally:
+            progress.end()
 
     def would_be_input(self, image: ImageConfig, path: str) -> bool:
         """Whether a file at `path`, which is absolute, would be an input of the image."""
@@ -199,8 +221,11 @@ class Resolver:
         inputs  as `inputs` gave them, where they have been read already
         """
         if image.scheme is Scheme.SHA1:
-            digest = drop_in_checksum(self.outside.tree, image)
-            return Definition(image=image, digest=digest)
+            unseen = Unseen()
+            with self._progress(image) as progress:
+                digest = drop_in_checksum(self.outside.tree, image, unseen, progress)
+            told = tuple(warnings(self.outside.tree, image, self.outside.environment, unseen))
+            return Definition(image=image, digest=digest, unseen=told)
         facts, inventory = inputs or self.inputs(image)
         base = self._base(image, facts, parents)
         if base.awaits is not None:

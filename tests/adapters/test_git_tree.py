@@ -69,7 +69,8 @@ def told(tree: SourceTree, path: str) -> Iterator[tuple[object, ...]]:
         return
     target = tree.link_target(path) if found.kind is FileKind.LINK else None
     is_file = behind is not None and behind.kind is FileKind.FILE
-    content = (tree.read(path), tree.head(path, 2), tree.sha256(path), tree.sha1(path)) if is_file else None
+    hashes = [next(tree.hashes([path], algorithm)) for algorithm in ("sha256", "sha1")] if is_file else []
+    content = (tree.read(path), tree.head(path, 2), *hashes) if is_file else None
     yield path, found, behind, target, content
     if found.kind is FileKind.FOLDER or path.rpartition("/")[2] in ("to-folder", "absolute", "up-and-back"):
         for child in sorted(tree.children(path), key=lambda child: child.path):

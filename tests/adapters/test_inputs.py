@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ami_bakery.adapters.file_hashes import check_unchanged
 from ami_bakery.adapters.source_tree import DiskTree
 from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.manifest import EntryKind
@@ -259,13 +261,51 @@ def test_an_ignored_folder_is_not_read(root: Path) -> None:
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
+    with (root / "ami/large").open("wb") as large:
+        large.truncate(1 << 30)
+
+    def names() -> Iterator[str]:
+        yield "ami/large"
+        # It is being read by now, which takes half a second.
+        with (root / "ami/large").open("r+b") as large:
+            large.write(b"other")
+        yield "ami/setup.sh"
+
+    with pytest.raises(SourceError, match="reading ami/large: it changed while it was read"):
+        list(DiskTree(str(root)).hashes(names()))
+
+
+@pytest.mark.parametrize("change", ["longer", "same size", "shorter"])
+def test_a_small_file_that_changed_is_seen_by_its_status(root: Path, change: str) -> None:
     path = root / "ami/setup.sh"
+    os.utime(path, (0, 0))
+    before = path.stat()
+    check_unchanged("ami/setup.sh", before, path.stat(), 5)
+    path.write_text({"longer": "echo x\n", "same size": "ohce\n", "shorter": "\n"}[change])
+    with pytest.raises(SourceError, match="it changed while it was read"):
+        check_unchanged("ami/setup.sh", before, path.stat(), 5)
 
-    def change(_: bytes) -> None:
-        path.write_text("longer than before")
 
-    with pytest.raises(SourceError, match="changed while it was read"):
-        DiskTree(str(root))._blocks("ami/setup.sh", change)
+def test_hashes_come_in_the_order_asked_for_whatever_the_sizes(root: Path) -> None:
+    """Large files are read in threads, ahead of their turn; small ones at once."""
+    sizes = [0, 1 << 22, 5, (1 << 18) - 1, 1 << 18, (1 << 18) + 1, 3 << 20, 1] * 20
+    names = [f"ami/{number}" for number in range(len(sizes))]
+    for name, size in zip(names, sizes, strict=True):
+        (root / name).write_bytes(name.encode() + bytes(size))
+        (root / name).chmod(0o700 if size % 2 else 0o600)
+    for algorithm in ("sha256", "sha1"):
+        assert list(DiskTree(str(root)).hashes(names, algorithm)) == [
+            (hashlib.new(algorithm, name.encode() + bytes(size)).hexdigest(), bool(size % 2))
+            for name, size in zip(names, sizes, strict=True)
+        ]
+
+
+def test_the_first_failure_in_the_order_of_the_paths_is_told(root: Path) -> None:
+    (root / "ami/large").write_bytes(bytes(1 << 22))
+    hashes = DiskTree(str(root)).hashes(["ami/large", "ami/absent", "ami", "ami/setup.sh"])
+    assert next(hashes)[0] == hashlib.sha256(bytes(1 << 22)).hexdigest()
+    with pytest.raises(SourceError, match="reading ami/absent"):
+        next(hashes)
 
 
 def test_dots_behind_a_link_are_followed_as_the_system_does(root: Path) -> None:

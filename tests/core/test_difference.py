@@ -96,4 +96,4 @@ def test_files_have_changes_exactly_where_the_digest_moved(old: tuple[Entry, ...
 
 def _shown(entries: tuple[Entry, ...], path: str) -> object:
     """What the bytes have of an entry: a folder has no content, a file no target."""
-    return next((entry.expression() for entry in entries if entry.path == path), None)
+    return next((entry.encoded() for entry in entries if entry.path == path), None)

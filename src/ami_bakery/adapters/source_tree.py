@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
+from ami_bakery.adapters.file_hashes import check_unchanged, file_hashes, refused
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, TreeEntry
 
-_BLOCK = 1 << 20
+if TYPE_CHECKING:
+    from ami_bakery.ports import Progress
 
 
 class DiskTree:
@@ -29,50 +31,56 @@ class DiskTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _refused(path, error) from error
-        return TreeEntry(path=path, kind=_kind(status.st_mode), executable=_executable(status.st_mode))
+            raise refused(path, error) from error
+        return TreeEntry(path, _kind(status.st_mode))
 
     def children(self, folder: str) -> tuple[TreeEntry, ...]:
-        entries = []
+        above = os.path.join(folder, "")
         try:
             with os.scandir(self._bytes(folder)) as found:
-                for item in found:
-                    path = os.path.join(folder, item.name.decode("utf-8", "surrogateescape"))
-                    mode = item.stat(follow_symlinks=False).st_mode
-                    entries.append(TreeEntry(path=path, kind=_kind(mode), executable=_executable(mode)))
+                return tuple(
+                    TreeEntry(above + item.name.decode("utf-8", "surrogateescape"), _kind_of(item)) for item in found
+                )
         except OSError as error:
-            raise _refused(folder, error) from error
-        return tuple(entries)
+            raise refused(folder, error) from error
 
     def link_target(self, path: str) -> str:
         try:
             return os.readlink(self._bytes(path)).decode("utf-8", "surrogateescape")
         except OSError as error:
-            raise _refused(path, error) from error
+            raise refused(path, error) from error
 
     def read(self, path: str) -> bytes:
-        chunks: list[bytes] = []
-        self._blocks(path, chunks.append)
-        return b"".join(chunks)
+        try:
+            # A pipe would block for ever: open it without waiting, and refuse all that is no regular file.
+            descriptor = os.open(self._bytes(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with open(descriptor, "rb", buffering=0) as file:
+                before = os.fstat(descriptor)
+                if not stat.S_ISREG(before.st_mode):
+                    raise SourceError(f"reading {path}", "not a regular file", "Take it out of the inputs.")
+                content = file.read()
+                check_unchanged(path, before, os.fstat(descriptor), len(content))
+                return content
+        except OSError as error:
+            raise refused(path, error) from error
 
     def head(self, path: str, size: int) -> bytes:
         try:
             with open(self._bytes(path), "rb") as file:
                 return file.read(size)
         except OSError as error:
-            raise _refused(path, error) from error
+            raise refused(path, error) from error
 
-    def sha256(self, path: str) -> str:
-        return self._hash(path, "sha256")
-
-    def sha1(self, path: str) -> str:
-        return self._hash(path, "sha1")
+    def hashes(
+        self, paths: Iterable[str], algorithm: str = "sha256", progress: Progress | None = None
+    ) -> Iterator[tuple[str, bool]]:
+        return file_hashes(((path, self._bytes(path)) for path in paths), algorithm, progress or _untold)
 
     def identity(self, path: str) -> str:
         try:
             return os.path.realpath(self._bytes(path), strict=True).decode("utf-8", "surrogateescape")
         except OSError as error:
-            raise _refused(path, error) from error
+            raise refused(path, error) from error
 
     def relative(self, path: str) -> str:
         folded = self._fold(self.absolute(path))
@@ -104,33 +112,18 @@ class DiskTree:
     def _bytes(self, path: str) -> bytes:
         return self.absolute(path).encode("utf-8", "surrogateescape")
 
-    def _hash(self, path: str, algorithm: str) -> str:
-        hasher = hashlib.new(algorithm, usedforsecurity=False)
-        self._blocks(path, hasher.update)
-        return hasher.hexdigest()
 
-    def _blocks(self, path: str, take: Callable[[bytes], object]) -> None:
-        """Hands over the content in blocks; refuses a file that changes meanwhile, since the blocks would not be it."""
-        try:
-            # A pipe would block for ever: open it without waiting, and refuse all that is no regular file.
-            descriptor = os.open(self._bytes(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            with open(descriptor, "rb", buffering=0) as file:
-                before = os.fstat(descriptor)
-                if not stat.S_ISREG(before.st_mode):
-                    raise SourceError(f"reading {path}", "not a regular file", "Take it out of the inputs.")
-                size = 0
-                while block := file.read(_BLOCK):
-                    size += len(block)
-                    take(block)
-                after = os.fstat(descriptor)
-        except OSError as error:
-            raise _refused(path, error) from error
-        if size != after.st_size or _moment(before) != _moment(after):
-            raise SourceError(f"reading {path}", "it changed while it was read", "Run again when nothing writes to it.")
+def _untold(_files: int, _bytes: int) -> None:
+    pass
 
 
-def _moment(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+def _kind_of(item: os.DirEntry[bytes]) -> FileKind:
+    """As the folder itself tells: most filesystems do, so that nothing else is asked."""
+    if item.is_symlink():
+        return FileKind.LINK
+    if item.is_file(follow_symlinks=False):
+        return FileKind.FILE
+    return FileKind.FOLDER if item.is_dir(follow_symlinks=False) else FileKind.OTHER
 
 
 def _kind(mode: int) -> FileKind:
@@ -139,12 +132,3 @@ def _kind(mode: int) -> FileKind:
     if stat.S_ISDIR(mode):
         return FileKind.FOLDER
     return FileKind.LINK if stat.S_ISLNK(mode) else FileKind.OTHER
-
-
-def _executable(mode: int) -> bool:
-    return stat.S_ISREG(mode) and bool(mode & stat.S_IXUSR)
-
-
-def _refused(path: str, error: OSError) -> SourceError:
-    todo = "Make it readable, or take it out of the inputs."
-    return SourceError(f"reading {path}", error.strerror or str(error), todo)

@@ -11,7 +11,7 @@ from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, 
 from ami_bakery.commands.output import Form, Output, add_output, find_output
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.outcome import Outcome, Result, summary
-from ami_bakery.drop_in import ANSWER_FILE, unseen
+from ami_bakery.drop_in import ANSWER_FILE
 from ami_bakery.errors import UsageError
 from ami_bakery.execute import bake_all
 from ami_bakery.planning import with_parents
@@ -29,8 +29,7 @@ from ami_bakery.render import (
 )
 
 if TYPE_CHECKING:
-    from ami_bakery.core.config import Config, ImageConfig
-    from ami_bakery.ports import Outside
+    from ami_bakery.core.config import ImageConfig
     from ami_bakery.resolve import Resolver
 
 _JOBS = 4
@@ -71,7 +70,6 @@ def run(invocation: Invocation) -> int:
     output = find_output(resolver, invocation, names, _FORMS)
     if output is not None:
         _check_names(resolver, output, names)
-    _warn_of_checksum(config, outside)
     outcomes = []
     forced = frozenset(names if invocation.arguments.force else ())
     # A person who answers Packer's prompts can do so for one at a time.
@@ -106,13 +104,6 @@ def _status(outcome: Outcome) -> int:
     if outcome.error is not None:
         return outcome.error.exit_status
     return 1 if outcome.result is Result.FAILED else 0
-
-
-def _warn_of_checksum(config: Config, outside: Outside) -> None:
-    for image in config.images:
-        if image.scheme is Scheme.SHA1:
-            for warning in unseen(outside.tree, image, outside.environment):
-                outside.watcher.warn(warning)
 
 
 def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: Outcome) -> None:

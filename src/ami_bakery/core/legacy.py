@@ -28,5 +28,12 @@ def checksum(files: Iterable[tuple[str, str]]) -> Digest:
 
     Paths sort by code point. A path that stands twice (overlapping folders) counts twice, as it did.
     """
-    concatenated = "".join(sha1 for _, sha1 in sorted(files))
-    return Digest(Scheme.SHA1, hashlib.sha1(concatenated.encode("ascii"), usedforsecurity=False).hexdigest())
+    return checksum_of_sorted(sha1 for _, sha1 in sorted(files))
+
+
+def checksum_of_sorted(sha1s: Iterable[str]) -> Digest:
+    """From the SHA-1s alone, in the order of the paths."""
+    concatenated = hashlib.sha1(usedforsecurity=False)
+    for sha1 in sha1s:
+        concatenated.update(sha1.encode("ascii"))
+    return Digest(Scheme.SHA1, concatenated.hexdigest())

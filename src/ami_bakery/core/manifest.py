@@ -48,14 +48,16 @@ class Entry:
         """By path components as bytes: a folder's content stands together, whatever its neighbours are called."""
         return tuple(part.encode("utf-8", "surrogateescape") for part in self.path.split("/"))
 
-    def expression(self) -> Expression:
+    def encoded(self) -> bytes:
+        bit = b"1:1" if self.executable else b"1:0"
         match self.kind:
             case EntryKind.FILE:
-                return ("file", self.path, _bit(self.executable), self.sha256 or "")
+                return b"(4:file%b%b%b)" % (_atom(self.path), bit, _atom(self.sha256 or ""))
             case EntryKind.FOLDER:
-                return ("directory", self.path)
+                return b"(9:directory%b)" % _atom(self.path)
             case EntryKind.LINK:
-                return ("symlink", self.path, self.target or "", _bit(self.executable), self.sha256 or "")
+                target, content = _atom(self.target or ""), _atom(self.sha256 or "")
+                return b"(7:symlink%b%b%b%b)" % (_atom(self.path), target, bit, content)
 
 
 class Component(StrEnum):
@@ -95,57 +97,68 @@ class Manifest:
     tools: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
 
-    def sections(self) -> Iterator[tuple[Component, Expression]]:
-        """The manifest's parts in their order. Entries must be sorted by `sort_key`."""
+    def parts(self, entries: Iterable[Entry] | None = None) -> Iterator[tuple[Component, Iterable[bytes]]]:
+        """The canonical bytes of each part, in their order, piece by piece. Entries must be sorted by `sort_key`.
+
+        entries  in place of the manifest's own
+        """
         yield (
             Component.SETTINGS,
-            (
-                ("image", self.image),
-                ("salt", self.salt),
-                ("template", self.template),
-                ("workdir", self.workdir),
-                ("only", *sorted(self.only)),
-                ("except", *sorted(self.except_)),
-                ("arguments", *self.arguments),
-                ("left-out", *self.left_out),
+            _encode(
+                (
+                    ("image", self.image),
+                    ("salt", self.salt),
+                    ("template", self.template),
+                    ("workdir", self.workdir),
+                    ("only", *sorted(self.only)),
+                    ("except", *sorted(self.except_)),
+                    ("arguments", *self.arguments),
+                    ("left-out", *self.left_out),
+                )
             ),
         )
         yield (
             Component.VARIABLES,
-            (
-                ("variables", *((name, sha256) for name, sha256 in self.variables)),
-                ("var-files", *self.var_files),
+            _encode(
                 (
-                    "environment",
-                    *((name, "unset") if value is None else (name, "set", value) for name, value in self.environment),
-                ),
+                    ("variables", *((name, sha256) for name, sha256 in self.variables)),
+                    ("var-files", *self.var_files),
+                    (
+                        "environment",
+                        *(
+                            (name, "unset") if value is None else (name, "set", value)
+                            for name, value in self.environment
+                        ),
+                    ),
+                )
             ),
         )
-        yield Component.BASE, tuple((builder, ami) for builder, ami in self.base)
-        yield Component.TOOLS, tuple((name, version) for name, version in self.tools)
-        yield Component.FILES, tuple(entry.expression() for entry in self.entries)
+        yield Component.BASE, _encode(tuple((builder, ami) for builder, ami in self.base))
+        yield Component.TOOLS, _encode(tuple((name, version) for name, version in self.tools))
+        yield Component.FILES, _encode_entries(self.entries if entries is None else entries)
 
     def to_bytes(self) -> bytes:
         return b"".join(self.chunks())
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, entries: Iterable[Entry] | None = None) -> Iterator[bytes]:
         """The canonical bytes, piece by piece."""
         yield b"(" + _atom("ami-bakery-manifest") + _atom(str(FORMAT))
-        for component, expression in self.sections():
+        for component, encoded in self.parts(entries):
             yield b"(" + _atom(component)
-            yield from _encode(expression)
+            yield from encoded
             yield b")"
         yield b")"
 
-    def digest(self) -> Digest:
+    def digest(self, entries: Iterable[Entry] | None = None) -> Digest:
+        """`entries` in place of the manifest's own: they may be more than anybody wants to keep."""
         sha256 = hashlib.sha256()
-        for chunk in self.chunks():
+        for chunk in self.chunks(entries):
             sha256.update(chunk)
         return Digest(Scheme.SHA256, sha256.hexdigest())
 
     def components(self) -> dict[Component, str]:
         """A short digest of each part, as the tag `ami-bakery:components` carries them."""
-        return {component: _short(_encode(expression)) for component, expression in self.sections()}
+        return {component: _short(encoded) for component, encoded in self.parts()}
 
 
 def hash_value(value: str) -> str:
@@ -165,10 +178,6 @@ def parse_components(text: str) -> dict[Component, str]:
     return {Component(name): value for name, _, value in pairs if name in known}
 
 
-def _bit(value: bool) -> str:
-    return "1" if value else "0"
-
-
 def _atom(text: str) -> bytes:
     data = text.encode("utf-8", "surrogateescape")
     return b"%d:%b" % (len(data), data)
@@ -181,6 +190,13 @@ def _encode(expression: Expression) -> Iterator[bytes]:
     yield b"("
     for part in expression:
         yield from _encode(part)
+    yield b")"
+
+
+def _encode_entries(entries: Iterable[Entry]) -> Iterator[bytes]:
+    yield b"("
+    for entry in entries:
+        yield entry.encoded()
     yield b")"
 
 

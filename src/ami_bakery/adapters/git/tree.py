@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.git.repository import FOLDER, LINK, SUBMODULE, Holding, Node, Repository
 from ami_bakery.adapters.source_tree import DiskTree
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, TreeEntry
+
+if TYPE_CHECKING:
+    from ami_bakery.ports import Progress
 
 _LINKS_AT_MOST = 40
 """As Linux has it: more links in a row are a circle."""
@@ -41,7 +44,7 @@ class GitTree:
     def children(self, folder: str) -> tuple[TreeEntry, ...]:
         place = self._existing(folder)
         if self._node(place) is None:
-            return tuple(replace(child, path=_below(folder, child.path)) for child in self._disk.children(place))
+            return tuple(child._replace(path=_below(folder, child.path)) for child in self._disk.children(place))
         names = self._children.get(self._key(place) or ".", ())
         entries = (self._entry(posixpath.join(folder, name), posixpath.join(place, name)) for name in names)
         return tuple(entry for entry in entries if entry is not None)
@@ -60,11 +63,13 @@ class GitTree:
     def head(self, path: str, size: int) -> bytes:
         return self.read(path)[:size]
 
-    def sha256(self, path: str) -> str:
-        return self._hash(path, "sha256")
-
-    def sha1(self, path: str) -> str:
-        return self._hash(path, "sha1")
+    def hashes(
+        self,
+        paths: Iterable[str],
+        algorithm: str = "sha256",
+        progress: Progress | None = None,  # noqa: ARG002 - it is not told: nobody waits long for git
+    ) -> Iterator[tuple[str, bool]]:
+        return (self._hash(path, algorithm) for path in paths)
 
     def identity(self, path: str) -> str:
         return self._existing(path)
@@ -111,10 +116,9 @@ class GitTree:
     def _entry(self, path: str, place: str) -> TreeEntry | None:
         node = self._node(place)
         if node is not None:
-            kind = _KINDS.get(node.mode, FileKind.FILE)
-            return TreeEntry(path=path, kind=kind, executable=kind is FileKind.FILE and node.mode == "100755")
+            return TreeEntry(path, _KINDS.get(node.mode, FileKind.FILE))
         found = self._disk.entry(place) if self._is_of_now(place) else None
-        return None if found is None else replace(found, path=path)
+        return None if found is None else found._replace(path=path)
 
     def _existing(self, path: str) -> str:
         place = self._place(path, follow=True)
@@ -133,15 +137,15 @@ class GitTree:
             )
         return content
 
-    def _hash(self, path: str, algorithm: str) -> str:
+    def _hash(self, path: str, algorithm: str) -> tuple[str, bool]:
         place = self._existing(path)
         node = self._node(place)
         if node is None:
-            return self._disk.sha256(place) if algorithm == "sha256" else self._disk.sha1(place)
+            return next(self._disk.hashes([place], algorithm))
         if (node.name, algorithm) not in self._hashes:
             hasher = hashlib.new(algorithm, self._content(path, node), usedforsecurity=False)
             self._hashes[node.name, algorithm] = hasher.hexdigest()
-        return self._hashes[node.name, algorithm]
+        return self._hashes[node.name, algorithm], node.mode == "100755"
 
     def _key(self, place: str) -> str | None:
         """A place in the repository as git names it, from the top; None where it lies outside."""

@@ -1,0 +1,38 @@
+"""Tells of work that takes long: not at once, and not too often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ami_bakery.ports import Clock, Watcher
+
+_FIRST_SECONDS = 1.0
+_SELDOM_SECONDS = 30.0
+
+
+class HashingProgress:
+    """A `Progress` that tells the watcher: after a second, and then each time half as much time again has passed."""
+
+    def __init__(self, watcher: Watcher, clock: Clock, image: str) -> None:
+        self._watcher = watcher
+        self._clock = clock
+        self._image = image
+        self._began = clock.monotonic()
+        self._next = self._began + _FIRST_SECONDS
+        self._told = False
+
+    def __call__(self, files: int, size: int) -> None:
+        now = self._clock.monotonic()
+        if now >= self._next:
+            self._next = now + min(max((now - self._began) / 2, _FIRST_SECONDS), _SELDOM_SECONDS)
+            self._told = True
+            self._watcher.step(self._image, f"hashing: {files:,} files, {_told(size)} so far")
+
+    def end(self) -> None:
+        if self._told:
+            self._watcher.done(self._image)
+
+
+def _told(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
