@@ -17,7 +17,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
@@ -26,6 +25,7 @@ from ami_bakery.core.outcome import Result  # noqa: TC001 (whoever asks for the 
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.plan import Action, Reason
 from ami_bakery.core.selection import named
+from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import BakeryError, SkippedError, UsageError
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from ami_bakery.dataclass import dataclass
 
 _VALUED = ("var", "var-file", "only", "except", "on-error", "parallel-builds")
 _NEUTRAL = frozenset(

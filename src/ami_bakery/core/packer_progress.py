@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from ami_bakery.dataclass import dataclass, field
 
 
 class MadeKind(StrEnum):

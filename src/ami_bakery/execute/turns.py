@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
+from ami_bakery.dataclass import replace
 from ami_bakery.errors import BakeryError, SkippedError, Stopped
 from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.regions import Regions

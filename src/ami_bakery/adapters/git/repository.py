@@ -8,7 +8,8 @@ import posixpath
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from ami_bakery.dataclass import dataclass
 
 FOLDER, LINK, SUBMODULE = "040000", "120000", "160000"
 """Modes of tree entries, as git writes them; all others are files."""
