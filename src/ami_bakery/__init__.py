@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ami_bakery.bakery import BakedImage, BakeFailed, Bakery, Event, EventKind, PlannedImage
     from ami_bakery.core.outcome import Result
     from ami_bakery.core.plan import Action, Reason
+    from ami_bakery.core.upkeep import Step, StepKind
     from ami_bakery.errors import (
         AwsError,
         BakeryError,
@@ -40,13 +41,21 @@ __all__ = [
     "Result",
     "SkippedError",
     "SourceError",
+    "Step",
+    "StepKind",
     "TemplateError",
     "UsageError",
     "VerificationError",
 ]
 
 
-_ELSEWHERE = {"Action": "core.plan", "Reason": "core.plan", "Result": "core.outcome"}
+_ELSEWHERE = {
+    "Action": "core.plan",
+    "Reason": "core.plan",
+    "Result": "core.outcome",
+    "Step": "core.upkeep",
+    "StepKind": "core.upkeep",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Self
 from ami_bakery.core.config_keys import Wrong, parse_region
 from ami_bakery.core.outcome import Result  # noqa: TC001 (whoever asks for the hints of these classes gets them)
 from ami_bakery.core.packer_arguments import parse_arguments
-from ami_bakery.core.plan import Action, Reason
+from ami_bakery.core.plan import Action, Reason  # noqa: TC001
 from ami_bakery.core.selection import named
+from ami_bakery.core.upkeep import Step  # noqa: TC001
 from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import BakeryError, SkippedError, UsageError
 
@@ -67,6 +68,7 @@ class PlannedImage:
     digest   as hex digits; None where its base is still to be baked
     regions  the first is where it is baked
     amis     the ids that are there already, by region
+    steps    what a bake would do, in its order: the bake, copies, tags and permissions
     """
 
     name: str
@@ -75,13 +77,15 @@ class PlannedImage:
     digest: str | None
     regions: tuple[str, ...]
     amis: Mapping[str, str]
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BakedImage:
     """What became of one image.
 
-    amis   ids by region, in the order of the image's regions: the first is where it was baked
+    amis   ids by region, in the order of the image's regions: the first is where it was baked. Of one that failed,
+           those that are finished all the same
     error  where the outcome is `failed`
     """
 
@@ -178,14 +182,15 @@ class Bakery:
 
         With what they are made from, where there is something to do for that; parents first.
         """
+        from ami_bakery.permissions import add_steps
         from ami_bakery.planning import make_plans, warn_of_unseen
 
         names = named(self._config, images)
         with self._resolver() as resolver:
-            plans = make_plans(resolver, names, forced=frozenset(names if force else ()))
+            plans = add_steps(resolver, make_plans(resolver, names, forced=frozenset(names if force else ())))
             warn_of_unseen(resolver, plans)
         told = (item.plan for item in plans)
-        return tuple(_planned(plan) for plan in told if plan.image in names or plan.action is not Action.REUSE)
+        return tuple(_planned(plan) for plan in told if plan.image in names or plan.to_do)
 
     def bake(
         self, *images: str, force: bool = False, jobs: int = _JOBS, fail_fast: bool = False
@@ -305,6 +310,7 @@ def _planned(plan: ImagePlan) -> PlannedImage:
         digest=plan.digest.hex if plan.digest else None,
         regions=plan.regions,
         amis=_ids(plan.amis),
+        steps=plan.steps,
     )
 
 

@@ -16,6 +16,7 @@ from ami_bakery.core.finding import (
     looks_secret,
     name_finding,
     region_findings,
+    sharing_findings,
     template_findings,
 )
 from ami_bakery.core.manifest import EntryKind
@@ -90,6 +91,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     yield from _environment_findings(image, facts)
     yield from _output_findings(resolver, facts)
     yield from _base_findings(image, facts)
+    yield from sharing_findings(image, resolver.config.file)
 
 
 def _input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:

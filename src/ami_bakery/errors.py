@@ -55,7 +55,14 @@ class TemplateError(BakeryError):
 
 
 class PackerError(BakeryError):
-    """Packer is absent, too old, or failed: look at its log."""
+    """Packer is absent, too old, or failed: look at its log.
+
+    `taken_by` is the AMI that has the name which Packer wanted to give, or empty.
+    """
+
+    def __init__(self, doing: str, wrong: str, todo: str, *, taken_by: str = "") -> None:
+        super().__init__(doing, wrong, todo)
+        self.taken_by = taken_by
 
 
 class AwsError(BakeryError):

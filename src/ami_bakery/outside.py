@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.adapters.ec2 import AwsSession
     from ami_bakery.core.config import Config
-    from ami_bakery.ports import Clock, Git, Packer, Person, Scaffold, TemplateReader, Watcher
+    from ami_bakery.ports import Clock, Git, Locks, Packer, Person, Scaffold, TemplateReader, Watcher
 
 Adapter = TypeVar("Adapter")
 _KILL_SECONDS = 15 * 60.0
@@ -88,6 +88,7 @@ def real_outside(
         templates=_later(_template_reader),
         ec2=BotoEc2(session),
         scaffold=_later(lambda: _scaffold(session)),
+        locks=_later(lambda: _locks(session)),
         parameters=BotoParameters(session),
         packer=_later(lambda: _packer(packer, environment, terminal, kill_seconds)),
         git=_later(lambda: _git(environment)),
@@ -116,6 +117,12 @@ def _scaffold(session: AwsSession) -> Scaffold:
     from ami_bakery.adapters.scaffold import BotoScaffold
 
     return BotoScaffold(session)
+
+
+def _locks(session: AwsSession) -> Locks:
+    from ami_bakery.adapters.ec2_lock import KeyPairLocks
+
+    return KeyPairLocks(session)
 
 
 def _new_run(clock: Clock) -> str:

@@ -147,6 +147,7 @@ def _plan_generation(
             image=definition.image.name,
             digest=definition.digest,
             regions=regions,
+            kms_keys=resolver.kms_keys(definition.image),
             max_age=definition.image.max_age,
             awaits=definition.awaits,
         )
@@ -216,15 +217,24 @@ def _with_bases_judged(
 
 
 def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
-    """A child is baked where its parent is baked: an AMI id belongs to one region."""
+    """A child is baked where its parent is baked: an AMI id belongs to one region. No key is asked for there, either:
+    `--region`, or the environment, can make a region of copies the one of the bake."""
+    if not image.kms_keys.by_region and not isinstance(image.base, BaseImage):
+        return
+    home = resolver.regions_of(image)[0]
+    if home in dict(image.kms_keys.by_region):
+        raise ConfigError(
+            f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', home)})",
+            f"it is baked in {home}, and kms_key, which is for copies, names a key for that region",
+            f"Take {home} out of kms_key, and say in the template how its volumes are encrypted there.",
+        )
     if not isinstance(image.base, BaseImage):
         return
-    own = resolver.regions_of(image)[0]
     parent = resolver.regions_of(resolver.image(image.base.image))[0]
-    if own != parent:
+    if home != parent:
         raise ConfigError(
             f"planning image {image.name} ({resolver.config.file}:{image.line('regions')})",
-            f"it is baked in {own}, but its base {image.base.image} is baked in {parent}",
+            f"it is baked in {home}, but its base {image.base.image} is baked in {parent}",
             "Put the same region first in both.",
         )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.config import Config
     from ami_bakery.core.image import Ami
+    from ami_bakery.core.lock import SeenLock
     from ami_bakery.core.packer_output import Built, Complaint
     from ami_bakery.core.packer_progress import Made
     from ami_bakery.core.plugins import InstalledPlugin
@@ -103,6 +104,18 @@ class TemplateReader(Protocol):
         """Raises `TemplateError` where the template is absent or does not parse, naming the line."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyOrder:
+    """A copy of an AMI to another region, encrypted where there is a `kms_key`."""
+
+    source: Ami
+    region: str
+    name: str
+    tags: Mapping[str, str]
+    snapshot_tags: Mapping[str, str]
+    kms_key: str = ""
+
+
 class Ec2(Protocol):
     """EC2's images, in one region at a time. Every method raises `AwsError`, and asks for every page."""
 
@@ -121,6 +134,9 @@ class Ec2(Protocol):
     def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Those of `ids` that exist."""
 
+    def own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+        """Those of `ids` that belong to this account."""
+
     def snapshots_with_digests(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         """Snapshots of this account tagged with one of the digests, by digest: they outlive a deregistered AMI."""
 
@@ -137,11 +153,17 @@ class Ec2(Protocol):
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         """Take tags off, or empty them where the credentials may not take them off."""
 
-    def share(self, region: str, ami: str, targets: Sequence[str]) -> tuple[str, ...]:
-        """Grant launch permission to accounts, organizations and OUs that do not have it; those it was granted to."""
+    def permissions(self, region: str, resource: str) -> frozenset[str]:
+        """Who may launch an AMI, or make volumes of a snapshot: accounts, ARNs, and `all` where it is public."""
 
-    def copy(self, ami: Ami, region: str, name: str) -> str:
-        """Start a copy of `ami` to another region, with its tags; the id of the copy, which is pending."""
+    def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
+        """Let these launch an AMI, or make volumes of a snapshot; one call."""
+
+    def revoke(self, region: str, resource: str, targets: Sequence[str]) -> None:
+        """Take it back from these; one call."""
+
+    def copy(self, order: CopyOrder) -> str:
+        """Start a copy; its id. It is pending, and has its tags from the first moment."""
 
 
 class Scaffold(Protocol):
@@ -170,6 +192,30 @@ class Scaffold(Protocol):
 
     def remove(self, thing: Thing) -> None:
         """Ask for it to be removed, which may take its time. What is gone already is removed."""
+
+
+class Locks(Protocol):
+    """What stands in EC2 for somebody at work on a digest: one of a name, in one region at a time. Every method raises
+    `AwsError`."""
+
+    def holder(self) -> str:
+        """This machine and process, for people: ``build-7 (pid 42)``."""
+
+    def now(self, region: str) -> datetime:
+        """EC2's own time, which is the same for all runners. Asks nothing."""
+
+    def take(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
+        """The id of the new lock, which has these tags from its first moment on; None where the name is taken."""
+
+    def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
+        """The locks that carry one of these digests in their tags, expired ones too."""
+
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+        """Tag all of these, locks and AMIs; False where one is not there, and then none is tagged. Without patience a
+        failure is told soon."""
+
+    def delete(self, region: str, lock: str) -> None:
+        """By its id; where it is not there nothing happens."""
 
 
 class Parameters(Protocol):
@@ -217,7 +263,10 @@ class Packer(Protocol):
         self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
     ) -> tuple[InstalledPlugin, ...]:
         """The plugins that a template will be built with; what it requires and is not here is fetched first, with
-        `packer init`. None where this Packer has its plugins built in. `template` is as `build` is told of it."""
+        `packer init`. None where this Packer has its plugins built in. `template` is as `build` is told of it. What is
+        installed is listed once, and again after `forget_plugins`."""
+
+    def forget_plugins(self) -> None: ...
 
     def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
         """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its
@@ -319,6 +368,7 @@ class Outside:
     templates: TemplateReader
     ec2: Ec2
     scaffold: Scaffold
+    locks: Locks
     parameters: Parameters
     packer: Packer
     git: Git

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.plan import Action, ImagePlan, reason_lines
+from ami_bakery.core.plan import Action, ImagePlan, reason_lines, step_lines
 from ami_bakery.core.printable import COLORS, one_line, printable
 from ami_bakery.core.tree import Tree
+from ami_bakery.core.upkeep import Step, StepKind
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
@@ -69,7 +70,25 @@ def plan_json(plan: ImagePlan) -> dict[str, Any]:
             {"kind": reason.kind, "subject": reason.subject, "detail": reason.detail} for reason in plan.reasons
         ],
         "amis": {region: ami.id for region, ami in plan.amis.items()},
+        "steps": [step_json(step) for step in plan.steps],
     }
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    """Members that say nothing of this kind of step are left out; an id is null where the thing is still to be made."""
+    rendered: dict[str, Any] = {"step": step.kind.value, "region": step.region}
+    match step.kind:
+        case StepKind.BAKE:
+            return rendered
+        case StepKind.COPY:
+            return {**rendered, "ami": step.ami, "from": step.source, "kms_key": step.kms_key or None}
+        case StepKind.TAG:
+            return {**rendered, "ami": step.ami, "tags": dict(step.tags)}
+        case StepKind.GRANT | StepKind.REVOKE:
+            snapshot = {"snapshot": step.snapshot} if step.on_snapshot else {}
+            return {**rendered, "ami": step.ami, **snapshot, "targets": list(step.targets)}
+        case _:
+            assert_never(step.kind)
 
 
 def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
@@ -81,9 +100,11 @@ def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
         digest = plan.digest.short if plan.digest else "digest not known yet"
         lines.append(f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}  {digest}")
         lines += [f"            {one_line(line)}" for line in reason_lines(plan.reasons)]
+        lines += [f"          {style('>', 'cyan')} {one_line(line)}" for line in step_lines(plan)]
     counts = {action: sum(plan.action is action for plan in plans) for action in Action}
     said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
-    return "\n".join([*lines, "", f"{said}."])
+    kept = sum(plan.action is Action.REUSE and bool(plan.steps) for plan in plans)
+    return "\n".join([*lines, "", f"{said}{f' ({kept} with tags or permissions to change)' if kept else ''}."])
 
 
 _VERBS = {
@@ -110,8 +131,9 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_text(outcomes: Sequence[Outcome]) -> str:
-    """One image in one region prints the id alone; more print `image<TAB>region<TAB>ami` lines."""
-    rows = [(outcome.image, region, ami.id) for outcome in outcomes for region, ami in outcome.amis.items()]
+    """One image in one region prints the id alone; more print `image<TAB>region<TAB>ami` lines. None of a failure."""
+    finished = (outcome for outcome in outcomes if outcome.error is None)
+    rows = [(outcome.image, region, ami.id) for outcome in finished for region, ami in outcome.amis.items()]
     if len(rows) == 1 and len(outcomes) == 1 and len(outcomes[0].plan.regions) == 1:
         return rows[0][2]
     return "\n".join("\t".join(row) for row in rows)

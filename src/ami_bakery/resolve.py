@@ -79,6 +79,12 @@ class Definition:
     unseen: tuple[str, ...] = ()
 
     @property
+    def regions_of_template(self) -> tuple[str, ...]:
+        """The further regions in which the template itself makes the AMI, as far as they are known."""
+        builders = self.facts.builders if self.facts else ()
+        return tuple(dict.fromkeys(region for builder in builders for region in builder.ami_regions))
+
+    @property
     def components(self) -> str:
         return format_components(self.manifest.components()) if self.manifest else ""
 
@@ -118,6 +124,11 @@ class Resolver:
     def region_of(self, image: ImageConfig) -> str:
         """Where it is baked."""
         return self.regions_of(image)[0]
+
+    def kms_keys(self, image: ImageConfig) -> dict[str, str]:
+        """The keys that copies are encrypted with, by region. Where the image is baked, its template decides."""
+        keys = {region: image.kms_keys.of(region) for region in self.regions_of(image)[1:]}
+        return {region: key for region, key in keys.items() if key}
 
     def workdir(self, image: ImageConfig) -> str:
         """Relative to the root."""
@@ -272,6 +283,7 @@ class Resolver:
 
     def afresh(self) -> Resolver:
         """The same, without what was looked up before."""
+        self.outside.packer.forget_plugins()
         return replace(self, _answers={})
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:

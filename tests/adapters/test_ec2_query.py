@@ -14,6 +14,7 @@ from botocore.credentials import Credentials
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
+from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
@@ -103,7 +104,7 @@ def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1", "evil.org/#"])
 def test_other_partitions_are_left_to_botocore(region: str) -> None:
-    assert Ec2Query(KEYS).images(region, {}) is None
+    assert Ec2Query(KEYS, Ec2Clocks()).images(region, {}) is None
 
 
 def test_a_key_alone_is_plain_and_botocores_authorities_are_trusted() -> None:

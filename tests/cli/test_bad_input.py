@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -24,7 +25,8 @@ def told(run: Run, *words: str, status: int = 1) -> list[str]:
     assert run.stdout == ""
     lines = run.stderr.splitlines()
     (start,) = (number for number, line in enumerate(lines) if re.match(r"(\S+: )?error: ", line))
-    parts = lines[start:]
+    # Behind an empty line stands the table of all images.
+    parts = list(itertools.takewhile(bool, lines[start:]))
     assert len(parts) >= 3, run.stderr
     assert all(line.startswith("  ") for line in parts[1:]), run.stderr
     for word in words:
@@ -163,7 +165,7 @@ def test_packer_that_fails_shows_its_end_and_where_its_log_is(app: Kitchen) -> N
     app.write("ami/app.json", template)
     run = app.run("bake")
     told(run, "baking image app with Packer", "status 1", "the last words", "The whole log is in ")
-    log = Path(run.stderr.rpartition("The whole log is in ")[2].strip())
+    log = Path(run.stderr.rpartition("The whole log is in ")[2].partition("\n")[0])
     assert "the last words" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0
     assert app.calls()["TerminateInstances"] == 1

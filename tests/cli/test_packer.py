@@ -89,6 +89,16 @@ def test_plugins_that_are_missing_are_fetched_once_and_their_versions_are_in_the
     assert app.run("digest", "--packer", packer).answer != first
 
 
+def test_plugins_are_listed_once_for_all_images(app: Kitchen) -> None:
+    images = (f'[images.{name}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n' for name in ("a", "b", "c"))
+    app.write("bakery.toml", "version = 1\n" + "".join(images))
+    asked, state = app.folder.parent / "asked", app.folder.parent / "installed"
+    fetching = FETCHING_PACKER.format(log=asked, state=state)
+    packer = app.program("new-packer", fetching.replace("case", f'echo "$@" >> {asked}\ncase', 1))
+    assert len(app.run("plan", "--json", "--packer", str(packer)).images) == 3
+    assert sorted(asked.read_text().splitlines()) == ["plugins installed", "version"]
+
+
 def test_a_plugin_that_cannot_be_fetched_is_said(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", PLUGINS + HCL + BUILD)

@@ -161,6 +161,63 @@ def test_tags_of_the_defaults_count_among_an_images_own() -> None:
     assert dict(config(longest).images[0].tags) == {"n" * 127: "ä" * 255}
 
 
+KEY = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def test_a_key_is_for_every_copy_or_for_each_region() -> None:
+    text = 'version = 1\n[defaults]\nregions = ["us-east-1", "eu-west-1"]\n[images.a]\ntemplate = "a.json"\n'
+    (image,) = config(f'{text}kms_key = "alias/ami"\n').images
+    assert [image.kms_keys.of(region) for region in image.regions] == ["alias/ami", "alias/ami"]
+    (image,) = config(f'{text}kms_key = {{ eu-west-1 = "{KEY}" }}\n').images
+    assert [image.kms_keys.of(region) for region in image.regions] == ["", KEY]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("kms_key = 'alias'", "kms_key: the id, alias (alias/...) or ARN of a KMS key is wanted, not 'alias'"),
+        ("kms_key = 3", "kms_key: a KMS key, or a table of one for each region, is wanted, not a number"),
+        ("kms_key = { eu = 'alias/a' }", "kms_key.eu: a region such as us-east-1 is wanted"),
+        ("kms_key = { us-east-1 = 'alias/a' }", "kms_key.us-east-1: a is baked there, and kms_key is for copies"),
+        ("kms_key = { us-west-1 = 'alias/a' }", "kms_key.us-west-1: us-west-1 is not among `regions`"),
+        (f"kms_key = {{ ap-south-1 = '{KEY}' }}", "kms_key.ap-south-1: this is a key of eu-west-1"),
+        (f"kms_key = '{KEY}'", "kms_key: this is a key of eu-west-1, and copies are made in ap-south-1"),
+        ("share_snapshots = true", "share_snapshots: share_with is missing"),
+        ("share_snapshots = 'yes'", "share_snapshots: true or false is wanted, not a string"),
+        (
+            "share_with = ['arn:aws:organizations::123456789012:organization/o-123example']\nshare_snapshots = true",
+            "share_snapshots: EC2 shares snapshots with accounts only",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other_are_problems(line: str, said: str) -> None:
+    regions = '["us-east-1", "eu-west-1", "ap-south-1"]'
+    (problem,) = problems(f'version = 1\n[images.a]\ntemplate = "a.json"\nregions = {regions}\n{line}\n')
+    assert problem.startswith(("5: images.a.", "6: images.a."))
+    assert said in problem
+
+
+def test_the_defaults_may_say_more_than_one_image_needs() -> None:
+    text = """version = 1
+[defaults]
+share_snapshots = true
+kms_key = { eu-west-1 = "alias/ami" }
+[images.far]
+template = "a.json"
+regions = ["us-east-1", "eu-west-1"]
+share_with = []
+[images.near]
+template = "a.json"
+regions = ["us-east-1"]
+"""
+    far, near = config(text).images
+    assert (far.share_with, near.share_with) == ((), None), "nobody may, and nobody has said"
+    assert problems(text.replace("eu-west-1 =", "eu-west-2 =")) == [
+        "4: defaults.kms_key.eu-west-2: no image has eu-west-2 among its regions"
+    ]
+    assert problems(text.replace("eu-west-1 =", "us-east-1 ="))[0].startswith("4: defaults.kms_key.us-east-1: far is")
+
+
 def test_an_unknown_base_names_the_nearest_image() -> None:
     text = 'version = 1\n[images.base]\ntemplate = "b.json"\n[images.app]\ntemplate = "a.json"\nfrom = "bsae"\n'
     assert problems(text) == [

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from ami_bakery.core.finding import Level, leads_out, link_findings, looks_secret, name_finding, template_findings
+from ami_bakery.core.config import ImageConfig
+from ami_bakery.core.finding import (
+    Level,
+    leads_out,
+    link_findings,
+    looks_secret,
+    name_finding,
+    sharing_findings,
+    template_findings,
+)
 from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateFormat, Unresolved
 
@@ -80,3 +91,13 @@ def test_what_the_template_alone_tells() -> None:
         (Level.ERROR, "skip-create-ami"),
         (Level.ERROR, "filter-without-owners"),
     ]
+
+
+def test_organizations_cannot_be_given_snapshots() -> None:
+    organization = "arn:aws:organizations::123456789012:organization/o-123example"
+    both = ImageConfig(name="a", template="a.json", share_with=("123456789012", organization), share_snapshots=True)
+    (finding,) = sharing_findings(both, "bakery.toml")
+    assert (finding.level, finding.code) == (Level.WARNING, "snapshots-not-shared")
+    assert organization in finding.message
+    for image in (replace(both, share_snapshots=False), replace(both, share_with=("123456789012",))):
+        assert list(sharing_findings(image, "bakery.toml")) == []

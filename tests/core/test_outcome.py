@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.core.outcome import Outcome, Result, clock_time, summary
+from ami_bakery.core.outcome import Outcome, Result, summary
 from ami_bakery.core.plan import Action, ImagePlan, Reason
-from ami_bakery.core.table import Cell, Table
+from ami_bakery.core.table import Cell, Table, clock_time
 from ami_bakery.errors import PackerError
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -31,7 +31,7 @@ OF_1_16 = """\
 2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Prevalidating AMI Name: final
 2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Creating temporary keypair: packer_1
 2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Instance ID: i-1
-2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Provisioning with shell script: /tmp/packer-shell1
+2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Running local shell script: /tmp/packer-shell1
 2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Warning: Provisioner failed with "Script exited with non-zero exit \
 status: 3. Allowed exit codes are: [0]", but continue_on_error is set; continuing the build.
 2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Creating AMI aB3dE6f from instance i-1
@@ -81,7 +81,7 @@ def test_a_provisioner_that_was_allowed_to_fail_is_read() -> None:
     assert read(OF_1_16.splitlines()).tolerated == [
         Tolerated(
             builder="amazon-ebs.app",
-            step="Provisioning with shell script: /tmp/packer-shell1",
+            step="Running local shell script: /tmp/packer-shell1",
             error='"Script exited with non-zero exit status: 3. Allowed exit codes are: [0]"',
         )
     ]

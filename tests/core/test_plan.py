@@ -9,7 +9,7 @@ import pytest
 
 from ami_bakery.core.difference import compare_components, component_change
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami, AmiState, newest
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, Ami, AmiState, newest
 from ami_bakery.core.manifest import Component
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
 
@@ -90,6 +90,40 @@ def test_an_ami_older_than_max_age_is_baked_again() -> None:
 def test_a_missing_region_is_a_copy_not_a_bake() -> None:
     plan = decided(replace(WANTED, regions=("us-east-1", "eu-west-1")), AMI)
     assert (plan.action, kinds(plan), plan.missing) == (Action.COPY, ["region-missing"], ("eu-west-1",))
+
+
+ABROAD = replace(WANTED, regions=("us-east-1", "eu-west-1"), kms_keys={"eu-west-1": "alias/new"})
+COPY = replace(AMI, id="ami-00000003", region="eu-west-1")
+
+
+def keyed(key: str, ami: str = COPY.id) -> Ami:
+    return replace(COPY, id=ami, tags={**COPY.tags, KMS_KEY_TAG: key})
+
+
+@pytest.mark.parametrize("copy", [COPY, keyed("alias/old")])
+def test_a_copy_with_another_key_is_copied_again_and_not_baked(copy: Ami) -> None:
+    plan = decided(ABROAD, AMI, copy)
+    assert (plan.action, kinds(plan), plan.missing, plan.source) == (Action.COPY, ["key-changed"], ("eu-west-1",), AMI)
+    assert "alias/new is configured" in plan.reasons[0].detail
+    assert decided(replace(ABROAD, kms_keys={}), AMI, keyed("alias/old")).action is Action.COPY
+
+
+def test_of_several_copies_the_newest_with_the_configured_key_is_taken() -> None:
+    newer = replace(keyed("alias/old", "ami-00000004"), created=NOW)
+    plan = decided(ABROAD, AMI, keyed("alias/new"), newer)
+    assert (plan.action, plan.amis["eu-west-1"].id) == (Action.REUSE, COPY.id)
+    assert "several" not in kinds(plan), "the other one is not what is wanted"
+
+
+def test_where_only_a_copy_with_another_key_is_left_it_is_the_source() -> None:
+    plan = decided(ABROAD, keyed("alias/old"))
+    assert (plan.action, kinds(plan)) == (Action.COPY, ["region-missing", "key-changed"])
+    assert plan.source == keyed("alias/old")
+
+
+def test_in_the_region_of_the_bake_no_key_is_asked_for() -> None:
+    wanted = replace(ABROAD, kms_keys={"us-east-1": "alias/new"})
+    assert decided(wanted, AMI, COPY).action is Action.REUSE
 
 
 def test_an_unknown_digest_says_what_it_waits_for() -> None:

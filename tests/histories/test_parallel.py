@@ -133,7 +133,7 @@ def test_an_interruption_ends_the_waiting_for_a_copy(kitchen: Kitchen) -> None:
     kitchen.control.change(pending_seconds=7)
     process = kitchen.start("bake")
     assert process.stderr is not None
-    while "waiting for the copy" not in (line := process.stderr.readline()):
+    while "copying ami-" not in (line := process.stderr.readline()):
         assert line, "it ended before it waited"
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=5)

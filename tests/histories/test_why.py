@@ -11,7 +11,7 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.core.image import COMMIT_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
 
 
 def git(kitchen: Kitchen, *arguments: str) -> str:
@@ -147,10 +147,10 @@ def test_without_git_the_parts_that_moved_are_named(app: Kitchen) -> None:
 
 def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
     app.run("bake")
-    other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.16.0 || exec packer "$@"\n')
+    other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.99.0 || exec packer "$@"\n')
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
     (reason,) = (reason for reason in plan["reasons"] if reason["kind"] == "tools-changed")
-    assert "1.16.0" in reason["detail"]
+    assert "1.99.0" in reason["detail"]
     app.write("bakery.toml", TOML + 'digest_without = ["packer-version"]\n')
     app.run("bake")
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
@@ -282,3 +282,32 @@ def test_an_ami_made_from_another_base_than_was_hashed_gets_no_digest(app: Kitch
     assert f"it was made from {other}, and {wanted} was hashed" in run.stderr
     (image,) = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": ["test-*"]}])["Images"]
     assert not {tag["Key"] for tag in image.get("Tags", [])} & {"ami_config_checksum", "ami-bakery:format"}
+
+
+def test_an_ami_that_packer_encrypts_is_a_copy_of_one_that_is_gone(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.json", json_template(encrypt_boot=True))
+    ami = app.run("bake").answer
+    (image,) = ec2.describe_images(Owners=["self"])["Images"]
+    assert (image["ImageId"], app.run("bake").answer) == (ami, ami)
+
+
+def test_an_encrypted_ami_whose_base_moved_meanwhile_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    """It does not say what it was made from: the AMI between is gone."""
+    own_base(ec2, "golden-1")
+    golden = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": True}
+    template = json_template(encrypt_boot=True, source_ami_filter=golden)
+    move = """
+import boto3
+ec2 = boto3.client("ec2")
+(base,) = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": ["golden-1"]}])["Images"]
+ec2.copy_image(Name="golden-2", SourceImageId=base["ImageId"], SourceRegion="us-east-1")
+"""
+    app.write("move.py", move)
+    # EC2 tells the date of an AMI in seconds: the second one must be newer.
+    template["provisioners"] = [
+        {"type": "shell-local", "inline": [f"sleep 1.1; {PROGRAMS}/python {app.folder}/move.py"]}
+    ]
+    app.write("ami/app.json", template)
+    run = app.run("bake")
+    assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
+    assert "If the base moved meanwhile, bake again" in run.stderr

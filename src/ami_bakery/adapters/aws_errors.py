@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -29,8 +30,15 @@ _BY_CODE = {
     "InternalError": _LATER,
     "InternalFailure": _LATER,
     "ServiceUnavailable": _LATER,
+    "InvalidAMIAttributeItemValue": "Correct `share_with`: EC2 knows no such account.",
     "ParameterNotFound": "Correct the name of the parameter, or the region.",
 }
+_DEFAULT_KEY = re.compile(r"(?i)encrypted .*(can.?t|cannot) be shared")
+"""EC2 has two codes and wordings for it: one for AMIs, one for snapshots."""
+_OWN_KEY = (
+    "Only what is encrypted with a KMS key of your own can be shared, and that key must be shared, too: name one in "
+    "`kms_key` for copies, and in the template (kms_key_id) for the region of the bake, or take it out of `share_with`."
+)
 DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"})
 
 
@@ -86,6 +94,8 @@ def _refused(call: Call, doing: str, error: Exception) -> BakeryError:
     wrong = f"{call.service} answered {code} to {call.action}: {_shortened(message)}"
     if code in DENIED:
         todo = f"Allow the action {call.service.lower()}:{call.action} for these credentials (docs/iam.md)."
+    elif _DEFAULT_KEY.search(message):
+        todo = _OWN_KEY
     else:
         todo = _BY_CODE.get(code, "Look the code up in the EC2 API reference, then run again.")
     return AwsError(doing, wrong, todo, code=code)

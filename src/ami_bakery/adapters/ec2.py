@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws_errors import DENIED, Call, explained
+from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, READ_SECONDS, Ec2Query
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import AwsError, BakeryError, UsageError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import boto3
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
+
+    from ami_bakery.ports import CopyOrder
 
 _FILTER_VALUES = 200
 """The most values that EC2 takes in one call, those of all its filters counted together (FilterLimitExceeded)."""
@@ -29,16 +33,18 @@ _UNKNOWN = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
 _IDS = re.compile(r"ami-[0-9a-f]+")
 _TRIES = 8
 """Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
+_IMPATIENT_SECONDS = 5
 
 
 class AwsSession:
     """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.query = Ec2Query(environment)
+        self.clocks = Ec2Clocks()
+        self.query = Ec2Query(environment, self.clocks)
         self._environment = environment
         self._session: boto3.Session | None = None
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str, bool], Any] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -64,24 +70,30 @@ class AwsSession:
             )
         return region
 
-    def client(self, service: str, region: str) -> Any:
-        """Clients may be shared by threads; making one may not."""
+    def client(self, service: str, region: str, *, patient: bool = True) -> Any:
+        """Clients may be shared by threads; making one may not. One that is not patient says soon that it has failed:
+        for what is of no use when it comes late."""
         session = self.session()
         with self._lock:
-            if (service, region) not in self._clients:
+            if (service, region, patient) not in self._clients:
                 from botocore.config import Config
 
                 # A region that botocore has not heard of is most often misspelt: say so soon.
                 known = region in session.get_available_regions(service)
                 config = Config(
-                    retries={"mode": "standard", "total_max_attempts": _TRIES if known else 2},
-                    connect_timeout=CONNECT_SECONDS,
-                    read_timeout=READ_SECONDS,
+                    retries={"mode": "standard", "total_max_attempts": _TRIES if known and patient else 2},
+                    connect_timeout=CONNECT_SECONDS if patient else _IMPATIENT_SECONDS,
+                    read_timeout=READ_SECONDS if patient else _IMPATIENT_SECONDS,
                 )
                 call = Call(doing="opening a session with AWS", service=service, action="", region=region)
                 with explained(call):
-                    self._clients[service, region] = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
-            return self._clients[service, region]
+                    client: Any = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
+                client.meta.events.register("after-call.ec2", partial(self._tell_time, region))
+                self._clients[service, region, patient] = client
+            return self._clients[service, region, patient]
+
+    def _tell_time(self, region: str, http_response: Any, **_: Any) -> None:
+        self.clocks.told(region, http_response.headers.get("Date"))
 
     def call(self, doing: str, service: str, action: str, region: str) -> Call:
         known = self.session().get_available_regions(service.lower())
@@ -128,6 +140,13 @@ class BotoEc2:
     def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """By id and not by a filter, which would go through everybody's public AMIs; deprecated ones, too."""
         return tuple(ami for batch in _batches(ids) for ami in self._by_ids(region, batch))
+
+    def own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+        return tuple(
+            ami
+            for batch in _batches(ids)
+            for ami in self._describe("looking at AMIs", region, Owners=["self"], Filters=[_filter("image-id", batch)])
+        )
 
     def _by_ids(self, region: str, wanted: Sequence[str]) -> tuple[Ami, ...]:
         found = self._session.query.images(region, {"ImageIds": wanted, "IncludeDeprecated": True})
@@ -182,7 +201,7 @@ class BotoEc2:
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
-            client.create_tags(Resources=list(ids), Tags=[{"Key": name, "Value": tags[name]} for name in sorted(tags)])
+            client.create_tags(Resources=list(ids), Tags=_tags(tags))
 
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
@@ -195,24 +214,58 @@ class BotoEc2:
                 raise
             self.tag(region, ids, dict.fromkeys(names, ""))
 
-    def share(self, region: str, ami: str, targets: Sequence[str]) -> tuple[str, ...]:
+    def permissions(self, region: str, resource: str) -> frozenset[str]:
         client: EC2Client = self._session.client("ec2", region)
-        doing = f"looking who may launch {ami}"
-        with explained(self._session.call(doing, "EC2", "DescribeImageAttribute", region)):
-            answer = client.describe_image_attribute(ImageId=ami, Attribute="launchPermission")
-        granted = {str(value) for permission in answer.get("LaunchPermissions", ()) for value in permission.values()}
-        missing = tuple(target for target in targets if target not in granted)
-        if missing:
-            permissions: Any = [{_permission_key(target): target} for target in missing]
-            with explained(self._session.call(f"sharing {ami}", "EC2", "ModifyImageAttribute", region)):
-                client.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": permissions})
-        return missing
+        found: Iterable[Mapping[str, Any]]
+        if resource.startswith("snap-"):
+            call = self._session.call(f"looking who may use {resource}", "EC2", "DescribeSnapshotAttribute", region)
+            with explained(call):
+                asked = client.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
+            found = asked.get("CreateVolumePermissions", ())
+        else:
+            call = self._session.call(f"looking who may launch {resource}", "EC2", "DescribeImageAttribute", region)
+            with explained(call):
+                answer = client.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
+            found = answer.get("LaunchPermissions", ())
+        return frozenset(str(target) for permission in found for target in permission.values())
 
-    def copy(self, ami: Ami, region: str, name: str) -> str:
+    def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
+        self._change_permissions(f"sharing {resource}", region, resource, "Add", targets)
+
+    def revoke(self, region: str, resource: str, targets: Sequence[str]) -> None:
+        self._change_permissions(f"taking back what {resource} was shared for", region, resource, "Remove", targets)
+
+    def _change_permissions(self, doing: str, region: str, resource: str, how: str, targets: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
-        with explained(self._session.call(f"copying {ami.id} of {ami.region}", "EC2", "CopyImage", region)):
-            answer = client.copy_image(Name=name, SourceImageId=ami.id, SourceRegion=ami.region, CopyImageTags=True)
-            return answer["ImageId"]
+        change: Any = {how: [{_permission_key(target): target} for target in targets]}
+        if resource.startswith("snap-"):
+            with explained(self._session.call(doing, "EC2", "ModifySnapshotAttribute", region)):
+                client.modify_snapshot_attribute(
+                    SnapshotId=resource, Attribute="createVolumePermission", CreateVolumePermission=change
+                )
+        else:
+            with explained(self._session.call(doing, "EC2", "ModifyImageAttribute", region)):
+                client.modify_image_attribute(ImageId=resource, LaunchPermission=change)
+
+    def copy(self, order: CopyOrder) -> str:
+        client: EC2Client = self._session.client("ec2", order.region)
+        source = order.source
+        encryption: Any = {"Encrypted": True, "KmsKeyId": order.kms_key} if order.kms_key else {}
+        tags: Any = [
+            {"ResourceType": kind, "Tags": _tags(these)}
+            for kind, these in (("image", order.tags), ("snapshot", order.snapshot_tags))
+            if these
+        ]
+        doing = f"copying {source.id} of {source.region}"
+        with explained(self._session.call(doing, "EC2", "CopyImage", order.region)):
+            answer = client.copy_image(
+                Name=order.name,
+                SourceImageId=source.id,
+                SourceRegion=source.region,
+                TagSpecifications=tags,
+                **encryption,
+            )
+        return answer["ImageId"]
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
         found = self._session.query.images(region, {**asked, "MaxResults": _PAGE})
@@ -280,6 +333,10 @@ def _checked(region: str, name: str, value: str) -> str | BakeryError:
         f"its value is no AMI id: {value[:40]!r}",
         "Name a parameter that holds the id of an AMI.",
     )
+
+
+def _tags(tags: Mapping[str, str]) -> list[Any]:
+    return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
 
 
 def _permission_key(target: str) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from http.client import HTTPSConnection
     from xml.etree.ElementTree import Element
 
+    from ami_bakery.adapters.ec2_clock import Ec2Clocks
+
 CONNECT_SECONDS = 10
 READ_SECONDS = 30
 _VERSION = "2016-11-15"
@@ -114,8 +116,9 @@ class _NotPlain(Exception):
 class Ec2Query:
     """DescribeImages, where it can be asked plainly. Connections are kept open; threads may share it."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], clocks: Ec2Clocks) -> None:
         self._environment = environment
+        self._clocks = clocks
         self._lines: _Lines | None = None
         self._lock = threading.Lock()
         self._left_to_botocore = False
@@ -155,7 +158,9 @@ class Ec2Query:
         body = encode({"Action": "DescribeImages", "Version": _VERSION, **asked})
         host = f"ec2.{region}.amazonaws.com"
         headers = signed_headers(self._lines.surroundings, host, region, body, time.time())
-        return self._lines.answer(host, body, headers)
+        answer, date = self._lines.answer(host, body, headers)
+        self._clocks.told(region, date)
+        return answer
 
 
 class _Lines:
@@ -168,7 +173,8 @@ class _Lines:
         self._context = create_default_context(cafile=surroundings.trusted)
         self._idle: dict[str, list[HTTPSConnection]] = {}
 
-    def answer(self, host: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    def answer(self, host: str, body: bytes, headers: Mapping[str, str]) -> tuple[bytes, str | None]:
+        """And its date."""
         idle = self._idle.setdefault(host, [])
         try:
             connection = idle.pop()
@@ -184,7 +190,7 @@ class _Lines:
             connection.close()
             raise
         idle.append(connection)
-        return answer
+        return answer, response.getheader("Date")
 
     def close(self) -> None:
         for idle in self._idle.values():

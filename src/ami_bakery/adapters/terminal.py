@@ -7,16 +7,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ami_bakery.core.outcome import clock_time
 from ami_bakery.core.printable import COLORS, one_line, printable
+from ami_bakery.core.table import Table, clock_time
 from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
     from rich.text import Text
-
-    from ami_bakery.core.table import Table
 
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"

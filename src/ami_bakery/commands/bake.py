@@ -108,7 +108,7 @@ def _status(outcome: Outcome) -> int:
 
 def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: Outcome) -> None:
     """`.ami_id.json` beside the template, as the original wrote it."""
-    if image.scheme is Scheme.SHA1 and outcome.amis:
+    if image.scheme is Scheme.SHA1 and outcome.amis and outcome.error is None:
         folder = image.template.rpartition("/")[0] or ("/" if image.template.startswith("/") else ".")
         ami = next(iter(outcome.amis.values()))
         invocation.write_file(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.commands.output import Form, add_output, find_output
-from ami_bakery.core.plan import Action
+from ami_bakery.permissions import add_steps
 from ami_bakery.planning import make_plans, warn_of_unseen
 from ami_bakery.render import document, github_plan, plan_json, plan_text
 
@@ -35,9 +35,9 @@ def run(invocation: Invocation) -> int:
     names = invocation.selected(resolver)
     output = find_output(resolver, invocation, names, _FORMS)
     forced = frozenset(names if invocation.arguments.force else ())
-    planned = make_plans(resolver, names, forced=forced)
+    planned = add_steps(resolver, make_plans(resolver, names, forced=forced))
     warn_of_unseen(resolver, planned)
-    plans = [item.plan for item in planned if item.plan.image in names or item.plan.action is not Action.REUSE]
+    plans = [item.plan for item in planned if item.plan.image in names or item.plan.to_do]
     rendered = document([plan_json(plan) for plan in plans])
     if invocation.arguments.json:
         invocation.answer(rendered)
@@ -49,5 +49,4 @@ def run(invocation: Invocation) -> int:
         invocation.tell_ci((), plans_markdown(plans))
     if output is not None:
         output.write(invocation, github_plan(plans) if output.form is Form.GITHUB else rendered + "\n")
-    to_do = any(plan.action is not Action.REUSE for plan in plans)
-    return 2 if to_do and invocation.arguments.detailed_exitcode else 0
+    return 2 if any(plan.to_do for plan in plans) and invocation.arguments.detailed_exitcode else 0

@@ -46,6 +46,18 @@ class BaseParameter:
     parameter: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KmsKeys:
+    """`kms_key`: the keys that copies are encrypted with. `everywhere` stands for every region that is not named."""
+
+    everywhere: str = ""
+    by_region: tuple[tuple[str, str], ...] = ()
+
+    def of(self, region: str) -> str:
+        """Empty where a copy is made without a key of its own."""
+        return dict(self.by_region).get(region, self.everywhere)
+
+
 BaseSource: TypeAlias = BaseId | BaseImage | BaseFilter | BaseParameter
 
 
@@ -57,6 +69,8 @@ class ImageConfig:
     workdir    None: the template's folder
     variables  as Packer gets them with `-var`: what is no string is written as JSON, and its name is in `structured`
     regions    empty: the region of the environment; else baked in the first and copied to the others
+    kms_keys   for the copies; in the region of the bake, the template says how the AMI is encrypted
+    share_with None: nobody has said, so that permissions are left as they are
     tags       (name, value), by name: for the AMIs, and to select images by; no part of the digest
     lines      the line of bakery.toml that says a key, by key; inputs have a line each as ("inputs", i)
     """
@@ -76,7 +90,9 @@ class ImageConfig:
     var_files: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
-    share_with: tuple[str, ...] = ()
+    kms_keys: KmsKeys = field(default_factory=KmsKeys)
+    share_with: tuple[str, ...] | None = None
+    share_snapshots: bool = False
     tags: tuple[tuple[str, str], ...] = ()
     owners: tuple[str, ...] = ("self",)
     max_age: timedelta | None = None

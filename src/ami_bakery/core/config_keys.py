@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource
+from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, KmsKeys
 from ami_bakery.core.image import DIGEST_TAG, OUR_TAGS
 from ami_bakery.core.spelling import nearest
 from ami_bakery.dataclass import dataclass
@@ -28,6 +28,10 @@ AMI_ID = re.compile(r"ami-[0-9a-f]{8}(?:[0-9a-f]{9})?")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 _ACCOUNT = re.compile(r"\d{12}")
 _ORGANIZATION = re.compile(r"arn:aws[a-z-]*:organizations::\d{12}:(organization|ou)/\S+")
+_KMS_KEY = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32}|alias/[\w/-]+"
+    r"|arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):\d{12}:(key|alias)/[\w/-]+"
+)
 _DURATION = re.compile(r"(\d+)([mhdw])")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -122,6 +126,11 @@ def _ignore_pattern(value: Any) -> str:
     return text
 
 
+def is_account(target: str) -> bool:
+    """Whether one of `share_with` is an account: not an organization, nor an OU."""
+    return bool(_ACCOUNT.fullmatch(target))
+
+
 def _share_target(value: Any) -> str:
     text = _string(value)
     if not (_ACCOUNT.fullmatch(text) or _ORGANIZATION.fullmatch(text)):
@@ -130,6 +139,34 @@ def _share_target(value: Any) -> str:
 
 
 parse_region = _matching(_REGION, "a region such as us-east-1")
+
+
+def _kms_keys(value: Any) -> KmsKeys:
+    if isinstance(value, str):
+        return KmsKeys(everywhere=_kms_key(value))
+    if not isinstance(value, dict):
+        raise Wrong(f"a KMS key, or a table of one for each region, is wanted, not {type_name(value)}")
+    pairs = []
+    for name in value:
+        try:
+            region = parse_region(name)
+        except Wrong as wrong:
+            raise Wrong(wrong.message, name) from None
+        pairs.append((region, _within(name, _kms_key, value)))
+    return KmsKeys(by_region=tuple(sorted(pairs)))
+
+
+def _kms_key(value: Any) -> str:
+    text = _string(value)
+    if not _KMS_KEY.fullmatch(text):
+        raise Wrong(f"the id, alias (alias/...) or ARN of a KMS key is wanted, not {text!r}")
+    return text
+
+
+def region_of_key(key: str) -> str:
+    """The region that the ARN of a KMS key names; empty where the key is written in another way."""
+    match = _KMS_KEY.fullmatch(key)
+    return (match["region"] or "") if match else ""
 
 
 def _duration(value: Any) -> timedelta:
@@ -347,11 +384,25 @@ KEYS: tuple[Key, ...] = (
         about="Baked in the first, copied to the others. Left out: the region of the environment.",
     ),
     Key(
+        name="kms_key",
+        field="kms_keys",
+        parse=_kms_keys,
+        type="KMS key, or table of them by region",
+        about="What copies in other regions are encrypted with: a key's id, alias or ARN. Left out: as the source is.",
+    ),
+    Key(
         name="share_with",
         field="share_with",
-        parse=_list_of(_share_target),
+        parse=_distinct(_list_of(_share_target)),
         type="list of accounts",
-        about="Accounts, organizations and OUs that may launch the AMI.",
+        about="Exactly the accounts, organizations and OUs that may launch the AMI. Left out: as the template has it.",
+    ),
+    Key(
+        name="share_snapshots",
+        field="share_snapshots",
+        parse=_boolean,
+        type="boolean",
+        about="Let the accounts of `share_with` use the AMI's snapshots, too, so that they can copy it.",
     ),
     Key(
         name="tags",

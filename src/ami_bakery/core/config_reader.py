@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ami_bakery.core.config import BaseImage, Config, ImageConfig, KeyPath
+from ami_bakery.core.config_agreement import disagreements
 from ami_bakery.core.config_keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, Wrong, too_many_tags, type_name
 from ami_bakery.core.spelling import nearest
 from ami_bakery.dataclass import dataclass
@@ -81,6 +82,7 @@ class _Reader:
             image for name, table in tables.items() if (image := self._image(name, table, defaults)) is not None
         )
         self._check_bases(tables)
+        self._check_default_keys(images, defaults)
         return images
 
     def _image(self, name: str, table: Any, defaults: Mapping[str, Any]) -> ImageConfig | None:
@@ -107,7 +109,10 @@ class _Reader:
             return None
         written = {**_variables(self.document.data.get("defaults")), **_variables(table)}
         structured = frozenset(variable for variable, value in written.items() if not isinstance(value, str))
-        return ImageConfig(name=name, lines=self._lines(path), structured=structured, **values)
+        image = ImageConfig(name=name, lines=self._lines(path), structured=structured, **values)
+        for key, message in disagreements(image, table):
+            self._problem((*(path if key[0] in table else ("defaults",)), *key), message)
+        return image
 
     def _values(self, path: KeyPath, table: Any) -> dict[str, Any]:
         """The fields of one table that could be read; what could not is a problem."""
@@ -134,6 +139,13 @@ class _Reader:
                 if key[: len(prefix)] == prefix:
                     lines[key[len(prefix) :]] = line
         return lines
+
+    def _check_default_keys(self, images: Iterable[ImageConfig], defaults: Mapping[str, Any]) -> None:
+        """The defaults may have keys for more regions than one image has; one of no image at all is misspelt."""
+        used = {region for image in images for region in image.regions}
+        for region, _ in defaults["kms_keys"].by_region if "kms_keys" in defaults else ():
+            if region not in used:
+                self._problem(("defaults", "kms_key", region), f"no image has {region} among its regions")
 
     def _check_bases(self, tables: Mapping[str, Any]) -> None:
         for name, parent in self.parents.items():

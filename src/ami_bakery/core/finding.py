@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.config_keys import is_account
 from ami_bakery.core.manifest import Entry, EntryKind
+from ami_bakery.core.template import Place
 from ami_bakery.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from ami_bakery.core.template import Builder, Place, TemplateFacts
+    from ami_bakery.core.config import ImageConfig
+    from ami_bakery.core.template import Builder, TemplateFacts
 
 
 class Level(StrEnum):
@@ -56,6 +59,14 @@ def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
             place=item.place,
             message=f"{item.expression}: this path cannot be worked out: {item.why}",
             todo="Write a path that does not depend on it, or name the files in `inputs`: they are not in the digest.",
+        )
+    for kind, place in facts.tolerant:
+        yield Finding(
+            level=Level.WARNING,
+            code="failure-tolerated",
+            place=place,
+            message=f"this provisioner ({kind}) has continue_on_error: when it fails, the AMI gets no digest",
+            todo="Take it out; where a failure does not matter, let the command end well (`|| true`).",
         )
     for builder in facts.builders:
         yield from _builder_findings(builder)
@@ -140,6 +151,19 @@ def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
                 message=f"with max_age an unchanged definition is baked again, and {builder.name} has one name for it",
                 todo="Put {{timestamp}} into ami_name.",
             )
+
+
+def sharing_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
+    """Those of `share_with` whom EC2 does not let use snapshots."""
+    left_out = [target for target in image.share_with or () if not is_account(target)]
+    if image.share_snapshots and left_out:
+        yield Finding(
+            level=Level.WARNING,
+            code="snapshots-not-shared",
+            place=Place(file=file, line=image.line("share_snapshots")),
+            message=f"EC2 shares snapshots with accounts only: {', '.join(left_out)} may launch the AMI, not copy it",
+            todo="Name the accounts that copy it in `share_with`, too.",
+        )
 
 
 def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[Place, ...]]) -> Iterator[Finding]:

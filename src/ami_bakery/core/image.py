@@ -25,6 +25,10 @@ COMPONENTS_TAG = "ami-bakery:components"
 COMMIT_TAG = "ami-bakery:commit"
 ORIGIN_TAG = "ami-bakery:origin"
 """The AMI that Packer made in the region of the bake: copies of it in other regions carry the same."""
+KMS_KEY_TAG = "ami-bakery:kms-key"
+"""On a copy: the KMS key that it was made with, as it is configured."""
+SHARED_TAG = "ami-bakery:shared"
+"""What the bakery has shared of an AMI, so that it can take it back: `launch`, or `launch snapshots`."""
 
 
 class AmiState(StrEnum):
@@ -64,6 +68,11 @@ class Ami:
     def available(self) -> bool:
         return self.state is AmiState.AVAILABLE
 
+    @property
+    def kms_key(self) -> str:
+        """The key that it was copied with, as it was configured; empty for one that was not, or without a key."""
+        return self.tags.get(KMS_KEY_TAG, "")
+
     def carries(self, digest: Digest) -> bool:
         """Whether this AMI is the finished result of `digest`.
 
@@ -80,9 +89,17 @@ def newest(amis: Iterable[Ami]) -> Ami | None:
     return max(amis, key=lambda ami: (ami.created is not None, ami.created, ami.id), default=None)
 
 
-def snapshot_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Of an AMI's tags, those that its snapshots carry, too: they tell of the AMI when it is gone."""
-    return {name: tags[name] for name in (DIGEST_TAG, IMAGE_TAG) if name in tags}
+def snapshot_tags(tags: Mapping[str, str], configured: Iterable[str]) -> dict[str, str]:
+    """Of an AMI's tags, those that its snapshots carry, too: they tell of the AMI when it is gone. `configured`: the
+    names of the tags that the configuration has."""
+    return {name: tags[name] for name in (DIGEST_TAG, IMAGE_TAG, *configured) if name in tags}
+
+
+def copied_tags(tags: Mapping[str, str], wanted: Mapping[str, str], kms_key: str) -> dict[str, str]:
+    """The tags of a copy of an AMI that has `tags`: those, without what is AWS's or of that one AMI, and `wanted`."""
+    left_out = (KMS_KEY_TAG, SHARED_TAG)
+    kept = {name: value for name, value in tags.items() if not name.startswith("aws:") and name not in left_out}
+    return {**kept, **wanted, **({KMS_KEY_TAG: kms_key} if kms_key else {})}
 
 
 def finished_tags(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.finding import Finding, Level
 from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.plan import Action, ImagePlan, reason_lines
+from ami_bakery.core.plan import Action, ImagePlan, reason_lines, step_lines
 from ami_bakery.core.printable import one_line, printable
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ def _amis(amis: Mapping[str, Ami]) -> str:
 
 
 def _why(plan: ImagePlan) -> str:
-    return "<br>".join(_text(line) for line in reason_lines(plan.reasons))
+    steps = (f"> {line}" for line in step_lines(plan))
+    return "<br>".join(_text(line) for line in (*reason_lines(plan.reasons), *steps))
 
 
 def _text(text: str) -> str:

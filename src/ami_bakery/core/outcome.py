@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.table import Cell, Table
+from ami_bakery.core.table import Cell, Table, clock_time
+from ami_bakery.core.upkeep import Step, StepKind
 from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
@@ -24,11 +25,17 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """`amis` by region, in the order of the image's regions; `error` where it failed."""
+    """What became of one image.
+
+    amis   by region, in the order of the image's regions; of one that failed, those that are finished all the same
+    kept   what was done about tags and permissions
+    error  where it failed
+    """
 
     plan: ImagePlan
     result: Result
     amis: Mapping[str, Ami] = field(default_factory=dict)
+    kept: tuple[Step, ...] = ()
     seconds: float = 0.0
     error: BakeryError | None = None
 
@@ -48,6 +55,7 @@ _BRIEF = {
     "never-baked": "never baked",
     "too-old": "older than max_age",
 }
+_KEPT = {StepKind.TAG: "tags", StepKind.GRANT: "permissions", StepKind.REVOKE: "permissions"}
 _NOT_TOLD = frozenset({"no-ami", "not-finished", "several", "definition-changed"})
 """Reasons that say nothing beside the others."""
 
@@ -83,7 +91,8 @@ def _reason(outcome: Outcome) -> str:
     if outcome.error is not None:
         return outcome.error.wrong.partition("\n")[0].partition(";")[0]
     if outcome.result is Result.REUSED:
-        return "unchanged"
+        kinds = dict.fromkeys(_KEPT[step.kind] for step in outcome.kept if step.kind in _KEPT)
+        return f"{' and '.join(kinds)} changed" if kinds else "unchanged"
     told = list(dict.fromkeys(_brief_reasons(outcome.plan)))
     if not told:
         return "the definition changed"
@@ -94,16 +103,11 @@ def _brief_reasons(plan: ImagePlan) -> Iterator[str]:
     for reason in plan.reasons:
         if reason.kind == "region-missing":
             yield f"{reason.subject} had none"
+        elif reason.kind == "key-changed":
+            yield f"another key in {reason.subject}"
         elif reason.kind not in _NOT_TOLD:
             yield _BRIEF.get(reason.kind, reason.detail)
 
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-
-
-def clock_time(seconds: float) -> str:
-    """`0:07`, `12:31`, `1:02:03`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

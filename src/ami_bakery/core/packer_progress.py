@@ -54,7 +54,8 @@ _NAMES_FINALLY = re.compile(
 )
 """What comes of this has the name that was looked up at the beginning; an AMI before it may have a passing one."""
 _VALIDATED = re.compile(r"Prevalidating AMI Name: (.+)")
-_STEP = re.compile(r"(?:Provisioning with|Running local shell script|Executing Ansible|Uploading|Downloading) .*")
+_TAKEN = re.compile(r"Error: AMI Name: '.*' is used by an existing AMI: (ami-[0-9a-f]+)")
+_STEP = re.compile(r"(?:Provisioning with|Running local shell script|Executing Ansible|Uploading|Downloading)\b.*")
 _TOLERATED = re.compile(
     r'Warning: Provisioner failed with (".*"), but continue_on_error is set; continuing the build\.'
 )
@@ -82,6 +83,8 @@ class ProgressReader:
     tell: Callable[[Made], None] = field(default=lambda _: None)
     made: list[Made] = field(default_factory=list)
     tolerated: list[Tolerated] = field(default_factory=list)
+    taken_by: str = ""
+    """The AMI that has the name which Packer wanted to give."""
     _builds: dict[str, _Build] = field(default_factory=dict)
 
     def read(self, line: str) -> None:
@@ -100,6 +103,8 @@ class ProgressReader:
         elif _NAMES_FINALLY.fullmatch(text) and build.validated:
             build.naming = build.naming or text.startswith("Registering")
             self._add(builder, MadeKind.AMI_NAME, build.validated)
+        elif (found := _TAKEN.fullmatch(text)) and not build.instance:
+            self.taken_by = found[1]
         elif _STEP.fullmatch(text):
             build.step = text
         elif found := _TOLERATED.fullmatch(text):

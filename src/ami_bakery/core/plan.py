@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState, newest
-from ami_bakery.dataclass import dataclass
+from ami_bakery.core.upkeep import Permissions, Step, StepKind, Upkeep, describe, first_steps, upkeep_steps
+from ami_bakery.dataclass import dataclass, field, replace
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -55,18 +56,30 @@ class Wanted:
 
     digest       None where it is not known, since the base is still to be baked: `awaits` names that image
     regions      the first is where it is baked
+    kms_keys     of copies, by region
     """
 
     image: str
     digest: Digest | None
     regions: tuple[str, ...]
+    kms_keys: Mapping[str, str] = field(default_factory=dict)
     max_age: timedelta | None = None
     awaits: str | None = None
+
+    def is_right(self, ami: Ami) -> bool:
+        """Whether an AMI is encrypted as configured, where that is ours to say: of copies."""
+        home = ami.region == self.regions[0]
+        return home or ami.kms_key == self.kms_keys.get(ami.region, "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImagePlan:
-    """What a bake will do for one image. `amis` has the AMIs that are there, by region."""
+    """What a bake will do for one image.
+
+    amis    those that are there and as they should be, by region
+    source  what copies are made from: in the first region, where there is one
+    steps   what there is to do, in this order; empty where nobody has asked
+    """
 
     image: str
     action: Action
@@ -74,15 +87,12 @@ class ImagePlan:
     reasons: tuple[Reason, ...]
     regions: tuple[str, ...]
     amis: Mapping[str, Ami]
+    source: Ami | None = None
+    steps: tuple[Step, ...] = ()
 
     @property
-    def chosen(self) -> Ami | None:
-        """The AMI that the others are copies of: in the first region, where there is one."""
-        return (
-            self.amis.get(self.regions[0])
-            if self.regions and self.regions[0] in self.amis
-            else next(iter(self.amis.values()), None)
-        )
+    def to_do(self) -> bool:
+        return self.action is not Action.REUSE or bool(self.steps)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -112,8 +122,13 @@ def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
     at_home_first = any(at_home for at_home, _, _ in candidates)
     best = newest(chosen for at_home, chosen, _ in candidates if at_home == at_home_first)
     amis = next(amis for _, chosen, amis in candidates if chosen == best)
-    by_region = ((region, newest(ami for ami in amis if ami.region == region)) for region in wanted.regions)
-    return {region: ami for region, ami in by_region if ami is not None}
+    by_region = {}
+    for region in wanted.regions:
+        there = [ami for ami in amis if ami.region == region]
+        best_there = newest(filter(wanted.is_right, there)) or newest(there)
+        if best_there is not None:
+            by_region[region] = best_there
+    return by_region
 
 
 def decide(
@@ -127,11 +142,16 @@ def decide(
 
     A plan to bake has the reasons that the look-up alone can tell; `explain` adds what changed since the AMI before.
     """
-    amis = present(found, wanted)
-
-    action, reasons = _decide(wanted, found, amis, now, force)
+    there = present(found, wanted)
+    action, reasons = _decide(wanted, found, there, now, force)
     return ImagePlan(
-        image=wanted.image, action=action, digest=wanted.digest, reasons=reasons, regions=wanted.regions, amis=amis
+        image=wanted.image,
+        action=action,
+        digest=wanted.digest,
+        reasons=reasons,
+        regions=wanted.regions,
+        amis={region: ami for region, ami in there.items() if wanted.is_right(ami)},
+        source=next(iter(there.values()), None),
     )
 
 
@@ -147,17 +167,29 @@ def _decide(
         return Action.BAKE, forced
     if not amis:
         return _without_ami(wanted.digest, found)
-    chosen = next(iter(amis.values()))
+    source = next(iter(amis.values()))
     oldest = min(amis.values(), key=lambda ami: (ami.created is None, ami.created))
     if wanted.max_age is not None and (old := _too_old(oldest, wanted.max_age, now)):
         return Action.BAKE, (old,)
-    missing = [region for region in wanted.regions if region not in amis]
-    if missing:
-        return Action.COPY, tuple(
-            Reason("region-missing", region, f"{chosen.id} of {chosen.region} is to be copied to {region}")
-            for region in missing
-        )
-    return Action.REUSE, tuple(_reuse_reasons(wanted.digest, found, amis, now))
+    copies = tuple(_copy_reasons(wanted, amis, source))
+    if copies:
+        return Action.COPY, copies
+    return Action.REUSE, tuple(_reuse_reasons(wanted, wanted.digest, found, amis, now))
+
+
+def _copy_reasons(wanted: Wanted, amis: Mapping[str, Ami], source: Ami) -> Iterator[Reason]:
+    for region in wanted.regions:
+        ami = amis.get(region)
+        if ami is None:
+            yield Reason("region-missing", region, f"{region} lacks a copy of {source.id} of {source.region}")
+        elif not wanted.is_right(ami):
+            key = wanted.kms_keys.get(region, "")
+            detail = f"{ami.id} of {region} was copied with {_key(ami.kms_key)}, and {_key(key)} is configured"
+            yield Reason("key-changed", region, detail)
+
+
+def _key(key: str) -> str:
+    return f"the key {key}" if key else "no key of its own"
 
 
 def judge_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami], *, now: datetime) -> ImagePlan:
@@ -165,7 +197,7 @@ def judge_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami],
 
     `known` has the bases that EC2 still has. A bake after the deprecation was made in the knowledge of it.
     """
-    chosen = plan.chosen
+    chosen = plan.source
     if plan.action not in (Action.REUSE, Action.COPY) or chosen is None:
         return plan
     reasons = []
@@ -180,14 +212,7 @@ def judge_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami],
             )
     if not reasons:
         return plan
-    return ImagePlan(
-        image=plan.image,
-        action=Action.BAKE,
-        digest=plan.digest,
-        reasons=tuple(reasons),
-        regions=plan.regions,
-        amis=plan.amis,
-    )
+    return replace(plan, action=Action.BAKE, reasons=tuple(reasons))
 
 
 def explain(
@@ -222,13 +247,60 @@ def describe_age(ami: Ami, now: datetime) -> str:
 
 
 def _with(plan: ImagePlan, *reasons: Reason) -> ImagePlan:
-    return ImagePlan(
-        image=plan.image,
-        action=plan.action,
-        digest=plan.digest,
-        reasons=(*reasons, *plan.reasons),
-        regions=plan.regions,
-        amis=plan.amis,
+    return replace(plan, reasons=(*reasons, *plan.reasons))
+
+
+def with_steps(
+    plan: ImagePlan,
+    upkeep: Upkeep,
+    *,
+    kms_keys: Mapping[str, str],
+    made_by_packer: Sequence[str],
+    permissions: Mapping[str, Permissions],
+) -> ImagePlan:
+    """The plan with all that a bake will do, in order.
+
+    made_by_packer  further regions in which the template itself makes the AMI
+    permissions     of the AMIs that are there, by id, as far as they are our business
+    """
+    if plan.action is Action.WAIT:
+        return plan
+    to_bake = plan.action in (Action.BAKE, Action.UNKNOWN)
+    home = plan.regions[0]
+    baked = (home, *(region for region in made_by_packer if region != home)) if to_bake else ()
+    there = {} if to_bake else plan.amis
+    source = None if to_bake else plan.source
+    right = {*there, *(region for region in baked if region not in kms_keys)}
+    steps = [Step(kind=StepKind.BAKE, region=region) for region in baked]
+    steps += (
+        _copy_step(source, home, region, kms_keys.get(region, "")) for region in plan.regions if region not in right
+    )
+    for region in plan.regions:
+        ami = there.get(region)
+        steps += first_steps(region, upkeep) if ami is None else upkeep_steps(ami, upkeep, permissions.get(ami.id))
+    return replace(plan, steps=tuple(steps))
+
+
+def step_lines(plan: ImagePlan) -> Iterator[str]:
+    """What follows the bake itself; of permissions for AMIs that are still to be made, one line for all regions."""
+    later: dict[Step, list[str]] = {}
+    for step in plan.steps:
+        if step.kind in (StepKind.GRANT, StepKind.REVOKE) and step.ami is None:
+            later.setdefault(replace(step, region=""), []).append(step.region)
+        elif step.kind is not StepKind.BAKE or step.region != plan.regions[0]:
+            yield describe(step)
+    for step, regions in later.items():
+        yield describe(replace(step, region=", ".join(regions)))
+
+
+def _copy_step(source: Ami | None, home: str, region: str, kms_key: str) -> Step:
+    """`source` is None where that is still to be baked, in `home`."""
+    return Step(
+        kind=StepKind.COPY,
+        region=region,
+        ami=source.id if source else None,
+        source=source.region if source else home,
+        kms_key=kms_key,
     )
 
 
@@ -267,10 +339,13 @@ def _describe(span: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-def _reuse_reasons(digest: Digest, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime) -> Iterator[Reason]:
+def _reuse_reasons(
+    wanted: Wanted, digest: Digest, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime
+) -> Iterator[Reason]:
     for region, ami in amis.items():
         detail = f"{ami.id} of {region}, baked {describe_age(ami, now)}, carries the digest {digest.short}"
         yield Reason("unchanged", ami.id, detail)
-        others = [other.id for other in found if other.region == region and other.id != ami.id and other.available]
+        same = [other for other in found if other.region == region and other.id != ami.id and wanted.is_right(other)]
+        others = [other.id for other in same if other.available]
         if others:
             yield Reason("several", region, f"of {len(others) + 1} AMIs of {region} that carry it, the newest is taken")

@@ -43,3 +43,10 @@ class Table:
             yield (*padded, Cell(first, row[-1].color))
             for rest in more:
                 yield (Cell(" " * before), Cell(rest, row[-1].color))
+
+
+def clock_time(seconds: float) -> str:
+    """`0:07`, `12:31`, `1:02:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -137,6 +137,7 @@ class TemplateFacts:
                    out by who asks
     outputs        files that the template makes Packer write (manifests, downloads), relative to the root
     credentials    files of keys and passwords that the template names: they stay out of the digest
+    tolerant       provisioners that may fail without failing the build: the type and place of each
     secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
     """
 
@@ -151,6 +152,7 @@ class TemplateFacts:
     environment: tuple[tuple[str, Place], ...] = ()
     outputs: tuple[Reference, ...] = ()
     credentials: tuple[Reference, ...] = ()
+    tolerant: tuple[tuple[str, Place], ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def region_of(self, builder: str) -> str | None:

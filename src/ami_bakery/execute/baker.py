@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.image import DIGEST_TAG, Ami, finished_tags, snapshot_tags
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, snapshot_tags
+from ami_bakery.core.run import RUN_TAG
+from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.dataclass import replace
 from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
 from ami_bakery.execute.marks import Marks
@@ -21,7 +23,7 @@ from ami_bakery.execute.sweep import Sweep
 if TYPE_CHECKING:
     from ami_bakery.core.packer_arguments import PackerArguments
     from ami_bakery.core.packer_output import Artifact, Built
-    from ami_bakery.core.packer_progress import Made
+    from ami_bakery.core.packer_progress import Made, Tolerated
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.execute.sight import Sight
     from ami_bakery.planning import Planned
@@ -52,6 +54,7 @@ class Baker:
         built = self._built(facts)
         self.sight.step("checking the AMI in EC2")
         amis = self._verified(self._one_per_region(built.artifacts))
+        self._check_provisioners(built.tolerated, facts, amis)
         self._check_inputs(amis)
         return self._tagged(amis)
 
@@ -66,9 +69,9 @@ class Baker:
         try:
             with Marks(self.outside, self.image.name, self.run, region_of, note) as marks:
                 return self.outside.packer.build(request, self.outside.watcher, marks.tell)
-        except PackerError:
+        except PackerError as error:
             self._sweep(facts, marks.made, region_of)
-            raise
+            raise self._with_taken_name(error) from error
 
     def _sweep(self, facts: TemplateFacts, made: Sequence[Made], region_of: Callable[[str], str]) -> None:
         self.sight.step("looking whether Packer has left something in EC2")
@@ -82,6 +85,23 @@ class Baker:
             hands_off=_hands_off(self.resolver.arguments),
             interrupted=self.outside.packer.interrupted(),
         ).sweep()
+
+    def _with_taken_name(self, error: PackerError) -> PackerError:
+        """Says what the AMI is that has the name: Packer knows its id only."""
+        if not error.taken_by:
+            return error
+        home = self.planned.plan.regions[0]
+        found = self.outside.ec2.by_ids(home, [error.taken_by])
+        if not found:
+            return error
+        holder = found[0]
+        whose = f"of image {holder.tags[IMAGE_TAG]}" if IMAGE_TAG in holder.tags else "of no image that we know"
+        if FORMAT_TAG in holder.tags:
+            todo = f"{holder.id} has the name: a finished AMI {whose}. Put {{{{timestamp}}}} into ami_name."
+        else:
+            command = f"ami-bakery images {self.image.name} --orphans"
+            todo = f"{holder.id} has the name: an unfinished AMI {whose}. `{command}` shows whether a dead run left it."
+        return PackerError(error.doing, error.wrong, f"{todo} {error.todo}", taken_by=error.taken_by)
 
     def _check_bases(self) -> None:
         """Before it costs anything: Packer would find out when it has made a key pair and a security group."""
@@ -130,15 +150,34 @@ class Baker:
                 f"the AMI is wanted in {home}, and Packer made {_listed(chosen)}",
                 "Correct `regions`, or the region in the template (a variable `aws_region` is handed to it).",
             )
+        lacking = [region for region in self.definition.regions_of_template if region not in chosen]
+        if lacking:
+            self._reject(
+                by_region,
+                doing,
+                f"the template's ami_regions names {', '.join(lacking)}, and Packer made {_listed(chosen)}",
+                "Look at Packer's log for what became of the copy, then bake again.",
+            )
         return chosen
 
     def _verified(self, ids: Mapping[str, str]) -> dict[str, Ami]:
         """The AMIs as EC2 tells of them. Raises where one is not there, not available, or made from another base."""
         amis: dict[str, Ami] = {}
+        found = {region: self.sight.seen_own(region, ami_id) for region, ami_id in ids.items()}
+        anothers = {
+            region: why for region, ami in found.items() if (why := self._why_not_ours(ids[region], region, ami))
+        }
+        for region, why in anothers.items():
+            # Nothing is taken off what is not ours.
+            ours = {other: ami_id for other, ami_id in ids.items() if other not in anothers}
+            doing = f"checking {ids[region]} of image {self.image.name} in {region}"
+            self._reject(
+                ours, doing, why, "Look at Packer's log: which builder or post-processor says that it made it?"
+            )
         for region, ami_id in ids.items():
-            ami = self.sight.seen(region, ami_id)
-            doing = f"checking {ami_id} of image {self.image.name} in {region}"
+            ami = found[region]
             if ami is None:
+                doing = f"checking {ami_id} of image {self.image.name} in {region}"
                 self._reject(ids, doing, "EC2 does not know it", "Look at Packer's log, and bake again.")
             try:
                 amis[region] = ami if ami.available else self.sight.wait_available(ami)
@@ -146,7 +185,7 @@ class Baker:
                 self._reject(ids, error.doing, error.wrong, error.todo)
         home = amis[self.planned.plan.regions[0]]
         expected = {ami for _, ami in self.definition.base}
-        if home.source and expected and home.source not in expected:
+        if expected and not self._is_made_from(home, expected):
             self._reject(
                 ids,
                 f"checking the base of {home.id}",
@@ -154,6 +193,43 @@ class Baker:
                 "If the base moved meanwhile, bake again; with `from` in bakery.toml it is pinned.",
             )
         return amis
+
+    def _why_not_ours(self, ami_id: str, region: str, ami: Ami | None) -> str:
+        """What Packer says that it made may be somebody's AMI all the same; empty where nothing speaks against it."""
+        if ami is None:
+            others = self.outside.ec2.by_ids(region, [ami_id])
+            return f"it belongs to the account {others[0].owner}" if others else ""
+        if FORMAT_TAG in ami.tags:
+            return "it was finished before, and is not what Packer has just made"
+        if ami.tags.get(RUN_TAG, self.run) != self.run:
+            return f"it was made by another run, {ami.tags[RUN_TAG]}"
+        return ""
+
+    def _check_provisioners(self, failed: Sequence[Tolerated], facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
+        """Packer's status says nothing of a provisioner that was allowed to fail; without it the image is another."""
+        if not failed:
+            return
+        steps = "; ".join(f"{one.step or 'a provisioner'} ({one.builder}) failed with {one.error}" for one in failed)
+        allowed = ", ".join(f"{place} ({kind})" for kind, place in facts.tolerant)
+        self._reject(
+            {region: ami.id for region, ami in amis.items()},
+            f"looking whether every provisioner of image {self.image.name} did its work",
+            f"{steps}, and the template lets the build go on{f': {allowed}' if allowed else ''} (continue_on_error)",
+            "Mend it and bake again; where the failure does not matter, let the command end well (`|| true`).",
+        )
+
+    def _is_made_from(self, home: Ami, expected: set[str]) -> bool:
+        """What Packer encrypts (`encrypt_boot`) is a copy of an AMI that it made first and has deregistered since. EC2
+        may show that one for a while; when it is gone, what the template finds must still be what was hashed."""
+        if not home.source or home.source in expected:
+            return True
+        sources = self.outside.ec2.by_ids(home.region, [home.source])
+        if sources:
+            return sources[0].source in expected
+        if self.image.base is not None:
+            return True  # pinned: the template was seen to use what it is handed
+        again = self.resolver.afresh().define(self.image, {})
+        return {ami for _, ami in again.base} == expected
 
     def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
         """Hash everything again: what moved while Packer read it may be in the AMI as it was before, or after."""
@@ -192,7 +268,7 @@ class Baker:
         try:
             self.outside.ec2.tag(ami.region, [ami.id], tags)
             if ami.snapshots:
-                self.outside.ec2.tag(ami.region, ami.snapshots, snapshot_tags(tags))
+                self.outside.ec2.tag(ami.region, ami.snapshots, snapshot_tags(tags, dict(self.image.tags)))
         except AwsError as error:
             listed = ", ".join(f"{other.id} of {other.region}" for other in left)
             todo = f"{error.todo} {listed} was left, verified but without the digest."
@@ -201,7 +277,7 @@ class Baker:
     def _tags(self, ami: Ami, origin: str) -> dict[str, str]:
         digest = self.definition.digest
         assert digest is not None
-        return finished_tags(
+        finished = finished_tags(
             image=self.image.name,
             digest=digest,
             components=self.definition.components,
@@ -211,6 +287,7 @@ class Baker:
             run=self.run,
             template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
         )
+        return {**Upkeep.of(self.image).ami_tags, **finished}
 
     def _reject(self, ids: Mapping[str, str] | Mapping[str, list[str]], doing: str, wrong: str, todo: str) -> NoReturn:
         """Take the digest, which Packer may have written, off what was made, and say what was left."""
@@ -218,6 +295,8 @@ class Baker:
             (region, ami_id) for region, made in ids.items() for ami_id in ([made] if isinstance(made, str) else made)
         ]
         listed = ", ".join(f"{ami_id} of {region}" for region, ami_id in left)
+        if not left:
+            raise VerificationError(doing, wrong, todo)
         try:
             for region, ami_id in left:
                 self.outside.ec2.untag(region, [ami_id], [DIGEST_TAG])

@@ -1,21 +1,55 @@
-"""What is finished, in each of its regions: copied there, and shared."""
+"""A finished AMI in the other regions of its image: copies are started at once, and waited for together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.dataclass import dataclass
-from ami_bakery.errors import AwsError
+from ami_bakery.core.image import Ami, AmiState, copied_tags, newest, snapshot_tags
+from ami_bakery.core.table import clock_time
+from ami_bakery.core.upkeep import Upkeep
+from ami_bakery.dataclass import dataclass, field, replace
+from ami_bakery.errors import AwsError, BakeryError, Stopped
+from ami_bakery.ports import CopyOrder
+from ami_bakery.side_by_side import side_by_side
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from ami_bakery.execute.sight import Sight
     from ami_bakery.planning import Planned
     from ami_bakery.ports import Outside
 
 _NAME_LENGTH = 128
 """The longest name of an AMI (EC2 API reference, CopyImage)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copies:
+    """AMIs by region, those that were there included; and what failed, region by region."""
+
+    amis: Mapping[str, Ami]
+    failures: tuple[BakeryError, ...] = ()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """The regions that lack their copy still, with the moment when it was begun; kept by several threads."""
+
+    since: dict[str, float]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def done(self, region: str) -> bool:
+        """Whether others are left."""
+        with self.lock:
+            del self.since[region]
+            return bool(self.since)
+
+    def told(self, now: float) -> str:
+        with self.lock:
+            regions = sorted(self.since.items())
+        return f"copying to {', '.join(f'{region} ({clock_time(now - since)})' for region, since in regions)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,43 +59,97 @@ class Regions:
     outside: Outside
     planned: Planned
     sight: Sight
+    kms_keys: Mapping[str, str]
 
-    def copy_to_all(self, finished: Mapping[str, Ami]) -> dict[str, Ami]:
-        """Every copy carries the tags of what it was copied from; it counts only when it is available."""
-        amis = dict(finished)
-        source = amis.get(self.planned.plan.regions[0]) or next(iter(amis.values()))
-        pending: dict[str, Ami] = {}
-        for region in self.planned.plan.regions:
-            if region not in amis:
-                self.sight.step(f"copying {source.id} to {region}")
-                pending[region] = self._started_copy(source, region)
-        for region, copy in pending.items():
-            self.sight.step(f"waiting for the copy {copy.id} in {region}")
-            amis[region] = self.sight.wait_available(copy)
-            self.outside.ec2.tag(region, [copy.id], source.tags)
-        return amis
+    def copy_to_all(self, finished: Mapping[str, Ami], source: Ami) -> Copies:
+        """`finished` are the AMIs that need no copy. A region that fails does not stop the others: what is finished
+        is tagged, and counts; the next run copies what is missing."""
+        regions = [region for region in self.planned.plan.regions if region not in finished]
+        if not regions:
+            return Copies(amis=finished)
+        self.sight.step(f"copying {source.id} to {', '.join(regions)}")
+        started = self._all([partial(self._started, source, region) for region in regions])
+        copies = [copy for copy in started if isinstance(copy, Ami)]
+        now = self.outside.clock.monotonic()
+        waiting = _Waiting({copy.region: now for copy in copies})
+        ended = self._all([partial(self._finished, source, copy, waiting) for copy in copies])
+        made = {copy.region: copy for copy in ended if isinstance(copy, Ami)}
+        failures = tuple(failure for failure in (*started, *ended) if isinstance(failure, BakeryError))
+        return Copies(amis={**finished, **made}, failures=failures)
 
-    def _started_copy(self, source: Ami, region: str) -> Ami:
-        """A copy that another run has started, or left untagged, is taken over: its name would be in the way."""
-        for ami in self.outside.ec2.named(region, [source.name]) if source.name else ():
-            if ami.source == source.id and (ami.available or ami.state is AmiState.PENDING):
-                return ami
-        copy = self._copied(source, region)
+    def _all(self, steps: Sequence[Callable[[], Ami]]) -> list[Ami | BakeryError]:
+        """Side by side; each with its own failure, but for an interruption."""
+
+        def tried(step: Callable[[], Ami]) -> Ami | BakeryError:
+            try:
+                return step()
+            except Stopped:
+                raise
+            except BakeryError as error:
+                return error
+
+        return side_by_side([partial(tried, step) for step in steps])
+
+    def _started(self, source: Ami, region: str) -> Ami:
+        """A copy that another run has started, or left untagged, is taken over."""
+        names = self._names(source)
+        named = self.outside.ec2.named(region, names)
+        key = self.kms_keys.get(region, "")
+        known = (ami for ami in (*self.planned.found, *named) if ami.region == region and ami.source == source.id)
+        left = newest(ami for ami in known if (ami.available or ami.state is AmiState.PENDING) and ami.kms_key == key)
+        if left is not None:
+            return left
+        taken = {ami.name for ami in named}
+        copy = self._ordered(source, region, [name for name in names if name not in taken] or names[-1:])
         return Ami(id=copy, region=region, name=source.name, state=AmiState.PENDING, created=None, owner=source.owner)
 
-    def _copied(self, source: Ami, region: str) -> str:
-        """A name is taken once in a region; a copy whose name is taken by something else gets one of its own."""
-        try:
-            return self.outside.ec2.copy(source, region, source.name)
-        except AwsError as error:
-            if error.code != "InvalidAMIName.Duplicate":
-                raise
-            return self.outside.ec2.copy(source, region, f"{source.name[: _NAME_LENGTH - 30]}-{source.id}")
+    def _names(self, source: Ami) -> list[str]:
+        """A name is taken once in a region: where something else has the source's, the copy gets one of its own."""
+        now = f"{self.outside.clock.now():%Y%m%dT%H%M%S}"
+        suffixes = ("", f"-{source.id}", f"-{source.id}-{now}")
+        return [source.name[: _NAME_LENGTH - len(suffix)] + suffix for suffix in suffixes]
 
-    def share(self, amis: Mapping[str, Ami]) -> None:
-        """Let others launch what is finished; who may already is left as it is."""
-        targets = self.planned.definition.image.share_with
-        for region, ami in amis.items() if targets else ():
-            granted = self.outside.ec2.share(region, ami.id, targets)
-            if granted:
-                self.outside.watcher.note(f"{self.sight.image}: {ami.id} of {region} shared with {', '.join(granted)}")
+    def _ordered(self, source: Ami, region: str, names: Sequence[str]) -> str:
+        """Under the first of `names` that nobody takes meanwhile; the id of the copy."""
+        tags = self._tags(source, region)
+        order = CopyOrder(
+            source=source,
+            region=region,
+            name=names[0],
+            tags=tags,
+            snapshot_tags=snapshot_tags(tags, dict(self._upkeep.tags)),
+            kms_key=self.kms_keys.get(region, ""),
+        )
+        try:
+            return self.outside.ec2.copy(order)
+        except AwsError as error:
+            if error.code != "InvalidAMIName.Duplicate" or len(names) < 2:
+                raise
+            return self._ordered(source, region, names[1:])
+
+    def _finished(self, source: Ami, copy: Ami, waiting: _Waiting) -> Ami:
+        clock, watcher = self.outside.clock, self.outside.watcher
+        try:
+            ami = self.sight.wait_available(
+                copy, meanwhile=lambda: watcher.still(self.sight.image, waiting.told(clock.monotonic()))
+            )
+        finally:
+            if waiting.done(copy.region):
+                self.sight.step(waiting.told(clock.monotonic()))
+        return self._tagged(source, ami)
+
+    def _tagged(self, source: Ami, copy: Ami) -> Ami:
+        """A copy has its tags from the first moment; one that was taken over may lack some."""
+        tags = self._tags(source, copy.region)
+        if any(copy.tags.get(name) != value for name, value in tags.items()):
+            self.outside.ec2.tag(copy.region, [copy.id], tags)
+            if copy.snapshots:
+                self.outside.ec2.tag(copy.region, copy.snapshots, snapshot_tags(tags, dict(self._upkeep.tags)))
+        return replace(copy, tags={**copy.tags, **tags})
+
+    def _tags(self, source: Ami, region: str) -> dict[str, str]:
+        return copied_tags(source.tags, self._upkeep.ami_tags, self.kms_keys.get(region, ""))
+
+    @property
+    def _upkeep(self) -> Upkeep:
+        return Upkeep.of(self.planned.definition.image)

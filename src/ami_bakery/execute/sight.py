@@ -9,6 +9,8 @@ from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ami_bakery.ports import Outside
 
 _POLL_SECONDS = 5.0
@@ -28,7 +30,8 @@ class Sight:
     def step(self, text: str) -> None:
         self.outside.watcher.step(self.image, text)
 
-    def wait_available(self, ami: Ami) -> Ami:
+    def wait_available(self, ami: Ami, *, meanwhile: Callable[[], None] = lambda: None) -> Ami:
+        """`meanwhile` is called each time that it is not available yet."""
         deadline = self.outside.clock.monotonic() + _WAIT_SECONDS
         doing = f"waiting for {ami.id} of image {self.image} in {ami.region}"
         while self.outside.clock.monotonic() < deadline:
@@ -44,6 +47,7 @@ class Sight:
                     f"its state is {seen.state}{why}",
                     f"Deregister {ami.id} if nobody needs it, then bake again.",
                 )
+            meanwhile()
             self.outside.clock.sleep(_POLL_SECONDS)
         raise AwsError(
             doing,
@@ -58,3 +62,12 @@ class Sight:
             if found or self.outside.clock.monotonic() >= deadline:
                 return found[0] if found else None
             self.outside.clock.sleep(_POLL_SECONDS)
+
+    def seen_own(self, region: str, ami_id: str) -> Ami | None:
+        """As `seen`, of this account: another's is not waited for."""
+        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        while not (found := self.outside.ec2.own(region, [ami_id])):
+            if self.outside.clock.monotonic() >= deadline or self.outside.ec2.by_ids(region, [ami_id]):
+                return None
+            self.outside.clock.sleep(_POLL_SECONDS)
+        return found[0]

@@ -12,16 +12,19 @@ from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
-from ami_bakery.dataclass import replace
-from ami_bakery.errors import BakeryError, SkippedError, Stopped
+from ami_bakery.core.upkeep import Upkeep
+from ami_bakery.dataclass import dataclass, replace
+from ami_bakery.errors import AwsError, BakeryError, SkippedError, Stopped
 from ami_bakery.execute.baker import Baker
-from ami_bakery.execute.regions import Regions
+from ami_bakery.execute.keeping import keep
+from ami_bakery.execute.regions import Copies, Regions
 from ami_bakery.execute.sight import Sight
 from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
+    from ami_bakery.core.upkeep import Step
     from ami_bakery.resolve import Resolver
 
 
@@ -85,8 +88,8 @@ class _Turns:
 
     @property
     def are_quick(self) -> bool:
-        """Whether nothing is to be baked or waited for: threads would only cost time."""
-        return not self.undefined and all(first.plan.action is Action.REUSE for first in self.first.values())
+        """Whether nothing is to be baked, asked or waited for: threads would only cost time."""
+        return not self.undefined and all(map(_is_quick, self.first.values()))
 
     def take_here(self, schedule: Schedule) -> Iterator[Outcome]:
         while schedule.unfinished:
@@ -170,6 +173,11 @@ class _Turns:
         return _attempt(resolver, planned)
 
 
+def _is_quick(planned: Planned) -> bool:
+    upkeep = Upkeep.of(planned.definition.image)
+    return planned.plan.action is Action.REUSE and not any(map(upkeep.concerns, planned.plan.amis.values()))
+
+
 def _failed(image: str, error: BakeryError) -> Outcome:
     """An image that could not so much as be planned."""
     plan = ImagePlan(image=image, action=Action.UNKNOWN, digest=None, reasons=(), regions=(), amis={})
@@ -184,38 +192,66 @@ def _attempt(resolver: Resolver, planned: Planned) -> Outcome:
         because = "; ".join(reason.detail for reason in planned.plan.reasons)
         watcher.note(f"{planned.plan.image}: {planned.plan.action}: {because}")
     try:
-        result, amis = _carry_out(resolver, planned)
-        error = None
+        carried = _carry_out(resolver, planned)
     except BakeryError as raised:
-        result, amis, error = Result.FAILED, {}, raised
+        carried = _Carried(result=Result.FAILED, amis={}, failures=(raised,))
     finally:
         watcher.done(planned.plan.image)
     return Outcome(
         plan=planned.plan,
-        result=result,
-        amis={region: amis[region] for region in planned.plan.regions if region in amis},
+        result=Result.FAILED if carried.failures else carried.result,
+        amis=carried.amis,
+        kept=carried.kept,
         seconds=clock.monotonic() - started,
-        error=error,
+        error=_all_told(planned.plan.image, carried.failures),
     )
 
 
-def _carry_out(resolver: Resolver, planned: Planned) -> tuple[Result, dict[str, Ami]]:
-    """Do what the plan says, and what there is to do in the regions in any case."""
+def _all_told(image: str, failures: Sequence[BakeryError]) -> BakeryError | None:
+    """Several failures of one image as one, which tells them all."""
+    if len(failures) < 2:
+        return next(iter(failures), None)
+    todos = dict.fromkeys(failure.todo for failure in failures)
+    return AwsError(f"finishing image {image}", "\n".join(map(str, failures)), " ".join(todos))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Carried:
+    """What came of one plan: its AMIs by region, those of a failure included, and what was done to keep them."""
+
+    result: Result
+    amis: Mapping[str, Ami]
+    kept: tuple[Step, ...] = ()
+    failures: tuple[BakeryError, ...] = ()
+
+
+def _carry_out(resolver: Resolver, planned: Planned) -> _Carried:
+    """Do what the plan says, and what there is to do for the AMIs in any case."""
     sight = Sight(resolver.outside, planned.plan.image)
-    regions = Regions(resolver.outside, planned, sight)
     match planned.plan.action:
         case Action.REUSE:
-            result, amis = Result.REUSED, dict(planned.plan.amis)
+            result, copies = Result.REUSED, Copies(amis=planned.plan.amis)
         case Action.COPY:
-            result, amis = Result.COPIED, regions.copy_to_all(planned.plan.amis)
+            result, copies = Result.COPIED, _copied(resolver, planned, sight, planned.plan.amis, planned.plan.source)
         case Action.WAIT:
-            result, amis = Result.REUSED, _wait_for_pending(planned, sight)
+            result, copies = Result.REUSED, Copies(amis=_wait_for_pending(planned, sight))
         case Action.BAKE:
-            result, amis = Result.BAKED, regions.copy_to_all(Baker(resolver, planned, sight).bake())
+            made = Baker(resolver, planned, sight).bake()
+            result, copies = Result.BAKED, _copied(resolver, planned, sight, made, made[planned.plan.regions[0]])
         case Action.UNKNOWN:
             raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
-    regions.share(amis)
-    return result, amis
+    amis = {region: copies.amis[region] for region in planned.plan.regions if region in copies.amis}
+    kept = keep(resolver.outside, planned.plan.image, Upkeep.of(planned.definition.image), amis.values())
+    return _Carried(result=result, amis=amis, kept=kept.steps, failures=(*copies.failures, *kept.failures))
+
+
+def _copied(resolver: Resolver, planned: Planned, sight: Sight, amis: Mapping[str, Ami], source: Ami | None) -> Copies:
+    """`amis` in all regions of the image. Where a copy is to have a key of its own, it is one of those that have it:
+    not one that Packer has made there."""
+    kms_keys = resolver.kms_keys(planned.definition.image)
+    right = {region: ami for region, ami in amis.items() if ami.kms_key == kms_keys.get(region, ami.kms_key)}
+    assert source is not None, f"nothing of {planned.plan.image} is there to be copied"
+    return Regions(resolver.outside, planned, sight, kms_keys).copy_to_all(right, source)
 
 
 def _wait_for_pending(planned: Planned, sight: Sight) -> dict[str, Ami]:

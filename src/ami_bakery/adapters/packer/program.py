@@ -51,6 +51,8 @@ class HashicorpPacker:
         self._kill_seconds = kill_seconds
         self._version: str | None = None
         self._lock = threading.Lock()
+        self._listed: tuple[InstalledPlugin, ...] | None = None
+        self._listing = threading.Lock()
         self._running = Running()
 
     def version(self) -> str:
@@ -81,7 +83,7 @@ class HashicorpPacker:
                 else run_alone(run, watcher, self._running)
             )
             if status != 0:
-                raise self._failed(request, status, log, run.reader)
+                raise self._failed(request, status, run)
         return Built(artifacts=run.reader.found(), tolerated=tuple(run.progress.tolerated))
 
     def interrupt(self) -> None:
@@ -130,19 +132,31 @@ class HashicorpPacker:
             )
         return choice.used
 
+    def forget_plugins(self) -> None:
+        with self._listing:
+            self._listed = None
+
     def _installed(self, facts: TemplateFacts) -> tuple[InstalledPlugin, ...]:
+        """Packer checks the bytes of every plugin for its list, which takes a third of a second: not for each image."""
+        with self._listing:
+            if self._listed is None:
+                self._listed = self._list_plugins(facts)
+            return self._listed or ()
+
+    def _list_plugins(self, facts: TemplateFacts) -> tuple[InstalledPlugin, ...] | None:
         answer = self._ask("plugins", "installed")
-        if answer.returncode != 0:
-            if not facts.required_plugins:
-                # Nothing is asked of plugins; where some are needed all the same, the build will say what is wrong.
-                return ()
-            said = answer.stderr.decode("utf-8", "replace").strip()
-            raise PackerError("listing Packer's plugins", said or f"status {answer.returncode}", "Mend the plugins.")
-        return parse_installed(answer.stdout.decode("utf-8", "replace"))
+        if answer.returncode == 0:
+            return parse_installed(answer.stdout.decode("utf-8", "replace"))
+        if not facts.required_plugins:
+            # Nothing is asked of plugins; where some are needed all the same, the build will say what is wrong.
+            return None
+        said = answer.stderr.decode("utf-8", "replace").strip()
+        raise PackerError("listing Packer's plugins", said or f"status {answer.returncode}", "Mend the plugins.")
 
     def _init(self, image: str, template: str, workdir: str, watcher: Watcher) -> None:
         watcher.step(image, "fetching the plugins (packer init)")
         answer = self._ask("init", template, cwd=workdir)
+        self.forget_plugins()
         watcher.done(image)
         if answer.returncode != 0:
             said = (answer.stdout + answer.stderr).decode("utf-8", "replace").strip()
@@ -166,15 +180,16 @@ class HashicorpPacker:
         except OSError as error:
             raise PackerError(f"running {program} {arguments[0]}", error.strerror or str(error), _INSTALL) from error
 
-    def _failed(self, request: BuildRequest, status: int, log: Log, reader: ArtifactReader) -> PackerError:
+    def _failed(self, request: BuildRequest, status: int, run: Run) -> PackerError:
         made = "".join(
             f"\n{artifact.ami} of {artifact.region} was made all the same, and nobody has verified it."
-            for artifact in reader.found()
+            for artifact in run.reader.found()
         )
         return PackerError(
             f"baking image {request.image} with Packer {self.version()}",
-            f"Packer ended with {_status(status)}; its last lines:\n{log.end()}{made}",
-            log.keep(),
+            f"Packer ended with {_status(status)}; its last lines:\n{run.log.end()}{made}",
+            run.log.keep(),
+            taken_by=run.progress.taken_by,
         )
 
     def _executable(self) -> str:

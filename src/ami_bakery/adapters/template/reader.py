@@ -77,5 +77,12 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         environment=ledger.all_environment,
         outputs=ledger.outputs,
         credentials=ledger.credentials,
+        tolerant=tuple(
+            dict.fromkeys(
+                (component.type, component.place)
+                for component in definition.components
+                if component.kind is Kind.PROVISIONER and component.is_true("continue_on_error")
+            )
+        ),
         secrets=ledger.secrets,
     )

@@ -1,0 +1,95 @@
+"""Locks in EC2: a key pair is one, since EC2 gives its name once, and its tags say whose it is (docs/locking.md)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.adapters.aws_errors import explained
+from ami_bakery.core.lock import LOCK_TAG, SeenLock
+from ami_bakery.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from mypy_boto3_ec2 import EC2Client
+
+    from ami_bakery.adapters.ec2 import AwsSession
+
+_FILTER_VALUES = 190
+"""EC2 takes 200 values a call, for all filters together."""
+_DUPLICATE = "InvalidKeyPair.Duplicate"
+_UNKNOWN_ID = "InvalidID"
+"""What EC2 says of an id to be tagged of which it knows nothing; of some kinds it says InvalidKeyPair.NotFound, ..."""
+
+
+class KeyPairLocks:
+    """A `Locks` port."""
+
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
+
+    def holder(self) -> str:
+        return f"{socket.gethostname()} (pid {os.getpid()})"
+
+    def now(self, region: str) -> datetime:
+        return self._session.clocks.now(region)
+
+    def take(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
+        client: EC2Client = self._session.client("ec2", region)
+        tagged: Any = [{"ResourceType": "key-pair", "Tags": _pairs(tags)}]
+        try:
+            with explained(self._session.call("taking the lock", "EC2", "CreateKeyPair", region)):
+                # The private key in the answer is of no use to anybody, and goes nowhere.
+                return client.create_key_pair(KeyName=name, KeyType="ed25519", TagSpecifications=tagged)["KeyPairId"]
+        except AwsError as error:
+            if error.code == _DUPLICATE:
+                return None
+            raise
+
+    def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
+        wanted = sorted(set(digests))
+        found = [
+            tag["ResourceId"]
+            for batch in _batches(wanted)
+            for tag in self._tags(region, {"key": [LOCK_TAG], "value": batch, "resource-type": ["key-pair"]})
+        ]
+        tags: dict[str, dict[str, str]] = {}
+        for batch in _batches(found):
+            for tag in self._tags(region, {"resource-id": batch}):
+                tags.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag.get("Value", "")
+        now = self.now(region)
+        return tuple(SeenLock(id=lock, region=region, tags=tags[lock], seen_at=now) for lock in found if lock in tags)
+
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+        client: EC2Client = self._session.client("ec2", region, patient=patient)
+        try:
+            with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
+                client.create_tags(Resources=list(ids), Tags=_pairs(tags))  # type: ignore[arg-type]
+        except AwsError as error:
+            if error.code == _UNKNOWN_ID or error.code.endswith(".NotFound"):
+                return False
+            raise
+        return True
+
+    def delete(self, region: str, lock: str) -> None:
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call("letting the lock go", "EC2", "DeleteKeyPair", region)):
+            client.delete_key_pair(KeyPairId=lock)
+
+    def _tags(self, region: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Any]:
+        client: EC2Client = self._session.client("ec2", region)
+        asked: Any = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
+        with explained(self._session.call("looking who holds the lock", "EC2", "DescribeTags", region)):
+            for page in client.get_paginator("describe_tags").paginate(Filters=asked):
+                yield from page["Tags"]
+
+
+def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
+
+
+def _batches(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[start : start + _FILTER_VALUES] for start in range(0, len(values), _FILTER_VALUES))

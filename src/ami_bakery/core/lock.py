@@ -1,0 +1,198 @@
+"""A lock in EC2 as its tags tell of it: whose it is, since when and until when, and what its holder noted on it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.image import IMAGE_TAG, ORIGIN_TAG
+from ami_bakery.core.run import RUN_TAG
+from ami_bakery.core.single_flight import Left
+from ami_bakery.dataclass import dataclass
+from ami_bakery.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ami_bakery.core.image import Ami
+
+LOCK_TAG = "ami-bakery:lock"
+"""The digest that is locked."""
+HOLDER_TAG = "ami-bakery:holder"
+JOB_TAG = "ami-bakery:job"
+SINCE_TAG = "ami-bakery:since"
+EXPIRES_TAG = "ami-bakery:expires"
+VERIFIED_TAG = "ami-bakery:verified"
+"""The AMIs of this bake, verified: what lacks is the digest."""
+MADE_TAG = "ami-bakery:ami"
+"""The AMI that Packer has begun to make."""
+LEFT_VERIFIED_TAG = "ami-bakery:left-verified"
+LEFT_TAG = "ami-bakery:left"
+"""The same two, of a dead holder from whom the lock was taken over; of the second there may be several."""
+GIVEN_UP_TAG = "ami-bakery:given-up"
+"""On an AMI: it will be removed, and is never an answer."""
+
+LIFETIME_VARIABLE = "AMI_BAKERY_LOCK_SECONDS"
+_LIFETIME = 180
+_SHORTEST, _LONGEST = 2, 24 * 60 * 60
+_VALUE_LENGTH = 256
+"""The longest value of a tag (EC2 user guide, tag restrictions)."""
+_WHOLE = re.compile(r"[0-9]{1,6}")
+_AMI = re.compile(r"(?P<region>[a-z0-9-]+):(?P<id>ami-[0-9a-f]+)")
+
+
+def lock_name(digest: str) -> str:
+    """The key pair's name: taken once in an account and region."""
+    return f"ami-bakery-lock-{digest}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """All spans of the lock, in proportion to how long it lives without being renewed."""
+
+    lifetime_seconds: int = _LIFETIME
+
+    @property
+    def renew_seconds(self) -> float:
+        return self.lifetime_seconds / 4
+
+    @property
+    def settling_seconds(self) -> float:
+        """Longer than EC2 takes twice over to tell all its parts of a change."""
+        return self.lifetime_seconds / 12
+
+    @property
+    def poll_seconds(self) -> float:
+        return min(5.0, self.lifetime_seconds / 12)
+
+    @property
+    def overdue_seconds(self) -> float:
+        """A lock of ours whose tags are not shown for so long is none."""
+        return self.lifetime_seconds + self.settling_seconds
+
+
+def lock_timing(environment: Mapping[str, str]) -> Timing:
+    text = environment.get(LIFETIME_VARIABLE, "").strip()
+    if not text:
+        return Timing()
+    if not _WHOLE.fullmatch(text) or not _SHORTEST <= int(text) <= _LONGEST:
+        raise UsageError(
+            f"reading {LIFETIME_VARIABLE}",
+            f"it is {text[:40]!r}, and a whole number of seconds is wanted, from {_SHORTEST} to {_LONGEST}",
+            f"Correct it, or leave it out: it is {_LIFETIME} then. It must be the same for all runners.",
+        )
+    return Timing(lifetime_seconds=int(text))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenLock:
+    """A lock as EC2 shows it, which may be as it was some seconds ago. `seen_at` is EC2's own time."""
+
+    id: str
+    region: str
+    tags: Mapping[str, str]
+    seen_at: datetime
+
+    @property
+    def digest(self) -> str:
+        return self.tags.get(LOCK_TAG, "")
+
+    @property
+    def run(self) -> str:
+        return self.tags.get(RUN_TAG, "")
+
+    @property
+    def expired(self) -> bool:
+        """A lock that does not say until when it lives is one that was left half written: it does not."""
+        expires = _moment(self.tags.get(EXPIRES_TAG, ""))
+        return expires is None or self.seen_at > expires
+
+    @property
+    def finished(self) -> bool:
+        """The digest was written on the AMI and on the lock in one call."""
+        return ORIGIN_TAG in self.tags
+
+    @property
+    def left(self) -> Left:
+        """What whoever takes it over has to know."""
+        verified = _listed(self.tags.get(VERIFIED_TAG, "")) or _listed(self.tags.get(LEFT_VERIFIED_TAG, ""))
+        begun = f"{self.region}:{self.tags[MADE_TAG]}" if MADE_TAG in self.tags else ""
+        unverified = {*_listed(begun), *_listed(self.tags.get(LEFT_TAG, ""))} - set(verified)
+        return Left(" ".join(verified) or None, frozenset(unverified))
+
+    def describe(self) -> str:
+        """``build-7 (pid 42) since 12:03:04 UTC, https://ci.example/job/7``"""
+        since = _moment(self.tags.get(SINCE_TAG, ""))
+        parts = [self.tags.get(HOLDER_TAG, "") or "somebody"]
+        if since is not None:
+            day = "" if since.date() == self.seen_at.date() else f"{since:%Y-%m-%d} "
+            parts.append(f" since {day}{since:%H:%M:%S} UTC")
+        if job := self.tags.get(JOB_TAG, ""):
+            parts.append(f", {job}")
+        return "".join(parts)
+
+
+def new_lock_tags(
+    *, digest: str, image: str, run: str, holder: str, job: str, now: datetime, timing: Timing, left: Left
+) -> dict[str, str]:
+    """What a lock is created with. Empty values are left out."""
+    tags = {
+        LOCK_TAG: digest,
+        IMAGE_TAG: image,
+        RUN_TAG: run,
+        HOLDER_TAG: holder,
+        JOB_TAG: job,
+        SINCE_TAG: _text(now),
+        EXPIRES_TAG: expiry(now, timing),
+        LEFT_VERIFIED_TAG: left.verified or "",
+        LEFT_TAG: _fitting(sorted(left.unverified)),
+    }
+    return {name: value[:_VALUE_LENGTH] for name, value in tags.items() if value}
+
+
+def expiry(now: datetime, timing: Timing) -> str:
+    return _text(now + timedelta(seconds=timing.lifetime_seconds))
+
+
+def expired_now(now: datetime) -> str:
+    """For a lock that is let go and stays in place for what is noted on it."""
+    return _text(now - timedelta(seconds=1))
+
+
+def noted_amis(amis: Iterable[Ami], home: str) -> str:
+    """``us-east-1:ami-1 eu-west-1:ami-2``: that of the home region first, and as many as fit into a tag."""
+    ordered = sorted(amis, key=lambda ami: (ami.region != home, ami.region))
+    return _fitting([f"{ami.region}:{ami.id}" for ami in ordered])
+
+
+def read_amis(text: str) -> dict[str, str]:
+    """Ids by region, of what `noted_amis` wrote."""
+    return {match["region"]: match["id"] for match in _AMI.finditer(text)}
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(match[0] for match in _AMI.finditer(text))
+
+
+def _fitting(words: Iterable[str]) -> str:
+    text = ""
+    for word in words:
+        longer = f"{text} {word}".strip()
+        if len(longer) > _VALUE_LENGTH:
+            break
+        text = longer
+    return text
+
+
+def _text(moment: datetime) -> str:
+    """In whole seconds, rounded up: EC2's own clock tells no parts of them."""
+    rounded = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
+    return rounded.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,172 @@
+"""What finished AMIs need to be as configured: tags and permissions. What is wanted and what EC2 says in, steps out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.config_keys import is_account
+from ami_bakery.core.image import SHARED_TAG, Ami
+from ami_bakery.dataclass import dataclass, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ami_bakery.core.config import ImageConfig
+
+PUBLIC = "all"
+"""Among permissions: everybody."""
+_LAUNCH, _SNAPSHOTS = "launch", "snapshots"
+"""The words of the marker."""
+
+
+class StepKind(StrEnum):
+    BAKE = "bake"
+    COPY = "copy"
+    TAG = "tag"
+    GRANT = "grant"
+    REVOKE = "revoke"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One thing that a bake does in one region.
+
+    ami          what it is done to, or the source of a copy; None where that is still to be made
+    source       the region that a copy comes from
+    kms_key      of a copy; empty where it has none of its own
+    on_snapshot  whether the permission is a snapshot's; `snapshot` is None where that is still to be made
+    targets      accounts, and ARNs of organizations and OUs
+    tags         (name, value), by name; None takes a tag off
+    """
+
+    kind: StepKind
+    region: str
+    ami: str | None = None
+    source: str = ""
+    kms_key: str = ""
+    on_snapshot: bool = False
+    snapshot: str | None = None
+    targets: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permissions:
+    """What EC2 says of one AMI: who may launch it, and who may make volumes of its snapshots, by snapshot."""
+
+    launch: frozenset[str]
+    volumes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upkeep:
+    """How the AMIs of an image are to be kept. `share_with` is None where nobody has said."""
+
+    tags: tuple[tuple[str, str], ...] = ()
+    share_with: tuple[str, ...] | None = None
+    share_snapshots: bool = False
+
+    @classmethod
+    def of(cls, image: ImageConfig) -> Upkeep:
+        return cls(tags=image.tags, share_with=image.share_with, share_snapshots=image.share_snapshots)
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Who may use the snapshots: EC2 shares them with accounts only."""
+        return tuple(filter(is_account, self.share_with or ())) if self.share_snapshots else ()
+
+    @property
+    def ami_tags(self) -> dict[str, str]:
+        """The configured tags, and the marker: what it says was shared can be taken back when the key is gone."""
+        shared = " ".join(
+            word for word, targets in ((_LAUNCH, self.share_with), (_SNAPSHOTS, self.accounts)) if targets
+        )
+        return {**dict(self.tags), **({SHARED_TAG: shared} if shared else {})}
+
+    def looks_at(self, ami: Ami) -> bool:
+        """Whether this AMI's permissions are any business of ours: now, or because we once granted some."""
+        return self.share_with is not None or bool(_shared(ami))
+
+    def concerns(self, ami: Ami) -> bool:
+        """Whether there is anything to do for this AMI, or to ask about it."""
+        return self.looks_at(ami) or any(upkeep_steps(ami, self, None))
+
+    def looks_at_snapshots(self, ami: Ami) -> bool:
+        return bool(self.accounts) or _SNAPSHOTS in _shared(ami)
+
+
+def upkeep_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -> Iterator[Step]:
+    """What is to be done for one AMI, in this order. `permissions` is None where they are no business of ours.
+
+    The marker comes before the first grant and goes after the last is revoked: a run that ends in between leaves
+    nothing that no later run would find.
+    """
+    marker = upkeep.ami_tags.get(SHARED_TAG, "")
+    before = " ".join(word for word in (_LAUNCH, _SNAPSHOTS) if word in (*marker.split(), *_shared(ami)))
+    wanted = {**upkeep.ami_tags, **({SHARED_TAG: before} if before else {})}
+    lacking = tuple((name, value) for name, value in sorted(wanted.items()) if ami.tags.get(name) != value)
+    if lacking:
+        yield Step(kind=StepKind.TAG, region=ami.region, ami=ami.id, tags=lacking)
+    if permissions is None:
+        return
+    yield from _permission_steps(ami, None, permissions.launch, upkeep.share_with or ())
+    for snapshot, now in sorted(permissions.volumes.items()):
+        yield from _permission_steps(ami, snapshot, now, upkeep.accounts)
+    if before != marker:
+        yield Step(kind=StepKind.TAG, region=ami.region, ami=ami.id, tags=((SHARED_TAG, marker or None),))
+
+
+def _shared(ami: Ami) -> list[str]:
+    """What the marker says that the bakery has shared."""
+    return ami.tags.get(SHARED_TAG, "").split()
+
+
+def _permission_steps(ami: Ami, snapshot: str | None, now: frozenset[str], wanted: tuple[str, ...]) -> Iterator[Step]:
+    """What makes `now` into `wanted`. What is public stays public: that is said, and left to a person."""
+    granted = tuple(target for target in wanted if target not in now)
+    revoked = tuple(sorted(now - {*wanted, PUBLIC}))
+    for kind, targets in ((StepKind.GRANT, granted), (StepKind.REVOKE, revoked)):
+        if targets:
+            yield Step(
+                kind=kind,
+                region=ami.region,
+                ami=ami.id,
+                on_snapshot=snapshot is not None,
+                snapshot=snapshot,
+                targets=targets,
+            )
+
+
+def first_steps(region: str, upkeep: Upkeep) -> Iterator[Step]:
+    """What is to be done for an AMI that is still to be made; its tags come with it."""
+    if upkeep.share_with:
+        yield Step(kind=StepKind.GRANT, region=region, targets=upkeep.share_with)
+    if upkeep.accounts:
+        yield Step(kind=StepKind.GRANT, region=region, on_snapshot=True, targets=upkeep.accounts)
+
+
+def describe(step: Step) -> str:
+    """As a clause for people: `let 123456789012 launch ami-1 of us-east-1`."""
+    ami = f"{step.ami} of {step.region}" if step.ami else f"it in {step.region}"
+    what = (
+        (f"use the snapshot {step.snapshot} of" if step.snapshot else "use the snapshots of")
+        if step.on_snapshot
+        else "launch"
+    )
+    targets = ", ".join(step.targets)
+    match step.kind:
+        case StepKind.BAKE:
+            return f"bake in {step.region}"
+        case StepKind.COPY:
+            encrypted = f", encrypted with {step.kms_key}" if step.kms_key else ""
+            source = f"{step.ami} of {step.source}" if step.ami else "it"
+            return f"copy {source} to {step.region}{encrypted}"
+        case StepKind.TAG:
+            return f"tag {ami}: " + ", ".join(
+                f"{name} off" if value is None else f"{name} = {value}" for name, value in step.tags
+            )
+        case StepKind.GRANT:
+            return f"let {targets} {what} {ami}"
+        case StepKind.REVOKE:
+            return f"no longer let {targets} {what} {ami}"

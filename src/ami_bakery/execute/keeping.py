@@ -1,0 +1,73 @@
+"""Keeps finished AMIs as configured: puts tags on them, and grants and takes back permissions. Changes differences."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from ami_bakery.core.image import SHARED_TAG
+from ami_bakery.core.upkeep import Step, StepKind, Upkeep, describe, upkeep_steps
+from ami_bakery.dataclass import dataclass
+from ami_bakery.errors import BakeryError, Stopped
+from ami_bakery.permissions import look
+from ami_bakery.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ami_bakery.core.image import Ami
+    from ami_bakery.ports import Outside
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """What was done for some AMIs, and what failed."""
+
+    steps: tuple[Step, ...]
+    failures: tuple[BakeryError, ...]
+
+
+def keep(outside: Outside, image: str, upkeep: Upkeep, amis: Iterable[Ami]) -> Kept:
+    """Side by side; what fails for one AMI does not stop the others."""
+    done = side_by_side([partial(_keep_one, outside, image, upkeep, ami) for ami in amis])
+    return Kept(
+        steps=tuple(step for steps, _ in done for step in steps),
+        failures=tuple(failure for _, failure in done if failure is not None),
+    )
+
+
+def _keep_one(outside: Outside, image: str, upkeep: Upkeep, ami: Ami) -> tuple[list[Step], BakeryError | None]:
+    done: list[Step] = []
+    try:
+        for step in upkeep_steps(ami, upkeep, look(outside, ami, upkeep)):
+            _do(outside, ami, step)
+            outside.watcher.note(f"{image}: {describe(step)}")
+            done.append(step)
+    except Stopped:
+        raise
+    except BakeryError as error:
+        return done, error
+    return done, None
+
+
+def _do(outside: Outside, ami: Ami, step: Step) -> None:
+    resource = step.snapshot or ami.id
+    match step.kind:
+        case StepKind.TAG:
+            put = {name: value for name, value in step.tags if value is not None}
+            off = [name for name, value in step.tags if value is None]
+            for_snapshots = {name: value for name, value in put.items() if name != SHARED_TAG}
+            if put:
+                outside.ec2.tag(ami.region, [ami.id], put)
+            if for_snapshots and ami.snapshots:
+                outside.ec2.tag(ami.region, ami.snapshots, for_snapshots)
+            if off:
+                outside.ec2.untag(ami.region, [ami.id], off)
+        case StepKind.GRANT:
+            outside.ec2.grant(ami.region, resource, step.targets)
+        case StepKind.REVOKE:
+            outside.ec2.revoke(ami.region, resource, step.targets)
+        case StepKind.BAKE | StepKind.COPY:
+            raise AssertionError(f"{step.kind} is no upkeep")
+        case _:
+            assert_never(step.kind)

@@ -1,0 +1,27 @@
+"""What EC2 refuses, and what a message makes of it."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ami_bakery.adapters.aws_errors import Call, explained
+from ami_bakery.errors import AwsError
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "InvalidParameter",
+            "Snapshots encrypted with the AWS Managed CMK can\u2019t be shared. Specify another snapshot.",
+        ),
+        ("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared"),
+    ],
+)
+def test_what_the_default_key_encrypts_cannot_be_shared_in_either_wording(code: str, message: str) -> None:
+    """EC2's words, as users have met them: one for AMIs (with an apostrophe of its own), one for snapshots."""
+    call = Call(doing="sharing ami-1", service="EC2", action="ModifyImageAttribute", region="us-east-1")
+    with pytest.raises(AwsError) as caught, explained(call):
+        raise ClientError({"Error": {"Code": code, "Message": message}}, "ModifyImageAttribute")
+    assert caught.value.todo.startswith("Only what is encrypted with a KMS key of your own can be shared")

@@ -1,0 +1,131 @@
+"""Locks as key pairs, through the real boto3 against the embedded EC2."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ami_bakery.adapters.ec2 import AwsSession
+from ami_bakery.adapters.ec2_clock import Ec2Clocks
+from ami_bakery.adapters.ec2_lock import KeyPairLocks
+from ami_bakery.core.lock import LOCK_TAG
+from ami_bakery.errors import AwsError
+from ami_bakery.local import Control
+from ami_bakery.local.faults import Fault, FaultKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_ec2 import EC2Client
+
+    from ami_bakery.local import LocalAws
+
+HOME = "us-east-1"
+
+
+@pytest.fixture
+def session(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsSession]:
+    environment = local.environment({"HOME": "/nobody"})
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    session = AwsSession(environment)
+    yield session
+    for client in session._clients.values():
+        client.close()
+    session.close()
+
+
+@pytest.fixture
+def locks(session: AwsSession) -> KeyPairLocks:
+    return KeyPairLocks(session)
+
+
+def test_of_many_that_want_a_lock_one_gets_it(locks: KeyPairLocks) -> None:
+    taken: list[str | None] = []
+    threads = [
+        threading.Thread(target=lambda: taken.append(locks.take(HOME, "lock", {LOCK_TAG: "d"}))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len([lock for lock in taken if lock]) == 1
+    assert len(taken) == 8
+
+
+def test_locks_are_found_by_their_digests_with_all_their_tags(locks: KeyPairLocks, local: LocalAws) -> None:
+    digests = [f"{number:064}" for number in range(250)]
+    held = {
+        digest: locks.take(HOME, f"lock-{digest}", {LOCK_TAG: digest, "note": digest[-1]}) for digest in digests[::50]
+    }
+    locks.take(HOME, "lock-other", {LOCK_TAG: "other"})
+    control = Control(local.url)
+    control.clear_report()
+    seen = locks.of_digests(HOME, digests)
+    assert {lock.digest: lock.id for lock in seen} == held
+    assert all(lock.tags["note"] == lock.digest[-1] for lock in seen)
+    assert control.report().count("DescribeTags") == 3, "two for all digests, one for all locks"
+    assert locks.of_digests(HOME, ["never"]) == ()
+    assert control.report().count("DescribeTags") == 4
+
+
+def test_nothing_is_tagged_where_the_lock_is_gone(locks: KeyPairLocks, ec2: EC2Client) -> None:
+    (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
+    lock = locks.take(HOME, "lock", {LOCK_TAG: "d"})
+    assert lock is not None
+    assert locks.tag(HOME, [lock, base["ImageId"]], {"done": "1"})
+    locks.delete(HOME, lock)
+    assert not locks.tag(HOME, [lock, base["ImageId"]], {"done": "2"}, patient=False)
+    told = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["done"]}])["Tags"]
+    assert [(tag["ResourceId"], tag["Value"]) for tag in told] == [(base["ImageId"], "1")]
+
+
+def test_a_lock_is_deleted_by_its_id_and_its_successor_stays(locks: KeyPairLocks) -> None:
+    first = locks.take(HOME, "lock", {LOCK_TAG: "d"})
+    assert first is not None
+    locks.delete(HOME, first)
+    second = locks.take(HOME, "lock", {LOCK_TAG: "d"})
+    locks.delete(HOME, first)
+    assert [lock.id for lock in locks.of_digests(HOME, ["d"])] == [second]
+
+
+def test_a_lost_answer_looks_as_if_the_lock_were_taken(locks: KeyPairLocks, local: LocalAws) -> None:
+    Control(local.url).plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
+    assert locks.take(HOME, "lock", {LOCK_TAG: "d", "run": "mine"}) is None
+    (lock,) = locks.of_digests(HOME, ["d"])
+    assert lock.tags["run"] == "mine"
+
+
+def test_a_right_that_is_missing_is_named(locks: KeyPairLocks, local: LocalAws) -> None:
+    Control(local.url).plan(Fault(action="CreateKeyPair", code="UnauthorizedOperation"))
+    with pytest.raises(AwsError) as refused:
+        locks.take(HOME, "lock", {LOCK_TAG: "d"})
+    assert refused.value.code == "UnauthorizedOperation"
+    assert "ec2:CreateKeyPair" in refused.value.todo
+    assert "docs/iam.md" in refused.value.todo
+
+
+def test_time_is_ec2s_own_once_it_has_answered(session: AwsSession, locks: KeyPairLocks) -> None:
+    clocks = session.clocks
+    clocks.told(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
+    assert locks.now(HOME) < datetime(2026, 1, 31, 12, 1, tzinfo=UTC)
+    locks.of_digests(HOME, ["d"])
+    assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
+    session.query.images(HOME, {"Owners": ["self"]})
+    assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Sat, 99 Jan 2026 12:00:00 GMT", "Sat, 31 Jan 2026 12:00:00"])
+def test_a_date_that_is_none_is_passed_over(date: str | None) -> None:
+    clocks = Ec2Clocks()
+    clocks.told(HOME, date)
+    assert abs(clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
+
+
+def test_the_plain_way_to_ask_tells_the_time_too(session: AwsSession) -> None:
+    session.clocks.told(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
+    assert session.query.images(HOME, {"Owners": ["self"]}) == []
+    assert abs(session.clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)

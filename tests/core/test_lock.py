@@ -1,0 +1,149 @@
+"""A lock's tags, its spans, and the CI job in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ami_bakery.core.ci_job import ci_job
+from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState
+from ami_bakery.core.lock import (
+    EXPIRES_TAG,
+    LEFT_TAG,
+    LEFT_VERIFIED_TAG,
+    MADE_TAG,
+    VERIFIED_TAG,
+    SeenLock,
+    Timing,
+    expired_now,
+    expiry,
+    lock_timing,
+    new_lock_tags,
+    noted_amis,
+    read_amis,
+)
+from ami_bakery.core.single_flight import Left
+from ami_bakery.errors import UsageError
+
+NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
+TIMING = Timing()
+DIGEST = "d" * 64
+
+
+def lock(*, after: float = 0, left: Left | None = None, **more: str) -> SeenLock:
+    tags = new_lock_tags(
+        digest=DIGEST,
+        image="app",
+        run="20260131T120000Z-0a",
+        holder="build-7 (pid 42)",
+        job="https://ci.example/job/7",
+        now=NOON,
+        timing=TIMING,
+        left=left or Left(),
+    )
+    seen_at = NOON + timedelta(seconds=after)
+    return SeenLock(id="key-1", region="us-east-1", tags={**tags, **more}, seen_at=seen_at)
+
+
+def ami(number: str, region: str) -> Ami:
+    return Ami(id=f"ami-{number}", region=region, name="", state=AmiState.AVAILABLE, created=None, owner="")
+
+
+def test_a_lock_says_whose_it_is() -> None:
+    assert lock().describe() == "build-7 (pid 42) since 12:00:00 UTC, https://ci.example/job/7"
+    assert "since 2026-01-31 12:00:00 UTC" in lock(after=24 * 60 * 60).describe()
+    assert replace(lock(), tags={}).describe() == "somebody"
+    assert (lock().digest, lock().run) == (DIGEST, "20260131T120000Z-0a")
+
+
+def test_a_lock_expires_by_the_time_that_ec2_tells() -> None:
+    assert not lock(after=180).expired
+    assert lock(after=181).expired
+    assert not lock(after=300, **{EXPIRES_TAG: expiry(NOON + timedelta(seconds=200.5), TIMING)}).expired
+    assert lock(after=0, **{EXPIRES_TAG: expired_now(NOON)}).expired
+    assert lock(after=0, **{EXPIRES_TAG: "tomorrow"}).expired, "one that says nothing holds nobody up"
+
+
+def test_it_has_finished_when_the_digest_was_written_on_it_and_the_ami_at_once() -> None:
+    assert not lock().finished
+    assert lock(**{ORIGIN_TAG: "ami-1"}).finished
+
+
+def test_what_dead_holders_left_is_carried_on() -> None:
+    assert lock().left == Left()
+    noted = lock(**{VERIFIED_TAG: "us-east-1:ami-1 eu-west-1:ami-2", MADE_TAG: "ami-1"})
+    assert noted.left == Left("us-east-1:ami-1 eu-west-1:ami-2")
+    half = lock(**{MADE_TAG: "ami-3", LEFT_VERIFIED_TAG: "us-east-1:ami-1", LEFT_TAG: "us-east-1:ami-4"})
+    assert half.left == Left("us-east-1:ami-1", frozenset({"us-east-1:ami-3", "us-east-1:ami-4"}))
+    assert lock(left=half.left).left == half.left
+    assert lock(**{VERIFIED_TAG: "us-east-1:i-1; rm -rf /", LEFT_TAG: "ami-1"}).left == Left()
+
+
+def test_one_verified_ami_is_to_be_adopted_and_another_is_as_any_that_was_left() -> None:
+    assert Left("r:ami-1") | Left("r:ami-2", frozenset({"r:ami-1"})) == Left("r:ami-1", frozenset({"r:ami-2"}))
+    assert Left() | Left("r:ami-2") == Left("r:ami-2")
+    assert not Left()
+
+
+def test_as_many_amis_are_noted_as_fit_and_that_of_the_bakes_region_first() -> None:
+    regions = [f"region-{number}" for number in range(20)]
+    text = noted_amis([ami(f"0123456789abcde{number:02}", region) for number, region in enumerate(regions)], "region-9")
+    assert len(text) <= 256
+    read = read_amis(text)
+    assert next(iter(read.items())) == ("region-9", "ami-0123456789abcde09")
+    assert len(read) == 8
+
+
+def test_no_tag_is_longer_than_ec2_takes_and_none_is_empty() -> None:
+    tags = new_lock_tags(
+        digest=DIGEST, image="app", run="r", holder="h" * 300, job="", now=NOON, timing=TIMING, left=Left()
+    )
+    assert max(map(len, tags.values())) == 256
+    assert all(tags.values())
+
+
+def test_all_spans_go_with_the_lifetime() -> None:
+    assert (TIMING.lifetime_seconds, TIMING.renew_seconds, TIMING.settling_seconds) == (180, 45, 15)
+    short = lock_timing({"AMI_BAKERY_LOCK_SECONDS": " 12 "})
+    assert (short.lifetime_seconds, short.renew_seconds, short.settling_seconds, short.poll_seconds) == (12, 3, 1, 1)
+    assert lock_timing({}) == TIMING == lock_timing({"AMI_BAKERY_LOCK_SECONDS": ""})
+
+
+@pytest.mark.parametrize("text", ["1", "0", "-5", "3m", "1.5", "nan", "86401", "9" * 30, "٣٣"])
+def test_a_lifetime_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="a whole number of seconds is wanted, from 2 to 86400"):
+        lock_timing({"AMI_BAKERY_LOCK_SECONDS": text})
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        (
+            {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "a/b", "GITHUB_RUN_ID": "7"},
+            "https://github.com/a/b/actions/runs/7",
+        ),
+        ({"CI_JOB_URL": "https://gitlab.example:8443/a/b/-/jobs/7"}, "https://gitlab.example:8443/a/b/-/jobs/7"),
+        ({"BUILD_URL": "http://user:secret@[::1]:8080/job/a/7/?token=t#x"}, "http://[::1]:8080/job/a/7/"),
+        (
+            {
+                "SYSTEM_COLLECTIONURI": "https://dev.azure.com/org/",
+                "SYSTEM_TEAMPROJECT": "project",
+                "BUILD_BUILDID": "7",
+            },
+            "https://dev.azure.com/org/project/_build/results?buildId=7",
+        ),
+        (
+            {"BITBUCKET_REPO_FULL_NAME": "a/b", "BITBUCKET_BUILD_NUMBER": "7"},
+            "https://bitbucket.org/a/b/pipelines/results/7",
+        ),
+        ({"BUILD_URL": "not an address"}, ""),
+        ({"BUILD_URL": "https://[bad"}, ""),
+        ({"BUILD_URL": "https://host/a b\nforged: line"}, ""),
+        ({"GITHUB_SERVER_URL": "https://github.com"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_job_is_named_without_credentials_and_query(environment: dict[str, str], address: str) -> None:
+    assert ci_job(environment) == address

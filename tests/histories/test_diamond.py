@@ -1,0 +1,154 @@
+"""The life of four images in a diamond, in two regions and two accounts: what each change costs, counted.
+
+An image is made from one other, so that the fourth corner hangs together by `from` on the left, and by its inputs on
+the right: it uploads a file that is the right one's, too.
+
+    base ── left ── top
+        └── right ┄┄┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.local import LocalAws
+from tests.conftest import ec2_client
+from tests.histories.test_sharing import can_launch, launchers
+from tests.kitchen import Kitchen, json_template
+
+HOME, ABROAD = "us-east-1", "eu-west-1"
+OTHER, THIRD = "444455556666", "777788889999"
+NAMES = ("base", "left", "right", "top")
+CONFIG = """\
+version = 1
+[defaults]
+regions = ["us-east-1", "eu-west-1"]
+[images.base]
+template = "base/base.json"
+[images.left]
+template = "left/left.json"
+from = "base"
+[images.right]
+template = "right/right.json"
+from = "base"
+[images.top]
+template = "top/top.json"
+inputs = ["top", "right/shared.sh"]
+from = "left"
+regions = ["us-east-1"]
+"""
+
+
+@dataclass
+class Diamond:
+    """What a bake of everything answered, and what it cost."""
+
+    kitchen: Kitchen
+    amis: dict[str, dict[str, str]] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+
+    def costs(self, **configured: str) -> dict[str, int]:
+        """Bake all; Packer runs, copies and permissions."""
+        table = "".join(f"{key} = {value}\n" for key, value in configured.items())
+        self.kitchen.write("bakery.toml", CONFIG + table)
+        runs = self.kitchen.packer_runs
+        self.kitchen.control.clear_report()
+        planned = {plan["image"]: plan for plan in self.kitchen.run("plan", "--json").images}
+        to_do = [step["step"] for plan in planned.values() for step in plan["steps"]]
+        assert bool(to_do) == (self.kitchen.run("plan", "--detailed-exitcode").status == 2)
+        self.kitchen.control.clear_report()
+        run = self.kitchen.run("bake", "--json")
+        assert run.status == 0, run.stderr
+        self.amis = {item["image"]: item["amis"] for item in run.images}
+        self.outcomes = {item["image"]: item["outcome"] for item in run.images}
+        calls = self.kitchen.calls()
+        cost = {
+            "bakes": self.kitchen.packer_runs - runs,
+            "copies": calls.get("CopyImage", 0),
+            "permissions": calls.get("ModifyImageAttribute", 0),
+        }
+        said = {"bakes": ["bake"], "copies": ["copy"], "permissions": ["grant", "revoke"]}
+        assert cost == {name: sum(step in kinds for step in to_do) for name, kinds in said.items()}, "as planned"
+        return cost
+
+
+@pytest.fixture
+def diamond(kitchen: Kitchen) -> Diamond:
+    kitchen.write("base/base.json", json_template())
+    for name in ("left", "right", "top"):
+        template: dict[str, Any] = json_template(source_ami="{{user `source_ami`}}")
+        del template["builders"][0]["source_ami_filter"]
+        template["variables"]["source_ami"] = ""
+        kitchen.write(f"{name}/{name}.json", template)
+    for name in NAMES:
+        kitchen.write(f"{name}/setup.sh", f"echo {name}\n")
+    kitchen.write("right/shared.sh", "echo shared\n")
+    return Diamond(kitchen)
+
+
+@pytest.fixture
+def others(local: LocalAws) -> Iterator[EC2Client]:
+    with closing(ec2_client(local, account=1)) as client:
+        yield client
+
+
+def cost(*, bakes: int = 0, copies: int = 0, permissions: int = 0) -> dict[str, int]:
+    return {"bakes": bakes, "copies": copies, "permissions": permissions}
+
+
+def test_each_change_costs_what_it_must_and_no_more(
+    diamond: Diamond, ec2: EC2Client, others: EC2Client, local: LocalAws
+) -> None:
+    write = diamond.kitchen.write
+    assert diamond.costs() == cost(bakes=4, copies=3), "the first time; the top is wanted in one region"
+    first = diamond.amis
+    assert {name: list(amis) for name, amis in first.items()} == {
+        "base": [HOME, ABROAD],
+        "left": [HOME, ABROAD],
+        "right": [HOME, ABROAD],
+        "top": [HOME],
+    }
+    for name, parent in (("left", "base"), ("right", "base"), ("top", "left")):
+        (image,) = ec2.describe_images(ImageIds=[first[name][HOME]])["Images"]
+        assert image.get("SourceImageId") == first[parent][HOME]
+
+    assert diamond.costs() == cost(), "nothing changed"
+    assert diamond.amis == first
+
+    write("base/setup.sh", "echo another base\n")
+    assert diamond.costs() == cost(bakes=4, copies=3), "the root: all that is made from it"
+    second = diamond.amis
+    assert all(second[name][HOME] != first[name][HOME] for name in NAMES)
+
+    write("top/setup.sh", "echo another top\n")
+    assert diamond.costs() == cost(bakes=1), "a leaf: itself alone"
+    assert {name: diamond.amis[name] for name in NAMES[:3]} == {name: second[name] for name in NAMES[:3]}
+
+    write("right/shared.sh", "echo shared otherwise\n")
+    assert diamond.costs() == cost(bakes=2, copies=1), "what two corners share: both, and not the others"
+    assert [name for name in NAMES if diamond.outcomes[name] == "baked"] == ["right", "top"]
+
+    with closing(ec2_client(local, ABROAD)) as abroad:
+        abroad.deregister_image(ImageId=diamond.amis["left"][ABROAD])
+    assert diamond.costs() == cost(copies=1), "one region's AMI was deleted: a copy of what is there"
+    assert diamond.outcomes == {"base": "reused", "left": "copied", "right": "reused", "top": "reused"}
+
+    top = diamond.amis["top"][HOME]
+    assert not can_launch(others, top)
+    assert diamond.costs(share_with=f'["{OTHER}"]') == cost(permissions=1), "an account was added"
+    assert diamond.amis["top"][HOME] == top
+    assert can_launch(others, top)
+    assert diamond.costs(share_with=f'["{OTHER}", "{THIRD}"]') == cost(permissions=1), "and another"
+    assert diamond.costs(share_with=f'["{THIRD}"]') == cost(permissions=1), "one was removed"
+    assert not can_launch(others, top)
+    assert launchers(ec2, top) == {THIRD}
+    assert diamond.costs() == cost(permissions=1), "the key was removed"
+    assert launchers(ec2, top) == set()
+    assert diamond.costs() == cost()
+    assert diamond.amis["top"][HOME] == top

@@ -1,0 +1,199 @@
+"""One image in several regions: copies side by side, each with its key; what failed is told, and repaired later."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, KMS_KEY_TAG
+from ami_bakery.local import Fault, LocalAws
+from tests.conftest import ec2_client
+from tests.kitchen import TOML, Kitchen, json_template
+
+HOME, FIRST, SECOND = "us-east-1", "eu-west-1", "ap-south-1"
+KEY = "alias/ami"
+
+
+def configure(kitchen: Kitchen, *regions: str, more: str = "") -> None:
+    listed = ", ".join(f'"{region}"' for region in regions)
+    kitchen.write("bakery.toml", TOML.replace('["us-east-1"]', f"[{listed}]") + more)
+
+
+@pytest.fixture
+def abroad(local: LocalAws) -> Iterator[EC2Client]:
+    """EC2 in the first region of copies."""
+    with closing(ec2_client(local, FIRST)) as client:
+        yield client
+
+
+def only(answer: list[dict[str, Any]]) -> dict[str, Any]:
+    (item,) = answer
+    return item
+
+
+def tags_of(client: EC2Client, ami: str) -> dict[str, str]:
+    (image,) = client.describe_images(ImageIds=[ami])["Images"]
+    return {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
+
+
+def snapshot_of(client: EC2Client, ami: str) -> Any:
+    (image,) = client.describe_images(ImageIds=[ami])["Images"]
+    snapshot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    return client.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
+
+
+def test_copies_are_begun_before_any_is_waited_for(app: Kitchen) -> None:
+    configure(app, HOME, FIRST, SECOND)
+    app.control.plan(Fault(action="CopyImage", kind="delay", seconds=0.5, region=FIRST))
+    app.control.change(pending_seconds=1)
+    run = app.run("bake", "--json")
+    assert list(only(run.images)["amis"]) == [HOME, FIRST, SECOND]
+    calls = [(call.action, call.region) for call in app.control.report().calls if call.region != HOME]
+    begun = [index for index, (action, _) in enumerate(calls) if action == "CopyImage"]
+    waited = [index for index, (action, _) in enumerate(calls[begun[0] :], begun[0]) if action == "DescribeImages"]
+    assert len(begun) == 2
+    assert max(begun) < min(waited)
+    assert f"copying {only(run.images)['amis'][HOME]} to {FIRST}, {SECOND}" in run.stderr
+
+
+def test_a_region_that_fails_does_not_lose_the_others(app: Kitchen) -> None:
+    configure(app, HOME, FIRST, SECOND, "us-west-2")
+    for region in (SECOND, "us-west-2"):
+        app.control.plan(Fault(action="CopyImage", code="UnauthorizedOperation", region=region))
+    run = app.run("bake", "--json")
+    failed = only(run.images)
+    assert (run.status, failed["outcome"], list(failed["amis"])) == (1, "failed", [HOME, FIRST])
+    assert all(
+        f"in {region}: EC2 answered UnauthorizedOperation" in failed["error"] for region in (SECOND, "us-west-2")
+    )
+    repaired = only(app.run("bake", "--json").images)
+    assert (repaired["outcome"], len(repaired["amis"])) == ("copied", 4)
+    assert repaired["amis"].items() >= failed["amis"].items()
+    assert (app.packer_runs, app.calls()["CopyImage"]) == (1, 5), "three, two of them refused, and two more"
+
+
+def test_a_failed_image_prints_no_id(app: Kitchen) -> None:
+    configure(app, HOME, FIRST)
+    app.control.plan(Fault(action="CopyImage", code="UnauthorizedOperation", times=0))
+    run = app.run("bake")
+    assert (run.status, run.stdout) == (1, "")
+    assert "ami-" in run.stderr.partition("OUTCOME")[2], "the table has what is finished"
+
+
+def test_a_copy_that_a_killed_run_began_is_taken_over(app: Kitchen) -> None:
+    configure(app, HOME)
+    assert app.run("bake").status == 0
+    configure(app, HOME, FIRST)
+    # The embedded EC2 counts from an AMI's birth: the first one must be older than that, the copy is not.
+    time.sleep(8)
+    app.control.change(pending_seconds=7)
+    process = app.start("bake")
+    while app.calls().get("CopyImage", 0) == 0:
+        assert process.poll() is None, "it ended before it copied"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    outcome = only(app.run("bake", "--json").images)
+    assert (outcome["outcome"], list(outcome["amis"])) == ("copied", [HOME, FIRST])
+    assert app.calls()["CopyImage"] == 1
+
+
+def test_a_copy_has_its_tags_from_its_first_moment(app: Kitchen, abroad: EC2Client) -> None:
+    configure(app, HOME, FIRST, more='tags = { team = "web" }\n')
+    run = app.run("bake", "--json")
+    copy = only(run.images)["amis"][FIRST]
+    tags = tags_of(abroad, copy)
+    assert (tags[IMAGE_TAG], tags["team"], tags[DIGEST_TAG]) == ("app", "web", only(run.images)["digest"])
+    on_snapshot = {tag["Key"]: tag["Value"] for tag in snapshot_of(abroad, copy)["Tags"]}
+    assert on_snapshot == {DIGEST_TAG: tags[DIGEST_TAG], IMAGE_TAG: "app", "team": "web"}
+    assert not [call for call in app.control.report().calls if call.action == "CreateTags" and call.region == FIRST]
+
+
+def test_a_copy_is_encrypted_with_the_key_of_its_region(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
+    configure(app, HOME, FIRST, SECOND, more=f'kms_key = {{ {FIRST} = "{KEY}" }}\n')
+    outcome = only(app.run("bake", "--json").images)
+    snapshot = snapshot_of(abroad, outcome["amis"][FIRST])
+    assert (snapshot["Encrypted"], snapshot["KmsKeyId"]) == (True, KEY)
+    assert tags_of(abroad, outcome["amis"][FIRST])[KMS_KEY_TAG] == KEY
+    with closing(ec2_client(local, SECOND)) as other:
+        assert not snapshot_of(other, outcome["amis"][SECOND])["Encrypted"]
+        assert KMS_KEY_TAG not in tags_of(other, outcome["amis"][SECOND])
+
+
+def test_another_key_is_another_copy_and_no_bake(app: Kitchen, abroad: EC2Client) -> None:
+    digest = app.run("digest").answer
+    seen: list[str] = []
+    for key in ("", KEY, "alias/other", "alias/third"):
+        configure(app, HOME, FIRST, more=f'kms_key = "{key}"\n' if key else "")
+        if key:
+            (plan,) = app.run("plan", "--json").images
+            assert (plan["action"], [reason["kind"] for reason in plan["reasons"]]) == ("copy", ["key-changed"])
+            assert plan["steps"] == [
+                {"step": "copy", "region": FIRST, "ami": plan["amis"][HOME], "from": HOME, "kms_key": key}
+            ]
+        copy = only(app.run("bake", "--json").images)["amis"][FIRST]
+        assert copy not in seen
+        assert snapshot_of(abroad, copy).get("KmsKeyId", "") == key
+        assert app.run("plan", "--detailed-exitcode").status == 0
+        seen.append(copy)
+    configure(app, HOME, FIRST, more=f'kms_key = "{KEY}"\n')
+    assert only(app.run("bake", "--json").images)["amis"][FIRST] == seen[1], "the copy with this key is there still"
+    assert (app.run("digest").answer, app.packer_runs, app.calls()["CopyImage"]) == (digest, 1, 4)
+
+
+def test_no_key_is_asked_for_where_the_image_is_baked(app: Kitchen) -> None:
+    configure(app, HOME, FIRST, more=f'kms_key = {{ {FIRST} = "{KEY}" }}\n')
+    run = app.run("plan", "--region", FIRST)
+    assert run.status == 1
+    assert f"it is baked in {FIRST}, and kms_key, which is for copies, names a key for that region" in run.stderr
+
+
+def test_regions_of_the_template_itself_are_respected(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
+    """Packer copies to its `ami_regions`: those are verified, tagged and used, and not copied again."""
+    app.write("ami/app.json", json_template(ami_regions=[FIRST, SECOND]))
+    configure(app, HOME, FIRST)
+    (plan,) = app.run("plan", "--json").images
+    assert [(step["step"], step["region"]) for step in plan["steps"]] == [
+        ("bake", HOME),
+        ("bake", FIRST),
+        ("bake", SECOND),
+    ]
+    outcome = only(app.run("bake", "--json").images)
+    assert list(outcome["amis"]) == [HOME, FIRST]
+    assert app.calls()["CopyImage"] == 2, "Packer's own"
+    assert tags_of(abroad, outcome["amis"][FIRST])[DIGEST_TAG] == outcome["digest"]
+    with closing(ec2_client(local, SECOND)) as other:
+        (further,) = other.describe_images(Owners=["self"])["Images"]
+        assert tags_of(other, further["ImageId"])[IMAGE_TAG] == "app"
+    configure(app, HOME, FIRST, SECOND)
+    assert only(app.run("bake", "--json").images)["amis"][SECOND] == further["ImageId"]
+    assert (app.packer_runs, app.calls()["CopyImage"]) == (1, 2)
+
+
+def test_a_copy_with_a_key_takes_the_place_of_packers_own(app: Kitchen, abroad: EC2Client) -> None:
+    app.write("ami/app.json", json_template(ami_regions=[FIRST]))
+    configure(app, HOME, FIRST, more=f'kms_key = "{KEY}"\n')
+    outcome = only(app.run("bake", "--json").images)
+    assert snapshot_of(abroad, outcome["amis"][FIRST])["KmsKeyId"] == KEY
+    assert app.run("plan", "--detailed-exitcode").status == 0
+
+
+def test_a_region_that_packer_promised_and_did_not_make_gives_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.json", json_template(ami_regions=[FIRST]))
+    configure(app, HOME, FIRST)
+    # The real Packer, of whose words the second region is lost on the way.
+    itself = app.folder.parent / "bin" / "packer-itself"
+    (app.folder.parent / "bin" / "packer").rename(itself)
+    lost, comma = f"{FIRST}:ami-[0-9a-f]*", "%!(PACKER_COMMA)"
+    app.program("packer", f"#!/bin/sh\n{itself} \"$@\" | sed 's/{comma}{lost}//; s/{lost}{comma}//'\n")
+    run = app.run("bake")
+    assert run.status == 1
+    assert f"the template's ami_regions names {FIRST}, and Packer made ami-" in run.stderr
+    (image,) = ec2.describe_images(Owners=["self"])["Images"]
+    assert DIGEST_TAG not in tags_of(ec2, image["ImageId"])

@@ -1,0 +1,220 @@
+"""Who may launch an AMI, and its tags: as configured, changed by the difference alone, and never a reason to bake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.image import SHARED_TAG
+from ami_bakery.local import Fault, LocalAws
+from tests.conftest import ec2_client
+from tests.histories.test_regions import configure, only, snapshot_of, tags_of
+from tests.kitchen import Kitchen, json_template
+
+HOME, ABROAD = "us-east-1", "eu-west-1"
+OTHER, THIRD = "444455556666", "777788889999"
+
+
+@pytest.fixture
+def others(local: LocalAws) -> Iterator[EC2Client]:
+    """EC2 as the second account sees it."""
+    with closing(ec2_client(local, account=1)) as client:
+        yield client
+
+
+def launchers(ec2: EC2Client, ami: str) -> set[str]:
+    found = ec2.describe_image_attribute(ImageId=ami, Attribute="launchPermission")["LaunchPermissions"]
+    return {str(value) for permission in found for value in permission.values()}
+
+
+def share(*accounts: str, snapshots: bool = False) -> str:
+    listed = ", ".join(f'"{account}"' for account in accounts)
+    return f"share_with = [{listed}]\n" + ("share_snapshots = true\n" if snapshots else "")
+
+
+def can_launch(client: EC2Client, ami: str) -> bool:
+    try:
+        client.run_instances(ImageId=ami, MinCount=1, MaxCount=1, InstanceType="t3.micro")
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "InvalidAMIID.NotFound"
+        return False
+    return True
+
+
+def changes(kitchen: Kitchen) -> dict[str, int]:
+    """The calls since the last time that change an AMI, or ask about one's permissions."""
+    calls = {action: count for action, count in kitchen.calls().items() if "Attribute" in action or "Tags" in action}
+    kitchen.control.clear_report()
+    return calls
+
+
+def test_the_second_account_launches_what_is_shared_with_it_and_no_more(
+    app: Kitchen, others: EC2Client, local: LocalAws
+) -> None:
+    configure(app, HOME, ABROAD)
+    amis = only(app.run("bake", "--json").images)["amis"]
+    with closing(ec2_client(local, ABROAD, account=1)) as abroad:
+        for shared in (False, True, False):
+            configure(app, HOME, ABROAD, more=share(OTHER) if shared else "")
+            assert only(app.run("bake", "--json").images)["amis"] == amis
+            for client, region in ((others, HOME), (abroad, ABROAD)):
+                seen = client.describe_images(ExecutableUsers=["self"], Owners=["111122223333"])["Images"]
+                assert [(image["ImageId"], image.get("Tags")) for image in seen] == [(amis[region], None)] * shared
+                assert can_launch(client, amis[region]) is shared
+    assert app.packer_runs == 1
+
+
+def test_only_the_difference_is_changed(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    changes(app)
+    configure(app, HOME, more=share(OTHER))
+    assert app.run("bake").answer == ami
+    assert changes(app) == {"DescribeImageAttribute": 1, "CreateTags": 1, "ModifyImageAttribute": 1}
+    assert app.run("bake").answer == ami
+    assert changes(app) == {"DescribeImageAttribute": 1}
+
+    configure(app, HOME, more=share(OTHER, THIRD))
+    (plan,) = app.run("plan", "--json").images
+    assert (plan["action"], plan["steps"]) == (
+        "reuse",
+        [{"step": "grant", "region": HOME, "ami": ami, "targets": [THIRD]}],
+    )
+    assert app.run("plan", "--detailed-exitcode").status == 2
+    assert f"> let {THIRD} launch {ami} of {HOME}" in app.run("plan").stdout
+    changes(app)
+    assert app.run("bake").answer == ami
+    assert changes(app) == {"DescribeImageAttribute": 1, "ModifyImageAttribute": 1}
+    assert launchers(ec2, ami) == {OTHER, THIRD}
+
+    configure(app, HOME, more=share(THIRD))
+    assert app.run("bake").answer == ami
+    assert changes(app) == {"DescribeImageAttribute": 2, "ModifyImageAttribute": 1}, "one of the questions was ours"
+    assert launchers(ec2, ami) == {THIRD}
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    assert app.packer_runs == 1
+
+
+def test_an_image_that_is_not_shared_is_not_asked_about(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    ec2.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": [{"UserId": THIRD}]})
+    app.control.clear_report()
+    for command in ("plan", "bake"):
+        assert app.run(command).status == 0
+    assert changes(app) == {}
+    assert launchers(ec2, ami) == {THIRD}, "what a person granted is left alone"
+
+
+def test_what_the_bakery_shared_is_taken_back_when_the_key_is_gone(app: Kitchen, ec2: EC2Client) -> None:
+    configure(app, HOME, more=share(OTHER, THIRD))
+    ami = app.run("bake").answer
+    assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER, THIRD}, "launch")
+    configure(app, HOME)
+    (plan,) = app.run("plan", "--json").images
+    assert [step["step"] for step in plan["steps"]] == ["revoke", "tag"]
+    assert app.run("bake").answer == ami
+    assert launchers(ec2, ami) == set()
+    assert SHARED_TAG not in tags_of(ec2, ami)
+    changes(app)
+    assert app.run("bake").answer == ami
+    assert changes(app) == {}
+
+
+def test_a_marker_that_may_not_be_taken_off_is_emptied(app: Kitchen, ec2: EC2Client) -> None:
+    configure(app, HOME, more=share(OTHER))
+    ami = app.run("bake").answer
+    configure(app, HOME)
+    app.control.plan(Fault(action="DeleteTags", code="UnauthorizedOperation", times=0))
+    assert app.run("bake").answer == ami
+    assert tags_of(ec2, ami)[SHARED_TAG] == ""
+    changes(app)
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    assert changes(app) == {}
+
+
+def test_a_run_that_ended_before_it_shared_is_made_good(app: Kitchen, ec2: EC2Client) -> None:
+    configure(app, HOME, more=share(OTHER))
+    app.control.plan(Fault(action="ModifyImageAttribute", code="UnauthorizedOperation"))
+    run = app.run("bake", "--json")
+    assert (run.status, only(run.images)["outcome"]) == (1, "failed")
+    assert "ec2:ModifyImageAttribute" in only(run.images)["error"]
+    ami = app.run("bake").answer
+    assert (launchers(ec2, ami), app.packer_runs) == ({OTHER}, 1)
+
+
+def test_a_public_ami_stays_public_and_is_warned_of(app: Kitchen, ec2: EC2Client) -> None:
+    configure(app, HOME, more=share(OTHER))
+    ami = app.run("bake").answer
+    ec2.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": [{"Group": "all"}]})
+    for command in ("plan", "bake"):
+        assert f"{ami} of {HOME} is public" in app.run(command).stderr
+    assert launchers(ec2, ami) == {OTHER, "all"}
+
+
+def test_snapshots_are_shared_where_asked_and_taken_back(app: Kitchen, ec2: EC2Client, others: EC2Client) -> None:
+    configure(app, HOME, more=share(OTHER, snapshots=True))
+    ami = app.run("bake").answer
+    snapshot = snapshot_of(ec2, ami)["SnapshotId"]
+    assert others.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+    assert tags_of(ec2, ami)[SHARED_TAG] == "launch snapshots"
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    configure(app, HOME, more=share(OTHER))
+    (plan,) = app.run("plan", "--json").images
+    assert plan["steps"][0] == {"step": "revoke", "region": HOME, "ami": ami, "snapshot": snapshot, "targets": [OTHER]}
+    assert app.run("bake").answer == ami
+    with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
+        others.describe_snapshots(SnapshotIds=[snapshot])
+    assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER}, "launch")
+
+
+def test_what_the_default_key_encrypts_cannot_be_shared_and_the_message_says_so(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.json", json_template(encrypt_boot=True))
+    ami = app.run("bake").answer
+    assert str(snapshot_of(ec2, ami)["KmsKeyId"]).endswith("alias/aws/ebs")
+    configure(app, HOME, more=share(OTHER))
+    run = app.run("bake")
+    assert run.status == 1
+    assert "Only what is encrypted with a KMS key of your own can be shared" in run.stderr
+
+
+def test_tags_are_put_on_the_ami_and_its_snapshots_and_repaired(app: Kitchen, ec2: EC2Client) -> None:
+    configure(app, HOME, more='tags = { team = "web", cost = "7" }\n')
+    ami = app.run("bake").answer
+    assert tags_of(ec2, ami).items() >= {"team": "web", "cost": "7"}.items()
+    digest = app.run("digest").answer
+    configure(app, HOME, more='tags = { team = "ops" }\n')
+    (plan,) = app.run("plan", "--json").images
+    assert (plan["action"], plan["steps"]) == (
+        "reuse",
+        [{"step": "tag", "region": HOME, "ami": ami, "tags": {"team": "ops"}}],
+    )
+    run = app.run("bake", "--json")
+    assert only(run.images)["outcome"] == "reused"
+    assert f"app: tag {ami} of {HOME}: team = ops" in run.stderr
+    assert tags_of(ec2, ami).items() >= {"team": "ops", "cost": "7"}.items(), "one that is named no more is left"
+    on_snapshot: Any = snapshot_of(ec2, ami)["Tags"]
+    assert {"Key": "team", "Value": "ops"} in on_snapshot
+    assert (app.run("digest").answer, app.packer_runs) == (digest, 1)
+    assert app.run("plan", "--detailed-exitcode").status == 0
+
+
+def test_the_plan_of_a_bake_has_all_of_its_steps(app: Kitchen) -> None:
+    configure(app, HOME, ABROAD, more=share(OTHER) + 'tags = { team = "web" }\n')
+    (plan,) = app.run("plan", "--json").images
+    assert plan["steps"] == [
+        {"step": "bake", "region": HOME},
+        {"step": "copy", "region": ABROAD, "ami": None, "from": HOME, "kms_key": None},
+        {"step": "grant", "region": HOME, "ami": None, "targets": [OTHER]},
+        {"step": "grant", "region": ABROAD, "ami": None, "targets": [OTHER]},
+    ]
+    text = app.run("plan").stdout
+    assert f"> copy it to {ABROAD}\n" in text
+    assert f"> let {OTHER} launch it in {HOME}, {ABROAD}\n" in text
+    app.run("bake")
+    assert app.calls()["ModifyImageAttribute"] == 2
+    (plan,) = app.run("plan", "--json").images
+    assert plan["steps"] == []
