@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
@@ -26,7 +27,6 @@ from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.plan import Action, Reason  # noqa: TC001
 from ami_bakery.core.selection import named
 from ami_bakery.core.upkeep import Step  # noqa: TC001
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import BakeryError, SkippedError, UsageError
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseParameter, ImageConfig
 from ami_bakery.core.image import Ami, newest
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import BakeryError
 from ami_bakery.side_by_side import side_by_side
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import Change, compare_components, compare_manifests, component_change
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.core.manifest import Component, EntryKind, Manifest, parse_components
-from ami_bakery.dataclass import dataclass, replace
 from ami_bakery.drop_in import drop_in_inputs
 from ami_bakery.errors import BakeryError
 

@@ -11,12 +11,12 @@ import heapq
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.template import Place, TemplateFacts
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree, TreeEntry
 

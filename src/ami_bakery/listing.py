@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of, parent_key
 from ami_bakery.core.manifest import Component, parse_components
-from ami_bakery.dataclass import dataclass
 from ami_bakery.planning import define_all, of_images, with_parents
 from ami_bakery.side_by_side import side_by_side
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.plan import Action, with_steps
 from ami_bakery.core.upkeep import PUBLIC, Permissions, Upkeep
-from ami_bakery.dataclass import replace
 from ami_bakery.side_by_side import side_by_side
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from ami_bakery.core.config import BaseImage, Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
-from ami_bakery.dataclass import dataclass, replace
 from ami_bakery.errors import BakeryError, ConfigError
 from ami_bakery.history import changes_since
 from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed

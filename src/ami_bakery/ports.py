@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
-
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bases import Answer, Question, ask, question_of_filter, questions_of
@@ -23,7 +24,6 @@ from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.spelling import nearest
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
-from ami_bakery.dataclass import dataclass, field, replace
 from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
 from ami_bakery.errors import AwsError, BakeryError, ConfigError, Mark, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, collect, template_folder, would_be_input

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ami_bakery.core.printable import one_line
 from ami_bakery.core.spelling import nearest
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import AwsError, BakeryError, UsageError
 
 _CREDENTIALS = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role."

@@ -16,9 +16,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from http.client import HTTPSConnection

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ami_bakery.core.printable import COLORS, one_line, printable
 from ami_bakery.core.table import Table, clock_time
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.selection import has_tags, named, with_downstream
-from ami_bakery.dataclass import dataclass, field
 from ami_bakery.errors import OutputError
 from ami_bakery.history import changed_since
 from ami_bakery.resolve import Resolver

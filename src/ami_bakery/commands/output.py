@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Scheme
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.planning import with_parents
 from ami_bakery.render import TFVARS

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
-
-from ami_bakery.dataclass import dataclass
 
 if TYPE_CHECKING:
     from ami_bakery.core.finding import Finding, Level

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.digest import Scheme
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, KmsKeys
 from ami_bakery.core.image import DIGEST_TAG, OUR_TAGS
 from ami_bakery.core.spelling import nearest
-from ami_bakery.dataclass import dataclass
 
 
 class Wrong(Exception):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ami_bakery.core.config import BaseImage, Config, ImageConfig, KeyPath
 from ami_bakery.core.config_agreement import disagreements
 from ami_bakery.core.config_keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, Wrong, too_many_tags, type_name
 from ami_bakery.core.spelling import nearest
-from ami_bakery.dataclass import dataclass
 
 VERSION = 1
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from ami_bakery.core.manifest import Component, Entry, EntryKind, Manifest
-from ami_bakery.dataclass import dataclass
 
 _WORDS = {
     Component.FILES: "the files changed",

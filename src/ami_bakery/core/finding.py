@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.config_keys import is_account
 from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.template import Place
-from ami_bakery.dataclass import dataclass
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig

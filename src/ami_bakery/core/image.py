@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.manifest import FORMAT
 from ami_bakery.core.run import RUN_TAG
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from datetime import datetime

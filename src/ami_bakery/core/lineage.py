@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import FROM_TAG, ORIGIN_TAG
-from ami_bakery.dataclass import dataclass
 
 if TYPE_CHECKING:
     from ami_bakery.core.image import Ami

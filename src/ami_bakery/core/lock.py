@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import IMAGE_TAG, ORIGIN_TAG
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.single_flight import Left
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from ami_bakery.core.digest import SHORT_LENGTH, Digest, Scheme
-from ami_bakery.dataclass import dataclass
 
 FORMAT = 1
 """The version of the bytes. Any change of them is a new number."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.table import Cell, Table, clock_time
 from ami_bakery.core.upkeep import Step, StepKind
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from ami_bakery.core.image import Ami

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from ami_bakery.dataclass import dataclass
+from dataclasses import dataclass
 
 _VALUED = ("var", "var-file", "only", "except", "on-error", "parallel-builds")
 _NEUTRAL = frozenset(

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from ami_bakery.core.packer_progress import Tolerated

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
-
-from ami_bakery.dataclass import dataclass, field
 
 
 class MadeKind(StrEnum):

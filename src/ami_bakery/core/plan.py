@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.upkeep import Permissions, Step, StepKind, Upkeep, describe, first_steps, upkeep_steps
-from ami_bakery.dataclass import dataclass, field, replace
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from ami_bakery.dataclass import dataclass
 
 if TYPE_CHECKING:
     from ami_bakery.core.template import Plugin

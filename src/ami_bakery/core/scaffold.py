@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
-
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,10 +9,9 @@ Locks and AMIs are opaque names here. A lock is a key pair's id: of two locks of
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
-
-from ami_bakery.dataclass import dataclass, field, replace
 
 _MOST_LOSSES = 2
 """Who lost its lock that often, and once more, gives up: its machine or its network stands still for minutes."""

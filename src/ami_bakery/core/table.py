@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ami_bakery.core.printable import one_line
-from ami_bakery.dataclass import dataclass
 
 _GAP = "  "
 _NARROWEST = 16

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ami_bakery.dataclass import dataclass, field
 from ami_bakery.errors import Mark
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ami_bakery.core.config_keys import Wrong, parse_region, type_name
 from ami_bakery.core.spelling import nearest
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import UsageError
 
 _DOING = "reading Terraform's query"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from ami_bakery.dataclass import dataclass
 
 if TYPE_CHECKING:
     from ami_bakery.core.table import Cell

@@ -8,6 +8,7 @@ which.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
@@ -15,7 +16,6 @@ from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, snapshot_tags
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.upkeep import Upkeep
-from ami_bakery.dataclass import replace
 from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
 from ami_bakery.execute.marks import Marks
 from ami_bakery.execute.sweep import Sweep

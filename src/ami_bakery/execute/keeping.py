@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.core.image import SHARED_TAG
 from ami_bakery.core.upkeep import Step, StepKind, Upkeep, describe, upkeep_steps
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import BakeryError, Stopped
 from ami_bakery.permissions import look
 from ami_bakery.side_by_side import side_by_side

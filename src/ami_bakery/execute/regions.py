@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import Ami, AmiState, copied_tags, newest, snapshot_tags
 from ami_bakery.core.table import clock_time
 from ami_bakery.core.upkeep import Upkeep
-from ami_bakery.dataclass import dataclass, field, replace
 from ami_bakery.errors import AwsError, BakeryError, Stopped
 from ami_bakery.ports import CopyOrder
 from ami_bakery.side_by_side import side_by_side

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:

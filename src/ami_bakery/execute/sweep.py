@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import FORMAT_TAG, Ami
 from ami_bakery.core.packer_progress import Made, MadeKind
 from ami_bakery.core.scaffold import Kind, Thing
-from ami_bakery.dataclass import dataclass, field
 from ami_bakery.errors import AwsError
 from ami_bakery.execute.removal import remove
 

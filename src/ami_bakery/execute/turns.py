@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
 from ami_bakery.core.upkeep import Upkeep
-from ami_bakery.dataclass import dataclass, replace
 from ami_bakery.errors import AwsError, BakeryError, SkippedError, Stopped
 from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.keeping import keep

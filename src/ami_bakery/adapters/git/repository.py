@@ -8,8 +8,7 @@ import posixpath
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-
-from ami_bakery.dataclass import dataclass
+from dataclasses import dataclass
 
 FOLDER, LINK, SUBMODULE = "040000", "120000", "160000"
 """Modes of tree entries, as git writes them; all others are files."""

@@ -11,11 +11,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.guard import guard
 from ami_bakery.core.packer_output import ArtifactReader, mask, parse_message, spoken
-from ami_bakery.dataclass import dataclass, field
 from ami_bakery.errors import PackerError
 
 if TYPE_CHECKING:

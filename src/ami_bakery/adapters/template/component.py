@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, first_unknown, is_mapping, is_sequence
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter
-from ami_bakery.dataclass import dataclass, field, replace
 
 
 class Kind(StrEnum):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.template import Place, Plugin, TemplateRequest, Variable
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree
 

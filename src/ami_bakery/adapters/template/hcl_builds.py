@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.component import Component, Field, Kind, overridden
@@ -10,7 +11,6 @@ from ami_bakery.adapters.template.globs import name_matches
 from ami_bakery.adapters.template.legacy_functions import render_in_hcl2
 from ami_bakery.core.expression.evaluate import Scope, evaluate, items_of
 from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mapping, is_sequence
-from ami_bakery.dataclass import replace
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading

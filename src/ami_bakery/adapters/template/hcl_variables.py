@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.hcl_syntax import parse_expression
@@ -21,7 +22,6 @@ from ami_bakery.core.expression.values import (
     is_mapping,
     is_sequence,
 )
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import TemplateError
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import tree_sitter_json
 from tree_sitter import Language, Node, Parser
 
 from ami_bakery.core.template import Place
-from ami_bakery.dataclass import dataclass
 from ami_bakery.errors import TemplateError
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
 from ami_bakery.core.expression.values import Text, Unknown, Value, is_mapping, is_sequence, names_checkout
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading

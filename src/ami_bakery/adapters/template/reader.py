@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 
 from ami_bakery.adapters.template.ansible import find_ansible_files
 from ami_bakery.adapters.template.component import Kind, builder_of
@@ -13,7 +14,6 @@ from ami_bakery.adapters.template.legacy import read_legacy
 from ami_bakery.adapters.template.locations import Locations
 from ami_bakery.adapters.template.references import find_references
 from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
-from ami_bakery.dataclass import replace
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind, SourceTree
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 from unicodedata import normalize
 
@@ -20,7 +21,6 @@ from ami_bakery.core.expression.values import (
     is_sequence,
     names_checkout,
 )
-from ami_bakery.dataclass import dataclass, field, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.syntax import Expression, Part

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression import collection_functions as collections
 from ami_bakery.core.expression import text_functions as texts
-from ami_bakery.dataclass import dataclass
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.values import Value

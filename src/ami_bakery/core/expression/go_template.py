@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ami_bakery.core.expression.values import Unknown, Value, as_text, concatenate, first_unknown
-from ami_bakery.dataclass import dataclass
 
 GoFunctions: TypeAlias = Mapping[str, Callable[..., Value]]
 """By name; a function raises `ValueError` or `TypeError` where Go's would fail."""

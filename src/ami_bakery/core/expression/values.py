@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
-
-from ami_bakery.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from ami_bakery.core.template import Place

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible.jinja import FACT, HOLE
-from ami_bakery.dataclass import dataclass, field
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:

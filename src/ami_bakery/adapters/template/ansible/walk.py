@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible import tasks as task_reader
@@ -25,7 +26,6 @@ from ami_bakery.adapters.template.references import command_words
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText, yaml_documents
 from ami_bakery.core.expression.values import CHECKOUT
 from ami_bakery.core.template import Place
-from ami_bakery.dataclass import replace
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
 
