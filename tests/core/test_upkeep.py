@@ -162,7 +162,7 @@ def test_a_missing_region_is_copied_and_what_is_there_is_kept() -> None:
         ),
         (
             Step(kind=StepKind.TAG, region="r", ami="ami-1", tags=((SHARED_TAG, None),)),
-            f"tag ami-1 of r: {SHARED_TAG} off",
+            f"take {SHARED_TAG} off ami-1 of r",
         ),
     ],
 )

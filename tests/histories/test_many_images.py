@@ -156,3 +156,13 @@ def test_a_region_that_refuses_is_named(kitchen: Kitchen, clients: Sequence[EC2C
     run = kitchen.run("plan")
     assert (run.status, run.stdout) == (1, "")
     assert "looking up AMIs by digest in ap-south-1" in run.stderr
+
+
+def test_only_images_that_are_shared_are_asked_about(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
+    shared = 'share_with = ["444455556666"]'
+    images(kitchen, {f"i{number}": shared if number % 2 else "" for number in range(20)}, regions=REGIONS[:2])
+    stock(kitchen, clients[:2])
+    kitchen.control.clear_report()
+    plans = kitchen.run("plan", "--json").images
+    assert {len(plan["steps"]) for plan in plans} == {0, 4}, "in both regions, the mark and the permission"
+    assert kitchen.calls() == {"DescribeImages": 1 + 2, "DescribeImageAttribute": 10 * 2}

@@ -288,6 +288,10 @@ STAY: dict[str, Mutation] = {
         _write("images/app/packer-manifest.json")(case),
     ),
     "regions": lambda case: case.toml('regions = ["us-east-1"]', 'regions = ["us-east-1", "eu-west-1"]'),
+    "a KMS key for copies": lambda case: case.toml(
+        'regions = ["us-east-1"]', 'regions = ["us-east-1", "eu-west-1"]\nkms_key = "alias/ami"'
+    ),
+    "tags of the AMI": lambda case: case.toml('salt      = "1"', 'salt = "1"\ntags = { team = "web" }'),
     "sharing": lambda case: case.toml('salt      = "1"', 'salt = "1"\nshare_with = ["444455556666"]'),
     "max_age": lambda case: case.toml('salt      = "1"', 'salt = "1"\nmax_age = "1d"'),
     "credentials, which the template reads": _credentials,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ami_bakery.core.printable import one_line
 
 _GAP = "  "
-_NARROWEST = 16
+_NARROWEST = 12
 """The last column is not folded into less than this."""
 
 

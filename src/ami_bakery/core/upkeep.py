@@ -163,9 +163,8 @@ def describe(step: Step) -> str:
             source = f"{step.ami} of {step.source}" if step.ami else "it"
             return f"copy {source} to {step.region}{encrypted}"
         case StepKind.TAG:
-            return f"tag {ami}: " + ", ".join(
-                f"{name} off" if value is None else f"{name} = {value}" for name, value in step.tags
-            )
+            put = ", ".join(f"{name} = {value}" for name, value in step.tags if value is not None)
+            return f"tag {ami}: {put}" if put else f"take {', '.join(dict(step.tags))} off {ami}"
         case StepKind.GRANT:
             return f"let {targets} {what} {ami}"
         case StepKind.REVOKE:

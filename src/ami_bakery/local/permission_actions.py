@@ -141,7 +141,7 @@ class PermissionActions(StrictResponse):
         return added, removed
 
     def _has_default_key(self, encrypted: bool, key: str | None) -> bool:
-        return encrypted and key in (None, "", self.ec2_backend.default_key)
+        return encrypted and (not key or key.endswith("alias/aws/ebs"))
 
 
 def _check(permissions: Iterable[Permission], known: tuple[str, ...]) -> None:
