@@ -12,10 +12,23 @@ import boto3
 import pytest
 from botocore.config import Config
 from mypy_boto3_ec2 import EC2Client
+from xdist.scheduler import LoadScopeScheduling
 
 from ami_bakery.local import Control, LocalAws, LocalSettings
 from tests.documents import ROOT
 from tests.kitchen import TOML, Kitchen, json_template
+
+
+class _DockerInOneProcess(LoadScopeScheduling):
+    """Gives tests to pytest-xdist's processes one by one, but those of tests/docker to one: it has the engine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "docker" if nodeid.startswith("tests/docker/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _DockerInOneProcess(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,170 @@
+"""A Docker Engine for the tests: the machine's own, else one that is started, as root, for as long as they take."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NONE = "AMI_BAKERY_NO_DOCKER"
+"""Set to anything: this machine has no Docker Engine, and the image cannot be tested here."""
+
+Command = tuple[str, ...]
+_ROOM_BYTES = 4 * 2**30
+
+
+class NoEngineError(Exception):
+    """Says what was tried."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """`docker` is the client, and what it needs to be told to reach this engine."""
+
+    docker: Command
+
+    def run(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return _run((*self.docker, *arguments), timeout)
+
+    def answer(self, *arguments: str, timeout: float = 60) -> str:
+        done = self.run(*arguments, timeout=timeout)
+        assert done.returncode == 0, f"{done.args}\n{done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def engine() -> Iterator[Engine]:
+    """Raises `NoEngineError`."""
+    client = _client()
+    for prefix in ((), _SUDO):
+        command = (*prefix, *client)
+        if _reaches(command):
+            yield Engine(docker=command)
+            return
+    with _started() as socket:
+        yield Engine(docker=(*root_prefix(), *client, "--host", socket))
+
+
+_BUILDKIT = ("env", "DOCKER_BUILDKIT=1")
+_SUDO = ("sudo", "--non-interactive", "--preserve-env")
+
+
+def root_prefix() -> Command:
+    """What a command begins with that only root may run."""
+    prefix: Command = () if os.geteuid() == 0 else _SUDO
+    if _status((*prefix, "true")) != 0:
+        raise NoEngineError("only root can do what is needed here, and there is no sudo that asks no password")
+    return prefix
+
+
+def _client() -> Command:
+    """The first `docker` on PATH that builds with BuildKit: before version 23 by itself, since then by a plugin."""
+    tried = []
+    for folder in os.environ["PATH"].split(os.pathsep):
+        program = os.path.join(folder, "docker")
+        if not os.access(program, os.X_OK):
+            continue
+        said = _run((program, "--version"), 60).stdout.strip()
+        version = re.search(r"version (\d+)", said)
+        if (version and int(version[1]) < 23) or _status((program, "buildx", "version")) == 0:
+            return (*_BUILDKIT, program)
+        tried.append(f"{program} ({said}) has no buildx")
+    raise NoEngineError("; ".join(tried) or "there is no program `docker` on PATH")
+
+
+def _reaches(docker: Command) -> bool:
+    """Only an engine of this very machine can mount its folders and reach its loopback."""
+    host = os.environ.get("DOCKER_HOST", "unix://")
+    return host.startswith("unix://") and _status((*docker, "version", "--format", "{{.Server.Version}}")) == 0
+
+
+def quick_folder(*, devices: bool = False) -> str:
+    """Memory, where there is plenty: an image is 10,000s of small files, here written to be thrown away.
+
+    With `devices`, only where device files work, too.
+    """
+    unfit = os.ST_NOEXEC | (os.ST_NODEV if devices else 0)
+    try:
+        memory = os.statvfs("/dev/shm")
+        free = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return "/var/tmp"
+    roomy = memory.f_bavail * memory.f_frsize > _ROOM_BYTES and free and int(free[1]) * 1024 > 2 * _ROOM_BYTES
+    return "/dev/shm" if roomy and not memory.f_flag & unfit else "/var/tmp"
+
+
+@contextlib.contextmanager
+def _started() -> Iterator[str]:
+    """An engine that touches nothing of the machine: no bridge, no firewall rules, all of its files in one folder."""
+    prefix = root_prefix()
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+    program = shutil.which("dockerd", path=path)
+    if program is None:
+        raise NoEngineError("no Docker Engine answers, and there is no program `dockerd` here to start one")
+    # A folder with a short name, since sockets are made in it.
+    folder = Path(tempfile.mkdtemp(prefix="ami-bakery-docker-", dir=quick_folder()))
+    socket = f"unix://{folder}/docker.sock"
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                *prefix,
+                *("env", f"PATH={path}", program, "--bridge=none", "--iptables=false", "--ip6tables=false"),
+                *("--data-root", f"{folder}/root", "--exec-root", f"{folder}/exec"),
+                *("--pidfile", f"{folder}/pid", "--host", socket),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        client = (*prefix, *_client(), "--host", socket)
+        _wait_for(client, process, log)
+        yield socket
+    finally:
+        # The pid file's process is the engine itself; ours may be sudo.
+        if process.poll() is None:
+            _run((*prefix, "kill", (folder / "pid").read_text()), 60)
+            process.wait(timeout=120)
+        # Of the host's network namespace, which it mounts there, the engine never lets go.
+        _run((*prefix, "umount", f"{folder}/exec/netns/default"), 60)
+        _run((*prefix, "rm", "-rf", str(folder)), 300)
+
+
+def _wait_for(client: Command, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 120
+    while _status((*client, "version", "--format", "{{.Server.Version}}")) != 0:
+        if process.poll() is not None or time.monotonic() > end:
+            lines = log.read_text(errors="replace").splitlines()[-20:]
+            raise NoEngineError("dockerd does not run here; its last lines:\n" + "\n".join(lines))
+        time.sleep(0.2)
+
+
+def _status(command: Sequence[str]) -> int:
+    try:
+        return _run(command, 60).returncode
+    except FileNotFoundError:
+        return 127
+
+
+def _run(
+    command: Sequence[str], timeout: float, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )

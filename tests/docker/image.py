@@ -1,0 +1,106 @@
+"""Builds images as a user would, from a base that is pulled, or made of Debian's packages where none can be."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.docker.engine import Engine, quick_folder, root_prefix
+from tests.documents import ROOT
+
+BASE = "debian:bookworm-slim"
+"""The Dockerfile's default."""
+_MADE = "ami-bakery-test/debian:bookworm-slim"
+_WEEK_SECONDS = 7 * 24 * 3600
+_BUILD_SECONDS = 900
+_FROM_PIP = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout", "retries")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+
+@contextlib.contextmanager
+def built(engine: Engine, folder: Path, **arguments: str) -> Iterator[str]:
+    """The image's name. `arguments` are the Dockerfile's; `folder` is ours to write in."""
+    words = [f"--build-arg={name}={value}" for name, value in arguments.items()]
+    with built_of(engine, ROOT, *build_options(engine, folder), *words) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def built_of(engine: Engine, context: Path, *options: str) -> Iterator[str]:
+    """What the Dockerfile in `context` makes; gone at the end."""
+    name = f"ami-bakery-test:{uuid.uuid4().hex[:12]}"
+    engine.answer("build", *options, "--network=host", f"--tag={name}", str(context), timeout=_BUILD_SECONDS)
+    yield name
+    engine.run("image", "rm", "--force", name)
+
+
+def build_options(engine: Engine, folder: Path) -> list[str]:
+    """What a build needs on this machine: its base, and how pip reaches its index, which the image must not tell."""
+    settings = _pip_settings()
+    configuration = folder / "pip.conf"
+    lines = [f"{name} = {settings[name]}\n" for name in _FROM_PIP if name in settings]
+    configuration.write_text("[global]\n" + "".join(lines))
+    options = ["--network=host", f"--build-arg=BASE={_base(engine)}", f"--secret=id=pip.conf,src={configuration}"]
+    if "cert" in settings:
+        options.append(f"--secret=id=ca.crt,src={settings['cert']}")
+    return options + [f"--build-arg={name}={os.environ[name]}" for name in _PROXIES if name in os.environ]
+
+
+def _pip_settings() -> dict[str, str]:
+    """As pip itself says, from its files and its environment."""
+    said = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    ).stdout
+    settings = {}
+    for line in said.splitlines():
+        name, _, value = line.partition("=")
+        settings[name.rpartition(".")[2]] = ast.literal_eval(value)
+    return settings
+
+
+def _base(engine: Engine) -> str:
+    """The base image's name, once this engine has it."""
+    for name in (_MADE, BASE):
+        if engine.run("image", "inspect", name).returncode == 0:
+            return name
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        if engine.run("pull", "--quiet", BASE, timeout=300).returncode == 0:
+            return BASE
+    engine.answer("import", str(_made_archive()), _MADE, timeout=300)
+    return _MADE
+
+
+def _made_archive() -> Path:
+    """What the official image is, made of the same packages; kept for a week."""
+    archive = ROOT / ".cache" / "debian-bookworm-slim.tar"
+    if archive.exists() and time.time() - archive.stat().st_mtime < _WEEK_SECONDS:
+        return archive
+    assert shutil.which("mmdebstrap"), f"no registry gives {BASE}, and there is no mmdebstrap here to make one like it"
+    archive.parent.mkdir(exist_ok=True)
+    unfinished = archive.with_suffix(".new.tar")
+    left_out = ("doc", "info", "locale", "man")
+    done = subprocess.run(
+        [
+            *root_prefix(),
+            *("env", f"TMPDIR={quick_folder(devices=True)}"),
+            *("mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"),
+            *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in left_out),
+            *("bookworm", str(unfinished)),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_BUILD_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, f"mmdebstrap makes no {BASE} here:\n{done.stderr}"
+    unfinished.rename(archive)
+    return archive

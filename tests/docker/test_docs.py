@@ -1,0 +1,39 @@
+"""The command lines of docs/docker.md and the README, as they stand there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docker.engine import Engine
+from tests.docker.stage import Stage
+from tests.documents import ROOT, blocks
+
+DOCUMENT = "docs/docker.md"
+IN_SAMPLE_APP = [
+    *blocks(DOCUMENT, "sh", mark="runs in the sample app"),
+    *blocks("README.md", "sh", mark="runs in the sample app"),
+]
+
+
+@pytest.mark.parametrize("line", IN_SAMPLE_APP)
+def test_a_line_for_the_sample_app(stage: Stage, line: str) -> None:
+    done = stage.shell(line)
+    assert done.status == 0, done.stdout + done.stderr
+    assert stage.of_others() == []
+
+
+@pytest.mark.parametrize("line", blocks(DOCUMENT, "sh", mark="runs with everything in the sample app"))
+def test_a_line_that_needs_what_can_be_left_out(stage: Stage, everything: str, line: str) -> None:
+    stage.environment["TESTED_IMAGE"] = everything
+    done = stage.shell(line)
+    assert done.status == 0, done.stdout + done.stderr
+    assert stage.packer_runs == 0, "its own EC2 had it"
+
+
+@pytest.mark.parametrize("line", blocks(DOCUMENT, "sh", mark="runs in a clone"))
+def test_a_line_that_builds(stage: Stage, docker: Engine, line: str) -> None:
+    stage.environment["TESTED_IMAGE"] = "ami-bakery-test:from-the-document"
+    done = stage.shell(line, cwd=ROOT)
+    assert done.status == 0, done.stdout + done.stderr
+    assert docker.answer("run", "--rm", "ami-bakery-test:from-the-document", "--version").startswith("ami-bakery ")
+    docker.run("image", "rm", "--force", "ami-bakery-test:from-the-document")

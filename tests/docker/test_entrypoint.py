@@ -1,0 +1,17 @@
+"""What of the entrypoint can be read without a container."""
+
+from __future__ import annotations
+
+import re
+
+from ami_bakery.cli import COMMANDS
+from tests.documents import ROOT
+
+ENTRYPOINT = ROOT / "docker" / "entrypoint"
+
+
+def test_the_entrypoint_knows_every_command() -> None:
+    """`bake` is a program of its own."""
+    words = re.search(r"^ +(.*) \| -\*\) set -- ami-bakery", ENTRYPOINT.read_text(), re.MULTILINE)
+    assert words is not None
+    assert {"bake", *words[1].split(" | ")} == set(COMMANDS)

@@ -1,0 +1,205 @@
+"""The image under a real Docker Engine: the original's command line, users, owners, signals, and what is in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from tests.docker.engine import Engine
+from tests.docker.stage import Stage
+from tests.documents import ROOT
+from tests.kitchen import json_template, left_in
+
+MOUNTS = "--mount type=bind,source=$(pwd),target=$(pwd) --mount type=bind,source=$HOME/.aws/,target=/root/.aws"
+DROP_IN = (
+    "-e AWS_DEFAULT_REGION -e AWS_SUBNET_ID -e PACKER_JSON_PATH=$(pwd)/ami/packer/ami.json "
+    f"-e AMI_DEFINITION_DIRS=$(pwd)/ami {MOUNTS}"
+)
+ORIGINAL = f"docker run --rm -t {DROP_IN} ami-bakery"
+IN_FOLDER = f"docker run --rm -e AWS_DEFAULT_REGION -w $(pwd) {MOUNTS}"
+
+
+def test_the_originals_command_line_bakes_once(stage: Stage) -> None:
+    first = stage.shell(ORIGINAL)
+    assert first.status == 0, first.stdout
+    lines = first.stdout.splitlines()
+    ami = lines[-1]
+    assert re.fullmatch(r"ami-[0-9a-f]{17}", ami)
+    assert "default: baking with Packer" in first.stdout
+    assert "\x1b[2K" not in first.stdout, "nothing is drawn over: a pipeline's log keeps it all"
+    assert (stage.folder / "ami/packer/.ami_id.json").read_text() == f'{{"ami_id": "{ami}"}}'
+    assert stage.of_others() == []
+
+    second = stage.shell(ORIGINAL)
+    assert second.stdout.splitlines()[-1] == ami
+    assert stage.packer_runs == 1
+
+
+def test_a_stage_may_name_any_command_of_the_program(stage: Stage) -> None:
+    assert "+ bake" in stage.shell(f"{ORIGINAL} plan").stdout
+    ami = stage.shell(f"docker run --rm {DROP_IN} ami-bakery bake default").answer
+    assert stage.shell(f"docker run --rm {DROP_IN} ami-bakery bake").answer == ami
+    assert stage.shell(f"docker run --rm {DROP_IN} ami-bakery ami-bakery plan --detailed-exitcode").status == 0
+    assert stage.packer_runs == 1
+    assert stage.shell("docker run --rm ami-bakery --version").answer == "ami-bakery 1.2.3"
+    assert stage.shell("docker run --rm ami-bakery packer version").answer.startswith("Packer v1.")
+    assert stage.shell("docker run --rm ami-bakery sh -c 'exit 7'").status == 7
+    mistyped = stage.shell("docker run --rm ami-bakery paln")
+    assert mistyped.status == 2
+    assert "invalid choice: 'paln'" in mistyped.stderr
+
+
+def test_the_images_of_a_bakery_toml(stage: Stage, ec2: EC2Client) -> None:
+    ami = stage.shell(f"{IN_FOLDER} ami-bakery bake --output ami.env").answer
+    assert (stage.folder / "ami.env").read_text().count(ami)
+    assert stage.of_others() == []
+    tags = {tag["Key"]: tag["Value"] for tag in ec2.describe_images(ImageIds=[ami])["Images"][0]["Tags"]}
+    assert tags["ami-bakery:commit"] == stage.head()
+    named = f"docker run --rm -e AWS_DEFAULT_REGION {MOUNTS} ami-bakery -C $(pwd)/bakery.toml bake"
+    assert stage.shell(named).answer == ami
+
+
+@pytest.fixture
+def leaving(stage: Stage) -> Stage:
+    """Packer runs a command on this machine that leaves a file and a folder behind."""
+    template = json_template()
+    script = "mkdir -p left/behind && id -u > left/behind/by"
+    template["provisioners"] = [{"type": "shell-local", "inline": [script]}]
+    stage.write("ami/packer/ami.json", json.dumps(template))
+    return stage
+
+
+def test_what_packer_leaves_behind_belongs_to_the_folders_owner(leaving: Stage) -> None:
+    assert leaving.shell(ORIGINAL).status == 0
+    left = leaving.folder / "ami/packer/left/behind/by"
+    assert left.read_text() == f"{leaving.user[0]}\n"
+    assert leaving.of_others() == []
+
+
+def test_who_needs_root_can_have_it(leaving: Stage) -> None:
+    assert leaving.shell(ORIGINAL.replace("-t", "-t -e AMI_BAKERY_AS_ROOT=1", 1)).status == 0
+    left = leaving.folder / "ami/packer/left/behind/by"
+    assert left.read_text() == "0\n"
+    leaving.shell(f"docker run --rm {MOUNTS} -e AMI_BAKERY_AS_ROOT=1 ami-bakery rm -r $(pwd)/ami/packer")
+
+
+@pytest.mark.parametrize("extra", ["", "--read-only --tmpfs /tmp", "--cap-drop ALL"])
+def test_any_user_can_run_it(stage: Stage, ec2: EC2Client, extra: str) -> None:
+    """With the id of the one who has the credentials; a name for it is not needed."""
+    uid, gid = stage.user
+    run = f"{IN_FOLDER} --user {uid}:{gid} {extra} ami-bakery"
+    ami = stage.shell(f"{run} bake").answer
+    tags = {tag["Key"]: tag["Value"] for tag in ec2.describe_images(ImageIds=[ami])["Images"][0]["Tags"]}
+    assert tags["ami-bakery:commit"] == stage.head(), "git reads a repository of any owner"
+    assert stage.of_others() == []
+    assert stage.shell(f"{run} id -un").answer == "bakery"
+
+
+def test_the_home_folder_is_there_for_every_user(stage: Stage) -> None:
+    write = "ami-bakery sh -c 'touch $HOME/file && echo $HOME'"
+    assert stage.shell(f"docker run --rm --user 4321:4321 {write}").answer == "/root"
+    assert stage.shell(f"docker run --rm --user 4321:4321 -e HOME=/home/not-there {write}").answer == "/root"
+
+
+def test_a_container_without_privileges_runs_as_it_is(stage: Stage) -> None:
+    """Root cannot take another's name there."""
+    assert stage.shell(f"docker run --rm --cap-drop ALL {MOUNTS} -w $(pwd) ami-bakery id -u").answer == "0"
+
+
+@pytest.mark.parametrize("by", ["docker stop", "its client's end"])
+def test_stopping_the_container_leaves_nothing_in_ec2(stage: Stage, ec2: EC2Client, by: str) -> None:
+    """Without -t, Docker's client passes on a signal that it gets, as where a pipeline is cancelled."""
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["touch begun; sleep 600"]}]
+    stage.write("ami/packer/ami.json", json.dumps(template))
+    name = f"bake-{stage.folder.parent.name}"
+    terminal = "-t " if by == "docker stop" else ""
+    process = stage.start(ORIGINAL.replace("-t ", f"{terminal}--name {name} "))
+    _until_there(stage, process)
+    if by == "docker stop":
+        stage.docker.answer("stop", "--time", "120", name, timeout=180)
+    else:
+        process.terminate()
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    assert "interrupted by SIGTERM" in said
+    assert left_in(ec2) == []
+    assert ec2.describe_images(Owners=["self"])["Images"] == []
+
+
+def _until_there(stage: Stage, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while not (stage.folder / "ami/packer/begun").exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end, "Packer does not come to the provisioner"
+        time.sleep(0.1)
+
+
+def test_a_failure_is_the_containers_exit_status(stage: Stage) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "inline": ["echo no luck; exit 3"]}]
+    stage.write("ami/packer/ami.json", json.dumps(template))
+    failed = stage.shell(ORIGINAL)
+    assert failed.status == 1
+    assert "no luck" in failed.stdout
+
+
+def test_what_the_image_says_of_itself(docker: Engine, image: str) -> None:
+    (about,) = json.loads(docker.answer("image", "inspect", image))
+    labels = about["Config"]["Labels"]
+    assert labels["org.opencontainers.image.title"] == "AMI Bakery"
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["org.opencontainers.image.version"] == "1.2.3"
+    assert labels["org.opencontainers.image.revision"] == "f" * 40
+    assert about["Config"].get("Healthcheck") is None
+
+
+def test_nothing_of_the_build_is_in_the_image(docker: Engine, image: str) -> None:
+    history = docker.answer("history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
+    assert "PIP_" not in history
+    assert "secret" not in history
+    left = ("-name pip", "-name pip.conf", "-path '/run/secrets/*'", "-path '/var/lib/apt/lists/*'", "-name '*.deb'")
+    assert docker.answer("run", "--rm", image, "sh", "-c", f"find / -xdev {' -o '.join(left)}") == ""
+
+
+def test_building_again_gives_the_same_files(docker: Engine, image: str, everything: str) -> None:
+    """The two images were built one after the other, each from its own packages on: dates and all are the same."""
+    packages = "cd /opt/ami-bakery/lib/python3*/site-packages && find ami_bakery botocore rich tree_sitter -type f"
+    show = f"{packages} -printf '%p %m %T@\\n' -exec sha256sum {{}} + | sort"
+    first, second = (docker.answer("run", "--rm", tag, "sh", "-c", show) for tag in (image, everything))
+    assert "ami_bakery/__pycache__/cli.cpython-" in first
+    assert first == second
+
+
+def test_a_bake_with_ansible_in_the_images_own_ec2(stage: Stage, everything: str) -> None:
+    """No network, no mount but the repository: what `LOCAL` and `ANSIBLE` add is all that is needed."""
+    template = json_template(communicator="ssh", ssh_username="ubuntu")
+    here = {"type": "ansible", "playbook_file": "playbook.yml", "extra_arguments": ["--connection=local"]}
+    template["provisioners"] = [here]
+    copy = {"content": "{{ ansible_facts.user_id }}", "dest": "{{ playbook_dir }}/../../played"}
+    stage.write("ami/packer/ami.json", json.dumps(template))
+    stage.write("ami/packer/playbook.yml", json.dumps([{"hosts": "all", "tasks": [{"name": "play", "copy": copy}]}]))
+    where = (f"--mount=type=bind,source={stage.folder},target={stage.folder}", f"--workdir={stage.folder}")
+    bake = ("local", "--", "ami-bakery", "bake", "--verbose")
+    done = stage.docker.run("run", "--rm", "--network=none", *where, everything, *bake, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"ami-[0-9a-f]{17}", done.stdout.strip())
+    assert (stage.folder / "played").read_text() == "bakery"
+    assert stage.of_others() == []
+
+
+def test_packer_may_come_out_of_another_image(stage: Stage, current: str) -> None:
+    """And plugins by a Dockerfile that goes on from this one."""
+    stage.environment["TESTED_IMAGE"] = current
+    stage.copy(ROOT / "tests/end_to_end/modern")
+    uid, gid = stage.user
+    bake = f"{IN_FOLDER} --user {uid}:{gid} ami-bakery bake"
+    ami = stage.shell(bake).answer
+    assert stage.shell(bake).answer == ami
+    assert stage.packer_runs == 1
+    assert stage.shell("docker run --rm ami-bakery packer version").answer.startswith("Packer v1.16")
