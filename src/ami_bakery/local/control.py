@@ -51,6 +51,7 @@ class Control:
         page_cap: int | None = None,
         lag_seconds: float | None = None,
         image_outcome: str | None = None,
+        terminating_seconds: float | None = None,
     ) -> None:
         """What is left out stays as it is.
 
@@ -58,12 +59,14 @@ class Control:
         page_cap         no page is longer, whatever MaxResults says
         lag_seconds      how long a new AMI is not seen, and an AMI's changed tags are seen as they were
         image_outcome    the state after `pending`, also of AMIs made before: `available` or `failed`
+        terminating_seconds  how long an instance is `shutting-down`, and holds its security groups
         """
         change = {
             "pending_seconds": pending_seconds,
             "page_cap": page_cap,
             "lag_seconds": lag_seconds,
             "image_outcome": image_outcome,
+            "terminating_seconds": terminating_seconds,
         }
         self._request("POST", "/settings", json.dumps(change).encode())
 

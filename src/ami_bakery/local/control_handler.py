@@ -23,6 +23,7 @@ class BehaviourChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     page_cap: int | None = None
     lag_seconds: float | None = None
     image_outcome: str | None = None
+    terminating_seconds: float | None = None
 
 
 class ControlHandler:
@@ -61,8 +62,8 @@ class ControlHandler:
             raise ValueError("image_outcome is available or failed")
         if change.page_cap is not None and change.page_cap < 1:
             raise ValueError("page_cap is at least 1")
-        if min(change.pending_seconds or 0, change.lag_seconds or 0) < 0:
-            raise ValueError("pending_seconds and lag_seconds are at least 0")
+        if min(change.pending_seconds or 0, change.lag_seconds or 0, change.terminating_seconds or 0) < 0:
+            raise ValueError("pending_seconds, lag_seconds and terminating_seconds are at least 0")
         for name in change.__struct_fields__:
             if (value := getattr(change, name)) is not None:
                 setattr(self._service.behaviour, name, value)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import time
+from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, MissingParameterError
-from moto.ec2.models.instances import Instance
+from moto.ec2.models.instances import Instance, InstanceState
 
 from ami_bakery.local.image_actions import ImageActions, usable
 from ami_bakery.local.permission_actions import PermissionActions
+from ami_bakery.local.scaffold_actions import ScaffoldActions
 from ami_bakery.local.tag_actions import TagActions
+
+if TYPE_CHECKING:
+    from ami_bakery.local.settings import Behaviour
 
 
 class InstanceHost(Protocol):
@@ -27,6 +32,15 @@ class LocalInstance(Instance):
     """moto's instance at a loopback address that really answers. Every name and number of it is that address."""
 
     local_address: str
+    terminated_at: float | None = None
+    behaviour: Behaviour
+
+    @property
+    def _state(self) -> InstanceState:  # type: ignore[override]
+        """Terminated only some time after it was asked for; moto's own state is in the instance's dictionary."""
+        state: InstanceState = self.__dict__["_state"]
+        gone_at = 0.0 if self.terminated_at is None else self.terminated_at + self.behaviour.terminating_seconds
+        return InstanceState("shutting-down", 32) if time.monotonic() < gone_at else state
 
     @property
     def private_ip_address(self) -> str:
@@ -48,7 +62,7 @@ class LocalInstance(Instance):
     public_ip = public_ip_address
 
 
-class EmbeddedEc2(PermissionActions, ImageActions, TagActions):
+class EmbeddedEc2(PermissionActions, ImageActions, ScaffoldActions, TagActions):
     """Everything that the embedded EC2 answers under the name of EC2; what is not overridden here is moto's."""
 
     host: InstanceHost
@@ -105,6 +119,7 @@ class EmbeddedEc2(PermissionActions, ImageActions, TagActions):
                 _name_root_device(instance, image.root_device_name)
                 image.last_launched_time = instance.launch_time
             instance.__class__ = LocalInstance
+            instance.behaviour = self.behaviour
             instance.local_address = self.host.launch(instance.id, key_pair.public_key if key_pair else None)
             instance.nics[0].private_ip_address = instance.local_address
         return ActionResult(result.result)
@@ -119,6 +134,9 @@ class EmbeddedEc2(PermissionActions, ImageActions, TagActions):
         # Not moto's, which first imports half of AWS to tell autoscaling and load balancers.
         self.error_on_dryrun()
         terminated = self.ec2_backend.terminate_instances(self._get_param("InstanceIds", []))
+        for instance, _ in terminated:
+            if isinstance(instance, LocalInstance) and instance.terminated_at is None:
+                instance.terminated_at = time.monotonic()
         result = [
             {
                 "InstanceId": instance.id,

@@ -56,6 +56,8 @@ class Behaviour:
     EC2 is eventually consistent."""
     image_outcome: str = "available"
     """The state that an AMI is in after `pending`: `available` or `failed`."""
+    terminating_seconds: float = 0.0
+    """How long an instance is `shutting-down`, and holds its security groups."""
 
     @classmethod
     def of(cls, settings: LocalSettings) -> Behaviour:
