@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -41,3 +42,25 @@ def processes_with(text: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def kill_everything_of(app: Kitchen, process: subprocess.Popen[str]) -> None:
+    """As when a container or a machine is gone: the bakery, its guard and Packer with its plugins."""
+    parents = {pid: _parent_of(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
+    doomed = [process.pid]
+    for pid in doomed:
+        doomed += [child for child, parent in parents.items() if parent == pid]
+    for pid in doomed:
+        # Held first, so that none of them sees another die.
+        os.kill(pid, signal.SIGSTOP)
+    for pid in doomed:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0

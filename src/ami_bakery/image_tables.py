@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, Ami
-from ami_bakery.core.plan import describe_age
+from ami_bakery.core.plan import describe_age, describe_span
 from ami_bakery.core.table import Cell, Table
 from ami_bakery.core.tree import Tree
 from ami_bakery.render import FORMAT
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from ami_bakery.core.leftover import Leftover
     from ami_bakery.core.lineage import Lineage
     from ami_bakery.listing import Listing, Made, Outdated
 
@@ -57,6 +58,44 @@ def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: da
 
     regions = [{"region": region, "roots": [node(root) for root in roots]} for region, roots in trees.items()]
     return json.dumps({"format": FORMAT, "regions": regions}, indent=2)
+
+
+def leftover_json(leftover: Leftover, now: datetime) -> dict[str, Any]:
+    began = leftover.began
+    return {
+        "kind": leftover.thing.kind.value,
+        "id": leftover.thing.id,
+        "name": leftover.thing.name,
+        "region": leftover.thing.region,
+        "image": leftover.image or None,
+        "run": leftover.run or None,
+        "began": began.isoformat() if began else None,
+        "age_seconds": int((now - began).total_seconds()) if began else None,
+        "why": leftover.why,
+        "sure": leftover.sure,
+    }
+
+
+def orphans_json(orphans: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps({"format": FORMAT, "orphans": list(orphans)}, indent=2)
+
+
+def orphans_table(leftovers: Sequence[Leftover], now: datetime) -> Table:
+    return Table(
+        columns=("KIND", "ID", "REGION", "IMAGE", "RUN", "AGE", "WHY"),
+        rows=tuple(
+            (
+                Cell(leftover.thing.kind.value),
+                Cell(leftover.thing.id, "bold"),
+                Cell(leftover.thing.region),
+                Cell(leftover.image or "-"),
+                Cell(leftover.run or "-"),
+                Cell(describe_span(leftover.began, now)),
+                Cell(leftover.why, "" if leftover.sure else "yellow"),
+            )
+            for leftover in leftovers
+        ),
+    )
 
 
 def _made_json(made: Made, now: datetime) -> dict[str, Any]:

@@ -149,9 +149,9 @@ def _removal(client: EC2Client, thing: Thing) -> tuple[str, Callable[[], object]
             return "DeleteVolume", lambda: client.delete_volume(VolumeId=thing.id)
         case Kind.SECURITY_GROUP:
             return "DeleteSecurityGroup", lambda: client.delete_security_group(GroupId=thing.id)
-        case Kind.KEY_PAIR if thing.id.startswith("key-"):
+        case Kind.KEY_PAIR | Kind.LOCK if thing.id.startswith("key-"):
             return "DeleteKeyPair", lambda: client.delete_key_pair(KeyPairId=thing.id)
-        case Kind.KEY_PAIR:
+        case Kind.KEY_PAIR | Kind.LOCK:
             return "DeleteKeyPair", lambda: client.delete_key_pair(KeyName=thing.id)
         case Kind.AMI:
             return "DeregisterImage", lambda: client.deregister_image(ImageId=thing.id)
@@ -167,6 +167,11 @@ def _instance(instance: Mapping[str, Any], region: str) -> Thing:
         began=instance.get("LaunchTime"),
         tags=_tags(instance),
         uses=tuple(filter(None, [instance.get("KeyName")])),
+        parts=tuple(
+            mapping["Ebs"]["VolumeId"]
+            for mapping in instance.get("BlockDeviceMappings", ())
+            if "Ebs" in mapping and not mapping["Ebs"].get("DeleteOnTermination", True)
+        ),
     )
 
 

@@ -1,10 +1,11 @@
-"""`ami-bakery images`: list the AMIs made so far, those that are behind their definition, or their lineage."""
+"""`ami-bakery images`: list the AMIs made so far, those that are behind their definition, their lineage, or orphans."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.commands.orphans import show_orphans
 from ami_bakery.image_tables import (
     images_json,
     images_table,
@@ -28,11 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of each image the newest AMI, where the definition has moved on since, and what moved",
     )
     view.add_argument("--tree", action="store_true", help="what was made from what, from the bases of others down")
+    view.add_argument(
+        "--orphans",
+        action="store_true",
+        help="what dead runs have left: instances, key pairs, security groups, unfinished AMIs, locks",
+    )
+    parser.add_argument("--clean", action="store_true", help="with --orphans: remove it, after asking")
+    parser.add_argument("--yes", action="store_true", help="with --clean: do not ask; what may be alive is left alone")
     add_regions(parser)
     add_packer(parser)
 
 
 def run(invocation: Invocation) -> int:
+    if invocation.arguments.orphans or invocation.arguments.clean or invocation.arguments.yes:
+        return show_orphans(invocation)
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
     listing = Listing(resolver, names)

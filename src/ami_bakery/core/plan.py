@@ -237,9 +237,13 @@ def explain(
 
 def describe_age(ami: Ami, now: datetime) -> str:
     """`3 days ago`; `at an unknown time` where EC2 tells no date."""
-    if ami.created is None:
+    return describe_span(ami.created, now)
+
+
+def describe_span(since: datetime | None, now: datetime) -> str:
+    if since is None:
         return "at an unknown time"
-    seconds = max(0, int((now - ami.created).total_seconds()))
+    seconds = max(0, int((now - since).total_seconds()))
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if count := seconds // length:
             return f"{count} {unit}{'s' if count > 1 else ''} ago"

@@ -20,6 +20,8 @@ class Kind(StrEnum):
     KEY_PAIR = "key-pair"
     AMI = "ami"
     SNAPSHOT = "snapshot"
+    LOCK = "lock"
+    """A key pair, whose tags say whose bake it is, and what that has made: it goes last."""
 
 
 _PREFIXES = {
@@ -43,7 +45,8 @@ class Thing:
 
     name   of a key pair, security group or AMI
     began  when it was made; None where EC2 does not tell
-    uses   an instance: the name of its key pair, if it has one; an AMI: its snapshots
+    uses   the name of an instance's key pair, if it has one
+    parts  what is to go with it: an AMI's snapshots, the volumes that an instance would leave
     """
 
     kind: Kind
@@ -53,6 +56,7 @@ class Thing:
     began: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     uses: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.kind.replace('-', ' ') if self.kind is not Kind.AMI else 'AMI'} {self.id}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.image import IMAGE_TAG
+from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.scaffold import Kind, Thing
 from ami_bakery.errors import AwsError
 
@@ -23,12 +26,15 @@ def remove(
 ) -> Iterator[tuple[Thing, AwsError | None]]:
     """Each of them with why it could not be removed, as they come; a refusal does not keep the others back.
 
-    An AMI from which an instance was started stays. The snapshots of an AMI go with it.
+    An AMI from which an instance was started stays. The parts of what is removed go with it, and are told of, too.
     """
-    ordered = sorted(things, key=lambda thing: (thing.region, list(Kind).index(thing.kind), thing.id))
+    ordered = sorted(things, key=lambda thing: (list(Kind).index(thing.kind), thing.region, thing.id))
     instances = [thing for thing in ordered if thing.kind is Kind.INSTANCE]
     refused = dict(_terminate(outside, instances, pause))
-    yield from ((instance, refused.get(instance.id)) for instance in instances)
+    for instance in instances:
+        yield instance, refused.get(instance.id)
+        if instance.id not in refused:
+            yield from _parts_removed(outside, instance, pause)
     for thing in ordered:
         if thing.kind is not Kind.INSTANCE:
             yield from _removed(outside, thing, pause)
@@ -68,13 +74,29 @@ def _removed(outside: Outside, thing: Thing, pause: Callable[[float], None]) -> 
     try:
         if thing.kind is Kind.AMI:
             _check_unused(outside, thing)
+            _mark_snapshots(outside, thing)
         _remove_patiently(outside, thing, pause)
     except AwsError as error:
         yield thing, error
         return
     yield thing, None
-    for snapshot in thing.uses if thing.kind is Kind.AMI else ():
-        yield from _removed(outside, Thing(kind=Kind.SNAPSHOT, id=snapshot, region=thing.region), pause)
+    yield from _parts_removed(outside, thing, pause)
+
+
+def _parts_removed(
+    outside: Outside, thing: Thing, pause: Callable[[float], None]
+) -> Iterator[tuple[Thing, AwsError | None]]:
+    kind = Kind.SNAPSHOT if thing.kind is Kind.AMI else Kind.VOLUME
+    for part in thing.parts:
+        yield from _removed(outside, Thing(kind=kind, id=part, region=thing.region), pause)
+
+
+def _mark_snapshots(outside: Outside, ami: Thing) -> None:
+    """They are found by it where they outlive their AMI: if one cannot be deleted, or we are killed in between."""
+    if RUN_TAG in ami.tags and ami.parts:
+        tags = {name: ami.tags[name] for name in (RUN_TAG, IMAGE_TAG) if name in ami.tags}
+        with suppress(AwsError):
+            outside.ec2.tag(ami.region, ami.parts, tags)
 
 
 def _remove_patiently(outside: Outside, thing: Thing, pause: Callable[[float], None]) -> None:

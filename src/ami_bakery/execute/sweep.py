@@ -74,7 +74,7 @@ class Sweep:
         for region in dict.fromkeys([*homes.values(), *self.regions]):
             for ami in self.outside.ec2.named(region, names) if names else ():
                 if self._is_ours(ami):
-                    yield Thing(kind=Kind.AMI, id=ami.id, region=region, name=ami.name, uses=ami.snapshots)
+                    yield Thing(kind=Kind.AMI, id=ami.id, region=region, name=ami.name, parts=ami.snapshots)
 
     def _key_pairs(self, region: str, names: Sequence[str]) -> Iterator[Thing]:
         """Where they cannot be listed: to delete one that is not there does nothing."""
