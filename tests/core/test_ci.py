@@ -20,6 +20,7 @@ from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, Reason
 from ami_bakery.core.printable import one_line, printable
 from ami_bakery.core.template import Place
+from ami_bakery.core.upkeep import Step, StepKind
 from ami_bakery.errors import ConfigError, Mark, TemplateError
 from tests.runners import azure_commands, github_commands
 
@@ -159,6 +160,12 @@ def test_a_plan_is_a_table_with_its_reasons() -> None:
         "a.sh changed<br>b.sh changed",
     ]
     assert plans_markdown([plan(), plan(action=Action.REUSE)]).startswith("### ami-bakery plan: 1 reuse, 1 bake\n")
+
+
+def test_a_plan_has_its_steps_below_its_reasons() -> None:
+    step = Step(kind=StepKind.GRANT, region="us-east-1", ami="ami-1", targets=("123456789012",))
+    _, _, row = cells(plans_markdown([replace(plan("app", "a.sh changed"), steps=(step,))]))
+    assert row[-1].strip() == "a.sh changed<br>&gt; let 123456789012 launch ami-1 of us-east-1"
 
 
 def test_a_failure_is_told_in_full_below_the_table() -> None:

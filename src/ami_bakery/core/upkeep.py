@@ -149,11 +149,8 @@ def first_steps(region: str, upkeep: Upkeep) -> Iterator[Step]:
 def describe(step: Step) -> str:
     """As a clause for people: `let 123456789012 launch ami-1 of us-east-1`."""
     ami = f"{step.ami} of {step.region}" if step.ami else f"it in {step.region}"
-    what = (
-        (f"use the snapshot {step.snapshot} of" if step.snapshot else "use the snapshots of")
-        if step.on_snapshot
-        else "launch"
-    )
+    snapshots = f"snapshot {step.snapshot}" if step.snapshot else "snapshots"
+    what = f"use the {snapshots} of" if step.on_snapshot else "launch"
     targets = ", ".join(step.targets)
     match step.kind:
         case StepKind.BAKE:
