@@ -63,21 +63,16 @@ def template_folder(tree: SourceTree, template: str) -> str:
     return path.rpartition("/")[0] or ("/" if path.startswith("/") else ".")
 
 
-def collect(
-    tree: SourceTree,
-    image: ImageConfig,
-    config_file: str,
-    facts: TemplateFacts,
-    written: Iterable[str] = (),
-    *,
-    home: str = "",
-    progress: Progress | None = None,
-) -> Inventory:
+def collect(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Inventory:
     """Every input of `image`. Raises `SourceError` with the place that names what cannot be had."""
+    return inventory_of(stream(tree, image, config_file, facts))
+
+
+def inventory_of(found: Iterable[tuple[Entry, tuple[Place, ...]]]) -> Inventory:
     named_by: dict[str, tuple[Place, ...]] = {}
     shared: dict[tuple[Place, ...], tuple[Place, ...]] = {}
     entries = []
-    for entry, places in stream(tree, image, config_file, facts, written, home=home, progress=progress):
+    for entry, places in found:
         entries.append(entry)
         named_by[entry.path] = shared.setdefault(places, places)
     return Inventory(entries=tuple(entries), named_by=named_by)
@@ -93,7 +88,9 @@ def stream(
     home: str = "",
     progress: Progress | None = None,
 ) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
-    """What `collect` gathers, as it is come to, sorted as the manifest has it: nothing is kept, however many there are.
+    """Every input of `image` with the places that name it, as it is come to, sorted as the manifest has it.
+
+    Nothing is kept, however many there are. Raises `SourceError` with the place that names what cannot be had.
 
     written  more files that the bake writes, relative to the root: they are no inputs
     home     the user's: what lies in it is called `~/...`, so that it is the same definition for another user

@@ -101,12 +101,15 @@ def _unseen(definition: Definition, facts: TemplateFacts, environment: Mapping[s
                 yield f'{name} is set and is not in the digest: {why}. To have its value hashed: env = ["{name}"]'
 
 
-def define_all(resolver: Resolver, names: Iterable[str]) -> tuple[Definition, ...]:
-    """Definitions of these images alone. EC2 is asked only for what they are made from."""
+def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -> tuple[Definition, ...]:
+    """Definitions of these images alone. EC2 is asked only for what they are made from.
+
+    kept  whether their inputs are kept, for who wants more than the digest
+    """
     chosen = tuple(names)
     bases = dict.fromkeys(parent for name in chosen if (parent := parent_of(resolver.config, name)) is not None)
     parents = {planned.plan.image: _settled(planned) for planned in make_plans(resolver, bases)}
-    return tuple(_define_generation(resolver, chosen, parents, None))
+    return tuple(_define_generation(resolver, chosen, parents, None, kept=kept))
 
 
 def of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
@@ -163,15 +166,20 @@ def _define_generation(
     names: Sequence[str],
     parents: Mapping[str, Ami | None],
     failures: dict[str, BakeryError] | None,
+    *,
+    kept: bool = True,
 ) -> list[Definition]:
     """What these start from is asked for at once, when all their templates are read."""
-    read: dict[str, tuple[TemplateFacts, Inventory] | None] = {}
+    resolver.expect_tools(names)
+    read: dict[str, tuple[TemplateFacts, Inventory | None] | None] = {}
     questions: list[Question] = []
     for name in names:
         image = resolver.image(name)
         with _noted(failures, name):
             _check_regions(resolver, image)
-            inputs = resolver.inputs(image) if image.scheme is Scheme.SHA256 else None
+            inputs: tuple[TemplateFacts, Inventory | None] | None = None
+            if image.scheme is Scheme.SHA256:
+                inputs = resolver.inputs(image) if kept else (resolver.checked_facts(image), None)
             questions += resolver.questions(image, inputs[0]) if inputs else ()
             read[name] = inputs
     resolver.ask_ahead(questions)

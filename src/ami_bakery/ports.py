@@ -255,6 +255,9 @@ class BuildRequest:
 
 
 class Packer(Protocol):
+    def expect(self, *, plugins: bool) -> None:
+        """`version`, and `plugins` where said, will be asked for soon: find out meanwhile. Raises nothing."""
+
     def version(self) -> str:
         """``1.6.6``. Raises `PackerError` where there is no Packer, or one that is too old."""
 

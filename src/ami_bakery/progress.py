@@ -27,7 +27,9 @@ class HashingProgress:
         if now >= self._next:
             self._next = now + min(max((now - self._began) / 2, _FIRST_SECONDS), _SELDOM_SECONDS)
             self._told = True
-            self._watcher.step(self._image, f"hashing: {files:,} files, {_told(size)} so far")
+            self._watcher.step(
+                self._image, f"hashing: {files:,} {'file' if files == 1 else 'files'}, {_told(size)} so far"
+            )
 
     def end(self) -> None:
         if self._told:

@@ -26,10 +26,11 @@ from ami_bakery.core.spelling import nearest
 from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
 from ami_bakery.errors import AwsError, BakeryError, ConfigError, Mark, TemplateError, UsageError
-from ami_bakery.inputs import Inventory, collect, template_folder, would_be_input
+from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
 from ami_bakery.progress import HashingProgress
 
 if TYPE_CHECKING:
+    from ami_bakery.core.manifest import Entry
     from ami_bakery.core.plugins import InstalledPlugin
     from ami_bakery.ports import Outside
 
@@ -189,11 +190,20 @@ class Resolver:
 
     def inputs(self, image: ImageConfig) -> tuple[TemplateFacts, Inventory]:
         """Every file of an image. Needs no AWS."""
+        facts = self.checked_facts(image)
+        return facts, inventory_of(self._inputs(image, facts))
+
+    def checked_facts(self, image: ImageConfig) -> TemplateFacts:
+        """What the template says; raises `ConfigError` where it does not fit what is configured."""
         facts = self.facts(image)
         self._check_variables(image, facts)
+        return facts
+
+    def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
+        """The same, as they are come to. Progress is told."""
+        home = self.outside.environment.get("HOME", "")
         with self._progress(image) as progress:
-            home = self.outside.environment.get("HOME", "")
-            found = collect(
+            yield from stream(
                 self.outside.tree,
                 image,
                 self.config.file,
@@ -202,7 +212,6 @@ class Resolver:
                 home=home,
                 progress=progress,
             )
-        return facts, found
 
     @contextmanager
     def _progress(self, image: ImageConfig) -> Iterator[HashingProgress]:
@@ -225,11 +234,12 @@ class Resolver:
         self,
         image: ImageConfig,
         parents: Mapping[str, Ami | None],
-        inputs: tuple[TemplateFacts, Inventory] | None = None,
+        inputs: tuple[TemplateFacts, Inventory | None] | None = None,
     ) -> Definition:
         """`parents`: the AMI of each image that another is made from, None where it is still to be baked.
 
-        inputs  as `inputs` gave them, where they have been read already
+        inputs  as `inputs` gave them, where they have been read already; without an inventory, the inputs are hashed
+                for the digest alone, and nothing of them is kept: memory is the same however many there are
         """
         if image.scheme is Scheme.SHA1:
             unseen = Unseen()
@@ -244,12 +254,13 @@ class Resolver:
         if image.base is not None:
             self._check_base_is_used(image, base.ids[0][1])
         manifest = self.manifest(image, facts, inventory, base.ids)
+        entries = None if inventory else (entry for entry, _ in self._inputs(image, facts))
         return Definition(
             image=image,
-            digest=manifest.digest(),
+            digest=manifest.digest(entries),
             facts=facts,
             inventory=inventory,
-            manifest=manifest,
+            manifest=manifest if inventory else None,
             base=base.ids,
         )
 
@@ -257,7 +268,7 @@ class Resolver:
         self,
         image: ImageConfig,
         facts: TemplateFacts,
-        inventory: Inventory,
+        inventory: Inventory | None,
         base: tuple[tuple[str, str], ...],
         tools: tuple[tuple[str, str], ...] | None = None,
     ) -> Manifest:
@@ -269,7 +280,7 @@ class Resolver:
             salt=image.salt,
             template=self.outside.tree.relative(image.template),
             workdir=self.workdir(image),
-            entries=inventory.entries,
+            entries=inventory.entries if inventory else (),
             variables=tuple((name, hash_value(value)) for name, value in image.variables),
             var_files=self.var_files(image),
             environment=() if "environment" in without else self._environment(image, facts),
@@ -285,6 +296,13 @@ class Resolver:
         """The same, without what was looked up before."""
         self.outside.packer.forget_plugins()
         return replace(self, _answers={})
+
+    def expect_tools(self, names: Iterable[str]) -> None:
+        """Let Packer be asked for its version and its plugins, if these images' digests have them, while we go on."""
+        images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
+        plugins = any("plugin-versions" not in image.digest_without for image in images)
+        if plugins or any("packer-version" not in image.digest_without for image in images):
+            self.outside.packer.expect(plugins=plugins)
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:
         if "packer-version" not in without:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
-    definitions = [item for item in define_all(resolver, names) if item.image.name in names]
+    definitions = [item for item in define_all(resolver, names, kept=False) if item.image.name in names]
     if invocation.arguments.json:
         rendered = [digest_json(item.image.name, item.digest, item.awaits) for item in definitions]
         invocation.answer(document(rendered))

@@ -55,6 +55,19 @@ class HashicorpPacker:
         self._listing = threading.Lock()
         self._running = Running()
 
+    def expect(self, *, plugins: bool) -> None:
+        """Packer takes a tenth of a second to say its version, and its list of plugins takes three."""
+        threading.Thread(target=self._find_out, args=(plugins,), daemon=True).start()
+
+    def _find_out(self, plugins: bool) -> None:
+        # What goes wrong is told when it is asked for.
+        with contextlib.suppress(PackerError):
+            if _numbers(self.version()) < _LISTS_PLUGINS or not plugins:
+                return
+            with self._listing:
+                if self._listed is None:
+                    self._listed = self._parsed_list(self._ask("plugins", "installed"))
+
     def version(self) -> str:
         with self._lock:
             if self._version is None:
@@ -145,13 +158,17 @@ class HashicorpPacker:
 
     def _list_plugins(self, facts: TemplateFacts) -> tuple[InstalledPlugin, ...] | None:
         answer = self._ask("plugins", "installed")
-        if answer.returncode == 0:
-            return parse_installed(answer.stdout.decode("utf-8", "replace"))
+        listed = self._parsed_list(answer)
+        if listed is not None:
+            return listed
         if not facts.required_plugins:
             # Nothing is asked of plugins; where some are needed all the same, the build will say what is wrong.
             return None
         said = answer.stderr.decode("utf-8", "replace").strip()
         raise PackerError("listing Packer's plugins", said or f"status {answer.returncode}", "Mend the plugins.")
+
+    def _parsed_list(self, answer: subprocess.CompletedProcess[bytes]) -> tuple[InstalledPlugin, ...] | None:
+        return parse_installed(answer.stdout.decode("utf-8", "replace")) if answer.returncode == 0 else None
 
     def _init(self, image: str, template: str, workdir: str, watcher: Watcher) -> None:
         watcher.step(image, "fetching the plugins (packer init)")

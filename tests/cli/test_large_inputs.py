@@ -1,0 +1,60 @@
+"""Inputs that are very large or very many: what is told meanwhile, what it takes, and how it is broken off."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+
+from tests.kitchen import TOML, Kitchen
+
+TERABYTE = 1 << 40
+"""Nothing on disk; to hash it takes ten minutes."""
+PEAK = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(status)
+"""
+
+
+@pytest.fixture(params=["bakery.toml", "drop-in"])
+def baker(request: pytest.FixtureRequest) -> Kitchen:
+    kitchen: Kitchen = request.getfixturevalue("app" if request.param == "bakery.toml" else "drop_in")
+    if request.param == "bakery.toml":
+        # Packer would count as ours where memory is measured.
+        kitchen.write("bakery.toml", TOML + 'digest_without = ["packer-version", "plugin-versions"]\n')
+    return kitchen
+
+
+def test_hashing_that_takes_long_tells_so_and_can_be_interrupted(baker: Kitchen) -> None:
+    with (baker.folder / "ami/disk.img").open("wb") as file:
+        file.truncate(TERABYTE)
+    process = baker.start("digest")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "hashing: " in line and " GB so far" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted by SIGINT" in rest
+
+
+def test_memory_does_not_grow_with_the_inputs(baker: Kitchen) -> None:
+    few = peak(baker)
+    for folder in range(100):
+        for name in range(100):
+            baker.write(f"ami/files/{folder}/{name}-with-a-name-that-is-not-short", f"{folder} {name}\n")
+    with (baker.folder / "ami/large").open("wb") as file:
+        file.truncate(100 << 20)
+    assert peak(baker) < few + 4096, "10,000 entries that were kept would take more than 4 MB"
+
+
+def peak(kitchen: Kitchen) -> int:
+    """The most memory that a digest took, in KiB."""
+    told = kitchen.folder.parent / "peak"
+    assert kitchen.run("digest", prefix=(sys.executable, "-c", PEAK, str(told))).status == 0
+    return int(told.read_text())

@@ -1,0 +1,63 @@
+"""When long work is told of: not at once, and ever more seldom."""
+
+from __future__ import annotations
+
+import itertools
+from typing import cast
+
+from ami_bakery.ports import Clock, Watcher
+from ami_bakery.progress import HashingProgress
+
+
+class Recorder:
+    """A clock that is set, and a watcher that remembers."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+        self.steps: list[tuple[float, str]] = []
+        self.ended: list[str] = []
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def step(self, image: str, step: str) -> None:
+        self.steps.append((self.seconds - 100, f"{image}: {step}"))
+
+    def done(self, image: str) -> None:
+        self.ended.append(image)
+
+
+def told(seconds: int) -> Recorder:
+    """What is told in so many seconds of work, asked ten times a second."""
+    recorder = Recorder()
+    progress = HashingProgress(cast(Watcher, recorder), cast(Clock, recorder), "app")
+    for tenth in range(seconds * 10):
+        recorder.seconds = 100 + tenth / 10
+        progress(tenth * 1000, tenth * 10_000_000)
+    progress.end()
+    return recorder
+
+
+def test_short_work_is_not_told_of() -> None:
+    recorder = told(1)
+    assert recorder.steps == []
+    assert recorder.ended == []
+
+
+def test_long_work_is_told_of_after_a_second_then_more_and_more_seldom() -> None:
+    recorder = told(300)
+    assert recorder.steps[0] == (1.0, "app: hashing: 10,000 files, 100 MB so far")
+    assert recorder.steps[-1][1].endswith(" GB so far")
+    moments = [moment for moment, _ in recorder.steps]
+    pauses = [after - before for before, after in itertools.pairwise(moments)]
+    assert len(moments) < 25
+    assert max(pauses) <= 30.2
+    assert recorder.ended == ["app"]
+
+
+def test_one_file_is_one_file() -> None:
+    recorder = Recorder()
+    progress = HashingProgress(cast(Watcher, recorder), cast(Clock, recorder), "app")
+    recorder.seconds += 2
+    progress(1, 1_500_000_000)
+    assert recorder.steps == [(2.0, "app: hashing: 1 file, 1.5 GB so far")]
