@@ -113,16 +113,15 @@ def test_a_container_without_privileges_runs_as_it_is(stage: Stage) -> None:
 
 @pytest.mark.parametrize("by", ["docker stop", "its client's end"])
 def test_stopping_the_container_leaves_nothing_in_ec2(stage: Stage, ec2: EC2Client, by: str) -> None:
-    """Without -t, Docker's client passes on a signal that it gets, as where a pipeline is cancelled."""
+    """Docker's client passes on a signal that it gets, as where a pipeline is cancelled."""
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["touch begun; sleep 600"]}]
     stage.write("ami/packer/ami.json", json.dumps(template))
     name = f"bake-{stage.folder.parent.name}"
-    terminal = "-t " if by == "docker stop" else ""
-    process = stage.start(ORIGINAL.replace("-t ", f"{terminal}--name {name} "))
+    process = stage.start(ORIGINAL.replace("-t ", f"-t --name {name} "))
     _until_there(stage, process)
     if by == "docker stop":
-        stage.docker.answer("stop", "--time", "120", name, timeout=180)
+        stage.docker.answer("stop", "-t", "120", name, timeout=180)
     else:
         process.terminate()
     said, _ = process.communicate(timeout=120)
