@@ -20,8 +20,8 @@ from ami_bakery.core.finding import (
     template_findings,
 )
 from ami_bakery.core.manifest import EntryKind
+from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action
-from ami_bakery.core.template import Place, TemplateFacts
 from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import BakeryError
 from ami_bakery.planning import Planned, make_plans, with_parents
@@ -29,6 +29,7 @@ from ami_bakery.resolve import Resolver, why_not_hashed
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
+    from ami_bakery.core.template import TemplateFacts
     from ami_bakery.inputs import Inventory
 
 

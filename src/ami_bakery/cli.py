@@ -247,6 +247,7 @@ def _tell_ci(ci: CiLog, command: str, error: BakeryError) -> None:
 
 def _report_bug() -> None:
     """The trace goes to a file, ready to be sent; it holds code and messages, no variables' values."""
+
     import tempfile
     import traceback
 

@@ -11,7 +11,7 @@ from ami_bakery.core.config import Config, ImageConfig
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.legacy import checksum_of_sorted, is_covered, parse_folders
 from ami_bakery.core.manifest import Entry, EntryKind
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError, UsageError
 from ami_bakery.inputs import Inventory
 from ami_bakery.ports import FileKind, SourceTree, TreeEntry

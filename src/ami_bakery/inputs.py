@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.core.manifest import Entry, EntryKind
-from ami_bakery.core.template import Place, TemplateFacts
+from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree, TreeEntry
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
     from ami_bakery.core.config import ImageConfig
+    from ami_bakery.core.template import TemplateFacts
     from ami_bakery.ports import Progress
 
 VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")

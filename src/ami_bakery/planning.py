@@ -13,7 +13,6 @@ from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
 from ami_bakery.errors import BakeryError, ConfigError
-from ami_bakery.history import changes_since
 from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
 from ami_bakery.side_by_side import side_by_side
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ami_bakery.bases import Question
+    from ami_bakery.core.difference import Change
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.inputs import Inventory
 
@@ -315,7 +315,11 @@ def _explain(
         for ami in made
         if ami.region == region and ami.tags.get(IMAGE_TAG) == planned.plan.image and FORMAT_TAG in ami.tags
     )
-    changes = changes_since(resolver, planned.definition, previous) if previous is not None else ()
+    changes: tuple[Change, ...] = ()
+    if previous is not None:
+        from ami_bakery.history import changes_since
+
+        changes = tuple(changes_since(resolver, planned.definition, previous))
     digest = planned.plan.digest
     left = snapshots.get((region, digest.hex), ()) if digest else ()
     return replace(planned, plan=explain(planned.plan, previous, changes, left, now=now))

@@ -22,8 +22,8 @@ from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import Ami
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
+from ami_bakery.core.place import Place
 from ami_bakery.core.spelling import nearest
-from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateRequest
 from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
 from ami_bakery.errors import AwsError, BakeryError, ConfigError, Mark, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
@@ -32,6 +32,7 @@ from ami_bakery.progress import HashingProgress
 if TYPE_CHECKING:
     from ami_bakery.core.manifest import Entry
     from ami_bakery.core.plugins import InstalledPlugin
+    from ami_bakery.core.template import Builder, SourceAmiFilter, TemplateFacts
     from ami_bakery.ports import Outside
 
 MACHINE_VARIABLES = frozenset(
@@ -173,6 +174,8 @@ class Resolver:
             return None
 
     def _read_template(self, image: ImageConfig, handed: Mapping[str, str]) -> TemplateFacts:
+        from ami_bakery.core.template import TemplateRequest
+
         workdir = self.workdir(image)
         given = {**handed, **dict(image.variables)}
         pinned = {image.from_variable} if image.base is not None else set()

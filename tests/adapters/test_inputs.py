@@ -14,7 +14,8 @@ from ami_bakery.adapters.file_hashes import check_unchanged
 from ami_bakery.adapters.source_tree import DiskTree
 from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.manifest import EntryKind
-from ami_bakery.core.template import Place, Reference, TemplateFacts, TemplateFormat
+from ami_bakery.core.place import Place
+from ami_bakery.core.template import Reference, TemplateFacts, TemplateFormat
 from ami_bakery.errors import SourceError
 from ami_bakery.inputs import Inventory, collect, would_be_input
 

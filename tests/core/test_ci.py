@@ -17,9 +17,9 @@ from ami_bakery.core.finding import Finding, Level
 from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.core.markdown import error_markdown, findings_markdown, outcomes_markdown, plans_markdown
 from ami_bakery.core.outcome import Outcome, Result
+from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action, ImagePlan, Reason
 from ami_bakery.core.printable import one_line, printable
-from ami_bakery.core.template import Place
 from ami_bakery.core.upkeep import Step, StepKind
 from ami_bakery.errors import ConfigError, Mark, TemplateError
 from tests.runners import azure_commands, github_commands

@@ -15,7 +15,7 @@ from ami_bakery.core.expression.evaluate import Scope, apply, evaluate
 from ami_bakery.core.expression.functions import FUNCTIONS
 from ami_bakery.core.expression.go_template import render
 from ami_bakery.core.expression.values import CHECKOUT, Text, Unknown, Value, concatenate, first_unknown
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 
 HERE = Place(file="a.pkr.hcl", line=7)
 UNKNOWN = Unknown(why="nobody knows")

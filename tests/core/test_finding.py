@@ -17,7 +17,8 @@ from ami_bakery.core.finding import (
     template_findings,
 )
 from ami_bakery.core.manifest import Entry, EntryKind
-from ami_bakery.core.template import Builder, Place, SourceAmiFilter, TemplateFacts, TemplateFormat, Unresolved
+from ami_bakery.core.place import Place
+from ami_bakery.core.template import Builder, SourceAmiFilter, TemplateFacts, TemplateFormat, Unresolved
 
 PLACE = Place(file="a.json", line=3)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ami_bakery.core.place import Place
 from ami_bakery.core.plugins import InstalledPlugin, allows, choose_plugins, parse_installed
-from ami_bakery.core.template import Place, Plugin
+from ami_bakery.core.template import Plugin
 
 AMAZON = "github.com/hashicorp/amazon"
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TextIO
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.selection import has_tags, named, with_downstream
 from ami_bakery.errors import OutputError
-from ami_bakery.history import changed_since
 from ami_bakery.resolve import Resolver
 
 if TYPE_CHECKING:
@@ -78,6 +77,8 @@ class Invocation:
         names = tuple(name for name in names if has_tags(resolver.config.image(name), arguments.tag))
         conditions = [f"has the tag {tag}" for tag in arguments.tag]
         if arguments.changed_since is not None:
+            from ami_bakery.history import changed_since
+
             names = changed_since(resolver, names, arguments.changed_since)
             conditions.append(f"has changed since {arguments.changed_since}")
         if not names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -180,6 +179,8 @@ def packer_value(value: Any) -> str:
     """A TOML value as Packer takes it after `-var name=`: text as it is, the rest as JSON, which HCL2 reads."""
     if isinstance(value, str):
         return value
+    import json
+
     return json.dumps(value, ensure_ascii=False)
 
 

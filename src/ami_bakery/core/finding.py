@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.config_keys import is_account
 from ami_bakery.core.manifest import Entry, EntryKind
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig

@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from ami_bakery.errors import Mark
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Place:
-    """A line of a file. `file` is relative to the root (the folder of bakery.toml); `line` counts from 1."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
-
-    def mark(self, message: str) -> Mark:
-        return Mark(self.file, self.line, message)
+if TYPE_CHECKING:
+    from ami_bakery.core.place import Place
 
 
 class TemplateFormat(StrEnum):

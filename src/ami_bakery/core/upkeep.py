@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.config_keys import is_account
 from ami_bakery.core.image import SHARED_TAG, Ami
 
 if TYPE_CHECKING:
@@ -74,6 +73,8 @@ class Upkeep:
     @property
     def accounts(self) -> tuple[str, ...]:
         """Who may use the snapshots: EC2 shares them with accounts only."""
+        from ami_bakery.core.config_keys import is_account
+
         return tuple(filter(is_account, self.share_with or ())) if self.share_snapshots else ()
 
     @property

@@ -15,7 +15,6 @@ from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, SkippedError, Stopped
-from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.keeping import keep
 from ami_bakery.execute.regions import Copies, Regions
 from ami_bakery.execute.sight import Sight
@@ -236,6 +235,8 @@ def _carry_out(resolver: Resolver, planned: Planned) -> _Carried:
         case Action.WAIT:
             result, copies = Result.REUSED, Copies(amis=_wait_for_pending(planned, sight))
         case Action.BAKE:
+            from ami_bakery.execute.baker import Baker  # a run that bakes nothing has no need of it
+
             made = Baker(resolver, planned, sight).bake()
             result, copies = Result.BAKED, _copied(resolver, planned, sight, made, made[planned.plan.regions[0]])
         case Action.UNKNOWN:

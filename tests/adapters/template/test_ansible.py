@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ami_bakery.adapters.template import PackerTemplateReader
-from ami_bakery.core.template import Place, TemplateFacts, TemplateRequest
+from ami_bakery.core.place import Place
+from ami_bakery.core.template import TemplateFacts, TemplateRequest
 from tests.trees import write_tree
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.core.template import Place, TemplateFormat
+from ami_bakery.core.place import Place
+from ami_bakery.core.template import TemplateFormat
 from ami_bakery.errors import TemplateError
 from tests.adapters.template.reading import BUILD, paths, read
 

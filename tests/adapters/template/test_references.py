@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.core.template import Place, Reference
+from ami_bakery.core.place import Place
+from ami_bakery.core.template import Reference
 from ami_bakery.errors import SourceError, TemplateError
 from tests.adapters.template.reading import BUILD, paths, read
 from tests.trees import write_tree

@@ -6,7 +6,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.template import Place, Plugin, TemplateRequest, Variable
+from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.template.component import Component
     from ami_bakery.adapters.template.ledger import Ledger
     from ami_bakery.adapters.template.locations import Locations
+    from ami_bakery.core.template import Plugin, TemplateRequest, Variable
 
 
 @dataclass(frozen=True, kw_only=True)

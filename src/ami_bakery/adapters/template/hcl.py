@@ -14,7 +14,8 @@ from ami_bakery.adapters.template.hcl_syntax import parse_body
 from ami_bakery.adapters.template.hcl_variables import VariableFile, declarations, values_of
 from ami_bakery.core.expression.evaluate import Scope, evaluate
 from ami_bakery.core.expression.values import CHECKOUT, Unknown, Value, as_bool, as_text, is_mapping
-from ami_bakery.core.template import Place, Plugin, Variable
+from ami_bakery.core.place import Place
+from ami_bakery.core.template import Plugin, Variable
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
 

@@ -15,7 +15,8 @@ from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mappin
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
     from ami_bakery.core.expression.syntax import Block, Body
-    from ami_bakery.core.template import Place, TemplateRequest
+    from ami_bakery.core.place import Place
+    from ami_bakery.core.template import TemplateRequest
 
 _META = frozenset(
     {"name", "only", "except", "override", "pause_before", "max_retries", "timeout", "keep_input_artifact"}

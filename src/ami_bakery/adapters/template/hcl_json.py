@@ -12,7 +12,7 @@ from ami_bakery.core.expression.syntax import Block, Body, Expression, Setting
 from ami_bakery.errors import TemplateError
 
 if TYPE_CHECKING:
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
 
 # Which names are blocks in a body of a given type, and how many labels each has.
 _BLOCKS: dict[str, dict[str, int]] = {

@@ -12,7 +12,7 @@ from ami_bakery.adapters.template.yaml_syntax import yaml_value
 from ami_bakery.core.expression.evaluate import Scope, Surrounding, evaluate
 from ami_bakery.core.expression.text_functions import from_document
 from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, is_mapping
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError, TemplateError
 from ami_bakery.ports import FileKind
 

@@ -11,7 +11,7 @@ from tree_sitter import Language, Node, Parser
 from ami_bakery.adapters.template import hcl_text
 from ami_bakery.core.expression import syntax
 from ami_bakery.core.expression.syntax import Block, Body, Expression, Setting
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 
 

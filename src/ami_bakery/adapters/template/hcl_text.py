@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
     from ami_bakery.core.expression.syntax import Expression, Part
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
     from ami_bakery.errors import TemplateError
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
     from ami_bakery.adapters.template.hcl_surroundings import Surroundings
     from ami_bakery.core.expression.syntax import Block, Body, Expression
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import tree_sitter_json
 from tree_sitter import Language, Node, Parser
 
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ami_bakery.core.expression.values import Unknown, Value, is_mapping, is_sequence
-from ami_bakery.core.template import Place, Reference, Unresolved
+from ami_bakery.core.template import Reference, Unresolved
+
+if TYPE_CHECKING:
+    from ami_bakery.core.place import Place
 
 
 class Ledger:

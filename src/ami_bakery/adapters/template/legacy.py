@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.component import Component, Field, Kind, overridden
 from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.json_syntax import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 from ami_bakery.adapters.template.legacy_functions import LegacyContext
 from ami_bakery.core.expression.values import Text, Value
-from ami_bakery.core.template import Place, Variable
+from ami_bakery.core.template import Variable
 from ami_bakery.errors import TemplateError
+
+if TYPE_CHECKING:
+    from ami_bakery.core.place import Place
 
 _META = frozenset({"type", "name", "only", "except", "override", "pause_before", "max_retries", "timeout"})
 

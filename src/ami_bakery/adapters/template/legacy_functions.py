@@ -12,7 +12,7 @@ from ami_bakery.core.expression.values import Text, Unknown, Value, is_mapping, 
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
 
 _DEPTH = 100  # as many rounds as Packer itself takes to work variables out
 

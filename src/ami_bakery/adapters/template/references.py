@@ -16,7 +16,7 @@ from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
 
 _GLOB = re.compile(r"[*?\[]")
 _GLOBBED = frozenset({"floppy_files", "cd_files"})

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.values import Value
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

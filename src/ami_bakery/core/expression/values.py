@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 if TYPE_CHECKING:
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
 
 CHECKOUT = "/\ufdd0"
 """Stands for the absolute path of the root, which is no part of any answer: a digest is the same in every checkout."""

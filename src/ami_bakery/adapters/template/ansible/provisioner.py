@@ -15,7 +15,7 @@ from ami_bakery.adapters.template.references import command_words, local_path, n
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
 
 _ROUNDS = 6
 

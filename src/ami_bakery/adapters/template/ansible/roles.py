@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.template.ansible.search import Context
     from ami_bakery.adapters.template.ansible.surroundings import Surroundings
     from ami_bakery.adapters.template.definition import Reading
-    from ami_bakery.core.template import Place
+    from ami_bakery.core.place import Place
 
 _PARTS = ("tasks", "meta", "handlers", "defaults", "vars", "files", "templates", "library")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.adapters.template.references import local_path
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, yaml_documents
 from ami_bakery.core.expression.values import Unknown
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
 

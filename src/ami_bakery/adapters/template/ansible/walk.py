@@ -25,7 +25,7 @@ from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.references import command_words
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText, yaml_documents
 from ami_bakery.core.expression.values import CHECKOUT
-from ami_bakery.core.template import Place
+from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
 

@@ -1,0 +1,21 @@
+"""Where something stands: a line of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ami_bakery.errors import Mark
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Place:
+    """A line of a file. `file` is relative to the root (the folder of bakery.toml); `line` counts from 1."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    def mark(self, message: str) -> Mark:
+        return Mark(self.file, self.line, message)
