@@ -291,16 +291,17 @@ def _invocation(
         given = {name: getattr(arguments, name) for name in ("packer", "kill_timeout") if hasattr(arguments, name)}
         return config, real_outside(config, environment, watcher, person, stack, terminal=sys.stderr.buffer, **given)
 
-    def run_local(command: Sequence[str]) -> int:
+    def run_local(command: Sequence[str], policy: str | None) -> int:
         try:
-            from ami_bakery.local import LocalSettings, run
+            from ami_bakery.local import LocalSettings, read_policy, run
         except ImportError as error:
             raise BakeryError(
                 "starting the embedded EC2",
                 f"a package that it needs is not installed ({error.name})",
                 "Install it with: pip install 'ami-bakery[local]'",
             ) from error
-        return run(command, environment=environment, settings=LocalSettings(), stderr=sys.stderr)
+        settings = LocalSettings(policy=read_policy(policy) if policy is not None else "")
+        return run(command, environment=environment, settings=settings, stderr=sys.stderr)
 
     return Invocation(
         arguments=arguments,

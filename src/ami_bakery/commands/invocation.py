@@ -31,7 +31,7 @@ class Invocation:
     draw          tables and trees: as rich has them where stdout is a terminal, else in plain characters
     bakery        loads the configuration, the one named or that of --config, and makes the outside
     write_file    (path, text, append): whole or not at all
-    run_local     (command, environment): run a command against the embedded EC2, for its exit status
+    run_local     (command, file with an IAM policy): run a command against the embedded EC2, for its exit status
     tell_ci       (notes, Markdown): show them in the CI that this runs in; None where it is none that can
     """
 
@@ -45,7 +45,7 @@ class Invocation:
     error_style: Style
     bakery: Callable[[str | None], tuple[Config, Outside]]
     write_file: Callable[[str, str, bool], None]
-    run_local: Callable[[Sequence[str]], int]
+    run_local: Callable[[Sequence[str], str | None], int]
     tell_ci: Callable[[Sequence[Note], str], None] | None
 
     def answer(self, text: str) -> None:

