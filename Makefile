@@ -19,7 +19,7 @@ demo: $(READY)
 
 test: check
 	scripts/setup --test-programs $(BIN)/python
-	scripts/current-packer >/dev/null || [ $$? -eq 3 ]
+	scripts/current-packer --built >/dev/null || [ $$? -eq 3 ]
 	$(BIN)/coverage run --parallel-mode -m pytest tests/core tests/adapters
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
