@@ -181,12 +181,17 @@ regions = ["us-east-1"]
 """
 
 
+def key_pairs(ec2: EC2Client) -> list[str]:
+    return [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]]
+
+
 def left_in(ec2: EC2Client) -> list[str]:
-    """What costs money or is in the way: instances that are not terminated, key pairs, Packer's security groups."""
+    """What costs money or is in the way: instances that are not terminated, key pairs, Packer's security groups; not
+    the lock of a run that was killed, which expires."""
     reservations = ec2.describe_instances()["Reservations"]
     instances = [instance for reservation in reservations for instance in reservation["Instances"]]
     return [
         *(one["InstanceId"] for one in instances if one["State"]["Name"] != "terminated"),
-        *(pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]),
+        *(name for name in key_pairs(ec2) if not name.startswith("ami-bakery-lock-")),
         *(one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"] if one["GroupName"] != "default"),
     ]

@@ -30,6 +30,8 @@ from ami_bakery.core.upkeep import Step  # noqa: TC001
 from ami_bakery.errors import BakeryError, SkippedError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from ami_bakery.core.config import Config
     from ami_bakery.core.image import Ami
     from ami_bakery.core.outcome import Outcome
@@ -183,27 +185,36 @@ class Bakery:
         With what they are made from, where there is something to do for that; parents first.
         """
         from ami_bakery.permissions import add_steps
-        from ami_bakery.planning import make_plans, warn_of_unseen
+        from ami_bakery.planning import make_plans, warn_of_unseen, with_locks
 
         names = named(self._config, images)
         with self._resolver() as resolver:
-            plans = add_steps(resolver, make_plans(resolver, names, forced=frozenset(names if force else ())))
+            made = make_plans(resolver, names, forced=frozenset(names if force else ()))
+            plans = add_steps(resolver, with_locks(resolver, made))
             warn_of_unseen(resolver, plans)
         told = (item.plan for item in plans)
         return tuple(_planned(plan) for plan in told if plan.image in names or plan.to_do)
 
     def bake(
-        self, *images: str, force: bool = False, jobs: int = _JOBS, fail_fast: bool = False
+        self,
+        *images: str,
+        force: bool = False,
+        jobs: int = _JOBS,
+        fail_fast: bool = False,
+        wait: bool = True,
+        wait_timeout: timedelta | None = None,
     ) -> tuple[BakedImage, ...]:
         """Make sure that the AMIs of these images exist; all where none is named, and globs are taken too.
 
         force      bake these images whatever is there
         jobs       how many are baked at once, at most
         fail_fast  stop everything at the first failure; else what does not depend on it goes on
+        wait       where another runner is baking the same, wait for its AMI, at most for `wait_timeout` or as long as
+                   it takes; else, and when that is over, it fails with a `BusyError`
 
         Gives the images in the order of the file. Raises `BakeFailed` where one could not be baked.
         """
-        from ami_bakery.execute import bake_all
+        from ami_bakery.execute import Patience, bake_all
         from ami_bakery.planning import with_parents
 
         if jobs < 1:
@@ -211,7 +222,8 @@ class Bakery:
         names = named(self._config, images)
         forced = frozenset(names if force else ())
         with self._resolver() as resolver:
-            done = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=fail_fast)
+            patience = Patience(waits=wait, timeout=wait_timeout)
+            done = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=fail_fast, patience=patience)
             baked = {outcome.image: _baked(outcome) for outcome in done}
         errors = [image.error for image in baked.values() if image.error is not None]
         if errors:

@@ -43,7 +43,7 @@ Where PACKER_JSON_PATH is set, and no --config is given, the program works as th
 folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in bakery.toml, here or in a folder above.
 
 exit status: 0 done, or nothing to do; 1 a failure that the message explains; 2 wrong usage; 70 a bug of this program;
-130 interrupted"""
+75 another runner is baking it, and we were not to wait (any longer); 130 interrupted"""
 
 
 class Command(Protocol):

@@ -65,6 +65,16 @@ class PackerError(BakeryError):
         self.taken_by = taken_by
 
 
+DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"})
+"""AWS's codes for a right that is missing."""
+_UNANSWERED = frozenset(
+    {
+        *("Unreachable", "NoAnswer", "RequestLimitExceeded", "Throttling"),
+        *("Unavailable", "ServiceUnavailable", "InternalError", "InternalFailure", "RequestTimeout"),
+    }
+)
+
+
 class AwsError(BakeryError):
     """AWS refused or could not be reached: credentials, rights, region, or patience.
 
@@ -75,6 +85,16 @@ class AwsError(BakeryError):
         super().__init__(doing, wrong, todo)
         self.code = code
 
+    @property
+    def is_denied(self) -> bool:
+        """Whether a right is missing."""
+        return self.code in DENIED
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether nobody knows if it was carried out: one of the tries may have been, without an answer."""
+        return self.code in _UNANSWERED
+
 
 class VerificationError(BakeryError):
     """The AMI that Packer reported is not what was promised; it did not get the digest."""
@@ -82,6 +102,12 @@ class VerificationError(BakeryError):
 
 class SkippedError(BakeryError):
     """Left undone because something else failed: mend that."""
+
+
+class BusyError(BakeryError):
+    """Somebody else bakes just that, and we were not to wait (any longer): try again later."""
+
+    exit_status = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class OutputError(BakeryError):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.config import BaseImage, Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
-from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
-from ami_bakery.errors import BakeryError, ConfigError
+from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
+from ami_bakery.errors import AwsError, BakeryError, ConfigError
 from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
 from ami_bakery.side_by_side import side_by_side
 
@@ -78,6 +78,33 @@ def make_plans(
     return _explained(resolver, plans)
 
 
+def with_locks(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
+    """What another runner is baking just now is to be waited for: all digests are asked for in one call a region."""
+    asked: dict[str, set[str]] = {}
+    for planned in plans:
+        if planned.plan.digest is not None and planned.plan.may_be_locked:
+            asked.setdefault(planned.plan.regions[0], set()).add(planned.plan.digest.hex)
+    of_digests = resolver.outside.locks.of_digests
+    try:
+        answers = side_by_side([partial(of_digests, region, sorted(digests)) for region, digests in asked.items()])
+    except AwsError as error:
+        if not error.is_denied:
+            raise
+        resolver.outside.watcher.warn(f"whether another runner is baking something cannot be seen: {error}")
+        return tuple(plans)
+    alive = {(lock.region, lock.digest): lock for locks in answers for lock in locks if not lock.expired}
+    return tuple(
+        replace(planned, plan=being_baked(planned.plan, alive[key]))
+        if planned.plan.may_be_locked and (key := _lock_key(planned.plan)) in alive
+        else planned
+        for planned in plans
+    )
+
+
+def _lock_key(plan: ImagePlan) -> tuple[str, str]:
+    return plan.regions[0], plan.digest.hex if plan.digest is not None else ""
+
+
 def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
     """A digest that does not see everything must not look as if it did."""
     for planned in plans:
@@ -140,7 +167,16 @@ def _plan_generation(
     failures: dict[str, BakeryError] | None,
 ) -> list[Planned]:
     """One generation: none of these is made from another of them."""
-    definitions = _define_generation(resolver, names, parents, failures)
+    return _decided(resolver, _define_generation(resolver, names, parents, failures), forced)
+
+
+def look_again(resolver: Resolver, planned: Planned) -> Planned:
+    """What there is to do now for a definition that is known: EC2 is asked anew, and no file is read."""
+    (again,) = _with_bases_judged(resolver, _decided(resolver, [planned.definition], frozenset()), {})
+    return again
+
+
+def _decided(resolver: Resolver, definitions: Sequence[Definition], forced: frozenset[str]) -> list[Planned]:
     found = _look_up(resolver, definitions)
     now = resolver.outside.clock.now()
     plans = []

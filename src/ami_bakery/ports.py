@@ -278,8 +278,11 @@ class Packer(Protocol):
     def interrupt(self) -> None:
         """Tell every build that runs to stop and clean up; `build` then raises as for one that failed."""
 
+    def stop(self, image: str) -> None:
+        """Tell this image's build alone, if it runs, to stop and clean up. Told again, it does nothing more."""
+
     def interrupted(self) -> bool:
-        """Whether they were told to."""
+        """Whether all were told to."""
 
     def at_work(self) -> Mapping[str, tuple[Made, ...]]:
         """What each build that runs has made so far, by image."""

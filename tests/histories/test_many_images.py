@@ -101,11 +101,11 @@ def test_a_generation_of_images_is_a_call(kitchen: Kitchen, ec2: EC2Client) -> N
     assert asked(kitchen) == {"DescribeImages": 3 + 1}, "three generations, and the base of the first"
 
 
-def test_images_to_be_baked_are_explained_with_two_more_calls(kitchen: Kitchen, ec2: EC2Client) -> None:
+def test_images_to_be_baked_are_explained_with_three_more_calls(kitchen: Kitchen, ec2: EC2Client) -> None:
     images(kitchen, {f"i{number}": "" for number in range(60)})
     run = kitchen.run("plan", "--json")
     assert {plan["action"] for plan in run.images} == {"bake"}
-    assert kitchen.calls() == {"DescribeImages": 3, "DescribeSnapshots": 1}
+    assert kitchen.calls() == {"DescribeImages": 3, "DescribeSnapshots": 1, "DescribeTags": 1}
 
 
 def test_check_looks_all_images_up_at_once(kitchen: Kitchen, ec2: EC2Client) -> None:

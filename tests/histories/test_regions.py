@@ -93,13 +93,14 @@ def test_a_copy_that_a_killed_run_began_is_taken_over(app: Kitchen) -> None:
     # The embedded EC2 counts from an AMI's birth: the first one must be older than that, the copy is not.
     time.sleep(8)
     app.control.change(pending_seconds=7)
-    process = app.start("bake")
+    short = {"AMI_BAKERY_LOCK_SECONDS": "3"}
+    process = app.start("bake", environment=short)
     while app.calls().get("CopyImage", 0) == 0:
         assert process.poll() is None, "it ended before it copied"
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    outcome = only(app.run("bake", "--json").images)
+    outcome = only(app.run("bake", "--json", environment=short).images)
     assert (outcome["outcome"], list(outcome["amis"])) == ("copied", [HOME, FIRST])
     assert app.calls()["CopyImage"] == 1
 

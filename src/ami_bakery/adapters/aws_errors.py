@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ami_bakery.core.printable import one_line
 from ami_bakery.core.spelling import nearest
-from ami_bakery.errors import AwsError, BakeryError, UsageError
+from ami_bakery.errors import DENIED, AwsError, BakeryError, UsageError
 
 _CREDENTIALS = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role."
 _RENEW = "Get new credentials (for example `aws sso login`), then run again: finished work is found, not done twice."
@@ -39,7 +39,6 @@ _OWN_KEY = (
     "Only what is encrypted with a KMS key of your own can be shared, and that key must be shared, too: name one in "
     "`kms_key` for copies, and in the template (kms_key_id) for the region of the bake, or take it out of `share_with`."
 )
-DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.adapters.aws_errors import DENIED, Call, explained
+from ami_bakery.adapters.aws_errors import Call, explained
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, READ_SECONDS, Ec2Query
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
-from ami_bakery.errors import AwsError, BakeryError, UsageError
+from ami_bakery.errors import DENIED, AwsError, BakeryError, UsageError
 
 if TYPE_CHECKING:
     import boto3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.adapters.aws_errors import DENIED, explained
+from ami_bakery.adapters.aws_errors import explained
 from ami_bakery.core.scaffold import Kind, Thing
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import DENIED, AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

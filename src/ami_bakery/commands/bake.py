@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection, duration
 from ami_bakery.commands.output import Form, Output, add_output, find_output
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.outcome import Outcome, Result, summary
+from ami_bakery.core.outcome import Outcome, summary
 from ami_bakery.drop_in import ANSWER_FILE
-from ami_bakery.errors import UsageError
-from ami_bakery.execute import bake_all
+from ami_bakery.errors import BakeryError, BusyError, UsageError
+from ami_bakery.execute import Patience, bake_all
 from ami_bakery.planning import with_parents
 from ami_bakery.render import (
     document,
@@ -52,6 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="stop everything at the first failure; without it, what does not depend on that goes on",
     )
+    waiting = parser.add_mutually_exclusive_group()
+    waiting.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="where another runner is baking the same, fail at once with status 75; without it, wait for its AMI",
+    )
+    waiting.add_argument(
+        "--wait-timeout",
+        type=duration,
+        metavar="DURATION",
+        help="wait for another runner's bake at most so long, then fail with status 75 (default: as long as it takes)",
+    )
     add_packer(parser)
     parser.add_argument(
         "--kill-timeout",
@@ -74,7 +86,14 @@ def run(invocation: Invocation) -> int:
     forced = frozenset(names if invocation.arguments.force else ())
     # A person who answers Packer's prompts can do so for one at a time.
     jobs = 1 if resolver.arguments.debug else invocation.arguments.jobs
-    baking = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=invocation.arguments.fail_fast)
+    baking = bake_all(
+        resolver,
+        names,
+        forced=forced,
+        jobs=jobs,
+        fail_fast=invocation.arguments.fail_fast,
+        patience=Patience(waits=not invocation.arguments.no_wait, timeout=invocation.arguments.wait_timeout),
+    )
     # Closed in any case: an interruption may come while an outcome is told.
     with closing(baking):
         for outcome in baking:
@@ -97,13 +116,14 @@ def run(invocation: Invocation) -> int:
         _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
     if output is not None:
         _write(invocation, output, asked)
-    return max((_status(outcome) for outcome in outcomes), default=0)
+    return _status([outcome.error for outcome in outcomes if outcome.error is not None])
 
 
-def _status(outcome: Outcome) -> int:
-    if outcome.error is not None:
-        return outcome.error.exit_status
-    return 1 if outcome.result is Result.FAILED else 0
+def _status(errors: Sequence[BakeryError]) -> int:
+    """That of a failure that trying again later does not mend, before that of one which it may."""
+    busy = [error for error in errors if isinstance(error, BusyError)]
+    lasting = [error for error in errors if error not in busy]
+    return max((error.exit_status for error in lasting or busy), default=0)
 
 
 def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.commands.output import Form, add_output, find_output
 from ami_bakery.permissions import add_steps
-from ami_bakery.planning import make_plans, warn_of_unseen
+from ami_bakery.planning import make_plans, warn_of_unseen, with_locks
 from ami_bakery.render import document, github_plan, plan_json, plan_text
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run(invocation: Invocation) -> int:
     names = invocation.selected(resolver)
     output = find_output(resolver, invocation, names, _FORMS)
     forced = frozenset(names if invocation.arguments.force else ())
-    planned = add_steps(resolver, make_plans(resolver, names, forced=forced))
+    planned = add_steps(resolver, with_locks(resolver, make_plans(resolver, names, forced=forced)))
     warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.to_do]
     rendered = document([plan_json(plan) for plan in plans])

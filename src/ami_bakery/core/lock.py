@@ -103,6 +103,15 @@ class SeenLock:
         return self.tags.get(RUN_TAG, "")
 
     @property
+    def holder(self) -> str:
+        return self.tags.get(HOLDER_TAG, "") or "somebody"
+
+    @property
+    def since(self) -> str:
+        """As it is written, which sorts by time."""
+        return self.tags.get(SINCE_TAG, "")
+
+    @property
     def expired(self) -> bool:
         """A lock that does not say until when it lives is one that was left half written: it does not."""
         expires = _moment(self.tags.get(EXPIRES_TAG, ""))
@@ -123,8 +132,8 @@ class SeenLock:
 
     def describe(self) -> str:
         """``build-7 (pid 42) since 12:03:04 UTC, https://ci.example/job/7``"""
-        since = _moment(self.tags.get(SINCE_TAG, ""))
-        parts = [self.tags.get(HOLDER_TAG, "") or "somebody"]
+        since = _moment(self.since)
+        parts = [self.holder]
         if since is not None:
             day = "" if since.date() == self.seen_at.date() else f"{since:%Y-%m-%d} "
             parts.append(f" since {day}{since:%H:%M:%S} UTC")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from ami_bakery.core.difference import Change
+    from ami_bakery.core.lock import SeenLock
 
 
 class Action(StrEnum):
@@ -89,6 +90,12 @@ class ImagePlan:
     amis: Mapping[str, Ami]
     source: Ami | None = None
     steps: tuple[Step, ...] = ()
+
+    @property
+    def may_be_locked(self) -> bool:
+        """Whether a bake would take the digest's lock, and take what another runner bakes for its own."""
+        forced = any(reason.kind == "forced" for reason in self.reasons)
+        return self.action in (Action.BAKE, Action.COPY) and not forced
 
     @property
     def to_do(self) -> bool:
@@ -213,6 +220,12 @@ def judge_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami],
     if not reasons:
         return plan
     return replace(plan, action=Action.BAKE, reasons=tuple(reasons))
+
+
+def being_baked(plan: ImagePlan, lock: SeenLock) -> ImagePlan:
+    """A plan to bake or copy, turned into one to wait, since another runner is at it."""
+    reason = Reason("being-baked", lock.holder, f"it is being baked by {lock.describe()}")
+    return replace(plan, action=Action.WAIT, reasons=(reason, *plan.reasons))
 
 
 def explain(

@@ -17,6 +17,9 @@ class Schedule:
         self._started: set[str] = set()
         self._finished: set[str] = set()
 
+    def __len__(self) -> int:
+        return len(self._parents)
+
     @property
     def unfinished(self) -> bool:
         return len(self._finished) < len(self._parents)

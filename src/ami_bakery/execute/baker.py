@@ -1,13 +1,13 @@
 """Bakes one image with Packer, and makes sure of what came of it: verify, hash again, tag.
 
 The order is the promise: the digest goes on an AMI last, after Packer has finished, EC2 says that the AMI is there,
-and the inputs have been hashed again and are the same. What fails on the way leaves an AMI without a digest, and says
-which.
+and the inputs have been hashed again and are the same; and in one call with the lock, so that it is not written where
+somebody else has that. What fails on the way leaves an AMI without a digest, and says which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -31,19 +31,28 @@ if TYPE_CHECKING:
 
 
 class Baker:
-    """One image's bake."""
+    """One image's bake.
 
-    def __init__(self, resolver: Resolver, planned: Planned, sight: Sight) -> None:
+    run   what it makes is marked with this id
+    note  is given each thing that Packer makes as a name and a value, in the order in which they are made
+    """
+
+    def __init__(
+        self, resolver: Resolver, planned: Planned, sight: Sight, *, run: str, note: Callable[[str, str], None]
+    ) -> None:
         self.resolver = resolver
         self.outside = resolver.outside
         self.sight = sight
         self.definition: Definition = planned.definition
         self.planned = planned
         self.image = planned.definition.image
-        self.commit = ""
-        self.run = resolver.outside.new_run()
+        self.commit: str | None = None
+        self._written: dict[str, Mapping[str, str]] = {}
+        self.run = run
+        self.note = note
 
-    def bake(self) -> dict[str, Ami]:
+    def make(self) -> dict[str, Ami]:
+        """The AMIs that Packer made, by region: available and verified, and without the digest."""
         facts = self.definition.facts or self.resolver.facts(self.image)
         if self.definition.manifest is None or "plugin-versions" in self.image.digest_without:
             # Nobody has asked for the plugins yet, so those that the template requires may not be here.
@@ -56,18 +65,15 @@ class Baker:
         amis = self._verified(self._one_per_region(built.artifacts))
         self._check_provisioners(built.tolerated, facts, amis)
         self._check_inputs(amis)
-        return self._tagged(amis)
+        return amis
 
     def _built(self, facts: TemplateFacts) -> Built:
         def region_of(builder: str) -> str:
             return facts.region_of(builder) or self.planned.plan.regions[0]
 
-        def note(_name: str, _value: str) -> None:
-            pass
-
         request = build_request(self.resolver, self.planned, facts)
         try:
-            with Marks(self.outside, self.image.name, self.run, region_of, note) as marks:
+            with Marks(self.outside, self.image.name, self.run, region_of, self.note) as marks:
                 return self.outside.packer.build(request, self.outside.watcher, marks.tell)
         except PackerError as error:
             self._sweep(facts, marks.made, region_of)
@@ -185,7 +191,7 @@ class Baker:
                 self._reject(ids, error.doing, error.wrong, error.todo)
         home = amis[self.planned.plan.regions[0]]
         expected = {ami for _, ami in self.definition.base}
-        if expected and not self._is_made_from(home, expected):
+        if expected and not self.is_made_from(home, expected):
             self._reject(
                 ids,
                 f"checking the base of {home.id}",
@@ -218,7 +224,7 @@ class Baker:
             "Mend it and bake again; where the failure does not matter, let the command end well (`|| true`).",
         )
 
-    def _is_made_from(self, home: Ami, expected: set[str]) -> bool:
+    def is_made_from(self, home: Ami, expected: set[str]) -> bool:
         """What Packer encrypts (`encrypt_boot`) is a copy of an AMI that it made first and has deregistered since. EC2
         may show that one for a while; when it is gone, what the template finds must still be what was hashed."""
         if not home.source or home.source in expected:
@@ -251,43 +257,73 @@ class Baker:
             more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
             self._reject(ids, doing, f"{', '.join(moved[:3])}{more} changed while Packer ran", todo)
 
-    def _tagged(self, amis: Mapping[str, Ami]) -> dict[str, Ami]:
-        """The last step of a bake: from here on the AMI is found by its digest."""
+    def finish(
+        self, amis: Mapping[str, Ami], tag: Callable[[Sequence[str], Mapping[str, str]], bool] | None
+    ) -> dict[str, Ami] | None:
+        """Write the digest on the AMI of the home region: from here on it is found, and what is missing elsewhere is a
+        copy and not a bake. `tag` does that in one call with the lock; None where it refuses: nothing is written then.
+        """
         self.sight.step("tagging the AMI")
-        home = self.planned.plan.regions[0]
-        tagged = {}
-        # The region of the bake first: with that AMI found, what is missing elsewhere is a copy and not a bake.
-        for region, ami in sorted(amis.items(), key=lambda item: item[0] != home):
-            tags = self._tags(ami, amis[home].id)
-            if tags:
-                self._tag_or_tell(ami, tags, [other for other in amis.values() if other.region not in tagged])
+        home = amis[self.planned.plan.regions[0]]
+        finished, others = self._finished_tags(home, home.id), Upkeep.of(self.image).ami_tags
+        try:
+            if others:
+                # In a call of their own: the lock, which gets the same as the AMI, has no room for so many.
+                self.outside.ec2.tag(home.region, [home.id], others)
+            if finished and tag is None:
+                self.outside.ec2.tag(home.region, [home.id], finished)
+            elif finished and tag is not None and not tag([home.id], finished):
+                return None
+        except AwsError as error:
+            raise self._untagged(error, amis.values(), kept=tag is not None) from error
+        self._written[home.region] = {**others, **finished}
+        return {**amis, home.region: replace(home, tags={**home.tags, **others, **finished})}
+
+    def finish_others(self, amis: Mapping[str, Ami]) -> dict[str, Ami]:
+        """What has come with the AMI that is finished: its snapshots, and what Packer has made in other regions."""
+        home = amis[self.planned.plan.regions[0]]
+        tagged = {home.region: home}
+        self._tag_snapshots(home)
+        for region, ami in amis.items():
+            if region == home.region:
+                continue
+            tags = {**Upkeep.of(self.image).ami_tags, **self._finished_tags(ami, home.id)}
+            try:
+                if tags:
+                    self.outside.ec2.tag(region, [ami.id], tags)
+            except AwsError as error:
+                raise self._untagged(error, [one for one in amis.values() if one.region not in tagged]) from error
+            self._written[region] = tags
             tagged[region] = replace(ami, tags={**ami.tags, **tags})
+            self._tag_snapshots(ami)
         return tagged
 
-    def _tag_or_tell(self, ami: Ami, tags: Mapping[str, str], left: Sequence[Ami]) -> None:
-        try:
-            self.outside.ec2.tag(ami.region, [ami.id], tags)
-            if ami.snapshots:
-                self.outside.ec2.tag(ami.region, ami.snapshots, snapshot_tags(tags, dict(self.image.tags)))
-        except AwsError as error:
-            listed = ", ".join(f"{other.id} of {other.region}" for other in left)
-            todo = f"{error.todo} {listed} was left, verified but without the digest."
-            raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
+    def _tag_snapshots(self, ami: Ami) -> None:
+        tags = snapshot_tags(self._written.get(ami.region, {}), dict(self.image.tags))
+        if ami.snapshots and tags:
+            self.outside.ec2.tag(ami.region, ami.snapshots, tags)
 
-    def _tags(self, ami: Ami, origin: str) -> dict[str, str]:
+    def _untagged(self, error: AwsError, left: Iterable[Ami], *, kept: bool = False) -> AwsError:
+        listed = ", ".join(f"{ami.id} of {ami.region}" for ami in left)
+        later = ": the next run takes it up" if kept else ""
+        todo = f"{error.todo} {listed} was left, verified but without the digest{later}."
+        return AwsError(error.doing, error.wrong, todo, code=error.code)
+
+    def _finished_tags(self, ami: Ami, origin: str) -> dict[str, str]:
         digest = self.definition.digest
         assert digest is not None
-        finished = finished_tags(
+        if self.commit is None:
+            self.commit = self.outside.git.commit(self.resolver.config.root)
+        return finished_tags(
             image=self.image.name,
             digest=digest,
             components=self.definition.components,
             base=" ".join(sorted({base for _, base in self.definition.base})),
             commit=self.commit,
             origin=origin,
-            run=self.run,
+            run=ami.tags.get(RUN_TAG, self.run),
             template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
         )
-        return {**Upkeep.of(self.image).ami_tags, **finished}
 
     def _reject(self, ids: Mapping[str, str] | Mapping[str, list[str]], doing: str, wrong: str, todo: str) -> NoReturn:
         """Take the digest, which Packer may have written, off what was made, and say what was left."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ami_bakery.execute.sight import Sight
     from ami_bakery.planning import Planned
     from ami_bakery.ports import Outside
+    from ami_bakery.resolve import Resolver
 
 _NAME_LENGTH = 128
 """The longest name of an AMI (EC2 API reference, CopyImage)."""
@@ -153,3 +154,12 @@ class Regions:
     @property
     def _upkeep(self) -> Upkeep:
         return Upkeep.of(self.planned.definition.image)
+
+
+def copied(resolver: Resolver, planned: Planned, sight: Sight, amis: Mapping[str, Ami], source: Ami | None) -> Copies:
+    """`amis` in all regions of the image. Where a copy is to have a key of its own, it is one of those that have it:
+    not one that Packer has made there."""
+    kms_keys = resolver.kms_keys(planned.definition.image)
+    right = {region: ami for region, ami in amis.items() if ami.kms_key == kms_keys.get(region, ami.kms_key)}
+    assert source is not None, f"nothing of {planned.plan.image} is there to be copied"
+    return Regions(resolver.outside, planned, sight, kms_keys).copy_to_all(right, source)

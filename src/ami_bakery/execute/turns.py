@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.config import BaseImage
 from ami_bakery.core.image import Ami, AmiState
+from ami_bakery.core.lock import Timing, lock_timing
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
+from ami_bakery.core.single_flight import Ending
 from ami_bakery.core.upkeep import Upkeep
-from ami_bakery.errors import AwsError, BakeryError, SkippedError, Stopped
+from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
 from ami_bakery.execute.keeping import keep
-from ami_bakery.execute.regions import Copies, Regions
+from ami_bakery.execute.locked_bake import LockedBake, Patience
+from ami_bakery.execute.places import Place, Places
+from ami_bakery.execute.regions import Copies
 from ami_bakery.execute.sight import Sight
 from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
 
@@ -27,21 +31,50 @@ if TYPE_CHECKING:
     from ami_bakery.resolve import Resolver
 
 
+_MOST_THREADS = 256
+_MOST_MOVES = 5
+_RESULTS = {
+    Ending.BAKED: Result.BAKED,
+    Ending.REUSED: Result.REUSED,
+    Ending.COPIED: Result.COPIED,
+    Ending.ADOPTED: Result.REUSED,
+}
+
+
 def bake_all(
-    resolver: Resolver, names: Sequence[str], *, forced: frozenset[str], jobs: int, fail_fast: bool = False
+    resolver: Resolver,
+    names: Sequence[str],
+    *,
+    forced: frozenset[str],
+    jobs: int,
+    fail_fast: bool = False,
+    patience: Patience | None = None,
 ) -> Generator[Outcome]:
     """Make sure that these images' AMIs exist, and those of what they are made from; outcomes as they come.
 
     A failure stops what is made from the image that failed, not the rest; with `fail_fast` it stops everything. All
     images are looked up at once to begin with; one that is to be baked is defined and looked up again when its turn
-    comes: files, bases and other runners may have moved meanwhile. An interruption reaches every Packer, and all are
-    waited for.
+    comes and its lock is taken: files, bases and other runners may have moved meanwhile. An interruption reaches every
+    Packer, and all are waited for.
+
+    jobs      how many are at work at once; those that wait for another runner's bake do not count
+    patience  what to do while another runner bakes: None waits as long as it takes
     """
+    timing = lock_timing(resolver.outside.environment)
     failures: dict[str, BakeryError] = {}
     plans = make_plans(resolver, names, forced=forced, failures=failures)
     warn_of_unseen(resolver, plans)
     schedule = Schedule({name: parent_of(resolver.config, name) for name in with_parents(resolver.config, names)})
-    turns = _Turns(resolver, plans, failures, forced=forced, fail_fast=fail_fast)
+    turns = _Turns(
+        resolver,
+        plans,
+        failures,
+        forced=forced,
+        fail_fast=fail_fast,
+        places=Places(jobs),
+        patience=patience or Patience(),
+        timing=timing,
+    )
     if turns.are_quick:
         yield from turns.take_here(schedule)
         return
@@ -49,7 +82,8 @@ def bake_all(
 
     from ami_bakery.execute.ending import wait_for_all
 
-    pool = ThreadPoolExecutor(max_workers=jobs)
+    # A thread for each that is ready: how many are at work is a matter of their places.
+    pool = ThreadPoolExecutor(max_workers=min(len(schedule), _MOST_THREADS))
     try:
         yield from turns.take(schedule, pool)
     except BaseException:
@@ -71,6 +105,9 @@ class _Turns:
         *,
         forced: frozenset[str],
         fail_fast: bool,
+        places: Places,
+        patience: Patience,
+        timing: Timing,
     ) -> None:
         """`undefined`: the images that could not be planned to begin with."""
         self.resolver = resolver
@@ -78,8 +115,11 @@ class _Turns:
         self.undefined = dict(undefined)
         self.forced = forced
         self.fail_fast = fail_fast
+        self.places = places
+        self.patience = patience
+        self.timing = timing
         self.settled: dict[str, Ami | None] = {}
-        self.failed: set[str] = set(undefined)
+        self.failed: dict[str, BakeryError] = dict(undefined)
         self.culprit: str | None = None
         """The image whose failure stopped everything."""
         self.lock = threading.Lock()
@@ -93,7 +133,7 @@ class _Turns:
     def take_here(self, schedule: Schedule) -> Iterator[Outcome]:
         while schedule.unfinished:
             for name in schedule.start_ready():
-                outcome = self._settle(name, self._turn(name, dict(self.settled), frozenset(self.failed)))
+                outcome = self._settle(name, self._turn(name, dict(self.settled), dict(self.failed)))
                 schedule.finish([name])
                 yield outcome
 
@@ -105,7 +145,7 @@ class _Turns:
         running = self.running
         while schedule.unfinished:
             for name in schedule.start_ready():
-                running[pool.submit(partial(self._turn, name, dict(self.settled), frozenset(self.failed)))] = name
+                running[pool.submit(partial(self._turn, name, dict(self.settled), dict(self.failed)))] = name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 outcome = self._settle(name, future.result())
@@ -116,13 +156,14 @@ class _Turns:
         """Every Packer is told to stop and to clean up, and nothing waits any longer."""
         self.resolver.outside.packer.interrupt()
         self.resolver.outside.clock.interrupt()
+        self.places.close()
 
     def _settle(self, name: str, outcome: Outcome) -> Outcome:
         regions = outcome.plan.regions
         self.settled[name] = outcome.amis.get(regions[0]) if regions else None
         if outcome.error is None:
             return outcome
-        self.failed.add(name)
+        self.failed[name] = outcome.error
         if self.culprit not in (None, name) and name not in self.undefined:
             return replace(outcome, error=self._stopped(name, outcome.error))
         return outcome
@@ -143,33 +184,104 @@ class _Turns:
             wrong += f"\n{error.wrong}\n{error.todo}"
         return SkippedError(f"baking image {name}", wrong, f"Mend {self.culprit} first, then run again.")
 
-    def _turn(self, image: str, settled: Mapping[str, Ami | None], failed: frozenset[str]) -> Outcome:
+    def _turn(self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError]) -> Outcome:
         """`settled` and `failed` are those of the time when the image's turn came."""
-        outcome = self._taken(image, settled, failed)
-        if outcome.error is not None and self.fail_fast:
-            self._stop(image)  # here and not in `_settle`: this thread would begin the next image meanwhile
+        with Place(self.places) as place:
+            outcome = self._taken(image, settled, failed, place)
+            if outcome.error is not None and self.fail_fast:
+                # Here and not in `_settle`: the next one that gets the place would begin meanwhile.
+                self._stop(image)
         return outcome
 
-    def _taken(self, image: str, settled: Mapping[str, Ami | None], failed: frozenset[str]) -> Outcome:
+    def _taken(
+        self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], place: Place
+    ) -> Outcome:
         if image in self.undefined:
             return _failed(image, self.undefined[image])
         if self.culprit is not None:
             return _failed(image, self._stopped(image))
         base = self.resolver.config.image(image).base
         if isinstance(base, BaseImage) and base.image in failed:
-            todo = "Mend that first, then run again."
-            return _failed(image, SkippedError(f"baking image {image}", f"its base {base.image} failed", todo))
+            return _failed(image, _without_base(image, base.image, failed[base.image]))
         first = self.first[image]
         parent = settled.get(base.image) if isinstance(base, BaseImage) else None
         stands = parent is None or first.definition.base == (("", parent.id),)
-        if first.plan.action is Action.REUSE and stands:
-            return _attempt(self.resolver, first)
-        resolver = self.resolver.afresh()
         try:
-            (planned,) = make_plans(resolver, [image], forced=self.forced, known=settled)
+            if not stands or first.plan.action is Action.UNKNOWN:
+                place.take()
+                (first,) = make_plans(self.resolver.afresh(), [image], forced=self.forced, known=settled)
         except BakeryError as error:
             return _failed(image, error)
-        return _attempt(resolver, planned)
+        return self._attempt(first, settled, place)
+
+    def _attempt(self, planned: Planned, settled: Mapping[str, Ami | None], place: Place) -> Outcome:
+        """Do what is planned for one image; a failure is an outcome, too."""
+        outside = self.resolver.outside
+        started = outside.clock.monotonic()
+        try:
+            carried = self._carry_out(planned, settled, place)
+        except BakeryError as raised:
+            carried = _Carried(planned=planned, result=Result.FAILED, amis={}, failures=(raised,))
+        finally:
+            outside.watcher.done(planned.plan.image)
+        return Outcome(
+            plan=carried.planned.plan,
+            result=Result.FAILED if carried.failures else carried.result,
+            amis=carried.amis,
+            kept=carried.kept,
+            seconds=outside.clock.monotonic() - started,
+            error=_all_told(planned.plan.image, carried.failures),
+        )
+
+    def _carry_out(self, planned: Planned, settled: Mapping[str, Ami | None], place: Place) -> _Carried:
+        """Do what the plan says, and what there is to do for the AMIs in any case."""
+        match planned.plan.action:
+            case Action.REUSE:
+                result, copies = Result.REUSED, Copies(amis=planned.plan.amis)
+            case Action.WAIT:
+                result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned))
+            case Action.BAKE | Action.COPY:
+                planned, result, copies = self._locked(planned, settled, place)
+            case Action.UNKNOWN:
+                raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
+        plan, upkeep = planned.plan, Upkeep.of(planned.definition.image)
+        amis = {region: copies.amis[region] for region in plan.regions if region in copies.amis}
+        kept = keep(self.resolver.outside, plan.image, upkeep, amis.values())
+        failures = (*copies.failures, *kept.failures)
+        return _Carried(planned=planned, result=result, amis=amis, kept=kept.steps, failures=failures)
+
+    def _locked(
+        self, planned: Planned, settled: Mapping[str, Ami | None], place: Place
+    ) -> tuple[Planned, Result, Copies]:
+        """A lock is of one digest: where the definition moves, the next one is of another."""
+        for _ in range(_MOST_MOVES):
+            if planned.plan.action is Action.REUSE:
+                return planned, Result.REUSED, Copies(amis=planned.plan.amis)
+            baking = LockedBake(
+                self.resolver,
+                planned,
+                forced=self.forced,
+                settled=settled,
+                place=place,
+                patience=self.patience,
+                timing=self.timing,
+            )
+            ended = baking.carry_out()
+            if ended is not None:
+                return ended.planned, _RESULTS[ended.ending], ended.copies
+            planned = baking.planned
+        raise SourceError(
+            f"baking image {planned.plan.image}",
+            f"its definition changed {_MOST_MOVES} times while it was about to be baked",
+            "Run again when nothing writes to its inputs.",
+        )
+
+
+def _without_base(image: str, base: str, error: BakeryError) -> BakeryError:
+    doing, wrong = f"baking image {image}", f"its base {base} failed"
+    if isinstance(error, BusyError):
+        return BusyError(doing, f"its base {base} is being baked by another runner", "Run again later.")
+    return SkippedError(doing, wrong, "Mend that first, then run again.")
 
 
 def _is_quick(planned: Planned) -> bool:
@@ -181,29 +293,6 @@ def _failed(image: str, error: BakeryError) -> Outcome:
     """An image that could not so much as be planned."""
     plan = ImagePlan(image=image, action=Action.UNKNOWN, digest=None, reasons=(), regions=(), amis={})
     return Outcome(plan=plan, result=Result.FAILED, error=error)
-
-
-def _attempt(resolver: Resolver, planned: Planned) -> Outcome:
-    """Do what is planned for one image; a failure is an outcome, too."""
-    clock, watcher = resolver.outside.clock, resolver.outside.watcher
-    started = clock.monotonic()
-    if planned.plan.action is not Action.REUSE:
-        because = "; ".join(reason.detail for reason in planned.plan.reasons)
-        watcher.note(f"{planned.plan.image}: {planned.plan.action}: {because}")
-    try:
-        carried = _carry_out(resolver, planned)
-    except BakeryError as raised:
-        carried = _Carried(result=Result.FAILED, amis={}, failures=(raised,))
-    finally:
-        watcher.done(planned.plan.image)
-    return Outcome(
-        plan=planned.plan,
-        result=Result.FAILED if carried.failures else carried.result,
-        amis=carried.amis,
-        kept=carried.kept,
-        seconds=clock.monotonic() - started,
-        error=_all_told(planned.plan.image, carried.failures),
-    )
 
 
 def _all_told(image: str, failures: Sequence[BakeryError]) -> BakeryError | None:
@@ -218,44 +307,15 @@ def _all_told(image: str, failures: Sequence[BakeryError]) -> BakeryError | None
 class _Carried:
     """What came of one plan: its AMIs by region, those of a failure included, and what was done to keep them."""
 
+    planned: Planned
     result: Result
     amis: Mapping[str, Ami]
     kept: tuple[Step, ...] = ()
     failures: tuple[BakeryError, ...] = ()
 
 
-def _carry_out(resolver: Resolver, planned: Planned) -> _Carried:
-    """Do what the plan says, and what there is to do for the AMIs in any case."""
+def _wait_for_pending(resolver: Resolver, planned: Planned) -> dict[str, Ami]:
     sight = Sight(resolver.outside, planned.plan.image)
-    match planned.plan.action:
-        case Action.REUSE:
-            result, copies = Result.REUSED, Copies(amis=planned.plan.amis)
-        case Action.COPY:
-            result, copies = Result.COPIED, _copied(resolver, planned, sight, planned.plan.amis, planned.plan.source)
-        case Action.WAIT:
-            result, copies = Result.REUSED, Copies(amis=_wait_for_pending(planned, sight))
-        case Action.BAKE:
-            from ami_bakery.execute.baker import Baker  # a run that bakes nothing has no need of it
-
-            made = Baker(resolver, planned, sight).bake()
-            result, copies = Result.BAKED, _copied(resolver, planned, sight, made, made[planned.plan.regions[0]])
-        case Action.UNKNOWN:
-            raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
-    amis = {region: copies.amis[region] for region in planned.plan.regions if region in copies.amis}
-    kept = keep(resolver.outside, planned.plan.image, Upkeep.of(planned.definition.image), amis.values())
-    return _Carried(result=result, amis=amis, kept=kept.steps, failures=(*copies.failures, *kept.failures))
-
-
-def _copied(resolver: Resolver, planned: Planned, sight: Sight, amis: Mapping[str, Ami], source: Ami | None) -> Copies:
-    """`amis` in all regions of the image. Where a copy is to have a key of its own, it is one of those that have it:
-    not one that Packer has made there."""
-    kms_keys = resolver.kms_keys(planned.definition.image)
-    right = {region: ami for region, ami in amis.items() if ami.kms_key == kms_keys.get(region, ami.kms_key)}
-    assert source is not None, f"nothing of {planned.plan.image} is there to be copied"
-    return Regions(resolver.outside, planned, sight, kms_keys).copy_to_all(right, source)
-
-
-def _wait_for_pending(planned: Planned, sight: Sight) -> dict[str, Ami]:
     pending = next(ami for ami in planned.found if ami.state is AmiState.PENDING)
     sight.step(f"waiting for {pending.id} in {pending.region}, which another run makes")
     return {pending.region: sight.wait_available(pending)}

@@ -55,6 +55,7 @@ class Running:
 
     def __init__(self) -> None:
         self._runs: dict[subprocess.Popen[bytes], Run] = {}
+        self._told: set[subprocess.Popen[bytes]] = set()
         self._interrupted = False
         self._lock = threading.Lock()
 
@@ -63,12 +64,13 @@ class Running:
         with self._lock:
             self._runs[process] = run
             if self._interrupted:
-                _terminate(process)
+                self._tell(process)
         try:
             yield
         finally:
             with self._lock:
                 del self._runs[process]
+                self._told.discard(process)
 
     @property
     def interrupted(self) -> bool:
@@ -78,7 +80,23 @@ class Running:
         with self._lock:
             self._interrupted = True
             for process in self._runs:
-                _terminate(process)
+                self._tell(process)
+
+    def stop(self, image: str) -> None:
+        """The one of this image alone, if it runs."""
+        with self._lock:
+            for process, run in self._runs.items():
+                if run.image == image:
+                    self._tell(process)
+
+    def is_told(self, process: subprocess.Popen[bytes]) -> bool:
+        return process in self._told
+
+    def _tell(self, process: subprocess.Popen[bytes]) -> None:
+        """Once: a second signal says nothing new."""
+        if process not in self._told:
+            self._told.add(process)
+            _terminate(process)
 
     def made(self) -> dict[str, tuple[Made, ...]]:
         """What each that runs has made so far, by image."""
@@ -143,13 +161,13 @@ def _started(run: Run, output: int, *, in_foreground: bool) -> subprocess.Popen[
 
 
 def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Watcher, running: Running, *, own_group: bool) -> int:
-    """Until Packer ends; once interrupted, until it has cleaned up in EC2, which can take minutes, or is killed."""
+    """Until Packer ends; once told to stop, until it has cleaned up in EC2, which can take minutes, or is killed."""
     deadline: float | None = None
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=_POLL_SECONDS)
             break
-        if running.interrupted and deadline is None:
+        if running.is_told(process) and deadline is None:
             deadline = time.monotonic() + run.kill_seconds
             watcher.step(run.image, _CLEANING_UP)
         elif deadline is not None and time.monotonic() > deadline:
@@ -158,7 +176,7 @@ def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Watcher, running:
             deadline = math.inf
         elif deadline is not None:
             watcher.still(run.image, _CLEANING_UP)
-    if own_group and (running.interrupted or status < 0):
+    if own_group and (running.is_told(process) or status < 0):
         _end_rest(process.pid)
     return status
 

@@ -102,6 +102,9 @@ class HashicorpPacker:
     def interrupt(self) -> None:
         self._running.interrupt()
 
+    def stop(self, image: str) -> None:
+        self._running.stop(image)
+
     def interrupted(self) -> bool:
         return self._running.interrupted
 

@@ -1,0 +1,108 @@
+"""A lock that we hold: renewed while we work, noted on, and given up when it is lost."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.lock import EXPIRES_TAG, expired_now, expiry
+from ami_bakery.errors import AwsError, BakeryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ami_bakery.core.lock import Timing
+    from ami_bakery.ports import Outside
+
+_STOP_AGAIN_SECONDS = 1.0
+"""Packer may have been about to start when it was told to stop."""
+
+
+class HeldLock:
+    """It is renewed from the moment it is made until it is let go. `on_loss` is called, again and again until then,
+    when it is gone or could not be renewed before it expired."""
+
+    def __init__(
+        self, outside: Outside, region: str, lock: str, timing: Timing, on_loss: Callable[[str], None]
+    ) -> None:
+        self.id = lock
+        self._outside = outside
+        self._region = region
+        self._timing = timing
+        self._on_loss = on_loss
+        self._taken_at = self._expires_at = outside.clock.monotonic()
+        self._expires_at += timing.lifetime_seconds
+        self._lost = threading.Event()
+        self._over = threading.Event()
+        threading.Thread(target=self._renew_on_and_on, name=f"renews {lock}", daemon=True).start()
+
+    @property
+    def lost(self) -> bool:
+        return self._lost.is_set()
+
+    @property
+    def held_seconds(self) -> float:
+        return self._outside.clock.monotonic() - self._taken_at
+
+    def renew(self, notes: Mapping[str, str] | None = None, *, patient: bool = False) -> bool:
+        """With notes in the same call, if there are any. False where it is gone. Raises `AwsError`."""
+        before = self._outside.clock.monotonic()
+        tags = {**(notes or {}), EXPIRES_TAG: expiry(self._outside.locks.now(self._region), self._timing)}
+        if not self.tag((), tags, patient=patient):
+            return False
+        self._expires_at = before + self._timing.lifetime_seconds
+        return True
+
+    def note(self, name: str, value: str) -> None:
+        """Best effort: for whoever takes the lock over from us. Raises `AwsError`."""
+        self._outside.locks.tag(self._region, [self.id], {name: value}, patient=False)
+
+    def tag(self, amis: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+        """In one call with the lock, all or nothing. False where the lock or one of the AMIs is not there.
+
+        A lock that is new may not be there yet for all parts of EC2: only later is it gone.
+        """
+        while True:
+            if self._outside.locks.tag(self._region, [self.id, *amis], tags, patient=patient):
+                return True
+            if self.held_seconds >= self._timing.settling_seconds:
+                return False
+            self._outside.clock.rest(min(1.0, self._timing.settling_seconds / 4))
+
+    def let_go(self, *, keep: bool) -> None:
+        """Delete it; or leave it for what is noted on it, expired. Where neither can be done it expires by itself."""
+        self.abandon()
+        locks = self._outside.locks
+        if keep:
+            locks.tag(self._region, [self.id], {EXPIRES_TAG: expired_now(locks.now(self._region))}, patient=False)
+        else:
+            locks.delete(self._region, self.id)
+
+    def abandon(self) -> None:
+        """No more renewals."""
+        self._over.set()
+
+    def _renew_on_and_on(self) -> None:
+        pause, why = self._timing.renew_seconds, ""
+        while not why and not self._over.wait(pause):
+            try:
+                there = self.renew()
+            except BakeryError as error:
+                # More often, as long as it lives.
+                pause = self._timing.settling_seconds
+                if self._outside.clock.monotonic() >= self._expires_at:
+                    why = _why(error)
+            else:
+                pause = self._timing.renew_seconds
+                if not there:
+                    why = "it is not there any more: somebody has taken it over, or deleted it"
+        if why:
+            self._lost.set()
+        while not self._over.is_set():
+            self._on_loss(why)
+            self._over.wait(_STOP_AGAIN_SECONDS)
+
+
+def _why(error: BakeryError) -> str:
+    code = f" ({error.code})" if isinstance(error, AwsError) and error.code else ""
+    return f"it could not be renewed before it expired{code}"

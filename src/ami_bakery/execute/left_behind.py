@@ -1,0 +1,77 @@
+"""AMIs that holders of a digest's lock left when they died: adopted where verified, removed where in the way.
+
+A name that is a function of the definition is taken by what a dead run has left, and would stop every later bake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami
+from ami_bakery.core.lock import GIVEN_UP_TAG, read_amis
+from ami_bakery.core.scaffold import Kind, Thing
+from ami_bakery.execute.removal import remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ami_bakery.core.single_flight import Left
+    from ami_bakery.execute.baker import Baker
+    from ami_bakery.planning import Planned
+    from ami_bakery.ports import Outside
+    from ami_bakery.resolve import Resolver
+
+
+def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
+    """The AMIs of a note, by region, if that of the home region is there and is what the digest stands for; else none.
+
+    They were verified, and the inputs hashed again, by who noted them; what can be seen of them is looked at again.
+    """
+    outside, home = baker.outside, baker.planned.plan.regions[0]
+    ids = read_amis(noted)
+    amis = {region: ami for region, ami_id in ids.items() for ami in outside.ec2.own(region, [ami_id]) if ami.available}
+    found = amis.get(home)
+    if found is None or GIVEN_UP_TAG in found.tags or FORMAT_TAG in found.tags or _is_too_old(found, baker):
+        return {}
+    digest, expected = baker.definition.digest, {base for _, base in baker.definition.base}
+    if digest is None or found.tags.get(DIGEST_TAG, digest.hex) != digest.hex:
+        return {}
+    return amis if not expected or baker.is_made_from(found, expected) else {}
+
+
+def _is_too_old(ami: Ami, baker: Baker) -> bool:
+    max_age = baker.image.max_age
+    return max_age is not None and ami.created is not None and baker.outside.clock.now() - ami.created > max_age
+
+
+def in_the_way(resolver: Resolver, planned: Planned, left: Left) -> tuple[Ami, ...]:
+    """Those that have the name which the AMI will get, and are provably what a dead run of this digest left unfinished:
+    noted on its lock, or with the digest that Packer writes, and without what is written when it is verified."""
+    home, digest = planned.plan.regions[0], planned.plan.digest
+    texts = (*left.unverified, left.verified or "")
+    ids = {ami_id for text in texts for region, ami_id in read_amis(text).items() if region == home}
+    ids |= {ami.id for ami in planned.found if ami.region == home and digest is not None and not ami.carries(digest)}
+    if not ids:
+        return ()
+    names = _names(resolver, planned)
+    own = resolver.outside.ec2.own(home, sorted(ids)) if names else ()
+    return tuple(ami for ami in own if ami.name in names and FORMAT_TAG not in ami.tags)
+
+
+def _names(resolver: Resolver, planned: Planned) -> set[str]:
+    """As far as they can be known: a name with a time in it, or what else Packer alone knows, is in nobody's way."""
+    definition = planned.definition
+    facts = definition.facts or resolver.facts(definition.image)
+    handed = dict(resolver.handed_variables(definition, facts, planned.plan.regions[0]))
+    builders = resolver.facts(definition.image, handed).builders
+    return {builder.ami_name for builder in builders if builder.ami_name}
+
+
+def remove_amis(outside: Outside, image: str, amis: Iterable[Ami], why: str) -> None:
+    """With their snapshots; what cannot be removed is told, and stays."""
+    things = [Thing(kind=Kind.AMI, id=ami.id, region=ami.region, name=ami.name, uses=ami.snapshots) for ami in amis]
+    for thing, error in remove(outside, things, outside.clock.sleep):
+        if error is not None:
+            outside.watcher.warn(f"{image}: {thing} of {thing.region} is left: {error.wrong}")
+        elif thing.kind is Kind.AMI:
+            outside.watcher.note(f"{image}: removed {thing} of {thing.region}, {why}")

@@ -1,0 +1,472 @@
+"""Carries out, for one image, the steps of `core/single_flight`: lock, look again, bake, verify, tag, copy, unlock."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.core.ci_job import ci_job
+from ami_bakery.core.digest import Scheme
+from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState
+from ami_bakery.core.lock import (
+    GIVEN_UP_TAG,
+    VERIFIED_TAG,
+    SeenLock,
+    Timing,
+    lock_name,
+    new_lock_tags,
+    noted_amis,
+)
+from ami_bakery.core.plan import Action, Reason
+from ami_bakery.core.single_flight import (
+    AwaitSight,
+    Bake,
+    Baked,
+    BreakLock,
+    Discard,
+    End,
+    Ending,
+    Event,
+    Finish,
+    GiveUpLeft,
+    JudgeLeft,
+    Look,
+    Looked,
+    Marked,
+    NoteVerified,
+    NotShown,
+    Pause,
+    Purpose,
+    ReadLock,
+    Release,
+    RemoveLeft,
+    Seen,
+    Shown,
+    Spread,
+    Step,
+    TakeLock,
+    Taken,
+    advance,
+    begin,
+)
+from ami_bakery.errors import AwsError, BakeryError, BusyError
+from ami_bakery.execute.baker import Baker
+from ami_bakery.execute.held_lock import HeldLock
+from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
+from ami_bakery.execute.regions import Copies, copied
+from ami_bakery.execute.sight import Sight
+from ami_bakery.planning import Planned, look_again, make_plans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+    from ami_bakery.execute.places import Place
+    from ami_bakery.resolve import Resolver
+
+_SIGHT_SECONDS = 60.0
+_LOCK_STEPS = (TakeLock, ReadLock, BreakLock, RemoveLeft, Discard)
+"""Where a missing right is seen as such."""
+_MAY_HAVE_HAPPENED = (TakeLock, BreakLock, RemoveLeft, NoteVerified, Finish, Discard)
+"""Where it matters that a request without an answer may have been carried out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """What to do while somebody else bakes: wait, at most for `timeout`, or as long as it takes; or not at all."""
+
+    waits: bool = True
+    timeout: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How it ended well. `copies` are all AMIs, by region."""
+
+    ending: Ending
+    planned: Planned
+    copies: Copies
+
+
+class LockedBake:
+    """One image, from a plan to bake or copy to its AMIs.
+
+    forced   the images to bake whatever is there
+    settled  the AMIs of what it is made from
+    place    is given back while it waits for somebody else
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        planned: Planned,
+        *,
+        forced: frozenset[str],
+        settled: Mapping[str, Ami | None],
+        place: Place,
+        patience: Patience,
+        timing: Timing,
+    ) -> None:
+        assert planned.plan.digest is not None
+        self.resolver = resolver
+        self.outside = resolver.outside
+        self.planned = planned
+        self.image = planned.plan.image
+        self.digest = planned.plan.digest
+        self.home = planned.plan.regions[0]
+        self.forced = forced
+        self.settled = settled
+        self.place = place
+        self.patience = patience
+        self.timing = timing
+        self.run = self.outside.new_run()
+        self.sight = Sight(self.outside, self.image)
+        self.held: HeldLock | None = None
+        self.shown: SeenLock | None = None
+        self.error: BakeryError | None = None
+        self.baker: Baker | None = None
+        self.amis: Mapping[str, Ami] = {}
+        self.copies: Copies | None = None
+        self._loss = ""
+        self._told = ""
+        self._refused_at: float | None = None
+        self._wait_until: float | None = None
+
+    def carry_out(self) -> Ended | None:
+        """None where the definition moved meanwhile: `planned` is what it is now. Raises where it fails."""
+        flight = begin(
+            forced=self.image in self.forced,
+            required=self.digest.scheme is Scheme.SHA256,
+            waits=self.patience.waits,
+        )
+        try:
+            while not isinstance(flight.step, End):
+                flight = advance(flight, self._seen(flight.step))
+                self._hold(flight.lock)
+        finally:
+            if self.held is not None:
+                # A bug, or the end of the program: what can still be done for the others.
+                self._release(Release(self.held.id))
+        return self._ended(flight.step.ending)
+
+    def _hold(self, lock: str | None) -> None:
+        if self.held is not None and self.held.id != lock:
+            self.held.abandon()
+            self.held = None
+        if lock is not None and self.held is None:
+            self._loss = ""
+            self.held = HeldLock(self.outside, self.home, lock, self.timing, self._on_loss)
+
+    def _on_loss(self, why: str) -> None:
+        if not self._loss:
+            self._loss = why
+            self.outside.watcher.warn(
+                f"{self.image}: our lock is lost: {why}. Packer is told to stop, nothing is tagged"
+            )
+        self.outside.packer.stop(self.image)
+
+    def _seen(self, step: Step) -> Seen:
+        handle: Callable[[LockedBake, Any], Seen] = _HANDLERS[type(step)]
+        try:
+            return handle(self, step)
+        except BakeryError as error:
+            self.error = error
+            if isinstance(error, AwsError):
+                if error.is_denied and isinstance(step, _LOCK_STEPS):
+                    return self._denied(step, error)
+                if error.is_unanswered and isinstance(step, _MAY_HAVE_HAPPENED):
+                    return Event.UNANSWERED
+            return Event.FAILED
+
+    def _denied(self, step: Step, error: AwsError) -> Event:
+        if isinstance(step, TakeLock | ReadLock) and self.digest.scheme is Scheme.SHA1:
+            self.outside.watcher.warn(
+                f"{self.image} is baked without a lock, so that another runner may bake it at the same time: {error}. "
+                f"{error.todo}"
+            )
+        return Event.DENIED
+
+    # The lock.
+
+    def _take(self, step: TakeLock) -> Seen:
+        self.place.take()
+        locks = self.outside.locks
+        tags = new_lock_tags(
+            digest=self.digest.hex,
+            image=self.image,
+            run=self.run,
+            holder=locks.holder(),
+            job=ci_job(self.outside.environment),
+            now=locks.now(self.home),
+            timing=self.timing,
+            left=step.left,
+        )
+        lock = locks.take(self.home, lock_name(self.digest.hex), tags)
+        if lock is not None:
+            return Taken(lock)
+        self._refused_at = self._refused_at or self.outside.clock.monotonic()
+        return Event.REFUSED
+
+    def _read(self, _step: ReadLock) -> Seen:
+        self.place.give_back()
+        found = self.outside.locks.of_digests(self.home, [self.digest.hex])
+        if not found:
+            refused = self._refused_at
+            waited = 0.0 if refused is None else self.outside.clock.monotonic() - refused
+            return NotShown(overdue=waited > self.timing.overdue_seconds)
+        # One that is gone may still be shown beside its successor.
+        lock = max(found, key=lambda lock: (lock.run == self.run, not lock.expired, lock.since))
+        self.shown, self._refused_at = lock, None
+        return Shown(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.left)
+
+    def _break(self, step: BreakLock) -> Seen:
+        if self.shown is not None and self.shown.run != self.run:
+            self.outside.watcher.note(f"{self.image}: taking over the lock of {self.shown.describe()}: it has expired")
+        self.outside.locks.delete(self.home, step.lock)
+        return Event.DONE
+
+    def _pause(self, _step: Pause) -> Seen:
+        self.place.give_back()
+        clock, watcher = self.outside.clock, self.outside.watcher
+        now, timeout = clock.monotonic(), self.patience.timeout
+        if self._wait_until is None and timeout is not None:
+            self._wait_until = now + timeout.total_seconds()
+        if self._wait_until is not None and now >= self._wait_until:
+            return Event.TIMED_OUT
+        who = self.shown.describe() if self.shown else "somebody else"
+        said = f"waiting: it is being baked by {who}"
+        watcher.still(self.image, said) if said == self._told else watcher.step(self.image, said)
+        self._told = said
+        # Not all in step: they would ask EC2 in the same moments.
+        seconds = self.timing.poll_seconds * random.uniform(0.75, 1.25)
+        clock.sleep(seconds if self._wait_until is None else min(seconds, self._wait_until - now))
+        return Event.DONE
+
+    def _release(self, step: Release) -> Seen:
+        held, self.held = self.held, None
+        assert held is not None
+        try:
+            held.let_go(keep=step.keep)
+        except BakeryError as error:
+            held.abandon()
+            left = f"until then others wait: {self.timing.lifetime_seconds} s at most"
+            self.outside.watcher.warn(f"{self.image}: the lock expires by itself ({left}), since {error}")
+        return Event.DONE
+
+    # What is there.
+
+    def _look(self, step: Look) -> Seen:
+        if step.purpose is Purpose.AFTER:
+            return self._look_for_anothers()
+        if step.settled:
+            self._settle()
+        seen = self._plan_again()
+        if self.planned.plan.action is Action.WAIT:
+            # Somebody bakes without a lock: with the original's checksum that is possible.
+            pending = next(ami for ami in self.planned.found if ami.state is AmiState.PENDING)
+            self.sight.step(f"waiting for {pending.id} in {pending.region}, which another run makes")
+            self.sight.wait_available(pending)
+            seen = self._plan_again()
+        return seen
+
+    def _settle(self) -> None:
+        """Until an AMI is seen, or what was done under the lock before ours can be seen by everybody."""
+        self.sight.step("waiting until EC2 shows what the last one has done")
+        while (seconds := self._to_settle()) > 0 and not _is_there(look_again(self.resolver, self.planned)):
+            self.outside.clock.sleep(min(seconds, self.timing.poll_seconds))
+
+    def _to_settle(self) -> float:
+        return self.timing.settling_seconds - self.held.held_seconds if self.held is not None else 0.0
+
+    def _plan_again(self) -> Seen:
+        """Files, bases and AMIs may have moved since they were looked at."""
+        self.resolver = self.resolver.afresh()
+        (self.planned,) = make_plans(self.resolver, [self.image], forced=self.forced, known=self.settled)
+        if self.planned.plan.digest != self.digest or self.planned.plan.regions[0] != self.home:
+            return Event.MOVED
+        return _looked(self.planned)
+
+    def _look_for_anothers(self) -> Seen:
+        """Our look before may have been too early to show what was finished just before we took the lock."""
+        while True:
+            seconds = self._to_settle()
+            again = look_again(self.resolver, self.planned)
+            if _is_there(again):
+                self.planned = again
+                return _looked(again)
+            if seconds <= 0:
+                return Looked()
+            self.outside.clock.sleep(min(seconds, self.timing.poll_seconds))
+
+    # What a dead holder left.
+
+    def _judge(self, step: JudgeLeft) -> Seen:
+        baker = self._new_baker()
+        self.amis = adoptable(baker, step.ami)
+        if not self.amis:
+            return Event.REFUSED
+        ami, who = self.amis[self.home].id, self.shown.describe() if self.shown else "a run"
+        detail = f"{ami} was baked and verified by {who}, which ended before it could tag it"
+        self.planned = replace(self.planned, plan=replace(self.planned.plan, reasons=(Reason("adopted", ami, detail),)))
+        return Event.DONE
+
+    def _give_up_left(self, step: GiveUpLeft) -> Seen:
+        if self.held is None:
+            return Marked()
+        amis = in_the_way(self.resolver, self.planned, step.left)
+        if not amis:
+            return Marked()
+        ids = tuple(ami.id for ami in amis)
+        if not self.held.tag(ids, {GIVEN_UP_TAG: self.run}):
+            return Marked() if self.held.renew(patient=True) else Event.LOST
+        self.amis = {ami.id: ami for ami in amis}
+        return Marked(ids)
+
+    def _remove_left(self, _step: RemoveLeft) -> Seen:
+        why = "which a dead run left unfinished under the name that this one will get"
+        remove_amis(self.outside, self.image, self.amis.values(), why)
+        return Event.DONE
+
+    # The work.
+
+    def _new_baker(self) -> Baker:
+        def note(name: str, value: str) -> None:
+            if self.held is not None:
+                self.held.note(name, value)
+
+        self.baker = Baker(self.resolver, self.planned, self.sight, run=self.run, note=note)
+        return self.baker
+
+    def _bake(self, _step: Bake) -> Seen:
+        self._tell_plan()
+        baker = self._new_baker()
+        try:
+            self.amis = baker.make()
+        except BakeryError:
+            if self.held is not None and self.held.lost:
+                return Event.LOST
+            raise
+        home = self.amis[self.home]
+        if self.held is not None and self.held.lost:
+            self.outside.watcher.warn(f"{self.image}: {home.id} of {self.home} was left, without the digest")
+            return Event.LOST
+        finished = self.digest.scheme is Scheme.SHA1 and home.tags.get(DIGEST_TAG) == self.digest.hex
+        return Baked(noted_amis(self.amis.values(), self.home), finished)
+
+    def _tell_plan(self) -> None:
+        because = "; ".join(reason.detail for reason in self.planned.plan.reasons)
+        self.outside.watcher.note(f"{self.image}: {self.planned.plan.action}: {because}")
+
+    def _note_verified(self, step: NoteVerified) -> Seen:
+        assert self.held is not None
+        there = not self.held.lost and self.held.renew({VERIFIED_TAG: step.ami}, patient=True)
+        return Event.DONE if there else Event.LOST
+
+    def _finish(self, step: Finish) -> Seen:
+        assert self.baker is not None
+        held = self.held
+        finished = self.baker.finish(self.amis, held.tag if held is not None and step.lock is not None else None)
+        if finished is not None:
+            self.amis = finished
+            return Event.DONE
+        if held is not None and held.renew(patient=True):
+            ami = self.amis[self.home]
+            raise AwsError(
+                f"tagging {ami.id} in {self.home}", "EC2 does not know it any more", "Bake again: somebody deleted it."
+            )
+        return Event.LOST
+
+    def _discard(self, _step: Discard) -> Seen:
+        remove_amis(self.outside, self.image, self.amis.values(), "since another runner had finished one before")
+        return Event.DONE
+
+    def _spread(self, _step: Spread) -> Seen:
+        plan = self.planned.plan
+        if plan.action is Action.COPY:
+            self._tell_plan()
+            self.copies = copied(self.resolver, self.planned, self.sight, plan.amis, plan.source)
+        else:
+            assert self.baker is not None
+            amis = self.baker.finish_others(self.amis)
+            self.copies = copied(self.resolver, self.planned, self.sight, amis, amis[self.home])
+        return Event.DONE
+
+    def _await_sight(self, _step: AwaitSight) -> Seen:
+        """The next one that gets the lock should see it."""
+        assert self.copies is not None
+        home = self.copies.amis.get(self.home)
+        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        owners = self.planned.definition.image.owners
+        while home is not None:
+            found = self.outside.ec2.with_digests(self.home, [self.digest.hex], owners)
+            if any(ami.id == home.id and ami.carries(self.digest) for ami in found):
+                break
+            if self.outside.clock.monotonic() > deadline:
+                self.outside.watcher.warn(
+                    f"{self.image}: {home.id} is tagged, and EC2 does not find it by its digest after "
+                    f"{_SIGHT_SECONDS:.0f} s: another runner may bake it again"
+                )
+                break
+            self.outside.clock.sleep(self.timing.poll_seconds)
+        return Event.DONE
+
+    # The end.
+
+    def _ended(self, ending: Ending) -> Ended | None:
+        doing = f"baking image {self.image}"
+        match ending:
+            case Ending.MOVED:
+                return None
+            case Ending.BUSY:
+                who = self.shown.describe() if self.shown else "somebody else, who has just begun"
+                todo = "Run again later, or wait longer (--wait-timeout, no --no-wait): its AMI is the answer then."
+                raise BusyError(doing, f"it is being baked by {who}", todo)
+            case Ending.TAKEN:
+                name = lock_name(self.digest.hex)
+                raise AwsError(
+                    doing,
+                    f"there is a key pair {name} in {self.home}, and it has no tags of a lock: nobody of ours made it",
+                    f"Delete it: aws ec2 delete-key-pair --region {self.home} --key-name {name}",
+                )
+            case Ending.LOST:
+                raise AwsError(
+                    doing,
+                    f"its lock was lost again and again: {self._loss or 'others took it over'}",
+                    "Look at this machine's network and load; AMI_BAKERY_LOCK_SECONDS lets locks live longer.",
+                )
+            case Ending.FAILED:
+                assert self.error is not None
+                raise self.error
+        copies = self.copies if self.copies is not None else Copies(amis=self.planned.plan.amis)
+        return Ended(ending=ending, planned=self.planned, copies=copies)
+
+
+_HANDLERS: dict[type[Any], Callable[[LockedBake, Any], Seen]] = {
+    TakeLock: LockedBake._take,
+    ReadLock: LockedBake._read,
+    BreakLock: LockedBake._break,
+    Pause: LockedBake._pause,
+    Look: LockedBake._look,
+    JudgeLeft: LockedBake._judge,
+    GiveUpLeft: LockedBake._give_up_left,
+    RemoveLeft: LockedBake._remove_left,
+    Bake: LockedBake._bake,
+    NoteVerified: LockedBake._note_verified,
+    Finish: LockedBake._finish,
+    Discard: LockedBake._discard,
+    Spread: LockedBake._spread,
+    AwaitSight: LockedBake._await_sight,
+    Release: LockedBake._release,
+}
+
+
+def _is_there(planned: Planned) -> bool:
+    return planned.plan.action in (Action.REUSE, Action.COPY)
+
+
+def _looked(planned: Planned) -> Looked:
+    if not _is_there(planned):
+        return Looked()
+    assert planned.plan.source is not None
+    return Looked(planned.plan.source.id, whole=planned.plan.action is Action.REUSE)

@@ -1,0 +1,347 @@
+"""Locks of the dead are taken over, lost locks are noticed, and what is left is adopted or removed, never misread."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, FROM_TAG
+from ami_bakery.core.lock import GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG, lock_name
+from ami_bakery.local.faults import Fault, FaultKind
+from tests.bakes import provisioned, wait_until
+from tests.kitchen import json_template, key_pairs
+
+from .bench import WHO, all_at_once, ended, finished, hold_lock, locks, read_until, tags_of, unfinish
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from tests.kitchen import Kitchen
+
+LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}
+
+
+def test_an_expired_lock_is_taken_over_by_one_of_several(app: Kitchen, ec2: EC2Client) -> None:
+    digest = app.run("digest").answer
+    hold_lock(ec2, digest, expired=True)
+    runs = all_at_once(app, 4, environment=LONG)
+    assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
+    assert finished(ec2, digest) == [runs[0].stdout]
+    assert len({run.stdout for run in runs}) == 1
+    assert any(f"app: taking over the lock of {WHO} since " in run.stderr for run in runs)
+    assert app.packer_runs == 1
+    assert locks(ec2) == {}
+
+
+def test_a_killed_runners_lock_expires_and_the_next_one_bakes(app: Kitchen, ec2: EC2Client) -> None:
+    ran = app.folder.parent / "ran"
+    provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 60")
+    process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    read_until(process, "amazon-ebs: at work")
+    process.kill()
+    process.communicate()
+    run = app.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    assert finished(ec2, app.run("digest").answer) == [run.answer]
+    assert app.packer_runs == 2
+    assert locks(ec2) == {}
+
+
+def test_a_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, "echo at work; sleep 20")
+    process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "8"})
+    read_until(process, "amazon-ebs: at work")
+    time.sleep(12)
+    assert app.run("bake", "--no-wait").status == 75
+    assert ended(process).status == 0
+    assert app.packer_runs == 1
+
+
+def test_a_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, "echo at work; sleep 60")
+    process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    read_until(process, "amazon-ebs: at work")
+    digest = app.run("digest").answer
+    (lock,) = locks(ec2).values()
+    ec2.delete_key_pair(KeyPairId=lock)
+    hold_lock(ec2, digest)
+    lost = ended(process)
+    assert (lost.status, lost.stdout) == (75, "")
+    assert "warning: app: our lock is lost: it is not there any more" in lost.stderr
+    assert f"it is being baked by {WHO}" in lost.stderr
+    assert finished(ec2, digest) == []
+    assert len(locks(ec2)) == 1, "the other's is left alone"
+
+
+def test_a_holder_that_lost_its_lock_returns_the_winners_ami(app: Kitchen, ec2: EC2Client) -> None:
+    ran = app.folder.parent / "ran"
+    provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 60")
+    slow = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    read_until(slow, "amazon-ebs: at work")
+    slow.send_signal(signal.SIGSTOP)
+    winner = app.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    slow.send_signal(signal.SIGCONT)
+    lost = ended(slow)
+    assert (lost.status, lost.stdout) == (0, winner.answer), lost.stderr
+    assert finished(ec2, app.run("digest").answer) == [winner.answer]
+
+
+def test_a_lock_that_is_gone_when_packer_ends_is_noticed_before_anything_is_tagged(
+    app: Kitchen, ec2: EC2Client
+) -> None:
+    """The last thing that Packer does here is what a runner on another machine would do."""
+    folder = app.folder.parent
+    provisioned(app, f"echo at work; while [ ! -e {folder}/go ]; do sleep 0.1; done")
+    process = app.start("bake", "-v", "--no-wait", environment=LONG)
+    read_until(process, "amazon-ebs: at work")
+    digest = app.run("digest").answer
+    (lock,) = locks(ec2).values()
+    ec2.delete_key_pair(KeyPairId=lock)
+    hold_lock(ec2, digest)
+    (folder / "go").touch()
+    lost = ended(process)
+    assert lost.status == 75, lost.stderr
+    assert finished(ec2, digest) == []
+
+
+def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, "echo at work; sleep 60")
+    process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    read_until(process, "amazon-ebs: at work")
+    app.control.plan(Fault(action="CreateTags", code="Unavailable", times=0, agent="Boto"))
+    said = read_until(process, "our lock is lost")
+    assert "it could not be renewed before it expired (Unavailable)" in said
+    app.control.clear_faults()
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+    assert finished(ec2, app.run("digest").answer) == []
+
+
+def test_our_own_lock_is_known_where_the_answer_was_lost(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="Boto"))
+    run = app.run("bake")
+    assert finished(ec2, app.run("digest").answer) == [run.answer]
+    assert "it is being baked by" not in run.stderr
+    assert locks(ec2) == {}
+
+
+@pytest.mark.parametrize("action", ["CreateKeyPair", "DescribeTags", "CreateTags", "DeleteKeyPair"])
+@pytest.mark.parametrize("kind", [FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER, FaultKind.ERROR])
+def test_a_call_for_the_lock_that_fails_once_does_no_harm(
+    app: Kitchen, ec2: EC2Client, action: str, kind: FaultKind
+) -> None:
+    if action == "DescribeTags":
+        hold_lock(ec2, app.run("digest").answer, expired=True)
+    app.control.plan(Fault(action=action, kind=kind, code="Unavailable", agent="Boto"))
+    run = app.run("bake")
+    assert finished(ec2, app.run("digest").answer) == [run.answer], run.stderr
+    assert app.packer_runs == 1
+    assert locks(ec2) == {}
+
+
+def test_a_right_that_is_missing_is_named(app: Kitchen) -> None:
+    app.control.plan(Fault(action="CreateKeyPair", code="UnauthorizedOperation", times=0, agent="Boto"))
+    run = app.run("bake")
+    assert run.status == 1
+    assert "Allow the action ec2:CreateKeyPair for these credentials (docs/iam.md)" in run.stderr
+    assert app.packer_runs == 0
+
+
+@pytest.mark.parametrize("action", ["CreateKeyPair", "DescribeTags"])
+def test_the_drop_in_bakes_without_the_right_to_lock(drop_in: Kitchen, ec2: EC2Client, action: str) -> None:
+    if action == "DescribeTags":
+        hold_lock(ec2, drop_in.run("digest").answer, image="default")
+    drop_in.control.plan(Fault(action=action, code="UnauthorizedOperation", times=0, agent="Boto"))
+    run = drop_in.run(program="bake")
+    assert run.answer.startswith("ami-")
+    assert "warning: default is baked without a lock" in run.stderr
+    assert drop_in.packer_runs == 1
+
+
+def test_a_lock_that_may_not_be_deleted_expires_by_itself(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(Fault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0, agent="Boto"))
+    run = app.run("bake")
+    assert run.status == 0
+    assert "warning: app: the lock expires by itself" in run.stderr
+    assert len(locks(ec2)) == 1
+    assert app.run("bake").answer == run.answer
+
+
+def test_a_key_pair_that_is_no_lock_is_named(app: Kitchen, ec2: EC2Client) -> None:
+    name = lock_name(app.run("digest").answer)
+    ec2.create_key_pair(KeyName=name)
+    run = app.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "2"})
+    assert run.status == 1
+    assert f"aws ec2 delete-key-pair --region us-east-1 --key-name {name}" in run.stderr
+    assert app.packer_runs == 0
+    assert app.run("bake", "--no-wait").status == 75
+
+
+def test_a_lifetime_that_is_none_is_refused(app: Kitchen) -> None:
+    run = app.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "3m"})
+    assert run.status == 2
+    assert "AMI_BAKERY_LOCK_SECONDS" in run.stderr
+
+
+def test_no_private_key_is_ever_shown_or_kept(app: Kitchen, ec2: EC2Client) -> None:
+    logs = {"AMI_BAKERY_LOCK_SECONDS": "4", "PACKER_LOG": "0"}
+    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="Boto"))
+    said = [app.run("bake", "-v", environment=logs)]
+    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=0, agent="Boto"))
+    said.append(app.run("bake", "-v", "--force", environment=logs))
+    assert [run.status for run in said] == [0, 1]
+    files = [path.read_text(errors="replace") for path in app.folder.parent.rglob("*") if path.is_file()]
+    for text in (*files, *(run.stdout + run.stderr for run in said)):
+        assert "PRIVATE KEY" not in text
+
+
+# What a dead holder left.
+
+
+@pytest.fixture
+def left(app: Kitchen, ec2: EC2Client) -> str:
+    """An AMI of the definition's name, as Packer made it: the digest was never written by us."""
+    app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum`}}"))
+    ami = app.run("bake").answer
+    base = tags_of(ec2, ami)[FROM_TAG]
+    unfinish(ec2, ami)
+    assert base
+    assert app.packer_runs == 1
+    return ami
+
+
+def test_a_dead_holders_verified_ami_is_adopted(app: Kitchen, ec2: EC2Client, left: str) -> None:
+    digest = app.run("digest").answer
+    hold_lock(ec2, digest, expired=True, **{VERIFIED_TAG: f"us-east-1:{left}"})
+    run = app.run("bake", "--json")
+    (image,) = run.images
+    assert (image["outcome"], image["amis"]) == ("reused", {"us-east-1": left})
+    assert f"{left} was baked and verified by {WHO}" in run.stderr
+    assert "which ended before it could tag it" in run.stderr
+    assert finished(ec2, digest) == [left]
+    assert app.packer_runs == 1
+    assert locks(ec2) == {}
+
+
+def test_what_was_not_verified_is_never_adopted_and_removed_where_its_name_is_in_the_way(
+    app: Kitchen, ec2: EC2Client, left: str
+) -> None:
+    digest = app.run("digest").answer
+    snapshots = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+    hold_lock(ec2, digest, expired=True, **{MADE_TAG: left})
+    run = app.run("bake")
+    assert run.answer != left
+    assert f"app: removed AMI {left} of us-east-1, which a dead run left unfinished" in run.stderr
+    assert finished(ec2, digest) == [run.answer]
+    now = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
+    assert not snapshots & now
+    assert app.packer_runs == 2
+
+
+def test_what_packer_gave_the_digest_and_nobody_verified_is_removed_where_its_name_is_in_the_way(
+    app: Kitchen, ec2: EC2Client, left: str
+) -> None:
+    digest = app.run("digest").answer
+    ec2.create_tags(Resources=[left], Tags=[{"Key": DIGEST_TAG, "Value": digest}])
+    run = app.run("bake")
+    assert run.answer != left
+    assert f"removed AMI {left}" in run.stderr
+
+
+def test_what_is_not_in_the_way_stays(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    digest = app.run("digest").answer
+    ec2.delete_tags(Resources=[ami], Tags=[{"Key": FORMAT_TAG}])
+    hold_lock(ec2, digest, expired=True, **{MADE_TAG: ami})
+    assert app.run("bake").answer != ami
+    assert ec2.describe_images(ImageIds=[ami])["Images"]
+
+
+def test_what_nothing_proves_to_be_ours_stays_and_packer_names_it(app: Kitchen, ec2: EC2Client, left: str) -> None:
+    run = app.run("bake")
+    assert run.status == 1
+    assert left in run.stderr
+    assert ec2.describe_images(ImageIds=[left])["Images"]
+    assert locks(ec2) == {}
+
+
+def with_another_base(ec2: EC2Client, _left: str) -> str:
+    others = ec2.describe_images(Owners=["099720109477"])["Images"]
+    focal = next(image["ImageId"] for image in others if "focal" in image["Name"])
+    copy = ec2.copy_image(Name="another-base", SourceImageId=focal, SourceRegion="us-east-1")
+    return copy["ImageId"]
+
+
+def given_up(ec2: EC2Client, left: str) -> str:
+    ec2.create_tags(Resources=[left], Tags=[{"Key": GIVEN_UP_TAG, "Value": "1"}])
+    return left
+
+
+def of_another_digest(ec2: EC2Client, left: str) -> str:
+    ec2.create_tags(Resources=[left], Tags=[{"Key": DIGEST_TAG, "Value": "0" * 64}])
+    return left
+
+
+def deleted(ec2: EC2Client, left: str) -> str:
+    ec2.deregister_image(ImageId=left)
+    return left
+
+
+@pytest.mark.parametrize("spoilt", [with_another_base, given_up, of_another_digest, deleted])
+def test_what_is_not_what_the_digest_stands_for_is_not_adopted(
+    app: Kitchen, ec2: EC2Client, left: str, spoilt: Any
+) -> None:
+    digest = app.run("digest").answer
+    ami = spoilt(ec2, left)
+    ec2.create_tags(Resources=[left], Tags=[{"Key": DIGEST_TAG, "Value": digest}]) if spoilt is with_another_base else 0
+    hold_lock(ec2, digest, expired=True, **{VERIFIED_TAG: f"us-east-1:{ami}"})
+    run = app.run("bake")
+    assert run.answer not in (ami, left)
+    assert finished(ec2, digest) == [run.answer]
+    assert app.packer_runs == 2
+
+
+def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen, ec2: EC2Client) -> None:
+    """Each answer to CreateTags comes late, so that it can be killed while it waits for the one to its note."""
+    short = {"AMI_BAKERY_LOCK_SECONDS": "12"}
+    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=4, times=0, agent="Boto"))
+    process = app.start("bake", environment=short)
+
+    def noted() -> str:
+        return next((tags_of(ec2, lock).get(VERIFIED_TAG, "") for lock in locks(ec2).values()), "")
+
+    assert wait_until(lambda: bool(noted()))
+    verified = noted()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    app.control.clear_faults()
+    digest = app.run("digest").answer
+    assert finished(ec2, digest) == []
+    ami = app.run("bake", environment=short).answer
+    assert verified == f"us-east-1:{ami}"
+    assert finished(ec2, digest) == [ami]
+    assert app.packer_runs == 1
+
+
+def test_a_runner_that_may_not_tag_leaves_what_it_verified_to_the_next(app: Kitchen, ec2: EC2Client) -> None:
+    """The lock stays, expired, for what is noted on it: nobody need wait."""
+    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=2, times=0, agent="Boto"))
+    process = app.start("bake", environment=LONG)
+
+    def noted() -> bool:
+        return any(VERIFIED_TAG in tags_of(ec2, lock) for lock in locks(ec2).values())
+
+    assert wait_until(noted)
+    app.control.clear_faults()
+    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", agent="Boto"))
+    failed = ended(process)
+    assert failed.status == 1, failed.stderr
+    assert "was left, verified but without the digest: the next run takes it up" in failed.stderr
+    assert len(locks(ec2)) == 1
+    run = app.run("bake", "--no-wait", environment=LONG)
+    assert finished(ec2, app.run("digest").answer) == [run.answer]
+    assert app.packer_runs == 1
+    assert key_pairs(ec2) == []

@@ -1,0 +1,243 @@
+"""Any number of runners for one digest: one bakes, the others return its AMI. The real program and the real Packer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, ORIGIN_TAG
+from ami_bakery.core.lock import HOLDER_TAG, LOCK_TAG, SINCE_TAG, lock_name
+from ami_bakery.core.run import RUN_TAG
+from ami_bakery.local.faults import Fault, FaultKind
+from tests.bakes import provisioned, wait_until
+from tests.kitchen import TOML, json_template, key_pairs
+
+from .bench import JOB, WHO, all_at_once, ended, finished, hold_lock, locks, read_until, tags_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from tests.kitchen import Kitchen
+
+ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "3"))
+LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}
+"""For a machine on which a process may stand still for a while."""
+
+
+def test_of_two_runners_one_bakes_and_the_other_returns_its_ami(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, "echo at work; sleep 4")
+    first = app.start("bake", "-v")
+    read_until(first, "amazon-ebs: at work")
+    (lock,) = locks(ec2).values()
+    tags = tags_of(ec2, lock)
+    assert tags[LOCK_TAG] == app.run("digest").answer
+    assert tags[IMAGE_TAG] == "app"
+    assert f"(pid {first.pid})" in tags[HOLDER_TAG]
+    assert {RUN_TAG, SINCE_TAG} <= set(tags)
+    second = app.run("bake", "--json")
+    baked = ended(first)
+    (image,) = second.images
+    assert (baked.stdout, image["outcome"]) == (image["amis"]["us-east-1"], "reused")
+    assert f"app: waiting: it is being baked by {tags[HOLDER_TAG]} since " in second.stderr
+    assert app.packer_runs == 1
+    assert locks(ec2) == {}
+
+
+def test_sixteen_runners_at_once_run_packer_once_and_answer_the_same(app: Kitchen, ec2: EC2Client) -> None:
+    app.environment |= LONG
+    for number in range(ROUNDS):
+        app.write("ami/setup.sh", f"echo round {number}\n")
+        runs = all_at_once(app, 16)
+        assert {run.status for run in runs} == {0}, [run.stderr for run in runs if run.status]
+        (answer,) = {run.stdout for run in runs}
+        assert finished(ec2, app.run("digest").answer) == [answer]
+        assert app.packer_runs == number + 1
+        assert locks(ec2) == {}
+
+
+def test_the_drop_in_is_baked_once_too(drop_in: Kitchen) -> None:
+    runs = all_at_once(drop_in, 3)
+    assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
+    assert len({run.stdout for run in runs}) == 1
+    assert drop_in.packer_runs == 1
+
+
+def test_an_unchanged_image_costs_no_call_more(app: Kitchen) -> None:
+    app.run("bake")
+    app.control.clear_report()
+    assert app.run("bake").status == 0
+    assert app.calls() == {"DescribeImages": 2}, "for the base, and for the digest"
+    app.control.clear_report()
+    assert app.run("plan").status == 0
+    assert app.calls() == {"DescribeImages": 2}
+
+
+def test_no_wait_fails_at_once_and_names_who_bakes(app: Kitchen, ec2: EC2Client) -> None:
+    hold_lock(ec2, app.run("digest").answer)
+    run = app.run("bake", "--no-wait")
+    assert (run.status, run.stdout) == (75, "")
+    assert f"it is being baked by {WHO} since " in run.stderr
+    assert JOB in run.stderr
+    assert app.packer_runs == 0
+    assert len(locks(ec2)) == 1, "the other's lock is left alone"
+
+
+def test_wait_timeout_fails_when_it_is_over(app: Kitchen, ec2: EC2Client) -> None:
+    hold_lock(ec2, app.run("digest").answer)
+    began = time.monotonic()
+    run = app.run("bake", "--wait-timeout", "3s", "--json")
+    assert time.monotonic() - began >= 3
+    assert run.status == 75
+    assert f"app: waiting: it is being baked by {WHO}" in run.stderr
+    (image,) = run.images
+    assert image["outcome"] == "failed"
+    assert WHO in image["error"]
+    assert app.run("bake", "--wait-timeout", "0s").status == 75
+    assert app.run("bake", "--wait-timeout", "3s", "--no-wait").status == 2
+    assert app.run("bake", "--wait-timeout", "soon").status == 2
+
+
+def test_a_plan_says_who_is_baking(app: Kitchen, ec2: EC2Client) -> None:
+    lock = hold_lock(ec2, app.run("digest").answer)
+    app.control.clear_report()
+    (plan,) = app.run("plan", "--json").images
+    assert plan["action"] == "wait"
+    assert (plan["reasons"][0]["kind"], plan["reasons"][0]["subject"]) == ("being-baked", WHO)
+    assert JOB in plan["reasons"][0]["detail"]
+    assert app.calls()["DescribeTags"] == 2
+    (forced,) = app.run("plan", "--json", "--force").images
+    assert forced["action"] == "bake"
+    app.control.plan(Fault(action="DescribeTags", code="UnauthorizedOperation"))
+    denied = app.run("plan")
+    assert denied.status == 0
+    assert denied.stdout.startswith("+ bake")
+    assert denied.stderr.count("whether another runner is baking something cannot be seen") == 1
+    ec2.delete_key_pair(KeyPairId=lock)
+    hold_lock(ec2, app.run("digest").answer, expired=True)
+    assert app.run("plan", "--json").images[0]["action"] == "bake"
+
+
+def test_an_interruption_lets_the_lock_go(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, "echo at work; sleep 60")
+    process = app.start("bake", "-v")
+    read_until(process, "amazon-ebs: at work")
+    assert len(locks(ec2)) == 1
+    process.send_signal(signal.SIGTERM)
+    assert ended(process).status == 130
+    assert key_pairs(ec2) == []
+
+
+def test_an_interruption_ends_the_waiting_and_leaves_the_others_lock(app: Kitchen, ec2: EC2Client) -> None:
+    hold_lock(ec2, app.run("digest").answer)
+    process = app.start("bake")
+    read_until(process, "waiting: it is being baked")
+    process.send_signal(signal.SIGINT)
+    assert ended(process).status == 130
+    assert len(locks(ec2)) == 1
+
+
+def test_a_failed_bake_lets_the_lock_go_and_the_next_one_tries_itself(app: Kitchen, ec2: EC2Client) -> None:
+    ran = app.folder.parent / "ran"
+    provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 3; exit 1")
+    first = app.start("bake", "-v")
+    read_until(first, "amazon-ebs: at work")
+    second = app.run("bake")
+    assert ended(first).status == 1
+    assert finished(ec2, app.run("digest").answer) == [second.answer]
+    assert "waiting until EC2 shows what the last one has done" in second.stderr
+    assert app.packer_runs == 2
+
+
+def test_who_waits_takes_no_place_of_those_at_work(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("other/other.json", json_template())
+    app.write("bakery.toml", TOML + '[images.other]\ntemplate = "other/other.json"\n')
+    app.write("child/child.json", json_template())
+    digest = app.run("digest", "app").answer
+    hold_lock(ec2, digest)
+    run = app.run("bake", "--jobs", "1", "--wait-timeout", "20s", "--json", environment=LONG)
+    assert run.status == 75
+    assert [(image["image"], image["outcome"]) for image in run.images] == [("app", "failed"), ("other", "baked")]
+
+
+def test_what_is_made_from_an_image_that_others_bake_is_to_be_tried_later_too(app: Kitchen, ec2: EC2Client) -> None:
+    child = json_template(source_ami="{{user `source_ami`}}")
+    del child["builders"][0]["source_ami_filter"]
+    child["variables"]["source_ami"] = ""
+    app.write("child/child.json", child)
+    app.write("bakery.toml", TOML + '[images.child]\ntemplate = "child/child.json"\nfrom = "app"\n')
+    hold_lock(ec2, app.run("digest", "app").answer)
+    run = app.run("bake", "--no-wait")
+    assert run.status == 75
+    assert "its base app is being baked by another runner" in run.stderr
+
+
+def test_a_copy_is_made_once_by_two_runners(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    app.write("bakery.toml", TOML.replace('"us-east-1"', '"us-east-1", "eu-west-1"'))
+    app.control.clear_report()
+    runs = all_at_once(app, 3, "--json")
+    assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
+    assert app.control.report().count("CopyImage") == 1
+    assert len({run.stdout.count(ami) for run in runs}) == 1
+    assert len({line for run in runs for line in run.stdout.splitlines() if "eu-west-1" in line}) == 1
+    assert app.packer_runs == 1
+
+
+def test_forced_bakes_come_one_after_the_other(app: Kitchen) -> None:
+    folder = app.folder.parent
+    provisioned(app, f"mkdir {folder}/at-work && sleep 1 && rmdir {folder}/at-work")
+    runs = all_at_once(app, 2, "--force")
+    assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
+    assert len({run.stdout for run in runs}) == 2
+    assert app.packer_runs == 2
+
+
+def test_a_definition_that_moves_while_it_waits_is_baked_as_it_is_then(app: Kitchen, ec2: EC2Client) -> None:
+    before = app.run("digest").answer
+    lock = hold_lock(ec2, before)
+    process = app.start("bake")
+    read_until(process, "waiting: it is being baked")
+    app.write("ami/setup.sh", "echo moved\n")
+    after = app.run("digest").answer
+    ec2.delete_key_pair(KeyPairId=lock)
+    baked = ended(process)
+    assert baked.status == 0, baked.stderr
+    assert finished(ec2, after) == [baked.stdout]
+    assert finished(ec2, before) == []
+    assert locks(ec2) == {}
+
+
+def test_the_lock_is_the_digests_of_the_region_of_the_bake(app: Kitchen, ec2: EC2Client) -> None:
+    provisioned(app, "echo at work; sleep 60")
+    process = app.start("bake", "-v", "--region", "us-east-1", "--region", "eu-west-1")
+    read_until(process, "amazon-ebs: at work")
+    assert list(locks(ec2)) == [lock_name(app.run("digest").answer)]
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+
+
+def test_the_answer_is_on_the_lock_as_soon_as_it_is_on_the_ami(app: Kitchen, ec2: EC2Client) -> None:
+    """While the holder copies on, a waiter that wants no copies need not wait."""
+    app.control.plan(Fault(action="CopyImage", kind=FaultKind.DELAY, seconds=20))
+    holder = app.start("bake", "--region", "us-east-1", "--region", "eu-west-1", environment=LONG)
+    read_until(holder, "copying ami-")
+    (lock,) = locks(ec2).values()
+    tags = tags_of(ec2, lock)
+    assert tags[DIGEST_TAG] == app.run("digest").answer
+    assert tags[ORIGIN_TAG] == app.run("bake", environment=LONG).answer
+    assert len(locks(ec2)) == 1, "the holder still has it"
+    assert ended(holder).status == 0
+    assert locks(ec2) == {}
+
+
+def test_late_news_make_no_second_answer(app: Kitchen, ec2: EC2Client) -> None:
+    """EC2 shows what is new two seconds late: the look under the lock may be too early, the last one is not."""
+    app.environment |= LONG
+    app.control.change(lag_seconds=2)
+    runs = all_at_once(app, 2)
+    runs.append(ended(app.start("bake")))
+    assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
+    (answer,) = {run.stdout for run in runs}
+    assert wait_until(lambda: finished(ec2, app.run("digest").answer) == [answer])
