@@ -185,13 +185,13 @@ def key_pairs(ec2: EC2Client) -> list[str]:
     return [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]]
 
 
-def left_in(ec2: EC2Client) -> list[str]:
-    """What costs money or is in the way: instances that are not terminated, key pairs, Packer's security groups; not
-    the lock of a run that was killed, which expires."""
+def left_in(ec2: EC2Client, *, locks: bool = True) -> list[str]:
+    """What costs money or is in the way: instances that are not terminated, key pairs, Packer's security groups. A lock
+    is a key pair, too: that of a run which was killed expires."""
     reservations = ec2.describe_instances()["Reservations"]
     instances = [instance for reservation in reservations for instance in reservation["Instances"]]
     return [
         *(one["InstanceId"] for one in instances if one["State"]["Name"] != "terminated"),
-        *(name for name in key_pairs(ec2) if not name.startswith("ami-bakery-lock-")),
+        *(name for name in key_pairs(ec2) if locks or not name.startswith("ami-bakery-lock-")),
         *(one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"] if one["GroupName"] != "default"),
     ]

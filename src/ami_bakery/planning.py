@@ -84,6 +84,8 @@ def with_locks(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
     for planned in plans:
         if planned.plan.digest is not None and planned.plan.may_be_locked:
             asked.setdefault(planned.plan.regions[0], set()).add(planned.plan.digest.hex)
+    if not asked:
+        return tuple(plans)
     of_digests = resolver.outside.locks.of_digests
     try:
         answers = side_by_side([partial(of_digests, region, sorted(digests)) for region, digests in asked.items()])

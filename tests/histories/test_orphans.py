@@ -11,7 +11,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import Fault
 from tests.bakes import bake_until, kill_everything_of, provisioned, wait_until
-from tests.kitchen import Kitchen, left_in
+from tests.kitchen import Kitchen, key_pairs, left_in
 from tests.terminal import Terminal
 
 
@@ -36,6 +36,13 @@ def lock(ec2: EC2Client, run: str, *, minutes: int, image: str = "app", **notes:
     return pair["KeyPairId"]
 
 
+def unlock(ec2: EC2Client) -> None:
+    """The tests say themselves what became of the lock."""
+    for name in key_pairs(ec2):
+        if name.startswith("ami-bakery-lock-"):
+            ec2.delete_key_pair(KeyName=name)
+
+
 def forget_runs(ec2: EC2Client) -> None:
     """As if the run had died before anything could be marked."""
     tags = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:*"]}])["Tags"]
@@ -50,6 +57,7 @@ def dead(app: Kitchen, ec2: EC2Client) -> Kitchen:
     process = bake_until(app, "amazon-ebs: at work")
     assert wait_until(lambda: "i-" in str(ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:run"]}])))
     kill_everything_of(app, process)
+    unlock(ec2)
     assert len(left_in(ec2)) == 3
     return app
 
@@ -163,6 +171,7 @@ def test_a_pending_ami_that_the_guards_packer_left_is_removed_with_its_snapshots
     assert wait_until(lambda: "ami-bakery:run" in str(ec2.describe_images(Owners=["self"])))
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
+    unlock(ec2)
     assert wait_until(lambda: left_in(ec2) == []), "Packer cleans up all but the AMI"
     lock(ec2, run_of(ec2), minutes=-10)
     assert kinds(app) == [("ami", True), ("lock", True)]

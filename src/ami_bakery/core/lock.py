@@ -80,7 +80,7 @@ def lock_timing(environment: Mapping[str, str]) -> Timing:
         raise UsageError(
             f"reading {LIFETIME_VARIABLE}",
             f"it is {text[:40]!r}, and a whole number of seconds is wanted, from {_SHORTEST} to {_LONGEST}",
-            f"Correct it, or leave it out: it is {_LIFETIME} then. It must be the same for all runners.",
+            f"Correct it, or leave it out: it is {_LIFETIME} then.",
         )
     return Timing(lifetime_seconds=int(text))
 

@@ -331,7 +331,7 @@ def _after_take(flight: Flight, seen: Seen) -> Flight | None:
 def _after_read(flight: Flight, seen: Seen) -> Flight | None:
     match seen:
         case Shown():
-            return _after_sight(replace(flight, refusals=0), seen)
+            return _after_sight(flight, seen)
         case NotShown(overdue=True):
             return _end(flight, Ending.TAKEN)
         case NotShown():
@@ -346,9 +346,13 @@ def _after_read(flight: Flight, seen: Seen) -> Flight | None:
 
 
 def _after_sight(flight: Flight, seen: Shown) -> Flight:
-    if seen.ours and seen.lock not in flight.gone:
+    if seen.lock in flight.gone:
+        # News are late, or it is there all the same. Where the name stays taken, we take our time.
+        return replace(flight, step=BreakLock(seen.lock), left=flight.left | seen.left)
+    flight = replace(flight, refusals=0)
+    if seen.ours:
         return _hold(flight, seen.lock)
-    if seen.expired or seen.lock in flight.gone:
+    if seen.expired:
         # By its id: whoever else has taken it over meanwhile has one of another id, which stays.
         return replace(flight, step=BreakLock(seen.lock), left=flight.left | seen.left)
     if seen.finished:

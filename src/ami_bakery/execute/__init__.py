@@ -4,7 +4,7 @@
 made; `regions` copies and shares what is finished; `sight` waits until EC2 shows what it was asked for.
 """
 
-from ami_bakery.execute.locked_bake import Patience
+from ami_bakery.execute.places import Patience
 from ami_bakery.execute.turns import bake_all
 
 __all__ = ["Patience", "bake_all"]

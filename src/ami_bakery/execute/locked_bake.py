@@ -13,11 +13,12 @@ from ami_bakery.core.lock import (
     GIVEN_UP_TAG,
     VERIFIED_TAG,
     SeenLock,
-    Timing,
     lock_name,
+    lock_timing,
     new_lock_tags,
     noted_amis,
 )
+from ami_bakery.core.outcome import Result
 from ami_bakery.core.plan import Action, Reason
 from ami_bakery.core.single_flight import (
     AwaitSight,
@@ -60,9 +61,8 @@ from ami_bakery.planning import Planned, look_again, make_plans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
 
-    from ami_bakery.execute.places import Place
+    from ami_bakery.execute.places import Patience, Place
     from ami_bakery.resolve import Resolver
 
 _SIGHT_SECONDS = 60.0
@@ -73,18 +73,10 @@ _MAY_HAVE_HAPPENED = (TakeLock, BreakLock, RemoveLeft, NoteVerified, Finish, Dis
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
-    """What to do while somebody else bakes: wait, at most for `timeout`, or as long as it takes; or not at all."""
-
-    waits: bool = True
-    timeout: timedelta | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
     """How it ended well. `copies` are all AMIs, by region."""
 
-    ending: Ending
+    result: Result
     planned: Planned
     copies: Copies
 
@@ -106,7 +98,6 @@ class LockedBake:
         settled: Mapping[str, Ami | None],
         place: Place,
         patience: Patience,
-        timing: Timing,
     ) -> None:
         assert planned.plan.digest is not None
         self.resolver = resolver
@@ -119,7 +110,7 @@ class LockedBake:
         self.settled = settled
         self.place = place
         self.patience = patience
-        self.timing = timing
+        self.timing = lock_timing(self.outside.environment)
         self.run = self.outside.new_run()
         self.sight = Sight(self.outside, self.image)
         self.held: HeldLock | None = None
@@ -128,6 +119,7 @@ class LockedBake:
         self.baker: Baker | None = None
         self.amis: Mapping[str, Ami] = {}
         self.copies: Copies | None = None
+        self._gone: frozenset[str] = frozenset()
         self._loss = ""
         self._told = ""
         self._refused_at: float | None = None
@@ -142,6 +134,7 @@ class LockedBake:
         )
         try:
             while not isinstance(flight.step, End):
+                self._gone = flight.gone
                 flight = advance(flight, self._seen(flight.step))
                 self._hold(flight.lock)
         finally:
@@ -216,7 +209,9 @@ class LockedBake:
             waited = 0.0 if refused is None else self.outside.clock.monotonic() - refused
             return NotShown(overdue=waited > self.timing.overdue_seconds)
         # One that is gone may still be shown beside its successor.
-        lock = max(found, key=lambda lock: (lock.run == self.run, not lock.expired, lock.since))
+        lock = max(
+            found, key=lambda lock: (lock.id not in self._gone, lock.run == self.run, not lock.expired, lock.since)
+        )
         self.shown, self._refused_at = lock, None
         return Shown(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.left)
 
@@ -439,9 +434,15 @@ class LockedBake:
                 assert self.error is not None
                 raise self.error
         copies = self.copies if self.copies is not None else Copies(amis=self.planned.plan.amis)
-        return Ended(ending=ending, planned=self.planned, copies=copies)
+        return Ended(result=_RESULTS[ending], planned=self.planned, copies=copies)
 
 
+_RESULTS = {
+    Ending.BAKED: Result.BAKED,
+    Ending.REUSED: Result.REUSED,
+    Ending.COPIED: Result.COPIED,
+    Ending.ADOPTED: Result.REUSED,
+}
 _HANDLERS: dict[type[Any], Callable[[LockedBake, Any], Seen]] = {
     TakeLock: LockedBake._take,
     ReadLock: LockedBake._read,

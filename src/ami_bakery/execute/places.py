@@ -1,11 +1,23 @@
-"""The places at the oven: as many images are at work at once as `--jobs` says. Who only waits takes none."""
+"""The places at the oven: as many images are at work at once as `--jobs` says. Who waits for another takes none."""
 
 from __future__ import annotations
 
 import threading
-from typing import Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from ami_bakery.errors import Stopped
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """What to do while another runner bakes: wait, at most for `timeout`, or as long as it takes; or not at all."""
+
+    waits: bool = True
+    timeout: timedelta | None = None
 
 
 class Places:

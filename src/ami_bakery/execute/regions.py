@@ -15,7 +15,7 @@ from ami_bakery.ports import CopyOrder
 from ami_bakery.side_by_side import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ami_bakery.execute.sight import Sight
     from ami_bakery.planning import Planned
@@ -95,14 +95,16 @@ class Regions:
         """A copy that another run has started, or left untagged, is taken over."""
         names = self._names(source)
         named = self.outside.ec2.named(region, names)
-        key = self.kms_keys.get(region, "")
-        known = (ami for ami in (*self.planned.found, *named) if ami.region == region and ami.source == source.id)
-        left = newest(ami for ami in known if (ami.available or ami.state is AmiState.PENDING) and ami.kms_key == key)
+        left = self._left(source, region, (*self.planned.found, *named))
         if left is not None:
             return left
         taken = {ami.name for ami in named}
-        copy = self._ordered(source, region, [name for name in names if name not in taken] or names[-1:])
-        return Ami(id=copy, region=region, name=source.name, state=AmiState.PENDING, created=None, owner=source.owner)
+        return self._ordered(source, region, [name for name in names if name not in taken] or names[-1:])
+
+    def _left(self, source: Ami, region: str, known: Iterable[Ami]) -> Ami | None:
+        key = self.kms_keys.get(region, "")
+        copies = (ami for ami in known if ami.region == region and ami.source == source.id and ami.kms_key == key)
+        return newest(ami for ami in copies if ami.available or ami.state is AmiState.PENDING)
 
     def _names(self, source: Ami) -> list[str]:
         """A name is taken once in a region: where something else has the source's, the copy gets one of its own."""
@@ -110,8 +112,8 @@ class Regions:
         suffixes = ("", f"-{source.id}", f"-{source.id}-{now}")
         return [source.name[: _NAME_LENGTH - len(suffix)] + suffix for suffix in suffixes]
 
-    def _ordered(self, source: Ami, region: str, names: Sequence[str]) -> str:
-        """Under the first of `names` that nobody takes meanwhile; the id of the copy."""
+    def _ordered(self, source: Ami, region: str, names: Sequence[str]) -> Ami:
+        """Under the first of `names` that nobody takes meanwhile; unless who has taken it makes the same copy."""
         tags = self._tags(source, region)
         order = CopyOrder(
             source=source,
@@ -122,11 +124,17 @@ class Regions:
             kms_key=self.kms_keys.get(region, ""),
         )
         try:
-            return self.outside.ec2.copy(order)
+            copy = self.outside.ec2.copy(order)
         except AwsError as error:
-            if error.code != "InvalidAMIName.Duplicate" or len(names) < 2:
+            if error.code != "InvalidAMIName.Duplicate":
+                raise
+            left = self._left(source, region, self.sight.named(region, names[0]))
+            if left is not None:
+                return left
+            if len(names) < 2:
                 raise
             return self._ordered(source, region, names[1:])
+        return Ami(id=copy, region=region, name=names[0], state=AmiState.PENDING, created=None, owner=source.owner)
 
     def _finished(self, source: Ami, copy: Ami, waiting: _Waiting) -> Ami:
         clock, watcher = self.outside.clock, self.outside.watcher

@@ -63,6 +63,13 @@ class Sight:
                 return found[0] if found else None
             self.outside.clock.sleep(_POLL_SECONDS)
 
+    def named(self, region: str, name: str) -> tuple[Ami, ...]:
+        """Who has a name that EC2 says is taken, as soon as it shows that."""
+        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        while not (found := self.outside.ec2.named(region, [name])) and self.outside.clock.monotonic() < deadline:
+            self.outside.clock.sleep(_POLL_SECONDS)
+        return found
+
     def seen_own(self, region: str, ami_id: str) -> Ami | None:
         """As `seen`, of this account: another's is not waited for."""
         deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.config import BaseImage
 from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.core.lock import Timing, lock_timing
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
-from ami_bakery.core.single_flight import Ending
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
 from ami_bakery.execute.keeping import keep
-from ami_bakery.execute.locked_bake import LockedBake, Patience
-from ami_bakery.execute.places import Place, Places
+from ami_bakery.execute.places import Patience, Place, Places
 from ami_bakery.execute.regions import Copies
 from ami_bakery.execute.sight import Sight
 from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
@@ -33,12 +30,6 @@ if TYPE_CHECKING:
 
 _MOST_THREADS = 256
 _MOST_MOVES = 5
-_RESULTS = {
-    Ending.BAKED: Result.BAKED,
-    Ending.REUSED: Result.REUSED,
-    Ending.COPIED: Result.COPIED,
-    Ending.ADOPTED: Result.REUSED,
-}
 
 
 def bake_all(
@@ -60,7 +51,6 @@ def bake_all(
     jobs      how many are at work at once; those that wait for another runner's bake do not count
     patience  what to do while another runner bakes: None waits as long as it takes
     """
-    timing = lock_timing(resolver.outside.environment)
     failures: dict[str, BakeryError] = {}
     plans = make_plans(resolver, names, forced=forced, failures=failures)
     warn_of_unseen(resolver, plans)
@@ -73,7 +63,6 @@ def bake_all(
         fail_fast=fail_fast,
         places=Places(jobs),
         patience=patience or Patience(),
-        timing=timing,
     )
     if turns.are_quick:
         yield from turns.take_here(schedule)
@@ -107,7 +96,6 @@ class _Turns:
         fail_fast: bool,
         places: Places,
         patience: Patience,
-        timing: Timing,
     ) -> None:
         """`undefined`: the images that could not be planned to begin with."""
         self.resolver = resolver
@@ -117,7 +105,6 @@ class _Turns:
         self.fail_fast = fail_fast
         self.places = places
         self.patience = patience
-        self.timing = timing
         self.settled: dict[str, Ami | None] = {}
         self.failed: dict[str, BakeryError] = dict(undefined)
         self.culprit: str | None = None
@@ -254,6 +241,8 @@ class _Turns:
         self, planned: Planned, settled: Mapping[str, Ami | None], place: Place
     ) -> tuple[Planned, Result, Copies]:
         """A lock is of one digest: where the definition moves, the next one is of another."""
+        from ami_bakery.execute.locked_bake import LockedBake
+
         for _ in range(_MOST_MOVES):
             if planned.plan.action is Action.REUSE:
                 return planned, Result.REUSED, Copies(amis=planned.plan.amis)
@@ -264,11 +253,10 @@ class _Turns:
                 settled=settled,
                 place=place,
                 patience=self.patience,
-                timing=self.timing,
             )
             ended = baking.carry_out()
             if ended is not None:
-                return ended.planned, _RESULTS[ended.ending], ended.copies
+                return ended.planned, ended.result, ended.copies
             planned = baking.planned
         raise SourceError(
             f"baking image {planned.plan.image}",
