@@ -44,15 +44,18 @@ def processes_with(text: str) -> list[int]:
     return found
 
 
+def children_of(pid: int) -> list[int]:
+    parents = {one: _parent_of(one) for one in map(int, filter(str.isdigit, os.listdir("/proc")))}
+    return [one for one, parent in parents.items() if parent == pid]
+
+
 def kill_everything_of(app: Kitchen, process: subprocess.Popen[str]) -> None:
     """As when a container or a machine is gone: the bakery, its guard and Packer with its plugins."""
-    parents = {pid: _parent_of(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
     doomed = [process.pid]
     for pid in doomed:
-        doomed += [child for child, parent in parents.items() if parent == pid]
-    for pid in doomed:
-        # Held first, so that none of them sees another die.
+        # Held first, so that none of them sees another die, or starts one more.
         os.kill(pid, signal.SIGSTOP)
+        doomed += children_of(pid)
     for pid in doomed:
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=60)

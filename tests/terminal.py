@@ -17,14 +17,17 @@ from tests.kitchen import PROGRAMS, Kitchen
 class Terminal:
     """A command on a terminal of its own, and the person before it; none sits at one that is 0 columns wide."""
 
-    def __init__(self, kitchen: Kitchen, *arguments: str, columns: int = 120) -> None:
+    def __init__(self, kitchen: Kitchen, *arguments: str, columns: int = 120, under_a_shell: bool = False) -> None:
+        """Under a shell, the terminal's first process, which goes on after the command, as a person's does."""
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:  # pragma: no cover
             fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
             os.chdir(kitchen.folder)
             environment = kitchen.environment | {"TERM": "xterm-256color"}
             program = str(PROGRAMS / "ami-bakery")
-            os.execve(program, [program, *arguments], environment)
+            shell = ["/bin/sh", "-c", '"$@"; sleep 60', "sh"] if under_a_shell else []
+            command = [*shell, program, *arguments]
+            os.execve(command[0], command, environment)
         self.seen = ""
 
     def hang_up(self) -> int:

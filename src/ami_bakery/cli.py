@@ -148,7 +148,7 @@ def _run(program: str, argv: list[str]) -> int:
     ci = _ci_log(arguments)
     with (
         _handled(arguments, ci) as outcome,
-        Person(sys.stdin, sys.stderr) as person,
+        Person(sys.stdin if _has_a_viewer(sys.stderr) else None, sys.stderr) as person,
         contextlib.ExitStack() as stack,
     ):
         outcome.status = _command(arguments.command).run(_invocation(arguments, after, person, stack, ci))

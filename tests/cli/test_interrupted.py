@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.local import Fault, FaultKind
-from tests.bakes import bake_until, provisioned, wait_until
+from ami_bakery.local import Fault, FaultKind, LocalAws
+from tests.bakes import bake_until, children_of, provisioned, wait_until
+from tests.conftest import ec2_client
 from tests.kitchen import Kitchen, json_template, key_pairs, left_in
 from tests.terminal import Terminal
 
@@ -176,4 +179,52 @@ def test_an_ami_of_that_name_that_is_anothers_is_not_removed(app: Kitchen, ec2: 
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 1, rest
     assert [one["ImageId"] for one in ec2.describe_images(Owners=["self"])["Images"]] == [taken]
+    assert left_in(ec2) == []
+
+
+def test_copies_that_were_begun_are_removed_with_the_ami(app: Kitchen, ec2: EC2Client, local: LocalAws) -> None:
+    """Packer leaves them where it is told to stop while it waits for them."""
+    elsewhere = ec2_client(local, "us-west-2")
+    slow = FaultKind.DELAY
+    app.control.plan(
+        Fault(action="DescribeImages", region="us-west-2", agent="aws-sdk-go", kind=slow, seconds=5, times=0)
+    )
+    app.write("ami/app.json", json_template(ami_regions=["us-west-2"]))
+    process = bake_until(app, "Copying to: us-west-2")
+    assert wait_until(lambda: images_left(elsewhere) != [])
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=120)
+    assert process.returncode == 130, rest
+    assert images_left(ec2) == images_left(elsewhere) == [], rest
+    assert re.search(r"removed what Packer had left: .*AMI ami-\w+ of us-west-2", rest)
+
+
+def test_a_bakery_that_is_killed_in_debug_mode_has_its_packer_cleaned_up_too(app: Kitchen, ec2: EC2Client) -> None:
+    terminal = Terminal(app, "bake", "--", "-debug", under_a_shell=True)
+
+    def press_enter_until_the_instance(seen: str) -> str:
+        if "Instance ID: i-" in seen:
+            (bakery,) = children_of(terminal.pid)
+            os.kill(bakery, signal.SIGKILL)
+            raise ConnectionResetError
+        return "\r" if seen.rstrip().endswith("Press enter to continue.") else ""
+
+    with pytest.raises(ConnectionResetError):
+        terminal.watch(press_enter_until_the_instance)
+    assert wait_until(lambda: left_in(ec2) == []), left_in(ec2)
+    assert terminal.hang_up() == -signal.SIGHUP
+
+
+def test_a_bakery_that_is_told_to_end_in_debug_mode_does_not_wait_for_a_key(app: Kitchen, ec2: EC2Client) -> None:
+    terminal = Terminal(app, "bake", "--", "-debug")
+    told: list[int] = []
+
+    def press_enter_until_the_instance(seen: str) -> str:
+        if "Instance ID: i-" in seen and not told:
+            told.append(terminal.pid)
+            os.kill(terminal.pid, signal.SIGTERM)
+        return "\r" if seen.rstrip().endswith("Press enter to continue.") and not told else ""
+
+    assert terminal.watch(press_enter_until_the_instance) == 130
+    assert told
     assert left_in(ec2) == []

@@ -11,7 +11,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import Fault
 from tests.bakes import bake_until, kill_everything_of, provisioned, wait_until
-from tests.kitchen import Kitchen, key_pairs, left_in
+from tests.kitchen import Kitchen, json_template, key_pairs, left_in
 from tests.terminal import Terminal
 
 
@@ -122,6 +122,10 @@ def test_nothing_is_removed_unasked(dead: Kitchen, ec2: EC2Client) -> None:
     assert (run.status, run.stdout) == (2, "")
     assert "nobody is there to be asked" in run.stderr
     assert len(left_in(ec2)) == 4
+    dead.environment["CI"] = "true"
+    terminal = Terminal(dead, "images", "--orphans", "--clean")
+    assert terminal.watch(lambda _: "y\r") == 2, "nobody sits before a terminal that a CI gives its jobs"
+    assert len(left_in(ec2)) == 4
     assert dead.run("images", "--clean").status == 2
     assert dead.run("images", "--orphans", "--yes").status == 2
 
@@ -205,3 +209,20 @@ def test_of_other_images_there_is_word_and_no_more(dead: Kitchen, ec2: EC2Client
     dead.write("bakery.toml", text + text.partition("\n\n")[2].replace("[images.app]", "[images.other]"))
     assert kinds(dead, "other") == []
     assert len(kinds(dead, "app")) == 4
+
+
+def test_volumes_that_an_instance_would_leave_go_with_it(app: Kitchen, ec2: EC2Client) -> None:
+    volume = {"device_name": "/dev/sdf", "volume_size": 1, "delete_on_termination": False}
+    template = json_template(launch_block_device_mappings=[volume])
+    app.write(
+        "ami/app.json", template | {"provisioners": [{"type": "shell-local", "inline": ["echo at work; sleep 60"]}]}
+    )
+    process = bake_until(app, "amazon-ebs: at work")
+    assert wait_until(lambda: "i-" in str(ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:run"]}])))
+    kill_everything_of(app, process)
+    assert ec2.describe_volumes()["Volumes"] != []
+    lock(ec2, run_of(ec2), minutes=-10)
+    run = app.run("images", "--orphans", "--clean", "--yes")
+    assert run.status == 0, run.stderr
+    assert "removed: volume vol-" in run.stderr
+    assert [one["VolumeId"] for one in ec2.describe_volumes()["Volumes"] if one["State"] != "deleted"] == []

@@ -65,6 +65,11 @@ class _Packer:
         """SIGTERM to Packer itself cancels a build cleanly."""
         self._signal(signal.SIGTERM)
 
+    def stop_asking(self) -> None:
+        """In debug mode it pauses in its clean-up, too; a signal is as good as the key that is waited for."""
+        if not self._own_group:
+            self._signal(signal.SIGTERM)
+
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         self._signal_group(signal.SIGKILL)
@@ -103,6 +108,7 @@ def _end(packer: _Packer, output: int, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while packer.lives() and time.monotonic() < deadline:
         output = _drain(output)
+        packer.stop_asking()
     deadline = time.monotonic() + _REST_SECONDS
     while not packer.lives() and packer.stop_rest() and time.monotonic() < deadline:
         output = _drain(output)

@@ -176,6 +176,9 @@ def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Watcher, running:
             deadline = math.inf
         elif deadline is not None:
             watcher.still(run.image, _CLEANING_UP)
+            if not own_group:
+                # In debug mode it pauses in its clean-up, too; a signal is as good as the key that is waited for.
+                _terminate(process)
     if own_group and (running.is_told(process) or status < 0):
         _end_rest(process.pid)
     return status

@@ -1,0 +1,120 @@
+"""Names and paths that would do harm if anything ran them through a shell, or followed them; and who may read what."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from tests.kitchen import TOML, Kitchen, json_template
+
+HARM = "$(touch pwned) `touch pwned`; touch pwned & touch pwned | 'touch pwned' \"touch pwned\" > pwned -x"
+
+
+def without_umask(kitchen: Kitchen, *arguments: str, mask: str = "000") -> None:
+    kitchen.run(*arguments, prefix=("sh", "-c", f'umask {mask}; exec "$@"', "sh"))
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+def everything_below(folder: Path) -> set[str]:
+    return {f"{path}: {path.stat().st_mtime_ns}" for path in folder.rglob("*") if path.is_file()}
+
+
+def test_names_with_shell_syntax_are_passed_as_they_are(kitchen: Kitchen, ec2: EC2Client) -> None:
+    folder = HARM.replace("/", "")
+    template = json_template(run_tags={"Harm": "{{user `harm`}}"}, tags={"Harm": "{{user `harm`}}"})
+    template["variables"]["harm"] = ""
+    kitchen.write(f"{folder}/app.json", template)
+    kitchen.write(f"{folder}/setup.sh", "exit 0\n")
+    quoted = HARM.replace("\\", "\\\\").replace('"', '\\"')
+    kitchen.write(
+        "bakery.toml",
+        f'version = 1\n[images.app]\ntemplate = "{quoted}/app.json"\ninputs = ["{quoted}"]\nworkdir = "."\n'
+        f'regions = ["us-east-1"]\nvars = {{ harm = "{quoted}" }}\nenv = ["HARM"]\n',
+    )
+    ami = kitchen.run("bake", "--", "-var", "size=t3.micro", environment={"HARM": HARM}).answer
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    assert {"Key": "Harm", "Value": HARM} in image["Tags"]
+    assert kitchen.run("images", "--orphans").status == 0
+    assert not list(kitchen.folder.parent.rglob("pwned"))
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/b", "$(touch pwned)", "a b", ".", "-x"])
+def test_an_image_whose_name_could_be_a_path_is_refused(kitchen: Kitchen, name: str) -> None:
+    kitchen.write("bakery.toml", TOML.replace("[images.app]", f'[images."{name}"]'))
+    before = everything_below(kitchen.folder.parent)
+    run = kitchen.run("bake")
+    assert (run.status, run.stdout) == (1, "")
+    assert kitchen.packer_runs == 0
+    assert everything_below(kitchen.folder.parent) == before
+
+
+def test_nothing_is_written_where_a_template_outside_leads(kitchen: Kitchen) -> None:
+    outside = kitchen.folder.parent / "outside"
+    kitchen.write("../outside/app.json", json_template())
+    kitchen.write(
+        "bakery.toml", TOML.replace("ami/app.json", "../outside/app.json").replace('["ami"]', '["../outside"]')
+    )
+    before = everything_below(outside)
+    assert kitchen.run("bake").status == 0
+    assert everything_below(outside) == before
+    assert os.listdir(kitchen.folder.parent / "tmp") == []
+
+
+def test_the_answer_beside_the_template_does_not_go_where_a_link_leads(drop_in: Kitchen) -> None:
+    target = drop_in.folder.parent / "precious"
+    target.write_text("precious")
+    beside = drop_in.folder / "ami/packer/.ami_id.json"
+    beside.symlink_to(target)
+    ami = drop_in.run(program="bake").answer.splitlines()[-1]
+    assert target.read_text() == "precious"
+    assert ami in beside.read_text()
+    assert not beside.is_symlink()
+
+
+def test_logs_are_for_their_owner_alone_and_answers_as_the_umask_says(app: Kitchen) -> None:
+    template = json_template() | {"provisioners": [{"type": "shell-local", "inline": ["exit 3"]}]}
+    good = (app.folder / "ami/app.json").read_text()
+    app.write("ami/app.json", template)
+    without_umask(app, "bake")
+    (log,) = modes(app.folder.parent / "tmp").values()
+    assert log == 0o600
+    app.write("ami/app.json", good)
+    for mask, mode in (("022", 0o644), ("077", 0o600)):
+        without_umask(app, "bake", "--output", f"../answer-{mask}.json", mask=mask)
+        assert modes(app.folder.parent)[f"answer-{mask}.json"] == mode
+
+
+BUGGY = """
+import sys
+from ami_bakery import cli
+from ami_bakery.commands import digest
+digest.run = lambda invocation: 1 // 0
+sys.exit(cli.main(["digest"]))
+"""
+
+
+def test_the_report_of_a_bug_is_for_its_owner_alone_and_holds_no_values(app: Kitchen) -> None:
+    environment = app.environment | {"SOME_TOKEN": "very-secret-token"}
+    done = subprocess.run(
+        ["sh", "-c", 'umask 000; exec "$@"', "sh", sys.executable, "-c", BUGGY],
+        cwd=app.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 70
+    assert "error: a bug in ami-bakery\n  ZeroDivisionError" in done.stderr
+    (report,) = (app.folder.parent / "tmp").iterdir()
+    assert str(report) in done.stderr
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    assert "very-secret-token" not in report.read_text()

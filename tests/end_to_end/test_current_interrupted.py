@@ -1,0 +1,99 @@
+"""Current Packer, whose plugins are programs of their own: interrupted, killed, and what it leaves then."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.local import LocalAws
+from tests.bakes import bake_until, kill_everything_of, processes_with, wait_until
+from tests.kitchen import TOML, Kitchen, left_in
+
+TEMPLATE = """\
+packer {
+  required_plugins {
+    amazon = { source = "github.com/hashicorp/amazon", version = "~> 1.8" }
+  }
+}
+
+variable "config_checksum" {}
+
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  instance_type = "t3.micro"
+  communicator  = "none"
+  ami_name      = "app-${uuidv4()}"
+  run_tags      = { ami_config_checksum = var.config_checksum }
+  source_ami_filter {
+    owners      = ["099720109477"]
+    most_recent = true
+    filters     = { name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*" }
+  }
+}
+
+build {
+  name    = "of-a-name"
+  sources = ["source.amazon-ebs.app"]
+
+  provisioner "shell-local" {
+    inline = ["echo at work; sleep 60"]
+  }
+}
+"""
+AT_WORK = "amazon-ebs.app: at work"
+
+
+@pytest.fixture
+def current(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
+    kitchen = Kitchen(tmp_path, local, current_packer)
+    kitchen.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    kitchen.write("ami/app.pkr.hcl", TEMPLATE)
+    return kitchen
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
+def test_current_packer_cleans_up(current: Kitchen, ec2: EC2Client, number: int) -> None:
+    process = bake_until(current, AT_WORK)
+    assert len(left_in(ec2)) == 3
+    os.kill(process.pid, number)
+    _, rest = process.communicate(timeout=60)
+    if number == signal.SIGTERM:
+        assert process.returncode == 130
+        assert "app: Packer has cleaned up: nothing of this run is left in EC2" in rest
+    assert wait_until(lambda: left_in(ec2) == []), left_in(ec2)
+    assert wait_until(lambda: processes_with(str(current.folder)) == [])
+
+
+def test_the_pending_ami_that_current_packer_leaves_is_removed(current: Kitchen, ec2: EC2Client) -> None:
+    current.write("ami/app.pkr.hcl", TEMPLATE.replace("sleep 60", "true"))
+    current.control.change(pending_seconds=60)
+    process = bake_until(current, "Waiting for AMI to become ready")
+    process.send_signal(signal.SIGTERM)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "app: removed what Packer had left: AMI ami-" in rest
+    assert ec2.describe_images(Owners=["self"])["Images"] == []
+    assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+
+
+def test_what_a_dead_run_of_current_packer_leaves_is_found(current: Kitchen, ec2: EC2Client) -> None:
+    """The template marks it, too, in the calls that make it."""
+    process = bake_until(current, AT_WORK)
+    assert wait_until(
+        lambda: len(ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:run"]}])["Tags"]) == 2
+    )
+    kill_everything_of(current, process)
+    orphans = current.run("images", "--orphans", "--json").document["orphans"]
+    assert [one["kind"] for one in orphans] == ["instance", "security-group", "key-pair"]
+    for tag in ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:*"]}])["Tags"]:
+        ec2.delete_tags(Resources=[tag["ResourceId"]], Tags=[{"Key": tag["Key"]}])
+    orphans = current.run("images", "--orphans", "--json").document["orphans"]
+    assert [(one["kind"], one["why"]) for one in orphans] == [
+        ("instance", "it carries the digest of a bake, but no run"),
+        ("security-group", "it carries the digest of a bake, but no run"),
+        ("key-pair", "it carries the digest of a bake, but no run"),
+    ]
