@@ -148,3 +148,8 @@ def _known_texts(value: Value) -> tuple[str, ...]:
         return ()
     texts = tuple(as_text(item) for item in (value if is_sequence(value) else (value,)))
     return tuple(str(text) for text in texts if isinstance(text, str))
+
+
+def is_of_ansible(component: Component) -> bool:
+    """Whether Ansible runs on this machine for it: `ansible-local` uploads what its fields name, and runs it there."""
+    return component.kind is Kind.PROVISIONER and component.type in ("ansible", "ansible-navigator")

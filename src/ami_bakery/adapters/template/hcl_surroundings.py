@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.hcl_syntax import parse_template
-from ami_bakery.adapters.template.yaml_syntax import yaml_value
 from ami_bakery.core.expression.evaluate import Scope, Surrounding, evaluate
 from ami_bakery.core.expression.text_functions import from_document
 from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, is_mapping
@@ -118,6 +117,8 @@ class Surroundings:
         return self._reading.expand_home(path) or Unknown(why="the home folder is not known")
 
     def _yamldecode(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
+        from ami_bakery.adapters.template.yaml_syntax import yaml_value
+
         text = _text(call, arguments, 0)
         return text if isinstance(text, Unknown) else from_document(yaml_value(text))
 

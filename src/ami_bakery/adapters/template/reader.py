@@ -1,16 +1,16 @@
-"""Reads a template: its format by its name, its language, and then what its components read."""
+"""Reads a template: its format by its name, its language, and then what its components read.
+
+What reads a language, or Ansible's files, is imported where a template has need of it: it is most of the program.
+"""
 
 from __future__ import annotations
 
 import posixpath
 from dataclasses import replace
 
-from ami_bakery.adapters.template.ansible import find_ansible_files
-from ami_bakery.adapters.template.component import Kind, builder_of
+from ami_bakery.adapters.template.component import Kind, builder_of, is_of_ansible
 from ami_bakery.adapters.template.definition import Definition, Reading
-from ami_bakery.adapters.template.hcl import read_hcl2
 from ami_bakery.adapters.template.ledger import Ledger
-from ami_bakery.adapters.template.legacy import read_legacy
 from ami_bakery.adapters.template.locations import Locations
 from ami_bakery.adapters.template.references import find_references
 from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
@@ -47,6 +47,8 @@ class PackerTemplateReader:
         locations = Locations(tree, workdir=request.workdir or ".", template=folder or ".")
         reading = Reading(tree=tree, request=request, locations=locations, ledger=Ledger())
         if is_folder or request.template.endswith((".pkr.hcl", ".pkr.json")):
+            from ami_bakery.adapters.template.hcl import read_hcl2
+
             return _facts(TemplateFormat.HCL2, reading, read_hcl2(reading))
         if request.template.endswith(".hcl"):
             raise TemplateError(
@@ -54,13 +56,18 @@ class PackerTemplateReader:
                 "Packer takes it for JSON, because its name does not end in .pkr.hcl",
                 "Rename it to *.pkr.hcl.",
             )
+        from ami_bakery.adapters.template.legacy import read_legacy
+
         return _facts(TemplateFormat.JSON, reading, read_legacy(reading, reading.content(request.template)))
 
 
 def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:
     for component in definition.components:
         find_references(reading, component)
-        find_ansible_files(reading, component)
+        if is_of_ansible(component):
+            from ami_bakery.adapters.template.ansible import find_ansible_files
+
+            find_ansible_files(reading, component)
     ledger = reading.ledger
     builders: dict[Builder, None] = {
         builder_of(component): None for component in definition.components if component.kind is Kind.BUILDER

@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING
 from ami_bakery.adapters.template.ansible.surroundings import reference_if_here, surroundings_of
 from ami_bakery.adapters.template.ansible.variables import VariableTable
 from ami_bakery.adapters.template.ansible.walk import Walk
-from ami_bakery.adapters.template.component import Component, Kind
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.ledger import Ledger
 from ami_bakery.adapters.template.references import command_words, local_path, note_file_if_here
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
+    from ami_bakery.adapters.template.component import Component
     from ami_bakery.core.place import Place
 
 _ROUNDS = 6
 
 
 def find_ansible_files(reading: Reading, component: Component) -> None:
-    """`ansible-local` uploads what its fields name and runs it there, so that it needs none of this."""
-    if component.type not in ("ansible", "ansible-navigator") or component.kind is not Kind.PROVISIONER:
-        return
+    """Of a component that `is_of_ansible`."""
     surroundings = surroundings_of(reading, component)
     variables = VariableTable()
     variables.add(surroundings.variables)
