@@ -9,18 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_bakery.core.schedule import Schedule
-
-
-@st.composite
-def forests(draw: st.DrawFn) -> dict[str, str | None]:
-    """Each image is made from an earlier one or from none; in any order."""
-    count = draw(st.integers(1, 12))
-    parents: dict[str, str | None] = {}
-    for number in range(count):
-        parent = draw(st.none() | st.integers(0, number - 1)) if number else None
-        parents[str(number)] = None if parent is None else str(parent)
-    names = draw(st.permutations(list(parents)))
-    return {name: parents[name] for name in names}
+from tests.forests import forests
 
 
 @given(forests(), st.integers(0, 1 << 16))

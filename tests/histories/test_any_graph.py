@@ -1,0 +1,179 @@
+"""Any graph of images and any set of failures, against the embedded EC2, with a Packer that is done at once.
+
+Everything else is real: planning, the locks, the look-ups, the tags. This Packer does only what `packer build` does in
+the end, and refuses what it is not asked here.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.adapters.person import Nobody
+from ami_bakery.adapters.terminal import PlainWatcher
+from ami_bakery.core.outcome import Outcome, Result
+from ami_bakery.core.packer_arguments import parse_arguments
+from ami_bakery.core.packer_output import Artifact, Built, Complaint
+from ami_bakery.core.packer_progress import Made
+from ami_bakery.core.plugins import InstalledPlugin
+from ami_bakery.core.template import TemplateFacts
+from ami_bakery.errors import PackerError, SkippedError
+from ami_bakery.execute import bake_all
+from ami_bakery.outside import find_bakery_toml, real_outside
+from ami_bakery.ports import BuildRequest, Watcher
+from ami_bakery.resolve import Resolver
+from tests.forests import forests
+from tests.histories.test_parallel import HEAD, image
+from tests.kitchen import Kitchen
+
+MOST = 6
+REGION = "us-east-1"
+
+
+class InstantPacker:
+    """Makes an AMI of its base in two calls, or fails; notes when each image's build began and ended."""
+
+    def __init__(self, ec2: EC2Client, failing: frozenset[str], seed: int) -> None:
+        self.ec2 = ec2
+        self.failing = failing
+        self.pauses = random.Random(seed)
+        self.events: list[tuple[str, str]] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.lock = threading.Lock()
+
+    def expect(self, *, plugins: bool) -> None:
+        pass
+
+    def version(self) -> str:
+        return "1.6.6"
+
+    def plugins(
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
+    ) -> tuple[InstalledPlugin, ...]:
+        return ()
+
+    def forget_plugins(self) -> None:
+        pass
+
+    def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
+        with self.lock:
+            self.events.append(("began", request.image))
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            pause = self.pauses.choice((0.0, 0.02, 0.05))
+        time.sleep(pause)
+        try:
+            if request.image in self.failing:
+                raise PackerError(f"baking image {request.image}", "it was told to fail", "Tell it otherwise.")
+            return Built(artifacts=(Artifact(builder="amazon-ebs", region=REGION, ami=self._image(request)),))
+        finally:
+            with self.lock:
+                self.at_once -= 1
+                self.events.append(("ended", request.image))
+
+    def _image(self, request: BuildRequest) -> str:
+        """With no base handed to it, of the newest that the filter in the template finds."""
+        base = dict(request.variables).get("source_ami") or self._newest()
+        instance = self.ec2.run_instances(ImageId=base, InstanceType="t3.micro", MinCount=1, MaxCount=1)["Instances"][0]
+        name = f"{request.image}-{instance['InstanceId']}"
+        ami = self.ec2.create_image(InstanceId=instance["InstanceId"], Name=name)["ImageId"]
+        self.ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
+        return ami
+
+    def _newest(self) -> str:
+        jammy = {"Name": "name", "Values": ["ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"]}
+        found = self.ec2.describe_images(Owners=["099720109477"], Filters=[jammy])["Images"]
+        return max(found, key=lambda one: one["CreationDate"])["ImageId"]
+
+    def interrupt(self) -> None:
+        raise AssertionError("nobody interrupts")
+
+    def stop(self, image: str) -> None:
+        raise AssertionError(f"nobody takes the lock of {image}")
+
+    def interrupted(self) -> bool:
+        return False
+
+    def at_work(self) -> Mapping[str, tuple[Made, ...]]:
+        raise AssertionError("nobody is interrupted")
+
+    def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
+        raise AssertionError("nobody checks")
+
+
+@pytest.fixture
+def here(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kitchen]:
+    """The bakery works in this process, in the kitchen's environment and folder."""
+    for name, value in kitchen.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(kitchen.folder)
+    return kitchen
+
+
+def bake(kitchen: Kitchen, parents: Mapping[str, str | None], packer: InstantPacker, jobs: int) -> list[Outcome]:
+    tables = [image(kitchen, name, base=parent) for name, parent in parents.items()]
+    kitchen.write("bakery.toml", HEAD + "".join(tables))
+    config = find_bakery_toml(str(Path(kitchen.folder, "bakery.toml")), "")
+    with ExitStack() as stack:
+        watcher = PlainWatcher(io.StringIO())
+        outside = real_outside(config, kitchen.environment, watcher, Nobody(), stack, terminal=io.BytesIO())
+        resolver = Resolver(outside=replace(outside, packer=packer), config=config, arguments=parse_arguments(()))
+        return list(bake_all(resolver, list(parents), forced=frozenset(), jobs=jobs))
+
+
+def downstream(parents: Mapping[str, str | None], failing: frozenset[str]) -> frozenset[str]:
+    """What is made from one that fails, at any distance."""
+    lost: set[str] = set()
+    while more := {name for name, parent in parents.items() if parent in lost | failing} - lost:
+        lost |= more
+    return frozenset(lost)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10, deadline=None)
+@given(
+    parents=forests(MOST),
+    failing=st.sets(st.integers(0, MOST - 1)),
+    jobs=st.integers(1, MOST),
+    seed=st.integers(0, 1 << 16),
+)
+def test_no_image_bakes_before_its_base_each_at_most_once_and_a_failure_keeps_back_only_what_needs_it(
+    here: Kitchen, ec2: EC2Client, parents: dict[str, str | None], failing: set[int], jobs: int, seed: int
+) -> None:
+    here.control.reset()
+    told_to_fail = frozenset(f"i{number}" for number in failing) & set(parents)
+    skipped = downstream(parents, told_to_fail)
+    broken = told_to_fail - skipped
+    packer = InstantPacker(ec2, told_to_fail, seed)
+
+    outcomes = bake(here, parents, packer, jobs)
+
+    began = [name for event, name in packer.events if event == "began"]
+    assert sorted(began) == sorted(set(parents) - skipped), "each once, and none whose base failed"
+    for name in began:
+        parent = parents[name]
+        if parent is not None:
+            assert packer.events.index(("ended", parent)) < packer.events.index(("began", name))
+    assert packer.most_at_once <= jobs
+    assert sorted(outcome.image for outcome in outcomes) == sorted(parents)
+    ended = {outcome.image: outcome for outcome in outcomes}
+    for name in parents:
+        assert (ended[name].result is Result.BAKED) == (name not in broken | skipped), ended[name].error
+        assert isinstance(ended[name].error, SkippedError) == (name in skipped)
+
+    again = InstantPacker(ec2, frozenset(), seed)
+    repaired = {outcome.image: outcome for outcome in bake(here, parents, again, jobs)}
+    assert {name for _, name in again.events} == broken | skipped, "what was finished is not baked again"
+    for name in set(parents) - broken - skipped:
+        assert repaired[name].amis == ended[name].amis
