@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
-from ami_bakery.core.image import Ami
+from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.errors import BakeryError
+from ami_bakery.ports import CopyOrder
 from tests.fuzz.mutate import FUZZ, mutated
 
 IMAGES = b"""\
@@ -83,14 +84,13 @@ def ec2(answering: Answering) -> Iterator[BotoEc2]:
 ASKED: dict[str, tuple[bytes, Callable[[BotoEc2], object]]] = {
     "by digest": (IMAGES, lambda ec2: ec2.with_digests("us-east-1", ["abc"], ["self"])),
     "by id": (IMAGES, lambda ec2: ec2.by_ids("us-east-1", ["ami-0123456789abcdef0"])),
-    "copy": (COPY, lambda ec2: ec2.copy(source(), "us-east-1", "name")),
+    "copy": (COPY, lambda ec2: ec2.copy(order())),
 }
 
 
-def source() -> Ami:
-    from ami_bakery.core.image import AmiState
-
-    return Ami(id="ami-1", region="eu-west-1", name="n", state=AmiState.AVAILABLE, created=None, owner="1")
+def order() -> CopyOrder:
+    source = Ami(id="ami-1", region="eu-west-1", name="n", state=AmiState.AVAILABLE, created=None, owner="1")
+    return CopyOrder(source=source, region="us-east-1", name="name", tags={}, snapshot_tags={})
 
 
 @pytest.mark.parametrize("asked", ASKED)

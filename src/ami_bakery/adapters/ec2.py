@@ -265,19 +265,21 @@ class BotoEc2:
                 TagSpecifications=tags,
                 **encryption,
             )
-        return answer["ImageId"]
+            return answer["ImageId"]
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
         found = self._session.query.images(region, {**asked, "MaxResults": _PAGE})
-        for image in self._asked_of_botocore(doing, region, asked) if found is None else found:
-            yield _ami(image, region)
+        if found is None:
+            return self._asked_of_botocore(doing, region, asked)
+        return (_ami(image, region) for image in found)
 
-    def _asked_of_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    def _asked_of_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Ami]:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(doing, "EC2", "DescribeImages", region)):
             pages = client.get_paginator("describe_images").paginate(PaginationConfig={"PageSize": _PAGE}, **asked)
             for page in pages:
-                yield from page["Images"]
+                for image in page["Images"]:
+                    yield _ami(image, region)
 
 
 class BotoParameters:

@@ -266,6 +266,8 @@ def _parse(body: bytes) -> tuple[list[dict[str, Any]], str]:
     if root.tag != f"{namespace}DescribeImagesResponse":
         raise ValueError(f"not an answer to DescribeImages: {root.tag}")
     images = [_image(item, namespace) for item in root.iterfind(f"{namespace}imagesSet/{namespace}item")]
+    if not all("ImageId" in image for image in images):
+        raise ValueError("an image without an id")
     return images, root.findtext(f"{namespace}nextToken", "")
 
 

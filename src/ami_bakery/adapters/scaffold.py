@@ -10,6 +10,7 @@ from ami_bakery.errors import DENIED, AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from mypy_boto3_ec2 import EC2Client
 
@@ -40,8 +41,9 @@ class BotoScaffold:
 
     def tagged(self, region: str, keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         found: dict[str, dict[str, str]] = {}
-        for tag in self._pages(region, "describe_tags", "Tags", key=keys):
-            found.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag.get("Value", "")
+        with self._explained("DescribeTags", region):
+            for tag in self._pages(region, "describe_tags", "Tags", key=keys):
+                found.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag.get("Value", "")
         return found
 
     def instances(
@@ -50,71 +52,71 @@ class BotoScaffold:
         things = {}
         for name, values in (("instance-id", ids), ("key-name", key_pairs), ("image-id", amis)):
             asked = {name: values, "instance-state-name": _THERE}
-            for reservation in self._pages(region, "describe_instances", "Reservations", **asked) if values else ():
-                for instance in reservation["Instances"]:
-                    things[instance["InstanceId"]] = _instance(instance, region)
+            with self._explained("DescribeInstances", region):
+                for reservation in self._pages(region, "describe_instances", "Reservations", **asked):
+                    for instance in reservation["Instances"]:
+                        things[instance["InstanceId"]] = _instance(instance, region)
         return tuple(things.values())
 
     def security_groups(self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()) -> tuple[Thing, ...]:
         things = {}
         for name, values in (("group-id", ids), ("group-name", names)):
-            asked = self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values})
-            for group in asked if values else ():
-                things[group["GroupId"]] = Thing(
-                    kind=Kind.SECURITY_GROUP,
-                    id=group["GroupId"],
-                    region=region,
-                    name=group.get("GroupName", ""),
-                    tags=_tags(group),
-                )
+            with self._explained("DescribeSecurityGroups", region):
+                for group in self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values}):
+                    things[group["GroupId"]] = Thing(
+                        kind=Kind.SECURITY_GROUP,
+                        id=group["GroupId"],
+                        region=region,
+                        name=group.get("GroupName", ""),
+                        tags=_tags(group),
+                    )
         return tuple(things.values())
 
     def key_pairs(self, region: str) -> tuple[Thing, ...] | None:
         client: EC2Client = self._session.client("ec2", region)
         try:
-            with explained(self._session.call("listing key pairs", "EC2", "DescribeKeyPairs", region)):
-                pairs = client.describe_key_pairs()["KeyPairs"]
+            with self._explained("DescribeKeyPairs", region):
+                return tuple(
+                    Thing(
+                        kind=Kind.KEY_PAIR,
+                        id=pair["KeyPairId"],
+                        region=region,
+                        name=pair["KeyName"],
+                        began=pair.get("CreateTime"),
+                        tags=_tags(pair),
+                    )
+                    for pair in client.describe_key_pairs()["KeyPairs"]
+                )
         except AwsError as error:
             if error.code in DENIED:
                 return None
             raise
-        return tuple(
-            Thing(
-                kind=Kind.KEY_PAIR,
-                id=pair["KeyPairId"],
-                region=region,
-                name=pair["KeyName"],
-                began=pair.get("CreateTime"),
-                tags=_tags(pair),
-            )
-            for pair in pairs
-        )
 
     def volumes(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]:
-        found = self._pages(region, "describe_volumes", "Volumes", **{"volume-id": ids}) if ids else ()
-        return tuple(
-            Thing(
-                kind=Kind.VOLUME,
-                id=volume["VolumeId"],
-                region=region,
-                began=volume.get("CreateTime"),
-                tags=_tags(volume),
+        with self._explained("DescribeVolumes", region):
+            return tuple(
+                Thing(
+                    kind=Kind.VOLUME,
+                    id=volume["VolumeId"],
+                    region=region,
+                    began=volume.get("CreateTime"),
+                    tags=_tags(volume),
+                )
+                for volume in self._pages(region, "describe_volumes", "Volumes", **{"volume-id": ids})
             )
-            for volume in found
-        )
 
     def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]:
-        found = self._pages(region, "describe_snapshots", "Snapshots", **{"snapshot-id": ids}) if ids else ()
-        return tuple(
-            Thing(
-                kind=Kind.SNAPSHOT,
-                id=snapshot["SnapshotId"],
-                region=region,
-                began=snapshot.get("StartTime"),
-                tags=_tags(snapshot),
+        with self._explained("DescribeSnapshots", region):
+            return tuple(
+                Thing(
+                    kind=Kind.SNAPSHOT,
+                    id=snapshot["SnapshotId"],
+                    region=region,
+                    began=snapshot.get("StartTime"),
+                    tags=_tags(snapshot),
+                )
+                for snapshot in self._pages(region, "describe_snapshots", "Snapshots", **{"snapshot-id": ids})
             )
-            for snapshot in found
-        )
 
     def remove(self, thing: Thing) -> None:
         client: EC2Client = self._session.client("ec2", thing.region)
@@ -126,18 +128,20 @@ class BotoScaffold:
             if error.code not in _GONE:
                 raise
 
+    def _explained(self, action: str, region: str) -> AbstractContextManager[None]:
+        """Around the reading of the answer, too: it may lack what it should have."""
+        return explained(self._session.call("looking at what runs have left", "EC2", action, region))
+
     def _pages(self, region: str, operation: str, member: str, **filters: Sequence[str]) -> Iterator[Any]:
         """Everything that matches all filters, of which the first has as many values as one likes."""
         client: EC2Client = self._session.client("ec2", region)
-        action = "".join(word.capitalize() for word in operation.split("_"))
         (name, values), *others = filters.items()
         rest = [{"Name": other, "Values": list(few)} for other, few in others]
         for start in range(0, len(values), _FILTER_VALUES):
             asked = [{"Name": name, "Values": list(values[start : start + _FILTER_VALUES])}, *rest]
             owners = {"OwnerIds": ["self"]} if operation == "describe_snapshots" else {}
-            with explained(self._session.call("looking at what runs have left", "EC2", action, region)):
-                for page in client.get_paginator(operation).paginate(Filters=asked, **owners):  # type: ignore[call-overload]
-                    yield from page[member]
+            for page in client.get_paginator(operation).paginate(Filters=asked, **owners):  # type: ignore[call-overload]
+                yield from page[member]
 
 
 def _removal(client: EC2Client, thing: Thing) -> tuple[str, Callable[[], object]]:
