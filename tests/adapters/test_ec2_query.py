@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
-from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
 from ami_bakery.local.faults import Fault, FaultKind
 from tests.kitchen import Kitchen
@@ -67,16 +67,17 @@ def test_the_answers_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -
     ec2.create_tags(
         Resources=made, Tags=[{"Key": DIGEST_TAG, "Value": "ab" * 32}, {"Key": IMAGE_TAG, "Value": "<äpp> & co"}]
     )
-    ec2.enable_image_deprecation(ImageId=made[0], DeprecateAt="2031-01-01T00:00:00Z")  # type: ignore[arg-type]
+    ec2.enable_image_deprecation(ImageId=made[0], DeprecateAt="2031-01-01T00:00:00Z")
     region, owners = "us-east-1", ("self",)
-    for ask in (
+    asks: tuple[Callable[[BotoEc2], tuple[Ami, ...]], ...] = (
         lambda side: side.with_digests(region, ["ab" * 32, "cd" * 32], owners),
         lambda side: side.with_any_digest(region, owners),
         lambda side: side.of_images(region, ["<äpp> & co"], owners),
         lambda side: side.by_ids(region, made),
         lambda side: side.named(region, ["app-(1)"]),
         lambda side: side.matching(region, ("099720109477", "amazon"), [("state", ("available",))]),
-    ):
+    )
+    for ask in asks:
         plain = sorted(ask(both.plain), key=lambda ami: ami.id)
         assert plain
         assert plain == sorted(ask(both.botocore), key=lambda ami: ami.id)

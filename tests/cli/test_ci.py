@@ -25,7 +25,7 @@ def summary(app: Kitchen) -> Path:
     return path
 
 
-def annotations(run: Run) -> list[tuple[str, str, str]]:
+def annotated(run: Run) -> list[tuple[str, str, str]]:
     """Kind, file and line of each that GitHub would show; stdout holds none."""
     assert github_commands(run.stdout) == []
     return [
@@ -43,7 +43,7 @@ def secret_line(app: Kitchen) -> str:
 def test_github_shows_findings_at_their_lines_and_in_a_table(app: Kitchen, summary: Path) -> None:
     line = secret_line(app)
     run = app.run("check")
-    assert annotations(run) == [("warning", "repository/bakery.toml", line)]
+    assert annotated(run) == [("warning", "repository/bakery.toml", line)]
     assert run.stdout.startswith(f"bakery.toml:{line}: warning: ")
     assert "### ami-bakery check: 1 warning" in summary.read_text()
     assert f"| warning | app | `bakery.toml:{line}` | ami/deploy.key looks like a secret" in summary.read_text()
@@ -53,7 +53,7 @@ def test_github_shows_plans_and_outcomes_as_tables(app: Kitchen, summary: Path) 
     app.run("plan")
     assert "| **bake** | app | `" in summary.read_text()
     run = app.run("bake")
-    assert annotations(run) == []
+    assert annotated(run) == []
     assert f"| **baked** | app | `{app.run('digest').answer[:12]}` | `{run.answer}` us-east-1 |" in summary.read_text()
     app.run("bake")
     assert summary.read_text().count("\n### ami-bakery bake: ") == 2, "each is added to what is there"
@@ -62,16 +62,16 @@ def test_github_shows_plans_and_outcomes_as_tables(app: Kitchen, summary: Path) 
 
 def test_github_shows_errors_at_their_lines(app: Kitchen, summary: Path) -> None:
     app.write("bakery.toml", TOML + "colour = 1\nregions_ = 2\n")
-    assert annotations(app.run("plan")) == [("error", "repository/bakery.toml", line) for line in ("7", "8")]
+    assert annotated(app.run("plan")) == [("error", "repository/bakery.toml", line) for line in ("7", "8")]
     assert "### ami-bakery plan: failed" in summary.read_text()
     app.write("bakery.toml", TOML + "inputs = 3\n")
-    assert annotations(app.run("plan")) == [("error", "repository/bakery.toml", "7")]
+    assert annotated(app.run("plan")) == [("error", "repository/bakery.toml", "7")]
     app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = ["ami", "absent"]'))
-    assert annotations(app.run("bake")) == [("error", "repository/bakery.toml", "5")]
+    assert annotated(app.run("bake")) == [("error", "repository/bakery.toml", "5")]
     app.write("bakery.toml", TOML)
     app.write("ami/app.json", "{\n\n  oops\n}")
     run = app.run("bake")
-    assert annotations(run) == [("error", "repository/ami/app.json", "3")]
+    assert annotated(run) == [("error", "repository/ami/app.json", "3")]
     assert "### ami-bakery bake: 1 failed" in summary.read_text()
     (command,) = github_commands(run.stderr)
     assert command.properties["title"] == "image app"
@@ -81,7 +81,7 @@ def test_github_shows_errors_at_their_lines(app: Kitchen, summary: Path) -> None
 def test_where_no_ci_shows_or_it_is_off_nothing_is_told(app: Kitchen, summary: Path) -> None:
     secret_line(app)
     for run in (app.run("check", "--ci", "off"), app.run("check", environment={"GITHUB_ACTIONS": None})):
-        assert annotations(run) == []
+        assert annotated(run) == []
     assert summary.read_text() == ""
 
 
@@ -112,7 +112,7 @@ def test_what_packer_says_is_no_command_of_the_ci(app: Kitchen, summary: Path) -
 def test_terraform_is_not_shown_lines_that_are_for_a_ci(app: Kitchen, summary: Path) -> None:
     run = app.run("terraform-external", stdin='{"image": "app"}')
     assert run.status == 1
-    assert annotations(run) == []
+    assert annotated(run) == []
     assert summary.read_text() == ""
 
 

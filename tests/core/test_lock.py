@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -32,8 +33,8 @@ TIMING = Timing()
 DIGEST = "d" * 64
 
 
-def lock(*, after: float = 0, left: Left | None = None, **more: str) -> SeenLock:
-    tags = new_lock_tags(
+def lock(tags: Mapping[str, str] | None = None, *, after: float = 0, left: Left | None = None) -> SeenLock:
+    new = new_lock_tags(
         digest=DIGEST,
         image="app",
         run="20260131T120000Z-0a",
@@ -44,7 +45,7 @@ def lock(*, after: float = 0, left: Left | None = None, **more: str) -> SeenLock
         left=left or Left(),
     )
     seen_at = NOON + timedelta(seconds=after)
-    return SeenLock(id="key-1", region="us-east-1", tags={**tags, **more}, seen_at=seen_at)
+    return SeenLock(id="key-1", region="us-east-1", tags={**new, **(tags or {})}, seen_at=seen_at)
 
 
 def ami(number: str, region: str) -> Ami:
@@ -61,24 +62,24 @@ def test_a_lock_says_whose_it_is() -> None:
 def test_a_lock_expires_by_the_time_that_ec2_tells() -> None:
     assert not lock(after=180).expired
     assert lock(after=181).expired
-    assert not lock(after=300, **{EXPIRES_TAG: expiry(NOON + timedelta(seconds=200.5), TIMING)}).expired
-    assert lock(after=0, **{EXPIRES_TAG: expired_now(NOON)}).expired
-    assert lock(after=0, **{EXPIRES_TAG: "tomorrow"}).expired, "one that says nothing holds nobody up"
+    assert not lock({EXPIRES_TAG: expiry(NOON + timedelta(seconds=200.5), TIMING)}, after=300).expired
+    assert lock({EXPIRES_TAG: expired_now(NOON)}).expired
+    assert lock({EXPIRES_TAG: "tomorrow"}).expired, "one that says nothing holds nobody up"
 
 
 def test_it_has_finished_when_the_digest_was_written_on_it_and_the_ami_at_once() -> None:
     assert not lock().finished
-    assert lock(**{ORIGIN_TAG: "ami-1"}).finished
+    assert lock({ORIGIN_TAG: "ami-1"}).finished
 
 
 def test_what_dead_holders_left_is_carried_on() -> None:
     assert lock().left == Left()
-    noted = lock(**{VERIFIED_TAG: "us-east-1:ami-1 eu-west-1:ami-2", MADE_TAG: "ami-1"})
+    noted = lock({VERIFIED_TAG: "us-east-1:ami-1 eu-west-1:ami-2", MADE_TAG: "ami-1"})
     assert noted.left == Left("us-east-1:ami-1 eu-west-1:ami-2")
-    half = lock(**{MADE_TAG: "ami-3", LEFT_VERIFIED_TAG: "us-east-1:ami-1", LEFT_TAG: "us-east-1:ami-4"})
+    half = lock({MADE_TAG: "ami-3", LEFT_VERIFIED_TAG: "us-east-1:ami-1", LEFT_TAG: "us-east-1:ami-4"})
     assert half.left == Left("us-east-1:ami-1", frozenset({"us-east-1:ami-3", "us-east-1:ami-4"}))
     assert lock(left=half.left).left == half.left
-    assert lock(**{VERIFIED_TAG: "us-east-1:i-1; rm -rf /", LEFT_TAG: "ami-1"}).left == Left()
+    assert lock({VERIFIED_TAG: "us-east-1:i-1; rm -rf /", LEFT_TAG: "ami-1"}).left == Left()
 
 
 def test_one_verified_ami_is_to_be_adopted_and_another_is_as_any_that_was_left() -> None:
@@ -97,11 +98,11 @@ def test_as_many_amis_are_noted_as_fit_and_that_of_the_bakes_region_first() -> N
 
 
 def test_no_tag_is_longer_than_ec2_takes_and_none_is_empty() -> None:
-    tags = new_lock_tags(
+    new = new_lock_tags(
         digest=DIGEST, image="app", run="r", holder="h" * 300, job="", now=NOON, timing=TIMING, left=Left()
     )
-    assert max(map(len, tags.values())) == 256
-    assert all(tags.values())
+    assert max(map(len, new.values())) == 256
+    assert all(new.values())
 
 
 def test_all_spans_go_with_the_lifetime() -> None:

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ami_bakery.adapters.source_tree import DiskTree
 from ami_bakery.adapters.template import PackerTemplateReader
 from ami_bakery.core.template import TemplateFacts, TemplateRequest
 from tests.discovery.sink import sink
 from tests.discovery.swap import make_plugins, swap
 from tests.discovery.traced import trace
-from tests.trees import DiskTree
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def _compare(scratch: Path, root: Path, port: int, options: Options) -> Comparis
         except_=options.except_,
         environment=environment,
     )
-    facts = PackerTemplateReader().read(DiskTree(root), request)
+    facts = PackerTemplateReader().read(DiskTree(str(root)), request)
     workdir = root / options.workdir
     traced = trace(
         [packer, "build", *_arguments(root, workdir, options)], root=root, workdir=workdir, environment=environment

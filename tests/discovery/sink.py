@@ -26,7 +26,7 @@ class _Server(asyncssh.SSHServer):
 class _Files(asyncssh.SFTPServer):
     """A folder in which everything that is asked for is there already, as a folder; what is written goes beside it."""
 
-    def __init__(self, channel: asyncssh.SSHServerChannel, root: Path) -> None:
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], root: Path) -> None:
         super().__init__(channel, chroot=str(root).encode())
 
     def stat(self, path: bytes) -> os.stat_result:

@@ -77,4 +77,4 @@ def _whole(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return codecs.escape_decode(text.encode("utf-8", "surrogateescape"))[0].decode("utf-8", "surrogateescape")  # type: ignore[attr-defined]
+    return codecs.escape_decode(text.encode("utf-8", "surrogateescape"))[0].decode("utf-8", "surrogateescape")

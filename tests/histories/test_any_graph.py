@@ -10,10 +10,11 @@ import io
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -93,7 +94,7 @@ class InstantPacker:
         return ami
 
     def _newest(self) -> str:
-        jammy = {"Name": "name", "Values": ["ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"]}
+        jammy: Any = {"Name": "name", "Values": ["ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"]}
         found = self.ec2.describe_images(Owners=["099720109477"], Filters=[jammy])["Images"]
         return max(found, key=lambda one: one["CreationDate"])["ImageId"]
 
@@ -114,7 +115,7 @@ class InstantPacker:
 
 
 @pytest.fixture
-def here(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kitchen]:
+def here(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
     """The bakery works in this process, in the kitchen's environment and folder."""
     for name, value in kitchen.environment.items():
         monkeypatch.setenv(name, value)

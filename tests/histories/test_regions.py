@@ -12,7 +12,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, KMS_KEY_TAG
-from ami_bakery.local import Fault, LocalAws
+from ami_bakery.local import Fault, FaultKind, LocalAws
 from tests.conftest import ec2_client
 from tests.kitchen import TOML, Kitchen, json_template
 
@@ -50,7 +50,7 @@ def snapshot_of(client: EC2Client, ami: str) -> Any:
 
 def test_copies_are_begun_before_any_is_waited_for(app: Kitchen) -> None:
     configure(app, HOME, FIRST, SECOND)
-    app.control.plan(Fault(action="CopyImage", kind="delay", seconds=0.5, region=FIRST))
+    app.control.plan(Fault(action="CopyImage", kind=FaultKind.DELAY, seconds=0.5, region=FIRST))
     app.control.change(pending_seconds=1)
     run = app.run("bake", "--json")
     assert list(only(run.images)["amis"]) == [HOME, FIRST, SECOND]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from mypy_boto3_ec2 import EC2Client
@@ -160,7 +161,7 @@ def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
 def test_a_base_that_moved_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) -> None:
     name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927"
     (jammy,) = ec2.describe_images(Filters=[{"Name": "name", "Values": [name]}])["Images"]
-    source = {"SourceImageId": jammy["ImageId"], "SourceRegion": "us-east-1"}
+    source: Any = {"SourceImageId": jammy["ImageId"], "SourceRegion": "us-east-1"}
     app.write("bakery.toml", TOML + 'from = { owners = ["self"], filters = { name = "golden-*" } }\n')
     template = json_template(source_ami="{{user `source_ami`}}")
     del template["builders"][0]["source_ami_filter"]

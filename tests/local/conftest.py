@@ -40,7 +40,7 @@ def client_of(
     """A boto3 client that does not retry, through the proxy, with its certificate."""
     environment = local.environment({})
     credentials = LocalSettings().accounts[account]
-    return boto3.Session().client(
+    return boto3.Session().client(  # type: ignore[call-overload]
         service,
         region_name=region,
         aws_access_key_id=key or credentials.access_key_id,

@@ -32,10 +32,11 @@ _RUN = (
 
 
 def start(*command: str, **options: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    process: subprocess.Popen[str] = subprocess.Popen(
         [sys.executable, "-c", _RUN, *command],
         **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,  # type: ignore[call-overload]
     )
+    return process
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
