@@ -27,11 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """One image's definition, its plan, and all that the look-up found of its digest, in whatever state."""
+    """One image's definition, its plan, and all that the look-up found of its digest, in whatever state.
+
+    before  AMIs of the image with other digests, in the region of the bake; where it has none, to explain that
+    """
 
     definition: Definition
     plan: ImagePlan
     found: tuple[Ami, ...]
+    before: tuple[Ami, ...] = ()
 
 
 def with_parents(config: Config, names: Iterable[str]) -> tuple[str, ...]:
@@ -348,11 +352,8 @@ def _explain(
 ) -> Planned:
     """`made`: the AMIs of several images, in their first regions."""
     region = planned.plan.regions[0]
-    previous = newest(
-        ami
-        for ami in made
-        if ami.region == region and ami.tags.get(IMAGE_TAG) == planned.plan.image and FORMAT_TAG in ami.tags
-    )
+    before = tuple(ami for ami in made if ami.region == region and ami.tags.get(IMAGE_TAG) == planned.plan.image)
+    previous = newest(ami for ami in before if FORMAT_TAG in ami.tags)
     changes: tuple[Change, ...] = ()
     if previous is not None:
         from ami_bakery.history import changes_since
@@ -360,4 +361,4 @@ def _explain(
         changes = tuple(changes_since(resolver, planned.definition, previous))
     digest = planned.plan.digest
     left = snapshots.get((region, digest.hex), ()) if digest else ()
-    return replace(planned, plan=explain(planned.plan, previous, changes, left, now=now))
+    return replace(planned, plan=explain(planned.plan, previous, changes, left, now=now), before=before)

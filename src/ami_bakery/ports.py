@@ -127,6 +127,12 @@ class Ec2(Protocol):
     def of_images(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs whose tag `ami-bakery:image` is one of `images`, in any state."""
 
+    def marked(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
+        """AMIs of this account whose tag `ami-bakery:image` is one of `images` and that carry `tag`, in any state."""
+
+    def regions(self, region: str) -> tuple[str, ...]:
+        """The regions that this account can use, as `region` tells of them."""
+
     def with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs that carry the tag `ami_config_checksum`, whatever its value, in any state."""
 

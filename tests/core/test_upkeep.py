@@ -9,7 +9,7 @@ import pytest
 
 from ami_bakery.core.image import DIGEST_TAG, KMS_KEY_TAG, SHARED_TAG, Ami, AmiState, copied_tags, snapshot_tags
 from ami_bakery.core.plan import Action, ImagePlan, with_steps
-from ami_bakery.core.upkeep import PUBLIC, Permissions, Step, StepKind, Upkeep, describe, upkeep_steps
+from ami_bakery.core.upkeep import PUBLIC, Permissions, Step, StepKind, Upkeep, describe, take_back_steps, upkeep_steps
 
 A, B = "111111111111", "222222222222"
 ORGANIZATION = "arn:aws:organizations::123456789012:organization/o-123example"
@@ -22,7 +22,13 @@ AMI = Ami(
     owner="1",
     snapshots=("snap-1",),
 )
-SHARED = replace(AMI, tags={SHARED_TAG: "launch"})
+
+
+def marked(marker: str) -> Ami:
+    return replace(AMI, tags={SHARED_TAG: marker})
+
+
+SHARED = marked(f"launch {A}")
 
 
 def steps(ami: Ami, upkeep: Upkeep, launch: set[str] | None = None, **volumes: set[str]) -> list[tuple[object, ...]]:
@@ -38,7 +44,8 @@ def steps(ami: Ami, upkeep: Upkeep, launch: set[str] | None = None, **volumes: s
 
 
 def test_only_the_difference_is_granted_and_revoked() -> None:
-    assert steps(SHARED, Upkeep(share_with=(A, ORGANIZATION)), {ORGANIZATION, B}) == [
+    shared = marked(f"launch {A} {ORGANIZATION}")
+    assert steps(shared, Upkeep(share_with=(A, ORGANIZATION)), {ORGANIZATION, B}) == [
         (StepKind.GRANT, "ami-1", (A,)),
         (StepKind.REVOKE, "ami-1", (B,)),
     ]
@@ -47,8 +54,14 @@ def test_only_the_difference_is_granted_and_revoked() -> None:
 
 def test_the_marker_comes_before_the_first_grant_and_goes_after_the_last() -> None:
     assert steps(AMI, Upkeep(share_with=(A,)), set()) == [
-        (StepKind.TAG, "ami-1", ((SHARED_TAG, "launch"),)),
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A}"),)),
         (StepKind.GRANT, "ami-1", (A,)),
+    ]
+    assert steps(SHARED, Upkeep(share_with=(B,)), {A}) == [
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A} {B}"),)),
+        (StepKind.GRANT, "ami-1", (B,)),
+        (StepKind.REVOKE, "ami-1", (A,)),
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {B}"),)),
     ]
     assert steps(SHARED, Upkeep(), {A, B}) == [
         (StepKind.REVOKE, "ami-1", (A, B)),
@@ -70,7 +83,7 @@ def test_what_is_public_stays_public() -> None:
 
 def test_snapshots_are_shared_with_accounts_and_taken_back_when_that_is_switched_off() -> None:
     upkeep = Upkeep(share_with=(A, ORGANIZATION), share_snapshots=True)
-    both = replace(AMI, tags={SHARED_TAG: "launch snapshots"})
+    both = marked(f"launch snapshots {A} {ORGANIZATION}")
     assert steps(both, upkeep, {A, ORGANIZATION}, snap_1={B}) == [
         (StepKind.GRANT, "snap-1", (A,)),
         (StepKind.REVOKE, "snap-1", (B,)),
@@ -79,7 +92,40 @@ def test_snapshots_are_shared_with_accounts_and_taken_back_when_that_is_switched
     assert (off.looks_at_snapshots(both), off.looks_at_snapshots(SHARED)) == (True, False)
     assert steps(both, off, {A, ORGANIZATION}, snap_1={A}) == [  # the marker last: a run may end before
         (StepKind.REVOKE, "snap-1", (A,)),
-        (StepKind.TAG, "ami-1", ((SHARED_TAG, "launch"),)),
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A} {ORGANIZATION}"),)),
+    ]
+
+
+MANY = tuple(f"{number:012}" for number in range(30))
+
+
+@pytest.mark.parametrize(
+    ("marker", "upkeep", "takes_back"),
+    [
+        ("", Upkeep(), False),
+        (f"launch {A}", Upkeep(), True),
+        (f"launch {A}", Upkeep(share_with=(A, B)), False),
+        (f"launch {A} {B}", Upkeep(share_with=(A,)), True),
+        (f"launch snapshots {A}", Upkeep(share_with=(A,)), True),
+        (f"launch snapshots {A}", Upkeep(share_with=(A, B), share_snapshots=True), False),
+        ("launch", Upkeep(share_with=(A,)), True),
+        (Upkeep(share_with=MANY).marker, Upkeep(share_with=MANY), False),
+        (Upkeep(share_with=MANY).marker, Upkeep(share_with=MANY[1:]), True),
+    ],
+)
+def test_the_marker_tells_whether_anything_is_to_be_taken_back(marker: str, upkeep: Upkeep, takes_back: bool) -> None:
+    assert len(marker) <= 256
+    assert upkeep.takes_back(marked(marker)) is takes_back
+
+
+def test_an_older_ami_is_never_shared_anew() -> None:
+    older = marked(f"launch snapshots {A} {B}")
+    permissions = Permissions(launch=frozenset({A, B}), volumes={"snap-1": frozenset({A, B})})
+    found = list(take_back_steps(older, Upkeep(share_with=(B, ORGANIZATION), share_snapshots=True), permissions))
+    assert [(step.kind, step.snapshot, step.targets or step.tags) for step in found] == [
+        (StepKind.REVOKE, None, (A,)),
+        (StepKind.REVOKE, "snap-1", (A,)),
+        (StepKind.TAG, None, ((SHARED_TAG, f"launch snapshots {B}"),)),
     ]
 
 

@@ -9,10 +9,11 @@ from contextlib import closing
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
+from ami_bakery.core.image import SHARED_TAG
 from ami_bakery.local import Fault, LocalAws
 from tests.conftest import aws_client, ec2_client
 from tests.kitchen import Kitchen, json_template
-from tests.stock import own_ami, public_ami, stock
+from tests.stock import finished, own_ami, public_ami, stock
 
 REGIONS = ("us-east-1", "eu-west-1", "ap-south-1", "us-west-2")
 
@@ -165,4 +166,16 @@ def test_only_images_that_are_shared_are_asked_about(kitchen: Kitchen, clients: 
     kitchen.control.clear_report()
     plans = kitchen.run("plan", "--json").images
     assert {len(plan["steps"]) for plan in plans} == {0, 4}, "in both regions, the mark and the permission"
-    assert kitchen.calls() == {"DescribeImages": 1 + 2, "DescribeImageAttribute": 10 * 2}
+    assert kitchen.calls() == {"DescribeImages": 1 + 2 + 2, "DescribeImageAttribute": 10 * 2}
+
+
+def test_200_shared_images_with_older_amis_are_two_more_calls_and_one_for_each_ami(
+    kitchen: Kitchen, ec2: EC2Client
+) -> None:
+    """Older AMIs are not asked about one by one: their marks say with whom they are shared."""
+    images(kitchen, {f"i{number}": 'share_with = ["444455556666"]' for number in range(200)})
+    stock(kitchen, [ec2])
+    for number in range(20):
+        tags = finished(f"i{number}", "0" * 64) | {SHARED_TAG: "launch 444455556666"}
+        own_ami(ec2, f"older-{number}", tags)
+    assert asked(kitchen) == {"DescribeImages": 2 + 2, "DescribeImageAttribute": 200}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -17,7 +19,7 @@ from tests.histories.test_regions import configure, only, snapshot_of, tags_of
 from tests.kitchen import Kitchen, json_template
 
 HOME, ABROAD = "us-east-1", "eu-west-1"
-OTHER, THIRD = "444455556666", "777788889999"
+OTHER, THIRD, FOURTH = "444455556666", "777788889999", "123456789012"
 
 
 @pytest.fixture
@@ -82,18 +84,22 @@ def test_only_the_difference_is_changed(app: Kitchen, ec2: EC2Client) -> None:
     (plan,) = app.run("plan", "--json").images
     assert (plan["action"], plan["steps"]) == (
         "reuse",
-        [{"step": "grant", "region": HOME, "ami": ami, "targets": [THIRD]}],
+        [
+            {"step": "tag", "region": HOME, "ami": ami, "tags": {SHARED_TAG: f"launch {OTHER} {THIRD}"}},
+            {"step": "grant", "region": HOME, "ami": ami, "targets": [THIRD]},
+        ],
     )
     assert app.run("plan", "--detailed-exitcode").status == 2
     assert f"> let {THIRD} launch {ami} of {HOME}" in app.run("plan").stdout
     changes(app)
     assert app.run("bake").answer == ami
-    assert changes(app) == {"DescribeImageAttribute": 1, "ModifyImageAttribute": 1}
+    assert changes(app) == {"DescribeImageAttribute": 1, "CreateTags": 1, "ModifyImageAttribute": 1}
     assert launchers(ec2, ami) == {OTHER, THIRD}
 
     configure(app, HOME, more=share(THIRD))
     assert app.run("bake").answer == ami
-    assert changes(app) == {"DescribeImageAttribute": 2, "ModifyImageAttribute": 1}, "one of the questions was ours"
+    asked = {"DescribeImageAttribute": 2, "CreateTags": 1, "ModifyImageAttribute": 1}
+    assert changes(app) == asked, "one of the questions was ours"
     assert launchers(ec2, ami) == {THIRD}
     assert app.run("plan", "--detailed-exitcode").status == 0
     assert app.packer_runs == 1
@@ -112,7 +118,7 @@ def test_an_image_that_is_not_shared_is_not_asked_about(app: Kitchen, ec2: EC2Cl
 def test_what_the_bakery_shared_is_taken_back_when_the_key_is_gone(app: Kitchen, ec2: EC2Client) -> None:
     configure(app, HOME, more=share(OTHER, THIRD))
     ami = app.run("bake").answer
-    assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER, THIRD}, "launch")
+    assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER, THIRD}, f"launch {OTHER} {THIRD}")
     configure(app, HOME)
     (plan,) = app.run("plan", "--json").images
     assert [step["step"] for step in plan["steps"]] == ["revoke", "tag"]
@@ -160,7 +166,7 @@ def test_snapshots_are_shared_where_asked_and_taken_back(app: Kitchen, ec2: EC2C
     ami = app.run("bake").answer
     snapshot = snapshot_of(ec2, ami)["SnapshotId"]
     assert others.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
-    assert tags_of(ec2, ami)[SHARED_TAG] == "launch snapshots"
+    assert tags_of(ec2, ami)[SHARED_TAG] == f"launch snapshots {OTHER}"
     assert app.run("plan", "--detailed-exitcode").status == 0
     configure(app, HOME, more=share(OTHER))
     (plan,) = app.run("plan", "--json").images
@@ -168,7 +174,7 @@ def test_snapshots_are_shared_where_asked_and_taken_back(app: Kitchen, ec2: EC2C
     assert app.run("bake").answer == ami
     with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
         others.describe_snapshots(SnapshotIds=[snapshot])
-    assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER}, "launch")
+    assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER}, f"launch {OTHER}")
 
 
 def test_what_the_default_key_encrypts_cannot_be_shared_and_the_message_says_so(app: Kitchen, ec2: EC2Client) -> None:
@@ -218,3 +224,116 @@ def test_the_plan_of_a_bake_has_all_of_its_steps(app: Kitchen) -> None:
     assert app.calls()["ModifyImageAttribute"] == 2
     (plan,) = app.run("plan", "--json").images
     assert plan["steps"] == []
+
+
+def set_up(kitchen: Kitchen, *regions: str, salt: str = "", more: str = "") -> None:
+    configure(kitchen, *regions, more=(f'salt = "{salt}"\n' if salt else "") + more)
+
+
+@pytest.fixture
+def abroad(local: LocalAws) -> Iterator[EC2Client]:
+    with closing(ec2_client(local, ABROAD)) as client:
+        yield client
+
+
+def test_older_amis_are_taken_back_too_and_never_shared_anew(app: Kitchen, ec2: EC2Client) -> None:
+    set_up(app, HOME, more=share(OTHER, THIRD))
+    oldest = app.run("bake").answer
+    set_up(app, HOME, salt="2", more=share(OTHER, THIRD))
+    forced = app.run("bake").answer
+    time.sleep(1.1)
+    current = app.run("bake", "--force").answer
+    assert [launchers(ec2, ami) for ami in (oldest, forced, current)] == [{OTHER, THIRD}] * 3
+
+    set_up(app, HOME, salt="2", more=share(OTHER, FOURTH))
+    (plan,) = app.run("plan", "--json").images
+    assert plan["action"] == "reuse"
+    steps = [(step["step"], step["ami"]) for step in plan["steps"]]
+    assert sorted(steps[:4]) == sorted((step, ami) for ami in (oldest, forced) for step in ("revoke", "tag"))
+    assert steps[4:] == [(step, current) for step in ("tag", "grant", "revoke", "tag")]
+    assert app.run("bake").answer == current
+    assert [launchers(ec2, ami) for ami in (oldest, forced, current)] == [{OTHER}, {OTHER}, {OTHER, FOURTH}]
+    app.control.clear_report()
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    asked = app.calls()
+    assert asked["DescribeImageAttribute"] == 1, "the marks of the older ones tell"
+    assert "DescribeRegions" not in asked
+
+    set_up(app, HOME, salt="2")
+    assert app.run("bake").answer == current
+    assert [launchers(ec2, ami) for ami in (oldest, forced, current)] == [set(), set(), set()]
+    app.control.clear_report()
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    assert app.calls() == {"DescribeImages": 2}
+
+
+def test_what_was_shared_is_taken_back_before_another_bake(app: Kitchen, ec2: EC2Client) -> None:
+    set_up(app, HOME, more=share(OTHER))
+    before = app.run("bake").answer
+    set_up(app, HOME, salt="2")
+    (plan,) = app.run("plan", "--json").images
+    assert [(step["step"], step.get("ami")) for step in plan["steps"]] == [
+        ("revoke", before),
+        ("tag", before),
+        ("bake", None),
+    ]
+    app.control.plan(Fault(action="ModifyImageAttribute", code="UnauthorizedOperation"))
+    assert app.run("bake").status == 1
+    assert app.packer_runs == 1, "the new AMI would have no mark to come back by"
+    now = app.run("bake").answer
+    assert (launchers(ec2, before), launchers(ec2, now), app.packer_runs) == (set(), set(), 2)
+
+
+def test_a_region_that_is_not_wanted_any_more_is_taken_back_too(
+    app: Kitchen, ec2: EC2Client, abroad: EC2Client
+) -> None:
+    set_up(app, HOME, ABROAD, more=share(OTHER, THIRD, snapshots=True))
+    amis = only(app.run("bake", "--json").images)["amis"]
+    set_up(app, HOME, more=share(OTHER, THIRD, snapshots=True))
+    app.control.clear_report()
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    assert {call.region for call in app.control.report().calls} == {HOME}
+    set_up(app, HOME, more=share(OTHER, snapshots=True))
+    app.control.plan(Fault(action="DescribeImages", region="eu-west-3", code="UnauthorizedOperation", times=0))
+    run = app.run("plan")
+    assert f"> no longer let {THIRD} launch {amis[ABROAD]} of {ABROAD}\n" in run.answer
+    assert "cannot be seen in eu-west-3" in run.stderr
+    for refused in ("ModifyImageAttribute", "ModifySnapshotAttribute"):
+        app.control.plan(Fault(action=refused, region=ABROAD, code="UnauthorizedOperation"))
+        assert app.run("bake").status == 1
+        assert THIRD in launchers(ec2, amis[HOME]), "what is here comes last: it brings the next run back"
+    assert app.run("bake").answer == amis[HOME]
+    assert launchers(abroad, amis[ABROAD]) == launchers(ec2, amis[HOME]) == {OTHER}
+    left = abroad.describe_snapshot_attribute(
+        SnapshotId=snapshot_of(abroad, amis[ABROAD])["SnapshotId"], Attribute="createVolumePermission"
+    )
+    assert left["CreateVolumePermissions"] == [{"UserId": OTHER}]
+    assert (app.run("plan", "--detailed-exitcode").status, app.packer_runs) == (0, 1)
+
+
+def test_without_the_right_to_list_regions_it_is_said_what_cannot_be_seen(app: Kitchen) -> None:
+    set_up(app, HOME, more=share(OTHER))
+    ami = app.run("bake").answer
+    set_up(app, HOME)
+    app.control.plan(Fault(action="DescribeRegions", code="UnauthorizedOperation", times=0))
+    run = app.run("bake")
+    assert run.answer == ami
+    assert "in regions that are not in `regions` are shared still cannot be seen" in run.stderr
+
+
+def test_a_list_too_long_for_a_tag_is_taken_back_all_the_same(app: Kitchen, ec2: EC2Client) -> None:
+    accounts = [f"{number:012}" for number in range(1, 31)]
+    set_up(app, HOME, more=share(*accounts))
+    before = app.run("bake").answer
+    set_up(app, HOME, salt="2", more=share(*accounts))
+    ami = app.run("bake").answer
+    assert re.fullmatch(r"launch #[0-9a-f]{16}", tags_of(ec2, ami)[SHARED_TAG])
+    changes(app)
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    assert changes(app) == {"DescribeImageAttribute": 1}
+    set_up(app, HOME, salt="2", more=share(*accounts[1:]))
+    assert app.run("bake").answer == ami
+    assert launchers(ec2, before) == launchers(ec2, ami) == set(accounts[1:])
+    changes(app)
+    assert app.run("plan", "--detailed-exitcode").status == 0
+    assert changes(app) == {"DescribeImageAttribute": 1}

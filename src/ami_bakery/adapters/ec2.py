@@ -133,6 +133,24 @@ class BotoEc2:
             )
         )
 
+    def marked(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
+        # The tag's own name is a value, too.
+        return tuple(
+            ami
+            for values in _batches(images, _FILTER_VALUES - 1)
+            for ami in self._describe(
+                "looking for older AMIs that are shared",
+                region,
+                Owners=["self"],
+                Filters=[_filter(f"tag:{IMAGE_TAG}", values), _filter("tag-key", (tag,))],
+            )
+        )
+
+    def regions(self, region: str) -> tuple[str, ...]:
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call("listing the account's regions", "EC2", "DescribeRegions", region)):
+            return tuple(sorted(found["RegionName"] for found in client.describe_regions()["Regions"]))
+
     def with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
         filters = [_filter("tag-key", (DIGEST_TAG,))]
         return tuple(self._describe("listing the AMIs made so far", region, Owners=list(owners), Filters=filters))
@@ -348,10 +366,10 @@ def _permission_key(target: str) -> str:
     return "OrganizationalUnitArn" if ":ou/" in target else "OrganizationArn"
 
 
-def _batches(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def _batches(values: Sequence[str], size: int = _FILTER_VALUES) -> Iterator[Sequence[str]]:
     distinct = sorted(set(values))
-    for start in range(0, len(distinct), _FILTER_VALUES):
-        yield distinct[start : start + _FILTER_VALUES]
+    for start in range(0, len(distinct), size):
+        yield distinct[start : start + size]
 
 
 def _literal(text: str) -> str:

@@ -28,7 +28,7 @@ ORIGIN_TAG = "ami-bakery:origin"
 KMS_KEY_TAG = "ami-bakery:kms-key"
 """On a copy: the KMS key that it was made with, as it is configured."""
 SHARED_TAG = "ami-bakery:shared"
-"""What the bakery has shared of an AMI, so that it can take it back: `launch`, or `launch snapshots`."""
+"""What the bakery has shared of an AMI, and with whom, so that it can take it back: `launch 123456789012`."""
 
 
 class AmiState(StrEnum):

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState, newest
-from ami_bakery.core.upkeep import Permissions, Step, StepKind, Upkeep, describe, first_steps, upkeep_steps
+from ami_bakery.core.upkeep import (
+    Permissions,
+    Step,
+    StepKind,
+    Upkeep,
+    describe,
+    first_steps,
+    take_back_steps,
+    upkeep_steps,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -274,11 +283,13 @@ def with_steps(
     kms_keys: Mapping[str, str],
     made_by_packer: Sequence[str],
     permissions: Mapping[str, Permissions],
+    still_shared: Sequence[Ami] = (),
 ) -> ImagePlan:
     """The plan with all that a bake will do, in order.
 
     made_by_packer  further regions in which the template itself makes the AMI
     permissions     of the AMIs that are there, by id, as far as they are our business
+    still_shared    AMIs beside those that count, of which something is to be taken back
     """
     if plan.action is Action.WAIT:
         return plan
@@ -288,7 +299,10 @@ def with_steps(
     there = {} if to_bake else plan.amis
     source = None if to_bake else plan.source
     right = {*there, *(region for region in baked if region not in kms_keys)}
-    steps = [Step(kind=StepKind.BAKE, region=region) for region in baked]
+    steps: list[Step] = []
+    for older in still_shared:
+        steps += take_back_steps(older, upkeep, permissions.get(older.id))
+    steps += (Step(kind=StepKind.BAKE, region=region) for region in baked)
     steps += (
         _copy_step(source, home, region, kms_keys.get(region, "")) for region in plan.regions if region not in right
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -9,14 +10,18 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.image import SHARED_TAG, Ami
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ami_bakery.core.config import ImageConfig
 
 PUBLIC = "all"
 """Among permissions: everybody."""
 _LAUNCH, _SNAPSHOTS = "launch", "snapshots"
-"""The words of the marker."""
+"""The first words of the marker: what was shared."""
+_HASHED = "#"
+"""What begins the marker's last word where it stands for a list that a tag has no room for."""
+_MARKER_LENGTH = 256
+"""The longest value of a tag."""
 
 
 class StepKind(StrEnum):
@@ -73,28 +78,80 @@ class Upkeep:
     @property
     def accounts(self) -> tuple[str, ...]:
         """Who may use the snapshots: EC2 shares them with accounts only."""
-        from ami_bakery.core.config_keys import is_account
-
-        return tuple(filter(is_account, self.share_with or ())) if self.share_snapshots else ()
+        return tuple(filter(_is_account, self.share_with or ())) if self.share_snapshots else ()
 
     @property
     def ami_tags(self) -> dict[str, str]:
-        """The configured tags, and the marker: what it says was shared can be taken back when the key is gone."""
-        shared = " ".join(
-            word for word, targets in ((_LAUNCH, self.share_with), (_SNAPSHOTS, self.accounts)) if targets
-        )
-        return {**dict(self.tags), **({SHARED_TAG: shared} if shared else {})}
+        """The configured tags, and the marker: what it says was shared can be taken back later."""
+        return {**dict(self.tags), **({SHARED_TAG: self.marker} if self.marker else {})}
+
+    @property
+    def marker(self) -> str:
+        """What is shared, and with whom: `launch snapshots 123456789012`. Empty where nothing is."""
+        words = [word for word, targets in ((_LAUNCH, self.share_with), (_SNAPSHOTS, self.accounts)) if targets]
+        return _marker(words, self.share_with or ())
 
     def looks_at(self, ami: Ami) -> bool:
         """Whether this AMI's permissions are any business of ours: now, or because we once granted some."""
-        return self.share_with is not None or bool(_shared(ami))
+        return self.share_with is not None or is_marked(ami)
+
+    def takes_back(self, ami: Ami) -> bool:
+        """Whether the marker lets us think that something which this AMI is shared for is to be taken back."""
+        marker = ami.tags.get(SHARED_TAG, "")
+        if marker in ("", self.marker):
+            return False
+        words, targets = _read(marker)
+        if targets is None or not set(targets) <= set(self.share_with or ()):
+            return True
+        return _SNAPSHOTS in words and not {target for target in targets if _is_account(target)} <= set(self.accounts)
 
     def concerns(self, ami: Ami) -> bool:
         """Whether there is anything to do for this AMI, or to ask about it."""
         return self.looks_at(ami) or any(upkeep_steps(ami, self, None))
 
     def looks_at_snapshots(self, ami: Ami) -> bool:
-        return bool(self.accounts) or _SNAPSHOTS in _shared(ami)
+        return bool(self.accounts) or _SNAPSHOTS in _read(ami.tags.get(SHARED_TAG, ""))[0]
+
+
+def is_marked(ami: Ami) -> bool:
+    """Whether the bakery has shared this AMI. A marker that could not be taken off was emptied."""
+    return bool(ami.tags.get(SHARED_TAG))
+
+
+def _is_account(target: str) -> bool:
+    from ami_bakery.core.config_keys import is_account
+
+    return is_account(target)
+
+
+def _marker(words: Sequence[str], targets: Iterable[str]) -> str:
+    if not words:
+        return ""
+    listed = " ".join(sorted(set(targets)))
+    marker = f"{' '.join(words)} {listed}"
+    if len(marker) <= _MARKER_LENGTH:
+        return marker
+    return f"{' '.join(words)} {_HASHED}{hashlib.sha256(listed.encode()).hexdigest()[:16]}"
+
+
+def _read(marker: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """The words of a marker, and with whom it says that was shared; None where it does not say."""
+    words = tuple(word for word in (_LAUNCH, _SNAPSHOTS) if word in marker.split())
+    targets = tuple(word for word in marker.split() if word not in words)
+    return words, None if not targets or targets[0].startswith(_HASHED) else targets
+
+
+def _united(before: str, wanted: str) -> str:
+    """A marker that covers both: what was shared, until it is taken back, and what is to be."""
+    if before in ("", wanted):
+        return wanted
+    if not wanted:
+        return before
+    (words, targets), (more_words, more_targets) = _read(before), _read(wanted)
+    both = [word for word in (_LAUNCH, _SNAPSHOTS) if word in (*words, *more_words)]
+    if targets is None or more_targets is None:
+        return " ".join(both)
+    return _marker(both, (*targets, *more_targets))
 
 
 def upkeep_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -> Iterator[Step]:
@@ -103,8 +160,8 @@ def upkeep_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -> I
     The marker comes before the first grant and goes after the last is revoked: a run that ends in between leaves
     nothing that no later run would find.
     """
-    marker = upkeep.ami_tags.get(SHARED_TAG, "")
-    before = " ".join(word for word in (_LAUNCH, _SNAPSHOTS) if word in (*marker.split(), *_shared(ami)))
+    marker = upkeep.marker
+    before = _united(ami.tags.get(SHARED_TAG, ""), marker)
     wanted = {**upkeep.ami_tags, **({SHARED_TAG: before} if before else {})}
     lacking = tuple((name, value) for name, value in sorted(wanted.items()) if ami.tags.get(name) != value)
     if lacking:
@@ -118,9 +175,20 @@ def upkeep_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -> I
         yield Step(kind=StepKind.TAG, region=ami.region, ami=ami.id, tags=((SHARED_TAG, marker or None),))
 
 
-def _shared(ami: Ami) -> list[str]:
-    """What the marker says that the bakery has shared."""
-    return ami.tags.get(SHARED_TAG, "").split()
+def take_back_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -> Iterator[Step]:
+    """What is to be done for an AMI that is not the one that counts: nobody is let in, and nothing else is changed."""
+    if permissions is None:
+        return
+    launch, accounts = set(upkeep.share_with or ()), set(upkeep.accounts)
+    yield from _permission_steps(ami, None, permissions.launch, tuple(permissions.launch & launch))
+    for snapshot, now in sorted(permissions.volumes.items()):
+        yield from _permission_steps(ami, snapshot, now, tuple(now & accounts))
+    kept = Upkeep(
+        share_with=tuple(permissions.launch & launch),
+        share_snapshots=any(now & accounts for now in permissions.volumes.values()),
+    )
+    if kept.marker != ami.tags.get(SHARED_TAG):
+        yield Step(kind=StepKind.TAG, region=ami.region, ami=ami.id, tags=((SHARED_TAG, kept.marker or None),))
 
 
 def _permission_steps(ami: Ami, snapshot: str | None, now: frozenset[str], wanted: tuple[str, ...]) -> Iterator[Step]:

@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.core.image import SHARED_TAG
-from ami_bakery.core.upkeep import Step, StepKind, Upkeep, describe, upkeep_steps
-from ami_bakery.errors import BakeryError, Stopped
+from ami_bakery.core.upkeep import Permissions, Step, StepKind, Upkeep, describe, take_back_steps, upkeep_steps
+from ami_bakery.errors import AwsError, BakeryError, Stopped
 from ami_bakery.permissions import look
 from ami_bakery.side_by_side import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ami_bakery.core.image import Ami
     from ami_bakery.ports import Outside
@@ -29,17 +29,39 @@ class Kept:
 
 def keep(outside: Outside, image: str, upkeep: Upkeep, amis: Iterable[Ami]) -> Kept:
     """Side by side; what fails for one AMI does not stop the others."""
-    done = side_by_side([partial(_keep_one, outside, image, upkeep, ami) for ami in amis])
+    done = side_by_side([partial(_keep_one, outside, image, upkeep, ami, upkeep_steps) for ami in amis])
     return Kept(
         steps=tuple(step for steps, _ in done for step in steps),
         failures=tuple(failure for _, failure in done if failure is not None),
     )
 
 
-def _keep_one(outside: Outside, image: str, upkeep: Upkeep, ami: Ami) -> tuple[list[Step], BakeryError | None]:
+def take_back(outside: Outside, image: str, upkeep: Upkeep, amis: Iterable[Ami]) -> Kept:
+    """What AMIs that do not count are shared for and should not be; one after the other, and no further than the first
+    that fails: as long as those at the end carry their mark, the next run comes back to the others."""
+    steps: list[Step] = []
+    for ami in amis:
+        done, failure = _keep_one(outside, image, upkeep, ami, take_back_steps)
+        steps += done
+        if failure is not None and not _is_gone(failure):
+            return Kept(steps=tuple(steps), failures=(failure,))
+    return Kept(steps=tuple(steps), failures=())
+
+
+def _is_gone(failure: BakeryError) -> bool:
+    return isinstance(failure, AwsError) and failure.code in ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+
+
+def _keep_one(
+    outside: Outside,
+    image: str,
+    upkeep: Upkeep,
+    ami: Ami,
+    steps: Callable[[Ami, Upkeep, Permissions | None], Iterable[Step]],
+) -> tuple[list[Step], BakeryError | None]:
     done: list[Step] = []
     try:
-        for step in upkeep_steps(ami, upkeep, look(outside, ami, upkeep)):
+        for step in steps(ami, upkeep, look(outside, ami, upkeep)):
             _do(outside, ami, step)
             outside.watcher.note(f"{image}: {describe(step)}")
             done.append(step)

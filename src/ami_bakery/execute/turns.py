@@ -15,10 +15,11 @@ from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
-from ami_bakery.execute.keeping import keep
+from ami_bakery.execute.keeping import keep, take_back
 from ami_bakery.execute.places import Patience, Place, Places
 from ami_bakery.execute.regions import Copies
 from ami_bakery.execute.sight import Sight
+from ami_bakery.permissions import still_shared
 from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def bake_all(
         resolver,
         plans,
         failures,
+        still_shared=still_shared(resolver, plans),
         forced=forced,
         fail_fast=fail_fast,
         places=Places(jobs),
@@ -92,6 +94,7 @@ class _Turns:
         plans: Iterable[Planned],
         undefined: Mapping[str, BakeryError],
         *,
+        still_shared: Mapping[str, tuple[Ami, ...]],
         forced: frozenset[str],
         fail_fast: bool,
         places: Places,
@@ -101,6 +104,7 @@ class _Turns:
         self.resolver = resolver
         self.first = {planned.plan.image: planned for planned in plans}
         self.undefined = dict(undefined)
+        self.still_shared = still_shared
         self.forced = forced
         self.fail_fast = fail_fast
         self.places = places
@@ -115,7 +119,7 @@ class _Turns:
     @property
     def are_quick(self) -> bool:
         """Whether nothing is to be baked, asked or waited for: threads would only cost time."""
-        return not self.undefined and all(map(_is_quick, self.first.values()))
+        return not (self.undefined or self.still_shared) and all(map(_is_quick, self.first.values()))
 
     def take_here(self, schedule: Schedule) -> Iterator[Outcome]:
         while schedule.unfinished:
@@ -221,7 +225,16 @@ class _Turns:
         )
 
     def _carry_out(self, planned: Planned, settled: Mapping[str, Ami | None], place: Place) -> _Carried:
-        """Do what the plan says, and what there is to do for the AMIs in any case."""
+        """Do what the plan says, and what there is to do for the AMIs in any case. What is to be taken back comes
+        first: the next AMI of an image that is shared no more has no mark that would bring us back."""
+        image = planned.definition.image
+        taken_back = take_back(
+            self.resolver.outside, image.name, Upkeep.of(image), self.still_shared.get(image.name, ())
+        )
+        if taken_back.failures:
+            return _Carried(
+                planned=planned, result=Result.FAILED, amis={}, kept=taken_back.steps, failures=taken_back.failures
+            )
         match planned.plan.action:
             case Action.REUSE:
                 result, copies = Result.REUSED, Copies(amis=planned.plan.amis)
@@ -231,11 +244,13 @@ class _Turns:
                 planned, result, copies = self._locked(planned, settled, place)
             case Action.UNKNOWN:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
-        plan, upkeep = planned.plan, Upkeep.of(planned.definition.image)
+        plan, upkeep = planned.plan, Upkeep.of(image)
         amis = {region: copies.amis[region] for region in plan.regions if region in copies.amis}
         kept = keep(self.resolver.outside, plan.image, upkeep, amis.values())
         failures = (*copies.failures, *kept.failures)
-        return _Carried(planned=planned, result=result, amis=amis, kept=kept.steps, failures=failures)
+        return _Carried(
+            planned=planned, result=result, amis=amis, kept=(*taken_back.steps, *kept.steps), failures=failures
+        )
 
     def _locked(
         self, planned: Planned, settled: Mapping[str, Ami | None], place: Place
