@@ -26,12 +26,19 @@ _SHOWN = 3
 def changes_since(resolver: Resolver, definition: Definition, ami: Ami) -> tuple[Change, ...]:
     """What moved since `ami`, one of the same image with another digest; nothing where it does not say.
 
-    Where git cannot tell everything (the commit is not here, or the tree was dirty), that is among the changes.
+    Where git cannot tell everything (the commit is not here, or the tree was dirty), that is among the changes. Of an
+    image whose base is still to be made, all but the base.
     """
     tagged = parse_components(ami.tags.get(COMPONENTS_TAG, ""))
+    awaits_base = definition.awaits is not None
+    if awaits_base and definition.facts is not None and definition.inventory is not None:
+        manifest = resolver.manifest(definition.image, definition.facts, definition.inventory, base=())
+        definition = replace(definition, manifest=manifest)
     if not tagged or definition.manifest is None:
         return ()
     moved = compare_components(tagged, definition.manifest.components())
+    if awaits_base:
+        moved = tuple(component for component in moved if component is not Component.BASE)
     commit, _, dirty = ami.tags.get(COMMIT_TAG, "").partition("+")
     past = _past_definition(resolver, definition, commit) if commit and set(moved) & set(_IN_GIT) else None
     before = past.manifest if past else None

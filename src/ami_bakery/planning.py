@@ -70,14 +70,18 @@ def make_plans(
     seen: dict[tuple[str, str], Ami] = {}
     waiting = [name for name in with_parents(resolver.config, names) if name not in parents]
     plans: list[Planned] = []
+    copied: set[str] = set()
     while waiting:
         ready = [name for name in waiting if parent_of(resolver.config, name) in (None, *parents)]
         waiting = [name for name in waiting if name not in ready]
         parents.update(dict.fromkeys(ready))
-        generation = _plan_generation(resolver, ready, parents, forced, failures)
+        definitions = _define_generation(resolver, ready, parents, failures)
+        generation = _decided(resolver, definitions, forced, copied=frozenset(copied))
         for planned in _with_bases_judged(resolver, generation, seen):
             plans.append(planned)
             parents[planned.plan.image] = _settled(planned)
+            if planned.plan.action is Action.COPY:
+                copied.add(planned.plan.image)
             seen.update({(ami.region, ami.id): ami for ami in planned.found})
     return _explained(resolver, plans)
 
@@ -165,24 +169,19 @@ def _settled(planned: Planned) -> Ami | None:
     return planned.plan.amis.get(planned.plan.regions[0])
 
 
-def _plan_generation(
-    resolver: Resolver,
-    names: Sequence[str],
-    parents: Mapping[str, Ami | None],
-    forced: frozenset[str],
-    failures: dict[str, BakeryError] | None,
-) -> list[Planned]:
-    """One generation: none of these is made from another of them."""
-    return _decided(resolver, _define_generation(resolver, names, parents, failures), forced)
-
-
 def look_again(resolver: Resolver, planned: Planned) -> Planned:
     """What there is to do now for a definition that is known: EC2 is asked anew, and no file is read."""
     (again,) = _with_bases_judged(resolver, _decided(resolver, [planned.definition], frozenset()), {})
     return again
 
 
-def _decided(resolver: Resolver, definitions: Sequence[Definition], forced: frozenset[str]) -> list[Planned]:
+def _decided(
+    resolver: Resolver,
+    definitions: Sequence[Definition],
+    forced: frozenset[str],
+    copied: frozenset[str] = frozenset(),
+) -> list[Planned]:
+    """`copied`: images that are there already, but for copies."""
     found = _look_up(resolver, definitions)
     now = resolver.outside.clock.now()
     plans = []
@@ -195,6 +194,7 @@ def _decided(resolver: Resolver, definitions: Sequence[Definition], forced: froz
             kms_keys=resolver.kms_keys(definition.image),
             max_age=definition.image.max_age,
             awaits=definition.awaits,
+            copied_base=definition.awaits in copied,
         )
         made = found.get(definition.digest.hex, ()) if definition.digest else ()
         own = tuple(ami for ami in made if ami.region in regions)
@@ -307,7 +307,8 @@ def _look_up(resolver: Resolver, definitions: Sequence[Definition]) -> dict[str,
 
 
 def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
-    """Plans to bake for want of an AMI get the difference to the image's newest AMI: two more calls for each region."""
+    """Plans to bake for want of an AMI, or to wait for a base, get the difference to the image's newest AMI: two more
+    calls for each region."""
     wanting = [planned for planned in plans if _needs_explaining(planned)]
     asked: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     digests: dict[str, set[str]] = {}
@@ -337,9 +338,9 @@ def _snapshots(resolver: Resolver, digests: Mapping[str, Iterable[str]]) -> Mapp
 
 def _needs_explaining(planned: Planned) -> bool:
     return (
-        planned.plan.action is Action.BAKE
-        and planned.definition.image.scheme is Scheme.SHA256
-        and any(reason.kind == "no-ami" for reason in planned.plan.reasons)
+        planned.definition.image.scheme is Scheme.SHA256
+        and planned.plan.action in (Action.BAKE, Action.UNKNOWN)
+        and (planned.plan.digest is None or any(reason.kind == "no-ami" for reason in planned.plan.reasons))
     )
 
 

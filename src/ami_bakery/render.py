@@ -77,6 +77,8 @@ def plan_json(plan: ImagePlan) -> dict[str, Any]:
 def step_json(step: Step) -> dict[str, Any]:
     """Members that say nothing of this kind of step are left out; an id is null where the thing is still to be made."""
     rendered: dict[str, Any] = {"step": step.kind.value, "region": step.region}
+    if not step.certain:
+        rendered["certain"] = False
     match step.kind:
         case StepKind.BAKE:
             return rendered

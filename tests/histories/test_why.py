@@ -312,3 +312,68 @@ ec2.copy_image(Name="golden-2", SourceImageId=base["ImageId"], SourceRegion="us-
     run = app.run("bake")
     assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
     assert "If the base moved meanwhile, bake again" in run.stderr
+
+
+def family(kitchen: Kitchen, base: str = "", app: str = "") -> None:
+    """`app` is made from `base`, which is in two regions."""
+    pinned = json_template(source_ami="{{user `source_ami`}}")
+    del pinned["builders"][0]["source_ami_filter"]
+    pinned["variables"]["source_ami"] = ""
+    kitchen.write("app/app.json", pinned)
+    kitchen.write(
+        "bakery.toml",
+        f"""version = 1
+[defaults]
+regions = ["us-east-1"]
+[images.base]
+template = "ami/app.json"
+regions = ["us-east-1", "eu-west-1"]
+{base}
+[images.app]
+template = "app/app.json"
+from = "base"
+{app}
+""",
+    )
+
+
+def plan_of(kitchen: Kitchen, name: str) -> dict[str, Any]:
+    return {plan["image"]: plan for plan in kitchen.run("plan", "--json").images}[name]
+
+
+def test_what_is_known_besides_of_a_child_of_an_image_to_be_baked_is_said(app: Kitchen) -> None:
+    def told(base: str = "", table: str = "") -> list[tuple[str, str]]:
+        family(app, base, table)
+        plan = plan_of(app, "app")
+        assert (plan["action"], plan["digest"]) == ("unknown", None)
+        return [(reason["kind"], reason["subject"]) for reason in plan["reasons"]]
+
+    assert told() == [("base-to-be-baked", "base"), ("never-baked", "app")]
+    assert app.run("bake").status == 0
+    ami = plan_of(app, "app")["amis"]["us-east-1"]
+    another = 'salt = "2"'
+    assert told(another) == [("base-to-be-baked", "base"), ("otherwise-unchanged", ami)]
+    changed = [("base-to-be-baked", "base"), ("definition-changed", ami), ("variables-changed", "variables")]
+    assert told(another, 'vars = { size = "t3.small" }') == changed
+    (step,) = plan_of(app, "app")["steps"]
+    assert step == {"step": "bake", "region": "us-east-1", "certain": False}
+    app.control.clear_report()
+    family(app, another)
+    app.run("plan")
+    assert app.calls()["DescribeImages"] == 2 + 1 + 1, "both are explained in one call"
+
+
+def test_a_child_of_an_image_whose_ami_is_to_be_copied_home_says_so(app: Kitchen, ec2: EC2Client) -> None:
+    family(app)
+    amis = {item["image"]: item["amis"] for item in app.run("bake", "--json").images}
+    ec2.deregister_image(ImageId=amis["base"]["us-east-1"])
+    assert plan_of(app, "base")["action"] == "copy"
+    plan = plan_of(app, "app")
+    assert [(reason["kind"], reason["subject"]) for reason in plan["reasons"]] == [
+        ("base-to-be-copied", "base"),
+        ("otherwise-unchanged", amis["app"]["us-east-1"]),
+    ]
+    text = app.run("plan").answer
+    assert "the base base is to be copied to us-east-1 first: its AMI there will be another\n" in text
+    outcomes = {item["image"]: item["outcome"] for item in app.run("bake", "--json").images}
+    assert (outcomes, app.packer_runs) == ({"base": "copied", "app": "baked"}, 3)

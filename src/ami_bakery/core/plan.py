@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState, newest
+from ami_bakery.core.image import COMPONENTS_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.upkeep import (
     Permissions,
     Step,
@@ -64,7 +64,8 @@ def reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
 class Wanted:
     """What is to be had of one image.
 
-    digest       None where it is not known, since the base is still to be baked: `awaits` names that image
+    digest       None where it is not known, since the base is still to be made: `awaits` names that image
+    copied_base  whether that one is baked, and only to be copied to where this image is baked
     regions      the first is where it is baked
     kms_keys     of copies, by region
     """
@@ -75,6 +76,7 @@ class Wanted:
     kms_keys: Mapping[str, str] = field(default_factory=dict)
     max_age: timedelta | None = None
     awaits: str | None = None
+    copied_base: bool = False
 
     def is_right(self, ami: Ami) -> bool:
         """Whether an AMI is encrypted as configured, where that is ours to say: of copies."""
@@ -177,8 +179,7 @@ def _decide(
     """The one place where actions are chosen; each branch records its reason."""
     forced = (Reason("forced", "--force", "a bake was asked for, whatever is there"),) if force else ()
     if wanted.digest is None:
-        detail = f"the base {wanted.awaits} is to be baked first"
-        return Action.UNKNOWN, (*forced, Reason("base-to-be-baked", wanted.awaits or "", detail))
+        return Action.UNKNOWN, (*forced, _base_reason(wanted))
     if force:
         return Action.BAKE, forced
     if not amis:
@@ -191,6 +192,13 @@ def _decide(
     if copies:
         return Action.COPY, copies
     return Action.REUSE, tuple(_reuse_reasons(wanted, wanted.digest, found, amis, now))
+
+
+def _base_reason(wanted: Wanted) -> Reason:
+    if wanted.copied_base:
+        detail = f"the base {wanted.awaits} is to be copied to {wanted.regions[0]} first: its AMI there will be another"
+        return Reason("base-to-be-copied", wanted.awaits or "", detail)
+    return Reason("base-to-be-baked", wanted.awaits or "", f"the base {wanted.awaits} is to be baked first")
 
 
 def _copy_reasons(wanted: Wanted, amis: Mapping[str, Ami], source: Ami) -> Iterator[Reason]:
@@ -240,21 +248,41 @@ def being_baked(plan: ImagePlan, lock: SeenLock) -> ImagePlan:
 def explain(
     plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], snapshots: Sequence[str], *, now: datetime
 ) -> ImagePlan:
-    """A plan to bake for want of an AMI, with what changed since `previous`, the image's newest AMI.
+    """A plan to bake for want of an AMI, with what changed since `previous`, the image's newest AMI. One that waits for
+    its base gets what is known besides.
 
     snapshots  those that carry the digest: an AMI of it was there, and was deleted
     """
+    if plan.action is Action.UNKNOWN:
+        return replace(plan, reasons=(*plan.reasons, *_known_besides(plan, previous, changes, now)))
     if snapshots:
         detail = f"an AMI of this definition was there and was deleted: its snapshot {snapshots[0]} is left"
         return _with(plan, Reason("ami-deleted", snapshots[0], detail))
     if previous is None:
-        detail = "there is no AMI of this image: it was never baked here, or its AMIs were deleted"
-        return _with(plan, Reason("never-baked", plan.image, detail))
+        return _with(plan, _never_baked(plan))
     detail = f"the definition changed since {previous.id}, baked {describe_age(previous, now)}"
     if not changes:
         detail += ", which does not say what it was made of"
     reasons = (Reason(change.kind, change.subject, change.detail) for change in changes)
     return _with(plan, Reason("definition-changed", previous.id, detail), *reasons)
+
+
+def _never_baked(plan: ImagePlan) -> Reason:
+    detail = "there is no AMI of this image: it was never baked here, or its AMIs were deleted"
+    return Reason("never-baked", plan.image, detail)
+
+
+def _known_besides(plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], now: datetime) -> Iterator[Reason]:
+    """Of an image whose base is still to be made. Nothing where the AMI before does not say what it was made of."""
+    if previous is None:
+        yield _never_baked(plan)
+    elif changes:
+        detail = f"besides, the definition changed since {previous.id}, baked {describe_age(previous, now)}"
+        yield Reason("definition-changed", previous.id, detail)
+        yield from (Reason(change.kind, change.subject, change.detail) for change in changes)
+    elif COMPONENTS_TAG in previous.tags:
+        detail = f"besides, nothing changed since {previous.id}, baked {describe_age(previous, now)}"
+        yield Reason("otherwise-unchanged", previous.id, detail)
 
 
 def describe_age(ami: Ami, now: datetime) -> str:
@@ -309,6 +337,8 @@ def with_steps(
     for region in plan.regions:
         ami = there.get(region)
         steps += first_steps(region, upkeep) if ami is None else upkeep_steps(ami, upkeep, permissions.get(ami.id))
+    if plan.action is Action.UNKNOWN:
+        steps = [replace(step, certain=step.kind in (StepKind.REVOKE, StepKind.TAG)) for step in steps]
     return replace(plan, steps=tuple(steps))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ class Step:
     on_snapshot  whether the permission is a snapshot's; `snapshot` is None where that is still to be made
     targets      accounts, and ARNs of organizations and OUs
     tags         (name, value), by name; None takes a tag off
+    certain      False where the image may be found instead, when its base is there
     """
 
     kind: StepKind
@@ -53,6 +54,7 @@ class Step:
     snapshot: str | None = None
     targets: tuple[str, ...] = ()
     tags: tuple[tuple[str, str | None], ...] = ()
+    certain: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,6 +219,8 @@ def first_steps(region: str, upkeep: Upkeep) -> Iterator[Step]:
 
 def describe(step: Step) -> str:
     """As a clause for people: `let 123456789012 launch ami-1 of us-east-1`."""
+    if not step.certain:
+        return f"if it is baked: {describe(replace(step, certain=True))}"
     ami = f"{step.ami} of {step.region}" if step.ami else f"it in {step.region}"
     snapshots = f"snapshot {step.snapshot}" if step.snapshot else "snapshots"
     what = f"use the {snapshots} of" if step.on_snapshot else "launch"
