@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := src tests scripts/docs scripts/github-action
+CODE := src tests scripts/docs scripts/github-action scripts/record
 
 .PHONY: setup demo test test-current-packer check docs dist clean
 
