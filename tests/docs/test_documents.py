@@ -1,0 +1,151 @@
+"""The documents hold: links lead somewhere, examples are read by what they are for, and commands are as they stand."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ami_bakery.adapters.config_file import parse
+from ami_bakery.cli import TAKE_DASHES, make_parser
+from tests.docs.shell import runs
+from tests.documents import ROOT, Block, all_blocks, anchors_of, blocks_of, code_of, documents, links_of
+
+LANGUAGES = {"", "console", "groovy", "hcl", "json", "pycon", "python", "sh", "toml", "yaml"}
+"""Each is read by a test, here or beside what it is an example of; what has none is a picture or an output."""
+FROM_ELSEWHERE = ("http://", "https://", "mailto:")
+parser = cache(make_parser)
+
+
+@pytest.mark.parametrize("document", documents())
+def test_every_link_leads_somewhere(document: str) -> None:
+    broken = []
+    for link in links_of(document):
+        if link.startswith(FROM_ELSEWHERE):
+            continue
+        path, _, anchor = link.partition("#")
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(document), path)) if path else document
+        if not (ROOT / target).exists() or (anchor and anchor not in anchors_of(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_document_is_in_the_index() -> None:
+    listed = {posixpath.normpath(posixpath.join("docs", link.partition("#")[0])) for link in links_of("docs/README.md")}
+    wanted = {name for name in documents() if name.startswith("docs/") and not name.startswith("docs/decisions/")}
+    assert wanted - {"docs/README.md"} - listed == set()
+    assert "docs/decisions" in listed
+
+
+def test_every_block_is_in_a_language_that_a_test_reads() -> None:
+    strange = [str(block) for name in documents() for block in blocks_of(name) if block.language not in LANGUAGES]
+    assert strange == []
+
+
+@pytest.mark.parametrize("block", all_blocks("toml"), ids=str)
+def test_every_example_of_bakery_toml_is_read_by_the_program(block: Block) -> None:
+    """One without a version is a part: of the file where it has tables of images, else of an image."""
+    table = tomllib.loads(block.text)
+    text = block.text
+    if "version" not in table:
+        whole = "images" in table or "defaults" in table
+        text = "version = 1\n" + ("" if whole else '[images.app]\ntemplate = "app.json"\n') + text
+    assert parse(text.encode(), Path("/repository/bakery.toml")) is not None
+
+
+@pytest.mark.parametrize("block", all_blocks("json"), ids=str)
+def test_every_example_of_json_is_json(block: Block) -> None:
+    assert json.loads(block.text)
+
+
+@pytest.mark.parametrize("block", all_blocks("yaml"), ids=str)
+def test_every_example_of_yaml_is_yaml_with_commands_that_there_are(block: Block) -> None:
+    for text in strings(list(yaml.safe_load_all(block.text))):
+        understood(block, text)
+
+
+@pytest.mark.parametrize("block", all_blocks("sh", "console"), ids=str)
+def test_every_command_line_is_understood_by_the_program(block: Block) -> None:
+    text = block.text
+    if block.language == "console":
+        text = "\n".join(line[2:] for line in text.splitlines() if line.startswith(("$ ", "> ")))
+    understood(block, text)
+
+
+@pytest.mark.parametrize("block", all_blocks("groovy"), ids=str)
+def test_every_step_of_a_jenkinsfile_is_understood_by_the_program(block: Block) -> None:
+    steps = re.findall(r"sh '([^']*)'|sh '''(.*?)'''", block.text, re.DOTALL)
+    assert steps
+    for one, several in steps:
+        understood(block, one or several)
+
+
+@pytest.mark.parametrize("document", documents())
+def test_every_command_and_option_that_the_text_names_is_there(document: str) -> None:
+    commands = parser()._subparsers
+    assert commands is not None
+    (choices,) = [action.choices for action in commands._group_actions if isinstance(action.choices, dict)]
+    for code in code_of(document):
+        program, _, rest = code.partition(" ")
+        name, *words = rest.split(" -- ")[0].split()[:20] or [""]
+        if program == "ami-bakery" and name.isalpha():
+            assert name in choices, f"{document}: {code}"
+            options = {word.partition("=")[0].strip("[]") for word in words if word.strip("[")[2:]}
+            options = {option for option in options if option.startswith("--")}
+            assert options <= choices[name]._option_string_actions.keys(), f"{document}: {code}"
+
+
+def understood(where: object, text: str) -> None:
+    """Every run of our program in these command lines is one that its own parser takes."""
+    for words in runs(text):
+        at = words.index("--") if "--" in words else len(words)
+        try:
+            arguments = parser().parse_args(words[:at])
+        except SystemExit as end:
+            assert end.code == 0, f"{where}: ami-bakery {' '.join(words)}"
+        else:
+            assert at == len(words) or arguments.command in TAKE_DASHES, f"{where}: {words}"
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("AMI_ID=$(ami-bakery bake app)", [["bake", "app"]]),
+        ('eval "$(ami-bakery completion bash)"', [["completion", "bash"]]),
+        (
+            "ami-bakery local --policy p -- ami-bakery plan",
+            [["local", "--policy", "p", "--", "ami-bakery", "plan"], ["plan"]],
+        ),
+        ("docker run --rm --mount source=$(pwd) \\\n  ami-bakery plan # a comment", [["plan"]]),
+        ("docker build --tag ami-bakery .", []),
+        ("cd x && bake && terraform apply -var a=$(ami-bakery bake -q)", [["bake", "-q"], ["bake"]]),
+    ],
+)
+def test_the_runs_in_a_command_line_are_found(text: str, words: list[list[str]]) -> None:
+    assert list(runs(text)) == words
+
+
+def test_the_readmes_rows_of_the_matrix_are_the_matrixs() -> None:
+    heading = "| what is done | the digest | the drop-in's SHA-1 |\n|---|---|---|\n"
+    (shown,) = re.findall(re.escape(heading) + r"((?:\|.*\n)+)", (ROOT / "README.md").read_text())
+    whole = (ROOT / "docs/mutation-matrix.md").read_text()
+    assert [row for row in shown.splitlines() if f"\n{row}\n" not in whole] == []

@@ -1,0 +1,41 @@
+"""The pictures of docs/pictures show what the program does today: made again, they differ in times and names only."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from tests.documents import ROOT
+
+PICTURES = ROOT / "docs/pictures"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def lines_of(picture: Path) -> list[str]:
+    """The text of its lines, from above; what is a number or a hash is left out."""
+    lines: dict[float, str] = {}
+    for text in ElementTree.parse(picture).iter(f"{SVG}text"):
+        row = float(text.attrib["y"])
+        lines[row] = lines.get(row, "") + "".join(text.itertext()).strip("\n").replace("\xa0", " ")
+    return [re.sub(r"\b[0-9a-f]{12,17}\b|\d+", "N", lines[row]).rstrip() for row in sorted(lines)]
+
+
+def test_the_pictures_are_of_the_program_as_it_is(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/record", tmp_path], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    made = {path.name: lines_of(path) for path in tmp_path.iterdir()}
+    assert made == {path.name: lines_of(path) for path in PICTURES.iterdir()}, "run scripts/record"
+
+
+def test_the_pictures_show_nothing_of_the_machine_and_ask_no_server_for_anything() -> None:
+    for path in PICTURES.iterdir():
+        text = path.read_text()
+        assert not re.search(r"url\((?!#)|@import|<script|<image", text)
+        for word in (os.uname().nodename, str(Path.home()), "/tmp/", str(ROOT)):
+            assert word not in text
