@@ -252,3 +252,16 @@ def test_images_are_found_by_their_volumes(ec2: Any, name: str, value: str, foun
     """As public templates search for them: {"block-device-mapping.volume-type": "gp2"}."""
     filters = [{"Name": "name", "Values": [UBUNTU]}, {"Name": f"block-device-mapping.{name}", "Values": [value]}]
     assert bool(ec2.describe_images(Filters=filters)["Images"]) is found
+
+
+def test_amis_are_stocked_as_if_they_had_been_there_for_long(control: Control, ec2: Any) -> None:
+    made = control.stock("us-east-1", {f"stocked-{number}": {"number": str(number)} for number in range(300)})
+    filters = [{"Name": "tag:number", "Values": ["7", "299"]}]
+    found = ec2.describe_images(Owners=["self"], Filters=filters)["Images"]
+    assert {image["Name"]: image["ImageId"] for image in found} == {
+        name: made[name] for name in made if name.endswith(("-7", "-299"))
+    }
+    assert {image["State"] for image in found} == {"available"}
+    with pytest.raises(ValueError, match="an AMI name can be used once"):
+        control.stock("us-east-1", {"another": {}, "stocked-7": {}})
+    assert len(ec2.describe_images(Owners=["self"])["Images"]) == 300

@@ -72,6 +72,15 @@ class Control:
         }
         self._request("POST", "/settings", json.dumps(change).encode())
 
+    def stock(self, region: str, images: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+        """Put AMIs of the first account in place, available at once: their tags by name. Gives their ids by name.
+
+        Thousands are a matter of seconds. Raises ValueError, and makes none, where a name is taken.
+        """
+        asked = {"region": region, "images": [{"name": name, "tags": dict(tags)} for name, tags in images.items()]}
+        made = json.loads(self._request("POST", "/images", json.dumps(asked).encode()))["ids"]
+        return dict(zip(images, made, strict=True))
+
     def enforce(self, policy: Mapping[str, Any] | None) -> None:
         """Let the first account do what this IAM policy allows; None: everything. Raises ValueError for a policy with
         something in it that is not modelled."""

@@ -12,6 +12,7 @@ from ami_bakery.local.answer import Answer
 from ami_bakery.local.faults import Fault
 from ami_bakery.local.policy import Policy
 from ami_bakery.local.report import as_document
+from ami_bakery.local.service import Stock
 
 if TYPE_CHECKING:
     from ami_bakery.local.service import Service
@@ -41,6 +42,7 @@ class ControlHandler:
             ("POST", "/faults"): lambda body: service.faults.add(msgspec.json.decode(body, type=Fault)),
             ("DELETE", "/faults"): lambda _: service.faults.clear(),
             ("POST", "/settings"): self._change,
+            ("POST", "/images"): self._stock,
             ("PUT", "/policy"): self._enforce,
             ("DELETE", "/policy"): lambda _: setattr(service.behaviour, "policy", None),
         }
@@ -61,6 +63,9 @@ class ControlHandler:
 
     def _enforce(self, body: bytes) -> None:
         self._service.behaviour.policy = Policy.parse(json.loads(body))
+
+    def _stock(self, body: bytes) -> dict[str, list[str]]:
+        return {"ids": self._service.stock(msgspec.json.decode(body, type=Stock))}
 
     def _change(self, body: bytes) -> None:
         change = msgspec.json.decode(body, type=BehaviourChange)

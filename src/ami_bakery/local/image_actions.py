@@ -108,8 +108,9 @@ class ImageActions(StrictResponse):
         self.error_on_dryrun()
         filters: dict[str, Any] = self._filters_from_querystring()
         images.check_filters(filters)
-        found = self._asked_for()
-        shown = [image.described(self.current_account) for image in found]
+        viewer = self.current_account
+        found = (image for image in self._asked_for() if images.may_match(image, viewer, filters))
+        shown = [image.described(viewer) for image in found]
         listed, token = self.page([one for one in shown if images.matches(one, filters)], "DescribeImages")
         return ActionResult({"Images": listed, "NextToken": token})
 

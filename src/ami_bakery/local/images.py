@@ -213,6 +213,11 @@ def public_image(backend: Any, image: PublicImage) -> LocalAmi:
     )
 
 
+def stocked_image(backend: Any, ami_id: str, name: str) -> LocalAmi:
+    """An AMI of the backend's own account that has long been there."""
+    return LocalAmi(backend, ami_id, devices=(Device(name="/dev/sda1", size_gib=8),), behaviour=None, name=name)
+
+
 def check_filters(filters: Mapping[str, list[str]]) -> None:
     """Refuses what EC2 refuses (an unknown filter, more than 200 values) and what is not modelled here."""
     for name in filters:
@@ -233,7 +238,8 @@ def check_value_count(filters: Mapping[str, list[str]]) -> None:
 
 def matches_any(value: str, patterns: Iterable[str]) -> bool:
     """Whether a text passes a filter with these values."""
-    return any(_pattern(pattern).fullmatch(value) for pattern in patterns)
+    literal, wild = _patterns(tuple(patterns))
+    return value in literal or any(pattern.fullmatch(value) for pattern in wild)
 
 
 _DEVICE_FILTER = "block-device-mapping."
@@ -273,6 +279,17 @@ def _is_filter(name: str) -> bool:
     return name in _FILTER_MEMBERS or name in ("tag-key", "is-public", "ena-support") or name.startswith("tag:")
 
 
+def may_match(image: LocalAmi, viewer: str, filters: Mapping[str, list[str]]) -> bool:
+    """Whether its tags pass: found out before the rest of it is put together for the account."""
+    if image.owner_id != viewer:
+        return True
+    tags = {key: value for key, value in filters.items() if key.startswith("tag:")}
+    if not tags:
+        return True
+    seen = image.seen_tags()
+    return all(name[4:] in seen and matches_any(seen[name[4:]], patterns) for name, patterns in tags.items())
+
+
 def matches(shown: Mapping[str, Any], filters: Mapping[str, list[str]]) -> bool:
     """Whether an AMI, as the asking account is shown it, passes every filter (any value of each)."""
     return all(_matches_one(_values(shown, name), patterns) for name, patterns in filters.items())
@@ -306,7 +323,13 @@ def _matches_one(values: Iterable[str], patterns: Sequence[str]) -> bool:
     return any(matches_any(value, patterns) for value in values)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
+def _patterns(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
+    """Those without wildcards apart: a look-up has 200 of them, and an account many AMIs."""
+    literal = frozenset(pattern for pattern in patterns if not re.search(r"[*?\\]", pattern))
+    return literal, tuple(_pattern(pattern) for pattern in patterns if pattern not in literal)
+
+
 def _pattern(pattern: str) -> re.Pattern[str]:
     """EC2's wildcards: `*`, `?`, and a backslash that takes the meaning from what follows. Case counts."""
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 from urllib.parse import parse_qs
 
+import msgspec
 from botocore.exceptions import UnknownServiceError
 from botocore.model import OperationNotFoundError
 from moto.core.request import Request
 from moto.core.utils import get_service_model
+from moto.ec2.utils import random_ami_id
 from moto.iam.responses import IamResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
 from moto.sts.responses import TokenResponse
@@ -23,6 +25,7 @@ from werkzeug.exceptions import HTTPException
 from ami_bakery.local import endpoint, policy
 from ami_bakery.local.answer import Answer, Protocol, error, protocol_of
 from ami_bakery.local.faults import FaultKind, FaultPlan
+from ami_bakery.local.images import stocked_image
 from ami_bakery.local.moto_state import MotoState
 from ami_bakery.local.other_actions import EmbeddedEc2, InstanceHost
 from ami_bakery.local.report import Call, Recorder
@@ -52,6 +55,20 @@ class ApiRequest:
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+
+class StockedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """An AMI to be put in place as if it had been there for long."""
+
+    name: str
+    tags: dict[str, str] = {}
+
+
+class Stock(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The body of `POST /images` of the control URL."""
+
+    region: str
+    images: list[StockedImage]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +108,22 @@ class Service:
         first = Behaviour.of(self._settings)
         for name in Behaviour.__slots__:
             setattr(self.behaviour, name, getattr(first, name))
+
+    def stock(self, stock: Stock) -> list[str]:
+        """Put AMIs of the first account in place, and give their ids. Raises ValueError, and makes none, where a name
+        is taken."""
+        with self._state:
+            backend = self._state.backend(self._settings.accounts[0].account_id, stock.region)
+            names = [*(ami.name for ami in backend.amis.values()), *(image.name for image in stock.images)]
+            if len(set(names)) != len(names):
+                raise ValueError("an AMI name can be used once")
+            made = []
+            for image in stock.images:
+                ami = stocked_image(backend, random_ami_id(), image.name)
+                backend.amis[ami.id] = ami
+                ami.add_tags(image.tags)
+                made.append(ami.id)
+            return made
 
     def answer(self, request: ApiRequest) -> Answer | None:
         """None where a fault wants the connection dropped."""
