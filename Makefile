@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := src tests scripts/docs scripts/github-action scripts/record
+CODE := src tests benchmarks scripts/docs scripts/github-action scripts/record
 
-.PHONY: setup demo test test-current-packer check docs dist clean
+.PHONY: setup demo test test-current-packer check docs benchmark dist clean
 
 setup: $(READY)
 
@@ -39,6 +39,10 @@ check: $(READY)
 
 docs: $(READY)
 	$(BIN)/python scripts/docs
+
+# ORIGINAL=PATH names a clone of mechtron/ami-bakery, to be measured beside it. Ten minutes, and 3 GB of files.
+benchmark: $(READY)
+	$(BIN)/python -m benchmarks $(if $(ORIGINAL),--original "$(ORIGINAL)")
 
 dist: $(READY)
 	scripts/dist $(BIN)/python

@@ -1,0 +1,116 @@
+"""The bars: what has to be, in ratios of one and the same session, and whether it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.contest import Entry
+from benchmarks.figures import Figure, ratio, surplus
+from benchmarks.results import Measured, Results
+
+OURS = ("drop-in", "bakery.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """`wish` is what would be better still; `unit` is written behind the figure."""
+
+    what: str
+    figure: Figure
+    bar: float
+    wish: float | None = None
+    unit: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.figure.value <= self.bar
+
+
+def bars(results: Results) -> Iterator[Bar]:
+    """Those whose cases were run."""
+    for start, bar, wish in (("unchanged, warm", 0.5, 0.25), ("unchanged, cold", 0.5, 0.25)):
+        yield from _against(results, start, "original", bar, wish)
+    for start, bar in (("digest, 20,000", 0.5), ("digest, 2 GB", 0.6)):
+        yield from _against(results, start, "original", bar, None)
+    for case in results.cases:
+        if case.name.startswith("digest, 2 GB"):
+            yield from _near_the_limit(case)
+    yield from _of_plans(results)
+    yield from _overhead(results)
+    for case in results.cases:
+        if case.name.startswith(("memory", "digest, 20,000", "digest, 2 GB")):
+            yield from _memory(case)
+
+
+def _against(results: Results, start: str, rival: str, bar: float, wish: float | None) -> Iterator[Bar]:
+    case = results.case(start)
+    if case is None:
+        return
+    for ours, other in _pairs(case, rival):
+        yield Bar(what=f"{case.name}: {ours.name} / {rival}", figure=ratio_of(ours, other), bar=bar, wish=wish)
+
+
+def _near_the_limit(case: Measured) -> Iterator[Bar]:
+    for ours, other in _pairs(case, "reading the bytes once"):
+        yield Bar(
+            what=f"{case.name}: {ours.name} / {other.name}", figure=ratio_of(ours, other), bar=float("inf"), wish=1.2
+        )
+
+
+def _of_plans(results: Results) -> Iterator[Bar]:
+    for regions in ("1 region", "4 regions"):
+        many, one = results.case(f"plan, 1,000 images, {regions}"), results.case(f"plan, 1 image, {regions}")
+        ours, first = many and many.entry("plan"), one and one.entry("plan")
+        if not ours or not first:
+            continue
+        # What images start from is asked once more, in the region where they are baked.
+        calls: Counter[str] = Counter()
+        for call, count in ours.counted.items():
+            action, _, region = call.partition(" ")
+            calls[region] += count if action == "DescribeImages" else 0
+        most = float(max(calls.values()))
+        yield Bar(
+            what=f"plan of 1,000 images, {regions}: DescribeImages in the region with the most of them, "
+            "that for what they all start from among them",
+            figure=Figure(value=most, low=most, high=most),
+            bar=5 + 1,
+            unit="calls",
+        )
+        yield Bar(what=f"plan of 1,000 images / of one, {regions}", figure=ratio_of(ours, first), bar=10)
+
+
+def _overhead(results: Results) -> Iterator[Bar]:
+    case = results.case("bake")
+    for ours, packer in _pairs(case, "packer build") if case else ():
+        figure = surplus(_seconds(ours), _seconds(packer))
+        yield Bar(what=f"{ours.name}: bake beyond packer build", figure=figure, bar=0.5, unit="s")
+
+
+def _memory(case: Measured) -> Iterator[Bar]:
+    for name in OURS:
+        entry = case.entry(name)
+        # Packer, where it is asked for its version, takes more than we do.
+        if entry is not None and (name == "drop-in" or case.name.startswith("memory")):
+            peak = max(run.peak_kib for run in entry.runs) * 1024 / 1e6
+            yield Bar(
+                what=f"{case.name}: memory of {name}", figure=Figure(value=peak, low=peak, high=peak), bar=80, unit="MB"
+            )
+
+
+def _pairs(case: Measured, rival: str) -> Iterator[tuple[Entry, Entry]]:
+    other = case.entry(rival)
+    for name in OURS:
+        ours = case.entry(name)
+        if ours is not None and other is not None:
+            yield ours, other
+
+
+def _seconds(entry: Entry) -> list[float]:
+    return [run.seconds for run in entry.runs]
+
+
+def ratio_of(ours: Entry, other: Entry) -> Figure:
+    rounds = min(len(ours.runs), len(other.runs))
+    return ratio(_seconds(ours)[:rounds], _seconds(other)[:rounds])

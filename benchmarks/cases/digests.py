@@ -1,0 +1,103 @@
+"""Taking the digest: of many small files, of large ones, and of a tree as package managers make it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks.contest import Case, Contender, Kind
+from benchmarks.kitchen import CORES, REGION, Kitchen, quoted, template, write
+from benchmarks.trees import forget, large_files, small_files, vendored
+
+_TOML = f"""\
+version = 1
+[images.app]
+template = "app.json"
+inputs = ["files"]
+regions = ["{REGION}"]
+"""
+
+
+def cases(kitchen: Kitchen) -> Iterator[Case]:
+    scale = kitchen.scale
+    trees = (
+        (f"digest, {scale.small_files:,} files", "200 bytes to 8 kB each", small_files, (scale.small_files,)),
+        (
+            f"digest, {scale.large_files * scale.large_size / 1e9:g} GB",
+            f"{scale.large_files} files of {scale.large_size / 1e6:g} MB",
+            large_files,
+            (scale.large_files, scale.large_size),
+        ),
+        (
+            f"digest, {scale.vendored_files:,} vendored files",
+            "deep folders, 100 bytes to 40 kB",
+            vendored,
+            (scale.vendored_files,),
+        ),
+    )
+    for name, about, make, size in trees:
+        folder = kitchen.folder / name.replace(" ", "-").replace(",", "")
+        tree = make(folder / "files", *size)
+        rounds = scale.slow_rounds if make is large_files else scale.rounds
+        contenders = contest(kitchen, folder, tree, per_process=4 if make is large_files else 256)
+        yield Case(name=name, about=f"{about}, in memory", rounds=rounds, contenders=contenders)
+        if make is large_files:
+            yield Case(
+                name=f"{name}, cold",
+                about="The same, from the disk",
+                rounds=rounds,
+                contenders=tuple(
+                    replace(contender, before=partial(_before, contender, tree))
+                    for contender in contenders
+                    if contender.name in ("drop-in", "bakery.toml", "original", "reading the bytes once")
+                ),
+            )
+        shutil.rmtree(folder)
+
+
+def contest(kitchen: Kitchen, folder: Path, tree: Path, *, per_process: int) -> tuple[Contender, ...]:
+    """`per_process`: how many files `xargs` gives to each process where it starts several at once."""
+    packer_json = write(folder / "app.json", template("digest", source_ami="ami-0123456789abcdef0"))
+    write(folder / "bakery.toml", _TOML)
+    drop_in = kitchen.ours("drop-in", "digest", environment=kitchen.drop_in(packer_json, tree))
+    checksum = kitchen.answer(drop_in)
+    files = f"find {quoted(tree)} -type f ! -name '.*' -print0"
+    index = folder / "index.git"
+    side_by_side = f"xargs -0 -P {CORES} -n {per_process}"
+    git = f"git --git-dir={quoted(index)} --work-tree={quoted(tree)}"
+    return (
+        replace(drop_in, expects=checksum),
+        kitchen.ours("bakery.toml", "digest", folder=folder),
+        kitchen.original("original", checksum_of=tree, expects=checksum),
+        kitchen.shell("find, sort, sha1sum", f"{files} | sort -z | xargs -0 sha1sum | sha1sum"),
+        kitchen.shell(
+            f"sha256sum, {CORES} at once",
+            f"{files} | {side_by_side} sha256sum | sort | sha256sum",
+        ),
+        kitchen.shell("b3sum", f"{files} | sort -z | xargs -0 b3sum | b3sum", kitchen.rivals.b3sum),
+        kitchen.shell(
+            "git add, write-tree",
+            f"{git} add --all . && {git} write-tree",
+            kitchen.rivals.git,
+            folder=tree,
+            before=partial(_empty_repository, index),
+        ),
+        kitchen.shell("reading the bytes once", f"{files} | {side_by_side} cat >/dev/null", kind=Kind.LIMIT),
+    )
+
+
+def _empty_repository(index: Path) -> None:
+    """Made by hand: git would have to be started for it."""
+    shutil.rmtree(index, ignore_errors=True)
+    (index / "objects").mkdir(parents=True)
+    (index / "refs").mkdir()
+    (index / "HEAD").write_text("ref: refs/heads/main\n")
+
+
+def _before(contender: Contender, tree: Path) -> None:
+    if contender.before is not None:
+        contender.before()
+    forget(tree)

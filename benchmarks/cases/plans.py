@@ -1,0 +1,91 @@
+"""Plans of many images, all of them unchanged, in an account that holds very many AMIs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.contest import Case, Contender
+from benchmarks.kitchen import DIGEST_TAG, REGION, Kitchen, quoted, template, write
+
+_REGIONS = (REGION, "eu-west-1", "ap-south-1", "us-west-2")
+_VALUES = 200
+"""The most values that EC2 takes in one call."""
+
+
+def cases(kitchen: Kitchen) -> Iterator[Case]:
+    """In four regions first, whose AMIs are then those of one region, too."""
+    scale = kitchen.scale
+    everything = kitchen.folder / "plans"
+    names = [f"image-{number:04}" for number in range(max(scale.images))]
+    for name in names:
+        write(everything / name / "app.json", template(name))
+        write(everything / name / "setup.sh", f"echo {name}\n")
+    _configure(everything, names, _REGIONS)
+    digests = _digests(kitchen, everything)
+    for region in _REGIONS:
+        kitchen.control.stock(region, _stock(digests, scale.amis))
+    for regions in (_REGIONS[:1], _REGIONS):
+        for count in scale.images:
+            folder = kitchen.folder / f"plan-{len(regions)}-{count}"
+            folder.mkdir()
+            for name in names[:count]:
+                shutil.copytree(everything / name, folder / name)
+            _configure(folder, names[:count], regions)
+            yield Case(
+                name=f"plan, {_counted(count, 'image')}, {_counted(len(regions), 'region')}",
+                about=f"a template and a script for each image, {scale.amis:,} AMIs in each region",
+                rounds=scale.slow_rounds,
+                contenders=tuple(_contenders(kitchen, folder, list(digests.values())[:count], regions)),
+                counted=kitchen.calls,
+            )
+
+
+def _contenders(kitchen: Kitchen, folder: Path, digests: Sequence[str], regions: Sequence[str]) -> Iterator[Contender]:
+    yield kitchen.ours("plan", "plan", "--json", folder=folder, expects='"reuse"')
+    if len(regions) > 1:
+        return
+    if len(digests) == 1:
+        yield kitchen.shell(
+            "sha1sum and the AWS CLI",
+            f"find {quoted(folder)} -type f | sort | xargs sha1sum | sha1sum && PATH={kitchen.rivals.aws.path}:$PATH "
+            f"&& aws ec2 describe-images --owners self --filters Name=tag:{DIGEST_TAG},Values={digests[0]}",
+            kitchen.rivals.aws,
+        )
+    batches = [digests[begun : begun + _VALUES] for begun in range(0, len(digests), _VALUES)]
+    yield kitchen.curl("its look-ups alone, one by one", *map(_query, batches))
+
+
+def _configure(folder: Path, names: Sequence[str], regions: Sequence[str]) -> None:
+    images = (f'[images.{name}]\ntemplate = "{name}/app.json"\n' for name in names)
+    write(folder / "bakery.toml", f"version = 1\n[defaults]\nregions = {json.dumps(list(regions))}\n{''.join(images)}")
+
+
+def _digests(kitchen: Kitchen, folder: Path) -> dict[str, str]:
+    told = json.loads(kitchen.answer(kitchen.ours("digest", "digest", "--json", folder=folder)))
+    return {image["image"]: image["digest"] for image in told["images"]}
+
+
+def _stock(digests: dict[str, str], count: int) -> dict[str, dict[str, str]]:
+    """An AMI for each digest, and AMIs of what these images were before."""
+    made = {f"{name}-now": _tags(name, digest) for name, digest in digests.items()}
+    names = list(digests)
+    for number in range(count - len(made)):
+        name = names[number % len(names)]
+        made[f"{name}-{number}"] = _tags(name, f"{number:064x}")
+    return made
+
+
+def _tags(name: str, digest: str) -> dict[str, str]:
+    return {DIGEST_TAG: digest, "ami-bakery:image": name, "ami-bakery:format": "1"}
+
+
+def _query(digests: Sequence[str]) -> str:
+    values = "".join(f"&Filter.1.Value.{number}={digest}" for number, digest in enumerate(digests, start=1))
+    return f"Action=DescribeImages&Version=2016-11-15&Owner.1=self&Filter.1.Name=tag%3A{DIGEST_TAG}{values}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
