@@ -64,8 +64,10 @@ class Kitchen:
         self.control.change(pending_seconds=0)
         home = folder / "home"
         home.mkdir()
+        # What this shell says to Python is not what users' shells say: bytecode is kept, as it is where pip installs.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         self.environment = {
-            **os.environ,
+            **kept,
             "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
             "HOME": str(home),
             "AWS_DEFAULT_REGION": REGION,
