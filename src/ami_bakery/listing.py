@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import compare_components
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
+from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
 from ami_bakery.core.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of, parent_key
 from ami_bakery.core.manifest import Component, parse_components
 from ami_bakery.planning import define_all, of_images, with_parents
@@ -171,7 +171,9 @@ def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
             else:
                 drop_in.append((name, region, image.owners))
     # One that is not finished carries its image's name, too.
-    made = [(ami.tags[IMAGE_TAG], ami) for ami in of_images(resolver, asked) if FORMAT_TAG in ami.tags]
+    found = of_images(resolver, asked)
+    found += of_images(resolver, _elsewhere(asked, found))
+    made = [(ami.tags[IMAGE_TAG], ami) for ami in found if FORMAT_TAG in ami.tags]
     with_any_digest = resolver.outside.ec2.with_any_digest
     answers = side_by_side([partial(with_any_digest, region, owners) for _, region, owners in drop_in])
     for (name, _, _), amis in zip(drop_in, answers, strict=True):
@@ -179,3 +181,19 @@ def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
             (name, ami) for ami in amis if FORMAT_TAG not in ami.tags and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH
         ]
     return made
+
+
+def _elsewhere(
+    asked: Mapping[tuple[str, tuple[str, ...]], Sequence[str]], found: Sequence[Ami]
+) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """What is to be asked besides: regions to which templates themselves have copied, as the AMIs at home tell."""
+    more: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (home, owners), names in asked.items():
+        for ami in found:
+            image = ami.tags[IMAGE_TAG]
+            if ami.region == home and image in names:
+                for region in ami.tags.get(REGIONS_TAG, "").split():
+                    known = (*asked.get((region, owners), ()), *more.get((region, owners), ()))
+                    if image not in known:
+                        more.setdefault((region, owners), []).append(image)
+    return more

@@ -186,7 +186,7 @@ def _decided(
     now = resolver.outside.clock.now()
     plans = []
     for definition in definitions:
-        regions = resolver.regions_of(definition.image)
+        regions = _regions_of(resolver, definition)
         wanted = Wanted(
             image=definition.image.name,
             digest=definition.digest,
@@ -201,6 +201,11 @@ def _decided(
         plan = decide(wanted, own, now=now, force=definition.image.name in forced)
         plans.append(Planned(definition=definition, plan=plan, found=own))
     return plans
+
+
+def _regions_of(resolver: Resolver, definition: Definition) -> tuple[str, ...]:
+    """Those that are configured, and those to which the template itself copies: that AMI is kept as any other is."""
+    return tuple(dict.fromkeys((*resolver.regions_of(definition.image), *definition.regions_of_template)))
 
 
 def _define_generation(
@@ -222,6 +227,7 @@ def _define_generation(
             inputs: tuple[TemplateFacts, Inventory | None] | None = None
             if image.scheme is Scheme.SHA256:
                 inputs = resolver.inputs(image) if kept else (resolver.checked_facts(image), None)
+                _check_template_regions(resolver, image, inputs[0])
             questions += resolver.questions(image, inputs[0]) if inputs else ()
             read[name] = inputs
     resolver.ask_ahead(questions)
@@ -289,12 +295,27 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
         )
 
 
+def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> None:
+    """Packer would make one AMI there, and we another with the key."""
+    home = resolver.region_of(image)
+    for builder in facts.builders:
+        twice = [region for region in builder.ami_regions if region != home and image.kms_keys.of(region)]
+        if twice:
+            regions = ", ".join(twice)
+            raise ConfigError(
+                f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', twice[0])})",
+                f"kms_key has a key for copies in {regions}, and {builder.name} makes the AMI there itself, by its "
+                f"ami_regions ({builder.place}): there would be two",
+                f"Take {regions} out of the template's ami_regions, and name it in `regions`; or do without kms_key.",
+            )
+
+
 def _look_up(resolver: Resolver, definitions: Sequence[Definition]) -> dict[str, list[Ami]]:
     """AMIs by digest: all digests of a generation in one call for each region and set of owners, side by side."""
     asked: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     for definition in definitions:
         if definition.digest is not None:
-            for region in resolver.regions_of(definition.image):
+            for region in _regions_of(resolver, definition):
                 asked.setdefault((region, definition.image.owners), set()).add(definition.digest.hex)
     with_digests = resolver.outside.ec2.with_digests
     questions = [

@@ -156,7 +156,7 @@ def test_no_key_is_asked_for_where_the_image_is_baked(app: Kitchen) -> None:
 
 
 def test_regions_of_the_template_itself_are_respected(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
-    """Packer copies to its `ami_regions`: those are verified, tagged and used, and not copied again."""
+    """Packer copies to its `ami_regions`: those are verified, tagged, kept and listed, and not copied again."""
     app.write("ami/app.json", json_template(ami_regions=[FIRST, SECOND]))
     configure(app, HOME, FIRST)
     (plan,) = app.run("plan", "--json").images
@@ -166,23 +166,46 @@ def test_regions_of_the_template_itself_are_respected(app: Kitchen, abroad: EC2C
         ("bake", SECOND),
     ]
     outcome = only(app.run("bake", "--json").images)
-    assert list(outcome["amis"]) == [HOME, FIRST]
+    assert list(outcome["amis"]) == [HOME, FIRST, SECOND]
     assert app.calls()["CopyImage"] == 2, "Packer's own"
     assert tags_of(abroad, outcome["amis"][FIRST])[DIGEST_TAG] == outcome["digest"]
-    with closing(ec2_client(local, SECOND)) as other:
-        (further,) = other.describe_images(Owners=["self"])["Images"]
-        assert tags_of(other, further["ImageId"])[IMAGE_TAG] == "app"
     configure(app, HOME, FIRST, SECOND)
-    assert only(app.run("bake", "--json").images)["amis"][SECOND] == further["ImageId"]
-    assert (app.packer_runs, app.calls()["CopyImage"]) == (1, 2)
+    assert only(app.run("bake", "--json").images)["amis"] == outcome["amis"]
+    listed = {item["region"]: item["ami"] for item in app.run("images", "--json").images}
+    assert listed == outcome["amis"]
 
 
-def test_a_copy_with_a_key_takes_the_place_of_packers_own(app: Kitchen, abroad: EC2Client) -> None:
+def test_what_the_template_makes_in_a_region_that_is_not_configured_is_kept_too(
+    app: Kitchen, ec2: EC2Client, abroad: EC2Client
+) -> None:
     app.write("ami/app.json", json_template(ami_regions=[FIRST]))
-    configure(app, HOME, FIRST, more=f'kms_key = "{KEY}"\n')
-    outcome = only(app.run("bake", "--json").images)
-    assert snapshot_of(abroad, outcome["amis"][FIRST])["KmsKeyId"] == KEY
+    configure(app, HOME, more='share_with = ["444455556666"]\ntags = { team = "web" }\n')
+    amis = only(app.run("bake", "--json").images)["amis"]
+    assert list(amis) == [HOME, FIRST]
+    assert tags_of(abroad, amis[FIRST])["team"] == "web"
+    asked = abroad.describe_image_attribute(ImageId=amis[FIRST], Attribute="launchPermission")
+    assert asked["LaunchPermissions"] == [{"UserId": "444455556666"}]
+    app.control.clear_report()
+    assert {item["region"]: item["ami"] for item in app.run("images", "--json").images} == amis
+    assert app.calls() == {"DescribeImages": 3}, "the AMIs of both regions, and the base"
     assert app.run("plan", "--detailed-exitcode").status == 0
+    abroad.deregister_image(ImageId=amis[FIRST])
+    repaired = only(app.run("bake", "--json").images)
+    assert (repaired["outcome"], list(repaired["amis"]), app.packer_runs) == ("copied", [HOME, FIRST], 1)
+
+
+@pytest.mark.parametrize("keys", [f'"{KEY}"', f'{{ {FIRST} = "{KEY}" }}'])
+def test_a_key_for_a_region_where_the_template_makes_the_ami_is_refused(app: Kitchen, keys: str) -> None:
+    app.write("ami/app.json", json_template(ami_regions=[FIRST]))
+    configure(app, HOME, FIRST, more=f"kms_key = {keys}\n")
+    said = f"kms_key has a key for copies in {FIRST}, and amazon-ebs makes the AMI there itself"
+    for command in ("plan", "bake"):
+        run = app.run(command)
+        assert (run.status, app.packer_runs) == (1, 0)
+        assert said in run.stderr
+        assert "(bakery.toml:7)" in run.stderr
+    run = app.run("check")
+    assert (run.status, said in run.stdout) == (1, True)
 
 
 def test_a_region_that_packer_promised_and_did_not_make_gives_no_digest(app: Kitchen, ec2: EC2Client) -> None:

@@ -25,10 +25,15 @@ COMPONENTS_TAG = "ami-bakery:components"
 COMMIT_TAG = "ami-bakery:commit"
 ORIGIN_TAG = "ami-bakery:origin"
 """The AMI that Packer made in the region of the bake: copies of it in other regions carry the same."""
+REGIONS_TAG = "ami-bakery:regions"
+"""On the AMI of the home region: where else the template itself made it."""
 KMS_KEY_TAG = "ami-bakery:kms-key"
 """On a copy: the KMS key that it was made with, as it is configured."""
 SHARED_TAG = "ami-bakery:shared"
 """What the bakery has shared of an AMI, and with whom, so that it can take it back: `launch 123456789012`."""
+
+
+_TAG_LENGTH = 256
 
 
 class AmiState(StrEnum):
@@ -89,6 +94,15 @@ def newest(amis: Iterable[Ami]) -> Ami | None:
     return max(amis, key=lambda ami: (ami.created is not None, ami.created, ami.id), default=None)
 
 
+def regions_tag(regions: Iterable[str]) -> dict[str, str]:
+    """As many as there is room for: a tag's value has 256 characters, AWS has some 30 regions."""
+    listed = ""
+    for region in regions:
+        if len(listed) + len(region) < _TAG_LENGTH:
+            listed = f"{listed} {region}".strip()
+    return {REGIONS_TAG: listed} if listed else {}
+
+
 def snapshot_tags(tags: Mapping[str, str], configured: Iterable[str]) -> dict[str, str]:
     """Of an AMI's tags, those that its snapshots carry, too: they tell of the AMI when it is gone. `configured`: the
     names of the tags that the configuration has."""
@@ -97,7 +111,7 @@ def snapshot_tags(tags: Mapping[str, str], configured: Iterable[str]) -> dict[st
 
 def copied_tags(tags: Mapping[str, str], wanted: Mapping[str, str], kms_key: str) -> dict[str, str]:
     """The tags of a copy of an AMI that has `tags`: those, without what is AWS's or of that one AMI, and `wanted`."""
-    left_out = (KMS_KEY_TAG, SHARED_TAG)
+    left_out = (KMS_KEY_TAG, SHARED_TAG, REGIONS_TAG)
     kept = {name: value for name, value in tags.items() if not name.startswith("aws:") and name not in left_out}
     return {**kept, **wanted, **({KMS_KEY_TAG: kms_key} if kms_key else {})}
 

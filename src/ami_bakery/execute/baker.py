@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, snapshot_tags
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
@@ -266,6 +266,8 @@ class Baker:
         self.sight.step("tagging the AMI")
         home = amis[self.planned.plan.regions[0]]
         finished, others = self._finished_tags(home, home.id), Upkeep.of(self.image).ami_tags
+        if self.image.scheme is Scheme.SHA256:
+            others = {**others, **regions_tag(region for region in amis if region != home.region)}
         try:
             if others:
                 # In a call of their own: the lock, which gets the same as the AMI, has no room for so many.
