@@ -9,9 +9,10 @@ import pytest
 
 from ami_bakery.core.difference import compare_components, component_change
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, Ami, AmiState, newest
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.manifest import Component
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
+from ami_bakery.core.run import RUN_TAG, run_id
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DIGEST = Digest(Scheme.SHA256, "a" * 64)
@@ -85,6 +86,21 @@ def test_an_ami_older_than_max_age_is_baked_again() -> None:
     assert (plan.action, kinds(plan)) == (Action.BAKE, ["too-old"])
     assert "max_age is 2 days" in plan.reasons[0].detail
     assert decided(replace(WANTED, max_age=timedelta(days=3)), AMI).action is Action.REUSE
+
+
+def test_the_age_of_a_bake_is_that_of_its_first_ami_and_not_of_a_copy() -> None:
+    wanted = replace(WANTED, max_age=timedelta(days=2))
+    copy = replace(AMI, id="ami-2", created=NOW, tags={**AMI.tags, ORIGIN_TAG: AMI.id})
+    first = replace(AMI, tags={**AMI.tags, ORIGIN_TAG: AMI.id})
+    for found in ([first, replace(copy, region="eu-west-1")], [copy, replace(first, state=AmiState.DISABLED)]):
+        assert kinds(decided(replace(wanted, regions=("us-east-1", "eu-west-1")), *found)) == ["too-old"]
+    assert decided(wanted, copy).action is Action.REUSE, "nothing tells when it was baked"
+    ran = {RUN_TAG: run_id(NOW - timedelta(days=3), "0")}
+    plan = decided(wanted, replace(copy, tags={**copy.tags, **ran}))
+    assert (kinds(plan), plan.reasons[0].subject) == (["too-old"], "ami-2")
+    assert "ami-2 was baked 3 days ago" in plan.reasons[0].detail
+    older_bake = replace(first, id="ami-3", tags={**AMI.tags, ORIGIN_TAG: "ami-3"})
+    assert decided(wanted, replace(copy, tags={**AMI.tags, ORIGIN_TAG: "ami-2"}), older_bake).action is Action.REUSE
 
 
 def test_a_missing_region_is_a_copy_not_a_bake() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.image import COMMIT_TAG
 from ami_bakery.local import LocalAws
-from tests.conftest import aws_client
+from tests.conftest import aws_client, ec2_client
 from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
 
 
@@ -176,6 +177,24 @@ def test_a_base_that_moved_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) 
     assert reason["detail"] == f"the base moved from {old} to {new}"
     assert {reason["kind"] for reason in plan["reasons"]} == {"definition-changed", "base-changed", "no-ami"}
     assert app.run("bake").answer != ami
+
+
+def test_a_copy_that_has_taken_its_sources_place_is_as_old_as_the_bake(
+    app: Kitchen, ec2: EC2Client, local: LocalAws
+) -> None:
+    """EC2 gives a copy the date of the copy."""
+    app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
+    (outcome,) = app.run("bake", "--json").images
+    first = outcome["amis"]
+    with closing(ec2_client(local, "eu-west-1")) as abroad:
+        ran = [{"Key": "ami-bakery:run", "Value": "20250101T000000Z-00000000"}]
+        abroad.create_tags(Resources=[first["eu-west-1"]], Tags=ran)  # type: ignore[arg-type]
+    ec2.deregister_image(ImageId=first["us-east-1"])
+    (outcome,) = app.run("bake", "--json").images
+    assert (outcome["outcome"], outcome["amis"]["eu-west-1"]) == ("copied", first["eu-west-1"])
+    aged = TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]') + 'max_age = "30d"\n'
+    app.write("bakery.toml", aged)
+    assert reasons(app) == {"too-old": [outcome["amis"]["us-east-1"]]}
 
 
 def test_an_ami_that_is_younger_than_max_age_is_reused(app: Kitchen) -> None:

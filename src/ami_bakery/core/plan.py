@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import COMPONENTS_TAG, ORIGIN_TAG, Ami, AmiState, newest
+from ami_bakery.core.run import RUN_TAG, run_began
 from ami_bakery.core.upkeep import (
     Permissions,
     Step,
@@ -185,8 +186,7 @@ def _decide(
     if not amis:
         return _without_ami(wanted.digest, found)
     source = next(iter(amis.values()))
-    oldest = min(amis.values(), key=lambda ami: (ami.created is None, ami.created))
-    if wanted.max_age is not None and (old := _too_old(oldest, wanted.max_age, now)):
+    if wanted.max_age is not None and (old := _too_old(source, _baked_at(amis, found), wanted.max_age, now)):
         return Action.BAKE, (old,)
     copies = tuple(_copy_reasons(wanted, amis, source))
     if copies:
@@ -384,10 +384,22 @@ def _why_not(ami: Ami) -> str:
     return f"it is {ami.state}" + (f" ({ami.state_reason})" if ami.state_reason else "")
 
 
-def _too_old(ami: Ami, max_age: timedelta, now: datetime) -> Reason | None:
-    if ami.created is None or now - ami.created <= max_age:
+def _baked_at(amis: Mapping[str, Ami], found: Sequence[Ami]) -> datetime | None:
+    """When Packer made it: a copy has the date of the copy. Where the first AMI is gone, its run tells the time."""
+    source = next(iter(amis.values()))
+    origin = source.tags.get(ORIGIN_TAG)
+    same = [ami for ami in found if ami.tags.get(ORIGIN_TAG) == origin] if origin else list(amis.values())
+    moments = [ami.created for ami in same if ami.created is not None]
+    began = run_began(source.tags.get(RUN_TAG, ""))
+    if began is not None and origin not in {None, *(ami.id for ami in same)}:
+        moments.append(began)
+    return min(moments, default=None)
+
+
+def _too_old(ami: Ami, baked: datetime | None, max_age: timedelta, now: datetime) -> Reason | None:
+    if baked is None or now - baked <= max_age:
         return None
-    age = describe_age(ami, now)
+    age = describe_span(baked, now)
     return Reason("too-old", ami.id, f"{ami.id} was baked {age}, and max_age is {_describe(max_age)}")
 
 
