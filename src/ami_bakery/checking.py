@@ -15,6 +15,7 @@ from ami_bakery.core.finding import (
     link_findings,
     looks_secret,
     name_finding,
+    owner_findings,
     region_findings,
     sharing_findings,
     template_findings,
@@ -93,6 +94,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     yield from _output_findings(resolver, facts)
     yield from _base_findings(image, facts)
     yield from sharing_findings(image, resolver.config.file)
+    yield from owner_findings(image, resolver.config.file)
 
 
 def _input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:

@@ -224,6 +224,7 @@ def _define_generation(
         image = resolver.image(name)
         with _noted(failures, name):
             _check_regions(resolver, image)
+            _check_owners(resolver, image)
             inputs: tuple[TemplateFacts, Inventory | None] | None = None
             if image.scheme is Scheme.SHA256:
                 inputs = resolver.inputs(image) if kept else (resolver.checked_facts(image), None)
@@ -282,7 +283,9 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
         raise ConfigError(
             f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', home)})",
             f"it is baked in {home}, and kms_key, which is for copies, names a key for that region",
-            f"Take {home} out of kms_key, and say in the template how its volumes are encrypted there.",
+            f"Leave out --region {home}: `regions` has it as a region of copies."
+            if resolver.regions
+            else f"Take {home} out of kms_key, and say in the template how its volumes are encrypted there.",
         )
     if not isinstance(image.base, BaseImage):
         return
@@ -292,6 +295,20 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
             f"planning image {image.name} ({resolver.config.file}:{image.line('regions')})",
             f"it is baked in {home}, but its base {image.base.image} is baked in {parent}",
             "Put the same region first in both.",
+        )
+
+
+def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
+    """EC2 shows tags to the owner of an AMI alone: whoever does not ask for the own AMIs never finds one."""
+    if "self" in image.owners:
+        return
+    account = resolver.outside.ec2.account(resolver.region_of(image))
+    if account not in image.owners:
+        raise ConfigError(
+            f"planning image {image.name} ({resolver.config.file}:{image.line('owners')})",
+            f"owners names {', '.join(image.owners)}, and the credentials are those of {account}: the tags of another "
+            "account's AMIs cannot be seen, so each run would find none and bake again",
+            "Leave `owners` out, or use credentials of that account.",
         )
 
 

@@ -121,6 +121,9 @@ class Ec2(Protocol):
     def default_region(self) -> str:
         """The region of the environment or of the AWS profile. Raises `UsageError` where neither names one."""
 
+    def account(self, region: str) -> str:
+        """The account whose credentials these are; asked once."""
+
     def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs whose tag `ami_config_checksum` is one of `digests`, in any state."""
 

@@ -153,6 +153,8 @@ def test_no_key_is_asked_for_where_the_image_is_baked(app: Kitchen) -> None:
     run = app.run("plan", "--region", FIRST)
     assert run.status == 1
     assert f"it is baked in {FIRST}, and kms_key, which is for copies, names a key for that region" in run.stderr
+    assert f"Leave out --region {FIRST}" in run.stderr
+    assert app.run("plan", "--region", HOME).status == 0
 
 
 def test_regions_of_the_template_itself_are_respected(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:

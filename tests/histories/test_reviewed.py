@@ -331,3 +331,19 @@ def test_a_file_in_the_users_home_is_the_same_for_every_user(app: Kitchen) -> No
     digests.add(app.run("digest", environment={"HOME": str(home)}).answer)
     assert len(digests) == 2
     assert "input-outside" in app.run("check", environment={"HOME": str(home)}).stdout
+
+
+def test_owners_that_leave_this_account_out_are_refused(app: Kitchen) -> None:
+    """EC2 shows an AMI's tags to its owner alone: each run would find nothing, and bake."""
+    app.write("bakery.toml", TOML + 'owners = ["444455556666"]\n')
+    for command in ("plan", "bake"):
+        run = app.run(command)
+        assert (run.status, app.packer_runs) == (1, 0)
+        assert "owners names 444455556666, and the credentials are those of 111122223333" in run.stderr
+        assert "(bakery.toml:7)" in run.stderr
+    app.write("bakery.toml", TOML + 'owners = ["111122223333"]\n')
+    ami = app.run("bake").answer
+    assert (app.run("bake").answer, app.packer_runs) == (ami, 1)
+    app.write("bakery.toml", TOML + 'owners = ["self", "444455556666"]\n')
+    (image,) = app.run("check", "--json").images
+    assert ("owners-never-found", 7) in [(finding["code"], finding["line"]) for finding in image["findings"]]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import boto3
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
 
     from ami_bakery.ports import CopyOrder
 
@@ -105,9 +106,19 @@ class BotoEc2:
 
     def __init__(self, session: AwsSession) -> None:
         self._session = session
+        self._account = ""
 
     def default_region(self) -> str:
         return self._session.default_region()
+
+    def account(self, region: str) -> str:
+        if not self._account:
+            client: STSClient = self._session.client("sts", region)
+            with explained(
+                self._session.call("asking whose credentials these are", "STS", "GetCallerIdentity", region)
+            ):
+                self._account = client.get_caller_identity()["Account"]
+        return self._account
 
     def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(

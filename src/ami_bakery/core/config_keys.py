@@ -424,7 +424,7 @@ KEYS: tuple[Key, ...] = (
         field="owners",
         parse=_non_empty(_list_of(_matching(re.compile(r"self|\d{12}"), "`self` or an account (12 digits)"))),
         type="list of accounts",
-        about="Whose AMIs count when a digest is looked up. Left out: `self`, this account.",
+        about="Whose AMIs count when a digest is looked up: `self`, or this account's number. Left out: `self`.",
     ),
     Key(
         name="max_age",

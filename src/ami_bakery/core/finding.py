@@ -153,6 +153,19 @@ def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
             )
 
 
+def owner_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
+    """Accounts beside our own: EC2 shows the tags of an AMI to its owner alone."""
+    others = [owner for owner in image.owners if owner != "self"]
+    if others and "self" in image.owners:
+        yield Finding(
+            level=Level.WARNING,
+            code="owners-never-found",
+            place=Place(file=file, line=image.line("owners")),
+            message=f"AMIs of {', '.join(others)} are never found: their tags are seen by that account alone",
+            todo="Leave `owners` out: `self` is the account that bakes.",
+        )
+
+
 def sharing_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
     """Those of `share_with` whom EC2 does not let use snapshots."""
     left_out = [target for target in image.share_with or () if not is_account(target)]
