@@ -149,3 +149,31 @@ def test_the_readmes_rows_of_the_matrix_are_the_matrixs() -> None:
     (shown,) = re.findall(re.escape(heading) + r"((?:\|.*\n)+)", (ROOT / "README.md").read_text())
     whole = (ROOT / "docs/mutation-matrix.md").read_text()
     assert [row for row in shown.splitlines() if f"\n{row}\n" not in whole] == []
+
+
+TRUSTING = [block for block in all_blocks("json") if "AssumeRoleWithWebIdentity" in block.text]
+
+
+@pytest.mark.parametrize("block", TRUSTING, ids=str)
+def test_every_trust_policy_asks_its_provider_for_audience_and_subject(block: Block) -> None:
+    """A role that asks for less than both may be taken by other customers of the same CI."""
+    (statement,) = json.loads(block.text)["Statement"]
+    provider = statement["Principal"]["Federated"].partition(":oidc-provider/")[2]
+    asked = {key: (kind, value) for kind, keys in statement["Condition"].items() for key, value in keys.items()}
+    assert asked.keys() == {f"{provider}:aud", f"{provider}:sub"}
+    for kind, value in asked.values():
+        assert kind == ("StringLike" if "*" in value else "StringEquals")
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRoleWithWebIdentity")
+
+
+def test_the_pages_of_github_and_gitlab_have_every_input() -> None:
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    assert {*action["inputs"], *action["outputs"]} - set(code_of("docs/ci/github.md")) == set()
+    header, _ = yaml.safe_load_all((ROOT / "templates/ami-bakery.yml").read_text())
+    assert header["spec"]["inputs"].keys() - set(code_of("docs/ci/gitlab.md")) == set()
+
+
+def test_every_example_for_a_ci_has_a_page() -> None:
+    examples = {path.name for path in (ROOT / "examples/ci").iterdir()}
+    linked = {link.rpartition("/")[2] for link in links_of("docs/ci/README.md") if "examples/ci" in link}
+    assert examples == linked
