@@ -67,10 +67,13 @@ def _check_image(resolver: Resolver, name: str, planned: Planned | BakeryError) 
 
 
 def _failure(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Finding:
+    place = Place(file=resolver.config.file, line=image.line("template"))
+    if error.marks:
+        place = Place(file=error.marks[0].file, line=error.marks[0].line)
     return Finding(
         level=Level.ERROR,
         code="cannot-be-planned",
-        place=Place(file=resolver.config.file, line=image.line("template")),
+        place=place,
         message=str(error),
         todo=error.todo,
     )

@@ -111,6 +111,14 @@ def test_a_definition_that_cannot_be_planned(app: Kitchen) -> None:
     assert "nowhere" in findings(app, status=1)["cannot-be-planned"]["message"]
 
 
+def test_a_file_that_is_missing_is_shown_where_it_is_named(app: Kitchen) -> None:
+    template = json_template()
+    template["provisioners"] = [{"type": "shell-local", "script": "missing.sh"}]
+    app.write("ami/app.json", template)
+    found = findings(app, status=1)["cannot-be-planned"]
+    assert (found["file"], found["line"]) == ("ami/app.json", line_of(app, "ami/app.json", "missing.sh"))
+
+
 def test_an_output_among_the_inputs(app: Kitchen) -> None:
     template = json_template()
     template["post-processors"] = [{"type": "manifest", "output": "report.json"}]
