@@ -50,6 +50,14 @@ def test_every_block_is_in_a_language_that_a_test_reads() -> None:
     assert strange == []
 
 
+def test_commands_stand_in_blocks_that_are_checked() -> None:
+    """A block without a language is a picture or an output."""
+    unchecked = [
+        str(block) for block in all_blocks("") if re.search(r"^(\$|ami-bakery|bake) ", block.text, re.MULTILINE)
+    ]
+    assert unchecked == []
+
+
 @pytest.mark.parametrize("block", all_blocks("toml"), ids=str)
 def test_every_example_of_bakery_toml_is_read_by_the_program(block: Block) -> None:
     """One without a version is a part: of the file where it has tables of images, else of an image."""
