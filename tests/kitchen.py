@@ -185,6 +185,13 @@ def key_pairs(ec2: EC2Client) -> list[str]:
     return [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]]
 
 
+def unlock(ec2: EC2Client) -> None:
+    """As if no run had ever locked anything."""
+    for name in key_pairs(ec2):
+        if name.startswith("ami-bakery-lock-"):
+            ec2.delete_key_pair(KeyName=name)
+
+
 def left_in(ec2: EC2Client, *, locks: bool = True) -> list[str]:
     """What costs money or is in the way: instances that are not terminated, key pairs, Packer's security groups. A lock
     is a key pair, too: that of a run which was killed expires."""

@@ -11,7 +11,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalAws
 from tests.bakes import bake_until, kill_everything_of, processes_with, wait_until
-from tests.kitchen import TOML, Kitchen, left_in
+from tests.kitchen import TOML, Kitchen, left_in, unlock
 
 TEMPLATE = """\
 packer {
@@ -55,16 +55,21 @@ def current(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
     return kitchen
 
 
+def kinds_marked(ec2: EC2Client) -> set[str]:
+    tags = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:run"]}])["Tags"]
+    return {tag["ResourceType"] for tag in tags}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
 def test_current_packer_cleans_up(current: Kitchen, ec2: EC2Client, number: int) -> None:
     process = bake_until(current, AT_WORK)
-    assert len(left_in(ec2)) == 3
+    assert len(left_in(ec2, locks=False)) == 3
     os.kill(process.pid, number)
     _, rest = process.communicate(timeout=60)
     if number == signal.SIGTERM:
         assert process.returncode == 130
         assert "app: Packer has cleaned up: nothing of this run is left in EC2" in rest
-    assert wait_until(lambda: left_in(ec2) == []), left_in(ec2)
+    assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
     assert wait_until(lambda: processes_with(str(current.folder)) == [])
 
 
@@ -83,10 +88,9 @@ def test_the_pending_ami_that_current_packer_leaves_is_removed(current: Kitchen,
 def test_what_a_dead_run_of_current_packer_leaves_is_found(current: Kitchen, ec2: EC2Client) -> None:
     """The template marks it, too, in the calls that make it."""
     process = bake_until(current, AT_WORK)
-    assert wait_until(
-        lambda: len(ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:run"]}])["Tags"]) == 2
-    )
+    assert wait_until(lambda: {"instance", "security-group"} <= kinds_marked(ec2))
     kill_everything_of(current, process)
+    unlock(ec2)
     orphans = current.run("images", "--orphans", "--json").document["orphans"]
     assert [one["kind"] for one in orphans] == ["instance", "security-group", "key-pair"]
     for tag in ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:*"]}])["Tags"]:

@@ -11,7 +11,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import Fault
 from tests.bakes import bake_until, kill_everything_of, provisioned, wait_until
-from tests.kitchen import Kitchen, json_template, key_pairs, left_in
+from tests.kitchen import Kitchen, json_template, left_in, unlock
 from tests.terminal import Terminal
 
 
@@ -36,11 +36,10 @@ def lock(ec2: EC2Client, run: str, *, minutes: int, image: str = "app", **notes:
     return pair["KeyPairId"]
 
 
-def unlock(ec2: EC2Client) -> None:
-    """The tests say themselves what became of the lock."""
-    for name in key_pairs(ec2):
-        if name.startswith("ami-bakery-lock-"):
-            ec2.delete_key_pair(KeyName=name)
+def instance_is_marked(ec2: EC2Client) -> bool:
+    """Which is the last thing that is made before Packer's provisioners begin."""
+    marked = [{"Name": "key", "Values": ["ami-bakery:run"]}, {"Name": "resource-type", "Values": ["instance"]}]
+    return ec2.describe_tags(Filters=marked)["Tags"] != []  # type: ignore[arg-type]
 
 
 def forget_runs(ec2: EC2Client) -> None:
@@ -55,7 +54,7 @@ def dead(app: Kitchen, ec2: EC2Client) -> Kitchen:
     """A run that died with its machine while Packer was at work: instance, security group and key pair are left."""
     provisioned(app, "echo at work; sleep 60")
     process = bake_until(app, "amazon-ebs: at work")
-    assert wait_until(lambda: "i-" in str(ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:run"]}])))
+    assert wait_until(lambda: instance_is_marked(ec2))
     kill_everything_of(app, process)
     unlock(ec2)
     assert len(left_in(ec2)) == 3
@@ -218,8 +217,9 @@ def test_volumes_that_an_instance_would_leave_go_with_it(app: Kitchen, ec2: EC2C
         "ami/app.json", template | {"provisioners": [{"type": "shell-local", "inline": ["echo at work; sleep 60"]}]}
     )
     process = bake_until(app, "amazon-ebs: at work")
-    assert wait_until(lambda: "i-" in str(ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:run"]}])))
+    assert wait_until(lambda: instance_is_marked(ec2))
     kill_everything_of(app, process)
+    unlock(ec2)
     assert ec2.describe_volumes()["Volumes"] != []
     lock(ec2, run_of(ec2), minutes=-10)
     run = app.run("images", "--orphans", "--clean", "--yes")

@@ -75,15 +75,18 @@ def test_one_image_that_cannot_be_defined_does_not_stop_the_others(app: Kitchen)
 
 def test_a_later_image_is_defined_when_its_turn_comes(app: Kitchen) -> None:
     """What changes while an earlier image bakes is in the later one, not a reason to reject it."""
-    second = app.write("second/setup.sh", "one\n")
-    template = json_template()
-    app.write("second/app.json", template)
-    template["provisioners"] = [{"type": "shell-local", "inline": [f"echo two > {second}"]}]
-    app.write("ami/app.json", template)
+    app.write("second/setup.sh", "one\n")
+    marker = app.folder.parent / "somebody-was-first"
+    for own, other in (("ami", "second"), ("second", "ami")):
+        template = json_template()
+        change = f"[ -e {marker} ] || {{ touch {marker}; echo two > {app.folder}/{other}/setup.sh; }}"
+        template["provisioners"] = [{"type": "shell-local", "inline": [change]}]
+        app.write(f"{own}/app.json", template)
     config = (app.folder / "bakery.toml").read_text()
     app.write("bakery.toml", config + '\n[images.second]\ntemplate = "second/app.json"\nregions = ["us-east-1"]\n')
     run = app.run("bake", "--jobs", "1")
     assert run.status == 0, run.stderr
+    assert marker.exists()
     assert app.run("plan", "--detailed-exitcode").status == 0
 
 

@@ -69,7 +69,7 @@ def _names(resolver: Resolver, planned: Planned) -> set[str]:
 
 def remove_amis(outside: Outside, image: str, amis: Iterable[Ami], why: str) -> None:
     """With their snapshots; what cannot be removed is told, and stays."""
-    things = [Thing(kind=Kind.AMI, id=ami.id, region=ami.region, name=ami.name, uses=ami.snapshots) for ami in amis]
+    things = [Thing(kind=Kind.AMI, id=ami.id, region=ami.region, name=ami.name, parts=ami.snapshots) for ami in amis]
     for thing, error in remove(outside, things, outside.clock.sleep):
         if error is not None:
             outside.watcher.warn(f"{image}: {thing} of {thing.region} is left: {error.wrong}")
