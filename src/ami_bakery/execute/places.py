@@ -21,9 +21,12 @@ class Patience:
 
 
 class Places:
+    """Who asked first gets one first."""
+
     def __init__(self, count: int) -> None:
         self._free = count
         self._closed = False
+        self._waiting: list[Place] = []
         self._changed = threading.Condition()
 
     def close(self) -> None:
@@ -32,17 +35,25 @@ class Places:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self) -> None:
+    def ask(self, place: Place) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._free)
+            self._waiting.append(place)
+
+    def take(self, place: Place) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or place in self._waiting[: self._free])
             if self._closed:
                 raise Stopped("waiting for a place", "the program was told to stop", "Run again.")
+            self._waiting.remove(place)
             self._free -= 1
 
-    def give_back(self) -> None:
+    def leave(self, place: Place, *, had: bool) -> None:
         with self._changed:
-            self._free += 1
-            self._changed.notify()
+            if had:
+                self._free += 1
+            if place in self._waiting:
+                self._waiting.remove(place)
+            self._changed.notify_all()
 
 
 class Place:
@@ -51,16 +62,24 @@ class Place:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._has = False
+        self._asked = False
+
+    def ask(self) -> None:
+        """To be in the queue before those who ask later, even if it is taken only in a moment."""
+        if not self._has and not self._asked:
+            self._places.ask(self)
+            self._asked = True
 
     def take(self) -> None:
         if not self._has:
-            self._places.take()
-            self._has = True
+            self.ask()
+            self._places.take(self)
+            self._has, self._asked = True, False
 
     def give_back(self) -> None:
-        if self._has:
-            self._has = False
-            self._places.give_back()
+        if self._has or self._asked:
+            had, self._has, self._asked = self._has, False, False
+            self._places.leave(self, had=had)
 
     def __enter__(self) -> Self:
         return self

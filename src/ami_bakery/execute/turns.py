@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_THREADS = 256
 _MOST_MOVES = 5
+_WORK = frozenset({Action.BAKE, Action.COPY, Action.UNKNOWN})
 
 
 def bake_all(
@@ -124,7 +125,7 @@ class _Turns:
     def take_here(self, schedule: Schedule) -> Iterator[Outcome]:
         while schedule.unfinished:
             for name in schedule.start_ready():
-                outcome = self._settle(name, self._turn(name, dict(self.settled), dict(self.failed)))
+                outcome = self._settle(name, self._turn(name, dict(self.settled), dict(self.failed), self._place(name)))
                 schedule.finish([name])
                 yield outcome
 
@@ -136,12 +137,21 @@ class _Turns:
         running = self.running
         while schedule.unfinished:
             for name in schedule.start_ready():
-                running[pool.submit(partial(self._turn, name, dict(self.settled), dict(self.failed)))] = name
+                place = self._place(name)
+                running[pool.submit(partial(self._turn, name, dict(self.settled), dict(self.failed), place))] = name
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 outcome = self._settle(name, future.result())
                 schedule.finish([name])
                 yield outcome
+
+    def _place(self, name: str) -> Place:
+        """Images get to work in the order of their turns, not in that in which their threads wake up."""
+        place = Place(self.places)
+        first = self.first.get(name)
+        if first is not None and first.plan.action in _WORK:
+            place.ask()
+        return place
 
     def interrupt(self) -> None:
         """Every Packer is told to stop and to clean up, and nothing waits any longer."""
@@ -175,9 +185,11 @@ class _Turns:
             wrong += f"\n{error.wrong}\n{error.todo}"
         return SkippedError(f"baking image {name}", wrong, f"Mend {self.culprit} first, then run again.")
 
-    def _turn(self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError]) -> Outcome:
+    def _turn(
+        self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], place: Place
+    ) -> Outcome:
         """`settled` and `failed` are those of the time when the image's turn came."""
-        with Place(self.places) as place:
+        with place:
             outcome = self._taken(image, settled, failed, place)
             if outcome.error is not None and self.fail_fast:
                 # Here and not in `_settle`: the next one that gets the place would begin meanwhile.
