@@ -16,6 +16,8 @@ import yaml
 
 from ami_bakery.adapters.config_file import parse
 from ami_bakery.cli import TAKE_DASHES, make_parser
+from ami_bakery.local import LocalAws
+from tests.conftest import aws_client
 from tests.docs.shell import runs
 from tests.documents import ROOT, Block, all_blocks, anchors_of, blocks_of, code_of, documents, links_of
 
@@ -172,6 +174,16 @@ def test_every_trust_policy_asks_its_provider_for_audience_and_subject(block: Bl
     for kind, value in asked.values():
         assert kind == ("StringLike" if "*" in value else "StringEquals")
     assert (statement["Effect"], statement["Action"]) == ("Allow", "sts:AssumeRoleWithWebIdentity")
+
+
+def test_every_policy_is_one_that_iam_takes(local: LocalAws) -> None:
+    """As moto has IAM: its grammar of policies, not what they allow."""
+    iam = aws_client(local, "iam")
+    for number, block in enumerate(TRUSTING):
+        iam.create_role(RoleName=f"role-{number}", AssumeRolePolicyDocument=block.text)
+    for path in (ROOT / "docs/iam").iterdir():
+        iam.create_policy(PolicyName=path.stem, PolicyDocument=path.read_text())
+    iam.close()
 
 
 def test_the_pages_of_github_and_gitlab_have_every_input() -> None:
