@@ -46,7 +46,22 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
         for planned in plans
         for ami in (*_counting(planned), *shared.get(planned.plan.image, ()))
     ]
-    answers = side_by_side([partial(look, resolver.outside, ami, kept) for ami, kept in there])
+    refused: list[AwsError] = []
+
+    def seen(ami: Ami, kept: Upkeep) -> Permissions | None:
+        try:
+            return look(resolver.outside, ami, kept)
+        except AwsError as error:
+            if not error.is_denied:
+                raise
+            refused.append(error)
+            return None
+
+    answers = side_by_side([partial(seen, ami, kept) for ami, kept in there])
+    if refused:
+        resolver.outside.watcher.warn(
+            f"who may use AMIs cannot be read, so that what is to be granted or taken back is not known: {refused[0]}"
+        )
     permissions = {ami.id: answer for (ami, _), answer in zip(there, answers, strict=True) if answer is not None}
     return tuple(
         replace(

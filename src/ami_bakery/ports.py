@@ -165,10 +165,10 @@ class Ec2(Protocol):
         """Who may launch an AMI, or make volumes of a snapshot: accounts, ARNs, and `all` where it is public."""
 
     def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
-        """Let these launch an AMI, or make volumes of a snapshot; one call."""
+        """Let these launch an AMI, or make volumes of a snapshot."""
 
     def revoke(self, region: str, resource: str, targets: Sequence[str]) -> None:
-        """Take it back from these; one call."""
+        """Take it back from these."""
 
     def copy(self, order: CopyOrder) -> str:
         """Start a copy; its id. It is pending, and has its tags from the first moment."""

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from ami_bakery.local import Fault
 from tests.histories.test_parallel import HEAD, image
 from tests.kitchen import TOML, Kitchen
 
@@ -33,6 +34,10 @@ def test_a_quiet_bake_and_one_of_a_single_image_have_no_table(app: Kitchen) -> N
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     assert "OUTCOME" in app.run("bake").stderr
     assert app.run("bake", "-q").stderr == ""
+    app.write("bakery.toml", TOML + 'salt = "2"\n')
+    app.control.plan(Fault(action="RunInstances", code="UnauthorizedOperation", times=0))
+    run = app.run("bake")
+    assert (run.status, "OUTCOME" in run.stderr) == (1, False), "the message has said it all"
 
 
 def test_an_image_that_is_switched_off_is_left_out(two: Kitchen) -> None:

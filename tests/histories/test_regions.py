@@ -223,3 +223,20 @@ def test_a_region_that_packer_promised_and_did_not_make_gives_no_digest(app: Kit
     assert f"the template's ami_regions names {FIRST}, and Packer made ami-" in run.stderr
     (image,) = ec2.describe_images(Owners=["self"])["Images"]
     assert DIGEST_TAG not in tags_of(ec2, image["ImageId"])
+
+
+def test_a_copy_that_fails_is_removed_and_does_not_pile_up(app: Kitchen, abroad: EC2Client) -> None:
+    """EC2 takes an order with a key that it cannot use, and the copy fails."""
+    missing = f"arn:aws:kms:{FIRST}:999999999999:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    configure(app, HOME, FIRST, more=f'kms_key = "{missing}"\n')
+    for attempt in (1, 2):
+        run = app.run("bake", "--json")
+        failed = only(run.images)
+        assert (run.status, list(failed["amis"])) == (1, [HOME])
+        assert "its state is failed: Copy image failed with an internal error." in failed["error"]
+        assert f"Look whether the key {missing} is there" in failed["error"]
+        assert abroad.describe_images(Owners=["self"])["Images"] == []
+        assert abroad.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+        assert (app.packer_runs, app.calls()["CopyImage"]) == (1, attempt)
+    configure(app, HOME, FIRST, more=f'kms_key = "{KEY}"\n')
+    assert only(app.run("bake", "--json").images)["outcome"] == "copied"

@@ -337,3 +337,61 @@ def test_a_list_too_long_for_a_tag_is_taken_back_all_the_same(app: Kitchen, ec2:
     changes(app)
     assert app.run("plan", "--detailed-exitcode").status == 0
     assert changes(app) == {"DescribeImageAttribute": 1}
+
+
+def test_snapshots_are_shared_with_500_accounts_in_a_call(app: Kitchen, ec2: EC2Client) -> None:
+    accounts = [f"{number:012}" for number in range(1, 502)]
+    set_up(app, HOME, more=share(*accounts, snapshots=True))
+    ami = app.run("bake").answer
+    assert app.calls()["ModifySnapshotAttribute"] == 2
+    snapshot = snapshot_of(ec2, ami)["SnapshotId"]
+    granted = ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
+    assert len(granted["CreateVolumePermissions"]) == 501
+    assert app.run("plan", "--detailed-exitcode").status == 0
+
+
+def test_the_own_account_needs_no_permission(app: Kitchen, ec2: EC2Client) -> None:
+    set_up(app, HOME, more=share("111122223333", OTHER, snapshots=True))
+    ami = app.run("bake").answer
+    assert launchers(ec2, ami) == {OTHER}
+    assert app.run("plan", "--detailed-exitcode").status == 0
+
+
+def test_a_plan_that_may_not_read_permissions_says_so(app: Kitchen) -> None:
+    set_up(app, HOME, more=share(OTHER))
+    ami = app.run("bake").answer
+    set_up(app, HOME, more=share(THIRD))
+    app.control.plan(Fault(action="DescribeImageAttribute", code="UnauthorizedOperation", times=0))
+    run = app.run("plan", "--json")
+    (plan,) = run.images
+    assert (run.status, plan["action"], plan["amis"]) == (0, "reuse", {HOME: ami})
+    assert "who may use AMIs cannot be read, so that what is to be granted or taken back is not known" in run.stderr
+    assert "UnauthorizedOperation" in run.stderr
+    assert app.run("bake").status == 1
+
+
+def test_tags_are_put_on_an_ami_and_its_snapshots_together(app: Kitchen, ec2: EC2Client) -> None:
+    ami = app.run("bake").answer
+    set_up(app, HOME, more='tags = { team = "ops" }\n')
+    changes(app)
+    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation"))
+    assert app.run("bake").status == 1
+    assert app.run("bake").answer == ami
+    assert changes(app) == {"CreateTags": 2}, "one of them refused"
+    on_snapshot: Any = snapshot_of(ec2, ami)["Tags"]
+    assert {"Key": "team", "Value": "ops"} in on_snapshot
+
+
+def test_tags_of_snapshots_that_were_refused_are_made_good(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.json", json_template(tags={}))
+    set_up(app, HOME, more='tags = { team = "web" }\n')
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    no_snapshots = {"Effect": "Deny", "Action": "ec2:CreateTags", "Resource": "arn:aws:ec2:*::snapshot/*"}
+    app.control.enforce({"Version": "2012-10-17", "Statement": [everything, no_snapshots]})
+    run = app.run("bake")
+    assert (run.status, "tagging snap-" in run.stderr) == (1, True), run.stderr
+    app.control.enforce(None)
+    ami = app.run("bake").answer
+    assert app.packer_runs == 1, "the next run takes up what is verified"
+    on_snapshot: Any = snapshot_of(ec2, ami)["Tags"]
+    assert {"Key": "team", "Value": "web"} in on_snapshot

@@ -109,3 +109,11 @@ def test_a_client_token_makes_one_copy(ec2: Any, client: Client) -> None:
     copies = {west.copy_image(Name="app", ClientToken="once", **source)["ImageId"] for _ in range(2)}
     assert len(copies) == 1
     assert refusal(west.copy_image, Name="app", ClientToken="twice", **source)[0] == "InvalidAMIName.Duplicate"
+
+
+def test_a_snapshots_permissions_are_changed_500_at_a_time(ec2: Any) -> None:
+    snapshot = snapshot_of(ec2, bake(ec2, "app"))
+    accounts: list[Any] = [{"UserId": f"{number:012}"} for number in range(501)]
+    change = {"SnapshotId": snapshot, "CreateVolumePermission": {"Add": accounts}}
+    assert refusal(ec2.modify_snapshot_attribute, **change)[0] == "InvalidParameterValue"
+    ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": accounts[:500]})

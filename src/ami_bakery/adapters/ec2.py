@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _FILTER_VALUES = 200
 """The most values that EC2 takes in one call, those of all its filters counted together (FilterLimitExceeded)."""
+_SNAPSHOT_CHANGES = 500
+"""The most accounts that EC2 takes in one call for a snapshot (API reference, ModifySnapshotAttribute)."""
 _PAGE = 1000
 """The largest page that EC2 gives."""
 _PARAMETERS = 10
@@ -266,15 +268,17 @@ class BotoEc2:
 
     def _change_permissions(self, doing: str, region: str, resource: str, how: str, targets: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
-        change: Any = {how: [{_permission_key(target): target} for target in targets]}
         if resource.startswith("snap-"):
-            with explained(self._session.call(doing, "EC2", "ModifySnapshotAttribute", region)):
-                client.modify_snapshot_attribute(
-                    SnapshotId=resource, Attribute="createVolumePermission", CreateVolumePermission=change
-                )
+            for some in _batches(targets, _SNAPSHOT_CHANGES):
+                with explained(self._session.call(doing, "EC2", "ModifySnapshotAttribute", region)):
+                    client.modify_snapshot_attribute(
+                        SnapshotId=resource,
+                        Attribute="createVolumePermission",
+                        CreateVolumePermission=_permission_change(how, some),
+                    )
         else:
             with explained(self._session.call(doing, "EC2", "ModifyImageAttribute", region)):
-                client.modify_image_attribute(ImageId=resource, LaunchPermission=change)
+                client.modify_image_attribute(ImageId=resource, LaunchPermission=_permission_change(how, targets))
 
     def copy(self, order: CopyOrder) -> str:
         client: EC2Client = self._session.client("ec2", order.region)
@@ -368,6 +372,10 @@ def _checked(region: str, name: str, value: str) -> str | BakeryError:
 
 def _tags(tags: Mapping[str, str]) -> list[Any]:
     return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
+
+
+def _permission_change(how: str, targets: Sequence[str]) -> Any:
+    return {how: [{_permission_key(target): target} for target in targets]}
 
 
 def _permission_key(target: str) -> str:

@@ -103,7 +103,10 @@ def run(invocation: Invocation) -> int:
             else:
                 outside.watcher.note(outcome_note(outcome))
     by_name = {outcome.image: outcome for outcome in outcomes}
-    if len(outcomes) > 1 or any(outcome.error or len(outcome.plan.regions) > 1 for outcome in outcomes):
+    # Of a single image the table says more than the messages only where it has several regions, or AMIs of a failure.
+    if len(outcomes) > 1 or any(
+        outcome.amis and (outcome.error or len(outcome.plan.regions) > 1) for outcome in outcomes
+    ):
         outside.watcher.table(summary([by_name[name] for name in with_parents(config, names)]))
     asked = [by_name[name] for name in names]
     if invocation.arguments.json:

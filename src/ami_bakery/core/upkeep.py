@@ -194,8 +194,9 @@ def take_back_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -
 
 
 def _permission_steps(ami: Ami, snapshot: str | None, now: frozenset[str], wanted: tuple[str, ...]) -> Iterator[Step]:
-    """What makes `now` into `wanted`. What is public stays public: that is said, and left to a person."""
-    granted = tuple(target for target in wanted if target not in now)
+    """What makes `now` into `wanted`. What is public stays public: that is said, and left to a person. The owner needs
+    no permission, and EC2 need not keep one."""
+    granted = tuple(target for target in wanted if target not in now and target != ami.owner)
     revoked = tuple(sorted(now - {*wanted, PUBLIC}))
     for kind, targets in ((StepKind.GRANT, granted), (StepKind.REVOKE, revoked)):
         if targets:

@@ -47,7 +47,6 @@ class Baker:
         self.planned = planned
         self.image = planned.definition.image
         self.commit: str | None = None
-        self._written: dict[str, Mapping[str, str]] = {}
         self.run = run
         self.note = note
 
@@ -272,36 +271,35 @@ class Baker:
             if others:
                 # In a call of their own: the lock, which gets the same as the AMI, has no room for so many.
                 self.outside.ec2.tag(home.region, [home.id], others)
+            self._tag_snapshots(home, {**others, **finished})
             if finished and tag is None:
                 self.outside.ec2.tag(home.region, [home.id], finished)
             elif finished and tag is not None and not tag([home.id], finished):
                 return None
         except AwsError as error:
             raise self._untagged(error, amis.values(), kept=tag is not None) from error
-        self._written[home.region] = {**others, **finished}
         return {**amis, home.region: replace(home, tags={**home.tags, **others, **finished})}
 
     def finish_others(self, amis: Mapping[str, Ami]) -> dict[str, Ami]:
-        """What has come with the AMI that is finished: its snapshots, and what Packer has made in other regions."""
+        """What has come with the AMI that is finished: what Packer has made in other regions."""
         home = amis[self.planned.plan.regions[0]]
         tagged = {home.region: home}
-        self._tag_snapshots(home)
         for region, ami in amis.items():
             if region == home.region:
                 continue
             tags = {**Upkeep.of(self.image).ami_tags, **self._finished_tags(ami, home.id)}
             try:
+                self._tag_snapshots(ami, tags)
                 if tags:
                     self.outside.ec2.tag(region, [ami.id], tags)
             except AwsError as error:
                 raise self._untagged(error, [one for one in amis.values() if one.region not in tagged]) from error
-            self._written[region] = tags
             tagged[region] = replace(ami, tags={**ami.tags, **tags})
-            self._tag_snapshots(ami)
         return tagged
 
-    def _tag_snapshots(self, ami: Ami) -> None:
-        tags = snapshot_tags(self._written.get(ami.region, {}), dict(self.image.tags))
+    def _tag_snapshots(self, ami: Ami, ami_tags: Mapping[str, str]) -> None:
+        """Before the AMI has the digest: nobody comes back to the snapshots of one that is finished."""
+        tags = snapshot_tags(ami_tags, dict(self.image.tags))
         if ami.snapshots and tags:
             self.outside.ec2.tag(ami.region, ami.snapshots, tags)
 

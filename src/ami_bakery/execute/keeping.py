@@ -78,11 +78,12 @@ def _do(outside: Outside, ami: Ami, step: Step) -> None:
         case StepKind.TAG:
             put = {name: value for name, value in step.tags if value is not None}
             off = [name for name, value in step.tags if value is None]
-            for_snapshots = {name: value for name, value in put.items() if name != SHARED_TAG}
+            marker = {name: put.pop(name) for name in (SHARED_TAG,) if name in put}
             if put:
-                outside.ec2.tag(ami.region, [ami.id], put)
-            if for_snapshots and ami.snapshots:
-                outside.ec2.tag(ami.region, ami.snapshots, for_snapshots)
+                # Together: what the AMI has is not looked for on its snapshots again.
+                outside.ec2.tag(ami.region, [ami.id, *ami.snapshots], put)
+            if marker:
+                outside.ec2.tag(ami.region, [ami.id], marker)
             if off:
                 outside.ec2.untag(ami.region, [ami.id], off)
         case StepKind.GRANT:

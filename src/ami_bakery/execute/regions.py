@@ -11,6 +11,7 @@ from ami_bakery.core.image import Ami, AmiState, copied_tags, newest, snapshot_t
 from ami_bakery.core.table import clock_time
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, Stopped
+from ami_bakery.execute.left_behind import remove_amis
 from ami_bakery.ports import CopyOrder
 from ami_bakery.side_by_side import side_by_side
 
@@ -98,13 +99,22 @@ class Regions:
         left = self._left(source, region, (*self.planned.found, *named))
         if left is not None:
             return left
-        taken = {ami.name for ami in named}
+        failed = self._failed(source, region, named)
+        taken = {ami.name for ami in named if ami not in failed}
         return self._ordered(source, region, [name for name in names if name not in taken] or names[-1:])
 
     def _left(self, source: Ami, region: str, known: Iterable[Ami]) -> Ami | None:
         key = self.kms_keys.get(region, "")
         copies = (ami for ami in known if ami.region == region and ami.source == source.id and ami.kms_key == key)
         return newest(ami for ami in copies if ami.available or ami.state is AmiState.PENDING)
+
+    def _failed(self, source: Ami, region: str, known: Iterable[Ami]) -> tuple[Ami, ...]:
+        """Copies that came to nothing, removed: else they would pile up, run by run, each with a name that is taken."""
+        failed = tuple(
+            ami for ami in known if ami.region == region and ami.source == source.id and ami.state is AmiState.FAILED
+        )
+        remove_amis(self.outside, self.sight.image, failed, "a copy that failed")
+        return failed
 
     def _names(self, source: Ami) -> list[str]:
         """A name is taken once in a region: where something else has the source's, the copy gets one of its own."""
@@ -142,6 +152,14 @@ class Regions:
             ami = self.sight.wait_available(
                 copy, meanwhile=lambda: watcher.still(self.sight.image, waiting.told(clock.monotonic()))
             )
+        except AwsError as error:
+            if not self._failed(source, copy.region, self.outside.ec2.by_ids(copy.region, [copy.id])):
+                raise
+            key = self.kms_keys.get(copy.region, "")
+            todo = "Look in CloudTrail for what became of it, then run again: the copy is begun anew."
+            if key:
+                todo = f"Look whether the key {key} is there, and may be used by who copies. {todo}"
+            raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
         finally:
             if waiting.done(copy.region):
                 self.sight.step(waiting.told(clock.monotonic()))
@@ -151,9 +169,9 @@ class Regions:
         """A copy has its tags from the first moment; one that was taken over may lack some."""
         tags = self._tags(source, copy.region)
         if any(copy.tags.get(name) != value for name, value in tags.items()):
-            self.outside.ec2.tag(copy.region, [copy.id], tags)
             if copy.snapshots:
                 self.outside.ec2.tag(copy.region, copy.snapshots, snapshot_tags(tags, dict(self._upkeep.tags)))
+            self.outside.ec2.tag(copy.region, [copy.id], tags)
         return replace(copy, tags={**copy.tags, **tags})
 
     def _tags(self, source: Ami, region: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from moto.ec2.utils import random_ami_id
 from ami_bakery.local import images
 from ami_bakery.local.images import Device, LocalAmi
 from ami_bakery.local.paging import page
+from ami_bakery.local.settings import ACCOUNTS
 
 if TYPE_CHECKING:
     from ami_bakery.local.moto_state import LocalBackend, MotoState
@@ -198,6 +199,7 @@ class ImageActions(StrictResponse):
             description=self._get_param("Description", f"[Copied {source.id} from {source_region}] {source.name}"),
             architecture=source.architecture,
         )
+        image.fails = not _may_be_used(self._get_param("KmsKeyId"))
         self._register(image, tags)
         return image
 
@@ -348,3 +350,9 @@ def _instance_devices(instance: Any) -> tuple[Device, ...]:
         )
     root = devices.pop(instance.root_device_name, None) or Device(name=instance.root_device_name, size_gib=8)
     return (root, *devices.values())
+
+
+def _may_be_used(key: str | None) -> bool:
+    """Keys are not modelled, but for those of accounts that are not there. EC2 takes the order, and the copy fails."""
+    account = key.split(":")[4] if key and key.startswith("arn:") else ""
+    return not account or account in {known.account_id for known in ACCOUNTS}

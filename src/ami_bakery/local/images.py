@@ -79,6 +79,7 @@ class LocalAmi(Ami):
         self._born = time.monotonic()
         self._seen_from = self._news_seen_from()
         self._state = ""
+        self.fails = False
         self._tags_before: dict[str, str] = {}
         self._tags_seen_from = 0.0
         self.source_image_id = source_image_id
@@ -119,7 +120,7 @@ class LocalAmi(Ami):
             return self._state
         if time.monotonic() < self._born + self._behaviour.pending_seconds:
             return "pending"
-        return self._behaviour.image_outcome
+        return "failed" if self.fails else self._behaviour.image_outcome
 
     @state.setter
     def state(self, state: str) -> None:
@@ -190,7 +191,8 @@ class LocalAmi(Ami):
             "Tags": [{"Key": key, "Value": value} for key, value in tags.items()] or None,
         }
         if shown["State"] == "failed":
-            shown["StateReason"] = {"Code": "Client.InternalError", "Message": "Client.InternalError"}
+            message = "Copy image failed with an internal error." if self.fails else "Client.InternalError"
+            shown["StateReason"] = {"Code": "Client.InternalError", "Message": message}
         return {name: value for name, value in shown.items() if value is not None}
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _ACCOUNT = re.compile(r"\d{12}")
 _KEY_MESSAGE = "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot."
 _SNAPSHOT_KEY_MESSAGE = "Encrypted snapshots with EBS default key cannot be shared"
+_SNAPSHOT_CHANGES = 500
+"""API reference, ModifySnapshotAttribute. The code of the refusal is our guess."""
 _FLAT_MEMBERS = {
     "UserIds": "UserId",
     "UserGroups": "Group",
@@ -79,6 +81,9 @@ class PermissionActions(StrictResponse):
         snapshot = self._own_snapshot()
         added, removed = self._changes("CreateVolumePermission")
         _check(added + removed, ("UserId", "Group"))
+        if len(added + removed) > _SNAPSHOT_CHANGES:
+            message = f"More than {_SNAPSHOT_CHANGES} modifications of a snapshot in one call"
+            raise EC2ClientError("InvalidParameterValue", message)
         if added and self._has_default_key(snapshot.encrypted, snapshot.kms_key_id):
             raise EC2ClientError("OperationNotPermitted", _SNAPSHOT_KEY_MESSAGE)
         self.error_on_dryrun()
