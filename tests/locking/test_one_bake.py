@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -17,6 +18,8 @@ from tests.kitchen import TOML, json_template, key_pairs
 from .bench import JOB, WHO, all_at_once, ended, finished, hold_lock, locks, read_until, tags_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mypy_boto3_ec2 import EC2Client
 
     from tests.kitchen import Kitchen
@@ -26,8 +29,13 @@ LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}
 """For a machine on which a process may stand still for a while."""
 
 
+def until(path: Path) -> str:
+    return f"while [ ! -e {path} ]; do sleep 0.1; done"
+
+
 def test_of_two_runners_one_bakes_and_the_other_returns_its_ami(app: Kitchen, ec2: EC2Client) -> None:
-    provisioned(app, "echo at work; sleep 4")
+    go = app.folder.parent / "go"
+    provisioned(app, f"echo at work; {until(go)}")
     first = app.start("bake", "-v")
     read_until(first, "amazon-ebs: at work")
     (lock,) = locks(ec2).values()
@@ -36,11 +44,12 @@ def test_of_two_runners_one_bakes_and_the_other_returns_its_ami(app: Kitchen, ec
     assert tags[IMAGE_TAG] == "app"
     assert f"(pid {first.pid})" in tags[HOLDER_TAG]
     assert {RUN_TAG, SINCE_TAG} <= set(tags)
-    second = app.run("bake", "--json")
-    baked = ended(first)
-    (image,) = second.images
+    waiting = app.start("bake", "--json")
+    read_until(waiting, f"app: waiting: it is being baked by {tags[HOLDER_TAG]} since ")
+    go.touch()
+    baked, second = ended(first), ended(waiting)
+    (image,) = json.loads(second.stdout)["images"]
     assert (baked.stdout, image["outcome"]) == (image["amis"]["us-east-1"], "reused")
-    assert f"app: waiting: it is being baked by {tags[HOLDER_TAG]} since " in second.stderr
     assert app.packer_runs == 1
     assert locks(ec2) == {}
 
@@ -139,13 +148,16 @@ def test_an_interruption_ends_the_waiting_and_leaves_the_others_lock(app: Kitche
 
 
 def test_a_failed_bake_lets_the_lock_go_and_the_next_one_tries_itself(app: Kitchen, ec2: EC2Client) -> None:
-    ran = app.folder.parent / "ran"
-    provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 3; exit 1")
+    ran, go = app.folder.parent / "ran", app.folder.parent / "go"
+    provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; {until(go)}; exit 1")
     first = app.start("bake", "-v")
     read_until(first, "amazon-ebs: at work")
-    second = app.run("bake")
+    waiting = app.start("bake")
+    read_until(waiting, "waiting: it is being baked by")
+    go.touch()
     assert ended(first).status == 1
-    assert finished(ec2, app.run("digest").answer) == [second.answer]
+    second = ended(waiting)
+    assert finished(ec2, app.run("digest").answer) == [second.stdout]
     assert "waiting until EC2 shows what the last one has done" in second.stderr
     assert app.packer_runs == 2
 
