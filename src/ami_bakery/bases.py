@@ -59,7 +59,7 @@ def questions_of(image: ImageConfig, facts: TemplateFacts, region: Callable[[], 
 
 
 def question_of_filter(asked: SourceAmiFilter, region: str) -> NewestAmi:
-    return NewestAmi(region=region, owners=asked.owners, filters=asked.filters)
+    return NewestAmi(region=asked.region or region, owners=asked.owners, filters=asked.filters)
 
 
 def ask(outside: Outside, questions: Iterable[Question]) -> Mapping[Question, Answer]:

@@ -413,7 +413,7 @@ class Resolver:
         """The AMI that was hashed must be the one that is used: not one that the template finds by itself."""
         for builder in self.facts(image, {image.from_variable: base}).builders:
             if builder.source_ami_filter is not None or builder.source_ami not in (None, base):
-                other = builder.source_ami or "what its source_ami_filter finds"
+                other = builder.source_ami or "what a filter finds"
                 raise TemplateError(
                     f"looking at what {builder.name} starts from ({builder.place})",
                     f"image {image.name} is made from {base} (`from`), and the builder uses {other}",
@@ -435,7 +435,7 @@ class Resolver:
         if not asked.owners:
             raise TemplateError(
                 f"looking for the base of {builder.name} ({builder.place})",
-                "its source_ami_filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
+                "its filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
                 'Name the owners: "owners": ["099720109477"].',
             )
         return self._answer(question_of_filter(asked, self.region_of(image)), builder.place)

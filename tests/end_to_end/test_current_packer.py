@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG
+from ami_bakery.core.image import DIGEST_TAG, FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
 from tests.kitchen import Kitchen, left_in
@@ -60,10 +60,13 @@ def test_what_a_local_names_is_found_and_moves_the_digest(modern: Kitchen) -> No
     assert modern.packer_runs == 2
 
 
-def test_a_base_that_a_data_source_finds_is_said_not_to_be_in_the_digest(modern: Kitchen) -> None:
-    run = modern.run("check")
-    assert "web.pkr.hcl:47: warning: what amazon-ebs.web starts from is not in the digest" in run.stdout
-    assert "a data source is asked only when Packer runs" in modern.run("plan").stderr
+def test_a_base_that_a_data_source_finds_is_in_the_digest(modern: Kitchen, ec2: EC2Client) -> None:
+    assert "not in the digest" not in modern.run("check").stdout + modern.run("plan").stderr
+    ami = modern.run("bake").answer
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    tags = {tag["Key"]: tag["Value"] for tag in image["Tags"]}
+    (base,) = ec2.describe_images(ImageIds=[tags[FROM_TAG]])["Images"]
+    assert (tags[FROM_TAG], tags["Base"]) == (image.get("SourceImageId"), base["Name"])
 
 
 def test_the_bakery_says_which_packer_it_bakes_with(modern: Kitchen, current_packer: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from ami_bakery.core.image import COMMIT_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client, ec2_client
 from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
+from tests.stock import stock
 
 
 def git(kitchen: Kitchen, *arguments: str) -> str:
@@ -245,6 +247,46 @@ def test_a_base_that_is_gone_is_said_before_packer_runs(app: Kitchen, ec2: EC2Cl
     run = app.run("bake")
     assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
     assert f"{base} is not there" in run.stderr
+
+
+BY_DATA_SOURCE = """\
+data "amazon-ami" "golden" {
+  region      = "us-east-1"
+  owners      = ["self"]
+  filters     = { name = "golden-*" }
+  most_recent = true
+}
+
+locals {
+  base = data.amazon-ami.golden.id
+}
+
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  source_ami    = local.base
+  instance_type = "t3.micro"
+  communicator  = "none"
+  ami_name      = "app-${formatdate("YYYYMMDDhhmmss", timestamp())}"
+}
+
+build {
+  sources = ["source.amazon-ebs.app"]
+}
+"""
+
+
+def test_the_base_that_a_data_source_finds_is_asked_for_and_hashed(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.pkr.hcl", BY_DATA_SOURCE)
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    run = app.run("plan")
+    assert (run.status, "no available AMI of self has name = golden-*" in run.stderr) == (1, True)
+    own_base(ec2, "golden-1")
+    stock(app, [ec2])
+    run = app.run("plan", "--json")
+    assert (run.images[0]["action"], run.stderr) == ("reuse", "")
+    time.sleep(1.1)
+    own_base(ec2, "golden-2")
+    assert app.run("plan", "--json").images[0]["action"] == "bake"
 
 
 def test_an_ami_that_was_deleted_is_told_from_one_never_baked(app: Kitchen, ec2: EC2Client) -> None:

@@ -51,11 +51,16 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceAmiFilter:
-    """A `source_ami_filter`, evaluated. `filters` is sorted by name; each has its values in the order given."""
+    """A `source_ami_filter`, or the data source whose id is the `source_ami`, evaluated. `filters` is sorted by name;
+    each has its values in the order given.
+
+    region  where a data source asks; None: where the image is baked
+    """
 
     filters: tuple[tuple[str, tuple[str, ...]], ...]
     owners: tuple[str, ...]
     most_recent: bool
+    region: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

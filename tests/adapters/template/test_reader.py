@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ami_bakery.core.place import Place
-from ami_bakery.core.template import TemplateFormat
+from ami_bakery.core.template import SourceAmiFilter, TemplateFormat
 from ami_bakery.errors import TemplateError
 from tests.adapters.template.reading import BUILD, paths, read
 
@@ -162,6 +162,61 @@ build {
     assert b.source_ami_filter.filters == (("name", ("ubuntu*",)), ("root-device-type", ("ebs",)))
     assert (b.source_ami_filter.owners, b.source_ami_filter.most_recent) == (("099",), True)
     assert (c.source_ami, c.base_unknown) == (None, "a data source is asked only when Packer runs")
+
+
+@pytest.mark.parametrize(
+    ("base", "found"),
+    [
+        ("data.amazon-ami.x.id", True),
+        ('"${data.amazon-ami.x.id}"', True),
+        ("local.one", True),
+        ("lower(data.amazon-ami.x.id)", False),
+        ('"${data.amazon-ami.x.id}-x"', False),
+        ("data.amazon-ami.x.name", False),
+        ("data.amazon-ami.elsewhere.id", False),
+        ("local.circle", False),
+    ],
+)
+def test_the_id_of_a_data_source_is_as_good_as_its_filter(tmp_path: Path, base: str, found: bool) -> None:
+    hcl = """
+locals {
+  one    = local.two
+  circle = local.circle
+}
+local "two" {
+  expression = data.amazon-ami.x.id
+}
+data "amazon-ami" "x" {
+  region      = "eu-west-1"
+  owners      = ["self"]
+  most_recent = true
+  filters = {
+    name = "golden-*"
+  }
+}
+data "amazon-ami" "elsewhere" {
+  owners = ["self"]
+  filters = { name = "golden-*" }
+  assume_role {
+    role_arn = "arn:aws:iam::444455556666:role/x"
+  }
+}
+source "amazon-ebs" "a" {
+  source_ami = BASE
+}
+build {
+  sources = ["source.amazon-ebs.a"]
+}
+"""
+    (builder,) = read(tmp_path, {"a.pkr.hcl": hcl.replace("BASE", base)}).builders
+    assert builder.source_ami is None
+    if found:
+        expected = SourceAmiFilter(
+            filters=(("name", ("golden-*",)),), owners=("self",), most_recent=True, region="eu-west-1"
+        )
+        assert (builder.source_ami_filter, builder.base_unknown) == (expected, "")
+    else:
+        assert (builder.source_ami_filter, bool(builder.base_unknown)) == (None, True)
 
 
 def test_a_filter_that_is_not_known_says_why(tmp_path: Path) -> None:

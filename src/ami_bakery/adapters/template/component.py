@@ -134,8 +134,30 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
         filters=tuple(sorted(filters.items())),
         owners=_known_texts(owners),
         most_recent=most_recent is True or most_recent in ("true", "1"),
+        region=_text_or_none(found.get("region")),
     )
     return made, ""
+
+
+_OF_A_FILTER = ("filters", "filter", "owners", "most_recent", "region")
+_OTHER_CREDENTIALS = frozenset(
+    {
+        *("access_key", "assume_role", "custom_endpoint_ec2", "mfa_code", "profile", "secret_key"),
+        *("shared_credentials_file", "token", "vault_aws_engine"),
+    }
+)
+
+
+def started_from(builder: Component, data: Component) -> Component:
+    """A builder whose `source_ami` is the id that a data source `amazon-ami` finds: as if it had the filter itself,
+    which finds the same AMI. One that asks with other credentials may see another."""
+    base = builder.fields["source_ami"]
+    if not _OTHER_CREDENTIALS.isdisjoint(data.fields):
+        why = f"the data source {data.type}.{data.name} asks with credentials of its own"
+        return replace(builder, fields={**builder.fields, "source_ami": replace(base, value=Unknown(why=why))})
+    filtered = {name: data.value(name) for name in _OF_A_FILTER if name in data.fields}
+    fields = {name: found for name, found in builder.fields.items() if name != "source_ami"}
+    return replace(builder, fields={**fields, "source_ami_filter": replace(base, value=filtered)})
 
 
 def _mappings(value: Value) -> tuple[Mapping[str, Value], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.definition import Definition, Reading
@@ -38,7 +38,8 @@ def read_hcl2(reading: Reading) -> Definition:
         Variable(name=each.name, place=each.place, sensitive=each.sensitive, required=each.default is None)
         for each in declared.values()
     )
-    components: tuple[Component, ...] = components_of(reading, bodies, scope)
+    texts = {name: expression.written for name, expression in _local_expressions(bodies).items()}
+    components: tuple[Component, ...] = components_of(reading, bodies, scope, texts)
     return Definition(files=files, variables=variables, components=components, plugins=tuple(_plugins(bodies, scope)))
 
 
@@ -133,9 +134,8 @@ class _Locals(Mapping[str, Value]):
         return len(self._expressions)
 
 
-def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Value], surroundings: Surroundings) -> Scope:
+def _local_expressions(bodies: Iterable[Body]) -> dict[str, Expression]:
     expressions: dict[str, Expression] = {}
-    sensitive: list[str] = []
     for body in bodies:
         for block in body.of_type("locals"):
             expressions |= {setting.name: setting.expression for setting in block.body.settings}
@@ -143,10 +143,17 @@ def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Value], su
             setting = block.body.setting("expression")
             if setting and block.labels:
                 expressions[block.labels[0]] = setting.expression
-                flag = block.body.setting("sensitive")
-                if flag and as_bool(evaluate(flag.expression, Scope())) is True:
-                    sensitive.append(block.labels[0])
-    local = _Locals(expressions)
+    return expressions
+
+
+def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Value], surroundings: Surroundings) -> Scope:
+    local = _Locals(_local_expressions(bodies))
+    sensitive = [
+        block.labels[0]
+        for body in bodies
+        for block in body.of_type("local")
+        if (flag := block.body.setting("sensitive")) and as_bool(evaluate(flag.expression, Scope())) is True
+    ]
     inside = CHECKOUT if reading.locations.workdir == "." else f"{CHECKOUT}/{reading.locations.workdir}"
     scope = Scope(
         names={

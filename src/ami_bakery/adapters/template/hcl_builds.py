@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.component import Component, Field, Kind, overridden
+from ami_bakery.adapters.template.component import Component, Field, Kind, overridden, started_from
 from ami_bakery.adapters.template.globs import name_matches
 from ami_bakery.adapters.template.legacy_functions import render_in_hcl2
 from ami_bakery.core.expression.evaluate import Scope, evaluate, items_of
@@ -23,14 +24,45 @@ _META = frozenset(
 )
 
 
-def components_of(reading: Reading, bodies: Sequence[Body], scope: Scope) -> tuple[Component, ...]:
+_DATA_ID = re.compile(r"data\.amazon-ami\.([A-Za-z_][\w-]*)\.id")
+_LOCAL = re.compile(r"local\.([A-Za-z_][\w-]*)")
+_ALONE = re.compile(r'"?\$\{\s*([^{}]*?)\s*\}"?')
+"""A text that is one expression, as old templates and those in JSON have it."""
+
+
+def components_of(
+    reading: Reading, bodies: Sequence[Body], scope: Scope, locals_written: Mapping[str, str]
+) -> tuple[Component, ...]:
+    """`locals_written`: the expression of each local, as it stands in the template."""
     blocks = [pair for body in bodies for pair in _concrete(body, scope)]
     sources = {block.labels[:2]: (block, inner) for block, inner in blocks if block.type == "source"}
     components = [_data_source(block, inner) for block, inner in blocks if block.type == "data"]
     for block, inner in blocks:
         if block.type == "build":
             components.extend(_Build(reading, block, inner, sources).components())
-    return tuple(components)
+    data = {component.name: component for component in components if component.kind is Kind.DATA}
+    return tuple(
+        started_from(component, data[name])
+        if (name := _data_of(component, locals_written)) in data and data[name].type == "amazon-ami"
+        else component
+        for component in components
+    )
+
+
+def _data_of(builder: Component, locals_written: Mapping[str, str]) -> str:
+    """The data source whose id alone is a builder's `source_ami`, perhaps through locals; empty where it is none."""
+    if builder.kind is not Kind.BUILDER or "source_ami" not in builder.fields:
+        return ""
+    written = builder.fields["source_ami"].written.strip()
+    for _ in range(len(locals_written) + 1):
+        alone = _ALONE.fullmatch(written)
+        written = alone[1] if alone else written
+        local = _LOCAL.fullmatch(written)
+        if local is None:
+            break
+        written = locals_written.get(local[1], "").strip()
+    found = _DATA_ID.fullmatch(written)
+    return found[1] if found else ""
 
 
 def _concrete(body: Body, scope: Scope) -> Iterator[tuple[Block, Scope]]:
