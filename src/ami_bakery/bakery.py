@@ -28,6 +28,7 @@ from ami_bakery.core.plan import Action, Reason  # noqa: TC001
 from ami_bakery.core.selection import named
 from ami_bakery.core.upkeep import Step  # noqa: TC001
 from ami_bakery.errors import BakeryError, SkippedError, UsageError
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -54,8 +55,7 @@ class EventKind(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class Event(Frozen):
     """Something that happened meanwhile, for people. `image` is None where it is of none, or of several."""
 
     kind: EventKind
@@ -63,8 +63,7 @@ class Event:
     image: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedImage:
+class PlannedImage(Frozen):
     """What a bake would do for one image.
 
     digest   as hex digits; None where its base is still to be baked
@@ -82,8 +81,7 @@ class PlannedImage:
     steps: tuple[Step, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BakedImage:
+class BakedImage(Frozen):
     """What became of one image.
 
     amis   ids by region, in the order of the image's regions: the first is where it was baked. Of one that failed,

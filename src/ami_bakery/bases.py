@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,14 +10,14 @@ from ami_bakery.core.config import BaseFilter, BaseParameter, ImageConfig
 from ami_bakery.core.image import Ami, newest
 from ami_bakery.errors import BakeryError
 from ami_bakery.side_by_side import side_by_side
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.template import SourceAmiFilter, TemplateFacts
     from ami_bakery.ports import Outside
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewestAmi:
+class NewestAmi(Frozen):
     """Which available AMI of these owners, of those that match, is the newest?"""
 
     region: str
@@ -30,8 +29,7 @@ class NewestAmi:
         return f"no available AMI of {' or '.join(self.owners)} has {asked}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParameterValue:
+class ParameterValue(Frozen):
     """Which AMI id does this parameter hold?"""
 
     region: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import Change, compare_components, compare_manifests, component_change
@@ -12,6 +12,7 @@ from ami_bakery.core.image import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.core.manifest import Component, EntryKind, Manifest, parse_components
 from ami_bakery.drop_in import drop_in_inputs
 from ami_bakery.errors import BakeryError
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
@@ -79,8 +80,7 @@ def _changes(definition: Definition, ami: Ami, component: Component, before: Man
         yield from compare_manifests(before, definition.manifest, component)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Past:
+class _Past(Frozen):
     """A definition as it was at a revision. `unheld`: those of its inputs that git does not have: they are as now."""
 
     manifest: Manifest

@@ -11,7 +11,6 @@ import heapq
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +18,7 @@ from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree, TreeEntry
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -37,8 +37,7 @@ OUR_OUTPUT = ".ami_id.json"
 _GLOB = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
+class Origin(Frozen):
     """A path that is in, and the line that says so. `declared`: bakery.toml says it, so that a glob may be meant."""
 
     path: str
@@ -47,8 +46,7 @@ class Origin:
     declared: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inventory:
+class Inventory(Frozen):
     """Every input, sorted as the manifest has them, and the places that name each, by path."""
 
     entries: tuple[Entry, ...]

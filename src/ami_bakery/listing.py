@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from ami_bakery.core.lineage import AmiKey, Lineage, baked_from, copied_from, gr
 from ami_bakery.core.manifest import Component, parse_components
 from ami_bakery.planning import define_all, of_images, with_parents
 from ami_bakery.side_by_side import side_by_side
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.resolve import Definition, Resolver
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 _SHA1_LENGTH = 40
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
+class Made(Frozen):
     """One AMI of an image. `base` is None where it is not known, `base_ami` where EC2 does not have it any more."""
 
     image: str
@@ -32,8 +31,7 @@ class Made:
     copy_of: AmiKey | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outdated:
+class Outdated(Frozen):
     """The newest AMI of an image whose definition has moved on.
 
     digest  of today; None where the base `awaits` is to be baked first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide,
 from ami_bakery.errors import AwsError, BakeryError, ConfigError
 from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
 from ami_bakery.side_by_side import side_by_side
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from ami_bakery.inputs import Inventory
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Planned:
+class Planned(Frozen):
     """One image's definition, its plan, and all that the look-up found of its digest, in whatever state.
 
     before  AMIs of the image with other digests, in the region of the bake; where it has none, to explain that

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -103,8 +105,7 @@ class TemplateReader(Protocol):
         """Raises `TemplateError` where the template is absent or does not parse, naming the line."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CopyOrder:
+class CopyOrder(Frozen):
     """A copy of an AMI to another region, encrypted where there is a `kms_key`."""
 
     source: Ami
@@ -233,8 +234,7 @@ class Parameters(Protocol):
         """The AMI id that each parameter holds, or why it cannot be had: a bad name does not keep the others back."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildRequest:
+class BuildRequest(Frozen):
     """One run of `packer build`.
 
     template          as Packer gets it: absolute, or relative to `workdir`
@@ -374,8 +374,7 @@ class Person(Protocol):
         """Whether we were told to end, by any signal, once more since this was asked last; the first one interrupts."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outside:
+class Outside(Frozen):
     """The whole outside world, as one command sees it."""
 
     tree: SourceTree

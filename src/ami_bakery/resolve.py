@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bases import Answer, Question, ask, question_of_filter, questions_of
@@ -28,6 +28,7 @@ from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnin
 from ami_bakery.errors import AwsError, BakeryError, ConfigError, Mark, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
 from ami_bakery.progress import HashingProgress
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.manifest import Entry
@@ -61,8 +62,7 @@ def why_not_hashed(name: str, facts: TemplateFacts) -> str | None:
     return "it looks like a secret" if _SECRET.search(name) else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Definition:
+class Definition(Frozen):
     """One image with everything pinned.
 
     digest    None where it is not known, since the base is still to be baked: `awaits` names that image
@@ -91,16 +91,14 @@ class Definition:
         return format_components(self.manifest.components()) if self.manifest else ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Base:
+class _Base(Frozen):
     """What an image starts from: ids, or the image that is to be baked first."""
 
     ids: tuple[tuple[str, str], ...] = ()
     awaits: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resolver:
+class Resolver(Frozen):
     """Resolves the images of one configuration. What they start from is asked for once."""
 
     outside: Outside

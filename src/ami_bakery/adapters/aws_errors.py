@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from ami_bakery.core.printable import one_line
 from ami_bakery.core.spelling import nearest
 from ami_bakery.errors import DENIED, AwsError, BakeryError, UsageError
+from ami_bakery.values import Frozen
 
 _CREDENTIALS = "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role."
 _RENEW = "Get new credentials (for example `aws sso login`), then run again: finished work is found, not done twice."
@@ -41,8 +41,7 @@ _OWN_KEY = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class Call(Frozen):
     """What is being asked: `doing` as a clause, and which service and action of which region it takes."""
 
     doing: str

@@ -16,8 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from http.client import HTTPSConnection
@@ -44,8 +46,7 @@ _UNDERSTOOD = frozenset(
 """The variables of AWS's SDKs that may be set. Any other may change how EC2 is asked."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
+class Surroundings(Frozen):
     """All that it takes to ask. `proxy` is (host, port), or None; `trusted` a file of certificates."""
 
     access_key: str

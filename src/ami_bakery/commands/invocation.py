@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,6 +13,7 @@ from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.selection import has_tags, named, with_downstream
 from ami_bakery.errors import OutputError
 from ami_bakery.resolve import Resolver
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.ci import Note
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from ami_bakery.render import Style
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Invocation:
+class Invocation(Frozen):
     """One call of the program.
 
     after_dashes  what stands behind `--`

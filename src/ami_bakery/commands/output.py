@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from ami_bakery.core.digest import Scheme
 from ami_bakery.errors import BakeryError, UsageError
 from ami_bakery.planning import with_parents
 from ami_bakery.render import TFVARS
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     import argparse
@@ -34,8 +34,7 @@ class Form(StrEnum):
     CODE_QUALITY = "GitLab's gl-code-quality-report.json"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Output:
+class Output(Frozen):
     path: str
     form: Form
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
+
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.finding import Finding, Level
@@ -46,8 +47,7 @@ def workspace(ci: Ci, environment: Mapping[str, str]) -> str:
     return environment.get(_WORKSPACES.get(ci, ""), "")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
+class Note(Frozen):
     """What a CI is to show, beside a line of a file where it is about one.
 
     file  relative to the folder of bakery.toml, or absolute; empty where it is about no line

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.digest import Scheme
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -17,37 +18,32 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value stands in a document: table names, and indices into arrays."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BaseId:
+class BaseId(Frozen):
     """`from = "ami-0abc..."`"""
 
     ami: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BaseImage:
+class BaseImage(Frozen):
     """`from = "another"`: an image of the same file."""
 
     image: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BaseFilter:
+class BaseFilter(Frozen):
     """`from = { owners, filters }`: the newest available AMI that matches. Filters sorted by name."""
 
     owners: tuple[str, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BaseParameter:
+class BaseParameter(Frozen):
     """`from = { ssm }`: the AMI id that an SSM parameter holds."""
 
     parameter: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KmsKeys:
+class KmsKeys(Frozen):
     """`kms_key`: the keys that copies are encrypted with. `everywhere` stands for every region that is not named."""
 
     everywhere: str = ""
@@ -61,8 +57,7 @@ class KmsKeys:
 BaseSource: TypeAlias = BaseId | BaseImage | BaseFilter | BaseParameter
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageConfig:
+class ImageConfig(Frozen):
     """One image, with the defaults merged in. Paths are as written: relative to the root, the folder of bakery.toml.
 
     inputs     None: the template's folder
@@ -108,8 +103,7 @@ class ImageConfig:
         return self.lines.get(path, 1)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+class Config(Frozen):
     """The images of one bakery, in the order of the file.
 
     root  absolute path of the folder that all paths are relative to

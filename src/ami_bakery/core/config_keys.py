@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, KmsKeys
 from ami_bakery.core.image import DIGEST_TAG, OUR_TAGS
 from ami_bakery.core.spelling import nearest
+from ami_bakery.values import Frozen
 
 
 class Wrong(Exception):
@@ -288,8 +288,7 @@ def _within(key: str, parse: Callable[[Any], _Parsed], table: Mapping[str, Any])
         raise Wrong(wrong.message, key, *wrong.path) from None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Key:
+class Key(Frozen):
     """One key that an image may have: the field it becomes, how it is read, and what the documentation says of it."""
 
     name: str

@@ -12,12 +12,12 @@ from ami_bakery.core.config import BaseImage, Config, ImageConfig, KeyPath
 from ami_bakery.core.config_agreement import disagreements
 from ami_bakery.core.config_keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, Wrong, too_many_tags, type_name
 from ami_bakery.core.spelling import nearest
+from ami_bakery.values import Frozen
 
 VERSION = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Document:
+class Document(Frozen):
     """A parsed file. `lines` has the line, from 1, of every key and array element; a missing one takes its parent's."""
 
     file: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from ami_bakery.core.manifest import Component, Entry, EntryKind, Manifest
+from ami_bakery.values import Frozen
 
 _WORDS = {
     Component.FILES: "the files changed",
@@ -16,8 +16,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class Change(Frozen):
     """One thing that moved. `kind` is a fixed word: `files-changed` for a component, `file-added` for one file."""
 
     kind: str

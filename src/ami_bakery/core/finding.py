@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.config_keys import is_account
 from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.place import Place
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
@@ -24,8 +24,7 @@ class Level(StrEnum):
     """A bake would work, with a digest that does not see everything, or with a risk."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Finding(Frozen):
     """`code` is a fixed word for programs; `message` says what, `todo` what to do about it, as a sentence."""
 
     level: Level

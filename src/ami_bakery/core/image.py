@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.manifest import FORMAT
 from ami_bakery.core.run import RUN_TAG
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,8 +51,7 @@ class AmiState(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ami:
+class Ami(Frozen):
     """One AMI in one region. `created` is None where EC2 tells no date; `source` is the AMI that it was made from,
     by a bake or as a copy, `source_instance` the instance, where it is no copy; None where EC2 does not tell."""
 

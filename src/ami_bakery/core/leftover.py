@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG
@@ -20,6 +20,7 @@ from ami_bakery.core.lock import (
 from ami_bakery.core.packer_progress import MadeKind
 from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG, run_began
 from ami_bakery.core.scaffold import Kind, Thing
+from ami_bakery.values import Frozen
 
 GROUP_TAG, INSTANCE_TAG, NAME_TAG = (
     f"ami-bakery:{kind}" for kind in (MadeKind.SECURITY_GROUP, MadeKind.INSTANCE, MadeKind.AMI_NAME)
@@ -50,8 +51,7 @@ SURELY_EXPIRED = timedelta(minutes=5)
 _LEGACY_DIGEST = 40
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Leftover:
+class Leftover(Frozen):
     """Something that a dead run has left, or may have left.
 
     image  empty where nothing tells it
@@ -67,8 +67,7 @@ class Leftover:
     sure: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Notes:
+class Notes(Frozen):
     """What the tags of an account say of runs.
 
     alive     runs and digests whose lock lives, and the AMIs (``us-east-1:ami-...``) that its holder works with

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import FROM_TAG, ORIGIN_TAG
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.image import Ami
@@ -47,8 +48,7 @@ def parent_key(ami: Ami, home: str) -> AmiKey | None:
     return copied_from(ami, home) or baked_from(ami, home)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lineage:
+class Lineage(Frozen):
     """An AMI and what was made from it. `ami` is None where EC2 does not have it any more."""
 
     key: AmiKey

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from ami_bakery.core.image import IMAGE_TAG, ORIGIN_TAG
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.single_flight import Left
 from ami_bakery.errors import UsageError
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,8 +47,7 @@ def lock_name(digest: str) -> str:
     return f"ami-bakery-lock-{digest}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Timing:
+class Timing(Frozen):
     """All spans of the lock, in proportion to how long it lives without being renewed."""
 
     lifetime_seconds: int = _LIFETIME
@@ -85,8 +84,7 @@ def lock_timing(environment: Mapping[str, str]) -> Timing:
     return Timing(lifetime_seconds=int(text))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SeenLock:
+class SeenLock(Frozen):
     """A lock as EC2 shows it, which may be as it was some seconds ago. `seen_at` is EC2's own time."""
 
     id: str

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from ami_bakery.core.digest import SHORT_LENGTH, Digest, Scheme
+from ami_bakery.values import Frozen
 
 FORMAT = 1
 """The version of the bytes. Any change of them is a new number."""
@@ -27,8 +27,7 @@ class EntryKind(StrEnum):
     LINK = "symlink"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class Entry(Frozen):
     """One input.
 
     path        POSIX, relative to the root; names that are not UTF-8 with surrogateescape
@@ -70,8 +69,7 @@ class Component(StrEnum):
     SETTINGS = "settings"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manifest:
+class Manifest(Frozen):
     """Everything that one image is made of.
 
     variables    (name, SHA-256 of the value), by name: what is given with `-var`

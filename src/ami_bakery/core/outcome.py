@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.table import Cell, Table, clock_time
 from ami_bakery.core.upkeep import Step, StepKind
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.image import Ami
@@ -23,8 +24,7 @@ class Result(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class Outcome(Frozen):
     """What became of one image.
 
     amis   by region, in the order of the image's regions; of one that failed, those that are finished all the same

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from ami_bakery.values import Frozen
 
 _VALUED = ("var", "var-file", "only", "except", "on-error", "parallel-builds")
 _NEUTRAL = frozenset(
@@ -24,8 +25,7 @@ _NEUTRAL = frozenset(
 """How Packer works and talks, not what it makes (packer build, command-line options of 1.6.6 to 1.16)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PackerArguments:
+class PackerArguments(Frozen):
     """`variables`, `var_files`, `only` and `except_` take part in the definition; so does `other`, hashed as written.
 
     var_files are relative to the folder that Packer is started in. What goes to Packer as it is: `definition` has the

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ami_bakery.values import Frozen
+
 if TYPE_CHECKING:
     from ami_bakery.core.packer_progress import Tolerated
 
@@ -24,16 +26,14 @@ class Artifact:
     ami: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Built:
+class Built(Frozen):
     """What Packer says of a run that it ended well. `tolerated`: what failed all the same."""
 
     artifacts: tuple[Artifact, ...]
     tolerated: tuple[Tolerated, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class Message(Frozen):
     """One line of `-machine-readable`: ``timestamp,target,type,data...``. `target` is empty for Packer itself."""
 
     target: str
@@ -98,8 +98,7 @@ class ArtifactReader:
         return tuple(self.artifacts)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Complaint:
+class Complaint(Frozen):
     """Something that `packer validate` finds wrong. `file` as Packer names it; empty where it names none."""
 
     message: str

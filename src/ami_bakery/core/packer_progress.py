@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ami_bakery.values import Frozen
+
 
 class MadeKind(StrEnum):
     """`KEY_PAIR`, `SECURITY_GROUP` and `AMI_NAME` are names, known before there is anything of that name."""
@@ -21,8 +23,7 @@ class MadeKind(StrEnum):
     AMI = "ami"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
+class Made(Frozen):
     """Something that Packer has made, or is about to make. `builder` is the build's name as Packer prints it."""
 
     builder: str
@@ -30,8 +31,7 @@ class Made:
     value: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tolerated:
+class Tolerated(Frozen):
     """A provisioner that failed, where the template says `continue_on_error`. `step`: what Packer said it was doing."""
 
     builder: str

@@ -21,6 +21,7 @@ from ami_bakery.core.upkeep import (
     take_back_steps,
     upkeep_steps,
 )
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -61,8 +62,7 @@ def reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
             yield f"and {len(members) - _SHOWN} more changes of a {kind}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class Wanted(Frozen):
     """What is to be had of one image.
 
     digest       None where it is not known, since the base is still to be made: `awaits` names that image
@@ -85,8 +85,7 @@ class Wanted:
         return home or ami.kms_key == self.kms_keys.get(ami.region, "")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImagePlan:
+class ImagePlan(Frozen):
     """What a bake will do for one image.
 
     amis    those that are there and as they should be, by region

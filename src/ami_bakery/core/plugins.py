@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ami_bakery.values import Frozen
+
 if TYPE_CHECKING:
     from ami_bakery.core.template import Plugin
 
@@ -27,8 +29,7 @@ class InstalledPlugin:
         return self.source.rpartition("/")[2]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PluginChoice:
+class PluginChoice(Frozen):
     """What Packer will use, by source; and what it needs and does not find, so that `packer init` must fetch it."""
 
     used: tuple[InstalledPlugin, ...]

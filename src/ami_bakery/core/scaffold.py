@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,8 +41,7 @@ def kind_of(identifier: str) -> Kind | None:
     return next((kind for prefix, kind in _PREFIXES.items() if identifier.startswith(prefix)), None)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Thing:
+class Thing(Frozen):
     """One of them. `id` is a key pair's name where its id is not known.
 
     name   of a key pair, security group or AMI

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from ami_bakery.values import Frozen
+
 _MOST_LOSSES = 2
 """Who lost its lock that often, and once more, gives up: its machine or its network stands still for minutes."""
 _MOST_UNANSWERED = 3
@@ -263,8 +265,7 @@ class Baked:
 Seen = Event | Taken | Shown | NotShown | Looked | Marked | Baked
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Flight:
+class Flight(Frozen):
     """Where a runner is: `step` is to be carried out next.
 
     forced    bake whatever is there

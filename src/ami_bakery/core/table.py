@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ami_bakery.core.printable import one_line
+from ami_bakery.values import Frozen
 
 _GAP = "  "
 _NARROWEST = 12
@@ -24,8 +25,7 @@ class Cell:
         object.__setattr__(self, "text", one_line(self.text))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
+class Table(Frozen):
     """Each row has a cell for each column. Only what stands in the last column may be long."""
 
     columns: tuple[str, ...]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.place import Place
@@ -16,8 +18,7 @@ class TemplateFormat(StrEnum):
     HCL2 = "hcl2"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateRequest:
+class TemplateRequest(Frozen):
     """What a template is read with.
 
     template     the file, or the folder of `*.pkr.hcl`/`*.pkr.json`, relative to the root
@@ -39,8 +40,7 @@ class TemplateRequest:
     later: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Variable:
+class Variable(Frozen):
     """A variable that the template declares. `required`: it has no default."""
 
     name: str
@@ -49,8 +49,7 @@ class Variable:
     required: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceAmiFilter:
+class SourceAmiFilter(Frozen):
     """A `source_ami_filter`, or the data source whose id is the `source_ami`, evaluated. `filters` is sorted by name;
     each has its values in the order given.
 
@@ -63,8 +62,7 @@ class SourceAmiFilter:
     region: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Builder:
+class Builder(Frozen):
     """One builder that takes part (after -only and -except), with what the bakery must know of it.
 
     name       as `-only` knows it: ``amazon-ebs`` or a name of its own in JSON, ``amazon-ebs.base`` in HCL2
@@ -86,8 +84,7 @@ class Builder:
     skip_create_ami: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reference:
+class Reference(Frozen):
     """A file or folder that the template makes Packer (or what Packer starts) read.
 
     path      relative to the root, normalised, or absolute where the template says an absolute path outside the root
@@ -99,8 +96,7 @@ class Reference:
     required: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unresolved:
+class Unresolved(Frozen):
     """A path that cannot be worked out before Packer runs: `expression` as written, `why` as a clause."""
 
     place: Place
@@ -108,8 +104,7 @@ class Unresolved:
     why: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plugin:
+class Plugin(Frozen):
     """One entry of `required_plugins`."""
 
     name: str
@@ -118,8 +113,7 @@ class Plugin:
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TemplateFacts:
+class TemplateFacts(Frozen):
     """All that the bakery wants to know of a template.
 
     files          the template's own files, relative to the root (one, or those of a folder build)

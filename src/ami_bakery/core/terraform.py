@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ami_bakery.core.config_keys import Wrong, parse_region, type_name
 from ami_bakery.core.spelling import nearest
 from ami_bakery.errors import UsageError
+from ami_bakery.values import Frozen
 
 _DOING = "reading Terraform's query"
 _KEYS = ("image", "region", "action", "config")
@@ -22,8 +22,7 @@ class QueryAction(StrEnum):
     BAKE = "bake"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Query:
+class Query(Frozen):
     """What stands in the data source's `query`. None is what it leaves out."""
 
     image: str | None = None

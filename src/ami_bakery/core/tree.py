@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.table import Cell
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tree:
+class Tree(Frozen):
     """`label` is told side by side."""
 
     label: tuple[Cell, ...]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import SHARED_TAG, Ami
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,8 +33,7 @@ class StepKind(StrEnum):
     REVOKE = "revoke"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class Step(Frozen):
     """One thing that a bake does in one region.
 
     ami          what it is done to, or the source of a copy; None where that is still to be made
@@ -57,16 +57,14 @@ class Step:
     certain: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Permissions:
+class Permissions(Frozen):
     """What EC2 says of one AMI: who may launch it, and who may make volumes of its snapshots, by snapshot."""
 
     launch: frozenset[str]
     volumes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Upkeep:
+class Upkeep(Frozen):
     """How the AMIs of an image are to be kept. `share_with` is None where nobody has said."""
 
     tags: tuple[tuple[str, str], ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -11,6 +10,7 @@ from ami_bakery.core.upkeep import Permissions, Step, StepKind, Upkeep, describe
 from ami_bakery.errors import AwsError, BakeryError, Stopped
 from ami_bakery.permissions import look
 from ami_bakery.side_by_side import side_by_side
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Outside
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
+class Kept(Frozen):
     """What was done for some AMIs, and what failed."""
 
     steps: tuple[Step, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ci_job import ci_job
@@ -58,6 +58,7 @@ from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
 from ami_bakery.execute.regions import Copies, copied
 from ami_bakery.execute.sight import Sight
 from ami_bakery.planning import Planned, look_again, make_plans
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,8 +73,7 @@ _MAY_HAVE_HAPPENED = (TakeLock, BreakLock, RemoveLeft, NoteVerified, Finish, Dis
 """Where it matters that a request without an answer may have been carried out."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
+class Ended(Frozen):
     """How it ended well. `copies` are all AMIs, by region."""
 
     result: Result

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from ami_bakery.errors import Stopped
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
+class Patience(Frozen):
     """What to do while another runner bakes: wait, at most for `timeout`, or as long as it takes; or not at all."""
 
     waits: bool = True

@@ -14,6 +14,7 @@ from ami_bakery.errors import AwsError, BakeryError, Stopped
 from ami_bakery.execute.left_behind import remove_amis
 from ami_bakery.ports import CopyOrder
 from ami_bakery.side_by_side import side_by_side
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,8 +28,7 @@ _NAME_LENGTH = 128
 """The longest name of an AMI (EC2 API reference, CopyImage)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Copies:
+class Copies(Frozen):
     """AMIs by region, those that were there included; and what failed, region by region."""
 
     amis: Mapping[str, Ami]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import FORMAT_TAG, Ami
@@ -10,6 +10,7 @@ from ami_bakery.core.packer_progress import Made, MadeKind
 from ami_bakery.core.scaffold import Kind, Thing
 from ami_bakery.errors import AwsError
 from ami_bakery.execute.removal import remove
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Outside
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sweep:
+class Sweep(Frozen):
     """One run of one image.
 
     regions    where copies may be, beside the region of each builder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ami_bakery.execute.regions import Copies
 from ami_bakery.execute.sight import Sight
 from ami_bakery.permissions import still_shared
 from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -318,8 +319,7 @@ def _all_told(image: str, failures: Sequence[BakeryError]) -> BakeryError | None
     return AwsError(f"finishing image {image}", "\n".join(map(str, failures)), " ".join(todos))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Carried:
+class _Carried(Frozen):
     """What came of one plan: its AMIs by region, those of a failure included, and what was done to keep them."""
 
     planned: Planned

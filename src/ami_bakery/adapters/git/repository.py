@@ -8,14 +8,14 @@ import posixpath
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from ami_bakery.values import Frozen
 
 FOLDER, LINK, SUBMODULE = "040000", "120000", "160000"
 """Modes of tree entries, as git writes them; all others are files."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Told(Frozen):
     """How a git command ended: its status (127: there is no git program), its answer and its complaint."""
 
     status: int
@@ -114,8 +114,7 @@ class Blobs:
             return content
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
+class Node(Frozen):
     """What a revision holds at a path: its mode, and its object, in which repository that lies mounted at `mount`."""
 
     mode: str
@@ -125,8 +124,7 @@ class Node:
     mount: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Holding:
+class Holding(Frozen):
     """The content of a revision, by path from the top; submodules are entered.
 
     ignored  paths of now, files and whole folders, that git is told to leave alone: no revision tells of them

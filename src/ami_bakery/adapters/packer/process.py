@@ -11,12 +11,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.guard import guard
 from ami_bakery.core.packer_output import ArtifactReader, mask, parse_message, spoken
 from ami_bakery.errors import PackerError
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.packer.log import Log
@@ -30,8 +31,7 @@ _LAST_WORDS_SECONDS = 10.0
 """A plugin that outlives Packer holds the pipe open; it gets a moment, and then it is not waited for."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class Run(Frozen):
     """One run of Packer: its words, and those who listen. `secrets` is what `maskable` makes of them.
 
     private_files  hold sensitive variables; removed by the guard where the bakery is killed

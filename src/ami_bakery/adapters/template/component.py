@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, first_unknown, is_mapping, is_sequence
 from ami_bakery.core.template import Builder, SourceAmiFilter
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.place import Place
@@ -21,8 +22,7 @@ class Kind(StrEnum):
     DATA = "data"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Field:
+class Field(Frozen):
     """`written`: the expression as it stands in the template."""
 
     value: Value
@@ -30,8 +30,7 @@ class Field:
     written: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Component:
+class Component(Frozen):
     """`name` is what `-only` knows a builder by; fields are by lower-case name."""
 
     kind: Kind

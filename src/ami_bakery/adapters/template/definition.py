@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.component import Component
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.template import Plugin, TemplateRequest, Variable
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reading:
+class Reading(Frozen):
     """What every part of the reader works with."""
 
     tree: SourceTree
@@ -46,8 +45,7 @@ class Reading:
         return posixpath.join(home, path[2:]) if home else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Definition:
+class Definition(Frozen):
     files: tuple[str, ...]
     variables: tuple[Variable, ...]
     components: tuple[Component, ...]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ami_bakery.core.expression import syntax
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -30,8 +31,7 @@ class Reader(Protocol):
     def text(self, node: Node) -> str: ...
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Token:
+class _Token(Frozen):
     """One piece of a template in a flat row: a literal line, or a mark (`node`) of the given kind."""
 
     kind: str

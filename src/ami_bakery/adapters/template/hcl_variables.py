@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.hcl_syntax import parse_expression
@@ -23,6 +22,7 @@ from ami_bakery.core.expression.values import (
     is_sequence,
 )
 from ami_bakery.errors import TemplateError
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.place import Place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Declaration:
+class Declaration(Frozen):
     name: str
     place: Place
     type: Expression | None
@@ -40,8 +39,7 @@ class Declaration:
     sensitive: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VariableFile:
+class VariableFile(Frozen):
     path: str
     body: Body
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import tree_sitter_json
@@ -13,22 +12,20 @@ from tree_sitter import Language, Node, Parser
 
 from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
+from ami_bakery.values import Frozen
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JsonScalar:
+class JsonScalar(Frozen):
     value: str | int | float | bool | None
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JsonArray:
+class JsonArray(Frozen):
     items: tuple[JsonValue, ...]
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JsonObject:
+class JsonObject(Frozen):
     """The members as they are written: a key may occur more than once."""
 
     members: tuple[tuple[str, JsonValue], ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 from unicodedata import normalize
 
@@ -21,6 +21,7 @@ from ami_bakery.core.expression.values import (
     is_sequence,
     names_checkout,
 )
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.syntax import Expression, Part
@@ -29,8 +30,7 @@ Surrounding: TypeAlias = "Callable[[syntax.Call, Sequence[Value], Scope], Value]
 """A function that asks the surroundings, such as `file()`: it gets the call, its arguments and where it is called."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scope:
+class Scope(Frozen):
     """What an expression can see.
 
     names        the root names (`var`, `local`, `path`, ...) and what they hold

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression import collection_functions as collections
 from ami_bakery.core.expression import text_functions as texts
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.values import Value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Function:
+class Function(Frozen):
     """
     structural     it moves the items of its arguments about unseen, so that an unknown item spoils no other
     sees_checkout  what it does is the same wherever the checkout lies

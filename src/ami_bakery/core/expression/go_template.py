@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from ami_bakery.core.expression.values import Unknown, Value, as_text, concatenate, first_unknown
+from ami_bakery.values import Frozen
 
 GoFunctions: TypeAlias = Mapping[str, Callable[..., Value]]
 """By name; a function raises `ValueError` or `TypeError` where Go's would fail."""
@@ -22,8 +22,7 @@ _TOKEN = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Token:
+class _Token(Frozen):
     kind: str
     text: str
 

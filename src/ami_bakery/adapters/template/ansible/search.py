@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible.jinja import FACT, HOLE
 from ami_bakery.ports import FileKind
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Context:
+class Context(Frozen):
     """
     file      the YAML file that is being read
     playbook  the folder of the playbook

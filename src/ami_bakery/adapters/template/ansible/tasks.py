@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ami_bakery.adapters.template.ansible.jinja import lookups
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText
+from ami_bakery.values import Frozen
 
 _BUILTIN = re.compile(r"(?:ansible\.(?:builtin|legacy|windows|posix)|community\.\w+)\.")
 
@@ -48,8 +48,7 @@ _NOT_MODULES = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class Call(Frozen):
     """A module with its arguments; what is given free of names is `_raw`."""
 
     module: str
