@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.contest import Case, Contender, Kind
 from benchmarks.kitchen import CORES, REGION, Kitchen, quoted, template, write
+from benchmarks.rivals import Rival
 from benchmarks.trees import forget, large_files, small_files, vendored
 
 _TOML = f"""\
@@ -42,7 +43,7 @@ def cases(kitchen: Kitchen) -> Iterator[Case]:
         folder = kitchen.folder / name.replace(" ", "-").replace(",", "")
         tree = make(folder / "files", *size)
         rounds = scale.slow_rounds if make is large_files else scale.rounds
-        contenders = contest(kitchen, folder, tree, per_process=4 if make is large_files else 256)
+        contenders = contest(kitchen, folder, tree, large=make is large_files)
         yield Case(name=name, about=f"{about}, in memory", rounds=rounds, contenders=contenders)
         if make is large_files:
             yield Case(
@@ -58,15 +59,15 @@ def cases(kitchen: Kitchen) -> Iterator[Case]:
         shutil.rmtree(folder)
 
 
-def contest(kitchen: Kitchen, folder: Path, tree: Path, *, per_process: int) -> tuple[Contender, ...]:
-    """`per_process`: how many files `xargs` gives to each process where it starts several at once."""
+def contest(kitchen: Kitchen, folder: Path, tree: Path, *, large: bool) -> tuple[Contender, ...]:
+    """`large`: the files are few and large, so that each of several processes gets few of them."""
     packer_json = write(folder / "app.json", template("digest", source_ami="ami-0123456789abcdef0"))
     write(folder / "bakery.toml", _TOML)
     drop_in = kitchen.ours("drop-in", "digest", environment=kitchen.drop_in(packer_json, tree))
     checksum = kitchen.answer(drop_in)
     files = f"find {quoted(tree)} -type f ! -name '.*' -print0"
     index = folder / "index.git"
-    side_by_side = f"xargs -0 -P {CORES} -n {per_process}"
+    side_by_side = f"xargs -0 -P {CORES} -n {4 if large else 256}"
     git = f"git --git-dir={quoted(index)} --work-tree={quoted(tree)}"
     return (
         replace(drop_in, expects=checksum),
@@ -81,7 +82,7 @@ def contest(kitchen: Kitchen, folder: Path, tree: Path, *, per_process: int) -> 
         kitchen.shell(
             "git add, write-tree",
             f"{git} add --all . && {git} write-tree",
-            kitchen.rivals.git,
+            Rival(missing="it would compress them, which takes minutes") if large else kitchen.rivals.git,
             folder=tree,
             before=partial(_empty_repository, index),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.digest import Scheme
@@ -115,7 +116,11 @@ class Config(Frozen):
     images: tuple[ImageConfig, ...]
 
     def has(self, name: str) -> bool:
-        return any(image.name == name for image in self.images)
+        return name in self._by_name
 
     def image(self, name: str) -> ImageConfig:
-        return next(image for image in self.images if image.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, ImageConfig]:
+        return {image.name: image for image in self.images}

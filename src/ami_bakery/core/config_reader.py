@@ -60,6 +60,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.parents: dict[str, str] = {}
         self.switched_off: set[str] = set()
+        self.lines_inside = _lines_inside(document)
 
     def read(self) -> tuple[ImageConfig, ...]:
         data = self.document.data
@@ -133,12 +134,8 @@ class _Reader:
 
     def _lines(self, path: KeyPath) -> dict[KeyPath, int]:
         """The lines of an image's keys; a key that only the defaults have takes theirs."""
-        lines: dict[KeyPath, int] = {(): self.document.line(path)}
-        for prefix in (("defaults",), path):
-            for key, line in self.document.lines.items():
-                if key[: len(prefix)] == prefix:
-                    lines[key[len(prefix) :]] = line
-        return lines
+        inside = self.lines_inside
+        return {(): self.document.line(path), **inside.get(("defaults",), {}), **inside.get(path, {})}
 
     def _check_default_keys(self, images: Iterable[ImageConfig], defaults: Mapping[str, Any]) -> None:
         """The defaults may have keys for more regions than one image has; one of no image at all is misspelt."""
@@ -166,6 +163,15 @@ class _Reader:
 
     def _problem(self, path: KeyPath, message: str) -> None:
         self.problems.append(Problem(self.document.line(path), _dotted(path), message))
+
+
+def _lines_inside(document: Document) -> dict[KeyPath, dict[KeyPath, int]]:
+    """The lines of the defaults' keys and of each image's, by the path of their table, sorted out in one go."""
+    inside: dict[KeyPath, dict[KeyPath, int]] = {}
+    for key, line in document.lines.items():
+        length = 2 if key[0] == "images" else 1
+        inside.setdefault(key[:length], {})[key[length:]] = line
+    return inside
 
 
 def _variables(table: Any) -> Mapping[str, Any]:

@@ -44,7 +44,9 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_json.language()))
 
 
+@functools.lru_cache(maxsize=1)
 def parse_json(source: bytes, file: str) -> JsonValue:
+    """The last one is kept: a template is read again when it has turned out to ask for the region."""
     text = source.decode("utf-8", "replace")
     try:
         json.loads(text, parse_constant=_refuse_constant)
@@ -90,7 +92,10 @@ def _value(source: bytes, node: Node, file: str) -> JsonValue:
 
 
 def _scalar(source: bytes, node: Node) -> str | int | float | bool | None:
-    value: str | int | float | bool | None = json.loads(source[node.start_byte : node.end_byte])
+    written = source[node.start_byte : node.end_byte]
+    if written[:1] == b'"' and b"\\" not in written:
+        return written[1:-1].decode()
+    value: str | int | float | bool | None = json.loads(written)
     if isinstance(value, str):  # a lone surrogate is no text; Go puts the replacement character there
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value

@@ -1,0 +1,194 @@
+"""What the commonest runs may take, counted: a change that makes them do more has to say so in budgets.toml."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tests.budgets.counting import Counts, count, counted, why_not
+from tests.kitchen import PROGRAMS, Kitchen, json_template
+
+BUDGETS = tomllib.loads((Path(__file__).parent / "budgets.toml").read_text())
+NOT_HERE = "AMI_BAKERY_NO_STRACE"
+
+pytestmark = pytest.mark.skipif(bool(os.environ.get(NOT_HERE)), reason=f"{NOT_HERE} is set")
+
+TOML = """\
+version = 1
+[defaults]
+regions = ["us-east-1"]
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _strace() -> None:
+    if (why := why_not()) and not os.environ.get(NOT_HERE):
+        pytest.fail(f"{why}: make test installs it. Where it cannot be had, set {NOT_HERE}=1: then nothing is counted")
+
+
+def exceeded(counts: Counts, budget: dict[str, int]) -> list[str]:
+    """What is more than the budget has, and what the budget says nothing of."""
+    told = asdict(counts)
+    assert set(budget) == set(told), "a budget says what it allows of everything that is counted"
+    return [f"{name}: {told[name]:,}, at most {most:,}" for name, most in budget.items() if told[name] > most]
+
+
+Counting = Callable[..., Counts]
+
+
+@pytest.fixture
+def counting(kitchen: Kitchen) -> Iterator[Counting]:
+    """Counts the second of two runs: what the first one leaves (Python's bytecode) is there in an installation."""
+
+    def run(*arguments: str, stdout: str = "") -> Counts:
+        kitchen.run(*arguments)
+        kitchen.control.clear_report()
+        assert stdout in kitchen.run(*arguments).answer
+        api_calls = sum(kitchen.calls().values())
+        command = [str(PROGRAMS / "ami-bakery"), *arguments]
+        return count(
+            command, folder=kitchen.folder, environment=kitchen.environment, api_calls=api_calls, stdout=stdout
+        )
+
+    yield run
+
+
+def files(kitchen: Kitchen) -> int:
+    """The fixed tree: 50 files in five folders, of 0 to 49 kB. Gives their size."""
+    size = 0
+    for number in range(50):
+        content = bytes([number]) * (number * 1000)
+        kitchen.write(f"ami/part-{number % 5}/file-{number:02}", content)
+        size += len(content)
+    return size
+
+
+def as_drop_in(kitchen: Kitchen) -> None:
+    kitchen.write("template/app.json", json_template())
+    kitchen.environment |= {
+        "PACKER_JSON_PATH": f"{kitchen.folder}/template/app.json",
+        "AMI_DEFINITION_DIRS": f"{kitchen.folder}/ami/",
+    }
+
+
+def as_configured(kitchen: Kitchen) -> None:
+    kitchen.write("template/app.json", json_template())
+    kitchen.write("bakery.toml", f'{TOML}[images.app]\ntemplate = "template/app.json"\ninputs = ["ami"]\n')
+
+
+def within(case: str, counts: Counts) -> None:
+    told = exceeded(counts, BUDGETS[case])
+    assert not told, f"more than tests/budgets/budgets.toml allows for {case}: " + "; ".join(told)
+
+
+def test_help(counting: Counting) -> None:
+    within("help", counting("--help", stdout="exit status"))
+
+
+def test_digest_of_the_drop_in(kitchen: Kitchen, counting: Counting) -> None:
+    size = files(kitchen)
+    as_drop_in(kitchen)
+    counts = counting("digest")
+    within("digest-drop-in", counts)
+    assert (counts.inputs_opened, counts.input_bytes) == (50, size), "each file once, and the whole of it"
+
+
+def test_digest_with_a_configuration(kitchen: Kitchen, counting: Counting) -> None:
+    size = files(kitchen)
+    as_configured(kitchen)
+    counts = counting("digest")
+    within("digest-configured", counts)
+    configuration, template = ((kitchen.folder / name).stat().st_size for name in ("bakery.toml", "template/app.json"))
+    # The template is read to be understood, again with the region that it turned out to ask for, and to be hashed.
+    assert counts.input_bytes == size + configuration + 3 * template
+
+
+def test_unchanged_drop_in(kitchen: Kitchen, counting: Counting) -> None:
+    size = files(kitchen)
+    as_drop_in(kitchen)
+    counts = counting("bake", stdout="ami-")
+    within("unchanged-drop-in", counts)
+    assert counts.input_bytes < size + 1000, "the template, which Packer alone needs, is not read"
+    assert kitchen.packer_runs == 1
+
+
+def test_unchanged_with_a_configuration(kitchen: Kitchen, counting: Counting) -> None:
+    files(kitchen)
+    as_configured(kitchen)
+    within("unchanged-configured", counting("bake", stdout="ami-"))
+    assert kitchen.packer_runs == 1
+
+
+def test_plan_of_200_images(kitchen: Kitchen, counting: Counting) -> None:
+    names = [f"image-{number:03}" for number in range(200)]
+    text = TOML
+    for name in names:
+        kitchen.write(f"{name}/app.json", json_template())
+        kitchen.write(f"{name}/setup.sh", f"echo {name}\n")
+        text += f'[images.{name}]\ntemplate = "{name}/app.json"\n'
+    kitchen.write("bakery.toml", text)
+    digests = {image["image"]: image["digest"] for image in kitchen.run("digest", "--json").images}
+    kitchen.control.stock(
+        "us-east-1",
+        {
+            name: {"ami_config_checksum": digest, "ami-bakery:image": name, "ami-bakery:format": "1"}
+            for name, digest in digests.items()
+        },
+    )
+    within("plan-200", counting("plan", "--json", stdout='"reuse"'))
+
+
+def test_more_than_the_budget_is_told() -> None:
+    """By name, and only what is more."""
+    counts = Counts(
+        modules=10, files_opened=20, bytes_read=3000, inputs_opened=5, input_bytes=50, system_calls=7, processes=1,
+        api_calls=2,
+    )  # fmt: skip
+    budget = asdict(counts)
+    assert exceeded(counts, budget) == []
+    tight = {**budget, "bytes_read": 2999, "processes": 0}
+    assert exceeded(counts, tight) == ["bytes_read: 3,000, at most 2,999", "processes: 1, at most 0"]
+    with pytest.raises(AssertionError):
+        exceeded(counts, {"modules": 10})
+
+
+def test_one_file_more_is_counted(kitchen: Kitchen, counting: Counting) -> None:
+    """The guard sees what it is there for: the same run, of a tree that has one more file of 1000 bytes."""
+    files(kitchen)
+    as_drop_in(kitchen)
+    before = counting("digest")
+    kitchen.write("ami/one-more", b"x" * 1000)
+    after = counting("digest")
+    assert after.inputs_opened == before.inputs_opened + 1
+    assert after.input_bytes == before.input_bytes + 1000
+    assert after.system_calls > before.system_calls
+    assert exceeded(after, asdict(before))
+
+
+def test_threads_are_the_programs_own_and_children_are_not(tmp_path: Path) -> None:
+    """Lines as strace writes them, calls in two parts among them."""
+    (tmp_path / "a").touch()
+    traced = f"""\
+1 execve("/bin/x", ["x"], 0x7ff) = 0
+1 openat(AT_FDCWD</>, "a", O_RDONLY) = 3<{tmp_path}/a>
+1 read(3<{tmp_path}/a>, ""..., 9) = 4
+1 clone3({{flags=CLONE_VM|CLONE_THREAD}}, 88 <unfinished ...>
+2 read(3<{tmp_path}/a>,  <unfinished ...>
+1 <... clone3 resumed>) = 2
+2 <... read resumed>""..., 9) = 5
+1 vfork( <unfinished ...>
+3 execve("/bin/y", ["y"], 0x7ff <unfinished ...>
+1 <... vfork resumed>) = 3
+3 <... execve resumed>) = 0
+3 clone(child_stack=NULL, flags=CLONE_VM|CLONE_THREAD) = 4
+4 read(3<{tmp_path}/a>, ""..., 9) = 9
+2 futex(0x7f, FUTEX_WAIT, 2, NULL) = 0
+"""
+    counts = counted(traced.splitlines(), folder=tmp_path, modules=0, api_calls=0)
+    assert (counts.inputs_opened, counts.input_bytes, counts.processes) == (1, 9, 1)
+    assert counts.system_calls == 6
