@@ -37,7 +37,6 @@ def main() -> int:
         again = [sys.executable, "-m", "benchmarks", *sys.argv[1:]]
         return subprocess.call([PROGRAMS / "ami-bakery", "local", "--", *again])
     results = _measure(arguments, all_rivals(arguments.original))
-    arguments.results.write_text(to_json(results))
     print("\nbars:", *bar_lines(results), sep="\n")
     if arguments.results == RESULTS:
         redraw()
@@ -49,6 +48,8 @@ def _measure(arguments: argparse.Namespace, rivals: Rivals) -> Results:
     if arguments.rounds:
         scale = replace(scale, rounds=arguments.rounds, slow_rounds=max(arguments.rounds // 2, 1))
     folder = Path(tempfile.mkdtemp(prefix="ami-bakery-benchmarks-", dir=arguments.folder))
+    machine = this_machine(_version(rivals.packer.path, "--version"), _aws_version(rivals.aws))
+    before = from_json(arguments.results.read_text()) if arguments.only and arguments.results.is_file() else None
     done: list[Measured] = []
     try:
         kitchen = Kitchen(folder, rivals, scale)
@@ -56,11 +57,11 @@ def _measure(arguments: argparse.Namespace, rivals: Rivals) -> Results:
             for case in SUBJECTS[subject](kitchen):
                 done.append(measured(case, hold(case)))
                 print(*lines(done[-1]), sep="\n", flush=True)
+                results = merged(before, Results(machine=machine, cases=tuple(done)))
+                arguments.results.write_text(to_json(results))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    machine = this_machine(_version(rivals.packer.path, "--version"), _aws_version(rivals.aws))
-    before = from_json(arguments.results.read_text()) if arguments.only and arguments.results.is_file() else None
-    return merged(before, Results(machine=machine, cases=tuple(done)))
+    return results
 
 
 def _aws_version(aws: Rival) -> str:
