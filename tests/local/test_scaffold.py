@@ -92,3 +92,13 @@ def test_a_volume_that_is_attached_and_a_snapshot_of_an_ami_stay(ec2: Any) -> No
     ec2.deregister_image(ImageId=image)
     ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
+
+
+def test_instances_that_are_asked_for_twice_with_one_client_token_are_launched_once(ec2: Any) -> None:
+    """A client that got no answer asks again."""
+    (image,) = ec2.describe_images(Filters=[{"Name": "name", "Values": [UBUNTU]}])["Images"]
+    asked = {"ImageId": image["ImageId"], "MinCount": 1, "MaxCount": 1, "InstanceType": "t3.micro"}
+    first, again, another = (
+        ec2.run_instances(**asked, ClientToken=token)["Instances"][0]["InstanceId"] for token in ("a", "a", "b")
+    )
+    assert first == again != another

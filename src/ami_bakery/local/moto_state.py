@@ -33,6 +33,7 @@ class LocalBackend(EC2Backend):
 
     def __init__(self, region_name: str, account_id: str) -> None:
         self.copies: dict[str, str] = {}
+        self.launches: dict[str, Any] = {}
         """The AMI that was made for each client token of CopyImage."""
         self.key_pair_news = KeyPairNews()
         super().__init__(region_name, account_id)

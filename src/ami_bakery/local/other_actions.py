@@ -104,6 +104,16 @@ class EmbeddedEc2(PermissionActions, ImageActions, ScaffoldActions, TagActions):
         return ActionResult(result.result)
 
     def run_instances(self) -> ActionResult:
+        """A client token that was given before gives the instances that were made for it."""
+        token = self._get_param("ClientToken")
+        launched = self.ec2_backend.launches.get(token) if token else None
+        if launched is None:
+            launched = self._launched()
+            if token:
+                self.ec2_backend.launches[token] = launched
+        return ActionResult(launched)
+
+    def _launched(self) -> Any:
         image = None
         if image_id := self._get_param("ImageId"):
             image = usable(self.visible_image(image_id, self.region))
@@ -122,7 +132,7 @@ class EmbeddedEc2(PermissionActions, ImageActions, ScaffoldActions, TagActions):
             instance.behaviour = self.behaviour
             instance.local_address = self.host.launch(instance.id, key_pair.public_key if key_pair else None)
             instance.nics[0].private_ip_address = instance.local_address
-        return ActionResult(result.result)
+        return result.result
 
     def start_instances(self) -> ActionResult:
         return self._follow_states(super().start_instances())
