@@ -64,41 +64,71 @@ def _locks(outside: Outside, region: str, tagged: Mapping[str, Mapping[str, str]
 def _in_region(
     outside: Outside, region: str, tagged: Mapping[str, Mapping[str, str]], notes: Notes, now: datetime
 ) -> tuple[Leftover, ...]:
-    search = _Search(outside, region, tuple(suspects(tagged, notes)), notes)
+    suspected = {one: tagged[one] for one in suspects(tagged, notes)}
+    search = _Search(outside, region, suspected, notes)
     judged = (judge(thing, notes, now, noted=run) for thing, run in search.things())
     locks = (expired_lock(lock) for lock in _locks(outside, region, tagged))
     return tuple(leftover for leftover in (*judged, *locks) if leftover is not None)
 
 
+def traced(outside: Outside, lock: SeenLock) -> tuple[Thing, ...]:
+    """What is there of what an expired lock notes of its run, and of what that leads to."""
+    search = _Search(outside, lock.region, {}, read_notes([lock], {}))
+    return tuple(thing for thing, run in search.things() if run == lock.run)
+
+
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What is there of the ids that are tagged, and of what is noted: each with its run, where a note tells."""
+    """What is there of what is tagged (`tagged`: by id), of what is noted, and of what one thing tells of another: each
+    with its run, where something else than its own tags tells that."""
 
     outside: Outside
     region: str
-    ids: tuple[str, ...]
+    tagged: Mapping[str, Mapping[str, str]]
     notes: Notes
 
     def things(self) -> Iterator[tuple[Thing, str]]:
         scaffold, region = self.outside.scaffold, self.region
-        pairs = self.notes.noted(KEY_PAIR_TAG)
+        pairs = {**self._pairs_of_tags(), **self.notes.noted(KEY_PAIR_TAG)}
         instances = scaffold.instances(
             region, ids=[*self._of(Kind.INSTANCE), *self.notes.noted(INSTANCE_TAG)], key_pairs=list(pairs)
         )
-        groups = scaffold.security_groups(
-            region, ids=self._of(Kind.SECURITY_GROUP), names=list(self.notes.noted(GROUP_TAG))
-        )
-        noted = self.notes.noted(KEY_PAIR_TAG, GROUP_TAG, INSTANCE_TAG)
-        for thing in (*instances, *groups):
-            known_by = next((name for name in (thing.id, thing.name, *thing.uses) if name in noted), "")
-            yield thing, noted.get(known_by, "")
+        noted = {**pairs, **self.notes.noted(GROUP_TAG, INSTANCE_TAG)}
+        runs = {instance.id: _run_of(instance, noted) for instance in instances}
+        used = {group: _run_that_made(instance, runs) for instance in instances for group in instance.groups}
+        groups = self._groups([group for group, run in used.items() if run])
+        yield from ((instance, runs[instance.id]) for instance in instances)
+        yield from ((group, _run_of(group, {**used, **noted})) for group in groups)
         yield from self._key_pairs({**_named_by(instances, groups), **pairs})
         yield from ((volume, "") for volume in scaffold.volumes(region, self._of(Kind.VOLUME)))
         yield from ((snapshot, "") for snapshot in scaffold.snapshots(region, self._of(Kind.SNAPSHOT)))
-        yield from self._amis()
+        made_by = {instance.id: used_by for instance in instances if (used_by := _run_that_made(instance, runs))}
+        yield from self._amis({**self._gone_instances(), **self.notes.noted(INSTANCE_TAG), **made_by})
 
     def _of(self, kind: Kind) -> list[str]:
-        return [one for one in self.ids if kind_of(one) is kind]
+        return [one for one in self.tagged if kind_of(one) is kind]
+
+    def _pairs_of_tags(self) -> dict[str, str]:
+        """An instance may have been made without our knowing: where EC2's answer was lost, Packer makes another."""
+        return {
+            tags[KEY_PAIR_TAG]: tags.get(RUN_TAG, "") for tags in self.tagged.values() if tags.get(KEY_PAIR_TAG, "")
+        }
+
+    def _gone_instances(self) -> dict[str, str]:
+        """With their run. EC2 shows tags of what is terminated for an hour; nobody but us names a key pair there."""
+        return {
+            one: tags.get(RUN_TAG, "")
+            for one, tags in self.tagged.items()
+            if kind_of(one) is Kind.INSTANCE and KEY_PAIR_TAG in tags
+        }
+
+    def _groups(self, used: Sequence[str]) -> list[Thing]:
+        """Those that an instance uses may be the user's: only Packer's are its run's."""
+        asked = self._of(Kind.SECURITY_GROUP)
+        found = self.outside.scaffold.security_groups(
+            self.region, ids=list(dict.fromkeys([*asked, *used])), names=list(self.notes.noted(GROUP_TAG))
+        )
+        return [group for group in found if group.id in asked or group.name.startswith("packer_")]
 
     def _key_pairs(self, names: Mapping[str, str]) -> Iterator[tuple[Thing, str]]:
         """By id where they may be listed; else those that something else tells of, which most often are there."""
@@ -112,11 +142,27 @@ class _Search:
             if pair.name in names or pair.id in ids:
                 yield pair, names.get(pair.name, "")
 
-    def _amis(self) -> Iterator[tuple[Thing, str]]:
+    def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Thing, str]]:
+        """By id, by name, and by the instance that they were made from: the run of each is known."""
         ids, names = self.notes.noted(MADE_TAG), self.notes.noted(NAME_TAG)
         amis = {ami.id: ami for ami in self.outside.ec2.own(self.region, [*self._of(Kind.AMI), *ids])}
         amis |= {ami.id: ami for ami in self.outside.ec2.named(self.region, list(names))}
-        yield from ((_thing(ami), ids.get(ami.id) or names.get(ami.name, "")) for ami in amis.values())
+        amis |= {ami.id: ami for ami in self.outside.ec2.made_from(self.region, list(instances))}
+        for ami in amis.values():
+            yield _thing(ami), ids.get(ami.id) or names.get(ami.name) or instances.get(ami.source_instance or "", "")
+
+
+def _run_of(thing: Thing, noted: Mapping[str, str]) -> str:
+    return next((noted[name] for name in (thing.id, thing.name, *thing.uses) if noted.get(name)), "")
+
+
+def _run_that_made(instance: Thing, runs: Mapping[str, str]) -> str:
+    """Empty where it may be a person's, who has copied the tags."""
+    return runs[instance.id] or instance.tags.get(RUN_TAG, "") if _has_packers_key(instance) else ""
+
+
+def _has_packers_key(instance: Thing) -> bool:
+    return any(name.startswith("packer_") for name in instance.uses)
 
 
 def _named_by(instances: Iterable[Thing], groups: Iterable[Thing]) -> dict[str, str]:
@@ -124,7 +170,7 @@ def _named_by(instances: Iterable[Thing], groups: Iterable[Thing]) -> dict[str, 
     named = {
         one.tags[KEY_PAIR_TAG]: one.tags.get(RUN_TAG, "") for one in (*instances, *groups) if KEY_PAIR_TAG in one.tags
     }
-    used = {name: one.tags.get(RUN_TAG, "") for one in instances for name in one.uses if name.startswith("packer_")}
+    used = {name: one.tags.get(RUN_TAG, "") for one in instances if _has_packers_key(one) for name in one.uses}
     return {**used, **named}
 
 

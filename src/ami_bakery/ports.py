@@ -157,6 +157,9 @@ class Ec2(Protocol):
     def named(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs of this account with one of these names, in any state: a name is taken once."""
 
+    def made_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
+        """AMIs of this account that were made from these instances, which may be gone."""
+
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
 
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:

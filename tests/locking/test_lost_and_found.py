@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, FROM_TAG
+from ami_bakery.core.leftover import GROUP_TAG
 from ami_bakery.core.lock import GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG, lock_name
+from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.local.faults import Fault, FaultKind
 from tests.bakes import provisioned, wait_until
 from tests.kitchen import json_template, key_pairs
@@ -196,6 +198,26 @@ def test_no_private_key_is_ever_shown_or_kept(app: Kitchen, ec2: EC2Client) -> N
     files = [path.read_text(errors="replace") for path in app.folder.parent.rglob("*") if path.is_file()]
     for text in (*files, *(run.stdout + run.stderr for run in said)):
         assert "PRIVATE KEY" not in text
+
+
+def test_what_only_an_expired_lock_tells_of_is_marked_before_it_is_deleted(app: Kitchen, ec2: EC2Client) -> None:
+    pair = ec2.create_key_pair(KeyName="packer_of-the-dead")["KeyPairId"]
+    group = ec2.create_security_group(GroupName="packer_of-the-dead-too", Description="for a test")["GroupId"]
+    noted = {KEY_PAIR_TAG: "packer_of-the-dead", GROUP_TAG: "packer_of-the-dead-too"}
+    hold_lock(ec2, app.run("digest").answer, expired=True, **noted)
+    assert app.run("bake").status == 0
+    assert tags_of(ec2, pair)[RUN_TAG] == tags_of(ec2, group)[RUN_TAG] == "20260131T120000Z-0a"
+    orphans = app.run("images", "--orphans", "--json").document["orphans"]
+    assert [one["kind"] for one in orphans] == ["security-group", "key-pair"]
+
+
+def test_a_key_pair_that_cannot_be_marked_goes_with_the_lock_that_tells_of_it(app: Kitchen, ec2: EC2Client) -> None:
+    """To list key pairs is not in Packer's documented policy."""
+    ec2.create_key_pair(KeyName="packer_of-the-dead")
+    hold_lock(ec2, app.run("digest").answer, expired=True, **{KEY_PAIR_TAG: "packer_of-the-dead"})
+    app.control.plan(Fault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
+    assert app.run("bake").status == 0
+    assert key_pairs(ec2) == []
 
 
 # What a dead holder left.

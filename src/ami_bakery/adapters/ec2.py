@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws_errors import Call, explained
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, READ_SECONDS, Ec2Query
+from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import DENIED, AwsError, BakeryError, UsageError
 
@@ -87,6 +87,7 @@ class AwsSession:
                     retries={"mode": "standard", "total_max_attempts": _TRIES if known and patient else 2},
                     connect_timeout=CONNECT_SECONDS if patient else _IMPATIENT_SECONDS,
                     read_timeout=READ_SECONDS if patient else _IMPATIENT_SECONDS,
+                    user_agent_extra=USER_AGENT,
                 )
                 call = Call(doing="opening a session with AWS", service=service, action="", region=region)
                 with explained(call):
@@ -226,6 +227,18 @@ class BotoEc2:
             for values in _batches([_literal(name) for name in names])
             for ami in self._describe(
                 "looking for AMIs by name", region, Owners=["self"], Filters=[_filter("name", values)]
+            )
+        )
+
+    def made_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
+        return tuple(
+            ami
+            for batch in _batches(instances)
+            for ami in self._describe(
+                "looking for AMIs by their instance",
+                region,
+                Owners=["self"],
+                Filters=[_filter("source-instance-id", batch)],
             )
         )
 

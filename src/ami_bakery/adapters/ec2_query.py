@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 30
+USER_AGENT = "ami-bakery"
+"""By which CloudTrail, and the embedded EC2, know our calls, also those through botocore."""
 _VERSION = "2016-11-15"
 _REGION = re.compile(r"(?!cn-)[a-z]{2}-[a-z]+-\d+")
 """Those of AWS's public partition, whose endpoints are `ec2.REGION.amazonaws.com`."""
@@ -158,6 +160,7 @@ class Ec2Query:
         body = encode({"Action": "DescribeImages", "Version": _VERSION, **asked})
         host = f"ec2.{region}.amazonaws.com"
         headers = signed_headers(self._lines.surroundings, host, region, body, time.time())
+        headers["user-agent"] = USER_AGENT
         answer, date = self._lines.answer(host, body, headers)
         self._clocks.told(region, date)
         return answer

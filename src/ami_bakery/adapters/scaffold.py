@@ -171,6 +171,7 @@ def _instance(instance: Mapping[str, Any], region: str) -> Thing:
         began=instance.get("LaunchTime"),
         tags=_tags(instance),
         uses=tuple(filter(None, [instance.get("KeyName")])),
+        groups=tuple(group["GroupId"] for group in instance.get("SecurityGroups", ())),
         parts=tuple(
             mapping["Ebs"]["VolumeId"]
             for mapping in instance.get("BlockDeviceMappings", ())

@@ -47,6 +47,7 @@ class Thing(Frozen):
     name   of a key pair, security group or AMI
     began  when it was made; None where EC2 does not tell
     uses   the name of an instance's key pair, if it has one
+    groups the ids of an instance's security groups
     parts  what is to go with it: an AMI's snapshots, the volumes that an instance would leave
     """
 
@@ -57,6 +58,7 @@ class Thing(Frozen):
     began: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     uses: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
 
     def __str__(self) -> str:

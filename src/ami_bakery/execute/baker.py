@@ -34,11 +34,11 @@ class Baker:
     """One image's bake.
 
     run   what it makes is marked with this id
-    note  is given each thing that Packer makes as a name and a value, in the order in which they are made
+    note  is given what Packer makes as names and values, in the order in which they are made
     """
 
     def __init__(
-        self, resolver: Resolver, planned: Planned, sight: Sight, *, run: str, note: Callable[[str, str], None]
+        self, resolver: Resolver, planned: Planned, sight: Sight, *, run: str, note: Callable[[Mapping[str, str]], None]
     ) -> None:
         self.resolver = resolver
         self.outside = resolver.outside
@@ -61,9 +61,16 @@ class Baker:
         self.commit = self.outside.git.commit(self.resolver.config.root)
         built = self._built(facts)
         self.sight.step("checking the AMI in EC2")
-        amis = self._verified(self._one_per_region(built.artifacts))
-        self._check_provisioners(built.tolerated, facts, amis)
-        self._check_inputs(amis)
+        ids = self._one_per_region(built.artifacts)
+        try:
+            amis = self._verified(ids)
+            self._check_provisioners(built.tolerated, facts, amis)
+            self._check_inputs(amis)
+        except AwsError as error:
+            # EC2 does not tell: nothing is known of what Packer has made, but that it is there.
+            listed = ", ".join(f"{ami_id} of {region}" for region, ami_id in ids.items())
+            todo = f"{error.todo} {listed} was left, without having been checked."
+            raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
         return amis
 
     def _built(self, facts: TemplateFacts) -> Built:
@@ -73,23 +80,26 @@ class Baker:
         request = build_request(self.resolver, self.planned, facts)
         try:
             with Marks(self.outside, self.image.name, self.run, region_of, self.note) as marks:
-                return self.outside.packer.build(request, self.outside.watcher, marks.tell)
+                built = self.outside.packer.build(request, self.outside.watcher, marks.tell)
         except PackerError as error:
-            self._sweep(facts, marks.made, region_of)
+            self.sight.step("looking whether Packer has left something in EC2")
+            self._sweep(facts, marks.made, region_of).sweep()
             raise self._with_taken_name(error) from error
+        self._sweep(facts, marks.made, region_of).sweep_scaffold()
+        return built
 
-    def _sweep(self, facts: TemplateFacts, made: Sequence[Made], region_of: Callable[[str], str]) -> None:
-        self.sight.step("looking whether Packer has left something in EC2")
+    def _sweep(self, facts: TemplateFacts, made: Sequence[Made], region_of: Callable[[str], str]) -> Sweep:
         copies = [region for builder in facts.builders for region in builder.ami_regions]
-        Sweep(
+        return Sweep(
             outside=self.outside,
             image=self.image.name,
+            run=self.run,
             made=made,
             region_of=region_of,
             regions=copies,
             hands_off=_hands_off(self.resolver.arguments),
             interrupted=self.outside.packer.interrupted(),
-        ).sweep()
+        )
 
     def _with_taken_name(self, error: PackerError) -> PackerError:
         """Says what the AMI is that has the name: Packer knows its id only."""

@@ -53,9 +53,9 @@ class HeldLock:
         self._expires_at = before + self._timing.lifetime_seconds
         return True
 
-    def note(self, name: str, value: str) -> None:
+    def note(self, notes: Mapping[str, str]) -> None:
         """Best effort: for whoever takes the lock over from us. Raises `AwsError`."""
-        self._outside.locks.tag(self._region, [self.id], {name: value}, patient=False)
+        self._outside.locks.tag(self._region, [self.id], notes, patient=False)
 
     def tag(self, amis: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
         """In one call with the lock, all or nothing. False where the lock or one of the AMIs is not there.

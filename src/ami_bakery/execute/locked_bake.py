@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ci_job import ci_job
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami, AmiState
 from ami_bakery.core.lock import (
     GIVEN_UP_TAG,
     VERIFIED_TAG,
@@ -56,6 +56,7 @@ from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.held_lock import HeldLock
 from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
 from ami_bakery.execute.regions import Copies, copied
+from ami_bakery.execute.remains import mark_remains
 from ami_bakery.execute.sight import Sight
 from ami_bakery.planning import Planned, look_again, make_plans
 from ami_bakery.values import Frozen
@@ -218,6 +219,7 @@ class LockedBake:
     def _break(self, step: BreakLock) -> Seen:
         if self.shown is not None and self.shown.run != self.run:
             self.outside.watcher.note(f"{self.image}: taking over the lock of {self.shown.describe()}: it has expired")
+            mark_remains(self.outside, self.image, self.shown)
         self.outside.locks.delete(self.home, step.lock)
         return Event.DONE
 
@@ -326,9 +328,9 @@ class LockedBake:
     # The work.
 
     def _new_baker(self) -> Baker:
-        def note(name: str, value: str) -> None:
+        def note(notes: Mapping[str, str]) -> None:
             if self.held is not None:
-                self.held.note(name, value)
+                self.held.note(notes)
 
         self.baker = Baker(self.resolver, self.planned, self.sight, run=self.run, note=note)
         return self.baker
@@ -432,9 +434,18 @@ class LockedBake:
                 )
             case Ending.FAILED:
                 assert self.error is not None
-                raise self.error
+                raise self._with_what_is_left(self.error)
         copies = self.copies if self.copies is not None else Copies(amis=self.planned.plan.amis)
         return Ended(result=_RESULTS[ending], planned=self.planned, copies=copies)
+
+    def _with_what_is_left(self, error: BakeryError) -> BakeryError:
+        """What is baked and verified, and has no digest for want of what failed after it."""
+        amis = [
+            ami for ami in self.amis.values() if FORMAT_TAG not in ami.tags and ami.id not in f"{error} {error.todo}"
+        ]
+        if self.baker is not None and amis:
+            error.todo += f" {', '.join(f'{ami.id} of {ami.region}' for ami in amis)} was left, without the digest."
+        return error
 
 
 _RESULTS = {

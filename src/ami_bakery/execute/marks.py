@@ -15,7 +15,7 @@ from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.errors import AwsError, BakeryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ami_bakery.ports import Outside
 
@@ -27,11 +27,16 @@ class Marks:
     """As a context manager: from before Packer starts until it has ended.
 
     region_of  the region that a builder, by the name that Packer prints, works in
-    note       is given each thing as a name and a value, in the order in which they are made
+    note       is given things as names and values, in the order in which they are made
     """
 
     def __init__(
-        self, outside: Outside, image: str, run: str, region_of: Callable[[str], str], note: Callable[[str, str], None]
+        self,
+        outside: Outside,
+        image: str,
+        run: str,
+        region_of: Callable[[str], str],
+        note: Callable[[Mapping[str, str]], None],
     ) -> None:
         self._outside = outside
         self._image = image
@@ -39,30 +44,48 @@ class Marks:
         self._region_of = region_of
         self._note = note
         self._key_pairs: dict[str, str] = {}
-        self._pending: queue.SimpleQueue[Made | None] = queue.SimpleQueue()
+        self._to_note: queue.SimpleQueue[Made | None] = queue.SimpleQueue()
+        self._to_mark: queue.SimpleQueue[Made | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self.made: list[Made] = []
 
     def __enter__(self) -> Self:
-        # A call that EC2 does not answer must not keep the program from ending.
-        threading.Thread(target=self._work, daemon=True).start()
+        # A call that EC2 does not answer must not keep the program from ending, nor a mark the next note.
+        for work in (self._note_all, self._mark_all):
+            threading.Thread(target=work, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._pending.put(None)
+        self._to_note.put(None)
+        self._to_mark.put(None)
 
     def tell(self, made: Made) -> None:
         self.made.append(made)
-        self._pending.put(made)
+        self._to_note.put(made)
+        self._to_mark.put(made)
 
-    def _work(self) -> None:
-        while (made := self._pending.get()) is not None and not self._ended.is_set():
+    def _note_all(self) -> None:
+        """What came while the last note was written goes in one call; what could not be noted goes with the next."""
+        notes: dict[str, str] = {}
+        while (made := self._to_note.get()) is not None and not self._ended.is_set():
+            notes[f"ami-bakery:{made.kind}"] = made.value
+            if self._to_note.empty():
+                try:
+                    self._note(notes)
+                    notes = {}
+                except BakeryError as error:
+                    self._tell(f"not noted on the lock: {error}")
+
+    def _mark_all(self) -> None:
+        while (made := self._to_mark.get()) is not None and not self._ended.is_set():
             try:
-                self._note(f"ami-bakery:{made.kind}", made.value)
                 self._mark(made)
             except BakeryError as error:
-                self._outside.watcher.line(self._image, f"(not marked with its run: {error})")
+                self._tell(f"not marked with its run: {error}")
+
+    def _tell(self, text: str) -> None:
+        self._outside.watcher.line(self._image, f"({text})")
 
     def _mark(self, made: Made) -> None:
         region = self._region_of(made.builder)
