@@ -1,0 +1,127 @@
+"""Walks everything: every call of a bake with every fault, and with a kill. `--write FILE` makes the tables of it.
+
+usage: python -m tests.faults --results FOLDER [--jobs N] [--only TEXT] [--write docs/faults.md]
+
+What the folder has results of is not walked again; so it can be stopped and begun again, and a pair whose line is
+taken out is walked anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from ami_bakery.local import LocalAws, LocalSettings
+from tests.faults import kills, walk
+from tests.faults.aftermath import Outcome
+from tests.faults.steps import Step, plant, steps_of_a_bake
+from tests.faults.tables import document
+from tests.kitchen import Kitchen
+
+Way = tuple[tuple[str, str, str], Callable[[Kitchen, LocalAws], Outcome]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="pairs in whose name this regular expression is found")
+    parser.add_argument("--write", type=Path)
+    parser.add_argument("--slice", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    results: Path = arguments.results
+    results.mkdir(parents=True, exist_ok=True)
+    if arguments.slice is not None:
+        _walk_slice(results, arguments.slice, arguments.jobs, arguments.only)
+        return 0
+    if not (results / "plan.json").exists():
+        _plan(results)
+    command = [sys.executable, "-m", "tests.faults", "--results", str(results), "--jobs", str(arguments.jobs)]
+    started = [
+        subprocess.Popen([*command, "--only", arguments.only, "--slice", str(number)])
+        for number in range(arguments.jobs)
+    ]
+    status = max(process.wait() for process in started)
+    found = [outcome for outcome in outcomes(results) if outcome.problems]
+    for outcome in found:
+        print(outcome)
+    if arguments.write is not None:
+        arguments.write.write_text(document(tuple(outcomes(results)), _packer()))
+    return status or bool(found)
+
+
+def _packer() -> str:
+    done = subprocess.run(["packer", "version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
+
+
+def _kitchen(local: LocalAws) -> Kitchen:
+    kitchen = Kitchen(Path(tempfile.mkdtemp(prefix="faults-")), local)
+    plant(kitchen)
+    return kitchen
+
+
+def _plan(results: Path) -> None:
+    """Once for all slices: two bakes may differ in the order of their calls."""
+    with LocalAws(LocalSettings(pending_seconds=0)) as local:
+        kitchen = _kitchen(local)
+        plan = {"steps": list(map(asdict, steps_of_a_bake(kitchen))), "lines": kills.lines_of_a_bake(kitchen)}
+    (results / "plan.json").write_text(json.dumps(plan))
+
+
+def _ways(results: Path) -> Iterator[Way]:
+    plan = json.loads((results / "plan.json").read_text())
+    for step in (Step(**step) for step in plan["steps"]):
+        for fault in walk.FAULTS:
+            yield (walk.TABLE, str(step), fault), partial(walk.walk, step=step, name=fault)
+        for blow in kills.BLOWS:
+            yield (kills.TABLE, str(step), blow), partial(kills.kill_at_call, step=step, blow=blow)
+    for line in plan["lines"]:
+        for whom in kills.WHOM:
+            yield (kills.TABLE_OF_LINES, line, whom), partial(kills.kill_at_line, line=line, whom=whom)
+
+
+def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
+    done = {outcome.key for outcome in outcomes(results)}
+    todo = [way for way in _ways(results) if re.search(only, " / ".join(way[0])) and way[0] not in done]
+    with LocalAws(LocalSettings(pending_seconds=0)) as local, (results / f"{os.getpid()}.jsonl").open("a") as file:
+        kitchen = _kitchen(local)
+        for names, walked in todo[number::count]:
+            began = time.monotonic()
+            try:
+                outcome = walked(kitchen, local)
+            except Exception as error:
+                print(names, file=sys.stderr)
+                traceback.print_exception(error)
+                continue
+            file.write(json.dumps(asdict(outcome) | {"seconds": round(time.monotonic() - began, 1)}) + "\n")
+            file.flush()
+
+
+def outcomes(results: Path) -> Iterator[Outcome]:
+    """In the order of the plan; the last of each."""
+    found = {}
+    for path in sorted(results.glob("*.jsonl"), key=lambda path: path.stat().st_mtime):
+        for line in path.read_text().splitlines():
+            read = json.loads(line)
+            del read["seconds"]
+            outcome = Outcome(**read | {"problems": tuple(read["problems"])})
+            found[outcome.key] = outcome
+    for key, _ in _ways(results):
+        if key in found:
+            yield found[key]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The calls of a bake that goes well, each of which may be the one that fails, or the last one of its run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tests.faults.account import REGIONS
+from tests.kitchen import json_template
+
+if TYPE_CHECKING:
+    from ami_bakery.local import Fault
+    from tests.kitchen import Kitchen
+
+CALLERS = {"ami-bakery": "the bakery", "aws-sdk-go": "Packer"}
+"""What a User-Agent has in it, and who that is."""
+_CONFIG = f"""\
+version = 1
+
+[images.app]
+template = "ami/app.json"
+inputs = ["ami"]
+regions = {list(REGIONS)}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One call of a bake: the `number`th of this action by this caller in this region, from 0; `place` among all."""
+
+    place: int
+    caller: str
+    action: str
+    region: str
+    number: int
+
+    def __str__(self) -> str:
+        nth = f" ({self.number + 1})" if self.number else ""
+        where = "" if self.region == REGIONS[0] else f", {self.region}"
+        return f"{CALLERS[self.caller]}: {self.action}{nth}{where}"
+
+    @property
+    def changes(self) -> bool:
+        return not self.action.startswith("Describe")
+
+    def struck_by(self, fault: Fault) -> Fault:
+        """The fault, at this call; one that strikes every action counts all calls from the first."""
+        if fault.action == "*":
+            return replace(fault, skip=self.place)
+        return replace(fault, action=self.action, region=self.region, agent=self.caller, skip=self.number)
+
+
+def plant(kitchen: Kitchen) -> None:
+    """An image in two regions whose template knows nothing of us. Locks are short, and so is Packer's patience."""
+    template = json_template(max_retries=3)
+    del template["builders"][0]["tags"]
+    kitchen.write("bakery.toml", _CONFIG)
+    kitchen.write("ami/app.json", template)
+    kitchen.write("ami/setup.sh", "echo set up\n")
+    kitchen.environment |= {"AMI_BAKERY_LOCK_SECONDS": "8", "PACKER_NO_COLOR": "1"}
+
+
+def steps_of_a_bake(kitchen: Kitchen) -> tuple[Step, ...]:
+    """Every call, in its order."""
+    kitchen.control.reset()
+    run = kitchen.run("bake")
+    assert run.status == 0, run.stderr
+    seen: Counter[tuple[str, str, str]] = Counter()
+    steps = []
+    for place, call in enumerate(kitchen.control.report().calls):
+        caller = next(name for name in CALLERS if name in call.agent)
+        key = (caller, call.action, call.region)
+        steps.append(Step(place=place, caller=caller, action=call.action, region=call.region, number=seen[key]))
+        seen[key] += 1
+    kitchen.control.reset()
+    return tuple(steps)

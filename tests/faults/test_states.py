@@ -1,0 +1,75 @@
+"""AMIs that do not get ready, or are not seen at once: waiting has an end, and what is said names the AMI."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from ami_bakery.core.image import Ami, AmiState
+from ami_bakery.errors import AwsError
+from ami_bakery.execute.sight import Sight
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ami_bakery.ports import Outside
+
+
+class Hurried:
+    """A clock on which waiting takes no time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class Showing:
+    """An EC2 that shows one AMI, from a moment on."""
+
+    def __init__(self, clock: Hurried, ami: Ami, *, after_seconds: float = 0) -> None:
+        self.clock, self.ami, self.after_seconds, self.asked = clock, ami, after_seconds, 0
+
+    def by_ids(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+        self.asked += 1
+        return (self.ami,) if self.ami.id in ids and self.clock.seconds >= self.after_seconds else ()
+
+
+def ami(state: AmiState) -> Ami:
+    return Ami(id="ami-1", region="eu-west-1", name="app", state=state, created=None, owner="111122223333")
+
+
+def sight(clock: Hurried, ec2: Showing) -> Sight:
+    return Sight(cast("Outside", SimpleNamespace(clock=clock, ec2=ec2)), "app")
+
+
+def test_an_ami_that_never_leaves_pending_is_given_up_after_an_hour_and_named() -> None:
+    clock = Hurried()
+    ec2 = Showing(clock, ami(AmiState.PENDING))
+    with pytest.raises(AwsError) as refused:
+        sight(clock, ec2).wait_available(ec2.ami)
+    assert refused.value.wrong == "it is still pending after 60 minutes"
+    assert "ami-1" in refused.value.todo
+    assert 3600 <= clock.seconds < 3700
+    assert ec2.asked == 720
+
+
+def test_a_new_ami_that_is_not_seen_at_once_is_waited_for() -> None:
+    clock = Hurried()
+    ec2 = Showing(clock, ami(AmiState.AVAILABLE), after_seconds=30)
+    assert sight(clock, ec2).wait_available(ec2.ami).available
+    assert 30 <= clock.seconds < 40
+
+
+def test_an_ami_that_is_gone_is_not_waited_for_for_ever() -> None:
+    clock = Hurried()
+    ec2 = Showing(clock, ami(AmiState.AVAILABLE), after_seconds=1000)
+    with pytest.raises(AwsError, match="EC2 does not know it any more"):
+        sight(clock, ec2).wait_available(ec2.ami)
+    assert clock.seconds < 100
