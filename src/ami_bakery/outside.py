@@ -80,7 +80,7 @@ def real_outside(
     from ami_bakery.adapters.source_tree import DiskTree
 
     kill_seconds = _KILL_SECONDS if kill_timeout is None else kill_timeout.total_seconds()
-    session = AwsSession(environment)
+    session = AwsSession(environment, watcher.note)
     stack.callback(session.close)
     clock = SystemClock()
     return Outside(

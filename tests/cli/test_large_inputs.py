@@ -1,4 +1,5 @@
-"""Inputs that are very large or very many: what is told meanwhile, what it takes, and how it is broken off."""
+"""Inputs that are very large or very many, and an EC2 that does not answer: what is told meanwhile, what it takes, and
+how it is broken off."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import sys
 
 import pytest
 
+from ami_bakery.local import Fault, FaultKind
 from tests.kitchen import TOML, Kitchen
 
 TERABYTE = 1 << 40
@@ -58,3 +60,18 @@ def peak(kitchen: Kitchen) -> int:
     told = kitchen.folder.parent / "peak"
     assert kitchen.run("digest", prefix=(sys.executable, "-c", PEAK, str(told))).status == 0
     return int(told.read_text())
+
+
+def test_an_ec2_that_does_not_answer_is_told_of_and_can_be_interrupted(baker: Kitchen) -> None:
+    silent = Fault(action="DescribeImages", kind=FaultKind.HANG, seconds=30, times=0)
+    baker.control.plan(silent)
+    process = baker.start("bake")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "in us-east-1: waiting for an answer" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted by SIGINT" in rest
+    assert baker.packer_runs == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,16 @@ _IDS = re.compile(r"ami-[0-9a-f]+")
 _TRIES = 8
 """Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
 _IMPATIENT_SECONDS = 5
+_SLOW_SECONDS, _STILL_SECONDS = 3.0, 30.0
+"""After how long it is said that there is no answer yet, and how often it is said again."""
 
 
 class AwsSession:
     """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], tell: Callable[[str], None] = lambda _: None) -> None:
+        """`tell` is told of answers that are long in coming."""
+        self._tell = tell
         self.clocks = Ec2Clocks()
         self.query = Ec2Query(environment, self.clocks)
         self._environment = environment
@@ -52,6 +57,23 @@ class AwsSession:
 
     def close(self) -> None:
         self.query.close()
+
+    @contextmanager
+    def waiting(self, doing: str, region: str) -> Iterator[None]:
+        """While EC2 is asked: a slow one, or one that does not answer, shall not look like a program that hangs."""
+        answered = threading.Event()
+
+        def watch() -> None:
+            pause = _SLOW_SECONDS
+            while not answered.wait(pause):
+                self._tell(f"{doing} in {region}: waiting for an answer")
+                pause = _STILL_SECONDS
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        finally:
+            answered.set()
 
     def session(self) -> boto3.Session:
         with self._lock:
@@ -314,10 +336,11 @@ class BotoEc2:
             return answer["ImageId"]
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
-        found = self._session.query.images(region, {**asked, "MaxResults": _PAGE})
-        if found is None:
-            return self._asked_of_botocore(doing, region, asked)
-        return (_ami(image, region) for image in found)
+        with self._session.waiting(doing, region):
+            found = self._session.query.images(region, {**asked, "MaxResults": _PAGE})
+            if found is None:
+                yield from self._asked_of_botocore(doing, region, asked)
+        yield from (_ami(image, region) for image in found or ())
 
     def _asked_of_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Ami]:
         client: EC2Client = self._session.client("ec2", region)
