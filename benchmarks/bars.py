@@ -69,7 +69,6 @@ def _of_plans(results: Results) -> Iterator[Bar]:
         ours, first = many and many.entry("plan"), one and one.entry("plan")
         if not ours or not first:
             continue
-        # What images start from is asked once more, in the region where they are baked.
         calls: Counter[str] = Counter()
         for call, count in ours.counted.items():
             action, _, region = call.partition(" ")
@@ -79,7 +78,7 @@ def _of_plans(results: Results) -> Iterator[Bar]:
             what=f"plan of 1,000 images, {regions}: DescribeImages in the region with the most of them, "
             "that for what they all start from among them",
             figure=Figure(value=most, low=most, high=most),
-            bar=5 + 1,
+            bar=5,
             unit="calls",
         )
         yield Bar(what=f"plan of 1,000 images / of one, {regions}", figure=ratio_of(ours, first), bar=10)

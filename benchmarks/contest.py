@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -52,8 +51,8 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """`peak_kib` is the most memory of the process, or of one that it waited for, whichever was larger; 0 where that is
-    no more than this program has, which is all that Linux tells then."""
+    """`peak_kib` is the most memory of the process, or of one that it waited for, whichever was larger; never less than
+    what this program has, which a process that is started shares for a moment."""
 
     seconds: float
     cpu_seconds: float
@@ -96,7 +95,7 @@ def hold(case: Case) -> tuple[Entry, ...]:
 
 def _in_turn(contenders: list[Contender], rounds: int) -> Iterator[Contender]:
     for number in range(rounds):
-        first = number % len(contenders)
+        first = number % max(len(contenders), 1)
         yield from (*contenders[first:], *contenders[:first])
 
 
@@ -143,6 +142,4 @@ def _timed(contender: Contender) -> Run:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise WrongAnswer(f"{contender.name} ended with {process.returncode}")
-    # A process that is started has its parent's memory for a moment.
-    seen = usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Run(seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime, peak_kib=usage.ru_maxrss if seen else 0)
+    return Run(seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime, peak_kib=usage.ru_maxrss)

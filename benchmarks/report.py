@@ -135,8 +135,7 @@ def _told(bar: Bar) -> str:
 
 
 def _peak(entry: Entry) -> str:
-    peak = max(run.peak_kib for run in entry.runs)
-    return f"{peak * 1024 / 1e6:.0f} MB" if peak else ""
+    return f"{max(run.peak_kib for run in entry.runs) * 1024 / 1e6:.0f} MB"
 
 
 _ROW, _HEAD, _LEFT, _WIDTH, _RIGHT = 18, 30, 250, 560, 90

@@ -36,7 +36,12 @@ def file_hashes(
     try:
         for path, place in paths:
             try:
-                waiting.append(reading.taken(path, place))
+                taken = reading.taken(path, place)
+                if not waiting and not isinstance(taken, _LargeFile):
+                    yield reading.result(taken, files, progress)
+                    files += 1
+                    continue
+                waiting.append(taken)
             except SourceError as failure:
                 waiting.append(failure)
                 break
@@ -168,12 +173,13 @@ class _LargeFile:
 
 def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, size: int) -> None:
     """`size` is what was read."""
-    if size != after.st_size or _moment(before) != _moment(after):
+    if (
+        size != after.st_size
+        or before.st_size != size
+        or before.st_mtime_ns != after.st_mtime_ns
+        or before.st_ctime_ns != after.st_ctime_ns
+    ):
         raise SourceError(f"reading {path}", "it changed while it was read", "Run again when nothing writes to it.")
-
-
-def _moment(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def refused(path: str, error: OSError) -> SourceError:

@@ -24,6 +24,7 @@ class DiskTree:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._above = os.path.join(root, "")
 
     def entry(self, path: str, *, follow: bool = False) -> TreeEntry | None:
         try:
@@ -92,7 +93,7 @@ class DiskTree:
         return folded if path.startswith("/") else os.path.relpath(folded, root)
 
     def absolute(self, path: str) -> str:
-        return os.path.join(self.root, path)
+        return path if path.startswith("/") else self._above + path
 
     def _fold(self, path: str) -> str:
         """`.`, `..` and `//` folded. `..` behind a link is the parent of where it leads, so such links are followed."""
