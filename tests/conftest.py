@@ -44,10 +44,12 @@ def local(_local: LocalAws) -> LocalAws:
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path, local: LocalAws) -> Kitchen:
+def kitchen(tmp_path: Path, local: LocalAws) -> Iterator[Kitchen]:
     """An empty folder; the Packer on PATH, or the one that AMI_BAKERY_TEST_PACKER names (make test-current-packer)."""
     packer = os.environ.get("AMI_BAKERY_TEST_PACKER")
-    return Kitchen(tmp_path, local, Path(packer) if packer else None)
+    kitchen = Kitchen(tmp_path, local, Path(packer) if packer else None)
+    yield kitchen
+    kitchen.close()
 
 
 @pytest.fixture(scope="session")

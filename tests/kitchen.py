@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +80,14 @@ class Kitchen:
         )
         if packer is not None:
             self.environment["PACKER_PLUGIN_PATH"] = str(packer / "plugins")
+
+    def close(self) -> None:
+        """Kill what still runs, such as the Packer of a bakery that was killed: its calls would be the next test's."""
+        while alive := processes_at_home_in(Path(self.environment["HOME"])):
+            for pid in alive:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
 
     @property
     def packer_runs(self) -> int:
@@ -146,6 +157,18 @@ class Kitchen:
 
     def calls(self) -> dict[str, int]:
         return dict(Counter(call.action for call in self.control.report().calls))
+
+
+def processes_at_home_in(folder: Path) -> list[int]:
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            environment = Path("/proc", name, "environ").read_bytes()
+        except OSError:
+            continue
+        if f"HOME={folder}".encode() in environment.split(b"\0"):
+            found.append(int(name))
+    return found
 
 
 def json_template(**builder: Any) -> dict[str, Any]:

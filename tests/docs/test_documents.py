@@ -197,3 +197,18 @@ def test_every_example_for_a_ci_has_a_page() -> None:
     examples = {path.name for path in (ROOT / "examples/ci").iterdir()}
     linked = {link.rpartition("/")[2] for link in links_of("docs/ci/README.md") if "examples/ci" in link}
     assert examples == linked
+
+
+def test_files_that_are_named_in_code_and_text_are_there() -> None:
+    """In comments and messages, too: whoever is sent to a document should find it."""
+    folders = ("src", "docs", "docker", "examples", "scripts", "templates", "tools")
+    files = [*ROOT.glob("*.md"), *(ROOT / name for name in ("Dockerfile", "Makefile", "action.yml", "pyproject.toml"))]
+    files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    named = re.compile(r"(?<![\w/.~-])(?:docs|examples|scripts|tests)/[\w./-]*\w")
+    missing = []
+    for path in files:
+        if path.suffix in (".pyc", ".svg") or "node_modules" in path.parts:
+            continue
+        found = set(named.findall(path.read_text()))
+        missing += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(found) if not (ROOT / name).exists()]
+    assert missing == []
