@@ -313,7 +313,7 @@ def _invocation(
         draw=_draw(arguments),
         error_style=ansi if _colored(arguments, sys.stderr) else plain,
         bakery=bakery,
-        write_file=lambda path, text, append: (append_file if append else replace_file)(path, text),
+        write_file=lambda path, text, todo, append: (append_file if append else replace_file)(path, text, todo),
         run_local=run_local,
         tell_ci=partial(ci.tell, arguments.command) if ci is not None else None,
     )

@@ -55,6 +55,11 @@ def test_the_action_installs_the_program_for_itself_and_the_steps_behind_it(app:
     assert installed == str(job.folder / "ami-bakery/bin/ami-bakery")
 
 
+def test_a_file_in_args_is_written_beside_the_outputs(job: Job, app: Kitchen) -> None:
+    baked = job.use(ACTION, on_path(args="--output amis.auto.tfvars.json"))
+    assert json.loads((app.folder / "amis.auto.tfvars.json").read_text())["amis"] == json.loads(baked["amis"])
+
+
 def test_a_plan_bakes_nothing_and_says_what_it_would(job: Job, app: Kitchen) -> None:
     assert job.use(ACTION, on_path(command="plan")) == {"ami-id": "", "amis": '{"app": {}}', "outcome": "bake"}
     assert "### ami-bakery plan: 1 bake" in job.summary

@@ -118,6 +118,30 @@ def test_answers_are_written_in_the_forms_that_others_read(app: Kitchen) -> None
     ]
 
 
+def test_every_file_that_is_named_is_written(app: Kitchen) -> None:
+    github = app.folder.parent / "github_output"
+    files = ("amis.auto.tfvars.json", "amis.env", str(github))
+    options = [word for name in (*files, "amis.env") for word in ("--output", name)]
+    ami = app.run("bake", *options, environment={"GITHUB_OUTPUT": str(github)}).answer
+    assert json.loads((app.folder / "amis.auto.tfvars.json").read_text())["amis"] == {"app": {"us-east-1": ami}}
+    assert (app.folder / "amis.env").read_text().startswith(f"AMI_ID={ami}\n")
+    assert github.read_text().startswith(f"ami-id={ami}\n")
+    assert app.run("plan", "--output", "absent/plan.json", "--output", "plan.json").status == 2
+    assert not (app.folder / "plan.json").exists(), "all are looked at before anything is done"
+
+
+def test_a_file_that_cannot_be_written_keeps_no_other_from_being_written(app: Kitchen) -> None:
+    full = {"GITHUB_OUTPUT": "/dev/full"}
+    run = app.run("plan", "--output", "/dev/full", "--output", "plan.json", environment=full)
+    assert run.status == 1
+    assert "No space left on device\n  Mend that and run again.\n" in run.stderr
+    assert json.loads((app.folder / "plan.json").read_text())["images"][0]["action"] == "bake"
+    run = app.run("bake", "--output", "/dev/full", "--output", "ids.json", environment=full)
+    assert (run.status, len(AMI.findall(run.stdout))) == (1, 1)
+    assert "Mend that and run again: what is baked is found, not baked again.\n" in run.stderr
+    assert run.stdout.strip() in (app.folder / "ids.json").read_text()
+
+
 def test_a_written_answer_has_the_mode_that_the_umask_gives(app: Kitchen) -> None:
     app.run("bake", "--output", "out.json")
     expected = app.write("plain", "").stat().st_mode

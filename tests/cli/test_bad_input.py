@@ -323,6 +323,34 @@ def test_an_answer_that_cannot_be_written_leaves_the_old_one(app: Kitchen) -> No
     told(app.run("bake", "--output", "absent/ids.json"), "no folder", "absent", status=2)
 
 
+@pytest.mark.parametrize("command", ["bake", "plan", "check"])
+def test_a_file_that_cannot_be_written_is_told_of_before_anything_is_done(
+    app: Kitchen, unprivileged: tuple[Path, list[str]], command: str
+) -> None:
+    folder, prefix = unprivileged
+    shutil.copytree(app.folder, folder / "repository")
+    (folder / "locked").mkdir(mode=0o555)
+    environment = {"HOME": "/", "TMPDIR": "/", "PYTHONDONTWRITEBYTECODE": "1"}
+    run = app.run(
+        command,
+        "--output",
+        str(folder / "locked/out.json"),
+        prefix=prefix,
+        cwd=folder / "repository",
+        environment=environment,
+    )
+    if "Permission denied" in run.stderr:
+        pytest.skip("the program itself cannot be read by another user here")
+    told(run, f"{folder}/locked cannot be written to", "name another file", status=2)
+    assert app.calls() == {}
+
+
+def test_a_folder_is_no_file_for_an_answer(app: Kitchen) -> None:
+    app.write("ids.json/kept", "")
+    told(app.run("bake", "--output", "ids.json"), "--output ids.json", "it is a folder", status=2)
+    nothing_baked(app)
+
+
 def test_without_the_right_to_delete_tags_the_digest_is_emptied(app: Kitchen, ec2: EC2Client) -> None:
     """Packer's documented policy has CreateTags, and no DeleteTags."""
     app.control.plan(Fault(action="DeleteTags", code="UnauthorizedOperation", times=0))

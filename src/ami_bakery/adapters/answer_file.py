@@ -8,11 +8,11 @@ import os
 from ami_bakery.errors import OutputError
 
 
-def replace_file(path: str, text: str) -> None:
+def replace_file(path: str, text: str, todo: str) -> None:
     """Write beside `path`, then rename over it, so that a reader sees the old content or the new one.
 
-    The mode is that of the file that was there, else what the umask gives. A file that has the text already is left
-    alone: nobody has to wait for the disk, or look at it again.
+    `todo` is what to do where that fails. The mode is that of the file that was there, else what the umask gives. A
+    file that has the text already is left alone: nobody has to wait for the disk, or look at it again.
     """
     if _holds(path, text):
         return
@@ -32,7 +32,7 @@ def replace_file(path: str, text: str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        raise _refused(path, error) from error
+        raise _refused(path, error, todo) from error
 
 
 def _holds(path: str, text: str) -> bool:
@@ -43,12 +43,12 @@ def _holds(path: str, text: str) -> bool:
         return False
 
 
-def append_file(path: str, text: str) -> None:
+def append_file(path: str, text: str, todo: str) -> None:
     try:
         with open(path, "a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise _refused(path, error) from error
+        raise _refused(path, error, todo) from error
 
 
 def _mode(path: str) -> int:
@@ -60,9 +60,5 @@ def _mode(path: str) -> int:
         return 0o666 & ~umask
 
 
-def _refused(path: str, error: OSError) -> OutputError:
-    return OutputError(
-        f"writing the answer to {path}",
-        error.strerror or str(error),
-        "The AMI is finished and tagged: mend this and run again, and its id comes back without a bake.",
-    )
+def _refused(path: str, error: OSError, todo: str) -> OutputError:
+    return OutputError(f"writing the answer to {path}", error.strerror or str(error), todo)

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection, duration
-from ami_bakery.commands.output import Form, Output, add_output, find_output
+from ami_bakery.commands.output import Form, Output, add_output, find_outputs, write_all
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.outcome import Outcome, summary
 from ami_bakery.drop_in import ANSWER_FILE
@@ -79,8 +79,8 @@ def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     config, outside = resolver.config, resolver.outside
     names = invocation.selected(resolver)
-    output = find_output(resolver, invocation, names, _FORMS)
-    if output is not None:
+    outputs = find_outputs(resolver, invocation, names, _FORMS)
+    for output in outputs:
         _check_names(resolver, output, names)
     outcomes = []
     forced = frozenset(names if invocation.arguments.force else ())
@@ -117,8 +117,7 @@ def run(invocation: Invocation) -> int:
     # The files come last: where they cannot be written, the ids are told all the same.
     for outcome in asked:
         _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
-    if output is not None:
-        _write(invocation, output, asked)
+    write_all(outputs, invocation, lambda output: _written(output, asked))
     return _status([outcome.error for outcome in outcomes if outcome.error is not None])
 
 
@@ -134,7 +133,7 @@ def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: O
     if image.scheme is Scheme.SHA1 and outcome.amis and outcome.error is None:
         folder = image.template.rpartition("/")[0] or ("/" if image.template.startswith("/") else ".")
         ami = next(iter(outcome.amis.values()))
-        invocation.write_file(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', False)
+        invocation.answer_in(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}')
 
 
 def _check_names(resolver: Resolver, output: Output, names: Sequence[str]) -> None:
@@ -169,21 +168,20 @@ def _tell_ci(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
     invocation.tell_ci(notes, outcomes_markdown(outcomes))
 
 
-def _write(invocation: Invocation, output: Output, outcomes: Sequence[Outcome]) -> None:
-    """When every image is there; what GitHub gets says so itself, and may be read after a failure."""
+def _written(output: Output, outcomes: Sequence[Outcome]) -> str | None:
+    """None where not every image is there; what GitHub gets says so itself, and may be read after a failure."""
     if output.form is Form.GITHUB:
-        output.write(invocation, github_output(outcomes))
+        return github_output(outcomes)
     if not outcomes or any(outcome.error is not None for outcome in outcomes):
         # Where nothing was chosen, the ids of an earlier bake still hold.
-        return
+        return None
     if output.form is Form.TFVARS:
-        output.write(invocation, tfvars(outcomes, output.only_variable))
-    elif output.form is Form.VARIABLES:
-        output.write(invocation, dotenv(outcomes))
-    elif output.form is Form.SHELL:
-        output.write(invocation, shell_exports(outcomes))
-    elif output.form is Form.JSON:
-        output.write(invocation, document([outcome_json(outcome) for outcome in outcomes]) + "\n")
+        return tfvars(outcomes, output.only_variable)
+    if output.form is Form.VARIABLES:
+        return dotenv(outcomes)
+    if output.form is Form.SHELL:
+        return shell_exports(outcomes)
+    return document([outcome_json(outcome) for outcome in outcomes]) + "\n"
 
 
 def _positive(text: str) -> int:

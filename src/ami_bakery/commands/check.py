@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.checking import check_images
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
-from ami_bakery.commands.output import Form, add_output, find_output
+from ami_bakery.commands.output import Form, add_output, find_outputs, write_all
 from ami_bakery.core.ci import code_quality, finding_note
 from ami_bakery.core.finding import Level
 from ami_bakery.render import document, finding_json, finding_text, github_findings
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
-    output = find_output(resolver, invocation, names, _FORMS)
+    outputs = find_outputs(resolver, invocation, names, _FORMS)
     found = check_images(resolver, names)
     rendered = document(
         [{"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()]
@@ -50,8 +50,7 @@ def run(invocation: Invocation) -> int:
         from ami_bakery.core.markdown import findings_markdown
 
         invocation.tell_ci(notes, findings_markdown(found))
-    if output is not None:
-        output.write(invocation, _written(invocation, resolver.config.root, output, notes, rendered))
+    write_all(outputs, invocation, lambda output: _written(invocation, resolver.config.root, output, notes, rendered))
     levels = [note.level for note in notes]
     if found and not levels:
         resolver.outside.watcher.note("nothing was found")

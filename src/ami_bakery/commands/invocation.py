@@ -30,7 +30,7 @@ class Invocation(Frozen):
     after_dashes  what stands behind `--`
     draw          tables and trees: as rich has them where stdout is a terminal, else in plain characters
     bakery        loads the configuration, the one named or that of --config, and makes the outside
-    write_file    (path, text, append): whole or not at all
+    write_file    (path, text, what to do where that fails, append): whole or not at all
     run_local     (command, file with an IAM policy): run a command against the embedded EC2, for its exit status
     tell_ci       (notes, Markdown): show them in the CI that this runs in; None where it is none that can
     """
@@ -44,7 +44,7 @@ class Invocation(Frozen):
     draw: Callable[[Table | Tree], str]
     error_style: Style
     bakery: Callable[[str | None], tuple[Config, Outside]]
-    write_file: Callable[[str, str, bool], None]
+    write_file: Callable[[str, str, str, bool], None]
     run_local: Callable[[Sequence[str], str | None], int]
     tell_ci: Callable[[Sequence[Note], str], None] | None
 
@@ -56,11 +56,17 @@ class Invocation(Frozen):
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputError(
-                "writing the answer to stdout",
-                error.strerror or str(error),
-                "Mend that and run again: what is baked is found, not baked again.",
-            ) from error
+            raise OutputError("writing the answer to stdout", error.strerror or str(error), self._again) from error
+
+    def answer_in(self, path: str, text: str, *, append: bool = False) -> None:
+        """Write to a file. Raises `OutputError`."""
+        self.write_file(path, text, self._again, append)
+
+    @property
+    def _again(self) -> str:
+        """What to do where an answer could not be written."""
+        bakes = self.arguments.command in ("bake", "terraform-external")
+        return f"Mend that and run again{': what is baked is found, not baked again' if bakes else ''}."
 
     def resolver(self) -> Resolver:
         config, outside = self.bakery(None)

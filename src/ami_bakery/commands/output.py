@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Scheme
-from ami_bakery.errors import BakeryError, UsageError
+from ami_bakery.errors import BakeryError, OutputError, UsageError
 from ami_bakery.planning import with_parents
 from ami_bakery.render import TFVARS
 from ami_bakery.values import Frozen
@@ -49,22 +49,43 @@ class Output(Frozen):
         """Files that a CI makes, and others may have written to."""
         return self.form in (Form.GITHUB, Form.SHELL)
 
-    def write(self, invocation: Invocation, text: str) -> None:
-        invocation.write_file(self.path, text, self.appended)
-
 
 def add_output(parser: argparse.ArgumentParser, what: str, forms: Sequence[Form]) -> None:
     listed = ", ".join(forms[:-1]) + f", or {forms[-1]}"
-    parser.add_argument("--output", metavar="FILE", help=f"write {what} to FILE too: {listed}")
+    parser.add_argument(
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"write {what} to FILE too: {listed}; may be repeated",
+    )
 
 
-def find_output(
+def find_outputs(
     resolver: Resolver, invocation: Invocation, names: Sequence[str], forms: Collection[Form]
-) -> Output | None:
+) -> tuple[Output, ...]:
     """Raises `UsageError` for a file that cannot be written, or whose being written would move a digest."""
-    path = invocation.arguments.output
-    if path is None:
-        return None
+    paths = dict.fromkeys(invocation.arguments.output)
+    return tuple(_find_output(resolver, invocation, names, forms, path) for path in paths)
+
+
+def write_all(outputs: Sequence[Output], invocation: Invocation, written: Callable[[Output], str | None]) -> None:
+    """What is `written` to each, unless that is None. One that fails keeps none of the others from being written."""
+    failures = []
+    for output in outputs:
+        text = written(output)
+        if text is not None:
+            try:
+                invocation.answer_in(output.path, text, append=output.appended)
+            except OutputError as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _find_output(
+    resolver: Resolver, invocation: Invocation, names: Sequence[str], forms: Collection[Form], path: str
+) -> Output:
     form = _form(invocation, path)
     doing = f"reading --output {path}"
     if form is None or form not in forms:
@@ -74,8 +95,9 @@ def find_output(
             f"Name it {', '.join(form for form in Form if form in forms)}.",
         )
     output = Output(path=path, form=form)
+    _check_writable(doing, os.path.abspath(path), output.appended)
     if not output.appended:
-        _check_place(resolver, names, doing, os.path.abspath(path))
+        _check_inputs(resolver, names, doing, os.path.abspath(path))
     return output
 
 
@@ -89,10 +111,19 @@ def _form(invocation: Invocation, path: str) -> Form | None:
     return next((form for ending, form in endings.items() if path.endswith(ending)), None)
 
 
-def _check_place(resolver: Resolver, names: Sequence[str], doing: str, path: str) -> None:
+def _check_writable(doing: str, path: str, appended: bool) -> None:
+    """Before it costs a bake. Another file is put in the place of one that is not appended to."""
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
+    if os.path.isdir(path):
+        raise UsageError(doing, "it is a folder", "Name a file.")
+    needed = path if appended and os.path.exists(path) else folder
+    if not os.access(needed, os.W_OK if needed == path else os.W_OK | os.X_OK):
+        raise UsageError(doing, f"{needed} cannot be written to", "Make it writable, or name another file.")
+
+
+def _check_inputs(resolver: Resolver, names: Sequence[str], doing: str, path: str) -> None:
     for name in with_parents(resolver.config, names):
         image = resolver.image(name)
         if image.scheme is Scheme.SHA256 and _would_be_input(resolver, image, path):

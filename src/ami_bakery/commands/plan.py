@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
-from ami_bakery.commands.output import Form, add_output, find_output
+from ami_bakery.commands.output import Form, add_output, find_outputs, write_all
 from ami_bakery.permissions import add_steps
 from ami_bakery.planning import make_plans, warn_of_unseen, with_locks
 from ami_bakery.render import document, github_plan, plan_json, plan_text
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
-    output = find_output(resolver, invocation, names, _FORMS)
+    outputs = find_outputs(resolver, invocation, names, _FORMS)
     forced = frozenset(names if invocation.arguments.force else ())
     planned = add_steps(resolver, with_locks(resolver, make_plans(resolver, names, forced=forced)))
     warn_of_unseen(resolver, planned)
@@ -47,6 +47,5 @@ def run(invocation: Invocation) -> int:
         from ami_bakery.core.markdown import plans_markdown
 
         invocation.tell_ci((), plans_markdown(plans))
-    if output is not None:
-        output.write(invocation, github_plan(plans) if output.form is Form.GITHUB else rendered + "\n")
+    write_all(outputs, invocation, lambda output: github_plan(plans) if output.form is Form.GITHUB else rendered + "\n")
     return 2 if any(plan.to_do for plan in plans) and invocation.arguments.detailed_exitcode else 0
