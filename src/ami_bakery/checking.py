@@ -182,7 +182,10 @@ def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
         if finding is not None:
             yield finding
     template = Place(file=outside.tree.relative(image.template), line=1)
-    for complaint in outside.packer.validate(build_request(resolver, planned, facts)):
+    complaints = outside.packer.validate(build_request(resolver, planned, facts))
+    if complaints:
+        from ami_bakery.core.plugins import how_to_install
+    for complaint in complaints:
         place = template
         if complaint.file:
             folder = resolver.workdir(image)
@@ -192,5 +195,5 @@ def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
             code="packer-validate",
             place=place,
             message=complaint.message,
-            todo="Correct the template: Packer refuses it.",
+            todo=how_to_install(complaint.message) or "Correct the template: Packer refuses it.",
         )

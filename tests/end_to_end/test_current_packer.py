@@ -16,7 +16,7 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.core.image import DIGEST_TAG, FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
-from tests.kitchen import Kitchen, left_in
+from tests.kitchen import Kitchen, json_template, left_in
 
 MODERN = ROOT / "tests/end_to_end/modern"
 AMAZON = "github.com/hashicorp/amazon"
@@ -72,6 +72,24 @@ def test_a_base_that_a_data_source_finds_is_in_the_digest(modern: Kitchen, ec2: 
 def test_the_bakery_says_which_packer_it_bakes_with(modern: Kitchen, current_packer: Path) -> None:
     packer, _ = versions(current_packer)
     assert f"web: baking with Packer {packer}\n" in modern.run("bake").stderr
+
+
+@pytest.mark.parametrize("file", ["web.json", "web.pkr.hcl"])
+def test_without_the_amazon_plugin_the_command_that_installs_it_is_told(modern: Kitchen, file: str) -> None:
+    """Packer comes without it from 1.10 on."""
+    install = "packer plugins install github.com/hashicorp/amazon"
+    modern.write("bakery.toml", f'version = 1\n[images.web]\ntemplate = "{file}"\nregions = ["us-east-1"]\n')
+    template = json_template()
+    modern.write("web.json", template)
+    modern.write(
+        "web.pkr.hcl",
+        'source "amazon-ebs" "web" {\n  region = "us-east-1"\n}\nbuild {\n  sources = ["amazon-ebs.web"]\n}\n',
+    )
+    none = {"PACKER_PLUGIN_PATH": str(modern.make_folder(modern.folder.parent / "no-plugins"))}
+    check = modern.run("check", environment=none)
+    assert (check.status, install in check.stdout, "Correct the template" in check.stdout) == (1, True, False)
+    bake = modern.run("bake", environment=none)
+    assert (bake.status, bake.stdout, install in bake.stderr) == (1, "", True)
 
 
 def newer_plugin(modern: Kitchen, packer: Path, version: str) -> None:

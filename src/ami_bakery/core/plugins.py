@@ -50,6 +50,26 @@ def parse_installed(text: str) -> tuple[InstalledPlugin, ...]:
     return tuple(sorted(found))
 
 
+_UNKNOWN = re.compile(r"The (?:builder|source|data source|provisioner|post-processor) (\S+) is unknown by Packer")
+_OFFICIAL = ("amazon", "ansible")
+"""Plugins of HashiCorp that templates for AMIs use, by the prefix of their components' types."""
+
+
+def how_to_install(said: str) -> str:
+    """What to do where Packer says that it does not know a component: one sentence; empty where it says no such thing.
+
+    From 1.10 on Packer comes without plugins.
+    """
+    types = _UNKNOWN.findall(" ".join(said.split()))
+    names = dict.fromkeys(name for name in _OFFICIAL for found in types if found.split("-")[0] == name)
+    commands = " and ".join(f"`packer plugins install github.com/hashicorp/{name}`" for name in names)
+    if commands:
+        return (
+            f"Install the plugin, which Packer from 1.10 on comes without: {commands}, or name it in required_plugins."
+        )
+    return "Install its plugin with `packer plugins install`, or name it in required_plugins." if types else ""
+
+
 def choose_plugins(
     installed: Sequence[InstalledPlugin], required: Sequence[Plugin], components: Iterable[str]
 ) -> PluginChoice:

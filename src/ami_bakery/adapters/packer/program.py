@@ -25,7 +25,7 @@ from ami_bakery.core.packer_output import (
     parse_complaints,
 )
 from ami_bakery.core.packer_progress import Made, ProgressReader
-from ami_bakery.core.plugins import InstalledPlugin, choose_plugins, parse_installed
+from ami_bakery.core.plugins import InstalledPlugin, choose_plugins, how_to_install, parse_installed
 from ami_bakery.errors import PackerError
 
 if TYPE_CHECKING:
@@ -205,10 +205,12 @@ class HashicorpPacker:
             f"\n{artifact.ami} of {artifact.region} was made all the same, and nobody has verified it."
             for artifact in run.reader.found()
         )
+        end = run.log.end()
+        advice = how_to_install(end.replace("  | ", ""))
         return PackerError(
             f"baking image {request.image} with Packer {self.version()}",
-            f"Packer ended with {_status(status)}; its last lines:\n{run.log.end()}{made}",
-            run.log.keep(),
+            f"Packer ended with {_status(status)}; its last lines:\n{end}{made}",
+            " ".join(part for part in (advice, run.log.keep()) if part),
             taken_by=run.progress.taken_by,
         )
 
