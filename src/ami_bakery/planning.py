@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.config import BaseImage, Config, ImageConfig
+from ami_bakery.core.config import BaseId, BaseImage, Config, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
@@ -77,7 +77,7 @@ def make_plans(
         parents.update(dict.fromkeys(ready))
         definitions = _define_generation(resolver, ready, parents, failures)
         generation = _decided(resolver, definitions, forced, copied=frozenset(copied))
-        for planned in _with_bases_judged(resolver, generation, seen):
+        for planned in _with_bases_judged(resolver, generation, seen, planning=True, failures=failures):
             plans.append(planned)
             parents[planned.plan.image] = _settled(planned)
             if planned.plan.action is Action.COPY:
@@ -251,13 +251,22 @@ def _noted(failures: dict[str, BakeryError] | None, name: str) -> Iterator[None]
 
 
 def _with_bases_judged(
-    resolver: Resolver, plans: Sequence[Planned], seen: Mapping[tuple[str, str], Ami]
+    resolver: Resolver,
+    plans: Sequence[Planned],
+    seen: Mapping[tuple[str, str], Ami],
+    *,
+    planning: bool = False,
+    failures: dict[str, BakeryError] | None = None,
 ) -> list[Planned]:
     """Looks at the bases of all that would be reused, in one call for each region; not at those that EC2 has told of
-    in this run: what a filter found, and the AMIs of the generations before (`seen`, by region and id)."""
+    in this run: what a filter found, and the AMIs of the generations before (`seen`, by region and id).
+
+    planning  look in the same call at bases of what is to be baked, where they are named by id: nobody has yet
+    failures  as of `make_plans`
+    """
     asked: dict[str, set[str]] = {}
     for planned in plans:
-        if planned.plan.action in (Action.REUSE, Action.COPY):
+        if planned.plan.action in (Action.REUSE, Action.COPY) or (planning and _bakes_from_id(planned)):
             asked.setdefault(planned.plan.regions[0], set()).update(base for _, base in planned.definition.base)
     known = {(region, base): ami for region in asked for base, ami in resolver.bases_seen(region).items()} | dict(seen)
     unseen = {region: sorted(base for base in bases if (region, base) not in known) for region, bases in asked.items()}
@@ -269,8 +278,29 @@ def _with_bases_judged(
     for planned in plans:
         bases = sorted({base for _, base in planned.definition.base})
         there = {base: ami for base in bases if (ami := known.get((planned.plan.regions[0], base))) is not None}
-        judged.append(replace(planned, plan=judge_bases(planned.plan, bases, there, now=now)))
+        with _noted(failures, planned.plan.image):
+            if planning and _bakes_from_id(planned):
+                _check_bases_are_there(resolver, planned, [base for base in bases if base not in there])
+            judged.append(replace(planned, plan=judge_bases(planned.plan, bases, there, now=now)))
     return judged
+
+
+def _bakes_from_id(planned: Planned) -> bool:
+    base = planned.definition.image.base
+    return planned.plan.action is Action.BAKE and (base is None or isinstance(base, BaseId))
+
+
+def _check_bases_are_there(resolver: Resolver, planned: Planned, gone: Sequence[str]) -> None:
+    if gone:
+        image, facts = planned.definition.image, planned.definition.facts
+        named_by = [str(builder.place) for builder in (facts.builders if facts else ()) if builder.source_ami in gone]
+        if image.base is not None:
+            named_by = [f"{resolver.config.file}:{image.line('from')}"]
+        raise AwsError(
+            f"looking at the base of image {image.name} in {planned.plan.regions[0]} ({', '.join(named_by)})",
+            f"{', '.join(gone)} is not there, or not shared with this account",
+            "Name another base: `from` in bakery.toml, or the template's source_ami.",
+        )
 
 
 def _check_regions(resolver: Resolver, image: ImageConfig) -> None:

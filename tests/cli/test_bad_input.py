@@ -130,6 +130,25 @@ def test_a_variable_that_the_template_does_not_declare(app: Kitchen) -> None:
     nothing_baked(app)
 
 
+def test_a_base_that_is_not_there_is_told_of_before_a_bake(app: Kitchen) -> None:
+    gone = "ami-0123456789abcdef0 is not there, or not shared"
+    template = json_template(source_ami="{{user `source_ami`}}")
+    template["variables"]["source_ami"] = ""
+    del template["builders"][0]["source_ami_filter"]
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", f'{TOML}from = "ami-0123456789abcdef0"\n')
+    told(app.run("plan"), "looking at the base of image app in us-east-1 (bakery.toml:7)", gone)
+    check = app.run("check")
+    assert (check.status, gone in check.stdout) == (1, True)
+    del template["variables"]["source_ami"]
+    template["builders"][0]["source_ami"] = "ami-0123456789abcdef0"
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", TOML)
+    told(app.run("plan"), "(ami/app.json:9)", gone)
+    told(app.run("bake"), gone)
+    nothing_baked(app)
+
+
 def test_an_image_or_an_option_that_is_not_known(app: Kitchen) -> None:
     told(app.run("bake", "ap"), "looking for image 'ap'", "app", status=2)
     assert app.run("bake", "--nonsense").status == 2

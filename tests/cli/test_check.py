@@ -7,6 +7,7 @@ from typing import Any
 from mypy_boto3_ec2 import EC2Client
 
 from tests.kitchen import TOML, Kitchen, json_template
+from tests.stock import public_ami
 
 
 def findings(kitchen: Kitchen, *options: str, status: int = 0) -> dict[str, dict[str, Any]]:
@@ -92,13 +93,13 @@ def test_skip_create_ami(app: Kitchen) -> None:
     assert findings(app, status=1)["skip-create-ami"]["level"] == "error"
 
 
-def test_what_packer_validate_complains_of(app: Kitchen) -> None:
+def test_what_packer_validate_complains_of(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(nonsense=1))
     assert "nonsense" in findings(app, status=1)["packer-validate"]["message"]
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write(
         "ami/app.pkr.hcl",
-        'source "amazon-ebs" "app" {\n  region   = "us-east-1"\n  source_ami = "ami-12345678"\n  nonsense = 1\n}\n'
+        f'source "amazon-ebs" "app" {{\n  region   = "us-east-1"\n  source_ami = "{public_ami(ec2)}"\n  nonsense = 1\n}}\n'
         'build {\n  sources = ["source.amazon-ebs.app"]\n}\n',
     )
     found = findings(app, status=1)["packer-validate"]

@@ -18,6 +18,7 @@ from ami_bakery.local import Fault, LocalAws
 from tests.conftest import ec2_client
 from tests.histories.test_why import commit, git
 from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
+from tests.stock import public_ami
 
 
 def test_an_output_that_would_be_an_input_is_refused(app: Kitchen) -> None:
@@ -100,9 +101,11 @@ def test_a_template_that_does_not_use_the_base_is_refused_before_the_bake(app: K
     assert "Write the variable source_ami as its source_ami." in run.stderr
 
 
-def test_a_sensitive_variable_of_the_environment_is_warned_of_and_hashed_where_asked(app: Kitchen) -> None:
+def test_a_sensitive_variable_of_the_environment_is_warned_of_and_hashed_where_asked(
+    app: Kitchen, ec2: EC2Client
+) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
-    app.write("ami/app.pkr.hcl", HCL)
+    app.write("ami/app.pkr.hcl", HCL.replace("ami-0123456789abcdef0", public_ami(ec2)))
     run = app.run("plan", environment={"PKR_VAR_password": "one"})
     assert "PKR_VAR_password is set and is not in the digest: the template says that it is sensitive" in run.stderr
     app.write("bakery.toml", (app.folder / "bakery.toml").read_text() + 'env = ["PKR_VAR_password"]\n')
