@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ami_bakery.build_request import build_request
@@ -12,11 +13,13 @@ from ami_bakery.core.finding import (
     Finding,
     Level,
     aging_findings,
+    key_finding,
     link_findings,
     looks_secret,
     name_finding,
     owner_findings,
     region_findings,
+    selection_findings,
     sharing_findings,
     template_findings,
 )
@@ -98,6 +101,12 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     yield from _base_findings(image, facts)
     yield from sharing_findings(image, resolver.config.file)
     yield from owner_findings(image, resolver.config.file)
+    if not facts.builders and (image.only or image.except_):
+        everything = resolver.facts(replace(image, only=(), except_=())).builders
+        yield from selection_findings(image, facts.builders, everything, resolver.config.file)
+    unused_key = key_finding(resolver.config.image(image.name), image.regions, resolver.config.file)
+    if unused_key is not None:
+        yield unused_key
 
 
 def _input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
@@ -44,6 +45,14 @@ folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in b
 
 exit status: 0 done, or nothing to do; 1 a failure that the message explains; 2 wrong usage; 70 a bug of this program;
 75 another runner is baking it, and we were not to wait (any longer); 130 interrupted"""
+
+
+_DETAILED = "--detailed-exitcode"
+_OF_PACKER = re.compile(
+    r"-(var|var-file|only|except|on-error|parallel-builds)(=.*)?|-(debug|force|timestamp-ui)", re.DOTALL
+)
+_OF_A_COMMAND = re.compile(r"--(packer|region|jobs|output|force|tag|changed-since|downstream|strict)(=|$)")
+"""Options that people write before the command, where the parser would take their value for the command."""
 
 
 class Command(Protocol):
@@ -142,9 +151,13 @@ def _run(program: str, argv: list[str]) -> int:
             offer_values(subparser, os.environ)
         argcomplete.autocomplete(_subparsers(parser)["bake"] if program == "bake" else parser)
     before, after = _split(argv)
-    arguments = parser.parse_args(before)
-    if after and arguments.command not in TAKE_DASHES:
-        parser.error(f"{arguments.command} takes nothing behind `--`")
+    try:
+        arguments = _parsed(parser, before, after)
+    except SystemExit as end:
+        # The parser has told what is wrong. With this option 2 says that there is something to do.
+        if end.code == WRONG_USAGE and any(_DETAILED.startswith(word) and len(word) > len("--de") for word in before):
+            return FAILED
+        raise
     ci = _ci_log(arguments)
     with (
         _handled(arguments, ci) as outcome,
@@ -157,6 +170,24 @@ def _run(program: str, argv: list[str]) -> int:
         # Python itself would wait for the threads that listen to Packer.
         os._exit(outcome.status)
     return outcome.status
+
+
+def _parsed(parser: argparse.ArgumentParser, before: list[str], after: tuple[str, ...]) -> argparse.Namespace:
+    of_packer = next((word for word in before if _OF_PACKER.fullmatch(word)), None)
+    if of_packer is not None:
+        parser.error(
+            f"{of_packer} is an option of Packer: those stand behind `--`, as in `ami-bakery bake -- {of_packer}`"
+        )
+    command = next((word for word in before if word in COMMANDS), None)
+    misplaced = (
+        next((word for word in before[: before.index(command)] if _OF_A_COMMAND.match(word)), None) if command else None
+    )
+    if misplaced is not None:
+        parser.error(f"{misplaced} stands behind the command, as in `ami-bakery {command} {misplaced}`")
+    arguments = parser.parse_args(before)
+    if after and arguments.command not in TAKE_DASHES:
+        parser.error(f"{arguments.command} takes nothing behind `--`")
+    return arguments
 
 
 def _open_streams() -> None:

@@ -120,6 +120,10 @@ def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
     for planned in plans:
         for message in planned.definition.unseen:
             resolver.outside.watcher.warn(message)
+        image = resolver.config.image(planned.plan.image)
+        if image.kms_keys.everywhere and max(len(image.regions), len(planned.plan.regions)) < 2:
+            place = f"{resolver.config.file}:{image.line('kms_key')}"
+            resolver.outside.watcher.warn(f"{place}: image {image.name}: no copies are made: kms_key encrypts nothing")
         if planned.definition.facts is not None and planned.definition.manifest is not None:
             for message in _unseen(planned.definition, planned.definition.facts, resolver.outside.environment):
                 resolver.outside.watcher.warn(message)

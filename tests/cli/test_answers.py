@@ -294,3 +294,15 @@ def test_a_reader_that_goes_away_is_no_bug(app: Kitchen) -> None:
     )
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
+
+
+def test_digests_that_are_known_are_printed_where_one_awaits_its_base(app: Kitchen) -> None:
+    pinned = json_template(source_ami="{{user `source_ami`}}")
+    pinned["variables"]["source_ami"] = ""
+    del pinned["builders"][0]["source_ami_filter"]
+    app.write("child/child.json", pinned)
+    app.write("bakery.toml", f'{TOML}[images.child]\ntemplate = "child/child.json"\nfrom = "app"\n')
+    run = app.run("digest")
+    assert run.status == 1
+    assert re.fullmatch(r"app\t[0-9a-f]{64}\n", run.stdout)
+    assert "it holds the AMI id of its base 'app', which is still to be baked" in run.stderr

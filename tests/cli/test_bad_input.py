@@ -149,6 +149,34 @@ def test_a_base_that_is_not_there_is_told_of_before_a_bake(app: Kitchen) -> None
     nothing_baked(app)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("bake", "app", "-var", "size=t3.small"), "-var is an option of Packer: those stand behind `--`"),
+        (("bake", "-on-error=ask"), "-on-error=ask is an option of Packer"),
+        (("bake", "--jobs", "x"), "argument --jobs: a number from 1 on is wanted, not 'x'"),
+        (("--packer", "/x", "plan"), "--packer stands behind the command, as in `ami-bakery plan --packer`"),
+    ],
+)
+def test_wrong_usage_is_told_in_words(app: Kitchen, arguments: tuple[str, ...], told: str) -> None:
+    run = app.run(*arguments)
+    assert (run.status, run.stdout) == (2, "")
+    assert told in run.stderr
+
+
+def test_with_a_detailed_exit_status_wrong_usage_does_not_look_like_something_to_do(app: Kitchen) -> None:
+    assert app.run("plan", "--detailed-exitcode", "--bogus").status == 1
+    assert app.run("plan", "--detailed-exitcode", "-var", "x=1").status == 1
+    assert app.run("plan", "--bogus").status == 2
+    assert app.run("plan", "--detailed-exitcode").status == 2
+
+
+def test_without_a_region_all_places_are_named_where_one_may_be(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]\n', ""))
+    none = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None}
+    told(app.run("plan", environment=none), "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile", status=2)
+
+
 def test_an_image_or_an_option_that_is_not_known(app: Kitchen) -> None:
     told(app.run("bake", "ap"), "looking for image 'ap'", "app", status=2)
     assert app.run("bake", "--nonsense").status == 2

@@ -97,9 +97,10 @@ def test_what_packer_validate_complains_of(app: Kitchen, ec2: EC2Client) -> None
     app.write("ami/app.json", json_template(nonsense=1))
     assert "nonsense" in findings(app, status=1)["packer-validate"]["message"]
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    base = public_ami(ec2)
     app.write(
         "ami/app.pkr.hcl",
-        f'source "amazon-ebs" "app" {{\n  region   = "us-east-1"\n  source_ami = "{public_ami(ec2)}"\n  nonsense = 1\n}}\n'
+        f'source "amazon-ebs" "app" {{\n  region = "us-east-1"\n  source_ami = "{base}"\n  nonsense = 1\n}}\n'
         'build {\n  sources = ["source.amazon-ebs.app"]\n}\n',
     )
     found = findings(app, status=1)["packer-validate"]
@@ -141,3 +142,22 @@ def test_a_base_that_cannot_be_worked_out(app: Kitchen) -> None:
 
 def test_the_drop_in_is_told_what_its_checksum_does_not_cover(drop_in: Kitchen) -> None:
     assert findings(drop_in)["not-covered"]["level"] == "warning"
+
+
+def test_a_selection_that_leaves_no_build(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML + 'only = ["amazon-ebs.nope"]\n')
+    found = findings(app, status=1)["no-build-selected"]
+    assert (found["line"], found["todo"]) == (7, "Choose among amazon-ebs.")
+    assert "amazon-ebs.nope" in found["message"]
+    assert "an only or except that leaves no build" in app.run("bake").stderr
+    app.write("bakery.toml", TOML + 'only = ["amazon-ebs"]\n')
+    assert findings(app) == {}
+
+
+def test_a_key_for_copies_where_none_are_made(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML + 'kms_key = "alias/ami"\n')
+    assert findings(app)["key-without-copies"]["line"] == 7
+    assert "bakery.toml:7: image app: no copies are made: kms_key encrypts nothing" in app.run("plan").stderr
+    app.write("bakery.toml", TOML.replace('"us-east-1"', '"us-east-1", "eu-west-1"') + 'kms_key = "alias/ami"\n')
+    assert findings(app) == {}
+    assert "encrypts nothing" not in app.run("plan", "--region", "us-east-1").stderr

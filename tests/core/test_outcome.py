@@ -83,3 +83,10 @@ def test_a_name_cannot_break_a_line() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.9, "0:00"), (7, "0:07"), (751, "12:31"), (3723, "1:02:03")])
 def test_times_are_read_as_a_clock(seconds: float, text: str) -> None:
     assert clock_time(seconds) == text
+
+
+def test_a_bake_for_want_of_an_ami_does_not_say_that_the_definition_changed() -> None:
+    no_ami = Reason("no-ami", "abc", "no AMI carries the digest abc")
+    assert "no AMI carries the digest" in lines(outcome("default", Result.BAKED, "us-east-1", reasons=(no_ami,)))[1]
+    changed = Reason("definition-changed", "ami-1", "the definition changed since ami-1")
+    assert "the definition changed" in lines(outcome("app", Result.BAKED, "us-east-1", reasons=(no_ami, changed)))[1]

@@ -90,7 +90,7 @@ class AwsSession:
         if not region:
             raise UsageError(
                 "looking for the region to work in",
-                "neither AWS_DEFAULT_REGION nor the AWS profile names one",
+                "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile names one",
                 "Set AWS_DEFAULT_REGION, give --region, or write `regions` in bakery.toml.",
             )
         return region

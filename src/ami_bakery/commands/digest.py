@@ -27,15 +27,16 @@ def run(invocation: Invocation) -> int:
         rendered = [digest_json(item.image.name, item.digest, item.awaits) for item in definitions]
         invocation.answer(document(rendered))
         return 0
+    known = [item for item in definitions if item.digest is not None]
+    if known and len(definitions) == 1:
+        invocation.answer(str(known[0].digest))
+    elif known:
+        invocation.answer("\n".join(f"{item.image.name}\t{item.digest}" for item in known))
     for item in definitions:
         if item.digest is None:
             raise AwsError(
                 f"taking the digest of image {item.image.name}",
-                f"it holds the AMI id of its base {item.awaits}, which is still to be baked",
+                f"it holds the AMI id of its base {item.awaits!r}, which is still to be baked",
                 f"Run `ami-bakery bake {item.awaits}` first.",
             )
-    if len(definitions) == 1:
-        invocation.answer(str(definitions[0].digest))
-    elif definitions:
-        invocation.answer("\n".join(f"{item.image.name}\t{item.digest}" for item in definitions))
     return 0

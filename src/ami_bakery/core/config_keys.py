@@ -381,14 +381,15 @@ KEYS: tuple[Key, ...] = (
         field="regions",
         parse=_distinct(_non_empty(_list_of(parse_region))),
         type="list of regions",
-        about="Baked in the first, copied to the others. Left out: the region of the environment.",
+        about="Baked in the first, copied to the others. Left out: AWS_DEFAULT_REGION, AWS_REGION or the profile's.",
     ),
     Key(
         name="kms_key",
         field="kms_keys",
         parse=_kms_keys,
         type="KMS key, or table of them by region",
-        about="What copies in other regions are encrypted with: a key's id, alias or ARN. Left out: as the source is.",
+        about="What copies in other regions are encrypted with: a key's id, alias or ARN. Left out: as the source is. "
+        "With one region it encrypts nothing.",
     ),
     Key(
         name="share_with",

@@ -12,7 +12,7 @@ _WORDS = {
     Component.VARIABLES: "variables, var-files or environment variables changed",
     Component.BASE: "the base moved",
     Component.TOOLS: "Packer or a plugin has another version",
-    Component.SETTINGS: "the template's place, the builds selected, or the salt changed",
+    Component.SETTINGS: "the template's place, the builds selected, Packer's arguments, digest_without or salt changed",
 }
 
 

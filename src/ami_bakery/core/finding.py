@@ -139,6 +139,34 @@ def region_findings(builders: Sequence[Builder], region: str) -> Iterator[Findin
         )
 
 
+def selection_findings(
+    image: ImageConfig, chosen: Sequence[Builder], all_of: Sequence[Builder], file: str
+) -> Iterator[Finding]:
+    """`only` and `except` that leave none of the builds that there are: Packer ends well, and makes nothing."""
+    if all_of and not chosen:
+        key = "only" if image.only else "except"
+        yield Finding(
+            level=Level.ERROR,
+            code="no-build-selected",
+            place=Place(file=file, line=image.line(key)),
+            message=f"{key} ({', '.join(image.only or image.except_)}) leaves none of the template's builds",
+            todo=f"Choose among {', '.join(builder.name for builder in all_of)}.",
+        )
+
+
+def key_finding(image: ImageConfig, regions: Sequence[str], file: str) -> Finding | None:
+    """A key for copies where there are none."""
+    if not image.kms_keys.everywhere or len(image.regions) > 1 or len(regions) > 1:
+        return None
+    return Finding(
+        level=Level.WARNING,
+        code="key-without-copies",
+        place=Place(file=file, line=image.line("kms_key")),
+        message="no copies are made, of one region: kms_key encrypts nothing",
+        todo="Say in the template how the volumes are encrypted (encrypt_boot, kms_key_id), or take kms_key out.",
+    )
+
+
 def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
     """Names that are the same for each bake of one digest, where `max_age` asks for such bakes."""
     for builder in builders:

@@ -95,7 +95,8 @@ def _reason(outcome: Outcome) -> str:
         return f"{' and '.join(kinds)} changed" if kinds else "unchanged"
     told = list(dict.fromkeys(_brief_reasons(outcome.plan)))
     if not told:
-        return "the definition changed"
+        changed = any(reason.kind == "definition-changed" for reason in outcome.plan.reasons)
+        return "the definition changed" if changed else "no AMI carries the digest"
     return told[0] + (f" and {len(told) - 1} more" if len(told) > 1 else "")
 
 

@@ -138,7 +138,7 @@ class Baker:
             raise VerificationError(
                 doing,
                 "Packer ended well, but says of no AMI that it made it",
-                "Look for skip_create_ami, or for a builder that makes no AMI, in the template.",
+                "Look for skip_create_ami, a builder that makes no AMI, or an only or except that leaves no build.",
             )
         by_region: dict[str, list[str]] = {}
         for artifact in artifacts:
