@@ -233,6 +233,8 @@ def _define_generation(
             if image.scheme is Scheme.SHA256:
                 inputs = resolver.inputs(image) if kept else (resolver.checked_facts(image), None)
                 _check_template_regions(resolver, image, inputs[0])
+            elif kept:
+                resolver.check_places(image)
             questions += resolver.questions(image, inputs[0]) if inputs else ()
             read[name] = inputs
     resolver.ask_ahead(questions)

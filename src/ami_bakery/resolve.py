@@ -27,6 +27,7 @@ from ami_bakery.core.spelling import nearest
 from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
 from ami_bakery.errors import AwsError, BakeryError, ConfigError, Mark, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
+from ami_bakery.ports import FileKind
 from ami_bakery.progress import HashingProgress
 from ami_bakery.values import Frozen
 
@@ -196,9 +197,31 @@ class Resolver(Frozen):
 
     def checked_facts(self, image: ImageConfig) -> TemplateFacts:
         """What the template says; raises `ConfigError` where it does not fit what is configured."""
+        self.check_places(image)
         facts = self.facts(image)
         self._check_variables(image, facts)
         return facts
+
+    def check_places(self, image: ImageConfig) -> None:
+        """Raises where the template, or the folder that Packer is to run in, is not there."""
+        tree, file = self.outside.tree, self.config.file
+        if image.workdir is not None and image.scheme is Scheme.SHA256:
+            folder = tree.entry(self.workdir(image), follow=True)
+            if folder is None or folder.kind is not FileKind.FOLDER:
+                line, wrong = image.line("workdir"), f"images.{image.name}.workdir: there is no such folder"
+                raise ConfigError(
+                    f"reading {file}",
+                    f"{file}:{line}: {wrong}: {image.workdir}",
+                    "Correct the path: it is relative to the folder of bakery.toml.",
+                    marks=(Mark(file, line, wrong),),
+                )
+        if tree.entry(tree.relative(image.template), follow=True) is None:
+            named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else f"{file}:{image.line('template')}"
+            raise TemplateError(
+                f"reading the template {tree.relative(image.template)} ({named_by})",
+                "there is no such file",
+                "Correct the path of the template.",
+            )
 
     def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
         """The same, as they are come to. Progress is told."""

@@ -177,6 +177,28 @@ def test_without_a_region_all_places_are_named_where_one_may_be(app: Kitchen) ->
     told(app.run("plan", environment=none), "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile", status=2)
 
 
+def test_a_template_or_a_workdir_that_is_not_there(app: Kitchen, drop_in: Kitchen) -> None:
+    without = {"PACKER_JSON_PATH": None}
+    app.write("bakery.toml", TOML.replace("app.json", "ap.json"))
+    told(app.run("plan", environment=without), "reading the template ami/ap.json (bakery.toml:4)", "no such file")
+    app.write("bakery.toml", TOML + 'workdir = "nope"\n')
+    told(app.run("plan", environment=without), "bakery.toml:7: images.app.workdir: there is no such folder: nope")
+    absent = {"PACKER_JSON_PATH": f"{drop_in.folder}/ami/nope.json"}
+    told(drop_in.run("plan", environment=absent), "nope.json (PACKER_JSON_PATH)", "there is no such file")
+    nothing_baked(app)
+
+
+def test_a_byte_order_mark_is_called_by_its_name(app: Kitchen) -> None:
+    """Packer refuses it, too."""
+    mark = b"\xef\xbb\xbf"
+    template = (app.folder / "ami/app.json").read_bytes()
+    app.write("ami/app.json", mark + template)
+    told(app.run("plan"), "ami/app.json", "it begins with a byte order mark", "as UTF-8 without one")
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", mark + TOML.encode())
+    told(app.run("plan"), "bakery.toml", "it begins with a byte order mark", "as UTF-8 without one")
+
+
 def test_an_image_or_an_option_that_is_not_known(app: Kitchen) -> None:
     told(app.run("bake", "ap"), "looking for image 'ap'", "app", status=2)
     assert app.run("bake", "--nonsense").status == 2

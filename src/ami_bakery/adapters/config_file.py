@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import tomllib
@@ -41,6 +42,10 @@ def load_config(path: Path) -> Config:
 def parse(data: bytes, path: Path) -> Config:
     """`path` need not exist: it says what the file is called and which folder is the root."""
     doing = f"reading {path}"
+    if data.startswith(codecs.BOM_UTF8):
+        wrong = "it begins with a byte order mark"
+        marks = (Mark(os.path.abspath(path), 1, wrong),)
+        raise ConfigError(doing, wrong, "Save the file as UTF-8 without one.", marks=marks)
     try:
         text = data.decode("utf-8")
         table = tomllib.loads(text)

@@ -48,6 +48,8 @@ def _parser() -> Parser:
 def parse_json(source: bytes, file: str) -> JsonValue:
     """The last one is kept: a template is read again when it has turned out to ask for the region."""
     text = source.decode("utf-8", "replace")
+    if text.startswith("\ufeff"):
+        raise _refused(Place(file=file, line=1), "it begins with a byte order mark: save it as UTF-8 without one")
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
