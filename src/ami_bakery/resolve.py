@@ -215,6 +215,15 @@ class Resolver(Frozen):
                     "Correct the path: it is relative to the folder of bakery.toml.",
                     marks=(Mark(file, line, wrong),),
                 )
+        for path in image.var_files if image.scheme is Scheme.SHA256 else ():
+            if tree.entry(tree.relative(path), follow=True) is None:
+                line, wrong = image.line("var_files"), f"images.{image.name}.var_files: there is no such file"
+                raise ConfigError(
+                    f"reading {file}",
+                    f"{file}:{line}: {wrong}: {tree.relative(path)}",
+                    "Correct the path: it is relative to the folder of bakery.toml.",
+                    marks=(Mark(file, line, wrong),),
+                )
         if tree.entry(tree.relative(image.template), follow=True) is None:
             named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else f"{file}:{image.line('template')}"
             raise TemplateError(
@@ -427,6 +436,8 @@ class Resolver(Frozen):
                     str(question),
                     "Correct the filters, the owners or the region.",
                 )
+            case AwsError() as error:
+                raise AwsError(f"{error.doing} ({place})", error.wrong, error.todo, code=error.code)
             case BakeryError() as error:
                 raise error
 

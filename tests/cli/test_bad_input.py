@@ -188,6 +188,16 @@ def test_a_template_or_a_workdir_that_is_not_there(app: Kitchen, drop_in: Kitche
     nothing_baked(app)
 
 
+def test_what_aws_refuses_of_a_base_is_told_with_the_line_that_asks(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML + 'from = { ssm = "/no/such/parameter" }\nfrom_variable = "size"\n')
+    told(app.run("plan"), "(bakery.toml:7)", "/no/such/parameter")
+    app.write("bakery.toml", TOML + 'from = { owners = ["self"], filters = { nmae = "x" } }\nfrom_variable = "size"\n')
+    told(app.run("plan"), "(bakery.toml:7)", "nmae")
+    app.write("bakery.toml", TOML + 'var_files = ["absent.json"]\n')
+    told(app.run("plan"), "bakery.toml:7: images.app.var_files: there is no such file: absent.json")
+    nothing_baked(app)
+
+
 def test_a_byte_order_mark_is_called_by_its_name(app: Kitchen) -> None:
     """Packer refuses it, too."""
     mark = b"\xef\xbb\xbf"
