@@ -305,7 +305,10 @@ class Packer(Protocol):
 
 class Git(Protocol):
     def commit(self, folder: str) -> str:
-        """The commit that `folder` is at, with `+dirty` behind it where the tree has changes; empty where not known."""
+        """The commit that `folder` is at, with `+dirty` behind it where the tree has changes; empty where not known.
+
+        What bakes write (`.ami_id.json`, `packer_cache`) is no change.
+        """
 
     def named(self, folder: str, revision: str) -> str:
         """The commit that a revision names, in the repository that `folder` is in. Raises `UsageError` where git does

@@ -98,6 +98,15 @@ def test_a_dirty_tree_at_the_time_of_the_bake_is_said(repository: Kitchen) -> No
     assert "tree-was-dirty" in reasons(repository)
 
 
+def test_what_bakes_write_does_not_make_the_tree_dirty(repository: Kitchen, ec2: EC2Client) -> None:
+    repository.write("ami/.ami_id.json", "{}")
+    repository.write("ami/packer_cache/part", "kept by Packer")
+    repository.write("ami/packer-manifest.json", "{}")
+    ami = repository.run("bake").answer
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    assert {"Key": COMMIT_TAG, "Value": git(repository, "rev-parse", "HEAD")} in image["Tags"]
+
+
 def test_a_commit_that_is_not_here_is_said(repository: Kitchen) -> None:
     repository.run("bake")
     git(repository, "commit", "--quiet", "--amend", "--message", "another")

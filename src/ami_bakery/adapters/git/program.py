@@ -8,8 +8,13 @@ from collections.abc import Iterator, Mapping
 from ami_bakery.adapters.git.repository import Repository, hold
 from ami_bakery.adapters.git.tree import GitTree
 from ami_bakery.errors import UsageError
+from ami_bakery.inputs import OUR_OUTPUT, PACKERS_OUTPUTS
 
 _OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
+_NOT_LOOKED_AT = tuple(
+    f":(top,exclude,glob)**/{name}{end}" for name in (OUR_OUTPUT, *PACKERS_OUTPUTS) for end in ("", "/**")
+)
+"""What bakes write: no change of anybody's."""
 _DEEPEN = "This clone is shallow: fetch more history (`git fetch --unshallow`; `fetch-depth: 0` in GitHub's checkout)."
 _NAME = "Name a branch, a tag or a commit that this repository has; `git fetch` may bring it."
 
@@ -28,7 +33,7 @@ class GitProgram:
         head = repository.text("rev-parse", "--verify", "HEAD")
         if head is None:
             return ""
-        changes = repository.ask("status", "--porcelain", "--untracked-files=normal")
+        changes = repository.ask("status", "--porcelain", "--untracked-files=normal", "--", ":/", *_NOT_LOOKED_AT)
         return f"{head}+dirty" if changes is None or changes.strip() else head
 
     def named(self, folder: str, revision: str) -> str:
