@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 OLDEST = (1, 6, 6)
 _HAS_INIT = (1, 7, 0)
 _LISTS_PLUGINS = (1, 8, 0)
+_ALONE = {"PACKER_WRAP_COOKIE": "49C22B1A-3A93-4C98-97FA-E07D18C787B5"}
+"""Packer starts itself again, to report its crashes, unless this says that it is that second one (its main.go)."""
 _INSTALL = "Install Packer 1.6.6 or newer (https://developer.hashicorp.com/packer/install), or name it with --packer."
 
 
@@ -66,7 +68,7 @@ class HashicorpPacker:
                 return
             with self._listing:
                 if self._listed is None:
-                    self._listed = self._parsed_list(self._ask("plugins", "installed"))
+                    self._listed = self._parsed_list(self._ask_alone("plugins", "installed"))
 
     def version(self) -> str:
         with self._lock:
@@ -160,7 +162,7 @@ class HashicorpPacker:
             return self._listed or ()
 
     def _list_plugins(self, facts: TemplateFacts) -> tuple[InstalledPlugin, ...] | None:
-        answer = self._ask("plugins", "installed")
+        answer = self._ask_alone("plugins", "installed")
         listed = self._parsed_list(answer)
         if listed is not None:
             return listed
@@ -186,14 +188,21 @@ class HashicorpPacker:
                 "Look at required_plugins and the network.",
             )
 
-    def _ask(self, *arguments: str, cwd: str | None = None) -> subprocess.CompletedProcess[bytes]:
+    def _ask_alone(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """In one process: half the time. What goes wrong is said with a log around it then, so it is asked again."""
+        answer = self._ask(*arguments, environment=_ALONE)
+        return answer if answer.returncode == 0 else self._ask(*arguments)
+
+    def _ask(
+        self, *arguments: str, cwd: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
         program = self._executable()
         try:
             return subprocess.run(
                 [program, *arguments],
                 cwd=cwd,
                 capture_output=True,
-                env=self._environment,
+                env={**self._environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 check=False,
             )
@@ -223,7 +232,7 @@ class HashicorpPacker:
     def _ask_version(self) -> str:
         program = self._executable()
         doing = f"asking {program} for its version"
-        answer = self._ask("version")
+        answer = self._ask_alone("version")
         match = re.search(rb"^Packer v(\d+\.\d+\.\d+\S*)", answer.stdout, re.MULTILINE)
         if not match:
             said = (answer.stdout + answer.stderr).decode("utf-8", "replace").strip()[:200]
