@@ -66,7 +66,31 @@ def make_plans(
     known     parents whose AMI is settled already (baked a moment ago): they are not looked up again
     failures  where given, images that cannot be defined go there, by name, and the others are planned; else it raises
     """
-    parents: dict[str, Ami | None] = dict(known or {})
+    return _explained(resolver, _plans(resolver, names, forced=forced, known=known or {}, failures=failures))
+
+
+def plan_again(
+    resolver: Resolver, planned: Planned, *, forced: frozenset[str], known: Mapping[str, Ami | None]
+) -> Planned:
+    """The plan of an image as it is now, defined anew. Where it is to be baked as before, so are the reasons."""
+    (again,) = _plans(resolver, [planned.plan.image], forced=forced, known=known)
+    before, now = planned.plan, again.plan
+    if before.action is now.action is Action.BAKE and before.digest == now.digest:
+        return replace(again, plan=replace(now, reasons=before.reasons), before=planned.before)
+    (explained,) = _explained(resolver, [again])
+    return explained
+
+
+def _plans(
+    resolver: Resolver,
+    names: Iterable[str],
+    *,
+    forced: frozenset[str],
+    known: Mapping[str, Ami | None],
+    failures: dict[str, BakeryError] | None = None,
+) -> list[Planned]:
+    """The same as `make_plans`; what is to be baked for want of an AMI is not explained any further."""
+    parents: dict[str, Ami | None] = dict(known)
     seen: dict[tuple[str, str], Ami] = {}
     waiting = [name for name in with_parents(resolver.config, names) if name not in parents]
     plans: list[Planned] = []
@@ -83,7 +107,7 @@ def make_plans(
             if planned.plan.action is Action.COPY:
                 copied.add(planned.plan.image)
             seen.update({(ami.region, ami.id): ami for ami in planned.found})
-    return _explained(resolver, plans)
+    return plans
 
 
 def with_locks(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:

@@ -119,9 +119,12 @@ class Baker:
         return PackerError(error.doing, error.wrong, f"{todo} {error.todo}", taken_by=error.taken_by)
 
     def _check_bases(self) -> None:
-        """Before it costs anything: Packer would find out when it has made a key pair and a security group."""
+        """Before it costs anything: Packer would find out when it has made a key pair and a security group.
+
+        What a filter has just found is there.
+        """
         home = self.planned.plan.regions[0]
-        bases = sorted({base for _, base in self.definition.base})
+        bases = sorted({base for _, base in self.definition.base} - set(self.resolver.bases_seen(home)))
         there = {ami.id for ami in self.outside.ec2.by_ids(home, bases)} if bases else set()
         gone = [base for base in bases if base not in there]
         if gone:

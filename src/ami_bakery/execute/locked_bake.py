@@ -58,7 +58,7 @@ from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
 from ami_bakery.execute.regions import Copies, copied
 from ami_bakery.execute.remains import mark_remains
 from ami_bakery.execute.sight import Sight
-from ami_bakery.planning import Planned, look_again, make_plans
+from ami_bakery.planning import Planned, look_again, plan_again
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ class LockedBake:
     def _plan_again(self) -> Seen:
         """Files, bases and AMIs may have moved since they were looked at."""
         self.resolver = self.resolver.afresh()
-        (self.planned,) = make_plans(self.resolver, [self.image], forced=self.forced, known=self.settled)
+        self.planned = plan_again(self.resolver, self.planned, forced=self.forced, known=self.settled)
         if self.planned.plan.digest != self.digest or self.planned.plan.regions[0] != self.home:
             return Event.MOVED
         return _looked(self.planned)
