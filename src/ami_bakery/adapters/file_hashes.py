@@ -1,24 +1,35 @@
-"""Takes the hashes of files: small ones as they come, large ones in threads, ahead of their turn."""
+"""Takes the hashes of files, in order: small ones as they come, large ones in threads, very many in processes, too."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
+from ami_bakery.adapters.hashing_program import ALGORITHMS, SMALL, is_unchanged, open_to_read, read_whole
 from ami_bakery.errors import SourceError
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.hashing_process import HashingProcess
 
 Hash = tuple[str, bool]
 """As hex, and whether the owner may execute the file."""
-_SMALL = 1 << 18
-"""Bytes. A file below this is read at once, by the caller's thread: handing it on would take longer than reading it."""
+_BATCH = 64
+_AHEAD = 1024
+"""Files that are read, or asked for, ahead of their turn."""
+_OPEN_AHEAD = 64
+"""Large ones among them, which are open; a batch more may be."""
 _BLOCK = 1 << 18
-_AHEAD = 64
-"""Files that are open, or read, ahead of their turn."""
 _THREADS_AT_MOST = 8
+_FILES_OF_A_PROCESS = 2048
+"""For fewer it does not pay to start one."""
+_PROCESSES_AT_MOST = 3
+_ASKED_AT_MOST = 2
+"""Batches that a process has: one that it works on, and one so that it need not wait."""
 _TELL_SECONDS = 0.25
 
 
@@ -30,46 +41,129 @@ def file_hashes(
     A file that changes while it is read is refused, since what was read would not be it. `progress` gets the number of
     files and of bytes so far, between files and while one is waited for.
     """
-    reading = _Reading(algorithm)
-    waiting: deque[Hash | _LargeFile | SourceError] = deque()
-    files = 0
+    reading = _Reading(algorithm, progress)
+    waiting: deque[_Begun] = deque()
+    paths = iter(paths)
     try:
-        for path, place in paths:
-            try:
-                taken = reading.taken(path, place)
-                if not waiting and not isinstance(taken, _LargeFile):
-                    yield reading.result(taken, files, progress)
-                    files += 1
-                    continue
-                waiting.append(taken)
-            except SourceError as failure:
-                waiting.append(failure)
-                break
-            while waiting and (len(waiting) > _AHEAD or not isinstance(waiting[0], _LargeFile) or waiting[0].is_done):
-                yield reading.result(waiting.popleft(), files, progress)
-                files += 1
+        while not reading.failed and (batch := list(islice(paths, _BATCH))):
+            waiting.extend(reading.begin(batch))
+            while waiting and (reading.is_ready(waiting[0]) or reading.is_full(waiting)):
+                yield from reading.finish(waiting.popleft())
         while waiting:
-            yield reading.result(waiting.popleft(), files, progress)
-            files += 1
+            yield from reading.finish(waiting.popleft())
     finally:
         reading.stop()
 
 
 class _Reading:
-    """Reads files, large ones with threads that are started at the first of them."""
+    """Reads files: by itself, with threads that are started at the first large one, and with processes.
 
-    def __init__(self, algorithm: str) -> None:
-        self._new = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}[algorithm]
+    failed  a file could not be read: those behind it need not be begun
+    """
+
+    def __init__(self, algorithm: str, progress: Callable[[int, int], None]) -> None:
+        self.failed = False
+        self._algorithm = algorithm
+        self._new = ALGORITHMS[algorithm]
+        self._progress = progress
+        self._begun = 0
+        self._files = 0
         self._bytes = 0
+        self._open = 0
         self._large: deque[_LargeFile] = deque()
         self._ready = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
+        self._processes: list[HashingProcess] = []
+        self._processes_at_most = min(_cores() - 1, _PROCESSES_AT_MOST)
         self._stopped = False
 
-    def taken(self, path: str, place: bytes) -> Hash | _LargeFile:
+    def begin(self, batch: Sequence[tuple[str, bytes]]) -> Iterator[_Begun]:
+        process = self._free_process()
+        self._begun += len(batch)
+        if process is not None:
+            process.ask([place for _, place in batch])
+            yield _Asked(batch, process)
+            return
+        small: list[Hash] = []
+        for path, place in batch:
+            try:
+                taken = self._taken(path, place)
+            except SourceError as failure:
+                self.failed = True
+                yield small
+                yield failure
+                return
+            if isinstance(taken, _LargeFile):
+                yield small
+                yield taken
+                small = []
+            else:
+                small.append(taken)
+        yield small
+
+    def is_ready(self, begun: _Begun) -> bool:
+        """Whether it is finished without waiting."""
+        match begun:
+            case _LargeFile():
+                return begun.done.is_set()
+            case _Asked():
+                return begun.process.has_answered(0)
+            case _:
+                return True
+
+    def is_full(self, waiting: deque[_Begun]) -> bool:
+        return self._open > _OPEN_AHEAD or len(waiting) * _BATCH > _AHEAD
+
+    def finish(self, begun: _Begun) -> Iterable[Hash]:
+        """In the order in which they were begun."""
+        self._progress(self._files, self._bytes)
+        match begun:
+            case list():
+                self._files += len(begun)
+                return begun
+            case _LargeFile():
+                return (self._finished(begun),)
+            case _Asked():
+                return self._answered(begun)
+            case _:
+                raise begun
+
+    def _finished(self, file: _LargeFile) -> Hash:
+        while not file.done.wait(_TELL_SECONDS):
+            self._progress(self._files, self._bytes)
+        if file.failure is not None:
+            raise file.failure
+        self._open -= 1
+        self._files += 1
+        return file.hash, _is_executable(file.before)
+
+    def _answered(self, asked: _Asked) -> Iterator[Hash]:
+        while not asked.process.has_answered(_TELL_SECONDS):
+            self._progress(self._files, self._bytes)
+        for (path, place), found in zip(asked.batch, asked.process.answers(len(asked.batch)), strict=True):
+            if found is None:
+                taken = self._taken(path, place)
+                yield self._finished(taken) if isinstance(taken, _LargeFile) else taken
+            else:
+                sha, executable, size = found
+                self._bytes += size
+                yield sha, executable
+            self._files += 1
+
+    def _free_process(self) -> HashingProcess | None:
+        """One that has time, which is started where there is enough to do; None where we do it ourselves."""
+        if len(self._processes) < min(self._processes_at_most, self._begun // _FILES_OF_A_PROCESS):
+            from ami_bakery.adapters.hashing_process import HashingProcess
+
+            try:
+                self._processes.append(HashingProcess(self._algorithm))
+            except OSError:
+                self._processes_at_most = len(self._processes)
+        return next((process for process in self._processes if process.asked < _ASKED_AT_MOST), None)
+
+    def _taken(self, path: str, place: bytes) -> Hash | _LargeFile:
         try:
-            # A pipe would block for ever: open it without waiting, and refuse all that is no regular file.
-            descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = open_to_read(place)
         except OSError as error:
             raise refused(path, error) from error
         kept = False
@@ -77,34 +171,25 @@ class _Reading:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
                 raise SourceError(f"reading {path}", "not a regular file", "Take it out of the inputs.")
-            if before.st_size >= _SMALL:
+            if before.st_size >= SMALL:
                 kept = True
                 return self._hand_on(_LargeFile(path, descriptor, before))
-            # One byte more than there should be: more is seen as a change.
-            content = os.read(descriptor, before.st_size + 1)
-            check_unchanged(path, before, os.fstat(descriptor), len(content))
+            content = read_whole(descriptor, before)
         except OSError as error:
             raise refused(path, error) from error
         finally:
             if not kept:
                 os.close(descriptor)
-        self._bytes += len(content)
-        return self._new(content, usedforsecurity=False).hexdigest(), bool(before.st_mode & stat.S_IXUSR)
-
-    def result(self, taken: Hash | _LargeFile | SourceError, files: int, progress: Callable[[int, int], None]) -> Hash:
-        if isinstance(taken, _LargeFile):
-            while not taken.done.wait(_TELL_SECONDS):
-                progress(files, self._bytes)
-            taken = taken.failure or (taken.hash, bool(taken.before.st_mode & stat.S_IXUSR))
-        elif not files % 256:
-            progress(files, self._bytes)
-        if isinstance(taken, SourceError):
-            raise taken
-        return taken
+        if content is None:
+            raise _changed(path)
+        self._bytes += before.st_size
+        return self._new(content, usedforsecurity=False).hexdigest(), _is_executable(before)
 
     def stop(self) -> None:
         """The threads end with the block that they are at. What they have not begun is closed."""
         self._stopped = True
+        for process in self._processes:
+            process.end()
         while self._large:
             try:
                 os.close(self._large.popleft().descriptor)
@@ -113,9 +198,10 @@ class _Reading:
         self._ready.release(len(self._threads) or 1)
 
     def _hand_on(self, file: _LargeFile) -> _LargeFile:
+        self._open += 1
         self._large.append(file)
         self._ready.release()
-        if len(self._threads) < min(len(os.sched_getaffinity(0)), _THREADS_AT_MOST):
+        if len(self._threads) < min(_cores(), _THREADS_AT_MOST):
             # A thread that hangs in a read (a network's filesystem) must not keep the program from ending.
             self._threads.append(threading.Thread(target=self._work, daemon=True))
             self._threads[-1].start()
@@ -166,20 +252,33 @@ class _LargeFile:
         self.hash = ""
         self.failure: SourceError | None = None
 
-    @property
-    def is_done(self) -> bool:
-        return self.done.is_set()
+
+class _Asked(NamedTuple):
+    """A batch that a process was asked for."""
+
+    batch: Sequence[tuple[str, bytes]]
+    process: HashingProcess
+
+
+_Begun = list[Hash] | _LargeFile | _Asked | SourceError
 
 
 def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, size: int) -> None:
     """`size` is what was read."""
-    if (
-        size != after.st_size
-        or before.st_size != size
-        or before.st_mtime_ns != after.st_mtime_ns
-        or before.st_ctime_ns != after.st_ctime_ns
-    ):
-        raise SourceError(f"reading {path}", "it changed while it was read", "Run again when nothing writes to it.")
+    if not is_unchanged(before, after, size):
+        raise _changed(path)
+
+
+def _changed(path: str) -> SourceError:
+    return SourceError(f"reading {path}", "it changed while it was read", "Run again when nothing writes to it.")
+
+
+def _is_executable(status: os.stat_result) -> bool:
+    return bool(status.st_mode & stat.S_IXUSR)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def refused(path: str, error: OSError) -> SourceError:
