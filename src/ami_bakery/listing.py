@@ -67,16 +67,21 @@ class Listing:
         return tuple(sorted(made, key=lambda item: item.image))
 
     def outdated(self) -> tuple[Outdated, ...]:
-        """The newest finished AMI of each image in the region where it is baked, if it has another digest than the
-        image has now. An image that was never baked is not behind."""
+        """The newest finished AMI of each image in the region where it is baked, if none there has the digest that the
+        image has now: after a change was reverted, an older one is the answer again. An image that was never baked is
+        not behind."""
         made = self.made()
         outdated = []
         for definition in define_all(self._resolver, self._names):
             image = definition.image
             home = self._resolver.region_of(image)
-            own = {item.ami.id: item for item in made if item.image == image.name and item.ami.region == home}
-            latest = newest(item.ami for item in own.values() if _is_finished(item.ami, image.scheme))
-            if latest is not None and (definition.digest is None or not latest.carries(definition.digest)):
+            own = {
+                item.ami.id: item
+                for item in made
+                if item.image == image.name and item.ami.region == home and _is_finished(item.ami, image.scheme)
+            }
+            latest, now = newest(item.ami for item in own.values()), definition.digest
+            if latest is not None and (now is None or not any(item.ami.carries(now) for item in own.values())):
                 outdated.append(
                     Outdated(
                         made=own[latest.id],

@@ -184,6 +184,16 @@ def test_what_is_behind_its_definition_is_told_with_what_moved(bakery: Kitchen) 
     assert bakery.packer_runs == 2
 
 
+def test_what_has_an_older_ami_again_is_not_behind(bakery: Kitchen) -> None:
+    """A change that was baked, and then reverted: the AMI from before it is the answer."""
+    first = baked(bakery)
+    bakery.write("app/setup.sh", "other\n")
+    assert baked(bakery)["app"] != first["app"]
+    bakery.write("app/setup.sh", "echo set up\n")
+    assert bakery.run("images", "--outdated", "--json").images == []
+    assert baked(bakery) == first
+
+
 def test_an_image_that_was_never_baked_is_not_behind(bakery: Kitchen) -> None:
     for options in ((), ("--outdated",), ("--tree",)):
         run = bakery.run("images", *options)
