@@ -459,5 +459,7 @@ def _explain(
 
         changes = tuple(changes_since(resolver, planned.definition, previous))
     digest = planned.plan.digest
-    left = snapshots.get((region, digest.hex), ()) if digest else ()
+    kept = {snapshot for ami in (*before, *planned.found) for snapshot in ami.snapshots}
+    carrying = snapshots.get((region, digest.hex), ()) if digest else ()
+    left = tuple(snapshot for snapshot in carrying if snapshot not in kept)
     return replace(planned, plan=explain(planned.plan, previous, changes, left, now=now), before=before)

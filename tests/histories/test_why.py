@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import COMMIT_TAG
+from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client, ec2_client
 from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
-from tests.stock import stock
+from tests.stock import own_ami, stock
 
 
 def git(kitchen: Kitchen, *arguments: str) -> str:
@@ -301,6 +301,18 @@ def test_the_base_that_a_data_source_finds_is_asked_for_and_hashed(app: Kitchen,
 def test_an_ami_that_was_deleted_is_told_from_one_never_baked(app: Kitchen, ec2: EC2Client) -> None:
     assert "never-baked" in reasons(app)
     ec2.deregister_image(ImageId=app.run("bake").answer)
+    assert set(reasons(app)) == {"ami-deleted", "no-ami"}
+
+
+def test_an_ami_that_was_left_without_its_digest_is_not_told_as_deleted(app: Kitchen, ec2: EC2Client) -> None:
+    """Its snapshot has the digest already: that is written before the AMI's."""
+    digest = app.run("digest").answer
+    left = own_ami(ec2, "left", {IMAGE_TAG: "app"})
+    (image,) = ec2.describe_images(ImageIds=[left])["Images"]
+    snapshot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    ec2.create_tags(Resources=[snapshot], Tags=[{"Key": DIGEST_TAG, "Value": digest}])
+    assert set(reasons(app)) == {"never-baked", "no-ami"}
+    ec2.deregister_image(ImageId=left)
     assert set(reasons(app)) == {"ami-deleted", "no-ami"}
 
 

@@ -250,12 +250,12 @@ def explain(
     """A plan to bake for want of an AMI, with what changed since `previous`, the image's newest AMI. One that waits for
     its base gets what is known besides.
 
-    snapshots  those that carry the digest: an AMI of it was there, and was deleted
+    snapshots  those that carry the digest, and belong to no AMI that EC2 shows: one was there
     """
     if plan.action is Action.UNKNOWN:
         return replace(plan, reasons=(*plan.reasons, *_known_besides(plan, previous, changes, now)))
     if snapshots:
-        detail = f"an AMI of this definition was there and was deleted: its snapshot {snapshots[0]} is left"
+        detail = f"an AMI of this definition was there and was deleted or disabled: its snapshot {snapshots[0]} is left"
         return _with(plan, Reason("ami-deleted", snapshots[0], detail))
     if previous is None:
         return _with(plan, _never_baked(plan))
