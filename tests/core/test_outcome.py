@@ -64,6 +64,23 @@ def test_each_further_region_has_a_line_and_a_long_reason_is_folded() -> None:
     ]
 
 
+def test_what_changed_is_counted_without_its_part_and_without_what_git_cannot_tell() -> None:
+    files = Reason("files-changed", "files", "the files changed")
+    named = Reason("file-changed", "a.sh", "a.sh has other content")
+    moved = Reason("base-changed", "ami-2", "the base moved from ami-1 to ami-2")
+    dirty = Reason("tree-was-dirty", "c0ffee", "ami-1 was baked with changes that were not committed")
+    no_ami = Reason("no-ami", "abc", "no AMI carries the digest abc")
+    told = {
+        (files, named, dirty, no_ami): "a.sh has other content",
+        (files, named, moved, no_ami): "a.sh has other content and 1 more",
+        (files, moved, dirty, no_ami): "the files changed and 1 more",
+        (files, dirty, no_ami): "the files changed",
+        (files,): "the files changed",
+    }
+    for reasons, reason in told.items():
+        assert lines(outcome("app", Result.BAKED, "us-east-1", reasons=reasons))[1].endswith(f"  {reason}")
+
+
 def test_a_failure_has_no_ami_and_says_in_short_why() -> None:
     failure = "Packer ended with status 1; its last lines:\n  | x"
     (_, line) = lines(outcome("base", Result.FAILED, "us-east-1", failure=failure, seconds=3725))

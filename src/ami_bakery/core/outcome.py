@@ -56,8 +56,11 @@ _BRIEF = {
     "too-old": "older than max_age",
 }
 _KEPT = {StepKind.TAG: "tags", StepKind.GRANT: "permissions", StepKind.REVOKE: "permissions"}
-_NOT_TOLD = frozenset({"no-ami", "not-finished", "several", "definition-changed"})
+_CAVEATS = ("commit-unknown", "tree-was-dirty", "commit-incomplete")
+_NOT_TOLD = frozenset({"no-ami", "not-finished", "several", "definition-changed", *_CAVEATS})
 """Reasons that say nothing beside the others."""
+_PARTS = frozenset({"files-changed", "variables-changed", "base-changed", "tools-changed", "settings-changed"})
+"""Reasons that say nothing where the very thing follows."""
 
 
 def summary(outcomes: Sequence[Outcome]) -> Table:
@@ -101,7 +104,10 @@ def _reason(outcome: Outcome) -> str:
 
 
 def _brief_reasons(plan: ImagePlan) -> Iterator[str]:
-    for reason in plan.reasons:
+    following = (*(reason.kind for reason in plan.reasons[1:]), "no-ami")
+    for reason, after in zip(plan.reasons, following, strict=False):
+        if reason.kind in _PARTS and after not in _PARTS | _NOT_TOLD:
+            continue
         if reason.kind == "region-missing":
             yield f"{reason.subject} had none"
         elif reason.kind == "key-changed":
