@@ -57,7 +57,7 @@ def _caveats(
         detail = f"what changed in detail is not known: {ami.id} was baked at {commit[:12]}, which cannot be read here"
         yield Change(kind="commit-unknown", subject=commit, detail=detail)
     elif dirty:
-        detail = f"{ami.id} was baked with changes that were not committed: git cannot tell all that changed"
+        detail = f"{ami.id} was baked with changes that were not committed: told is what changed since {commit[:12]}"
         yield Change(kind="tree-was-dirty", subject=commit, detail=detail)
     elif past is not None and past.manifest.components()[Component.FILES] != tagged.get(Component.FILES):
         some = f" ({', '.join(past.unheld[:_SHOWN])})" if past.unheld else ""

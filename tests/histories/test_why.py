@@ -96,6 +96,8 @@ def test_a_dirty_tree_at_the_time_of_the_bake_is_said(repository: Kitchen) -> No
     repository.run("bake")
     repository.write("ami/changed.sh", "again\n")
     assert "tree-was-dirty" in reasons(repository)
+    head = git(repository, "rev-parse", "HEAD")
+    assert f"not committed: told is what changed since {head[:12]}\n" in repository.run("plan").stdout
 
 
 def test_what_bakes_write_does_not_make_the_tree_dirty(repository: Kitchen, ec2: EC2Client) -> None:
