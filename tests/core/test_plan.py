@@ -103,6 +103,18 @@ def test_the_age_of_a_bake_is_that_of_its_first_ami_and_not_of_a_copy() -> None:
     assert decided(wanted, replace(copy, tags={**AMI.tags, ORIGIN_TAG: "ami-2"}), older_bake).action is Action.REUSE
 
 
+def test_what_is_lost_at_home_is_copied_from_one_without_a_key_where_there_is_one() -> None:
+    regions = ("us-east-1", "eu-west-1", "ap-south-1", "us-west-2")
+    wanted = replace(WANTED, regions=regions, kms_keys={"eu-west-1": "alias/ami"})
+    tags = {**AMI.tags, ORIGIN_TAG: AMI.id}
+    encrypted = replace(AMI, id="ami-2", region="eu-west-1", tags={**tags, KMS_KEY_TAG: "alias/ami"})
+    others = [replace(AMI, id=f"ami-{number}", region=region, tags=tags) for number, region in enumerate(regions[2:], 3)]
+    for found, source in ([encrypted, *others], others[0]), ([encrypted], encrypted):
+        plan = decided(wanted, *found)
+        assert (plan.action, plan.source) == (Action.COPY, source)
+        assert f"us-east-1 lacks a copy of {source.id} of {source.region}" in plan.reasons[0].detail
+
+
 def test_a_missing_region_is_a_copy_not_a_bake() -> None:
     plan = decided(replace(WANTED, regions=("us-east-1", "eu-west-1")), AMI)
     assert (plan.action, kinds(plan), plan.missing) == (Action.COPY, ["region-missing"], ("eu-west-1",))

@@ -89,7 +89,7 @@ class ImagePlan(Frozen):
     """What a bake will do for one image.
 
     amis    those that are there and as they should be, by region
-    source  what copies are made from: in the first region, where there is one
+    source  what copies are made from: in the first region, where there is one; else one without a key, if any
     steps   what there is to do, in this order; empty where nobody has asked
     """
 
@@ -169,7 +169,7 @@ def decide(
         reasons=reasons,
         regions=wanted.regions,
         amis={region: ami for region, ami in there.items() if wanted.is_right(ami)},
-        source=next(iter(there.values()), None),
+        source=_source(there, wanted) if there else None,
     )
 
 
@@ -184,13 +184,20 @@ def _decide(
         return Action.BAKE, forced
     if not amis:
         return _without_ami(wanted.digest, found)
-    source = next(iter(amis.values()))
+    source = _source(amis, wanted)
     if wanted.max_age is not None and (old := _too_old(source, _baked_at(amis, found), wanted.max_age, now)):
         return Action.BAKE, (old,)
     copies = tuple(_copy_reasons(wanted, amis, source))
     if copies:
         return Action.COPY, copies
     return Action.REUSE, tuple(_reuse_reasons(wanted, wanted.digest, found, amis, now))
+
+
+def _source(there: Mapping[str, Ami], wanted: Wanted) -> Ami:
+    """A copy of what is encrypted is encrypted, too: in the region of the bake with the account's default key, with
+    which nothing can be shared."""
+    at_home = there.get(wanted.regions[0])
+    return at_home or min(there.values(), key=lambda ami: ami.kms_key != "")
 
 
 def _base_reason(wanted: Wanted) -> Reason:
