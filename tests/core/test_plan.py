@@ -108,7 +108,7 @@ def test_what_is_lost_at_home_is_copied_from_one_without_a_key_where_there_is_on
     wanted = replace(WANTED, regions=regions, kms_keys={"eu-west-1": "alias/ami"})
     tags = {**AMI.tags, ORIGIN_TAG: AMI.id}
     encrypted = replace(AMI, id="ami-2", region="eu-west-1", tags={**tags, KMS_KEY_TAG: "alias/ami"})
-    others = [replace(AMI, id=f"ami-{number}", region=region, tags=tags) for number, region in enumerate(regions[2:], 3)]
+    others = [replace(AMI, id=f"ami-{region}", region=region, tags=tags) for region in regions[2:]]
     for found, source in ([encrypted, *others], others[0]), ([encrypted], encrypted):
         plan = decided(wanted, *found)
         assert (plan.action, plan.source) == (Action.COPY, source)
