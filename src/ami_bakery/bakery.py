@@ -275,6 +275,9 @@ class _Telling:
     def done(self, image: str) -> None:
         self._tell(EventKind.DONE, "", image)
 
+    def left(self, images: int) -> None:
+        """Whoever calls knows how many there are."""
+
     def note(self, message: str) -> None:
         self._tell(EventKind.NOTE, message)
 

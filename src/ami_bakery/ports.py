@@ -354,6 +354,9 @@ class Watcher(Protocol):
     def done(self, image: str) -> None:
         """Nothing more is being done for `image`."""
 
+    def left(self, images: int) -> None:
+        """So many images are not done yet, those at work among them."""
+
     def note(self, message: str) -> None: ...
 
     def warn(self, message: str) -> None: ...

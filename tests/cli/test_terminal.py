@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher, Unbroken
+from tests.histories.test_parallel import HEAD, image
 from tests.kitchen import Kitchen, json_template
 from tests.terminal import Terminal
 
@@ -47,6 +48,43 @@ def test_a_closed_terminal_stops_nothing(live: bool) -> None:
     watcher.warn("a warning")
     watcher.done("app")
     watcher.close()
+
+
+@pytest.mark.parametrize(
+    ("height", "at_work", "left", "shown"),
+    [
+        (12, 3, 3, ["a0", "<a0", "a1", "<a1", "a2", "<a2"]),
+        (12, 3, 9, ["a0", "<a0", "a1", "<a1", "a2", "<a2", "6 waiting for their turn"]),
+        (7, 3, 3, ["a0", "<a0", "a1", "<a1", "a2", "<a2"]),
+        (7, 3, 4, ["a0<", "a1<", "a2<", "1 waiting for their turn"]),
+        (6, 8, 8, ["a0<", "a1<", "a2<", "a3<", "4 more at work"]),
+        (6, 8, 20, ["a0<", "a1<", "a2<", "a3<", "4 more at work, 12 waiting for their turn"]),
+        (1, 2, 2, ["2 more at work"]),
+    ],
+)
+def test_what_does_not_fit_on_the_terminal_is_counted(height: int, at_work: int, left: int, shown: list[str]) -> None:
+    stream = io.StringIO()
+    watcher = LiveWatcher(Console(file=stream, force_terminal=True, width=80, height=height))
+    watcher.left(left)
+    for number in range(at_work):
+        watcher.step(f"a{number}", "baking")
+        watcher.line(f"a{number}", f"last line of a{number}")
+    drawn = Console(file=io.StringIO(), width=80, height=height)
+    drawn.print(watcher._render())
+    watcher.close()
+    lines = []
+    for line in drawn.file.getvalue().splitlines():  # type: ignore[attr-defined]
+        own = re.match(r". (a\d)  0:00  baking(  last line of \1)?$", line)
+        below = re.match(r" {12}last line of (a\d)$", line)
+        lines.append(own[1] + ("<" if own[2] else "") if own else f"<{below[1]}" if below else line.strip())
+    assert lines == shown
+
+
+def test_the_live_view_counts_what_waits_for_its_turn(kitchen: Kitchen) -> None:
+    kitchen.write("bakery.toml", HEAD + image(kitchen, "root", "sleep 2") + image(kitchen, "leaf", base="root"))
+    terminal = Terminal(kitchen, "bake")
+    assert terminal.watch(lambda _: "") == 0
+    assert "1 waiting for their turn" in terminal.seen
 
 
 def test_a_terminal_that_nobody_looks_at_gets_plain_lines(app: Kitchen) -> None:

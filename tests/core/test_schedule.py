@@ -30,6 +30,7 @@ def test_no_image_starts_before_its_parent_is_done_and_each_starts_once(
         name = running.pop(choice.randrange(len(running)))
         done.add(name)
         schedule.finish([name])
+        assert schedule.left == len(parents) - len(done)
     assert sorted(started) == sorted(parents)
 
 

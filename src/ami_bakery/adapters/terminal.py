@@ -12,6 +12,8 @@ from ami_bakery.core.printable import COLORS, one_line, printable
 from ami_bakery.core.table import Table, clock_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from rich.console import Console, RenderableType
     from rich.live import Live
     from rich.text import Text
@@ -72,6 +74,9 @@ class PlainWatcher:
     def done(self, image: str) -> None:
         pass
 
+    def left(self, images: int) -> None:
+        pass
+
     def note(self, message: str) -> None:
         if not self._quiet:
             self._print(one_line(message))
@@ -116,6 +121,7 @@ class LiveWatcher:
         self._console = console
         self._verbose = verbose
         self._running: dict[str, _Running] = {}
+        self._left = 0
         self._live: Live | None = None
         self._lock = threading.RLock()
 
@@ -140,6 +146,10 @@ class LiveWatcher:
             self._running.pop(image, None)
             if not self._running:
                 self.close()
+
+    def left(self, images: int) -> None:
+        with self._lock:
+            self._left = images
 
     def note(self, message: str) -> None:
         with self._lock:
@@ -194,16 +204,30 @@ class LiveWatcher:
 
         # No lock: Live's own thread comes here while a step may hold it and wait for that thread.
         rows = tuple(self._running.items())
+        waiting = max(0, self._left - len(rows))
+        # One line of the terminal is the cursor's.
+        room = max(0, self._console.height - 1 - (waiting > 0))
+        roomy = sum(2 if running.line else 1 for _, running in rows) <= room
+        hidden = 0 if len(rows) <= room else min(len(rows), len(rows) - room + (waiting == 0))
+        shown = list(self._lines(rows[: len(rows) - hidden], roomy=roomy))
+        more = [f"{hidden} more at work"] * (hidden > 0) + [f"{waiting} waiting for their turn"] * (waiting > 0)
+        if more:
+            shown.append(Text(f"  {', '.join(more)}", style="dim", no_wrap=True, overflow="ellipsis"))
+        return Group(*shown)
+
+    def _lines(self, rows: Sequence[tuple[str, _Running]], *, roomy: bool) -> Iterator[Text]:
+        """An image a line, and Packer's last line below it; behind it, where there is no room for that."""
+        from rich.text import Text
+
         now = time.monotonic()
         times = [clock_time(now - running.started) for _, running in rows]
         name_width = max((len(image) for image, _ in rows), default=0)
         time_width = max(map(len, times), default=0)
         before = " " * (2 + name_width + 2 + time_width + 2)
         sign = _SPINNER[int(now * len(_SPINNER)) % len(_SPINNER)]
-        lines = []
         for (image, running), elapsed in zip(rows, times, strict=True):
             name, clock = (f" {image:{name_width}}  ", "bold"), (f"{elapsed:>{time_width}}  ", "dim")
-            lines.append(Text.assemble(sign, name, clock, running.step, no_wrap=True, overflow="ellipsis"))
-            if running.line:
-                lines.append(Text(before + running.line, style="dim", no_wrap=True, overflow="ellipsis"))
-        return Group(*lines)
+            behind = (f"  {running.line}", "dim") if running.line and not roomy else ("", "")
+            yield Text.assemble(sign, name, clock, running.step, behind, no_wrap=True, overflow="ellipsis")
+            if running.line and roomy:
+                yield Text(before + running.line, style="dim", no_wrap=True, overflow="ellipsis")

@@ -21,8 +21,13 @@ class Schedule:
         return len(self._parents)
 
     @property
+    def left(self) -> int:
+        """How many are not done."""
+        return len(self._parents) - len(self._finished)
+
+    @property
     def unfinished(self) -> bool:
-        return len(self._finished) < len(self._parents)
+        return self.left > 0
 
     def start_ready(self) -> tuple[str, ...]:
         """The images whose turn has come, in their order; each is given once."""
