@@ -10,7 +10,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.image import SHARED_TAG
-from ami_bakery.local import Fault, LocalAws
+from ami_bakery.local import Fault, FaultKind, LocalAws
 from tests.conftest import aws_client, ec2_client
 from tests.kitchen import Kitchen, json_template
 from tests.stock import finished, own_ami, public_ami, stock
@@ -81,6 +81,14 @@ def test_different_filters_are_a_call_each_and_the_same_one_is_asked_once(kitche
     )
     stock(kitchen, [ec2])
     assert asked(kitchen) == {"DescribeImages": 3 + 1}
+
+
+def test_several_questions_that_are_slow_together_are_told_of_once(kitchen: Kitchen, ec2: EC2Client) -> None:
+    names = ["ubuntu/images/*jammy*", "ubuntu/images/*noble*", "ubuntu/images/*focal*"]
+    filters = [f'from = {{ owners = ["099720109477"], filters = {{ name = "{name}" }} }}' for name in names]
+    images(kitchen, {f"i{number}": table for number, table in enumerate(filters)})
+    kitchen.control.plan(Fault(action="DescribeImages", kind=FaultKind.DELAY, seconds=5, times=3))
+    assert kitchen.run("digest").stderr == "looking for the base image in us-east-1: waiting for an answer\n"
 
 
 def test_ssm_is_asked_for_ten_parameters_at_once(kitchen: Kitchen, local: LocalAws, ec2: EC2Client) -> None:

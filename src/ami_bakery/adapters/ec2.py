@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -54,6 +55,7 @@ class AwsSession:
         self._session: boto3.Session | None = None
         self._clients: dict[tuple[str, str, bool], Any] = {}
         self._lock = threading.Lock()
+        self._said: dict[str, float] = {}
 
     def close(self) -> None:
         self.query.close()
@@ -66,7 +68,7 @@ class AwsSession:
         def watch() -> None:
             pause = _SLOW_SECONDS
             while not answered.wait(pause):
-                self._tell(f"{doing} in {region}: waiting for an answer")
+                self._say(f"{doing} in {region}: waiting for an answer")
                 pause = _STILL_SECONDS
 
         threading.Thread(target=watch, daemon=True).start()
@@ -74,6 +76,15 @@ class AwsSession:
             yield
         finally:
             answered.set()
+
+    def _say(self, text: str) -> None:
+        """Once, where several of the same are asked side by side."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._said.get(text, -_SLOW_SECONDS) < _SLOW_SECONDS:
+                return
+            self._said[text] = now
+        self._tell(text)
 
     def session(self) -> boto3.Session:
         with self._lock:
