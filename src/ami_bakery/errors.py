@@ -70,7 +70,8 @@ DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedExcept
 _UNANSWERED = frozenset(
     {
         *("Unreachable", "NoAnswer", "RequestLimitExceeded", "Throttling"),
-        *("Unavailable", "ServiceUnavailable", "InternalError", "InternalFailure", "RequestTimeout"),
+        *("Unavailable", "ServiceUnavailable", "InternalError", "InternalFailure", "ServerInternal", "RequestTimeout"),
+        *("500", "502", "503", "504"),  # botocore's codes for what was answered before EC2 itself was reached
     }
 )
 

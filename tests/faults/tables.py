@@ -21,7 +21,9 @@ in two regions in the embedded EC2; one call is struck; the next run bakes the s
 - the next run ends well, and says the one finished AMI that is there in each region; where the struck run has said an answer, it is the same one,
 - what was finished before is not baked again,
 - a struck run that fails says why, and names all that it has left in EC2,
-- `images --orphans` shows all that both have left, and `--clean` removes it: nothing is there afterwards.
+- `images --orphans` shows all that both have left, and `--clean` removes it: nothing is there afterwards. Two exceptions are in the tables, each where it was seen: *told only* is what could not be marked,
+  for want of the right, the service or the credentials, so that the message of the struck run alone names it; *without a trace* is what Packer made in the moment before everything was killed at once, when
+  nothing had been noted yet: a key pair or a security group, which cost nothing.
 
 Locks lived for 8 s here, so that nobody had to wait long for a dead run's. {count} pairs; {broken}.
 """

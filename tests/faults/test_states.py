@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import AwsError, BusyError
+from ami_bakery.execute.places import Patience
 from ami_bakery.execute.sight import Sight
 
 if TYPE_CHECKING:
@@ -36,9 +38,18 @@ class Showing:
     def __init__(self, clock: Hurried, ami: Ami, *, after_seconds: float = 0) -> None:
         self.clock, self.ami, self.after_seconds, self.asked = clock, ami, after_seconds, 0
 
+    def own(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+        """A deregistered one is shown until that moment."""
+        return (self.ami,) if self.ami.id in ids and self.clock.seconds < self.after_seconds else ()
+
     def by_ids(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         self.asked += 1
         return (self.ami,) if self.ami.id in ids and self.clock.seconds >= self.after_seconds else ()
+
+
+class Quiet:
+    def step(self, _image: str, _text: str) -> None:
+        pass
 
 
 def ami(state: AmiState) -> Ami:
@@ -46,7 +57,7 @@ def ami(state: AmiState) -> Ami:
 
 
 def sight(clock: Hurried, ec2: Showing) -> Sight:
-    return Sight(cast("Outside", SimpleNamespace(clock=clock, ec2=ec2)), "app")
+    return Sight(cast("Outside", SimpleNamespace(clock=clock, ec2=ec2, watcher=Quiet())), "app")
 
 
 def test_an_ami_that_never_leaves_pending_is_given_up_after_an_hour_and_named() -> None:
@@ -73,3 +84,24 @@ def test_an_ami_that_is_gone_is_not_waited_for_for_ever() -> None:
     with pytest.raises(AwsError, match="EC2 does not know it any more"):
         sight(clock, ec2).wait_available(ec2.ami)
     assert clock.seconds < 100
+
+
+@pytest.mark.parametrize(("shown_seconds", "waited_seconds"), [(0, 0), (20, 20), (1000, 60)])
+def test_a_removed_ami_that_is_still_seen_is_waited_for_and_not_for_ever(
+    shown_seconds: int, waited_seconds: int
+) -> None:
+    """Its name is free when it is gone: Packer would refuse it."""
+    clock = Hurried()
+    ec2 = Showing(clock, ami(AmiState.AVAILABLE), after_seconds=shown_seconds)
+    sight(clock, ec2).await_gone([ec2.ami])
+    assert clock.seconds == waited_seconds
+
+
+@pytest.mark.parametrize("patience", [Patience(waits=False), Patience(timeout=timedelta(seconds=30))])
+def test_who_is_not_to_wait_does_not_wait_for_another_runs_pending_ami(patience: Patience) -> None:
+    clock = Hurried()
+    ec2 = Showing(clock, ami(AmiState.PENDING))
+    with pytest.raises(BusyError) as refused:
+        sight(clock, ec2).wait_for_anothers(ec2.ami, patience)
+    assert "another run makes ami-1 of eu-west-1" in str(refused.value)
+    assert clock.seconds == (30 if patience.waits else 0)

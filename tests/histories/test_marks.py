@@ -5,7 +5,7 @@ from __future__ import annotations
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.run import run_began
-from ami_bakery.local import Fault
+from ami_bakery.local import Fault, FaultKind
 from tests.bakes import bake_until, provisioned, wait_until
 from tests.kitchen import Kitchen
 
@@ -47,6 +47,18 @@ def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) 
     (app.folder / "go").touch()
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 0, rest
+
+
+def test_what_is_behind_when_packer_ends_is_marked_all_the_same(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer is faster than EC2's answers to us; and the AMI is left, since the inputs moved."""
+    provisioned(app, "echo moved >> setup.sh")
+    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=0.3, times=0, agent="ami-bakery"))
+    run = app.run("bake")
+    assert run.status == 1
+    (image,) = ec2.describe_images(Owners=["self"])["Images"]
+    assert f"{image['ImageId']} of us-east-1 was left, without the digest" in run.stderr
+    assert "ami-bakery:run" in {tag["Key"] for tag in image["Tags"]}
+    assert image["ImageId"] in app.run("images", "--orphans").answer
 
 
 def test_an_ami_that_is_not_finished_is_not_listed(app: Kitchen, ec2: EC2Client) -> None:

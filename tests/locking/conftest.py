@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from mypy_boto3_ec2 import EC2Client
 
-from tests.kitchen import Kitchen
+from ami_bakery.core.image import FROM_TAG
+from tests.kitchen import Kitchen, json_template
+
+from .bench import tags_of, unfinish
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +16,15 @@ def _patient(request: pytest.FixtureRequest) -> None:
     if "kitchen" in request.fixturenames:
         kitchen: Kitchen = request.getfixturevalue("kitchen")
         kitchen.environment["AMI_BAKERY_LOCK_SECONDS"] = "60"
+
+
+@pytest.fixture
+def left(app: Kitchen, ec2: EC2Client) -> str:
+    """An AMI of the definition's name, as Packer made it: the digest was never written by us."""
+    app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum`}}"))
+    ami = app.run("bake").answer
+    base = tags_of(ec2, ami)[FROM_TAG]
+    unfinish(ec2, ami)
+    assert base
+    assert app.packer_runs == 1
+    return ami

@@ -77,6 +77,7 @@ class Rules:
     fence: str = "whole"
     breaks_by_name: bool = False
     removes: bool = True
+    settles_to_remove: bool = True
     marks: bool = True
 
 
@@ -264,8 +265,11 @@ class Steps:
     ) -> Iterator[tuple[Cloud, Seen, bool]]:
         """With what is seen, and whether it takes a pause; the usual outcome first."""
         step = flight.step
+        if isinstance(step, NoteVerified) and pauses and cloud.holds(step.lock):
+            # It could not be renewed, and is there all the same.
+            yield cloud, Event.LOST, True
         if isinstance(step, _CHANGING):
-            for after, seen in self.carried_out(cloud, own, step, free.lock):
+            for after, seen in self._changed(cloud, step, held_for, own, free.lock):
                 yield after, seen, False
             return
         match step:
@@ -284,6 +288,11 @@ class Steps:
                 yield cloud, Event.REFUSED, False
             case Bake():
                 yield from self._baked(cloud, flight.lock, pauses, free.ami)
+
+    def _changed(self, cloud: Cloud, step: Step, held_for: int, own: int, free: str) -> Iterator[tuple[Cloud, Seen]]:
+        if isinstance(step, GiveUpLeft):
+            return self._given_up(cloud, step, self.may_give_up(step, held_for))
+        return self.carried_out(cloud, own, step, free)
 
     def _read(self, cloud: Cloud, own: int, living: frozenset[int], pauses: bool) -> Iterator[tuple[Cloud, Seen, bool]]:
         for lock in dict.fromkeys((cloud.lock, *(lock for lock, _ in cloud.before))):
@@ -323,8 +332,9 @@ class Steps:
                 if cloud.may_hold(name):
                     yield cloud, Event.DONE
                 yield cloud, Event.LOST
-            case GiveUpLeft(name, left):
-                yield from self._given_up(cloud, name, left)
+            case GiveUpLeft():
+                yield cloud, Marked(())
+                yield from self._marked(cloud, step)
             case RemoveLeft(names):
                 yield _removed(cloud, names), Event.DONE
             case Discard(name):
@@ -339,21 +349,33 @@ class Steps:
             raise Violation(f"{cloud.lock.name} is deleted by one who means {name}")
         return cloud
 
-    def _given_up(self, cloud: Cloud, lock: str | None, left: Left) -> Iterator[tuple[Cloud, Seen]]:
-        """Whether a name is in the way is not modelled: each that was left may be, or not."""
+    def may_give_up(self, step: GiveUpLeft, held_for: int) -> bool:
+        """Whether it may be sent by now."""
+        return step.lock is not None and (held_for >= SETTLED or not self._rules.settles_to_remove)
+
+    def _given_up(self, cloud: Cloud, step: GiveUpLeft, may: bool) -> Iterator[tuple[Cloud, Seen]]:
+        """Whether a name is in the way is not modelled: all that are unfinished, or look it, may be, or none."""
         yield cloud, Marked(())
-        names = tuple(ami.name for ami in cloud.amis if ami.name in (left.verified, *left.unverified))
-        if not names or not self._rules.removes:
+        if not may:
             return
+        for ami in cloud.amis:
+            if ami.finished != NEVER:
+                yield cloud, Looked(ami.name)
+        yield from self._marked(cloud, step)
+
+    def _marked(self, cloud: Cloud, step: GiveUpLeft) -> Iterator[tuple[Cloud, Seen]]:
+        unfinished = tuple(ami for ami in cloud.amis if ami.finished <= LAG and ami.removed <= LAG)
+        if not unfinished or not self._rules.removes:
+            return
+        names = tuple(ami.name for ami in unfinished)
         if not self._rules.marks:
             yield cloud, Marked(names)
-        elif cloud.may_hold(lock):
+        elif cloud.may_hold(step.lock):
             marked = cloud
-            for ami in cloud.amis:
-                if ami.name in names:
-                    marked = marked.with_ami(ami._replace(marked=0))
+            for ami in unfinished:
+                marked = marked.with_ami(ami._replace(marked=0))
             yield marked, Marked(names)
-        if not cloud.holds(lock):
+        if not cloud.holds(step.lock):
             yield cloud, Event.LOST
 
     def _finished(self, cloud: Cloud, lock: str | None, name: str) -> Iterator[tuple[Cloud, Seen]]:
@@ -458,7 +480,9 @@ class Explorer:
                 after = _answered(after, move.answer)
             yield self._canonical(after), move.what
         step = self._flight_of(runner).step
-        if world.late and isinstance(step, _CHANGING):
+        held_for = self._runners.values[runner].held_for
+        early = isinstance(step, GiveUpLeft) and not self._steps.may_give_up(step, held_for)
+        if world.late and isinstance(step, _CHANGING) and not early:
             sent = tuple(sorted((*world.sent, self._requests.number(Request(own, step)))))
             sending = world._replace(sent=sent, late=world.late - 1)
             yield self._canonical(sending), f"{own}: {step} gets no answer, and is sent again"
@@ -478,9 +502,11 @@ class Explorer:
     def _failed(self, world: World, own: int, runner: int, seen: Seen) -> World:
         """Nothing changes but what the runner does next."""
         move = self._move(self._clouds.values[world.cloud], self._runners.values[runner], own, seen, paused=False)
-        if move.ending is not None:
-            self.result.endings[move.ending] += 1
-        return world._replace(runners=_with(world.runners, own, move.runner))
+        after = world._replace(runners=_with(world.runners, own, move.runner))
+        if move.ending is None:
+            return after
+        self.result.endings[move.ending] += 1
+        return _answered(after, move.answer)
 
     def _moves(self, world: World, own: int, runner: int) -> tuple[Move, ...]:
         living = frozenset(other for other, number in enumerate(world.runners) if number != NOBODY)
@@ -527,7 +553,7 @@ class Explorer:
         """On to the next step that matters."""
         flight = self._rules.advance(flight, seen)
         while not self._budget.failures and _says_nothing(flight.step):
-            flight = self._rules.advance(flight, Marked(()) if isinstance(flight.step, GiveUpLeft) else Event.DONE)
+            flight = self._rules.advance(flight, Event.DONE)
         return flight
 
     def _arrived(self, world: World, request: int) -> tuple[int, ...]:
@@ -712,7 +738,7 @@ def violation(budget: Budget, rules: Rules) -> str:
 
 def _says_nothing(step: Step) -> bool:
     """It has one outcome, at any time, and changes nothing."""
-    return isinstance(step, Pause | Spread | AwaitSight) or (isinstance(step, GiveUpLeft) and not step.left)
+    return isinstance(step, Pause | Spread | AwaitSight)
 
 
 def _answered(world: World, answer: int) -> World:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, FROM_TAG
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.leftover import GROUP_TAG
 from ami_bakery.core.lock import GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG, lock_name
 from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.local.faults import Fault, FaultKind
 from tests.bakes import provisioned, wait_until
-from tests.kitchen import json_template, key_pairs
+from tests.kitchen import key_pairs
 
-from .bench import WHO, all_at_once, ended, finished, hold_lock, locks, read_until, tags_of, unfinish
+from .bench import WHO, all_at_once, ended, finished, hold_lock, locks, read_until, tags_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -107,6 +107,20 @@ def test_a_lock_that_is_gone_when_packer_ends_is_noticed_before_anything_is_tagg
     lost = ended(process)
     assert lost.status == 75, lost.stderr
     assert finished(ec2, digest) == []
+
+
+def test_a_lock_that_is_lost_while_copies_are_made_does_not_undo_what_is_finished(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.plan(Fault(action="CopyImage", kind=FaultKind.DELAY, seconds=6))
+    regions = ("--region", "us-east-1", "--region", "eu-west-1")
+    process = app.start("bake", "--json", *regions, environment={"AMI_BAKERY_LOCK_SECONDS": "8"})
+    read_until(process, "copying ami-")
+    (lock,) = locks(ec2).values()
+    ec2.delete_key_pair(KeyPairId=lock)
+    run = ended(process)
+    assert run.status == 0, run.stderr
+    assert "our lock is lost: it is not there any more" in run.stderr
+    assert "The AMI is finished all the same" in run.stderr
+    assert "nothing is tagged" not in run.stderr
 
 
 def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2: EC2Client) -> None:
@@ -223,18 +237,6 @@ def test_a_key_pair_that_cannot_be_marked_goes_with_the_lock_that_tells_of_it(ap
 # What a dead holder left.
 
 
-@pytest.fixture
-def left(app: Kitchen, ec2: EC2Client) -> str:
-    """An AMI of the definition's name, as Packer made it: the digest was never written by us."""
-    app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum`}}"))
-    ami = app.run("bake").answer
-    base = tags_of(ec2, ami)[FROM_TAG]
-    unfinish(ec2, ami)
-    assert base
-    assert app.packer_runs == 1
-    return ami
-
-
 def test_a_dead_holders_verified_ami_is_adopted(app: Kitchen, ec2: EC2Client, left: str) -> None:
     digest = app.run("digest").answer
     hold_lock(ec2, digest, expired=True, **{VERIFIED_TAG: f"us-east-1:{left}"})
@@ -256,7 +258,7 @@ def test_what_was_not_verified_is_never_adopted_and_removed_where_its_name_is_in
     hold_lock(ec2, digest, expired=True, **{MADE_TAG: left})
     run = app.run("bake")
     assert run.answer != left
-    assert f"app: removed AMI {left} of us-east-1, which a dead run left unfinished" in run.stderr
+    assert f"app: removed AMI {left} of us-east-1, which another run left unfinished" in run.stderr
     assert finished(ec2, digest) == [run.answer]
     now = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
     assert not snapshots & now

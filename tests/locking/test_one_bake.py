@@ -93,6 +93,34 @@ def test_no_wait_fails_at_once_and_names_who_bakes(app: Kitchen, ec2: EC2Client)
     assert len(locks(ec2)) == 1, "the other's lock is left alone"
 
 
+def test_no_wait_does_not_wait_for_what_somebody_bakes_without_a_lock(drop_in: Kitchen, ec2: EC2Client) -> None:
+    """The original bakery takes none: its AMI has the digest, and is pending."""
+    base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
+    tagged = [{"ResourceType": "image", "Tags": [{"Key": DIGEST_TAG, "Value": drop_in.run("digest").answer}]}]
+    drop_in.control.change(pending_seconds=600)
+    made = ec2.copy_image(Name="theirs", SourceImageId=base, SourceRegion="us-east-1", TagSpecifications=tagged)  # type: ignore[arg-type]
+    run = drop_in.run("bake", "--no-wait")
+    drop_in.control.change(pending_seconds=0)
+    assert (run.status, run.stdout) == (75, "")
+    assert f"another run makes {made['ImageId']} of us-east-1" in run.stderr
+    assert drop_in.packer_runs == 0
+
+
+def test_no_wait_takes_an_expired_lock_over(app: Kitchen, ec2: EC2Client) -> None:
+    hold_lock(ec2, app.run("digest").answer, expired=True)
+    run = app.run("bake", "--no-wait")
+    assert finished(ec2, app.run("digest").answer) == [run.answer]
+    assert f"taking over the lock of {WHO}" in run.stderr
+
+
+def test_a_packer_that_is_not_there_leaves_no_lock(app: Kitchen, ec2: EC2Client) -> None:
+    (app.folder.parent / "bin/packer").unlink()
+    run = app.run("bake", environment={"PATH": str(app.folder.parent / "bin")})
+    assert run.status == 1
+    assert "there is no program 'packer' here" in run.stderr
+    assert locks(ec2) == {}
+
+
 def test_wait_timeout_fails_when_it_is_over(app: Kitchen, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer)
     began = time.monotonic()

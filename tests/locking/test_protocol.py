@@ -52,10 +52,11 @@ BROKEN = {
     "no fence": (SMALL, Rules(fence="none"), "is removed, and is finished"),
     "half a fence": (SMALL, Rules(fence="partial"), "is removed, and is finished"),
     "no fence, nothing removed": (SMALL, Rules(fence="none", removes=False), "is the second one"),
+    "removed without settling": (SMALL, Rules(settles_to_remove=False), "is removed, and is finished"),
     "unverified AMIs adopted": (Budget(late=0), Rules(advance=mutations.adopting_unverified), "was never verified"),
 }
 if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
-    BROKEN["given up without a mark"] = (Budget(history=1), Rules(marks=False), "after it was removed")
+    BROKEN["given up without a mark"] = (Budget(history=1), Rules(marks=False), "is removed, and is finished")
 
 
 @pytest.mark.parametrize("part", BROKEN)

@@ -30,6 +30,8 @@ _BY_CODE = {
     "InternalError": _LATER,
     "InternalFailure": _LATER,
     "ServiceUnavailable": _LATER,
+    "ServerInternal": _LATER,
+    **dict.fromkeys(("500", "502", "503", "504"), _LATER),
     "InvalidAMIAttributeItemValue": "Correct `share_with`: EC2 knows no such account.",
     "ParameterNotFound": "Correct the name of the parameter, or the region.",
 }

@@ -90,13 +90,18 @@ def _builder_findings(builder: Builder) -> Iterator[Finding]:
         )
 
 
+def is_constant(name: str) -> bool:
+    """Whether an AMI's name, as it was worked out, has nothing in it that only Packer knows."""
+    return not _VOLATILE.search(name)
+
+
 def name_finding(builder: Builder, digest: str, taken: Iterable[str]) -> Finding | None:
     """Whether the AMI's name is, or will be, in the way. `taken`: names of AMIs of this account in the bake's region.
 
     Packer refuses a name that is taken before it starts; a name that every bake has is taken from the second one on.
     """
     name = builder.ami_name
-    if not name or _VOLATILE.search(name):
+    if not name or not is_constant(name):
         return None
     if name in set(taken):
         return Finding(
@@ -170,7 +175,7 @@ def key_finding(image: ImageConfig, regions: Sequence[str], file: str) -> Findin
 def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
     """Names that are the same for each bake of one digest, where `max_age` asks for such bakes."""
     for builder in builders:
-        if builder.ami_name and not _VOLATILE.search(builder.ami_name):
+        if builder.ami_name and is_constant(builder.ami_name):
             yield Finding(
                 level=Level.WARNING,
                 code="name-does-not-age",

@@ -111,8 +111,9 @@ class JudgeLeft:
 
 @dataclass(frozen=True, slots=True)
 class GiveUpLeft:
-    """Mark those AMIs of dead runs as given up that would be in the way. The call names our lock, too, so that it does
-    nothing where that is gone. Seen: `Marked`, LOST, FAILED."""
+    """Mark those AMIs as given up that others left unfinished and that would be in the way. The call names our lock,
+    too, so that it does nothing where that is gone. Where there are any, the settling time passes before, and if an AMI
+    is finished after all, that is seen. Seen: `Marked`, `Looked`, LOST, FAILED."""
 
     lock: str | None
     left: Left
@@ -438,6 +439,8 @@ def _after_giving_up(flight: Flight, seen: Seen) -> Flight | None:
             return replace(flight, step=Bake(), left=Left(), noted=False)
         case Marked(amis):
             return replace(flight, step=RemoveLeft(amis), left=Left(), noted=False)
+        case Looked(ami, whole) if ami is not None:
+            return _use(flight, ami, Ending.REUSED if whole else Ending.COPIED)
         case Event.LOST:
             return _lose(flight)
         case Event.FAILED:

@@ -1,4 +1,4 @@
-"""AMIs that holders of a digest's lock left when they died: adopted where verified, removed where in the way.
+"""AMIs that runs of a digest have left unfinished: adopted where verified, removed where in the way.
 
 A name that is a function of the definition is taken by what a dead run has left, and would stop every later bake.
 """
@@ -7,19 +7,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami
+from ami_bakery.core.finding import is_constant
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami
 from ami_bakery.core.lock import GIVEN_UP_TAG, read_amis
+from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.scaffold import Kind, Thing
 from ami_bakery.execute.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ami_bakery.core.digest import Digest
     from ami_bakery.core.single_flight import Left
     from ami_bakery.execute.baker import Baker
     from ami_bakery.planning import Planned
     from ami_bakery.ports import Outside
     from ami_bakery.resolve import Resolver
+
+_TELLING = 8
+"""How many digits of a digest in a name say that it is of that digest: names have it shortened."""
 
 
 def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
@@ -45,17 +51,35 @@ def _is_too_old(ami: Ami, baker: Baker) -> bool:
 
 
 def in_the_way(resolver: Resolver, planned: Planned, left: Left) -> tuple[Ami, ...]:
-    """Those that have the name which the AMI will get, and are provably what a dead run of this digest left unfinished:
-    noted on its lock, or with the digest that Packer writes, and without what is written when it is verified."""
-    home, digest = planned.plan.regions[0], planned.plan.digest
-    texts = (*left.unverified, left.verified or "")
-    ids = {ami_id for text in texts for region, ami_id in read_amis(text).items() if region == home}
-    ids |= {ami.id for ami in planned.found if ami.region == home and digest is not None and not ami.carries(digest)}
-    if not ids:
-        return ()
+    """Those that have the name which the AMI will get, and are provably what a run of this digest left unfinished: one
+    is noted on its lock, has the digest that Packer writes, or is marked by one of our runs and has the digest in its
+    name; and nothing of what is written when it is verified. Also where the template itself copies to: a name that is
+    taken there fails a bake at its end.
+
+    Whoever holds the lock, and has since it took it seen no AMI finished for as long as news may take, may remove them:
+    their runs do not hold it, and can finish nothing.
+    """
+    digest = planned.plan.digest
     names = _names(resolver, planned)
-    own = resolver.outside.ec2.own(home, sorted(ids)) if names else ()
-    return tuple(ami for ami in own if ami.name in names and FORMAT_TAG not in ami.tags)
+    if digest is None or not names:
+        return ()
+    noted = {key for text in (*left.unverified, left.verified or "") for key in read_amis(text).items()}
+    regions = dict.fromkeys((planned.plan.regions[0], *planned.definition.regions_of_template))
+    return tuple(
+        ami
+        for region in regions
+        for ami in resolver.outside.ec2.named(region, sorted(names))
+        if FORMAT_TAG not in ami.tags
+        and not ami.carries(digest)
+        and ((region, ami.id) in noted or _is_of(ami, digest, planned.plan.image))
+    )
+
+
+def _is_of(ami: Ami, digest: Digest, image: str) -> bool:
+    if ami.tags.get(DIGEST_TAG, ""):
+        return ami.tags[DIGEST_TAG] == digest.hex
+    ours = RUN_TAG in ami.tags and ami.tags.get(IMAGE_TAG) == image
+    return ours and digest.hex[:_TELLING] in ami.name
 
 
 def _names(resolver: Resolver, planned: Planned) -> set[str]:
@@ -64,7 +88,7 @@ def _names(resolver: Resolver, planned: Planned) -> set[str]:
     facts = definition.facts or resolver.facts(definition.image)
     handed = dict(resolver.handed_variables(definition, facts, planned.plan.regions[0]))
     builders = resolver.facts(definition.image, handed).builders
-    return {builder.ami_name for builder in builders if builder.ami_name}
+    return {builder.ami_name for builder in builders if builder.ami_name and is_constant(builder.ami_name)}
 
 
 def remove_amis(outside: Outside, image: str, amis: Iterable[Ami], why: str) -> None:

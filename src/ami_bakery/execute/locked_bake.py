@@ -57,7 +57,7 @@ from ami_bakery.execute.held_lock import HeldLock
 from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
 from ami_bakery.execute.regions import Copies, copied
 from ami_bakery.execute.remains import mark_remains
-from ami_bakery.execute.sight import Sight
+from ami_bakery.execute.sight import BUSY_TODO, Sight
 from ami_bakery.planning import Planned, look_again, plan_again
 from ami_bakery.values import Frozen
 
@@ -122,6 +122,7 @@ class LockedBake:
         self.copies: Copies | None = None
         self._gone: frozenset[str] = frozenset()
         self._loss = ""
+        self._finished = False
         self._told = ""
         self._refused_at: float | None = None
         self._wait_until: float | None = None
@@ -136,6 +137,7 @@ class LockedBake:
         try:
             while not isinstance(flight.step, End):
                 self._gone = flight.gone
+                self._finished = isinstance(flight.step, Spread | AwaitSight)
                 flight = advance(flight, self._seen(flight.step))
                 self._hold(flight.lock)
         finally:
@@ -155,9 +157,8 @@ class LockedBake:
     def _on_loss(self, why: str) -> None:
         if not self._loss:
             self._loss = why
-            self.outside.watcher.warn(
-                f"{self.image}: our lock is lost: {why}. Packer is told to stop, nothing is tagged"
-            )
+            then = "The AMI is finished all the same" if self._finished else "Packer is told to stop, nothing is tagged"
+            self.outside.watcher.warn(f"{self.image}: our lock is lost: {why}. {then}")
         self.outside.packer.stop(self.image)
 
     def _seen(self, step: Step) -> Seen:
@@ -262,8 +263,7 @@ class LockedBake:
         if self.planned.plan.action is Action.WAIT:
             # Somebody bakes without a lock: with the original's checksum that is possible.
             pending = next(ami for ami in self.planned.found if ami.state is AmiState.PENDING)
-            self.sight.step(f"waiting for {pending.id} in {pending.region}, which another run makes")
-            self.sight.wait_available(pending)
+            self.sight.wait_for_anothers(pending, self.patience)
             seen = self._plan_again()
         return seen
 
@@ -284,7 +284,7 @@ class LockedBake:
             return Event.MOVED
         return _looked(self.planned)
 
-    def _look_for_anothers(self) -> Seen:
+    def _look_for_anothers(self) -> Looked:
         """Our look before may have been too early to show what was finished just before we took the lock."""
         while True:
             seconds = self._to_settle()
@@ -312,17 +312,26 @@ class LockedBake:
         if self.held is None:
             return Marked()
         amis = in_the_way(self.resolver, self.planned, step.left)
+        if amis and self._to_settle() > 0:
+            # What was finished a moment ago may look unfinished yet.
+            self.sight.step("waiting until EC2 shows what the last one has done")
+            if self.image not in self.forced and (looked := self._look_for_anothers()).ami is not None:
+                return looked
+            while (seconds := self._to_settle()) > 0:
+                self.outside.clock.sleep(seconds)
+            amis = in_the_way(self.resolver, self.planned, step.left)
         if not amis:
             return Marked()
-        ids = tuple(ami.id for ami in amis)
-        if not self.held.tag(ids, {GIVEN_UP_TAG: self.run}):
+        # The lock is still ours: so what was seen is of runs before ours, wherever it is.
+        if not self.held.tag([ami.id for ami in amis if ami.region == self.home], {GIVEN_UP_TAG: self.run}):
             return Marked() if self.held.renew(patient=True) else Event.LOST
         self.amis = {ami.id: ami for ami in amis}
-        return Marked(ids)
+        return Marked(tuple(self.amis))
 
     def _remove_left(self, _step: RemoveLeft) -> Seen:
-        why = "which a dead run left unfinished under the name that this one will get"
+        why = "which another run left unfinished under the name that this one will get"
         remove_amis(self.outside, self.image, self.amis.values(), why)
+        self.sight.await_gone(self.amis.values())
         return Event.DONE
 
     # The work.
@@ -337,7 +346,7 @@ class LockedBake:
 
     def _bake(self, _step: Bake) -> Seen:
         self._tell_plan()
-        baker = self._new_baker()
+        baker, self.amis = self._new_baker(), {}
         try:
             self.amis = baker.make()
         except BakeryError:
@@ -417,8 +426,7 @@ class LockedBake:
                 return None
             case Ending.BUSY:
                 who = self.shown.describe() if self.shown else "somebody else, who has just begun"
-                todo = "Run again later, or wait longer (--wait-timeout, no --no-wait): its AMI is the answer then."
-                raise BusyError(doing, f"it is being baked by {who}", todo)
+                raise BusyError(doing, f"it is being baked by {who}", BUSY_TODO)
             case Ending.TAKEN:
                 name = lock_name(self.digest.hex)
                 raise AwsError(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _PAUSES_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """EC2 may not know at once what it has made; and Packer names a security group before it makes it."""
+_LAST_SECONDS = 2.0
+"""How long what is behind may take when Packer has ended: it is not to be lost because Packer was faster."""
 
 
 class Marks:
@@ -47,18 +49,23 @@ class Marks:
         self._to_note: queue.SimpleQueue[Made | None] = queue.SimpleQueue()
         self._to_mark: queue.SimpleQueue[Made | None] = queue.SimpleQueue()
         self._ended = threading.Event()
+        self._over = threading.Event()
+        # A call that EC2 does not answer must not keep the program from ending, nor a mark the next note.
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._note_all, self._mark_all)]
         self.made: list[Made] = []
 
     def __enter__(self) -> Self:
-        # A call that EC2 does not answer must not keep the program from ending, nor a mark the next note.
-        for work in (self._note_all, self._mark_all):
-            threading.Thread(target=work, daemon=True).start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._to_note.put(None)
         self._to_mark.put(None)
+        for thread in self._threads:
+            thread.join(_LAST_SECONDS / 2)
+        self._over.set()
 
     def tell(self, made: Made) -> None:
         self.made.append(made)
@@ -68,9 +75,9 @@ class Marks:
     def _note_all(self) -> None:
         """What came while the last note was written goes in one call; what could not be noted goes with the next."""
         notes: dict[str, str] = {}
-        while (made := self._to_note.get()) is not None and not self._ended.is_set():
+        while (made := self._to_note.get()) is not None and not self._over.is_set():
             notes[f"ami-bakery:{made.kind}"] = made.value
-            if self._to_note.empty():
+            if self._to_note.empty() or self._ended.is_set():
                 try:
                     self._note(notes)
                     notes = {}
@@ -78,7 +85,7 @@ class Marks:
                     self._tell(f"not noted on the lock: {error}")
 
     def _mark_all(self) -> None:
-        while (made := self._to_mark.get()) is not None and not self._ended.is_set():
+        while (made := self._to_mark.get()) is not None and not self._over.is_set():
             try:
                 self._mark(made)
             except BakeryError as error:
@@ -97,7 +104,7 @@ class Marks:
         if made.kind is not MadeKind.AMI and made.builder in self._key_pairs:
             tags[KEY_PAIR_TAG] = self._key_pairs[made.builder]
         for seconds in _PAUSES_SECONDS:
-            if self._ended.wait(seconds):
+            if seconds and self._ended.wait(seconds):
                 return
             try:
                 if ids := self._ids(made, region):

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import AwsError, BusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from ami_bakery.execute.places import Patience
     from ami_bakery.ports import Outside
 
+BUSY_TODO = "Run again later, or wait longer (--wait-timeout, no --no-wait): its AMI is the answer then."
 _POLL_SECONDS = 5.0
 _WAIT_SECONDS = 60 * 60.0
 """EC2 takes minutes for an AMI of some GB, and up to an hour for one of some hundred GB."""
@@ -55,6 +57,22 @@ class Sight:
             f"Look at {ami.id} in EC2: when it is finished, or deregistered, run again.",
         )
 
+    def wait_for_anothers(self, pending: Ami, patience: Patience) -> Ami:
+        """One that another run makes: waited for as long as one may wait for others. Raises `BusyError`."""
+        self.step(f"waiting for {pending.id} in {pending.region}, which another run makes")
+        began = self.outside.clock.monotonic()
+
+        def may_wait() -> None:
+            waited, timeout = self.outside.clock.monotonic() - began, patience.timeout
+            if not patience.waits or (timeout is not None and waited >= timeout.total_seconds()):
+                raise BusyError(
+                    f"baking image {self.image}",
+                    f"another run makes {pending.id} of {pending.region}, which carries its digest and is pending",
+                    BUSY_TODO,
+                )
+
+        return self.wait_available(pending, meanwhile=may_wait)
+
     def seen(self, region: str, ami_id: str) -> Ami | None:
         deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
         while True:
@@ -69,6 +87,13 @@ class Sight:
         while not (found := self.outside.ec2.named(region, [name])) and self.outside.clock.monotonic() < deadline:
             self.outside.clock.sleep(_POLL_SECONDS)
         return found
+
+    def await_gone(self, amis: Iterable[Ami]) -> None:
+        """Until EC2 does not show them any more, but not for ever: names are free when their AMIs are gone."""
+        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        for ami in amis:
+            while self.outside.ec2.own(ami.region, [ami.id]) and self.outside.clock.monotonic() < deadline:
+                self.outside.clock.sleep(_POLL_SECONDS)
 
     def seen_own(self, region: str, ami_id: str) -> Ami | None:
         """As `seen`, of this account: another's is not waited for."""

@@ -253,7 +253,7 @@ class _Turns:
             case Action.REUSE:
                 result, copies = Result.REUSED, Copies(amis=planned.plan.amis)
             case Action.WAIT:
-                result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned))
+                result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned, self.patience))
             case Action.BAKE | Action.COPY:
                 planned, result, copies = self._locked(planned, settled, place)
             case Action.UNKNOWN:
@@ -330,8 +330,6 @@ class _Carried(Frozen):
     failures: tuple[BakeryError, ...] = ()
 
 
-def _wait_for_pending(resolver: Resolver, planned: Planned) -> dict[str, Ami]:
-    sight = Sight(resolver.outside, planned.plan.image)
+def _wait_for_pending(resolver: Resolver, planned: Planned, patience: Patience) -> dict[str, Ami]:
     pending = next(ami for ami in planned.found if ami.state is AmiState.PENDING)
-    sight.step(f"waiting for {pending.id} in {pending.region}, which another run makes")
-    return {pending.region: sight.wait_available(pending)}
+    return {pending.region: Sight(resolver.outside, planned.plan.image).wait_for_anothers(pending, patience)}

@@ -1,0 +1,93 @@
+"""A name that says the digest is taken by what another run has left: it is removed, and blocks no bake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.lock import MADE_TAG
+from ami_bakery.local.faults import Fault, FaultKind
+from tests.bakes import kill_everything_of, wait_until
+from tests.conftest import ec2_client
+from tests.kitchen import json_template
+
+from .bench import ended, finished, hold_lock, locks, read_until, tags_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from ami_bakery.local import LocalAws
+    from tests.kitchen import Kitchen
+
+SHORT = {"AMI_BAKERY_LOCK_SECONDS": "12"}
+LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}
+
+
+def own(ec2: EC2Client) -> list[str]:
+    return [image["ImageId"] for image in ec2.describe_images(Owners=["self"])["Images"]]
+
+
+NAMED = "app-{{user `config_checksum`}}"
+
+
+def test_what_a_failed_run_left_does_not_block_the_next_one(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer gets no answer to CreateImage, and fails: the AMI has the name that every bake of this digest gives."""
+    app.write("ami/app.json", json_template(ami_name=NAMED, max_retries=1))
+    app.control.plan(Fault(action="CreateImage", kind=FaultKind.DROP_AFTER, agent="aws-sdk-go"))
+    failed = app.run("bake")
+    (left,) = own(ec2)
+    assert failed.status == 1
+    assert f"left in EC2: AMI {left} of us-east-1" in failed.stderr
+    run = app.run("bake", environment=SHORT)
+    assert finished(ec2, app.run("digest").answer) == [run.answer] != [left], run.stderr
+    assert f"removed AMI {left} of us-east-1, which another run left unfinished" in run.stderr
+
+
+def test_what_is_left_where_the_template_copies_to_does_not_block_the_next_one(
+    app: Kitchen, local: LocalAws, ec2: EC2Client
+) -> None:
+    """The bake would fail when all else is done: Packer looks at the name in the region of the bake only."""
+    app.write("ami/app.json", json_template(ami_name=NAMED, ami_regions=["us-east-1", "eu-west-1"]))
+    amis = app.run("bake", "--json").images[0]["amis"]
+    ec2.deregister_image(ImageId=amis["us-east-1"])
+    ec2_client(local, "eu-west-1").delete_tags(
+        Resources=[amis["eu-west-1"]], Tags=[{"Key": FORMAT_TAG}, {"Key": DIGEST_TAG}]
+    )
+    run = app.run("bake", "--json", environment=SHORT)
+    assert run.images[0]["outcome"] == "baked", run.stderr
+    assert f"removed AMI {amis['eu-west-1']} of eu-west-1" in run.stderr
+
+
+def test_what_a_killed_run_could_not_even_note_does_not_block_the_next_one(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.json", json_template(ami_name=NAMED))
+    app.environment["AMI_BAKERY_LOCK_SECONDS"] = "8"
+    app.control.plan(Fault(action="CreateImage", kind=FaultKind.DELAY, seconds=6, agent="aws-sdk-go"))
+    process = app.start("bake", own_group=True)
+    assert wait_until(lambda: bool(own(ec2)))
+    kill_everything_of(app, process)
+    app.control.clear_faults()
+    assert all(MADE_TAG not in tags_of(ec2, lock) for lock in locks(ec2).values())
+    (left,) = own(ec2)
+    run = app.run("bake")
+    assert finished(ec2, app.run("digest").answer) == [run.answer] != [left], run.stderr
+    assert f"removed AMI {left} of us-east-1" in run.stderr
+
+
+def test_what_was_removed_is_not_said_to_be_left(app: Kitchen, ec2: EC2Client, left: str) -> None:
+    hold_lock(ec2, app.run("digest").answer, expired=True, **{MADE_TAG: left})
+    app.control.plan(Fault(action="RunInstances", code="UnauthorizedOperation", agent="aws-sdk-go"))
+    run = app.run("bake")
+    assert run.status == 1
+    assert f"removed AMI {left}" in run.stderr
+    assert f"{left} of us-east-1 was left" not in run.stderr
+
+
+def test_an_ami_that_looks_unfinished_for_a_moment_is_not_removed(app: Kitchen, ec2: EC2Client, left: str) -> None:
+    """What was finished just now may be seen late: the settling time passes before anything is removed."""
+    ec2.create_tags(Resources=[left], Tags=[{"Key": DIGEST_TAG, "Value": app.run("digest").answer}])
+    process = app.start("bake", environment=LONG)
+    read_until(process, "waiting until EC2 shows what the last one has done")
+    ec2.create_tags(Resources=[left], Tags=[{"Key": FORMAT_TAG, "Value": "1"}])
+    run = ended(process)
+    assert (run.status, run.stdout) == (0, left), run.stderr
+    assert app.packer_runs == 1
