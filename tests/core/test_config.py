@@ -257,8 +257,9 @@ def test_a_circle_of_bases_shows_the_path() -> None:
     ("text", "said"),
     [
         ("", "version = 1"),
-        ("version = 2\n[images.a]\ntemplate='x'", "reads version = 1"),
-        ("version = true\n[images.a]\ntemplate='x'", "reads version = 1"),
+        ("version = 2\n[images.a]\ntemplate='x'", "1 is wanted, not 2"),
+        ("version = true\n[images.a]\ntemplate='x'", "1 is wanted, not True"),
+        ("[images.a]\ntemplate='x'", "it is missing: the file begins with version = 1"),
         ("version = 1", "no image"),
         ("version = 1\nimages = 3", "no image"),
         ("version = 1\n[images]\na = 3", "a table is wanted"),
@@ -276,6 +277,20 @@ def test_a_circle_of_bases_shows_the_path() -> None:
 )
 def test_what_is_wrong_is_said(text: str, said: str) -> None:
     assert any(said in problem for problem in problems(text)), problems(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("from_var", "did you mean 'from_variable'?"),
+        ("environment", "did you mean 'env'?"),
+        ("base", "the nearest that is known is 'vars'"),
+        ("zzz", "the nearest that is known is"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one_however_far(key: str, said: str) -> None:
+    (problem,) = problems(f"version = 1\n[images.a]\ntemplate = 'x'\n{key} = 1\n")
+    assert problem.startswith(f"4: images.a.{key}: unknown key; {said}")
 
 
 def test_text_that_is_no_toml_is_refused_with_its_line() -> None:

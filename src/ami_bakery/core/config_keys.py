@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, BaseSource, KmsKeys
 from ami_bakery.core.image import DIGEST_TAG, OUR_TAGS
-from ami_bakery.core.spelling import nearest
+from ami_bakery.core.spelling import nearest, nearest_always
 from ami_bakery.values import Frozen
 
 
@@ -249,7 +249,7 @@ def _base(value: Any) -> BaseSource:
     known = ("filters", "owners", "ssm")
     for key in value:
         if key not in known:
-            raise Wrong(f"unknown key{nearest(key, known)}", key)
+            raise Wrong(f"unknown key{nearest_always(key, known)}", key)
     if "ssm" in value:
         if len(value) > 1:
             raise Wrong("ssm stands alone: an AMI is found by a parameter or by filters, not by both")

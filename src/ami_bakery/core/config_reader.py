@@ -11,7 +11,7 @@ from typing import Any
 from ami_bakery.core.config import BaseImage, Config, ImageConfig, KeyPath
 from ami_bakery.core.config_agreement import disagreements
 from ami_bakery.core.config_keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, Wrong, too_many_tags, type_name
-from ami_bakery.core.spelling import nearest
+from ami_bakery.core.spelling import nearest, nearest_always
 from ami_bakery.values import Frozen
 
 VERSION = 1
@@ -66,14 +66,12 @@ class _Reader:
         data = self.document.data
         for key in data:
             if key not in _TOP_LEVEL:
-                hint = nearest(key, (*_KEY_NAMES, *_TOP_LEVEL))
-                where = " It belongs into [defaults] or an image." if nearest(key, _KEY_NAMES) == hint != "" else ""
+                hint = nearest_always(key, (*_KEY_NAMES, *_TOP_LEVEL))
+                where = " It belongs into [defaults] or an image." if nearest(key, _KEY_NAMES) == hint else ""
                 self._problem((key,), f"unknown key{hint}{where}")
         if data.get("version") != VERSION or isinstance(data.get("version"), bool):
-            found = f"not {data['version']!r}" if "version" in data else "and is missing"
-            self._problem(
-                ("version",), f"this program reads version = {VERSION}: it must be the file's first key, {found}"
-            )
+            found = f"{VERSION} is wanted, not {data['version']!r}" if "version" in data else "it is missing"
+            self._problem(("version",), f"{found}: the file begins with version = {VERSION}")
         defaults = self._values(("defaults",), data.get("defaults", {}))
         tables = data.get("images", {})
         if not isinstance(tables, dict) or not tables:
@@ -124,7 +122,7 @@ class _Reader:
         keys = {key.name: key for key in KEYS}
         for name, value in table.items():
             if name not in keys:
-                self._problem((*path, name), f"unknown key{nearest(name, _KEY_NAMES)}")
+                self._problem((*path, name), f"unknown key{nearest_always(name, _KEY_NAMES)}")
                 continue
             try:
                 values[keys[name].field] = keys[name].parse(value)

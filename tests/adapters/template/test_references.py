@@ -233,3 +233,25 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no file but a pipe"):
         read(tmp_path, {})
     assert paths(read(tmp_path, {}, "b.pkr.hcl")) == ["pipe"]
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("date > stamp", []),
+        ("date >stamp 2>>log", []),
+        ("date>stamp", []),
+        ("date &> stamp; cat log", ["log"]),
+        ("sort < log > stamp", ["log"]),
+        ("cat stamp >> log && sh tool --in=log", ["log", "stamp", "tool"]),
+        ("tee log >(sh tool)", ["log", "tool"]),
+        ("cat 'stamp' >&2", ["stamp"]),
+        ("grep '>' log; echo \\> stamp", ["log", "stamp"]),
+    ],
+)
+def test_what_a_local_command_writes_its_output_to_is_no_input(tmp_path: Path, command: str, named: list[str]) -> None:
+    step = {"type": "shell-local", "inline": [command]}
+    template = {"builders": [{"type": "null", "communicator": "none"}], "provisioners": [step]}
+    files = {"a.json": dumps(template), "stamp": "1", "log": "1", "tool": "1"}
+
+    assert paths(read(tmp_path, files, "a.json")) == named

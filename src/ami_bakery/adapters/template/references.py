@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ami_bakery.core.place import Place
 
 _GLOB = re.compile(r"[*?\[]")
+_QUOTED_OR_INTO = re.compile(
+    r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|(&?>>?[|&]?\s*)""", re.DOTALL
+)  # group 1: >, >>, >|, &>, >&
+_WRITTEN = re.compile(r"^\0[^=;&|<>()]*")
 _GLOBBED = frozenset({"floppy_files", "cd_files"})
 
 
@@ -155,11 +159,13 @@ def _local_commands(reading: Reading, component: Component) -> None:
 
 
 def command_words(command: str) -> list[str]:
+    """The words that may name a file to be read; where a command's output goes (`> build.log`) is none."""
+    marked = _QUOTED_OR_INTO.sub(lambda found: " \0" if found[1] else found[0], command)
     try:
-        words = shlex.split(command, comments=True)
+        words = shlex.split(marked, comments=True)
     except ValueError:
-        words = command.split()
-    parts = [part for word in words for part in re.split(r"[=;&|<>()]", word)]
+        words = marked.split()
+    parts = [part for word in words for part in re.split(r"[=;&|<>()]", _WRITTEN.sub("", word))]
     return [part.removeprefix("@") for part in parts if part]
 
 
