@@ -7,13 +7,32 @@ ARG BASE=debian:bookworm-slim
 ARG PACKER_FROM=debian-packer
 # yes or no: with ansible-playbook, for Packer's `ansible` provisioner
 ARG ANSIBLE=no
+# The date of all that the build itself makes, so that two builds make the same layers.
+ARG SOURCE_DATE_EPOCH=1577836800
 
+# What goes into the image is laid out below /out, folders and all, for the dates of those that COPY makes are its own.
+# The two empty files are what an engine mounts others over: where it has to make them, /etc gets the date of that.
+FROM ${BASE} AS etc-out
+ARG SOURCE_DATE_EPOCH
+COPY --chmod=644 docker/gitconfig /out/etc/
+RUN touch /out/etc/hosts /out/etc/resolv.conf \
+    && find /out -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
+
+# Files of the base are emptied, not removed: that would leave a mark, with a date that nothing sets.
 FROM ${BASE} AS base
-RUN apt-get update -qq \
+ARG SOURCE_DATE_EPOCH
+COPY --from=etc-out /out/ /
+RUN --mount=type=tmpfs,target=/tmp touch /tmp/begun \
+    && apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
         ca-certificates git libnss-wrapper openssh-client python3 tini >/dev/null \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/cache/ldconfig/* /var/log/* \
-    && chmod 1777 /root
+    && rm -f /var/lib/apt/lists/*_* /var/cache/apt/*.bin /var/cache/apt/archives/*.deb \
+    && find /var/log /var/cache/ldconfig -type f -newer /tmp/begun -exec truncate --size=0 {} + \
+    && truncate --size=0 /var/cache/debconf/config.dat-old /var/cache/debconf/templates.dat-old \
+    && mkdir /repository \
+    && chmod 1777 /root \
+    && find / -xdev ! -path /proc ! -path /sys ! -path /dev ! -path /tmp -newer /tmp/begun \
+        -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
 FROM ${BASE} AS debian-packer
 RUN apt-get update -qq \
@@ -21,18 +40,19 @@ RUN apt-get update -qq \
 
 FROM ${PACKER_FROM} AS packer
 
-FROM base AS plugins
+FROM base AS packer-out
+ARG SOURCE_DATE_EPOCH
 ARG PACKER_PLUGINS=""
 RUN --mount=type=bind,from=packer,source=/bin/packer,target=/usr/local/bin/packer \
     --mount=type=bind,source=docker/install,target=/install --mount=type=secret,id=ca.crt \
-    /install plugins ${PACKER_PLUGINS}
+    /install packer ${PACKER_PLUGINS}
 
 FROM base AS python
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null
 # Of these, and of the secrets, nothing is in the image.
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST
-ARG SOURCE_DATE_EPOCH=1577836800
+ARG SOURCE_DATE_EPOCH
 COPY docker/install docker/requirements*.txt /build/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt \
     /build/install tools
@@ -43,9 +63,7 @@ RUN mkdir /out
 FROM python AS ansible-yes
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt \
     /build/install dependencies /opt/ansible /build/requirements-ansible.txt \
-    && mkdir -p /out/opt /out/usr/local/bin \
-    && ln -s /opt/ansible/bin/ansible* /out/usr/local/bin \
-    && mv /opt/ansible /out/opt
+    && /build/install commands /opt/ansible 'ansible*'
 
 FROM ansible-${ANSIBLE} AS ansible
 
@@ -56,23 +74,21 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
     case ${LOCAL} in yes) which=requirements-local ;; no) which=requirements ;; *) exit 2 ;; esac \
     && /build/install dependencies /opt/ami-bakery "/build/${which}.txt"
 
-FROM dependencies AS program
+FROM python AS program
 COPY LICENSE README.md pyproject.toml /source/
 COPY docs/man /source/docs/man
 COPY src /source/src
+COPY --chmod=755 docker/entrypoint /out/usr/local/bin/ami-bakery-entrypoint
 ARG VERSION=0.1.dev0
-RUN SETUPTOOLS_SCM_PRETEND_VERSION=${VERSION} /build/install program /opt/ami-bakery /source /program \
-    && mkdir -p /program/usr/local/bin /program/etc \
-    && ln -s /opt/ami-bakery/bin/ami-bakery /opt/ami-bakery/bin/bake /program/usr/local/bin
-COPY docker/entrypoint /program/usr/local/bin/ami-bakery-entrypoint
-COPY docker/gitconfig /program/etc/gitconfig
+RUN --mount=type=bind,from=dependencies,source=/out/opt/ami-bakery,target=/opt/ami-bakery \
+    SETUPTOOLS_SCM_PRETEND_VERSION=${VERSION} /build/install program /opt/ami-bakery /source \
+    && /build/install commands /opt/ami-bakery ami-bakery bake
 
 FROM base
-COPY --from=packer /bin/packer /usr/local/bin/packer
-COPY --from=plugins /root/.config /root/.config
+COPY --from=packer-out /out/ /
 COPY --from=ansible /out/ /
-COPY --from=dependencies /opt/ami-bakery /opt/ami-bakery
-COPY --from=program /program/ /
+COPY --from=dependencies /out/ /
+COPY --from=program /out/ /
 ENV HOME=/root LANG=C.UTF-8
 WORKDIR /repository
 ENTRYPOINT ["tini", "-s", "--", "ami-bakery-entrypoint"]

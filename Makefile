@@ -19,11 +19,7 @@ demo: $(READY)
 
 test: check
 	scripts/setup --test-programs $(BIN)/python
-	scripts/current-packer --built >/dev/null || [ $$? -eq 3 ]
-	$(BIN)/coverage run --parallel-mode -m pytest tests/core tests/adapters
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
-	$(BIN)/pytest --numprocesses auto --ignore tests/core --ignore tests/adapters
+	scripts/run-tests $(BIN)
 
 # The histories and the command line with current Packer, too; `make test` runs only its own tests with it.
 test-current-packer: $(READY)

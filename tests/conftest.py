@@ -31,6 +31,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return _DockerInOneProcess(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs current Packer can be run alone, once that is built (scripts/run-tests)."""
+    for item in items:
+        if "current_packer" in getattr(item, "fixturenames", ()):
+            item.add_marker("current_packer")
+
+
 @pytest.fixture(scope="session")
 def _local() -> Iterator[LocalAws]:
     with LocalAws(LocalSettings(pending_seconds=0)) as local:

@@ -12,7 +12,7 @@ import pytest
 
 from ami_bakery.local import LocalAws
 from tests.docker.engine import NONE, Engine, NoEngineError, engine
-from tests.docker.image import built, built_of
+from tests.docker.image import IMAGE_ARGUMENTS, built, built_of
 from tests.docker.stage import Stage
 from tests.documents import ROOT
 
@@ -36,7 +36,7 @@ def docker() -> Iterator[Engine]:
 def image(docker: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """With nothing that can be left out."""
     folder = tmp_path_factory.mktemp("image")
-    with built(docker, folder, VERSION="1.2.3", REVISION="f" * 40) as tag:
+    with built(docker, folder, **IMAGE_ARGUMENTS) as tag:
         yield tag
 
 

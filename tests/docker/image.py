@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.docker.engine import Engine, quick_folder, root_prefix
@@ -18,6 +18,8 @@ from tests.documents import ROOT
 
 BASE = "debian:bookworm-slim"
 """The Dockerfile's default."""
+IMAGE_ARGUMENTS = {"VERSION": "1.2.3", "REVISION": "f" * 40}
+"""Of the image that most tests are of."""
 _MADE = "ami-bakery-test/debian:bookworm-slim"
 _WEEK_SECONDS = 7 * 24 * 3600
 _BUILD_SECONDS = 900
@@ -28,9 +30,12 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy"
 @contextlib.contextmanager
 def built(engine: Engine, folder: Path, **arguments: str) -> Iterator[str]:
     """The image's name. `arguments` are the Dockerfile's; `folder` is ours to write in."""
-    words = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-    with built_of(engine, ROOT, *build_options(engine, folder), *words) as name:
+    with built_of(engine, ROOT, *build_options(engine, folder), *words_of(arguments)) as name:
         yield name
+
+
+def words_of(arguments: Mapping[str, str]) -> list[str]:
+    return [f"--build-arg={name}={value}" for name, value in arguments.items()]
 
 
 @contextlib.contextmanager

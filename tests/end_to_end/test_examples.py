@@ -19,7 +19,7 @@ from tests.kitchen import Kitchen
 EXAMPLES = ROOT / "examples"
 
 
-@pytest.fixture(params=["packer", "current-packer"])
+@pytest.fixture(params=["packer", pytest.param("current-packer", marks=pytest.mark.current_packer)])
 def examples(request: pytest.FixtureRequest, tmp_path: Path, local: LocalAws) -> Kitchen:
     packer: Path | None = None if request.param == "packer" else request.getfixturevalue("current_packer")
     kitchen = Kitchen(tmp_path, local, packer)
