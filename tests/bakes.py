@@ -11,12 +11,15 @@ from collections.abc import Callable
 from tests.kitchen import Kitchen, json_template
 
 
-def bake_until(app: Kitchen, words: str, *arguments: str) -> subprocess.Popen[str]:
-    """A bakery in a process group of its own, at the moment when Packer has said `words`."""
+def bake_until(app: Kitchen, words: str, *arguments: str, told: str = "") -> subprocess.Popen[str]:
+    """A bakery in a process group of its own, at the moment when Packer has said `words`, and it `told` us this."""
     process = app.start("bake", "-v", *arguments, own_group=True)
     assert process.stderr is not None
-    while words not in (line := process.stderr.readline()):
+    awaited = {words, told} - {""}
+    while awaited:
+        line = process.stderr.readline()
         assert line, "it ended before"
+        awaited = {part for part in awaited if part not in line}
     return process
 
 
