@@ -159,30 +159,38 @@ class Resolver(Frozen):
 
         handed  values of what the bakery hands over, where they are known; else nothing may rest on them
         """
+        configured = self.regions or image.regions
+        if configured:
+            return self._read_template(image, handed or {}, region=configured[0])
         facts = self._read_template(image, handed or {})
         if facts.declares("aws_region") and "aws_region" not in {*(handed or {}), *dict(image.variables)}:
-            region = self._known_region(image)
+            region = self._default_region(image)
             if region is not None:
-                return self._read_template(image, {**(handed or {}), "aws_region": region})
+                return self._read_template(image, handed or {}, region=region)
         return facts
 
-    def _known_region(self, image: ImageConfig) -> str | None:
+    def _default_region(self, image: ImageConfig) -> str | None:
+        """It takes the account's settings to know it: asked for only where the template does."""
         try:
             return self.region_of(image)
         except UsageError:
             return None
 
-    def _read_template(self, image: ImageConfig, handed: Mapping[str, str]) -> TemplateFacts:
+    def _read_template(
+        self, image: ImageConfig, handed: Mapping[str, str], *, region: str | None = None
+    ) -> TemplateFacts:
         from ami_bakery.core.template import TemplateRequest
 
         workdir = self.workdir(image)
         given = {**handed, **dict(image.variables)}
+        offered = {"aws_region": region} if region is not None and "aws_region" not in given else {}
         pinned = {image.from_variable} if image.base is not None else set()
         request = TemplateRequest(
             template=self.outside.tree.relative(image.template),
             workdir=workdir,
             variables=given,
-            later=frozenset({"aws_region", "config_checksum", *pinned} - set(given)),
+            offered=offered,
+            later=frozenset({"aws_region", "config_checksum", *pinned} - {*given, *offered}),
             var_files=self.var_files(image),
             only=image.only,
             except_=image.except_,

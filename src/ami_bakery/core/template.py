@@ -24,6 +24,7 @@ class TemplateRequest(Frozen):
     template     the file, or the folder of `*.pkr.hcl`/`*.pkr.json`, relative to the root
     workdir      the folder that Packer is started in, relative to the root ("." is the root)
     variables    what is given with `-var`, as Packer gets it
+    offered      what is given likewise where the template declares the variable
     var_files    paths relative to the root, in the order in which Packer gets them
     only, except_  Packer's `-only` and `-except`
     environment  the environment that Packer will have
@@ -33,6 +34,7 @@ class TemplateRequest(Frozen):
     template: str
     workdir: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    offered: Mapping[str, str] = field(default_factory=dict)
     var_files: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()

@@ -87,7 +87,7 @@ def _value(
     if name in reading.request.later:
         return Unknown(why=f"the variable `{name}` gets its value when the image is baked")
     from_file = _from_files(name, files)
-    given = reading.request.variables.get(name)
+    given = reading.request.variables.get(name, reading.request.offered.get(name))
     told = reading.request.environment.get("PKR_VAR_" + name)
     overridden = not (given is None and from_file is None and told is None)
     default = _default(declaration, surroundings, matters=not overridden)

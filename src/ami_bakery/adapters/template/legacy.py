@@ -101,8 +101,9 @@ def _declared(root: Mapping[str, JsonValue]) -> tuple[Variable, ...]:
 def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tuple[str, Place]]:
     """What each variable is before its templates are rendered: default < var-files in order < `-var`."""
     raw: dict[str, tuple[str, Place]] = {}
-    declared = root.get("variables")
-    for name, value in declared.members if isinstance(declared, JsonObject) else ():
+    variables = root.get("variables")
+    declared = variables.members if isinstance(variables, JsonObject) else ()
+    for name, value in declared:
         raw.pop(name, None)
         if not isinstance(value, JsonScalar) or value.value is not None:
             raw[name] = (_variable_text(value), value.place)
@@ -112,7 +113,10 @@ def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tup
         if not isinstance(document, JsonObject):
             raise _bad(document.place, "a var-file is an object of variables")
         raw |= {name: (_variable_text(value), value.place) for name, value in document.members}
-    given = {name: (value, reading.given_place()) for name, value in reading.request.variables.items()}
+    offered = {name: reading.request.offered[name] for name, _ in declared if name in reading.request.offered}
+    given = {
+        name: (value, reading.given_place()) for name, value in (offered | dict(reading.request.variables)).items()
+    }
     # A function that nobody knows makes a value that nobody knows.
     later = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_place()) for name in reading.request.later}
     return raw | given | later
