@@ -254,27 +254,47 @@ def test_packer_that_fails_shows_its_end_and_where_its_log_is(app: Kitchen) -> N
     assert "the last words" in image["error"]
 
 
-def test_a_template_that_makes_no_ami_gets_no_digest(app: Kitchen) -> None:
+def test_a_template_that_makes_no_ami_is_refused_before_packer_runs(app: Kitchen) -> None:
     template = json_template()
     template["builders"] = [{"type": "null", "communicator": "none"}]
     app.write("ami/app.json", template)
-    told(app.run("bake"), "says of no AMI that it made it", "skip_create_ami")
+    told(app.run("bake"), "ami/app.json:", "null: this makes no AMI", "amazon-ebs")
+    app.write("ami/app.json", json_template(skip_create_ami=True))
+    told(app.run("bake"), "this makes no AMI", "skip_create_ami")
+    assert "RunInstances" not in app.calls()
 
 
-def test_a_template_that_bakes_in_another_region_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_a_template_that_bakes_in_another_region_is_refused_before_packer_runs(app: Kitchen) -> None:
     app.write("ami/app.json", json_template(region="eu-west-1"))
-    told(app.run("bake"), "wanted in us-east-1", "eu-west-1", "was left, without the digest")
+    told(app.run("bake"), "ami/app.json:", "bakes in eu-west-1", "wanted in us-east-1", "Correct `regions`")
+    assert "RunInstances" not in app.calls()
 
 
-def test_a_template_that_makes_two_amis_in_a_region_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_a_template_that_makes_two_amis_in_a_region_is_refused_before_packer_runs(app: Kitchen) -> None:
     template = json_template(name="one")
     template["builders"].append({**template["builders"][0], "name": "two"})
     app.write("ami/app.json", template)
-    told(app.run("bake"), "Packer made ami-", "choose one builder with `only`", "without the digest")
-    tagged = ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"]
-    assert tagged == []
+    told(app.run("bake"), "one and two each make an AMI", "Choose one with `only`")
+    assert "RunInstances" not in app.calls()
     app.write("bakery.toml", f'{TOML}only = ["two"]\n')
     assert app.run("bake").status == 0
+
+
+def only_packer_knows(region: str) -> str:
+    return "{{strftime `%s`}}" % region
+
+
+def test_where_only_packer_knows_the_region_an_ami_in_another_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
+    told(app.run("bake"), "wanted in us-east-1", "eu-west-1", "was left, without the digest")
+
+
+def test_where_only_packer_knows_the_regions_two_amis_in_one_get_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    template = json_template(name="one", region=only_packer_knows("us-east-1"))
+    template["builders"].append({**template["builders"][0], "name": "two"})
+    app.write("ami/app.json", template)
+    told(app.run("bake"), "Packer made ami-", "choose one builder with `only`", "without the digest")
+    assert ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"] == []
 
 
 def test_inputs_that_move_under_packer_get_no_digest(app: Kitchen, ec2: EC2Client) -> None:
@@ -433,7 +453,7 @@ def test_a_folder_is_no_file_for_an_answer(app: Kitchen) -> None:
 def test_without_the_right_to_delete_tags_the_digest_is_emptied(app: Kitchen, ec2: EC2Client) -> None:
     """Packer's documented policy has CreateTags, and no DeleteTags."""
     app.control.plan(Fault(action="DeleteTags", code="UnauthorizedOperation", times=0))
-    app.write("ami/app.json", json_template(region="eu-west-1"))
+    app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
     told(app.run("bake"), "was left, without the digest")
     counted = app.calls()
     assert (counted["DeleteTags"], counted["RunInstances"]) == (1, 1)

@@ -69,6 +69,9 @@ def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
         )
     for builder in facts.builders:
         yield from _builder_findings(builder)
+    no_ami = _no_ami(facts)
+    if no_ami is not None and not any(builder.skip_create_ami for builder in facts.builders):
+        yield no_ami
 
 
 def _builder_findings(builder: Builder) -> Iterator[Finding]:
@@ -122,9 +125,47 @@ def name_finding(builder: Builder, digest: str, taken: Iterable[str]) -> Finding
     return None
 
 
+_MAKE_NO_AMI = ("null", "file", "amazon-ebsvolume")
+
+
+def _making(builders: Iterable[Builder]) -> list[Builder]:
+    return [
+        builder
+        for builder in builders
+        if builder.type.startswith("amazon-") and builder.type not in _MAKE_NO_AMI and not builder.skip_create_ami
+    ]
+
+
+def sure_failure(facts: TemplateFacts, region: str) -> Finding | None:
+    """Why a bake in `region` would fail, though Packer itself would run to its end. None where that is not sure."""
+    making = _making(facts.builders)
+    here = [builder for builder in making if builder.region == region]
+    elsewhere = all(builder.region not in (None, region) for builder in making)
+    no_ami = _no_ami(facts)
+    if no_ami is not None:
+        return no_ami
+    return next(region_findings(facts.builders, region)) if len(here) > 1 or (making and elsewhere) else None
+
+
+def _no_ami(facts: TemplateFacts) -> Finding | None:
+    """Builders none of which makes an AMI, as far as we know them."""
+    if not facts.builders or "amazon-import" in facts.components:
+        return None
+    if not all(builder.type in _MAKE_NO_AMI or builder.skip_create_ami for builder in facts.builders):
+        return None
+    names = " and ".join(builder.name for builder in facts.builders)
+    return Finding(
+        level=Level.ERROR,
+        code="no-ami",
+        place=facts.builders[0].place,
+        message=f"{names}: this makes no AMI",
+        todo="Use a builder that makes one, such as amazon-ebs, without skip_create_ami.",
+    )
+
+
 def region_findings(builders: Sequence[Builder], region: str) -> Iterator[Finding]:
     """Builders that make no AMI in the region of the bake, or several."""
-    making = [builder for builder in builders if builder.type.startswith("amazon-") and not builder.skip_create_ami]
+    making = _making(builders)
     for builder in making:
         if builder.region is not None and builder.region != region:
             yield Finding(
