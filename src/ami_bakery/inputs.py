@@ -415,12 +415,17 @@ class _Walk:
                 raise SourceError(
                     f"reading {path}",
                     "it is a pipe, a socket or a device",
-                    "Take it out of the inputs, or name it in `ignore`.",
+                    f"Take it away{self._or_ignore}.",
                 )
+
+    @property
+    def _or_ignore(self) -> str:
+        """What the template uploads is uploaded whole, whatever is ignored."""
+        return ", or name it in `ignore`" if self.origin.declared else ": the template uploads this folder whole"
 
     def _at_folder(self, path: str, above: tuple[str, ...], identity: str) -> Iterator[_Found]:
         if identity in above:
-            raise SourceError(f"reading {path}", "links lead in a circle", "Take the link out, or name it in `ignore`.")
+            raise SourceError(f"reading {path}", "links lead in a circle", f"Take the link away{self._or_ignore}.")
         self.walked.setdefault(identity.rstrip("/") or "/", []).append(path)
         children = self.tree.children(path)
         # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not

@@ -281,7 +281,7 @@ def test_a_template_that_makes_two_amis_in_a_region_is_refused_before_packer_run
 
 
 def only_packer_knows(region: str) -> str:
-    return "{{strftime `%s`}}" % region
+    return "{{strftime `" + region + "`}}"
 
 
 def test_where_only_packer_knows_the_region_an_ami_in_another_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:

@@ -268,7 +268,7 @@ class Baker:
         self.sight.step("hashing the inputs again")
         ids = {region: ami.id for region, ami in amis.items()}
         doing = f"hashing the inputs of image {self.image.name} again after the bake"
-        todo = "Bake again when nothing writes to the inputs."
+        todo = "Bake again when nothing writes to the inputs; what the build itself writes there belongs in `ignore`."
         try:
             _, inventory = self.resolver.inputs(self.image)
         except BakeryError as error:

@@ -42,7 +42,7 @@ class GitProgram:
         inside = repository.run("rev-parse", "--show-toplevel")
         if inside.status != 0:
             wrong = inside.complaint.partition("\n")[0].removeprefix("fatal: ")
-            raise UsageError(doing, wrong, f"{folder} must be in the work tree of a git repository.")
+            raise UsageError(doing, wrong, f"{folder} must be in the work tree of a git repository, and git installed.")
         commit = _commit(repository, revision)
         if commit is None:
             shallow = repository.text("rev-parse", "--is-shallow-repository") == "true"
