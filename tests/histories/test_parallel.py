@@ -129,12 +129,12 @@ def test_an_interruption_ends_the_waiting_for_a_copy(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", HEAD.replace('"]', '", "eu-west-1"]') + image(kitchen, "a"))
     assert kitchen.run("bake", "--region", "us-east-1").status == 0
     # The embedded EC2 counts from an AMI's birth: the first one must be older than that, the copy is not.
-    time.sleep(8)
-    kitchen.control.change(pending_seconds=7)
+    time.sleep(21)
+    kitchen.control.change(pending_seconds=20)
     process = kitchen.start("bake")
     assert process.stderr is not None
     while "copying ami-" not in (line := process.stderr.readline()):
         assert line, "it ended before it waited"
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=5)
+    process.communicate(timeout=15)
     assert process.returncode == 130, "it did not wait for the copy"

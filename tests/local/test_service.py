@@ -261,3 +261,16 @@ def test_reset_forgets_everything(ec2: Any, control: Control) -> None:
     assert ec2.describe_images(Owners=["self"])["Images"] == []
     assert ec2.describe_instances()["Reservations"] == []
     assert control.report().count("RunInstances") == 0
+
+
+def test_what_came_before_a_reset_is_not_of_what_comes_after(ec2: Any, control: Control) -> None:
+    control.plan(Fault(action="DescribeImages", kind=FaultKind.HANG, seconds=2))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        before = pool.submit(ec2.describe_images, Owners=["self"])
+        while not control.struck():
+            assert not before.done()
+        control.reset()
+        with pytest.raises(_CUT):
+            before.result()
+    ec2.describe_key_pairs()
+    assert [call.action for call in control.report().calls] == ["DescribeKeyPairs"]

@@ -73,12 +73,13 @@ class Stock(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Asked:
-    """What a request asks for, read from its bytes."""
+    """What a request asks for, read from its bytes; `era` counts the resets before it came."""
 
     endpoint: Endpoint
     action: str
     protocol: Protocol
     parameters: Mapping[str, str]
+    era: int
 
 
 class Service:
@@ -99,9 +100,12 @@ class Service:
         self._noted: set[str] = set()
         self._noted_lock = threading.Lock()
         self._state = MotoState()
+        self._era = 0
 
     def reset(self) -> None:
         """As it was at the start: only the public AMIs, no faults, an empty report, the first settings."""
+        # What came before, and is still waiting for its turn or for a fault to end, must not be of what comes now.
+        self._era += 1
         self.faults.clear()
         self._state.clear()
         self.recorder.clear()
@@ -127,23 +131,24 @@ class Service:
 
     def answer(self, request: ApiRequest) -> Answer | None:
         """None where a fault wants the connection dropped."""
-        asked = _read(request)
+        asked = _read(request, self._era)
         account = self._account(request)
         if account or asked.action in _NEEDS_NO_CREDENTIALS:
             answer = self._answer_known(request, asked, account)
         else:
             answer = _refuse_credentials(request, asked)
-        self.recorder.call(
-            Call(
-                service=asked.endpoint.service,
-                action=asked.action,
-                region=asked.endpoint.region,
-                account=account,
-                status=answer.status if answer else 0,
-                error=answer.error if answer else "connection dropped",
-                agent=request.headers.get("user-agent", ""),
+        if asked.era == self._era:
+            self.recorder.call(
+                Call(
+                    service=asked.endpoint.service,
+                    action=asked.action,
+                    region=asked.endpoint.region,
+                    account=account,
+                    status=answer.status if answer else 0,
+                    error=answer.error if answer else "connection dropped",
+                    agent=request.headers.get("user-agent", ""),
+                )
             )
-        )
         return answer
 
     def _answer_known(self, request: ApiRequest, asked: _Asked, account: str) -> Answer | None:
@@ -211,6 +216,8 @@ class Service:
         account_id = account_id or self._settings.accounts[0].account_id
         try:
             with self._state:
+                if asked.era != self._era:
+                    return error(asked.protocol, "InternalError", "The embedded EC2 was reset meanwhile.", 500)
                 if service == "ssm":
                     self._state.seed_parameters(account_id, region)
                 return _answer_of(self._responder(service)._dispatch(_moto_request(request, asked, account_id)))
@@ -249,7 +256,7 @@ class Service:
         self._state.clear()
 
 
-def _read(request: ApiRequest) -> _Asked:
+def _read(request: ApiRequest, era: int) -> _Asked:
     target = request.headers.get("x-amz-target", "")
     text = request.body.decode("utf-8", "replace") if request.method == "POST" else request.path.partition("?")[2]
     action = target.rpartition(".")[2] or (parse_qs(text).get("Action") or [""])[0]
@@ -259,6 +266,7 @@ def _read(request: ApiRequest) -> _Asked:
         action=action or f"{request.method} {request.path.partition('?')[0]}",
         protocol=protocol_of(where.service, request.headers),
         parameters=_parameters(text) if not target else _json_parameters(text),
+        era=era,
     )
 
 
