@@ -306,3 +306,11 @@ def test_digests_that_are_known_are_printed_where_one_awaits_its_base(app: Kitch
     assert run.status == 1
     assert re.fullmatch(r"app\t[0-9a-f]{64}\n", run.stdout)
     assert "it holds the AMI id of its base 'app', which is still to be baked" in run.stderr
+
+
+@pytest.mark.parametrize("command", ["digest", "inputs", "plan", "bake", "check"])
+def test_in_the_drop_in_every_command_warns_of_what_the_checksum_cannot_see(drop_in: Kitchen, command: str) -> None:
+    drop_in.write("ami/.hidden", "not covered\n")
+    run = drop_in.run(command)
+    assert "ami/.hidden" in run.stderr + run.stdout
+    assert "not their names, modes, variables" in run.stderr + run.stdout

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_selection
 from ami_bakery.core.digest import Scheme
-from ami_bakery.drop_in import drop_in_inputs
+from ami_bakery.drop_in import drop_in_inputs, unseen_in, warnings
 from ami_bakery.render import document, inputs_json, inputs_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ def run(invocation: Invocation) -> int:
     for name in invocation.selected(resolver):
         image = resolver.image(name)
         if image.scheme is Scheme.SHA1:
-            rendered.append(inputs_json(image, None, drop_in_inputs(resolver.outside.tree, image)))
+            tree = resolver.outside.tree
+            rendered.append(inputs_json(image, None, drop_in_inputs(tree, image)))
+            for message in warnings(tree, image, resolver.outside.environment, unseen_in(tree, image)):
+                resolver.outside.watcher.warn(message)
         else:
             facts, inventory = resolver.inputs(image)
             rendered.append(inputs_json(image, facts, inventory))
