@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from ami_bakery.ports import FileKind, TreeEntry
 
 if TYPE_CHECKING:
     from ami_bakery.ports import Progress
+
+_PLAIN = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/]+(?:/(?!\.{1,2}(?:/|\Z))[^/]+)*\Z")
+"""A path that is written as it is told: relative, without `.`, `..` or `//`."""
 
 
 class DiskTree:
@@ -84,6 +88,8 @@ class DiskTree:
             raise refused(path, error) from error
 
     def relative(self, path: str) -> str:
+        if _PLAIN.match(path):
+            return path
         folded = self._fold(self.absolute(path))
         root = self._fold(self.root)
         if folded == root:
