@@ -14,6 +14,7 @@ from ami_bakery.core.finding import (
     looks_secret,
     name_finding,
     sharing_findings,
+    sure_failure,
     template_findings,
 )
 from ami_bakery.core.manifest import Entry, EntryKind
@@ -102,3 +103,32 @@ def test_organizations_cannot_be_given_snapshots() -> None:
     assert organization in finding.message
     for image in (replace(both, share_snapshots=False), replace(both, share_with=("123456789012",))):
         assert list(sharing_findings(image, "bakery.toml")) == []
+
+
+@pytest.mark.parametrize(
+    ("builders", "code"),
+    [
+        ([("amazon-ebs", "us-east-1", ())], None),
+        ([("amazon-ebs", None, ())], None),
+        ([("amazon-ebs", "eu-west-1", ())], "region-mismatch"),
+        ([("amazon-ebs", "eu-west-1", ("us-east-1",))], None),
+        ([("amazon-ebs", "us-east-1", ()), ("amazon-ebs", "eu-west-1", ())], None),
+        ([("amazon-ebs", "us-east-1", ()), ("amazon-ebs", "us-east-1", ())], "several-amis"),
+        ([("null", None, ())], "no-ami"),
+        ([("somebody-else", None, ())], None),
+    ],
+)
+def test_only_a_failure_that_is_sure_keeps_packer_from_running(
+    builders: list[tuple[str, str | None, tuple[str, ...]]], code: str | None
+) -> None:
+    facts = TemplateFacts(
+        format=TemplateFormat.JSON,
+        files=("a.json",),
+        variables=(),
+        builders=tuple(
+            Builder(name=f"b{number}", type=kind, place=PLACE, region=region, ami_regions=copies)
+            for number, (kind, region, copies) in enumerate(builders)
+        ),
+    )
+    found = sure_failure(facts, "us-east-1")
+    assert (found.code if found else None) == code

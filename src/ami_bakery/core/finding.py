@@ -140,7 +140,8 @@ def sure_failure(facts: TemplateFacts, region: str) -> Finding | None:
     """Why a bake in `region` would fail, though Packer itself would run to its end. None where that is not sure."""
     making = _making(facts.builders)
     here = [builder for builder in making if builder.region == region]
-    elsewhere = all(builder.region not in (None, region) for builder in making)
+    # One that is made elsewhere may be copied here by the template itself.
+    elsewhere = all(builder.region not in (None, region) and not builder.ami_regions for builder in making)
     no_ami = _no_ami(facts)
     if no_ami is not None:
         return no_ami
