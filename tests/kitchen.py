@@ -63,6 +63,7 @@ class Kitchen:
         self.folder = folder / "repository"
         self.folder.mkdir()
         self.control = Control(local.url)
+        self._started: list[subprocess.Popen[str]] = []
         self._runs = folder / "packer-runs"
         programs = folder / "bin"
         programs.mkdir()
@@ -88,6 +89,10 @@ class Kitchen:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
+        for process in self._started:
+            # Of a test that failed before it had waited: else the next test is told of it.
+            with process:
+                process.kill()
 
     @property
     def packer_runs(self) -> int:
@@ -140,7 +145,7 @@ class Kitchen:
     def start(
         self, *arguments: str, environment: Mapping[str, str | None] | None = None, own_group: bool = False
     ) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [str(PROGRAMS / "ami-bakery"), *arguments],
             cwd=self.folder,
             env=self._environment(environment or {}),
@@ -150,6 +155,8 @@ class Kitchen:
             text=True,
             process_group=0 if own_group else None,
         )
+        self._started.append(process)
+        return process
 
     def _environment(self, changes: Mapping[str, str | None]) -> dict[str, str]:
         merged = {**self.environment, **changes}

@@ -7,6 +7,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, TextIO
 
+from ami_bakery.adapters.waking import Waker
 from ami_bakery.core.printable import printable
 from ami_bakery.errors import Interrupted
 
@@ -42,6 +43,7 @@ class Person:
         self._questions = questions
         self._signals: list[str] = []
         self._heard = 1
+        self._waker = Waker()
         self._previous: dict[int, signal.Handlers | int | Callable[[int, FrameType | None], object] | None] = {}
 
     def __enter__(self) -> Person:
@@ -49,9 +51,11 @@ class Person:
         for number, handler in self._previous.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self._hear)
+        self._waker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._waker.stop()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
