@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ami_bakery.adapters.ec2 import AwsSession
+from ami_bakery.adapters.ec2_answers import images
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_lock import KeyPairLocks
 from ami_bakery.core.lock import LOCK_TAG
@@ -100,7 +101,7 @@ def test_a_lost_answer_looks_as_if_the_lock_were_taken(locks: KeyPairLocks, loca
 
 
 def test_a_right_that_is_missing_is_named(locks: KeyPairLocks, local: LocalAws) -> None:
-    Control(local.url).plan(Fault(action="CreateKeyPair", code="UnauthorizedOperation"))
+    Control(local.url).plan(Fault(action="CreateKeyPair", code="UnauthorizedOperation", times=2))
     with pytest.raises(AwsError) as refused:
         locks.take(HOME, "lock", {LOCK_TAG: "d"})
     assert refused.value.code == "UnauthorizedOperation"
@@ -114,7 +115,7 @@ def test_time_is_ec2s_own_once_it_has_answered(session: AwsSession, locks: KeyPa
     assert locks.now(HOME) < datetime(2026, 1, 31, 12, 1, tzinfo=UTC)
     locks.of_digests(HOME, ["d"])
     assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
-    session.query.images(HOME, {"Owners": ["self"]})
+    session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, images)
     assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
 
 
@@ -127,5 +128,5 @@ def test_a_date_that_is_none_is_passed_over(date: str | None) -> None:
 
 def test_the_plain_way_to_ask_tells_the_time_too(session: AwsSession) -> None:
     session.clocks.told(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
-    assert session.query.images(HOME, {"Owners": ["self"]}) == []
+    assert session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, images) == []
     assert abs(session.clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)

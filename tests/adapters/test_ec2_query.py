@@ -6,6 +6,7 @@ import calendar
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -14,6 +15,7 @@ from botocore.credentials import Credentials
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
+from ami_bakery.adapters.ec2_answers import Answer, images, key_pair, snapshots
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
@@ -83,6 +85,31 @@ def test_the_answers_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -
         assert plain == sorted(ask(both.botocore), key=lambda ami: ami.id)
 
 
+def test_snapshots_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> None:
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    made = sorted(ec2.create_snapshot(VolumeId=volume)["SnapshotId"] for _ in range(3))
+    ec2.create_tags(Resources=made[:2], Tags=[{"Key": DIGEST_TAG, "Value": "ab" * 32}, {"Key": "<ä>", "Value": ""}])
+    found = both.plain.snapshots_with_digests("us-east-1", ["ab" * 32, "cd" * 32])
+    assert found == {"ab" * 32: tuple(made[:2])}
+    assert found == both.botocore.snapshots_with_digests("us-east-1", ["ab" * 32, "cd" * 32])
+
+
+@pytest.mark.parametrize(
+    ("read", "body"),
+    [
+        (images, "<DescribeImagesResponse xmlns='e'><imagesSet><item><name>n</name></item></imagesSet>"),
+        (snapshots, "<DescribeImagesResponse xmlns='e'><snapshotSet><item/></snapshotSet>"),
+        (key_pair, "<DescribeImagesResponse xmlns='e'><keyName>n</keyName>"),
+        (images, "<ErrorResponse xmlns='e'>"),
+        (images, "<html>"),
+    ],
+)
+def test_an_answer_that_lacks_what_is_promised_is_none(read: Callable[[Answer], list[Any]], body: str) -> None:
+    end = f"</{body[1:].split('>')[0].split()[0]}>"
+    with pytest.raises(ValueError):
+        read(Answer.of("DescribeImages", (body + end).encode()))
+
+
 def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
     app.control.change(page_cap=2)
     found = both.plain.matching("us-east-1", ("099720109477", "amazon"), [("state", ("available",))])
@@ -95,7 +122,7 @@ def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
 def test_what_fails_is_asked_again_through_botocore(both: Both, app: Kitchen, kind: FaultKind) -> None:
     app.control.plan(Fault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
     assert both.plain.matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
-    assert both.plain_session.query.images("us-east-1", {}) is None
+    assert both.plain_session.query.ask("us-east-1", "DescribeImages", {}, images) is None
 
 
 def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:
@@ -105,7 +132,7 @@ def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1", "evil.org/#"])
 def test_other_partitions_are_left_to_botocore(region: str) -> None:
-    assert Ec2Query(KEYS, Ec2Clocks()).images(region, {}) is None
+    assert Ec2Query(KEYS, Ec2Clocks()).ask(region, "DescribeImages", {}, images) is None
 
 
 def test_a_key_alone_is_plain_and_botocores_authorities_are_trusted() -> None:

@@ -127,7 +127,7 @@ def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, e
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
-    app.control.plan(Fault(action="CreateTags", code="Unavailable", times=0, agent="Boto"))
+    app.control.plan(Fault(action="CreateTags", code="Unavailable", times=0, agent="ami-bakery"))
     said = read_until(process, "our lock is lost")
     assert "it could not be renewed before it expired (Unavailable)" in said
     app.control.clear_faults()
@@ -137,7 +137,7 @@ def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, e
 
 
 def test_our_own_lock_is_known_where_the_answer_was_lost(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="Boto"))
+    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     run = app.run("bake")
     assert finished(ec2, app.run("digest").answer) == [run.answer]
     assert "it is being baked by" not in run.stderr
@@ -151,7 +151,7 @@ def test_a_call_for_the_lock_that_fails_once_does_no_harm(
 ) -> None:
     if action == "DescribeTags":
         hold_lock(ec2, app.run("digest").answer, expired=True)
-    app.control.plan(Fault(action=action, kind=kind, code="Unavailable", agent="Boto"))
+    app.control.plan(Fault(action=action, kind=kind, code="Unavailable", agent="ami-bakery"))
     run = app.run("bake")
     assert finished(ec2, app.run("digest").answer) == [run.answer], run.stderr
     assert app.packer_runs == 1
@@ -159,7 +159,7 @@ def test_a_call_for_the_lock_that_fails_once_does_no_harm(
 
 
 def test_a_right_that_is_missing_is_named(app: Kitchen) -> None:
-    app.control.plan(Fault(action="CreateKeyPair", code="UnauthorizedOperation", times=0, agent="Boto"))
+    app.control.plan(Fault(action="CreateKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 1
     assert "Allow the action ec2:CreateKeyPair for these credentials (docs/iam.md)" in run.stderr
@@ -170,7 +170,7 @@ def test_a_right_that_is_missing_is_named(app: Kitchen) -> None:
 def test_the_drop_in_bakes_without_the_right_to_lock(drop_in: Kitchen, ec2: EC2Client, action: str) -> None:
     if action == "DescribeTags":
         hold_lock(ec2, drop_in.run("digest").answer, image="default")
-    drop_in.control.plan(Fault(action=action, code="UnauthorizedOperation", times=0, agent="Boto"))
+    drop_in.control.plan(Fault(action=action, code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = drop_in.run(program="bake")
     assert run.answer.startswith("ami-")
     assert "warning: default is baked without a lock" in run.stderr
@@ -178,7 +178,7 @@ def test_the_drop_in_bakes_without_the_right_to_lock(drop_in: Kitchen, ec2: EC2C
 
 
 def test_a_lock_that_may_not_be_deleted_expires_by_itself(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.plan(Fault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0, agent="Boto"))
+    app.control.plan(Fault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 0
     assert "warning: app: the lock expires by itself" in run.stderr
@@ -204,9 +204,9 @@ def test_a_lifetime_that_is_none_is_refused(app: Kitchen) -> None:
 
 def test_no_private_key_is_ever_shown_or_kept(app: Kitchen, ec2: EC2Client) -> None:
     logs = {"AMI_BAKERY_LOCK_SECONDS": "4", "PACKER_LOG": "0"}
-    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="Boto"))
+    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     said = [app.run("bake", "-v", environment=logs)]
-    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=0, agent="Boto"))
+    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     said.append(app.run("bake", "-v", "--force", environment=logs))
     assert [run.status for run in said] == [0, 1]
     files = [path.read_text(errors="replace") for path in app.folder.parent.rglob("*") if path.is_file()]
@@ -331,7 +331,7 @@ def test_what_is_not_what_the_digest_stands_for_is_not_adopted(
 def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen, ec2: EC2Client) -> None:
     """Each answer to CreateTags comes late, so that it can be killed while it waits for the one to its note."""
     short = {"AMI_BAKERY_LOCK_SECONDS": "12"}
-    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=4, times=0, agent="Boto"))
+    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=4, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=short)
 
     def noted() -> str:
@@ -352,7 +352,7 @@ def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitche
 
 def test_a_runner_that_may_not_tag_leaves_what_it_verified_to_the_next(app: Kitchen, ec2: EC2Client) -> None:
     """The lock stays, expired, for what is noted on it: nobody need wait."""
-    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=2, times=0, agent="Boto"))
+    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=2, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=LONG)
 
     def noted() -> bool:
@@ -360,7 +360,7 @@ def test_a_runner_that_may_not_tag_leaves_what_it_verified_to_the_next(app: Kitc
 
     assert wait_until(noted)
     app.control.clear_faults()
-    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", agent="Boto"))
+    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", agent="ami-bakery"))
     failed = ended(process)
     assert failed.status == 1, failed.stderr
     assert "was left, verified but without the digest: the next run takes it up" in failed.stderr

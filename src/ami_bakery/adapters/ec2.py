@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ami_bakery.adapters import ec2_answers
 from ami_bakery.adapters.aws_errors import Call, explained
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
+from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import DENIED, AwsError, BakeryError, UsageError
 
@@ -38,7 +39,6 @@ _UNKNOWN = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
 _IDS = re.compile(r"ami-[0-9a-f]+")
 _TRIES = 8
 """Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
-_IMPATIENT_SECONDS = 5
 _SLOW_SECONDS, _STILL_SECONDS = 3.0, 30.0
 """After how long it is said that there is no answer yet, and how often it is said again."""
 
@@ -118,8 +118,8 @@ class AwsSession:
                 known = region in session.get_available_regions(service)
                 config = Config(
                     retries={"mode": "standard", "total_max_attempts": _TRIES if known and patient else 2},
-                    connect_timeout=CONNECT_SECONDS if patient else _IMPATIENT_SECONDS,
-                    read_timeout=READ_SECONDS if patient else _IMPATIENT_SECONDS,
+                    connect_timeout=CONNECT_SECONDS if patient else IMPATIENT_SECONDS,
+                    read_timeout=READ_SECONDS if patient else IMPATIENT_SECONDS,
                     user_agent_extra=USER_AGENT,
                 )
                 call = Call(doing="opening a session with AWS", service=service, action="", region=region)
@@ -214,7 +214,7 @@ class BotoEc2:
         )
 
     def _by_ids(self, region: str, wanted: Sequence[str]) -> tuple[Ami, ...]:
-        found = self._session.query.images(region, {"ImageIds": wanted, "IncludeDeprecated": True})
+        found = self._plainly(region, {"ImageIds": wanted, "IncludeDeprecated": True})
         if found is not None:
             return tuple(_ami(image, region) for image in found)
         client: EC2Client = self._session.client("ec2", region)
@@ -232,19 +232,24 @@ class BotoEc2:
         return ()
 
     def snapshots_with_digests(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        client: EC2Client = self._session.client("ec2", region)
         found: dict[str, list[str]] = {}
         for values in _batches(digests):
-            asked: Any = [_filter(f"tag:{DIGEST_TAG}", values)]
-            call = self._session.call("looking for what deleted AMIs left", "EC2", "DescribeSnapshots", region)
-            with explained(call):
-                pages = client.get_paginator("describe_snapshots").paginate(
-                    OwnerIds=["self"], Filters=asked, PaginationConfig={"PageSize": _PAGE}
-                )
-                for snapshot in (snapshot for page in pages for snapshot in page["Snapshots"]):
-                    tags = {tag["Key"]: tag["Value"] for tag in snapshot.get("Tags", ())}
-                    found.setdefault(tags.get(DIGEST_TAG, ""), []).append(snapshot["SnapshotId"])
+            for snapshot in self._snapshots(region, [_filter(f"tag:{DIGEST_TAG}", values)]):
+                tags = {tag["Key"]: tag["Value"] for tag in snapshot.get("Tags", ())}
+                found.setdefault(tags.get(DIGEST_TAG, ""), []).append(snapshot["SnapshotId"])
         return {digest: tuple(sorted(ids)) for digest, ids in found.items()}
+
+    def _snapshots(self, region: str, filters: Any) -> Iterable[Any]:
+        asked = {"Owners": ["self"], "Filters": filters, "MaxResults": _PAGE}
+        found = self._session.query.ask(region, "DescribeSnapshots", asked, ec2_answers.snapshots)
+        if found is not None:
+            return found
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call("looking for what deleted AMIs left", "EC2", "DescribeSnapshots", region)):
+            pages = client.get_paginator("describe_snapshots").paginate(
+                OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": _PAGE}
+            )
+            return [snapshot for page in pages for snapshot in page["Snapshots"]]
 
     def matching(
         self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
@@ -348,10 +353,13 @@ class BotoEc2:
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
         with self._session.waiting(doing, region):
-            found = self._session.query.images(region, {**asked, "MaxResults": _PAGE})
+            found = self._plainly(region, {**asked, "MaxResults": _PAGE})
             if found is None:
                 yield from self._asked_of_botocore(doing, region, asked)
         yield from (_ami(image, region) for image in found or ())
+
+    def _plainly(self, region: str, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        return self._session.query.ask(region, "DescribeImages", asked, ec2_answers.images)
 
     def _asked_of_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Ami]:
         client: EC2Client = self._session.client("ec2", region)

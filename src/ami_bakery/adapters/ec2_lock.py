@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws_errors import explained
+from ami_bakery.adapters.ec2_answers import done, key_pair
 from ami_bakery.core.lock import LOCK_TAG, SeenLock
-from ami_bakery.errors import AwsError
+from ami_bakery.errors import AwsError, BakeryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,16 +41,29 @@ class KeyPairLocks:
         return self._session.clocks.now(region)
 
     def take(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
-        client: EC2Client = self._session.client("ec2", region)
         tagged: Any = [{"ResourceType": "key-pair", "Tags": _pairs(tags)}]
+        asked: Any = {"KeyName": name, "KeyType": "ed25519", "TagSpecifications": tagged}
+        # The private key in the answer is of no use to anybody, and goes nowhere.
+        taken = self._session.query.ask(region, "CreateKeyPair", asked, key_pair)
+        if taken is not None:
+            # What is done with what Packer makes is not that plain.
+            threading.Thread(target=self._get_ready, args=(region,), daemon=True).start()
+            return taken[0]
+        # Where an answer was lost, the name is taken now, and its tags say that it is by us: as after botocore's own
+        # second try.
+        client: EC2Client = self._session.client("ec2", region)
         try:
             with explained(self._session.call("taking the lock", "EC2", "CreateKeyPair", region)):
-                # The private key in the answer is of no use to anybody, and goes nowhere.
-                return client.create_key_pair(KeyName=name, KeyType="ed25519", TagSpecifications=tagged)["KeyPairId"]
+                return client.create_key_pair(**asked)["KeyPairId"]
         except AwsError as error:
             if error.code == _DUPLICATE:
                 return None
             raise
+
+    def _get_ready(self, region: str) -> None:
+        with suppress(BakeryError):
+            self._session.client("ec2", region, patient=False)
+            self._session.client("ec2", region)
 
     def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
         wanted = sorted(set(digests))
@@ -64,10 +80,13 @@ class KeyPairLocks:
         return tuple(SeenLock(id=lock, region=region, tags=tags[lock], seen_at=now) for lock in found if lock in tags)
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+        asked: Any = {"ResourceIds": list(ids), "Tags": _pairs(tags)}
+        if self._session.query.ask(region, "CreateTags", asked, done, patient=patient) is not None:
+            return True
         client: EC2Client = self._session.client("ec2", region, patient=patient)
         try:
             with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
-                client.create_tags(Resources=list(ids), Tags=_pairs(tags))  # type: ignore[arg-type]
+                client.create_tags(Resources=list(ids), Tags=asked["Tags"])
         except AwsError as error:
             if error.code == _UNKNOWN_ID or error.code.endswith(".NotFound"):
                 return False

@@ -1,9 +1,10 @@
-"""Asks EC2 for AMIs without botocore, where all that is to be known stands in the environment; else it does not ask.
+"""Asks EC2 without botocore, where all that is to be known stands in the environment; else it does not ask.
 
-An unchanged image is looked up, and nothing else is done: getting botocore ready for that takes longer than all the
-rest together (docs/benchmarks.md). So the common case of a CI job is taken here: a key in the environment, nothing in
-AWS's files, at most a plain proxy. It reads only. Whatever is not plain, the surroundings or the answer, is left to
-botocore, from the beginning: profiles, roles, other endpoints, refusals, faults, retries.
+Getting botocore ready takes longer than all the rest of an unchanged image's run together, and is most of what comes
+before Packer in a bake (docs/benchmarks.md). So the common case of a CI job is taken here: a key in the environment,
+nothing in AWS's files, at most a plain proxy. Whatever is not plain, the surroundings or the answer, is left to
+botocore, from the beginning: profiles, roles, other endpoints, refusals, faults, retries. So what is asked here may
+have been done when botocore asks it again.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ami_bakery.adapters.ec2_answers import Answer
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from http.client import HTTPSConnection
-    from xml.etree.ElementTree import Element
 
     from ami_bakery.adapters.ec2_clock import Ec2Clocks
 
+Read = TypeVar("Read")
 CONNECT_SECONDS = 10
 READ_SECONDS = 30
+IMPATIENT_SECONDS = 5
 USER_AGENT = "ami-bakery"
 """By which CloudTrail, and the embedded EC2, know our calls, also those through botocore."""
 _VERSION = "2016-11-15"
@@ -116,7 +119,7 @@ class _NotPlain(Exception):
 
 
 class Ec2Query:
-    """DescribeImages, where it can be asked plainly. Connections are kept open; threads may share it."""
+    """What can be asked plainly. Connections are kept open; threads may share it."""
 
     def __init__(self, environment: Mapping[str, str], clocks: Ec2Clocks) -> None:
         self._environment = environment
@@ -125,22 +128,33 @@ class Ec2Query:
         self._lock = threading.Lock()
         self._left_to_botocore = False
 
-    def images(self, region: str, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """All images of all pages, as botocore names their members; None where botocore is to be asked.
+    def ask(
+        self,
+        region: str,
+        action: str,
+        asked: Mapping[str, Any],
+        read: Callable[[Answer], list[Read]],
+        *,
+        patient: bool = True,
+    ) -> list[Read] | None:
+        """What `read` finds on all pages of the answer; None where botocore is to be asked. Without patience that is
+        known soon.
 
-        `asked` is what botocore's describe_images takes.
+        `asked` is what botocore's method of that name takes, named as the query API names it (not `OwnerIds`).
         """
         from http.client import HTTPException
         from xml.etree.ElementTree import ParseError
 
         if self._left_to_botocore or not _REGION.fullmatch(region):
             return None
-        found: list[dict[str, Any]] = []
+        found: list[Read] = []
         token: str | None = None
         try:
             while token != "":
-                images, token = _parse(self._answer(region, {**asked, **({"NextToken": token} if token else {})}))
-                found += images
+                page = {**asked, **({"NextToken": token} if token else {})}
+                answer = Answer.of(action, self._answer(region, action, page, patient=patient))
+                found += read(answer)
+                token = answer.next_token
         except (_NotPlain, OSError, HTTPException, ParseError, ValueError):
             self._left_to_botocore = True
             return None
@@ -150,18 +164,18 @@ class Ec2Query:
         if self._lines is not None:
             self._lines.close()
 
-    def _answer(self, region: str, asked: Mapping[str, Any]) -> bytes:
+    def _answer(self, region: str, action: str, asked: Mapping[str, Any], *, patient: bool) -> bytes:
         with self._lock:
             if self._lines is None:
                 surroundings = plain_surroundings(self._environment)
                 if surroundings is None:
                     raise _NotPlain
                 self._lines = _Lines(surroundings)
-        body = encode({"Action": "DescribeImages", "Version": _VERSION, **asked})
+        body = encode({"Action": action, "Version": _VERSION, **asked})
         host = f"ec2.{region}.amazonaws.com"
         headers = signed_headers(self._lines.surroundings, host, region, body, time.time())
         headers["user-agent"] = USER_AGENT
-        answer, date = self._lines.answer(host, body, headers)
+        answer, date = self._lines.answer(host, body, headers, patient=patient)
         self._clocks.told(region, date)
         return answer
 
@@ -176,14 +190,17 @@ class _Lines:
         self._context = create_default_context(cafile=surroundings.trusted)
         self._idle: dict[str, list[HTTPSConnection]] = {}
 
-    def answer(self, host: str, body: bytes, headers: Mapping[str, str]) -> tuple[bytes, str | None]:
+    def answer(self, host: str, body: bytes, headers: Mapping[str, str], *, patient: bool) -> tuple[bytes, str | None]:
         """And its date."""
         idle = self._idle.setdefault(host, [])
         try:
             connection = idle.pop()
         except IndexError:
-            connection = self._connected(host)
+            connection = self._connected(host, CONNECT_SECONDS if patient else IMPATIENT_SECONDS)
         try:
+            connection.timeout = READ_SECONDS if patient else IMPATIENT_SECONDS
+            if connection.sock is not None:
+                connection.sock.settimeout(connection.timeout)
             connection.request("POST", "/", body, headers)
             response = connection.getresponse()
             answer = response.read()
@@ -200,11 +217,11 @@ class _Lines:
             while idle:
                 idle.pop().close()
 
-    def _connected(self, host: str) -> HTTPSConnection:
+    def _connected(self, host: str, seconds: float) -> HTTPSConnection:
         from http.client import HTTPSConnection
 
         where, port = self.surroundings.proxy or (host, 443)
-        connection = HTTPSConnection(where, port, timeout=CONNECT_SECONDS, context=self._context)
+        connection = HTTPSConnection(where, port, timeout=seconds, context=self._context)
         if self.surroundings.proxy:
             connection.set_tunnel(host, 443)
         try:
@@ -212,7 +229,6 @@ class _Lines:
         except BaseException:
             connection.close()
             raise
-        connection.sock.settimeout(READ_SECONDS)
         return connection
 
 
@@ -259,47 +275,3 @@ def signed_headers(surroundings: Surroundings, host: str, region: str, body: byt
     credential = f"{surroundings.access_key}/{scope}"
     headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
     return headers
-
-
-def _parse(body: bytes) -> tuple[list[dict[str, Any]], str]:
-    """The images of a page, and the token of the next one, empty where there is none."""
-    from xml.etree.ElementTree import fromstring
-
-    root = fromstring(body)  # noqa: S314 - of AWS, over TLS
-    namespace = root.tag.partition("}")[0] + "}"
-    if root.tag != f"{namespace}DescribeImagesResponse":
-        raise ValueError(f"not an answer to DescribeImages: {root.tag}")
-    images = [_image(item, namespace) for item in root.iterfind(f"{namespace}imagesSet/{namespace}item")]
-    if not all("ImageId" in image for image in images):
-        raise ValueError("an image without an id")
-    return images, root.findtext(f"{namespace}nextToken", "")
-
-
-def _image(item: Element, namespace: str) -> dict[str, Any]:
-    def text(parent: Element, name: str) -> str | None:
-        return parent.findtext(namespace + name)
-
-    def items(name: str) -> Iterator[Element]:
-        return item.iterfind(f"{namespace}{name}/{namespace}item")
-
-    image: dict[str, Any] = {member: value for name, member in _TEXTS.items() if (value := text(item, name))}
-    image["Tags"] = [{"Key": text(tag, "key") or "", "Value": text(tag, "value") or ""} for tag in items("tagSet")]
-    image["StateReason"] = {"Message": text(item, f"stateReason/{namespace}message") or ""}
-    image["BlockDeviceMappings"] = [
-        {"Ebs": {"SnapshotId": text(mapping, f"ebs/{namespace}snapshotId")}} for mapping in items("blockDeviceMapping")
-    ]
-    return image
-
-
-_TEXTS = {
-    "imageId": "ImageId",
-    "name": "Name",
-    "imageState": "State",
-    "creationDate": "CreationDate",
-    "imageOwnerId": "OwnerId",
-    "sourceImageId": "SourceImageId",
-    "sourceImageRegion": "SourceImageRegion",
-    "sourceInstanceId": "SourceInstanceId",
-    "deprecationTime": "DeprecationTime",
-}
-"""What EC2's XML and botocore call the members of an image that are one text."""
