@@ -15,9 +15,10 @@ from botocore.credentials import Credentials
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
-from ami_bakery.adapters.ec2_answers import Answer, images, key_pair, snapshots
+from ami_bakery.adapters.ec2_answers import Answer, done, images, key_pair, security_groups, snapshots
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.scaffold import BotoScaffold
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
 from ami_bakery.local.faults import Fault, FaultKind
@@ -94,12 +95,32 @@ def test_snapshots_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> 
     assert found == both.botocore.snapshots_with_digests("us-east-1", ["ab" * 32, "cd" * 32])
 
 
+def test_security_groups_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> None:
+    tags: Any = [{"ResourceType": "security-group", "Tags": [{"Key": "<ä>", "Value": "1"}]}]
+    made = ec2.create_security_group(GroupName="packer_1", Description="d", TagSpecifications=tags)["GroupId"]
+    plain, botocore = BotoScaffold(both.plain_session), BotoScaffold(both.session)
+    (found,) = plain.security_groups("us-east-1", names=["packer_1", "packer_2"])
+    assert (found.id, found.name, found.tags) == (made, "packer_1", {"<ä>": "1"})
+    assert botocore.security_groups("us-east-1", names=["packer_1"]) == (found,)
+    assert plain.security_groups("us-east-1", ids=[made]) == (found,)
+    assert plain.security_groups("us-east-1") == ()
+
+
+def test_tags_are_set_as_botocore_sets_them(both: Both, ec2: EC2Client) -> None:
+    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    both.plain.tag("us-east-1", [volume], {"<ä>": "a b/+~", "empty": ""})
+    (seen,) = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+    assert {tag["Key"]: tag["Value"] for tag in seen["Tags"]} == {"<ä>": "a b/+~", "empty": ""}
+
+
 @pytest.mark.parametrize(
     ("read", "body"),
     [
         (images, "<DescribeImagesResponse xmlns='e'><imagesSet><item><name>n</name></item></imagesSet>"),
         (snapshots, "<DescribeImagesResponse xmlns='e'><snapshotSet><item/></snapshotSet>"),
         (key_pair, "<DescribeImagesResponse xmlns='e'><keyName>n</keyName>"),
+        (security_groups, "<DescribeImagesResponse xmlns='e'><securityGroupInfo><item/></securityGroupInfo>"),
+        (done, "<DescribeImagesResponse xmlns='e'><return>false</return>"),
         (images, "<ErrorResponse xmlns='e'>"),
         (images, "<html>"),
     ],

@@ -360,7 +360,7 @@ def test_a_runner_that_may_not_tag_leaves_what_it_verified_to_the_next(app: Kitc
 
     assert wait_until(noted)
     app.control.clear_faults()
-    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", agent="ami-bakery"))
+    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=2, agent="ami-bakery"))
     failed = ended(process)
     assert failed.status == 1, failed.stderr
     assert "was left, verified but without the digest: the next run takes it up" in failed.stderr

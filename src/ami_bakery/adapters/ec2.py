@@ -281,6 +281,9 @@ class BotoEc2:
         )
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        asked = {"ResourceIds": list(ids), "Tags": _tags(tags)}
+        if self._session.query.ask(region, "CreateTags", asked, ec2_answers.done) is not None:
+            return
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
             client.create_tags(Resources=list(ids), Tags=_tags(tags))

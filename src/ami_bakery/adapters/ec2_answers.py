@@ -48,6 +48,16 @@ def images(answer: Answer) -> list[dict[str, Any]]:
     return found
 
 
+def security_groups(answer: Answer) -> list[dict[str, Any]]:
+    found = [
+        {"GroupId": item.text("groupId"), "GroupName": item.text("groupName") or "", "Tags": _tags(item)}
+        for item in answer.items("securityGroupInfo")
+    ]
+    if not all(group["GroupId"] for group in found):
+        raise ValueError("a security group without an id")
+    return found
+
+
 def snapshots(answer: Answer) -> list[dict[str, Any]]:
     found = [{"SnapshotId": item.text("snapshotId"), "Tags": _tags(item)} for item in answer.items("snapshotSet")]
     if not all(snapshot["SnapshotId"] for snapshot in found):
@@ -64,8 +74,8 @@ def key_pair(answer: Answer) -> list[str]:
 
 
 def done(answer: Answer) -> list[bool]:
-    """Of an action whose answer says no more than that."""
-    if answer.text("return") != "true":
+    """Of an action whose answer says no more than that, if so much."""
+    if answer.text("return") not in (None, "true"):
         raise ValueError("it was not done")
     return [True]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _FILTER_VALUES = 190
 """EC2 takes 200 values a call, for all filters together."""
+_READY_AFTER_SECONDS = 1.0
+"""Packer and its plugins, which keep all cores busy while they start, wait for EC2 by then."""
 _DUPLICATE = "InvalidKeyPair.Duplicate"
 _UNKNOWN_ID = "InvalidID"
 """What EC2 says of an id to be tagged of which it knows nothing; of some kinds it says InvalidKeyPair.NotFound, ..."""
@@ -46,7 +49,7 @@ class KeyPairLocks:
         # The private key in the answer is of no use to anybody, and goes nowhere.
         taken = self._session.query.ask(region, "CreateKeyPair", asked, key_pair)
         if taken is not None:
-            # What is done with what Packer makes is not that plain.
+            # What Packer leaves is not looked for plainly.
             threading.Thread(target=self._get_ready, args=(region,), daemon=True).start()
             return taken[0]
         # Where an answer was lost, the name is taken now, and its tags say that it is by us: as after botocore's own
@@ -61,8 +64,8 @@ class KeyPairLocks:
             raise
 
     def _get_ready(self, region: str) -> None:
+        time.sleep(_READY_AFTER_SECONDS)
         with suppress(BakeryError):
-            self._session.client("ec2", region, patient=False)
             self._session.client("ec2", region)
 
     def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:

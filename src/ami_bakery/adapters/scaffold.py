@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws_errors import explained
+from ami_bakery.adapters.ec2_answers import security_groups
 from ami_bakery.core.scaffold import Kind, Thing
 from ami_bakery.errors import DENIED, AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from mypy_boto3_ec2 import EC2Client
@@ -61,16 +62,27 @@ class BotoScaffold:
     def security_groups(self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()) -> tuple[Thing, ...]:
         things = {}
         for name, values in (("group-id", ids), ("group-name", names)):
-            with self._explained("DescribeSecurityGroups", region):
-                for group in self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values}):
-                    things[group["GroupId"]] = Thing(
-                        kind=Kind.SECURITY_GROUP,
-                        id=group["GroupId"],
-                        region=region,
-                        name=group.get("GroupName", ""),
-                        tags=_tags(group),
-                    )
+            for group in self._security_groups(region, name, values):
+                things[group["GroupId"]] = Thing(
+                    kind=Kind.SECURITY_GROUP,
+                    id=group["GroupId"],
+                    region=region,
+                    name=group.get("GroupName", ""),
+                    tags=_tags(group),
+                )
         return tuple(things.values())
+
+    def _security_groups(self, region: str, name: str, values: Sequence[str]) -> Iterable[Any]:
+        """Plainly, where few are asked for: the mark that a group gets is not to wait for botocore."""
+        if not values:
+            return ()
+        if len(values) <= _FILTER_VALUES:
+            asked = {"Filters": [{"Name": name, "Values": list(values)}]}
+            found = self._session.query.ask(region, "DescribeSecurityGroups", asked, security_groups)
+            if found is not None:
+                return found
+        with self._explained("DescribeSecurityGroups", region):
+            return list(self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values}))
 
     def key_pairs(self, region: str) -> tuple[Thing, ...] | None:
         client: EC2Client = self._session.client("ec2", region)
