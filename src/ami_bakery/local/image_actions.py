@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionContext, ActionResult
+from moto.core.serialize import EC2Serializer
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, MalformedAMIIdError, MissingParameterError
 from moto.ec2.responses import EC2Response
 from moto.ec2.utils import random_ami_id
@@ -19,6 +20,8 @@ from ami_bakery.local.paging import page
 from ami_bakery.local.settings import ACCOUNTS
 
 if TYPE_CHECKING:
+    from moto.core.common_types import TYPE_RESPONSE
+
     from ami_bakery.local.moto_state import LocalBackend, MotoState
     from ami_bakery.local.settings import Behaviour
 
@@ -102,6 +105,21 @@ def usable(image: LocalAmi) -> LocalAmi:
     return image
 
 
+class _DescribedSerializer(EC2Serializer):
+    def get_value(self, value: Any, key: str, shape: Any) -> Any:
+        return value.get(key)
+
+
+class Described(ActionResult):
+    """A result whose members are named as in EC2's own model: nothing is looked for under other names, as moto does
+    with its objects, which was most of the time that a long answer took."""
+
+    def execute_result(self, context: ActionContext) -> TYPE_RESPONSE:
+        serializer = _DescribedSerializer(operation_model=context.operation_model)
+        serialized = serializer.serialize(self.result)
+        return serialized["status_code"], serialized["headers"], serialized["body"]
+
+
 class ImageActions(StrictResponse):
     """The actions, named as moto dispatches them."""
 
@@ -110,10 +128,10 @@ class ImageActions(StrictResponse):
         filters: dict[str, Any] = self._filters_from_querystring()
         images.check_filters(filters)
         viewer = self.current_account
-        found = (image for image in self._asked_for() if images.may_match(image, viewer, filters))
-        shown = [image.described(viewer) for image in found]
-        listed, token = self.page([one for one in shown if images.matches(one, filters)], "DescribeImages")
-        return ActionResult({"Images": listed, "NextToken": token})
+        wanted = images.prepared(filters)
+        shown = [image.described(viewer) for image in images.may_match(self._asked_for(), viewer, wanted)]
+        listed, token = self.page([one for one in shown if images.matches(one, wanted)], "DescribeImages")
+        return Described({"Images": listed, "NextToken": token})
 
     def _asked_for(self) -> list[LocalAmi]:
         visible = self.visible_images(self.region)

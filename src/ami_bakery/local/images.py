@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import EC2ClientError
@@ -80,7 +79,7 @@ class LocalAmi(Ami):
         self._seen_from = self._news_seen_from()
         self._state = ""
         self.fails = False
-        self._tags_before: dict[str, str] = {}
+        self._tags_before: Mapping[str, str] = {}
         self._tags_seen_from = 0.0
         self.source_image_id = source_image_id
         self.source_image_region = source_image_region
@@ -130,9 +129,10 @@ class LocalAmi(Ami):
     def block_device_mappings(self) -> list[dict[str, Any]]:
         return [device.described() for device in self.devices]
 
-    def own_tags(self) -> dict[str, str]:
+    def own_tags(self) -> Mapping[str, str]:
         """The tags that the owner put on it. (An account sees no tags of another account's AMI.)"""
-        return dict(self.ec2_backend.tags.get(self.id, {}))
+        tags: Mapping[str, str] = self.ec2_backend.tags.get(self.id, {})
+        return tags
 
     def seen(self) -> bool:
         """Whether the news of this AMI has reached everyone."""
@@ -140,9 +140,9 @@ class LocalAmi(Ami):
 
     def tags_change(self) -> None:
         """Its tags are about to change; for a while it is shown with those it has now."""
-        self._tags_before, self._tags_seen_from = self.seen_tags(), self._news_seen_from()
+        self._tags_before, self._tags_seen_from = dict(self.seen_tags()), self._news_seen_from()
 
-    def seen_tags(self) -> dict[str, str]:
+    def seen_tags(self) -> Mapping[str, str]:
         """The owner's tags, as far as the news of them has reached everyone."""
         return self.own_tags() if time.monotonic() >= self._tags_seen_from else self._tags_before
 
@@ -238,10 +238,25 @@ def check_value_count(filters: Mapping[str, list[str]]) -> None:
         )
 
 
-def matches_any(value: str, patterns: Iterable[str]) -> bool:
-    """Whether a text passes a filter with these values."""
-    literal, wild = _patterns(tuple(patterns))
-    return value in literal or any(pattern.fullmatch(value) for pattern in wild)
+class AnyOf:
+    """The values of one filter: a text passes if it matches one of them. Those without wildcards are kept apart: a
+    look-up has 200 of them, and an account many AMIs."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        texts = frozenset(values)
+        self._literal = frozenset(text for text in texts if not re.search(r"[*?\\]", text))
+        self._wild = tuple(_pattern(text) for text in texts - self._literal)
+
+    def matches(self, value: str) -> bool:
+        return value in self._literal or any(pattern.fullmatch(value) for pattern in self._wild)
+
+
+Filters = Mapping[str, AnyOf]
+"""By name, as EC2 names them."""
+
+
+def prepared(filters: Mapping[str, Iterable[str]]) -> Filters:
+    return {name: AnyOf(values) for name, values in filters.items()}
 
 
 _DEVICE_FILTER = "block-device-mapping."
@@ -281,20 +296,22 @@ def _is_filter(name: str) -> bool:
     return name in _FILTER_MEMBERS or name in ("tag-key", "is-public", "ena-support") or name.startswith("tag:")
 
 
-def may_match(image: LocalAmi, viewer: str, filters: Mapping[str, list[str]]) -> bool:
-    """Whether its tags pass: found out before the rest of it is put together for the account."""
-    if image.owner_id != viewer:
-        return True
-    tags = {key: value for key, value in filters.items() if key.startswith("tag:")}
-    if not tags:
-        return True
-    seen = image.seen_tags()
-    return all(name[4:] in seen and matches_any(seen[name[4:]], patterns) for name, patterns in tags.items())
+def may_match(found: Iterable[LocalAmi], viewer: str, filters: Filters) -> list[LocalAmi]:
+    """Those whose tags pass: found out before the rest of them is put together for the account."""
+    wanted = [(name[4:], values) for name, values in filters.items() if name.startswith("tag:")]
+    if not wanted:
+        return list(found)
+
+    def tags_pass(image: LocalAmi) -> bool:
+        seen = image.seen_tags()
+        return all(key in seen and values.matches(seen[key]) for key, values in wanted)
+
+    return [image for image in found if image.owner_id != viewer or tags_pass(image)]
 
 
-def matches(shown: Mapping[str, Any], filters: Mapping[str, list[str]]) -> bool:
+def matches(shown: Mapping[str, Any], filters: Filters) -> bool:
     """Whether an AMI, as the asking account is shown it, passes every filter (any value of each)."""
-    return all(_matches_one(_values(shown, name), patterns) for name, patterns in filters.items())
+    return all(any(map(values.matches, _values(shown, name))) for name, values in filters.items())
 
 
 def _values(shown: Mapping[str, Any], name: str) -> Iterable[str]:
@@ -319,17 +336,6 @@ def _device_values(devices: Iterable[Mapping[str, Any]], name: str) -> tuple[str
         return tuple(device["DeviceName"] for device in devices)
     found = (device["Ebs"].get(_DEVICE_MEMBERS[name]) for device in devices)
     return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in found if value is not None)
-
-
-def _matches_one(values: Iterable[str], patterns: Sequence[str]) -> bool:
-    return any(matches_any(value, patterns) for value in values)
-
-
-@lru_cache(maxsize=64)
-def _patterns(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
-    """Those without wildcards apart: a look-up has 200 of them, and an account many AMIs."""
-    literal = frozenset(pattern for pattern in patterns if not re.search(r"[*?\\]", pattern))
-    return literal, tuple(_pattern(pattern) for pattern in patterns if pattern not in literal)
 
 
 def _pattern(pattern: str) -> re.Pattern[str]:

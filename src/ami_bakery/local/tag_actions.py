@@ -11,7 +11,7 @@ from moto.ec2.models import validate_resource_ids
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 
 from ami_bakery.local.image_actions import StrictResponse, check_tags
-from ami_bakery.local.images import check_value_count, matches_any
+from ami_bakery.local.images import AnyOf, check_value_count, prepared
 
 _FILTERS = frozenset({"key", "value", "resource-id", "resource-type"})
 
@@ -44,11 +44,12 @@ class TagActions(StrictResponse):
                 raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
         check_value_count(filters)
         self.error_on_dryrun()
+        wanted = prepared(filters)
         told = [
             {"ResourceId": resource, "ResourceType": _resource_type(resource), "Key": key, "Value": value}
             for resource, tags in sorted(self._told_tags().items())
             for key, value in sorted(tags.items())
-            if all(_passes(resource, key, value, name, patterns) for name, patterns in filters.items())
+            if all(_passes(resource, key, value, name, values) for name, values in wanted.items())
         ]
         listed, token = self.page(told, "DescribeTags")
         return ActionResult({"Tags": listed, "NextToken": token})
@@ -97,9 +98,9 @@ def _resource_type(resource: str) -> str:
     return EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource), "")
 
 
-def _passes(resource: str, key: str, value: str, name: str, patterns: list[str]) -> bool:
+def _passes(resource: str, key: str, value: str, name: str, values: AnyOf) -> bool:
     """One filter; `tag:KEY` asks for both at once."""
     if name.startswith("tag:"):
-        return key == name[4:] and matches_any(value, patterns)
+        return key == name[4:] and values.matches(value)
     told = {"key": key, "value": value, "resource-id": resource, "resource-type": _resource_type(resource)}
-    return matches_any(told[name], patterns)
+    return values.matches(told[name])
