@@ -117,7 +117,7 @@ class Described(ActionResult):
     def execute_result(self, context: ActionContext) -> TYPE_RESPONSE:
         serializer = _DescribedSerializer(operation_model=context.operation_model)
         serialized = serializer.serialize(self.result)
-        return serialized["status_code"], serialized["headers"], serialized["body"]
+        return serialized["status_code"], dict(serialized["headers"]), serialized["body"]
 
 
 class ImageActions(StrictResponse):
