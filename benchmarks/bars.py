@@ -36,8 +36,10 @@ def bars(results: Results) -> Iterator[Bar]:
         ("unchanged, 20,000", 0.5, None),
     ):
         yield from _against(results, start, "original", bar, wish)
-    for start, bar in (("digest, 20,000", 0.5), ("digest, 2 GB", 0.6)):
-        yield from _against(results, start, "original", bar, None)
+    yield from _digest_alone(results)
+    yield from _against(results, "digest, 2 GB", "original", 0.6, None)
+    # Harder than what was asked for: the original has no command for its checksum alone.
+    yield from _against(results, "digest, 20,000", "original", 0.5, None)
     for case in results.cases:
         if case.name.startswith("digest, 2 GB"):
             yield from _near_the_limit(case)
@@ -54,6 +56,16 @@ def _against(results: Results, start: str, rival: str, bar: float, wish: float |
         return
     for ours, other in _pairs(case, rival):
         yield Bar(what=f"{case.name}: {ours.name} / {rival}", figure=ratio_of(ours, other), bar=bar, wish=wish)
+
+
+def _digest_alone(results: Results) -> Iterator[Bar]:
+    case = results.case("unchanged, 20,000")
+    whole = case and case.entry("original")
+    for name in OURS:
+        ours = case and case.entry(f"{name}, digest")
+        if case and ours and whole:
+            what = f"digest, {case.name.removeprefix('unchanged, ')}: {name} / original, which has to run as a whole"
+            yield Bar(what=what, figure=ratio_of(ours, whole), bar=0.5)
 
 
 def _near_the_limit(case: Measured) -> Iterator[Bar]:

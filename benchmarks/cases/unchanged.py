@@ -45,17 +45,22 @@ def cases(kitchen: Kitchen) -> Iterator[Case]:
     )
     yield Case(
         name=f"unchanged, {kitchen.scale.small_files:,} files",
-        about="The whole run, in which the original imports boto3, too",
+        about="The whole run, in which the original imports boto3, too; and our command for the digest alone, which it "
+        "has not",
         rounds=kitchen.scale.slow_rounds,
-        contenders=_contenders(kitchen, kitchen.folder / "unchanged-large", kitchen.scale.small_files),
+        contenders=(
+            *_contenders(kitchen, large := kitchen.folder / "unchanged-large", kitchen.scale.small_files),
+            kitchen.ours("drop-in, digest", "digest", environment=_drop_in(kitchen, large)),
+            kitchen.ours("bakery.toml, digest", "digest", folder=large),
+        ),
     )
 
 
 def _contenders(kitchen: Kitchen, folder: Path, files: int) -> tuple[Contender, ...]:
     small_files(folder / "ami", files - 1)
-    packer_json = write(folder / "ami" / "packer" / "app.json", template(folder.name))
+    write(_template(folder), template(folder.name))
     write(folder / "bakery.toml", _TOML)
-    environment = kitchen.drop_in(packer_json, folder / "ami")
+    environment = _drop_in(kitchen, folder)
     drop_in = kitchen.ours("drop-in", program="bake", environment=environment)
     ami = kitchen.answer(drop_in)
     checksum = kitchen.answer(kitchen.ours("digest", "digest", environment=environment))
@@ -84,6 +89,14 @@ def _contenders(kitchen: Kitchen, folder: Path, files: int) -> tuple[Contender, 
         kitchen.python("interpreter's start", "pass"),
         kitchen.curl("one API round trip", query, expects=ami),
     )
+
+
+def _template(folder: Path) -> Path:
+    return folder / "ami" / "packer" / "app.json"
+
+
+def _drop_in(kitchen: Kitchen, folder: Path) -> dict[str, str]:
+    return kitchen.drop_in(_template(folder), folder / "ami")
 
 
 def _packages(kitchen: Kitchen, contender: Contender) -> tuple[Path, ...]:

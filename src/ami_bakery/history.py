@@ -170,7 +170,7 @@ def _as_checked_out(then: Manifest, now: Manifest, tree: PastTree) -> Manifest:
     return replace(
         then,
         entries=tuple(
-            replace(entry, sha256=today[entry.path].sha256) if entry.path in same else entry for entry in then.entries
+            entry._replace(sha256=today[entry.path].sha256) if entry.path in same else entry for entry in then.entries
         ),
     )
 

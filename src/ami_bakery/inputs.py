@@ -292,9 +292,7 @@ class _Found(NamedTuple):
     target: str | None = None
 
     def entry(self, home: str, sha256: str | None = None, executable: bool = False) -> Entry:
-        return Entry(
-            path=_told(self.path, home), kind=self.kind, executable=executable, sha256=sha256, target=self.target
-        )
+        return Entry(_told(self.path, home), self.kind, executable, sha256, self.target)
 
 
 class _Walk:

@@ -24,16 +24,16 @@ def test_files() -> None:
 
     assert files(A) == []
     assert files() == [("file-removed", "a")]
-    assert files(A, replace(A, path="b")) == [("file-added", "b")]
-    assert files(replace(A, sha256="2" * 64)) == [("file-changed", "a")]
-    assert files(replace(A, executable=True)) == [("file-mode-changed", "a")]
-    assert files(replace(A, kind=EntryKind.LINK, target="x")) == [("file-type-changed", "a")]
+    assert files(A, A._replace(path="b")) == [("file-added", "b")]
+    assert files(A._replace(sha256="2" * 64)) == [("file-changed", "a")]
+    assert files(A._replace(executable=True)) == [("file-mode-changed", "a")]
+    assert files(A._replace(kind=EntryKind.LINK, target="x")) == [("file-type-changed", "a")]
 
 
 def test_a_links_target() -> None:
-    link = replace(A, kind=EntryKind.LINK, target="x")
+    link = A._replace(kind=EntryKind.LINK, target="x")
     before = replace(MANIFEST, entries=(link,))
-    after = replace(MANIFEST, entries=(replace(link, target="y"),))
+    after = replace(MANIFEST, entries=(link._replace(target="y"),))
     assert kinds(before, after, Component.FILES) == [("file-target-changed", "a")]
 
 

@@ -37,11 +37,11 @@ CHANGES: list[dict[str, object]] = [
     {"template": "ami/other.json"},
     {"workdir": "."},
     {"entries": ()},
-    {"entries": (replace(FILE, executable=False),)},
-    {"entries": (replace(FILE, sha256="2" * 64),)},
-    {"entries": (replace(FILE, path="ami/set-up.sh"),)},
-    {"entries": (replace(FILE, kind=EntryKind.LINK, target="x"),)},
-    {"entries": (replace(FILE, kind=EntryKind.LINK, target="y"),)},
+    {"entries": (FILE._replace(executable=False),)},
+    {"entries": (FILE._replace(sha256="2" * 64),)},
+    {"entries": (FILE._replace(path="ami/set-up.sh"),)},
+    {"entries": (FILE._replace(kind=EntryKind.LINK, target="x"),)},
+    {"entries": (FILE._replace(kind=EntryKind.LINK, target="y"),)},
     {"entries": (FILE, Entry(path="ami/z", kind=EntryKind.FOLDER))},
     {"variables": ()},
     {"variables": (("size", hash_value("large")),)},
@@ -119,8 +119,8 @@ def test_entries_sort_by_path_components() -> None:
 
 
 def test_names_that_are_not_utf8_have_bytes_of_their_own() -> None:
-    first = replace(MANIFEST, entries=(replace(FILE, path="\udcff"),))
-    second = replace(MANIFEST, entries=(replace(FILE, path="\udcfe"),))
+    first = replace(MANIFEST, entries=(FILE._replace(path="\udcff"),))
+    second = replace(MANIFEST, entries=(FILE._replace(path="\udcfe"),))
     assert b"\xff" in first.to_bytes()
     assert first.digest() != second.digest()
 

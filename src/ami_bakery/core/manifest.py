@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ami_bakery.core.digest import SHORT_LENGTH, Digest, Scheme
 from ami_bakery.values import Frozen
@@ -27,8 +27,8 @@ class EntryKind(StrEnum):
     LINK = "symlink"
 
 
-class Entry(Frozen):
-    """One input.
+class Entry(NamedTuple):
+    """One input; there may be very many.
 
     path        POSIX, relative to the root; names that are not UTF-8 with surrogateescape
     executable  the owner's bit of the file (of what a link leads to, where that is a file)
@@ -48,15 +48,15 @@ class Entry(Frozen):
         return tuple(part.encode("utf-8", "surrogateescape") for part in self.path.split("/"))
 
     def encoded(self) -> bytes:
+        path = self.path.encode("utf-8", "surrogateescape")
         bit = b"1:1" if self.executable else b"1:0"
-        match self.kind:
-            case EntryKind.FILE:
-                return b"(4:file%b%b%b)" % (_atom(self.path), bit, _atom(self.sha256 or ""))
-            case EntryKind.FOLDER:
-                return b"(9:directory%b)" % _atom(self.path)
-            case EntryKind.LINK:
-                target, content = _atom(self.target or ""), _atom(self.sha256 or "")
-                return b"(7:symlink%b%b%b%b)" % (_atom(self.path), target, bit, content)
+        if self.kind is EntryKind.FILE:
+            sha256 = (self.sha256 or "").encode("ascii")
+            return b"(4:file%d:%b%b%d:%b)" % (len(path), path, bit, len(sha256), sha256)
+        if self.kind is EntryKind.FOLDER:
+            return b"(9:directory%d:%b)" % (len(path), path)
+        target, content = _atom(self.target or ""), _atom(self.sha256 or "")
+        return b"(7:symlink%d:%b%b%b%b)" % (len(path), path, target, bit, content)
 
 
 class Component(StrEnum):
