@@ -242,8 +242,8 @@ class BuildRequest(Frozen):
 
     template          as Packer gets it: absolute, or relative to `workdir`
     workdir           absolute path of the folder that Packer is started in
-    variables         given with `-var`; those named in `sensitive` go through a private file instead. The values of
-                      those in `structured` are JSON for numbers, booleans, lists or tables
+    variables         given with `-var`; those named in `sensitive`, and long ones, go through a private file instead.
+                      The values of those in `structured` are JSON for numbers, booleans, lists or tables
     definition_arguments, arguments  more words: those that `packer validate` takes too, and the others
     secrets           to be masked in all that Packer says
     region            where the AMI is to be made: for templates that leave it to the environment

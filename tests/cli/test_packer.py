@@ -116,3 +116,14 @@ def test_of_several_amis_the_drop_in_takes_the_last_and_says_so(drop_in: Kitchen
     run = drop_in.run(program="bake")
     assert run.status == 0
     assert "Packer made 2 AMIs in us-east-1; the last is the answer" in run.stderr
+
+
+def test_a_value_that_is_too_long_for_an_argument_goes_through_a_file(app: Kitchen) -> None:
+    size = app.folder.parent / "size"
+    template = json_template()
+    template["variables"]["motd"] = ""
+    template["provisioners"] = [{"type": "shell-local", "inline": [f"printf %s '{{{{user `motd`}}}}' | wc -c >{size}"]}]
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", f'{TOML}vars = {{ motd = "{"x" * 200_000}" }}\n')
+    assert app.run("bake").answer.startswith("ami-")
+    assert size.read_text().strip() == "200000"

@@ -37,6 +37,8 @@ _HAS_INIT = (1, 7, 0)
 _LISTS_PLUGINS = (1, 8, 0)
 _ALONE = {"PACKER_WRAP_COOKIE": "49C22B1A-3A93-4C98-97FA-E07D18C787B5"}
 """Packer starts itself again, to report its crashes, unless this says that it is that second one (its main.go)."""
+_LONGEST_ARGUMENT = 30_000
+"""Characters of a value. Linux takes an argument of 128 kB, and a character may be four bytes."""
 _INSTALL = "Install Packer 1.6.6 or newer (https://developer.hashicorp.com/packer/install), or name it with --packer."
 
 
@@ -245,14 +247,15 @@ class HashicorpPacker:
 
 @contextlib.contextmanager
 def _private_variables(request: BuildRequest) -> Iterator[str | None]:
-    """A var-file for sensitive variables: what stands on a command line can be read by every user of the machine.
+    """A var-file for sensitive variables: what stands on a command line can be read by every user of the machine. And
+    for those that are too long to stand there.
 
     HCL2 takes lists and tables there as such, legacy JSON takes text.
     """
     values = {
         name: json.loads(value) if request.hcl2 and name in request.structured else value
         for name, value in request.variables
-        if name in request.sensitive
+        if _goes_in_a_file(request, name, value)
     }
     if not values:
         yield None
@@ -262,7 +265,7 @@ def _private_variables(request: BuildRequest) -> Iterator[str | None]:
         file = tempfile.NamedTemporaryFile("w", prefix="ami-bakery-", suffix=suffix, encoding="utf-8")  # noqa: SIM115
     except OSError as error:
         raise PackerError(
-            f"writing the sensitive variables of image {request.image} to a private file",
+            f"writing variables of image {request.image} to a private file",
             error.strerror or str(error),
             "Make room in the folder for temporary files, or name another one in TMPDIR.",
         ) from error
@@ -270,6 +273,10 @@ def _private_variables(request: BuildRequest) -> Iterator[str | None]:
         json.dump(values, file)
         file.flush()
         yield file.name
+
+
+def _goes_in_a_file(request: BuildRequest, name: str, value: str) -> bool:
+    return name in request.sensitive or len(value) > _LONGEST_ARGUMENT
 
 
 def _options(request: BuildRequest, private: str | None) -> Iterator[str]:
@@ -287,7 +294,7 @@ def _definition_options(request: BuildRequest, private: str | None) -> Iterator[
     if private:
         yield f"-var-file={private}"
     for name, value in request.variables:
-        if name not in request.sensitive:
+        if not _goes_in_a_file(request, name, value):
             yield "-var"
             yield f"{name}={value}"
     if request.only:
