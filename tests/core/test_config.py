@@ -225,6 +225,11 @@ def test_an_unknown_base_names_the_nearest_image() -> None:
     ]
 
 
+def test_what_looks_like_an_ami_id_is_told_what_one_is() -> None:
+    (problem,) = problems('version = 1\n[images.app]\ntemplate = "a.json"\nfrom = "ami-0123456789abcdef"\n')
+    assert problem.endswith("it is no AMI's id, which has 8 or 17 hexadecimal digits behind `ami-`")
+
+
 SWITCHED_OFF = """\
 version = 1
 [images.base]

@@ -145,9 +145,9 @@ class _Reader:
     def _check_bases(self, tables: Mapping[str, Any]) -> None:
         for name, parent in self.parents.items():
             if parent not in tables:
+                hints = f"{nearest(parent, tables)}{_no_id(parent)}"
                 self._problem(
-                    ("images", name, "from"),
-                    f"{name} -> {parent}: there is no image {parent!r} in this file{nearest(parent, tables)}",
+                    ("images", name, "from"), f"{name} -> {parent}: there is no image {parent!r} in this file{hints}"
                 )
             elif parent in self.switched_off and name not in self.switched_off:
                 self._problem(
@@ -176,6 +176,11 @@ def _variables(table: Any) -> Mapping[str, Any]:
     """What stands in `vars`, as it was written."""
     variables = table.get("vars", {}) if isinstance(table, dict) else {}
     return variables if isinstance(variables, dict) else {}
+
+
+def _no_id(parent: str) -> str:
+    looks = parent.startswith("ami-")
+    return ", and it is no AMI's id, which has 8 or 17 hexadecimal digits behind `ami-`" if looks else ""
 
 
 def _cycles(parents: Mapping[str, str]) -> list[tuple[str, ...]]:
