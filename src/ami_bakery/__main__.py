@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -27,11 +28,17 @@ def program_bake() -> NoReturn:
 
 def _run(what: Callable[[], int]) -> NoReturn:
     """Ends at once: all is written and closed when `what` returns, and Python's own way out, which takes apart all that
-    was ever made, is a tenth of an unchanged image's time. Who asks for warnings gets those that come on that way."""
+    was ever made, is a tenth of an unchanged image's time. Who asks for warnings, or looks on, gets what that way
+    brings."""
     status = what()
-    if sys.warnoptions:
+    if sys.warnoptions or sys.getprofile() or sys.gettrace() or _others_are_at_work():
         sys.exit(status)
     os._exit(status)
+
+
+def _others_are_at_work() -> bool:
+    """Threads that Python waits for."""
+    return any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread())
 
 
 if __name__ == "__main__":

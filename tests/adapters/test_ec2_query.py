@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -144,6 +145,31 @@ def test_what_fails_is_asked_again_through_botocore(both: Both, app: Kitchen, ki
     app.control.plan(Fault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
     assert both.plain.matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
     assert both.plain_session.query.ask("us-east-1", "DescribeImages", {}, images) is None
+
+
+def test_a_refusal_is_left_to_botocore_and_what_comes_next_is_not(both: Both, app: Kitchen) -> None:
+    query = both.plain_session.query
+    assert query.ask("us-east-1", "DescribeImages", {"ImageIds": ["ami-0123456789abcdef0"]}, images) is None
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+
+
+def test_a_connection_that_was_closed_meanwhile_is_made_anew(both: Both, app: Kitchen) -> None:
+    query = both.plain_session.query
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    ((connection,),) = query._lines._idle.values()  # type: ignore[union-attr]
+    ours = socket.fromfd(connection.sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+    ours.shutdown(socket.SHUT_RD)
+    ours.close()
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    assert connection.sock is None
+
+
+def test_after_its_end_no_connection_stays_open(both: Both, app: Kitchen) -> None:
+    query = both.plain_session.query
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    query.close()
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    assert not any(query._lines._idle.values())  # type: ignore[union-attr]
 
 
 def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:

@@ -42,3 +42,45 @@ def test_a_main_thread_that_waits_is_woken(name: str, waits: str) -> None:
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
     assert run.stdout.splitlines() == [name, "True 2"], run.stderr
     assert run.stderr == ""
+
+
+FLOOD = """
+import signal, sys, threading
+from ami_bakery.adapters.waking import Waker
+
+sys.setswitchinterval(1e-5)
+signal.signal(signal.SIGTERM, lambda *_: None)
+for _ in range(2000):
+    waker = Waker()
+    waker.start()
+    signal.raise_signal(signal.SIGTERM)
+    waker.stop()
+print(threading.active_count())
+"""
+
+
+def test_the_waker_stops_while_it_wakes() -> None:
+    run = subprocess.run([sys.executable, "-c", FLOOD], capture_output=True, text=True, timeout=120, check=False)
+    assert (run.stdout, run.stderr) == ("1\n", "")
+
+
+LATE = """
+import signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from ami_bakery.adapters.person import Person
+from ami_bakery.execute.ending import wait_for_all
+
+done = []
+with Person(None, sys.stderr) as person, ThreadPoolExecutor() as pool:
+    cleaning = pool.submit(lambda: time.sleep(2) or done.append(1))
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    wait_for_all([cleaning], SimpleNamespace(person=person))
+    print(done)
+"""
+
+
+def test_a_first_signal_while_packer_cleans_up_does_not_end_the_waiting() -> None:
+    """Something else than a signal may have ended the bake."""
+    run = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=False)
+    assert (run.stdout, run.stderr) == ("[1]\n", "")

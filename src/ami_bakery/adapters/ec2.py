@@ -1,4 +1,4 @@
-"""EC2's images and SSM's parameters through boto3: every page, and every refusal as a message that says what to do."""
+"""EC2's images and SSM's parameters: every page, and every refusal as a message that says what to do."""
 
 from __future__ import annotations
 
@@ -234,22 +234,22 @@ class BotoEc2:
     def snapshots_with_digests(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {}
         for values in _batches(digests):
-            for snapshot in self._snapshots(region, [_filter(f"tag:{DIGEST_TAG}", values)]):
-                tags = {tag["Key"]: tag["Value"] for tag in snapshot.get("Tags", ())}
-                found.setdefault(tags.get(DIGEST_TAG, ""), []).append(snapshot["SnapshotId"])
+            for digest, snapshot in self._snapshots(region, [_filter(f"tag:{DIGEST_TAG}", values)]):
+                found.setdefault(digest, []).append(snapshot)
         return {digest: tuple(sorted(ids)) for digest, ids in found.items()}
 
-    def _snapshots(self, region: str, filters: Any) -> Iterable[Any]:
+    def _snapshots(self, region: str, filters: Any) -> list[tuple[str, str]]:
+        """The digest and the id of each."""
         asked = {"Owners": ["self"], "Filters": filters, "MaxResults": _PAGE}
         found = self._session.query.ask(region, "DescribeSnapshots", asked, ec2_answers.snapshots)
         if found is not None:
-            return found
+            return [_with_digest(snapshot) for snapshot in found]
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call("looking for what deleted AMIs left", "EC2", "DescribeSnapshots", region)):
             pages = client.get_paginator("describe_snapshots").paginate(
                 OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": _PAGE}
             )
-            return [snapshot for page in pages for snapshot in page["Snapshots"]]
+            return [_with_digest(snapshot) for page in pages for snapshot in page["Snapshots"]]
 
     def matching(
         self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
@@ -479,6 +479,11 @@ def _ami(image: Mapping[str, Any], region: str) -> Ami:
             if mapping.get("Ebs", {}).get("SnapshotId")
         ),
     )
+
+
+def _with_digest(snapshot: Any) -> tuple[str, str]:
+    tags = {tag["Key"]: tag["Value"] for tag in snapshot.get("Tags", ())}
+    return tags.get(DIGEST_TAG, ""), snapshot["SnapshotId"]
 
 
 def _state(text: str) -> AmiState:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.adapters.aws_errors import explained
 from ami_bakery.adapters.ec2_answers import done, key_pair
 from ami_bakery.core.lock import LOCK_TAG, SeenLock
-from ami_bakery.errors import AwsError, BakeryError
+from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,8 +65,10 @@ class KeyPairLocks:
 
     def _get_ready(self, region: str) -> None:
         time.sleep(_READY_AFTER_SECONDS)
-        with suppress(BakeryError):
+        # Whatever is wrong, the call that needs it will tell.
+        with suppress(Exception):
             self._session.client("ec2", region)
+            self._session.client("ec2", region, patient=False)
 
     def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
         wanted = sorted(set(digests))

@@ -13,10 +13,12 @@ import hashlib
 import hmac
 import os
 import re
+import select
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -115,7 +117,11 @@ def _botocores_certificates() -> str | None:
 
 
 class _NotPlain(Exception):
-    """For botocore."""
+    """For botocore, from now on."""
+
+
+class _Refused(Exception):
+    """For botocore this once: EC2 has understood, and says no."""
 
 
 class Ec2Query:
@@ -155,6 +161,8 @@ class Ec2Query:
                 answer = Answer.of(action, self._answer(region, action, page, patient=patient))
                 found += read(answer)
                 token = answer.next_token
+        except _Refused:
+            return None
         except (_NotPlain, OSError, HTTPException, ParseError, ValueError):
             self._left_to_botocore = True
             return None
@@ -189,13 +197,13 @@ class _Lines:
         self.surroundings = surroundings
         self._context = create_default_context(cafile=surroundings.trusted)
         self._idle: dict[str, list[HTTPSConnection]] = {}
+        self._closed = False
 
     def answer(self, host: str, body: bytes, headers: Mapping[str, str], *, patient: bool) -> tuple[bytes, str | None]:
         """And its date."""
         idle = self._idle.setdefault(host, [])
-        try:
-            connection = idle.pop()
-        except IndexError:
+        connection = _taken(idle)
+        if connection is None:
             connection = self._connected(host, CONNECT_SECONDS if patient else IMPATIENT_SECONDS)
         try:
             connection.timeout = READ_SECONDS if patient else IMPATIENT_SECONDS
@@ -204,18 +212,22 @@ class _Lines:
             connection.request("POST", "/", body, headers)
             response = connection.getresponse()
             answer = response.read()
-            if response.status != 200:
-                raise _NotPlain
         except BaseException:
             connection.close()
             raise
         idle.append(connection)
+        if self._closed:
+            self.close()
+        if response.status != 200:
+            raise _Refused if response.status < 500 and b"<Errors><Error><Code>" in answer else _NotPlain
         return answer, response.getheader("Date")
 
     def close(self) -> None:
-        for idle in self._idle.values():
-            while idle:
-                idle.pop().close()
+        self._closed = True
+        for idle in list(self._idle.values()):
+            with suppress(IndexError):
+                while True:
+                    idle.pop().close()
 
     def _connected(self, host: str, seconds: float) -> HTTPSConnection:
         from http.client import HTTPSConnection
@@ -230,6 +242,21 @@ class _Lines:
             connection.close()
             raise
         return connection
+
+
+def _taken(idle: list[HTTPSConnection]) -> HTTPSConnection | None:
+    """One that is open still: where there is something to read, it is the news that the other side has hung up."""
+    while True:
+        try:
+            connection = idle.pop()
+        except IndexError:
+            return None
+        poll = select.poll()
+        if connection.sock is not None:
+            poll.register(connection.sock, select.POLLIN)
+            if not poll.poll(0):
+                return connection
+        connection.close()
 
 
 def encode(parameters: Mapping[str, Any]) -> bytes:

@@ -44,17 +44,19 @@ class Person:
         self._signals: list[str] = []
         self._heard = 1
         self._waker = Waker()
+        self._over = False
         self._previous: dict[int, signal.Handlers | int | Callable[[int, FrameType | None], object] | None] = {}
 
     def __enter__(self) -> Person:
+        self._waker.start()
         self._previous = {number: signal.getsignal(number) for number in _SIGNALS}
         for number, handler in self._previous.items():
             if handler is not signal.SIG_IGN:
                 signal.signal(number, self._hear)
-        self._waker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over = True
         self._waker.stop()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
@@ -65,7 +67,7 @@ class Person:
 
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(signal.Signals(number).name)
-        if len(self._signals) == 1:
+        if len(self._signals) == 1 and not self._over:
             raise Interrupted(self._signals[0])
 
     def insists(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is put up in EC2 to make an AMI, through boto3: found by id, by name or by tag, and removed."""
+"""What is put up in EC2 to make an AMI: found by id, by name or by tag, and removed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ami_bakery.core.scaffold import Kind, Thing
 from ami_bakery.errors import DENIED, AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from mypy_boto3_ec2 import EC2Client
@@ -63,16 +63,10 @@ class BotoScaffold:
         things = {}
         for name, values in (("group-id", ids), ("group-name", names)):
             for group in self._security_groups(region, name, values):
-                things[group["GroupId"]] = Thing(
-                    kind=Kind.SECURITY_GROUP,
-                    id=group["GroupId"],
-                    region=region,
-                    name=group.get("GroupName", ""),
-                    tags=_tags(group),
-                )
+                things[group.id] = group
         return tuple(things.values())
 
-    def _security_groups(self, region: str, name: str, values: Sequence[str]) -> Iterable[Any]:
+    def _security_groups(self, region: str, name: str, values: Sequence[str]) -> Sequence[Thing]:
         """Plainly, where few are asked for: the mark that a group gets is not to wait for botocore."""
         if not values:
             return ()
@@ -80,9 +74,10 @@ class BotoScaffold:
             asked = {"Filters": [{"Name": name, "Values": list(values)}]}
             found = self._session.query.ask(region, "DescribeSecurityGroups", asked, security_groups)
             if found is not None:
-                return found
+                return [_security_group(group, region) for group in found]
         with self._explained("DescribeSecurityGroups", region):
-            return list(self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values}))
+            pages = self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values})
+            return [_security_group(group, region) for group in pages]
 
     def key_pairs(self, region: str) -> tuple[Thing, ...] | None:
         client: EC2Client = self._session.client("ec2", region)
@@ -189,6 +184,16 @@ def _instance(instance: Mapping[str, Any], region: str) -> Thing:
             for mapping in instance.get("BlockDeviceMappings", ())
             if "Ebs" in mapping and not mapping["Ebs"].get("DeleteOnTermination", True)
         ),
+    )
+
+
+def _security_group(group: Mapping[str, Any], region: str) -> Thing:
+    return Thing(
+        kind=Kind.SECURITY_GROUP,
+        id=group["GroupId"],
+        region=region,
+        name=group.get("GroupName", ""),
+        tags=_tags(group),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 
 _WAKING = signal.SIGURG
 """Ignored by whoever does not handle it, and the last in the order in which Python runs the handlers of those we know:
@@ -18,30 +19,37 @@ class Waker:
 
     def start(self) -> None:
         self._main = threading.get_ident()
-        self._awake = threading.Event()
+        # Held while the main thread may sleep. What the handler calls must not wait: it may interrupt itself.
+        self._asleep = threading.Lock()
+        self._over = False
         self._heard, telling = os.pipe()
         os.set_blocking(telling, False)
         self._telling = telling
-        self._handler = signal.signal(_WAKING, lambda *_: self._awake.set())
+        self._handler = signal.signal(_WAKING, self._woken)
         self._before = signal.set_wakeup_fd(telling, warn_on_full_buffer=False)
         self._thread = threading.Thread(target=self._wake, name="wakes the main thread", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
+        self._over = True
         signal.set_wakeup_fd(self._before)
         os.close(self._telling)
-        self._awake.set()
         self._thread.join()
         signal.signal(_WAKING, self._handler)
+
+    def _woken(self, *_: object) -> None:
+        with suppress(RuntimeError):
+            self._asleep.release()
 
     def _wake(self) -> None:
         """Python writes each signal's number, at once and from whichever thread got it."""
         while numbers := os.read(self._heard, 64):
             if set(numbers) == {_WAKING}:
                 continue
-            self._awake.clear()
+            self._asleep.acquire(blocking=False)
             # Again and again: it may have been about to fall asleep when it was woken.
-            while not self._awake.is_set():
+            while not self._over:
                 signal.pthread_kill(self._main, _WAKING)
-                self._awake.wait(_AGAIN_SECONDS)
+                if self._asleep.acquire(timeout=_AGAIN_SECONDS):
+                    break
         os.close(self._heard)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, assert_never
 
 from ami_bakery.core.digest import SHORT_LENGTH, Digest, Scheme
 from ami_bakery.values import Frozen
@@ -55,6 +55,8 @@ class Entry(NamedTuple):
             return b"(4:file%d:%b%b%d:%b)" % (len(path), path, bit, len(sha256), sha256)
         if self.kind is EntryKind.FOLDER:
             return b"(9:directory%d:%b)" % (len(path), path)
+        if self.kind is not EntryKind.LINK:
+            assert_never(self.kind)
         target, content = _atom(self.target or ""), _atom(self.sha256 or "")
         return b"(7:symlink%d:%b%b%b%b)" % (len(path), path, target, bit, content)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.errors import LeaveNow
+from ami_bakery.errors import Interrupted, LeaveNow
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.2
 
 def wait_for_all(futures: Collection[Future[Any]], outside: Outside) -> None:
     """Raises `LeaveNow` where the person at the terminal insists, is told what that leaves behind, and says yes."""
-    while wait(futures, timeout=_POLL_SECONDS).not_done:
+    while _not_done(futures):
         if not outside.person.insists():
             continue
         if not outside.person.is_there():
@@ -27,6 +27,14 @@ def wait_for_all(futures: Collection[Future[Any]], outside: Outside) -> None:
         outside.watcher.close()
         if outside.person.agrees(_question(outside), lambda: bool(wait(futures, timeout=0).not_done)):
             raise LeaveNow("the person at the terminal")
+
+
+def _not_done(futures: Collection[Future[Any]]) -> bool:
+    try:
+        return bool(wait(futures, timeout=_POLL_SECONDS).not_done)
+    except Interrupted:
+        # Something else than a signal had ended the bake, and this is the first one: every Packer was told already.
+        return True
 
 
 def _question(outside: Outside) -> str:
