@@ -259,7 +259,9 @@ class _Ignore:
 
     def matches(self, path: str, *, folder: bool) -> bool:
         """`path` is that of an entry below the origin, asked on the way down: what is above it was not left out."""
-        if path.rpartition("/")[2] in VERSION_CONTROL or path == self._config_file:
+        if path.endswith(VERSION_CONTROL) and path.rpartition("/")[2] in VERSION_CONTROL:
+            return True
+        if path == self._config_file:
             return True
         return self._spec is not None and self._spec.match_file(_as_matched(path, folder=folder))
 

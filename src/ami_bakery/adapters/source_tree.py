@@ -117,7 +117,7 @@ class DiskTree:
         return "/" + "/".join(parts)
 
     def _bytes(self, path: str) -> bytes:
-        return self.absolute(path).encode("utf-8", "surrogateescape")
+        return (path if path.startswith("/") else self._above + path).encode("utf-8", "surrogateescape")
 
 
 def _untold(_files: int, _bytes: int) -> None:
@@ -126,10 +126,10 @@ def _untold(_files: int, _bytes: int) -> None:
 
 def _kind_of(item: os.DirEntry[bytes]) -> FileKind:
     """As the folder itself tells: most filesystems do, so that nothing else is asked."""
-    if item.is_symlink():
-        return FileKind.LINK
     if item.is_file(follow_symlinks=False):
         return FileKind.FILE
+    if item.is_symlink():
+        return FileKind.LINK
     return FileKind.FOLDER if item.is_dir(follow_symlinks=False) else FileKind.OTHER
 
 
