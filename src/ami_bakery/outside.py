@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from datetime import timedelta
 
-    from ami_bakery.adapters.ec2 import AwsSession
+    from ami_bakery.adapters.aws_session import AwsSession
     from ami_bakery.core.config import Config
-    from ami_bakery.ports import Clock, Git, Locks, Packer, Person, Scaffold, TemplateReader, Watcher
+    from ami_bakery.ports import Clock, Git, Locks, Packer, Parameters, Person, Scaffold, TemplateReader, Watcher
 
 Adapter = TypeVar("Adapter")
 _KILL_SECONDS = 15 * 60.0
@@ -75,8 +75,9 @@ def real_outside(
 ) -> Outside:
     """`stack` will close what is open. `packer` names the program, which may clean up for `kill_timeout`; `terminal` is
     where it speaks to a person in debug mode."""
+    from ami_bakery.adapters.aws_session import AwsSession
     from ami_bakery.adapters.clock import SystemClock
-    from ami_bakery.adapters.ec2 import AwsSession, BotoEc2, BotoParameters
+    from ami_bakery.adapters.ec2 import BotoEc2
     from ami_bakery.adapters.source_tree import DiskTree
 
     kill_seconds = _KILL_SECONDS if kill_timeout is None else kill_timeout.total_seconds()
@@ -89,7 +90,7 @@ def real_outside(
         ec2=BotoEc2(session),
         scaffold=_later(lambda: _scaffold(session)),
         locks=_later(lambda: _locks(session)),
-        parameters=BotoParameters(session),
+        parameters=_later(lambda: _parameters(session)),
         packer=_later(lambda: _packer(packer, environment, terminal, kill_seconds)),
         git=_later(lambda: _git(environment)),
         clock=clock,
@@ -123,6 +124,12 @@ def _locks(session: AwsSession) -> Locks:
     from ami_bakery.adapters.ec2_lock import KeyPairLocks
 
     return KeyPairLocks(session)
+
+
+def _parameters(session: AwsSession) -> Parameters:
+    from ami_bakery.adapters.ssm import BotoParameters
+
+    return BotoParameters(session)
 
 
 def _new_run(clock: Clock) -> str:

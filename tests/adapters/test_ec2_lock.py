@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ami_bakery.adapters.ec2 import AwsSession
+from ami_bakery.adapters.aws_session import AwsSession
 from ami_bakery.adapters.ec2_answers import images
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_lock import KeyPairLocks

@@ -15,7 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
+from ami_bakery.adapters.aws_session import AwsSession
+from ami_bakery.adapters.ec2 import BotoEc2
 from ami_bakery.adapters.ec2_answers import Answer, done, images, key_pair, security_groups, snapshots
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.adapters.ec2 import AwsSession, BotoEc2
+from ami_bakery.adapters.aws_session import AwsSession
+from ami_bakery.adapters.ec2 import BotoEc2
 from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.errors import BakeryError
 from ami_bakery.ports import CopyOrder

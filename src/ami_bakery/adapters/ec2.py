@@ -1,29 +1,23 @@
-"""EC2's images and SSM's parameters: every page, and every refusal as a message that says what to do."""
+"""EC2's images: every page, and every refusal as a message that says what to do."""
 
 from __future__ import annotations
 
 import re
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters import ec2_answers
-from ami_bakery.adapters.aws_errors import Call, explained
-from ami_bakery.adapters.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
+from ami_bakery.adapters.aws_errors import explained
+from ami_bakery.adapters.aws_session import as_tags
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
-from ami_bakery.errors import DENIED, AwsError, BakeryError, UsageError
+from ami_bakery.errors import DENIED, AwsError
 
 if TYPE_CHECKING:
-    import boto3
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
+    from ami_bakery.adapters.aws_session import AwsSession
     from ami_bakery.ports import CopyOrder
 
 _FILTER_VALUES = 200
@@ -32,109 +26,8 @@ _SNAPSHOT_CHANGES = 500
 """The most accounts that EC2 takes in one call for a snapshot (API reference, ModifySnapshotAttribute)."""
 _PAGE = 1000
 """The largest page that EC2 gives."""
-_PARAMETERS = 10
-"""The most names that SSM takes in one call (API reference, GetParameters)."""
-_ONE_BY_ONE = DENIED | {"ValidationException"}
 _UNKNOWN = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
 _IDS = re.compile(r"ami-[0-9a-f]+")
-_TRIES = 8
-"""Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
-_SLOW_SECONDS, _STILL_SECONDS = 3.0, 30.0
-"""After how long it is said that there is no answer yet, and how often it is said again."""
-
-
-class AwsSession:
-    """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
-
-    def __init__(self, environment: Mapping[str, str], tell: Callable[[str], None] = lambda _: None) -> None:
-        """`tell` is told of answers that are long in coming."""
-        self._tell = tell
-        self.clocks = Ec2Clocks()
-        self.query = Ec2Query(environment, self.clocks)
-        self._environment = environment
-        self._session: boto3.Session | None = None
-        self._clients: dict[tuple[str, str, bool], Any] = {}
-        self._lock = threading.Lock()
-        self._said: dict[str, float] = {}
-
-    def close(self) -> None:
-        self.query.close()
-
-    @contextmanager
-    def waiting(self, doing: str, region: str) -> Iterator[None]:
-        """While EC2 is asked: a slow one, or one that does not answer, shall not look like a program that hangs."""
-        answered = threading.Event()
-
-        def watch() -> None:
-            pause = _SLOW_SECONDS
-            while not answered.wait(pause):
-                self._say(f"{doing} in {region}: waiting for an answer")
-                pause = _STILL_SECONDS
-
-        threading.Thread(target=watch, daemon=True).start()
-        try:
-            yield
-        finally:
-            answered.set()
-
-    def _say(self, text: str) -> None:
-        """Once, where several of the same are asked side by side."""
-        now = time.monotonic()
-        with self._lock:
-            if now - self._said.get(text, -_SLOW_SECONDS) < _SLOW_SECONDS:
-                return
-            self._said[text] = now
-        self._tell(text)
-
-    def session(self) -> boto3.Session:
-        with self._lock:
-            if self._session is None:
-                import boto3
-
-                with explained(Call(doing="reading the AWS configuration", service="", action="", region="")):
-                    self._session = boto3.Session()
-            return self._session
-
-    def default_region(self) -> str:
-        named = self._environment.get("AWS_DEFAULT_REGION") or self._environment.get("AWS_REGION")
-        region = named or self.session().region_name
-        if not region:
-            raise UsageError(
-                "looking for the region to work in",
-                "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile names one",
-                "Set AWS_DEFAULT_REGION, give --region, or write `regions` in bakery.toml.",
-            )
-        return region
-
-    def client(self, service: str, region: str, *, patient: bool = True) -> Any:
-        """Clients may be shared by threads; making one may not. One that is not patient says soon that it has failed:
-        for what is of no use when it comes late."""
-        session = self.session()
-        with self._lock:
-            if (service, region, patient) not in self._clients:
-                from botocore.config import Config
-
-                # A region that botocore has not heard of is most often misspelt: say so soon.
-                known = region in session.get_available_regions(service)
-                config = Config(
-                    retries={"mode": "standard", "total_max_attempts": _TRIES if known and patient else 2},
-                    connect_timeout=CONNECT_SECONDS if patient else IMPATIENT_SECONDS,
-                    read_timeout=READ_SECONDS if patient else IMPATIENT_SECONDS,
-                    user_agent_extra=USER_AGENT,
-                )
-                call = Call(doing="opening a session with AWS", service=service, action="", region=region)
-                with explained(call):
-                    client: Any = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
-                client.meta.events.register("after-call.ec2", partial(self._tell_time, region))
-                self._clients[service, region, patient] = client
-            return self._clients[service, region, patient]
-
-    def _tell_time(self, region: str, http_response: Any, **_: Any) -> None:
-        self.clocks.told(region, http_response.headers.get("Date"))
-
-    def call(self, doing: str, service: str, action: str, region: str) -> Call:
-        known = self.session().get_available_regions(service.lower())
-        return Call(doing=doing, service=service, action=action, region=region, known_regions=known)
 
 
 class BotoEc2:
@@ -281,12 +174,7 @@ class BotoEc2:
         )
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None:
-        asked = {"ResourceIds": list(ids), "Tags": _tags(tags)}
-        if self._session.query.ask(region, "CreateTags", asked, ec2_answers.done) is not None:
-            return
-        client: EC2Client = self._session.client("ec2", region)
-        with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
-            client.create_tags(Resources=list(ids), Tags=_tags(tags))
+        self._session.create_tags(region, ids, tags)
 
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
@@ -339,7 +227,7 @@ class BotoEc2:
         source = order.source
         encryption: Any = {"Encrypted": True, "KmsKeyId": order.kms_key} if order.kms_key else {}
         tags: Any = [
-            {"ResourceType": kind, "Tags": _tags(these)}
+            {"ResourceType": kind, "Tags": as_tags(these)}
             for kind, these in (("image", order.tags), ("snapshot", order.snapshot_tags))
             if these
         ]
@@ -371,65 +259,6 @@ class BotoEc2:
             for page in pages:
                 for image in page["Images"]:
                     yield _ami(image, region)
-
-
-class BotoParameters:
-    """A `Parameters` port."""
-
-    def __init__(self, session: AwsSession) -> None:
-        self._session = session
-
-    def values(self, region: str, names: Sequence[str]) -> Mapping[str, str | BakeryError]:
-        return {
-            name: value
-            for start in range(0, len(names), _PARAMETERS)
-            for name, value in self._some(region, names[start : start + _PARAMETERS]).items()
-        }
-
-    def _some(self, region: str, names: Sequence[str]) -> dict[str, str | BakeryError]:
-        """Together; those that are not among the answer one by one, so that SSM says why. So are all of them where the
-        credentials may ask for one parameter only, or where one name is such that SSM refuses the whole call."""
-        found: dict[str, str] = {}
-        if len(names) > 1:
-            try:
-                found = self._together(region, names)
-            except AwsError as error:
-                if error.code not in _ONE_BY_ONE:
-                    return dict.fromkeys(names, error)
-        return {
-            name: _checked(region, name, found[name]) if name in found else self._one(region, name) for name in names
-        }
-
-    def _together(self, region: str, names: Sequence[str]) -> dict[str, str]:
-        client: SSMClient = self._session.client("ssm", region)
-        with explained(self._session.call("reading SSM parameters", "SSM", "GetParameters", region)):
-            answer = client.get_parameters(Names=list(names))
-            return {
-                parameter["Name"] + parameter.get("Selector", ""): parameter.get("Value", "")
-                for parameter in answer["Parameters"]
-            }
-
-    def _one(self, region: str, name: str) -> str | BakeryError:
-        client: SSMClient = self._session.client("ssm", region)
-        try:
-            with explained(self._session.call(f"reading the SSM parameter {name}", "SSM", "GetParameter", region)):
-                return _checked(region, name, client.get_parameter(Name=name)["Parameter"].get("Value", ""))
-        except AwsError as error:
-            return error
-
-
-def _checked(region: str, name: str, value: str) -> str | BakeryError:
-    if value.startswith("ami-"):
-        return value
-    return AwsError(
-        f"reading the SSM parameter {name} in {region}",
-        f"its value is no AMI id: {value[:40]!r}",
-        "Name a parameter that holds the id of an AMI.",
-    )
-
-
-def _tags(tags: Mapping[str, str]) -> list[Any]:
-    return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
 
 
 def _permission_change(how: str, targets: Sequence[str]) -> Any:

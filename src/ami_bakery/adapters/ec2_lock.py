@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws_errors import explained
-from ami_bakery.adapters.ec2_answers import done, key_pair
+from ami_bakery.adapters.aws_session import as_tags
+from ami_bakery.adapters.ec2_answers import key_pair
 from ami_bakery.core.lock import LOCK_TAG, SeenLock
 from ami_bakery.errors import AwsError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from ami_bakery.adapters.ec2 import AwsSession
+    from ami_bakery.adapters.aws_session import AwsSession
 
 _FILTER_VALUES = 190
 """EC2 takes 200 values a call, for all filters together."""
@@ -44,7 +45,7 @@ class KeyPairLocks:
         return self._session.clocks.now(region)
 
     def take(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
-        tagged: Any = [{"ResourceType": "key-pair", "Tags": _pairs(tags)}]
+        tagged: Any = [{"ResourceType": "key-pair", "Tags": as_tags(tags)}]
         asked: Any = {"KeyName": name, "KeyType": "ed25519", "TagSpecifications": tagged}
         # The private key in the answer is of no use to anybody, and goes nowhere.
         taken = self._session.query.ask(region, "CreateKeyPair", asked, key_pair)
@@ -85,13 +86,8 @@ class KeyPairLocks:
         return tuple(SeenLock(id=lock, region=region, tags=tags[lock], seen_at=now) for lock in found if lock in tags)
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
-        asked: Any = {"ResourceIds": list(ids), "Tags": _pairs(tags)}
-        if self._session.query.ask(region, "CreateTags", asked, done, patient=patient) is not None:
-            return True
-        client: EC2Client = self._session.client("ec2", region, patient=patient)
         try:
-            with explained(self._session.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
-                client.create_tags(Resources=list(ids), Tags=asked["Tags"])
+            self._session.create_tags(region, ids, tags, patient=patient)
         except AwsError as error:
             if error.code == _UNKNOWN_ID or error.code.endswith(".NotFound"):
                 return False
@@ -109,10 +105,6 @@ class KeyPairLocks:
         with explained(self._session.call("looking who holds the lock", "EC2", "DescribeTags", region)):
             for page in client.get_paginator("describe_tags").paginate(Filters=asked):
                 yield from page["Tags"]
-
-
-def _pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
 
 
 def _batches(values: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from ami_bakery.adapters.ec2 import AwsSession
+    from ami_bakery.adapters.aws_session import AwsSession
 
 _FILTER_VALUES = 190
 """EC2 takes 200 values a call, for all filters together; beside ids there are states."""

@@ -1,0 +1,133 @@
+"""How AWS is reached: credentials and settings of the environment, a client for each region, how long may be waited."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.adapters import ec2_answers
+from ami_bakery.adapters.aws_errors import Call, explained
+from ami_bakery.adapters.ec2_clock import Ec2Clocks
+from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
+from ami_bakery.errors import UsageError
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_ec2 import EC2Client
+
+_TRIES = 8
+"""Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
+_SLOW_SECONDS, _STILL_SECONDS = 3.0, 30.0
+"""After how long it is said that there is no answer yet, and how often it is said again."""
+
+
+class AwsSession:
+    """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
+
+    def __init__(self, environment: Mapping[str, str], tell: Callable[[str], None] = lambda _: None) -> None:
+        """`tell` is told of answers that are long in coming."""
+        self._tell = tell
+        self.clocks = Ec2Clocks()
+        self.query = Ec2Query(environment, self.clocks)
+        self._environment = environment
+        self._session: boto3.Session | None = None
+        self._clients: dict[tuple[str, str, bool], Any] = {}
+        self._lock = threading.Lock()
+        self._said: dict[str, float] = {}
+
+    def close(self) -> None:
+        self.query.close()
+
+    @contextmanager
+    def waiting(self, doing: str, region: str) -> Iterator[None]:
+        """While EC2 is asked: a slow one, or one that does not answer, shall not look like a program that hangs."""
+        answered = threading.Event()
+
+        def watch() -> None:
+            pause = _SLOW_SECONDS
+            while not answered.wait(pause):
+                self._say(f"{doing} in {region}: waiting for an answer")
+                pause = _STILL_SECONDS
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        finally:
+            answered.set()
+
+    def _say(self, text: str) -> None:
+        """Once, where several of the same are asked side by side."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._said.get(text, -_SLOW_SECONDS) < _SLOW_SECONDS:
+                return
+            self._said[text] = now
+        self._tell(text)
+
+    def session(self) -> boto3.Session:
+        with self._lock:
+            if self._session is None:
+                import boto3
+
+                with explained(Call(doing="reading the AWS configuration", service="", action="", region="")):
+                    self._session = boto3.Session()
+            return self._session
+
+    def default_region(self) -> str:
+        named = self._environment.get("AWS_DEFAULT_REGION") or self._environment.get("AWS_REGION")
+        region = named or self.session().region_name
+        if not region:
+            raise UsageError(
+                "looking for the region to work in",
+                "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile names one",
+                "Set AWS_DEFAULT_REGION, give --region, or write `regions` in bakery.toml.",
+            )
+        return region
+
+    def client(self, service: str, region: str, *, patient: bool = True) -> Any:
+        """Clients may be shared by threads; making one may not. One that is not patient says soon that it has failed:
+        for what is of no use when it comes late."""
+        session = self.session()
+        with self._lock:
+            if (service, region, patient) not in self._clients:
+                from botocore.config import Config
+
+                # A region that botocore has not heard of is most often misspelt: say so soon.
+                known = region in session.get_available_regions(service)
+                config = Config(
+                    retries={"mode": "standard", "total_max_attempts": _TRIES if known and patient else 2},
+                    connect_timeout=CONNECT_SECONDS if patient else IMPATIENT_SECONDS,
+                    read_timeout=READ_SECONDS if patient else IMPATIENT_SECONDS,
+                    user_agent_extra=USER_AGENT,
+                )
+                call = Call(doing="opening a session with AWS", service=service, action="", region=region)
+                with explained(call):
+                    client: Any = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
+                client.meta.events.register("after-call.ec2", partial(self._tell_time, region))
+                self._clients[service, region, patient] = client
+            return self._clients[service, region, patient]
+
+    def _tell_time(self, region: str, http_response: Any, **_: Any) -> None:
+        self.clocks.told(region, http_response.headers.get("Date"))
+
+    def call(self, doing: str, service: str, action: str, region: str) -> Call:
+        known = self.session().get_available_regions(service.lower())
+        return Call(doing=doing, service=service, action=action, region=region, known_regions=known)
+
+    def create_tags(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> None:
+        """On all of these or, where one is not there, on none. Raises `AwsError`."""
+        asked: Any = {"ResourceIds": list(ids), "Tags": as_tags(tags)}
+        if self.query.ask(region, "CreateTags", asked, ec2_answers.done, patient=patient) is not None:
+            return
+        client: EC2Client = self.client("ec2", region, patient=patient)
+        with explained(self.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
+            client.create_tags(Resources=list(ids), Tags=asked["Tags"])
+
+
+def as_tags(tags: Mapping[str, str]) -> list[Any]:
+    """As EC2 takes them."""
+    return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
