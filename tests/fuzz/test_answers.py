@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ami_bakery.adapters import ec2_answers
 from ami_bakery.adapters.aws_session import AwsSession
 from ami_bakery.adapters.ec2 import BotoEc2
+from ami_bakery.adapters.ec2_answers import Answer
+from ami_bakery.adapters.ec2_clock import Ec2Clocks
+from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings
 from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.errors import BakeryError
 from ami_bakery.ports import CopyOrder
@@ -34,6 +39,9 @@ COPY = b"""\
 <CopyImageResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>1</requestId>
 <imageId>ami-0fedcba9876543210</imageId></CopyImageResponse>
 """
+
+
+NO_ENCODING = IMAGES.replace(b"UTF-8", b"TF-8")
 
 
 class Answering(ThreadingHTTPServer):
@@ -105,12 +113,88 @@ def test_every_answer_is_understood_or_refused(
     check(ec2, ask)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>captive portal</html>", b"{}", b"<a/>", b"\xff\xfe", IMAGES[:300]])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>captive portal</html>", b"{}", b"<a/>", b"\xff\xfe", IMAGES[:300], NO_ENCODING]
+)
 @pytest.mark.parametrize("asked", ASKED)
 def test_what_is_no_answer_of_ec2_is_an_error(answering: Answering, ec2: BotoEc2, asked: str, body: bytes) -> None:
     answering.status, answering.body = 200, body
     with pytest.raises(BakeryError):
         ASKED[asked][1](ec2)
+
+
+def answer_of(action: str, content: bytes) -> bytes:
+    head = b'<?xml version="1.0" encoding="UTF-8"?>\n<%bResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+    return head % action.encode() + content + b"</%bResponse>" % action.encode()
+
+
+PLAIN: dict[str, tuple[bytes, Callable[[Answer], list[Any]]]] = {
+    "DescribeImages": (IMAGES, ec2_answers.images),
+    "DescribeSnapshots": (
+        answer_of(
+            "DescribeSnapshots",
+            b"<snapshotSet><item><snapshotId>snap-1</snapshotId><tagSet><item><key>k</key><value>v</value></item>"
+            b"</tagSet></item></snapshotSet><nextToken>t</nextToken>",
+        ),
+        ec2_answers.snapshots,
+    ),
+    "DescribeSecurityGroups": (
+        answer_of(
+            "DescribeSecurityGroups",
+            b"<securityGroupInfo><item><groupId>sg-1</groupId><groupName>n</groupName><tagSet/></item>"
+            b"</securityGroupInfo>",
+        ),
+        ec2_answers.security_groups,
+    ),
+    "CreateKeyPair": (
+        answer_of("CreateKeyPair", b"<keyPairId>key-1</keyPairId><keyMaterial>m</keyMaterial>"),
+        ec2_answers.key_pair,
+    ),
+    "CreateTags": (answer_of("CreateTags", b"<requestId>1</requestId><return>true</return>"), ec2_answers.done),
+}
+IDS = ("ImageId", "SnapshotId", "GroupId")
+
+
+@pytest.mark.parametrize("action", PLAIN)
+@FUZZ
+@given(data=st.data(), status=st.sampled_from([200, 200, 200, 400, 503]))
+def test_what_is_asked_plainly_is_understood_or_left_to_botocore(action: str, data: st.DataObject, status: int) -> None:
+    good, read = PLAIN[action]
+    query = Ec2Query({}, Ec2Clocks())
+    query._lines = Saying(status, data.draw(mutated([good, ERROR])))  # type: ignore[assignment]
+    found = query.ask("us-east-1", action, {}, read)
+    assert status == 200 or found is None
+    for one in found or ():
+        assert one is True or isinstance(one, str) or any(one.get(name) for name in IDS)
+
+
+@pytest.mark.parametrize("action", PLAIN)
+def test_a_good_answer_is_read(action: str) -> None:
+    good, read = PLAIN[action]
+    query = Ec2Query({}, Ec2Clocks())
+    query._lines = Saying(200, good.replace(b"<nextToken>t</nextToken>", b""))  # type: ignore[assignment]
+    assert len(query.ask("us-east-1", action, {}, read) or ()) == 1
+
+
+def test_a_page_that_comes_again_and_again_is_left_to_botocore() -> None:
+    good, read = PLAIN["DescribeSnapshots"]
+    query = Ec2Query({}, Ec2Clocks())
+    query._lines = Saying(200, good)  # type: ignore[assignment]
+    assert query.ask("us-east-1", "DescribeSnapshots", {}, read) is None
+
+
+class Saying:
+    """In place of the lines to EC2: always one answer."""
+
+    surroundings = Surroundings(access_key="key", secret_key="secret", token="", trusted="", proxy=None)
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status, self.body = status, body
+
+    def answer(self, *_: Any, **__: Any) -> tuple[bytes, str | None]:
+        if self.status != 200:
+            raise OSError
+        return self.body, None
 
 
 def check(ec2: BotoEc2, ask: Callable[[BotoEc2], object]) -> None:

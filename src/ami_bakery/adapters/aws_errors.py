@@ -64,7 +64,7 @@ def explained(call: Call) -> Iterator[None]:
         yield
     except boto.ClientError as error:
         raise _refused(call, doing, error) from error
-    except (parsers.ResponseParserError, KeyError) as error:
+    except (parsers.ResponseParserError, LookupError) as error:
         # Not an answer, or one that lacks what the API reference promises: a captive portal, or half of an answer.
         wrong = f"what came back is no answer of {call.service} to {call.action} ({_shown(error)})"
         raise AwsError(doing, wrong, _unreachable(call), code="NoAnswer") from error

@@ -240,7 +240,7 @@ class BotoEc2:
                 TagSpecifications=tags,
                 **encryption,
             )
-            return answer["ImageId"]
+            return _ami_id(answer)
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
         with self._session.waiting(doing, region):
@@ -287,10 +287,18 @@ def _filter(name: str, values: Sequence[str]) -> dict[str, Any]:
     return {"Name": name, "Values": list(values)}
 
 
+def _ami_id(told: Mapping[str, Any]) -> str:
+    """Raises `LookupError` where there is none: a template would be handed whatever it is."""
+    ami_id: str = told["ImageId"]
+    if not ami_id.startswith("ami-"):
+        raise LookupError(f"{ami_id[:40]!r} is no AMI's id")
+    return ami_id
+
+
 def _ami(image: Mapping[str, Any], region: str) -> Ami:
     """An `Image` of EC2's answer; every member may be missing."""
     return Ami(
-        id=image["ImageId"],
+        id=_ami_id(image),
         region=region,
         name=image.get("Name", ""),
         state=_state(image.get("State", "")),

@@ -20,9 +20,10 @@ class Answer(Frozen):
     @classmethod
     def of(cls, action: str, body: bytes) -> Self:
         """Raises `ParseError` and `ValueError` for what is no answer to this action."""
-        from xml.etree.ElementTree import fromstring
+        from xml.etree.ElementTree import XMLParser, fromstring
 
-        root = fromstring(body)  # noqa: S314 - of AWS, over TLS
+        # UTF-8 whatever it says of itself, as botocore has it.
+        root = fromstring(body, XMLParser(encoding="utf-8"))  # noqa: S314 - of AWS, over TLS
         namespace = root.tag.partition("}")[0] + "}"
         if root.tag != f"{namespace}{action}Response":
             raise ValueError(f"not an answer to {action}: {root.tag}")
@@ -43,7 +44,7 @@ class Answer(Frozen):
 
 def images(answer: Answer) -> list[dict[str, Any]]:
     found = [_image(item) for item in answer.items("imagesSet")]
-    if not all("ImageId" in image for image in found):
+    if not all(image.get("ImageId", "").startswith("ami-") for image in found):
         raise ValueError("an image without an id")
     return found
 

@@ -160,6 +160,8 @@ class Ec2Query:
                 page = {**asked, **({"NextToken": token} if token else {})}
                 answer = Answer.of(action, self._answer(region, action, page, patient=patient))
                 found += read(answer)
+                if answer.next_token and answer.next_token == token:
+                    raise ValueError("the same page again")
                 token = answer.next_token
         except _Refused:
             return None
