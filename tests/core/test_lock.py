@@ -10,6 +10,7 @@ import pytest
 
 from ami_bakery.core.ci_job import ci_job
 from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState
+from ami_bakery.core.left import Left
 from ami_bakery.core.lock import (
     EXPIRES_TAG,
     LEFT_TAG,
@@ -25,7 +26,6 @@ from ami_bakery.core.lock import (
     noted_amis,
     read_amis,
 )
-from ami_bakery.core.single_flight import Left
 from ami_bakery.errors import UsageError
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.left import Left
 from ami_bakery.core.lock import EXPIRES_TAG, Timing, expired_now, expiry, lock_name, new_lock_tags
-from ami_bakery.core.single_flight import Left
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,7 +23,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, TypeVar
 
-from ami_bakery.core.single_flight import (
+from ami_bakery.core.flight_steps import (
     AwaitSight,
     Bake,
     Baked,
@@ -33,10 +33,8 @@ from ami_bakery.core.single_flight import (
     Ending,
     Event,
     Finish,
-    Flight,
     GiveUpLeft,
     JudgeLeft,
-    Left,
     Look,
     Looked,
     Marked,
@@ -52,9 +50,9 @@ from ami_bakery.core.single_flight import (
     Step,
     TakeLock,
     Taken,
-    advance,
-    begin,
 )
+from ami_bakery.core.left import Left
+from ami_bakery.core.single_flight import Flight, advance, begin
 
 LAG = 1
 SETTLED = 3

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ami_bakery.core.single_flight import (
-    Flight,
+from ami_bakery.core.flight_steps import (
     GiveUpLeft,
-    Left,
     Look,
     Looked,
     Marked,
@@ -16,8 +14,9 @@ from ami_bakery.core.single_flight import (
     Shown,
     TakeLock,
     Taken,
-    advance,
 )
+from ami_bakery.core.left import Left
+from ami_bakery.core.single_flight import Flight, advance
 
 
 def without_second_look(flight: Flight, seen: Seen) -> Flight:

@@ -12,7 +12,8 @@ import os
 
 import pytest
 
-from ami_bakery.core.single_flight import Bake, End, Ending, Event, Looked, NotShown, Shown, Taken, advance, begin
+from ami_bakery.core.flight_steps import Bake, End, Ending, Event, Looked, NotShown, Shown, Taken
+from ami_bakery.core.single_flight import advance, begin
 
 from . import mutations
 from .explorer import Budget, Explorer, Rules, violation

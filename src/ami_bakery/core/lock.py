@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import IMAGE_TAG, ORIGIN_TAG
+from ami_bakery.core.left import Left
 from ami_bakery.core.run import RUN_TAG
-from ami_bakery.core.single_flight import Left
 from ami_bakery.errors import UsageError
 from ami_bakery.values import Frozen
 

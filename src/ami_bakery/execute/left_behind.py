@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ami_bakery.core.digest import Digest
-    from ami_bakery.core.single_flight import Left
+    from ami_bakery.core.left import Left
     from ami_bakery.execute.baker import Baker
     from ami_bakery.planning import Planned
     from ami_bakery.ports import Outside

@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ci_job import ci_job
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami, AmiState
-from ami_bakery.core.lock import (
-    GIVEN_UP_TAG,
-    VERIFIED_TAG,
-    SeenLock,
-    lock_name,
-    lock_timing,
-    new_lock_tags,
-    noted_amis,
-)
-from ami_bakery.core.outcome import Result
-from ami_bakery.core.plan import Action, Reason
-from ami_bakery.core.single_flight import (
+from ami_bakery.core.flight_steps import (
     AwaitSight,
     Bake,
     Baked,
@@ -48,9 +36,20 @@ from ami_bakery.core.single_flight import (
     Step,
     TakeLock,
     Taken,
-    advance,
-    begin,
 )
+from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami, AmiState
+from ami_bakery.core.lock import (
+    GIVEN_UP_TAG,
+    VERIFIED_TAG,
+    SeenLock,
+    lock_name,
+    lock_timing,
+    new_lock_tags,
+    noted_amis,
+)
+from ami_bakery.core.outcome import Result
+from ami_bakery.core.plan import Action, Reason
+from ami_bakery.core.single_flight import advance, begin
 from ami_bakery.errors import AwsError, BakeryError, BusyError
 from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.held_lock import HeldLock
