@@ -24,6 +24,13 @@ class Result(StrEnum):
     FAILED = "failed"
 
 
+class Copies(Frozen):
+    """AMIs by region, those that were there included; and what failed, region by region."""
+
+    amis: Mapping[str, Ami]
+    failures: tuple[BakeryError, ...] = ()
+
+
 class Outcome(Frozen):
     """What became of one image.
 

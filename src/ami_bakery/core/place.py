@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ami_bakery.errors import Mark
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """A line of a file. `file` is relative to the root (the folder of bakery.toml); `line` counts from 1."""
 
     file: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import COMPONENTS_TAG, ORIGIN_TAG, Ami, AmiState, newest
@@ -41,8 +41,7 @@ class Action(StrEnum):
     """Its base is still to be baked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """Why. `kind` is a fixed word for programs, `subject` what it is about, `detail` a clause for people."""
 
     kind: str

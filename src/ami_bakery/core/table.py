@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -33,6 +32,8 @@ class Table(Frozen):
 
     def lines(self, width: int | None = None) -> Iterator[tuple[Cell, ...]]:
         """Cells padded to their columns. Where there is a `width`, the last column is folded to fit, if it can be."""
+        import textwrap
+
         rows = (tuple(Cell(column, "bold") for column in self.columns), *self.rows)
         widths = [max(len(row[index].text) for row in rows) for index in range(len(self.columns) - 1)]
         before = sum(widths) + len(widths) * len(_GAP)

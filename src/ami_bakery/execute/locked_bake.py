@@ -47,14 +47,14 @@ from ami_bakery.core.lock import (
     new_lock_tags,
     noted_amis,
 )
-from ami_bakery.core.outcome import Result
+from ami_bakery.core.outcome import Copies, Result
 from ami_bakery.core.plan import Action, Reason
 from ami_bakery.core.single_flight import advance, begin
 from ami_bakery.errors import AwsError, BakeryError, BusyError
 from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.held_lock import HeldLock
 from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
-from ami_bakery.execute.regions import Copies, copied
+from ami_bakery.execute.regions import copied
 from ami_bakery.execute.remains import mark_remains
 from ami_bakery.execute.sight import BUSY_TODO, Sight
 from ami_bakery.planning import Planned, look_again, plan_again

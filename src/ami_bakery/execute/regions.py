@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import Ami, AmiState, copied_tags, newest, snapshot_tags
+from ami_bakery.core.outcome import Copies
 from ami_bakery.core.table import clock_time
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, Stopped
 from ami_bakery.execute.left_behind import remove_amis
 from ami_bakery.ports import CopyOrder
 from ami_bakery.side_by_side import side_by_side
-from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 
 _NAME_LENGTH = 128
 """The longest name of an AMI (EC2 API reference, CopyImage)."""
-
-
-class Copies(Frozen):
-    """AMIs by region, those that were there included; and what failed, region by region."""
-
-    amis: Mapping[str, Ami]
-    failures: tuple[BakeryError, ...] = ()
 
 
 @dataclass(slots=True)

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.config import BaseImage
 from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.core.outcome import Outcome, Result
+from ami_bakery.core.outcome import Copies, Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
 from ami_bakery.execute.keeping import keep, take_back
 from ami_bakery.execute.places import Patience, Place, Places
-from ami_bakery.execute.regions import Copies
-from ami_bakery.execute.sight import Sight
 from ami_bakery.permissions import still_shared
 from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
 from ami_bakery.values import Frozen
@@ -331,5 +329,7 @@ class _Carried(Frozen):
 
 
 def _wait_for_pending(resolver: Resolver, planned: Planned, patience: Patience) -> dict[str, Ami]:
+    from ami_bakery.execute.sight import Sight
+
     pending = next(ami for ami in planned.found if ami.state is AmiState.PENDING)
     return {pending.region: Sight(resolver.outside, planned.plan.image).wait_for_anothers(pending, patience)}

@@ -24,11 +24,11 @@ from ami_bakery.core.packer_output import (
     maskable,
     parse_complaints,
 )
-from ami_bakery.core.packer_progress import Made, ProgressReader
 from ami_bakery.core.plugins import InstalledPlugin, choose_plugins, how_to_install, parse_installed
 from ami_bakery.errors import PackerError
 
 if TYPE_CHECKING:
+    from ami_bakery.core.packer_progress import Made
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.ports import BuildRequest, Watcher
 
@@ -79,6 +79,8 @@ class HashicorpPacker:
             return self._version
 
     def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
+        from ami_bakery.core.packer_progress import ProgressReader
+
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
         with Log(request.image) as log, _private_variables(request) as private:
             watcher.step(request.image, f"baking with Packer {self.version()}")
