@@ -46,6 +46,16 @@ class Counts:
     api_calls: int
 
 
+IMPORT_TIMES = {"PYTHONPROFILEIMPORTTIME": "1"}
+"""With this in the environment Python tells on stderr of each module that it imports."""
+
+
+def imported(stderr: str) -> list[str]:
+    """The modules that Python has told of."""
+    told = (line.rpartition("|")[2].strip() for line in stderr.splitlines() if line.startswith("import time:"))
+    return [name for name in told if name != "imported package"]
+
+
 def why_not() -> str:
     """Why nothing can be counted here; empty where it can."""
     if shutil.which("strace") is None:
@@ -62,7 +72,7 @@ def count(
         done = subprocess.run(
             ["strace", "-f", "-y", "-qq", "-s", "1", "-o", log.name, *command],
             cwd=folder,
-            env={**environment, "PYTHONPROFILEIMPORTTIME": "1"},
+            env={**environment, **IMPORT_TIMES},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -72,8 +82,7 @@ def count(
         lines = Path(log.name).read_text("utf-8", "surrogateescape").splitlines()
     assert done.returncode == 0, done.stderr
     assert stdout in done.stdout
-    modules = sum(line.startswith("import time:") for line in done.stderr.splitlines()) - 1
-    return counted(lines, folder=folder, modules=modules, api_calls=api_calls)
+    return counted(lines, folder=folder, modules=len(imported(done.stderr)), api_calls=api_calls)
 
 
 def counted(lines: Iterable[str], *, folder: Path, modules: int, api_calls: int) -> Counts:
