@@ -39,6 +39,11 @@ class Scale:
     amis: int = 10_000
     images: tuple[int, ...] = (1, 100, 1_000)
 
+    @property
+    def large(self) -> str:
+        """How much the large files are together."""
+        return f"{self.large_files * self.large_size / 1e9:g} GB"
+
 
 SMALL = Scale(
     rounds=2,

@@ -27,7 +27,7 @@ def cases(kitchen: Kitchen) -> Iterator[Case]:
     trees = (
         (f"digest, {scale.small_files:,} files", "200 bytes to 8 kB each", small_files, (scale.small_files,)),
         (
-            f"digest, {scale.large_files * scale.large_size / 1e9:g} GB",
+            f"digest, {scale.large}",
             f"{scale.large_files} files of {scale.large_size / 1e6:g} MB",
             large_files,
             (scale.large_files, scale.large_size),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from benchmarks.contest import Case, Contender
 from benchmarks.kitchen import DIGEST_TAG, REGION, Kitchen, quoted, template, write
-from benchmarks.trees import forget, small_files
+from benchmarks.trees import forget, large_files, small_files
 
 _TOML = f"""\
 version = 1
@@ -24,7 +25,7 @@ regions = ["{REGION}"]
 
 def cases(kitchen: Kitchen) -> Iterator[Case]:
     folder = kitchen.folder / "unchanged"
-    contenders = _contenders(kitchen, folder, 50)
+    contenders = _contenders(kitchen, folder, partial(small_files, count=49))
     yield Case(
         name="unchanged, warm",
         about="50 files, the AMI is there; what the files hold is in memory",
@@ -43,21 +44,29 @@ def cases(kitchen: Kitchen) -> Iterator[Case]:
             if contender.name != "one API round trip"
         ),
     )
-    yield Case(
-        name=f"unchanged, {kitchen.scale.small_files:,} files",
-        about="The whole run, in which the original imports boto3, too; and our command for the digest alone, which it "
-        "has not",
-        rounds=kitchen.scale.slow_rounds,
-        contenders=(
-            *_contenders(kitchen, large := kitchen.folder / "unchanged-large", kitchen.scale.small_files),
-            kitchen.ours("drop-in, digest", "digest", environment=_drop_in(kitchen, large)),
-            kitchen.ours("bakery.toml, digest", "digest", folder=large),
-        ),
-    )
+    scale = kitchen.scale
+    for inputs, make in (
+        (f"{scale.small_files:,} files", partial(small_files, count=scale.small_files - 1)),
+        (scale.large, partial(large_files, count=scale.large_files, size=scale.large_size)),
+    ):
+        large = kitchen.folder / f"unchanged-{inputs.replace(' ', '-').replace(',', '')}"
+        yield Case(
+            name=f"unchanged, {inputs}",
+            about="The whole run, in which the original imports boto3, too; and our command for the digest alone, "
+            "which it has not",
+            rounds=scale.slow_rounds,
+            contenders=(
+                *_contenders(kitchen, large, make),
+                kitchen.ours("drop-in, digest", "digest", environment=_drop_in(kitchen, large)),
+                kitchen.ours("bakery.toml, digest", "digest", folder=large),
+            ),
+        )
+        shutil.rmtree(large)
 
 
-def _contenders(kitchen: Kitchen, folder: Path, files: int) -> tuple[Contender, ...]:
-    small_files(folder / "ami", files - 1)
+def _contenders(kitchen: Kitchen, folder: Path, make: Callable[[Path], Path]) -> tuple[Contender, ...]:
+    """`make` writes the files that are beside the template."""
+    make(folder / "ami")
     write(_template(folder), template(folder.name))
     write(folder / "bakery.toml", _TOML)
     environment = _drop_in(kitchen, folder)

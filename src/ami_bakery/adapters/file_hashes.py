@@ -23,7 +23,7 @@ _AHEAD = 1024
 """Files that are read, or asked for, ahead of their turn."""
 _OPEN_AHEAD = 64
 """Large ones among them, which are open; a batch more may be."""
-_BLOCK = 1 << 18
+_BLOCK = 1 << 19
 _THREADS_AT_MOST = 8
 _FILES_OF_A_PROCESS = 2048
 """For fewer it does not pay to start one."""
