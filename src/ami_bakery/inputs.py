@@ -160,32 +160,18 @@ def _hashed(
         except SourceError as failure:
             failures.append(failure)
 
-    hashes = tree.hashes(with_content(), progress=progress)
-    for sha256, executable in _named(hashes, waiting):
-        while not waiting[0][0].has_content:
-            entry, places = waiting.popleft()
-            yield entry.entry(home), places
-        entry, places = waiting.popleft()
-        yield entry.entry(home, sha256, executable), places
+    try:
+        for sha256, executable in tree.hashes(with_content(), progress=progress):
+            while not (item := waiting.popleft())[0].has_content:
+                yield item[0].entry(home), item[1]
+            yield item[0].entry(home, sha256, executable), item[1]
+    except SourceError as error:
+        place = next(item.place for item, _ in waiting if item.has_content)
+        raise _error_at(place, error) from error
     for entry, places in waiting:
         yield entry.entry(home), places
     if failures:
         raise failures[0]
-
-
-def _named(
-    hashes: Iterator[tuple[str, bool]], waiting: Iterable[tuple[_Found, tuple[Place, ...]]]
-) -> Iterator[tuple[str, bool]]:
-    """The same; a failure tells the place that names the file."""
-    while True:
-        try:
-            found = next(hashes)
-        except StopIteration:
-            return
-        except SourceError as error:
-            place = next(item.place for item, _ in waiting if item.has_content)
-            raise _error_at(place, error) from error
-        yield found
 
 
 def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
@@ -294,7 +280,8 @@ class _Found(NamedTuple):
     target: str | None = None
 
     def entry(self, home: str, sha256: str | None = None, executable: bool = False) -> Entry:
-        return Entry(_told(self.path, home), self.kind, executable, sha256, self.target)
+        path = _told(self.path, home) if home else self.path
+        return Entry(path, self.kind, executable, sha256, self.target)
 
 
 class _Walk:

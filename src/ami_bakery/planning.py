@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
 from ami_bakery.errors import AwsError, BakeryError, ConfigError
 from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
-from ami_bakery.side_by_side import side_by_side
+from ami_bakery.side_by_side import meanwhile, side_by_side
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
     from ami_bakery.bases import Question
     from ami_bakery.core.difference import Change
+    from ami_bakery.core.manifest import Entry
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.inputs import Inventory
+
+_AHEAD = 4096
+"""Inputs of a digest that are hashed, and kept, while it is asked what the image starts from."""
 
 
 class Planned(Frozen):
@@ -244,29 +248,55 @@ def _define_generation(
     *,
     kept: bool = True,
 ) -> list[Definition]:
-    """What these start from is asked for at once, when all their templates are read."""
+    """What these start from is asked for at once, when all their templates are read; meanwhile inputs are hashed."""
     resolver.expect_tools(names)
-    read: dict[str, tuple[TemplateFacts, Inventory | None] | None] = {}
+    if kept:
+        # Who keeps the inputs wants to know of the AMIs, too.
+        resolver.expect_ec2(names)
+    read: dict[str, TemplateFacts | None] = {}
     questions: list[Question] = []
     for name in names:
         image = resolver.image(name)
         with _noted(failures, name):
             _check_regions(resolver, image)
             _check_owners(resolver, image)
-            inputs: tuple[TemplateFacts, Inventory | None] | None = None
+            facts: TemplateFacts | None = None
             if image.scheme is Scheme.SHA256:
-                inputs = resolver.inputs(image) if kept else (resolver.checked_facts(image), None)
-                _check_template_regions(resolver, image, inputs[0])
+                facts = resolver.checked_facts(image)
+                _check_template_regions(resolver, image, facts)
+                questions += resolver.questions(image, facts)
             elif kept:
                 resolver.check_places(image)
-            questions += resolver.questions(image, inputs[0]) if inputs else ()
-            read[name] = inputs
-    resolver.ask_ahead(questions)
+            read[name] = facts
+    with meanwhile(partial(resolver.ask_ahead, questions)) if questions else nullcontext():
+        inputs = _read_inputs(resolver, read, failures, kept=kept, ahead=bool(questions))
     definitions = []
-    for name, inputs in read.items():
+    for name, of_image in inputs.items():
         with _noted(failures, name):
-            definitions.append(resolver.define(resolver.image(name), parents, inputs))
+            definitions.append(resolver.define(resolver.image(name), parents, of_image))
     return definitions
+
+
+def _read_inputs(
+    resolver: Resolver,
+    read: Mapping[str, TemplateFacts | None],
+    failures: dict[str, BakeryError] | None,
+    *,
+    kept: bool,
+    ahead: bool,
+) -> dict[str, tuple[TemplateFacts, Inventory | Iterator[Entry]] | None]:
+    """`ahead`: whether there is something to wait for, so that of one image's inputs the first are hashed now."""
+    inputs: dict[str, tuple[TemplateFacts, Inventory | Iterator[Entry]] | None] = {}
+    for name, facts in read.items():
+        with _noted(failures, name):
+            if facts is None:
+                inputs[name] = None
+            elif kept:
+                inputs[name] = facts, resolver.inventory(resolver.image(name), facts)
+            else:
+                at_once = _AHEAD if ahead and len(read) == 1 else 0
+                inputs[name] = facts, resolver.entries(resolver.image(name), facts, at_once)
+    return inputs
 
 
 @contextmanager

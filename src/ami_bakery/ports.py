@@ -122,6 +122,10 @@ class Ec2(Protocol):
     def default_region(self) -> str:
         """The region of the environment or of the AWS profile. Raises `UsageError` where neither names one."""
 
+    def expect(self, region: str | None) -> None:
+        """EC2 will be asked, most likely in this region (None: the default one): what takes time before may be done
+        meanwhile."""
+
     def account(self, region: str) -> str:
         """The account whose credentials these are; asked once."""
 

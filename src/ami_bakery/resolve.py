@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.bases import Answer, Question, ask, question_of_filter, questions_of
@@ -201,7 +202,15 @@ class Resolver(Frozen):
     def inputs(self, image: ImageConfig) -> tuple[TemplateFacts, Inventory]:
         """Every file of an image. Needs no AWS."""
         facts = self.checked_facts(image)
-        return facts, inventory_of(self._inputs(image, facts))
+        return facts, self.inventory(image, facts)
+
+    def inventory(self, image: ImageConfig, facts: TemplateFacts) -> Inventory:
+        return inventory_of(self._inputs(image, facts))
+
+    def entries(self, image: ImageConfig, facts: TemplateFacts, ahead: int) -> Iterator[Entry]:
+        """The same for a digest alone: none is kept but the first `ahead`, which are hashed at once."""
+        entries = (entry for entry, _ in self._inputs(image, facts))
+        return chain(list(islice(entries, ahead)), entries)
 
     def checked_facts(self, image: ImageConfig) -> TemplateFacts:
         """What the template says; raises `ConfigError` where it does not fit what is configured."""
@@ -275,12 +284,12 @@ class Resolver(Frozen):
         self,
         image: ImageConfig,
         parents: Mapping[str, Ami | None],
-        inputs: tuple[TemplateFacts, Inventory | None] | None = None,
+        inputs: tuple[TemplateFacts, Inventory | Iterator[Entry]] | None = None,
     ) -> Definition:
         """`parents`: the AMI of each image that another is made from, None where it is still to be baked.
 
-        inputs  as `inputs` gave them, where they have been read already; without an inventory, the inputs are hashed
-                for the digest alone, and nothing of them is kept: memory is the same however many there are
+        inputs  as `inputs` gave them, where they have been read already; of `entries` nothing is kept: memory is the
+                same however many there are
         """
         if image.scheme is Scheme.SHA1:
             unseen = Unseen()
@@ -288,14 +297,14 @@ class Resolver(Frozen):
                 digest = drop_in_checksum(self.outside.tree, image, unseen, progress)
             told = tuple(warnings(self.outside.tree, image, self.outside.environment, unseen))
             return Definition(image=image, digest=digest, unseen=told)
-        facts, inventory = inputs or self.inputs(image)
+        facts, found = inputs or self.inputs(image)
+        inventory, entries = (found, None) if isinstance(found, Inventory) else (None, found)
         base = self._base(image, facts, parents)
         if base.awaits is not None:
             return Definition(image=image, awaits=base.awaits, facts=facts, inventory=inventory)
         if image.base is not None:
             self._check_base_is_used(image, base.ids[0][1])
         manifest = self.manifest(image, facts, inventory, base.ids)
-        entries = None if inventory else (entry for entry, _ in self._inputs(image, facts))
         return Definition(
             image=image,
             digest=manifest.digest(entries),
@@ -344,6 +353,11 @@ class Resolver(Frozen):
         plugins = any("plugin-versions" not in image.digest_without for image in images)
         if plugins or any("packer-version" not in image.digest_without for image in images):
             self.outside.packer.expect(plugins=plugins)
+
+    def expect_ec2(self, names: Iterable[str]) -> None:
+        """Let a connection to EC2 be opened where the first of these images is baked, while we go on."""
+        regions = (*self.regions, *(region for name in names for region in self.config.image(name).regions[:1]))
+        self.outside.ec2.expect(next(iter(regions), None))
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:
         if "packer-version" not in without:

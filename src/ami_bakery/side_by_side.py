@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 _AT_ONCE = 8
@@ -44,3 +45,26 @@ def side_by_side(questions: Sequence[Callable[[], Answer]]) -> list[Answer]:
     if failures:
         raise failures[min(failures)]
     return [answers[number] for number in range(len(questions))]
+
+
+@contextmanager
+def meanwhile(question: Callable[[], object]) -> Iterator[None]:
+    """Ask while what is in the `with` block is done; then wait, and raise what asking has raised.
+
+    Where the block fails, or is interrupted, nobody waits: what is still being asked changes nothing, and ends with the
+    program.
+    """
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            question()
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+    if failures:
+        raise failures[0]

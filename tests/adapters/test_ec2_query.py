@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import queue
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from ami_bakery.adapters.aws_session import AwsSession
 from ami_bakery.adapters.ec2 import BotoEc2
 from ami_bakery.adapters.ec2_answers import Answer, done, images, key_pair, security_groups, snapshots
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, _Lines, encode, plain_surroundings, signed_headers
 from ami_bakery.adapters.scaffold import BotoScaffold
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
@@ -49,6 +50,7 @@ class Both:
     """The same EC2, asked plainly and through botocore."""
 
     def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
         self.plain_session, self.session = AwsSession(environment), AwsSession({})
         self.plain, self.botocore = BotoEc2(self.plain_session), BotoEc2(self.session)
         assert plain_surroundings(environment) is not None
@@ -246,3 +248,41 @@ def test_an_unchanged_image_is_found_without_botocore(drop_in: Kitchen) -> None:
 def test_with_a_setting_that_is_not_understood_it_is_found_through_botocore(drop_in: Kitchen) -> None:
     first = drop_in.run("bake").answer
     assert drop_in.run("bake", environment={"AWS_SDK_UA_APP_ID": "ci"}).answer == first
+
+
+def test_a_connection_that_was_opened_ahead_is_the_one_that_is_used(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    connect = _Lines._connected
+
+    def counted(lines: _Lines, host: str, seconds: float) -> Any:
+        opened.append(host)
+        return connect(lines, host, seconds)
+
+    monkeypatch.setattr(_Lines, "_connected", counted)
+    both.plain.expect("us-east-1")
+    assert both.plain.with_digests("us-east-1", ["ab" * 32], ("self",)) == ()
+    both.plain.expect(None)
+    assert both.plain.of_images("us-east-1", ["app"], ("self",)) == ()
+    assert both.plain.of_images("eu-west-1", ["app"], ("self",)) == ()
+    assert opened == ["ec2.us-east-1.amazonaws.com", "ec2.eu-west-1.amazonaws.com"]
+
+
+def test_where_botocore_is_to_be_asked_its_client_is_made_ready(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    monkeypatch.setattr(AwsSession, "client", lambda _, service, region: made.put((service, region)))
+    BotoEc2(AwsSession({"AWS_PROFILE": "ci"})).expect("eu-west-1")
+    assert made.get(timeout=30) == ("ec2", "eu-west-1")
+    BotoEc2(AwsSession({"AWS_PROFILE": "ci"})).expect(None)
+    assert made.get(timeout=30) == ("ec2", "us-east-1"), "botocore's own default"
+
+
+def test_what_cannot_be_opened_ahead_is_left_to_botocore(both: Both) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = f"http://127.0.0.1:{server.getsockname()[1]}"
+    environment = {**both.environment, "https_proxy": nobody, "HTTPS_PROXY": nobody}
+    query = Ec2Query(environment, Ec2Clocks())
+    assert query.expect("us-east-1")() is False
+    assert query.ask("us-east-1", "DescribeImages", {}, images) is None
+    assert Ec2Query(environment, Ec2Clocks()).expect("cn-north-1")() is False

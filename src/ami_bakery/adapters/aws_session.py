@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +41,19 @@ class AwsSession:
 
     def close(self) -> None:
         self.query.close()
+
+    def expect(self, region: str | None) -> None:
+        """Open a connection, or make a client ready, in a thread. What goes wrong is told when EC2 is asked."""
+        named = region or self._named_region()
+        opened = self.query.expect(named) if named else None
+
+        def get_ready() -> None:
+            # Whatever it is, it is met again where it can be told.
+            with suppress(Exception):
+                if opened is None or not opened():
+                    self.client("ec2", named or self.default_region())
+
+        threading.Thread(target=get_ready, daemon=True).start()
 
     @contextmanager
     def waiting(self, doing: str, region: str) -> Iterator[None]:
@@ -78,8 +91,7 @@ class AwsSession:
             return self._session
 
     def default_region(self) -> str:
-        named = self._environment.get("AWS_DEFAULT_REGION") or self._environment.get("AWS_REGION")
-        region = named or self.session().region_name
+        region = self._named_region() or self.session().region_name
         if not region:
             raise UsageError(
                 "looking for the region to work in",
@@ -87,6 +99,9 @@ class AwsSession:
                 "Set AWS_DEFAULT_REGION, give --region, or write `regions` in bakery.toml.",
             )
         return region
+
+    def _named_region(self) -> str | None:
+        return self._environment.get("AWS_DEFAULT_REGION") or self._environment.get("AWS_REGION")
 
     def client(self, service: str, region: str, *, patient: bool = True) -> Any:
         """Clients may be shared by threads; making one may not. One that is not patient says soon that it has failed:

@@ -40,6 +40,9 @@ class BotoEc2:
     def default_region(self) -> str:
         return self._session.default_region()
 
+    def expect(self, region: str | None) -> None:
+        self._session.expect(region)
+
     def account(self, region: str) -> str:
         if not self._account:
             client: STSClient = self._session.client("sts", region)

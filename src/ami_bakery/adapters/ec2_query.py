@@ -13,12 +13,11 @@ import hashlib
 import hmac
 import os
 import re
-import select
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +26,7 @@ from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from http.client import HTTPSConnection
+    from socket import socket
 
     from ami_bakery.adapters.ec2_clock import Ec2Clocks
 
@@ -133,6 +133,26 @@ class Ec2Query:
         self._lines: _Lines | None = None
         self._lock = threading.Lock()
         self._left_to_botocore = False
+        self._expected: dict[str, threading.Event] = {}
+
+    def expect(self, region: str) -> Callable[[], bool]:
+        """What opens a connection for the first question, which waits for it. It tells whether EC2 is asked plainly;
+        else botocore is to be."""
+        if not _REGION.fullmatch(region):
+            return lambda: False
+        if region in self._expected:
+            return lambda: not self._left_to_botocore
+        opened = self._expected[region] = threading.Event()
+
+        def open_it() -> bool:
+            try:
+                with self._plainly():
+                    self._ready_lines().open(_host(region))
+            finally:
+                opened.set()
+            return not self._left_to_botocore
+
+        return open_it
 
     def ask(
         self,
@@ -148,46 +168,63 @@ class Ec2Query:
 
         `asked` is what botocore's method of that name takes, named as the query API names it (not `OwnerIds`).
         """
-        from http.client import HTTPException
-        from xml.etree.ElementTree import ParseError
-
+        opened = self._expected.get(region)
+        if opened is not None and not opened.wait(None if patient else IMPATIENT_SECONDS):
+            return None
         if self._left_to_botocore or not _REGION.fullmatch(region):
             return None
         found: list[Read] = []
         token: str | None = None
+        with self._plainly():
+            try:
+                while token != "":
+                    page = {**asked, **({"NextToken": token} if token else {})}
+                    answer = Answer.of(action, self._answer(region, action, page, patient=patient))
+                    found += read(answer)
+                    if answer.next_token and answer.next_token == token:
+                        raise ValueError("the same page again")
+                    token = answer.next_token
+            except _Refused:
+                return None
+            return found
+        return None
+
+    @contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """What is not plain ends the block, and leaves all that is to be asked to botocore."""
+        from http.client import HTTPException
+        from xml.etree.ElementTree import ParseError
+
         try:
-            while token != "":
-                page = {**asked, **({"NextToken": token} if token else {})}
-                answer = Answer.of(action, self._answer(region, action, page, patient=patient))
-                found += read(answer)
-                if answer.next_token and answer.next_token == token:
-                    raise ValueError("the same page again")
-                token = answer.next_token
-        except _Refused:
-            return None
+            yield
         except (_NotPlain, OSError, HTTPException, ParseError, ValueError):
             self._left_to_botocore = True
-            return None
-        return found
 
     def close(self) -> None:
         if self._lines is not None:
             self._lines.close()
 
     def _answer(self, region: str, action: str, asked: Mapping[str, Any], *, patient: bool) -> bytes:
+        lines, host = self._ready_lines(), _host(region)
+        body = encode({"Action": action, "Version": _VERSION, **asked})
+        headers = signed_headers(lines.surroundings, host, region, body, time.time())
+        headers["user-agent"] = USER_AGENT
+        answer, date = lines.answer(host, body, headers, patient=patient)
+        self._clocks.told(region, date)
+        return answer
+
+    def _ready_lines(self) -> _Lines:
         with self._lock:
             if self._lines is None:
                 surroundings = plain_surroundings(self._environment)
                 if surroundings is None:
                     raise _NotPlain
                 self._lines = _Lines(surroundings)
-        body = encode({"Action": action, "Version": _VERSION, **asked})
-        host = f"ec2.{region}.amazonaws.com"
-        headers = signed_headers(self._lines.surroundings, host, region, body, time.time())
-        headers["user-agent"] = USER_AGENT
-        answer, date = self._lines.answer(host, body, headers, patient=patient)
-        self._clocks.told(region, date)
-        return answer
+            return self._lines
+
+
+def _host(region: str) -> str:
+    return f"ec2.{region}.amazonaws.com"
 
 
 class _Lines:
@@ -200,6 +237,12 @@ class _Lines:
         self._context = create_default_context(cafile=surroundings.trusted)
         self._idle: dict[str, list[HTTPSConnection]] = {}
         self._closed = False
+
+    def open(self, host: str) -> None:
+        """For the next question."""
+        self._idle.setdefault(host, []).append(self._connected(host, CONNECT_SECONDS))
+        if self._closed:
+            self.close()
 
     def answer(self, host: str, body: bytes, headers: Mapping[str, str], *, patient: bool) -> tuple[bytes, str | None]:
         """And its date."""
@@ -247,18 +290,28 @@ class _Lines:
 
 
 def _taken(idle: list[HTTPSConnection]) -> HTTPSConnection | None:
-    """One that is open still: where there is something to read, it is the news that the other side has hung up."""
     while True:
         try:
             connection = idle.pop()
         except IndexError:
             return None
-        poll = select.poll()
-        if connection.sock is not None:
-            poll.register(connection.sock, select.POLLIN)
-            if not poll.poll(0):
-                return connection
+        if connection.sock is not None and _is_open(connection.sock):
+            return connection
         connection.close()
+
+
+def _is_open(sock: socket) -> bool:
+    """Whether the other side has not hung up. What else it says before it is asked is of TLS alone, and read here."""
+    from ssl import SSLWantReadError
+
+    sock.settimeout(0)
+    try:
+        sock.recv(1)
+    except SSLWantReadError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def encode(parameters: Mapping[str, Any]) -> bytes:

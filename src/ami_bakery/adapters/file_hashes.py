@@ -25,10 +25,10 @@ _OPEN_AHEAD = 64
 """Large ones among them, which are open; a batch more may be."""
 _BLOCK = 1 << 19
 _THREADS_AT_MOST = 8
-_FILES_OF_A_PROCESS = 2048
+_FILES_OF_A_PROCESS = 1024
 """For fewer it does not pay to start one."""
 _PROCESSES_AT_MOST = 3
-_ASKED_AT_MOST = 2
+_ASKED_AT_MOST = 4
 """Batches that a process has: one that it works on, and one so that it need not wait."""
 _TELL_SECONDS = 0.25
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import NamedTuple, TypeAlias, assert_never
 
 from ami_bakery.core.digest import SHORT_LENGTH, Digest, Scheme
@@ -17,6 +18,9 @@ from ami_bakery.values import Frozen
 
 FORMAT = 1
 """The version of the bytes. Any change of them is a new number."""
+
+_AT_ONCE = 64
+"""Entries that are encoded together."""
 
 Expression: TypeAlias = str | Sequence["Expression"]
 
@@ -194,9 +198,11 @@ def _encode(expression: Expression) -> Iterator[bytes]:
 
 
 def _encode_entries(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Many at a time, where there are many."""
+    entries = iter(entries)
     yield b"("
-    for entry in entries:
-        yield entry.encoded()
+    while some := b"".join([entry.encoded() for entry in islice(entries, _AT_ONCE)]):
+        yield some
     yield b")"
 
 
