@@ -29,7 +29,8 @@ _FILES_OF_A_PROCESS = 1024
 """For fewer it does not pay to start one."""
 _PROCESSES_AT_MOST = 3
 _ASKED_AT_MOST = 4
-"""Batches that a process has: one that it works on, and one so that it need not wait."""
+"""Batches that a process has, so that it need not wait. The answers to all must fit into a pipe (64 kB), or we would
+wait for it to read, and it for us."""
 _TELL_SECONDS = 0.25
 
 
