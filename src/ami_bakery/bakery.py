@@ -25,7 +25,7 @@ from ami_bakery.core.config_keys import Wrong, parse_region
 from ami_bakery.core.outcome import Result  # noqa: TC001 (whoever asks for the hints of these classes gets them)
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.plan import Action, Reason  # noqa: TC001
-from ami_bakery.core.selection import named
+from ami_bakery.core.selection import named, with_parents
 from ami_bakery.core.upkeep import Step  # noqa: TC001
 from ami_bakery.errors import BakeryError, SkippedError, UsageError
 from ami_bakery.values import Frozen
@@ -213,7 +213,6 @@ class Bakery:
         Gives the images in the order of the file. Raises `BakeFailed` where one could not be baked.
         """
         from ami_bakery.execute import Patience, bake_all
-        from ami_bakery.planning import with_parents
 
         if jobs < 1:
             raise UsageError(f"baking with jobs={jobs}", "at least 1 is wanted", "Leave it out for 4.")

@@ -26,9 +26,10 @@ from ami_bakery.core.finding import (
 from ami_bakery.core.manifest import EntryKind
 from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action
+from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import BakeryError
-from ami_bakery.planning import Planned, make_plans, with_parents
+from ami_bakery.planning import Planned, make_plans
 from ami_bakery.resolve import Resolver, why_not_hashed
 
 if TYPE_CHECKING:

@@ -8,42 +8,27 @@ uploads. What cannot be hashed truly (missing, unreadable, a pipe, a link in a c
 from __future__ import annotations
 
 import heapq
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ami_bakery.core.manifest import Entry, EntryKind
 from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError
-from ami_bakery.ports import FileKind, SourceTree, TreeEntry
+from ami_bakery.ports import FileKind, SourceTree
 from ami_bakery.values import Frozen
+from ami_bakery.walking import Found, Origin, Walk, error_at, told_path
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
     from ami_bakery.core.config import ImageConfig
+    from ami_bakery.core.manifest import Entry
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.ports import Progress
 
-VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
-"""Left out everywhere: a checkout has them, an image does not."""
 PACKERS_OUTPUTS = ("packer_cache", "crash.log", "packer-manifest.json")
 """What Packer and its manifest post-processor write into the folder that Packer is started in."""
 OUR_OUTPUT = ".ami_id.json"
 """What the drop-in writes beside the template."""
-
-_GLOB = re.compile(r"[*?\[]")
-
-
-class Origin(Frozen):
-    """A path that is in, and the line that says so. `declared`: bakery.toml says it, so that a glob may be meant."""
-
-    path: str
-    place: Place
-    required: bool = True
-    declared: bool = False
 
 
 class Inventory(Frozen):
@@ -95,8 +80,8 @@ def stream(
     home     the user's: what lies in it is called `~/...`, so that it is the same definition for another user
     """
     outputs = _outputs(tree, image, facts, written)
-    declared = [_Walk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
-    named = [_Walk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)]
+    declared = [Walk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
+    named = [Walk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)]
     prefix = home.rstrip("/") + "/" if home.strip("/") else ""
     yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
     if not any(walk.has_files for walk in declared):
@@ -109,9 +94,9 @@ def stream(
         )
 
 
-def _merged(walks: Sequence[_Walk], home: str) -> Iterator[tuple[_Found, tuple[Place, ...]]]:
+def _merged(walks: Sequence[Walk], home: str) -> Iterator[tuple[Found, tuple[Place, ...]]]:
     """What all walks come to, sorted, each path once: with the places that name it."""
-    last: _Found | None = None
+    last: Found | None = None
     places: tuple[Place, ...] = ()
     for found in heapq.merge(*(_renamed(walk, home) for walk in walks), key=partial(_sort_key, home)):
         if last is not None and found.path == last.path:
@@ -124,20 +109,16 @@ def _merged(walks: Sequence[_Walk], home: str) -> Iterator[tuple[_Found, tuple[P
         yield last, places
 
 
-def _sort_key(home: str, found: _Found) -> tuple[bytes, bool]:
+def _sort_key(home: str, found: Found) -> tuple[bytes, bool]:
     """By path components as bytes, like `Entry.sort_key`: NUL, which no name has, is below all that a name may have.
 
     What is called `~/...` comes before what lies in a folder of that name.
     """
-    told = _told(found.path, home)
+    told = told_path(found.path, home)
     return told.encode("utf-8", "surrogateescape").replace(b"/", b"\0"), told is found.path
 
 
-def _told(path: str, home: str) -> str:
-    return f"~/{path[len(home) :]}" if home and path.startswith(home) else path
-
-
-def _renamed(walk: _Walk, home: str) -> Iterable[_Found]:
+def _renamed(walk: Walk, home: str) -> Iterable[Found]:
     """A walk in the order of what its paths are called, which only a walk from above the home is not by itself."""
     if home and f"{walk.path.rstrip('/')}/" != home and home.startswith(f"{walk.path.rstrip('/')}/"):
         return sorted(walk, key=partial(_sort_key, home))
@@ -145,10 +126,10 @@ def _renamed(walk: _Walk, home: str) -> Iterable[_Found]:
 
 
 def _hashed(
-    tree: SourceTree, found: Iterator[tuple[_Found, tuple[Place, ...]]], home: str, progress: Progress | None
+    tree: SourceTree, found: Iterator[tuple[Found, tuple[Place, ...]]], home: str, progress: Progress | None
 ) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
     """With the hashes of contents. Failures come in the order of the paths, too: what is hashed ahead is told first."""
-    waiting: deque[tuple[_Found, tuple[Place, ...]]] = deque()
+    waiting: deque[tuple[Found, tuple[Place, ...]]] = deque()
     failures: list[SourceError] = []
 
     def with_content() -> Iterator[str]:
@@ -167,7 +148,7 @@ def _hashed(
             yield item[0].entry(home, sha256, executable), item[1]
     except SourceError as error:
         place = next(item.place for item, _ in waiting if item.has_content)
-        raise _error_at(place, error) from error
+        raise error_at(place, error) from error
     for entry, places in waiting:
         yield entry.entry(home), places
     if failures:
@@ -184,7 +165,7 @@ def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts
     if wanted is None:
         return False
     origins = (*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts))
-    walks = [_Walk(tree, image, config_file, outputs, origin) for origin in origins]
+    walks = [Walk(tree, image, config_file, outputs, origin) for origin in origins]
     for walk in walks:
         deque(walk, maxlen=0)
     return any(
@@ -227,246 +208,3 @@ def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) 
         yield Origin(path=path, place=Place(file=config_file, line=image.line("var_files", index)))
     for reference in facts.references:
         yield Origin(path=reference.path, place=reference.place, required=reference.required)
-
-
-class _Ignore:
-    """What a walk from one origin leaves out.
-
-    The image's own patterns hold for folders that bakery.toml declares; what the template uploads is uploaded whole.
-    A pattern that matches the origin itself does not hold there, nor does a name of version control's above it: the
-    origin is named, so it is meant.
-    """
-
-    def __init__(self, origin: Origin, path: str, patterns: Iterable[str], config_file: str) -> None:
-        own = [pattern for pattern in patterns if not _matches([pattern], path, folder=True)] if origin.declared else []
-        self._spec = _spec(own) if own else None
-        # What bakery.toml says of an image is in the digest by itself; the rest of the file is of other images.
-        self._config_file = config_file if origin.declared and path != config_file else None
-
-    def matches(self, path: str, *, folder: bool) -> bool:
-        """`path` is that of an entry below the origin, asked on the way down: what is above it was not left out."""
-        if path.endswith(VERSION_CONTROL) and path.rpartition("/")[2] in VERSION_CONTROL:
-            return True
-        if path == self._config_file:
-            return True
-        return self._spec is not None and self._spec.match_file(_as_matched(path, folder=folder))
-
-
-def _matches(patterns: Iterable[str], path: str, *, folder: bool) -> bool:
-    return _spec(patterns).match_file(_as_matched(path, folder=folder))
-
-
-def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
-    """Imported where there are patterns: most images have none."""
-    from pathspec import GitIgnoreSpec
-
-    return GitIgnoreSpec.from_lines(patterns)
-
-
-def _as_matched(path: str, *, folder: bool) -> str:
-    """As pathspec takes it: patterns know nothing of what lies above the root."""
-    while path.startswith("../"):
-        path = path[3:]
-    return path.lstrip("/") + ("/" if folder else "")
-
-
-class _Found(NamedTuple):
-    """What a walk comes to. `target` is the text of a link; an empty folder has no content, nor has a link to one."""
-
-    path: str
-    kind: EntryKind
-    place: Place
-    has_content: bool
-    target: str | None = None
-
-    def entry(self, home: str, sha256: str | None = None, executable: bool = False) -> Entry:
-        path = _told(self.path, home) if home else self.path
-        return Entry(path, self.kind, executable, sha256, self.target)
-
-
-class _Walk:
-    """All that one origin comes to, in the manifest's order; each iteration walks again.
-
-    walked     by the true place of a folder: the paths that it was come to by
-    has_files  whether it came to any
-    """
-
-    def __init__(
-        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: frozenset[str], origin: Origin
-    ) -> None:
-        self.tree = tree
-        self.origin = origin
-        self.path = tree.relative(origin.path)
-        self.outputs = outputs
-        self.folders_of_outputs = {place.rpartition("/")[0] for place in outputs}
-        self.ignore = _Ignore(origin, self.path, image.ignore, config_file)
-        self.walked: dict[str, list[str]] = {}
-        self.has_files = False
-
-    def __iter__(self) -> Iterator[_Found]:
-        try:
-            for found in self._found():
-                self.has_files = self.has_files or found.kind is not EntryKind.FOLDER
-                yield found
-        except SourceError as error:
-            raise _error_at(self.origin.place, error) from error
-
-    def takes(self, place: str) -> bool:
-        """Whether a file at this true place would have been come to on the last walk."""
-        folder, _, name = place.rpartition("/")
-        return place not in self.outputs and any(
-            not self.ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
-            for path in self.walked.get(folder or "/", ())
-        )
-
-    def glob_takes(self, place: str) -> bool:
-        """Whether a file at this true place would match the origin's pattern."""
-        if not self.origin.declared or self.tree.entry(self.path) is not None or not _GLOB.search(self.path):
-            return False
-        folder, spec = _split_glob(self.path)
-        start = self.tree.entry(folder, follow=True)
-        if start is None or start.kind is not FileKind.FOLDER:
-            return False
-        above = self.tree.identity(folder).rstrip("/") + "/"
-        return place.startswith(above) and spec.match_file(place[len(above) :])
-
-    def _found(self) -> Iterator[_Found]:
-        start = self.tree.entry(self.path)
-        if start is not None:
-            yield from self._at(start, ())
-        elif self.origin.declared and _GLOB.search(self.path):
-            yield from self._at_glob()
-        elif self.origin.required:
-            raise _missing(self.path)
-
-    def _at_glob(self) -> Iterator[_Found]:
-        found = False
-        for entry in self._matching():
-            found = True
-            yield from self._at(entry, ())
-        if not found:
-            raise SourceError(
-                f"looking for {self.path}", "nothing matches", "Correct the pattern, or take it out of the inputs."
-            )
-
-    def _matching(self) -> Iterator[TreeEntry]:
-        """What a glob matches: `*` and `?` within a name, `**` across folders, as in gitignore."""
-        folder, spec = _split_glob(self.path)
-        start = self.tree.entry(folder, follow=True)
-        if start is not None and start.kind is FileKind.FOLDER:
-            yield from self._matching_below(folder, folder, spec, ())
-
-    def _matching_below(
-        self, folder: str, start: str, spec: GitIgnoreSpec, above: tuple[str, ...]
-    ) -> Iterator[TreeEntry]:
-        """Links to folders are entered, as everywhere; one that leads back up is left to whoever names it."""
-        identity = self.tree.identity(folder)
-        if identity in above:
-            return
-        for child in self._kept(self.tree.children(folder), identity):
-            within = child.path if start == "." else child.path[len(start) :].lstrip("/")
-            if spec.match_file(within):
-                yield child
-            elif child.kind is FileKind.FOLDER or self._leads_to_folder(child):
-                yield from self._matching_below(child.path, start, spec, (*above, identity))
-
-    def _leads_to_folder(self, child: TreeEntry) -> bool:
-        target = self.tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else None
-        return target is not None and target.kind is FileKind.FOLDER
-
-    def _kept(self, children: Iterable[TreeEntry], identity: str) -> Iterator[TreeEntry]:
-        """A folder's entries that are not left out, by name; paths without a leading `./`."""
-        may_hold_outputs = identity.rstrip("/") in self.folders_of_outputs
-        for child in sorted(children, key=_path_as_bytes):
-            path = child.path.removeprefix("./")
-            if may_hold_outputs and f"{identity.rstrip('/')}/{path.rpartition('/')[2]}" in self.outputs:
-                continue
-            if not self.ignore.matches(path, folder=child.kind is FileKind.FOLDER):
-                yield child if path is child.path else TreeEntry(path, child.kind)
-
-    def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[_Found]:
-        """What stands at a path, and all below it.
-
-        above     the folders on the way, by identity
-        identity  the folder's own, where it is known
-        """
-        path = found.path
-        match found.kind:
-            case FileKind.FILE:
-                yield _Found(path, EntryKind.FILE, self.origin.place, True)
-            case FileKind.FOLDER:
-                yield from self._at_folder(path, above, identity or self.tree.identity(path))
-            case FileKind.LINK:
-                yield from self._at_link(path, above)
-            case FileKind.OTHER:
-                raise SourceError(
-                    f"reading {path}",
-                    "it is a pipe, a socket or a device",
-                    f"Take it away{self._or_ignore}.",
-                )
-
-    @property
-    def _or_ignore(self) -> str:
-        """What the template uploads is uploaded whole, whatever is ignored."""
-        return ", or name it in `ignore`" if self.origin.declared else ": the template uploads this folder whole"
-
-    def _at_folder(self, path: str, above: tuple[str, ...], identity: str) -> Iterator[_Found]:
-        if identity in above:
-            raise SourceError(f"reading {path}", "links lead in a circle", f"Take the link away{self._or_ignore}.")
-        self.walked.setdefault(identity.rstrip("/") or "/", []).append(path)
-        children = self.tree.children(path)
-        # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
-        # empty: the bake itself may make such a folder.
-        if not children and path != ".":
-            yield _Found(path, EntryKind.FOLDER, self.origin.place, False)
-        for child in self._kept(children, identity):
-            if child.kind is FileKind.FILE:
-                yield _Found(child.path, EntryKind.FILE, self.origin.place, True)
-            else:
-                own = f"{identity.rstrip('/')}/{child.path.rpartition('/')[2]}"
-                yield from self._at(child, (*above, identity), own)
-
-    def _at_link(self, path: str, above: tuple[str, ...]) -> Iterator[_Found]:
-        target = self.tree.entry(path, follow=True)
-        text = self.tree.link_target(path)
-        if target is None:
-            raise SourceError(
-                f"following the link {path}", f"it leads to {text}, which is not there", "Mend or remove the link."
-            )
-        if target.kind is FileKind.OTHER:
-            raise SourceError(
-                f"following the link {path}", f"it leads to {text}, which is no file or folder", "Remove the link."
-            )
-        is_file = target.kind is FileKind.FILE
-        yield _Found(path, EntryKind.LINK, self.origin.place, is_file, self._portable(text))
-        if not is_file:
-            yield from self._at_folder(path, above, self.tree.identity(path))
-
-    def _portable(self, text: str) -> str:
-        """A link's text, the same in every checkout: an absolute one into the root becomes relative to it."""
-        if not text.startswith("/"):
-            return text
-        inside = self.tree.relative(text)
-        return text if inside.startswith("/") else f"<root>/{inside}"
-
-
-def _path_as_bytes(entry: TreeEntry) -> bytes:
-    return entry.path.encode("utf-8", "surrogateescape")
-
-
-def _error_at(place: Place, error: SourceError) -> SourceError:
-    """The same failure, with the place that names what could not be had."""
-    doing = f"{error.doing} (named at {place})"
-    return SourceError(doing, error.wrong, error.todo, marks=(place.mark(str(error)),))
-
-
-def _split_glob(pattern: str) -> tuple[str, GitIgnoreSpec]:
-    """The folder that a glob starts in, and what is to match below it."""
-    parts = pattern.split("/")
-    plain = next(index for index, part in enumerate(parts) if _GLOB.search(part))
-    folder = "/".join(parts[:plain]) or ("/" if pattern.startswith("/") else ".")
-    return folder, _spec(["/" + "/".join(parts[plain:])])
-
-
-def _missing(path: str) -> SourceError:
-    return SourceError(f"looking for {path}", "there is no such file or folder", "Create it, or correct the path.")

@@ -11,7 +11,8 @@ from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
 from ami_bakery.core.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of, parent_key
 from ami_bakery.core.manifest import Component, parse_components
-from ami_bakery.planning import define_all, of_images, with_parents
+from ami_bakery.core.selection import with_parents
+from ami_bakery.planning import define_all, of_images
 from ami_bakery.side_by_side import side_by_side
 from ami_bakery.values import Frozen
 

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.config import BaseId, BaseImage, Config, ImageConfig
+from ami_bakery.core.config import BaseId
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
-from ami_bakery.errors import AwsError, BakeryError, ConfigError
+from ami_bakery.core.selection import parent_of, with_parents
+from ami_bakery.defining import define_together, noted
+from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
-from ami_bakery.side_by_side import meanwhile, side_by_side
+from ami_bakery.side_by_side import side_by_side
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ami_bakery.bases import Question
     from ami_bakery.core.difference import Change
-    from ami_bakery.core.manifest import Entry
     from ami_bakery.core.template import TemplateFacts
-    from ami_bakery.inputs import Inventory
-
-_AHEAD = 4096
-"""Inputs of a digest that are hashed, and kept, while it is asked what the image starts from."""
 
 
 class Planned(Frozen):
@@ -40,21 +35,6 @@ class Planned(Frozen):
     plan: ImagePlan
     found: tuple[Ami, ...]
     before: tuple[Ami, ...] = ()
-
-
-def with_parents(config: Config, names: Iterable[str]) -> tuple[str, ...]:
-    """These images and what they are made from, parents first."""
-    ordered: dict[str, None] = {}
-
-    def add(name: str) -> None:
-        parent = parent_of(config, name)
-        if parent is not None:
-            add(parent)
-        ordered[name] = None
-
-    for name in names:
-        add(name)
-    return tuple(ordered)
 
 
 def make_plans(
@@ -103,7 +83,7 @@ def _plans(
         ready = [name for name in waiting if parent_of(resolver.config, name) in (None, *parents)]
         waiting = [name for name in waiting if name not in ready]
         parents.update(dict.fromkeys(ready))
-        definitions = _define_generation(resolver, ready, parents, failures)
+        definitions = define_together(resolver, ready, parents, failures)
         generation = _decided(resolver, definitions, forced, copied=frozenset(copied))
         for planned in _with_bases_judged(resolver, generation, seen, planning=True, failures=failures):
             plans.append(planned)
@@ -178,7 +158,7 @@ def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -
     chosen = tuple(names)
     bases = dict.fromkeys(parent for name in chosen if (parent := parent_of(resolver.config, name)) is not None)
     parents = {planned.plan.image: _settled(planned) for planned in make_plans(resolver, bases)}
-    return tuple(_define_generation(resolver, chosen, parents, None, kept=kept))
+    return tuple(define_together(resolver, chosen, parents, None, kept=kept))
 
 
 def of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
@@ -186,12 +166,6 @@ def of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], It
     of_images = resolver.outside.ec2.of_images
     questions = [partial(of_images, region, sorted(names), owners) for (region, owners), names in sorted(asked.items())]
     return [ami for amis in side_by_side(questions) for ami in amis]
-
-
-def parent_of(config: Config, name: str) -> str | None:
-    """The image of the same file that this one is made from."""
-    base = config.image(name).base
-    return base.image if isinstance(base, BaseImage) else None
 
 
 def _settled(planned: Planned) -> Ami | None:
@@ -240,76 +214,6 @@ def _regions_of(resolver: Resolver, definition: Definition) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*resolver.regions_of(definition.image), *definition.regions_of_template)))
 
 
-def _define_generation(
-    resolver: Resolver,
-    names: Sequence[str],
-    parents: Mapping[str, Ami | None],
-    failures: dict[str, BakeryError] | None,
-    *,
-    kept: bool = True,
-) -> list[Definition]:
-    """What these start from is asked for at once, when all their templates are read; meanwhile inputs are hashed."""
-    resolver.expect_tools(names)
-    if kept:
-        # Who keeps the inputs wants to know of the AMIs, too.
-        resolver.expect_ec2(names)
-    read: dict[str, TemplateFacts | None] = {}
-    questions: list[Question] = []
-    for name in names:
-        image = resolver.image(name)
-        with _noted(failures, name):
-            _check_regions(resolver, image)
-            _check_owners(resolver, image)
-            facts: TemplateFacts | None = None
-            if image.scheme is Scheme.SHA256:
-                facts = resolver.checked_facts(image)
-                _check_template_regions(resolver, image, facts)
-                questions += resolver.questions(image, facts)
-            elif kept:
-                resolver.check_places(image)
-            read[name] = facts
-    with meanwhile(partial(resolver.ask_ahead, questions)) if questions else nullcontext():
-        inputs = _read_inputs(resolver, read, failures, kept=kept, ahead=bool(questions))
-    definitions = []
-    for name, of_image in inputs.items():
-        with _noted(failures, name):
-            definitions.append(resolver.define(resolver.image(name), parents, of_image))
-    return definitions
-
-
-def _read_inputs(
-    resolver: Resolver,
-    read: Mapping[str, TemplateFacts | None],
-    failures: dict[str, BakeryError] | None,
-    *,
-    kept: bool,
-    ahead: bool,
-) -> dict[str, tuple[TemplateFacts, Inventory | Iterator[Entry]] | None]:
-    """`ahead`: whether there is something to wait for, so that of one image's inputs the first are hashed now."""
-    inputs: dict[str, tuple[TemplateFacts, Inventory | Iterator[Entry]] | None] = {}
-    for name, facts in read.items():
-        with _noted(failures, name):
-            if facts is None:
-                inputs[name] = None
-            elif kept:
-                inputs[name] = facts, resolver.inventory(resolver.image(name), facts)
-            else:
-                at_once = _AHEAD if ahead and len(read) == 1 else 0
-                inputs[name] = facts, resolver.entries(resolver.image(name), facts, at_once)
-    return inputs
-
-
-@contextmanager
-def _noted(failures: dict[str, BakeryError] | None, name: str) -> Iterator[None]:
-    """A failure of one image goes to `failures`, where there is such a place."""
-    try:
-        yield
-    except BakeryError as error:
-        if failures is None:
-            raise
-        failures[name] = error
-
-
 def _with_bases_judged(
     resolver: Resolver,
     plans: Sequence[Planned],
@@ -338,7 +242,7 @@ def _with_bases_judged(
     for planned in plans:
         bases = sorted({base for _, base in planned.definition.base})
         there = {base: ami for base in bases if (ami := known.get((planned.plan.regions[0], base))) is not None}
-        with _noted(failures, planned.plan.image):
+        with noted(failures, planned.plan.image):
             if planning and _bakes_from_id(planned):
                 _check_bases_are_there(resolver, planned, [base for base in bases if base not in there])
             judged.append(replace(planned, plan=judge_bases(planned.plan, bases, there, now=now)))
@@ -361,60 +265,6 @@ def _check_bases_are_there(resolver: Resolver, planned: Planned, gone: Sequence[
             f"{', '.join(gone)} is not there, or not shared with this account",
             "Name another base: `from` in bakery.toml, or the template's source_ami.",
         )
-
-
-def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
-    """A child is baked where its parent is baked: an AMI id belongs to one region. No key is asked for there, either:
-    `--region`, or the environment, can make a region of copies the one of the bake."""
-    if not image.kms_keys.by_region and not isinstance(image.base, BaseImage):
-        return
-    home = resolver.regions_of(image)[0]
-    if home in dict(image.kms_keys.by_region):
-        raise ConfigError(
-            f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', home)})",
-            f"it is baked in {home}, and kms_key, which is for copies, names a key for that region",
-            f"Leave out --region {home}: `regions` has it as a region of copies."
-            if resolver.regions
-            else f"Take {home} out of kms_key, and say in the template how its volumes are encrypted there.",
-        )
-    if not isinstance(image.base, BaseImage):
-        return
-    parent = resolver.regions_of(resolver.image(image.base.image))[0]
-    if home != parent:
-        raise ConfigError(
-            f"planning image {image.name} ({resolver.config.file}:{image.line('regions')})",
-            f"it is baked in {home}, but its base {image.base.image} is baked in {parent}",
-            "Put the same region first in both.",
-        )
-
-
-def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
-    """EC2 shows tags to the owner of an AMI alone: whoever does not ask for the own AMIs never finds one."""
-    if "self" in image.owners:
-        return
-    account = resolver.outside.ec2.account(resolver.region_of(image))
-    if account not in image.owners:
-        raise ConfigError(
-            f"planning image {image.name} ({resolver.config.file}:{image.line('owners')})",
-            f"owners names {', '.join(image.owners)}, and the credentials are those of {account}: the tags of another "
-            "account's AMIs cannot be seen, so each run would find none and bake again",
-            "Leave `owners` out, or use credentials of that account.",
-        )
-
-
-def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Packer would make one AMI there, and we another with the key."""
-    home = resolver.region_of(image)
-    for builder in facts.builders:
-        twice = [region for region in builder.ami_regions if region != home and image.kms_keys.of(region)]
-        if twice:
-            regions = ", ".join(twice)
-            raise ConfigError(
-                f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', twice[0])})",
-                f"kms_key has a key for copies in {regions}, and {builder.name} makes the AMI there itself, by its "
-                f"ami_regions ({builder.place}): there would be two",
-                f"Take {regions} out of the template's ami_regions, and name it in `regions`; or do without kms_key.",
-            )
 
 
 def _look_up(resolver: Resolver, definitions: Sequence[Definition]) -> dict[str, list[Ami]]:

@@ -11,10 +11,10 @@ from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, 
 from ami_bakery.commands.output import Form, Output, add_output, find_outputs, write_all
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.outcome import Outcome, summary
+from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import ANSWER_FILE
 from ami_bakery.errors import BakeryError, BusyError, UsageError
 from ami_bakery.execute import Patience, bake_all
-from ami_bakery.planning import with_parents
 from ami_bakery.render import (
     document,
     dotenv,

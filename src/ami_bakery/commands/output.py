@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Scheme
+from ami_bakery.core.selection import with_parents
 from ami_bakery.errors import BakeryError, OutputError, UsageError
-from ami_bakery.planning import with_parents
 from ami_bakery.render import TFVARS
 from ami_bakery.values import Frozen
 

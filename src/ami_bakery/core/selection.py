@@ -1,9 +1,9 @@
-"""Which images are meant: by name or glob, by their tags, and with what is made from them."""
+"""Which images are meant: by name or glob, by their tags, with what is made from them and what they are made from."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ami_bakery.core.config import BaseImage, Config, ImageConfig
 from ami_bakery.core.spelling import nearest
@@ -61,3 +61,24 @@ def with_downstream(config: Config, names: Collection[str]) -> tuple[str, ...]:
         grown = not made_from_them <= chosen
         chosen |= made_from_them
     return tuple(image.name for image in config.images if image.enabled and image.name in chosen)
+
+
+def with_parents(config: Config, names: Iterable[str]) -> tuple[str, ...]:
+    """These images and what they are made from, parents first."""
+    ordered: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        parent = parent_of(config, name)
+        if parent is not None:
+            add(parent)
+        ordered[name] = None
+
+    for name in names:
+        add(name)
+    return tuple(ordered)
+
+
+def parent_of(config: Config, name: str) -> str | None:
+    """The image of the same file that this one is made from."""
+    base = config.image(name).base
+    return base.image if isinstance(base, BaseImage) else None

@@ -13,12 +13,13 @@ from ami_bakery.core.image import Ami, AmiState
 from ami_bakery.core.outcome import Copies, Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan
 from ami_bakery.core.schedule import Schedule
+from ami_bakery.core.selection import parent_of, with_parents
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
 from ami_bakery.execute.keeping import keep, take_back
 from ami_bakery.execute.places import Patience, Place, Places
 from ami_bakery.permissions import still_shared
-from ami_bakery.planning import Planned, make_plans, parent_of, warn_of_unseen, with_parents
+from ami_bakery.planning import Planned, make_plans, warn_of_unseen
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:

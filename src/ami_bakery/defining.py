@@ -1,0 +1,148 @@
+"""Defines many images together: what they start from is asked for at once, while inputs are hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.config import BaseImage, ImageConfig
+from ami_bakery.core.digest import Scheme
+from ami_bakery.errors import BakeryError, ConfigError
+from ami_bakery.side_by_side import meanwhile
+
+if TYPE_CHECKING:
+    from ami_bakery.bases import Question
+    from ami_bakery.core.image import Ami
+    from ami_bakery.core.manifest import Entry
+    from ami_bakery.core.template import TemplateFacts
+    from ami_bakery.inputs import Inventory
+    from ami_bakery.resolve import Definition, Resolver
+
+_AHEAD = 4096
+"""Inputs of a digest that are hashed, and kept, while it is asked what the image starts from."""
+
+
+def define_together(
+    resolver: Resolver,
+    names: Sequence[str],
+    parents: Mapping[str, Ami | None],
+    failures: dict[str, BakeryError] | None,
+    *,
+    kept: bool = True,
+) -> list[Definition]:
+    """What these start from is asked for at once, when all their templates are read; meanwhile inputs are hashed."""
+    resolver.expect_tools(names)
+    if kept:
+        # Who keeps the inputs wants to know of the AMIs, too.
+        resolver.expect_ec2(names)
+    read: dict[str, TemplateFacts | None] = {}
+    questions: list[Question] = []
+    for name in names:
+        image = resolver.image(name)
+        with noted(failures, name):
+            _check_regions(resolver, image)
+            _check_owners(resolver, image)
+            facts: TemplateFacts | None = None
+            if image.scheme is Scheme.SHA256:
+                facts = resolver.checked_facts(image)
+                _check_template_regions(resolver, image, facts)
+                questions += resolver.questions(image, facts)
+            elif kept:
+                resolver.check_places(image)
+            read[name] = facts
+    with meanwhile(partial(resolver.ask_ahead, questions)) if questions else nullcontext():
+        inputs = _read_inputs(resolver, read, failures, kept=kept, ahead=bool(questions))
+    definitions = []
+    for name, of_image in inputs.items():
+        with noted(failures, name):
+            definitions.append(resolver.define(resolver.image(name), parents, of_image))
+    return definitions
+
+
+def _read_inputs(
+    resolver: Resolver,
+    read: Mapping[str, TemplateFacts | None],
+    failures: dict[str, BakeryError] | None,
+    *,
+    kept: bool,
+    ahead: bool,
+) -> dict[str, tuple[TemplateFacts, Inventory | Iterator[Entry]] | None]:
+    """`ahead`: whether there is something to wait for, so that of one image's inputs the first are hashed now."""
+    inputs: dict[str, tuple[TemplateFacts, Inventory | Iterator[Entry]] | None] = {}
+    for name, facts in read.items():
+        with noted(failures, name):
+            if facts is None:
+                inputs[name] = None
+            elif kept:
+                inputs[name] = facts, resolver.inventory(resolver.image(name), facts)
+            else:
+                at_once = _AHEAD if ahead and len(read) == 1 else 0
+                inputs[name] = facts, resolver.entries(resolver.image(name), facts, at_once)
+    return inputs
+
+
+@contextmanager
+def noted(failures: dict[str, BakeryError] | None, name: str) -> Iterator[None]:
+    """A failure of one image goes to `failures`, where there is such a place."""
+    try:
+        yield
+    except BakeryError as error:
+        if failures is None:
+            raise
+        failures[name] = error
+
+
+def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
+    """A child is baked where its parent is baked: an AMI id belongs to one region. No key is asked for there, either:
+    `--region`, or the environment, can make a region of copies the one of the bake."""
+    if not image.kms_keys.by_region and not isinstance(image.base, BaseImage):
+        return
+    home = resolver.regions_of(image)[0]
+    if home in dict(image.kms_keys.by_region):
+        raise ConfigError(
+            f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', home)})",
+            f"it is baked in {home}, and kms_key, which is for copies, names a key for that region",
+            f"Leave out --region {home}: `regions` has it as a region of copies."
+            if resolver.regions
+            else f"Take {home} out of kms_key, and say in the template how its volumes are encrypted there.",
+        )
+    if not isinstance(image.base, BaseImage):
+        return
+    parent = resolver.regions_of(resolver.image(image.base.image))[0]
+    if home != parent:
+        raise ConfigError(
+            f"planning image {image.name} ({resolver.config.file}:{image.line('regions')})",
+            f"it is baked in {home}, but its base {image.base.image} is baked in {parent}",
+            "Put the same region first in both.",
+        )
+
+
+def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
+    """EC2 shows tags to the owner of an AMI alone: whoever does not ask for the own AMIs never finds one."""
+    if "self" in image.owners:
+        return
+    account = resolver.outside.ec2.account(resolver.region_of(image))
+    if account not in image.owners:
+        raise ConfigError(
+            f"planning image {image.name} ({resolver.config.file}:{image.line('owners')})",
+            f"owners names {', '.join(image.owners)}, and the credentials are those of {account}: the tags of another "
+            "account's AMIs cannot be seen, so each run would find none and bake again",
+            "Leave `owners` out, or use credentials of that account.",
+        )
+
+
+def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> None:
+    """Packer would make one AMI there, and we another with the key."""
+    home = resolver.region_of(image)
+    for builder in facts.builders:
+        twice = [region for region in builder.ami_regions if region != home and image.kms_keys.of(region)]
+        if twice:
+            regions = ", ".join(twice)
+            raise ConfigError(
+                f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', twice[0])})",
+                f"kms_key has a key for copies in {regions}, and {builder.name} makes the AMI there itself, by its "
+                f"ami_regions ({builder.place}): there would be two",
+                f"Take {regions} out of the template's ami_regions, and name it in `regions`; or do without kms_key.",
+            )
