@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
+from ami_bakery.core.environment import why_not_hashed
 from ami_bakery.core.finding import (
     SECRET_SCAN_BYTES,
     Finding,
@@ -30,12 +31,12 @@ from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import BakeryError
 from ami_bakery.planning import Planned, make_plans
-from ami_bakery.resolve import Resolver, why_not_hashed
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.inputs import Inventory
+    from ami_bakery.resolve import Resolver
 
 
 def check_images(resolver: Resolver, names: Sequence[str]) -> dict[str, tuple[Finding, ...]]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.config import BaseId
 from ami_bakery.core.digest import Scheme
+from ami_bakery.core.environment import MACHINE_VARIABLES, why_not_hashed
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
 from ami_bakery.core.selection import parent_of, with_parents
 from ami_bakery.defining import define_together, noted
 from ami_bakery.errors import AwsError, BakeryError
-from ami_bakery.resolve import MACHINE_VARIABLES, Definition, Resolver, why_not_hashed
 from ami_bakery.side_by_side import side_by_side
 from ami_bakery.values import Frozen
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.difference import Change
     from ami_bakery.core.template import TemplateFacts
+    from ami_bakery.resolve import Definition, Resolver
 
 
 class Planned(Frozen):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, assert_never
 
+from ami_bakery.agreement import check_places, check_variables
 from ami_bakery.bases import Answer, Question, ask, question_of_filter, questions_of
 from ami_bakery.core.config import (
     BaseFilter,
@@ -20,15 +20,14 @@ from ami_bakery.core.config import (
     ImageConfig,
 )
 from ami_bakery.core.digest import Digest, Scheme
+from ami_bakery.core.environment import why_not_hashed
 from ami_bakery.core.image import Ami
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.place import Place
-from ami_bakery.core.spelling import nearest
 from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
-from ami_bakery.errors import AwsError, BakeryError, ConfigError, Mark, TemplateError, UsageError
+from ami_bakery.errors import AwsError, BakeryError, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
-from ami_bakery.ports import FileKind
 from ami_bakery.progress import HashingProgress
 from ami_bakery.values import Frozen
 
@@ -37,31 +36,6 @@ if TYPE_CHECKING:
     from ami_bakery.core.plugins import InstalledPlugin
     from ami_bakery.core.template import Builder, SourceAmiFilter, TemplateFacts
     from ami_bakery.ports import Outside
-
-MACHINE_VARIABLES = frozenset(
-    {
-        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
-        *("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN"),
-        *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
-        *("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SUBNET_ID"),
-        *("HOME", "USER", "LOGNAME", "HOSTNAME", "PATH", "PWD", "TMPDIR", "SSH_AUTH_SOCK"),
-    }
-)
-"""Environment variables that tell of the runner, not of the image: in the digest only where `env` asks for them."""
-
-
-_SECRET = re.compile(
-    r"(^|_)(TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PRIVATE_KEY|API_KEY|ACCESS_KEY)(_|$)", re.I
-)
-
-
-def why_not_hashed(name: str, facts: TemplateFacts) -> str | None:
-    """Why an environment variable that a template reads is left out of the digest unless `env` names it; or None."""
-    if name in MACHINE_VARIABLES:
-        return "it tells of the machine or the account, not of the image"
-    if any(variable.sensitive and name == f"PKR_VAR_{variable.name}" for variable in facts.variables):
-        return "the template says that it is sensitive"
-    return "it looks like a secret" if _SECRET.search(name) else None
 
 
 class Definition(Frozen):
@@ -216,38 +190,11 @@ class Resolver(Frozen):
         """What the template says; raises `ConfigError` where it does not fit what is configured."""
         self.check_places(image)
         facts = self.facts(image)
-        self._check_variables(image, facts)
+        check_variables(self.config, image, facts)
         return facts
 
     def check_places(self, image: ImageConfig) -> None:
-        """Raises where the template, or the folder that Packer is to run in, is not there."""
-        tree, file = self.outside.tree, self.config.file
-        if image.workdir is not None and image.scheme is Scheme.SHA256:
-            folder = tree.entry(self.workdir(image), follow=True)
-            if folder is None or folder.kind is not FileKind.FOLDER:
-                line, wrong = image.line("workdir"), f"images.{image.name}.workdir: there is no such folder"
-                raise ConfigError(
-                    f"reading {file}",
-                    f"{file}:{line}: {wrong}: {image.workdir}",
-                    "Correct the path: it is relative to the folder of bakery.toml.",
-                    marks=(Mark(file, line, wrong),),
-                )
-        for path in image.var_files if image.scheme is Scheme.SHA256 else ():
-            if tree.entry(tree.relative(path), follow=True) is None:
-                line, wrong = image.line("var_files"), f"images.{image.name}.var_files: there is no such file"
-                raise ConfigError(
-                    f"reading {file}",
-                    f"{file}:{line}: {wrong}: {tree.relative(path)}",
-                    "Correct the path: it is relative to the folder of bakery.toml.",
-                    marks=(Mark(file, line, wrong),),
-                )
-        if tree.entry(tree.relative(image.template), follow=True) is None:
-            named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else f"{file}:{image.line('template')}"
-            raise TemplateError(
-                f"reading the template {tree.relative(image.template)} ({named_by})",
-                "there is no such file",
-                "Correct the path of the template.",
-            )
+        check_places(self.outside.tree, self.config.file, image)
 
     def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
         """The same, as they are come to. Progress is told."""
@@ -393,29 +340,6 @@ class Resolver(Frozen):
         return tuple(
             (name, hash_value(values[name]) if name in values else None) for name in sorted({*image.environment, *read})
         )
-
-    def _check_variables(self, image: ImageConfig, facts: TemplateFacts) -> None:
-        """Packer passes over variables that a template does not declare, so that a misspelt one changes nothing."""
-        declared = [variable.name for variable in facts.variables]
-        configured = dict(self.config.image(image.name).variables)
-        problems = [
-            (
-                image.line("vars", name),
-                f"vars.{name}: {image.template} declares no variable {name!r}{nearest(name, declared)}",
-            )
-            for name in configured
-            if name not in declared
-        ]
-        if image.base is not None and image.from_variable not in declared:
-            wanted = f"from: {image.template} declares no variable {image.from_variable!r}, which gets the base's id"
-            problems.append((image.line("from"), wanted))
-        if problems:
-            raise ConfigError(
-                f"comparing {self.config.file} with {image.template}",
-                "\n".join(f"{self.config.file}:{line}: images.{image.name}.{text}" for line, text in sorted(problems)),
-                "Declare it in the template, or correct the name (`from_variable` names the base's).",
-                marks=tuple(Mark(self.config.file, line, text) for line, text in sorted(problems)),
-            )
 
     def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[Question, ...]:
         """What is to be asked of EC2 or SSM to know what an image starts from."""
