@@ -231,3 +231,18 @@ def test_plans_and_findings_as_documents(app: Kitchen) -> None:
     assert (app.folder / "plan.json").read_text() == plan.stdout
     findings = app.run("check", "--json", "--output", "findings.json")
     assert (app.folder / "findings.json").read_text() == findings.stdout
+
+
+def test_every_image_that_cannot_be_planned_is_told_of(app: Kitchen, summary: Path) -> None:
+    """Not the first alone: who mends them would run it again for each. The plan is of all images, or none is printed."""
+    for name in ("one", "two"):
+        app.write(f"{name}/app.json", '{\n  "builders": [\n')
+        toml = (app.folder / "bakery.toml").read_text()
+        app.write("bakery.toml", f'{toml}\n[images.{name}]\ntemplate = "{name}/app.json"\n')
+    run = app.run("plan", "--detailed-exitcode")
+    assert (run.status, run.stdout) == (1, "")
+    assert run.stderr.count("error: ") == 2
+    places = [(kind, Path(file).parent.name, line) for kind, file, line in annotated(run)]
+    assert [place[:2] for place in places] == [("error", "one"), ("error", "two")]
+    assert summary.read_text().count("### ami-bakery plan: failed") == 2
+    assert app.run("plan", "app").status == 0, "that one can be planned"

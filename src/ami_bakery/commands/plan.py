@@ -8,10 +8,14 @@ from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, 
 from ami_bakery.commands.output import Form, add_output, find_outputs, write_all
 from ami_bakery.permissions import add_steps
 from ami_bakery.planning import make_plans, warn_of_unseen, with_locks
-from ami_bakery.render import document, github_plan, plan_json, plan_text
+from ami_bakery.render import document, error_text, github_plan, plan_json, plan_text
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
+
+    from ami_bakery.errors import BakeryError
+    from ami_bakery.resolve import Resolver
 
 _FORMS = (Form.JSON, Form.GITHUB)
 
@@ -35,7 +39,10 @@ def run(invocation: Invocation) -> int:
     names = invocation.selected(resolver)
     outputs = find_outputs(resolver, invocation, names, _FORMS)
     forced = frozenset(names if invocation.arguments.force else ())
-    planned = add_steps(resolver, with_locks(resolver, make_plans(resolver, names, forced=forced)))
+    failures: dict[str, BakeryError] = {}
+    made = make_plans(resolver, names, forced=forced, failures=failures)
+    _tell(invocation, resolver, tuple(failures.values()))
+    planned = add_steps(resolver, with_locks(resolver, made))
     warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.to_do]
     rendered = document([plan_json(plan) for plan in plans])
@@ -49,3 +56,16 @@ def run(invocation: Invocation) -> int:
         invocation.tell_ci((), plans_markdown(plans))
     write_all(outputs, invocation, lambda output: github_plan(plans) if output.form is Form.GITHUB else rendered + "\n")
     return 2 if any(plan.to_do for plan in plans) and invocation.arguments.detailed_exitcode else 0
+
+
+def _tell(invocation: Invocation, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
+    """A plan is of all images or is none: but who mends them wants to know of every one that cannot be planned."""
+    for failure in failures[:-1]:
+        resolver.outside.watcher.fail(error_text(failure, invocation.error_style))
+        if invocation.tell_ci is not None:
+            from ami_bakery.core.ci import error_notes
+            from ami_bakery.core.markdown import error_markdown
+
+            invocation.tell_ci(error_notes(failure), error_markdown("plan", failure))
+    if failures:
+        raise failures[-1]
