@@ -298,6 +298,22 @@ def test_an_unknown_key_names_the_nearest_known_one_however_far(key: str, said: 
     assert problem.startswith(f"4: images.a.{key}: unknown key; {said}")
 
 
+def test_a_name_with_dots_that_was_written_without_quotes() -> None:
+    """TOML makes tables in tables of it: what is missing is not the template, but the quotes."""
+    text = "version = 1\n[images.ubuntu-22.04]\ntemplate = 'x'\n[images.ubuntu-22.10.1]\ntemplate = 'y'\n"
+    assert problems(text) == [
+        '2: images.ubuntu-22.04: unknown key; a name with dots is written in quotes: [images."ubuntu-22.04"]',
+        '4: images.ubuntu-22.10: unknown key; a name with dots is written in quotes: [images."ubuntu-22.10.1"]',
+    ]
+    (problem,) = problems("version = 1\n[defaults.vers]\ntemplate = 'x'\n[images.a]\ntemplate = 'x'\n")
+    assert "quotes" not in problem
+    assert config("version = 1\n[images.'ubuntu-22.04']\ntemplate = 'x'\n").images[0].name == "ubuntu-22.04"
+
+
+def test_a_table_that_is_not_written_itself_has_the_line_of_the_first_in_it() -> None:
+    assert problems("version = 1\n\n[images.a.vars]\nx = '1'\n") == ["3: images.a: template is missing"]
+
+
 def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
     with pytest.raises(ConfigError, match="line 2"):
         config("version = 1\nimages = = 3\n")

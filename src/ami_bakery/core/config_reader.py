@@ -18,13 +18,18 @@ VERSION = 1
 
 
 class Document(Frozen):
-    """A parsed file. `lines` has the line, from 1, of every key and array element; a missing one takes its parent's."""
+    """A parsed file. `lines` has the line, from 1, of every key and array element that is written."""
 
     file: str
     data: Mapping[str, Any]
     lines: Mapping[KeyPath, int]
 
     def line(self, path: KeyPath) -> int:
+        """A table that is not written itself takes the line of the first key in it; what is missing, its parent's."""
+        if path not in self.lines:
+            inside = [line for key, line in self.lines.items() if key[: len(path)] == path]
+            if inside:
+                return min(inside)
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
@@ -103,7 +108,7 @@ class _Reader:
         if not values.get("enabled", True):
             self.switched_off.add(name)
         if "template" not in values:
-            if isinstance(table, dict) and "template" not in table:
+            if isinstance(table, dict) and "template" not in table and not _is_only_dotted(table):
                 self._problem(path, "template is missing")
             return None
         written = {**_variables(self.document.data.get("defaults")), **_variables(table)}
@@ -122,7 +127,9 @@ class _Reader:
         keys = {key.name: key for key in KEYS}
         for name, value in table.items():
             if name not in keys:
-                self._problem((*path, name), f"unknown key{nearest_always(name, _KEY_NAMES)}")
+                dotted = _dotted_name(f"{path[-1]}.{name}", value) if path[0] == "images" else None
+                hint = f'; a name with dots is written in quotes: [images."{dotted}"]' if dotted else ""
+                self._problem((*path, name), f"unknown key{hint or nearest_always(name, _KEY_NAMES)}")
                 continue
             try:
                 values[keys[name].field] = keys[name].parse(value)
@@ -161,6 +168,18 @@ class _Reader:
 
     def _problem(self, path: KeyPath, message: str) -> None:
         self.problems.append(Problem(self.document.line(path), _dotted(path), message))
+
+
+def _dotted_name(name: str, table: Any) -> str | None:
+    """The name of an image that was written without quotes, so that its dots make tables in tables of it."""
+    while isinstance(table, dict) and "template" not in table and len(table) == 1:
+        ((part, table),) = table.items()
+        name = f"{name}.{part}"
+    return name if isinstance(table, dict) and "template" in table else None
+
+
+def _is_only_dotted(table: Mapping[str, Any]) -> bool:
+    return bool(table) and all(_dotted_name(name, value) for name, value in table.items())
 
 
 def _lines_inside(document: Document) -> dict[KeyPath, dict[KeyPath, int]]:
