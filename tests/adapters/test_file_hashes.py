@@ -6,12 +6,15 @@ import hashlib
 import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ami_bakery.adapters.file_hashes import file_hashes
+from ami_bakery.adapters.hashing_process import batches_at_once
 from ami_bakery.adapters.hashing_program import EXECUTABLE, LEFT, PLAIN, answer, record_size
 from ami_bakery.errors import SourceError
 
@@ -109,3 +112,43 @@ def test_the_process_answers_what_is_plain_and_leaves_the_rest(many: tuple[Path,
     records = [answers.getvalue()[at : at + size] for at in range(0, len(asked) * size, size)]
     assert [record[0] for record in records] == [PLAIN, LEFT, LEFT, LEFT, LEFT, EXECUTABLE]
     assert records[0][9:] == hashlib.sha1(many[0].read_bytes()).digest()
+
+
+SMALL_PIPES = """
+import fcntl, os, sys
+from pathlib import Path
+from ami_bakery.adapters.file_hashes import file_hashes
+
+pipe = os.pipe
+
+def small() -> tuple[int, int]:
+    ends = pipe()
+    fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, int(sys.argv[2]))
+    return ends
+
+os.pipe = small
+paths = sorted(Path(sys.argv[1]).iterdir())
+print(len(list(file_hashes(((str(path), os.fsencode(path)) for path in paths), "sha256", lambda files, size: None))))
+"""
+
+
+@pytest.mark.skipif(not SEVERAL_CORES, reason="no process is started on a single core")
+@pytest.mark.parametrize("size", [4096, 8192])
+def test_with_pipes_of_a_page_or_two_nobody_waits_for_ever(tmp_path: Path, size: int) -> None:
+    """As Linux gives them to a user who has very many. While a large file is waited for, no answer is read."""
+    for number in range(3000):
+        (tmp_path / f"{number:05}-{'x' * 200}").write_bytes(b"x")
+    with (tmp_path / "01000-large").open("wb") as large:
+        large.truncate(1 << 30)
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_PIPES, str(tmp_path), str(size)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("3001\n", "")
+
+
+def test_so_many_batches_are_asked_for_as_a_pipe_holds_the_answers_of() -> None:
+    assert [batches_at_once(size) for size in (4096, 8192, 16384, 65536)] == [1, 1, 3, 4]

@@ -28,9 +28,6 @@ _THREADS_AT_MOST = 8
 _FILES_OF_A_PROCESS = 1024
 """For fewer it does not pay to start one."""
 _PROCESSES_AT_MOST = 3
-_ASKED_AT_MOST = 4
-"""Batches that a process has, so that it need not wait. The answers to all must fit into a pipe (64 kB), or we would
-wait for it to read, and it for us."""
 _TELL_SECONDS = 0.25
 
 
@@ -160,7 +157,7 @@ class _Reading:
                 self._processes.append(HashingProcess(self._algorithm))
             except OSError:
                 self._processes_at_most = len(self._processes)
-        return next((process for process in self._processes if process.asked < _ASKED_AT_MOST), None)
+        return next((process for process in self._processes if process.has_time), None)
 
     def _taken(self, path: str, place: bytes) -> Hash | _LargeFile:
         try:

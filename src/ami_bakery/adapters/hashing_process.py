@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -12,6 +13,10 @@ from pathlib import Path
 
 from ami_bakery.adapters.hashing_program import EXECUTABLE, LEFT, record_size
 
+_ASKED_AT_MOST = 4
+"""Batches that it has, so that it need not wait."""
+_PAGE = 4096
+"""What a pipe holds, it holds in pages; an answer has one of its own."""
 _PROGRAM = str(Path(__file__).with_name("hashing_program.py"))
 
 
@@ -45,6 +50,11 @@ class HashingProcess:
         finally:
             os.close(theirs)
             os.close(theirs_out)
+        self._asked_at_most = batches_at_once(fcntl.fcntl(self._answers, fcntl.F_GETPIPE_SZ))
+
+    @property
+    def has_time(self) -> bool:
+        return self.asked < self._asked_at_most
 
     def ask(self, places: Sequence[bytes]) -> None:
         """Batches are answered in the order in which they were asked."""
@@ -84,3 +94,12 @@ class HashingProcess:
         with contextlib.suppress(OSError):
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, os.WNOHANG if self.asked else 0)
+
+
+def batches_at_once(pipe: int) -> int:
+    """How many batches may be asked for while no answer is read, where a pipe holds so many bytes.
+
+    The answers must fit: else it waits for us to read them, and we for it to read what we ask. Linux gives 64 kB, and
+    two pages or one to a user who has very many pipes.
+    """
+    return max(1, min(_ASKED_AT_MOST, pipe // _PAGE - 1))
