@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.config import BaseImage, ImageConfig
 from ami_bakery.core.digest import Scheme
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ami_bakery.resolve import Definition, Resolver
 
 _AHEAD = 4096
-"""Inputs of a digest that are hashed, and kept, while it is asked what the image starts from."""
+"""Inputs of a digest that are hashed, and kept, while it is asked what the image starts from; at most."""
 
 
 def define_together(
@@ -52,34 +52,44 @@ def define_together(
             elif kept:
                 resolver.check_places(image)
             read[name] = facts
-    with meanwhile(partial(resolver.ask_ahead, questions)) if questions else nullcontext():
-        inputs = _read_inputs(resolver, read, failures, kept=kept, ahead=bool(questions))
     definitions = []
-    for name, of_image in inputs.items():
-        with noted(failures, name):
-            definitions.append(resolver.define(resolver.image(name), parents, of_image))
+    with ExitStack() as stack:
+        inputs = _inputs_while_asking(resolver, read, resolver.unanswered(questions), failures, stack, kept=kept)
+        for name, of_image in inputs.items():
+            with noted(failures, name):
+                definitions.append(resolver.define(resolver.image(name), parents, of_image))
     return definitions
 
 
-def _read_inputs(
+_Inputs: TypeAlias = "tuple[TemplateFacts, Inventory | Iterator[Entry]] | None"
+
+
+def _inputs_while_asking(
     resolver: Resolver,
     read: Mapping[str, TemplateFacts | None],
+    questions: Sequence[Question],
     failures: dict[str, BakeryError] | None,
+    stack: ExitStack,
     *,
     kept: bool,
-    ahead: bool,
-) -> dict[str, tuple[TemplateFacts, Inventory | Iterator[Entry]] | None]:
-    """`ahead`: whether there is something to wait for, so that of one image's inputs the first are hashed now."""
-    inputs: dict[str, tuple[TemplateFacts, Inventory | Iterator[Entry]] | None] = {}
-    for name, facts in read.items():
-        with noted(failures, name):
-            if facts is None:
-                inputs[name] = None
-            elif kept:
-                inputs[name] = facts, resolver.inventory(resolver.image(name), facts)
-            else:
-                at_once = _AHEAD if ahead and len(read) == 1 else 0
-                inputs[name] = facts, resolver.entries(resolver.image(name), facts, at_once)
+) -> dict[str, _Inputs]:
+    """`read`: what the templates say. Of inputs that are not kept, those of a single image are hashed until the answer
+    is there; `stack` will close what that has opened."""
+    inputs: dict[str, _Inputs] = {}
+    with meanwhile(partial(resolver.ask_ahead, questions)) if questions else nullcontext() as asking:
+
+        def at_once(hashed: int) -> bool:
+            return asking is not None and len(read) == 1 and hashed < _AHEAD and asking()
+
+        for name, facts in read.items():
+            with noted(failures, name):
+                image = resolver.image(name)
+                if facts is None:
+                    inputs[name] = None
+                elif kept:
+                    inputs[name] = facts, resolver.inventory(image, facts)
+                else:
+                    inputs[name] = facts, resolver.entries(image, facts, stack, at_once)
     return inputs
 
 

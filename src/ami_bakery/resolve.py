@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, assert_never
@@ -181,10 +181,20 @@ class Resolver(Frozen):
     def inventory(self, image: ImageConfig, facts: TemplateFacts) -> Inventory:
         return inventory_of(self._inputs(image, facts))
 
-    def entries(self, image: ImageConfig, facts: TemplateFacts, ahead: int) -> Iterator[Entry]:
-        """The same for a digest alone: none is kept but the first `ahead`, which are hashed at once."""
-        entries = (entry for entry, _ in self._inputs(image, facts))
-        return chain(list(islice(entries, ahead)), entries)
+    def entries(
+        self, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]
+    ) -> Iterator[Entry]:
+        """The same for a digest alone: none is kept but those that are hashed at once.
+
+        stack    will close the files that are open
+        at_once  whether one more is to be, of which there are so many
+        """
+        found = stack.enter_context(closing(self._inputs(image, facts)))
+        entries = (entry for entry, _ in found)
+        first: list[Entry] = []
+        while at_once(len(first)) and (entry := next(entries, None)) is not None:
+            first.append(entry)
+        return chain(first, entries)
 
     def checked_facts(self, image: ImageConfig) -> TemplateFacts:
         """What the template says; raises `ConfigError` where it does not fit what is configured."""
@@ -196,7 +206,7 @@ class Resolver(Frozen):
     def check_places(self, image: ImageConfig) -> None:
         check_places(self.outside.tree, self.config.file, image)
 
-    def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
+    def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Generator[tuple[Entry, tuple[Place, ...]]]:
         """The same, as they are come to. Progress is told."""
         home = self.outside.environment.get("HOME", "")
         with self._progress(image) as progress:
@@ -303,8 +313,9 @@ class Resolver(Frozen):
 
     def expect_ec2(self, names: Iterable[str]) -> None:
         """Let a connection to EC2 be opened where the first of these images is baked, while we go on."""
-        regions = (*self.regions, *(region for name in names for region in self.config.image(name).regions[:1]))
-        self.outside.ec2.expect(next(iter(regions), None))
+        for name in islice(names, 1):
+            regions = self.regions or self.config.image(name).regions
+            self.outside.ec2.expect(regions[0] if regions else None)
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:
         if "packer-version" not in without:
@@ -347,7 +358,10 @@ class Resolver(Frozen):
 
     def ask_ahead(self, questions: Iterable[Question]) -> None:
         """Ask in bulk, so that `define` need not ask for each image."""
-        self._answers.update(ask(self.outside, [question for question in questions if question not in self._answers]))
+        self._answers.update(ask(self.outside, self.unanswered(questions)))
+
+    def unanswered(self, questions: Iterable[Question]) -> list[Question]:
+        return [question for question in questions if question not in self._answers]
 
     def bases_seen(self, region: str) -> dict[str, Ami]:
         """The AMIs of a region that EC2 told of, in this run, when it was asked what images start from; by id."""

@@ -48,11 +48,11 @@ def side_by_side(questions: Sequence[Callable[[], Answer]]) -> list[Answer]:
 
 
 @contextmanager
-def meanwhile(question: Callable[[], object]) -> Iterator[None]:
+def meanwhile(question: Callable[[], object]) -> Iterator[Callable[[], bool]]:
     """Ask while what is in the `with` block is done; then wait, and raise what asking has raised.
 
-    Where the block fails, or is interrupted, nobody waits: what is still being asked changes nothing, and ends with the
-    program.
+    Gives what tells whether the answer is still to come. Where the block fails, or is interrupted, nobody waits: what
+    is still being asked changes nothing, and ends with the program.
     """
     failures: list[BaseException] = []
 
@@ -64,7 +64,7 @@ def meanwhile(question: Callable[[], object]) -> Iterator[None]:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    yield
+    yield thread.is_alive
     thread.join()
     if failures:
         raise failures[0]

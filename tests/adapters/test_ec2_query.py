@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import calendar
-import queue
+import os
 import socket
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -20,7 +25,7 @@ from ami_bakery.adapters.aws_session import AwsSession
 from ami_bakery.adapters.ec2 import BotoEc2
 from ami_bakery.adapters.ec2_answers import Answer, done, images, key_pair, security_groups, snapshots
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, _Lines, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
 from ami_bakery.adapters.scaffold import BotoScaffold
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
@@ -250,39 +255,139 @@ def test_with_a_setting_that_is_not_understood_it_is_found_through_botocore(drop
     assert drop_in.run("bake", environment={"AWS_SDK_UA_APP_ID": "ci"}).answer == first
 
 
-def test_a_connection_that_was_opened_ahead_is_the_one_that_is_used(
-    both: Both, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[str] = []
-    connect = _Lines._connected
+class CountingProxy:
+    """Hands all on to another proxy, and counts.
 
-    def counted(lines: _Lines, host: str, seconds: float) -> Any:
-        opened.append(host)
-        return connect(lines, host, seconds)
+    asked  the hosts to which a connection was asked for
+    open   how many of these are open
+    """
 
-    monkeypatch.setattr(_Lines, "_connected", counted)
-    both.plain.expect("us-east-1")
-    assert both.plain.with_digests("us-east-1", ["ab" * 32], ("self",)) == ()
-    both.plain.expect(None)
-    assert both.plain.of_images("us-east-1", ["app"], ("self",)) == ()
-    assert both.plain.of_images("eu-west-1", ["app"], ("self",)) == ()
-    assert opened == ["ec2.us-east-1.amazonaws.com", "ec2.eu-west-1.amazonaws.com"]
+    def __init__(self, behind: str) -> None:
+        self.asked: list[str] = []
+        self.open = 0
+        address = urlsplit(behind)
+        self._behind = (address.hostname, address.port)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                theirs, _ = self._server.accept()
+                threading.Thread(target=self._hand_on, args=(theirs,), daemon=True).start()
+
+    def _hand_on(self, theirs: socket.socket) -> None:
+        self.open += 1
+        with theirs, socket.create_connection(self._behind) as ours:
+            first = theirs.recv(65536)
+            self.asked.append(first.split()[1].decode().removesuffix(":443"))
+            ours.sendall(first)
+            back = threading.Thread(target=_pump, args=(ours, theirs), daemon=True)
+            back.start()
+            _pump(theirs, ours)
+            back.join()
+        self.open -= 1
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
 
 
-def test_where_botocore_is_to_be_asked_its_client_is_made_ready(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    monkeypatch.setattr(AwsSession, "client", lambda _, service, region: made.put((service, region)))
-    BotoEc2(AwsSession({"AWS_PROFILE": "ci"})).expect("eu-west-1")
-    assert made.get(timeout=30) == ("ec2", "eu-west-1")
-    BotoEc2(AwsSession({"AWS_PROFILE": "ci"})).expect(None)
-    assert made.get(timeout=30) == ("ec2", "us-east-1"), "botocore's own default"
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def counting(both: Both) -> Iterator[CountingProxy]:
+    proxy = CountingProxy(both.environment["https_proxy"])
+    yield proxy
+    proxy.close()
+
+
+def behind(both: Both, proxy: CountingProxy) -> BotoEc2:
+    address = {"https_proxy": proxy.address, "HTTPS_PROXY": proxy.address}
+    both.plain_session.close()
+    both.plain_session = AwsSession({**both.environment, **address})
+    return BotoEc2(both.plain_session)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+HOME, ABROAD = "ec2.us-east-1.amazonaws.com", "ec2.eu-west-1.amazonaws.com"
+
+
+def test_a_connection_that_was_opened_ahead_is_the_one_that_is_used(both: Both, counting: CountingProxy) -> None:
+    ec2 = behind(both, counting)
+    ec2.expect("us-east-1")
+    wait_until(lambda: counting.asked == [HOME])
+    assert ec2.with_digests("us-east-1", ["ab" * 32], ("self",)) == ()
+    assert ec2.of_images("us-east-1", ["app"], ("self",)) == ()
+    assert counting.asked == [HOME]
+
+
+def test_where_ec2_was_asked_already_no_further_connection_is_opened(both: Both, counting: CountingProxy) -> None:
+    ec2 = behind(both, counting)
+    for _ in range(2):
+        assert ec2.of_images("eu-west-1", ["app"], ("self",)) == ()
+        ec2.expect("eu-west-1")
+    assert ec2.of_images("us-east-1", ["app"], ("self",)) == ()
+    assert counting.asked == [ABROAD, HOME]
+
+
+def is_opening() -> bool:
+    return any(thread.name.startswith("opening a connection") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.001, 0.01, 0.1])
+def test_what_is_closed_leaves_nothing_open(both: Both, counting: CountingProxy, pause: float) -> None:
+    """Whichever comes first."""
+    ec2 = behind(both, counting)
+    ec2.expect("us-east-1")
+    time.sleep(pause)
+    both.plain_session.close()
+    ec2.expect("eu-west-1")
+    wait_until(lambda: not is_opening())
+    wait_until(lambda: counting.open == 0)
 
 
 def test_what_cannot_be_opened_ahead_is_left_to_botocore(both: Both) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         nobody = f"http://127.0.0.1:{server.getsockname()[1]}"
     environment = {**both.environment, "https_proxy": nobody, "HTTPS_PROXY": nobody}
-    query = Ec2Query(environment, Ec2Clocks())
-    assert query.expect("us-east-1")() is False
-    assert query.ask("us-east-1", "DescribeImages", {}, images) is None
-    assert Ec2Query(environment, Ec2Clocks()).expect("cn-north-1")() is False
+    for region in ("us-east-1", "cn-north-1", None):
+        query = Ec2Query(environment, Ec2Clocks())
+        left = threading.Event()
+        query.expect(region, left.set)
+        assert left.wait(30)
+        assert query.ask(region or "us-east-1", "DescribeImages", {}, images) is None
+
+
+READY = """
+import sys, threading
+from ami_bakery.adapters.aws_session import AwsSession
+AwsSession({"AWS_PROFILE": "ci"}).expect("us-east-1")
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join()
+assert "boto3" in sys.modules
+"""
+
+
+def test_where_botocore_will_be_asked_it_is_made_ready_and_nobody_asked_for_credentials(tmp_path: Path) -> None:
+    """The program that has them may ask a person."""
+    asked = tmp_path / "asked"
+    config = tmp_path / "config"
+    config.write_text(f"[profile ci]\nregion = us-east-1\ncredential_process = touch {asked}\n")
+    environment = {"PATH": os.environ["PATH"], "AWS_PROFILE": "ci", "AWS_CONFIG_FILE": str(config)}
+    subprocess.run([sys.executable, "-c", READY], env=environment, check=True, timeout=60)
+    assert not asked.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from ami_bakery.errors import AwsError, SourceError
 from ami_bakery.outside import find_bakery_toml, real_outside
 from ami_bakery.planning import define_all
 from ami_bakery.ports import Ec2, Progress, SourceTree
-from ami_bakery.resolve import Definition, Resolver
+from ami_bakery.resolve import Resolver
 from ami_bakery.side_by_side import meanwhile
 from tests.kitchen import Kitchen, json_template
 
@@ -39,20 +40,25 @@ class SlowEc2:
         self.ec2 = ec2
         self.hashed = hashed
         self.waited = False
+        self.gave_up = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ec2, name)
 
     def matching(self, region: str, owners: Sequence[str], filters: Any) -> tuple[Ami, ...]:
-        assert self.hashed.wait(ENOUGH), "nothing is hashed while EC2 is asked"
-        self.waited = True
+        self.waited = self.hashed.wait(ENOUGH)
+        self.gave_up = not self.waited
         return self.ec2.matching(region, owners, filters)
 
 
 class WatchedTree:
+    """`closed`: whether the reading of files was ended."""
+
     def __init__(self, tree: SourceTree, hashed: threading.Event) -> None:
         self.tree = tree
         self.hashed = hashed
+        self.count = 0
+        self.closed = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tree, name)
@@ -60,9 +66,13 @@ class WatchedTree:
     def hashes(
         self, paths: Iterable[str], algorithm: str = "sha256", progress: Progress | None = None
     ) -> Iterator[tuple[str, bool]]:
-        for found in self.tree.hashes(paths, algorithm, progress):
-            self.hashed.set()
-            yield found
+        try:
+            for found in self.tree.hashes(paths, algorithm, progress):
+                self.count += 1
+                self.hashed.set()
+                yield found
+        finally:
+            self.closed = True
 
 
 @pytest.fixture
@@ -77,33 +87,86 @@ def here(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
     return kitchen
 
 
-def define(kitchen: Kitchen, *, kept: bool) -> tuple[Definition, bool]:
-    """And whether EC2 was asked while something was hashed."""
-    config = find_bakery_toml(str(kitchen.folder / "bakery.toml"), "")
+@pytest.fixture
+def resolver(here: Kitchen) -> Iterator[Resolver]:
+    """Its EC2 is slow, and its tree is watched."""
+    config = find_bakery_toml(str(here.folder / "bakery.toml"), "")
     hashed = threading.Event()
     with ExitStack() as stack:
         watcher = PlainWatcher(io.StringIO())
-        outside = real_outside(config, kitchen.environment, watcher, Nobody(), stack, terminal=io.BytesIO())
-        ec2 = SlowEc2(outside.ec2, hashed)
+        outside = real_outside(config, here.environment, watcher, Nobody(), stack, terminal=io.BytesIO())
+        ec2: Any = SlowEc2(outside.ec2, hashed)
         tree: Any = WatchedTree(outside.tree, hashed)
-        resolver = Resolver(outside=replace(outside, ec2=ec2, tree=tree), config=config)
-        (definition,) = define_all(resolver, ["app"], kept=kept)
-    return definition, ec2.waited
+        yield Resolver(outside=replace(outside, ec2=ec2, tree=tree), config=config)
+
+
+def parts(resolver: Resolver) -> tuple[SlowEc2, WatchedTree]:
+    ec2: Any = resolver.outside.ec2
+    tree: Any = resolver.outside.tree
+    return ec2, tree
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["for a plan", "for the digest alone"])
-def test_inputs_are_hashed_while_the_base_is_asked_for(here: Kitchen, kept: bool) -> None:
-    definition, waited = define(here, kept=kept)
-    assert waited
+def test_inputs_are_hashed_while_the_base_is_asked_for(here: Kitchen, resolver: Resolver, kept: bool) -> None:
+    (definition,) = define_all(resolver, ["app"], kept=kept)
+    assert parts(resolver)[0].waited
     assert str(definition.digest) == here.run("digest").answer
 
 
-def test_an_input_that_cannot_be_read_ends_it_at_once(here: Kitchen) -> None:
-    """Nobody waits for an answer that is of no use any more; here it would never come."""
+def test_an_input_that_cannot_be_read_ends_it_at_once(here: Kitchen, resolver: Resolver) -> None:
+    """Nobody waits for an answer that is of no use any more."""
     (here.folder / "ami" / "0.sh").unlink()
     (here.folder / "ami" / "0.sh").symlink_to("nowhere")
     with pytest.raises(SourceError, match="leads to nowhere"):
-        define(here, kept=True)
+        define_all(resolver, ["app"])
+    ec2, tree = parts(resolver)
+    assert (ec2.gave_up, tree.hashed.is_set()) == (False, False), "it is waiting still, and we are not"
+    tree.hashed.set()
+
+
+def test_a_digest_hashes_ahead_no_longer_than_it_takes_to_be_answered(here: Kitchen, resolver: Resolver) -> None:
+    """A base that is not there is told of without having hashed all there is, and nothing is left open."""
+    for number in range(3000):
+        here.write(f"ami/more/{number}", "x")
+    template = json_template()
+    template["builders"][0]["source_ami_filter"]["filters"]["name"] = "nothing-is-called-so"
+    here.write("template/app.json", template)
+    with pytest.raises(AwsError, match="no available AMI") as raised:
+        define_all(resolver, ["app"], kept=False)
+    ec2, tree = parts(resolver)
+    assert ec2.waited
+    assert 0 < tree.count < 3000
+    assert tree.closed, "although somebody still holds the exception and what it came through"
+    assert raised.traceback
+
+
+def test_the_digest_is_the_same_however_many_are_hashed_ahead(here: Kitchen, resolver: Resolver) -> None:
+    """Before, at and behind the border; and what cannot be read behind it is told of as before it."""
+    parts(resolver)[1].hashed.set()
+    image = resolver.image("app")
+    facts = resolver.checked_facts(image)
+    wanted = define_all(resolver, ["app"])[0].digest
+    for ahead in (0, 1, 2, 3, 4, 5, 100):
+        with ExitStack() as stack:
+            entries = resolver.entries(image, facts, stack, lambda count, ahead=ahead: count < ahead)  # type: ignore[misc]
+            assert resolver.define(image, {}, (facts, entries)).digest == wanted
+    (here.folder / "ami" / "2.sh").unlink()
+    os.mkfifo(here.folder / "ami" / "2.sh")
+    for ahead in (0, 1, 100):
+        with ExitStack() as stack, pytest.raises(SourceError, match=r"reading ami/2.sh \(named at bakery.toml:4\)"):
+            entries = resolver.entries(image, facts, stack, lambda count, ahead=ahead: count < ahead)  # type: ignore[misc]
+            resolver.define(image, {}, (facts, entries))
+
+
+def test_a_connection_is_opened_where_the_first_image_is_baked(here: Kitchen, resolver: Resolver) -> None:
+    here.write("bakery.toml", f'{TOML}[images.b]\ntemplate = "template/app.json"\ninputs = ["ami"]\n')
+    config = find_bakery_toml(str(here.folder / "bakery.toml"), "")
+    expected: list[str | None] = []
+    parts(resolver)[0].expect = expected.append  # type: ignore[attr-defined]
+    for names in (["app", "b"], ["b", "app"], []):
+        replace(resolver, config=config).expect_ec2(names)
+    replace(resolver, config=config, regions=("eu-west-1",)).expect_ec2(["b"])
+    assert expected == ["us-east-1", None, "eu-west-1"]
 
 
 def test_a_failure_to_ask_is_raised_when_the_other_work_is_done() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,17 +43,9 @@ class AwsSession:
         self.query.close()
 
     def expect(self, region: str | None) -> None:
-        """Open a connection, or make a client ready, in a thread. What goes wrong is told when EC2 is asked."""
-        named = region or self._named_region()
-        opened = self.query.expect(named) if named else None
-
-        def get_ready() -> None:
-            # Whatever it is, it is met again where it can be told.
-            with suppress(Exception):
-                if opened is None or not opened():
-                    self.client("ec2", named or self.default_region())
-
-        threading.Thread(target=get_ready, daemon=True).start()
+        """Open a connection, or make botocore ready as far as nobody is asked for that: who keeps the credentials may
+        be a program, or a person."""
+        self.query.expect(region or self._named_region(), self.session)
 
     @contextmanager
     def waiting(self, doing: str, region: str) -> Iterator[None]:

@@ -53,6 +53,10 @@ _UNDERSTOOD = frozenset(
 """The variables of AWS's SDKs that may be set. Any other may change how EC2 is asked."""
 
 
+_NOTHING_TO_WAIT_FOR = threading.Event()
+_NOTHING_TO_WAIT_FOR.set()
+
+
 class Surroundings(Frozen):
     """All that it takes to ask. `proxy` is (host, port), or None; `trusted` a file of certificates."""
 
@@ -133,26 +137,31 @@ class Ec2Query:
         self._lines: _Lines | None = None
         self._lock = threading.Lock()
         self._left_to_botocore = False
-        self._expected: dict[str, threading.Event] = {}
+        self._closed = False
+        self._opened: dict[str, threading.Event] = {}
+        """By region: whether the first connection to it is there, or has come to nothing."""
 
-    def expect(self, region: str) -> Callable[[], bool]:
-        """What opens a connection for the first question, which waits for it. It tells whether EC2 is asked plainly;
-        else botocore is to be."""
-        if not _REGION.fullmatch(region):
-            return lambda: False
-        if region in self._expected:
-            return lambda: not self._left_to_botocore
-        opened = self._expected[region] = threading.Event()
+    def expect(self, region: str | None, otherwise: Callable[[], object]) -> None:
+        """Open a connection, in a thread, for the first question to this region, which waits for it. Where botocore
+        will be asked, `otherwise` is called there. What goes wrong is told when it is asked."""
+        if (region or "") in self._opened:
+            return
+        opened = threading.Event()
 
-        def open_it() -> bool:
+        def open_it() -> None:
             try:
-                with self._plainly():
-                    self._ready_lines().open(_host(region))
+                with suppress(Exception):
+                    if region is not None and _REGION.fullmatch(region):
+                        with self._plainly():
+                            self._ready_lines().open(_host(region))
+                            return
+                    otherwise()
             finally:
                 opened.set()
-            return not self._left_to_botocore
 
-        return open_it
+        threading.Thread(target=open_it, name=f"opening a connection to {region}", daemon=True).start()
+        # Only now: who is interrupted before waits for nobody.
+        self._opened[region or ""] = opened
 
     def ask(
         self,
@@ -168,10 +177,10 @@ class Ec2Query:
 
         `asked` is what botocore's method of that name takes, named as the query API names it (not `OwnerIds`).
         """
-        opened = self._expected.get(region)
-        if opened is not None and not opened.wait(None if patient else IMPATIENT_SECONDS):
-            return None
+        opened = self._opened.setdefault(region, _NOTHING_TO_WAIT_FOR)
         if self._left_to_botocore or not _REGION.fullmatch(region):
+            return None
+        if not opened.wait(None if patient else IMPATIENT_SECONDS) or self._left_to_botocore:
             return None
         found: list[Read] = []
         token: str | None = None
@@ -201,8 +210,10 @@ class Ec2Query:
             self._left_to_botocore = True
 
     def close(self) -> None:
-        if self._lines is not None:
-            self._lines.close()
+        with self._lock:
+            self._closed = True
+            if self._lines is not None:
+                self._lines.close()
 
     def _answer(self, region: str, action: str, asked: Mapping[str, Any], *, patient: bool) -> bytes:
         lines, host = self._ready_lines(), _host(region)
@@ -217,7 +228,7 @@ class Ec2Query:
         with self._lock:
             if self._lines is None:
                 surroundings = plain_surroundings(self._environment)
-                if surroundings is None:
+                if surroundings is None or self._closed:
                     raise _NotPlain
                 self._lines = _Lines(surroundings)
             return self._lines
