@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.budgets.counting import IMPORT_TIMES, Counts, count, counted, imported, why_not
+from tests.budgets.counting import Counts, count, counted, why_not
 from tests.kitchen import PROGRAMS, Kitchen, json_template
 
 BUDGETS = tomllib.loads((Path(__file__).parent / "budgets.toml").read_text())
@@ -141,26 +141,6 @@ def test_plan_of_200_images(kitchen: Kitchen, counting: Counting) -> None:
         },
     )
     within("plan-200", counting("plan", "--json", stdout='"reuse"'))
-
-
-def test_what_is_not_needed_is_not_imported(kitchen: Kitchen) -> None:
-    """A single import at the wrong place has taken a tenth of an unchanged image's time."""
-
-    def not_to_be_there(case: str, *arguments: str) -> list[str]:
-        modules = imported(kitchen.run(*arguments, environment=dict(IMPORT_TIMES)).stderr)
-        assert "argparse" in modules, "modules are told of"
-        return [name for name in BUDGETS["never-imported"][case] if name in modules]
-
-    assert not_to_be_there("help", "--help") == []
-    files(kitchen)
-    as_configured(kitchen)
-    assert kitchen.run("bake").answer.startswith("ami-")
-    assert not_to_be_there("unchanged-configured", "bake") == []
-    as_drop_in(kitchen)
-    baked = imported(kitchen.run("bake", environment=dict(IMPORT_TIMES)).stderr)
-    assert {"ami_bakery.core.flight_steps", "ami_bakery.execute.locked_bake"} <= set(baked), "who bakes needs them"
-    assert not_to_be_there("unchanged-drop-in", "bake") == []
-    assert kitchen.packer_runs == 2
 
 
 def test_more_than_the_budget_is_told() -> None:

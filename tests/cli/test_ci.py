@@ -234,7 +234,7 @@ def test_plans_and_findings_as_documents(app: Kitchen) -> None:
 
 
 def test_every_image_that_cannot_be_planned_is_told_of(app: Kitchen, summary: Path) -> None:
-    """Not the first alone: who mends them would run it again for each. The plan is of all images, or none is printed."""
+    """Not of the first alone: who mends them would run it again for each. The plan is of all images or of none."""
     for name in ("one", "two"):
         app.write(f"{name}/app.json", '{\n  "builders": [\n')
         toml = (app.folder / "bakery.toml").read_text()

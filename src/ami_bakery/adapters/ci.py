@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -72,8 +73,6 @@ class CiLog:
 
     def _annotate_build(self, command: str, style: str, markdown: str) -> None:
         """https://buildkite.com/docs/agent/v3/cli-annotate. In a container without the agent nothing can be shown."""
-        import shutil
-
         agent = shutil.which("buildkite-agent", path=self._environment.get("PATH"))
         if agent is None:
             return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.image import COMPONENTS_TAG, ORIGIN_TAG, Ami, AmiState, newest
@@ -41,7 +41,8 @@ class Action(StrEnum):
     """Its base is still to be baked."""
 
 
-class Reason(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reason:
     """Why. `kind` is a fixed word for programs, `subject` what it is about, `detail` a clause for people."""
 
     kind: str
