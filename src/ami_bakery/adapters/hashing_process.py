@@ -33,6 +33,7 @@ class HashingProcess:
         theirs, self._requests = os.pipe()
         self._answers, theirs_out = os.pipe()
         try:
+            self._asked_at_most = batches_at_once(fcntl.fcntl(self._answers, fcntl.F_GETPIPE_SZ))
             self._pid = os.posix_spawn(
                 sys.executable,
                 (sys.executable, "-I", "-S", _PROGRAM, algorithm),
@@ -50,7 +51,6 @@ class HashingProcess:
         finally:
             os.close(theirs)
             os.close(theirs_out)
-        self._asked_at_most = batches_at_once(fcntl.fcntl(self._answers, fcntl.F_GETPIPE_SZ))
 
     @property
     def has_time(self) -> bool:
