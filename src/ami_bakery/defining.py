@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ami_bakery.inputs import Inventory
     from ami_bakery.resolve import Definition, Resolver
 
+_Inputs: TypeAlias = "tuple[TemplateFacts, Inventory | Iterator[Entry]] | None"
+"""What a template says, and the inputs, kept or to be hashed; None for the drop-in, which looks at files alone."""
 _AHEAD = 4096
 """Inputs of a digest that are hashed, and kept, while it is asked what the image starts from; at most."""
 
@@ -59,9 +61,6 @@ def define_together(
             with noted(failures, name):
                 definitions.append(resolver.define(resolver.image(name), parents, of_image))
     return definitions
-
-
-_Inputs: TypeAlias = "tuple[TemplateFacts, Inventory | Iterator[Entry]] | None"
 
 
 def _inputs_while_asking(
