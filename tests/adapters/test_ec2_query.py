@@ -10,10 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -30,6 +28,7 @@ from ami_bakery.adapters.scaffold import BotoScaffold
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
 from ami_bakery.local.faults import Fault, FaultKind
+from tests.counting_proxy import CountingProxy
 from tests.kitchen import Kitchen
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "HOME": "/nobody"}
@@ -253,53 +252,6 @@ def test_an_unchanged_image_is_found_without_botocore(drop_in: Kitchen) -> None:
 def test_with_a_setting_that_is_not_understood_it_is_found_through_botocore(drop_in: Kitchen) -> None:
     first = drop_in.run("bake").answer
     assert drop_in.run("bake", environment={"AWS_SDK_UA_APP_ID": "ci"}).answer == first
-
-
-class CountingProxy:
-    """Hands all on to another proxy, and counts.
-
-    asked  the hosts to which a connection was asked for
-    open   how many of these are open
-    """
-
-    def __init__(self, behind: str) -> None:
-        self.asked: list[str] = []
-        self.open = 0
-        address = urlsplit(behind)
-        self._behind = (address.hostname, address.port)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._server.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                theirs, _ = self._server.accept()
-                threading.Thread(target=self._hand_on, args=(theirs,), daemon=True).start()
-
-    def _hand_on(self, theirs: socket.socket) -> None:
-        self.open += 1
-        with theirs, socket.create_connection(self._behind) as ours:
-            first = theirs.recv(65536)
-            self.asked.append(first.split()[1].decode().removesuffix(":443"))
-            ours.sendall(first)
-            back = threading.Thread(target=_pump, args=(ours, theirs), daemon=True)
-            back.start()
-            _pump(theirs, ours)
-            back.join()
-        self.open -= 1
-
-    def close(self) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -39,6 +40,7 @@ class SlowEc2:
     def __init__(self, ec2: Ec2, hashed: threading.Event) -> None:
         self.ec2 = ec2
         self.hashed = hashed
+        self.answered = threading.Event()
         self.waited = False
         self.gave_up = False
 
@@ -48,17 +50,24 @@ class SlowEc2:
     def matching(self, region: str, owners: Sequence[str], filters: Any) -> tuple[Ami, ...]:
         self.waited = self.hashed.wait(ENOUGH)
         self.gave_up = not self.waited
-        return self.ec2.matching(region, owners, filters)
+        try:
+            return self.ec2.matching(region, owners, filters)
+        finally:
+            self.answered.set()
 
 
 class WatchedTree:
-    """`closed`: whether the reading of files was ended."""
+    """Is slow, too, once the first file is hashed, where it is told whose answer to wait for.
+
+    closed  whether the reading of files was ended
+    """
 
     def __init__(self, tree: SourceTree, hashed: threading.Event) -> None:
         self.tree = tree
         self.hashed = hashed
         self.count = 0
         self.closed = False
+        self.answered: threading.Event | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tree, name)
@@ -70,6 +79,10 @@ class WatchedTree:
             for found in self.tree.hashes(paths, algorithm, progress):
                 self.count += 1
                 self.hashed.set()
+                if self.answered is not None and self.count > 1:
+                    assert self.answered.wait(ENOUGH)
+                    # The answer is there, and has a moment to be heard of.
+                    time.sleep(0.001)
                 yield found
         finally:
             self.closed = True
@@ -131,9 +144,10 @@ def test_a_digest_hashes_ahead_no_longer_than_it_takes_to_be_answered(here: Kitc
     template = json_template()
     template["builders"][0]["source_ami_filter"]["filters"]["name"] = "nothing-is-called-so"
     here.write("template/app.json", template)
+    ec2, tree = parts(resolver)
+    tree.answered = ec2.answered
     with pytest.raises(AwsError, match="no available AMI") as raised:
         define_all(resolver, ["app"], kept=False)
-    ec2, tree = parts(resolver)
     assert ec2.waited
     assert 0 < tree.count < 3000
     assert tree.closed, "although somebody still holds the exception and what it came through"
