@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import concurrent.futures
 import http.server
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ProxyConnectionError
 
-from ami_bakery.local import Control, Fault, FaultKind, LocalAws, LocalSettings
+from ami_bakery.local import Control, Fault, FaultKind, LocalAws, LocalSettings, endpoint
 
 from .conftest import Client, bake, client_of, launch
 from .test_images import refusal
@@ -194,6 +197,17 @@ def test_connections_are_kept_open(ec2: Any, local: LocalAws) -> None:
     for _ in range(5):
         ec2.describe_images(Owners=["self"])
     assert {thread.ident for thread in threading.enumerate()} == before
+
+
+def test_a_client_that_hangs_up_before_the_handshake_leaves_no_socket_behind() -> None:
+    """A socket that is left is a ResourceWarning in a thread, and so an error of this test: see pyproject.toml."""
+    with LocalAws() as local:  # a new one: each first certificate of a region takes long enough to hang up meanwhile
+        port = urlsplit(local.url).port
+        for region in sorted(endpoint.regions())[:10]:
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() resets
+                client.sendall(f"CONNECT ec2.{region}.amazonaws.com:443 HTTP/1.1\r\n\r\n".encode())
+                assert client.recv(12) == b"HTTP/1.1 200"
 
 
 def test_hosts_that_are_not_awss_are_reached_unchanged(environment: dict[str, str]) -> None:

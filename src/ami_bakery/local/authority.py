@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ssl
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
 _VALID = datetime.timedelta(days=30)
@@ -53,6 +55,7 @@ class Authority:
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
+        context.sslsocket_class = _ServerSocket
         context.set_alpn_protocols(["http/1.1"])
         pem.unlink()
         return context
@@ -87,6 +90,19 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
+
+
+class _ServerSocket(ssl.SSLSocket):
+    """Of a client that may have hung up already: the handshake finds that out, and the socket is closed as any other.
+
+    Where the peer is gone, `ssl` reads from the socket while it makes it; a reset that it meets there leaves a socket
+    that nobody can close (CPython 3.11 and 3.12).
+    """
+
+    def getpeername(self) -> socket._RetAddress:
+        with suppress(OSError):
+            return super().getpeername()
+        return ("", 0)
 
 
 def _common_name(text: str) -> x509.Name:

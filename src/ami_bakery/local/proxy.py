@@ -10,7 +10,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -131,6 +131,7 @@ class _Connection(BaseHTTPRequestHandler):
         self.server.track(self, None)
         with suppress(OSError):
             super().finish()
+        self.rfile.close()  # what was to be written still, and could not be, keeps `finish` from it
         self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -259,26 +260,24 @@ class _Connection(BaseHTTPRequestHandler):
             name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP
         }
         target = urlsplit(path)
-        connection = http.client.HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT_SECONDS)
-        try:
-            connection.request(
-                self.command, target._replace(scheme="", netloc="").geturl() or "/", body or None, {**kept}
-            )
-            response = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            self._fail(502, f"embedded EC2: cannot reach {host}:{port}: {error}")
-            connection.close()
-            return
-        with response:
-            self.send_response_only(response.status, response.reason)
-            for name, value in response.getheaders():
-                if name.lower() not in _HOP_BY_HOP:
-                    self.send_header(name, value)
-            self.send_header("Connection", "close")
-            self.end_headers()
-            while block := response.read(65536):
-                self.wfile.write(block)
-        connection.close()
+        with closing(http.client.HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT_SECONDS)) as connection:
+            try:
+                connection.request(
+                    self.command, target._replace(scheme="", netloc="").geturl() or "/", body or None, {**kept}
+                )
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                self._fail(502, f"embedded EC2: cannot reach {host}:{port}: {error}")
+                return
+            with response:
+                self.send_response_only(response.status, response.reason)
+                for name, value in response.getheaders():
+                    if name.lower() not in _HOP_BY_HOP:
+                        self.send_header(name, value)
+                self.send_header("Connection", "close")
+                self.end_headers()
+                while block := response.read(65536):
+                    self.wfile.write(block)
 
 
 def _pump(one: socket.socket, other: socket.socket) -> None:
