@@ -53,8 +53,12 @@ def _caveats(
     ami: Ami, commit: str, dirty: bool, tagged: Mapping[Component, str], past: _Past | None
 ) -> Iterator[Change]:
     """What git cannot tell of the definition that `ami` was baked from."""
-    if commit and past is None:
-        detail = f"what changed in detail is not known: {ami.id} was baked at {commit[:12]}, which cannot be read here"
+    unknown = f"what changed in detail is not known: {ami.id} was baked"
+    if not commit:
+        detail = f"{unknown} where git knew of no commit"
+        yield Change(kind="commit-none", subject=ami.id, detail=detail)
+    elif past is None:
+        detail = f"{unknown} at {commit[:12]}, which cannot be read here"
         yield Change(kind="commit-unknown", subject=commit, detail=detail)
     elif dirty:
         detail = f"{ami.id} was baked with changes that were not committed: told is what changed since {commit[:12]}"

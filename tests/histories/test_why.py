@@ -154,10 +154,12 @@ def test_files_that_differ_from_git_by_its_filters_alone_are_not_told(repository
     assert found["file-changed"] == ["ami/changed.sh", "ami/link"], "the link leads to it"
 
 
-def test_without_git_the_parts_that_moved_are_named(app: Kitchen) -> None:
-    app.run("bake")
+def test_without_git_the_parts_that_moved_are_named_and_why_no_file_is(app: Kitchen) -> None:
+    ami = app.run("bake").answer
     app.write("ami/setup.sh", "other\n")
-    assert set(reasons(app)) == {"definition-changed", "files-changed", "no-ami"}
+    assert set(reasons(app)) == {"definition-changed", "files-changed", "commit-none", "no-ami"}
+    why = f"what changed in detail is not known: {ami} was baked where git knew of no commit"
+    assert why in app.run("plan").stdout
 
 
 def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
@@ -438,6 +440,7 @@ def test_what_is_known_besides_of_a_child_of_an_image_to_be_baked_is_said(app: K
     another = 'salt = "2"'
     assert told(another) == [("base-to-be-baked", "base"), ("otherwise-unchanged", ami)]
     changed = [("base-to-be-baked", "base"), ("definition-changed", ami), ("variables-changed", "variables")]
+    changed.append(("commit-none", ami))
     assert told(another, 'vars = { size = "t3.small" }') == changed
     (step,) = plan_of(app, "app")["steps"]
     assert step == {"step": "bake", "region": "us-east-1", "certain": False}
