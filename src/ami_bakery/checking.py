@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ami_bakery.bases import question_of_filter
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.environment import why_not_hashed
@@ -184,6 +185,7 @@ def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
     handed = dict(resolver.handed_variables(planned.definition, resolver.facts(image), region))
     facts = resolver.facts(image, handed)
     yield from region_findings(facts.builders, region)
+    yield from _ambiguous_bases(resolver, image, facts, region)
     if image.max_age is not None:
         yield from aging_findings(facts.builders)
     names = [builder.ami_name for builder in facts.builders if builder.ami_name]
@@ -208,3 +210,21 @@ def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
             message=complaint.message,
             todo=how_to_install(complaint.message) or "Correct the template: Packer refuses it.",
         )
+
+
+def _ambiguous_bases(resolver: Resolver, image: ImageConfig, facts: TemplateFacts, region: str) -> Iterator[Finding]:
+    """Filters of the template that Packer refuses, since it does not know which of several AMIs is meant."""
+    for builder in facts.builders if image.base is None else ():
+        asked = builder.source_ami_filter
+        if asked is None or asked.most_recent or not asked.owners:
+            continue
+        question = question_of_filter(asked, region)
+        found = resolver.outside.ec2.matching(question.region, question.owners, question.filters)
+        if len(found) > 1:
+            yield Finding(
+                level=Level.ERROR,
+                code="ambiguous-base",
+                place=builder.place,
+                message=f"{len(found)} AMIs match the base of {builder.name}: without most_recent Packer refuses",
+                todo='Say "most_recent": true, or have the filters match one AMI only.',
+            )

@@ -140,6 +140,23 @@ def test_a_base_that_cannot_be_worked_out(app: Kitchen) -> None:
     assert "from" in findings(app)["unresolved-base"]["todo"]
 
 
+def test_a_filter_that_several_amis_match_without_most_recent(app: Kitchen) -> None:
+    template = json_template()
+    asked = template["builders"][0]["source_ami_filter"]
+    del asked["most_recent"]
+    app.write("ami/app.json", template)
+    found = findings(app, status=1)["ambiguous-base"]
+    assert found["message"].startswith("2 AMIs match the base of amazon-ebs: ")
+    assert "returned more than one result" in app.run("bake").stderr, "Packer's own words"
+    asked["filters"]["name"] = asked["filters"]["name"].replace("*", "20240927")
+    app.write("ami/app.json", template)
+    assert findings(app) == {}, "one is what it may be"
+    asked["filters"]["name"] = asked["filters"]["name"].replace("20240927", "*")
+    asked["most_recent"] = "true"
+    app.write("ami/app.json", template)
+    assert findings(app) == {}
+
+
 def test_the_drop_in_is_told_what_its_checksum_does_not_cover(drop_in: Kitchen) -> None:
     assert findings(drop_in)["not-covered"]["level"] == "warning"
 

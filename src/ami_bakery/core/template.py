@@ -55,7 +55,8 @@ class SourceAmiFilter(Frozen):
     """A `source_ami_filter`, or the data source whose id is the `source_ami`, evaluated. `filters` is sorted by name;
     each has its values in the order given.
 
-    region  where a data source asks; None: where the image is baked
+    most_recent  true as well where it cannot be worked out
+    region       where a data source asks; None: where the image is baked
     """
 
     filters: tuple[tuple[str, tuple[str, ...]], ...]

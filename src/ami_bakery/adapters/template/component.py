@@ -43,8 +43,7 @@ class Component(Frozen):
         return self.fields[name].value if name in self.fields else None
 
     def is_true(self, name: str) -> bool:
-        value = self.value(name)
-        return value is True or (isinstance(value, str) and value.lower() in ("true", "1", "t"))
+        return _is_true(self.value(name))
 
     def texts(self, name: str) -> tuple[tuple[str | Unknown, Place, str], ...]:
         """The texts of a field that is a text or a list of them, each with place and expression."""
@@ -103,6 +102,10 @@ def builder_of(component: Component) -> Builder:
     )
 
 
+def _is_true(value: Value) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() in ("true", "1", "t"))
+
+
 def _text_or_none(value: Value) -> str | None:
     return str(value) if isinstance(value, str) and value else None
 
@@ -132,7 +135,7 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
     made = SourceAmiFilter(
         filters=tuple(sorted(filters.items())),
         owners=_known_texts(owners),
-        most_recent=most_recent is True or most_recent in ("true", "1"),
+        most_recent=isinstance(most_recent, Unknown) or _is_true(most_recent),
         region=_text_or_none(found.get("region")),
     )
     return made, ""
