@@ -75,11 +75,12 @@ def main_bake(argv: Sequence[str] | None = None) -> int:
 
 def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
     """The parser. Only the commands that are `used` get their arguments, which takes the import of their modules."""
+    width = _columns() - 2
     parser = argparse.ArgumentParser(
         prog="ami-bakery",
         description="Bake AWS machine images with Packer, and only when their definition changed.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width),
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     _add_common(parser, default=None)
@@ -90,12 +91,25 @@ def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS
             prog="bake" if program == "bake" and name == "bake" else f"ami-bakery {name}",
             help=about,
             description=f"{about[0].upper()}{about[1:]}.",
+            formatter_class=partial(argparse.HelpFormatter, width=width),
             epilog="What stands behind `--` goes to `packer build` as it is." if name in ("bake", "plan") else None,
         )
         if name in used:
             _command(name).add_arguments(subparser)
             _add_common(subparser, default=argparse.SUPPRESS)
     return parser
+
+
+def _columns() -> int:
+    """The terminal's, as shutil tells them: argparse asks it for each option, and it brings all that unpacks archives,
+    which is as much as a thirtieth of an unchanged image's run."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return int(named)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return 80
 
 
 def _command(name: str) -> Command:
@@ -368,22 +382,25 @@ def _ci_log(arguments: argparse.Namespace) -> CiLog | None:
 
 def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
     from ami_bakery import render
-    from ami_bakery.adapters import drawing
 
     color = _colored(arguments, sys.stdout)
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and sys.stdout.encoding.lower().startswith("utf"):
+        from ami_bakery.adapters import drawing
+
         return partial(drawing.drawn, color=color)
     return partial(render.drawn, style=render.ansi if color else render.plain)
 
 
 def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Watcher:
     """A live view on a terminal, unless Packer itself is to speak to the person there."""
-    from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher, Unbroken
+    from ami_bakery.adapters.terminal import PlainWatcher, Unbroken
 
     verbose, color = arguments.verbose, _colored(arguments, sys.stderr)
     live = _has_a_viewer(sys.stderr) and not arguments.quiet and os.environ.get("TERM") != "dumb" and not debugging
     if live and arguments.command in ("bake", "plan"):
         from rich.console import Console
+
+        from ami_bakery.adapters.live import LiveWatcher
 
         return LiveWatcher(Console(file=cast(TextIO, Unbroken(sys.stderr)), no_color=not color), verbose=verbose)
     return PlainWatcher(sys.stderr, verbose=verbose, quiet=arguments.quiet, color=color)

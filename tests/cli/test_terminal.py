@@ -10,7 +10,8 @@ from typing import TextIO, cast
 import pytest
 from rich.console import Console
 
-from ami_bakery.adapters.terminal import LiveWatcher, PlainWatcher, Unbroken
+from ami_bakery.adapters.live import LiveWatcher
+from ami_bakery.adapters.terminal import PlainWatcher, Unbroken
 from tests.histories.test_parallel import HEAD, image
 from tests.kitchen import Kitchen, json_template
 from tests.terminal import Terminal

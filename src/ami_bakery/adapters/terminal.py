@@ -1,26 +1,17 @@
-"""Tells people, on stderr, what is being done: plain lines in CI, a live view on a terminal."""
+"""Tells people, on stderr, what is being done, in plain lines: for CI, and where nobody looks on."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ami_bakery.core.printable import COLORS, one_line, printable
-from ami_bakery.core.table import Table, clock_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from ami_bakery.core.table import Table
 
-    from rich.console import Console, RenderableType
-    from rich.live import Live
-    from rich.text import Text
-
-
-_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-"""One turn a second."""
 _STILL_SECONDS = 60.0
 """How often a log is told that a step goes on."""
 
@@ -103,131 +94,3 @@ class PlainWatcher:
         with self._lock:
             self._stream.write(f"{text}\n")
             self._stream.flush()
-
-
-@dataclass(slots=True)
-class _Running:
-    """What is being done for one image, since when in all, and Packer's last line."""
-
-    step: str
-    started: float = field(default_factory=time.monotonic)
-    line: str = ""
-
-
-class LiveWatcher:
-    """A `Watcher` for a terminal: for each image how long it has been at work, its step, and Packer's last line."""
-
-    def __init__(self, console: Console, *, verbose: bool = False) -> None:
-        self._console = console
-        self._verbose = verbose
-        self._running: dict[str, _Running] = {}
-        self._left = 0
-        self._live: Live | None = None
-        self._lock = threading.RLock()
-
-    def step(self, image: str, step: str) -> None:
-        with self._lock:
-            running = self._running.setdefault(image, _Running(""))
-            running.step, running.line = one_line(step), ""
-            self._show()
-
-    def still(self, image: str, step: str) -> None:
-        self.step(image, step)
-
-    def line(self, image: str, line: str) -> None:
-        with self._lock:
-            if self._verbose:
-                self._print(f"{image}: | {printable(line)}")
-            if image in self._running and line.strip():
-                self._running[image].line = one_line(line.strip())
-
-    def done(self, image: str) -> None:
-        with self._lock:
-            self._running.pop(image, None)
-            if not self._running:
-                self.close()
-
-    def left(self, images: int) -> None:
-        with self._lock:
-            self._left = images
-
-    def note(self, message: str) -> None:
-        with self._lock:
-            self._console.print(one_line(message), markup=False, highlight=False)
-
-    def fail(self, message: str) -> None:
-        from rich.text import Text
-
-        self._print(Text.from_ansi(message))
-
-    def warn(self, message: str) -> None:
-        from rich.text import Text
-
-        self._print(Text.assemble(("warning: ", "yellow"), one_line(message)))
-
-    def table(self, table: Table) -> None:
-        from rich.text import Text
-
-        self._print("")
-        for line in table.lines(self._console.width):
-            text = Text.assemble(*((cell.text, cell.color) for cell in line))
-            text.rstrip()
-            self._print(text)
-        self._print("")
-
-    def close(self) -> None:
-        with self._lock:
-            if self._live is not None:
-                self._live.stop()
-                self._live = None
-
-    def _print(self, text: str | Text) -> None:
-        with self._lock:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def _show(self) -> None:
-        if self._live is None:
-            from rich.live import Live
-
-            self._live = Live(
-                console=self._console,
-                get_renderable=self._render,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
-
-    def _render(self) -> RenderableType:
-        from rich.console import Group
-        from rich.text import Text
-
-        # No lock: Live's own thread comes here while a step may hold it and wait for that thread.
-        rows = tuple(self._running.items())
-        waiting = max(0, self._left - len(rows))
-        # One line of the terminal is the cursor's.
-        room = max(0, self._console.height - 1 - (waiting > 0))
-        roomy = sum(2 if running.line else 1 for _, running in rows) <= room
-        hidden = 0 if len(rows) <= room else min(len(rows), len(rows) - room + (waiting == 0))
-        shown = list(self._lines(rows[: len(rows) - hidden], roomy=roomy))
-        more = [f"{hidden} more at work"] * (hidden > 0) + [f"{waiting} waiting for their turn"] * (waiting > 0)
-        if more:
-            shown.append(Text(f"  {', '.join(more)}", style="dim", no_wrap=True, overflow="ellipsis"))
-        return Group(*shown)
-
-    def _lines(self, rows: Sequence[tuple[str, _Running]], *, roomy: bool) -> Iterator[Text]:
-        """An image a line, and Packer's last line below it; behind it, where there is no room for that."""
-        from rich.text import Text
-
-        now = time.monotonic()
-        times = [clock_time(now - running.started) for _, running in rows]
-        name_width = max((len(image) for image, _ in rows), default=0)
-        time_width = max(map(len, times), default=0)
-        before = " " * (2 + name_width + 2 + time_width + 2)
-        sign = _SPINNER[int(now * len(_SPINNER)) % len(_SPINNER)]
-        for (image, running), elapsed in zip(rows, times, strict=True):
-            name, clock = (f" {image:{name_width}}  ", "bold"), (f"{elapsed:>{time_width}}  ", "dim")
-            behind = (f"  {running.line}", "dim") if running.line and not roomy else ("", "")
-            yield Text.assemble(sign, name, clock, running.step, behind, no_wrap=True, overflow="ellipsis")
-            if running.line and roomy:
-                yield Text(before + running.line, style="dim", no_wrap=True, overflow="ellipsis")

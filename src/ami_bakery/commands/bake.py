@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection, duration
 from ami_bakery.commands.output import Form, Output, add_output, find_outputs, write_all
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.outcome import Outcome, summary
 from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import ANSWER_FILE
 from ami_bakery.errors import BakeryError, BusyError, UsageError
@@ -30,6 +29,7 @@ from ami_bakery.render import (
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
+    from ami_bakery.core.outcome import Outcome
     from ami_bakery.resolve import Resolver
 
 _JOBS = 4
@@ -107,6 +107,8 @@ def run(invocation: Invocation) -> int:
     if len(outcomes) > 1 or any(
         outcome.amis and (outcome.error or len(outcome.plan.regions) > 1) for outcome in outcomes
     ):
+        from ami_bakery.core.summary import summary
+
         outside.watcher.table(summary([by_name[name] for name in with_parents(config, names)]))
     asked = [by_name[name] for name in names]
     if invocation.arguments.json:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.core.outcome import Outcome, Result, summary
+from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, Reason
+from ami_bakery.core.summary import summary
 from ami_bakery.core.table import Cell, Table, clock_time
 from ami_bakery.errors import PackerError
 
