@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ami_bakery.bases import question_of_filter
@@ -32,6 +31,7 @@ from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import BakeryError
 from ami_bakery.planning import Planned, make_plans
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import Change, compare_components, compare_manifests, component_change
@@ -12,7 +11,7 @@ from ami_bakery.core.image import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.core.manifest import Component, EntryKind, Manifest, parse_components
 from ami_bakery.drop_in import drop_in_inputs
 from ami_bakery.errors import BakeryError
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from ami_bakery.core.plan import Action, with_steps
 from ami_bakery.core.upkeep import PUBLIC, Permissions, Upkeep, is_marked
 from ami_bakery.errors import AwsError
 from ami_bakery.side_by_side import side_by_side
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from ami_bakery.core.selection import parent_of, with_parents
 from ami_bakery.defining import define_together, noted
 from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.side_by_side import side_by_side
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, assert_never
 
@@ -29,7 +28,7 @@ from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnin
 from ami_bakery.errors import AwsError, BakeryError, TemplateError, UsageError
 from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
 from ami_bakery.progress import HashingProgress
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.manifest import Entry

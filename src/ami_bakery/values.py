@@ -1,40 +1,158 @@
-"""Frozen keyword-only dataclasses whose methods are made with the first instance: most runs need few of all classes."""
+"""Values: frozen keyword-only dataclasses without the code that `dataclasses` writes for each class."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, dataclass_transform
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, dataclass_transform
+
+__all__ = ["Frozen", "field", "replace"]
 
 if TYPE_CHECKING:
-    from dataclasses import field
+    from collections.abc import Callable, Mapping
+    from dataclasses import field, replace
+    from typing import Self
 else:
-    field = None
 
-_LOCK = threading.RLock()
+    def field(*, default=..., default_factory=None, repr=True, compare=True):
+        """What is to be known of a field beside its type; as `dataclasses.field`."""
+        return _Field(default, default_factory, repr, compare)
+
+    def replace(value, /, **changes):
+        """The same value with other fields; as `dataclasses.replace`, which imports half of Python's own reflection."""
+        return value.__replace__(**changes)
+
+
+class _Field(NamedTuple):
+    """`default` is `...` where there is none."""
+
+    default: Any
+    default_factory: Callable[[], Any] | None
+    repr: bool
+    compare: bool
+
+
+class _Shape(NamedTuple):
+    """What a class's fields are, in their order: `fields` all of them, `shown` and `compared` the names of some."""
+
+    fields: Mapping[str, _Field]
+    defaults: Mapping[str, Any]
+    factories: tuple[tuple[str, Callable[[], Any]], ...]
+    shown: tuple[str, ...]
+    compared: tuple[str, ...]
+
+
+class _DataclassFields:
+    """Makes a class of values a dataclass for who asks: `dataclasses.fields`, `replace`, `asdict`, pytest, rich."""
+
+    def __get__(self, _: object, owner: type[Frozen]) -> Any:
+        return owner.__dict__.get("_fields_of_dataclass") or _as_dataclass(owner)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 class Frozen:
-    """`class X(Frozen)` is `@dataclass(frozen=True, kw_only=True) class X`, made when the first X is.
+    """`class X(Frozen)` behaves as `@dataclass(frozen=True, kw_only=True) class X`.
 
-    To make one takes half a millisecond: of a run that finds nothing to do, that was a quarter (docs/benchmarks.md).
+    `dataclasses` writes and compiles six methods for each class, half a millisecond, and imports what it takes to read
+    signatures: a fifth of an unchanged image's run (docs/decisions/0104). These methods are the same for all classes.
     """
 
-    def __init_subclass__(cls) -> None:
-        # Who inherits fields would inherit the way to set them, too: such a class is made at once.
-        if any(base is not Frozen and issubclass(base, Frozen) for base in cls.__mro__[1:]):
-            for one in reversed(cls.__mro__[:-1]):
-                _make(one)
+    if not TYPE_CHECKING:
+        __dataclass_fields__ = _DataclassFields()
 
-    def __init__(self, /, *arguments: Any, **named: Any) -> None:
-        """Of a class that is not made yet: the class's own takes its place."""
-        _make(type(self))
-        self.__init__(*arguments, **named)  # type: ignore[misc]
+    def __init__(self, /, **given: Any) -> None:
+        shape = _shape(type(self))
+        state = {**shape.defaults, **given}
+        for name, make in shape.factories:
+            if name not in given:
+                state[name] = make()
+        if state.keys() != shape.fields.keys():
+            _refuse(type(self), shape, state)
+        self.__dict__.update(state)
+
+    def _state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _shape(type(self)).fields}
+
+    def _compared(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in _shape(type(self)).compared])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Frozen) or type(other) is not type(self):
+            return NotImplemented
+        return self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _shape(type(self)).shown)
+        return f"{type(self).__qualname__}({shown})"
+
+    def __replace__(self, /, **changes: Any) -> Self:
+        return type(self)(**{**self._state(), **changes})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        _refuse_change("assign to", name)
+
+    def __delattr__(self, name: str) -> None:
+        _refuse_change("delete", name)
 
 
-def _make(cls: type) -> None:
-    from dataclasses import dataclass
+def _shape(cls: type[Frozen]) -> _Shape:
+    known: _Shape | None = cls.__dict__.get("_shape_of_class")
+    return known or _learn(cls)
 
-    with _LOCK:
-        if cls is not Frozen and issubclass(cls, Frozen) and "__dataclass_fields__" not in vars(cls):
-            dataclass(frozen=True, kw_only=True)(cls)
+
+def _learn(cls: type[Frozen]) -> _Shape:
+    """When the first instance is made. Threads may do so at once: each finds the same."""
+    fields: dict[str, _Field] = {}
+    for base in reversed(cls.__mro__):
+        if base is not Frozen and issubclass(base, Frozen):
+            fields |= {name: _field_of(base, name) for name in base.__annotations__}
+    made = _Shape(
+        fields=fields,
+        defaults={name: known.default for name, known in fields.items() if known.default is not ...},
+        factories=tuple((name, known.default_factory) for name, known in fields.items() if known.default_factory),
+        shown=tuple(name for name, known in fields.items() if known.repr),
+        compared=tuple(name for name, known in fields.items() if known.compare),
+    )
+    type.__setattr__(cls, "_shape_of_class", made)
+    return made
+
+
+def _field_of(cls: type[Frozen], name: str) -> _Field:
+    given = cls.__dict__.get(name, ...)
+    if type(given).__module__ == "dataclasses":
+        raise TypeError(f"{cls.__name__}.{name} is a field of dataclasses: take `field` from {__name__}")
+    known = given if isinstance(given, _Field) else _Field(given, None, True, True)
+    if type(known.default).__hash__ is None:
+        raise TypeError(f"every {cls.__name__} would share its {name}: say field(default_factory=...)")
+    return known
+
+
+def _as_dataclass(cls: type[Frozen]) -> Any:
+    """The fields of a dataclass that has the same."""
+    import dataclasses
+
+    made: list[tuple[str, Any, Any]] = []
+    for name, known in _shape(cls).fields.items():
+        given: dict[str, Any] = {"repr": known.repr, "compare": known.compare}
+        if known.default is not ...:
+            given["default"] = known.default
+        if known.default_factory is not None:
+            given["default_factory"] = known.default_factory
+        made.append((name, Any, dataclasses.field(**given)))
+    twin: Any = dataclasses.make_dataclass(cls.__name__, made, frozen=True, kw_only=True)
+    type.__setattr__(cls, "_fields_of_dataclass", twin.__dataclass_fields__)
+    return twin.__dataclass_fields__
+
+
+def _refuse(cls: type[Frozen], shape: _Shape, state: Mapping[str, Any]) -> NoReturn:
+    unknown = [name for name in state if name not in shape.fields]
+    missing = [name for name in shape.fields if name not in state]
+    problem = f"unknown: {', '.join(unknown)}" if unknown else f"missing: {', '.join(missing)}"
+    raise TypeError(f"{cls.__name__}() takes {', '.join(shape.fields)} as keywords; {problem}")
+
+
+def _refuse_change(what: str, name: str) -> NoReturn:
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot {what} field {name!r}")

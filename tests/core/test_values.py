@@ -1,14 +1,16 @@
-"""Values that are made late are what dataclasses are: frozen, compared by what they hold, told apart by class."""
+"""Values are what dataclasses are: frozen, compared by what they hold, told apart by class."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 import threading
-from dataclasses import FrozenInstanceError, field, replace
+from dataclasses import FrozenInstanceError
 
 import pytest
 
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field, replace
 
 
 class Point(Frozen):
@@ -17,19 +19,73 @@ class Point(Frozen):
     names: list[str] = field(default_factory=list)
 
 
-def test_it_is_a_frozen_dataclass_of_keywords() -> None:
+class Pair(Frozen):
+    a: int
+    b: int = 2
+
+
+class Login(Frozen):
+    user: str
+    secret: str = field(repr=False)
+    at: int = field(default=0, compare=False)
+
+
+def test_it_behaves_as_a_frozen_dataclass_of_keywords() -> None:
     point = Point(x=1)
     assert (point.x, point.y, point.names) == (1, 0, [])
+    assert point.names is not Point(x=1).names
     assert point == Point(x=1) != Point(x=2)
     assert repr(point) == "Point(x=1, y=0, names=[])"
     assert replace(point, y=3) == Point(x=1, y=3)
-    assert [item.name for item in dataclasses.fields(point)] == ["x", "y", "names"]
+    assert {Pair(a=1): "one"}[Pair(a=1)] == "one"
+    assert Pair(a=1) != (1, 2)
     with pytest.raises(FrozenInstanceError):
         point.x = 2  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        point.z = 2
+    with pytest.raises(FrozenInstanceError):
+        del point.x
+    assert pickle.loads(pickle.dumps(point)) == copy.deepcopy(point) == point
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [({}, "missing: x"), ({"x": 1, "z": 2}, "unknown: z"), ({"z": 2}, "unknown: z"), ({"y": 2}, "missing: x")],
+)
+def test_other_keywords_are_refused(given: dict[str, int], problem: str) -> None:
+    with pytest.raises(TypeError, match=rf"Point\(\) takes x, y, names as keywords; {problem}$"):
+        Point(**given)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         Point(1)  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        Point(x=1, z=2)  # type: ignore[call-arg]
+        replace(Point(x=1), z=2)  # type: ignore[call-arg]
+
+
+def test_a_field_may_be_kept_from_being_shown_or_compared() -> None:
+    assert repr(Login(user="me", secret="hunter2")) == "Login(user='me', at=0)"
+    assert Login(user="me", secret="a", at=1) == Login(user="me", secret="a", at=2) != Login(user="me", secret="b")
+    assert hash(Login(user="me", secret="a", at=1)) == hash(Login(user="me", secret="a", at=2))
+
+
+def test_dataclasses_takes_it_for_one() -> None:
+    assert [item.name for item in dataclasses.fields(Point(x=1))] == ["x", "y", "names"]
+    assert dataclasses.replace(Point(x=1), y=3) == Point(x=1, y=3)
+    assert dataclasses.asdict(Point(x=1)) == {"x": 1, "y": 0, "names": []}
+    assert [item.name for item in dataclasses.fields(Login) if not item.repr] == ["secret"]
+    assert dataclasses.is_dataclass(Pair)
+
+
+def test_what_dataclasses_refuses_is_refused() -> None:
+    class Shares(Frozen):
+        names: list[str] = []  # noqa: RUF012
+
+    class Foreign(Frozen):
+        names: list[str] = dataclasses.field(default_factory=list)
+
+    with pytest.raises(TypeError, match=r"every Shares would share its names"):
+        Shares()
+    with pytest.raises(TypeError, match=r"Foreign\.names is a field of dataclasses"):
+        Foreign(names=[])
 
 
 def test_who_inherits_has_the_fields_of_both() -> None:
@@ -41,15 +97,9 @@ def test_who_inherits_has_the_fields_of_both() -> None:
 
     assert Heir(a=1) == Heir(a=1, b=2)
     assert Base(a=1) != Heir(a=1)
+    assert [len(dataclasses.fields(cls)) for cls in (Base, Heir)] == [1, 2]
     with pytest.raises(TypeError):
         Heir(b=1)  # type: ignore[call-arg]
-
-
-def test_a_class_that_nobody_uses_is_not_made() -> None:
-    class Unused(Frozen):
-        a: int
-
-    assert "__dataclass_fields__" not in vars(Unused)
 
 
 def test_threads_may_make_the_first_ones_at_once() -> None:

@@ -18,11 +18,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ami_bakery.adapters.ec2_answers import Answer
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from http.client import HTTPSConnection

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,7 +12,7 @@ from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.selection import has_tags, named, with_downstream
 from ami_bakery.errors import OutputError
 from ami_bakery.resolve import Resolver
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.core.ci import Note

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.digest import Scheme
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from datetime import timedelta

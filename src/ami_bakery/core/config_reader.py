@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ami_bakery.core.config import BaseImage, Config, ImageConfig, KeyPath
 from ami_bakery.core.config_agreement import disagreements
@@ -35,8 +34,7 @@ class Document(Frozen):
         return self.lines.get(path, 1)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """Something wrong in a document."""
 
     line: int

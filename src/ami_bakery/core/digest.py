@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from ami_bakery.values import Frozen
 
 
 class Scheme(StrEnum):
@@ -20,16 +21,16 @@ SHORT_LENGTH = 12
 """Hex digits shown to people, and kept in the components tag: 48 bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(Frozen):
     """A scheme and its lower-case hex digits; `str()` gives the digits alone, as the tag has them."""
 
     scheme: Scheme
     hex: str
 
-    def __post_init__(self) -> None:
-        if not _HEX[self.scheme].fullmatch(self.hex):
-            raise ValueError(f"not a {self.scheme} digest: {self.hex!r}")
+    def __init__(self, scheme: Scheme, hex: str) -> None:
+        if not _HEX[scheme].fullmatch(hex):
+            raise ValueError(f"not a {scheme} digest: {hex!r}")
+        super().__init__(scheme=scheme, hex=hex)
 
     def __str__(self) -> str:
         return self.hex

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
 from datetime import datetime, timedelta
 
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG
@@ -20,7 +19,7 @@ from ami_bakery.core.lock import (
 from ami_bakery.core.packer_progress import MadeKind
 from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG, run_began
 from ami_bakery.core.scaffold import Kind, Thing
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field, replace
 
 GROUP_TAG, INSTANCE_TAG, NAME_TAG = (
     f"ami-bakery:{kind}" for kind in (MadeKind.SECURITY_GROUP, MadeKind.INSTANCE, MadeKind.AMI_NAME)

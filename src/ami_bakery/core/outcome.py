@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.core.image import Ami

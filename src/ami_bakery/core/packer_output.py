@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.values import Frozen
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.packer_progress import Tolerated
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Artifact:
+class Artifact(NamedTuple):
     """One AMI that Packer says it made. `builder` is the build's name as Packer prints it."""
 
     builder: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from ami_bakery.core.upkeep import (
     take_back_steps,
     upkeep_steps,
 )
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -41,13 +40,15 @@ class Action(StrEnum):
     """Its base is still to be baked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Frozen):
     """Why. `kind` is a fixed word for programs, `subject` what it is about, `detail` a clause for people."""
 
     kind: str
     subject: str
     detail: str
+
+    def __init__(self, kind: str, subject: str, detail: str) -> None:
+        super().__init__(kind=kind, subject=subject, detail=detail)
 
 
 _SHOWN = 10

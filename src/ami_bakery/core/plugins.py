@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.values import Frozen
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.template import Plugin
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class InstalledPlugin:
+class InstalledPlugin(NamedTuple):
     """`source` as required_plugins names it, `github.com/hashicorp/amazon`; `version` without a leading v."""
 
     source: str

@@ -9,7 +9,6 @@ Its words are those of flight_steps.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field, replace
 from typing import Any
 
 from ami_bakery.core.flight_steps import (
@@ -42,7 +41,7 @@ from ami_bakery.core.flight_steps import (
     Taken,
 )
 from ami_bakery.core.left import Left
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field, replace
 
 _MOST_LOSSES = 2
 """Who lost its lock that often, and once more, gives up: its machine or its network stands still for minutes."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import SHARED_TAG, Ami
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -8,7 +8,6 @@ somebody else has that. What fails on the way leaves an AMI without a digest, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
@@ -20,6 +19,7 @@ from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
 from ami_bakery.execute.marks import Marks
 from ami_bakery.execute.sweep import Sweep
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.packer_arguments import PackerArguments

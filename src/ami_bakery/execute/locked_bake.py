@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ci_job import ci_job
@@ -58,7 +57,7 @@ from ami_bakery.execute.regions import copied
 from ami_bakery.execute.remains import mark_remains
 from ami_bakery.execute.sight import BUSY_TODO, Sight
 from ami_bakery.planning import Planned, look_again, plan_again
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

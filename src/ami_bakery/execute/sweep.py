@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import FORMAT_TAG, IMAGE_TAG, Ami
@@ -11,7 +10,7 @@ from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.scaffold import Kind, Thing, kind_of
 from ami_bakery.errors import AwsError
 from ami_bakery.execute.removal import remove
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from ami_bakery.execute.keeping import keep, take_back
 from ami_bakery.execute.places import Patience, Place, Places
 from ami_bakery.permissions import still_shared
 from ami_bakery.planning import Planned, make_plans, warn_of_unseen
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future

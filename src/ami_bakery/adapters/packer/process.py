@@ -11,13 +11,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import field
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.guard import guard
 from ami_bakery.core.packer_output import ArtifactReader, mask, parse_message, spoken
 from ami_bakery.errors import PackerError
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.packer.log import Log

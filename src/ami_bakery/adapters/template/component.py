@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, first_unknown, is_mapping, is_sequence
 from ami_bakery.core.template import Builder, SourceAmiFilter
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.place import Place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.component import Component, Field, Kind, overridden, started_from
@@ -12,6 +11,7 @@ from ami_bakery.adapters.template.globs import name_matches
 from ami_bakery.adapters.template.legacy_functions import render_in_hcl2
 from ami_bakery.core.expression.evaluate import Scope, evaluate, items_of
 from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mapping, is_sequence
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading

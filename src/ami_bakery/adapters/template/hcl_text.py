@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from ami_bakery.core.expression import syntax
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -6,7 +6,6 @@ What reads a language, or Ansible's files, is imported where a template has need
 from __future__ import annotations
 
 import posixpath
-from dataclasses import replace
 
 from ami_bakery.adapters.template.component import Kind, builder_of, is_of_ansible
 from ami_bakery.adapters.template.definition import Definition, Reading
@@ -16,6 +15,7 @@ from ami_bakery.adapters.template.references import find_references
 from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind, SourceTree
+from ami_bakery.values import replace
 
 
 class PackerTemplateReader:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field, replace
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 from unicodedata import normalize
 
@@ -21,7 +20,7 @@ from ami_bakery.core.expression.values import (
     is_sequence,
     names_checkout,
 )
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.syntax import Expression, Part

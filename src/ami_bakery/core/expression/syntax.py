@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.values import Value
     from ami_bakery.core.place import Place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
+class Node(Frozen):
     """Where an expression stands, and how it is written there."""
 
     place: Place
     written: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Literal(Node):
     value: Value
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class If:
+class If(Frozen):
     condition: Expression
     then: tuple[Part, ...]
     otherwise: tuple[Part, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ForEach:
+class ForEach(Frozen):
     key: str | None
     value: str
     collection: Expression
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Template(Node):
     """Text with `${...}` and `%{...}` in it. `alone`: it is one interpolation and no more, so it keeps its type."""
 
@@ -46,24 +42,20 @@ class Template(Node):
     alone: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Name(Node):
     name: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Attribute(Node):
     of: Expression
     name: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Index(Node):
     of: Expression
     key: Expression
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Splat(Node):
     """`of[*]` and what follows; in `each`, the name `EACH` stands for one item."""
 
@@ -74,7 +66,6 @@ class Splat(Node):
 EACH = "*"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Call(Node):
     """`expand`: the last argument is a list that is spread (`f(xs...)`)."""
 
@@ -83,14 +74,12 @@ class Call(Node):
     expand: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Conditional(Node):
     condition: Expression
     then: Expression
     otherwise: Expression
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Operation(Node):
     """A binary operation; a unary one has no `left`."""
 
@@ -99,17 +88,14 @@ class Operation(Node):
     right: Expression
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TupleOf(Node):
     items: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectOf(Node):
     items: tuple[tuple[Expression, Expression], ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class For(Node):
     """`[for k, v in xs : value if condition]`; with `key_result`, `{for ... : key_result => value}`."""
 
@@ -128,8 +114,7 @@ Expression: TypeAlias = (
 Part: TypeAlias = str | If | ForEach | Expression
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class Setting(Frozen):
     """`name = expression` in a body."""
 
     name: str
@@ -137,16 +122,14 @@ class Setting:
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
+class Block(Frozen):
     type: str
     labels: tuple[str, ...]
     body: Body
     place: Place
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Body:
+class Body(Frozen):
     settings: tuple[Setting, ...] = ()
     blocks: tuple[Block, ...] = ()
 

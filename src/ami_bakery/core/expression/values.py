@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.core.place import Place
@@ -24,8 +25,7 @@ class Text(str):
         return made
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unknown:
+class Unknown(Frozen):
     """A value that cannot be worked out before Packer runs.
 
     why      the reason, as a clause

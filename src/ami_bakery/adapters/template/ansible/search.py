@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible.jinja import FACT, HOLE
 from ami_bakery.ports import FileKind
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading

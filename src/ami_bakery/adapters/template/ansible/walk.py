@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible import tasks as task_reader
@@ -28,6 +27,7 @@ from ami_bakery.core.expression.values import CHECKOUT
 from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
