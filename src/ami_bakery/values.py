@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, dataclass_transform
 
 __all__ = ["Frozen", "field", "replace"]
@@ -31,13 +32,14 @@ class _Field(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What a class's fields are, in their order: `fields` all of them, `shown` and `compared` the names of some."""
+    """What a class's fields are, in their order. `shown`: the names of those in `repr`; `compared`: gets what is
+    compared, out of an instance."""
 
     fields: Mapping[str, _Field]
     defaults: Mapping[str, Any]
     factories: tuple[tuple[str, Callable[[], Any]], ...]
     shown: tuple[str, ...]
-    compared: tuple[str, ...]
+    compared: Callable[[object], Any]
 
 
 class _DataclassFields:
@@ -71,16 +73,14 @@ class Frozen:
     def _state(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _shape(type(self)).fields}
 
-    def _compared(self) -> tuple[Any, ...]:
-        return tuple([getattr(self, name) for name in _shape(type(self)).compared])
-
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Frozen) or type(other) is not type(self):
+        if type(other) is not type(self):
             return NotImplemented
-        return self._compared() == other._compared()
+        compared = _shape(type(self)).compared
+        return bool(compared(self) == compared(other))
 
     def __hash__(self) -> int:
-        return hash(self._compared())
+        return hash(_shape(type(self)).compared(self))
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _shape(type(self)).shown)
@@ -107,12 +107,13 @@ def _learn(cls: type[Frozen]) -> _Shape:
     for base in reversed(cls.__mro__):
         if base is not Frozen and issubclass(base, Frozen):
             fields |= {name: _field_of(base, name) for name in base.__annotations__}
+    compared = [name for name, known in fields.items() if known.compare]
     made = _Shape(
         fields=fields,
         defaults={name: known.default for name, known in fields.items() if known.default is not ...},
         factories=tuple((name, known.default_factory) for name, known in fields.items() if known.default_factory),
         shown=tuple(name for name, known in fields.items() if known.repr),
-        compared=tuple(name for name, known in fields.items() if known.compare),
+        compared=attrgetter(*compared) if compared else type,
     )
     type.__setattr__(cls, "_shape_of_class", made)
     return made

@@ -102,6 +102,18 @@ def test_who_inherits_has_the_fields_of_both() -> None:
         Heir(b=1)  # type: ignore[call-arg]
 
 
+def test_a_value_may_have_no_fields() -> None:
+    class Nothing(Frozen):
+        pass
+
+    class NothingElse(Frozen):
+        pass
+
+    assert Nothing() == Nothing() != NothingElse()
+    assert hash(Nothing()) == hash(Nothing())
+    assert repr(Nothing()).endswith("Nothing()")
+
+
 def test_threads_may_make_the_first_ones_at_once() -> None:
     for _ in range(50):
 

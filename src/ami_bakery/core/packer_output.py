@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.values import Frozen
@@ -65,15 +64,15 @@ def spoken(message: Message) -> tuple[str, ...]:
     return tuple(line.rstrip("\r") for line in _COLOR.sub("", message.data[1]).split("\n"))
 
 
-@dataclass(slots=True)
 class ArtifactReader:
     """Gathers the AMIs of a run, from `-machine-readable` messages or from the lines that people read.
 
     An artifact is printed again by each post-processor that passes it on, so they are kept as a set, in order.
     """
 
-    artifacts: dict[Artifact, None] = field(default_factory=dict)
-    _title: str = ""
+    def __init__(self) -> None:
+        self._artifacts: dict[Artifact, None] = {}
+        self._title = ""
 
     def read_message(self, message: Message) -> None:
         if message.type == "artifact" and len(message.data) >= 3 and message.data[1] == "id":
@@ -91,10 +90,10 @@ class ArtifactReader:
     def _add(self, builder: str, identifier: str) -> None:
         for part in identifier.split(","):
             if match := _ARTIFACT_ID.fullmatch(part.strip()):
-                self.artifacts[Artifact(builder=builder, region=match[1], ami=match[2])] = None
+                self._artifacts[Artifact(builder=builder, region=match[1], ami=match[2])] = None
 
     def found(self) -> tuple[Artifact, ...]:
-        return tuple(self.artifacts)
+        return tuple(self._artifacts)
 
 
 class Complaint(Frozen):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 _DEPTH = 100  # as many rounds as Packer itself takes to work variables out
 
 
-@dataclass(kw_only=True)
 class _Shared:
-    rendered: dict[str, Value] = field(default_factory=dict)
-    busy: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.rendered: dict[str, Value] = {}
+        self.busy: list[str] = []
 
 
 class LegacyContext:
