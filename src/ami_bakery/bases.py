@@ -14,7 +14,7 @@ from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.core.template import SourceAmiFilter, TemplateFacts
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Outside, Packer
 
 
 class NewestAmi(Frozen):
@@ -23,6 +23,7 @@ class NewestAmi(Frozen):
     region: str
     owners: tuple[str, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
+    deprecated: bool = False
 
     def __str__(self) -> str:
         asked = ", ".join(f"{name} = {' or '.join(values)}" for name, values in self.filters)
@@ -41,7 +42,9 @@ Answer: TypeAlias = Ami | str | BakeryError | None
 """An AMI or an id; what the other side refused with; or None where no AMI matches."""
 
 
-def questions_of(image: ImageConfig, facts: TemplateFacts, region: Callable[[], str]) -> Iterator[Question]:
+def questions_of(
+    image: ImageConfig, facts: TemplateFacts, region: Callable[[], str], packer: Packer
+) -> Iterator[Question]:
     """What is to be asked to know what an image starts from. `region`: where it is baked, wanted only then."""
     match image.base:
         case BaseFilter(owners=owners, filters=filters):
@@ -51,13 +54,23 @@ def questions_of(image: ImageConfig, facts: TemplateFacts, region: Callable[[], 
         case None:
             for builder in facts.builders:
                 if not builder.source_ami and builder.source_ami_filter is not None:
-                    yield question_of_filter(builder.source_ami_filter, region())
+                    yield question_of_filter(builder.source_ami_filter, region(), packer)
         case _:
             pass
 
 
-def question_of_filter(asked: SourceAmiFilter, region: str) -> NewestAmi:
-    return NewestAmi(region=asked.region or region, owners=asked.owners, filters=asked.filters)
+def question_of_filter(asked: SourceAmiFilter, region: str, packer: Packer) -> NewestAmi:
+    """As this Packer asks it."""
+    filters = asked.filters
+    if any(not {",", '"'}.isdisjoint(value) for _, values in filters for value in values) and packer.lists_in_filters():
+        filters = tuple((name, tuple(part for value in values for part in _parts(value))) for name, values in filters)
+    return NewestAmi(region=asked.region or region, owners=asked.owners, filters=filters, deprecated=asked.deprecated)
+
+
+def _parts(value: str) -> list[str]:
+    import csv
+
+    return next(csv.reader([value], skipinitialspace=True))
 
 
 def ask(outside: Outside, questions: Iterable[Question]) -> Mapping[Question, Answer]:
@@ -73,9 +86,15 @@ def ask(outside: Outside, questions: Iterable[Question]) -> Mapping[Question, An
     return {question: answer for answers in side_by_side(tasks) for question, answer in answers.items()}
 
 
+def matching(outside: Outside, question: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
+    return outside.ec2.matching(
+        question.region, question.owners, question.filters, deprecated=question.deprecated, in_any_state=in_any_state
+    )
+
+
 def _ask_ec2(outside: Outside, question: NewestAmi) -> dict[Question, Answer]:
     try:
-        return {question: newest(outside.ec2.matching(question.region, question.owners, question.filters))}
+        return {question: newest(matching(outside, question))}
     except BakeryError as error:
         return {question: error}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ami_bakery.bases import question_of_filter
+from ami_bakery.bases import NewestAmi, matching, question_of_filter
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.environment import why_not_hashed
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.inputs import Inventory
+    from ami_bakery.ports import Outside
     from ami_bakery.resolve import Resolver
 
 
@@ -50,15 +51,18 @@ def check_images(resolver: Resolver, names: Sequence[str]) -> dict[str, tuple[Fi
         plans = {item.plan.image: item for item in make_plans(resolver, names, failures=failures)}
     except BakeryError as error:
         plans, failures = {}, dict.fromkeys(names, error) | failures
-    checked = {}
+    checked: dict[str, tuple[Finding, ...]] = {}
+    counts: dict[NewestAmi, int] = {}
     for name in names:
         # What an image is made from may be what cannot be planned.
         failure = next((failures[of] for of in with_parents(resolver.config, [name]) if of in failures), None)
-        checked[name] = _check_image(resolver, name, failure or plans[name])
+        checked[name] = _check_image(resolver, name, failure or plans[name], counts)
     return checked
 
 
-def _check_image(resolver: Resolver, name: str, planned: Planned | BakeryError) -> tuple[Finding, ...]:
+def _check_image(
+    resolver: Resolver, name: str, planned: Planned | BakeryError, counts: dict[NewestAmi, int]
+) -> tuple[Finding, ...]:
     image = resolver.image(name)
     findings: list[Finding] = []
     try:
@@ -66,7 +70,7 @@ def _check_image(resolver: Resolver, name: str, planned: Planned | BakeryError) 
         if isinstance(planned, BakeryError):
             raise planned
         if planned.plan.action is Action.BAKE:
-            findings += _bake_findings(resolver, planned)
+            findings += _bake_findings(resolver, planned, counts)
     except BakeryError as error:
         findings.append(_failure(resolver, image, error))
     return tuple(sorted(set(findings), key=lambda finding: (finding.level, finding.place, finding.code)))
@@ -177,7 +181,7 @@ def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding
             )
 
 
-def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
+def _bake_findings(resolver: Resolver, planned: Planned, counts: dict[NewestAmi, int]) -> Iterator[Finding]:
     """What a bake of today would meet: names that are taken, and what Packer itself complains of."""
     outside = resolver.outside
     image, digest = planned.definition.image, planned.definition.digest
@@ -185,7 +189,6 @@ def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
     handed = dict(resolver.handed_variables(planned.definition, resolver.facts(image), region))
     facts = resolver.facts(image, handed)
     yield from region_findings(facts.builders, region)
-    yield from _ambiguous_bases(resolver, image, facts, region)
     if image.max_age is not None:
         yield from aging_findings(facts.builders)
     names = [builder.ami_name for builder in facts.builders if builder.ami_name]
@@ -210,21 +213,27 @@ def _bake_findings(resolver: Resolver, planned: Planned) -> Iterator[Finding]:
             message=complaint.message,
             todo=how_to_install(complaint.message) or "Correct the template: Packer refuses it.",
         )
+    yield from _ambiguous_bases(outside, image, facts, region, counts)
 
 
-def _ambiguous_bases(resolver: Resolver, image: ImageConfig, facts: TemplateFacts, region: str) -> Iterator[Finding]:
-    """Filters of the template that Packer refuses, since it does not know which of several AMIs is meant."""
+def _ambiguous_bases(
+    outside: Outside, image: ImageConfig, facts: TemplateFacts, region: str, counts: dict[NewestAmi, int]
+) -> Iterator[Finding]:
+    """Filters of the template that Packer refuses, since it does not know which of several AMIs is meant. `counts`: of
+    the filters asked for before, and of this."""
     for builder in facts.builders if image.base is None else ():
         asked = builder.source_ami_filter
-        if asked is None or asked.most_recent or not asked.owners:
+        if asked is None or asked.most_recent or not asked.owners or builder.source_ami or builder.base_unknown:
             continue
-        question = question_of_filter(asked, region)
-        found = resolver.outside.ec2.matching(question.region, question.owners, question.filters)
-        if len(found) > 1:
+        question = question_of_filter(asked, region, outside.packer)
+        if question not in counts:
+            # Packer looks at no state.
+            counts[question] = len(matching(outside, question, in_any_state=True))
+        if counts[question] > 1:
             yield Finding(
                 level=Level.ERROR,
                 code="ambiguous-base",
                 place=builder.place,
-                message=f"{len(found)} AMIs match the base of {builder.name}: without most_recent Packer refuses",
-                todo='Say "most_recent": true, or have the filters match one AMI only.',
+                message=f"{counts[question]} AMIs match the filter of {builder.name}, and most_recent is not set",
+                todo="Set most_recent to true, or have the filters match one AMI only.",
             )

@@ -102,10 +102,13 @@ def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS
 
 def _columns() -> int:
     """The terminal's, as shutil tells them: argparse asks it for each option, and it brings all that unpacks archives,
-    which is as much as a thirtieth of an unchanged image's run."""
-    named = os.environ.get("COLUMNS", "")
-    if named.isdecimal() and int(named) > 0:
-        return int(named)
+    which is as much as a thirtieth of an unchanged image's run in the drop-in."""
+    try:
+        named = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        named = 0
+    if named > 0:
+        return named
     try:
         return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
     except (AttributeError, ValueError, OSError):

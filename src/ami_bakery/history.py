@@ -26,8 +26,8 @@ _SHOWN = 3
 def changes_since(resolver: Resolver, definition: Definition, ami: Ami) -> tuple[Change, ...]:
     """What moved since `ami`, one of the same image with another digest; nothing where it does not say.
 
-    Where git cannot tell everything (the commit is not here, or the tree was dirty), that is among the changes. Of an
-    image whose base is still to be made, all but the base.
+    Where git cannot tell everything (`ami` names no commit, or one that is not here, or the tree was dirty), that is
+    among the changes. Of an image whose base is still to be made, all but the base.
     """
     tagged = parse_components(ami.tags.get(COMPONENTS_TAG, ""))
     awaits_base = definition.awaits is not None
@@ -52,12 +52,12 @@ def _caveats(
     ami: Ami, commit: str, dirty: bool, tagged: Mapping[Component, str], past: _Past | None
 ) -> Iterator[Change]:
     """What git cannot tell of the definition that `ami` was baked from."""
-    unknown = f"what changed in detail is not known: {ami.id} was baked"
+    unknown = "what changed in detail is not known"
     if not commit:
-        detail = f"{unknown} where git knew of no commit"
+        detail = f"{unknown}: {ami.id} carries no commit, as baked outside of git"
         yield Change(kind="commit-none", subject=ami.id, detail=detail)
     elif past is None:
-        detail = f"{unknown} at {commit[:12]}, which cannot be read here"
+        detail = f"{unknown}: {ami.id} was baked at {commit[:12]}, which cannot be read here"
         yield Change(kind="commit-unknown", subject=commit, detail=detail)
     elif dirty:
         detail = f"{ami.id} was baked with changes that were not committed: told is what changed since {commit[:12]}"

@@ -153,9 +153,16 @@ class Ec2(Protocol):
         """Snapshots of this account tagged with one of the digests, by digest: they outlive a deregistered AMI."""
 
     def matching(
-        self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
+        self,
+        region: str,
+        owners: Sequence[str],
+        filters: Sequence[tuple[str, Sequence[str]]],
+        *,
+        deprecated: bool = False,
+        in_any_state: bool = False,
     ) -> tuple[Ami, ...]:
-        """Available AMIs of these owners that match EC2's filters."""
+        """AMIs of these owners that match EC2's filters: available ones, and of others' not those that are deprecated,
+        where nothing else is said."""
 
     def named(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs of this account with one of these names, in any state: a name is taken once."""
@@ -275,6 +282,9 @@ class Packer(Protocol):
 
     def version(self) -> str:
         """``1.6.6``. Raises `PackerError` where there is no Packer, or one that is too old."""
+
+    def lists_in_filters(self) -> bool:
+        """Whether its builders take the value of a filter for comma-separated values. Raises as `version`."""
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher

@@ -353,7 +353,7 @@ class Resolver(Frozen):
 
     def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[Question, ...]:
         """What is to be asked of EC2 or SSM to know what an image starts from."""
-        return tuple(questions_of(image, facts, lambda: self.region_of(image)))
+        return tuple(questions_of(image, facts, lambda: self.region_of(image), self.outside.packer))
 
     def ask_ahead(self, questions: Iterable[Question]) -> None:
         """Ask in bulk, so that `define` need not ask for each image."""
@@ -429,4 +429,4 @@ class Resolver(Frozen):
                 "its filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
                 'Name the owners: "owners": ["099720109477"].',
             )
-        return self._answer(question_of_filter(asked, self.region_of(image)), builder.place)
+        return self._answer(question_of_filter(asked, self.region_of(image), self.outside.packer), builder.place)

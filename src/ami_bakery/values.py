@@ -18,8 +18,12 @@ else:
         return _Field(default, default_factory, repr, compare)
 
     def replace(value, /, **changes):
-        """The same value with other fields; as `dataclasses.replace`, which imports half of Python's own reflection."""
-        return value.__replace__(**changes)
+        """The same value with other fields; as `dataclasses.replace`, which it leaves other values to."""
+        if isinstance(value, Frozen):
+            return value.__replace__(**changes)
+        import dataclasses
+
+        return dataclasses.replace(value, **changes)
 
 
 class _Field(NamedTuple):
@@ -43,7 +47,7 @@ class _Shape(NamedTuple):
 
 
 class _DataclassFields:
-    """Makes a class of values a dataclass for who asks: `dataclasses.fields`, `replace`, `asdict`, pytest, rich."""
+    """Makes a class of values a dataclass for who asks: `dataclasses.fields`, `replace`, `asdict`."""
 
     def __get__(self, _: object, owner: type[Frozen]) -> Any:
         return owner.__dict__.get("_fields_of_dataclass") or _as_dataclass(owner)
@@ -59,6 +63,10 @@ class Frozen:
 
     if not TYPE_CHECKING:
         __dataclass_fields__ = _DataclassFields()
+
+    def __init_subclass__(cls) -> None:
+        if "__post_init__" in vars(cls):
+            raise TypeError(f"{cls.__name__}: __post_init__ is not called: write an __init__ that calls super's")
 
     def __init__(self, /, **given: Any) -> None:
         shape = _shape(type(self))
@@ -89,11 +97,13 @@ class Frozen:
     def __replace__(self, /, **changes: Any) -> Self:
         return type(self)(**{**self._state(), **changes})
 
-    def __setattr__(self, name: str, value: object) -> None:
-        _refuse_change("assign to", name)
+    if not TYPE_CHECKING:  # whoever checks types would take these for leave to set anything
 
-    def __delattr__(self, name: str) -> None:
-        _refuse_change("delete", name)
+        def __setattr__(self, name: str, value: object) -> None:
+            _refuse_change("assign to", name)
+
+        def __delattr__(self, name: str) -> None:
+            _refuse_change("delete", name)
 
 
 def _shape(cls: type[Frozen]) -> _Shape:
@@ -121,6 +131,8 @@ def _learn(cls: type[Frozen]) -> _Shape:
 
 def _field_of(cls: type[Frozen], name: str) -> _Field:
     given = cls.__dict__.get(name, ...)
+    if any(word in str(cls.__annotations__[name]) for word in ("ClassVar", "InitVar", "KW_ONLY")):
+        raise TypeError(f"{cls.__name__}.{name} is no field: write it as a constant of the module")
     if type(given).__module__ == "dataclasses":
         raise TypeError(f"{cls.__name__}.{name} is a field of dataclasses: take `field` from {__name__}")
     known = given if isinstance(given, _Field) else _Field(given, None, True, True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from tests.kitchen import TOML, Kitchen, json_template
-from tests.stock import public_ami
+from tests.stock import UBUNTU, own_ami, public_ami
 
 
 def findings(kitchen: Kitchen, *options: str, status: int = 0) -> dict[str, dict[str, Any]]:
@@ -140,21 +141,45 @@ def test_a_base_that_cannot_be_worked_out(app: Kitchen) -> None:
     assert "from" in findings(app)["unresolved-base"]["todo"]
 
 
+def filtering(kitchen: Kitchen, *, owner: str, name: str, most_recent: object = None, **builder: Any) -> None:
+    asked = {"owners": [owner], "filters": {"name": name}, "most_recent": most_recent}
+    template = json_template(source_ami_filter={k: v for k, v in asked.items() if v is not None}, **builder)
+    kitchen.write("ami/app.json", template)
+
+
+JAMMY = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"
+
+
 def test_a_filter_that_several_amis_match_without_most_recent(app: Kitchen) -> None:
-    template = json_template()
-    asked = template["builders"][0]["source_ami_filter"]
-    del asked["most_recent"]
-    app.write("ami/app.json", template)
+    filtering(app, owner=UBUNTU, name=JAMMY)
     found = findings(app, status=1)["ambiguous-base"]
-    assert found["message"].startswith("2 AMIs match the base of amazon-ebs: ")
+    assert found["message"] == "2 AMIs match the filter of amazon-ebs, and most_recent is not set"
     assert "returned more than one result" in app.run("bake").stderr, "Packer's own words"
-    asked["filters"]["name"] = asked["filters"]["name"].replace("*", "20240927")
-    app.write("ami/app.json", template)
+    filtering(app, owner=UBUNTU, name=JAMMY.replace("*", "20240927"))
     assert findings(app) == {}, "one is what it may be"
-    asked["filters"]["name"] = asked["filters"]["name"].replace("20240927", "*")
-    asked["most_recent"] = "true"
-    app.write("ami/app.json", template)
+
+
+@pytest.mark.parametrize("most_recent", [True, "true", "TRUE", 1])
+def test_a_filter_with_most_recent_in_any_spelling_is_sound(app: Kitchen, most_recent: object) -> None:
+    filtering(app, owner=UBUNTU, name=JAMMY, most_recent=most_recent)
     assert findings(app) == {}
+    assert app.run("bake").answer.startswith("ami-")
+
+
+def test_a_filter_beside_a_pinned_ami_is_sound(app: Kitchen, ec2: EC2Client) -> None:
+    filtering(app, owner=UBUNTU, name=JAMMY, source_ami=public_ami(ec2))
+    assert findings(app) == {}
+    assert app.run("bake").answer.startswith("ami-")
+
+
+def test_packer_counts_amis_that_are_not_available_yet(app: Kitchen, ec2: EC2Client) -> None:
+    app.control.change(pending_seconds=8)
+    waiter = ec2.get_waiter("image_available")
+    waiter.wait(ImageIds=[own_ami(ec2, "golden-1")], WaiterConfig={"Delay": 1})
+    own_ami(ec2, "golden-2")
+    filtering(app, owner="self", name="golden-*")
+    assert "2 AMIs match" in findings(app, status=1)["ambiguous-base"]["message"]
+    assert "returned more than one result" in app.run("bake").stderr
 
 
 def test_the_drop_in_is_told_what_its_checksum_does_not_cover(drop_in: Kitchen) -> None:

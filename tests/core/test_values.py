@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import pickle
+import pkgutil
 import threading
 from dataclasses import FrozenInstanceError
+from typing import ClassVar
 
 import pytest
 
+import ami_bakery
 from ami_bakery.values import Frozen, field, replace
 
 
@@ -42,7 +46,7 @@ def test_it_behaves_as_a_frozen_dataclass_of_keywords() -> None:
     with pytest.raises(FrozenInstanceError):
         point.x = 2  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
-        point.z = 2
+        point.z = 2  # type: ignore[attr-defined]
     with pytest.raises(FrozenInstanceError):
         del point.x
     assert pickle.loads(pickle.dumps(point)) == copy.deepcopy(point) == point
@@ -82,6 +86,16 @@ def test_what_dataclasses_refuses_is_refused() -> None:
     class Foreign(Frozen):
         names: list[str] = dataclasses.field(default_factory=list)
 
+    class Counts(Frozen):
+        limit: ClassVar[int] = 3
+
+    with pytest.raises(TypeError, match=r"__post_init__ is not called"):
+
+        class Checks(Frozen):
+            def __post_init__(self) -> None: ...
+
+    with pytest.raises(TypeError, match=r"Counts\.limit is no field"):
+        Counts()
     with pytest.raises(TypeError, match=r"every Shares would share its names"):
         Shares()
     with pytest.raises(TypeError, match=r"Foreign\.names is a field of dataclasses"):
@@ -100,6 +114,26 @@ def test_who_inherits_has_the_fields_of_both() -> None:
     assert [len(dataclasses.fields(cls)) for cls in (Base, Heir)] == [1, 2]
     with pytest.raises(TypeError):
         Heir(b=1)  # type: ignore[call-arg]
+
+
+def test_every_class_of_ours_can_be_made() -> None:
+    """What is refused is refused with the first instance, which may be far away."""
+    for module in pkgutil.walk_packages(ami_bakery.__path__, "ami_bakery."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    classes = [cls for cls in Frozen.__subclasses__() if cls.__module__.startswith("ami_bakery.")]
+    assert len(classes) > 90
+    for cls in classes:
+        fields: dict[str, object] = getattr(cls, "__dataclass_fields__")  # noqa: B009
+        assert fields.keys() == cls.__annotations__.keys()
+
+
+def test_other_dataclasses_can_be_replaced() -> None:
+    @dataclasses.dataclass
+    class Other:
+        a: int
+
+    assert replace(Other(1), a=2) == Other(2)
 
 
 def test_a_value_may_have_no_fields() -> None:

@@ -57,6 +57,9 @@ class InstantPacker:
     def expect(self, *, plugins: bool) -> None:
         pass
 
+    def lists_in_filters(self) -> bool:
+        return False
+
     def version(self) -> str:
         return "1.6.6"
 

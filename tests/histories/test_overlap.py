@@ -47,11 +47,11 @@ class SlowEc2:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ec2, name)
 
-    def matching(self, region: str, owners: Sequence[str], filters: Any) -> tuple[Ami, ...]:
+    def matching(self, region: str, owners: Sequence[str], filters: Any, **more: Any) -> tuple[Ami, ...]:
         self.waited = self.hashed.wait(ENOUGH)
         self.gave_up = not self.waited
         try:
-            return self.ec2.matching(region, owners, filters)
+            return self.ec2.matching(region, owners, filters, **more)
         finally:
             self.answered.set()
 

@@ -158,7 +158,7 @@ def test_without_git_the_parts_that_moved_are_named_and_why_no_file_is(app: Kitc
     ami = app.run("bake").answer
     app.write("ami/setup.sh", "other\n")
     assert set(reasons(app)) == {"definition-changed", "files-changed", "commit-none", "no-ami"}
-    why = f"what changed in detail is not known: {ami} was baked where git knew of no commit"
+    why = f"what changed in detail is not known: {ami} carries no commit, as baked outside of git"
     assert why in app.run("plan").stdout
 
 
@@ -172,6 +172,36 @@ def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
     app.run("bake")
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
     assert plan["action"] == "reuse"
+
+
+def test_a_filter_with_commas_is_a_list_to_a_packer_that_takes_it_for_one(app: Kitchen, ec2: EC2Client) -> None:
+    """packer-plugin-amazon reads the value of a filter as comma-separated values since 1.0.7; Packer 1.6.6 does not."""
+    other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.99.0 || exec packer "$@"\n')
+    golden = {"owners": ["self"], "filters": {"name": 'bronze-*, "silver-*"'}, "most_recent": True}
+    app.write("ami/app.json", json_template(source_ami_filter=golden))
+    own_base(ec2, "silver-1")
+    (plan,) = app.run("plan", "--json", "--packer", str(other)).images
+    assert plan["action"] == "bake"
+    run = app.run("plan")
+    assert run.status == 1
+    assert 'no available AMI of self has name = bronze-*, "silver-*"' in run.stderr
+
+
+def test_a_deprecated_base_counts_where_its_filter_includes_it(app: Kitchen, local: LocalAws) -> None:
+    """EC2 rounds to minutes: in the first half of one, what is to come at once has come."""
+    while datetime.now(UTC).second > 20:
+        time.sleep(0.5)
+    golden: dict[str, Any] = {"owners": ["444455556666"], "filters": {"name": "golden-*"}, "most_recent": True}
+    with closing(ec2_client(local, account=1)) as other:
+        ami = own_base(other, "golden-1")
+        other.get_waiter("image_available").wait(ImageIds=[ami], WaiterConfig={"Delay": 1})
+        other.modify_image_attribute(ImageId=ami, LaunchPermission={"Add": [{"Group": "all"}]})
+        app.write("ami/app.json", json_template(source_ami_filter=golden))
+        assert app.run("plan").status == 0
+        other.enable_image_deprecation(ImageId=ami, DeprecateAt=datetime.now(UTC) + timedelta(seconds=2))
+    assert "no available AMI of 444455556666 has name = golden-*" in app.run("plan").stderr
+    app.write("ami/app.json", json_template(source_ami_filter={**golden, "include_deprecated": True}))
+    assert app.run("plan").status == 0
 
 
 def test_a_base_that_moved_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) -> None:

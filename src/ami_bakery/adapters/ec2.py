@@ -148,12 +148,19 @@ class BotoEc2:
             return [_with_digest(snapshot) for page in pages for snapshot in page["Snapshots"]]
 
     def matching(
-        self, region: str, owners: Sequence[str], filters: Sequence[tuple[str, Sequence[str]]]
+        self,
+        region: str,
+        owners: Sequence[str],
+        filters: Sequence[tuple[str, Sequence[str]]],
+        *,
+        deprecated: bool = False,
+        in_any_state: bool = False,
     ) -> tuple[Ami, ...]:
         asked = [_filter(name, values) for name, values in filters]
-        if not any(name == "state" for name, _ in filters):
+        if not in_any_state and not any(name == "state" for name, _ in filters):
             asked.append(_filter("state", ("available",)))
-        return tuple(self._describe("looking for the base image", region, Owners=list(owners), Filters=asked))
+        more = {"IncludeDeprecated": True} if deprecated else {}
+        return tuple(self._describe("looking for the base image", region, Owners=list(owners), Filters=asked, **more))
 
     def named(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(

@@ -1,4 +1,4 @@
-"""Tells people, on stderr, what is being done, in plain lines: for CI, and where nobody looks on."""
+"""Tells people, on stderr, what is being done, in plain lines."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import re
 
 COLORS = {"red": "31", "green": "32", "yellow": "33", "magenta": "35", "cyan": "36", "bold": "1", "dim": "2"}
 """A terminal's code for each color that we use, by its name."""
+# Two sets: one of both would be a bitmap of all 65,536 characters, made at each start.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|[\ud800-\udfff]")
 _CI_COMMAND = re.compile(r"^(?=[^\S\n]*::[A-Za-z])|(?<=##)(?=(?:vso)?\[)", re.MULTILINE)
 """GitHub Actions takes `::name` at the start of a line, and `##[name]` anywhere, for a command; Azure `##vso[name]`."""

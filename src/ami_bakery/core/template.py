@@ -55,12 +55,14 @@ class SourceAmiFilter(Frozen):
     each has its values in the order given.
 
     most_recent  true as well where it cannot be worked out
+    deprecated   whether those that are deprecated count, too
     region       where a data source asks; None: where the image is baked
     """
 
     filters: tuple[tuple[str, tuple[str, ...]], ...]
     owners: tuple[str, ...]
     most_recent: bool
+    deprecated: bool = False
     region: str | None = None
 
 

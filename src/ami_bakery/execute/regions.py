@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from ami_bakery.errors import AwsError, BakeryError, Stopped
 from ami_bakery.execute.left_behind import remove_amis
 from ami_bakery.ports import CopyOrder
 from ami_bakery.side_by_side import side_by_side
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -219,6 +219,17 @@ build {
         assert (builder.source_ami_filter, bool(builder.base_unknown)) == (None, True)
 
 
+@pytest.mark.parametrize(("given", "deprecated"), [("true", True), ("false", False), ('"1"', True), ("0", False)])
+def test_a_filter_may_include_what_is_deprecated(tmp_path: Path, given: str, deprecated: bool) -> None:
+    json = (
+        '{"builders": [{"type": "amazon-ebs", "source_ami_filter": {"filters": {"name": "a"}, "owners": ["self"],'
+        f' "include_deprecated": {given}}}}}]}}'
+    )
+    (builder,) = read(tmp_path, {"a.json": json}, "a.json").builders
+    assert builder.source_ami_filter is not None
+    assert builder.source_ami_filter.deprecated is deprecated
+
+
 def test_a_filter_that_is_not_known_says_why(tmp_path: Path) -> None:
     json = (
         '{"builders": [{"type": "amazon-ebs", "ami_name": "{{user `n`}}-{{timestamp}}",'

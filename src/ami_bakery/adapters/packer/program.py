@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 OLDEST = (1, 6, 6)
 _HAS_INIT = (1, 7, 0)
 _LISTS_PLUGINS = (1, 8, 0)
+_LISTS_IN_FILTERS = (1, 8, 0)
+"""Since packer-plugin-amazon 1.0.7, of January 2022."""
 _ALONE = {"PACKER_WRAP_COOKIE": "49C22B1A-3A93-4C98-97FA-E07D18C787B5"}
 """Packer starts itself again, to report its crashes, unless this says that it is that second one (its main.go)."""
 _LONGEST_ARGUMENT = 30_000
@@ -77,6 +79,9 @@ class HashicorpPacker:
             if self._version is None:
                 self._version = self._ask_version()
             return self._version
+
+    def lists_in_filters(self) -> bool:
+        return _numbers(self.version()) >= _LISTS_IN_FILTERS
 
     def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
         from ami_bakery.core.packer_progress import ProgressReader

@@ -102,7 +102,10 @@ def builder_of(component: Component) -> Builder:
 
 
 def _is_true(value: Value) -> bool:
-    return value is True or (isinstance(value, str) and value.lower() in ("true", "1", "t"))
+    """As Packer takes it: a number for what it is in C."""
+    if isinstance(value, str):
+        return value.lower() in ("true", "1", "t")
+    return isinstance(value, bool | int | float) and value != 0
 
 
 def _text_or_none(value: Value) -> str | None:
@@ -135,12 +138,13 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
         filters=tuple(sorted(filters.items())),
         owners=_known_texts(owners),
         most_recent=isinstance(most_recent, Unknown) or _is_true(most_recent),
+        deprecated=_is_true(found.get("include_deprecated")),
         region=_text_or_none(found.get("region")),
     )
     return made, ""
 
 
-_OF_A_FILTER = ("filters", "filter", "owners", "most_recent", "region")
+_OF_A_FILTER = ("filters", "filter", "owners", "most_recent", "include_deprecated", "region")
 _OTHER_CREDENTIALS = frozenset(
     {
         *("access_key", "assume_role", "custom_endpoint_ec2", "mfa_code", "profile", "secret_key"),
