@@ -69,14 +69,15 @@ class Frozen:
             raise TypeError(f"{cls.__name__}: __post_init__ is not called: write an __init__ that calls super's")
 
     def __init__(self, /, **given: Any) -> None:
-        shape = _shape(type(self))
-        state = {**shape.defaults, **given}
-        for name, make in shape.factories:
-            if name not in given:
-                state[name] = make()
-        if state.keys() != shape.fields.keys():
-            _refuse(type(self), shape, state)
-        self.__dict__.update(state)
+        shape = type(self).__dict__.get("_shape_of_class") or _learn(type(self))
+        if given.keys() != shape.fields.keys():
+            given = {**shape.defaults, **given}
+            for name, make in shape.factories:
+                if name not in given:
+                    given[name] = make()
+            if given.keys() != shape.fields.keys():
+                _refuse(type(self), shape, given)
+        object.__setattr__(self, "__dict__", given)
 
     def _state(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _shape(type(self)).fields}

@@ -5,27 +5,26 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import tree_sitter_json
 from tree_sitter import Language, Node, Parser
 
 from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
-from ami_bakery.values import Frozen
 
 
-class JsonScalar(Frozen):
+class JsonScalar(NamedTuple):
     value: str | int | float | bool | None
     place: Place
 
 
-class JsonArray(Frozen):
+class JsonArray(NamedTuple):
     items: tuple[JsonValue, ...]
     place: Place
 
 
-class JsonObject(Frozen):
+class JsonObject(NamedTuple):
     """The members as they are written: a key may occur more than once."""
 
     members: tuple[tuple[str, JsonValue], ...]

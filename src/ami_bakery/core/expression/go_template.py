@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ami_bakery.core.expression.values import Unknown, Value, as_text, concatenate, first_unknown
-from ami_bakery.values import Frozen
 
 GoFunctions: TypeAlias = Mapping[str, Callable[..., Value]]
 """By name; a function raises `ValueError` or `TypeError` where Go's would fail."""
@@ -22,7 +21,7 @@ _TOKEN = re.compile(
 )
 
 
-class _Token(Frozen):
+class _Token(NamedTuple):
     kind: str
     text: str
 
