@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseParameter, ImageConfig
+from ami_bakery.core.filter_values import listed
 from ami_bakery.core.image import Ami, newest
 from ami_bakery.errors import BakeryError
 from ami_bakery.side_by_side import side_by_side
@@ -60,17 +61,12 @@ def questions_of(
 
 
 def question_of_filter(asked: SourceAmiFilter, region: str, packer: Packer) -> NewestAmi:
-    """As this Packer asks it."""
+    """As this Packer reads the filter; of what it finds, available ones alone are meant."""
     filters = asked.filters
-    if any(not {",", '"'}.isdisjoint(value) for _, values in filters for value in values) and packer.lists_in_filters():
-        filters = tuple((name, tuple(part for value in values for part in _parts(value))) for name, values in filters)
+    lists = tuple((name, tuple(part for value in values for part in listed(value))) for name, values in filters)
+    if lists != filters and packer.lists_in_filters():
+        filters = lists
     return NewestAmi(region=asked.region or region, owners=asked.owners, filters=filters, deprecated=asked.deprecated)
-
-
-def _parts(value: str) -> list[str]:
-    import csv
-
-    return next(csv.reader([value], skipinitialspace=True))
 
 
 def ask(outside: Outside, questions: Iterable[Question]) -> Mapping[Question, Answer]:

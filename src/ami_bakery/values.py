@@ -58,14 +58,16 @@ class Frozen:
     """`class X(Frozen)` behaves as `@dataclass(frozen=True, kw_only=True) class X`.
 
     `dataclasses` writes and compiles six methods for each class, half a millisecond, and imports what it takes to read
-    signatures: a fifth of an unchanged image's run (docs/decisions/0104). These methods are the same for all classes.
+    signatures: a fifth of an unchanged image's run (docs/decisions/0104-values-without-generated-code.md). These methods
+    are the same for all classes.
     """
 
     if not TYPE_CHECKING:
         __dataclass_fields__ = _DataclassFields()
 
-    def __init_subclass__(cls) -> None:
-        if "__post_init__" in vars(cls):
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        if hasattr(cls, "__post_init__"):
             raise TypeError(f"{cls.__name__}: __post_init__ is not called: write an __init__ that calls super's")
 
     def __init__(self, /, **given: Any) -> None:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape, quoteattr
 
 from moto.core.responses import ActionContext, ActionResult
 from moto.core.serialize import EC2Serializer
@@ -19,6 +18,7 @@ from ami_bakery.local import images
 from ami_bakery.local.images import Device, LocalAmi
 from ami_bakery.local.paging import page
 from ami_bakery.local.settings import ACCOUNTS
+from ami_bakery.local.xml_text import written
 
 if TYPE_CHECKING:
     from moto.core.common_types import TYPE_RESPONSE
@@ -111,35 +111,7 @@ class _DescribedSerializer(EC2Serializer):
         return value.get(key)
 
     def _serialize_body(self, body: Mapping[str, Any]) -> str:
-        written = ['<?xml version="1.0" encoding="utf-8"?>\n']
-        for name, value in body.items():
-            _write(written.append, name, value)
-        return "".join(written)
-
-
-def _write(write: Callable[[str], None], name: str, value: Any) -> None:
-    """An element, or one for each of a list. As xmltodict, but for what that spends on each element."""
-    if isinstance(value, str):
-        write(f"<{name}>{escape(value)}</{name}>")
-    elif isinstance(value, list):
-        for item in value:
-            _write(write, name, item)
-    elif isinstance(value, Mapping):
-        write(f"<{name}")
-        for key, inner in value.items():
-            if key.startswith("@"):
-                write(f" {key[1:]}={quoteattr(inner)}")
-        write(">")
-        for key, inner in value.items():
-            if not key.startswith("@"):
-                _write(write, key, inner)
-        write(f"</{name}>")
-    elif value is None:
-        write(f"<{name}/>")
-    elif type(value) is int:
-        write(f"<{name}>{value}</{name}>")
-    else:
-        raise TypeError(f"{name} is neither a text nor a number, nor made of elements: {value!r}")
+        return written(body)
 
 
 class Described(ActionResult):

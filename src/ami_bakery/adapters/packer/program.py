@@ -36,7 +36,8 @@ OLDEST = (1, 6, 6)
 _HAS_INIT = (1, 7, 0)
 _LISTS_PLUGINS = (1, 8, 0)
 _LISTS_IN_FILTERS = (1, 8, 0)
-"""Since packer-plugin-amazon 1.0.7, of January 2022."""
+"""Packer 1.8.0 came with packer-plugin-amazon 1.0.8, and 1.7.10 with 1.0.6; lists came with 1.0.7. An older plugin that
+is required with a newer Packer, or a newer one with Packer 1.7, is not told apart."""
 _ALONE = {"PACKER_WRAP_COOKIE": "49C22B1A-3A93-4C98-97FA-E07D18C787B5"}
 """Packer starts itself again, to report its crashes, unless this says that it is that second one (its main.go)."""
 _LONGEST_ARGUMENT = 30_000

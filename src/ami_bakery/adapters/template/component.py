@@ -102,7 +102,7 @@ def builder_of(component: Component) -> Builder:
 
 
 def _is_true(value: Value) -> bool:
-    """As Packer takes it: a number for what it is in C."""
+    """Nearly as Packer takes it, which knows fewer spellings."""
     if isinstance(value, str):
         return value.lower() in ("true", "1", "t")
     return isinstance(value, bool | int | float) and value != 0
@@ -130,7 +130,7 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
     owners = found.get("owners")
     if isinstance(owners, str):
         owners = tuple(owners.split(","))
-    lost = first_unknown((given, owners, found.get("filter")))
+    lost = first_unknown((given, owners, found.get("filter"), found.get("include_deprecated")))
     if lost:
         return None, lost.why
     most_recent = found.get("most_recent")

@@ -1,0 +1,39 @@
+"""An answer as XML: what xmltodict writes, but for a name's check and a SAX handler's calls for each element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+
+def written(document: Mapping[str, Any]) -> str:
+    """Of elements by name: text, a number, None, elements by name (attributes with an `@`), or a list of such.
+
+    Raises `TypeError` for anything else: moto's serializer makes nothing else of what EC2 answers with.
+    """
+    parts = ['<?xml version="1.0" encoding="utf-8"?>\n']
+    for name, value in document.items():
+        _write(parts.append, name, value)
+    return "".join(parts)
+
+
+def _write(write: Callable[[str], None], name: str, value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _write(write, name, item)
+    elif value is None or value in ("", {}):
+        write(f"<{name}/>")
+    elif isinstance(value, str):
+        write(f"<{name}>{escape(value)}</{name}>")
+    elif type(value) is int:
+        write(f"<{name}>{value}</{name}>")
+    elif isinstance(value, Mapping):
+        attributes = "".join(f" {key[1:]}={quoteattr(inner)}" for key, inner in value.items() if key[0] == "@")
+        write(f"<{name}{attributes}>")
+        for key, inner in value.items():
+            if key[0] != "@":
+                _write(write, key, inner)
+        write(f"</{name}>")
+    else:
+        raise TypeError(f"{name} is neither a text nor a number, nor made of elements: {value!r}")
