@@ -58,7 +58,7 @@ class Frozen:
     """`class X(Frozen)` behaves as `@dataclass(frozen=True, kw_only=True) class X`.
 
     `dataclasses` writes and compiles six methods for each class, half a millisecond, and imports what it takes to read
-    signatures: a fifth of an unchanged image's run (docs/decisions/0104-values-without-generated-code.md). These methods
+    signatures: a fifth of an unchanged run (docs/decisions/0104-values-without-generated-code.md). These methods
     are the same for all classes.
     """
 
