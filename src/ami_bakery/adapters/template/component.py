@@ -22,11 +22,17 @@ class Kind(StrEnum):
 
 
 class Field(Frozen):
-    """`written`: the expression as it stands in the template."""
+    """
+    written       the expression as it stands in the template
+    alternatives  other values that the whole field may have: with the other arm of a conditional, another argument of
+                  `try()` or `coalesce()`, a candidate of what is unknown. A file that only they name is read if it is
+                  there, and need not be there
+    """
 
     value: Value
     place: Place
     written: str
+    alternatives: tuple[Value, ...] = ()
 
 
 class Component(Frozen):
@@ -40,6 +46,16 @@ class Component(Frozen):
 
     def value(self, name: str) -> Value:
         return self.fields[name].value if name in self.fields else None
+
+    def alternatives(self, name: str) -> tuple[Component, ...]:
+        """This component once for each other value that the field may have."""
+        found = self.fields.get(name)
+        others = found.alternatives if found else ()
+        return tuple(
+            replace(self, fields={**self.fields, name: replace(found, value=value, alternatives=())})
+            for value in others
+            if found
+        )
 
     def is_true(self, name: str) -> bool:
         return _is_true(self.value(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.definition import Definition, Reading
@@ -13,7 +13,7 @@ from ami_bakery.adapters.template.hcl_surroundings import Surroundings
 from ami_bakery.adapters.template.hcl_syntax import parse_body
 from ami_bakery.adapters.template.hcl_variables import VariableFile, declarations, values_of
 from ami_bakery.core.expression.evaluate import Scope, evaluate
-from ami_bakery.core.expression.values import CHECKOUT, Unknown, Value, as_bool, as_text, is_mapping
+from ami_bakery.core.expression.values import CHECKOUT, Unknown, Value, as_bool, as_text, is_mapping, taint
 from ami_bakery.core.place import Place
 from ami_bakery.core.template import Plugin, Variable
 from ami_bakery.errors import TemplateError
@@ -111,8 +111,9 @@ def _variable_files(reading: Reading) -> tuple[VariableFile, ...]:
 class _Locals(Mapping[str, Value]):
     """Locals, each worked out when it is first asked for; one that needs itself is unknown."""
 
-    def __init__(self, expressions: Mapping[str, Expression]) -> None:
+    def __init__(self, expressions: Mapping[str, Expression], sensitive: Collection[str]) -> None:
         self._expressions = expressions
+        self._sensitive = sensitive
         self._values: dict[str, Value] = {}
         self._busy: list[str] = []
         self.scope = Scope()
@@ -123,7 +124,8 @@ class _Locals(Mapping[str, Value]):
                 return Unknown(why=f"the local `{name}` refers to itself")
             expression = self._expressions[name]
             self._busy.append(name)
-            self._values[name] = evaluate(expression, self.scope)
+            value = evaluate(expression, self.scope)
+            self._values[name] = taint(value, expression.place) if name in self._sensitive else value
             self._busy.pop()
         return self._values[name]
 
@@ -147,13 +149,13 @@ def _local_expressions(bodies: Iterable[Body]) -> dict[str, Expression]:
 
 
 def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Value], surroundings: Surroundings) -> Scope:
-    local = _Locals(_local_expressions(bodies))
     sensitive = [
         block.labels[0]
         for body in bodies
         for block in body.of_type("local")
         if (flag := block.body.setting("sensitive")) and as_bool(evaluate(flag.expression, Scope())) is True
     ]
+    local = _Locals(_local_expressions(bodies), sensitive)
     inside = CHECKOUT if reading.locations.workdir == "." else f"{CHECKOUT}/{reading.locations.workdir}"
     scope = Scope(
         names={
@@ -162,7 +164,7 @@ def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Value], su
             "path": {"cwd": inside, "root": reading.locations.from_packer()},
             "packer": Unknown(why="`packer` is known only when Packer runs"),
             "build": Unknown(why="`build` is known only when Packer runs"),
-            "data": Unknown(why="a data source is asked only when Packer runs"),
+            "data": Unknown(why="a data source is asked only when Packer runs", tainted=True),
             "source": Unknown(why="`source` is not known here"),
         },
         surroundings=surroundings.functions(),

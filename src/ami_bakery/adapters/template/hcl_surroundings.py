@@ -10,7 +10,7 @@ from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.hcl_syntax import parse_template
 from ami_bakery.core.expression.evaluate import Scope, Surrounding, evaluate
 from ami_bakery.core.expression.text_functions import from_document
-from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, is_mapping
+from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, is_mapping, is_tainted, taint
 from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError, TemplateError
 from ami_bakery.ports import FileKind
@@ -48,7 +48,7 @@ class Surroundings:
                 return name
             if record:
                 self._reading.ledger.environment(name, call.place)
-            return self._reading.request.environment.get(name, "")
+            return Text(self._reading.request.environment.get(name, ""), call.place, tainted=True)
 
         return {"env": env}
 
@@ -59,13 +59,15 @@ class Surroundings:
         if isinstance(found, Unknown):
             return found
         try:
-            return Text(found[1].decode(), call.place)
+            return Text(found[1].decode(), call.place, tainted=True)
         except UnicodeDecodeError:
-            return Unknown(why=f"{found[0]} is not UTF-8")
+            return Unknown(why=f"what `{call.written}` reads is not UTF-8")
 
     def _filebase64(self, call: syntax.Call, arguments: Sequence[Value], scope: Scope) -> Value:
         found = self._read(call, arguments, scope, from_template=False)
-        return found if isinstance(found, Unknown) else base64.b64encode(found[1]).decode()
+        if isinstance(found, Unknown):
+            return found
+        return Text(base64.b64encode(found[1]).decode(), call.place, tainted=True)
 
     def _fileexists(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
         path = self._path(call, arguments, 0, from_template=True)
@@ -98,29 +100,37 @@ class Surroundings:
         try:
             template = parse_template(content.decode(), Place(file=path, line=1))
         except UnicodeDecodeError:
-            return Unknown(why=f"{path} is not UTF-8")
+            return Unknown(why=f"what `{call.written}` reads is not UTF-8")
         names = given if is_mapping(given) else {}
         self._rendering.append(path)
         try:
-            return evaluate(template, Scope(names=names, surroundings=scope.surroundings, optional=scope.optional))
+            inner = Scope(names=names, surroundings=scope.surroundings, optional=scope.optional)
+            return taint(evaluate(template, inner), call.place)
         finally:
             self._rendering.pop()
 
     def _abspath(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
         path = _text(call, arguments, 0)
-        return path if isinstance(path, Unknown) else self._reading.locations.absolute(path)
+        if isinstance(path, Unknown):
+            return path
+        found = self._reading.locations.absolute(path)
+        return taint(found, call.place) if is_tainted(path) else found
 
     def _pathexpand(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
         path = _text(call, arguments, 0)
         if isinstance(path, Unknown):
             return path
-        return self._reading.expand_home(path) or Unknown(why="the home folder is not known")
+        found = self._reading.expand_home(path) or Unknown(why="the home folder is not known")
+        return taint(found, call.place) if is_tainted(path) else found
 
     def _yamldecode(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
         from ami_bakery.adapters.template.yaml_syntax import yaml_value
 
         text = _text(call, arguments, 0)
-        return text if isinstance(text, Unknown) else from_document(yaml_value(text))
+        if isinstance(text, Unknown):
+            return text
+        found = from_document(yaml_value(text))
+        return taint(found, call.place) if is_tainted(text) else found
 
     # --- where and what
 
@@ -147,9 +157,9 @@ class Surroundings:
         self._reading.ledger.reference(path, call.place, required=not scope.optional)
         entry = self._reading.tree.entry(path, follow=True)
         if entry is None:
-            return Unknown(why=f"there is no file {path}")
+            return Unknown(why=f"the file that `{call.written}` reads is not there")
         if entry.kind is not FileKind.FILE:
-            return Unknown(why=f"there is no file {path}: it is a {entry.kind}")
+            return Unknown(why=f"what `{call.written}` reads is not a file: it is a {entry.kind}")
         try:
             return path, self._reading.content(path)
         except SourceError as error:

@@ -20,6 +20,8 @@ from ami_bakery.core.expression.values import (
     first_unknown,
     is_mapping,
     is_sequence,
+    is_tainted,
+    taint,
 )
 from ami_bakery.errors import TemplateError
 from ami_bakery.values import Frozen
@@ -77,7 +79,11 @@ def values_of(
     surroundings: Surroundings,
 ) -> dict[str, Value]:
     """default < PKR_VAR_ environment < auto files < var-files in order < `-var`."""
-    return {name: _value(reading, declaration, files, surroundings) for name, declaration in declared.items()}
+    values = {name: _value(reading, declaration, files, surroundings) for name, declaration in declared.items()}
+    return {
+        name: taint(value, declared[name].place) if declared[name].sensitive else value
+        for name, value in values.items()
+    }
 
 
 def _value(
@@ -97,7 +103,8 @@ def _value(
         return _converted(from_file, declaration.type)
     if told is not None:
         reading.ledger.environment("PKR_VAR_" + name, declaration.place)
-        return _converted(_given(told, declaration, default, declaration.place), declaration.type)
+        given_there = _given(told, declaration, default, declaration.place)
+        return taint(_converted(given_there, declaration.type), declaration.place)
     return _converted(default, declaration.type)
 
 
@@ -147,18 +154,16 @@ def _converted(value: Value, kind: Expression | None) -> Value:
     if value is None or isinstance(value, Unknown) or kind is None:
         return value
     if isinstance(kind, syntax.Name):
-        return _primitive(value, kind.name)
+        return _primitive(value, kind.name, kind.place)
     if isinstance(kind, syntax.Call) and kind.arguments:
         return _collection(value, kind.name, kind.arguments[0])
     return value
 
 
-def _primitive(value: Value, kind: str) -> Value:
-    if kind == "string":
-        return as_text(value)
-    if kind == "number":
-        return as_number(value)
-    return as_bool(value) if kind == "bool" else value
+def _primitive(value: Value, kind: str, place: Place) -> Value:
+    convert = {"string": as_text, "number": as_number, "bool": as_bool}.get(kind)
+    made = convert(value) if convert else value
+    return taint(made, place) if is_tainted(value) else made
 
 
 def _collection(value: Value, kind: str, inner: Expression) -> Value:

@@ -9,7 +9,7 @@ from ami_bakery.adapters.template.component import Component, Field, Kind, overr
 from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.json_syntax import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 from ami_bakery.adapters.template.legacy_functions import LegacyContext
-from ami_bakery.core.expression.values import Text, Value
+from ami_bakery.core.expression.values import Text, Value, is_tainted
 from ami_bakery.core.template import Variable
 from ami_bakery.errors import TemplateError
 
@@ -26,7 +26,7 @@ def read_legacy(reading: Reading, source: bytes) -> Definition:
         raise _bad(document.place, "a template is an object")
     _refuse_duplicates(document)
     root = _members(document)
-    context = LegacyContext(reading, _variables(reading, root))
+    context = LegacyContext(reading, _variables(reading, root), sensitive=_texts(root.get("sensitive-variables")))
     _note_secrets(reading, root, context)
     builders = _builders(root, context)
     components = [component for _, component in builders]
@@ -145,7 +145,7 @@ def _value(value: JsonValue, context: LegacyContext) -> Value:
         return tuple(_value(item, context) for item in value.items)
     if isinstance(value.value, str):
         rendered = context.render(value.value)
-        return Text(rendered, value.place) if isinstance(rendered, str) else rendered
+        return Text(rendered, value.place, tainted=is_tainted(rendered)) if isinstance(rendered, str) else rendered
     return value.value
 
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
-from ami_bakery.core.expression.values import Text, Unknown, Value, is_mapping, is_sequence, names_checkout
+from ami_bakery.core.expression.values import (
+    Text,
+    Unknown,
+    Value,
+    is_mapping,
+    is_sequence,
+    names_checkout,
+    taint,
+)
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
@@ -23,19 +31,25 @@ class _Shared:
 
 
 class LegacyContext:
-    """Renders the texts of a JSON template. `raw`: each variable as given, with its place."""
+    """Renders the texts of a JSON template.
+
+    raw        each variable as given, with its place
+    sensitive  the names of those whose values are secrets
+    """
 
     def __init__(
         self,
         reading: Reading,
         raw: Mapping[str, tuple[str, Place]],
         *,
+        sensitive: Collection[str] = (),
         build: Mapping[str, str] | None = None,
         shared: _Shared | None = None,
     ) -> None:
         self.reading = reading
         self._raw = raw
         self._build = build or {}
+        self._sensitive = sensitive
         self._shared = shared or _Shared()
         if shared is None:
             for name in raw:  # Packer works every variable out, used or not
@@ -43,7 +57,7 @@ class LegacyContext:
 
     def in_build(self, name: str, kind: str) -> LegacyContext:
         build = {"build_name": name, "build_type": kind}
-        return LegacyContext(self.reading, self._raw, build=build, shared=self._shared)
+        return LegacyContext(self.reading, self._raw, sensitive=self._sensitive, build=build, shared=self._shared)
 
     def render(self, text: str) -> str | Unknown:
         """A text of a builder, provisioner or post-processor."""
@@ -59,7 +73,8 @@ class LegacyContext:
             return Unknown(why=f"the variable `{name}` refers to itself")
         text, place = self._raw[name]
         shared.busy.append(name)
-        shared.rendered[name] = render(text, self._functions(place), fields_as_written=True)
+        value = render(text, self._functions(place), fields_as_written=True)
+        shared.rendered[name] = taint(value, place) if name in self._sensitive else value
         shared.busy.pop()
         return shared.rendered[name]
 
@@ -79,7 +94,7 @@ class LegacyContext:
 
     def _environment(self, name: str, place: Place) -> Value:
         self.reading.ledger.environment(name, place)
-        return self.reading.request.environment.get(name, "")
+        return Text(self.reading.request.environment.get(name, ""), place, tainted=True)
 
 
 def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
@@ -93,13 +108,17 @@ def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
             **{name: lambda text=text: text for name, text in build.items()},
         }
         rendered = render(value, functions)
-        return Text(rendered, value.place) if isinstance(rendered, str) and isinstance(value, Text) else rendered
+        if not isinstance(value, Text):
+            return rendered
+        if isinstance(rendered, Unknown) and value.tainted:
+            return Unknown(why="a tainted text has `{{...}}` in it that only Packer renders", tainted=True)
+        if isinstance(rendered, Unknown):
+            return rendered
+        return Text(rendered, value.place, tainted=value.tainted)
     if is_sequence(value):
         return tuple(render_in_hcl2(item, build) for item in value)
     if is_mapping(value):
         return {name: render_in_hcl2(item, build) for name, item in value.items()}
-    if isinstance(value, Unknown) and has_actions(value.pattern):
-        return Unknown(why=value.why, pattern=value.pattern)
     return value
 
 
@@ -114,7 +133,7 @@ def _replace_all(old: str, new: str, text: str) -> Value:
 def _split(text: str, separator: str, number: int) -> Value:
     parts = text.split(separator) if separator else list(text)
     if not 0 <= number < len(parts):
-        raise ValueError(f"there is no part {number} of {text!r}")
+        raise ValueError("there is no such part")
     return _text_only(text, parts[number])
 
 

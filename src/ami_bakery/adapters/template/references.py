@@ -13,6 +13,7 @@ from ami_bakery.adapters.template.component import Component, Field, Kind
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.core.expression.values import CHECKOUT, Text, Unknown, Value, is_mapping, is_sequence
 from ami_bakery.ports import FileKind
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
@@ -37,8 +38,11 @@ def find_references(reading: Reading, component: Component) -> None:
             _credential(reading, component, name)
         elif inputs is not None and name in inputs:
             _input(reading, component, name)
+            for other in component.alternatives(name):
+                _input(reading, other, name, required=False)
         elif not _elsewhere(component, name):
-            _perhaps(reading, name, field, is_known=known.is_known(component.type))
+            for value in (field.value, *field.alternatives):
+                _perhaps(reading, name, replace(field, value=value), is_known=known.is_known(component.type))
     if component.type == "shell-local":
         _local_commands(reading, component)
     if component.type == "converge":
@@ -93,19 +97,20 @@ def local_path(reading: Reading, text: str | Unknown) -> str | Unknown:
     return text if isinstance(text, Unknown) else reading.locations.from_workdir(text)
 
 
-def _input(reading: Reading, component: Component, name: str) -> None:
+def _input(reading: Reading, component: Component, name: str, *, required: bool = True) -> None:
     texts = component.list_texts(name) if name in known.LISTS else component.texts(name)
     for text, place, written in texts:
         if text == "" or (isinstance(text, str) and "://" in text):
             continue
         path = local_path(reading, text)
         if isinstance(path, Unknown):
-            reading.ledger.not_known(place, written, path)
+            if required:
+                reading.ledger.not_known(place, written, path)
         elif name in _GLOBBED and _GLOB.search(path):
             for found in fileset(reading.tree, ".", path):
-                reading.ledger.reference(found, place)
+                reading.ledger.reference(found, place, required=required)
         else:
-            reading.ledger.reference(path, place)
+            reading.ledger.reference(path, place, required=required)
 
 
 # --- fields that we do not know
@@ -153,7 +158,8 @@ def _is_here(reading: Reading, text: str) -> bool:
 def _local_commands(reading: Reading, component: Component) -> None:
     """The words of commands that run here and that are files here."""
     for name in ("command", "inline", "execute_command"):
-        for text, place, _ in component.texts(name):
+        same = (component, *component.alternatives(name))
+        for text, place, _ in (found for one in same for found in one.texts(name)):
             for word in command_words(text) if isinstance(text, str) else ():
                 note_file_if_here(reading, word, place)
 

@@ -18,12 +18,15 @@ from ami_bakery.core.expression.values import (
     first_unknown,
     is_mapping,
     is_sequence,
+    is_tainted,
     names_checkout,
+    taint,
 )
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.syntax import Expression, Part
+    from ami_bakery.core.place import Place
 
 Surrounding: TypeAlias = "Callable[[syntax.Call, Sequence[Value], Scope], Value]"
 """A function that asks the surroundings, such as `file()`: it gets the call, its arguments and where it is called."""
@@ -58,7 +61,8 @@ def evaluate(expression: Expression, scope: Scope) -> Value:
         case syntax.Attribute(of=of, name=name):
             return pick(evaluate(of, scope), name)
         case syntax.Index(of=of, key=key):
-            return pick(evaluate(of, scope), evaluate(key, scope))
+            position = evaluate(key, scope)
+            return _tainted_by(pick(evaluate(of, scope), position), (position,), expression.place)
         case syntax.TupleOf(items=items):
             return tuple(evaluate(item, scope) for item in items)
         case _:
@@ -96,13 +100,13 @@ def pick(value: Value, key: Value) -> Value:
         name = as_text(key)
         if isinstance(name, Unknown):
             return name
-        return value[name] if name in value else Unknown(why=f"there is no `{name}`")
+        return value[name] if name in value else Unknown(why="there is no such attribute or key")
     if is_sequence(value):
         index = operators.whole_number(key)
         if isinstance(index, int) and 0 <= index < len(value):
             return value[index]
-        return Unknown(why=f"there is no item {as_text(key)} in a list of {len(value)}")
-    return Unknown(why=f"a value that has no parts is asked for its `{key}`")
+        return Unknown(why="there is no such item in the list")
+    return Unknown(why="a value that has no parts is asked for one")
 
 
 def items_of(value: Value) -> Unknown | list[tuple[Value, Value]]:
@@ -122,7 +126,9 @@ def _template(template: syntax.Template, scope: Scope) -> Value:
         if not isinstance(only, str | syntax.If | syntax.ForEach):
             return evaluate(only, scope)
     text = render(template.parts, scope)
-    return Text(normalize("NFC", text), template.place) if isinstance(text, str) else text
+    if isinstance(text, Unknown):
+        return text
+    return Text(normalize("NFC", text), template.place, tainted=is_tainted(text))
 
 
 def render(parts: Sequence[Part], scope: Scope) -> str | Unknown:
@@ -174,17 +180,21 @@ def _conditional(expression: syntax.Conditional, scope: Scope) -> Value:
     maybe = replace(scope, optional=True)
     if isinstance(condition, Unknown):
         then, otherwise = evaluate(expression.then, maybe), evaluate(expression.otherwise, maybe)
-        return then if operators.same(then, otherwise) else Unknown(why=condition.why)
+        if operators.same(then, otherwise):
+            return then
+        tainted = is_tainted((condition, then, otherwise))
+        return Unknown(why=condition.why, candidates=(then, otherwise), tainted=tainted)
     taken, other = (expression.then, expression.otherwise) if condition else (expression.otherwise, expression.then)
     evaluate(other, maybe)
-    return evaluate(taken, scope)
+    return _tainted_by(evaluate(taken, scope), (evaluate(expression.condition, maybe),), expression.place)
 
 
 def _operation(expression: syntax.Operation, scope: Scope) -> Value:
     right = evaluate(expression.right, scope)
     if expression.left is None:
-        return operators.unary(expression.operator, right)
-    return operators.binary(expression.operator, evaluate(expression.left, scope), right)
+        return _tainted_by(operators.unary(expression.operator, right), (right,), expression.place)
+    left = evaluate(expression.left, scope)
+    return _tainted_by(operators.binary(expression.operator, left, right), (left, right), expression.place)
 
 
 def _object(expression: syntax.ObjectOf, scope: Scope) -> Value:
@@ -230,7 +240,7 @@ def _for_object(expression: syntax.For, key_expression: Expression, scopes: list
             before = made.get(key, ())
             made[key] = (*before, value) if is_sequence(before) else (value,)
         elif key in made:
-            return Unknown(why=f"the key `{key}` occurs twice in a `for`")
+            return Unknown(why="a key occurs twice in a `for`")
         else:
             made[key] = value
     return made
@@ -250,7 +260,16 @@ def _call(call: syntax.Call, scope: Scope) -> Value:
     function = FUNCTIONS.get(call.name)
     if function is None:
         return Unknown(why=f"what `{call.name}()` gives is known only to Packer")
-    return apply(function, call.name, arguments)
+    given = apply(function, call.name, arguments)
+    return (
+        given
+        if function.structural and call.name not in ("length", "lookup")
+        else _tainted_by(given, arguments, call.place)
+    )
+
+
+def _tainted_by(value: Value, sources: Sequence[Value], place: Place) -> Value:
+    return taint(value, place) if any(is_tainted(source) for source in sources) else value
 
 
 def apply(function: Function, name: str, arguments: Sequence[Value]) -> Value:
@@ -259,13 +278,13 @@ def apply(function: Function, name: str, arguments: Sequence[Value]) -> Value:
     if unknown is None and not function.structural:
         unknown = next((found for argument in arguments if (found := first_unknown(argument))), None)
     if unknown:
-        return Unknown(why=unknown.why)
+        return Unknown(why=unknown.why, tainted=unknown.tainted)
     if not function.sees_checkout and any(names_checkout(argument) for argument in arguments):
         return Unknown(why=f"what `{name}()` makes of it depends on where the checkout lies")
     try:
         return function.call(*arguments)
-    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
-        return Unknown(why=f"`{name}()` cannot be worked out: {error}")
+    except (TypeError, ValueError, LookupError, ArithmeticError):
+        return Unknown(why=f"`{name}()` cannot be worked out")
 
 
 def _try(call: syntax.Call, scope: Scope) -> Value:

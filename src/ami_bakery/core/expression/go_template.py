@@ -7,7 +7,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from ami_bakery.core.expression.values import Unknown, Value, as_text, concatenate, first_unknown
+from ami_bakery.core.expression.values import (
+    Text,
+    Unknown,
+    Value,
+    as_text,
+    concatenate,
+    first_unknown,
+    is_tainted,
+    taint,
+)
 
 GoFunctions: TypeAlias = Mapping[str, Callable[..., Value]]
 """By name; a function raises `ValueError` or `TypeError` where Go's would fail."""
@@ -70,8 +79,8 @@ def _value(inside: str, functions: GoFunctions) -> Value:
     try:
         tokens = list(_tokens(inside))
         value, end = _pipeline(tokens, 0, functions)
-    except (ValueError, TypeError, AttributeError, LookupError, SyntaxError) as error:
-        return Unknown(why=f"`{{{{{inside}}}}}` cannot be worked out: {error}")
+    except (ValueError, TypeError, AttributeError, LookupError, SyntaxError):
+        return Unknown(why=f"`{{{{{inside}}}}}` cannot be worked out")
     if end != len(tokens):
         return Unknown(why=f"`{{{{{inside}}}}}` is no template that Packer reads")
     return value
@@ -136,6 +145,8 @@ def _call(name: str, arguments: Sequence[Value], functions: GoFunctions) -> Valu
     if function is None:
         return Unknown(why=f"what `{{{{{name}}}}}` gives is known only when Packer runs")
     unknown = next((found for argument in arguments if (found := first_unknown(argument))), None)
+    tainted = next((argument for argument in arguments if is_tainted(argument)), None)
     if unknown:
-        return Unknown(why=unknown.why)
-    return function(*(argument if isinstance(argument, int) else as_text(argument) for argument in arguments))
+        return Unknown(why=unknown.why, tainted=tainted is not None)
+    given = function(*(argument if isinstance(argument, int) else as_text(argument) for argument in arguments))
+    return taint(given, tainted.place) if isinstance(tainted, Text) else given

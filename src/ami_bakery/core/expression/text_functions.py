@@ -48,7 +48,7 @@ def sequence(value: Value) -> tuple[Value, ...]:
 
 def _kept(before: Value, after: str) -> str:
     """`after`, with the place of the text that it was made from."""
-    return Text(after, before.place) if isinstance(before, Text) else after
+    return Text(after, before.place, tainted=before.tainted) if isinstance(before, Text) else after
 
 
 def lower(value: Value) -> Value:
