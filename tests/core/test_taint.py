@@ -6,7 +6,7 @@ import pytest
 
 from ami_bakery.adapters.template.hcl_syntax import parse_expression
 from ami_bakery.core.expression.evaluate import Scope, evaluate
-from ami_bakery.core.expression.values import Text, Unknown, Value, first_unknown, is_tainted
+from ami_bakery.core.expression.values import HOLE, Text, Unknown, Value, concatenate, first_unknown, is_tainted
 from ami_bakery.core.place import Place
 
 HERE = Place(file="a.pkr.hcl", line=7)
@@ -108,3 +108,13 @@ def test_an_unknown_condition_gives_both_arms_as_candidates() -> None:
 
     assert isinstance(value, Unknown)
     assert value.candidates == ("a.sh", "b.sh")
+
+
+def test_what_is_known_of_an_unknown_text_is_kept_and_never_shown() -> None:
+
+    made = concatenate([("cat ", "cat "), (SECRET, "${var.s}"), ("/x ", "/x "), (Unknown(why="w"), "${build.ID}")])
+
+    assert isinstance(made, Unknown)
+    assert made.known == f"cat hunter2/x {HOLE}"
+    assert made.pattern == "cat ${var.s}/x ${build.ID}"
+    assert "hunter2" not in repr(made)

@@ -16,6 +16,7 @@ from ami_bakery.core.expression.values import (
     names_checkout,
     taint,
 )
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
@@ -102,16 +103,20 @@ def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
 
     build  what is known there, by the name of its function
     """
+    functions: dict[str, Callable[..., Value]] = {
+        **_PLAIN,
+        **{name: lambda text=text: text for name, text in build.items()},
+    }
+    if isinstance(value, Unknown) and has_actions(value.known):
+        rendered = render(value.known, functions)
+        return replace(value, known=rendered.known if isinstance(rendered, Unknown) else rendered)
     if isinstance(value, str) and has_actions(value):
-        functions: dict[str, Callable[..., Value]] = {
-            **_PLAIN,
-            **{name: lambda text=text: text for name, text in build.items()},
-        }
         rendered = render(value, functions)
         if not isinstance(value, Text):
             return rendered
         if isinstance(rendered, Unknown) and value.tainted:
-            return Unknown(why="a tainted text has `{{...}}` in it that only Packer renders", tainted=True)
+            why = "a tainted text has `{{...}}` in it that only Packer renders"
+            return Unknown(why=why, tainted=True, known=rendered.known)
         if isinstance(rendered, Unknown):
             return rendered
         return Text(rendered, value.place, tainted=value.tainted)

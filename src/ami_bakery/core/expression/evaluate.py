@@ -142,7 +142,7 @@ def _pieces(parts: Sequence[Part], scope: Scope) -> Iterator[tuple[Value, str]]:
         elif isinstance(part, syntax.If):
             condition = as_bool(evaluate(part.condition, scope))
             if isinstance(condition, Unknown):
-                yield replace(condition, pattern=""), "%{ if " + part.condition.written + " }...%{ endif }"
+                yield replace(condition, pattern="", known=""), "%{ if " + part.condition.written + " }...%{ endif }"
                 for branch in (part.then, part.otherwise):  # to meet the files that either branch reads
                     render(branch, replace(scope, optional=True))
             else:

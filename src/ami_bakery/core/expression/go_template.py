@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from ami_bakery.core.expression.values import (
+    HOLE,
     Text,
     Unknown,
     Value,
@@ -65,7 +66,8 @@ def _pieces(text: str, functions: GoFunctions, fields_as_written: bool) -> Itera
         words = inside.split(None, 1)
         if words and words[0] in _CONTROL:
             why = f"`{{{{{words[0]}}}}}` is carried out by Packer alone"
-            yield Unknown(why=why, pattern=text[found.start() :]), action
+            rest = text[found.start() :]
+            yield Unknown(why=why, pattern=rest, known=_ACTION.sub(HOLE, rest)), action
             return
         yield _value(inside, functions), action
     rest = text[position:]

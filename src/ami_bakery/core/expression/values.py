@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 CHECKOUT = "/\ufdd0"
 """Stands for the absolute path of the root, which is no part of any answer: a digest is the same in every checkout."""
 
+HOLE = "\ufdd1"
+"""Stands in `Unknown.known` for a part that only Packer knows."""
+
 
 class Text(str):
     """A string with the line it was written on. `tainted`: see `is_tainted`."""
@@ -58,6 +61,7 @@ class Unknown(Frozen):
     why         the reason, as a clause; it names types, functions and expressions, never a value
     pattern     the text with what is unknown or tainted left as written; empty where the value may be no text
     candidates  values that it may turn out to have, as far as some are known; there may be others
+    known       the text with `HOLE` for each unknown part; it may hold secrets, and no message shows it
     tainted     see `is_tainted`
     """
 
@@ -65,6 +69,7 @@ class Unknown(Frozen):
     pattern: str = field(default="", compare=False)
     candidates: tuple[Value, ...] = field(default=(), compare=False)
     tainted: bool = field(default=False, compare=False)
+    known: str = field(default="", compare=False, repr=False)
 
 
 Value: TypeAlias = "bool | int | float | str | Unknown | tuple[Value, ...] | Mapping[str, Value] | None"
@@ -180,7 +185,7 @@ def place_of(value: Value, otherwise: Place) -> Place:
 
 def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
     """Joins parts, each with how it is written, to one text; a part that is not known makes the whole not known."""
-    text = pattern = ""
+    text = pattern = known = ""
     unknown: Unknown | None = None
     source: Text | None = None
     tainted = False
@@ -190,11 +195,13 @@ def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
         if isinstance(piece, str):
             source = value if source is None and isinstance(value, Text) and value.tainted else source
             text, pattern = text + piece, pattern + (written if is_tainted(value) else piece)
+            known += piece
             continue
         unknown = unknown or piece
         pattern += piece.pattern or written
+        known += piece.known or HOLE
     if unknown:
-        return Unknown(why=unknown.why, pattern=pattern, tainted=tainted)
+        return Unknown(why=unknown.why, pattern=pattern, tainted=tainted, known=known)
     return Text(text, source.place, tainted=True) if source else text
 
 
