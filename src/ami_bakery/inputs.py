@@ -79,9 +79,7 @@ def stream(
     written  more files that the bake writes, relative to the root: they are no inputs
     home     the user's: what lies in it is called `~/...`, so that it is the same definition for another user
     """
-    outputs = _outputs(tree, image, facts, written)
-    declared = [Walk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
-    named = [Walk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)]
+    declared, named = walks_of(tree, image, config_file, facts, written)
     prefix = home.rstrip("/") + "/" if home.strip("/") else ""
     yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
     if not any(walk.has_files for walk in declared):
@@ -92,6 +90,22 @@ def stream(
             "Name the files and folders that the image is made of in `inputs`.",
             marks=(place.mark("there is no file in the inputs"),),
         )
+
+
+def walks_of(
+    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, written: Iterable[str] = ()
+) -> tuple[list[Walk], list[Walk]]:
+    """The walks of what bakery.toml declares, and of what the template names."""
+    outputs = _outputs(tree, image, facts, written)
+    declared = [Walk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
+    named = [Walk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)]
+    return declared, named
+
+
+def declared_outputs(tree: SourceTree, facts: TemplateFacts) -> frozenset[str]:
+    """The true places of what the template says that its build writes."""
+    places = (_true_place(tree, tree.relative(output.path)) for output in facts.outputs)
+    return frozenset(place for place in places if place is not None)
 
 
 def _merged(walks: Sequence[Walk], home: str) -> Iterator[tuple[Found, tuple[Place, ...]]]:

@@ -84,8 +84,10 @@ def real_outside(
     session = AwsSession(environment, watcher.note)
     stack.callback(session.close)
     clock = SystemClock()
+    tree = DiskTree(config.root)
     return Outside(
-        tree=DiskTree(config.root),
+        tree=tree,
+        stamps=tree,
         templates=_later(_template_reader),
         ec2=BotoEc2(session),
         scaffold=_later(lambda: _scaffold(session)),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.packer_progress import Made
     from ami_bakery.core.plugins import InstalledPlugin
     from ami_bakery.core.scaffold import Thing
+    from ami_bakery.core.stamp import Stamp
     from ami_bakery.core.table import Table
     from ami_bakery.core.template import TemplateFacts, TemplateRequest
     from ami_bakery.errors import BakeryError
@@ -83,6 +84,16 @@ class SourceTree(Protocol):
 
     def absolute(self, path: str) -> str:
         """`path` as another program takes it, whatever folder that is started in."""
+
+
+class StampReader(Protocol):
+    """Reads what the filesystem records about files. Paths are those of `SourceTree`; raises `SourceError` likewise."""
+
+    def stamp(self, path: str) -> Stamp | None:
+        """The status of what stands at `path`, links not followed; None where nothing does."""
+
+    def passed(self, path: str) -> Iterator[str]:
+        """Every folder and link on the way to what `path` leads to, and that itself, as absolute paths."""
 
 
 class PastTree(SourceTree, Protocol):
@@ -400,6 +411,7 @@ class Outside(Frozen):
     """The whole outside world, as one command sees it."""
 
     tree: SourceTree
+    stamps: StampReader
     templates: TemplateReader
     ec2: Ec2
     scaffold: Scaffold

@@ -33,6 +33,7 @@ from ami_bakery.values import Frozen, field, replace
 if TYPE_CHECKING:
     from ami_bakery.core.manifest import Entry
     from ami_bakery.core.plugins import InstalledPlugin
+    from ami_bakery.core.stamp import Stamps
     from ami_bakery.core.template import Builder, SourceAmiFilter, TemplateFacts
     from ami_bakery.ports import Outside
 
@@ -179,6 +180,13 @@ class Resolver(Frozen):
 
     def inventory(self, image: ImageConfig, facts: TemplateFacts) -> Inventory:
         return inventory_of(self._inputs(image, facts))
+
+    def stamps(self, image: ImageConfig, facts: TemplateFacts) -> Stamps:
+        """The status of every input now: taken before and after a build, it shows what was replaced meanwhile."""
+        from ami_bakery.stamps import take_stamps
+
+        outside = self.outside
+        return take_stamps(outside.tree, outside.stamps, image, self.config.file, facts, self._written(image))
 
     def entries(
         self, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]

@@ -91,6 +91,7 @@ class Walk:
     """All that one origin comes to, in the manifest's order; each iteration walks again.
 
     walked     by the true place of a folder: the paths that it was come to by
+    left_out   by the true place of a folder: the names of entries that are not inputs
     has_files  whether it came to any
     """
 
@@ -104,6 +105,7 @@ class Walk:
         self.folders_of_outputs = {place.rpartition("/")[0] for place in outputs}
         self.ignore = _Ignore(origin, self.path, image.ignore, config_file)
         self.walked: dict[str, list[str]] = {}
+        self.left_out: dict[str, set[str]] = {}
         self.has_files = False
 
     def __iter__(self) -> Iterator[Found]:
@@ -182,10 +184,13 @@ class Walk:
         may_hold_outputs = identity.rstrip("/") in self.folders_of_outputs
         for child in sorted(children, key=_path_as_bytes):
             path = child.path.removeprefix("./")
-            if may_hold_outputs and f"{identity.rstrip('/')}/{path.rpartition('/')[2]}" in self.outputs:
+            name = path.rpartition("/")[2]
+            if (may_hold_outputs and f"{identity.rstrip('/')}/{name}" in self.outputs) or self.ignore.matches(
+                path, folder=child.kind is FileKind.FOLDER
+            ):
+                self.left_out.setdefault(identity.rstrip("/") or "/", set()).add(name)
                 continue
-            if not self.ignore.matches(path, folder=child.kind is FileKind.FOLDER):
-                yield child if path is child.path else TreeEntry(path, child.kind)
+            yield child if path is child.path else TreeEntry(path, child.kind)
 
     def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[Found]:
         """What stands at a path, and all below it.

@@ -13,8 +13,11 @@ from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, TreeEntry
 
 if TYPE_CHECKING:
+    from ami_bakery.core.stamp import Stamp
     from ami_bakery.ports import Progress
 
+_LINKS_AT_MOST = 40
+"""As Linux has it: more links in a row are a circle."""
 _PLAIN = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/]+(?:/(?!\.{1,2}(?:/|\Z))[^/]+)*\Z")
 """A path that is written as it is told: relative, without `.`, `..` or `//`."""
 
@@ -48,6 +51,47 @@ class DiskTree:
                 )
         except OSError as error:
             raise refused(folder, error) from error
+
+    def stamp(self, path: str) -> Stamp | None:
+        from ami_bakery.core.stamp import Stamp
+
+        try:
+            status = os.lstat(self._bytes(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise refused(path, error) from error
+        is_folder = stat.S_ISDIR(status.st_mode)
+        size = 0 if is_folder else status.st_size
+        return Stamp(is_folder, size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
+
+    def passed(self, path: str) -> Iterator[str]:
+        here, links = "", 0
+        waiting = self.absolute(path).split("/")[::-1]
+        while waiting:
+            part = waiting.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                here = here.rpartition("/")[0]
+                continue
+            step = f"{here}/{part}"
+            yield step
+            target = self._target(step)
+            if target is None:
+                here = step
+                continue
+            links += 1
+            if links > _LINKS_AT_MOST:
+                raise SourceError(f"reading {path}", "links lead in a circle", "Remove the link.")
+            here = "" if target.startswith("/") else here
+            waiting += target.split("/")[::-1]
+
+    def _target(self, path: str) -> str | None:
+        try:
+            return os.readlink(self._bytes(path)).decode("utf-8", "surrogateescape")
+        except OSError:
+            return None
 
     def link_target(self, path: str) -> str:
         try:

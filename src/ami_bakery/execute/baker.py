@@ -15,6 +15,7 @@ from ami_bakery.core.digest import Scheme
 from ami_bakery.core.finding import sure_failure
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
 from ami_bakery.core.run import RUN_TAG
+from ami_bakery.core.stamp import replaced
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
 from ami_bakery.execute.marks import Marks
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.packer_arguments import PackerArguments
     from ami_bakery.core.packer_output import Artifact, Built
     from ami_bakery.core.packer_progress import Made, Tolerated
+    from ami_bakery.core.stamp import Stamps
     from ami_bakery.core.template import TemplateFacts
     from ami_bakery.execute.sight import Sight
     from ami_bakery.planning import Planned
@@ -34,12 +36,20 @@ if TYPE_CHECKING:
 class Baker:
     """One image's bake.
 
-    run   what it makes is marked with this id
-    note  is given what Packer makes as names and values, in the order in which they are made
+    run     what it makes is marked with this id
+    note    is given what Packer makes as names and values, in the order in which they are made
+    stamps  the status of the inputs before they were hashed; None in drop-in mode
     """
 
     def __init__(
-        self, resolver: Resolver, planned: Planned, sight: Sight, *, run: str, note: Callable[[Mapping[str, str]], None]
+        self,
+        resolver: Resolver,
+        planned: Planned,
+        sight: Sight,
+        *,
+        run: str,
+        note: Callable[[Mapping[str, str]], None],
+        stamps: Stamps | None,
     ) -> None:
         self.resolver = resolver
         self.outside = resolver.outside
@@ -50,6 +60,7 @@ class Baker:
         self.commit: str | None = None
         self.run = run
         self.note = note
+        self.stamps = stamps
 
     def make(self) -> dict[str, Ami]:
         """The AMIs that Packer made, by region: available and verified, and without the digest."""
@@ -261,7 +272,10 @@ class Baker:
         return {ami for _, ami in again.base} == expected
 
     def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
-        """Hash everything again: what moved while Packer read it may be in the AMI as it was before, or after."""
+        """Hash everything again: what changed while Packer ran may be in the AMI as it was before, or after.
+
+        What was changed and changed back has the same hash: its stamp differs.
+        """
         before = self.definition.manifest
         if before is None or self.definition.inventory is None:
             return
@@ -270,7 +284,8 @@ class Baker:
         doing = f"hashing the inputs of image {self.image.name} again after the bake"
         todo = "Bake again when nothing writes to the inputs; what the build itself writes there belongs in `ignore`."
         try:
-            _, inventory = self.resolver.inputs(self.image)
+            facts, inventory = self.resolver.inputs(self.image)
+            stamps = self.resolver.stamps(self.image, facts)
         except BakeryError as error:
             self._reject(ids, doing, str(error), todo)
         old = {entry.path: entry for entry in before.entries}
@@ -279,6 +294,25 @@ class Baker:
         if moved:
             more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
             self._reject(ids, doing, f"{', '.join(moved[:3])}{more} changed while Packer ran", todo)
+        self._check_stamps(stamps, ids, doing)
+
+    def _check_stamps(self, now: Stamps, ids: Mapping[str, str], doing: str) -> None:
+        assert self.stamps is not None
+        told = [f"{self._told_path(path)} {how}" for path, how in replaced(self.stamps, now)]
+        if told:
+            more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+            self._reject(
+                ids,
+                doing,
+                f"{'; '.join(told[:3])}{more} while Packer ran, though the content is the same again: Packer may have "
+                "read something else",
+                "Bake again when nothing changes the inputs. If the build itself touches them (chmod, touch, sed -i, a "
+                "temporary file beside them), let it do so outside the inputs.",
+            )
+
+    def _told_path(self, path: str) -> str:
+        root = self.resolver.config.root
+        return path.removeprefix(root.rstrip("/") + "/") if path != root else "."
 
     def finish(
         self, amis: Mapping[str, Ami], tag: Callable[[Sequence[str], Mapping[str, str]], bool] | None

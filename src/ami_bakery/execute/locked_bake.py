@@ -49,7 +49,7 @@ from ami_bakery.core.lock import (
 from ami_bakery.core.outcome import Copies, Result
 from ami_bakery.core.plan import Action, Reason
 from ami_bakery.core.single_flight import advance, begin
-from ami_bakery.errors import AwsError, BakeryError, BusyError
+from ami_bakery.errors import AwsError, BakeryError, BusyError, SourceError
 from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.held_lock import HeldLock
 from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
@@ -62,6 +62,7 @@ from ami_bakery.values import Frozen, replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ami_bakery.core.stamp import Stamps
     from ami_bakery.execute.places import Patience, Place
     from ami_bakery.resolve import Resolver
 
@@ -116,6 +117,7 @@ class LockedBake:
         self.shown: SeenLock | None = None
         self.error: BakeryError | None = None
         self.baker: Baker | None = None
+        self.stamps: Stamps | None = None
         self.amis: Mapping[str, Ami] = {}
         self.copies: Copies | None = None
         self._gone: frozenset[str] = frozenset()
@@ -275,12 +277,25 @@ class LockedBake:
         return self.timing.settling_seconds - self.held.held_seconds if self.held is not None else 0.0
 
     def _plan_again(self) -> Seen:
-        """Files, bases and AMIs may have moved since they were looked at."""
+        """Files, bases and AMIs may have moved since they were looked at.
+
+        The stamps are taken before the inputs are hashed: no change can fall between the two.
+        """
+        self.stamps = self._stamps()
         self.resolver = self.resolver.afresh()
         self.planned = plan_again(self.resolver, self.planned, forced=self.forced, known=self.settled)
         if self.planned.plan.digest != self.digest or self.planned.plan.regions[0] != self.home:
             return Event.MOVED
         return _looked(self.planned)
+
+    def _stamps(self) -> Stamps | None:
+        facts = self.planned.definition.facts
+        if facts is None:
+            return None
+        try:
+            return self.resolver.stamps(self.planned.definition.image, facts)
+        except SourceError:
+            return None  # an input is gone: planning again reports it, or finds that it is no input any more
 
     def _look_for_anothers(self) -> Looked:
         """Our look before may have been too early to show what was finished just before we took the lock."""
@@ -339,11 +354,17 @@ class LockedBake:
             if self.held is not None:
                 self.held.note(notes)
 
-        self.baker = Baker(self.resolver, self.planned, self.sight, run=self.run, note=note)
+        self.baker = Baker(self.resolver, self.planned, self.sight, run=self.run, note=note, stamps=self.stamps)
         return self.baker
 
     def _bake(self, _step: Bake) -> Seen:
         self._tell_plan()
+        if self.stamps is None and self.planned.definition.facts is not None:
+            raise SourceError(
+                f"reading the inputs of image {self.image}",
+                "they change while they are read",
+                "Bake again when nothing writes to the inputs.",
+            )
         baker, self.amis = self._new_baker(), {}
         try:
             self.amis = baker.make()

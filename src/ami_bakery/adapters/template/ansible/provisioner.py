@@ -57,7 +57,10 @@ def _paths(reading: Reading, component: Component, *names: str) -> list[tuple[st
 
 
 def _inventories(reading: Reading, component: Component, walk: Walk) -> None:
-    """Beside an inventory, group_vars and host_vars are read too."""
+    """Beside an inventory, group_vars and host_vars are read too. Packer writes its own inventory into the directory,
+    and removes it after the build."""
+    for path, place in _paths(reading, component, "inventory_directory"):
+        walk.reading.ledger.output(posixpath.join(path, "packer-provisioner-ansible"), place)
     for path, place in _paths(reading, component, "inventory_file", "inventory_directory"):
         entry = reading.tree.entry(path, follow=True)
         folder = path if entry and entry.kind is FileKind.FOLDER else posixpath.dirname(path) or "."
