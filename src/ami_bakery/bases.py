@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ami_bakery.core.config import BaseFilter, BaseParameter, ImageConfig
 from ami_bakery.core.filter_values import listed
-from ami_bakery.core.image import Ami, newest
+from ami_bakery.core.image import Ami, newest_in_second
 from ami_bakery.errors import BakeryError
 from ami_bakery.side_by_side import side_by_side
 from ami_bakery.values import Frozen
@@ -39,8 +39,9 @@ class ParameterValue(Frozen):
 
 
 Question: TypeAlias = NewestAmi | ParameterValue
-Answer: TypeAlias = Ami | str | BakeryError | None
-"""An AMI or an id; what the other side refused with; or None where no AMI matches."""
+Answer: TypeAlias = tuple[Ami, ...] | str | BakeryError
+"""The newest AMIs, several if they are of the same second, none if no AMI matches; an id; or what the other side
+refused with."""
 
 
 def questions_of(
@@ -90,7 +91,7 @@ def matching(outside: Outside, question: NewestAmi, *, in_any_state: bool = Fals
 
 def _ask_ec2(outside: Outside, question: NewestAmi) -> dict[Question, Answer]:
     try:
-        return {question: newest(matching(outside, question))}
+        return {question: newest_in_second(matching(outside, question))}
     except BakeryError as error:
         return {question: error}
 

@@ -69,6 +69,7 @@ def _check_image(
         findings += _definition_findings(resolver, image)
         if isinstance(planned, BakeryError):
             raise planned
+        findings += _equally_new_bases(planned)
         if planned.plan.action is Action.BAKE:
             findings += _bake_findings(resolver, planned, counts)
     except BakeryError as error:
@@ -214,6 +215,21 @@ def _bake_findings(resolver: Resolver, planned: Planned, counts: dict[NewestAmi,
             todo=how_to_install(complaint.message) or "Correct the template: Packer refuses it.",
         )
     yield from _ambiguous_bases(outside, image, facts, region, counts)
+
+
+def _equally_new_bases(planned: Planned) -> Iterator[Finding]:
+    facts, base = planned.definition.facts, planned.definition.base
+    for builder in facts.builders if facts is not None else ():
+        amis = [ami for name, ami in base if name == builder.name]
+        if len(amis) > 1:
+            yield Finding(
+                level=Level.WARNING,
+                code="equally-new-bases",
+                place=builder.place,
+                message=f"{' and '.join(amis)} match the filter of {builder.name} and are of the same second: "
+                "Packer may take either, and the digest has them all",
+                todo="Have the filters match one of them only, or say it with `from` in bakery.toml.",
+            )
 
 
 def _ambiguous_bases(

@@ -20,7 +20,6 @@ from ami_bakery.core.config import (
 )
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.environment import why_not_hashed
-from ami_bakery.core.image import Ami
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.place import Place
@@ -31,6 +30,7 @@ from ami_bakery.progress import HashingProgress
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
+    from ami_bakery.core.image import Ami
     from ami_bakery.core.manifest import Entry
     from ami_bakery.core.plugins import InstalledPlugin
     from ami_bakery.core.stamp import Stamps
@@ -372,8 +372,8 @@ class Resolver(Frozen):
 
     def bases_seen(self, region: str) -> dict[str, Ami]:
         """The AMIs of a region that EC2 told of, in this run, when it was asked what images start from; by id."""
-        told = (answer for answer in self._answers.values() if isinstance(answer, Ami))
-        return {ami.id: ami for ami in told if ami.region == region}
+        told = (answer for answer in self._answers.values() if isinstance(answer, tuple))
+        return {ami.id: ami for amis in told for ami in amis if ami.region == region}
 
     def _base(self, image: ImageConfig, facts: TemplateFacts, parents: Mapping[str, Ami | None]) -> _Base:
         match image.base:
@@ -387,17 +387,18 @@ class Resolver(Frozen):
             case BaseFilter() | BaseParameter():
                 place = Place(file=self.config.file, line=image.line("from"))
                 (question,) = self.questions(image, facts)
-                return _Base(ids=(("", self._answer(question, place)),))
+                return _Base(ids=(("", self._answer(question, place)[-1]),))
             case _:
                 assert_never(image.base)
 
-    def _answer(self, question: Question, place: Place) -> str:
-        """`place`: who wants to know."""
+    def _answer(self, question: Question, place: Place) -> tuple[str, ...]:
+        """The ids of the newest AMIs, of which there are several where they are of the same second. `place`: who wants
+        to know."""
         self.ask_ahead([question])
         match self._answers[question]:
-            case Ami(id=ami) | str(ami):
-                return ami
-            case None:
+            case str(ami):
+                return (ami,)
+            case ():
                 raise AwsError(
                     f"looking for the base image in {question.region} ({place})",
                     str(question),
@@ -407,6 +408,8 @@ class Resolver(Frozen):
                 raise AwsError(f"{error.doing} ({place})", error.wrong, error.todo, code=error.code)
             case BakeryError() as error:
                 raise error
+            case tuple(amis):
+                return tuple(ami.id for ami in amis)
 
     def _check_base_is_used(self, image: ImageConfig, base: str) -> None:
         """The AMI that was hashed must be the one that is used: not one that the template finds by itself."""
@@ -427,10 +430,10 @@ class Resolver(Frozen):
                 bases.append((builder.name, builder.source_ami))
             elif builder.source_ami_filter is not None:
                 found = self._filtered(image, builder, builder.source_ami_filter)
-                bases.append((builder.name, found))
+                bases += [(builder.name, ami) for ami in found]
         return sorted(bases)
 
-    def _filtered(self, image: ImageConfig, builder: Builder, asked: SourceAmiFilter) -> str:
+    def _filtered(self, image: ImageConfig, builder: Builder, asked: SourceAmiFilter) -> tuple[str, ...]:
         if not asked.owners:
             raise TemplateError(
                 f"looking for the base of {builder.name} ({builder.place})",

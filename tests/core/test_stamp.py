@@ -32,12 +32,12 @@ def of(
         ({"size": 4}, True),
         ({"modified": 6}, True),
         ({"changed": 8}, True),
-        ({"is_folder": True}, True),
+        ({"is_folder": 1}, True),
         ({"inode": 10, "device": 2}, False),
     ],
 )
 def test_a_file_counts_as_replaced_by_size_and_times(change: dict[str, int], counts: bool) -> None:
-    assert bool(paths(of({"/f": FILE}), of({"/f": FILE._replace(**change)}))) is counts
+    assert bool(paths(of({"/f": FILE}), of({"/f": Stamp(**{**FILE._asdict(), **change})}))) is counts
 
 
 def test_where_times_are_whole_seconds_the_inode_decides() -> None:

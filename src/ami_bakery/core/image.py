@@ -93,6 +93,27 @@ def newest(amis: Iterable[Ami]) -> Ami | None:
     return max(amis, key=lambda ami: (ami.created is not None, ami.created, ami.id), default=None)
 
 
+def newest_in_second(amis: Iterable[Ami]) -> tuple[Ami, ...]:
+    """All that Packer may take as the most recent; the last one is `newest`.
+
+    Packer compares whole seconds, and of equals takes the one that its sort puts last, which depends on the order of
+    EC2's answer (packer-plugin-amazon, step_source_ami_info.go).
+    """
+    found = tuple(amis)
+    last = newest(found)
+    if last is None:
+        return ()
+    return (*sorted((ami for ami in found if ami is not last and _second(ami) == _second(last)), key=_id), last)
+
+
+def _id(ami: Ami) -> str:
+    return ami.id
+
+
+def _second(ami: Ami) -> datetime | None:
+    return ami.created.replace(microsecond=0) if ami.created else None
+
+
 def regions_tag(regions: Iterable[str]) -> dict[str, str]:
     """As many as there is room for: a tag's value has 256 characters, AWS has some 30 regions."""
     listed = ""

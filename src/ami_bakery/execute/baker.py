@@ -322,7 +322,7 @@ class Baker:
         """
         self.sight.step("tagging the AMI")
         home = amis[self.planned.plan.regions[0]]
-        finished, others = self._finished_tags(home, home.id), Upkeep.of(self.image).ami_tags
+        finished, others = self._finished_tags(home, home), Upkeep.of(self.image).ami_tags
         if self.image.scheme is Scheme.SHA256:
             others = {**others, **regions_tag(region for region in amis if region != home.region)}
         try:
@@ -345,7 +345,7 @@ class Baker:
         for region, ami in amis.items():
             if region == home.region:
                 continue
-            tags = {**Upkeep.of(self.image).ami_tags, **self._finished_tags(ami, home.id)}
+            tags = {**Upkeep.of(self.image).ami_tags, **self._finished_tags(ami, home)}
             try:
                 self._tag_snapshots(ami, tags)
                 if tags:
@@ -367,18 +367,19 @@ class Baker:
         todo = f"{error.todo} {listed} was left, verified but without the digest{later}."
         return AwsError(error.doing, error.wrong, todo, code=error.code)
 
-    def _finished_tags(self, ami: Ami, origin: str) -> dict[str, str]:
+    def _finished_tags(self, ami: Ami, home: Ami) -> dict[str, str]:
         digest = self.definition.digest
         assert digest is not None
         if self.commit is None:
             self.commit = self.outside.git.commit(self.resolver.config.root)
+        bases = sorted({base for _, base in self.definition.base})
         return finished_tags(
             image=self.image.name,
             digest=digest,
             components=self.definition.components,
-            base=" ".join(sorted({base for _, base in self.definition.base})),
+            base=home.source if home.source in bases else " ".join(bases),
             commit=self.commit,
-            origin=origin,
+            origin=home.id,
             run=ami.tags.get(RUN_TAG, self.run),
             template_wrote_digest=ami.tags.get(DIGEST_TAG) == digest.hex,
         )
