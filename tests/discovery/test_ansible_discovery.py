@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.discovery.compare import Options, compare
+from ami_bakery.adapters.source_tree import DiskTree
+from ami_bakery.adapters.template import PackerTemplateReader
+from ami_bakery.core.template import TemplateRequest
+from tests.discovery.cases_ansible import HOSTS, LAYOUTS, Layout
+from tests.discovery.compare import Options, compare, files_of
+from tests.discovery.traced import trace
 from tests.trees import write_tree
 
 BESIDE_PYTHON = str(Path(sys.executable).parent)
@@ -135,3 +141,58 @@ def test_what_ansible_opens_is_found(tmp_path: Path) -> None:
     assert result.missed == frozenset(), result.output
     assert result.extra == frozenset()
     assert result.facts.unresolved == ()
+
+
+def _settings(layout: Layout) -> str:
+    """The template: what is not known stands in it as the address of the build, which nobody knows before."""
+    arguments = [word if word not in layout.unknown else "{{build `Host`}}" for word in layout.arguments]
+    for word in layout.unknown:
+        arguments = [each.replace(word, "{{build `Host`}}") for each in arguments]
+    provisioner = {
+        "type": "ansible",
+        "playbook_file": layout.playbook,
+        "inventory_file": layout.inventory,
+        "extra_arguments": arguments,
+        "ansible_env_vars": list(layout.environment),
+        **({"galaxy_file": layout.galaxy_file} if layout.galaxy_file else {}),
+    }
+    return json.dumps({"builders": [{"type": "null"}], "provisioners": [provisioner]})
+
+
+def _command(layout: Layout, scratch: Path) -> list[str]:
+    """As the provisioner puts it together, with Python for the modules and a folder to write to."""
+    arguments = list(layout.arguments)
+    for word, value in layout.unknown.items():
+        arguments = [each.replace(word, value) for each in arguments]
+    for pair in (f"ansible_python_interpreter={sys.executable}", f"to={scratch}"):
+        arguments += ["-e", pair]
+    return [ANSIBLE or "", *arguments, "-i", layout.inventory, layout.playbook]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_what_ansible_playbook_opens_is_found(tmp_path: Path, layout: Layout) -> None:
+    root, scratch = (tmp_path / "project").resolve(), (tmp_path / "scratch").resolve()
+    scratch.mkdir()
+    write_tree(root, {"inv/hosts": HOSTS, **layout.files, "a.json": _settings(layout)})
+    for path in layout.files:
+        if layout.files[path].startswith("#!"):
+            (root / path).chmod(0o755)
+    environment = {
+        "PATH": f"{Path(ANSIBLE or '').parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(scratch),
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_LOCAL_TEMP": str(scratch / "l"),
+        "ANSIBLE_REMOTE_TEMP": str(scratch / "r"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **dict(pair.split("=", 1) for pair in layout.environment),
+    }
+
+    facts = PackerTemplateReader().read(DiskTree(str(root)), TemplateRequest(template="a.json", workdir="."))
+    traced = trace(_command(layout, scratch), root=root, workdir=root, environment=environment)
+
+    found = files_of(facts, root) - {"a.json"}
+    credentials = {reference.path for reference in facts.credentials}
+    assert traced.status == 0, traced.output
+    assert traced.read - found - credentials == frozenset(), traced.output
+    assert found - traced.read == layout.extra
+    assert [each for each in facts.unresolved if not layout.unknown and "run" not in each.expression] == []

@@ -170,6 +170,7 @@ def test_what_galaxy_fetches_is_pinned_by_the_file_that_lists_it(tmp_path: Path)
             "req.yml": "roles:\n  - geerlingguy.docker\n  - {src: https://github.com/x/y, name: renamed}\n"
             "collections:\n  - name: community.thing\n",
             "galaxy/geerlingguy.docker/tasks/main.yml": "[]",
+            "galaxy/geerlingguy.docker/meta/.galaxy_install_info": "install_date: today\n",
             "galaxy/local/tasks/main.yml": "[]",
         },
         ', "galaxy_file": "req.yml", "roles_path": "galaxy"',

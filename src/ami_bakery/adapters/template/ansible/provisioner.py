@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.ansible.surroundings import reference_if_here, surroundings_of
+from ami_bakery.adapters.template.ansible.inventory import read_beside, read_inventory
+from ami_bakery.adapters.template.ansible.surroundings import Surroundings, surroundings_of
 from ami_bakery.adapters.template.ansible.variables import VariableTable
 from ami_bakery.adapters.template.ansible.walk import Walk
 from ami_bakery.adapters.template.definition import Reading
@@ -24,18 +25,21 @@ def find_ansible_files(reading: Reading, component: Component) -> None:
     """Of a component that `is_of_ansible`."""
     surroundings = surroundings_of(reading, component)
     variables = VariableTable()
-    variables.add(surroundings.variables)
-    playbooks = [(path, place) for path, place in _paths(reading, component, "playbook_file", "playbook_files")]
+    variables.add(surroundings.arguments.variables)
+    playbooks = _paths(reading, component, "playbook_file", "playbook_files") + _targets(reading, surroundings)
     for _ in range(_ROUNDS):
         # A variable may be met after the path that it is part of: go round until no round learns more.
         size, scratch = variables.size, Ledger()
         walk = Walk(_with_ledger(reading, scratch), surroundings, variables)
-        _inventories(reading, component, walk)
-        for path in surroundings.variable_files:
+        _inventories(component, surroundings, walk)
+        for path, _place in surroundings.arguments.variable_files:
             walk.variables_file(path)
         for path, place in playbooks:
-            if reading.tree.entry(path, follow=True) is not None:
+            entry = reading.tree.entry(path, follow=True)
+            if entry is not None and entry.kind is FileKind.FILE:
                 walk.playbook(path, place)
+        for name, place in surroundings.navigator.roles:
+            walk.role_target(name, place)
         if variables.size == size:
             break
     reading.ledger.merge(scratch)
@@ -56,18 +60,27 @@ def _paths(reading: Reading, component: Component, *names: str) -> list[tuple[st
     return found
 
 
-def _inventories(reading: Reading, component: Component, walk: Walk) -> None:
-    """Beside an inventory, group_vars and host_vars are read too. Packer writes its own inventory into the directory,
-    and removes it after the build."""
-    for path, place in _paths(reading, component, "inventory_directory"):
+def _targets(reading: Reading, surroundings: Surroundings) -> list[tuple[str, Place]]:
+    """Playbooks that plays of ansible-navigator name, and such as stand among the arguments."""
+    found = list(surroundings.arguments.playbooks)
+    for target, place in surroundings.navigator.playbooks:
+        expanded = reading.expand_home(target)
+        path = reading.locations.from_workdir(expanded) if expanded else None
+        if isinstance(path, str):
+            reading.ledger.reference(path, place)
+            found.append((path, place))
+    return found
+
+
+def _inventories(component: Component, surroundings: Surroundings, walk: Walk) -> None:
+    """The provisioner writes one of its own into `inventory_directory`, beside what is there, and removes it again."""
+    named = _paths(walk.reading, component, "inventory_file")
+    for path, place in [*named, *surroundings.arguments.inventories, *surroundings.config.inventories]:
+        if walk.reading.tree.entry(path, follow=True) is not None:
+            read_inventory(walk, path, place)
+    for path, place in _paths(walk.reading, component, "inventory_directory"):
         walk.reading.ledger.output(posixpath.join(path, "packer-provisioner-ansible"), place)
-    for path, place in _paths(reading, component, "inventory_file", "inventory_directory"):
-        entry = reading.tree.entry(path, follow=True)
-        folder = path if entry and entry.kind is FileKind.FOLDER else posixpath.dirname(path) or "."
-        for name in ("group_vars", "host_vars"):
-            beside = posixpath.normpath(posixpath.join(folder, name))
-            if reference_if_here(walk.reading, beside, place):
-                walk.variables_folder(beside)
+        read_beside(walk, path, place)
 
 
 def _commands(reading: Reading, component: Component) -> None:

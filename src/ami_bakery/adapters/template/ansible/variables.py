@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ami_bakery.adapters.template.ansible.jinja import flatten
-
 
 class VariableTable:
     """Which value wins is Ansible's to say; a path is followed with every value, so that none is missed."""
@@ -16,11 +14,8 @@ class VariableTable:
         self._values: dict[str, dict[str, Any]] = {}
 
     def add(self, variables: Any) -> None:
-        if not isinstance(variables, Mapping):
-            return
-        for name, value in variables.items():
-            for inner, leaf in flatten(str(name), value):
-                self._values.setdefault(inner, {}).setdefault(json.dumps(leaf, default=str, sort_keys=True), leaf)
+        for name, value in variables.items() if isinstance(variables, Mapping) else ():
+            self._values.setdefault(str(name), {}).setdefault(json.dumps(value, default=str, sort_keys=True), value)
 
     def lookup(self, name: str) -> Iterable[Any]:
         return self._values.get(name, {}).values()
