@@ -16,7 +16,7 @@ from ami_bakery.adapters.template.ansible.holes import HOLE
 from ami_bakery.adapters.template.component import Component, Field
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, yaml_documents
 from ami_bakery.core.expression.values import HOLE as PACKERS_HOLE
-from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, is_mapping, is_sequence
+from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, is_mapping, is_sequence, is_tainted
 from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
@@ -80,7 +80,10 @@ def _play(reading: Reading, play: Mapping[str, Value], found: Field, made: Navig
     for name, value in variables.items() if is_mapping(variables) else ():
         text = as_text(value)
         known = text if isinstance(text, str) else text.known.replace(PACKERS_HOLE, HOLE) or HOLE
-        made.words += [_word("-e", found.place), _word(f"{name}={_quoted(known)}", found.place)]
+        given = Word(
+            text=f"{name}={_quoted(known)}", place=found.place, written=found.written, tainted=is_tainted(value)
+        )
+        made.words += [_word("-e", found.place), given]
 
 
 def _field(play: Mapping[str, Value], name: str, found: Field) -> Field | None:

@@ -66,6 +66,7 @@ class TaskWalk:
         self._file_loops(task, context)
         call = task_reader.call_of(task)
         if call is not None and items != []:
+            self._files.lookups(task_reader.conditions(call.arguments), looping)
             self._call(call, task, looping)
 
     def _looping(self, task: YamlMap, items: list[Any] | None, context: Context) -> Context:

@@ -51,7 +51,7 @@ _COMMANDS = frozenset({"command", "shell", "raw", "expect", "script"})
 _FOLDERS = frozenset({"chdir", "project_path", "project_src", "path"})
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _FROM_LOOPS = ("with_items", "with_list", "with_flattened", "with_random_choice")
-_CONDITIONS = ("when", "failed_when", "changed_when", "until", "that")
+_CONDITIONS = ("when", "failed_when", "changed_when", "until", "that", "var")
 _NOT_MODULES = frozenset(
     """action any_errors_fatal args async become become_exe become_flags become_method become_user changed_when
     check_mode collections connection debugger delay delegate_facts delegate_to diff environment failed_when
