@@ -23,7 +23,7 @@ def bake_until(app: Kitchen, words: str, *arguments: str, told: str = "") -> sub
     return process
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> bool:
+def wait_until(true: Callable[[], bool], seconds: float = 300) -> bool:
     end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:
         time.sleep(0.1)
@@ -61,7 +61,7 @@ def kill_everything_of(app: Kitchen, process: subprocess.Popen[str]) -> None:
         doomed += children_of(pid)
     for pid in doomed:
         os.kill(pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
 
 
 def _parent_of(pid: int) -> int:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from tests.kitchen import PROGRAMS, Kitchen
+from tests.signals import restore_python_signals
 
 
 class Terminal:
@@ -22,6 +23,7 @@ class Terminal:
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:  # pragma: no cover
             fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+            restore_python_signals()
             os.chdir(kitchen.folder)
             environment = kitchen.environment | {"TERM": "xterm-256color"}
             program = str(PROGRAMS / "ami-bakery")
@@ -33,10 +35,14 @@ class Terminal:
     def hang_up(self) -> int:
         """Close the terminal, and wait for the command's end; its exit status."""
         os.close(self.descriptor)
+        return self.end()
+
+    def end(self) -> int:
+        """Wait for the command's end; its exit status."""
         _, status = os.waitpid(self.pid, 0)
         return os.waitstatus_to_exitcode(status)
 
-    def watch(self, answer: Callable[[str], str], seconds: float = 60) -> int:
+    def watch(self, answer: Callable[[str], str], seconds: float = 300) -> int:
         """Show everything to `answer`, type what it says, until the command ends; its exit status."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

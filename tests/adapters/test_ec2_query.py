@@ -242,6 +242,7 @@ def test_a_file_of_aws_that_says_something_is_left_to_botocore(tmp_path: Path, n
     assert plain_surroundings({**KEYS, **elsewhere}) is None
 
 
+@pytest.mark.packer
 def test_an_unchanged_image_is_found_without_botocore(drop_in: Kitchen) -> None:
     first = drop_in.run("bake").answer
     looked_up = drop_in.run("bake", environment={"PYTHONPROFILEIMPORTTIME": "1"})
@@ -249,6 +250,7 @@ def test_an_unchanged_image_is_found_without_botocore(drop_in: Kitchen) -> None:
     assert "botocore" not in looked_up.stderr
 
 
+@pytest.mark.packer
 def test_with_a_setting_that_is_not_understood_it_is_found_through_botocore(drop_in: Kitchen) -> None:
     first = drop_in.run("bake").answer
     assert drop_in.run("bake", environment={"AWS_SDK_UA_APP_ID": "ci"}).answer == first
@@ -341,5 +343,5 @@ def test_where_botocore_will_be_asked_it_is_made_ready_and_nobody_asked_for_cred
     config = tmp_path / "config"
     config.write_text(f"[profile ci]\nregion = us-east-1\ncredential_process = touch {asked}\n")
     environment = {"PATH": os.environ["PATH"], "AWS_PROFILE": "ci", "AWS_CONFIG_FILE": str(config)}
-    subprocess.run([sys.executable, "-c", READY], env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", READY], env=environment, check=True, timeout=300)
     assert not asked.exists()

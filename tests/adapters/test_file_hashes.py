@@ -144,7 +144,7 @@ def test_with_pipes_of_a_page_or_two_nobody_waits_for_ever(tmp_path: Path, size:
         [sys.executable, "-c", SMALL_PIPES, str(tmp_path), str(size)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.stdout, done.stderr) == ("3001\n", "")

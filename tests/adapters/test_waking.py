@@ -41,7 +41,7 @@ WAITS = {
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_main_thread_that_waits_is_woken(name: str, waits: str) -> None:
     program = PROGRAM.format(name=name, waits=waits)
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert run.stdout.splitlines() == [name, "True 2"], run.stderr
     assert run.stderr == ""
 
@@ -84,5 +84,5 @@ with Person(None, sys.stderr) as person, ThreadPoolExecutor() as pool:
 
 def test_a_first_signal_while_packer_cleans_up_does_not_end_the_waiting() -> None:
     """Something else than a signal may have ended the bake."""
-    run = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=300, check=False)
     assert (run.stdout, run.stderr) == ("[1]\n", "")

@@ -30,7 +30,7 @@ class Gitlab:
 
     def git(self, *words: str) -> None:
         command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words]
-        subprocess.run(command, cwd=self.kitchen.folder, check=True, timeout=60)
+        subprocess.run(command, cwd=self.kitchen.folder, check=True, timeout=300)
 
     def configure(self, text: str) -> None:
         """Commit this `.gitlab-ci.yml`, which may include the component as its users do."""

@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -222,7 +221,7 @@ build {
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_packer_and_waits_for_its_clean_up(app: Kitchen, ec2: EC2Client, number: int) -> None:
     template = json_template()
-    template["provisioners"] = [{"type": "shell-local", "inline": ["sleep 30"]}]
+    template["provisioners"] = [{"type": "shell-local", "inline": ["sleep 600; echo came to its end"]}]
     app.write("ami/app.json", template)
     process = app.start("bake", "-v")
     assert process.stderr is not None
@@ -232,12 +231,11 @@ def test_a_signal_cancels_packer_and_waits_for_its_clean_up(app: Kitchen, ec2: E
         if "Running local shell script" in line:
             break
     process.send_signal(number)
-    started = time.monotonic()
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=300)
     assert process.returncode == 130, "".join(lines) + rest
     assert out == ""
     assert "interrupted" in rest
-    assert time.monotonic() - started < 30, "Packer was cancelled, not waited for to its end"
+    assert "amazon-ebs: came to its end" not in rest
     states = {
         instance["State"]["Name"]
         for reservation in ec2.describe_instances()["Reservations"]

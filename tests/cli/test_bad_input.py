@@ -371,7 +371,7 @@ def test_a_pending_ami_of_the_drop_in_is_waited_for(drop_in: Kitchen, ec2: EC2Cl
     digest = drop_in.run("digest").answer
     (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
     instance = ec2.run_instances(ImageId=base["ImageId"], MinCount=1, MaxCount=1)["Instances"][0]
-    drop_in.control.change(pending_seconds=3)
+    drop_in.control.change(pending_seconds=600)
     ami = ec2.create_image(
         InstanceId=instance["InstanceId"],
         Name="by another runner",
@@ -379,9 +379,12 @@ def test_a_pending_ami_of_the_drop_in_is_waited_for(drop_in: Kitchen, ec2: EC2Cl
     )["ImageId"]
     (plan,) = drop_in.run("plan", "--json").images
     assert plan["action"] == "wait"
-    run = drop_in.run(program="bake")
-    assert run.answer == ami
-    assert "waiting for" in run.stderr
+    process = drop_in.start("bake")
+    assert process.stderr is not None
+    assert any("waiting for" in line for line in iter(process.stderr.readline, ""))
+    drop_in.control.change(pending_seconds=0)
+    answer, rest = process.communicate(timeout=300)
+    assert (process.returncode, answer) == (0, f"{ami}\n"), rest
     assert drop_in.packer_runs == 0
 
 

@@ -173,9 +173,8 @@ def test_a_filter_beside_a_pinned_ami_is_sound(app: Kitchen, ec2: EC2Client) -> 
 
 
 def test_packer_counts_amis_that_are_not_available_yet(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.change(pending_seconds=12)
-    waiter = ec2.get_waiter("image_available")
-    waiter.wait(ImageIds=[own_ami(ec2, "golden-1")], WaiterConfig={"Delay": 1})
+    own_ami(ec2, "golden-1")
+    app.control.change(pending_seconds=600)
     pending = own_ami(ec2, "golden-2")
     filtering(app, owner="self", name="golden-*")
     assert "2 AMIs match" in findings(app, status=1)["ambiguous-base"]["message"]

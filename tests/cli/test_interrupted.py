@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Callable
 
 import pytest
 from mypy_boto3_ec2 import EC2Client
@@ -17,7 +18,8 @@ from tests.kitchen import Kitchen, json_template, key_pairs, left_in
 from tests.terminal import Terminal
 
 AT_WORK = "amazon-ebs: at work"
-SLOW = Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=6)
+SLOW = Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600)
+"""Packer's cleanup lasts until the test clears the faults."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +40,13 @@ def images_left(ec2: EC2Client) -> list[str]:
 
 
 class Typist:
-    """Presses Ctrl-C when Packer is at work, and again when it is told to stop; then answers the question."""
+    """Presses Ctrl-C when Packer is at work, and again when it is told to stop; then answers the question.
 
-    def __init__(self, answer: str) -> None:
+    `then` is called once, after the last of these.
+    """
+
+    def __init__(self, answer: str, then: Callable[[], None] = lambda: None) -> None:
+        self.then = then
         self.plan: list[tuple[str, str]] = [
             (AT_WORK, "\x03"),
             ("waiting until it has cleaned up", "\x03"),
@@ -49,7 +55,10 @@ class Typist:
 
     def __call__(self, seen: str) -> str:
         if self.plan and self.plan[0][0] in seen:
-            return self.plan.pop(0)[1]
+            typed = self.plan.pop(0)[1]
+            if not self.plan:
+                self.then()
+            return typed
         return ""
 
 
@@ -69,7 +78,7 @@ def test_a_second_ctrl_c_asks_and_no_means_to_wait(app: Kitchen, ec2: EC2Client,
     app.control.plan(SLOW)
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
-    typist = Typist(answer)
+    typist = Typist(answer, app.control.clear_faults)
     assert terminal.watch(typist) == 130
     assert typist.plan == []
     assert "app: Packer is still cleaning up (key pair packer_" in terminal.seen
@@ -86,6 +95,7 @@ def test_who_leaves_now_leaves_packer_to_the_guard(app: Kitchen, ec2: EC2Client)
     assert typist.plan == []
     assert left_in(ec2) != []
     assert "Packer has cleaned up" not in terminal.seen
+    app.control.clear_faults()
     assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
 
 
@@ -93,7 +103,7 @@ def test_a_question_that_is_not_answered_is_dropped_when_packer_has_ended(app: K
     app.control.plan(SLOW)
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
-    typist = Typist("")
+    typist = Typist("", app.control.clear_faults)
     assert terminal.watch(typist) == 130
     assert typist.plan == []
     assert left_in(ec2) == []
@@ -107,7 +117,10 @@ def test_a_closed_terminal_is_an_interruption_and_packer_is_waited_for(app: Kitc
 
     def close(seen: str) -> str:
         if AT_WORK in seen:
-            status.append(terminal.hang_up())
+            os.close(terminal.descriptor)
+            assert wait_until(lambda: app.control.struck() == 1)
+            app.control.clear_faults()
+            status.append(terminal.end())
             raise ConnectionResetError
         return ""
 
@@ -125,9 +138,10 @@ def test_without_a_terminal_another_signal_waits_on(app: Kitchen, ec2: EC2Client
     while "Packer was told to stop" not in (line := process.stderr.readline()):
         assert line
     process.send_signal(signal.SIGTERM)
-    _, rest = process.communicate(timeout=60)
+    assert any("told to end once more: still waiting" in line for line in iter(process.stderr.readline, ""))
+    app.control.clear_faults()
+    process.communicate(timeout=300)
     assert process.returncode == 130
-    assert "told to end once more: still waiting" in rest
     assert left_in(ec2) == []
 
 
@@ -136,7 +150,7 @@ def test_an_ami_that_packer_leaves_pending_is_removed(app: Kitchen, ec2: EC2Clie
     app.control.change(pending_seconds=60)
     process = bake_until(app, "Waiting for AMI to become ready")
     process.send_signal(signal.SIGTERM)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 130, rest
     assert "app: removed what Packer had left: AMI ami-" in rest
     assert images_left(ec2) == []
@@ -144,10 +158,10 @@ def test_an_ami_that_packer_leaves_pending_is_removed(app: Kitchen, ec2: EC2Clie
 
 
 def test_what_a_killed_packer_leaves_is_removed(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.plan(Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=20))
+    app.control.plan(Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
     process = at_work(app, "--kill-timeout", "1s")
     process.send_signal(signal.SIGTERM)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 130, rest
     assert "is killed" in rest
     removed = next(line for line in rest.splitlines() if "removed what Packer had left" in line)
@@ -160,7 +174,7 @@ def test_what_cannot_be_removed_is_named_with_the_command_that_removes_it(app: K
     app.control.plan(Fault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0))
     process = at_work(app)
     process.send_signal(signal.SIGTERM)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 130
     (pair,) = [name for name in key_pairs(ec2) if name.startswith("packer_")]
     assert f"warning: app: key pair {pair} of us-east-1 is left: EC2 answered UnauthorizedOperation" in rest
@@ -182,7 +196,7 @@ def test_an_ami_of_that_name_that_is_anothers_is_not_removed(app: Kitchen, ec2: 
     base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
     process = bake_until(app, "Creating temporary keypair")
     taken = ec2.copy_image(Name="one-name", SourceImageId=base, SourceRegion="us-east-1")["ImageId"]
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 1, rest
     assert [one["ImageId"] for one in ec2.describe_images(Owners=["self"])["Images"]] == [taken]
     assert left_in(ec2) == []
@@ -193,7 +207,7 @@ def test_copies_that_were_begun_are_removed_with_the_ami(app: Kitchen, ec2: EC2C
     elsewhere = ec2_client(local, "us-west-2")
     slow = FaultKind.DELAY
     app.control.plan(
-        Fault(action="DescribeImages", region="us-west-2", agent="aws-sdk-go", kind=slow, seconds=5, times=0)
+        Fault(action="DescribeImages", region="us-west-2", agent="aws-sdk-go", kind=slow, seconds=600, times=0)
     )
     app.write("ami/app.json", json_template(ami_regions=["us-west-2"]))
     process = bake_until(app, "Copying to: us-west-2")

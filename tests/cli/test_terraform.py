@@ -259,7 +259,7 @@ def test_on_a_terminal_it_does_not_wait_for_a_query_for_ever(app: Kitchen) -> No
             stdin=terminal,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
     assert done.returncode == 1
     assert "where there is nobody to write it" in done.stderr

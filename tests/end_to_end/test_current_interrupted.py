@@ -65,7 +65,7 @@ def test_current_packer_cleans_up(current: Kitchen, ec2: EC2Client, number: int)
     process = bake_until(current, AT_WORK)
     assert len(left_in(ec2, locks=False)) == 3
     os.kill(process.pid, number)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     if number == signal.SIGTERM:
         assert process.returncode == 130
         assert "app: Packer has cleaned up: nothing of this run is left in EC2" in rest
@@ -78,7 +78,7 @@ def test_the_pending_ami_that_current_packer_leaves_is_removed(current: Kitchen,
     current.control.change(pending_seconds=60)
     process = bake_until(current, "Waiting for AMI to become ready")
     process.send_signal(signal.SIGTERM)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "app: removed what Packer had left: AMI ami-" in rest
     assert ec2.describe_images(Owners=["self"])["Images"] == []

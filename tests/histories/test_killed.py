@@ -22,7 +22,7 @@ def test_packer_cleans_up_after_a_bakery_that_was_killed(
     process = bake_until(app, "amazon-ebs: at work")
     assert len(left_in(ec2, locks=False)) == 3, "an instance, a key pair, a security group"
     kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
     assert wait_until(lambda: processes_with(str(app.folder)) == [])
 
@@ -32,7 +32,7 @@ def test_a_packer_that_talks_on_after_the_kill_still_cleans_up(app: Kitchen, ec2
     provisioned(app, "trap 'seq 1 100000; exit 1' TERM; echo at work; seq 1 20000; sleep 60 & wait")
     process = bake_until(app, "amazon-ebs: at work")
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
 
 
@@ -51,7 +51,7 @@ def test_a_packer_that_does_not_stop_is_killed_after_the_kill_timeout(app: Kitch
     process = bake_until(app, "at work", "--kill-timeout", "1s", "--packer", str(packer))
     assert processes_with(str(packer)) != []
     os.kill(process.pid, number)
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert wait_until(lambda: processes_with(str(packer)) == [])
     if number == signal.SIGTERM:
         assert process.returncode == 130
@@ -74,7 +74,7 @@ def test_the_file_of_sensitive_variables_is_removed_where_the_bakery_is_killed(a
     assert "a-secret" in private.read_text()
     assert private.stat().st_mode & 0o777 == 0o600
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert wait_until(lambda: not private.exists())
 
 
@@ -84,6 +84,6 @@ def test_the_guard_is_gone_when_the_bake_is(app: Kitchen) -> None:
     (private,) = (app.folder.parent / "tmp").glob("ami-bakery-*.json")
     guards = [pid for pid in processes_with(str(private)) if pid in processes_with("guard_program.py")]
     assert len(guards) == 1
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 0
     assert processes_with(str(private)) == []

@@ -24,7 +24,7 @@ def test_what_packer_makes_carries_run_and_image_while_it_works(app: Kitchen, ec
     assert wait_until(lambda: {"instance", "security-group"} <= set(tags_of(ec2)))
     at_work = tags_of(ec2)
     (app.folder / "go").touch()
-    ami, rest = process.communicate(timeout=60)
+    ami, rest = process.communicate(timeout=300)
     assert process.returncode == 0, rest
     (pair,) = {tags["ami-bakery:key-pair"] for tags in at_work.values()}
     assert pair.startswith("packer_")
@@ -43,7 +43,7 @@ def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) 
     app.control.clear_faults()
     assert "instance" not in tags_of(ec2)
     (app.folder / "go").touch()
-    _, rest = process.communicate(timeout=60)
+    _, rest = process.communicate(timeout=300)
     assert process.returncode == 0, rest
 
 

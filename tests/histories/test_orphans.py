@@ -173,7 +173,7 @@ def test_a_pending_ami_that_the_guards_packer_left_is_removed_with_its_snapshots
     process = bake_until(app, "Waiting for AMI to become ready")
     assert wait_until(lambda: "ami-bakery:run" in str(ec2.describe_images(Owners=["self"])))
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     unlock(ec2)
     assert wait_until(lambda: left_in(ec2) == []), "Packer cleans up all but the AMI"
     lock(ec2, run_of(ec2), minutes=-10)

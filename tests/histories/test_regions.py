@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -90,9 +91,7 @@ def test_a_copy_that_a_killed_run_began_is_taken_over(app: Kitchen) -> None:
     configure(app, HOME)
     assert app.run("bake").status == 0
     configure(app, HOME, FIRST)
-    # The embedded EC2 counts from an AMI's birth: the first one must be older than that, the copy is not.
-    time.sleep(8)
-    app.control.change(pending_seconds=7)
+    app.control.change(pending_seconds=600)
     short = {"AMI_BAKERY_LOCK_SECONDS": "3"}
     process = app.start("bake", environment=short)
     while app.calls().get("CopyImage", 0) == 0:
@@ -100,8 +99,13 @@ def test_a_copy_that_a_killed_run_began_is_taken_over(app: Kitchen) -> None:
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    outcome = only(app.run("bake", "--json", environment=short).images)
-    assert (outcome["outcome"], list(outcome["amis"])) == ("copied", [HOME, FIRST])
+    second = app.start("bake", "--json", environment=short)
+    assert second.stderr is not None
+    assert any("waiting for" in line for line in iter(second.stderr.readline, "")), "for the copy that is pending"
+    app.control.change(pending_seconds=0)
+    answer, rest = second.communicate(timeout=300)
+    outcome = only(json.loads(answer)["images"])
+    assert (outcome["outcome"], list(outcome["amis"])) == ("copied", [HOME, FIRST]), rest
     assert app.calls()["CopyImage"] == 1
 
 

@@ -169,7 +169,7 @@ def test_a_reader_of_stderr_that_goes_away_does_not_stop_a_bake(app: Kitchen) ->
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, len(done.stdout)) == (0, len("ami-0123456789abcdef0\n"))
 
@@ -215,7 +215,7 @@ def test_nohup_is_respected(app: Kitchen) -> None:
     while "Running local shell script" not in (line := process.stderr.readline()):
         assert line, "it ended before Packer was at work"
     os.kill(process.pid, signal.SIGHUP)
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=300)
     assert process.returncode == 0, rest
     assert out.startswith("ami-")
 

@@ -108,7 +108,7 @@ def key_file(ec2: Any, folder: Path, name: str) -> Path:
     return path
 
 
-def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from ami_bakery.local import Control
 
-from .conftest import UBUNTU, Client, bake, base_image, image, launch, tags, until
+from .conftest import UBUNTU, Client, bake, base_image, image, launch, tags
 
 
 def refusal(call: Any, **parameters: Any) -> tuple[str, str]:
@@ -56,17 +56,20 @@ def test_a_new_image_is_pending_then_available(ec2: Any, control: Control) -> No
     assert refusal(ec2.modify_image_attribute, ImageId=made, Description={"Value": "x"}) == pending
     control.change(pending_seconds=0)
     assert image(ec2, made)["State"] == "available"
+    control.change(pending_seconds=1000)
+    assert image(ec2, made)["State"] == "available", "an available AMI is never pending again"
 
 
 def test_news_of_an_image_and_of_its_tags_can_be_late(ec2: Any, control: Control) -> None:
     seen = bake(ec2, "seen")
-    control.change(lag_seconds=1)
+    control.change(lag_seconds=600)
     made = bake(ec2, "late")
     ec2.create_tags(Resources=[seen], Tags=[{"Key": "a", "Value": "1"}])
     assert refusal(ec2.describe_images, ImageIds=[made])[0] == "InvalidAMIID.NotFound"
     assert tags(image(ec2, seen)) == {}
-    until(lambda: len(ec2.describe_images(Owners=["self"])["Images"]) == 2)
-    until(lambda: tags(image(ec2, seen)) == {"a": "1"})
+    control.change(lag_seconds=0)
+    assert len(ec2.describe_images(Owners=["self"])["Images"]) == 2
+    assert tags(image(ec2, seen)) == {"a": "1"}
 
 
 def test_an_image_can_end_as_failed(ec2: Any, control: Control) -> None:

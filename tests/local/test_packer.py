@@ -38,7 +38,7 @@ def packer(template: str, project: Path, environment: dict[str, str]) -> subproc
         env=environment | {"PACKER_CACHE_DIR": str(project / "cache")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

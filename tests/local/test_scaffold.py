@@ -8,7 +8,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ami_bakery.local import Control
-from tests.bakes import wait_until
 from tests.local.conftest import UBUNTU
 
 
@@ -45,11 +44,12 @@ def test_a_security_group_stays_while_an_instance_uses_it(ec2: Any, control: Con
     assert refused(ec2.delete_security_group, GroupId=group) == "DependencyViolation"
     ec2.stop_instances(InstanceIds=[instance])
     assert refused(ec2.delete_security_group, GroupId=group) == "DependencyViolation"
-    control.change(terminating_seconds=1.5)
+    control.change(terminating_seconds=600)
     ec2.terminate_instances(InstanceIds=[instance])
     assert state_of(ec2, instance) == "shutting-down"
     assert refused(ec2.delete_security_group, GroupId=group) == "DependencyViolation"
-    assert wait_until(lambda: state_of(ec2, instance) == "terminated")
+    control.change(terminating_seconds=0)
+    assert state_of(ec2, instance) == "terminated"
     ec2.delete_security_group(GroupId=group)
     assert refused(ec2.delete_security_group, GroupId=group) == "InvalidGroup.NotFound"
 

@@ -115,31 +115,32 @@ def test_a_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, contro
 
 
 def test_a_call_that_hangs_changes_nothing_and_is_counted_before_it_ends(ec2: Any, control: Control) -> None:
-    control.plan(Fault(action="CreateKeyPair", kind=FaultKind.HANG, seconds=2, agent="boto"))
-    control.plan(Fault(action="CreateKeyPair", agent="packer"))
+    control.plan(Fault(action="CreateKeyPair", kind=FaultKind.HANG, seconds=600, agent="boto"))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(ec2.create_key_pair, KeyName="hangs")
         while control.struck() == 0:
             time.sleep(0.05)
         assert not hanging.done()
+        assert control.struck() == 1
+        control.clear_faults()
         with pytest.raises(_CUT):
             hanging.result()
     assert ec2.describe_key_pairs()["KeyPairs"] == []
+    control.plan(Fault(action="CreateKeyPair", agent="packer"))
     ec2.create_key_pair(KeyName="another program's fault")
-    assert control.struck() == 1
+    assert control.struck() == 0
     assert all("Boto" in call.agent for call in control.report().calls)
 
 
 def test_a_delayed_answer_holds_up_nobody_else(ec2: Any, client: Client, control: Control) -> None:
-    control.plan(Fault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=1))
+    control.plan(Fault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=600))
     other = client()
-    start = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         late = pool.submit(ec2.describe_key_pairs)
         other.describe_images(Owners=["self"])
         assert not late.done()
+        control.clear_faults()
         late.result()
-    assert time.monotonic() - start >= 1
 
 
 def test_any_call_can_be_met_by_its_number_and_faults_can_be_taken_back(ec2: Any, control: Control) -> None:
@@ -278,7 +279,7 @@ def test_reset_forgets_everything(ec2: Any, control: Control) -> None:
 
 
 def test_what_came_before_a_reset_is_not_of_what_comes_after(ec2: Any, control: Control) -> None:
-    control.plan(Fault(action="DescribeImages", kind=FaultKind.HANG, seconds=2))
+    control.plan(Fault(action="DescribeImages", kind=FaultKind.HANG, seconds=600))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         before = pool.submit(ec2.describe_images, Owners=["self"])
         while not control.struck():

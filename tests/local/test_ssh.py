@@ -18,7 +18,7 @@ _OPTIONS = (
     *("-o", "LogLevel=ERROR"),
     *("-o", "BatchMode=yes"),
     *("-o", "IdentitiesOnly=yes"),
-    *("-o", "ConnectTimeout=5"),
+    *("-o", "ConnectTimeout=120"),
 )
 
 
@@ -30,7 +30,7 @@ def ssh(program: str, *arguments: str, key: Path | None = None, stdin: str = "")
         capture_output=True,
         text=True,
         input=stdin,
-        timeout=20,
+        timeout=300,
         check=False,
         env=environment,
     )

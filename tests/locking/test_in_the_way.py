@@ -61,7 +61,7 @@ def test_what_is_left_where_the_template_copies_to_does_not_block_the_next_one(
 def test_what_a_killed_run_could_not_even_note_does_not_block_the_next_one(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_name=NAMED))
     app.environment["AMI_BAKERY_LOCK_SECONDS"] = "8"
-    app.control.plan(Fault(action="CreateImage", kind=FaultKind.DELAY, seconds=6, agent="aws-sdk-go"))
+    app.control.plan(Fault(action="CreateImage", kind=FaultKind.DELAY, seconds=600, agent="aws-sdk-go"))
     process = app.start("bake", own_group=True)
     assert wait_until(lambda: bool(own(ec2)))
     kill_everything_of(app, process)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.leftover import GROUP_TAG
-from ami_bakery.core.lock import GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG, lock_name
+from ami_bakery.core.lock import EXPIRES_TAG, GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG, lock_name
 from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.local.faults import Fault, FaultKind
 from tests.bakes import provisioned, wait_until
@@ -46,18 +46,22 @@ def test_a_killed_runners_lock_expires_and_the_next_one_bakes(app: Kitchen, ec2:
     read_until(process, "amazon-ebs: at work")
     process.kill()
     process.communicate()
-    run = app.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    run = app.run("bake", environment=LONG)
     assert finished(ec2, app.run("digest").answer) == [run.answer]
     assert app.packer_runs == 2
     assert locks(ec2) == {}
 
 
 def test_a_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Client) -> None:
-    provisioned(app, "echo at work; sleep 20")
-    process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "8"})
+    folder = app.folder.parent
+    provisioned(app, f"echo at work; while [ ! -e {folder}/go ]; do sleep 0.1; done")
+    process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "30"})
     read_until(process, "amazon-ebs: at work")
-    time.sleep(12)
+    (lock,) = locks(ec2).values()
+    first = tags_of(ec2, lock)[EXPIRES_TAG]
+    assert wait_until(lambda: tags_of(ec2, lock)[EXPIRES_TAG] > first)
     assert app.run("bake", "--no-wait").status == 75
+    (folder / "go").touch()
     assert ended(process).status == 0
     assert app.packer_runs == 1
 
@@ -84,7 +88,7 @@ def test_a_holder_that_lost_its_lock_returns_the_winners_ami(app: Kitchen, ec2: 
     slow = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
     read_until(slow, "amazon-ebs: at work")
     slow.send_signal(signal.SIGSTOP)
-    winner = app.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    winner = app.run("bake", environment=LONG)
     slow.send_signal(signal.SIGCONT)
     lost = ended(slow)
     assert (lost.status, lost.stdout) == (0, winner.answer), lost.stderr
@@ -328,16 +332,26 @@ def test_what_is_not_what_the_digest_stands_for_is_not_adopted(
     assert app.packer_runs == 2
 
 
+def _held_after(app: Kitchen, reached: Callable[[], object]) -> bool:
+    """Whether a call is held after which `reached` holds; any other one that is held goes on."""
+    if app.control.held() == 0:
+        return False
+    if reached():
+        return True
+    app.control.release()
+    return False
+
+
 def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen, ec2: EC2Client) -> None:
     """Each answer to CreateTags comes late, so that it can be killed while it waits for the one to its note."""
-    short = {"AMI_BAKERY_LOCK_SECONDS": "12"}
-    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=4, times=0, agent="ami-bakery"))
+    short = {"AMI_BAKERY_LOCK_SECONDS": "20"}
+    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=short)
 
     def noted() -> str:
         return next((tags_of(ec2, lock).get(VERIFIED_TAG, "") for lock in locks(ec2).values()), "")
 
-    assert wait_until(lambda: bool(noted()))
+    assert wait_until(lambda: _held_after(app, noted))
     verified = noted()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -352,13 +366,13 @@ def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitche
 
 def test_a_runner_that_may_not_tag_leaves_what_it_verified_to_the_next(app: Kitchen, ec2: EC2Client) -> None:
     """The lock stays, expired, for what is noted on it: nobody need wait."""
-    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=2, times=0, agent="ami-bakery"))
+    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=LONG)
 
     def noted() -> bool:
         return any(VERIFIED_TAG in tags_of(ec2, lock) for lock in locks(ec2).values())
 
-    assert wait_until(noted)
+    assert wait_until(lambda: _held_after(app, noted))
     app.control.clear_faults()
     app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=2, agent="ami-bakery"))
     failed = ended(process)

@@ -59,7 +59,7 @@ def _killer(app: Kitchen, process: subprocess.Popen[str], chance: random.Random)
             os.killpg(process.pid, signal.SIGKILL)
         else:
             process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()

@@ -43,7 +43,17 @@ class Control:
         struck: int = json.loads(self._request("GET", "/faults"))["struck"]
         return struck
 
+    def held(self) -> int:
+        """How many calls hang or are late at this moment; what a late one does is done."""
+        held: int = json.loads(self._request("GET", "/faults"))["held"]
+        return held
+
+    def release(self) -> None:
+        """What hangs or is late goes on; the faults planned stay."""
+        self._request("POST", "/faults/release")
+
     def clear_faults(self) -> None:
+        """No more faults; what hangs or is late goes on."""
         self._request("DELETE", "/faults")
 
     def change(
@@ -57,9 +67,9 @@ class Control:
     ) -> None:
         """What is left out stays as it is.
 
-        pending_seconds  how long a new AMI is `pending`; a small number releases those that are
+        pending_seconds  how long an AMI made from now on is `pending`; a small number releases those that are
         page_cap         no page is longer, whatever MaxResults says
-        lag_seconds      how long a new AMI is not seen, and an AMI's changed tags are seen as they were
+        lag_seconds      how long a change from now on is not seen: a new AMI, changed tags; a small number shows it
         image_outcome    the state after `pending`, also of AMIs made before: `available` or `failed`
         terminating_seconds  how long an instance is `shutting-down`, and holds its security groups
         """

@@ -92,6 +92,32 @@ class FaultPlan:
         self._lock = threading.Lock()
         self._pending: list[_Pending] = []
         self._struck = 0
+        self._held = 0
+        self._released = threading.Event()
+
+    @property
+    def released(self) -> threading.Event:
+        """Set by the next `release` or `clear`."""
+        return self._released
+
+    @property
+    def held(self) -> int:
+        """How many calls are late or hang at this moment. What a late one does is done before it counts here."""
+        return self._held
+
+    def hold(self, released: threading.Event, seconds: float) -> None:
+        """Wait for `seconds`, or until `released` is set."""
+        with self._lock:
+            self._held += 1
+        released.wait(seconds)
+        with self._lock:
+            self._held -= 1
+
+    def release(self) -> None:
+        """Calls that are late or hang go on; the faults asked for stay."""
+        with self._lock:
+            self._released.set()
+            self._released = threading.Event()
 
     @property
     def struck(self) -> int:
@@ -106,6 +132,7 @@ class FaultPlan:
         with self._lock:
             self._pending.clear()
             self._struck = 0
+        self.release()
 
     def next(self, action: str, region: str, agent: str) -> Fault | None:
         """The fault that this call meets. Every fault that concerns the call counts it, also where another strikes."""

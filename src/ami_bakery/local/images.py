@@ -76,11 +76,13 @@ class LocalAmi(Ami):
         """`behaviour` is None for an AMI that has long been there."""
         self._behaviour = behaviour
         self._born = time.monotonic()
-        self._seen_from = self._news_seen_from()
+        self._pending_seconds = behaviour.pending_seconds if behaviour else 0.0
+        self._news_lag = self._lag()
         self._state = ""
         self.fails = False
         self._tags_before: Mapping[str, str] = {}
-        self._tags_seen_from = 0.0
+        self._tags_changed = 0.0
+        self._tags_lag = 0.0
         self.source_image_id = source_image_id
         self.source_image_region = source_image_region
         self.deprecation_time: datetime.datetime | None = None
@@ -117,8 +119,10 @@ class LocalAmi(Ami):
     def state(self) -> str:
         if self._state == "disabled" or self._behaviour is None:
             return self._state
-        if time.monotonic() < self._born + self._behaviour.pending_seconds:
+        # The setting at birth; a lower one now ends the wait. An available AMI is never pending again.
+        if time.monotonic() < self._born + min(self._pending_seconds, self._behaviour.pending_seconds):
             return "pending"
+        self._pending_seconds = 0.0
         return "failed" if self.fails else self._behaviour.image_outcome
 
     @state.setter
@@ -136,18 +140,19 @@ class LocalAmi(Ami):
 
     def seen(self) -> bool:
         """Whether the news of this AMI has reached everyone."""
-        return time.monotonic() >= self._seen_from
+        return time.monotonic() >= self._born + min(self._news_lag, self._lag())
 
     def tags_change(self) -> None:
         """Its tags are about to change; for a while it is shown with those it has now."""
-        self._tags_before, self._tags_seen_from = dict(self.seen_tags()), self._news_seen_from()
+        self._tags_before, self._tags_lag, self._tags_changed = dict(self.seen_tags()), self._lag(), time.monotonic()
 
     def seen_tags(self) -> Mapping[str, str]:
         """The owner's tags, as far as the news of them has reached everyone."""
-        return self.own_tags() if time.monotonic() >= self._tags_seen_from else self._tags_before
+        late = time.monotonic() < self._tags_changed + min(self._tags_lag, self._lag())
+        return self._tags_before if late else self.own_tags()
 
-    def _news_seen_from(self) -> float:
-        return time.monotonic() + (self._behaviour.lag_seconds if self._behaviour else 0.0)
+    def _lag(self) -> float:
+        return self._behaviour.lag_seconds if self._behaviour else 0.0
 
     def launchable_by(self, account_id: str) -> bool:
         return (

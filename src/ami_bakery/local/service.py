@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
@@ -156,6 +155,7 @@ class Service:
         refusal = self._refused_by_policy(asked, account)
         if refusal is not None:
             return refusal
+        released = self.faults.released
         fault = self.faults.next(asked.action, asked.endpoint.region, request.headers.get("user-agent", ""))
         if fault is None:
             return self._carry_out(request, asked, account)
@@ -169,11 +169,11 @@ class Service:
                 self._carry_out(request, asked, account)
                 return None
             case FaultKind.HANG:
-                time.sleep(fault.seconds)
+                self.faults.hold(released, fault.seconds)
                 return None
             case FaultKind.DELAY:
                 answer = self._carry_out(request, asked, account)
-                time.sleep(fault.seconds)
+                self.faults.hold(released, fault.seconds)
                 return answer
         assert_never(fault.kind)
 

@@ -62,7 +62,7 @@ class TagActions(StrictResponse):
             if image := backend.amis.get(resource):
                 tags = image.seen_tags() if image.seen() else None
             elif resource.startswith("key-"):
-                tags = backend.key_pair_news.told(resource, tags)
+                tags = backend.key_pair_news.told(resource, tags, self.behaviour.lag_seconds)
             if tags:
                 told[resource] = tags
         return told
@@ -76,7 +76,7 @@ class TagActions(StrictResponse):
         for resource in resources:
             if resource.startswith("key-"):
                 now = self.ec2_backend.tags.get(resource, {}) if resource in pairs else None
-                if self.ec2_backend.key_pair_news.told(resource, now) is None:
+                if self.ec2_backend.key_pair_news.told(resource, now, self.behaviour.lag_seconds) is None:
                     raise EC2ClientError("InvalidKeyPair.NotFound", f"The keyPair ID '{resource}' does not exist")
             elif resource.startswith("ami-"):
                 if resource not in images:

@@ -18,6 +18,8 @@ from ami_bakery.core.expression.evaluate import Scope, evaluate
 from ami_bakery.core.expression.values import Unknown, Value, is_mapping, is_sequence
 from tests.trees import write_tree
 
+pytestmark = pytest.mark.packer
+
 VARIABLES = """
 variable "on" { default = true }
 variable "list" { default = ["x", "y"] }
