@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO, cast
 
 from ami_bakery.adapters.person import Person
+from ami_bakery.core.printable import one_line
 from ami_bakery.errors import BakeryError, LeaveNow
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def main_bake(argv: Sequence[str] | None = None) -> int:
 def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> argparse.ArgumentParser:
     """The parser. Only the commands that are `used` get their arguments, which takes the import of their modules."""
     width = _columns() - 2
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ami-bakery",
         description="Bake AWS machine images with Packer, and only when their definition changed.",
         epilog=EPILOG,
@@ -144,6 +145,12 @@ def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
         default=or_given("auto"),
         help="annotations and summaries, where the environment shows a CI that reads them (default: auto)",
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """What it repeats of the command line must not forge a line in a log."""
+        super().error(one_line(message))
 
 
 class _Version(argparse.Action):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, Ami
 from ami_bakery.core.plan import describe_age, describe_span
+from ami_bakery.core.printable import json_text
 from ami_bakery.core.table import Cell, Table
 from ami_bakery.core.tree import Tree
 from ami_bakery.render import FORMAT
@@ -24,7 +24,7 @@ _SHORT = 12
 
 
 def images_json(made: Sequence[Made], now: datetime) -> str:
-    return json.dumps({"format": FORMAT, "images": [_made_json(item, now) for item in made]}, indent=2)
+    return json_text({"format": FORMAT, "images": [_made_json(item, now) for item in made]}, indent=2)
 
 
 def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
@@ -37,7 +37,7 @@ def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
         }
         for item in outdated
     ]
-    return json.dumps({"format": FORMAT, "images": images}, indent=2)
+    return json_text({"format": FORMAT, "images": images}, indent=2)
 
 
 def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: datetime) -> str:
@@ -57,7 +57,7 @@ def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: da
         }
 
     regions = [{"region": region, "roots": [node(root) for root in roots]} for region, roots in trees.items()]
-    return json.dumps({"format": FORMAT, "regions": regions}, indent=2)
+    return json_text({"format": FORMAT, "regions": regions}, indent=2)
 
 
 def leftover_json(leftover: Leftover, now: datetime) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def leftover_json(leftover: Leftover, now: datetime) -> dict[str, Any]:
 
 
 def orphans_json(orphans: Sequence[Mapping[str, Any]]) -> str:
-    return json.dumps({"format": FORMAT, "orphans": list(orphans)}, indent=2)
+    return json_text({"format": FORMAT, "orphans": list(orphans)}, indent=2)
 
 
 def orphans_table(leftovers: Sequence[Leftover], now: datetime) -> Table:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, reason_lines, step_lines
-from ami_bakery.core.printable import COLORS, one_line, printable
+from ami_bakery.core.printable import COLORS, json_text, one_line, printable
 from ami_bakery.core.tree import Tree
 from ami_bakery.core.upkeep import Step, StepKind
 
@@ -46,13 +46,7 @@ def ansi(text: str, color: str) -> str:
 
 
 def document(images: Sequence[Mapping[str, Any]]) -> str:
-    return _json({"format": FORMAT, "images": list(images)}, indent=2)
-
-
-def _json(value: object, *, indent: int | None = None) -> str:
-    import json
-
-    return json.dumps(value, indent=indent)
+    return json_text({"format": FORMAT, "images": list(images)}, indent=2)
 
 
 def error_text(error: BakeryError, style: Style = plain) -> str:
@@ -195,7 +189,8 @@ def inputs_text(rendered: Mapping[str, Any]) -> str:
         where = f"{places[0]['file']}:{places[0]['line']}{more}" if places else ""
         lines.append(f"{digest:12} {mark} {one_line(item['path'] + target)}\t{one_line(where)}")
     for item in rendered["unresolved"]:
-        lines.append(f"unresolved     {item['file']}:{item['line']}: {one_line(item['expression'])} ({item['why']})")
+        where = f"{item['file']}:{item['line']}"
+        lines.append(one_line(f"unresolved     {where}: {item['expression']} ({item['why']})"))
     return "\n".join(lines)
 
 
@@ -242,7 +237,7 @@ def tfvars(outcomes: Sequence[Outcome], only: str | None = None) -> str:
     if len(outcomes) == 1:
         ids = amis[outcomes[0].image]
         values = {"ami_id": next(iter(ids.values()), ""), "ami_ids": ids, **values}
-    return _json(values if only is None else {only: values[only]}, indent=2) + "\n"
+    return json_text(values if only is None else {only: values[only]}, indent=2) + "\n"
 
 
 def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str], region: str) -> str:
@@ -252,9 +247,9 @@ def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str
         "region": region,
         "ami_id": amis[region],
         "digest": digest.hex if digest else "",
-        "amis": _json(dict(amis)),
+        "amis": json_text(dict(amis)),
     }
-    return _json(answer)
+    return json_text(answer)
 
 
 def dotenv(outcomes: Sequence[Outcome]) -> str:
@@ -305,7 +300,7 @@ def github_findings(levels: Collection[Level]) -> str:
 def _github_output(amis: Mapping[str, Mapping[str, Ami]], outcome: str) -> str:
     ids = {image: {region: ami.id for region, ami in found.items()} for image, found in amis.items()}
     single = [f"ami-id={ami}" for found in ids.values() for ami in list(found.values())[:1] if len(ids) == 1]
-    lines = [*single, f"amis={_json(ids)}", f"outcome={outcome}"]
+    lines = [*single, f"amis={json_text(ids)}", f"outcome={outcome}"]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,33 @@ def test_other_actions_are_pinned_to_a_commit() -> None:
     used = [step["uses"] for step in steps if "uses" in step]
     assert used
     assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", name) for name in used)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"args": "-- -var 'size=x\n::error::forged'"},
+        {"args": "'--output\n::add-mask::x'"},
+        {"args": "'\r::error::forged'"},
+        {"args": "-- -var 'size=##[error]forged'"},
+        {"config": "x\n  ::set-env name=PATH::forged"},
+        {"packer": "packer\r\n::error::forged"},
+        {"command": "x\n::error::forged"},
+    ],
+)
+def test_no_input_forges_a_command_of_the_runner(job: Job, app: Kitchen, inputs: dict[str, str]) -> None:
+    with suppress(StepFailed):
+        job.use(ACTION, on_path(**inputs))
+    assert {command.properties.get("title") for command in github_commands(job.log)} <= {
+        "ami-bakery",
+        "image app",
+    }
+
+
+def test_the_log_shows_no_value_of_a_variable(job: Job, app: Kitchen) -> None:
+    with suppress(StepFailed):
+        job.use(
+            ACTION, on_path(args="--no-such -- -var 'size=hunter2-a' --var=size=hunter2-b -var 'size=x\nhunter2-c'")
+        )
+    assert "hunter2" not in job.log
+    assert "-var 'size=***'" in job.log

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -107,6 +109,65 @@ def test_what_packer_says_is_no_command_of_the_ci(app: Kitchen, summary: Path) -
     in_azure = {"GITHUB_ACTIONS": None, "TF_BUILD": "True"}
     (issue,) = azure_commands(app.run("bake", "-v", environment=in_azure).stderr)
     assert issue.name == "task.logissue"
+
+
+FORGED = (
+    "::error::forged",
+    "  ::add-mask::forged",
+    "\u2003::set-env name=PATH::forged",
+    "x ##[error]forged",
+    "##VSO[task.setvariable variable=PATH]forged",
+    "##teamcity[buildStatus status='FAILURE']",
+    "--- forged",
+    "+++ forged",
+    "~~~ forged",
+    "^^^ +++",
+    "\x1b[0Ksection_start:1:forged\r\x1b[0Kforged",
+    "\u2028::error::forged",
+    "\u202eforged",
+)
+
+
+def forges(log: str) -> list[str]:
+    """The lines that some CI reads as its own: GitHub, Azure, TeamCity, Buildkite, GitLab."""
+    lines = re.split(r"\r\n|[\n\r\u2028\u2029\x85]", log)
+    marker = re.compile(
+        r"\s*::|.*##(?:vso|teamcity)?\[|(?:---|\+\+\+|~~~|\^\^\^)\s|.*[\x1b\u202e]|.*section_start.*\r", re.IGNORECASE
+    )
+    return [line for line in lines if marker.match(line)]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_no_name_or_word_of_anothers_is_a_marker_of_a_ci(app: Kitchen, forged: str) -> None:
+    """Among what is printed: names of files, options and images, tags, a filter's values, Packer's words."""
+    name = forged.replace("/", "")
+    app.write(f"ami/{name}", "x\n")
+    template = json_template(tags={"Name": forged, "ami_config_checksum": "{{user `config_checksum`}}"})
+    template["provisioners"] = [{"type": "shell-local", "inline": [f"printf '%s\\n' {shlex.quote(forged)}", "exit 3"]}]
+    app.write("ami/app.json", template)
+    runs = [
+        app.run("inputs"),
+        app.run("inputs", "--json"),
+        app.run("bake", "-v"),
+        app.run("bake", forged),
+        app.run("plan", f"--{forged}"),
+        app.run("digest", "--region", forged),
+        app.run(forged),
+    ]
+    template["builders"][0]["source_ami_filter"]["filters"]["name"] = forged
+    app.write("ami/app.json", template)
+    runs += [app.run("plan"), app.run("check"), app.run("check", "--json")]
+    app.write("ami/app.json", json_template(source_ami_filter=None, source_ami=forged))
+    app.write("bakery.toml", f"{TOML}{json.dumps(forged)} = 1\n")
+    runs += [app.run("plan"), app.run("check", "--json")]
+    assert [found for run in runs for found in forges(f"{run.stdout}\n{run.stderr}")] == []
+
+
+def test_json_that_is_printed_reads_as_what_it_was(app: Kitchen) -> None:
+    app.write("ami/##vso[task.complete]###[x]", "x\n")
+    run = app.run("inputs", "--json")
+    assert "##" not in run.stdout
+    assert "ami/##vso[task.complete]###[x]" in [item["path"] for item in run.images[0]["inputs"]]
 
 
 def test_terraform_is_not_shown_lines_that_are_for_a_ci(app: Kitchen, summary: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TextIO, assert_never
 
 from ami_bakery.core.ci import Ci, Note, azure_summary_line, log_line, workspace
 from ami_bakery.core.finding import Level
+from ami_bakery.core.printable import one_line
 
 _SUMMARY_BYTES = 1 << 20
 """GitHub shows nothing of a summary that is larger; Buildkite takes no larger annotation."""
@@ -39,7 +40,7 @@ class CiLog:
                 self._print(log_line(self._ci, note, root=self.root, workspace=self._workspace))
             self._show(command, notes, markdown)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self._print(f"warning: {self._ci} could not be told: {error}")
+            self._print(one_line(f"warning: {self._ci} could not be told: {error}"))
 
     def _show(self, command: str, notes: Sequence[Note], markdown: str) -> None:
         match self._ci:

@@ -5,9 +5,8 @@ Source: https://developer.hashicorp.com/packer/docs/commands, "Machine-Readable 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.values import Frozen
@@ -128,24 +127,3 @@ def _complaints_of(block: str) -> Iterator[Complaint]:
         messages = [": ".join(part for part in (title, detail) if part.strip(": "))]
     for message in messages:
         yield Complaint(message=message, file=file, line=line)
-
-
-MASK = "<sensitive>"
-
-
-def mask(text: str, secrets: Iterable[str]) -> str:
-    """`text` without any of the secrets, longest first, so that one inside another leaves no rest."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
-
-
-def maskable(secrets: Iterable[str]) -> frozenset[str]:
-    """What to look for in Packer's lines: each secret, each of its lines, and the forms that shells and JSON give it.
-
-    An empty one would mask everything.
-    """
-    whole = {secret for secret in secrets if secret.strip()}
-    lines = {line.strip() for secret in whole for line in secret.splitlines() if len(line.strip()) > 3}
-    quoted = {form for secret in whole | lines for form in (secret.replace("'", "'\\''"), json.dumps(secret)[1:-1])}
-    return frozenset(whole | lines | quoted)

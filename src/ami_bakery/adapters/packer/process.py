@@ -10,11 +10,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.guard import guard
-from ami_bakery.core.packer_output import ArtifactReader, mask, parse_message, spoken
+from ami_bakery.core.masking import Masker, Stream
+from ami_bakery.core.packer_output import ArtifactReader, parse_message, spoken
 from ami_bakery.errors import PackerError
 from ami_bakery.values import Frozen, field
 
@@ -31,7 +32,7 @@ _LAST_WORDS_SECONDS = 10.0
 
 
 class Run(Frozen):
-    """One run of Packer: its words, and those who listen. `secrets` is what `maskable` makes of them.
+    """One run of Packer: its words, and those who listen.
 
     private_files  hold sensitive variables; removed by the guard where the bakery is killed
     kill_seconds   how long it may clean up, once it was told to stop
@@ -41,7 +42,7 @@ class Run(Frozen):
     arguments: tuple[str, ...]
     workdir: str
     environment: Mapping[str, str] = field(repr=False)
-    secrets: frozenset[str] = field(repr=False)
+    masker: Masker = field(repr=False)
     private_files: tuple[str, ...]
     kill_seconds: float
     log: Log
@@ -197,6 +198,13 @@ def _end_rest(group: int) -> None:
 
 
 def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
+    masked = Stream(run.masker)
+
+    def show(lines: Iterable[str]) -> None:
+        for line in lines:
+            run.log.write(line)
+            watcher.line(run.image, line)
+
     for raw in stream:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         message = parse_message(line)
@@ -204,12 +212,18 @@ def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
             run.reader.read_message(message)
         for said in (line,) if message is None else spoken(message):
             run.progress.read(said)
-            shown = mask(said, run.secrets)
-            run.log.write(shown)
-            watcher.line(run.image, shown)
+            show(masked.add(said))
+    show(masked.end())
 
 
 def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
+    masked = Stream(run.masker)
+
+    def show(lines: Iterable[str]) -> None:
+        for line in lines:
+            run.log.write(line.rstrip("\r"))
+            _show(terminal, f"{line}\n")
+
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     pending = ""
     # read1 gives what there is: a prompt has no newline at its end.
@@ -219,12 +233,12 @@ def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
         for line in lines:
             run.reader.read_plain(line)
             run.progress.read(line)
-            shown = mask(line, run.secrets)
-            run.log.write(shown.rstrip("\r"))
-            _show(terminal, f"{shown}\n")
-        if pending.endswith((" ", ":", "?")) and not _may_go_on(pending, run.secrets):
-            _show(terminal, mask(pending, run.secrets))
+            show(masked.add(line))
+        if pending.endswith((" ", ":", "?")) and not run.masker.may_go_on(pending):
+            show(masked.end())
+            _show(terminal, run.masker.mask(pending))
             pending = ""
+    show(masked.end())
 
 
 def _show(terminal: BinaryIO, text: str) -> None:
@@ -232,11 +246,6 @@ def _show(terminal: BinaryIO, text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         terminal.write(text.encode())
         terminal.flush()
-
-
-def _may_go_on(text: str, secrets: frozenset[str]) -> bool:
-    """Whether a secret may have begun at the end of `text`."""
-    return any(text.endswith(secret[:length]) for secret in secrets for length in range(1, len(secret)))
 
 
 def start(

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.adapters.packer.process import Run, Running, run_alone, run_with_person, start
+from ami_bakery.core.masking import Masker
 from ami_bakery.core.packer_output import (
     ArtifactReader,
     Built,
     Complaint,
-    mask,
-    maskable,
     parse_complaints,
 )
 from ami_bakery.core.plugins import InstalledPlugin, choose_plugins, how_to_install, parse_installed
 from ami_bakery.errors import PackerError
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.packer_progress import Made
@@ -88,6 +88,7 @@ class HashicorpPacker:
         from ami_bakery.core.packer_progress import ProgressReader
 
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
+        masker = Masker(request.secrets)
         with Log(request.image) as log, _private_variables(request) as private:
             watcher.step(request.image, f"baking with Packer {self.version()}")
             run = Run(
@@ -95,7 +96,7 @@ class HashicorpPacker:
                 arguments=(self._executable(), "build", *_options(request, private), request.template),
                 workdir=request.workdir,
                 environment=environment,
-                secrets=maskable(request.secrets),
+                masker=masker,
                 private_files=(private,) if private else (),
                 kill_seconds=self._kill_seconds,
                 log=log,
@@ -109,7 +110,8 @@ class HashicorpPacker:
             )
             if status != 0:
                 raise self._failed(request, status, run)
-        return Built(artifacts=run.reader.found(), tolerated=tuple(run.progress.tolerated))
+        tolerated = (replace(one, error=masker.mask(one.error)) for one in run.progress.tolerated)
+        return Built(artifacts=run.reader.found(), tolerated=tuple(tolerated))
 
     def interrupt(self) -> None:
         self._running.interrupt()
@@ -124,7 +126,6 @@ class HashicorpPacker:
         return self._running.made()
 
     def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
-        secrets = maskable(request.secrets)
         with _private_variables(request) as private:
             process = start(
                 (self._executable(), "validate", *_definition_options(request, private), request.template),
@@ -136,7 +137,7 @@ class HashicorpPacker:
             said, _ = process.communicate()
         if process.returncode == 0:
             return ()
-        return parse_complaints(mask(said.decode("utf-8", "replace"), secrets))
+        return parse_complaints(Masker(request.secrets).mask(said.decode("utf-8", "replace")))
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
