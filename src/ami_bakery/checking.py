@@ -1,22 +1,20 @@
-"""Finds, before it costs a bake, what would go wrong or would weaken the digest: each finding with its place."""
+"""Finds, before it costs a build, what would go wrong or would weaken the digest: each finding with its place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.bases import NewestAmi, matching, question_of_filter
-from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.environment import why_not_hashed
 from ami_bakery.core.finding import (
-    SECRET_SCAN_BYTES,
     Finding,
     Level,
     aging_findings,
     key_finding,
     link_findings,
-    looks_secret,
     name_finding,
     owner_findings,
     region_findings,
@@ -24,69 +22,184 @@ from ami_bakery.core.finding import (
     sharing_findings,
     template_findings,
 )
-from ami_bakery.core.manifest import EntryKind
 from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action
 from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import BakeryError
+from ami_bakery.input_findings import input_findings
 from ami_bakery.planning import Planned, make_plans
+from ami_bakery.side_by_side import side_by_side
+from ami_bakery.validating import facts_for_packer, stand_in, validation_findings, with_placeholders
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
     from ami_bakery.core.template import TemplateFacts
-    from ami_bakery.inputs import Inventory
-    from ami_bakery.ports import Outside
     from ami_bakery.resolve import Resolver
 
+JOBS = 4
+"""How many Packers validate at once, unless asked for another number."""
+CANNOT_BE_PLANNED = "cannot-be-planned"
 
-def check_images(resolver: Resolver, names: Sequence[str]) -> dict[str, tuple[Finding, ...]]:
+
+def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> dict[str, tuple[Finding, ...]]:
     """The findings of each image: errors first, each kind in the order of its places.
 
-    A failure on the way is a finding, too. All images are looked up at once, as for a plan.
+    A failure on the way is a finding, too. All images are looked up at once, as for a plan; then Packer validates their
+    templates, as many at a time as there are `jobs`.
     """
     failures: dict[str, BakeryError] = {}
     try:
         plans = {item.plan.image: item for item in make_plans(resolver, names, failures=failures)}
     except BakeryError as error:
         plans, failures = {}, dict.fromkeys(names, error) | failures
-    checked: dict[str, tuple[Finding, ...]] = {}
+    checks = [_Check(resolver=resolver, image=resolver.image(name)) for name in names]
+    for check in checks:
+        check.look_at_definition(plans.get(check.image.name))
+    _tell_failures(resolver, checks, failures)
+    _look_at_names(resolver, checks)
     counts: dict[NewestAmi, int] = {}
-    for name in names:
-        # What an image is made from may be what cannot be planned.
-        failure = next((failures[of] for of in with_parents(resolver.config, [name]) if of in failures), None)
-        checked[name] = _check_image(resolver, name, failure or plans[name], counts)
-    return checked
+    for check in checks:
+        check.look_at_bases(counts)
+    side_by_side([check.validate for check in checks if check.planned is not None], at_once=jobs)
+    return {check.image.name: check.sorted_findings() for check in checks}
 
 
-def _check_image(
-    resolver: Resolver, name: str, planned: Planned | BakeryError, counts: dict[NewestAmi, int]
-) -> tuple[Finding, ...]:
-    image = resolver.image(name)
-    findings: list[Finding] = []
-    try:
-        findings += _definition_findings(resolver, image)
-        if isinstance(planned, BakeryError):
-            raise planned
-        findings += _equally_new_bases(planned)
-        if planned.plan.action is Action.BAKE:
-            findings += _bake_findings(resolver, planned, counts)
-    except BakeryError as error:
-        findings.append(_failure(resolver, image, error))
-    return tuple(sorted(set(findings), key=lambda finding: (finding.level, finding.place, finding.code)))
+class _Check:
+    """What is found of one image.
+
+    planned   with placeholders for what is not known yet; None where Packer need not, or cannot, be asked
+    answered  whether it could be planned; if not, EC2 is not asked for more of it
+    """
+
+    def __init__(self, *, resolver: Resolver, image: ImageConfig) -> None:
+        self.resolver = resolver
+        self.image = image
+        self.findings: list[Finding] = []
+        self.planned: Planned | None = None
+        self.facts: TemplateFacts | None = None
+        self.by_digest: tuple[bool, ...] = ()
+        self.answered = False
+
+    def look_at_definition(self, planned: Planned | None) -> None:
+        try:
+            self.findings += _definition_findings(self.resolver, self.image)
+            if planned is not None:
+                self.findings += _equally_new_bases(planned)
+            if planned is not None and planned.plan.action not in (Action.BAKE, Action.UNKNOWN):
+                return
+            rehearsed = with_placeholders(planned or stand_in(self.resolver, self.image))
+            self.facts = facts_for_packer(self.resolver, rehearsed)
+            self.by_digest = _named_by_digest(self.resolver, rehearsed)
+            self.planned, self.answered = rehearsed, planned is not None
+            if planned is not None:
+                self.findings += region_findings(self.facts.builders, rehearsed.plan.regions[0])
+            if self.image.max_age is not None:
+                self.findings += aging_findings(self.facts.builders)
+        except BakeryError as error:
+            self.findings += failure_findings(self.resolver, self.image, error)
+
+    @property
+    def region(self) -> str:
+        return self.planned.plan.regions[0] if self.planned is not None else ""
+
+    @property
+    def ami_names(self) -> tuple[str, ...]:
+        builders = self.facts.builders if self.facts is not None and self.answered else ()
+        return tuple(builder.ami_name for builder in builders if builder.ami_name)
+
+    def look_at_names(self, taken: Iterable[str]) -> None:
+        for builder, by_digest in zip(self.facts.builders if self.facts else (), self.by_digest, strict=True):
+            finding = name_finding(builder, taken, by_digest=by_digest)
+            if finding is not None:
+                self.findings.append(finding)
+
+    def look_at_bases(self, counts: dict[NewestAmi, int]) -> None:
+        if not self.answered or self.facts is None or self.image.base is not None:
+            return
+        try:
+            self.findings += _ambiguous_bases(self.resolver, self.facts, self.region, counts)
+        except BakeryError:
+            # A base that cannot be asked for is why the image cannot be planned, and is told as that.
+            return
+
+    def validate(self) -> None:
+        assert self.planned is not None
+        assert self.facts is not None
+        try:
+            self.findings += validation_findings(self.resolver, self.planned, self.facts)
+        except BakeryError as error:
+            self.findings += failure_findings(self.resolver, self.image, error)
+
+    def sorted_findings(self) -> tuple[Finding, ...]:
+        """Each once: what is known to be wrong by a code of its own is also why the image cannot be planned."""
+        told = {(finding.place, finding.message) for finding in self.findings if finding.code != CANNOT_BE_PLANNED}
+        kept = {
+            finding
+            for finding in self.findings
+            if finding.code != CANNOT_BE_PLANNED or (finding.place, finding.message) not in told
+        }
+        return tuple(sorted(kept, key=lambda finding: (finding.level, finding.place, finding.code, finding.message)))
 
 
-def _failure(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Finding:
-    place = Place(file=resolver.config.file, line=image.line("template"))
-    if error.marks:
-        place = Place(file=error.marks[0].file, line=error.marks[0].line)
+def _named_by_digest(resolver: Resolver, planned: Planned) -> tuple[bool, ...]:
+    """Of each builder, whether its AMI's name changes with the digest: it is worked out with two of them."""
+    if planned.definition.image.scheme is Scheme.SHA1:
+        facts = facts_for_packer(resolver, planned)
+        hex = planned.definition.digest.hex if planned.definition.digest else ""
+        return tuple(bool(hex) and hex in (builder.ami_name or "") for builder in facts.builders)
+    one, other = (facts_for_packer(resolver, planned, digest=digit * 64).builders for digit in "0f")
+    if len(one) != len(other):
+        return (True,) * len(facts_for_packer(resolver, planned).builders)
+    return tuple(left.ami_name != right.ami_name for left, right in zip(one, other, strict=True))
+
+
+def _tell_failures(resolver: Resolver, checks: Sequence[_Check], failures: Mapping[str, BakeryError]) -> None:
+    """Why images cannot be planned. What is wrong for many, such as a credential, is told once; and what an image is
+    made from may be what cannot be planned: it is told there, if that is checked, too."""
+    told: set[tuple[str, str]] = set()
+    names = {check.image.name for check in checks}
+    for check in checks:
+        for of in with_parents(resolver.config, [check.image.name]):
+            error = failures.get(of)
+            if error is None or (of != check.image.name and of in names):
+                continue
+            key = (str(error), error.todo)
+            if error.marks or key not in told:
+                check.findings += failure_findings(resolver, check.image, error)
+            else:
+                check.findings.append(_not_fully_checked(resolver, check.image))
+            told.add(key)
+            break
+
+
+def failure_findings(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Iterator[Finding]:
+    """A failure as findings: one for each line that it is about. The place is not repeated in the message."""
+    marks = error.marks or (Place(file=resolver.config.file, line=image.line("template")).mark(str(error)),)
+    for mark in marks:
+        place = Place(file=mark.file, line=mark.line)
+        yield Finding(
+            level=Level.ERROR,
+            code=CANNOT_BE_PLANNED,
+            place=place,
+            message=_one_sentence(mark.message, place),
+            todo=" ".join(error.todo.split()),
+        )
+
+
+def _one_sentence(text: str, place: Place) -> str:
+    without_place = text.replace(f" ({place})", "").replace(f"{place}: ", "")
+    return " ".join(without_place.split())
+
+
+def _not_fully_checked(resolver: Resolver, image: ImageConfig) -> Finding:
     return Finding(
-        level=Level.ERROR,
-        code="cannot-be-planned",
-        place=place,
-        message=str(error),
-        todo=error.todo,
+        level=Level.WARNING,
+        code="not-fully-checked",
+        place=Place(file=resolver.config.file, line=image.line("template")),
+        message="not fully checked, for the same reason as an image above",
+        todo="Correct that first, then check again.",
     )
 
 
@@ -103,7 +216,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     facts, inventory = resolver.inputs(image)
     yield from template_findings(facts)
     yield from link_findings(inventory.entries, inventory.named_by)
-    yield from _input_findings(resolver, image, inventory)
+    yield from input_findings(resolver, image, inventory)
     yield from _environment_findings(image, facts)
     yield from _output_findings(resolver, facts)
     yield from _base_findings(image, facts)
@@ -115,34 +228,6 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     unused_key = key_finding(resolver.config.image(image.name), image.regions, resolver.config.file)
     if unused_key is not None:
         yield unused_key
-
-
-def _input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:
-    declared = [resolver.outside.tree.relative(path).rstrip("/") for path in image.inputs or ()]
-    for entry in inventory.entries:
-        place = inventory.named_by[entry.path][0]
-        outside = entry.path.startswith(("../", "/", "~/"))
-        if outside and not any(entry.path == path or entry.path.startswith(f"{path}/") for path in declared):
-            yield Finding(
-                level=Level.WARNING,
-                code="input-outside",
-                place=place,
-                message=f"{entry.path} lies outside the folder of {resolver.config.file}, and not in `inputs`",
-                todo="Name it in `inputs`, or move it inside: another machine may have something else there.",
-            )
-        if entry.kind is EntryKind.FILE and looks_secret(entry.path, _head(resolver, entry.path)):
-            yield Finding(
-                level=Level.WARNING,
-                code="secret-among-inputs",
-                place=place,
-                message=f"{entry.path} looks like a secret: whoever has the AMI may have it, too",
-                todo="Take it out of the inputs, or name it in `ignore`; give secrets to an instance when it starts.",
-            )
-
-
-def _head(resolver: Resolver, path: str) -> bytes:
-    home = resolver.outside.environment.get("HOME", "")
-    return resolver.outside.tree.head(path.replace("~", home, 1) if path.startswith("~/") else path, SECRET_SCAN_BYTES)
 
 
 def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
@@ -171,6 +256,8 @@ def _output_findings(resolver: Resolver, facts: TemplateFacts) -> Iterator[Findi
 
 
 def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
+    if any(variable.missing for variable in facts.variables):
+        return  # it is not known for want of that variable, which is told by itself
     for builder in facts.builders:
         if image.base is None and builder.base_unknown:
             yield Finding(
@@ -182,39 +269,24 @@ def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding
             )
 
 
-def _bake_findings(resolver: Resolver, planned: Planned, counts: dict[NewestAmi, int]) -> Iterator[Finding]:
-    """What a bake of today would meet: names that are taken, and what Packer itself complains of."""
-    outside = resolver.outside
-    image, digest = planned.definition.image, planned.definition.digest
-    region = planned.plan.regions[0]
-    handed = dict(resolver.handed_variables(planned.definition, resolver.facts(image), region))
-    facts = resolver.facts(image, handed)
-    yield from region_findings(facts.builders, region)
-    if image.max_age is not None:
-        yield from aging_findings(facts.builders)
-    names = [builder.ami_name for builder in facts.builders if builder.ami_name]
-    taken = [ami.name for ami in outside.ec2.named(region, names)] if names else []
-    for builder in facts.builders:
-        finding = name_finding(builder, digest.hex if digest else "", taken)
-        if finding is not None:
-            yield finding
-    template = Place(file=outside.tree.relative(image.template), line=1)
-    complaints = outside.packer.validate(build_request(resolver, planned, facts))
-    if complaints:
-        from ami_bakery.core.plugins import how_to_install
-    for complaint in complaints:
-        place = template
-        if complaint.file:
-            folder = resolver.workdir(image)
-            place = Place(file=outside.tree.relative(f"{folder}/{complaint.file}"), line=complaint.line)
-        yield Finding(
-            level=Level.ERROR,
-            code="packer-validate",
-            place=place,
-            message=complaint.message,
-            todo=how_to_install(complaint.message) or "Correct the template: Packer refuses it.",
-        )
-    yield from _ambiguous_bases(outside, image, facts, region, counts)
+def _look_at_names(resolver: Resolver, checks: Sequence[_Check]) -> None:
+    """Whether the names of the AMIs are taken: one question for each region."""
+    asked: dict[str, dict[str, None]] = {}
+    for check in checks:
+        if check.ami_names:
+            asked.setdefault(check.region, {}).update(dict.fromkeys(check.ami_names))
+    regions = [region for region, names in asked.items() if names]
+    taken: dict[str, frozenset[str]] = {}
+    try:
+        answers = side_by_side([partial(resolver.outside.ec2.named, region, list(asked[region])) for region in regions])
+        taken = {region: frozenset(ami.name for ami in amis) for region, amis in zip(regions, answers, strict=True)}
+    except BakeryError as error:
+        first = next(check for check in checks if check.ami_names)
+        if not any(finding.code == CANNOT_BE_PLANNED for finding in first.findings):
+            first.findings += failure_findings(resolver, first.image, error)
+    for check in checks:
+        if check.planned is not None:
+            check.look_at_names(taken.get(check.region, ()))
 
 
 def _equally_new_bases(planned: Planned) -> Iterator[Finding]:
@@ -233,11 +305,12 @@ def _equally_new_bases(planned: Planned) -> Iterator[Finding]:
 
 
 def _ambiguous_bases(
-    outside: Outside, image: ImageConfig, facts: TemplateFacts, region: str, counts: dict[NewestAmi, int]
+    resolver: Resolver, facts: TemplateFacts, region: str, counts: dict[NewestAmi, int]
 ) -> Iterator[Finding]:
     """Filters of the template that Packer refuses, since it does not know which of several AMIs is meant. `counts`: of
     the filters asked for before, and of this."""
-    for builder in facts.builders if image.base is None else ():
+    outside = resolver.outside
+    for builder in facts.builders:
         asked = builder.source_ami_filter
         if asked is None or asked.most_recent or not asked.owners or builder.source_ami or builder.base_unknown:
             continue

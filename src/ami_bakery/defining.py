@@ -7,9 +7,12 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from ami_bakery.agreement import check_required
 from ami_bakery.core.config import BaseImage, ImageConfig
 from ami_bakery.core.digest import Scheme
-from ami_bakery.errors import BakeryError, ConfigError
+from ami_bakery.core.place import Place
+from ami_bakery.core.regions import HOW_TO_CORRECT, REGIONS, unknown_region
+from ami_bakery.errors import BakeryError, ConfigError, UsageError
 from ami_bakery.side_by_side import meanwhile
 
 if TYPE_CHECKING:
@@ -49,10 +52,14 @@ def define_together(
             facts: TemplateFacts | None = None
             if image.scheme is Scheme.SHA256:
                 facts = resolver.checked_facts(image)
+                check_region_names(resolver, image, facts)
                 _check_template_regions(resolver, image, facts)
+                if kept:
+                    check_required(resolver.config.file, image, facts)
                 questions += resolver.questions(image, facts)
             elif kept:
                 resolver.check_places(image)
+                check_region_names(resolver, image, None)
             read[name] = facts
     definitions = []
     with ExitStack() as stack:
@@ -110,8 +117,10 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
         return
     home = resolver.regions_of(image)[0]
     if home in dict(image.kms_keys.by_region):
-        raise ConfigError(
-            f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', home)})",
+        raise _wrong_at(
+            resolver,
+            image,
+            image.line("kms_key", home),
             f"it is baked in {home}, and kms_key, which is for copies, names a key for that region",
             f"Leave out --region {home}: `regions` has it as a region of copies."
             if resolver.regions
@@ -121,11 +130,55 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
         return
     parent = resolver.regions_of(resolver.image(image.base.image))[0]
     if home != parent:
-        raise ConfigError(
-            f"planning image {image.name} ({resolver.config.file}:{image.line('regions')})",
+        raise _wrong_at(
+            resolver,
+            image,
+            image.line("regions"),
             f"it is baked in {home}, but its base {image.base.image} is baked in {parent}",
             "Put the same region first in both.",
         )
+
+
+def _wrong_at(resolver: Resolver, image: ImageConfig, line: int, wrong: str, todo: str) -> ConfigError:
+    """A line of bakery.toml that the image cannot be planned with."""
+    place = Place(file=resolver.config.file, line=line)
+    return ConfigError(f"planning image {image.name} ({place})", wrong, todo, marks=(place.mark(wrong),))
+
+
+def check_region_names(resolver: Resolver, image: ImageConfig, facts: TemplateFacts | None) -> None:
+    """A misspelt region is an error at its own line, and is not tried over the network."""
+    named = tuple(_named_regions(resolver, image, facts))
+    if all(region in REGIONS for region, _ in named):
+        return
+    known = resolver.outside.ec2.known_regions()
+    unknown = [] if not known else [pair for pair in named if pair[0] not in {*REGIONS, *known}]
+    doing = f"planning image {image.name}"
+    marks = []
+    for region, where in dict.fromkeys(unknown):
+        wrong = unknown_region(region, known)
+        if isinstance(where, str):
+            raise UsageError(f"{doing} in {region}", f"{where}: {wrong}", HOW_TO_CORRECT)
+        marks.append(where.mark(wrong))
+    if marks:
+        wrong = "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks)
+        raise ConfigError(doing, wrong, HOW_TO_CORRECT, marks=tuple(marks))
+
+
+def _named_regions(
+    resolver: Resolver, image: ImageConfig, facts: TemplateFacts | None
+) -> Iterator[tuple[str, Place | str]]:
+    """Each region, and the line or the option that names it. The default region is checked when it is first used."""
+    file = resolver.config.file
+    if resolver.regions:
+        yield from ((region, "--region") for region in resolver.regions)
+    else:
+        lines = (image.line("regions", index) for index in range(len(image.regions)))
+        yield from zip(image.regions, (Place(file=file, line=line) for line in lines), strict=True)
+    for region, _ in image.kms_keys.by_region:
+        yield region, Place(file=file, line=image.line("kms_key", region))
+    for builder in facts.builders if facts is not None else ():
+        # A region that is handed over with `aws_region` is one of those above.
+        yield from ((region, place) for region, place in builder.region_places if region not in image.regions[:1])
 
 
 def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
@@ -134,8 +187,10 @@ def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
         return
     account = resolver.outside.ec2.account(resolver.region_of(image))
     if account not in image.owners:
-        raise ConfigError(
-            f"planning image {image.name} ({resolver.config.file}:{image.line('owners')})",
+        raise _wrong_at(
+            resolver,
+            image,
+            image.line("owners"),
             f"owners names {', '.join(image.owners)}, and the credentials are those of {account}: the tags of another "
             "account's AMIs cannot be seen, so each run would find none and bake again",
             "Leave `owners` out, or use credentials of that account.",
@@ -149,8 +204,10 @@ def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: Templ
         twice = [region for region in builder.ami_regions if region != home and image.kms_keys.of(region)]
         if twice:
             regions = ", ".join(twice)
-            raise ConfigError(
-                f"planning image {image.name} ({resolver.config.file}:{image.line('kms_key', twice[0])})",
+            raise _wrong_at(
+                resolver,
+                image,
+                image.line("kms_key", twice[0]),
                 f"kms_key has a key for copies in {regions}, and {builder.name} makes the AMI there itself, by its "
                 f"ami_regions ({builder.place}): there would be two",
                 f"Take {regions} out of the template's ami_regions, and name it in `regions`; or do without kms_key.",

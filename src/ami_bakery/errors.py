@@ -53,6 +53,10 @@ class TemplateError(BakeryError):
     """The Packer template is absent or does not parse: edit it."""
 
 
+class TemplateSyntaxError(TemplateError):
+    """The text of an HCL2 template does not parse: edit it."""
+
+
 class PackerError(BakeryError):
     """Packer is absent, too old, or failed: look at its log.
 
@@ -81,8 +85,8 @@ class AwsError(BakeryError):
     `code` is the error code of the other side, such as ``UnauthorizedOperation``, or empty where it gave none.
     """
 
-    def __init__(self, doing: str, wrong: str, todo: str, *, code: str = "") -> None:
-        super().__init__(doing, wrong, todo)
+    def __init__(self, doing: str, wrong: str, todo: str, *, code: str = "", marks: tuple[Mark, ...] = ()) -> None:
+        super().__init__(doing, wrong, todo, marks=marks)
         self.code = code
 
     @property

@@ -135,7 +135,7 @@ def _resolver_at(resolver: Resolver, tree: PastTree) -> Resolver | None:
             config = resolver.outside.parse_config(tree.read(config.file), config)
     except BakeryError:
         return None
-    return replace(resolver, outside=replace(resolver.outside, tree=tree), config=config)
+    return replace(resolver, outside=replace(resolver.outside, tree=tree), config=config, is_past=True)
 
 
 def _differs(now: Resolver, then: Resolver, tree: PastTree, name: str) -> bool:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.config import BaseId
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.environment import MACHINE_VARIABLES, why_not_hashed
+from ami_bakery.core.finding import selection_findings, sure_failure
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
+from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
 from ami_bakery.core.selection import parent_of, with_parents
 from ami_bakery.defining import define_together, noted
-from ami_bakery.errors import AwsError, BakeryError
+from ami_bakery.errors import AwsError, BakeryError, TemplateError
 from ami_bakery.side_by_side import side_by_side
 from ami_bakery.values import Frozen, replace
 
@@ -245,8 +247,29 @@ def _with_bases_judged(
         with noted(failures, planned.plan.image):
             if planning and _bakes_from_id(planned):
                 _check_bases_are_there(resolver, planned, [base for base in bases if base not in there])
+            if planning:
+                check_it_can_end_well(resolver, planned)
             judged.append(replace(planned, plan=judge_bases(planned.plan, bases, there, now=now)))
     return judged
+
+
+def check_it_can_end_well(resolver: Resolver, planned: Planned) -> None:
+    """Raises where Packer would run to its end, and leave no AMI, or one that is not what was asked for.
+
+    The original let it.
+    """
+    image, facts = planned.definition.image, planned.definition.facts
+    if facts is None or image.scheme is Scheme.SHA1 or planned.plan.action not in (Action.BAKE, Action.UNKNOWN):
+        return
+    doing = f"looking at what Packer would make of image {image.name}"
+    finding = sure_failure(facts, planned.plan.regions[0])
+    if finding is None and not facts.builders and (image.only or image.except_):
+        doing = f"looking for an only or except that leaves no build of image {image.name}"
+        everything = resolver.facts(replace(image, only=(), except_=())).builders
+        finding = next(selection_findings(image, (), everything, resolver.config.file), None)
+    if finding is not None:
+        marks = (finding.place.mark(finding.message),)
+        raise TemplateError(f"{doing} ({finding.place})", finding.message, finding.todo, marks=marks)
 
 
 def _bakes_from_id(planned: Planned) -> bool:
@@ -257,13 +280,16 @@ def _bakes_from_id(planned: Planned) -> bool:
 def _check_bases_are_there(resolver: Resolver, planned: Planned, gone: Sequence[str]) -> None:
     if gone:
         image, facts = planned.definition.image, planned.definition.facts
-        named_by = [str(builder.place) for builder in (facts.builders if facts else ()) if builder.source_ami in gone]
+        named_by = [builder.place for builder in (facts.builders if facts else ()) if builder.source_ami in gone]
         if image.base is not None:
-            named_by = [f"{resolver.config.file}:{image.line('from')}"]
+            named_by = [Place(file=resolver.config.file, line=image.line("from"))]
+        doing = f"looking at the base of image {image.name} in {planned.plan.regions[0]}"
+        wrong = f"{', '.join(gone)} is not there, or not shared with this account"
         raise AwsError(
-            f"looking at the base of image {image.name} in {planned.plan.regions[0]} ({', '.join(named_by)})",
-            f"{', '.join(gone)} is not there, or not shared with this account",
+            f"{doing} ({', '.join(map(str, named_by))})",
+            wrong,
             "Name another base: `from` in bakery.toml, or the template's source_ami.",
+            marks=tuple(place.mark(f"{doing}: {wrong}") for place in named_by),
         )
 
 

@@ -132,6 +132,9 @@ class Ec2(Protocol):
     def default_region(self) -> str:
         """The region of the environment or of the AWS profile. Raises `UsageError` where neither names one."""
 
+    def known_regions(self) -> tuple[str, ...]:
+        """The regions that the SDK knows. Empty where EC2 is at an address of the user's own. Asks nothing."""
+
     def expect(self, region: str | None) -> None:
         """EC2 will be asked, most likely in this region (None: the default one): what takes time before may be done
         meanwhile."""
@@ -323,8 +326,8 @@ class Packer(Protocol):
     def at_work(self) -> Mapping[str, tuple[Made, ...]]:
         """What each build that runs has made so far, by image."""
 
-    def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
-        """What `packer validate` complains of."""
+    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
+        """What `packer validate` complains of. `syntax_only`: the template and its var-files are parsed, no more."""
 
 
 class Git(Protocol):
@@ -337,6 +340,9 @@ class Git(Protocol):
     def named(self, folder: str, revision: str) -> str:
         """The commit that a revision names, in the repository that `folder` is in. Raises `UsageError` where git does
         not know it."""
+
+    def missing_submodules(self, folder: str) -> tuple[str, ...]:
+        """The submodules of the repository that `folder` is in which are not checked out: absolute paths."""
 
     def references(self, folder: str) -> tuple[str, ...]:
         """The branches and tags of the repository that `folder` is in, by their short names."""

@@ -205,10 +205,12 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def finding_text(image: str, finding: Finding, style: Style = plain) -> str:
+def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) -> str:
     """`file:line: level: message`, as compilers have it, so that editors and CI find the place."""
+    from ami_bakery.core.finding import images_named
+
     level = style(f"{finding.level}:", "red" if finding.level == "error" else "yellow")
-    message = one_line(f"{finding.message} [{finding.code}, image {image}]")
+    message = one_line(f"{finding.message} [{finding.code}, {images_named(images)}]")
     return f"{one_line(str(finding.place))}: {level} {message}\n  {one_line(finding.todo)}"
 
 

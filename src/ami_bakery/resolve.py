@@ -20,13 +20,16 @@ from ami_bakery.core.config import (
 )
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.environment import why_not_hashed
+from ami_bakery.core.finding import without_owners
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.place import Place
 from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
-from ami_bakery.errors import AwsError, BakeryError, TemplateError, UsageError
+from ami_bakery.errors import AwsError, BakeryError, SourceError, TemplateError, TemplateSyntaxError, UsageError
 from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
+from ami_bakery.ports import BuildRequest
 from ami_bakery.progress import HashingProgress
+from ami_bakery.template_errors import better_folder, in_packers_words
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
     from ami_bakery.core.stamp import Stamps
     from ami_bakery.core.template import Builder, SourceAmiFilter, TemplateFacts
     from ami_bakery.ports import Outside
+
+
+PLACEHOLDER_AMI = "ami-00000000000000000"
+"""Stands for the id of an AMI that is still to be built, where Packer and the template reader want one. It is no AMI's:
+nobody asks EC2 for it."""
 
 
 class Definition(Frozen):
@@ -75,12 +83,16 @@ class _Base(Frozen):
 
 
 class Resolver(Frozen):
-    """Resolves the images of one configuration. What they start from is asked for once."""
+    """Resolves the images of one configuration. What they start from is asked for once.
+
+    is_past  whether the files are those of a git revision, which other programs cannot read
+    """
 
     outside: Outside
     config: Config
     arguments: PackerArguments = field(default_factory=PackerArguments)
     regions: tuple[str, ...] = ()
+    is_past: bool = False
     _answers: dict[Question, Answer] = field(default_factory=dict)
 
     def image(self, name: str) -> ImageConfig:
@@ -206,7 +218,12 @@ class Resolver(Frozen):
     def checked_facts(self, image: ImageConfig) -> TemplateFacts:
         """What the template says; raises `ConfigError` where it does not fit what is configured."""
         self.check_places(image)
-        facts = self.facts(image)
+        try:
+            facts = self.facts(image)
+        except TemplateSyntaxError as error:
+            raise self._in_packers_words(image, error) from error
+        except TemplateError as error:
+            raise self._with_folder_advice(image, error) from error
         check_variables(self.config, image, facts)
         return facts
 
@@ -217,15 +234,47 @@ class Resolver(Frozen):
         """The same, as they are come to. Progress is told."""
         home = self.outside.environment.get("HOME", "")
         with self._progress(image) as progress:
-            yield from stream(
-                self.outside.tree,
-                image,
-                self.config.file,
-                facts,
-                self._written(image),
-                home=home,
-                progress=progress,
-            )
+            try:
+                yield from stream(
+                    self.outside.tree,
+                    image,
+                    self.config.file,
+                    facts,
+                    self._written(image),
+                    home=home,
+                    progress=progress,
+                )
+            except SourceError as error:
+                raise self._with_folder_advice(image, error) from error
+
+    def _in_packers_words(self, image: ImageConfig, error: TemplateError) -> BakeryError:
+        """A syntax error as Packer tells it, which knows the line better. Of a git revision Packer can read nothing."""
+        if self.is_past:
+            return error
+        tree = self.outside.tree
+        request = BuildRequest(
+            image=image.name,
+            template=self.told_template(image),
+            workdir=tree.absolute(self.workdir(image)),
+            region=next(iter(image.regions), "us-east-1"),
+            var_files=tuple(tree.absolute(path) for path in self.var_files(image)),
+            hcl2=True,
+        )
+        return in_packers_words(tree, self.outside.packer, request, error)
+
+    def _with_folder_advice(self, image: ImageConfig, error: BakeryError) -> BakeryError:
+        """The same error, which says so where Packer is to be started in another folder."""
+        folder = template_folder(self.outside.tree, image.template)
+        found = better_folder(
+            self.outside.tree,
+            self.workdir(image),
+            folder,
+            lambda workdir: self.facts(replace(image, workdir=workdir)),
+        )
+        if found is None:
+            return error
+        todo = found.advice(image.name, self.config.file)
+        return type(error)(error.doing, error.wrong, todo, marks=error.marks)
 
     @contextmanager
     def _progress(self, image: ImageConfig) -> Iterator[HashingProgress]:
@@ -265,6 +314,7 @@ class Resolver(Frozen):
         inventory, entries = (found, None) if isinstance(found, Inventory) else (None, found)
         base = self._base(image, facts, parents)
         if base.awaits is not None:
+            self._check_base_is_used(image, PLACEHOLDER_AMI)
             return Definition(image=image, awaits=base.awaits, facts=facts, inventory=inventory)
         if image.base is not None:
             self._check_base_is_used(image, base.ids[0][1])
@@ -403,9 +453,16 @@ class Resolver(Frozen):
                     f"looking for the base image in {question.region} ({place})",
                     str(question),
                     "Correct the filters, the owners or the region.",
+                    marks=(place.mark(f"no base image in {question.region}: {question}"),),
                 )
             case AwsError() as error:
-                raise AwsError(f"{error.doing} ({place})", error.wrong, error.todo, code=error.code)
+                raise AwsError(
+                    f"{error.doing} ({place})",
+                    error.wrong,
+                    error.todo,
+                    code=error.code,
+                    marks=(place.mark(str(error)),),
+                )
             case BakeryError() as error:
                 raise error
             case tuple(amis):
@@ -416,10 +473,13 @@ class Resolver(Frozen):
         for builder in self.facts(image, {image.from_variable: base}).builders:
             if builder.source_ami_filter is not None or builder.source_ami not in (None, base):
                 other = builder.source_ami or "what a filter finds"
+                awaited = image.base.image if isinstance(image.base, BaseImage) else base
+                wrong = f"image {image.name} is made from {awaited} (`from`), and the builder uses {other}"
                 raise TemplateError(
                     f"looking at what {builder.name} starts from ({builder.place})",
-                    f"image {image.name} is made from {base} (`from`), and the builder uses {other}",
+                    wrong,
                     f"Write the variable {image.from_variable} as its source_ami.",
+                    marks=(builder.place.mark(wrong),),
                 )
 
     def _template_bases(self, image: ImageConfig, facts: TemplateFacts) -> list[tuple[str, str]]:
@@ -439,5 +499,6 @@ class Resolver(Frozen):
                 f"looking for the base of {builder.name} ({builder.place})",
                 "its filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
                 'Name the owners: "owners": ["099720109477"].',
+                marks=(builder.place.mark(without_owners(builder)),),
             )
         return self._answer(question_of_filter(asked, self.region_of(image), self.outside.packer), builder.place)

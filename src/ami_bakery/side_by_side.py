@@ -13,13 +13,13 @@ _AT_ONCE = 8
 Answer = TypeVar("Answer")
 
 
-def side_by_side(questions: Sequence[Callable[[], Answer]]) -> list[Answer]:
-    """The answers, in the order of the questions.
+def side_by_side(questions: Sequence[Callable[[], Answer]], *, at_once: int = _AT_ONCE) -> list[Answer]:
+    """The answers, in the order of the questions. `at_once`: how many are asked at the same time, at most.
 
     After a failure nothing more is begun, and the first in that order is raised. An interruption is raised at once:
     what is still being asked changes nothing, and ends with the program.
     """
-    if len(questions) < 2:
+    if len(questions) < 2 or at_once < 2:
         return [question() for question in questions]
     answers: dict[int, Answer] = {}
     failures: dict[int, BaseException] = {}
@@ -37,7 +37,7 @@ def side_by_side(questions: Sequence[Callable[[], Answer]]) -> list[Answer]:
             except BaseException as failure:
                 failures[number] = failure
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_AT_ONCE, len(questions)))]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(at_once, len(questions)))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -52,7 +52,7 @@ def test_the_environment_shows_which_ci_it_is(environment: dict[str, str], found
 
 
 def test_github_shows_a_finding_beside_its_line() -> None:
-    line = log_line(Ci.GITHUB, finding_note("app", FINDING), root="/w/repo/images", workspace="/w/repo")
+    line = log_line(Ci.GITHUB, finding_note(("app",), FINDING), root="/w/repo/images", workspace="/w/repo")
     assert line == (
         "::error file=images/ami/100%25%2Ca%3Ab.json,line=7,title=skip-create-ami (image app)"
         "::it makes no AMI%0ATake it out."
@@ -60,7 +60,7 @@ def test_github_shows_a_finding_beside_its_line() -> None:
 
 
 def test_azure_is_told_the_absolute_path() -> None:
-    line = log_line(Ci.AZURE, finding_note("app", FINDING), root="/w/repo/images", workspace="/w/repo")
+    line = log_line(Ci.AZURE, finding_note(("app",), FINDING), root="/w/repo/images", workspace="/w/repo")
     assert line == (
         "##vso[task.logissue type=error;sourcepath=/w/repo/images/ami/100%AZP25,a:b.json;linenumber=7;]"
         "skip-create-ami (image app): it makes no AMI%0ATake it out."
@@ -68,7 +68,7 @@ def test_azure_is_told_the_absolute_path() -> None:
 
 
 def test_buildkite_reads_no_lines() -> None:
-    assert log_line(Ci.BUILDKITE, finding_note("app", FINDING), root="/w", workspace="") == ""
+    assert log_line(Ci.BUILDKITE, finding_note(("app",), FINDING), root="/w", workspace="") == ""
 
 
 def test_a_file_outside_the_workspace_keeps_its_path() -> None:
@@ -115,7 +115,7 @@ def test_an_error_is_noted_at_each_of_its_lines() -> None:
 
 def test_gitlabs_report_knows_a_finding_again_when_lines_have_moved() -> None:
     moved = replace(FINDING, place=Place(file=FINDING.place.file, line=70))
-    notes = [finding_note("app", FINDING), finding_note("app", moved)]
+    notes = [finding_note(("app",), FINDING), finding_note(("app",), moved)]
     twice, (alone,) = (
         json.loads(code_quality(some, root="/w/repo/images", workspace="/w/repo")) for some in (notes, notes[1:])
     )

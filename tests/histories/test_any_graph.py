@@ -113,8 +113,8 @@ class InstantPacker:
     def at_work(self) -> Mapping[str, tuple[Made, ...]]:
         raise AssertionError("nobody is interrupted")
 
-    def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
-        raise AssertionError("nobody checks")
+    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
+        return ()
 
 
 @pytest.fixture

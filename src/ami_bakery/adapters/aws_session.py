@@ -13,6 +13,7 @@ from ami_bakery.adapters import ec2_answers
 from ami_bakery.adapters.aws_errors import Call, explained
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
+from ami_bakery.core.regions import HOW_TO_CORRECT, REGIONS, has_own_endpoint, unknown_region
 from ami_bakery.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,11 +100,12 @@ class AwsSession:
         """Clients may be shared by threads; making one may not. One that is not patient says soon that it has failed:
         for what is of no use when it comes late."""
         session = self.session()
+        if region not in REGIONS:
+            self._refuse_unknown(region)
         with self._lock:
             if (service, region, patient) not in self._clients:
                 from botocore.config import Config
 
-                # A region that botocore has not heard of is most often misspelt: say so soon.
                 known = region in session.get_available_regions(service)
                 config = Config(
                     retries={"mode": "standard", "total_max_attempts": _TRIES if known and patient else 2},
@@ -117,6 +119,20 @@ class AwsSession:
                 client.meta.events.register("after-call.ec2", partial(self._tell_time, region))
                 self._clients[service, region, patient] = client
             return self._clients[service, region, patient]
+
+    def known_regions(self) -> tuple[str, ...]:
+        """Those that botocore knows, of all partitions; none where EC2 is at an address of the user's own."""
+        if has_own_endpoint(self._environment):
+            return ()
+        session = self.session()
+        partitions = session.get_available_partitions()
+        return tuple(name for partition in partitions for name in session.get_available_regions("ec2", partition))
+
+    def _refuse_unknown(self, region: str) -> None:
+        """Before it is tried over the network."""
+        known = self.known_regions()
+        if known and region not in known:
+            raise UsageError(f"opening a session with AWS in {region}", unknown_region(region, known), HOW_TO_CORRECT)
 
     def _tell_time(self, region: str, http_response: Any, **_: Any) -> None:
         self.clocks.told(region, http_response.headers.get("Date"))

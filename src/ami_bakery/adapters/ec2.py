@@ -40,6 +40,9 @@ class BotoEc2:
     def default_region(self) -> str:
         return self._session.default_region()
 
+    def known_regions(self) -> tuple[str, ...]:
+        return self._session.known_regions()
+
     def expect(self, region: str | None) -> None:
         self._session.expect(region)
 

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ami_bakery.adapters.ec2_answers import Answer
+from ami_bakery.core.regions import REGIONS
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Ec2Query:
         def open_it() -> None:
             try:
                 with suppress(Exception):
-                    if region is not None and _REGION.fullmatch(region):
+                    if region is not None and _is_plain(region):
                         with self._plainly():
                             self._ready_lines().open(_host(region))
                             return
@@ -177,7 +178,7 @@ class Ec2Query:
         `asked` is what botocore's method of that name takes, named as the query API names it (not `OwnerIds`).
         """
         opened = self._opened.setdefault(region, _NOTHING_TO_WAIT_FOR)
-        if self._left_to_botocore or not _REGION.fullmatch(region):
+        if self._left_to_botocore or not _is_plain(region):
             return None
         if not opened.wait(None if patient else IMPATIENT_SECONDS) or self._left_to_botocore:
             return None
@@ -231,6 +232,11 @@ class Ec2Query:
                     raise _NotPlain
                 self._lines = _Lines(surroundings)
             return self._lines
+
+
+def _is_plain(region: str) -> bool:
+    """A misspelt region has no address: nothing is tried over the network for it."""
+    return _REGION.fullmatch(region) is not None and region in REGIONS
 
 
 def _host(region: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ami_bakery.checking import check_images
+from ami_bakery.checking import JOBS, check_images
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
 from ami_bakery.commands.output import Form, add_output, find_outputs, write_all
 from ami_bakery.core.ci import code_quality, finding_note
-from ami_bakery.core.finding import Level
+from ami_bakery.core.finding import Level, group_findings
+from ami_bakery.errors import UsageError
 from ami_bakery.render import document, finding_json, finding_text, github_findings
 
 if TYPE_CHECKING:
@@ -26,25 +27,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     parser.add_argument("--strict", action="store_true", help="exit with 1 where there is so much as a warning")
     add_regions(parser)
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", default=JOBS, help=f"how many Packers validate at once (default: {JOBS})"
+    )
     add_packer(parser)
     add_output(parser, "the findings", _FORMS)
 
 
 def run(invocation: Invocation) -> int:
+    jobs: int = invocation.arguments.jobs
+    if jobs < 1:
+        raise UsageError("reading --jobs", f"{jobs} is less than 1", "Name a number of at least 1.")
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
     outputs = find_outputs(resolver, invocation, names, _FORMS)
-    found = check_images(resolver, names)
+    found = check_images(resolver, names, jobs)
+    grouped = group_findings(found)
     rendered = document(
         [{"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()]
     )
     if invocation.arguments.json:
         invocation.answer(rendered)
     else:
-        for name, items in found.items():
-            for item in items:
-                invocation.answer(finding_text(name, item, invocation.style))
-    notes = [finding_note(name, item) for name, items in found.items() for item in items]
+        for images, item in grouped:
+            invocation.answer(finding_text(images, item, invocation.style))
+    notes = [finding_note(images, item) for images, item in grouped]
     notes.sort(key=lambda note: note.level)
     if invocation.tell_ci is not None:
         from ami_bakery.core.markdown import findings_markdown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never
 
@@ -60,10 +60,12 @@ class Note(Frozen):
     line: int = 0
 
 
-def finding_note(image: str, finding: Finding) -> Note:
+def finding_note(images: Sequence[str], finding: Finding) -> Note:
+    from ami_bakery.core.finding import images_named
+
     return Note(
         level=finding.level,
-        title=f"{finding.code} (image {image})",
+        title=f"{finding.code} ({images_named(images)})",
         message=f"{finding.message}\n{finding.todo}",
         file=finding.place.file,
         line=finding.place.line,

@@ -34,19 +34,30 @@ class Finding(Frozen):
     todo: str
 
 
-_SECRET_NAMES = re.compile(
-    r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.(pem|key|p12|pfx|jks|keystore|kdbx)|\.env(\.[^/]*)?|\.netrc|\.npmrc|\.pgpass"
-    r"|\.vault[-_]pass[^/]*|[^/]*\.tfstate|credentials(\.(json|ya?ml|csv))?|\.htpasswd)$"
-)
-_SECRET_CONTENT = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\bghp_[A-Za-z0-9]{36}\b")
-SECRET_SCAN_BYTES = 1 << 20
-"""How much of a file is looked at for what a secret looks like."""
+def group_findings(found: Mapping[str, Sequence[Finding]]) -> tuple[tuple[tuple[str, ...], Finding], ...]:
+    """What is found of several images alike, once, with their names: a file that they share, a credential.
+
+    In the order of the images. What is told of images as such (`not-fully-checked`) is put together wherever it is.
+    """
+    grouped: dict[Finding | tuple[str, str], tuple[Finding, list[str]]] = {}
+    for image, findings in found.items():
+        for finding in findings:
+            key = (finding.code, finding.message) if finding.code == "not-fully-checked" else finding
+            grouped.setdefault(key, (finding, []))[1].append(image)
+    return tuple((tuple(images), finding) for finding, images in grouped.values())
+
+
+def images_named(images: Sequence[str]) -> str:
+    """`image a`; `images a and b`; `images a, b, c and 197 more`."""
+    if len(images) == 1:
+        return f"image {images[0]}"
+    shown = images[:3] if len(images) > 4 else images
+    more = len(images) - len(shown)
+    last = f"{more} more" if more else shown[-1]
+    return f"images {', '.join(shown if more else shown[:-1])} and {last}"
+
+
 _VOLATILE = re.compile(r"\{\{|\$\{")
-
-
-def looks_secret(path: str, content: bytes) -> bool:
-    """By the file's name, or by what stands in it: private keys, AWS and GitHub keys."""
-    return bool(_SECRET_NAMES.search(path) or _SECRET_CONTENT.search(content[:SECRET_SCAN_BYTES]))
 
 
 def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
@@ -88,9 +99,13 @@ def _builder_findings(builder: Builder) -> Iterator[Finding]:
             level=Level.ERROR,
             code="filter-without-owners",
             place=builder.place,
-            message=f"the source_ami_filter of {builder.name} names no owners: it finds anybody's AMI of that name",
+            message=without_owners(builder),
             todo='Name the owners: "owners": ["099720109477"].',
         )
+
+
+def without_owners(builder: Builder) -> str:
+    return f"the source_ami_filter of {builder.name} names no owners: it finds anybody's AMI of that name"
 
 
 def is_constant(name: str) -> bool:
@@ -98,10 +113,13 @@ def is_constant(name: str) -> bool:
     return not _VOLATILE.search(name)
 
 
-def name_finding(builder: Builder, digest: str, taken: Iterable[str]) -> Finding | None:
-    """Whether the AMI's name is, or will be, in the way. `taken`: names of AMIs of this account in the bake's region.
+def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> Finding | None:
+    """Whether the AMI's name is, or will be, in the way.
 
-    Packer refuses a name that is taken before it starts; a name that every bake has is taken from the second one on.
+    Packer refuses a name that is taken before it starts; a name that every build has is taken from the second one on.
+
+    taken      names of AMIs of this account in the build's region
+    by_digest  whether another digest gives another name, however the template cuts it
     """
     name = builder.ami_name
     if not name or not is_constant(name):
@@ -114,7 +132,7 @@ def name_finding(builder: Builder, digest: str, taken: Iterable[str]) -> Finding
             message=f"an AMI of this account is called {name!r} already, so {builder.name} cannot be baked",
             todo="Put {{timestamp}} into ami_name, or deregister that AMI if nobody needs it.",
         )
-    if digest not in name:
+    if not by_digest:
         return Finding(
             level=Level.WARNING,
             code="constant-ami-name",

@@ -104,6 +104,8 @@ class Complaint(Frozen):
 
 
 _PLACE = re.compile(r"^\s+on (\S.*) line (\d+).*$", re.MULTILINE)
+_SNIPPET = re.compile(r"^ +\d+: .*$|^ *\(source code not available\)$", re.MULTILINE)
+"""The lines of a file that Packer shows: they may hold what nobody should see."""
 _BULLET = re.compile(r"^\s*\* (.+(?:\n {2,}(?!on ).+)*)", re.MULTILINE)
 
 
@@ -120,9 +122,10 @@ def parse_complaints(text: str) -> tuple[Complaint, ...]:
 def _complaints_of(block: str) -> Iterator[Complaint]:
     place = _PLACE.search(block)
     file, line = (place[1], int(place[2])) if place else ("", 0)
+    block = _SNIPPET.sub("", _PLACE.sub("", block))
     messages = [re.sub(r"\s+", " ", bullet) for bullet in _BULLET.findall(block)]
     if not messages:
-        words = _PLACE.sub("", block).replace("(source code not available)", "").split("\n", 1)
+        words = block.split("\n", 1)
         title, detail = words[0].strip(), " ".join(words[1].split()) if len(words) > 1 else ""
         messages = [": ".join(part for part in (title, detail) if part.strip(": "))]
     for message in messages:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _NEAR = 0.6
+_COMPARED = 8
+"""How many of the words that difflib calls near are compared letter by letter: it does not know of swapped letters."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -23,8 +25,24 @@ def nearest_always(word: str, known: Iterable[str]) -> str:
 def _closest(word: str, known: Iterable[str], cutoff: float) -> str:
     import difflib
 
-    matches = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)
-    return matches[0] if matches else ""
+    wanted = word.lower()
+    matches = difflib.get_close_matches(wanted, list(known), n=_COMPARED, cutoff=cutoff)
+    return min(matches, key=lambda each: distance(wanted, each), default="")
+
+
+def distance(one: str, other: str) -> int:
+    """How many letters are to be put in, taken out, replaced, or swapped with their neighbor (optimal alignment)."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, left in enumerate(one, 1):
+        line = [i]
+        for j, right in enumerate(other, 1):
+            cost = min(last[j] + 1, line[j - 1] + 1, last[j - 1] + (left != right))
+            if i > 1 and j > 1 and left == other[j - 2] and one[i - 2] == right:
+                cost = min(cost, before[j - 2] + 1)
+            line.append(cost)
+        before, last = last, line
+    return last[-1]
 
 
 def _begun_alike(word: str, known: Iterable[str]) -> str:

@@ -42,12 +42,14 @@ class TemplateRequest(Frozen):
 
 
 class Variable(Frozen):
-    """A variable that the template declares. `required`: it has no default."""
+    """A variable that the template declares. `required`: it has no default; `missing`: nor does anything give it a
+    value."""
 
     name: str
     place: Place
     sensitive: bool
     required: bool
+    missing: bool = False
 
 
 class SourceAmiFilter(Frozen):
@@ -74,6 +76,7 @@ class Builder(Frozen):
     source_ami, source_ami_filter  literal or worked out; None where absent or not known
     base_unknown  why the base that the template names cannot be worked out; empty where it names none, or a known one
     ami_name   worked out with what only Packer knows left as written; None where not known
+    region_places  the line that says each region, by its name: of `region` and of `ami_regions`
     """
 
     name: str
@@ -86,6 +89,7 @@ class Builder(Frozen):
     region: str | None = None
     ami_regions: tuple[str, ...] = ()
     skip_create_ami: bool = False
+    region_places: tuple[tuple[str, Place], ...] = ()
 
 
 class Reference(Frozen):

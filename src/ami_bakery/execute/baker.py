@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.finding import sure_failure
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.stamp import replaced
 from ami_bakery.core.upkeep import Upkeep
-from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
+from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
 from ami_bakery.execute.marks import Marks
 from ami_bakery.execute.sweep import Sweep
+from ami_bakery.planning import check_it_can_end_well
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Baker:
         if self.definition.manifest is None or "plugin-versions" in self.image.digest_without:
             # Nobody has asked for the plugins yet, so those that the template requires may not be here.
             self.resolver.plugins(self.image, facts)
-        self._check_that_it_can_end_well(facts)
+        check_it_can_end_well(self.resolver, self.planned)
         self._check_bases()
         # Before Packer runs: what it writes into the tree does not make the definition dirty.
         self.commit = self.outside.git.commit(self.resolver.config.root)
@@ -130,15 +130,6 @@ class Baker:
             command = f"ami-bakery images {self.image.name} --orphans"
             todo = f"{holder.id} has the name: an unfinished AMI {whose}. `{command}` shows whether a dead run left it."
         return PackerError(error.doing, error.wrong, f"{todo} {error.todo}", taken_by=error.taken_by)
-
-    def _check_that_it_can_end_well(self, facts: TemplateFacts) -> None:
-        """Packer would run to its end, and leave an AMI that is not what was asked for. The original let it."""
-        home = self.planned.plan.regions[0]
-        finding = None if self.image.scheme is Scheme.SHA1 else sure_failure(facts, home)
-        if finding is not None:
-            mark = finding.place.mark(finding.message)
-            doing = f"looking at what Packer would make of image {self.image.name} ({finding.place})"
-            raise TemplateError(doing, finding.message, finding.todo, marks=(mark,))
 
     def _check_bases(self) -> None:
         """Before it costs anything: Packer would find out when it has made a key pair and a security group.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 
 from ami_bakery.adapters.git.repository import Repository, hold
@@ -48,6 +49,14 @@ class GitProgram:
             shallow = repository.text("rev-parse", "--is-shallow-repository") == "true"
             raise UsageError(doing, "git does not know it", _DEEPEN if shallow else _NAME)
         return commit
+
+    def missing_submodules(self, folder: str) -> tuple[str, ...]:
+        repository = self._repository(folder)
+        top = repository.text("rev-parse", "--show-toplevel") or folder
+        listed = repository.names("-C", top, "ls-files", "--stage", "-z")
+        found = (line.partition("\t")[2] for line in listed if line.startswith("160000 "))
+        paths = (os.path.join(top, path) for path in found)
+        return tuple(path for path in paths if not os.path.lexists(os.path.join(path, ".git")))
 
     def references(self, folder: str) -> tuple[str, ...]:
         listed = self._repository(folder).text(

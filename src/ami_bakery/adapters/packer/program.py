@@ -125,10 +125,11 @@ class HashicorpPacker:
     def at_work(self) -> Mapping[str, tuple[Made, ...]]:
         return self._running.made()
 
-    def validate(self, request: BuildRequest) -> tuple[Complaint, ...]:
+    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
+        mode = ("-syntax-only",) if syntax_only else ()
         with _private_variables(request) as private:
             process = start(
-                (self._executable(), "validate", *_definition_options(request, private), request.template),
+                (self._executable(), "validate", *mode, *_definition_options(request, private), request.template),
                 request.workdir,
                 {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region},
                 stdin=subprocess.DEVNULL,

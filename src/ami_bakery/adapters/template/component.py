@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -114,7 +114,14 @@ def builder_of(component: Component) -> Builder:
         region=_text_or_none(region),
         ami_regions=tuple(str(text) for text, _, _ in component.list_texts("ami_regions") if isinstance(text, str)),
         skip_create_ami=component.is_true("skip_create_ami"),
+        region_places=tuple(_region_places(component)),
     )
+
+
+def _region_places(component: Component) -> Iterator[tuple[str, Place]]:
+    for text, place, _ in (*component.texts("region"), *component.list_texts("ami_regions")):
+        if isinstance(text, str) and text:
+            yield str(text), place
 
 
 def _is_true(value: Value) -> bool:

@@ -11,7 +11,7 @@ from ami_bakery.adapters.template.hcl_builds import components_of
 from ami_bakery.adapters.template.hcl_json import parse_json_body
 from ami_bakery.adapters.template.hcl_surroundings import Surroundings
 from ami_bakery.adapters.template.hcl_syntax import parse_body
-from ami_bakery.adapters.template.hcl_variables import VariableFile, declarations, values_of
+from ami_bakery.adapters.template.hcl_variables import VariableFile, declarations, is_given, values_of
 from ami_bakery.core.expression.evaluate import Scope, evaluate
 from ami_bakery.core.expression.values import CHECKOUT, Unknown, Value, as_bool, as_text, is_mapping, taint
 from ami_bakery.core.place import Place
@@ -29,13 +29,20 @@ def read_hcl2(reading: Reading) -> Definition:
     bodies = [_parse(reading, file) for file in files]
     surroundings = Surroundings(reading)
     declared = declarations(bodies)
-    values = values_of(reading, declared, _variable_files(reading), surroundings)
+    variable_files = _variable_files(reading)
+    values = values_of(reading, declared, variable_files, surroundings)
     for declaration in declared.values():
         if declaration.sensitive:
             reading.ledger.secret(values[declaration.name])
     scope = _scope(reading, bodies, values, surroundings)
     variables = tuple(
-        Variable(name=each.name, place=each.place, sensitive=each.sensitive, required=each.default is None)
+        Variable(
+            name=each.name,
+            place=each.place,
+            sensitive=each.sensitive,
+            required=each.default is None,
+            missing=each.default is None and not is_given(reading, each.name, variable_files),
+        )
         for each in declared.values()
     )
     texts = {name: expression.written for name, expression in _local_expressions(bodies).items()}

@@ -12,7 +12,7 @@ from ami_bakery.adapters.template import hcl_text
 from ami_bakery.core.expression import syntax
 from ami_bakery.core.expression.syntax import Block, Body, Expression, Setting
 from ami_bakery.core.place import Place
-from ami_bakery.errors import TemplateError
+from ami_bakery.errors import TemplateError, TemplateSyntaxError
 
 
 @functools.cache
@@ -20,8 +20,8 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_hcl.language()))
 
 
-def refuse(place: Place, wrong: str) -> TemplateError:
-    return TemplateError(
+def refuse(place: Place, wrong: str) -> TemplateSyntaxError:
+    return TemplateSyntaxError(
         f"reading {place}",
         wrong,
         "Correct the file; `packer validate` says more about what is wrong with it.",
@@ -96,8 +96,8 @@ class _Reader:
         last = node
         while last.children and last.start_point[0] != last.end_point[0]:
             last = last.children[-1]
-        near = self.text(last).strip().splitlines() or [""]
-        return refuse(self.place(last), f"syntax error near `{near[0][:60]}`")
+        near = self.text(last).strip().splitlines()
+        return refuse(self.place(last), f"syntax error near `{near[0][:60]}`" if near else "syntax error")
 
     def place(self, node: Node) -> Place:
         return Place(file=self.file, line=max(1, self.first_line + node.start_point[0] + 1))

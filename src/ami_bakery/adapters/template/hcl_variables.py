@@ -86,6 +86,16 @@ def values_of(
     }
 
 
+def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool:
+    """Whether anything but a default gives this variable a value, now or when the image is built."""
+    request = reading.request
+    return (
+        name in {*request.later, *request.variables, *request.offered}
+        or f"PKR_VAR_{name}" in request.environment
+        or any(setting.name == name for file in files for setting in file.body.settings)
+    )
+
+
 def _value(
     reading: Reading, declaration: Declaration, files: Sequence[VariableFile], surroundings: Surroundings
 ) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.component import Component, Field, Kind, overridden
@@ -26,7 +26,8 @@ def read_legacy(reading: Reading, source: bytes) -> Definition:
         raise _bad(document.place, "a template is an object")
     _refuse_duplicates(document)
     root = _members(document)
-    context = LegacyContext(reading, _variables(reading, root), sensitive=_texts(root.get("sensitive-variables")))
+    raw = _variables(reading, root)
+    context = LegacyContext(reading, raw, sensitive=_texts(root.get("sensitive-variables")))
     _note_secrets(reading, root, context)
     builders = _builders(root, context)
     components = [component for _, component in builders]
@@ -34,7 +35,7 @@ def read_legacy(reading: Reading, source: bytes) -> Definition:
         here = context.in_build(builder.name, builder.type)
         components.extend(_provisioners(root, raw_name, here))
         components.extend(_post_processors(root, raw_name, here, reading.request.except_))
-    return Definition(files=(template,), variables=_declared(root), components=tuple(components))
+    return Definition(files=(template,), variables=_declared(root, raw), components=tuple(components))
 
 
 def _bad(place: Place, wrong: str) -> TemplateError:
@@ -83,7 +84,7 @@ def _texts(value: JsonValue | None) -> tuple[str, ...]:
 # --- variables
 
 
-def _declared(root: Mapping[str, JsonValue]) -> tuple[Variable, ...]:
+def _declared(root: Mapping[str, JsonValue], given: Collection[str]) -> tuple[Variable, ...]:
     declared = root.get("variables")
     sensitive = set(_texts(root.get("sensitive-variables")))
     members = declared.members if isinstance(declared, JsonObject) else ()
@@ -93,6 +94,7 @@ def _declared(root: Mapping[str, JsonValue]) -> tuple[Variable, ...]:
             place=value.place,
             sensitive=name in sensitive,
             required=isinstance(value, JsonScalar) and value.value is None,
+            missing=name not in given,
         )
         for name, value in dict(members).items()
     )

@@ -1,0 +1,173 @@
+"""An image whose base is not built yet is checked as any other; what is wrong fails before the base is built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.kitchen import Kitchen, json_template
+
+TOML = """\
+version = 1
+
+[defaults]
+regions = ["us-east-1"]
+
+[images.base]
+template = "base/base.json"
+
+[images.app]
+template = "app/app.pkr.hcl"
+from     = "base"
+"""
+HCL = """\
+variable "source_ami" {
+  type = string
+}
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  source_ami    = var.source_ami
+  instance_type = "t3.micro"
+  communicator  = "none"
+  ami_name      = "app-{{timestamp}}"
+}
+build {
+  sources = ["source.amazon-ebs.app"]
+}
+"""
+
+
+@pytest.fixture
+def two(kitchen: Kitchen) -> Kitchen:
+    """`app` is made from `base`; neither is built."""
+    kitchen.write("bakery.toml", TOML)
+    kitchen.write("base/base.json", json_template())
+    kitchen.write("app/app.pkr.hcl", HCL)
+    return kitchen
+
+
+def findings(kitchen: Kitchen, *options: str) -> list[dict[str, Any]]:
+    run = kitchen.run("check", "--json", *options)
+    assert run.status in (0, 1), run.stderr
+    assert "ami-00000000000000000" not in run.stdout + run.stderr
+    assert "RunInstances" not in kitchen.calls()
+    return [finding for image in run.images if image["image"] == "app" for finding in image["findings"]]
+
+
+def test_a_sound_child_has_no_findings(two: Kitchen) -> None:
+    assert findings(two, "--strict") == []
+    assert two.run("check", "--strict").status == 0
+
+
+BROKEN = {
+    "a misspelt provisioner": (
+        HCL.replace('ebs.app"]\n', 'ebs.app"]\n  provisioner "shel" {\n    inline = ["x"]\n  }\n'),
+        "shel",
+        13,
+    ),
+    "a field that the builder does not have": (
+        HCL.replace("  communicator", '  nonsense = "x"\n  communicator'),
+        "nonsense",
+        8,
+    ),
+    "a field without which the builder cannot be": (
+        HCL.replace('  ami_name      = "app-{{timestamp}}"\n', ""),
+        "ami_name",
+        4,
+    ),
+    "a variable that is not declared": (HCL.replace('"t3.micro"', "var.size"), "size", 7),
+    "a required variable without a value": ('variable "size" {\n  type = string\n}\n' + HCL, "size", 1),
+    "a template that makes no AMI": (
+        'variable "source_ami" {\n  type = string\n}\nsource "null" "app" {\n  communicator = "none"\n}\n'
+        'build {\n  sources = ["source.null.app"]\n}\n',
+        "this makes no AMI",
+        4,
+    ),
+    "a builder that does not use the base": (HCL.replace("var.source_ami", '"ami-0123456789abcdef0"'), "`from`", 4),
+    "a syntax error": (HCL.replace('"t3.micro"', '"t3.micro'), "Invalid multi-line string", 7),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_wrong_with_a_child_is_found_and_no_base_is_built_for_it(two: Kitchen, what: str) -> None:
+    text, words, line = BROKEN[what]
+    two.write("app/app.pkr.hcl", text)
+    found = [finding for finding in findings(two) if finding["level"] == "error"]
+    assert {(finding["file"], finding["line"]) for finding in found} == {("app/app.pkr.hcl", line)}
+    assert any(words in finding["message"] for finding in found)
+    run = two.run("bake", "app")
+    assert (run.status, two.packer_runs, words in run.stderr) == (1, 0, True)
+
+
+def test_a_constant_name_of_a_child_is_found(two: Kitchen) -> None:
+    two.write("app/app.pkr.hcl", HCL.replace("app-{{timestamp}}", "app"))
+    (found,) = findings(two)
+    assert (found["code"], found["line"]) == ("constant-ami-name", 4)
+    assert two.run("check", "--strict").status == 1
+
+
+def test_a_base_is_not_built_for_children_that_are_bound_to_fail_unless_it_is_asked_for_alone(two: Kitchen) -> None:
+    two.write("app/app.pkr.hcl", BROKEN["a misspelt provisioner"][0])
+    run = two.run("bake")
+    assert (run.status, two.packer_runs) == (1, 0)
+    assert "`ami-bakery bake base` builds base alone" in run.stderr
+    assert two.run("bake", "base").status == 0
+    assert two.packer_runs == 1
+
+
+def test_a_base_is_built_for_the_children_that_are_sound(two: Kitchen) -> None:
+    two.write("bakery.toml", TOML + '\n[images.other]\ntemplate = "other/app.pkr.hcl"\nfrom = "base"\n')
+    two.write("other/app.pkr.hcl", HCL.replace('"app-', '"other-'))
+    two.write("app/app.pkr.hcl", BROKEN["a misspelt provisioner"][0])
+    run = two.run("bake", "--json")
+    assert {image["image"]: image["outcome"] for image in run.images} == {
+        "base": "baked",
+        "app": "failed",
+        "other": "baked",
+    }
+
+
+def test_a_child_of_a_base_that_cannot_be_planned_is_checked_as_far_as_it_goes(two: Kitchen) -> None:
+    two.write("base/base.json", "{")
+    two.write("app/app.pkr.hcl", BROKEN["a misspelt provisioner"][0])
+    (found,) = findings(two)
+    assert "shel" in found["message"]
+
+
+def test_a_grandchild_is_checked_too(two: Kitchen) -> None:
+    two.write("bakery.toml", TOML + '\n[images.leaf]\ntemplate = "leaf/app.pkr.hcl"\nfrom = "app"\n')
+    two.write("leaf/app.pkr.hcl", BROKEN["a misspelt provisioner"][0])
+    run = two.run("check")
+    assert (run.status, "leaf/app.pkr.hcl:13: error:" in run.stdout) == (1, True)
+    run = two.run("bake", "leaf")
+    assert (run.status, two.packer_runs) == (1, 0)
+
+
+@pytest.mark.parametrize("command", ["plan", "bake"])
+def test_a_plan_names_the_required_variable_that_is_missing(two: Kitchen, command: str) -> None:
+    template = json_template(instance_type="{{user `machine`}}")
+    template["variables"]["machine"] = None
+    two.write("base/base.json", template)
+    run = two.run(command, "base")
+    assert run.status == 1
+    assert "the variable 'machine' has no default and no value" in run.stderr
+    assert 'vars = { machine = "..." } of images.base' in run.stderr
+    assert "`from`" not in run.stderr
+    two.write("bakery.toml", TOML.replace("base.json", 'base.json"\nvars = { machine = "t3.micro" }\nsalt = "'))
+    assert two.run("plan", "base").status == 0
+
+
+def test_a_variable_of_the_environment_is_no_missing_one(two: Kitchen) -> None:
+    two.write("app/app.pkr.hcl", 'variable "size" {\n  type = string\n}\n' + HCL.replace('"t3.micro"', "var.size"))
+    assert two.run("plan", "app", environment={"PKR_VAR_size": "t3.micro"}).status == 0
+    assert two.run("plan", "app").status == 1
+
+
+@pytest.mark.parametrize("kind", ["null", "file"])
+def test_a_template_that_makes_no_ami_is_not_one_to_bake(two: Kitchen, kind: str) -> None:
+    builder = {"type": kind, "communicator": "none", "content": "x", "target": "x"}
+    two.write("base/base.json", {"builders": [builder]})
+    run = two.run("plan", "base")
+    assert (run.status, run.stdout) == (1, "")
+    assert "this makes no AMI" in run.stderr
