@@ -24,6 +24,7 @@ from ami_bakery.core.finding import (
 )
 from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action
+from ami_bakery.core.regions import REGIONS
 from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import BakeryError
@@ -93,8 +94,8 @@ class _Check:
             self.facts = facts_for_packer(self.resolver, rehearsed)
             self.by_digest = _named_by_digest(self.resolver, rehearsed)
             self.planned, self.answered = rehearsed, planned is not None
-            if planned is not None:
-                self.findings += region_findings(self.facts.builders, rehearsed.plan.regions[0])
+            known = [one for one in self.facts.builders if planned is not None or one.region in (None, *REGIONS)]
+            self.findings += region_findings(known, rehearsed.plan.regions[0])
             if self.image.max_age is not None:
                 self.findings += aging_findings(self.facts.builders)
         except BakeryError as error:

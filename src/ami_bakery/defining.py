@@ -12,7 +12,7 @@ from ami_bakery.core.config import BaseImage, ImageConfig
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.place import Place
 from ami_bakery.core.regions import HOW_TO_CORRECT, REGIONS, unknown_region
-from ami_bakery.errors import BakeryError, ConfigError, UsageError
+from ami_bakery.errors import AwsError, BakeryError, ConfigError
 from ami_bakery.side_by_side import meanwhile
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def check_region_names(resolver: Resolver, image: ImageConfig, facts: TemplateFa
     for region, where in dict.fromkeys(unknown):
         wrong = unknown_region(region, known)
         if isinstance(where, str):
-            raise UsageError(f"{doing} in {region}", f"{where}: {wrong}", HOW_TO_CORRECT)
+            raise AwsError(f"{doing} in {region}", f"{where}: {wrong}", HOW_TO_CORRECT)
         marks.append(where.mark(wrong))
     if marks:
         wrong = "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks)

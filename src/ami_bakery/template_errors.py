@@ -32,7 +32,7 @@ def in_packers_words(tree: SourceTree, packer: Packer, request: BuildRequest, er
         return error
     wrong = "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks)
     return TemplateSyntaxError(
-        error.doing.partition(":")[0], wrong, "Correct the file; these are Packer's words.", marks=marks
+        error.doing.partition(":")[0], wrong, "Correct the file; these are Packer's words.", marks=tuple(marks)
     )
 
 

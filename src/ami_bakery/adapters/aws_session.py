@@ -14,7 +14,7 @@ from ami_bakery.adapters.aws_errors import Call, explained
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
 from ami_bakery.core.regions import HOW_TO_CORRECT, REGIONS, has_own_endpoint, unknown_region
-from ami_bakery.errors import UsageError
+from ami_bakery.errors import AwsError, UsageError
 
 if TYPE_CHECKING:
     import boto3
@@ -132,7 +132,7 @@ class AwsSession:
         """Before it is tried over the network."""
         known = self.known_regions()
         if known and region not in known:
-            raise UsageError(f"opening a session with AWS in {region}", unknown_region(region, known), HOW_TO_CORRECT)
+            raise AwsError(f"opening a session with AWS in {region}", unknown_region(region, known), HOW_TO_CORRECT)
 
     def _tell_time(self, region: str, http_response: Any, **_: Any) -> None:
         self.clocks.told(region, http_response.headers.get("Date"))
