@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -172,3 +174,82 @@ def test_without_the_port_and_without_namespaces_it_says_what_to_do(tmp_path: Pa
     for words in ("port 22", "Permission denied", "sudo sysctl net.ipv4.ip_unprivileged_port_start=22"):
         assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Killed
+
+
+def alive(mark: str) -> list[str]:
+    """Command lines of processes that have this in their environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if int(folder.name) and mark.encode() in (folder / "environ").read_bytes():
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+def kill_marked(mark: str) -> None:
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if int(folder.name) and mark.encode() in (folder / "environ").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo ready; while :; do sleep 0.1; done",
+        "echo ready; trap '' TERM HUP INT; while :; do sleep 0.1; done",
+        "(setsid sh -c 'setsid sleep 600 & sleep 600' &); sleep 0.2; echo ready; exec sleep 600",
+        "nohup sleep 600 >/dev/null 2>&1 & echo ready; exit 0 & wait; sleep 600",
+    ],
+    ids=["a script", "one that ignores signals", "daemons", "nohup"],
+)
+def test_killed_it_leaves_neither_folder_nor_processes(tmp_path: Path, command: str) -> None:
+    mark = f"TEST_MARK={tmp_path}"
+    process = start("sh", "-c", command, env=os.environ | {"TMPDIR": str(tmp_path), "TEST_MARK": str(tmp_path)})
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    assert len(alive(mark)) > 2
+    process.kill()
+    until(lambda: alive(mark) == [])
+    until(lambda: list(tmp_path.iterdir()) == [])
+    finish(process)
+
+
+def test_a_command_that_ends_leaves_its_daemons_running_as_a_shell_does(tmp_path: Path) -> None:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = start("sh", "-c", "sleep 601 & exit 4", env=os.environ | {"TEST_MARK": str(tmp_path)}, **quiet)
+    assert process.wait(timeout=300) == 4
+    (left,) = alive(f"TEST_MARK={tmp_path}")
+    assert left == "sleep 601 "
+    kill_marked(f"TEST_MARK={tmp_path}")
+
+
+def test_the_folder_of_one_that_was_killed_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, young, other = (tmp_path / name for name in ("ami-bakery-local-dead", "ami-bakery-local-new", "ami-bakery-x"))
+    for folder in (dead, young, other):
+        folder.mkdir()
+        (folder / "owner").touch()
+    with LocalAws() as local:
+        assert local.folder is not None
+        for folder in (dead, other, local.folder):
+            os.utime(folder, (0, 0))
+        with LocalAws():
+            assert [folder.exists() for folder in (dead, young, other)] == [False, True, True]
+            assert local.folder.exists(), "its owner lives"
+
+
+def test_the_command_has_no_signal_ignored_and_no_descriptor_more() -> None:
+    script = "grep SigIgn /proc/self/status; ls /proc/self/fd | tr '\\n' ' '"
+    status, out, _ = finish(start("sh", "-c", script))
+    assert status == 0
+    (ignored,) = re.findall(r"SigIgn:\s(\w+)\n", out)
+    assert [
+        number.name for number in signal.valid_signals() if number < 32 and int(ignored, 16) >> number - 1 & 1
+    ] == []
+    assert out.splitlines()[1].split() == ["0", "1", "2", "3"]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 _SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
-_METADATA_HOSTS = frozenset({"169.254.169.254", "169.254.170.2", "[fd00:ec2::254]", "instance-data"})
+_METADATA_NAMES = frozenset(
+    {"instance-data", "instance-data.ec2.internal", "metadata", "metadata.google.internal", "metadata.azure.internal"}
+)
+_METADATA_ADDRESSES = frozenset({"168.63.129.16", "100.100.100.200", "192.0.0.192"})
+"""Of other clouds, outside of the link-local networks that have all the rest: Azure, Alibaba, Oracle."""
+_EC2_NETWORK = "fd00:ec2::/32"
+"""Link-local services of EC2 over IPv6 (EC2 User Guide, "Access instance metadata")."""
 
 MODELLED = ("ec2", "iam", "ssm", "sts")
 """The services that the embedded EC2 answers for. ssm is there for its public parameters, iam for instance profiles."""
@@ -21,13 +30,45 @@ class Endpoint:
 
 
 def is_aws(host: str) -> bool:
-    """Whether traffic to `host` must never leave the machine: AWS's own names and the instance metadata service."""
-    return host.lower().endswith(_SUFFIXES) or host.lower() in _METADATA_HOSTS
+    """Whether traffic to `host` must never leave the machine."""
+    return host.lower().rstrip(".").endswith(_SUFFIXES)
+
+
+def is_metadata(host: str) -> bool:
+    """Whether `host` names, in whatever spelling, a service that gives credentials to the machine it runs on."""
+    name = host.strip("[]").partition("%")[0].rstrip(".").lower()
+    if name in _METADATA_NAMES:
+        return True
+    try:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            # Decimal, octal, hexadecimal, or with fewer than four numbers: what connect(2) takes by way of libc.
+            address = ipaddress.IPv4Address(socket.inet_aton(name))
+        except (OSError, ValueError):
+            return False
+    return any(_is_metadata_address(one) for one in (address, *_within(address)))
+
+
+def _is_metadata_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if address.is_link_local or address.is_unspecified or address.is_multicast or str(address) in _METADATA_ADDRESSES:
+        return True
+    return isinstance(address, ipaddress.IPv6Address) and address in ipaddress.IPv6Network(_EC2_NETWORK)
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
+    """IPv4 addresses that an IPv6 address stands for: mapped, compatible, 6to4, Teredo, NAT64."""
+    if isinstance(address, ipaddress.IPv6Address):
+        teredo = address.teredo or ()
+        yield from (one for one in (address.ipv4_mapped, address.sixtofour, *teredo) if one is not None)
+        last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if int(address) >> 32 == 0 or address in ipaddress.IPv6Network("64:ff9b::/32"):
+            yield last
 
 
 def parse(host: str) -> Endpoint:
     """Reads `ec2.eu-west-1.amazonaws.com` and its like; other names (a bucket's) have no service that we know."""
-    name = host.lower()
+    name = host.lower().rstrip(".")
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix)
     service, _, region = name.partition(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import selectors
 import socket
@@ -144,7 +145,9 @@ class _Connection(BaseHTTPRequestHandler):
 
     def do_CONNECT(self) -> None:
         host, _, port = self.path.rpartition(":")
-        if not endpoint.is_aws(host):
+        if endpoint.is_metadata(host):
+            self._refuse_metadata(host)
+        elif not endpoint.is_aws(host):
             self._relay(host, int(port) if port.isdigit() else 443)
         elif (where := endpoint.parse(host)).service in endpoint.MODELLED and where.region not in endpoint.regions():
             self.server.note(f"refused: there is no region '{where.region}' ({host})")
@@ -182,7 +185,9 @@ class _Connection(BaseHTTPRequestHandler):
             return
         target = urlsplit(self.path)
         if not target.netloc:
-            self._send(self.server.control(self.command, self.path, body))
+            self._answer_control(body)
+        elif endpoint.is_metadata(target.hostname or ""):
+            self._refuse_metadata(target.hostname or "")
         elif endpoint.is_aws(target.hostname or ""):
             path = target.path or "/"
             self._answer_api(target.hostname or "", f"{path}?{target.query}" if target.query else path, body)
@@ -190,6 +195,38 @@ class _Connection(BaseHTTPRequestHandler):
             self._forward(target.hostname or "", target.port or 80, self.path, body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _any_method
+
+    def _answer_control(self, body: bytes) -> None:
+        """A page in a browser can send requests to a loopback port, under a name of its own that leads there, too."""
+        hosts = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
+        origins = self.headers.get_all("Origin", [])
+        sites = self.headers.get_all("Sec-Fetch-Site", [])
+        if [name.lower() for name in self.headers.get_all("Host", [])] not in [[host] for host in hosts]:
+            self._fail(403, "embedded EC2: this is the control URL, and the Host header names another")
+        elif any(origin not in {f"http://{host}" for host in hosts} for origin in origins) or any(
+            site not in ("same-origin", "none") for site in sites
+        ):
+            self._fail(403, "embedded EC2: another site's page may not use the control URL")
+        else:
+            self._send(self.server.control(self.command, self.path, body))
+
+    def _refuse_metadata(self, host: str) -> None:
+        self.server.note(f"refused: {host} is a metadata service, which gives the credentials of a machine")
+        self._fail(403, f"embedded EC2: {host} is not reached from here")
+
+    def _connected(self, host: str, port: int) -> socket.socket:
+        """To the very address that was looked at: a second look-up of the name may give another one."""
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        addresses = [str(address[0]) for *_, address in found]
+        if any(endpoint.is_metadata(address) for address in addresses):
+            raise PermissionError(errno.EACCES, "its address is one of a metadata service")
+        failure: OSError = OSError(errno.EHOSTUNREACH, "it has no address")
+        for address in addresses:
+            try:
+                return socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT_SECONDS)
+            except OSError as error:
+                failure = error
+        raise failure
 
     def _answer_api(self, host: str, path: str, body: bytes) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -242,9 +279,9 @@ class _Connection(BaseHTTPRequestHandler):
     def _relay(self, host: str, port: int) -> None:
         self.close_connection = True
         try:
-            other = socket.create_connection((host.strip("[]"), port), timeout=_CONNECT_TIMEOUT_SECONDS)
-        except OSError as error:
-            self._fail(502, f"embedded EC2: cannot reach {host}:{port}: {error.strerror or error}")
+            other = self._connected(host, port)
+        except (OSError, OverflowError, UnicodeError) as error:
+            self._fail(502, f"embedded EC2: cannot reach {host}:{port}: {error}")
             return
         with other:
             other.settimeout(None)
@@ -262,11 +299,12 @@ class _Connection(BaseHTTPRequestHandler):
         target = urlsplit(path)
         with closing(http.client.HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT_SECONDS)) as connection:
             try:
+                connection.sock = self._connected(host, port)
                 connection.request(
                     self.command, target._replace(scheme="", netloc="").geturl() or "/", body or None, {**kept}
                 )
                 response = connection.getresponse()
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, OverflowError, UnicodeError, http.client.HTTPException) as error:
                 self._fail(502, f"embedded EC2: cannot reach {host}:{port}: {error}")
                 return
             with response:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
 
     from ami_bakery.local.proxy import Proxy
 
+_CHILD_PROGRAM = Path(__file__).with_name("child_program.py")
+_FOLDER_PREFIX = "ami-bakery-local-"
+_OWNER = "owner"
+"""A file that its owner holds a lock on: a folder whose file is not locked belongs to nobody any more."""
+_SURELY_LOCKED_SECONDS = 60
 _WELCOME = """\
 This shell has an AWS account of its own: an EC2 that lives in this process, where nothing costs anything.
 Packer, the aws cli and AWS's SDKs reach it as if it were AWS. Instances answer SSH, keep what is uploaded,
@@ -65,8 +73,11 @@ class LocalAws:
 
         listen(self._settings.ssh_port).close()
         with ExitStack() as undo:
-            folder = Path(tempfile.mkdtemp(prefix="ami-bakery-local-"))
+            _remove_folders_of_the_dead()
+            folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            owner = undo.enter_context(open(folder / _OWNER, "wb"))
+            fcntl.flock(owner, fcntl.LOCK_EX)
             instances = folder / "instances"
             instances.mkdir()
             recorder = Recorder()
@@ -109,11 +120,37 @@ class LocalAws:
             folder=self._folder,
         )
 
+    @property
+    def folder(self) -> Path | None:
+        """Its own; None if it is not started."""
+        return self._folder
+
     def _note(self, text: str) -> None:
         stream = self._stderr or sys.stderr
         with suppress(OSError, ValueError):
             stream.write(f"embedded EC2: {text}\n")
             stream.flush()
+
+
+def _remove_folders_of_the_dead() -> None:
+    """What was killed before it had started a command, or together with it, could not remove its folder."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        with suppress(OSError):
+            status = folder.lstat()
+            is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+            if is_ours and time.time() - status.st_mtime > _SURELY_LOCKED_SECONDS and _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        with open(folder / _OWNER, "rb") as owner:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
 
 
 def run(command: Sequence[str], *, environment: Mapping[str, str], settings: LocalSettings, stderr: TextIO) -> int:
@@ -132,19 +169,36 @@ def run(command: Sequence[str], *, environment: Mapping[str, str], settings: Loc
         if not command:
             stderr.write(_WELCOME)
             stderr.flush()
-        return foreground(argv, local.environment(environment))
+        return foreground(argv, local.environment(environment), local.folder)
 
 
-def foreground(argv: Sequence[str], environment: Mapping[str, str]) -> int:
+def foreground(argv: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> int:
     """Run a program as a shell would, and outlive it: what the terminal sends reaches it directly, SIGTERM and SIGHUP
-    that reach only us are handed on."""
+    that reach only us are handed on. If we are killed, it is ended with all that it started, and `folder` is removed.
+    """
+    control, ours = os.pipe()
+    reading, failure = os.pipe()
+    words = (str(control), str(failure), str(folder or ""), *argv)
     try:
-        with _handed_on() as adopt:
-            process = subprocess.Popen(argv, env=dict(environment))
+        with open(reading, "rb") as failed, _handed_on() as adopt:
+            try:
+                process = subprocess.Popen(
+                    (sys.executable, "-I", "-S", str(_CHILD_PROGRAM), *words),
+                    env=dict(environment),
+                    pass_fds=(control, failure),
+                )
+            finally:
+                os.close(control)
+                os.close(failure)
             adopt(process)
+            wrong = failed.read().decode()
             status = process.wait()
     except OSError as error:
         raise _cannot_start(argv[0], error.strerror or str(error)) from None
+    finally:
+        os.close(ours)
+    if wrong:
+        raise _cannot_start(argv[0], wrong)
     return 128 - status if status < 0 else status
 
 

@@ -1,0 +1,168 @@
+"""Starts the command of `ami-bakery local`, and ends it with everything that it started if the embedded EC2 is killed.
+
+Started as ``python -I -S child_program.py CONTROL FAILURE FOLDER COMMAND...``. It must start fast: it uses nothing but
+a little of the standard library.
+
+CONTROL  the reading end of a pipe whose writing end only the embedded EC2 has: its end says that it is gone
+FAILURE  the writing end of a pipe: why the command could not be started, nothing if it was
+FOLDER   the embedded EC2's own, which is removed if it is killed; empty for none
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_TERM_SECONDS = 5.0
+_KILL_SECONDS = 5.0
+_PAUSE_SECONDS = 0.05
+
+
+def main(arguments: Sequence[str]) -> None:
+    control, failure, folder, command = int(arguments[0]), int(arguments[1]), arguments[2], list(arguments[3:])
+    for descriptor in (control, failure):
+        os.set_inheritable(descriptor, False)
+    _adopt_orphans()
+    woken, waking = os.pipe()
+    os.set_blocking(waking, False)
+    signal.signal(signal.SIGCHLD, _do_nothing)
+    signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    try:
+        # Python ignores these two: the command must not inherit that.
+        child = os.posix_spawnp(command[0], command, os.environ, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ))
+    except OSError as error:
+        os.write(failure, (error.strerror or str(error)).encode())
+        return
+    _hand_on_signals(child)
+    os.close(failure)
+    while True:
+        ready, _, _ = select.select([control, woken], [], [])
+        if woken in ready:
+            os.read(woken, 4096)
+            status = _reap(child)
+            if status is not None:
+                _end_like(status)
+        if control in ready:
+            _end_all(child)
+            if folder:
+                _remove(folder)
+            return
+
+
+def _adopt_orphans() -> None:
+    """What the command leaves behind becomes our child, so that it is found."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        return  # not Linux: the command alone is ended
+
+
+def _hand_on_signals(child: int) -> None:
+    """SIGINT and SIGQUIT of a terminal reach the command by themselves; what reaches only us is handed on."""
+
+    def hand_on(number: int, _: FrameType | None) -> None:
+        try:
+            os.kill(child, number)
+        except ProcessLookupError:
+            return
+
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, _do_nothing)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, hand_on)
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    pass
+
+
+def _reap(child: int) -> int | None:
+    """The exit code of the command as `subprocess` has it, if it has ended."""
+    code = None
+    try:
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return code
+            if pid == child:
+                code = os.waitstatus_to_exitcode(status)
+    except ChildProcessError:
+        return code
+
+
+def _end_like(code: int) -> None:
+    if code < 0:
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code if code >= 0 else 128 - code)
+
+
+def _end_all(child: int) -> None:
+    for number, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
+        told: set[int] = set()
+        deadline = time.monotonic() + seconds
+        while (alive := _descendants(child)) and time.monotonic() < deadline:
+            for pid in alive:
+                if pid not in told or number == signal.SIGKILL:
+                    told.add(pid)
+                    try:
+                        os.kill(pid, number)
+                    except OSError:
+                        continue
+            time.sleep(_PAUSE_SECONDS)
+            _reap(child)
+
+
+def _descendants(child: int) -> list[int]:
+    parents: dict[int, int] = {}
+    try:
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                parents |= _parent(int(name))
+    except OSError:
+        return [child] if _lives(child) else []
+    found = [os.getpid()]
+    for pid in found:
+        found += [other for other, parent in parents.items() if parent == pid]
+    return found[1:]
+
+
+def _parent(pid: int) -> dict[int, int]:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state, parent = file.read().rpartition(b")")[2].split()[:2]
+    except (OSError, ValueError):
+        return {}
+    return {} if state == b"Z" else {pid: int(parent)}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _remove(folder: str) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+    # Not by way of Python's own end: it takes its time.
+    os._exit(0)
