@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.lock import EXPIRES_TAG, expired_now, expiry
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 _STOP_AGAIN_SECONDS = 1.0
 """Packer may have been about to start when it was told to stop."""
+_WATCH_SECONDS = 1.0
+_HUNG_SECONDS = 5.0
+"""How long after the lock expired a renewal that has not returned counts as failed, at least."""
 
 
 class HeldLock:
@@ -34,7 +38,9 @@ class HeldLock:
         self._expires_at += timing.lifetime_seconds
         self._lost = threading.Event()
         self._over = threading.Event()
-        threading.Thread(target=self._renew_on_and_on, name=f"renews {lock}", daemon=True).start()
+        self._losing = threading.Lock()
+        for name, work in (("renews", self._renew_on_and_on), ("watches", self._watch_expiry)):
+            threading.Thread(target=work, name=f"{name} {lock}", daemon=True).start()
 
     @property
     def lost(self) -> bool:
@@ -83,11 +89,12 @@ class HeldLock:
         self._over.set()
 
     def _renew_on_and_on(self) -> None:
+        """Renew until it is let go or lost. Whatever a renewal raises is a failed renewal, and tried again."""
         pause, why = self._timing.renew_seconds, ""
-        while not why and not self._over.wait(pause):
+        while not (why or self._lost.is_set() or self._over.wait(pause)):
             try:
                 there = self.renew()
-            except BakeryError as error:
+            except Exception as error:
                 # More often, as long as it lives.
                 pause = self._timing.settling_seconds
                 if self._outside.clock.monotonic() >= self._expires_at:
@@ -97,12 +104,33 @@ class HeldLock:
                 if not there:
                     why = "it is not there any more: somebody has taken it over, or deleted it"
         if why:
+            self._lose(why)
+
+    def _watch_expiry(self) -> None:
+        """A renewal may hang, such as one whose credentials come from a program that does not answer."""
+        expired_since: float | None = None
+        while not self._lost.is_set() and not self._over.wait(_WATCH_SECONDS):
+            now = self._outside.clock.monotonic()
+            if now < self._expires_at:
+                expired_since = None
+            elif expired_since is None:
+                # This machine may have been paused: then the renewal is about to run.
+                expired_since = now
+            elif now - expired_since >= max(_HUNG_SECONDS, self._timing.settling_seconds):
+                self._lose("it could not be renewed before it expired (no answer)")
+
+    def _lose(self, why: str) -> None:
+        with self._losing:
+            if self._lost.is_set():
+                return
             self._lost.set()
         while not self._over.is_set():
-            self._on_loss(why)
+            # A failure to report the loss must not keep Packer running.
+            with suppress(Exception):
+                self._on_loss(why)
             self._over.wait(_STOP_AGAIN_SECONDS)
 
 
-def _why(error: BakeryError) -> str:
-    code = f" ({error.code})" if isinstance(error, AwsError) and error.code else ""
-    return f"it could not be renewed before it expired{code}"
+def _why(error: Exception) -> str:
+    code = error.code if isinstance(error, AwsError) else "" if isinstance(error, BakeryError) else type(error).__name__
+    return f"it could not be renewed before it expired{f' ({code})' if code else ''}"

@@ -143,7 +143,7 @@ class LockedBake:
         finally:
             if self.held is not None:
                 # A bug, or the end of the program: what can still be done for the others.
-                self._release(Release(self.held.id))
+                self._release(Release(self.held.id, keep=flight.noted))
         return self._ended(flight.step.ending)
 
     def _hold(self, lock: str | None) -> None:
@@ -155,11 +155,11 @@ class LockedBake:
             self.held = HeldLock(self.outside, self.home, lock, self.timing, self._on_loss)
 
     def _on_loss(self, why: str) -> None:
+        self.outside.packer.stop(self.image)
         if not self._loss:
             self._loss = why
             then = "The AMI is finished all the same" if self._finished else "Packer is told to stop, nothing is tagged"
             self.outside.watcher.warn(f"{self.image}: our lock is lost: {why}. {then}")
-        self.outside.packer.stop(self.image)
 
     def _seen(self, step: Step) -> Seen:
         handle: Callable[[LockedBake, Any], Seen] = _HANDLERS[type(step)]
@@ -246,10 +246,12 @@ class LockedBake:
         assert held is not None
         try:
             held.let_go(keep=step.keep)
-        except BakeryError as error:
+        except Exception as error:
+            # Whatever it is: the lock is no reason to lose the AMI that was finished under it.
             held.abandon()
             left = f"until then others wait: {self.timing.lifetime_seconds} s at most"
-            self.outside.watcher.warn(f"{self.image}: the lock expires by itself ({left}), since {error}")
+            why = error if isinstance(error, BakeryError) else type(error).__name__
+            self.outside.watcher.warn(f"{self.image}: the lock expires by itself ({left}), since {why}")
         return Event.DONE
 
     # What is there.

@@ -81,15 +81,16 @@ class Marks:
                 try:
                     self._note(notes)
                     notes = {}
-                except BakeryError as error:
-                    self._tell(f"not noted on the lock: {error}")
+                except Exception as error:
+                    self._tell(f"not noted on the lock: {_shown(error)}")
 
     def _mark_all(self) -> None:
         while (made := self._to_mark.get()) is not None and not self._over.is_set():
             try:
                 self._mark(made)
-            except BakeryError as error:
-                self._tell(f"not marked with its run: {error}")
+            except Exception as error:
+                # Not only ours: the thread must live on for what Packer makes next.
+                self._tell(f"not marked with its run: {_shown(error)}")
 
     def _tell(self, text: str) -> None:
         self._outside.watcher.line(self._image, f"({text})")
@@ -118,3 +119,8 @@ class Marks:
         if made.kind is not MadeKind.SECURITY_GROUP:
             return [made.value]
         return [group.id for group in self._outside.scaffold.security_groups(region, names=[made.value])]
+
+
+def _shown(error: Exception) -> str:
+    """Of an exception that is not ours only the type: its text may hold a secret."""
+    return str(error) if isinstance(error, BakeryError) else type(error).__name__

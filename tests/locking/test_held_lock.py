@@ -1,0 +1,119 @@
+"""A lock that is held survives whatever its renewals meet, and its loss is noticed even where a renewal hangs."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ami_bakery.adapters.aws_session import AwsSession
+from ami_bakery.adapters.clock import SystemClock
+from ami_bakery.adapters.ec2_lock import KeyPairLocks
+from ami_bakery.core.lock import EXPIRES_TAG, LOCK_TAG, Timing
+from ami_bakery.execute.held_lock import HeldLock
+from tests.bakes import wait_until
+
+from .bench import tags_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mypy_boto3_ec2 import EC2Client
+
+    from ami_bakery.local import LocalAws
+
+HOME = "us-east-1"
+EXCEPTIONS = (
+    RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+    FileNotFoundError(2, "No such file or directory", "/gone/token"),
+    PermissionError(13, "Permission denied", "/root/credentials"),
+    EOFError("EOF when reading a line"),
+    AttributeError("'list' object has no attribute 'get'"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    RecursionError("maximum recursion depth exceeded"),
+    MemoryError(),
+)
+
+
+class Failing(KeyPairLocks):
+    """Raises in place of the next calls that tag; or does not return, as long as `hangs`."""
+
+    to_raise: Exception | None = None
+    times = 0
+    hangs = False
+    renewals = 0
+
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+        while self.hangs:
+            time.sleep(0.05)
+        if self.to_raise is not None and self.times > 0:
+            self.times -= 1
+            raise self.to_raise
+        done = super().tag(region, ids, tags, patient=patient)
+        self.renewals += 1
+        return done
+
+
+@pytest.fixture
+def locks(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]:
+    environment = local.environment({"HOME": "/nobody"})
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    session = AwsSession(environment)
+    yield Failing(session)
+    session.close()
+
+
+def held(locks: Failing, on_loss: Any, lifetime: int = 4) -> HeldLock:
+    lock = locks.take(HOME, "ami-bakery-lock-d", {LOCK_TAG: "d"})
+    assert lock is not None
+    outside: Any = SimpleNamespace(clock=SystemClock(), locks=locks)
+    return HeldLock(outside, HOME, lock, Timing(lifetime_seconds=lifetime), on_loss)
+
+
+@pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)
+def test_a_renewal_that_meets_any_exception_is_tried_again(locks: Failing, ec2: EC2Client, error: Exception) -> None:
+    losses: list[str] = []
+    locks.to_raise, locks.times = error, 1
+    lock = held(locks, losses.append, lifetime=8)
+    assert wait_until(lambda: locks.times == 0 and locks.renewals > 0)
+    assert EXPIRES_TAG in tags_of(ec2, lock.id)
+    assert not lock.lost
+    lock.let_go(keep=False)
+    assert losses == []
+
+
+@pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)
+def test_a_lock_that_no_renewal_reaches_is_lost_when_it_expires(locks: Failing, error: Exception) -> None:
+    losses: list[str] = []
+    locks.to_raise, locks.times = error, 1_000_000
+    lock = held(locks, losses.append, lifetime=2)
+    assert wait_until(lambda: bool(losses))
+    lock.abandon()
+    assert lock.lost
+    assert losses[0] == f"it could not be renewed before it expired ({type(error).__name__})"
+
+
+def test_a_lock_whose_renewal_hangs_is_lost(locks: Failing) -> None:
+    losses: list[str] = []
+    lock = held(locks, losses.append, lifetime=2)
+    locks.hangs = True
+    assert wait_until(lambda: bool(losses))
+    locks.hangs = False
+    lock.abandon()
+    assert losses[0] == "it could not be renewed before it expired (no answer)"
+
+
+def test_who_is_told_of_the_loss_may_fail_and_is_told_again(locks: Failing, ec2: EC2Client) -> None:
+    told: list[str] = []
+
+    def fail(why: str) -> None:
+        told.append(why)
+        raise BrokenPipeError
+
+    lock = held(locks, fail, lifetime=2)
+    ec2.delete_key_pair(KeyPairId=lock.id)
+    assert wait_until(lambda: len(told) > 1)
+    lock.abandon()
