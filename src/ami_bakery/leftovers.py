@@ -22,7 +22,10 @@ from ami_bakery.core.leftover import (
 from ami_bakery.core.lock import LOCK_TAG, MADE_TAG, SeenLock
 from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.core.scaffold import Kind, Thing, kind_of
+from ami_bakery.core.template import regions_named
+from ami_bakery.errors import BakeryError
 from ami_bakery.side_by_side import side_by_side
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 def find_leftovers(resolver: Resolver, names: Sequence[str]) -> tuple[Leftover, ...]:
     """Of every image, in the regions of these: who asks chooses. In the order of region, image, run and kind."""
-    regions = sorted({region for name in names for region in resolver.regions_of(resolver.image(name))})
+    regions = sorted({region for name in names for region in _regions(resolver, name)})
     scaffold, now = resolver.outside.scaffold, resolver.outside.clock.now()
     tagged = side_by_side([partial(scaffold.tagged, region, KEYS) for region in regions])
     by_region = dict(zip(regions, tagged, strict=True))
@@ -48,6 +51,17 @@ def find_leftovers(resolver: Resolver, names: Sequence[str]) -> tuple[Leftover, 
     return tuple(sorted(found, key=_order))
 
 
+def _regions(resolver: Resolver, name: str) -> tuple[str, ...]:
+    """Those of the image, and those where its template itself builds or copies to, as far as it can be read."""
+    image = resolver.image(name)
+    try:
+        builders = resolver.facts(image).builders
+    except BakeryError as error:
+        resolver.outside.watcher.warn(f"{name}: the regions that its template names are not searched: {error}")
+        builders = ()
+    return (*resolver.regions_of(image), *regions_named(builders))
+
+
 def _order(leftover: Leftover) -> tuple[str, str, str, int, str]:
     thing = leftover.thing
     return thing.region, leftover.image, leftover.run, list(Kind).index(thing.kind), thing.id
@@ -56,9 +70,13 @@ def _order(leftover: Leftover) -> tuple[str, str, str, int, str]:
 def _locks(outside: Outside, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[SeenLock]:
     """By EC2's own time: it has just been asked."""
     seen_at = outside.locks.now(region)
-    return [
+    locks = [
         SeenLock(id=one, region=region, tags=tags, seen_at=seen_at) for one, tags in tagged.items() if LOCK_TAG in tags
     ]
+    if not any(lock.outlives_all and not lock.expired for lock in locks):
+        return locks
+    created = {pair.id: pair.began for pair in outside.scaffold.key_pairs(region) or ()}
+    return [replace(lock, there_since=created.get(lock.id)) for lock in locks]
 
 
 def _in_region(
@@ -71,10 +89,25 @@ def _in_region(
     return tuple(leftover for leftover in (*judged, *locks) if leftover is not None)
 
 
-def traced(outside: Outside, lock: SeenLock) -> tuple[Thing, ...]:
-    """What is there of what an expired lock notes of its run, and of what that leads to."""
-    search = _Search(outside, lock.region, {}, read_notes([lock], {}))
-    return tuple(thing for thing, run in search.things() if run == lock.run)
+def traced(outside: Outside, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Thing, ...]:
+    """What is there of what an expired lock notes of its run, and of what that leads to.
+
+    regions  further regions, to which the template itself copies the AMI
+    """
+    notes = read_notes([lock], {})
+    search = _Search(outside, lock.region, {}, notes)
+    here = [thing for thing, run in search.things() if run == lock.run]
+    copies = side_by_side(
+        [partial(_copies, outside, region, notes, here) for region in dict.fromkeys(regions) if region != lock.region]
+    )
+    return (*here, *(copy for some in copies for copy in some))
+
+
+def _copies(outside: Outside, region: str, notes: Notes, made: Sequence[Thing]) -> list[Thing]:
+    """The copies of a run's AMI: Packer gives them its name, and EC2 tells what they were copied from."""
+    sources = {*notes.noted(MADE_TAG), *(thing.id for thing in made if thing.kind is Kind.AMI)}
+    named = outside.ec2.named(region, list(notes.noted(NAME_TAG)))
+    return [_thing(ami) for ami in named if ami.source is None or ami.source in sources]
 
 
 @dataclass(frozen=True, slots=True)

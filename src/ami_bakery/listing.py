@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import compare_components
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
+from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
 from ami_bakery.core.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of, parent_key
 from ami_bakery.core.manifest import Component, parse_components
 from ami_bakery.core.selection import with_parents
@@ -82,7 +82,8 @@ class Listing:
                 if item.image == image.name and item.ami.region == home and _is_finished(item.ami, image.scheme)
             }
             latest, now = newest(item.ami for item in own.values()), definition.digest
-            if latest is not None and (now is None or not any(item.ami.carries(now) for item in own.values())):
+            base = {ami for _, ami in definition.base} if definition.base else None
+            if latest is not None and (now is None or not any(item.ami.carries(now, base) for item in own.values())):
                 outdated.append(
                     Outdated(
                         made=own[latest.id],
@@ -160,7 +161,7 @@ class Listing:
 
 
 def _is_finished(ami: Ami, scheme: Scheme) -> bool:
-    return ami.available and DIGEST_TAG in ami.tags and (scheme is Scheme.SHA1 or FORMAT_TAG in ami.tags)
+    return ami.available and DIGEST_TAG in ami.tags and (scheme is Scheme.SHA1 or ami.verified)
 
 
 def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
@@ -177,13 +178,11 @@ def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
     # One that is not finished carries its image's name, too.
     found = of_images(resolver, asked)
     found += of_images(resolver, _elsewhere(asked, found))
-    made = [(ami.tags[IMAGE_TAG], ami) for ami in found if FORMAT_TAG in ami.tags]
+    made = [(ami.tags[IMAGE_TAG], ami) for ami in found if ami.verified]
     with_any_digest = resolver.outside.ec2.with_any_digest
     answers = side_by_side([partial(with_any_digest, region, owners) for _, region, owners in drop_in])
     for (name, _, _), amis in zip(drop_in, answers, strict=True):
-        made += [
-            (name, ami) for ami in amis if FORMAT_TAG not in ami.tags and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH
-        ]
+        made += [(name, ami) for ami in amis if not ami.verified and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH]
     return made
 
 

@@ -10,7 +10,7 @@ from ami_bakery.core.config import BaseId
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.environment import MACHINE_VARIABLES, why_not_hashed
 from ami_bakery.core.finding import selection_findings, sure_failure
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, newest
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
 from ami_bakery.core.selection import parent_of, with_parents
@@ -199,6 +199,7 @@ def _decided(
             image=definition.image.name,
             digest=definition.digest,
             regions=regions,
+            base=tuple(sorted({ami for _, ami in definition.base})) if definition.base else None,
             kms_keys=resolver.kms_keys(definition.image),
             max_age=definition.image.max_age,
             awaits=definition.awaits,
@@ -358,7 +359,7 @@ def _explain(
     """`made`: the AMIs of several images, in their first regions."""
     region = planned.plan.regions[0]
     before = tuple(ami for ami in made if ami.region == region and ami.tags.get(IMAGE_TAG) == planned.plan.image)
-    previous = newest(ami for ami in before if FORMAT_TAG in ami.tags)
+    previous = newest(ami for ami in before if ami.verified)
     changes: tuple[Change, ...] = ()
     if previous is not None:
         from ami_bakery.history import changes_since

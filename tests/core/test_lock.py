@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from ami_bakery.core.lock import (
     LEFT_TAG,
     LEFT_VERIFIED_TAG,
     MADE_TAG,
+    SINCE_TAG,
     VERIFIED_TAG,
     SeenLock,
     Timing,
@@ -148,3 +150,54 @@ def test_a_lifetime_that_is_none_is_refused(text: str) -> None:
 )
 def test_the_job_is_named_without_credentials_and_query(environment: dict[str, str], address: str) -> None:
     assert ci_job(environment) == address
+
+
+DAY = timedelta(days=1)
+
+
+def far(**changes: Any) -> SeenLock:
+    """A lock whose expiry no renewal can have written, a day and an hour after it was created."""
+    tags = {EXPIRES_TAG: "2099-01-01T00:00:00Z", **changes}
+    return lock(tags, after=25 * 60 * 60)
+
+
+def test_an_expiry_that_no_renewal_can_have_written_ends_after_the_longest_lifetime() -> None:
+    assert far().outlives_all
+    assert far().expired
+    assert not lock({EXPIRES_TAG: "2099-01-01T00:00:00Z"}, after=23 * 60 * 60).expired
+
+
+@pytest.mark.parametrize("since", ["2098-01-01T00:00:00Z", "yesterday", ""])
+def test_a_beginning_that_tells_nothing_counts_from_when_the_lock_was_seen_first(since: str) -> None:
+    lying = far(**{SINCE_TAG: since})
+    assert lying.outlives_all
+    assert not lying.expired
+    assert not replace(lying, there_since=lying.seen_at - DAY + timedelta(seconds=1)).expired
+    assert replace(lying, there_since=lying.seen_at - DAY - timedelta(seconds=1)).expired
+
+
+def test_the_longest_lifetime_that_can_be_set_is_not_too_long() -> None:
+    timing = Timing(lifetime_seconds=24 * 60 * 60)
+    renewed = replace(lock({EXPIRES_TAG: expiry(NOON + 9 * DAY, timing)}), seen_at=NOON + 9 * DAY)
+    assert not renewed.outlives_all
+    assert not renewed.expired, "it was created nine days ago, and is renewed"
+
+
+def test_a_lock_carries_the_configured_tags_and_ours_win() -> None:
+    configured = [("team", "web"), (EXPIRES_TAG, "never"), ("empty", "")]
+    tags = new_lock_tags(
+        digest=DIGEST, image="app", run="r", holder="h", job="", now=NOON, timing=TIMING, left=Left(),
+        configured=configured,
+    )  # fmt: skip
+    assert (tags["team"], tags["empty"]) == ("web", "")
+    assert tags[EXPIRES_TAG] == expiry(NOON, TIMING)
+
+
+def test_configured_tags_leave_room_on_a_lock_for_what_is_noted_there() -> None:
+    many = [(f"tag-{number:02}", "x") for number in range(40)]
+    tags = new_lock_tags(
+        digest=DIGEST, image="app", run="r", holder="h", job="j", now=NOON, timing=TIMING, left=Left("us-east-1:ami-1"),
+        configured=many,
+    )  # fmt: skip
+    assert len(tags) == 33, "25 of those, and 8 of the 22 that a lock may come to have"
+    assert "tag-24" in tags

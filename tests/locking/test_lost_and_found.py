@@ -11,7 +11,7 @@ import pytest
 
 from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.leftover import GROUP_TAG
-from ami_bakery.core.lock import EXPIRES_TAG, GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG, lock_name
+from ami_bakery.core.lock import EXPIRES_TAG, GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG
 from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.local.faults import Fault, FaultKind
 from tests.bakes import provisioned, wait_until
@@ -188,16 +188,6 @@ def test_a_lock_that_may_not_be_deleted_expires_by_itself(app: Kitchen, ec2: EC2
     assert "warning: app: the lock expires by itself" in run.stderr
     assert len(locks(ec2)) == 1
     assert app.run("bake").answer == run.answer
-
-
-def test_a_key_pair_that_is_no_lock_is_named(app: Kitchen, ec2: EC2Client) -> None:
-    name = lock_name(app.run("digest").answer)
-    ec2.create_key_pair(KeyName=name)
-    run = app.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "2"})
-    assert run.status == 1
-    assert f"aws ec2 delete-key-pair --region us-east-1 --key-name {name}" in run.stderr
-    assert app.packer_runs == 0
-    assert app.run("bake", "--no-wait").status == 75
 
 
 def test_a_lifetime_that_is_none_is_refused(app: Kitchen) -> None:

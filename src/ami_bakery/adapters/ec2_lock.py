@@ -14,6 +14,7 @@ from ami_bakery.adapters.aws_session import as_tags
 from ami_bakery.adapters.ec2_answers import key_pair
 from ami_bakery.core.lock import LOCK_TAG, SeenLock
 from ami_bakery.errors import AwsError
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -83,7 +84,23 @@ class KeyPairLocks:
             for tag in self._tags(region, {"resource-id": batch}):
                 tags.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag.get("Value", "")
         now = self.now(region)
-        return tuple(SeenLock(id=lock, region=region, tags=tags[lock], seen_at=now) for lock in found if lock in tags)
+        seen = tuple(SeenLock(id=lock, region=region, tags=tags[lock], seen_at=now) for lock in found if lock in tags)
+        return self._dated(region, seen)
+
+    def _dated(self, region: str, locks: tuple[SeenLock, ...]) -> tuple[SeenLock, ...]:
+        """With the creation time of those whose own tags cannot be believed, where the credentials may read it."""
+        doubtful = [lock.id for lock in locks if lock.outlives_all and not lock.expired]
+        if not doubtful:
+            return locks
+        client: EC2Client = self._session.client("ec2", region)
+        try:
+            with explained(self._session.call("looking when a lock was created", "EC2", "DescribeKeyPairs", region)):
+                pairs = client.describe_key_pairs(KeyPairIds=doubtful)["KeyPairs"]
+                created = {pair["KeyPairId"]: pair.get("CreateTime") for pair in pairs}
+        except AwsError:
+            # Packer's own policy does not have it; or it is gone by now.
+            return locks
+        return tuple(replace(lock, there_since=created.get(lock.id)) for lock in locks)
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
         try:

@@ -410,7 +410,7 @@ KEYS: tuple[Key, ...] = (
         field="tags",
         parse=_tags,
         type="table of strings",
-        about="Tags for the AMIs, and to select images by; not in the digest. Merged with the defaults' as `vars` are.",
+        about="Tags for the AMIs and the lock; images are selected by them. Not in the digest. Merged as `vars` are.",
     ),
     Key(
         name="enabled",

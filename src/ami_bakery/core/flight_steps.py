@@ -28,7 +28,7 @@ class Ending(StrEnum):
     COPIED = "copied"
     ADOPTED = "adopted"
     BUSY = "somebody else bakes, and we are not to wait any longer"
-    TAKEN = "something that is not ours has the lock's name"
+    TAKEN = "something that is no lock has the lock's name"
     LOST = "we lost the lock again and again"
     MOVED = "the definition has another digest now"
     FAILED = "a step failed"
@@ -207,7 +207,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class NotShown:
-    """`overdue`: although its name is taken, for longer than a lock can be hidden."""
+    """`overdue`: although its name was refused again after longer than a lock can be hidden."""
 
     overdue: bool = False
 

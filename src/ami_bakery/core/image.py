@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -77,15 +77,27 @@ class Ami(Frozen):
         """The key that it was copied with, as it was configured; empty for one that was not, or without a key."""
         return self.tags.get(KMS_KEY_TAG, "")
 
-    def carries(self, digest: Digest) -> bool:
+    @property
+    def verified(self) -> bool:
+        """Whether the bakery finished it. An empty tag is as none: tags are emptied where DeleteTags is not allowed."""
+        return bool(self.tags.get(FORMAT_TAG))
+
+    def carries(self, digest: Digest, base: Collection[str] | None = None) -> bool:
         """Whether this AMI is the finished result of `digest`.
 
         Packer may write the digest's tag before anyone has verified the AMI, so an AMI of a bakery.toml image counts
-        only with the format tag beside it, which the bakery writes after verifying. The original trusted Packer's tag.
+        only with the format tag, which the bakery writes after verifying. The original trusted Packer's tag.
+
+        base  the source AMIs of the digest: an AMI that records others is something else with copied tags. None: not
+              compared
         """
         if self.tags.get(DIGEST_TAG) != digest.hex:
             return False
-        return digest.scheme is Scheme.SHA1 or FORMAT_TAG in self.tags
+        return digest.scheme is Scheme.SHA1 or (self.verified and self.is_recorded_from(base))
+
+    def is_recorded_from(self, base: Collection[str] | None) -> bool:
+        """Whether the source AMIs on record, if there are any, are among these."""
+        return base is None or set(self.tags.get(FROM_TAG, "").split()) <= set(base)
 
 
 def newest(amis: Iterable[Ami]) -> Ami | None:

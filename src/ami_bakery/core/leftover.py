@@ -13,6 +13,7 @@ from ami_bakery.core.lock import (
     LEFT_VERIFIED_TAG,
     LOCK_TAG,
     MADE_TAG,
+    SINCE_TAG,
     VERIFIED_TAG,
     SeenLock,
 )
@@ -34,6 +35,7 @@ KEYS = (
     GIVEN_UP_TAG,
     LOCK_TAG,
     EXPIRES_TAG,
+    SINCE_TAG,
     VERIFIED_TAG,
     LEFT_VERIFIED_TAG,
     LEFT_TAG,
@@ -113,7 +115,7 @@ def _is_alive(tags: Mapping[str, str], notes: Notes) -> bool:
 
 def _is_finished(tags: Mapping[str, str]) -> bool:
     """AMIs, and their snapshots. The original's checksum counts as soon as Packer has written it."""
-    return FORMAT_TAG in tags or len(tags.get(DIGEST_TAG, "")) == _LEGACY_DIGEST
+    return bool(tags.get(FORMAT_TAG)) or len(tags.get(DIGEST_TAG, "")) == _LEGACY_DIGEST
 
 
 def judge(thing: Thing, notes: Notes, now: datetime, *, noted: str = "") -> Leftover | None:
@@ -179,14 +181,18 @@ def _is_made_by_run(thing: Thing) -> bool:
 
 
 def expired_lock(lock: SeenLock) -> Leftover | None:
-    if not lock.expired:
+    if not lock.expired and not lock.outlives_all:
         return None
     _, sure = _expiry(lock)
+    expires = lock.tags.get(EXPIRES_TAG, "an unknown time")
+    why = f"it expired at {expires}"
+    if lock.outlives_all:
+        why = f"it expires at {expires}, which no run of ami-bakery can have written"
     return Leftover(
         thing=Thing(kind=Kind.LOCK, id=lock.id, region=lock.region, name=lock.digest, tags=lock.tags),
         image=lock.tags.get(IMAGE_TAG, ""),
         run=lock.run,
         began=run_began(lock.run),
-        why=f"it expired at {lock.tags.get(EXPIRES_TAG, 'an unknown time')}",
+        why=why,
         sure=sure,
     )

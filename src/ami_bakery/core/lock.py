@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.image import IMAGE_TAG, ORIGIN_TAG
@@ -36,6 +37,11 @@ GIVEN_UP_TAG = "ami-bakery:given-up"
 LIFETIME_VARIABLE = "AMI_BAKERY_LOCK_SECONDS"
 _LIFETIME = 180
 _SHORTEST, _LONGEST = 2, 24 * 60 * 60
+LONGEST_LIFETIME = timedelta(seconds=_LONGEST)
+_CLOCK_SLACK = timedelta(minutes=5)
+"""By how much two answers of EC2 may differ in their `Date`."""
+_CONFIGURED_AT_MOST = 25
+"""Of EC2's 50 tags, the others are for what is noted on a lock while it is held."""
 _VALUE_LENGTH = 256
 """The longest value of a tag (EC2 user guide, tag restrictions)."""
 _WHOLE = re.compile(r"[0-9]{1,6}")
@@ -85,12 +91,17 @@ def lock_timing(environment: Mapping[str, str]) -> Timing:
 
 
 class SeenLock(Frozen):
-    """A lock as EC2 shows it, which may be as it was some seconds ago. `seen_at` is EC2's own time."""
+    """A lock as EC2 shows it, which may be as it was some seconds ago.
+
+    seen_at     EC2's own time
+    there_since when it was certainly there: since it was created, or since this program saw it first; None: now
+    """
 
     id: str
     region: str
     tags: Mapping[str, str]
     seen_at: datetime
+    there_since: datetime | None = None
 
     @property
     def digest(self) -> str:
@@ -111,9 +122,27 @@ class SeenLock(Frozen):
 
     @property
     def expired(self) -> bool:
-        """A lock that does not say until when it lives is one that was left half written: it does not."""
+        """Whether it may be taken over.
+
+        A lock without a readable expiry was left half written: it is expired. One whose expiry no renewal can have
+        written is expired when it has been there for the longest lifetime.
+        """
         expires = _moment(self.tags.get(EXPIRES_TAG, ""))
-        return expires is None or self.seen_at > expires
+        if expires is None or self.seen_at > expires:
+            return True
+        return self.outlives_all and self.seen_at - self._oldest_known > LONGEST_LIFETIME
+
+    @property
+    def outlives_all(self) -> bool:
+        """Whether its expiry is further ahead than the longest lifetime: forged, or of a clock that is wrong."""
+        expires = _moment(self.tags.get(EXPIRES_TAG, ""))
+        return expires is not None and expires - self.seen_at > LONGEST_LIFETIME + _CLOCK_SLACK
+
+    @property
+    def _oldest_known(self) -> datetime:
+        """The earliest moment that anything tells of it; what lies in the future tells nothing."""
+        told = (self.there_since, _moment(self.since))
+        return min((moment for moment in told if moment is not None and moment <= self.seen_at), default=self.seen_at)
 
     @property
     def finished(self) -> bool:
@@ -141,9 +170,21 @@ class SeenLock(Frozen):
 
 
 def new_lock_tags(
-    *, digest: str, image: str, run: str, holder: str, job: str, now: datetime, timing: Timing, left: Left
+    *,
+    digest: str,
+    image: str,
+    run: str,
+    holder: str,
+    job: str,
+    now: datetime,
+    timing: Timing,
+    left: Left,
+    configured: Iterable[tuple[str, str]] = (),
 ) -> dict[str, str]:
-    """What a lock is created with. Empty values are left out."""
+    """What a lock is created with. Empty values of ours are left out.
+
+    configured  the image's `tags`: an organization may demand them on whatever is created
+    """
     tags = {
         LOCK_TAG: digest,
         IMAGE_TAG: image,
@@ -155,7 +196,8 @@ def new_lock_tags(
         LEFT_VERIFIED_TAG: left.verified or "",
         LEFT_TAG: _fitting(sorted(left.unverified)),
     }
-    return {name: value[:_VALUE_LENGTH] for name, value in tags.items() if value}
+    ours = {name: value[:_VALUE_LENGTH] for name, value in tags.items() if value}
+    return {**dict(islice(configured, _CONFIGURED_AT_MOST)), **ours}
 
 
 def expiry(now: datetime, timing: Timing) -> str:

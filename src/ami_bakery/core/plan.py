@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import COMPONENTS_TAG, ORIGIN_TAG, Ami, AmiState, newest
+from ami_bakery.core.image import COMPONENTS_TAG, FROM_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.run import RUN_TAG, run_began
 from ami_bakery.core.upkeep import (
     Permissions,
@@ -69,12 +69,14 @@ class Wanted(Frozen):
     digest       None where it is not known, since the base is still to be made: `awaits` names that image
     copied_base  whether that one is baked, and only to be copied to where this image is baked
     regions      the first is where it is baked
+    base         its source AMIs; None where they are not known
     kms_keys     of copies, by region
     """
 
     image: str
     digest: Digest | None
     regions: tuple[str, ...]
+    base: tuple[str, ...] | None = None
     kms_keys: Mapping[str, str] = field(default_factory=dict)
     max_age: timedelta | None = None
     awaits: str | None = None
@@ -128,7 +130,7 @@ def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
         return {}
     bakes: dict[str, list[Ami]] = {}
     for ami in found:
-        if ami.available and ami.carries(wanted.digest) and ami.region in wanted.regions:
+        if ami.available and ami.carries(wanted.digest, wanted.base) and ami.region in wanted.regions:
             bakes.setdefault(ami.tags.get(ORIGIN_TAG, ""), []).append(ami)
     candidates = []
     for amis in bakes.values():
@@ -184,7 +186,7 @@ def _decide(
     if force:
         return Action.BAKE, forced
     if not amis:
-        return _without_ami(wanted.digest, found)
+        return _without_ami(wanted.digest, wanted.base, found)
     source = _source(amis, wanted)
     if wanted.max_age is not None and (old := _too_old(source, _baked_at(amis, found), wanted.max_age, now)):
         return Action.BAKE, (old,)
@@ -372,22 +374,27 @@ def _copy_step(source: Ami | None, home: str, region: str, kms_key: str) -> Step
     )
 
 
-def _without_ami(digest: Digest, found: Sequence[Ami]) -> tuple[Action, tuple[Reason, ...]]:
+def _without_ami(
+    digest: Digest, base: Collection[str] | None, found: Sequence[Ami]
+) -> tuple[Action, tuple[Reason, ...]]:
     pending = [ami for ami in found if ami.state is AmiState.PENDING]
     if pending and digest.scheme is Scheme.SHA1:
         ami = pending[0]
         detail = f"{ami.id} of {ami.region} carries the digest and is pending"
         return Action.WAIT, (Reason("pending", ami.id, detail),)
     unusable = (
-        Reason("not-finished", ami.id, f"{ami.id} of {ami.region} has this digest but does not count: {_why_not(ami)}")
-        for ami in found
+        Reason("not-finished", one.id, f"{one.id} of {one.region} has this digest but does not count: {why}")
+        for one in found
+        for why in [_why_not(one, base)]
     )
     return Action.BAKE, (Reason("no-ami", digest.hex, f"no AMI carries the digest {digest.short}"), *unusable)
 
 
-def _why_not(ami: Ami) -> str:
-    if ami.available:
+def _why_not(ami: Ami, base: Collection[str] | None) -> str:
+    if ami.available and not ami.verified:
         return "it was never verified (it lacks the tag ami-bakery:format)"
+    if ami.available:
+        return f"it was made from {ami.tags.get(FROM_TAG, '')} (ami-bakery:from), and {' or '.join(base or ('another',))} is wanted"
     return f"it is {ami.state}" + (f" ({ami.state_reason})" if ami.state_reason else "")
 
 

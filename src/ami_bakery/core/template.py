@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -157,3 +157,10 @@ class TemplateFacts(Frozen):
 
     def declares(self, name: str) -> bool:
         return any(variable.name == name for variable in self.variables)
+
+
+def regions_named(builders: Iterable[Builder]) -> tuple[str, ...]:
+    """The regions that builders work in or copy to, as far as they are known."""
+    return tuple(
+        dict.fromkeys(region for one in builders for region in (one.region, *one.ami_regions) if region is not None)
+    )

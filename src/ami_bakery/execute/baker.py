@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.stamp import replaced
 from ami_bakery.core.upkeep import Upkeep
@@ -124,7 +124,7 @@ class Baker:
             return error
         holder = found[0]
         whose = f"of image {holder.tags[IMAGE_TAG]}" if IMAGE_TAG in holder.tags else "of no image that we know"
-        if FORMAT_TAG in holder.tags:
+        if holder.verified:
             todo = f"{holder.id} has the name: a finished AMI {whose}. Put {{{{timestamp}}}} into ami_name."
         else:
             command = f"ami-bakery images {self.image.name} --orphans"
@@ -230,7 +230,7 @@ class Baker:
         if ami is None:
             others = self.outside.ec2.by_ids(region, [ami_id])
             return f"it belongs to the account {others[0].owner}" if others else ""
-        if FORMAT_TAG in ami.tags:
+        if ami.verified:
             return "it was finished before, and is not what Packer has just made"
         if ami.tags.get(RUN_TAG, self.run) != self.run:
             return f"it was made by another run, {ami.tags[RUN_TAG]}"

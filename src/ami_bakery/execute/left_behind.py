@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.finding import is_constant
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG, Ami
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.core.lock import GIVEN_UP_TAG, read_amis
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.scaffold import Kind, Thing
@@ -37,7 +37,7 @@ def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
     ids = read_amis(noted)
     amis = {region: ami for region, ami_id in ids.items() for ami in outside.ec2.own(region, [ami_id]) if ami.available}
     found = amis.get(home)
-    if found is None or GIVEN_UP_TAG in found.tags or FORMAT_TAG in found.tags or _is_too_old(found, baker):
+    if found is None or GIVEN_UP_TAG in found.tags or found.verified or _is_too_old(found, baker):
         return {}
     digest, expected = baker.definition.digest, {base for _, base in baker.definition.base}
     if digest is None or found.tags.get(DIGEST_TAG, digest.hex) != digest.hex:
@@ -69,7 +69,7 @@ def in_the_way(resolver: Resolver, planned: Planned, left: Left) -> tuple[Ami, .
         ami
         for region in regions
         for ami in resolver.outside.ec2.named(region, sorted(names))
-        if FORMAT_TAG not in ami.tags
+        if not ami.verified
         and not ami.carries(digest)
         and ((region, ami.id) in noted or _is_of(ami, digest, planned.plan.image))
     )

@@ -36,9 +36,10 @@ from ami_bakery.core.flight_steps import (
     TakeLock,
     Taken,
 )
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, Ami, AmiState
+from ami_bakery.core.image import DIGEST_TAG, Ami, AmiState
 from ami_bakery.core.lock import (
     GIVEN_UP_TAG,
+    LOCK_TAG,
     VERIFIED_TAG,
     SeenLock,
     lock_name,
@@ -49,9 +50,11 @@ from ami_bakery.core.lock import (
 from ami_bakery.core.outcome import Copies, Result
 from ami_bakery.core.plan import Action, Reason
 from ami_bakery.core.single_flight import advance, begin
+from ami_bakery.core.template import regions_named
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SourceError
 from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.held_lock import HeldLock
+from ami_bakery.execute.hidden_lock import HiddenLock, foreign_key_pair
 from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
 from ami_bakery.execute.regions import copied
 from ami_bakery.execute.remains import mark_remains
@@ -61,6 +64,7 @@ from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from ami_bakery.core.stamp import Stamps
     from ami_bakery.execute.places import Patience, Place
@@ -124,7 +128,10 @@ class LockedBake:
         self._loss = ""
         self._finished = False
         self._told = ""
-        self._refused_at: float | None = None
+        self.hidden = HiddenLock(self.timing)
+        self.foreign = ""
+        """The id of the key pair that has the lock's name and is no lock, where it can be seen."""
+        self._seen_first: dict[str, datetime] = {}
         self._wait_until: float | None = None
 
     def carry_out(self) -> Ended | None:
@@ -196,31 +203,59 @@ class LockedBake:
             now=locks.now(self.home),
             timing=self.timing,
             left=step.left,
+            configured=self.planned.definition.image.tags,
         )
         lock = locks.take(self.home, lock_name(self.digest.hex), tags)
         if lock is not None:
             return Taken(lock)
-        self._refused_at = self._refused_at or self.outside.clock.monotonic()
+        self.hidden.refused(self.outside.clock.monotonic())
         return Event.REFUSED
 
     def _read(self, _step: ReadLock) -> Seen:
         self.place.give_back()
         found = self.outside.locks.of_digests(self.home, [self.digest.hex])
         if not found:
-            refused = self._refused_at
-            waited = 0.0 if refused is None else self.outside.clock.monotonic() - refused
-            return NotShown(overdue=waited > self.timing.overdue_seconds)
+            return self._not_shown()
+        found = tuple(self._known_longest(lock) for lock in found)
         # One that is gone may still be shown beside its successor.
         lock = max(
             found, key=lambda lock: (lock.id not in self._gone, lock.run == self.run, not lock.expired, lock.since)
         )
-        self.shown, self._refused_at = lock, None
+        return self._show(lock)
+
+    def _show(self, lock: SeenLock) -> Shown:
+        self.shown = lock
+        self.hidden.end()
         return Shown(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.left)
+
+    def _known_longest(self, lock: SeenLock) -> SeenLock:
+        """A lock that does not tell for how long it has been there has been there since we saw it first."""
+        since = self._seen_first.setdefault(lock.id, lock.seen_at)
+        return lock if lock.there_since is not None else replace(lock, there_since=since)
+
+    def _not_shown(self) -> Seen:
+        """Nobody is shown although the name is taken: it may be too early, or a key pair that is no lock."""
+        if not self.hidden.is_overdue(self.outside.clock.monotonic()):
+            return NotShown()
+        pairs = self.outside.scaffold.key_pairs(self.home)
+        if pairs is None:
+            return NotShown(overdue=True)
+        name = lock_name(self.digest.hex)
+        pair = next((pair for pair in pairs if pair.name == name), None)
+        self.hidden.end()
+        if pair is None:
+            return NotShown()
+        if LOCK_TAG in pair.tags:
+            now = self.outside.locks.now(self.home)
+            return self._show(SeenLock(id=pair.id, region=self.home, tags=pair.tags, seen_at=now))
+        self.foreign = pair.id
+        return NotShown(overdue=True)
 
     def _break(self, step: BreakLock) -> Seen:
         if self.shown is not None and self.shown.run != self.run:
             self.outside.watcher.note(f"{self.image}: taking over the lock of {self.shown.describe()}: it has expired")
-            mark_remains(self.outside, self.image, self.shown)
+            facts = self.planned.definition.facts or self.resolver.facts(self.planned.definition.image)
+            mark_remains(self.outside, self.image, self.shown, regions_named(facts.builders))
         self.outside.locks.delete(self.home, step.lock)
         return Event.DONE
 
@@ -449,12 +484,7 @@ class LockedBake:
                 who = self.shown.describe() if self.shown else "somebody else, who has just begun"
                 raise BusyError(doing, f"it is being baked by {who}", BUSY_TODO)
             case Ending.TAKEN:
-                name = lock_name(self.digest.hex)
-                raise AwsError(
-                    doing,
-                    f"there is a key pair {name} in {self.home}, and it has no tags of a lock: nobody of ours made it",
-                    f"Delete it: aws ec2 delete-key-pair --region {self.home} --key-name {name}",
-                )
+                raise foreign_key_pair(doing, self.home, lock_name(self.digest.hex), self.foreign)
             case Ending.LOST:
                 raise AwsError(
                     doing,
@@ -469,9 +499,7 @@ class LockedBake:
 
     def _with_what_is_left(self, error: BakeryError) -> BakeryError:
         """What is baked and verified, and has no digest for want of what failed after it."""
-        amis = [
-            ami for ami in self.amis.values() if FORMAT_TAG not in ami.tags and ami.id not in f"{error} {error.todo}"
-        ]
+        amis = [ami for ami in self.amis.values() if not ami.verified and ami.id not in f"{error} {error.todo}"]
         if self.baker is not None and amis:
             error.todo += f" {', '.join(f'{ami.id} of {ami.region}' for ami in amis)} was left, without the digest."
         return error

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Outside
 
 
-def mark_remains(outside: Outside, image: str, lock: SeenLock) -> None:
-    """Best effort: it must keep nobody from taking over. What cannot be marked is told."""
+def mark_remains(outside: Outside, image: str, lock: SeenLock, regions: Sequence[str]) -> None:
+    """Best effort: it must keep nobody from taking over. What cannot be marked is told.
+
+    regions  where the template itself copies the AMI to
+    """
     try:
-        things = traced(outside, lock)
+        things = traced(outside, lock, regions)
     except AwsError as error:
         outside.watcher.warn(f"{image}: whether {lock.holder} has left something could not be seen: {error}")
         return
@@ -36,7 +39,7 @@ def mark_remains(outside: Outside, image: str, lock: SeenLock) -> None:
 
 
 def _mark(outside: Outside, image: str, thing: Thing, lock: SeenLock, others: Sequence[Thing]) -> None:
-    if RUN_TAG in thing.tags or FORMAT_TAG in thing.tags:
+    if thing.tags.get(RUN_TAG) or thing.tags.get(FORMAT_TAG):
         return
     pair = lock.tags.get(KEY_PAIR_TAG, "")
     if kind_of(thing.id) is not None:

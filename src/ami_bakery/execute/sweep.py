@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.image import FORMAT_TAG, IMAGE_TAG, Ami
+from ami_bakery.core.image import IMAGE_TAG, Ami
 from ami_bakery.core.packer_progress import Made, MadeKind
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.scaffold import Kind, Thing, kind_of
@@ -132,7 +132,7 @@ class Sweep(Frozen):
 
     def _is_ours(self, ami: Ami) -> bool:
         """Packer's words alone do not say so: it may have been refused the name, because another's AMI has it."""
-        if FORMAT_TAG in ami.tags:
+        if ami.verified:
             return False
         amis = _values(self.made, MadeKind.AMI)
         return ami.id in amis or ami.source in amis or ami.source_instance in _values(self.made, MadeKind.INSTANCE)

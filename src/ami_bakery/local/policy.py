@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,13 @@ _ALWAYS_ALLOWED = frozenset({"sts:GetCallerIdentity"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """A call: `action` with its service, ``ec2:CreateTags``, and the resources that it is to be made on."""
+    """A call: `action` with its service, ``ec2:CreateTags``, the resources that it is to be made on, and the tags that
+    it gives them."""
 
     action: str
     resources: tuple[str, ...]
     region: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,12 +76,18 @@ class _Statement:
     actions: tuple[re.Pattern[str], ...]
     resources: tuple[re.Pattern[str], ...]
     regions: frozenset[str] | None
+    tags: Mapping[str, frozenset[str]]
+    """The values that a tag of the request must have one of, by the tag's name."""
+    without: frozenset[str]
+    """Tags that the request must not have."""
 
     def concerns(self, asked: Asked, resource: str) -> bool:
         return (
             any(pattern.fullmatch(asked.action) for pattern in self.actions)
             and any(pattern.fullmatch(resource) for pattern in self.resources)
             and (self.regions is None or asked.region in self.regions)
+            and all(asked.tags.get(name) in values for name, values in self.tags.items())
+            and self.without.isdisjoint(asked.tags)
         )
 
 
@@ -141,10 +149,17 @@ def calls(
         resources = tuple(_resources(action, parameters, arn, key_names))
     else:
         resources = ("*",)
-    yield Asked(action=f"{service}:{action}", resources=resources, region=region)
+    tags = _request_tags(parameters)
+    yield Asked(action=f"{service}:{action}", resources=resources, region=region, tags=tags)
     for name, value in parameters.items():
         if service == "ec2" and re.fullmatch(r"TagSpecification\.\d+\.ResourceType", name):
-            yield Asked(action="ec2:CreateTags", resources=(arn.of(value, "*"),), region=region)
+            yield Asked(action="ec2:CreateTags", resources=(arn.of(value, "*"),), region=region, tags=tags)
+
+
+def _request_tags(parameters: Mapping[str, str]) -> dict[str, str]:
+    """All of one call: those of a kind of resource are not told apart."""
+    named = {name: value for name, value in parameters.items() if re.search(r"(^|\.)Tag\.\d+\.Key$", name)}
+    return {value: parameters.get(f"{name.removesuffix('Key')}Value", "") for name, value in named.items()}
 
 
 def refusal_text(account: str, action: str, resource: str) -> str:
@@ -198,20 +213,49 @@ def _statement(statement: Mapping[str, Any]) -> _Statement:
         raise ValueError(f"the embedded EC2 does not model {', '.join(sorted(unknown))} in a policy")
     if statement.get("Effect") not in ("Allow", "Deny"):
         raise ValueError('the "Effect" of a statement is Allow or Deny')
+    conditions = _Conditions.of(statement.get("Condition", {}))
     return _Statement(
         allows=statement["Effect"] == "Allow",
         actions=tuple(_pattern(action, re.IGNORECASE) for action in _listed(statement["Action"])),
         resources=tuple(_pattern(resource) for resource in _listed(statement["Resource"])),
-        regions=_regions(statement.get("Condition")),
+        regions=conditions.regions,
+        tags=conditions.tags,
+        without=frozenset(conditions.without),
     )
 
 
-def _regions(condition: Mapping[str, Any] | None) -> frozenset[str] | None:
-    if condition is None:
-        return None
-    if set(condition) != {"StringEquals"} or set(condition["StringEquals"]) != {"aws:RequestedRegion"}:
-        raise ValueError("the embedded EC2 models one condition, StringEquals of aws:RequestedRegion")
-    return frozenset(_listed(condition["StringEquals"]["aws:RequestedRegion"]))
+_REQUEST_TAG = "aws:RequestTag/"
+
+
+@dataclass(slots=True)
+class _Conditions:
+    """StringEquals of aws:RequestedRegion or of a request's tag, and Null "true" of a request's tag."""
+
+    regions: frozenset[str] | None = None
+    tags: dict[str, frozenset[str]] = field(default_factory=dict)
+    without: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> _Conditions:
+        found = cls()
+        for operator, keys in document.items():
+            for key, value in keys.items():
+                found._add(operator, key, value)
+        return found
+
+    def _add(self, operator: str, key: str, value: Any) -> None:
+        tag = key.removeprefix(_REQUEST_TAG)
+        if operator == "StringEquals" and key == "aws:RequestedRegion":
+            self.regions = frozenset(_listed(value))
+        elif operator == "StringEquals" and tag != key:
+            self.tags[tag] = frozenset(_listed(value))
+        elif operator == "Null" and tag != key and value in ("true", True):
+            self.without.append(tag)
+        else:
+            raise ValueError(
+                "the embedded EC2 models these conditions: StringEquals of aws:RequestedRegion or "
+                f'{_REQUEST_TAG}..., and Null "true" of {_REQUEST_TAG}...; not {operator} of {key}'
+            )
 
 
 def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:
