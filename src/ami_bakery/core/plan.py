@@ -394,7 +394,8 @@ def _why_not(ami: Ami, base: Collection[str] | None) -> str:
     if ami.available and not ami.verified:
         return "it was never verified (it lacks the tag ami-bakery:format)"
     if ami.available:
-        return f"it was made from {ami.tags.get(FROM_TAG, '')} (ami-bakery:from), and {' or '.join(base or ('another',))} is wanted"
+        wanted = " or ".join(base or ("another",))
+        return f"it was made from {ami.tags.get(FROM_TAG, '')} (ami-bakery:from), and {wanted} is wanted"
     return f"it is {ami.state}" + (f" ({ami.state_reason})" if ami.state_reason else "")
 
 
