@@ -18,6 +18,7 @@ from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, SourceTree
 from ami_bakery.values import Frozen
 from ami_bakery.walking import Found, Origin, Walk, error_at, told_path
+from ami_bakery.written import Written, true_place
 
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
@@ -102,10 +103,9 @@ def walks_of(
     return declared, named
 
 
-def declared_outputs(tree: SourceTree, facts: TemplateFacts) -> frozenset[str]:
-    """The true places of what the template says that its build writes."""
-    places = (_true_place(tree, tree.relative(output.path)) for output in facts.outputs)
-    return frozenset(place for place in places if place is not None)
+def folders_of_outputs(tree: SourceTree, facts: TemplateFacts) -> frozenset[str]:
+    """The true places of folders that the template says its build writes into."""
+    return Written(tree, facts.outputs, ()).folders
 
 
 def _merged(walks: Sequence[Walk], home: str) -> Iterator[tuple[Found, tuple[Place, ...]]]:
@@ -175,36 +175,22 @@ def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts
     By where it truly lies: a link may lead there, too.
     """
     outputs = _outputs(tree, image, facts, ())
-    wanted = _true_place(tree, tree.relative(path))
+    wanted = true_place(tree, tree.relative(path))
     if wanted is None:
         return False
     origins = (*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts))
     walks = [Walk(tree, image, config_file, outputs, origin) for origin in origins]
     for walk in walks:
         deque(walk, maxlen=0)
-    return any(
-        wanted == _true_place(tree, walk.path) or walk.takes(wanted) or walk.glob_takes(wanted) for walk in walks
-    )
+    return any(wanted == true_place(tree, walk.path) or walk.takes(wanted) or walk.glob_takes(wanted) for walk in walks)
 
 
-def _true_place(tree: SourceTree, path: str) -> str | None:
-    """Where a path lies with all links on the way followed; None where its folder is not there."""
-    folder, _, name = path.rpartition("/")
-    folder = folder or ("/" if path.startswith("/") else ".")
-    entry = tree.entry(folder, follow=True)
-    if entry is None or entry.kind is not FileKind.FOLDER:
-        return None
-    return f"{tree.identity(folder).rstrip('/')}/{name}"
-
-
-def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> frozenset[str]:
-    """What the bake itself writes, by its true place. A folder is none: beside what is written it may hold inputs."""
+def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> Written:
+    """What the bake itself writes."""
     workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
-    paths = {tree.relative(path) for path in (*(output.path for output in facts.outputs), *written)}
-    files = {path for path in paths if (entry := tree.entry(path)) is None or entry.kind is not FileKind.FOLDER}
-    files |= {tree.relative(f"{workdir}/{name}") for name in PACKERS_OUTPUTS}
-    files |= {tree.relative(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")}
-    return frozenset(place for path in files if (place := _true_place(tree, path)) is not None)
+    always = [f"{workdir}/{name}" for name in PACKERS_OUTPUTS]
+    always.append(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")
+    return Written(tree, facts.outputs, (*always, *written))
 
 
 def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[Origin]:
@@ -221,4 +207,4 @@ def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) 
     for index, path in enumerate(image.var_files):
         yield Origin(path=path, place=Place(file=config_file, line=image.line("var_files", index)))
     for reference in facts.references:
-        yield Origin(path=reference.path, place=reference.place, required=reference.required)
+        yield Origin(path=reference.path, place=reference.place, required=reference.required, guessed=reference.guessed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.manifest import EntryKind
 from ami_bakery.core.stamp import Folder, Stamps
-from ami_bakery.inputs import declared_outputs, walks_of
+from ami_bakery.inputs import folders_of_outputs, walks_of
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def take_stamps(
             (links if found.kind is EntryKind.LINK else files).add(tree.absolute(found.path))
     above = {path.rpartition("/")[0] for path in files}
     passed = {step for path in (*above, *links) for step in reader.passed(path)}
-    outputs = {place.rpartition("/")[0] for place in declared_outputs(tree, facts)}
+    outputs = folders_of_outputs(tree, facts)
     folders = {
         folder: Folder(stamp, tuple((name, reader.stamp(f"{folder}/{name}")) for name in names), folder in outputs)
         for folder, names in _listed(tree, image, facts, walks).items()

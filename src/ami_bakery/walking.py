@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.config import ImageConfig
     from ami_bakery.core.place import Place
+    from ami_bakery.written import Written
 
 VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
 """Left out everywhere: a checkout has them, an image does not."""
@@ -24,27 +25,47 @@ _GLOB = re.compile(r"[*?\[]")
 
 
 class Origin(Frozen):
-    """A path that is in, and the line that says so. `declared`: bakery.toml says it, so that a glob may be meant."""
+    """A path that is in, and the line that says so.
+
+    declared  bakery.toml says it, so that a glob may be meant
+    guessed   a word of a local command; `ignore` holds for it
+    """
 
     path: str
     place: Place
     required: bool = True
     declared: bool = False
+    guessed: bool = False
 
 
 class _Ignore:
     """What a walk from one origin leaves out.
 
-    The image's own patterns hold for folders that bakery.toml declares; what the template uploads is uploaded whole.
+    The image's own patterns hold for folders that bakery.toml declares, and for words of local commands; what the
+    template uploads is uploaded whole.
     A pattern that matches the origin itself does not hold there, nor does a name of version control's above it: the
     origin is named, so it is meant.
     """
 
     def __init__(self, origin: Origin, path: str, patterns: Iterable[str], config_file: str) -> None:
-        own = [pattern for pattern in patterns if not _matches([pattern], path, folder=True)] if origin.declared else []
+        own: list[str] = []
+        if origin.declared:
+            own = [pattern for pattern in patterns if not _matches([pattern], path, folder=True)]
+        elif origin.guessed:
+            own = list(patterns)
         self._spec = _spec(own) if own else None
         # What bakery.toml says of an image is in the digest by itself; the rest of the file is of other images.
-        self._config_file = config_file if origin.declared and path != config_file else None
+        is_chosen = origin.declared or origin.guessed
+        self._config_file = config_file if is_chosen and path != config_file else None
+
+    def leaves_out_all(self, path: str, *, folder: bool) -> bool:
+        """Whether a pattern matches a guessed origin itself, or what it lies in."""
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        return self._spec is not None and (
+            self._spec.match_file(_as_matched(path, folder=folder))
+            or any(self._spec.match_file(_as_matched(each, folder=True)) for each in above if each.strip("./"))
+        )
 
     def matches(self, path: str, *, folder: bool) -> bool:
         """`path` is that of an entry below the origin, asked on the way down: what is above it was not left out."""
@@ -96,15 +117,15 @@ class Walk:
     """
 
     def __init__(
-        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: frozenset[str], origin: Origin
+        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: Written, origin: Origin
     ) -> None:
         self.tree = tree
         self.origin = origin
         self.path = tree.relative(origin.path)
         self.outputs = outputs
-        self.folders_of_outputs = {place.rpartition("/")[0] for place in outputs}
         self.ignore = _Ignore(origin, self.path, image.ignore, config_file)
         self.walked: dict[str, list[str]] = {}
+        self._start = tree.identity(self.path) if tree.entry(self.path, follow=True) is not None else None
         self.left_out: dict[str, set[str]] = {}
         self.has_files = False
 
@@ -119,7 +140,7 @@ class Walk:
     def takes(self, place: str) -> bool:
         """Whether a file at this true place would have been come to on the last walk."""
         folder, _, name = place.rpartition("/")
-        return place not in self.outputs and any(
+        return not self.outputs.holds(place) and any(
             not self.ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
             for path in self.walked.get(folder or "/", ())
         )
@@ -138,7 +159,9 @@ class Walk:
     def _found(self) -> Iterator[Found]:
         start = self.tree.entry(self.path)
         if start is not None:
-            yield from self._at(start, ())
+            is_folder = start.kind is FileKind.FOLDER
+            if not self.origin.guessed or not self.ignore.leaves_out_all(self.path, folder=is_folder):
+                yield from self._at(start, ())
         elif self.origin.declared and _GLOB.search(self.path):
             yield from self._at_glob()
         elif self.origin.required:
@@ -181,16 +204,21 @@ class Walk:
 
     def _kept(self, children: Iterable[TreeEntry], identity: str) -> Iterator[TreeEntry]:
         """A folder's entries that are not left out, by name; paths without a leading `./`."""
-        may_hold_outputs = identity.rstrip("/") in self.folders_of_outputs
+        may_hold_outputs = self.outputs.may_lie_in(identity)
         for child in sorted(children, key=_path_as_bytes):
             path = child.path.removeprefix("./")
             name = path.rpartition("/")[2]
-            if (may_hold_outputs and f"{identity.rstrip('/')}/{name}" in self.outputs) or self.ignore.matches(
-                path, folder=child.kind is FileKind.FOLDER
+            is_folder = child.kind is FileKind.FOLDER
+            if (may_hold_outputs and self._is_output(f"{identity.rstrip('/')}/{name}")) or self.ignore.matches(
+                path, folder=is_folder
             ):
                 self.left_out.setdefault(identity.rstrip("/") or "/", set()).add(name)
                 continue
             yield child if path is child.path else TreeEntry(path, child.kind)
+
+    def _is_output(self, place: str) -> bool:
+        """In a folder that bakery.toml names, a pattern for all in it, or in one above, does not count."""
+        return self.outputs.holds(place, declared_at=self._start if self.origin.declared else None)
 
     def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[Found]:
         """What stands at a path, and all below it.
@@ -225,7 +253,7 @@ class Walk:
         children = self.tree.children(path)
         # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
         # empty: the bake itself may make such a folder.
-        if not children and path != ".":
+        if not children and path != "." and not self.outputs.makes_folder(identity):
             yield Found(path, EntryKind.FOLDER, self.origin.place, False)
         for child in self._kept(children, identity):
             if child.kind is FileKind.FILE:

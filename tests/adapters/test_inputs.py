@@ -15,7 +15,7 @@ from ami_bakery.adapters.source_tree import DiskTree
 from ami_bakery.core.config import ImageConfig
 from ami_bakery.core.manifest import EntryKind
 from ami_bakery.core.place import Place
-from ami_bakery.core.template import Reference, TemplateFacts, TemplateFormat
+from ami_bakery.core.template import Output, Reference, TemplateFacts, TemplateFormat
 from ami_bakery.errors import SourceError
 from ami_bakery.inputs import Inventory, collect, would_be_input
 
@@ -144,7 +144,7 @@ def test_a_reference_that_need_not_exist_is_in_as_soon_as_it_does(root: Path) ->
 def test_what_the_template_makes_packer_write_is_out(root: Path) -> None:
     (root / "ami/.manifest.json").write_text("{}")
     place = Place(file="ami/app.json", line=1)
-    facts = replace(FACTS, outputs=(Reference(path="ami/.manifest.json", place=place),))
+    facts = replace(FACTS, outputs=(Output(path="ami/.manifest.json", place=place),))
     assert "ami/.manifest.json" not in paths(collected(root, facts=facts))
 
 
@@ -384,7 +384,7 @@ def test_a_folder_that_something_is_downloaded_into_keeps_its_inputs(root: Path)
     (root / "ami/conf").mkdir()
     (root / "ami/conf/a").write_text("1")
     place = Place(file="ami/app.json", line=1)
-    facts = replace(FACTS, outputs=(Reference(path="ami/conf", place=place),))
+    facts = replace(FACTS, outputs=(Output(path="ami/conf", place=place),))
     assert "ami/conf/a" in paths(collected(root, facts=facts))
 
 
@@ -422,7 +422,7 @@ def test_an_output_is_out_by_whatever_path_it_is_come_to(root: Path) -> None:
     (root / "data/m.json").write_text("1")
     (root / "ami/dl").symlink_to("../data")
     place = Place(file="ami/app.json", line=1)
-    facts = replace(FACTS, outputs=(Reference(path="data/m.json", place=place),))
+    facts = replace(FACTS, outputs=(Output(path="data/m.json", place=place),))
     found = paths(collected(root, facts=facts))
     assert "ami/dl/kept" in found
     assert "ami/dl/m.json" not in found

@@ -97,11 +97,52 @@ class Reference(Frozen):
 
     path      relative to the root, normalised, or absolute where the template says an absolute path outside the root
     required  False where its absence is no error: `fileexists()`, an optional Ansible folder
+    guessed   a word of a local command that is the name of something here; `ignore` holds for it
     """
 
     path: str
     place: Place
     required: bool = True
+    guessed: bool = False
+
+
+class Certainty(StrEnum):
+    """How sure it is that a bake writes a file."""
+
+    SURE = "sure"
+    """It is never an input."""
+    LIKELY = "likely"
+    """It is an input only where the template surely names it."""
+    PERHAPS = "perhaps"
+    """It is written on a condition. It stays an input."""
+
+
+class Output(Frozen):
+    """A file that a bake writes.
+
+    path       relative to the root; where parts are not known, or it stands for several files, with `*`
+    pattern    the regular expression for `path` where it stands for several files; empty where it is one
+    is_folder  only the folder itself, where nothing is in it
+    """
+
+    path: str
+    place: Place
+    certainty: Certainty = Certainty.SURE
+    pattern: str = ""
+    is_folder: bool = False
+
+
+class LocalCommand(Frozen):
+    """A component that runs commands here that may read files which nobody can name.
+
+    programs  those that may open more than their words say; others are not named
+    unknown   where words stand that cannot be worked out
+    """
+
+    place: Place
+    component: str
+    programs: tuple[str, ...]
+    unknown: tuple[Place, ...] = ()
 
 
 class Unresolved(Frozen):
@@ -130,7 +171,13 @@ class TemplateFacts(Frozen):
                    does; and the PKR_VAR_... that are set, that it declares, and that nothing given overrides.
                    Credentials (AWS_SECRET_ACCESS_KEY and the like) are among them: what may not be hashed is left
                    out by who asks
-    outputs        files that the template makes Packer write (manifests, downloads), relative to the root
+    outputs        files that a bake writes (manifests, downloads, what local commands write), relative to the root
+    overwritten    files that the template names surely and that a bake surely writes: they are no inputs
+    contested      files that the template names surely and that a bake may write: they are inputs
+    generated      `generated` sources that nothing in the template is seen to write
+    local_commands components that run commands here which may open what no word names
+    unhashed_environment  environment variables that local commands read and that tell of the machine or the CI job, or
+                   look like a secret: each with its place and why it is not hashed
     credentials    files of keys and passwords that the template names: they stay out of the digest
     tolerant       provisioners that may fail without failing the build: the type and place of each
     secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
@@ -145,7 +192,12 @@ class TemplateFacts(Frozen):
     references: tuple[Reference, ...] = ()
     unresolved: tuple[Unresolved, ...] = ()
     environment: tuple[tuple[str, Place], ...] = ()
-    outputs: tuple[Reference, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    overwritten: tuple[tuple[Reference, Output], ...] = ()
+    contested: tuple[tuple[Reference, Output], ...] = ()
+    generated: tuple[Reference, ...] = ()
+    local_commands: tuple[LocalCommand, ...] = ()
+    unhashed_environment: tuple[tuple[str, Place, str], ...] = ()
     credentials: tuple[Reference, ...] = ()
     tolerant: tuple[tuple[str, Place], ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)

@@ -47,6 +47,10 @@ INPUTS: Mapping[str, frozenset[str]] = {
     "chef-client": frozenset({"config_template"}),
     "salt-masterless": frozenset({"local_state_tree", "local_pillar_roots", "minion_config", "grains_file"}),
     "inspec": frozenset({"profile", "attributes_directory", "attributes"}),
+    "external": frozenset(),
+    "external-raw": frozenset(),
+    "hcp-sbom": frozenset(),
+    "provenance": frozenset(),
     "converge": frozenset(),
     "goss": frozenset({"tests", "vars_file"}),
     "vagrant": frozenset({"include", "vagrantfile_template"}),
@@ -62,6 +66,8 @@ INPUTS: Mapping[str, frozenset[str]] = {
 
 ELSEWHERE_OF: Mapping[str, frozenset[str]] = {
     "ansible": frozenset({"roles_path", "collections_path"}),  # ansible-galaxy writes there; roles are found by name
+    "external": frozenset({"working_dir"}),
+    "external-raw": frozenset({"working_dir"}),
 }
 
 
@@ -78,7 +84,18 @@ OUTPUTS: Mapping[str, frozenset[str]] = {
     "artifice": frozenset({"files"}),
     "vagrant": frozenset({"output"}),
 }
-DEFAULT_OUTPUTS: Mapping[str, str] = {"manifest": "packer-manifest.json"}
+DEFAULT_OUTPUTS: Mapping[str, tuple[str, ...]] = {
+    "manifest": ("packer-manifest.json",),
+    "checksum": ("packer_*_amazon-*.checksum",),
+    "compress": ("packer_*_amazon-*",),
+}
+"""What is written where no `output` is given; `*` is what only Packer knows."""
+
+MAY_BE_URLS: Mapping[str, frozenset[str]] = {"inspec": frozenset({"profile"})}
+"""Every other field is a path to Packer, even with `://` in it."""
+
+COMMANDS = re.compile(r"(?:^|_)(?:commands?|inline|arguments|args|program|exec(?:ute)?)$")
+"""Names of fields of components that we do not know whose words may be files here."""
 
 CREDENTIALS = frozenset(
     [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.expression.values import Unknown, Value, is_mapping, is_sequence
-from ami_bakery.core.template import Reference, Unresolved
+from ami_bakery.core.expression.values import HOLE, Unknown, Value, is_mapping, is_sequence
+from ami_bakery.core.outputs import as_shown, pattern_of, stronger
+from ami_bakery.core.template import Certainty, LocalCommand, Output, Reference, Unresolved
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.place import Place
@@ -16,20 +19,61 @@ class Ledger:
 
     def __init__(self) -> None:
         self._references: dict[str, Reference] = {}
-        self._outputs: dict[str, Reference] = {}
+        self._outputs: dict[tuple[str, bool], Output] = {}
+        self._early: set[str] = set()
+        self._generated: dict[str, Reference] = {}
+        self._commands: dict[LocalCommand, None] = {}
+        self._unhashed: dict[str, tuple[str, Place, str]] = {}
         self._credentials: dict[str, Reference] = {}
         self._unresolved: dict[Unresolved, None] = {}
         self._environment: dict[str, Place] = {}
         self._secrets: set[str] = set()
 
-    def reference(self, path: str, place: Place, *, required: bool = True) -> None:
-        _keep(self._references, path, place, required)
+    def reference(self, path: str, place: Place, *, required: bool = True, guessed: bool = False) -> None:
+        _keep(self._references, path, place, required, guessed)
 
-    def output(self, path: str, place: Place) -> None:
-        _keep(self._outputs, path, place, False)
+    def output(
+        self, path: str, place: Place, *, certainty: Certainty = Certainty.SURE, is_folder: bool = False
+    ) -> None:
+        """`path` may have `HOLE` in it, or `/**` at its end. One that could be any file is not worked out."""
+        pattern = pattern_of(path) if HOLE in path or path.endswith("/**") else ""
+        if pattern is None:
+            why = "any file could be meant by it; files that it writes must be named in `ignore`"
+            self.unresolved(place, as_shown(path), why)
+            return
+        self._keep_output(
+            Output(path=as_shown(path), place=place, certainty=certainty, pattern=pattern, is_folder=is_folder)
+        )
+
+    def _keep_output(self, output: Output) -> None:
+        key = (output.pattern or output.path, output.is_folder)
+        before = self._outputs.get(key)
+        self._outputs[key] = output if before is None else stronger(before, output)
+
+    def read_now(self, path: str) -> None:
+        """A file is surely read at this moment of the bake. What nothing has written yet is read as it was before."""
+        written = [output for output in self._outputs.values() if output.certainty is not Certainty.PERHAPS]
+        if not any(
+            re.fullmatch(each.pattern, path, re.DOTALL) if each.pattern else each.path == path for each in written
+        ):
+            self._early.add(path)
+
+    def is_read_early(self, path: str) -> bool:
+        return path in self._early
+
+    def generated(self, path: str, place: Place) -> None:
+        """A source that is said to be made while Packer runs."""
+        _keep(self._generated, path, place, False, False)
+
+    def local_command(self, command: LocalCommand) -> None:
+        self._commands[command] = None
+
+    def unhashed(self, name: str, place: Place, why: str) -> None:
+        """An environment variable that a local command reads, and that stays out of the digest."""
+        self._unhashed.setdefault(name, (name, place, why))
 
     def credential(self, path: str, place: Place) -> None:
-        _keep(self._credentials, path, place, False)
+        _keep(self._credentials, path, place, False, False)
 
     def unresolved(self, place: Place, expression: str, why: str) -> None:
         self._unresolved[Unresolved(place=place, expression=expression, why=why)] = None
@@ -53,9 +97,14 @@ class Ledger:
 
     def merge(self, other: Ledger) -> None:
         for reference in other.references:
-            self.reference(reference.path, reference.place, required=reference.required)
+            self.reference(reference.path, reference.place, required=reference.required, guessed=reference.guessed)
         for output in other.outputs:
-            self.output(output.path, output.place)
+            self._keep_output(output)
+        for made in other.all_generated:
+            self.generated(made.path, made.place)
+        self._commands |= other._commands
+        self._early |= other._early
+        self._unhashed = other._unhashed | self._unhashed
         for credential in other.credentials:
             self.credential(credential.path, credential.place)
         for unresolved in other.all_unresolved:
@@ -69,8 +118,20 @@ class Ledger:
         return tuple(self._references[path] for path in sorted(self._references))
 
     @property
-    def outputs(self) -> tuple[Reference, ...]:
-        return tuple(self._outputs[path] for path in sorted(self._outputs))
+    def outputs(self) -> tuple[Output, ...]:
+        return tuple(sorted(self._outputs.values(), key=lambda each: (each.path, each.pattern, each.is_folder)))
+
+    @property
+    def all_generated(self) -> tuple[Reference, ...]:
+        return tuple(self._generated[path] for path in sorted(self._generated))
+
+    @property
+    def local_commands(self) -> tuple[LocalCommand, ...]:
+        return tuple(sorted(self._commands, key=lambda each: (each.place, each.component, each.programs)))
+
+    @property
+    def unhashed_environment(self) -> tuple[tuple[str, Place, str], ...]:
+        return tuple(self._unhashed[name] for name in sorted(self._unhashed))
 
     @property
     def credentials(self) -> tuple[Reference, ...]:
@@ -89,9 +150,11 @@ class Ledger:
         return frozenset(self._secrets)
 
 
-def _keep(known: dict[str, Reference], path: str, place: Place, required: bool) -> None:
+def _keep(known: dict[str, Reference], path: str, place: Place, required: bool, guessed: bool) -> None:
     before = known.get(path)
     if before is None:
-        known[path] = Reference(path=path, place=place, required=required)
-    elif required and not before.required:
-        known[path] = Reference(path=path, place=before.place, required=True)
+        known[path] = Reference(path=path, place=place, required=required, guessed=guessed)
+        return
+    if before.guessed and not guessed:
+        before = replace(before, place=place)
+    known[path] = replace(before, required=before.required or required, guessed=before.guessed and guessed)

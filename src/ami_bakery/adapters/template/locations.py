@@ -67,6 +67,11 @@ class Locations:
                     names = [*target.split("/"), "..", *names]
         return _joined(stack)
 
+    def holds_template(self, folder: str) -> bool:
+        """Whether the template, or the folder that Packer is started in, lies in this folder, or is it."""
+        above = f"{posixpath.normpath(folder)}/"
+        return folder == "." or any(f"{each}/".startswith(above) for each in (self.workdir, self.template))
+
     def _link_target(self, path: str) -> str | None:
         entry = self._tree.entry(path)
         return self._tree.link_target(path) if entry and entry.kind is FileKind.LINK else None

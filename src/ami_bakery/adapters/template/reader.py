@@ -12,6 +12,7 @@ from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.ledger import Ledger
 from ami_bakery.adapters.template.locations import Locations
 from ami_bakery.adapters.template.references import find_references
+from ami_bakery.adapters.template.written import Settled
 from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind, SourceTree
@@ -69,6 +70,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
 
             find_ansible_files(reading, component)
     ledger = reading.ledger
+    settled = Settled(ledger)
     builders: dict[Builder, None] = {
         builder_of(component): None for component in definition.components if component.kind is Kind.BUILDER
     }
@@ -79,10 +81,15 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         builders=tuple(builders),
         components=tuple(sorted({component.type for component in definition.components if component.type})),
         required_plugins=definition.plugins,
-        references=ledger.references,
+        references=tuple(settled.references),
         unresolved=ledger.all_unresolved,
         environment=ledger.all_environment,
-        outputs=ledger.outputs,
+        outputs=settled.outputs,
+        overwritten=tuple(settled.overwritten),
+        contested=tuple(settled.contested),
+        generated=settled.generated,
+        local_commands=ledger.local_commands,
+        unhashed_environment=ledger.unhashed_environment,
         credentials=ledger.credentials,
         tolerant=tuple(
             dict.fromkeys(

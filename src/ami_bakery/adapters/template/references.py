@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.adapters.template import fields as known
 from ami_bakery.adapters.template.component import Component, Field, Kind
 from ami_bakery.adapters.template.globs import fileset
+from ami_bakery.adapters.template.written import find_outputs, is_download
 from ami_bakery.core.expression.values import CHECKOUT, Text, Unknown, Value, is_mapping, is_sequence
 from ami_bakery.ports import FileKind
 from ami_bakery.values import replace
@@ -27,11 +27,28 @@ _WRITTEN = re.compile(r"^\0[^=;&|<>()]*")
 _GLOBBED = frozenset({"floppy_files", "cd_files"})
 
 
+_COMMAND_FIELDS = frozenset(
+    {
+        *("inline", "command", "script", "scripts", "execute_command", "pre_mount_commands", "post_mount_commands"),
+        *("program", "extra_arguments"),
+    }
+)
+
+
+def runs_here(component: Component) -> bool:
+    """Whether something of a component is run on this machine; of one that we do not know, whether it may be."""
+    if component.type in ("shell-local", "inspec") or component.type.startswith(("amazon-chroot", "external")):
+        return not _COMMAND_FIELDS.isdisjoint(component.fields) or component.type == "inspec"
+    unknown = component.kind is not Kind.BUILDER and not known.is_known(component.type)
+    return unknown and any(known.COMMANDS.search(name) for name in component.fields)
+
+
 def find_references(reading: Reading, component: Component) -> None:
     """Everything but what Ansible reads on its own."""
     inputs = known.BUILDER_INPUTS if component.kind is Kind.BUILDER else known.INPUTS.get(component.type)
-    _outputs(reading, component)
-    if component.type == "file" and component.kind is Kind.PROVISIONER and _makes_no_input(reading, component):
+    find_outputs(reading, component)
+    is_file = component.type == "file" and component.kind is Kind.PROVISIONER
+    if is_file and (is_download(component) or component.is_true("generated")):
         return
     for name, field in component.fields.items():
         if name in known.CREDENTIALS:
@@ -43,8 +60,10 @@ def find_references(reading: Reading, component: Component) -> None:
         elif not _elsewhere(component, name):
             for value in (field.value, *field.alternatives):
                 _perhaps(reading, name, replace(field, value=value), is_known=known.is_known(component.type))
-    if component.type == "shell-local":
-        _local_commands(reading, component)
+    if runs_here(component):
+        from ami_bakery.adapters.template.local_components import find_local_commands
+
+        find_local_commands(reading, component)
     if component.type == "converge":
         _converge(reading, component)
 
@@ -52,36 +71,6 @@ def find_references(reading: Reading, component: Component) -> None:
 def _elsewhere(component: Component, name: str) -> bool:
     written = (*known.OUTPUTS.get(component.type, ()), *known.ELSEWHERE_OF.get(component.type, ()))
     return name in known.ELSEWHERE or name in written
-
-
-def _outputs(reading: Reading, component: Component) -> None:
-    if component.kind is not Kind.POST_PROCESSOR:
-        return
-    for name in known.OUTPUTS.get(component.type, ()):
-        for text, place, _ in component.list_texts(name):
-            path = reading.locations.from_workdir(text) if isinstance(text, str) and text else None
-            if isinstance(path, str):
-                reading.ledger.output(path, place)
-    default = known.DEFAULT_OUTPUTS.get(component.type)
-    if default and "output" not in component.fields:
-        path = reading.locations.from_workdir(default)
-        if isinstance(path, str):
-            reading.ledger.output(path, component.place)
-
-
-def _makes_no_input(reading: Reading, component: Component) -> bool:
-    """A download writes here what it names; a `generated` source is made by the bake itself."""
-    if component.value("direction") == "download":
-        sources = [text for text, _, _ in component.texts("source") if isinstance(text, str)]
-        for text, place, _ in component.texts("destination"):
-            # As Packer has it: into a folder where the destination ends with a slash, else to that very path.
-            within = [posixpath.basename(source) for source in sources] if str(text).endswith("/") else [""]
-            for name in within:
-                path = reading.locations.from_workdir(f"{text}{name}") if isinstance(text, str) else None
-                if isinstance(path, str):
-                    reading.ledger.output(path, place)
-        return True
-    return component.is_true("generated")
 
 
 def _credential(reading: Reading, component: Component, name: str) -> None:
@@ -100,7 +89,7 @@ def local_path(reading: Reading, text: str | Unknown) -> str | Unknown:
 def _input(reading: Reading, component: Component, name: str, *, required: bool = True) -> None:
     texts = component.list_texts(name) if name in known.LISTS else component.texts(name)
     for text, place, written in texts:
-        if text == "" or (isinstance(text, str) and "://" in text):
+        if text == "" or _is_url(component, name, text):
             continue
         path = local_path(reading, text)
         if isinstance(path, Unknown):
@@ -111,6 +100,11 @@ def _input(reading: Reading, component: Component, name: str, *, required: bool 
                 reading.ledger.reference(found, place, required=required)
         else:
             reading.ledger.reference(path, place, required=required)
+
+
+def _is_url(component: Component, name: str, text: str | Unknown) -> bool:
+    may_be = name in known.MAY_BE_URLS.get(component.type, ())
+    return may_be and isinstance(text, str) and re.match(r"[a-z][a-z0-9+.-]*://|git@", text) is not None
 
 
 # --- fields that we do not know
@@ -126,7 +120,7 @@ def _perhaps(reading: Reading, name: str, field: Field, *, is_known: bool) -> No
         if (looks or (not is_known and re.search(r"[/.]", text))) and _is_here(reading, text):
             path = reading.locations.from_workdir(text)
             if isinstance(path, str):
-                reading.ledger.reference(path, place, required=False)
+                reading.ledger.reference(path, place, required=False, guessed=True)
     for inner, value in _nested(field.value):
         if inner in known.CREDENTIALS:
             continue
@@ -149,19 +143,10 @@ def _nested(value: Value) -> Iterator[tuple[str, Value]]:
 def _is_here(reading: Reading, text: str) -> bool:
     """Whether a text is the path of something below the root; an absolute path may be of another machine."""
     inside = text.startswith(CHECKOUT) or not text.startswith(("/", "~"))
-    if not inside or not text or len(text) > 1024 or "\n" in text or "://" in text or text in (".", "./", ".."):
+    if not inside or not text or len(text) > 1024 or "\n" in text or text in (".", "./", ".."):
         return False
     path = reading.locations.from_workdir(text)
     return isinstance(path, str) and path != "." and reading.tree.entry(path) is not None
-
-
-def _local_commands(reading: Reading, component: Component) -> None:
-    """The words of commands that run here and that are files here."""
-    for name in ("command", "inline", "execute_command"):
-        same = (component, *component.alternatives(name))
-        for text, place, _ in (found for one in same for found in one.texts(name)):
-            for word in command_words(text) if isinstance(text, str) else ():
-                note_file_if_here(reading, word, place)
 
 
 def command_words(command: str) -> list[str]:
@@ -181,7 +166,7 @@ def note_file_if_here(reading: Reading, word: str, place: Place) -> None:
     path = reading.locations.from_workdir(word)
     entry = reading.tree.entry(path, follow=True) if isinstance(path, str) else None
     if isinstance(path, str) and entry and entry.kind is FileKind.FILE:
-        reading.ledger.reference(path, place, required=False)
+        reading.ledger.reference(path, place, required=False, guessed=True)
 
 
 def _converge(reading: Reading, component: Component) -> None:

@@ -1,0 +1,437 @@
+"""The commands that a component runs on this machine: the files that they read and write, and what nobody can tell."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from ami_bakery.adapters.template.programs import Effects, effects_of, words_of_code
+from ami_bakery.adapters.template.shell_text import Call, Shell, Word, absolute
+from ami_bakery.core.environment import why_left_out_of_commands
+from ami_bakery.core.expression.values import CHECKOUT, HOLE, Unknown
+from ami_bakery.core.place import Place
+from ami_bakery.core.template import Certainty
+from ami_bakery.errors import SourceError
+from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.definition import Reading
+
+_LARGEST = 512 * 1024
+_MOST_SCRIPTS = 100
+_MOST_MATCHES = 500
+_SHELL_NAMES = re.compile(r"(?:ba|da|a|k|z|mk)?sh\Z")
+_LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
+_PROGRAM = re.compile(r"[A-Za-z0-9._+-]{1,40}\Z")
+
+
+class LocalRun:
+    """All local commands of one component.
+
+    opaque   programs that may open what no word names, each once; an empty name is one that must not be shown
+    unknown  the places of words that cannot be worked out
+    """
+
+    def __init__(self, reading: Reading, variables: Mapping[str, tuple[str, ...]] | None = None) -> None:
+        self.reading = reading
+        self.variables = dict(variables or {})
+        self.opaque: dict[str, None] = {}
+        self.unknown: dict[Place, None] = {}
+        self._seen: set[tuple[object, ...]] = set()
+        self._active: list[str] = []
+
+    # --- what is run
+
+    def text(self, text: str, places: Sequence[Place], *, folder: str, tainted: bool = False) -> None:
+        """A shell text of the template. `places`: of each of its lines; the last one holds for the rest."""
+        listener = _Listener(self, lambda line: places[min(line, len(places) - 1)], shows_names=not tainted)
+        self._shell(listener, folder).run(text)
+
+    def words(self, words: Sequence[str], place: Place, *, folder: str, tainted: bool = False) -> None:
+        """A command that is started without a shell."""
+        listener = _Listener(self, lambda _line: place, shows_names=not tainted)
+        self._shell(listener, folder).command([Word((text,), is_literal=True) for text in words], 0)
+
+    def loose(self, text: str, place: Place, *, folder: str) -> None:
+        listener = _Listener(self, lambda _line: place, shows_names=False)
+        listener.loose(self._shell(listener, folder), text, 0)
+
+    def _shell(self, listener: _Listener, folder: str) -> Shell:
+        return Shell(listener, folder=folder, variables=self.variables)
+
+    def script(
+        self, path: str, interpreter: str, arguments: Sequence[str], shell: Shell | None, *, folder: str
+    ) -> None:
+        """A script that is here. `shell`: of the one that starts it; `interpreter`: empty where the file says it."""
+        key = (path, folder, tuple(arguments), shell.sure if shell else True)
+        if key in self._seen or path in self._active or len(self._seen) > _MOST_SCRIPTS:
+            return
+        self._seen.add(key)
+        content = self.content(path)
+        if content is None:
+            self.opaque[posixpath.basename(path)] = None
+            return
+        interpreter = interpreter or _shebang(content)
+        if interpreter and not _SHELL_NAMES.match(interpreter):
+            self._foreign(path, content, interpreter, folder)
+            return
+        listener = _of_script(self, path)
+        inner = Shell(
+            listener,
+            folder=folder,
+            variables=shell.variables if shell else self.variables,
+            script=path if path.startswith("/") else f"{CHECKOUT}/{path}",
+            arguments=[Word((text,)) for text in arguments],
+            depth=shell.depth + 1 if shell else 1,
+            sure=shell.sure if shell else True,
+        )
+        self._active.append(path)
+        inner.run(content)
+        self._active.pop()
+
+    def content(self, path: str) -> str | None:
+        """A script's text; None where it is too large, no text, or cannot be read."""
+        entry = self.reading.tree.entry(path, follow=True)
+        if entry is None or entry.kind is not FileKind.FILE:
+            return None
+        try:
+            head = self.reading.tree.head(path, _LARGEST + 1)
+        except SourceError:
+            return None
+        return None if len(head) > _LARGEST or b"\0" in head[:4096] else head.decode("utf-8", "surrogateescape")
+
+    def _foreign(self, path: str, content: str, interpreter: str, folder: str) -> None:
+        """A script in another language: its words, and the modules that lie beside it."""
+        place = Place(file=path, line=1)
+        self.opaque[interpreter] = None
+        for number, line in enumerate(content.splitlines()[:5000], 1):
+            here = Place(file=path, line=number)
+            for word in words_of_code(line):
+                for base in dict.fromkeys((folder, posixpath.dirname(path) or ".")):
+                    self.read(word, base, here, folders=word.count("/") > 0)
+        for name in re.findall(r"^\s*(?:from|import)\s+\.*([A-Za-z_][\w.]*)", content, re.MULTILINE):
+            module = posixpath.join(posixpath.dirname(path) or ".", name.replace(".", "/"))
+            self.read(f"{module}.py", ".", place, folders=False)
+            if self._kind(posixpath.normpath(f"{module}/__init__.py")) is FileKind.FILE:
+                self.read(module, ".", place)
+
+    # --- what is read and written
+
+    def here(self, text: str, folder: str) -> str | None:
+        """The path of something that lies here; None for what does not, or may be of another machine."""
+        if not text or len(text) > 1024 or "\n" in text or HOLE in text or text.startswith("~"):
+            return None
+        if not text.startswith(CHECKOUT) and (text.startswith("/") or folder.startswith("/")):
+            return None
+        base = self.reading.locations.workdir if HOLE in folder else folder
+        path = self.reading.locations.resolve(text, base)
+        if isinstance(path, Unknown) or (path.strip("./") == "" and path != "."):
+            return None
+        return path if self._kind(path) is not None else None
+
+    def _kind(self, path: str) -> FileKind | None:
+        entry = self.reading.tree.entry(path, follow=True)
+        return entry.kind if entry else None
+
+    def read(
+        self, text: str, folder: str, place: Place, *, folders: bool = True, dots: bool = False, early: bool = False
+    ) -> bool:
+        """Notes what a word names, whole or in part, if it is here.
+
+        dots   the folder itself counts, too
+        early  it is surely read now: what is written later to the same file does not make it an output alone
+        """
+        path = self.here(text, folder)
+        if path is not None:
+            kind = self._kind(path)
+            if kind is FileKind.FILE or (kind is FileKind.FOLDER and folders and (dots or path != ".")):
+                self.reading.ledger.reference(path, place, required=False, guessed=True)
+                if early:
+                    self.reading.ledger.read_now(path)
+                return True
+            return False
+        parts = [part for part in re.split(r"[=;&|<>()@:,]", text) if part and part != text]
+        attached = re.match(r"-[A-Za-z](.{2,})", text)
+        parts += [attached[1]] if attached else []
+        found = [
+            self.read(part, folder, place, folders=folders and _may_be_folder(text), early=early) for part in parts
+        ]
+        return any(found)
+
+    def write(self, text: str, folder: str, place: Place, certainty: Certainty) -> None:
+        path = self.place_of(text, folder)
+        if path is not None:
+            self.reading.ledger.output(path, place, certainty=certainty)
+        elif HOLE in text and not text.startswith("/"):
+            self.unknown[place] = None
+
+    def place_of(self, text: str, folder: str) -> str | None:
+        """The path that a word names, relative to the root, perhaps with `HOLE` in it; None where it is elsewhere."""
+        if not text or text.startswith(("~", "&", HOLE)) or len(text) > 1024 or "\n" in text:
+            return None
+        if not text.startswith(CHECKOUT) and (text.startswith("/") or HOLE in folder or folder.startswith("/")):
+            return None
+        path = self.reading.locations.resolve(text, folder)
+        return None if isinstance(path, Unknown) or path.startswith("/") or path == "." else path
+
+
+class _Listener:
+    """Hears what one text does, and notes it.
+
+    place        of a line of the text
+    shows_names  whether messages may name its programs
+    """
+
+    def __init__(self, run: LocalRun, place: Callable[[int], Place], *, shows_names: bool = True) -> None:
+        self._run = run
+        self._place = place
+        self._shows_names = shows_names
+
+    def call(self, shell: Shell, call: Call) -> None:
+        words = [expanded for word in call.words for expanded in self._expanded(shell, word)]
+        for number in range(min(max(len(word.texts) for word in words), 16)):
+            self._one_call(shell, call, [word.texts[min(number, len(word.texts) - 1)] for word in words])
+
+    def _expanded(self, shell: Shell, word: Word) -> list[Word]:
+        if not word.is_pattern:
+            return [word]
+        found = [text for pattern in word.texts for text in self.matching(shell, pattern)]
+        return [Word((text,)) for text in found] or [word]
+
+    def _one_call(self, shell: Shell, call: Call, words: list[str]) -> None:
+        place = self._place(call.line)
+        if HOLE in words[0]:
+            if words[0].strip(HOLE + " "):
+                self._run.unknown[place] = None
+            elif not call.words[0].is_literal:
+                self._run.opaque[""] = None
+            for text in words[1:]:
+                self._run.read(text, shell.folder, place)
+            return
+        effects = effects_of(words, shown=call.shown)
+        if effects.opaque:
+            name = posixpath.basename(words[0])
+            shown = self._shows_names and call.words[0].is_literal and _PROGRAM.match(name)
+            self._run.opaque[name if shown else ""] = None
+        self._reads(shell, effects, place)
+        self._writes(shell, effects, place, sure=call.sure)
+        self._runs(shell, call, effects, place)
+
+    def _reads(self, shell: Shell, effects: Effects, place: Place) -> None:
+        for text in effects.reads:
+            if HOLE in text and not effects.opaque and _may_be_path(text):
+                self._run.unknown[place] = None
+            early = not effects.opaque and not effects.scripts
+            self._run.read(text, shell.folder, place, dots=effects.dots, early=early)
+
+    def _writes(self, shell: Shell, effects: Effects, place: Place, *, sure: bool) -> None:
+        run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
+        surely = Certainty.SURE if sure else Certainty.PERHAPS
+        likely = Certainty.LIKELY if sure else Certainty.PERHAPS
+        for text in effects.writes:
+            run.write(text, folder, place, surely)
+        for text in effects.likely:
+            run.write(text, folder, place, likely)
+        for sources, target in effects.copies:
+            for text in _copied(run, sources, target, folder):
+                run.write(text, folder, place, surely)
+        for text in effects.touched:
+            path = run.here(text, folder)
+            if path is None or not run.content(path):
+                run.write(text, folder, place, surely)
+        for text in effects.made:
+            path = run.place_of(text, folder)
+            if path is not None and HOLE not in path:
+                ledger.output(path, place, certainty=surely, is_folder=True)
+        for text in effects.removed:
+            path = run.place_of(text, folder)
+            if path is not None and not run.reading.locations.holds_template(path):
+                ledger.output(path, place, certainty=likely)
+                ledger.output(f"{path}/**", place, certainty=likely)
+
+    def _runs(self, shell: Shell, call: Call, effects: Effects, place: Place) -> None:
+        for interpreter, text, arguments in effects.scripts:
+            self._script(shell, interpreter, text, arguments, place)
+        for text, _arguments in effects.texts:
+            self._inner(shell, text)
+        name = posixpath.basename(call.words[0].texts[0])
+        if call.fed is not None and not effects.scripts and not effects.texts:
+            if _SHELL_NAMES.match(name):
+                self._inner(shell, call.fed)
+            elif effects.opaque:
+                self.loose(shell, call.fed, call.line)
+        for nested in effects.nested:
+            shell.command([Word((text,)) for text in nested], call.line)
+
+    def _inner(self, shell: Shell, text: str) -> None:
+        inner = Shell(
+            self,
+            folder=shell.folder,
+            variables=shell.variables,
+            script=shell.script,
+            depth=shell.depth + 1,
+            sure=shell.sure,
+        )
+        inner.run(text)
+
+    def _script(self, shell: Shell, interpreter: str, text: str, arguments: Sequence[str], place: Place) -> None:
+        if HOLE in text:
+            self._run.unknown[place] = None
+            return
+        path = self._run.here(text, shell.folder)
+        if path is None:
+            # An absolute path is a program of the machine; a relative one may be made before it is run.
+            if interpreter in ("", "sh") and not text.startswith("/"):
+                self._run.unknown[place] = None
+            elif not interpreter:
+                self._run.opaque[posixpath.basename(text) if self._shows_names else ""] = None
+            return
+        if self._run.read(text, shell.folder, place, folders=False):
+            self._run.script(path, interpreter, arguments, shell, folder=shell.folder)
+
+    def redirection(self, shell: Shell, sign: str, word: Word, line: int, *, sure: bool) -> None:
+        place = self._place(line)
+        for text in word.texts:
+            if re.fullmatch(r"\d+|-", text) and "&" in sign:
+                continue
+            if sign in ("<", "<>"):
+                if HOLE in text and _may_be_path(text):
+                    self._run.unknown[place] = None
+                self._run.read(text, shell.folder, place, folders=False, early=True)
+            if sign != "<" and sign != "<&":
+                self._run.write(text, shell.folder, place, Certainty.SURE if sure else Certainty.PERHAPS)
+
+    def assigned(self, shell: Shell, text: str, line: int, *, exported: bool) -> None:
+        self._run.read(text, shell.folder, self._place(line), folders=exported and "/" in text)
+
+    def loose(self, shell: Shell, text: str, line: int) -> None:
+        for word in words_of_code(text):
+            self._run.read(word, shell.folder, self._place(line), folders="/" in word)
+
+    def source(self, shell: Shell, words: Sequence[Word], line: int) -> None:
+        place = self._place(line)
+        for text in words[0].texts if words else ():
+            path = self._run.here(text, shell.folder)
+            content = self._run.content(path) if path is not None else None
+            if path is None or content is None:
+                if not text.startswith("/") or HOLE in text:
+                    self._run.unknown[place] = None
+                continue
+            self._run.read(text, shell.folder, place, folders=False)
+            if shell.depth > 8:
+                continue
+            before = shell.listener, shell.script
+            shell.listener = _of_script(self._run, path)
+            shell.script, shell.depth = f"{CHECKOUT}/{path}", shell.depth + 1
+            shell.run(content)
+            (shell.listener, shell.script), shell.depth = before, shell.depth - 1
+
+    def environment(self, name: str, line: int) -> str:
+        reading, place = self._run.reading, self._place(line)
+        why = why_left_out_of_commands(name)
+        if why is None:
+            reading.ledger.environment(name, place)
+            return reading.request.environment.get(name, "")
+        if why:
+            reading.ledger.unhashed(name, place, why)
+        return f"/{HOLE}" if name in ("HOME", "TMPDIR", "TMP", "TEMP") else HOLE
+
+    def enter(self, folder: str, path: str) -> str:
+        if path.startswith("~"):
+            return f"/{HOLE}"
+        inside = path.startswith(CHECKOUT)
+        if HOLE in path:
+            return path if path.startswith("/") and not inside else HOLE
+        if not inside and (path.startswith("/") or folder.startswith("/")):
+            return posixpath.normpath(posixpath.join(folder, path))
+        if HOLE in folder and not inside:
+            return HOLE
+        resolved = self._run.reading.locations.resolve(path, folder)
+        return HOLE if isinstance(resolved, Unknown) else resolved
+
+    def matching(self, shell: Shell, pattern: str) -> tuple[str, ...]:
+        if HOLE in pattern or len(pattern) > 1024 or "\n" in pattern:
+            return ()
+        if pattern.startswith("/") and not pattern.startswith(CHECKOUT):
+            return ()
+        return tuple(_matching(self._run, pattern, shell.folder))
+
+
+def _of_script(run: LocalRun, path: str) -> _Listener:
+    return _Listener(run, lambda line: Place(file=path, line=line + 1))
+
+
+def _matching(run: LocalRun, pattern: str, folder: str) -> list[str]:
+    """What the shell makes of a pattern, name by name; `**` is as `*`."""
+    if folder.startswith("/") or HOLE in folder:
+        return []
+    found = [CHECKOUT] if pattern.startswith(CHECKOUT) else [""]
+    for name in pattern.removeprefix(CHECKOUT).strip("/").split("/"):
+        if not re.search(r"[*?\[]", name):
+            found = [posixpath.join(text, name) for text in found]
+            continue
+        found = [
+            posixpath.join(text, child)
+            for text in found
+            for child in _children(run, text or ".", folder)
+            if fnmatchcase(child, name) and (name.startswith(".") or not child.startswith("."))
+        ][:_MOST_MATCHES]
+    return [text for text in found if run.here(text, folder) is not None]
+
+
+def _children(run: LocalRun, text: str, folder: str) -> list[str]:
+    path = run.here(text, folder)
+    entry = run.reading.tree.entry(path, follow=True) if path is not None else None
+    if path is None or entry is None or entry.kind is not FileKind.FOLDER:
+        return []
+    return sorted(posixpath.basename(child.path) for child in run.reading.tree.children(path))
+
+
+def _copied(run: LocalRun, sources: Sequence[str], target: str, folder: str) -> Iterator[str]:
+    """What `cp` and its like write: into a folder that is there, or to that very name."""
+    path = run.here(target, folder)
+    entry = run.reading.tree.entry(path, follow=True) if path is not None else None
+    is_folder = entry is not None and entry.kind is FileKind.FOLDER
+    if target.endswith("/") or is_folder or len(sources) > 1:
+        for source in sources:
+            name = posixpath.basename(source.rstrip("/"))
+            if name not in ("", ".", ".."):
+                yield posixpath.join(target, name)
+                if _children(run, source, folder) or run.here(source, folder) is None:
+                    yield posixpath.join(target, name, "**")
+    else:
+        yield target
+    # A folder becomes the target itself where that is not there yet: what it holds lies in it then.
+    for source in sources:
+        for child in _children(run, source, folder):
+            yield posixpath.join(target, child)
+            yield posixpath.join(target, child, "**")
+
+
+def _shebang(content: str) -> str:
+    """The name of the interpreter that the first line asks for; empty for a shell's default."""
+    found = re.match(r"#!\s*(\S+)(?:[ \t]+(.*))?", content)
+    if found is None:
+        return ""
+    words = [found[1], *(found[2] or "").split()]
+    name: str = posixpath.basename(words[0])
+    if name == "env":
+        name = next(
+            (posixpath.basename(word) for word in words[1:] if not word.startswith("-") and "=" not in word), ""
+        )
+    return name
+
+
+def _may_be_folder(text: str) -> bool:
+    """Whether a part of the word may be a folder: a bare name in a list is none."""
+    return "/" in text or re.match(r"--?[\w-]+=", text) is not None
+
+
+def _may_be_path(text: str) -> bool:
+    return bool(_LIKE_A_PATH.match(text)) and "://" not in text and not text.startswith(("/", "-"))
+
+
+__all__ = ["LocalRun", "absolute"]

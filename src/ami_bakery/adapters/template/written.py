@@ -1,0 +1,158 @@
+"""The files that Packer itself writes here: what its post-processors and downloads name."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, assert_never
+
+from ami_bakery.adapters.template import fields as known
+from ami_bakery.adapters.template.component import Component, Kind
+from ami_bakery.core.expression.values import HOLE, Unknown
+from ami_bakery.core.outputs import OutputNames
+from ami_bakery.core.template import Certainty, Output, Reference
+from ami_bakery.ports import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.adapters.template.definition import Reading
+    from ami_bakery.adapters.template.ledger import Ledger
+    from ami_bakery.core.place import Place
+
+_PROVENANCE = (".provenance.json", ".provenance.sigstore.json", ".sbom.cdx.json", ".sbom.spdx.json", ".sbom.att.json")
+
+
+def find_outputs(reading: Reading, component: Component) -> None:
+    if component.kind is Kind.POST_PROCESSOR:
+        _of_post_processor(reading, component)
+    elif component.kind is Kind.PROVISIONER and component.type == "file":
+        _of_file(reading, component)
+    elif component.kind is Kind.PROVISIONER and component.type == "hcp-sbom":
+        for text, place, written in _known_texts(reading, component, "destination"):
+            if _is_folder(reading, text):
+                _write(reading, posixpath.join(text, f"packer-user-sbom-{HOLE}.json"), place, written)
+            else:
+                _write(reading, text, place, written)
+
+
+def _of_post_processor(reading: Reading, component: Component) -> None:
+    for name in known.OUTPUTS.get(component.type, ()):
+        for text, place, written in _known_texts(reading, component, name):
+            _write(reading, text, place, written)
+    if "output" not in component.fields:
+        for default in known.DEFAULT_OUTPUTS.get(component.type, ()):
+            _write(reading, default.replace("*", HOLE), component.place, default)
+    if component.type == "provenance":
+        folders = [text for text, _, _ in _known_texts(reading, component, "output_dir")] or ["."]
+        for folder in folders:
+            for suffix in (*_PROVENANCE, ".sbom.att.sigstore.json"):
+                _write(reading, posixpath.join(folder, f"{HOLE}{suffix}"), component.place, folder)
+
+
+def is_download(component: Component) -> bool:
+    return component.value("direction") == "download"
+
+
+def _of_file(reading: Reading, component: Component) -> None:
+    """A download writes here what it names; a `generated` source is made by the bake itself."""
+    if is_download(component):
+        sources = [
+            text for name in ("source", "sources") for text, _, _ in _known_texts(reading, component, name, silent=True)
+        ]
+        for text, place, written in _known_texts(reading, component, "destination"):
+            for source in sources or [HOLE]:
+                _write(reading, _downloaded(text, source), place, written)
+    elif component.is_true("generated"):
+        for name in ("source", "sources"):
+            for text, place, _ in _known_texts(reading, component, name):
+                path = reading.locations.from_workdir(text)
+                if isinstance(path, str):
+                    reading.ledger.generated(path, place)
+
+
+def _downloaded(target: str, source: str) -> str:
+    """As Packer has it: all of a folder, or a file by its name where the destination ends with a slash."""
+    if source.endswith("/") or re.search(r"[*?\[]", source):
+        return posixpath.join(target, "**")
+    return posixpath.join(target, posixpath.basename(source)) if target.endswith("/") else target
+
+
+def _known_texts(
+    reading: Reading, component: Component, name: str, *, silent: bool = False
+) -> list[tuple[str, Place, str]]:
+    """With `HOLE` where only Packer knows; of what nothing is known, it is said, where it is not `silent`."""
+    found = []
+    for one in (component, *component.alternatives(name)):
+        for text, place, written in one.list_texts(name) if name in known.LISTS else one.texts(name):
+            if isinstance(text, Unknown) and not text.known:
+                if not silent and one is component:
+                    reading.ledger.not_known(place, written, text)
+            elif told := text.known if isinstance(text, Unknown) else text:
+                found.append((told, place, written))
+    return found
+
+
+def _write(reading: Reading, text: str, place: Place, written: str) -> None:
+    path = reading.locations.from_workdir(text)
+    if not isinstance(path, str) or path == ".":
+        return
+    folder = path.removesuffix("/**")
+    if folder != path and (folder == "**" or reading.locations.holds_template(folder)):
+        why = "a folder that holds the template is written into; files that it writes must be named in `ignore`"
+        reading.ledger.unresolved(place, written, why)
+        return
+    reading.ledger.output(path, place, certainty=Certainty.LIKELY if folder != path else Certainty.SURE)
+
+
+def _is_folder(reading: Reading, text: str) -> bool:
+    path = reading.locations.from_workdir(text)
+    entry = reading.tree.entry(path, follow=True) if isinstance(path, str) else None
+    return text.endswith("/") or (entry is not None and entry.kind is FileKind.FOLDER)
+
+
+class Settled:
+    """Inputs and outputs once all components have been looked at: an output is never an input."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.generated = _settle_generated(ledger)
+        self.outputs: tuple[Output, ...] = ledger.outputs
+        self.references: list[Reference] = []
+        self.overwritten: list[tuple[Reference, Output]] = []
+        self.contested: list[tuple[Reference, Output]] = []
+        names = OutputNames(self.outputs)
+        for reference in ledger.references:
+            output = names.match(reference.path)
+            if output is None or not _is_output(output, reference, early=ledger.is_read_early(reference.path)):
+                self.references.append(reference)
+                self.contested.extend([(reference, output)] if output is not None else [])
+            elif reference.required:
+                self.overwritten.append((reference, output))
+
+
+def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
+    """Whether what is written is no input, though something names it."""
+    match output.certainty:
+        case Certainty.SURE:
+            return reference.required or not early
+        case Certainty.LIKELY:
+            return not reference.required and not early
+        case Certainty.PERHAPS:
+            return False
+        case _:
+            assert_never(output.certainty)
+
+
+def _settle_generated(ledger: Ledger) -> tuple[Reference, ...]:
+    """`generated` sources are outputs where something may make them; the others, which are inputs, are returned."""
+    names = OutputNames(ledger.outputs)
+    written = [output.path for output in ledger.outputs]
+    unseen = []
+    for source in ledger.all_generated:
+        within = any(path.startswith(f"{source.path}/") for path in written)
+        if names.match(source.path) or within or ledger.local_commands or HOLE in source.path:
+            ledger.output(source.path, source.place)
+            if HOLE not in source.path:
+                ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY)
+        else:
+            ledger.reference(source.path, source.place, required=False)
+            unseen.append(source)
+    return tuple(unseen)
