@@ -30,6 +30,7 @@ from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import BakeryError
 from ami_bakery.input_findings import input_findings
 from ami_bakery.planning import Planned, make_plans
+from ami_bakery.reading_findings import reading_findings
 from ami_bakery.side_by_side import side_by_side
 from ami_bakery.validating import facts_for_packer, stand_in, validation_findings, with_placeholders
 from ami_bakery.values import replace
@@ -141,7 +142,9 @@ class _Check:
             for finding in self.findings
             if finding.code != CANNOT_BE_PLANNED or (finding.place, finding.message) not in told
         }
-        return tuple(sorted(kept, key=lambda finding: (finding.level, finding.place, finding.code, finding.message)))
+        return tuple(
+            sorted(kept, key=lambda finding: (finding.level.order, finding.place, finding.code, finding.message))
+        )
 
 
 def _named_by_digest(resolver: Resolver, planned: Planned) -> tuple[bool, ...]:
@@ -219,7 +222,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     yield from link_findings(inventory.entries, inventory.named_by)
     yield from input_findings(resolver, image, inventory)
     yield from _environment_findings(image, facts)
-    yield from _output_findings(resolver, facts)
+    yield from reading_findings(resolver.outside.tree, image, resolver.config.file, facts, inventory)
     yield from _base_findings(image, facts)
     yield from sharing_findings(image, resolver.config.file)
     yield from owner_findings(image, resolver.config.file)
@@ -241,18 +244,6 @@ def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[
                 place=place,
                 message=f"the template reads {name}, which is not in the digest: {why}",
                 todo=f'Do without it, or have its value hashed: env = ["{name}"].',
-            )
-
-
-def _output_findings(resolver: Resolver, facts: TemplateFacts) -> Iterator[Finding]:
-    for output in facts.outputs:
-        if resolver.outside.tree.entry(output.path) is not None:
-            yield Finding(
-                level=Level.WARNING,
-                code="output-inside",
-                place=output.place,
-                message=f"Packer writes {output.path}: it is left out of the digest",
-                todo="Let it write elsewhere, so that nothing that is uploaded is left out by mistake.",
             )
 
 

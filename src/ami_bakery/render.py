@@ -205,11 +205,14 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
+_COLOURS = {"error": "red", "warning": "yellow", "notice": "dim"}
+
+
 def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) -> str:
     """`file:line: level: message`, as compilers have it, so that editors and CI find the place."""
     from ami_bakery.core.finding import images_named
 
-    level = style(f"{finding.level}:", "red" if finding.level == "error" else "yellow")
+    level = style(f"{finding.level}:", _COLOURS[finding.level])
     message = one_line(f"{finding.message} [{finding.code}, {images_named(images)}]")
     return f"{one_line(str(finding.place))}: {level} {message}\n  {one_line(finding.todo)}"
 
@@ -296,7 +299,8 @@ def github_plan(plans: Sequence[ImagePlan]) -> str:
 
 def github_findings(levels: Collection[Level]) -> str:
     """`outcome` is `error`, `warning`, or `passed`."""
-    return f"outcome={min(levels) if levels else 'passed'}\n"
+    worst = min(levels, key=lambda level: level.order, default=None)
+    return f"outcome={worst if worst in ('error', 'warning') else 'passed'}\n"
 
 
 def _github_output(amis: Mapping[str, Mapping[str, Ami]], outcome: str) -> str:

@@ -25,7 +25,9 @@ _FORMS = (Form.JSON, Form.GITHUB, Form.CODE_QUALITY)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument("--strict", action="store_true", help="exit with 1 where there is so much as a warning")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 where there is an error or a warning; notices do not count"
+    )
     add_regions(parser)
     parser.add_argument(
         "--jobs", type=int, metavar="N", default=JOBS, help=f"how many Packers validate at once (default: {JOBS})"
@@ -52,7 +54,7 @@ def run(invocation: Invocation) -> int:
         for images, item in grouped:
             invocation.answer(finding_text(images, item, invocation.style))
     notes = [finding_note(images, item) for images, item in grouped]
-    notes.sort(key=lambda note: note.level)
+    notes.sort(key=lambda note: note.level.order)
     if invocation.tell_ci is not None:
         from ami_bakery.core.markdown import findings_markdown
 
@@ -61,7 +63,7 @@ def run(invocation: Invocation) -> int:
     levels = [note.level for note in notes]
     if found and not levels:
         resolver.outside.watcher.note("nothing was found")
-    return 1 if Level.ERROR in levels or (levels and invocation.arguments.strict) else 0
+    return 1 if Level.ERROR in levels or (Level.WARNING in levels and invocation.arguments.strict) else 0
 
 
 def _written(invocation: Invocation, root: str, output: Output, notes: Sequence[Note], rendered: str) -> str:

@@ -123,7 +123,7 @@ def _github_property(text: str) -> str:
 def _azure_line(note: Note, file: str) -> str:
     """https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands; azure-pipelines-task-lib's
     taskcommand.ts has the escapes. Paths are absolute there."""
-    properties = {"type": note.level.value}
+    properties = {"type": "error" if note.level == "error" else "warning"}
     if file:
         properties |= {"sourcepath": file, "linenumber": str(note.line)}
     listed = "".join(f"{name}={_azure_property(value)};" for name, value in properties.items())
@@ -154,7 +154,7 @@ def code_quality(notes: Iterable[Note], *, root: str, workspace: str) -> str:
 
     from ami_bakery.core.finding import Level
 
-    severities = {Level.ERROR: "critical", Level.WARNING: "minor"}
+    severities = {Level.ERROR: "critical", Level.WARNING: "minor", Level.NOTICE: "info"}
     seen: Counter[tuple[str, ...]] = Counter()
     report = []
     for note in notes:

@@ -22,6 +22,13 @@ class Level(StrEnum):
     """A bake would fail, or would get no digest."""
     WARNING = "warning"
     """A bake would work, with a digest that does not see everything, or with a risk."""
+    NOTICE = "notice"
+    """Something to know. `check --strict` does not fail for it."""
+
+    @property
+    def order(self) -> int:
+        """The worst first."""
+        return list(Level).index(self)
 
 
 class Finding(Frozen):

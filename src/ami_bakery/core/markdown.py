@@ -104,7 +104,7 @@ def _counted(words: Iterable[StrEnum], order: Iterable[StrEnum]) -> str:
 
 
 def _word(word: StrEnum) -> str:
-    return f"**{word}**" if word not in (Level.WARNING, Result.REUSED) else str(word)
+    return f"**{word}**" if word not in (Level.WARNING, Level.NOTICE, Result.REUSED) else str(word)
 
 
 def _digest(plan: ImagePlan) -> str:

@@ -1,0 +1,222 @@
+"""What `check` says of what a bake reads and writes: uploads that are not in the digest, local commands, outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.finding import Finding, Level
+from ami_bakery.core.template import Certainty, LocalCommand
+from ami_bakery.inputs import walks_of, would_be_input
+from ami_bakery.ports import FileKind
+from ami_bakery.walking import VERSION_CONTROL, Walk
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config import ImageConfig
+    from ami_bakery.core.place import Place
+    from ami_bakery.core.template import Output, TemplateFacts
+    from ami_bakery.inputs import Inventory
+    from ami_bakery.ports import SourceTree
+
+_MOST_NAMED = 3
+_MOST_ASKED = 20
+
+
+def reading_findings(
+    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, inventory: Inventory
+) -> Iterator[Finding]:
+    yield from command_findings(image, facts)
+    yield from _written_findings(tree, image, config_file, facts, inventory)
+    yield from _upload_findings(tree, image, config_file, facts)
+    yield from _git_findings(inventory)
+
+
+def command_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
+    for command in facts.local_commands:
+        yield Finding(
+            level=Level.WARNING if image.inputs is None else Level.NOTICE,
+            code="local-command",
+            place=command.place,
+            message=_what_is_unknown(command),
+            todo="Name the files and folders that it reads in `inputs`."
+            if image.inputs is None
+            else "If it reads files that `inputs` does not have, name them there.",
+        )
+    for name, place, why in facts.unhashed_environment:
+        if name not in image.environment:
+            yield Finding(
+                level=Level.NOTICE,
+                code="environment-not-hashed",
+                place=place,
+                message=f"a local command reads {name}, which is not in the digest: {why}",
+                todo=f'If the image depends on it, have its value hashed: env = ["{name}"].',
+            )
+
+
+def _what_is_unknown(command: LocalCommand) -> str:
+    programs = " and ".join(f"`{name}`" for name in command.programs[:_MOST_NAMED])
+    if len(command.programs) > _MOST_NAMED:
+        programs += f" and {len(command.programs) - _MOST_NAMED} more programs"
+    parts = []
+    if programs or not command.unknown:
+        parts.append(f"runs {programs or 'a program'}, which may read more than the files that its words name")
+    if command.unknown:
+        places = ", ".join(str(place) for place in command.unknown[:_MOST_NAMED])
+        more = f" and {len(command.unknown) - _MOST_NAMED} more" if len(command.unknown) > _MOST_NAMED else ""
+        parts.append(f"has words that cannot be worked out ({places}{more})")
+    return f"this {command.component} {', and '.join(parts)}"
+
+
+# --- what the bake writes
+
+
+def _written_findings(
+    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, inventory: Inventory
+) -> Iterator[Finding]:
+    for reference, output in facts.overwritten:
+        yield Finding(
+            level=Level.WARNING,
+            code="output-used",
+            place=reference.place,
+            message=f"{reference.path} is not in the digest: the bake writes it ({output.place})",
+            todo="See that what it is made of is among the inputs, and say so with `generated = true` where it is "
+            "uploaded.",
+        )
+    inputs = set(inventory.named_by)
+    for reference, output in facts.contested:
+        if reference.path in inputs:
+            yield Finding(
+                level=Level.WARNING,
+                code="input-written",
+                place=reference.place,
+                message=f"{reference.path} is an input, and the bake may write it ({output.place}): an AMI whose bake "
+                "changes it gets no digest",
+                todo="Let the bake write elsewhere; or name it in `ignore`, or set `generated = true`, if it is made "
+                "by the bake alone.",
+            )
+    for source in facts.generated:
+        yield Finding(
+            level=Level.NOTICE,
+            code="generated-unseen",
+            place=source.place,
+            message=f"{source.path} is said to be generated, and nothing in the template is seen to make it: it counts "
+            "as an input",
+            todo="Take `generated` out if it is there before Packer runs.",
+        )
+    yield from _output_findings(tree, image, config_file, facts)
+
+
+def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[Finding]:
+    contested = {output.path for _, output in facts.contested}
+    uploads = [reference.path for reference in facts.references if reference.required]
+    asked = 0
+    for output in facts.outputs:
+        if output.is_folder or output.path in contested or output.path.endswith("/**"):
+            continue
+        there = not output.pattern and tree.entry(output.path) is not None
+        if output.certainty is Certainty.PERHAPS:
+            asked += 1
+            if (
+                output.pattern
+                or asked > _MOST_ASKED
+                or not would_be_input(tree, image, config_file, facts, output.path)
+            ):
+                continue
+            yield _maybe_written(output, there)
+        elif any(_lies_in(output.path, upload) for upload in uploads):
+            yield Finding(
+                level=Level.WARNING,
+                code="output-inside",
+                place=output.place,
+                message=f"the bake writes {output.path} into a folder that is uploaded: it is left out of the digest",
+                todo="Let it write elsewhere, so that nothing that is uploaded is left out by mistake.",
+            )
+        elif there:
+            yield Finding(
+                level=Level.NOTICE,
+                code="output-inside",
+                place=output.place,
+                message=f"the bake writes {output.path}: it is left out of the digest",
+                todo="Nothing, if the bake alone makes it. If it is an input, name this very file in `inputs`.",
+            )
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return folder == "." or path.startswith(f"{folder.rstrip('/')}/")
+
+
+def _maybe_written(output: Output, there: bool) -> Finding:
+    return Finding(
+        level=Level.NOTICE,
+        code="input-written",
+        place=output.place,
+        message=f"{output.path} {'is' if there else 'will be'} an input, and the bake writes it on a condition: an AMI "
+        "whose bake changes it gets no digest",
+        todo="Name it in `ignore` if the bake alone makes it.",
+    )
+
+
+# --- what is uploaded
+
+
+def _upload_findings(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[Finding]:
+    """What lies in uploaded folders and is not in the digest."""
+    _, named = walks_of(tree, image, config_file, facts)
+    said: set[tuple[str, str]] = set()
+    for walk in named:
+        entry = tree.entry(walk.path, follow=True)
+        if entry is None or entry.kind is not FileKind.FOLDER:
+            continue
+        for _ in walk:
+            pass
+        for path, name in _left_out(walk):
+            if (path, name) not in said:
+                said.add((path, name))
+                yield _not_in_digest(walk, path, name)
+
+
+def _left_out(walk: Walk) -> Iterator[tuple[str, str]]:
+    """Files of bakes and of version control; what `ignore` leaves out is meant."""
+    for folder, names in sorted(walk.left_out.items()):
+        for name in sorted(names):
+            path = f"{walk.walked[folder][0]}/{name}".removeprefix("./") if folder in walk.walked else name
+            if name in VERSION_CONTROL or walk.outputs.holds(f"{folder.rstrip('/')}/{name}"):
+                yield path, name
+
+
+def _not_in_digest(walk: Walk, path: str, name: str) -> Finding:
+    reads = "a local command is given" if walk.origin.guessed else "what is uploaded has"
+    if name in VERSION_CONTROL:
+        wrong = f"{reads} {path} in it, which each commit changes, and which is not in the digest"
+        todo = "Upload a folder that does not have it: a folder below, or what `git archive` or a copy makes."
+    else:
+        wrong = f"{reads} {path} in it, which bakes write, and which is not in the digest"
+        todo = "Run Packer elsewhere (`workdir`), let it write elsewhere, or upload a folder that does not have it."
+    return Finding(
+        level=Level.NOTICE if walk.origin.guessed else Level.WARNING,
+        code="upload-not-in-digest",
+        place=walk.origin.place,
+        message=wrong,
+        todo=todo,
+    )
+
+
+def _git_findings(inventory: Inventory) -> Iterator[Finding]:
+    said: set[Place] = set()
+    for path, places in inventory.named_by.items():
+        if ".git" not in path.split("/") or not _new(places, said):
+            continue
+        yield Finding(
+            level=Level.WARNING,
+            code="input-in-git",
+            place=places[0],
+            message=f"{path} is an input: the digest is another one after each commit, whatever it changes",
+            todo="Give the commit to the template in another way, such as a tag that the bakery writes "
+            "(`ami-bakery:commit`), or leave it out.",
+        )
+
+
+def _new(places: Collection[Place], said: set[Place]) -> bool:
+    new = said.isdisjoint(places)
+    said.update(places)
+    return new
