@@ -27,7 +27,7 @@ from ami_bakery.core.plan import Action
 from ami_bakery.core.regions import REGIONS
 from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import unseen_in, warnings
-from ami_bakery.errors import BakeryError
+from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.input_findings import input_findings
 from ami_bakery.planning import Planned, make_plans
 from ami_bakery.reading_findings import reading_findings
@@ -169,8 +169,9 @@ def _tell_failures(resolver: Resolver, checks: Sequence[_Check], failures: Mappi
             error = failures.get(of)
             if error is None or (of != check.image.name and of in names):
                 continue
-            key = (str(error), error.todo)
-            if error.marks or key not in told:
+            of_aws = isinstance(error, AwsError) and error.code != ""
+            key = (error.wrong if of_aws else str(error), error.todo)
+            if key not in told or (error.marks and not of_aws):
                 check.findings += failure_findings(resolver, check.image, error)
             else:
                 check.findings.append(_not_fully_checked(resolver, check.image))

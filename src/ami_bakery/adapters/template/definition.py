@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.place import Place
@@ -34,8 +35,18 @@ class Reading(Frozen):
         return self.tree.read(path)
 
     def given_place(self) -> Place:
-        """The place of what the caller gives: it stands in no file of the template."""
-        return Place(file=self.request.template, line=1)
+        """The place of what the caller gives: it stands in no file of the template, so its first file stands for it."""
+        return Place(file=self._first_file, line=1)
+
+    @cached_property
+    def _first_file(self) -> str:
+        template = self.request.template
+        entry = self.tree.entry(template, follow=True)
+        if entry is None or entry.kind is not FileKind.FOLDER:
+            return template
+        names = (child.path for child in self.tree.children(template))
+        files = sorted(posixpath.normpath(name) for name in names if name.endswith((".pkr.hcl", ".pkr.json")))
+        return next(iter(files), template)
 
     def expand_home(self, path: str) -> str | None:
         """`~` and `~/...` by HOME; None where that is not known."""

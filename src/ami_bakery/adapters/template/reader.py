@@ -13,8 +13,9 @@ from ami_bakery.adapters.template.ledger import Ledger
 from ami_bakery.adapters.template.locations import Locations
 from ami_bakery.adapters.template.references import find_references
 from ami_bakery.adapters.template.written import Settled
+from ami_bakery.core.expression.values import shown
 from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
-from ami_bakery.errors import TemplateError
+from ami_bakery.errors import BakeryError, TemplateError
 from ami_bakery.ports import FileKind, SourceTree
 from ami_bakery.values import replace
 
@@ -31,7 +32,11 @@ class PackerTemplateReader:
         """
         request = replace(request, template=posixpath.normpath(request.template))
         try:
-            return self._read(tree, request)
+            return _without_marks(self._read(tree, request))
+        except BakeryError as error:
+            error.doing, error.wrong, error.todo = map(shown, (error.doing, error.wrong, error.todo))
+            error.marks = tuple(mark._replace(message=shown(mark.message)) for mark in error.marks)
+            raise
         except RecursionError:
             raise TemplateError(
                 f"reading the template {request.template}", "it is nested too deeply", "Make it flatter."
@@ -99,4 +104,39 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
             )
         ),
         secrets=ledger.secrets,
+    )
+
+
+def _without_marks(facts: TemplateFacts) -> TemplateFacts:
+    """The marks that stand for the place of the checkout, and for what is unknown, leave the template reader here.
+
+    A name, a region or a base that rests on the place of the checkout is another one in the next checkout: not known.
+    """
+    unresolved = (
+        replace(item, expression=shown(item.expression), why=shown(item.why))
+        if names_mark(item.expression) or names_mark(item.why)
+        else item
+        for item in facts.unresolved
+    )
+    return replace(facts, builders=tuple(map(_known_everywhere, facts.builders)), unresolved=tuple(unresolved))
+
+
+def names_mark(text: str | None) -> bool:
+    return text is not None and shown(text) != text
+
+
+def _known_everywhere(builder: Builder) -> Builder:
+    asked = builder.source_ami_filter
+    texts = (*asked.owners, *(value for _, values in asked.filters for value in values)) if asked is not None else ()
+    if names_mark(builder.source_ami) or any(map(names_mark, texts)):
+        why = "it depends on where the checkout lies"
+        builder = replace(builder, source_ami=None, source_ami_filter=None, base_unknown=why)
+    if names_mark(builder.name) or names_mark(builder.base_unknown):
+        builder = replace(builder, name=shown(builder.name), base_unknown=shown(builder.base_unknown))
+    return replace(
+        builder,
+        ami_name=None if names_mark(builder.ami_name) else builder.ami_name,
+        region=None if names_mark(builder.region) else builder.region,
+        ami_regions=tuple(region for region in builder.ami_regions if not names_mark(region)),
+        region_places=tuple(pair for pair in builder.region_places if not names_mark(pair[0])),
     )

@@ -17,6 +17,14 @@ HOLE = "\ufdd1"
 """Stands in `Unknown.known` for a part that only Packer knows."""
 
 
+def shown(text: str) -> str:
+    """`text` as people may read it: paths relative to the root, and no internal mark."""
+    if "\ufdd0" not in text and HOLE not in text:
+        return text
+    relative = text.replace(f"{CHECKOUT}/", "").replace(CHECKOUT, ".")
+    return relative.replace(CHECKOUT[1], "<repository>").replace(HOLE, "...")
+
+
 class Text(str):
     """A string with the line it was written on. `tainted`: see `is_tainted`."""
 

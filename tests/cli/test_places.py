@@ -1,0 +1,170 @@
+"""Findings and errors name the user's own files and lines, each place once, and nothing of our own making."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.kitchen import TOML, Kitchen, json_template
+
+HCL = """\
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  source_ami    = "ami-0123456789abcdef0"
+  instance_type = "t3.micro"
+  communicator  = "none"
+  ami_name      = "app-{{timestamp}}"
+}
+build {
+  sources = ["source.amazon-ebs.app"]
+}
+"""
+ROOT = "version = 1\n\n[images.app]\nregions = ['us-east-1']\n"
+
+
+def findings(kitchen: Kitchen) -> list[dict[str, Any]]:
+    run = kitchen.run("check", "--json")
+    assert run.status in (0, 1), run.stderr
+    assert str(kitchen.folder) not in run.stdout
+    return [finding for image in run.images for finding in image["findings"]]
+
+
+def places(kitchen: Kitchen, code: str) -> set[tuple[str, int]]:
+    return {(finding["file"], finding["line"]) for finding in findings(kitchen) if finding["code"] == code}
+
+
+def test_a_file_of_variables_that_packer_refuses(app: Kitchen) -> None:
+    """Packer is told its absolute path, and names it so."""
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'var_files = ["ami/vars/a.pkrvars.hcl"]\n')
+    app.write("ami/app.pkr.hcl", HCL)
+    app.write("ami/vars/a.pkrvars.hcl", '# one\nregion = "x\n')
+    assert places(app, "cannot-be-planned") == {("ami/vars/a.pkrvars.hcl", 2)}
+
+
+def test_a_template_above_the_folder_that_packer_runs_in(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'workdir = "ami/deep"\n')
+    app.write("ami/deep/x", "")
+    app.write("ami/app.pkr.hcl", HCL.replace("  sources", '  provisioner "shel" {}\n  sources'))
+    assert places(app, "packer-validate") == {("ami/app.pkr.hcl", 9)}
+
+
+def test_a_template_that_is_a_folder(app: Kitchen) -> None:
+    """Packer names no line for a field that is missing."""
+    app.write("bakery.toml", ROOT + "template = '.'\ninputs = ['app.pkr.hcl']\n")
+    app.write("app.pkr.hcl", HCL.replace('  ami_name      = "app-{{timestamp}}"\n', ""))
+    assert places(app, "packer-validate") == {("app.pkr.hcl", 1)}
+    app.write("bakery.toml", ROOT + "template = '.'\ninputs = ['app.pkr.hcl']\nvars = { size = 'x' }\n")
+    assert "'.:1'" not in repr(findings(app))
+
+
+SYNTAX = {
+    "a text that is not closed": ('"t3.micro"', '"t3.micro', 4, "Invalid multi-line string"),
+    "an equals sign that is missing": ("region        =", "region", 2, "Invalid block definition"),
+    "a comma that is missing": (
+        '["source.amazon-ebs.app"]',
+        '["source.amazon-ebs.app" "x"]',
+        9,
+        "Missing item separator",
+    ),
+    "a bracket too many": ('"t3.micro"', '"t3.micro")', 4, "Missing newline"),
+    "an expression that is missing": ('"t3.micro"', "", 4, "Invalid expression"),
+}
+
+
+@pytest.mark.parametrize("what", SYNTAX)
+def test_a_syntax_error_is_told_with_packers_line_and_words(app: Kitchen, what: str) -> None:
+    old, new, line, words = SYNTAX[what]
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    app.write("ami/app.pkr.hcl", HCL.replace(old, new))
+    run = app.run("plan")
+    assert run.status == 1
+    assert f"ami/app.pkr.hcl:{line}: {words}" in run.stderr
+    assert "``" not in run.stderr
+    found = [finding for finding in findings(app) if words in finding["message"]]
+    assert [(finding["file"], finding["line"]) for finding in found] == [("ami/app.pkr.hcl", line)]
+
+
+def test_a_syntax_error_is_told_without_packer_too(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    app.write("ami/app.pkr.hcl", HCL.replace('"t3.micro"', '"t3.micro'))
+    run = app.run("plan", "--packer", "/nonexistent/packer")
+    assert run.status == 1
+    assert "ami/app.pkr.hcl" in run.stderr
+    assert "``" not in run.stderr
+
+
+def test_what_packer_shows_of_a_file_is_not_shown(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'var_files = ["ami/a.pkrvars.hcl"]\n')
+    app.write("ami/app.pkr.hcl", HCL)
+    app.write("ami/a.pkrvars.hcl", 'password = "hunter2\n')
+    for command in ("check", "plan"):
+        run = app.run(command)
+        assert "hunter2" not in run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"provisioners": [{"type": "shell", "script": "missing.sh"}]}, "looking for ami/missing.sh"),
+        ({"builders": [{**json_template()["builders"][0], "source_ami_filter": {"filters": {}}}]}, "names no owners"),
+        ({"builders": [{"type": "null", "communicator": "none"}]}, "this makes no AMI"),
+    ],
+)
+def test_a_place_is_told_once(app: Kitchen, change: dict[str, Any], words: str) -> None:
+    app.write("ami/app.json", {**json_template(), **change})
+    run = app.run("check")
+    told = [line for line in run.stdout.splitlines() if words in line]
+    assert len(told) == 1
+    place = told[0].partition(": ")[0]
+    assert place.startswith("ami/app.json:")
+    assert told[0].count(place) == 1
+
+
+def test_a_workdir_that_is_a_file_is_called_one(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML + 'workdir = "ami/setup.sh"\n')
+    assert "images.app.workdir: ami/setup.sh is a file, not a folder" in app.run("plan").stderr
+    assert places(app, "cannot-be-planned") == {("bakery.toml", 7)}
+    app.write("bakery.toml", TOML + 'var_files = ["ami"]\n')
+    assert "images.app.var_files: ami is a folder, not a file" in app.run("plan").stderr
+
+
+MARKED = {
+    "an ami_name": HCL.replace("app-{{timestamp}}", 'app-${replace(path.cwd, "/", "-")}'),
+    "a region": HCL.replace('"us-east-1"', 'replace(path.cwd, "/", "")'),
+    "a source_ami": HCL.replace('"ami-0123456789abcdef0"', "path.cwd"),
+    "a path": HCL.replace("  sources", '  provisioner "shell" {\n    script = "${path.cwd}-x.sh"\n  }\n  sources'),
+    "a path of a file that is missing": HCL.replace(
+        "  sources", '  provisioner "shell" {\n    script = abspath("x.sh")\n  }\n  sources'
+    ),
+    "a file that is read": HCL.replace("  sources", '  name = file("${path.cwd}/nope")\n  sources'),
+    "a name": HCL.replace("  sources", "  name = path.cwd\n  only = [path.cwd]\n  sources"),
+    "an owner": HCL.replace(
+        '  source_ami    = "ami-0123456789abcdef0"',
+        "  source_ami_filter {\n    owners = [path.cwd]\n    filters = { name = path.cwd }\n  }",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MARKED)
+def test_the_mark_for_the_checkout_is_in_no_message(app: Kitchen, what: str) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    app.write("ami/app.pkr.hcl", MARKED[what])
+    for arguments in (("check",), ("check", "--json"), ("plan",), ("inputs", "--json")):
+        run = app.run(*arguments, environment={"GITHUB_ACTIONS": "true"})
+        told = run.stdout + run.stderr
+        assert "\ufdd0" not in told
+        assert "\\ufdd0" not in told
+
+
+def test_a_credential_that_is_wrong_for_all_images_is_told_once(app: Kitchen) -> None:
+    tables = "".join(f'\n[images.i{n}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n' for n in range(5))
+    app.write("bakery.toml", TOML + tables)
+    wrong = {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    run = app.run("check", environment=wrong)
+    assert run.status == 1
+    assert run.stdout.count("SignatureDoesNotMatch") + run.stdout.count("AuthFailure") == 1
+    assert "[not-fully-checked, images i0, i1, i2 and 2 more]" in run.stdout
+    document = app.run("check", "--json", environment=wrong)
+    codes = [[finding["code"] for finding in image["findings"]] for image in document.images]
+    assert codes == [["cannot-be-planned"], *[["not-fully-checked"]] * 5]
