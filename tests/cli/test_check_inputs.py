@@ -1,0 +1,207 @@
+"""What `check` says of the inputs: where Packer is to run, secrets, Git LFS pointers, submodules, line ends, names."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.kitchen import TOML, Kitchen, json_template
+
+PROVISIONED = """\
+version = 1
+
+[images.app]
+template = "packer/app/app.pkr.hcl"
+regions = ["us-east-1"]
+"""
+HCL = """\
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  source_ami_filter {
+    owners      = ["099720109477"]
+    filters     = { name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*" }
+    most_recent = true
+  }
+  instance_type = "t3.micro"
+  communicator  = "none"
+  ami_name      = "app-{{timestamp}}"
+}
+build {
+  sources = ["source.amazon-ebs.app"]
+%s
+}
+"""
+
+
+def findings(kitchen: Kitchen) -> dict[str, dict[str, Any]]:
+    """By code."""
+    run = kitchen.run("check", "--json")
+    assert run.status in (0, 1), run.stderr
+    return {finding["code"]: finding for finding in run.images[0]["findings"]}
+
+
+def test_a_template_that_is_meant_to_be_built_from_the_root(kitchen: Kitchen) -> None:
+    kitchen.write("bakery.toml", PROVISIONED)
+    steps = '  provisioner "shell" {\n    scripts = ["packer/app/a.sh", "packer/app/b.sh"]\n  }\n'
+    steps += '  provisioner "file" {\n    source = "files/motd"\n    destination = "/etc/motd"\n  }\n'
+    kitchen.write("packer/app/app.pkr.hcl", HCL % steps)
+    for path in ("packer/app/a.sh", "packer/app/b.sh", "files/motd"):
+        kitchen.write(path, "x\n")
+    advice = 'Write workdir = "." in [images.app] of bakery.toml: from there, 3 of 3 missing paths are found.'
+    for command in ("plan", "bake", "digest", "inputs"):
+        assert advice in kitchen.run(command).stderr
+    found = findings(kitchen)["cannot-be-planned"]
+    assert (found["todo"], found["file"], found["line"]) == (advice, "packer/app/app.pkr.hcl", 18)
+    kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
+    assert findings(kitchen) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "workdir", "found"),
+    [
+        ("packer/common/a.sh", "common/a.sh", "packer", 1),
+        ("ansible/site.yml", "ansible/site.yml", ".", 1),
+        ("packer/scripts/x/a.sh", "scripts/x/a.sh", "packer", 1),
+    ],
+)
+def test_the_folder_is_the_one_from_which_the_paths_are_found(
+    kitchen: Kitchen, path: str, step: str, workdir: str, found: int
+) -> None:
+    kitchen.write("bakery.toml", PROVISIONED)
+    kitchen.write("packer/app/app.pkr.hcl", HCL % f'  provisioner "shell" {{\n    script = "{step}"\n  }}\n')
+    kitchen.write(path, "x\n")
+    told = kitchen.run("plan").stderr
+    assert f'workdir = "{workdir}" in [images.app]' in told
+    assert f"{found} of 1 missing path is found" in told
+
+
+def test_a_template_that_is_meant_to_be_built_from_its_own_folder(kitchen: Kitchen) -> None:
+    kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
+    kitchen.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    scripts = ["a.sh", "gone.sh"]\n  }\n')
+    kitchen.write("packer/app/a.sh", "x\n")
+    told = kitchen.run("plan").stderr
+    assert 'workdir = "packer/app" in [images.app]' in told
+    assert "1 of 2 missing paths are found" in told
+
+
+def test_a_file_that_a_function_reads_from_elsewhere(kitchen: Kitchen) -> None:
+    """`path.root` is relative to the folder that Packer is started in, and `file()` to the template's."""
+    kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
+    step = '  provisioner "shell" {\n    inline = [file("${path.root}/a.sh")]\n  }\n'
+    kitchen.write("packer/app/app.pkr.hcl", HCL % step)
+    kitchen.write("packer/app/a.sh", "x\n")
+    assert 'workdir = "packer/app" in [images.app]' in kitchen.run("plan").stderr
+
+
+def test_a_path_that_is_nowhere_is_only_missing(kitchen: Kitchen) -> None:
+    kitchen.write("bakery.toml", PROVISIONED)
+    kitchen.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    script = "gone.sh"\n  }\n')
+    told = kitchen.run("plan").stderr
+    assert "Create it, or correct the path." in told
+    assert "workdir" not in told
+
+
+NAMES = {
+    "shortened by substr": '"app-${substr(var.config_checksum, 0, 8)}"',
+    "shortened by a format": 'format("app-%.6s", var.config_checksum)',
+    "hashed again": '"app-${substr(sha256(var.config_checksum), 0, 12)}"',
+    "by a local": '"app-${local.short}"',
+    "in upper case": '"app-${upper(var.config_checksum)}"',
+    "whole": '"app-${var.config_checksum}"',
+}
+
+
+@pytest.mark.parametrize("how", NAMES)
+def test_a_name_with_the_digest_in_any_form_is_not_constant(app: Kitchen, how: str) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    head = (
+        'variable "config_checksum" {\n  type = string\n}\nlocals {\n  short = substr(var.config_checksum, 0, 7)\n}\n'
+    )
+    app.write("ami/app.pkr.hcl", head + (HCL % "").replace('"app-{{timestamp}}"', NAMES[how]))
+    assert findings(app) == {}
+
+
+def test_a_name_with_a_part_of_the_digest_in_a_json_template_is_not_constant(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum` | upper}}"))
+    assert findings(app) == {}
+
+
+def test_a_name_that_is_made_of_something_else_is_constant(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template(ami_name="app-{{user `size` | clean_resource_name}}"))
+    assert set(findings(app)) == {"constant-ami-name"}
+
+
+def test_a_public_certificate_and_a_playbook_of_that_name_are_no_secrets(app: Kitchen) -> None:
+    app.write("ami/ca.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+    app.write("ami/credentials.yml", "- hosts: all\n  tasks:\n    - name: install the helper\n      package: x\n")
+    app.write("ami/docker.key", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
+    assert findings(app) == {}
+
+
+def test_the_advice_for_a_secret_works(app: Kitchen) -> None:
+    app.write("ami/files/deploy.key", "x\n")
+    assert "Name it in `ignore`" in findings(app)["secret-among-inputs"]["todo"]
+    app.write("bakery.toml", TOML + 'ignore = ["*.key"]\n')
+    assert findings(app) == {}
+    template = json_template()
+    template["provisioners"] = [{"type": "file", "source": "files", "destination": "/tmp/x"}]
+    app.write("ami/app.json", template)
+    found = findings(app)["secret-among-inputs"]
+    assert "`ignore` does not hold there" in found["todo"]
+    assert "(ami/app.json:" in found["todo"]
+
+
+def test_a_git_lfs_pointer_among_the_inputs(app: Kitchen) -> None:
+    app.write("ami/model.bin", f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
+    found = findings(app)["lfs-pointer"]
+    assert found["level"] == "error"
+    assert "ami/model.bin" in found["message"]
+    assert "git lfs pull" in found["todo"]
+
+
+def git(folder: Kitchen, *arguments: str) -> None:
+    settings = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "protocol.file.allow=always")
+    subprocess.run(["git", *settings, "-C", folder.folder, *arguments], check=True, capture_output=True)
+
+
+def test_a_submodule_that_is_not_checked_out(app: Kitchen) -> None:
+    other = app.folder.parent / "library"
+    other.mkdir()
+    subprocess.run(["git", "init", "-q", other], check=True)
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    subprocess.run(["git", *identity, "-C", other, "commit", "-qm", "x", "--allow-empty"], check=True)
+    git(app, "init", "-q")
+    git(app, "submodule", "add", "-q", str(other), "ami/library")
+    git(app, "commit", "-qm", "all")
+    assert "empty-submodule" not in findings(app)
+    git(app, "submodule", "deinit", "-q", "-f", "ami/library")
+    found = findings(app)["empty-submodule"]
+    assert (found["level"], found["file"]) == ("error", "bakery.toml")
+    assert "git submodule update --init --recursive ami/library" in found["todo"]
+
+
+def test_an_empty_folder_is_no_submodule(app: Kitchen) -> None:
+    (app.folder / "ami/empty").mkdir()
+    assert findings(app) == {}
+    git(app, "init", "-q")
+    assert findings(app) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "found"),
+    [
+        ("ami/start.sh", b"#!/bin/sh\r\necho\r\n", True),
+        ("ami/files/start", b"#!/usr/bin/env python3\r\nprint()\n", True),
+        ("ami/no-shebang.sh", b"echo one\r\necho two\r\n", True),
+        ("ami/unix.sh", b"#!/bin/sh\nprintf 'a\\r\\n'\n", False),
+        ("ami/setup.ps1", b"Write-Host one\r\nWrite-Host two\r\n", False),
+        ("ami/readme.txt", b"one\r\ntwo\r\n", False),
+    ],
+)
+def test_windows_line_ends_of_scripts_for_linux(app: Kitchen, path: str, content: bytes, found: bool) -> None:
+    app.write(path, content)
+    told = findings(app)
+    assert ("windows-line-ends" in told) is found
+    assert not found or path in told["windows-line-ends"]["message"]

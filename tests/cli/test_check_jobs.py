@@ -1,0 +1,75 @@
+"""`check` has several Packers validate side by side; what is found comes in the order of the images."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.kitchen import Kitchen, json_template
+
+NAMES = ("a", "b", "c")
+MEETING = """#!/bin/sh
+if [ "$1" = validate ]; then
+  touch {folder}/$$
+  for i in $(seq 300); do
+    [ $(ls {folder} | wc -l) -ge 2 ] && exec {packer} "$@"
+    sleep 0.1
+  done
+  exit 7
+fi
+exec {packer} "$@"
+"""
+ALONE = """#!/bin/sh
+if [ "$1" = validate ]; then
+  mkdir {folder}/busy || exit 7
+  {packer} "$@"
+  status=$?
+  rmdir {folder}/busy
+  exit $status
+fi
+exec {packer} "$@"
+"""
+
+
+@pytest.fixture
+def three(kitchen: Kitchen) -> Kitchen:
+    """Images whose templates Packer refuses, each with a word of its own."""
+    tables = [f'[images.{name}]\ntemplate = "{name}/app.json"\nregions = ["us-east-1"]\n' for name in NAMES]
+    kitchen.write("bakery.toml", "version = 1\n" + "".join(tables))
+    for name in NAMES:
+        kitchen.write(f"{name}/app.json", json_template(**{f"nonsense_{name}": 1}))
+    return kitchen
+
+
+def packer(kitchen: Kitchen, text: str) -> str:
+    real = shutil.which("packer", path=kitchen.environment["PATH"])
+    folder = kitchen.make_folder(kitchen.folder.parent / "meeting")
+    return str(kitchen.program("other-packer", text.format(folder=folder, packer=real)))
+
+
+def found(kitchen: Kitchen, *options: str) -> list[tuple[str, list[str]]]:
+    run = kitchen.run("check", "--json", *options)
+    assert run.status == 1, run.stderr
+    return [(image["image"], [finding["message"] for finding in image["findings"]]) for image in run.images]
+
+
+def test_packers_validate_side_by_side_and_the_order_is_that_of_the_images(three: Kitchen) -> None:
+    """Each waits for another one: one after the other would never end well."""
+    told = found(three, "--packer", packer(three, MEETING))
+    assert [name for name, _ in told] == list(NAMES)
+    for name, messages in told:
+        assert any(f"nonsense_{name}" in message for message in messages)
+    lines = [line for line in three.run("check").stdout.splitlines() if "nonsense" in line]
+    assert [line.rpartition("image ")[2] for line in lines] == ["a]", "b]", "c]"]
+
+
+def test_with_one_job_they_validate_one_after_the_other(three: Kitchen) -> None:
+    told = found(three, "--jobs", "1", "--packer", packer(three, ALONE))
+    assert [any(f"nonsense_{name}" in message for message in messages) for name, messages in told] == [True] * 3
+
+
+def test_less_than_one_job_is_wrong_usage(three: Kitchen) -> None:
+    run = three.run("check", "--jobs", "0")
+    assert (run.status, run.stdout) == (2, "")
+    assert "reading --jobs" in run.stderr
