@@ -257,9 +257,23 @@ def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str
     return json_text(answer)
 
 
-def dotenv(outcomes: Sequence[Outcome]) -> str:
-    """For CI: AMI_ID of a single image, AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> of all; no quotes, no blanks."""
-    return "".join(f"{name}={ami}\n" for name, ami in _variables(outcomes))
+def dotenv(outcomes: Sequence[Outcome], limit: int | None = None) -> tuple[str, tuple[str, ...]]:
+    """For CI: AMI_ID of a single image, AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> of all; no quotes, no blanks.
+
+    With a `limit`, GitLab's: what fits, and the names of those that do not.
+    """
+    variables = list(_variables(outcomes))
+    kept = variables
+    if limit is not None:
+        from ami_bakery.core.dotenv import fitting
+
+        general = frozenset(
+            {"AMI_ID", *(name for outcome in outcomes for name in variable_names(outcome.image, ("",))[:1])}
+        )
+        kept = list(fitting(variables, general, limit))
+    names = {name for name, _ in kept}
+    omitted = tuple(name for name, _ in variables if name not in names)
+    return "".join(f"{name}={ami}\n" for name, ami in kept), omitted
 
 
 def shell_exports(outcomes: Sequence[Outcome]) -> str:

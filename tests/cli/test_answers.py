@@ -312,3 +312,30 @@ def test_in_the_drop_in_every_command_warns_of_what_the_checksum_cannot_see(drop
     run = drop_in.run(command)
     assert "ami/.hidden" in run.stderr + run.stdout
     assert "not their names, modes, variables" in run.stderr + run.stdout
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["target exists", "dangling"])
+def test_an_output_through_a_symbolic_link_is_written_to_its_target(app: Kitchen, there: bool) -> None:
+    target = app.folder.parent / "target.json"
+    if there:
+        target.write_text("old")
+    (app.folder / "out.json").symlink_to("../target.json")
+    ami = app.run("bake", "--output", "out.json").answer
+    assert (app.folder / "out.json").is_symlink()
+    assert json.loads(target.read_text())["images"][0]["amis"] == {"us-east-1": ami}
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/stdout"])
+def test_an_output_through_a_link_to_a_device(app: Kitchen, device: str) -> None:
+    (app.folder / "out.json").symlink_to(device)
+    run = app.run("bake", "--output", "out.json")
+    assert run.status == 0, run.stderr
+    assert (app.folder / "out.json").is_symlink()
+    assert ('"format": 1' in run.stdout) == (device == "/dev/stdout")
+
+
+def test_an_output_whose_link_leads_into_the_inputs_is_refused(app: Kitchen) -> None:
+    (app.folder / "out.json").symlink_to("ami/made.json")
+    run = app.run("bake", "--output", "out.json")
+    assert (run.status, app.packer_runs) == (2, 0)
+    assert "it would be an input of image app" in run.stderr

@@ -9,9 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mypy_boto3_ec2 import EC2Client
 
 from tests.kitchen import TOML, Kitchen, Run, json_template
 from tests.runners import LogCommand, azure_commands, github_commands
+from tests.stock import stock
 
 
 @pytest.fixture
@@ -262,6 +264,23 @@ def test_properties_have_the_names_of_env_files(app: Kitchen) -> None:
     assert (
         text == f"AMI_ID={ami}\nAMI_ID_APP={ami}\nAMI_ID_APP_US_EAST_1={ami}\n" == (app.folder / "amis.env").read_text()
     )
+
+
+def test_gitlabs_dotenv_report_has_what_fits(app: Kitchen, ec2: EC2Client) -> None:
+    head, table = TOML.split("[images.app]")
+    names = [f"i{number:02}" for number in range(40)]
+    app.write("bakery.toml", head + "".join(f"[images.{name}]{table}" for name in names))
+    stock(app, [ec2])
+    gitlab = {"GITLAB_CI": "true"}
+    run = app.run("bake", "--output", "amis.env", environment=gitlab)
+    assert run.status == 0, run.stderr
+    lines = (app.folder / "amis.env").read_text().splitlines()
+    assert len(lines) == 50
+    assert {f"AMI_ID_{name.upper()}" for name in names} < {line.partition("=")[0] for line in lines}
+    assert "30 variables do not fit and are omitted, the first is AMI_ID_I10_US_EAST_1" in run.stderr
+    run = app.run("bake", "--output", "amis.env", environment={**gitlab, "AMI_BAKERY_DOTENV_LIMIT": "100"})
+    assert len((app.folder / "amis.env").read_text().splitlines()) == 80
+    assert "do not fit" not in run.stderr
 
 
 @pytest.mark.parametrize(("one", "other"), [("web-app", "web_app"), ("web", "web-us-east-1")])

@@ -1,46 +1,35 @@
-"""Writes answers to files: whole or not at all."""
+"""Writes answers to files: completely or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 
 from ami_bakery.errors import OutputError
 
+_MOST_LINKS = 40
+"""Linux follows no more in one path."""
+
 
 def replace_file(path: str, text: str, todo: str) -> None:
-    """Write beside `path`, then rename over it, so that a reader sees the old content or the new one.
+    """Write a new file next to `path`, then rename it, so that a reader sees the old content or the new one.
 
-    `todo` is what to do where that fails. The mode is that of the file that was there, else what the umask gives. A
-    file that has the text already is left alone: nobody has to wait for the disk, or look at it again.
+    Through a symbolic link, the link's target is replaced and the link stays. What cannot be replaced (a device, a
+    pipe, the file that is our stdout) is written to. A file that already has the text stays untouched.
+
+    todo  what the user can do if this fails
     """
-    if _holds(path, text):
-        return
-    import tempfile
-
-    folder, name = os.path.split(os.path.abspath(path))
-    temporary = None
+    data = text.encode("utf-8")
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".new", dir=folder)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), _mode(path))
-        os.replace(temporary, path)
+        there = _status(path)
+        if there is not None and not _is_replaceable(path, there):
+            _write_in_place(path, data)
+        elif there is None or not _holds(path, data, there):
+            _replace(os.path.realpath(path), data, there)
     except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
         raise _refused(path, error, todo) from error
-
-
-def _holds(path: str, text: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return file.read() == text.encode("utf-8")
-    except OSError:
-        return False
 
 
 def append_file(path: str, text: str, todo: str) -> None:
@@ -51,14 +40,88 @@ def append_file(path: str, text: str, todo: str) -> None:
         raise _refused(path, error, todo) from error
 
 
-def _mode(path: str) -> int:
+def _status(path: str) -> os.stat_result | None:
+    """Of the file itself, behind all links; None if it does not exist, or if a link leads to nothing."""
     try:
-        return os.stat(path).st_mode & 0o777
+        return os.stat(path)
     except FileNotFoundError:
-        umask = os.umask(0)
-        os.umask(umask)
-        return 0o666 & ~umask
+        return None
+
+
+def _is_replaceable(path: str, there: os.stat_result) -> bool:
+    """A regular file that is no open descriptor: with the shell's `> file`, the shell would keep the old one."""
+    return stat.S_ISREG(there.st_mode) and not _is_open(there) and not _is_descriptor(path)
+
+
+def _is_descriptor(path: str) -> bool:
+    """`/dev/stdout`, `/dev/fd/3`, and links to these, lead through `/proc/self/fd`."""
+    for _ in range(_MOST_LINKS):
+        folder, name = os.path.split(os.path.abspath(path))
+        folder = os.path.realpath(folder)
+        path = os.path.join(folder, name)
+        if folder.startswith("/proc/"):
+            return True
+        if not os.path.islink(path):
+            return False
+        path = os.path.join(folder, os.readlink(path))
+    return False
+
+
+def _is_open(there: os.stat_result) -> bool:
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(there, os.fstat(descriptor)):
+                return True
+    return False
+
+
+def _write_in_place(path: str, data: bytes) -> None:
+    """Not blocking when it opens: nobody may be reading from a named pipe, which then is an error (ENXIO)."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
+    with open(descriptor, "wb") as file:
+        os.set_blocking(file.fileno(), True)
+        file.write(data)
+
+
+def _holds(path: str, data: bytes, there: os.stat_result) -> bool:
+    if there.st_size != len(data):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(data) + 1) == data
+    except OSError:
+        return False
+
+
+def _replace(target: str, data: bytes, there: os.stat_result | None) -> None:
+    import tempfile
+
+    folder, name = os.path.split(target)
+    temporary = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".new", dir=folder)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), _mode(there))
+        os.replace(temporary, target)
+    except OSError:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise
+
+
+def _mode(there: os.stat_result | None) -> int:
+    """That of the file it replaces, else what the umask gives."""
+    if there is not None:
+        return there.st_mode & 0o777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
 
 
 def _refused(path: str, error: OSError, todo: str) -> OutputError:
-    return OutputError(f"writing the answer to {path}", error.strerror or str(error), todo)
+    said = "no program reads from this pipe" if error.errno == errno.ENXIO else error.strerror or str(error)
+    return OutputError(f"writing the answer to {path}", said, todo)

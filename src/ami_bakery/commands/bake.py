@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection, duration
 from ami_bakery.commands.output import Form, Output, add_output, find_outputs, write_all
 from ami_bakery.core.digest import Scheme
+from ami_bakery.core.dotenv import LIMIT_VARIABLE, variable_limit
 from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import ANSWER_FILE
 from ami_bakery.errors import BakeryError, BusyError, UsageError
@@ -30,6 +31,7 @@ from ami_bakery.render import (
 if TYPE_CHECKING:
     from ami_bakery.core.config import ImageConfig
     from ami_bakery.core.outcome import Outcome
+    from ami_bakery.ports import Outside
     from ami_bakery.resolve import Resolver
 
 _JOBS = 4
@@ -119,7 +121,7 @@ def run(invocation: Invocation) -> int:
     # The files come last: where they cannot be written, the ids are told all the same.
     for outcome in asked:
         _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
-    write_all(outputs, invocation, lambda output: _written(output, asked))
+    write_all(outputs, invocation, lambda output: _written(invocation, outside, output, asked))
     return _status([outcome.error for outcome in outcomes if outcome.error is not None])
 
 
@@ -170,7 +172,7 @@ def _tell_ci(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
     invocation.tell_ci(notes, outcomes_markdown(outcomes))
 
 
-def _written(output: Output, outcomes: Sequence[Outcome]) -> str | None:
+def _written(invocation: Invocation, outside: Outside, output: Output, outcomes: Sequence[Outcome]) -> str | None:
     """None where not every image is there; what GitHub gets says so itself, and may be read after a failure."""
     if output.form is Form.GITHUB:
         return github_output(outcomes)
@@ -180,10 +182,22 @@ def _written(output: Output, outcomes: Sequence[Outcome]) -> str | None:
     if output.form is Form.TFVARS:
         return tfvars(outcomes, output.only_variable)
     if output.form is Form.VARIABLES:
-        return dotenv(outcomes)
+        return _dotenv(invocation, outside, output, outcomes)
     if output.form is Form.SHELL:
         return shell_exports(outcomes)
     return document([outcome_json(outcome) for outcome in outcomes]) + "\n"
+
+
+def _dotenv(invocation: Invocation, outside: Outside, output: Output, outcomes: Sequence[Outcome]) -> str:
+    limit = variable_limit(invocation.environment)
+    text, omitted = dotenv(outcomes, limit)
+    if omitted:
+        outside.watcher.warn(
+            f"{output.path}: GitLab's dotenv report holds {limit} variables and 5 kB; {len(omitted)} variables do not fit "
+            f"and are omitted, the first is {omitted[0]}. Write a *.json file for all of them"
+            f"{'' if limit == 150 else f', or set {LIMIT_VARIABLE} to 100 or 150 if your GitLab plan allows it'}"
+        )
+    return text
 
 
 def _positive(text: str) -> int:

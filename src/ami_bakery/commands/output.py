@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -95,9 +96,10 @@ def _find_output(
             f"Name it {', '.join(form for form in Form if form in forms)}.",
         )
     output = Output(path=path, form=form)
-    _check_writable(doing, os.path.abspath(path), output.appended)
+    _check_writable(doing, path, output.appended)
     if not output.appended:
-        _check_inputs(resolver, names, doing, os.path.abspath(path))
+        for written in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
+            _check_inputs(resolver, names, doing, written)
     return output
 
 
@@ -112,15 +114,25 @@ def _form(invocation: Invocation, path: str) -> Form | None:
 
 
 def _check_writable(doing: str, path: str, appended: bool) -> None:
-    """Before it costs a bake. Another file is put in the place of one that is not appended to."""
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
-        raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
-    if os.path.isdir(path):
+    """Before it costs a bake. A file that is not appended to is replaced; devices and pipes are written to.
+
+    Through a symbolic link, all this is about the link's target.
+    """
+    try:
+        there: os.stat_result | None = os.stat(path)
+    except FileNotFoundError:
+        there = None
+    except OSError as error:
+        raise UsageError(doing, error.strerror or str(error), "Name another file.") from None
+    if there is not None and stat.S_ISDIR(there.st_mode):
         raise UsageError(doing, "it is a folder", "Name a file.")
-    needed = path if appended and os.path.exists(path) else folder
-    if not os.access(needed, os.W_OK if needed == path else os.W_OK | os.X_OK):
-        raise UsageError(doing, f"{needed} cannot be written to", "Make it writable, or name another file.")
+    in_place = there is not None and (appended or not stat.S_ISREG(there.st_mode))
+    folder = os.path.dirname(os.path.realpath(path))
+    if not in_place and not os.path.isdir(folder):
+        raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
+    needed = path if in_place else folder
+    if not os.access(needed, os.W_OK if in_place else os.W_OK | os.X_OK):
+        raise UsageError(doing, f"{needed} is not writable", "Make it writable, or name another file.")
 
 
 def _check_inputs(resolver: Resolver, names: Sequence[str], doing: str, path: str) -> None:
