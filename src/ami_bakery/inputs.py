@@ -83,7 +83,8 @@ def stream(
     declared, named = walks_of(tree, image, config_file, facts, written)
     prefix = home.rstrip("/") + "/" if home.strip("/") else ""
     yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
-    if not any(walk.has_files for walk in declared):
+    # With `inputs = []`, only what the template reads is an input.
+    if declared and not any(walk.has_files for walk in declared):
         place = Place(file=config_file, line=image.line("inputs"))
         raise SourceError(
             f"listing the inputs of image {image.name} ({place})",

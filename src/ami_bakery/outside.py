@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
@@ -31,6 +32,31 @@ def find_images(named: str | None, environment: Mapping[str, str]) -> Config:
     return find_bakery_toml(named, _ABSENT)
 
 
+def template_config(path: str) -> Config:
+    """A template alone, without a `bakery.toml`: an image that is made of what the template reads.
+
+    The root is the current folder if the template is in it, else the template's git repository, else its folder.
+    """
+    from ami_bakery.core.config import Config, ImageConfig
+
+    absolute, folder = os.path.abspath(path), _current_folder()
+    if not os.path.exists(absolute):
+        raise UsageError(f"reading --template {path}", "there is no such file or folder", "Correct the path.")
+    root = folder if f"{absolute}/".startswith(f"{folder.rstrip('/')}/") else _repository_of(os.path.dirname(absolute))
+    name = re.sub(r"\.(pkr\.hcl|pkr\.json|json|hcl)$", "", os.path.basename(absolute.rstrip("/"))) or "template"
+    image = ImageConfig(name=name, template=os.path.relpath(absolute, root), inputs=())
+    return Config(root=root, file=path, images=(image,))
+
+
+def _repository_of(folder: str) -> str:
+    above = folder
+    while not os.path.exists(os.path.join(above, ".git")):
+        if above == os.path.dirname(above):
+            return folder
+        above = os.path.dirname(above)
+    return above
+
+
 _ABSENT = "Write one (docs/configuration.md), name one with --config, or set PACKER_JSON_PATH."
 
 
@@ -38,10 +64,10 @@ def find_bakery_toml(named: str | None, todo: str) -> Config:
     """The one `named`, else the one in this folder or in the nearest above it; `todo` is for where there is none."""
     from pathlib import Path
 
-    from ami_bakery.adapters.config_file import find_config, load_config
+    from ami_bakery.adapters.config_file import FILE_NAME, find_config, load_config
 
     if named is not None:
-        return load_config(Path(named))
+        return load_config(Path(named, FILE_NAME) if os.path.isdir(named) else Path(named))
     folder = Path(_current_folder())
     path = find_config(folder)
     if path is None:

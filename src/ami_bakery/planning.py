@@ -344,7 +344,7 @@ def _snapshots(resolver: Resolver, digests: Mapping[str, Iterable[str]]) -> Mapp
 def _needs_explaining(planned: Planned) -> bool:
     return (
         planned.definition.image.scheme is Scheme.SHA256
-        and planned.plan.action in (Action.BAKE, Action.UNKNOWN)
+        and planned.plan.action in (Action.BAKE, Action.PENDING)
         and (planned.plan.digest is None or any(reason.kind == "no-ami" for reason in planned.plan.reasons))
     )
 

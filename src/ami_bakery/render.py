@@ -30,7 +30,7 @@ _SIGNS = {
     Action.BAKE: ("+", "yellow"),
     Action.COPY: (">", "cyan"),
     Action.WAIT: ("~", "cyan"),
-    Action.UNKNOWN: ("?", "magenta"),
+    Action.PENDING: ("?", "magenta"),
 }
 
 Style = Callable[[str, str], str]
@@ -55,8 +55,9 @@ def error_text(error: BakeryError, style: Style = plain) -> str:
     return f"{style('error:', 'red')} {one_line(error.doing)}\n  {printable(wrong)}\n  {printable(error.todo)}"
 
 
-def plan_json(plan: ImagePlan) -> dict[str, Any]:
-    return {
+def plan_json(plan: ImagePlan, *, steps: bool = False) -> dict[str, Any]:
+    """`steps`: add what `bake` would do, in order."""
+    rendered: dict[str, Any] = {
         "image": plan.image,
         "action": plan.action.value,
         "digest": plan.digest.hex if plan.digest else None,
@@ -64,8 +65,8 @@ def plan_json(plan: ImagePlan) -> dict[str, Any]:
             {"kind": reason.kind, "subject": reason.subject, "detail": reason.detail} for reason in plan.reasons
         ],
         "amis": {region: ami.id for region, ami in plan.amis.items()},
-        "steps": [step_json(step) for step in plan.steps],
     }
+    return {**rendered, "steps": [step_json(step) for step in plan.steps]} if steps else rendered
 
 
 def step_json(step: Step) -> dict[str, Any]:
@@ -108,7 +109,7 @@ _VERBS = {
     Action.BAKE: "bake",
     Action.COPY: "copy",
     Action.WAIT: "wait for",
-    Action.UNKNOWN: "bake or reuse, when the base is baked",
+    Action.PENDING: "decide when the parent image is built",
 }
 
 
@@ -133,6 +134,13 @@ def outcome_text(outcomes: Sequence[Outcome]) -> str:
     if len(rows) == 1 and len(outcomes) == 1 and len(outcomes[0].plan.regions) == 1:
         return rows[0][2]
     return "\n".join("\t".join(row) for row in rows)
+
+
+def outcome_id(outcomes: Sequence[Outcome]) -> str:
+    """Of a single image: the id of its first region; empty if it failed."""
+    (outcome,) = outcomes
+    first = outcome.amis.get(outcome.plan.regions[0]) if outcome.plan.regions and outcome.error is None else None
+    return first.id if first else ""
 
 
 def outcome_note(outcome: Outcome) -> str:
@@ -162,8 +170,6 @@ def inputs_json(image: ImageConfig, facts: TemplateFacts | None, inventory: Inve
             "sha256": entry.sha256,
             "named_by": [{"file": place.file, "line": place.line} for place in inventory.named_by[entry.path]],
         }
-        if entry.target is not None:
-            rendered["target"] = entry.target
         inputs.append(rendered)
     unresolved = [
         {
@@ -177,14 +183,14 @@ def inputs_json(image: ImageConfig, facts: TemplateFacts | None, inventory: Inve
     return {"image": image.name, "inputs": inputs, "unresolved": unresolved}
 
 
-def inputs_text(rendered: Mapping[str, Any]) -> str:
+def inputs_text(rendered: Mapping[str, Any], inventory: Inventory) -> str:
     """A line for each input: digest, type and mode, path, and the first line that names it."""
     lines = []
-    for item in rendered["inputs"]:
+    for item, entry in zip(rendered["inputs"], inventory.entries, strict=True):
         mark = {"file": "x" if item["executable"] else "-", "directory": "/", "symlink": "@"}[item["type"]]
         places = item["named_by"]
         more = f" and {len(places) - 1} more" if len(places) > 1 else ""
-        target = f" -> {item['target']}" if "target" in item else ""
+        target = f" -> {entry.target}" if entry.target is not None else ""
         digest = (item["sha256"] or "")[:12]
         where = f"{places[0]['file']}:{places[0]['line']}{more}" if places else ""
         lines.append(f"{digest:12} {mark} {one_line(item['path'] + target)}\t{one_line(where)}")
@@ -305,7 +311,7 @@ def github_output(outcomes: Sequence[Outcome]) -> str:
 
 def github_plan(plans: Sequence[ImagePlan]) -> str:
     """The same of a plan: the AMIs that are there, and the action that asks for most."""
-    order = (Action.BAKE, Action.UNKNOWN, Action.WAIT, Action.COPY, Action.REUSE)
+    order = (Action.BAKE, Action.PENDING, Action.WAIT, Action.COPY, Action.REUSE)
     actions = {plan.action for plan in plans}
     action = next((action for action in order if action in actions), Action.REUSE)
     return _github_output({plan.image: plan.amis for plan in plans}, action)

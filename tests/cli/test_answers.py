@@ -53,7 +53,7 @@ def test_the_config_is_found_from_a_folder_below(app: Kitchen) -> None:
 
 def test_the_json_documents_have_the_promised_members(app: Kitchen) -> None:
     (plan,) = app.run("plan", "--json").images
-    assert set(plan) == {"image", "action", "digest", "reasons", "amis", "steps"}
+    assert set(plan) == {"image", "action", "digest", "reasons", "amis"}
     assert all(set(reason) == {"kind", "subject", "detail"} for reason in plan["reasons"])
     (outcome,) = app.run("bake", "--json").images
     assert set(outcome) == {"image", "outcome", "digest", "amis", "seconds"}

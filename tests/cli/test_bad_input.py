@@ -152,10 +152,10 @@ def test_a_base_that_is_not_there_is_told_of_before_a_bake(app: Kitchen) -> None
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("bake", "app", "-var", "size=t3.small"), "-var is an option of Packer: those stand behind `--`"),
-        (("bake", "-on-error=ask"), "-on-error=ask is an option of Packer"),
+        (("bake", "app", "-var", "size=t3.small"), "-var is a Packer option: write it after `--`"),
+        (("bake", "-on-error=ask"), "-on-error=ask is a Packer option"),
         (("bake", "--jobs", "x"), "argument --jobs: a number from 1 on is wanted, not 'x'"),
-        (("--packer", "/x", "plan"), "--packer stands behind the command, as in `ami-bakery plan --packer`"),
+        (("--packer", "/x", "plan"), "--packer goes after the command, as in `ami-bakery plan --packer`"),
     ],
 )
 def test_wrong_usage_is_told_in_words(app: Kitchen, arguments: tuple[str, ...], told: str) -> None:

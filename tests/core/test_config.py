@@ -270,7 +270,6 @@ def test_a_circle_of_bases_shows_the_path() -> None:
         ("version = 1\n[images]\na = 3", "a table is wanted"),
         ("version = 1\n[[images]]\n", "no image"),
         ("version = 1\n[images.a]\ntemplate = ''", "a path is wanted"),
-        ("version = 1\n[images.a]\ntemplate = 'x'\ninputs = []", "at least one"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = 3", "AMI id"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = {ssm = '/x', owners = ['self']}", "ssm stands alone"),
         ("version = 1\n[images.a]\ntemplate = 'x'\nfrom = {ownres = ['self']}", "did you mean 'owners'"),

@@ -156,7 +156,7 @@ def test_in_the_region_of_the_bake_no_key_is_asked_for() -> None:
 
 def test_an_unknown_digest_says_what_it_waits_for() -> None:
     plan = decided(replace(WANTED, digest=None, awaits="base"), force=True)
-    assert (plan.action, kinds(plan)) == (Action.UNKNOWN, ["forced", "base-to-be-baked"])
+    assert (plan.action, kinds(plan)) == (Action.PENDING, ["forced", "base-to-be-baked"])
 
 
 def test_an_image_never_baked_is_said() -> None:

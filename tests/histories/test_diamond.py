@@ -59,7 +59,7 @@ class Diamond:
         self.kitchen.write("bakery.toml", CONFIG + table)
         runs = self.kitchen.packer_runs
         self.kitchen.control.clear_report()
-        planned = {plan["image"]: plan for plan in self.kitchen.run("plan", "--json").images}
+        planned = {plan["image"]: plan for plan in self.kitchen.run("plan", "--json", "--steps").images}
         to_do = [step["step"] for plan in planned.values() for step in plan["steps"]]
         assert bool(to_do) == (self.kitchen.run("plan", "--detailed-exitcode").status == 2)
         self.kitchen.control.clear_report()

@@ -177,7 +177,7 @@ def test_only_images_that_are_shared_are_asked_about(kitchen: Kitchen, clients: 
     images(kitchen, {f"i{number}": shared if number % 2 else "" for number in range(20)}, regions=REGIONS[:2])
     stock(kitchen, clients[:2])
     kitchen.control.clear_report()
-    plans = kitchen.run("plan", "--json").images
+    plans = kitchen.run("plan", "--json", "--steps").images
     assert {len(plan["steps"]) for plan in plans} == {0, 4}, "in both regions, the mark and the permission"
     assert kitchen.calls() == {"DescribeImages": 1 + 2 + 2, "DescribeImageAttribute": 10 * 2}
 

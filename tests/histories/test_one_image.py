@@ -195,7 +195,7 @@ def test_a_child_is_baked_after_its_parent_and_from_it(kitchen: Kitchen, ec2: EC
         '[images.base]\ntemplate = "base/base.json"\n',
     )
     plans = kitchen.run("plan", "--json").images
-    assert [(plan["image"], plan["action"]) for plan in plans] == [("base", "bake"), ("child", "unknown")]
+    assert [(plan["image"], plan["action"]) for plan in plans] == [("base", "bake"), ("child", "pending")]
     answer = kitchen.run("bake", "child").answer
     amis = dict(line.split("\tus-east-1\t") for line in kitchen.run("bake").answer.splitlines())
     assert answer == amis["child"]

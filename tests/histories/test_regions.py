@@ -137,7 +137,7 @@ def test_another_key_is_another_copy_and_no_bake(app: Kitchen, abroad: EC2Client
     for key in ("", KEY, "alias/other", "alias/third"):
         configure(app, HOME, FIRST, more=f'kms_key = "{key}"\n' if key else "")
         if key:
-            (plan,) = app.run("plan", "--json").images
+            (plan,) = app.run("plan", "--json", "--steps").images
             assert (plan["action"], [reason["kind"] for reason in plan["reasons"]]) == ("copy", ["key-changed"])
             assert plan["steps"] == [
                 {"step": "copy", "region": FIRST, "ami": plan["amis"][HOME], "from": HOME, "kms_key": key}
@@ -165,7 +165,7 @@ def test_regions_of_the_template_itself_are_respected(app: Kitchen, abroad: EC2C
     """Packer copies to its `ami_regions`: those are verified, tagged, kept and listed, and not copied again."""
     app.write("ami/app.json", json_template(ami_regions=[FIRST, SECOND]))
     configure(app, HOME, FIRST)
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert [(step["step"], step["region"]) for step in plan["steps"]] == [
         ("bake", HOME),
         ("bake", FIRST),

@@ -81,7 +81,7 @@ def test_only_the_difference_is_changed(app: Kitchen, ec2: EC2Client) -> None:
     assert changes(app) == {"DescribeImageAttribute": 1}
 
     configure(app, HOME, more=share(OTHER, THIRD))
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert (plan["action"], plan["steps"]) == (
         "reuse",
         [
@@ -120,7 +120,7 @@ def test_what_the_bakery_shared_is_taken_back_when_the_key_is_gone(app: Kitchen,
     ami = app.run("bake").answer
     assert (launchers(ec2, ami), tags_of(ec2, ami)[SHARED_TAG]) == ({OTHER, THIRD}, f"launch {OTHER} {THIRD}")
     configure(app, HOME)
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert [step["step"] for step in plan["steps"]] == ["revoke", "tag"]
     assert app.run("bake").answer == ami
     assert launchers(ec2, ami) == set()
@@ -169,7 +169,7 @@ def test_snapshots_are_shared_where_asked_and_taken_back(app: Kitchen, ec2: EC2C
     assert tags_of(ec2, ami)[SHARED_TAG] == f"launch snapshots {OTHER}"
     assert app.run("plan", "--detailed-exitcode").status == 0
     configure(app, HOME, more=share(OTHER))
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert plan["steps"][0] == {"step": "revoke", "region": HOME, "ami": ami, "snapshot": snapshot, "targets": [OTHER]}
     assert app.run("bake").answer == ami
     with pytest.raises(ClientError, match=r"InvalidSnapshot\.NotFound"):
@@ -193,7 +193,7 @@ def test_tags_are_put_on_the_ami_and_its_snapshots_and_repaired(app: Kitchen, ec
     assert tags_of(ec2, ami).items() >= {"team": "web", "cost": "7"}.items()
     digest = app.run("digest").answer
     configure(app, HOME, more='tags = { team = "ops" }\n')
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert (plan["action"], plan["steps"]) == (
         "reuse",
         [{"step": "tag", "region": HOME, "ami": ami, "tags": {"team": "ops"}}],
@@ -210,7 +210,7 @@ def test_tags_are_put_on_the_ami_and_its_snapshots_and_repaired(app: Kitchen, ec
 
 def test_the_plan_of_a_bake_has_all_of_its_steps(app: Kitchen) -> None:
     configure(app, HOME, ABROAD, more=share(OTHER) + 'tags = { team = "web" }\n')
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert plan["steps"] == [
         {"step": "bake", "region": HOME},
         {"step": "copy", "region": ABROAD, "ami": None, "from": HOME, "kms_key": None},
@@ -222,7 +222,7 @@ def test_the_plan_of_a_bake_has_all_of_its_steps(app: Kitchen) -> None:
     assert f"> let {OTHER} launch it in {HOME}, {ABROAD}\n" in text
     app.run("bake")
     assert app.calls()["ModifyImageAttribute"] == 2
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert plan["steps"] == []
 
 
@@ -246,7 +246,7 @@ def test_older_amis_are_taken_back_too_and_never_shared_anew(app: Kitchen, ec2: 
     assert [launchers(ec2, ami) for ami in (oldest, forced, current)] == [{OTHER, THIRD}] * 3
 
     set_up(app, HOME, salt="2", more=share(OTHER, FOURTH))
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert plan["action"] == "reuse"
     steps = [(step["step"], step["ami"]) for step in plan["steps"]]
     assert sorted(steps[:4]) == sorted((step, ami) for ami in (oldest, forced) for step in ("revoke", "tag"))
@@ -271,7 +271,7 @@ def test_what_was_shared_is_taken_back_before_another_bake(app: Kitchen, ec2: EC
     set_up(app, HOME, more=share(OTHER))
     before = app.run("bake").answer
     set_up(app, HOME, salt="2")
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     assert [(step["step"], step.get("ami")) for step in plan["steps"]] == [
         ("revoke", before),
         ("tag", before),

@@ -50,7 +50,7 @@ def repository(app: Kitchen) -> Kitchen:
 
 def reasons(kitchen: Kitchen) -> dict[str, list[str]]:
     """Subjects by kind."""
-    (plan,) = kitchen.run("plan", "--json").images
+    (plan,) = kitchen.run("plan", "--json", "--steps").images
     found: dict[str, list[str]] = {}
     for reason in plan["reasons"]:
         found.setdefault(reason["kind"], []).append(reason["subject"])
@@ -217,7 +217,7 @@ def test_a_base_that_moved_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) 
     ami = app.run("bake").answer
     new = ec2.copy_image(Name="golden-2", **source)["ImageId"]
     ec2.deregister_image(ImageId=old)
-    (plan,) = app.run("plan", "--json").images
+    (plan,) = app.run("plan", "--json", "--steps").images
     (reason,) = (reason for reason in plan["reasons"] if reason["kind"] == "base-changed")
     assert reason["detail"] == f"the base moved from {old} to {new}"
     assert {reason["kind"] for reason in plan["reasons"]} == {"definition-changed", "base-changed", "no-ami"}
@@ -329,7 +329,7 @@ def test_the_base_that_a_data_source_finds_is_asked_for_and_hashed(app: Kitchen,
     assert (run.images[0]["action"], run.stderr) == ("reuse", "")
     time.sleep(1.1)
     own_base(ec2, "golden-2")
-    assert app.run("plan", "--json").images[0]["action"] == "bake"
+    assert app.run("plan", "--json", "--steps").images[0]["action"] == "bake"
 
 
 def test_an_ami_that_was_deleted_is_told_from_one_never_baked(app: Kitchen, ec2: EC2Client) -> None:
@@ -454,14 +454,14 @@ from = "base"
 
 
 def plan_of(kitchen: Kitchen, name: str) -> dict[str, Any]:
-    return {plan["image"]: plan for plan in kitchen.run("plan", "--json").images}[name]
+    return {plan["image"]: plan for plan in kitchen.run("plan", "--json", "--steps").images}[name]
 
 
 def test_what_is_known_besides_of_a_child_of_an_image_to_be_baked_is_said(app: Kitchen) -> None:
     def told(base: str = "", table: str = "") -> list[tuple[str, str]]:
         family(app, base, table)
         plan = plan_of(app, "app")
-        assert (plan["action"], plan["digest"]) == ("unknown", None)
+        assert (plan["action"], plan["digest"]) == ("pending", None)
         return [(reason["kind"], reason["subject"]) for reason in plan["reasons"]]
 
     assert told() == [("base-to-be-baked", "base"), ("never-baked", "app")]

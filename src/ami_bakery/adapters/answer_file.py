@@ -13,16 +13,20 @@ _MOST_LINKS = 40
 """Linux follows no more in one path."""
 
 
-def replace_file(path: str, text: str, todo: str) -> None:
+def replace_file(path: str, text: str, todo: str, *, follow: bool = True) -> None:
     """Write a new file next to `path`, then rename it, so that a reader sees the old content or the new one.
 
     Through a symbolic link, the link's target is replaced and the link stays. What cannot be replaced (a device, a
     pipe, the file that is our stdout) is written to. A file that already has the text stays untouched.
 
-    todo  what the user can do if this fails
+    todo    what the user can do if this fails
+    follow  False for a path that the user did not write: a link there is replaced, since anyone may have made it
     """
     data = text.encode("utf-8")
     try:
+        if not follow:
+            _replace(os.path.abspath(path), data, None)
+            return
         there = _status(path)
         if there is not None and not _is_replaceable(path, there):
             _write_in_place(path, data)

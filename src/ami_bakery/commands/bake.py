@@ -11,7 +11,7 @@ from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, 
 from ami_bakery.commands.output import Form, Output, add_output, find_outputs, write_all
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.dotenv import LIMIT_VARIABLE, variable_limit
-from ami_bakery.core.selection import with_parents
+from ami_bakery.core.selection import shown_names, with_parents
 from ami_bakery.drop_in import ANSWER_FILE
 from ami_bakery.errors import BakeryError, BusyError, UsageError
 from ami_bakery.execute import Patience, bake_all
@@ -20,6 +20,7 @@ from ami_bakery.render import (
     dotenv,
     error_text,
     github_output,
+    outcome_id,
     outcome_json,
     outcome_note,
     outcome_text,
@@ -74,6 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="15m",
         help="how long an interrupted Packer may clean up before it is killed (default: 15m)",
     )
+    parser.add_argument(
+        "--id", action="store_true", help="print one AMI id: that of the image's first region; takes exactly one image"
+    )
     add_output(parser, "the ids", _FORMS)
 
 
@@ -81,6 +85,7 @@ def run(invocation: Invocation) -> int:
     resolver = invocation.resolver()
     config, outside = resolver.config, resolver.outside
     names = invocation.selected(resolver)
+    _check_id(invocation, names)
     outputs = find_outputs(resolver, invocation, names, _FORMS)
     for output in outputs:
         _check_names(resolver, output, names)
@@ -115,7 +120,7 @@ def run(invocation: Invocation) -> int:
     asked = [by_name[name] for name in names]
     if invocation.arguments.json:
         invocation.answer(document([outcome_json(outcome) for outcome in asked]))
-    elif text := outcome_text(asked):
+    elif text := outcome_id(asked) if invocation.arguments.id else outcome_text(asked):
         invocation.answer(text)
     _tell_ci(invocation, [by_name[name] for name in with_parents(config, names)])
     # The files come last: where they cannot be written, the ids are told all the same.
@@ -132,12 +137,22 @@ def _status(errors: Sequence[BakeryError]) -> int:
     return max((error.exit_status for error in lasting or busy), default=0)
 
 
+def _check_id(invocation: Invocation, names: Sequence[str]) -> None:
+    if not invocation.arguments.id:
+        return
+    if invocation.arguments.json:
+        raise UsageError("reading --id", "it does not go with --json", "Use one of them.")
+    if len(names) != 1:
+        found = f"{len(names)} images are selected: {shown_names(names)}" if names else "no image is selected"
+        raise UsageError("reading --id", found, "Name exactly one image, as in `ami-bakery bake app --id`.")
+
+
 def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: Outcome) -> None:
     """`.ami_id.json` beside the template, as the original wrote it."""
     if image.scheme is Scheme.SHA1 and outcome.amis and outcome.error is None:
         folder = image.template.rpartition("/")[0] or ("/" if image.template.startswith("/") else ".")
         ami = next(iter(outcome.amis.values()))
-        invocation.answer_in(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}')
+        invocation.answer_in(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', "replace-link")
 
 
 def _check_names(resolver: Resolver, output: Output, names: Sequence[str]) -> None:
@@ -193,8 +208,8 @@ def _dotenv(invocation: Invocation, outside: Outside, output: Output, outcomes: 
     text, omitted = dotenv(outcomes, limit)
     if omitted:
         outside.watcher.warn(
-            f"{output.path}: GitLab's dotenv report holds {limit} variables and 5 kB; {len(omitted)} variables do not fit "
-            f"and are omitted, the first is {omitted[0]}. Write a *.json file for all of them"
+            f"{output.path}: GitLab's dotenv report holds {limit} variables and 5 kB; {len(omitted)} variables "
+            f"do not fit and are omitted, the first is {omitted[0]}. Write a *.json file for all of them"
             f"{'' if limit == 150 else f', or set {LIMIT_VARIABLE} to 100 or 150 if your GitLab plan allows it'}"
         )
     return text

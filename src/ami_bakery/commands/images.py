@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
-from ami_bakery.commands.orphans import show_orphans
+from ami_bakery.commands.orphans import refuse_views, show_orphans
 from ami_bakery.image_tables import (
     images_json,
     images_table,
@@ -44,6 +44,7 @@ def run(invocation: Invocation) -> int:
     if invocation.arguments.orphans or invocation.arguments.clean or invocation.arguments.yes:
         return show_orphans(invocation)
     resolver = invocation.resolver()
+    refuse_views(resolver.config, invocation.arguments.image)
     names = invocation.selected(resolver)
     listing = Listing(resolver, names)
     if invocation.arguments.tree:

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.selection import has_tags, named, with_downstream
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from ami_bakery.render import Style
 
 
+How = Literal["replace", "replace-link", "append"]
+"""`replace` writes to the target of a symbolic link, `replace-link` puts a file in the link's place."""
+
+
 class Invocation(Frozen):
     """One call of the program.
 
     after_dashes  what stands behind `--`
     draw          tables and trees: as rich has them where stdout is a terminal, else in plain characters
     bakery        loads the configuration, the one named or that of --config, and makes the outside
-    write_file    (path, text, what to do where that fails, append): whole or not at all
+    write_file    (path, text, what to do if it fails, how): completely or not at all
     run_local     (command, file with an IAM policy): run a command against the embedded EC2, for its exit status
     tell_ci       (notes, Markdown): show them in the CI that this runs in; None where it is none that can
     """
@@ -43,7 +47,7 @@ class Invocation(Frozen):
     draw: Callable[[Table | Tree], str]
     error_style: Style
     bakery: Callable[[str | None], tuple[Config, Outside]]
-    write_file: Callable[[str, str, str, bool], None]
+    write_file: Callable[[str, str, str, How], None]
     run_local: Callable[[Sequence[str], str | None], int]
     tell_ci: Callable[[Sequence[Note], str], None] | None
 
@@ -57,9 +61,9 @@ class Invocation(Frozen):
         except OSError as error:
             raise OutputError("writing the answer to stdout", error.strerror or str(error), self._again) from error
 
-    def answer_in(self, path: str, text: str, *, append: bool = False) -> None:
+    def answer_in(self, path: str, text: str, how: How = "replace") -> None:
         """Write to a file. Raises `OutputError`."""
-        self.write_file(path, text, self._again, append)
+        self.write_file(path, text, self._again, how)
 
     @property
     def _again(self) -> str:

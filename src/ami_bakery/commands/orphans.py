@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ami_bakery.commands.invocation import Invocation
+    from ami_bakery.core.config import Config
     from ami_bakery.core.leftover import Leftover
     from ami_bakery.core.scaffold import Thing
     from ami_bakery.errors import AwsError
@@ -24,6 +25,7 @@ def show_orphans(invocation: Invocation) -> int:
     arguments = invocation.arguments
     _check(invocation)
     resolver = invocation.resolver()
+    refuse_views(resolver.config, arguments.image)
     person, now = resolver.outside.person, resolver.outside.clock.now()
     if arguments.clean and not arguments.yes and not person.is_there():
         raise UsageError(
@@ -45,6 +47,29 @@ def show_orphans(invocation: Invocation) -> int:
             orphans_json([leftover_json(one, now) | _result_json(one.thing, results) for one in leftovers])
         )
     return 1 if any(error is not None for error in results.values()) else 0
+
+
+_VIEWS = {
+    "prune": "To remove what interrupted builds left in EC2, run `ami-bakery images --orphans --clean`.",
+    "clean": "To remove what interrupted builds left in EC2, run `ami-bakery images --orphans --clean`.",
+    "orphans": "Run `ami-bakery images --orphans`.",
+    "outdated": "Run `ami-bakery images --outdated`.",
+    "tree": "Run `ami-bakery images --tree`.",
+    "list": "Run `ami-bakery images` alone to list all AMIs.",
+    "ls": "Run `ami-bakery images` alone to list all AMIs.",
+}
+
+
+def refuse_views(config: Config, words: Sequence[str]) -> None:
+    """Raises `UsageError` for a word that is meant as a subcommand of `images`, unless an image has that name."""
+    known = {image.name for image in config.images}
+    for word in words:
+        if word in _VIEWS and word not in known:
+            raise UsageError(
+                f"reading `images {word}`",
+                f"`images` has no subcommand {word!r}: the words after it are names of images",
+                _VIEWS[word],
+            )
 
 
 def _check(invocation: Invocation) -> None:

@@ -77,7 +77,7 @@ def write_all(outputs: Sequence[Output], invocation: Invocation, written: Callab
         text = written(output)
         if text is not None:
             try:
-                invocation.answer_in(output.path, text, append=output.appended)
+                invocation.answer_in(output.path, text, "append" if output.appended else "replace")
             except OutputError as error:
                 failures.append(error)
     if failures:

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_packer(parser)
     add_output(parser, "the plan", _FORMS)
     parser.add_argument(
+        "--steps", action="store_true", help="with --json: add the steps of each image, in the order of a bake"
+    )
+    parser.add_argument(
         "--detailed-exitcode",
         action="store_true",
         help="exit with 2 where there is something to do, as Terraform does",
@@ -45,7 +48,7 @@ def run(invocation: Invocation) -> int:
     planned = add_steps(resolver, with_locks(resolver, made))
     warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.to_do]
-    rendered = document([plan_json(plan) for plan in plans])
+    rendered = document([plan_json(plan, steps=invocation.arguments.steps) for plan in plans])
     if invocation.arguments.json:
         invocation.answer(rendered)
     elif plans:

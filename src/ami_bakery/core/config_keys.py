@@ -309,9 +309,10 @@ KEYS: tuple[Key, ...] = (
     Key(
         name="inputs",
         field="inputs",
-        parse=_non_empty(_list_of(_path)),
+        parse=_list_of(_path),
         type="list of paths",
-        about="Files, folders and globs that the image is made of. Left out: the template's folder.",
+        about="Files, folders and globs that the image is made of. Default: the template's folder. "
+        "`[]`: only what the template reads.",
     ),
     Key(
         name="workdir",

@@ -36,7 +36,7 @@ class Action(StrEnum):
     """Baked, but some region lacks it."""
     WAIT = "wait"
     """Being baked elsewhere."""
-    UNKNOWN = "unknown"
+    PENDING = "pending"
     """Its base is still to be baked."""
 
 
@@ -182,7 +182,7 @@ def _decide(
     """The one place where actions are chosen; each branch records its reason."""
     forced = (Reason("forced", "--force", "a bake was asked for, whatever is there"),) if force else ()
     if wanted.digest is None:
-        return Action.UNKNOWN, (*forced, _base_reason(wanted))
+        return Action.PENDING, (*forced, _base_reason(wanted))
     if force:
         return Action.BAKE, forced
     if not amis:
@@ -262,7 +262,7 @@ def explain(
 
     snapshots  those that carry the digest, and belong to no AMI that EC2 shows: one was there
     """
-    if plan.action is Action.UNKNOWN:
+    if plan.action is Action.PENDING:
         return replace(plan, reasons=(*plan.reasons, *_known_besides(plan, previous, changes, now)))
     if snapshots:
         detail = f"an AMI of this definition was there and was deleted or disabled: its snapshot {snapshots[0]} is left"
@@ -330,7 +330,7 @@ def with_steps(
     """
     if plan.action is Action.WAIT:
         return plan
-    to_bake = plan.action in (Action.BAKE, Action.UNKNOWN)
+    to_bake = plan.action in (Action.BAKE, Action.PENDING)
     home = plan.regions[0]
     baked = (home, *(region for region in made_by_packer if region != home)) if to_bake else ()
     there = {} if to_bake else plan.amis
@@ -346,7 +346,7 @@ def with_steps(
     for region in plan.regions:
         ami = there.get(region)
         steps += first_steps(region, upkeep) if ami is None else upkeep_steps(ami, upkeep, permissions.get(ami.id))
-    if plan.action is Action.UNKNOWN:
+    if plan.action is Action.PENDING:
         steps = [replace(step, certain=step.kind in (StepKind.REVOKE, StepKind.TAG)) for step in steps]
     return replace(plan, steps=tuple(steps))
 

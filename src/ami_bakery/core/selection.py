@@ -9,6 +9,8 @@ from ami_bakery.core.config import BaseImage, Config, ImageConfig
 from ami_bakery.core.spelling import nearest
 from ami_bakery.errors import UsageError
 
+_SHOWN = 10
+
 
 def named(config: Config, patterns: Sequence[str]) -> tuple[str, ...]:
     """The images that these names and globs mean, in the order of the file; all where there are none.
@@ -28,7 +30,7 @@ def named(config: Config, patterns: Sequence[str]) -> tuple[str, ...]:
             raise UsageError(
                 f"looking for image {pattern!r}",
                 f"{config.file} has none of that name{nearest(pattern, names)}",
-                f"Its images are {', '.join(names)}.",
+                f"Its images are {shown_names(names)}.",
             )
         chosen.update(matched)
     return tuple(name for name in names if name in chosen)
@@ -42,6 +44,12 @@ def refuse_switched_off(config: Config, name: str) -> None:
                 f"it is switched off ({config.file}:{image.line('enabled')})",
                 "Write `enabled = true` there to switch it on.",
             )
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """A list for a message; of many, the first ones."""
+    rest = len(names) - _SHOWN
+    return ", ".join(names) if rest <= 1 else f"{', '.join(names[:_SHOWN])} and {rest} more"
 
 
 def has_tags(image: ImageConfig, wanted: Sequence[str]) -> bool:

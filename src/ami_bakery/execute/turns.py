@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_THREADS = 256
 _MOST_MOVES = 5
-_WORK = frozenset({Action.BAKE, Action.COPY, Action.UNKNOWN})
+_WORK = frozenset({Action.BAKE, Action.COPY, Action.PENDING})
 
 
 def bake_all(
@@ -212,7 +212,7 @@ class _Turns:
         parent = settled.get(base.image) if isinstance(base, BaseImage) else None
         stands = parent is None or first.definition.base == (("", parent.id),)
         try:
-            if not stands or first.plan.action is Action.UNKNOWN:
+            if not stands or first.plan.action is Action.PENDING:
                 place.take()
                 (first,) = make_plans(self.resolver.afresh(), [image], forced=self.forced, known=settled)
         except BakeryError as error:
@@ -256,7 +256,7 @@ class _Turns:
                 result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned, self.patience))
             case Action.BAKE | Action.COPY:
                 planned, result, copies = self._locked(planned, settled, place)
-            case Action.UNKNOWN:
+            case Action.PENDING:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
         plan, upkeep = planned.plan, Upkeep.of(image)
         amis = {region: copies.amis[region] for region in plan.regions if region in copies.amis}
@@ -308,7 +308,7 @@ def _is_quick(planned: Planned) -> bool:
 
 def _failed(image: str, error: BakeryError) -> Outcome:
     """An image that could not so much as be planned."""
-    plan = ImagePlan(image=image, action=Action.UNKNOWN, digest=None, reasons=(), regions=(), amis={})
+    plan = ImagePlan(image=image, action=Action.PENDING, digest=None, reasons=(), regions=(), amis={})
     return Outcome(plan=plan, result=Result.FAILED, error=error)
 
 

@@ -1,0 +1,270 @@
+"""The command line as DESIGN.md fixes it: words, options, exit statuses and the shape of every JSON document."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from tests.kitchen import TOML, Kitchen, json_template
+from tests.stock import stock
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage", "said"),
+    [
+        ("bkae app", "ami-bakery bake", "unknown command 'bkae'; did you mean 'bake'?"),
+        ("plna --json", "ami-bakery plan", "unknown command 'plna'; did you mean 'plan'?"),
+        ("-C bakery.toml imges", "ami-bakery images", "unknown command 'imges'; did you mean 'images'?"),
+        ("help chek", "ami-bakery check", "unknown command 'chek'; did you mean 'check'?"),
+        ("xyzzy", "ami-bakery [-h]", "unknown command 'xyzzy'; the commands are bake, plan,"),
+        ("bake --frce", "ami-bakery bake", "unknown option --frce; did you mean '--force'?"),
+        ("plan --detailed-exit-code", "ami-bakery plan", "unknown option --detailed-exit-code; did you mean '--det"),
+        ("images --orfans", "ami-bakery images", "unknown option --orfans; did you mean '--orphans'?"),
+        ("digest --regions=x", "ami-bakery digest", "unknown option --regions; did you mean '--region'?"),
+        ("check --xyzzy", "ami-bakery check", "unknown option --xyzzy"),
+        ("--cofig x bake", "ami-bakery [-h]", "unknown option --cofig; did you mean '--config'?"),
+        ("completion bash now", "ami-bakery completion", "unexpected argument 'now'"),
+        ("completion bash -- now", "ami-bakery completion", "takes no arguments after `--`"),
+        ("bake -only=app", "ami-bakery bake", "-only=app is a Packer option: write it after `--`"),
+    ],
+)
+def test_a_misspelt_word_is_told_with_the_usage_of_its_command(
+    app: Kitchen, arguments: str, usage: str, said: str
+) -> None:
+    run = app.run(*arguments.split())
+    assert (run.status, run.stdout) == (2, "")
+    assert run.stderr.startswith(f"usage: {usage}")
+    assert said in run.stderr
+    assert "did you mean" in said or "did you mean" not in run.stderr
+
+
+def test_no_arguments_print_the_help(app: Kitchen) -> None:
+    run = app.run()
+    assert (run.status, run.stdout) == (2, "")
+    assert run.stderr == app.run("--help").answer + "\n"
+
+
+@pytest.mark.parametrize("words", [("help",), ("help", "bake"), ("-q", "help", "images"), ("help", "local")])
+def test_help_is_a_word_too(app: Kitchen, words: tuple[str, ...]) -> None:
+    command = [word for word in words if word in ("bake", "images", "local")]
+    assert app.run(*words).answer == app.run(*command, "--help").answer
+
+
+def test_version_is_a_word_too(app: Kitchen) -> None:
+    assert app.run("version").answer == app.run("--version").answer
+
+
+@pytest.mark.parametrize("word", ["prune", "clean", "list", "orphans", "outdated"])
+def test_a_view_of_images_that_is_written_as_a_word_is_explained(app: Kitchen, word: str) -> None:
+    run = app.run("images", word)
+    assert (run.status, run.stdout) == (2, "")
+    assert f"`images` has no subcommand '{word}': the words after it are names of images" in run.stderr
+    assert "Run `ami-bakery images" in run.stderr or "run `ami-bakery images" in run.stderr
+    app.write("bakery.toml", TOML.replace("app]", f"{word}]"))
+    assert app.run("images", word).status == 0
+
+
+@pytest.mark.parametrize("given", ["bakery.toml", ".", "", "../repository", "../repository/"])
+def test_the_configuration_is_named_by_its_file_or_its_folder(app: Kitchen, given: str) -> None:
+    digest = app.run("digest").answer
+    elsewhere = app.folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    cwd = elsewhere if given.startswith("..") else app.folder
+    path = given or str(app.folder)
+    assert app.run("-C", path, "digest", cwd=cwd).answer == digest
+    assert app.run("digest", f"--config={path}", cwd=cwd).answer == digest
+
+
+def test_a_folder_without_a_configuration(app: Kitchen) -> None:
+    run = app.run("-C", "ami", "plan")
+    assert run.status == 2
+    assert "ami/bakery.toml" in run.stderr
+    assert "there is no such file" in run.stderr
+
+
+# JSON
+
+
+def test_the_plan(app: Kitchen) -> None:
+    template = json_template(source_ami="{{user `source_ami`}}")
+    template["variables"]["source_ami"] = ""
+    del template["builders"][0]["source_ami_filter"]
+    app.write("ami/child.json", template)
+    app.write("bakery.toml", TOML + CHILD)
+    run = app.run("plan", "--json", "--detailed-exitcode")
+    assert run.status == 2
+    assert set(run.document) == {"format", "images"}
+    assert run.document["format"] == 1
+    first, second = run.images
+    for image in (first, second):
+        assert set(image) == {"image", "action", "digest", "reasons", "amis"}
+        assert all(set(reason) == {"kind", "subject", "detail"} for reason in image["reasons"])
+    assert (first["image"], first["action"], first["amis"]) == ("app", "bake", {})
+    assert (second["image"], second["action"], second["digest"]) == ("child", "pending", None)
+    assert [set(image) for image in app.run("plan", "--json", "--steps").images] == [{*first, "steps"}] * 2
+
+
+CHILD = '\n[images.child]\ntemplate = "ami/child.json"\nregions = ["us-east-1"]\nfrom = "app"\n'
+
+
+def test_the_bake(app: Kitchen, ec2: EC2Client) -> None:
+    (ami,) = stock(app, [ec2])["app"].values()
+    run = app.run("bake", "--json")
+    (image,) = run.images
+    assert set(run.document) == {"format", "images"}
+    assert {**image, "seconds": 0} == {
+        "image": "app",
+        "outcome": "reused",
+        "digest": app.run("digest").answer,
+        "amis": {"us-east-1": ami},
+        "seconds": 0,
+    }
+    assert isinstance(image["seconds"], int | float)
+    app.write("ami/app.json", json_template(source_ami="ami-0123456789abcdef0"))
+    run = app.run("bake", "--json")
+    (image,) = run.images
+    assert (run.status, image["outcome"], set(image)) == (
+        1,
+        "failed",
+        {"image", "outcome", "digest", "amis", "seconds", "error"},
+    )
+
+
+def test_the_inputs(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template() | {"provisioners": [{"type": "shell", "script": "{{user `unset`}}"}]})
+    (app.folder / "ami/setup.sh").chmod(0o755)
+    (app.folder / "ami/link.sh").symlink_to("setup.sh")
+    run = app.run("inputs", "--json")
+    (image,) = run.images
+    assert set(run.document) == {"format", "images"}
+    assert set(image) == {"image", "inputs", "unresolved"}
+    by_path = {item["path"]: item for item in image["inputs"]}
+    assert set(by_path) == {"ami/app.json", "ami/setup.sh", "ami/link.sh"}
+    for item in by_path.values():
+        assert set(item) == {"path", "type", "executable", "sha256", "named_by"}
+        assert all(set(place) == {"file", "line"} for place in item["named_by"])
+    assert (by_path["ami/setup.sh"]["type"], by_path["ami/setup.sh"]["executable"]) == ("file", True)
+    assert by_path["ami/link.sh"]["type"] == "symlink"
+    assert all(set(item) == {"file", "line", "expression", "why"} for item in image["unresolved"])
+    assert "ami/link.sh -> setup.sh" in app.run("inputs").answer
+
+
+# bake --id
+
+
+def test_one_id_is_that_of_the_first_region(app: Kitchen, ec2: EC2Client) -> None:
+    app.write("bakery.toml", TOML.replace('"us-east-1"]', '"us-east-1", "eu-west-1"]'))
+    amis = dict(line.split("\t")[1:] for line in app.run("bake").answer.splitlines())
+    assert set(amis) == {"us-east-1", "eu-west-1"}
+    assert app.run("bake", "app", "--id").answer == amis["us-east-1"]
+    assert app.run("--id", program="bake").answer == amis["us-east-1"]
+    assert app.run("bake", "--id", "-C", ".", "--output", "ids.json").answer == amis["us-east-1"]
+    assert json.loads((app.folder / "ids.json").read_text())["images"][0]["amis"] == amis
+
+
+@pytest.mark.parametrize("arguments", [(), ("app", "other"), ("*",), ("app", "--json"), ("--tag", "no-such-tag")])
+def test_one_id_takes_exactly_one_image(app: Kitchen, arguments: tuple[str, ...]) -> None:
+    app.write("bakery.toml", TOML + TOML.partition("\n\n")[2].replace("app]", "other]"))
+    run = app.run("bake", "--id", *arguments)
+    assert (run.status, run.stdout, app.packer_runs) == (2, "", 0)
+    assert "--id" in run.stderr
+
+
+def test_a_failure_prints_no_id(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template(source_ami="ami-0123456789abcdef0"))
+    run = app.run("bake", "--id")
+    assert (run.status, run.stdout) == (1, "")
+
+
+# inputs --template
+
+
+HCL = """
+source "null" "x" {
+  communicator = "none"
+}
+build {
+  sources = ["source.null.x"]
+  provisioner "file" {
+    source      = "../files/app.conf"
+    destination = "/tmp/app.conf"
+  }
+}
+"""
+
+
+def paths(document: Any) -> list[str]:
+    return [item["path"] for item in document["images"][0]["inputs"]]
+
+
+@pytest.mark.parametrize("template", ["packer/app.pkr.hcl", "packer"])
+def test_a_template_alone_needs_no_configuration(kitchen: Kitchen, template: str) -> None:
+    kitchen.write("packer/app.pkr.hcl", HCL)
+    kitchen.write("files/app.conf", "a = 1\n")
+    kitchen.write("packer/unrelated.txt", "")
+    run = kitchen.run("inputs", "--template", template, "--json", environment={"AWS_DEFAULT_REGION": None})
+    assert run.status == 0, run.stderr
+    assert paths(run.document) == ["files/app.conf", "packer/app.pkr.hcl"]
+    (conf, _) = run.images[0]["inputs"]
+    assert conf["named_by"] == [{"file": "packer/app.pkr.hcl", "line": 8}]
+    assert run.images[0]["image"] == ("packer" if template == "packer" else "app")
+    assert "files/app.conf" in kitchen.run("inputs", "--template", template).answer
+
+
+def test_a_template_outside_of_the_current_folder(kitchen: Kitchen) -> None:
+    kitchen.write("packer/app.pkr.hcl", HCL)
+    kitchen.write("files/app.conf", "a = 1\n")
+    (kitchen.folder / ".git").mkdir()
+    elsewhere = kitchen.folder / "elsewhere"
+    elsewhere.mkdir()
+    run = kitchen.run("inputs", "--json", "--template", "../packer/app.pkr.hcl", cwd=elsewhere)
+    assert paths(run.document) == ["files/app.conf", "packer/app.pkr.hcl"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("absent.json",), ("ami/app.json", "app"), ("ami/app.json", "--tag", "x"), ("ami/app.json", "-C", ".")],
+)
+def test_a_template_alone_goes_without_a_selection(app: Kitchen, arguments: tuple[str, ...]) -> None:
+    run = app.run("inputs", "--template", *arguments)
+    assert (run.status, run.stdout) == (2, "")
+    assert "--template" in run.stderr
+
+
+def test_inputs_that_are_empty_mean_what_the_template_reads(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template() | {"provisioners": [{"type": "shell", "script": "other.sh"}]})
+    app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = []\nworkdir = "."'))
+    app.write("other.sh", "echo other\n")
+    assert paths(app.run("inputs", "--json").document) == ["ami/app.json", "other.sh"]
+    digest = app.run("digest").answer
+    app.write("ami/setup.sh", "echo changed\n")
+    assert app.run("digest").answer == digest
+    app.write("other.sh", "echo changed\n")
+    assert app.run("digest").answer != digest
+
+
+def test_the_shell_is_offered_regions_and_packers_options(app: Kitchen) -> None:
+    script = """
+        eval "$(ami-bakery completion bash)"
+        complete_line() {
+            COMP_LINE="$1" COMP_POINT=${#1} COMP_TYPE=9 COMP_WORDS=($1) COMP_CWORD=1
+            COMPREPLY=()
+            _python_argcomplete "${1%% *}"
+            echo "${COMPREPLY[*]}"
+        }
+        complete_line "ami-bakery bake --region eu-west-"
+        complete_line "ami-bakery bake app -- -on-error=a"
+        complete_line "ami-bakery plan -- -va"
+        complete_line "bake -- -deb"
+        complete_line "ami-bakery bake -- -xyz"
+    """
+    run = app.run("-c", script, program="/bin/bash")
+    regions, error, plan, bake, nothing = run.stdout.splitlines()
+    assert regions.split() == ["eu-west-1", "eu-west-2", "eu-west-3"]
+    assert error.split() == ["abort", "ask"]
+    assert plan.split() == ["-var", "-var-file="]
+    assert bake.split() == ["-debug"]
+    assert nothing == ""
