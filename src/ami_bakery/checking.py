@@ -89,7 +89,7 @@ class _Check:
             self.findings += _definition_findings(self.resolver, self.image)
             if planned is not None:
                 self.findings += _equally_new_bases(planned)
-            if planned is not None and planned.plan.action not in (Action.BAKE, Action.UNKNOWN):
+            if planned is not None and planned.plan.action not in (Action.BAKE, Action.PENDING):
                 return
             rehearsed = with_placeholders(planned or stand_in(self.resolver, self.image))
             self.facts = facts_for_packer(self.resolver, rehearsed)

@@ -260,7 +260,7 @@ def check_it_can_end_well(resolver: Resolver, planned: Planned) -> None:
     The original let it.
     """
     image, facts = planned.definition.image, planned.definition.facts
-    if facts is None or image.scheme is Scheme.SHA1 or planned.plan.action not in (Action.BAKE, Action.UNKNOWN):
+    if facts is None or image.scheme is Scheme.SHA1 or planned.plan.action not in (Action.BAKE, Action.PENDING):
         return
     doing = f"looking at what Packer would make of image {image.name}"
     finding = sure_failure(facts, planned.plan.regions[0])

@@ -36,7 +36,7 @@ def stand_in(resolver: Resolver, image: ImageConfig) -> Planned:
     """A plan for an image that could not be planned: enough for Packer to validate its template."""
     plan = ImagePlan(
         image=image.name,
-        action=Action.UNKNOWN,
+        action=Action.PENDING,
         digest=None,
         reasons=(),
         regions=resolver.regions_of(image),
@@ -121,7 +121,7 @@ def validate_waiting(resolver: Resolver, plans: Sequence[Planned]) -> Iterator[t
     """
     waiting: list[tuple[Planned, TemplateFacts]] = []
     for planned in plans:
-        if planned.plan.action is Action.UNKNOWN:
+        if planned.plan.action is Action.PENDING:
             try:
                 rehearsed = with_placeholders(planned)
                 facts = facts_for_packer(resolver, rehearsed)

@@ -25,7 +25,7 @@ def fail_early(
     it is the only thing asked for.
     """
     bound = {**failures, **dict(validate_waiting(resolver, plans))}
-    built = [planned.plan.image for planned in plans if planned.plan.action in (Action.BAKE, Action.UNKNOWN)]
+    built = [planned.plan.image for planned in plans if planned.plan.action in (Action.BAKE, Action.PENDING)]
     known = {*names, *(planned.plan.image for planned in plans), *failures}
     for name in reversed(built):  # children before what they are made from
         children = [child for child in known if parent_of(resolver.config, child) == name]
