@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_bakery.adapters.template.hcl_syntax import parse_expression, parse_template
-from ami_bakery.core.expression.evaluate import Scope, apply, evaluate
+from ami_bakery.core.expression.evaluate import Scope, evaluate, scope_of
 from ami_bakery.core.expression.functions import FUNCTIONS
 from ami_bakery.core.expression.go_template import render
 from ami_bakery.core.expression.values import CHECKOUT, Text, Unknown, Value, concatenate, first_unknown
@@ -34,7 +34,7 @@ known_documents = st.recursive(
 
 
 def work_out(text: str, **names: Value) -> Value:
-    return evaluate(parse_expression(text, HERE), Scope(names=names))
+    return evaluate(parse_expression(text, HERE), scope_of(names))
 
 
 def quoted(text: str) -> str:
@@ -67,9 +67,14 @@ def test_a_text_without_marks_is_a_template_of_itself(text: str) -> None:
     assert evaluate(parse_template(text, HERE), Scope()) == normalize("NFC", text)
 
 
+def called(name: str, arguments: list[Value]) -> Value:
+    names = {f"a{number}": argument for number, argument in enumerate(arguments)}
+    return work_out(f"{name}({', '.join(names)})", **names)
+
+
 @given(st.sampled_from(sorted(FUNCTIONS)), st.lists(values, max_size=3))
 def test_a_function_gives_a_value_or_says_why_not(name: str, arguments: list[Value]) -> None:
-    result = apply(FUNCTIONS[name], name, arguments)
+    result = called(name, arguments)
 
     if isinstance(result, Unknown):
         assert result.why
@@ -84,7 +89,7 @@ def test_a_function_gives_a_value_or_says_why_not(name: str, arguments: list[Val
 def test_where_the_checkout_lies_goes_through_no_function_that_would_look_at_it(
     name: str, arguments: list[str]
 ) -> None:
-    assert isinstance(apply(FUNCTIONS[name], name, [*arguments, CHECKOUT + "/x"]), Unknown)
+    assert isinstance(called(name, [*arguments, CHECKOUT + "/x"]), Unknown)
 
 
 @given(st.lists(st.tuples(values, texts), max_size=5))

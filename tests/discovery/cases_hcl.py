@@ -157,6 +157,7 @@ HCL = (
             **dict.fromkeys(["a.sh", "b.sh", "d.sh", "e.sh", "__f.sh", "g.sh", "__h.sh"], "true"),
             "c.sh": "",
         },
+        extra=frozenset({"c.sh"}),  # the other arm of a conditional counts
     ),
     Case(
         name="dynamic_blocks",

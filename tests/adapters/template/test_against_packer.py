@@ -14,7 +14,7 @@ import pytest
 
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.hcl_syntax import parse_body
-from ami_bakery.core.expression.evaluate import Scope, evaluate
+from ami_bakery.core.expression.evaluate import evaluate, scope_of
 from ami_bakery.core.expression.values import Unknown, Value, is_mapping, is_sequence
 from tests.trees import write_tree
 
@@ -35,7 +35,7 @@ NAMES: dict[str, Value] = {
     },
     "path": {"root": "."},
 }
-ONLY_PACKER = ("cidrhost",)
+ONLY_PACKER = ("uuidv4",)
 MORE = (
     "<<E\n  a\n\n${var.list[0]} b\nE",
     "<<-E\n      a\n    b ${var.map.a}\n\n     c\n    E",
@@ -125,7 +125,7 @@ def ask_packer(folder: Path, questions: list[str]) -> dict[str, Any]:
 @pytest.mark.parametrize(("number", "text"), list(enumerate(expressions())), ids=lambda each: str(each)[:40])
 def test_an_expression_is_worked_out_as_packer_does(by_packer: dict[str, Any], number: int, text: str) -> None:
     body = parse_body(f"value = {text}\n".encode(), "a.pkr.hcl")
-    value = evaluate(body.settings[0].expression, Scope(names=NAMES))
+    value = evaluate(body.settings[0].expression, scope_of(NAMES))
 
     if any(name in text for name in ONLY_PACKER):
         assert isinstance(value, Unknown)

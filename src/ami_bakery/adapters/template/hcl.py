@@ -12,8 +12,12 @@ from ami_bakery.adapters.template.hcl_json import parse_json_body
 from ami_bakery.adapters.template.hcl_surroundings import Surroundings
 from ami_bakery.adapters.template.hcl_syntax import parse_body
 from ami_bakery.adapters.template.hcl_variables import VariableFile, declarations, is_given, values_of
-from ami_bakery.core.expression.evaluate import Scope, evaluate
-from ami_bakery.core.expression.values import CHECKOUT, Unknown, Value, as_bool, as_text, is_mapping, taint
+from ami_bakery.core.expression import cty
+from ami_bakery.core.expression.border import to_value
+from ami_bakery.core.expression.budget import limited
+from ami_bakery.core.expression.cty import Cty
+from ami_bakery.core.expression.evaluate import Scope, evaluate, resolve
+from ami_bakery.core.expression.values import CHECKOUT, Unknown, Value, as_bool, as_text, is_mapping
 from ami_bakery.core.place import Place
 from ami_bakery.core.template import Plugin, Variable
 from ami_bakery.errors import TemplateError
@@ -25,6 +29,11 @@ if TYPE_CHECKING:
 
 
 def read_hcl2(reading: Reading) -> Definition:
+    with limited():
+        return _read(reading)
+
+
+def _read(reading: Reading) -> Definition:
     files = _template_files(reading)
     bodies = [_parse(reading, file) for file in files]
     surroundings = Surroundings(reading)
@@ -33,7 +42,7 @@ def read_hcl2(reading: Reading) -> Definition:
     values = values_of(reading, declared, variable_files, surroundings)
     for declaration in declared.values():
         if declaration.sensitive:
-            reading.ledger.secret(values[declaration.name])
+            reading.ledger.secret(to_value(values[declaration.name], declaration.place))
     scope = _scope(reading, bodies, values, surroundings)
     variables = tuple(
         Variable(
@@ -115,26 +124,29 @@ def _variable_files(reading: Reading) -> tuple[VariableFile, ...]:
 # --- names
 
 
-class _Locals(Mapping[str, Value]):
+class _Locals(Mapping[str, Cty]):
     """Locals, each worked out when it is first asked for; one that needs itself is unknown."""
 
     def __init__(self, expressions: Mapping[str, Expression], sensitive: Collection[str]) -> None:
         self._expressions = expressions
         self._sensitive = sensitive
-        self._values: dict[str, Value] = {}
+        self._values: dict[str, Cty] = {}
         self._busy: list[str] = []
         self.scope = Scope()
 
-    def __getitem__(self, name: str) -> Value:
+    def __getitem__(self, name: str) -> Cty:
         if name not in self._values:
             if name in self._busy:
-                return Unknown(why=f"the local `{name}` refers to itself")
+                return cty.unknown(f"the local `{name}` refers to itself")
             expression = self._expressions[name]
             self._busy.append(name)
-            value = evaluate(expression, self.scope)
-            self._values[name] = taint(value, expression.place) if name in self._sensitive else value
+            value = resolve(expression, self.scope)
+            self._values[name] = value.but(tainted=True) if name in self._sensitive else value
             self._busy.pop()
         return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._expressions
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._expressions)
@@ -155,7 +167,7 @@ def _local_expressions(bodies: Iterable[Body]) -> dict[str, Expression]:
     return expressions
 
 
-def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Value], surroundings: Surroundings) -> Scope:
+def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], surroundings: Surroundings) -> Scope:
     sensitive = [
         block.labels[0]
         for body in bodies
@@ -168,11 +180,11 @@ def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Value], su
         names={
             "var": values,
             "local": local,
-            "path": {"cwd": inside, "root": reading.locations.from_packer()},
-            "packer": Unknown(why="`packer` is known only when Packer runs"),
-            "build": Unknown(why="`build` is known only when Packer runs"),
-            "data": Unknown(why="a data source is asked only when Packer runs", tainted=True),
-            "source": Unknown(why="`source` is not known here"),
+            "path": {"cwd": cty.text(inside), "root": cty.text(reading.locations.from_packer())},
+            "packer": cty.unknown("`packer` is known only when Packer runs"),
+            "build": cty.unknown("`build` is known only when Packer runs"),
+            "data": cty.unknown("a data source is asked only when Packer runs", tainted=True),
+            "source": cty.unknown("`source` is not known here"),
         },
         surroundings=surroundings.functions(),
     )
@@ -180,7 +192,7 @@ def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Value], su
     for name in local:  # Packer works them all out, used or not
         value = local[name]
         if name in sensitive:
-            reading.ledger.secret(value)
+            reading.ledger.secret(to_value(value, reading.given_place()))
     return scope
 
 

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 from ami_bakery.adapters.template.component import Component, Field, Kind, overridden, started_from
 from ami_bakery.adapters.template.globs import name_matches
 from ami_bakery.adapters.template.legacy_functions import render_in_hcl2
-from ami_bakery.core.expression.evaluate import Scope, evaluate, items_of
-from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mapping, is_sequence
+from ami_bakery.core.expression import cty
+from ami_bakery.core.expression.border import to_value
+from ami_bakery.core.expression.evaluate import Scope, evaluate, resolve
+from ami_bakery.core.expression.values import Unknown, as_text, is_mapping, is_sequence
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
-    from ami_bakery.core.expression.syntax import Block, Body
+    from ami_bakery.core.expression.cty import Cty
+    from ami_bakery.core.expression.syntax import Block, Body, Setting
     from ami_bakery.core.place import Place
     from ami_bakery.core.template import TemplateRequest
 
@@ -81,11 +84,8 @@ def _expanded(block: Block, scope: Scope) -> Iterator[tuple[Block, Scope]]:
     if content is None or for_each is None:
         return
     name = iterator.expression.written if iterator else kind
-    items = items_of(evaluate(for_each.expression, scope))
-    if isinstance(items, Unknown):
-        items = [(items, items)]  # one for all: what does not depend on the item is found all the same
     labels = block.body.setting("labels")
-    for key, value in items:
+    for key, value in _items(resolve(for_each.expression, scope)):
         inner = scope.binding(**{name: {"key": key, "value": value}})
         given = evaluate(labels.expression, inner) if labels else ()
         labelled = (as_text(each) for each in given) if is_sequence(given) else iter(())
@@ -93,22 +93,44 @@ def _expanded(block: Block, scope: Scope) -> Iterator[tuple[Block, Scope]]:
         yield replace(content, type=kind, labels=texts), inner
 
 
+def _items(collection: Cty) -> Iterator[tuple[Cty, Cty]]:
+    """What a `dynamic` block is made for. One for all where that is unknown: what does not depend on it is found."""
+    if collection.is_known and isinstance(collection.raw, tuple | dict):
+        yield from collection.items()
+        return
+    one = cty.unknown(cty.why_of(collection) or "`for_each` is no collection", tainted=collection.tainted)
+    yield one, one
+    for other in cty.alternatives(collection):
+        if isinstance(other.raw, tuple | dict):
+            yield from other.items()
+
+
 def _fields(body: Body, scope: Scope, *, without: Iterable[str] = ()) -> dict[str, Field]:
-    fields = {
-        setting.name.lower(): Field(
-            value=evaluate(setting.expression, scope), place=setting.place, written=setting.expression.written
-        )
-        for setting in body.settings
-        if setting.name not in without
-    }
-    nested: dict[str, list[tuple[Value, Place]]] = {}
+    fields = {setting.name.lower(): _field(setting, scope) for setting in body.settings if setting.name not in without}
+    nested: dict[str, list[tuple[dict[str, Field], Place]]] = {}
     for block, inner in _concrete(body, scope):
-        value: Value = {name: field.value for name, field in _fields(block.body, inner).items()}
-        nested.setdefault(block.type, []).append((value, block.place))
+        nested.setdefault(block.type, []).append((_fields(block.body, inner), block.place))
     for name, found in nested.items():
-        values = tuple(value for value, _ in found)
-        fields.setdefault(name.lower(), Field(value=values, place=found[0][1], written=name))
+        values = tuple({key: field.value for key, field in inner.items()} for inner, _ in found)
+        others = tuple(
+            ({**value, key: other},)
+            for value, (inner, _) in zip(values, found, strict=True)
+            for key, field in inner.items()
+            for other in field.alternatives
+        )
+        made = Field(value=values, place=found[0][1], written=name, alternatives=others)
+        fields.setdefault(name.lower(), made)
     return fields
+
+
+def _field(setting: Setting, scope: Scope) -> Field:
+    found, place = resolve(setting.expression, scope), setting.place
+    return Field(
+        value=to_value(found, setting.expression.place),
+        place=place,
+        written=setting.expression.written,
+        alternatives=tuple(to_value(other, setting.expression.place) for other in cty.alternatives(found)),
+    )
 
 
 def _data_source(block: Block, scope: Scope) -> Component:
@@ -152,7 +174,7 @@ class _Build:
             full = f"{reference[0]}.{name}"
             if not self._takes_part(full):
                 continue
-            scope = self._scope.binding(source={"type": reference[0], "name": name})
+            scope = self._scope.binding(source={"type": cty.text(reference[0]), "name": cty.text(name)})
             fields = {**_fields(source.body, scope), **use.additions(scope)}
             shown = f"{self._name}.{full}" if isinstance(self._name, str) and self._name else full
             builder = Component(kind=Kind.BUILDER, type=reference[0], name=shown, place=source.place, fields=fields)
@@ -220,7 +242,14 @@ class _Build:
 
 
 def _rendered(component: Component, build: Mapping[str, str]) -> Component:
-    fields = {name: replace(each, value=render_in_hcl2(each.value, build)) for name, each in component.fields.items()}
+    fields = {
+        name: replace(
+            each,
+            value=render_in_hcl2(each.value, build),
+            alternatives=tuple(render_in_hcl2(other, build) for other in each.alternatives),
+        )
+        for name, each in component.fields.items()
+    }
     return replace(component, fields=fields)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.hcl_syntax import parse_template
-from ami_bakery.core.expression.evaluate import Scope, Surrounding, evaluate
-from ami_bakery.core.expression.text_functions import from_document
-from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, is_mapping, is_tainted, taint
+from ami_bakery.core.expression import cty
+from ami_bakery.core.expression.convert import convert
+from ami_bakery.core.expression.cty import Cty, Fault
+from ami_bakery.core.expression.evaluate import Scope, Surrounding, work_out
+from ami_bakery.core.expression.types import BOOL, STRING, UNKNOWN
+from ami_bakery.core.expression.values import Unknown
 from ami_bakery.core.place import Place
 from ami_bakery.errors import SourceError, TemplateError
 from ami_bakery.ports import FileKind
@@ -18,6 +21,8 @@ from ami_bakery.ports import FileKind
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
     from ami_bakery.core.expression import syntax
+
+_Path = Callable[[str], str | Unknown]
 
 
 class Surroundings:
@@ -36,130 +41,120 @@ class Surroundings:
             "templatefile": self._templatefile,
             "abspath": self._abspath,
             "pathexpand": self._pathexpand,
-            "yamldecode": self._yamldecode,
         }
 
     def environment(self, *, record: bool) -> Mapping[str, Surrounding]:
         """`env()`, which only the default of a variable may call. `record`: its answer matters."""
 
-        def env(call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
-            name = _text(call, arguments, 0)
-            if isinstance(name, Unknown):
-                return name
+        def env(call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+            name = _text(call, arguments, 0, 1)
+            if not isinstance(name.raw, str):
+                return cty.unknown(cty.why_of(name), STRING, tainted=True)
             if record:
-                self._reading.ledger.environment(name, call.place)
-            return Text(self._reading.request.environment.get(name, ""), call.place, tainted=True)
+                self._reading.ledger.environment(name.raw, call.place)
+            return cty.text(self._reading.request.environment.get(name.raw, ""), call.place, tainted=True)
 
         return {"env": env}
 
     # --- the functions
 
-    def _file(self, call: syntax.Call, arguments: Sequence[Value], scope: Scope) -> Value:
-        found = self._read(call, arguments, scope, from_template=True)
-        if isinstance(found, Unknown):
-            return found
-        try:
-            return Text(found[1].decode(), call.place, tainted=True)
-        except UnicodeDecodeError:
-            return Unknown(why=f"what `{call.written}` reads is not UTF-8")
+    def _file(self, call: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
+        found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.locations.from_template)
+        return found if isinstance(found, Cty) else _decoded(call, found[1])
 
-    def _filebase64(self, call: syntax.Call, arguments: Sequence[Value], scope: Scope) -> Value:
-        found = self._read(call, arguments, scope, from_template=False)
-        if isinstance(found, Unknown):
+    def _filebase64(self, call: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
+        found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.locations.from_workdir)
+        if isinstance(found, Cty):
             return found
-        return Text(base64.b64encode(found[1]).decode(), call.place, tainted=True)
+        return cty.text(base64.b64encode(found[1]).decode(), call.place, tainted=True)
 
-    def _fileexists(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
-        path = self._path(call, arguments, 0, from_template=True)
-        if isinstance(path, Unknown):
-            return path
+    def _fileexists(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+        given = _text(call, arguments, 0, 1)
+        path = self._path(call, given, self._reading.locations.from_template)
+        if isinstance(path, Cty):
+            return path.but(kind=BOOL)
         self._reading.ledger.reference(path, call.place, required=False)
         entry = self._reading.tree.entry(path, follow=True)
-        return entry is not None and entry.kind is FileKind.FILE
+        if entry is not None and entry.kind is not FileKind.FILE:
+            raise Fault("`fileexists()` is asked about what is not a file")
+        return Cty(BOOL, entry is not None).taint_by(given)
 
-    def _fileset(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
-        folder = self._path(call, arguments, 0, from_template=True)
-        pattern = _text(call, arguments, 1)
-        if isinstance(folder, Unknown):
-            return folder
-        if isinstance(pattern, Unknown):
-            self._reading.ledger.not_known(call.place, call.written, pattern)
-            return pattern
-        return tuple(Text(name, call.place) for name in fileset(self._reading.tree, folder, pattern))
+    def _fileset(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+        given, pattern = _text(call, arguments, 0, 2), _text(call, arguments, 1, 2)
+        folder = self._path(call, given, self._reading.locations.from_template)
+        if isinstance(folder, Cty):
+            return folder.but(kind=UNKNOWN)
+        if not isinstance(pattern.raw, str):
+            self._reading.ledger.not_known(call.place, call.written, Unknown(why=cty.why_of(pattern)))
+            return cty.unknown(cty.why_of(pattern), tainted=pattern.tainted)
+        names = fileset(self._reading.tree, folder, pattern.raw)
+        return cty.set_of([cty.text(name, call.place) for name in names], STRING).taint_by(given, pattern)
 
-    def _templatefile(self, call: syntax.Call, arguments: Sequence[Value], scope: Scope) -> Value:
-        found = self._read(call, arguments, scope, from_template=True)
-        if isinstance(found, Unknown):
-            return found
+    def _templatefile(self, call: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
+        found = self._read(call, _text(call, arguments, 0, 2), scope, self._reading.locations.from_template)
+        if isinstance(found, Cty):
+            return found.but(kind=UNKNOWN)
         path, content = found
         if path in self._rendering:
             why = f"the template includes itself: {' -> '.join([*self._rendering, path])}"
             self._reading.ledger.unresolved(call.place, call.written, why)
-            return Unknown(why=why)
-        given = arguments[1] if len(arguments) > 1 else {}
-        try:
-            template = parse_template(content.decode(), Place(file=path, line=1))
-        except UnicodeDecodeError:
-            return Unknown(why=f"what `{call.written}` reads is not UTF-8")
-        names = given if is_mapping(given) else {}
+            return cty.unknown("the template includes itself")
+        names, any_name = _names(arguments[1])
+        source = _decoded(call, content)
+        if not isinstance(source.raw, str):
+            return source
+        template = parse_template(content.decode(), Place(file=path, line=1))
         self._rendering.append(path)
         try:
-            inner = Scope(names=names, surroundings=scope.surroundings, optional=scope.optional)
-            return taint(evaluate(template, inner), call.place)
+            inner = Scope(names=names, surroundings=scope.surroundings, optional=scope.optional, any_name=any_name)
+            return work_out(template, inner).but(tainted=True)
         finally:
             self._rendering.pop()
 
-    def _abspath(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
-        path = _text(call, arguments, 0)
-        if isinstance(path, Unknown):
+    def _abspath(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+        path = _text(call, arguments, 0, 1)
+        if not isinstance(path.raw, str):
             return path
-        found = self._reading.locations.absolute(path)
-        return taint(found, call.place) if is_tainted(path) else found
+        return cty.text(self._reading.locations.absolute(path.raw), path.place, tainted=path.tainted)
 
-    def _pathexpand(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
-        path = _text(call, arguments, 0)
-        if isinstance(path, Unknown):
+    def _pathexpand(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+        path = _text(call, arguments, 0, 1)
+        if not isinstance(path.raw, str):
             return path
-        found = self._reading.expand_home(path) or Unknown(why="the home folder is not known")
-        return taint(found, call.place) if is_tainted(path) else found
-
-    def _yamldecode(self, call: syntax.Call, arguments: Sequence[Value], _scope: Scope) -> Value:
-        from ami_bakery.adapters.template.yaml_syntax import yaml_value
-
-        text = _text(call, arguments, 0)
-        if isinstance(text, Unknown):
-            return text
-        found = from_document(yaml_value(text))
-        return taint(found, call.place) if is_tainted(text) else found
+        found = self._reading.expand_home(path.raw)
+        if found is None:
+            return cty.unknown("the home folder is not known", STRING, tainted=path.tainted)
+        return cty.text(found, path.place, tainted=path.tainted)
 
     # --- where and what
 
-    def _path(
-        self, call: syntax.Call, arguments: Sequence[Value], number: int, *, from_template: bool
-    ) -> str | Unknown:
+    def _path(self, call: syntax.Call, path: Cty, resolve: _Path) -> str | Cty:
         """The path that an argument names; one that cannot be worked out is a finding, for a file is read by it."""
-        path = _text(call, arguments, number)
-        if isinstance(path, str):
-            expanded = self._reading.expand_home(path)
-            locations = self._reading.locations
-            resolve = locations.from_template if from_template else locations.from_workdir
-            path = resolve(expanded) if expanded else Unknown(why="the home folder is not known")
-        if isinstance(path, Unknown):
-            self._reading.ledger.not_known(call.place, call.written, path)
-        return path
+        found: str | Unknown
+        if isinstance(path.raw, str):
+            expanded = self._reading.expand_home(path.raw)
+            found = resolve(expanded) if expanded else Unknown(why="the home folder is not known")
+        else:
+            found = Unknown(why=cty.why_of(path))
+        if isinstance(found, str):
+            return found
+        self._reading.ledger.not_known(call.place, call.written, found)
+        return cty.unknown(found.why, STRING, tainted=True)
 
-    def _read(
-        self, call: syntax.Call, arguments: Sequence[Value], scope: Scope, *, from_template: bool
-    ) -> tuple[str, bytes] | Unknown:
-        path = self._path(call, arguments, 0, from_template=from_template)
-        if isinstance(path, Unknown):
+    def _read(self, call: syntax.Call, given: Cty, scope: Scope, resolve: _Path) -> tuple[str, bytes] | Cty:
+        path = self._path(call, given, resolve)
+        if isinstance(path, Cty):
             return path
         self._reading.ledger.reference(path, call.place, required=not scope.optional)
         entry = self._reading.tree.entry(path, follow=True)
         if entry is None:
-            return Unknown(why=f"the file that `{call.written}` reads is not there")
+            if scope.optional:
+                raise Fault(f"the file that `{call.written}` reads is not there")
+            # It may be made before Packer runs, and Packer fails where it is not.
+            return cty.unknown(f"the file that `{call.written}` reads is not there", STRING, tainted=True)
         if entry.kind is not FileKind.FILE:
-            return Unknown(why=f"what `{call.written}` reads is not a file: it is a {entry.kind}")
+            why = f"what `{call.written}` reads is not a file: it is a {entry.kind}"
+            return cty.unknown(why, STRING, tainted=True)
         try:
             return path, self._reading.content(path)
         except SourceError as error:
@@ -167,7 +162,26 @@ class Surroundings:
             raise TemplateError(f"reading {call.place}", str(error), error.todo, marks=marks) from error
 
 
-def _text(call: syntax.Call, arguments: Sequence[Value], number: int) -> str | Unknown:
-    if number >= len(arguments):
-        return Unknown(why=f"`{call.name}()` is called with too few arguments")
-    return as_text(arguments[number])
+def _decoded(call: syntax.Call, content: bytes) -> Cty:
+    try:
+        return cty.text(content.decode(), call.place, tainted=True)
+    except UnicodeDecodeError:
+        return cty.unknown(f"what `{call.written}` reads is not UTF-8", STRING, tainted=True)
+
+
+def _names(given: Cty) -> tuple[Mapping[str, Cty], Cty | None]:
+    """The names in a template, and what stands for any other where they are not all known."""
+    if given.is_null or not (given.type.is_mapping or given.type.kind in ("unknown", "dynamic")):
+        raise Fault("the variables of `templatefile()` are no map")
+    if given.is_known:
+        return dict(given.raw), None
+    return {}, cty.unknown(cty.why_of(given), tainted=given.tainted)
+
+
+def _text(call: syntax.Call, arguments: Sequence[Cty], number: int, wanted: int) -> Cty:
+    if len(arguments) != wanted:
+        raise Fault(f"`{call.name}()` is called with {len(arguments)} arguments")
+    value = convert(arguments[number], STRING)
+    if value.is_null:
+        raise Fault(f"`{call.name}()` is given null")
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 
 import tree_sitter_hcl
@@ -13,6 +14,8 @@ from ami_bakery.core.expression import syntax
 from ami_bakery.core.expression.syntax import Block, Body, Expression, Setting
 from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError, TemplateSyntaxError
+
+_SCIENTIFIC = re.compile(rb"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+(?!\w)")
 
 
 @functools.cache
@@ -83,6 +86,10 @@ class _Reader:
     def parse(self, *, otherwise: Place | None = None) -> Node:
         """`otherwise`: the place of an error that shows only at the end of what was put around a text."""
         root = _parser().parse(self.source).root_node
+        if root.has_error and _SCIENTIFIC.search(self.source):
+            # The grammar knows no `1e3`: to it, digits stand in its place, and the text is read from what was written.
+            plain = _SCIENTIFIC.sub(lambda found: b"1" * len(found[0]), self.source)
+            root = _parser().parse(plain).root_node
         if root.has_error:
             error = _first_error(root)
             at_the_edge = error.start_point[0] == 0 or error.start_point[0] >= self.source.count(b"\n") - 1
@@ -157,20 +164,32 @@ class _Reader:
             name = self.text(node.named_children[-1])
             return syntax.Attribute(place=place, written=written, of=of, name=name)
         if node.type == "splat":
-            kind = node.children[0]
-            each: Expression = syntax.Name(place=place, written="", name=syntax.EACH)
-            for access in kind.named_children:
-                each = self._access(each, access)
-            return syntax.Splat(place=place, written=written, of=of, each=each)
+            return self._splat(of, node.children[0])
         if node.type == "index":
             kind = node.children[0]
             if kind.type == "legacy_index":
                 digits = self.text(kind).lstrip(".").strip()
-                key: Expression = syntax.Literal(place=place, written=digits, value=int(digits))
+                key: Expression = syntax.Literal(place=place, written=digits, value=_number(digits))
             else:
                 key = self.expression(next(part for part in kind.named_children if part.type == "expression"))
             return syntax.Index(place=place, written=written, of=of, key=key)
         raise self.error(node)
+
+    def _splat(self, of: Expression, kind: Node) -> Expression:
+        """`[*]` takes all that follows for each item; `.*` only the attributes, and an index is one of the result."""
+        accesses = list(kind.named_children)
+        count = len(accesses)
+        if kind.type == "attr_splat":
+            count = next((number for number, access in enumerate(accesses) if access.type != "get_attr"), count)
+        each: Expression = syntax.Name(place=of.place, written="", name=syntax.EACH)
+        for access in accesses[:count]:
+            each = self._access(each, access)
+        star = "[*]" if kind.type == "full_splat" else ".*"
+        written = of.written + star + each.written
+        made: Expression = syntax.Splat(place=of.place, written=written, of=of, each=each)
+        for access in accesses[count:]:
+            made = self._access(made, access)
+        return made
 
     def _literal(self, node: Node) -> Expression:
         child = node.named_children[0] if node.type == "literal_value" else node
@@ -179,8 +198,7 @@ class _Reader:
             inner = hcl_text.unescape(text[1:-1])
             return syntax.Literal(place=place, written=text, value=inner)
         if child.type == "numeric_lit":
-            number = int(text) if text.isdigit() else int(text, 16) if text[:2] in ("0x", "0X") else float(text)
-            return syntax.Literal(place=place, written=text, value=number)
+            return syntax.Literal(place=place, written=text, value=_number(text))
         return syntax.Literal(place=place, written=text, value={"true": True, "false": False}.get(text))
 
     def _name(self, node: Node) -> Expression:
@@ -282,6 +300,13 @@ class _Reader:
             condition=self.expression(condition) if condition else None,
             group=any(child.type == "ellipsis" for child in inner.children),
         )
+
+
+def _number(text: str) -> float:
+    """The evaluator reads the number from how it is written: here it only has to be one."""
+    if text.isdigit() and len(text) < 1000:
+        return int(text)
+    return int(text, 16) if text[:2] in ("0x", "0X") else float(text)
 
 
 _PRIMARY: dict[str, Callable[[_Reader, Node], Expression]] = {

@@ -93,6 +93,8 @@ def _tokens(
 ) -> Iterator[_Token]:
     position = start
     for mark in _marks(node):
+        if mark.type == "template_interpolation" and reader.source[mark.start_byte - 1 : mark.start_byte] == b"$":
+            continue  # `$$${x}`: the last two signs are an escape, which the grammar does not see
         yield from _lines(reader, position, mark.start_byte, unescape_with)
         position = mark.end_byte
         text = reader.text(mark)

@@ -6,23 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.hcl_syntax import parse_expression
-from ami_bakery.core.expression import syntax
-from ami_bakery.core.expression.collection_functions import toset
-from ami_bakery.core.expression.evaluate import Scope, evaluate
-from ami_bakery.core.expression.values import (
-    Text,
-    Unknown,
-    Value,
-    as_bool,
-    as_number,
-    as_text,
-    equal,
-    first_unknown,
-    is_mapping,
-    is_sequence,
-    is_tainted,
-    taint,
-)
+from ami_bakery.core.expression import cty
+from ami_bakery.core.expression.constraints import Defaults, constraint, filled
+from ami_bakery.core.expression.convert import convert
+from ami_bakery.core.expression.cty import Cty, Fault, Unsure
+from ami_bakery.core.expression.evaluate import Scope, evaluate, resolve
+from ami_bakery.core.expression.types import DYNAMIC, NUMBER, STRING, Type
+from ami_bakery.core.expression.values import as_bool
 from ami_bakery.errors import TemplateError
 from ami_bakery.values import Frozen
 
@@ -77,13 +67,33 @@ def values_of(
     declared: Mapping[str, Declaration],
     files: Sequence[VariableFile],
     surroundings: Surroundings,
-) -> dict[str, Value]:
+) -> dict[str, Cty]:
     """default < PKR_VAR_ environment < auto files < var-files in order < `-var`."""
     values = {name: _value(reading, declaration, files, surroundings) for name, declaration in declared.items()}
-    return {
-        name: taint(value, declared[name].place) if declared[name].sensitive else value
-        for name, value in values.items()
-    }
+    return {name: value.but(tainted=True) if declared[name].sensitive else value for name, value in values.items()}
+
+
+def default_of(declaration: Declaration) -> Cty:
+    """The value of a variable that nothing else sets, and whose default asks no environment."""
+    default = resolve(declaration.default, Scope()) if declaration.default else cty.null()
+    return _converted(default, _wanted(declaration))
+
+
+class _Wanted(Frozen):
+    """What a declaration makes of a value: the type (None: it is no type), and what is filled in before."""
+
+    type: Type | None
+    defaults: Defaults | None = None
+
+
+def _wanted(declaration: Declaration) -> _Wanted:
+    if declaration.type is None:
+        return _Wanted(type=DYNAMIC)
+    try:
+        kind, defaults = constraint(declaration.type)
+    except (Fault, Unsure):
+        return _Wanted(type=None)
+    return _Wanted(type=kind, defaults=defaults)
 
 
 def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool:
@@ -98,91 +108,70 @@ def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool
 
 def _value(
     reading: Reading, declaration: Declaration, files: Sequence[VariableFile], surroundings: Surroundings
-) -> Value:
+) -> Cty:
     name = declaration.name
     if name in reading.request.later:
-        return Unknown(why=f"the variable `{name}` gets its value when the image is baked")
+        return cty.unknown(f"the variable `{name}` gets its value when the image is baked")
     from_file = _from_files(name, files)
     given = reading.request.variables.get(name, reading.request.offered.get(name))
     told = reading.request.environment.get("PKR_VAR_" + name)
     overridden = not (given is None and from_file is None and told is None)
-    default = _default(declaration, surroundings, matters=not overridden)
+    wanted = _wanted(declaration)
+    default = _converted(_default(declaration, surroundings, matters=not overridden), wanted)
+    if wanted.type == DYNAMIC and default.is_known:
+        wanted = _Wanted(type=default.type)
     if given is not None:
-        return _converted(_given(given, declaration, default, reading.given_place()), declaration.type)
+        return _converted(_given(given, declaration, wanted, reading.given_place()), wanted)
     if from_file is not None:
-        return _converted(from_file, declaration.type)
+        return _converted(from_file, wanted)
     if told is not None:
         reading.ledger.environment("PKR_VAR_" + name, declaration.place)
-        given_there = _given(told, declaration, default, declaration.place)
-        return taint(_converted(given_there, declaration.type), declaration.place)
-    return _converted(default, declaration.type)
+        return _converted(_given(told, declaration, wanted, declaration.place), wanted).but(tainted=True)
+    return default
 
 
-def _default(declaration: Declaration, surroundings: Surroundings, *, matters: bool) -> Value:
+def _default(declaration: Declaration, surroundings: Surroundings, *, matters: bool) -> Cty:
     if declaration.default is None:
-        return Unknown(why=f"the variable `{declaration.name}` has no value")
+        return cty.unknown(f"the variable `{declaration.name}` has no value")
     environment = surroundings.environment(record=matters)
-    return evaluate(declaration.default, Scope(surroundings=environment))
+    return resolve(declaration.default, Scope(surroundings=environment))
 
 
-def _from_files(name: str, files: Sequence[VariableFile]) -> Value | Unknown | None:
-    """The last file wins; a `null` there is a value, told as an empty `Unknown` only by what uses it."""
+def _from_files(name: str, files: Sequence[VariableFile]) -> Cty | None:
+    """The last file wins."""
     found = [
         (file.path, setting.expression) for file in files for setting in file.body.settings if setting.name == name
     ]
     if not found:
         return None
-    value = evaluate(found[-1][1], Scope())
+    value = resolve(found[-1][1], Scope())
     # Packer up to 1.7 and later ones differ in whether all *.hcl come before all *.json.
     older = [pair for pair in found if pair[0].endswith(".json")] or found
-    other = evaluate(older[-1][1], Scope())
-    if older[-1][0] != found[-1][0] and equal(value, other) is not True:
-        return Unknown(why=f"which of {older[-1][0]} and {found[-1][0]} wins depends on the version of Packer")
-    return Unknown(why=f"the variable `{name}` is null") if value is None else value
-
-
-def _given(text: str, declaration: Declaration, default: Value, place: Place) -> Value:
-    """A value from the command line or the environment: a text, or an expression where the type is no primitive."""
-    if _is_plain(declaration.type, default):
-        return Text(text, place)
-    try:
-        return evaluate(parse_expression(text, place), Scope())
-    except TemplateError as error:
-        return Unknown(why=f"the value given for `{declaration.name}` does not parse: {error.wrong}")
-
-
-def _is_plain(kind: Expression | None, default: Value) -> bool:
-    if isinstance(kind, syntax.Name):
-        return kind.name in ("string", "number")
-    if kind is None:
-        return isinstance(default, str | int | float | Unknown) and not isinstance(default, bool)
-    return isinstance(kind, syntax.Literal) and kind.value in ("string", "number")
-
-
-def _converted(value: Value, kind: Expression | None) -> Value:
-    """What a type constraint makes of a value, as far as that shows in a path."""
-    if value is None or isinstance(value, Unknown) or kind is None:
+    if older[-1][0] == found[-1][0]:
         return value
-    if isinstance(kind, syntax.Name):
-        return _primitive(value, kind.name, kind.place)
-    if isinstance(kind, syntax.Call) and kind.arguments:
-        return _collection(value, kind.name, kind.arguments[0])
-    return value
+    other = resolve(older[-1][1], Scope())
+    if cty.same(value, other):
+        return value
+    why = f"which of {older[-1][0]} and {found[-1][0]} wins depends on the version of Packer"
+    return cty.unknown(why).with_others([value, other])
 
 
-def _primitive(value: Value, kind: str, place: Place) -> Value:
-    convert = {"string": as_text, "number": as_number, "bool": as_bool}.get(kind)
-    made = convert(value) if convert else value
-    return taint(made, place) if is_tainted(value) else made
+def _given(text: str, declaration: Declaration, wanted: _Wanted, place: Place) -> Cty:
+    """A value from the command line or the environment: a text, or an expression where the type is no primitive."""
+    if wanted.type in (STRING, NUMBER, DYNAMIC):
+        return cty.text(text, place)
+    if wanted.type is None or wanted.type.kind == "unknown":
+        return cty.unknown(f"the type of the variable `{declaration.name}` is not known")
+    try:
+        return resolve(parse_expression(text, place), Scope())
+    except TemplateError:
+        return cty.unknown(f"the value given for the variable `{declaration.name}` is no expression")
 
 
-def _collection(value: Value, kind: str, inner: Expression) -> Value:
-    if kind in ("list", "set") and is_sequence(value):
-        items = tuple(_converted(item, inner) for item in value)
-        return toset(items) if kind == "set" and first_unknown(items) is None else items
-    if kind == "map" and is_mapping(value):
-        return {key: _converted(item, inner) for key, item in value.items()}
-    if kind == "object" and is_mapping(value) and isinstance(inner, syntax.ObjectOf):
-        types = {str(key.value): of for key, of in inner.items if isinstance(key, syntax.Literal)}
-        return {key: _converted(item, types.get(key)) for key, item in value.items()}
-    return value
+def _converted(value: Cty, wanted: _Wanted) -> Cty:
+    if wanted.type is None:
+        return value
+    try:
+        return cty.lifted(lambda values: convert(filled(values[0], wanted.defaults), wanted.type or DYNAMIC), [value])
+    except (Fault, Unsure) as error:
+        return cty.unknown(f"the value does not fit the type of the variable: {error}", tainted=value.is_dirty)

@@ -1,278 +1,333 @@
-"""HCL2's functions of lists, sets and maps; a set is a list in order, each item once."""
+"""Packer's functions of lists, sets, tuples, maps and objects."""
 
 from __future__ import annotations
 
-import itertools
 import math
+from collections.abc import Callable, Sequence
 
-from ami_bakery.core.expression.operators import whole_number
-from ami_bakery.core.expression.values import (
-    Unknown,
-    Value,
-    as_bool,
-    as_number,
-    equal,
-    first_unknown,
-    is_mapping,
-    is_sequence,
-)
-
-from .text_functions import sequence, text, whole
+from ami_bakery.core.expression import cty, graphemes, types
+from ami_bakery.core.expression.budget import spend
+from ami_bakery.core.expression.convert import convert, unify
+from ami_bakery.core.expression.cty import Cty, Fault, Unsure
+from ami_bakery.core.expression.text_functions import int_of
+from ami_bakery.core.expression.types import BOOL, DYNAMIC, STRING, Type
 
 
-def _number(value: Value) -> int | float:
-    number = as_number(value)
-    if isinstance(number, Unknown):
-        raise ValueError(number.why)
-    return number
+def _list_or_tuple(value: Cty) -> Cty:
+    if value.type.kind not in ("list", "tuple"):
+        raise _unless_unknown(value, "a list is needed")
+    return value
 
 
-def _among(value: Value, items: list[Value] | tuple[Value, ...]) -> bool:
-    unsure: Unknown | None = None
+def _unless_unknown(value: Cty, why: str) -> Exception:
+    return Unsure(cty.why_of(value)) if value.type.kind in ("unknown", "dynamic") else Fault(why)
+
+
+def _items(value: Cty) -> list[Cty]:
+    return [item for _, item in value.items()]
+
+
+def concat(*lists: Cty) -> Cty:
+    if not lists:
+        raise Fault("a list is needed")
+    for each in lists:
+        _list_or_tuple(each)
+    items = [item for each in lists for item in _items(each)]
+    if all(each.type.kind == "list" for each in lists):
+        common = unify(tuple(each.type for each in lists), unsafe=True)
+        if common is not None:
+            return cty.list_of([convert(item, common.element) for item in items], common.element)
+    return cty.tuple_of(items)
+
+
+def coalesce(*arguments: Cty) -> Cty:
+    if not arguments:
+        raise Fault("all arguments must have one type")
+    lost = next((argument for argument in arguments if types.has_unknown(argument.type)), None)
+    if lost is not None:
+        return _first_unless_unknown(arguments, lost)
+    kind = unify(tuple(argument.type for argument in arguments), unsafe=True)
+    if kind is None:
+        raise Fault("all arguments must have one type")
+    made = [_as(argument, kind) for argument in arguments]
+    candidates = [value for value in made if not value.is_null and not (kind == STRING and value.raw == "")]
+    if not candidates:
+        raise Fault("every argument is null or empty")
+    first = candidates[0]
+    tainted = any(value.is_dirty for value in made[: made.index(first)])
+    if not first.is_known:
+        first = cty.unknown(
+            first.raw.why, kind, pattern=first.raw.pattern, known=first.raw.known, tainted=first.tainted
+        )
+    result = first.with_others([*first.others, *candidates[1:]])
+    return result.but(tainted=True) if tainted else result
+
+
+def _as(value: Cty, kind: Type) -> Cty:
+    return value if value.type == kind else convert(value, kind)
+
+
+def _first_unless_unknown(arguments: Sequence[Cty], lost: Cty) -> Cty:
+    """Where the type of one is unknown, a text that comes first is the answer: it stays as it is in any case."""
+    first = next((value for value in arguments if not value.is_null and value.raw != ""), None)
+    if first is not None and first.is_known and first.type == STRING:
+        return first.with_others([*first.others, *arguments])
+    return cty.unknown(cty.why_of(lost)).with_others(arguments).taint_by(*arguments)
+
+
+def coalescelist(*lists: Cty) -> Cty:
+    if not lists:
+        raise Fault("a list is needed")
+    for number, each in enumerate(lists):
+        if not each.is_known:
+            return cty.unknown(each.raw.why, tainted=each.tainted).with_others(lists[number + 1 :])
+        if each.type.kind not in ("list", "tuple"):
+            raise Fault("a list is needed")
+    found = [each for each in lists if not each.is_null and each.raw]
+    if not found:
+        raise Fault("every list is empty")
+    return found[0].with_others([*found[0].others, *found[1:]])
+
+
+def compact(items: Cty) -> Cty:
+    return cty.list_of([item for item in items.raw if item.raw not in ("", None)], STRING)
+
+
+def contains(items: Cty, wanted: Cty) -> Cty:
+    if not items.type.is_sequence:
+        raise Fault("a list is needed")
+    return Cty(BOOL, _among(wanted, items.raw))
+
+
+def _among(value: Cty, items: Sequence[Cty]) -> bool:
+    spend(steps=len(items))
+    unsure: Unsure | None = None
     for item in items:
-        alike = equal(value, item)
-        if alike is True:
-            return True
-        if isinstance(alike, Unknown):
-            unsure = alike
+        try:
+            if cty.equals(value, item):
+                return True
+        except Unsure as error:
+            unsure = error
     if unsure:
-        raise ValueError(unsure.why)
+        raise unsure
     return False
 
 
-def concat(*lists: Value) -> Value:
-    return tuple(item for each in lists for item in sequence(each))
-
-
-def coalesce(*arguments: Value) -> Value:
-    for argument in arguments:
-        if argument is not None and argument != "":
-            return argument
-    raise ValueError("there is no argument that is not empty")
-
-
-def coalescelist(*lists: Value) -> Value:
-    for each in lists:
-        if sequence(each):
-            return each
-    raise ValueError("there is no list that is not empty")
-
-
-def lookup(mapping: Value, key: Value, *default: Value) -> Value:
-    if not is_mapping(mapping):
-        raise ValueError("a map is needed")
-    if text(key) in mapping:
-        return mapping[text(key)]
-    if not default:
-        raise ValueError(f"there is no key {text(key)!r}")
-    return default[0]
-
-
-def element(items: Value, position: Value) -> Value:
-    listed = sequence(items)
-    if not listed or whole(position) < 0:
-        raise ValueError("there is no such item")
-    return listed[whole(position) % len(listed)]
-
-
-def merge(*mappings: Value) -> Value:
-    merged: dict[str, Value] = {}
-    for mapping in mappings:
-        if mapping is None:
-            continue
-        if not is_mapping(mapping):
-            raise ValueError("a map is needed")
-        merged.update(mapping)
-    return merged
-
-
-def keys(mapping: Value) -> Value:
-    if not is_mapping(mapping):
-        raise ValueError("a map is needed")
-    return tuple(sorted(mapping))
-
-
-def values(mapping: Value) -> Value:
-    if not is_mapping(mapping):
-        raise ValueError("a map is needed")
-    return tuple(mapping[key] for key in sorted(mapping))
-
-
-def flatten(items: Value) -> Value:
-    flat: list[Value] = []
-    for item in sequence(items):
-        if is_sequence(item):
-            nested = flatten(item)
-            flat.extend(sequence(nested))
-        else:
-            flat.append(item)
-    return tuple(flat)
-
-
-def distinct(items: Value) -> Value:
-    kept: list[Value] = []
-    for item in sequence(items):
+def distinct(items: Cty) -> Cty:
+    kept: list[Cty] = []
+    for item in items.raw:
         if not _among(item, kept):
             kept.append(item)
-    return tuple(kept)
+    return cty.list_of(kept, items.type.element)
 
 
-def toset(items: Value) -> Value:
-    once = sequence(distinct(items))
-    return tuple(sorted(once, key=text)) if all(isinstance(item, str) for item in once) else once
+def chunklist(items: Cty, size: Cty) -> Cty:
+    step = int_of(size)
+    if step < 0:
+        raise Fault("the size is negative")
+    if not items.raw:
+        return cty.list_of((), items.type)
+    if step == 0:
+        return cty.list_of([items])
+    chunks = [items.raw[start : start + step] for start in range(0, len(items.raw), step)]
+    return cty.list_of([cty.list_of(chunk, items.type.element) for chunk in chunks])
 
 
-def tolist(items: Value) -> Value:
-    return sequence(items)
+def element(items: Cty, position: Cty) -> Cty:
+    _list_or_tuple(items)
+    place = int_of(position)
+    if place < 0 or not items.raw:
+        raise Fault("there is no such element")
+    return _items(items)[place % len(items.raw)]
 
 
-def tomap(mapping: Value) -> Value:
-    if not is_mapping(mapping):
-        raise ValueError("a map is needed")
-    return mapping
+def flatten(items: Cty) -> Cty:
+    if not items.type.is_sequence:
+        raise _unless_unknown(items, "a list is needed")
+    return cty.tuple_of(_flat(items))
 
 
-def tonumber(value: Value) -> Value:
-    return None if value is None else _number(value)
+def _flat(items: Cty) -> list[Cty]:
+    made: list[Cty] = []
+    for item in _items(items):
+        spend(steps=1)
+        if item.type.is_sequence and not item.is_null:
+            made.extend(_flat(item))
+        else:
+            made.append(item)
+    return made
 
 
-def tobool(value: Value) -> Value:
-    truth = as_bool(value)
-    if isinstance(truth, Unknown):
-        raise ValueError(truth.why)
-    return truth
+def _mapping(value: Cty) -> Cty:
+    if not value.type.is_mapping:
+        raise _unless_unknown(value, "a map or an object is needed")
+    return value
 
 
-def compact(items: Value) -> Value:
-    return tuple(item for item in sequence(items) if item not in ("", None))
+def keys(mapping: Cty) -> Cty:
+    names = [key for key, _ in _mapping(mapping).items()]
+    return cty.tuple_of(names) if mapping.type.kind == "object" else cty.list_of(names, STRING)
 
 
-def sort(items: Value) -> Value:
-    return tuple(sorted(sequence(items), key=text))
+def values(mapping: Cty) -> Cty:
+    items = _items(_mapping(mapping))
+    return cty.tuple_of(items) if mapping.type.kind == "object" else cty.list_of(items, mapping.type.element)
 
 
-def reverse(items: Value) -> Value:
-    return sequence(items)[::-1]
+def lookup(mapping: Cty, key: Cty, default: Cty) -> Cty:
+    _mapping(mapping)
+    if mapping.type.kind == "map":
+        fallback = convert(default, mapping.type.element)
+        if not mapping.is_whole and key.raw not in mapping.raw:
+            raise Unsure(cty.why_of(mapping))
+        return mapping.raw.get(key.raw, fallback)  # type: ignore[no-any-return]
+    return mapping.raw.get(key.raw, default)  # type: ignore[no-any-return]
 
 
-def contains(items: Value, wanted: Value) -> Value:
-    return _among(wanted, sequence(items))
+def merge(*mappings: Cty) -> Cty:
+    if not mappings:
+        return cty.object_of({})
+    attributes: dict[str, Cty] = {}
+    for mapping in mappings:
+        if mapping.type.kind == "unknown":
+            raise Unsure(cty.why_of(mapping))
+        if not mapping.type.is_mapping and mapping.type.kind != "dynamic":
+            raise Fault("a map or an object is needed")
+        for name, value in () if mapping.is_null else mapping.raw.items():
+            attributes[name] = value.taint_by(*([mapping] if mapping.tainted else []))
+    first = mappings[0].type
+    if first.kind == "map" and all(mapping.type == first for mapping in mappings):
+        return cty.map_of(attributes, first.element)
+    return cty.object_of(attributes)
 
 
-def index(items: Value, wanted: Value) -> Value:
-    if is_mapping(items):
-        return items[text(wanted)]
-    # Newer versions of Packer give the place of an item, older ones the item of a place.
-    listed, number = sequence(items), whole_number(wanted)
-    position = next((place for place, item in enumerate(listed) if equal(item, wanted) is True), None)
-    at_number = isinstance(number, int) and 0 <= number < len(listed)
-    if position is not None and not at_number:
-        return position
-    if position is None and isinstance(number, int) and at_number:
-        return listed[number]
-    raise ValueError("what it gives depends on the version of Packer")
+def reverse(items: Cty) -> Cty:
+    if not items.type.is_sequence:
+        raise _unless_unknown(items, "a list is needed")
+    turned = _items(items)[::-1]
+    return cty.tuple_of(turned) if items.type.kind == "tuple" else cty.list_of(turned, items.type.element)
 
 
-def length(value: Value) -> Value:
-    if isinstance(value, str):
-        if "\ufdd0" in value:
-            raise ValueError("it depends on where the checkout lies")
-        return len(value)
-    return len(value) if is_mapping(value) else len(sequence(value))
+def slice_(items: Cty, start: Cty, end: Cty) -> Cty:
+    _list_or_tuple(items)
+    first, last = int_of(start), int_of(end)
+    if not 0 <= first <= last <= len(items.raw):
+        raise Fault("there are no such elements")
+    kept = _items(items)[first:last]
+    return cty.tuple_of(kept) if items.type.kind == "tuple" else cty.list_of(kept, items.type.element)
 
 
-def slice_(items: Value, start: Value, end: Value) -> Value:
-    listed, first, last = sequence(items), whole(start), whole(end)
-    if not 0 <= first <= last <= len(listed):
-        raise ValueError("there are no such items")
-    return listed[first:last]
+def sort(items: Cty) -> Cty:
+    if any(item.is_null for item in items.raw):
+        raise Fault("null cannot be sorted")
+    return cty.list_of(sorted(items.raw, key=lambda item: item.raw), STRING)
 
 
-def chunklist(items: Value, size: Value) -> Value:
-    listed, step = sequence(items), whole(size)
-    if step <= 0:
-        return (listed,) if listed else ()
-    return tuple(listed[start : start + step] for start in range(0, len(listed), step))
+def zipmap(names: Cty, items: Cty) -> Cty:
+    _list_or_tuple(items)
+    if not names.is_whole:
+        raise Unsure(cty.why_of(names))
+    if len(names.raw) != len(items.raw):
+        raise Fault("there are not as many keys as values")
+    if any(name.is_null for name in names.raw):
+        raise Fault("a key is null")
+    made = {name.raw: item for name, item in zip(names.raw, _items(items), strict=True)}
+    tainted = names.is_dirty
+    result = cty.object_of(made) if items.type.kind == "tuple" else cty.map_of(made, items.type.element)
+    return result.but(tainted=True) if tainted else result
 
 
-def setunion(*sets: Value) -> Value:
-    return toset(concat(*sets))
+def index(items: Cty, wanted: Cty) -> Cty:
+    """The place of an item; in Packer 1.6.6, the item at a place."""
+    older = _item_at(items, wanted)
+    if items.type.kind in ("list", "tuple"):
+        for number, item in enumerate(items.raw):
+            if cty.equals(item, wanted):
+                return cty.whole(number).with_others([older] if older else [])
+    if older:
+        raise Unsure("what it gives depends on the version of Packer")
+    raise Fault("there is no such element")
 
 
-def setintersection(*sets: Value) -> Value:
-    first, *others = (sequence(each) for each in sets)
-    return toset(tuple(item for item in first if all(_among(item, other) for other in others)))
+def _item_at(items: Cty, key: Cty) -> Cty | None:
+    if items.type.kind == "map" and key.type == STRING:
+        return items.raw.get(key.raw)  # type: ignore[no-any-return]
+    if items.type.kind not in ("list", "tuple") or key.type.kind != "number" or not key.raw.is_whole:
+        return None
+    place = key.raw.truncated()
+    return items.raw[place] if 0 <= place < len(items.raw) else None
 
 
-def setsubtract(items: Value, without: Value) -> Value:
-    return toset(tuple(item for item in sequence(items) if not _among(item, sequence(without))))
+def length(value: Cty) -> Cty:
+    if value.type == STRING:
+        if value.sees_checkout:
+            raise Unsure("it depends on where the checkout lies")
+        return cty.whole(len(graphemes.clusters(value.raw)))
+    if value.type.kind in ("unknown", "dynamic"):
+        raise Unsure(cty.why_of(value))
+    if isinstance(value.raw, tuple | dict):
+        return cty.whole(len(value.raw))
+    raise Fault("a text, a list or a map is needed")
 
 
-def setproduct(*sets: Value) -> Value:
-    return tuple(itertools.product(*(sequence(each) for each in sets)))
+def _sets(sets: Sequence[Cty], combine: Callable[[list[Cty], list[Cty]], list[Cty]]) -> Cty:
+    elements = [each.type.element for each in sets if each.raw or each.type.element.kind != "dynamic"]
+    element = unify(tuple(elements), unsafe=True) if elements else DYNAMIC
+    if element is None:
+        raise Fault("the sets have elements of different types")
+    converted = [list(convert(each, types.set_of(element)).raw) for each in sets]
+    made = converted[0]
+    for other in converted[1:]:
+        made = combine(made, other)
+    return cty.set_of(made, element)
 
 
-def zipmap(names: Value, items: Value) -> Value:
-    return {text(name): item for name, item in zip(sequence(names), sequence(items), strict=True)}
+def setunion(*sets: Cty) -> Cty:
+    return _sets(sets, lambda first, second: first + second)
 
 
-def range_(*limits: Value) -> Value:
-    numbers = [whole(limit) for limit in limits]
-    start, end = (0, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
-    step = numbers[2] if len(numbers) > 2 else (1 if end >= start else -1)
-    if abs(end - start) > 1024 * abs(step):
-        raise ValueError("more than 1024 items")
-    return tuple(range(start, end, step))
+def setintersection(*sets: Cty) -> Cty:
+    return _sets(sets, lambda first, second: [item for item in first if _among(item, second)])
 
 
-def _numbers(arguments: tuple[Value, ...]) -> list[int | float]:
-    return [_number(argument) for argument in arguments]
+def setproduct(*sets: Cty) -> Cty:
+    if len(sets) < 2:
+        raise Fault("two sets are needed")
+    elements = [_element_of(each) for each in sets]
+    as_list = all(each.type.kind != "set" for each in sets)
+    size = math.prod(len(each.raw) for each in sets)
+    spend(steps=size * len(sets))
+    kind = types.tuple_of(*elements)
+    if size == 0:
+        return cty.list_of((), kind) if as_list else cty.set_of((), kind)
+    columns = [[_as(item, kind) for item in _items(each)] for each, kind in zip(sets, elements, strict=True)]
+    rows: list[tuple[Cty, ...]] = [()]
+    for column in columns:
+        rows = [(*row, item) for row in rows for item in column]
+    made = [cty.tuple_of(row) for row in rows]
+    return cty.list_of(made, kind) if as_list else cty.set_of(made, kind)
 
 
-def minimum(*arguments: Value) -> Value:
-    return min(_numbers(arguments))
+def _element_of(value: Cty) -> Type:
+    if value.type.kind in ("list", "set"):
+        return value.type.element
+    if value.type.kind != "tuple":
+        raise _unless_unknown(value, "a set or a list is needed")
+    if not value.type.of:
+        return DYNAMIC
+    found = unify(value.type.of, unsafe=True)
+    if found is None:
+        raise Fault("the elements have different types")
+    return found
 
 
-def maximum(*arguments: Value) -> Value:
-    return max(_numbers(arguments))
+def _truths(items: Cty) -> list[bool | None]:
+    return [item.raw for item in items.raw]
 
 
-def total(items: Value) -> Value:
-    return sum(_numbers(sequence(items)))
+def alltrue(items: Cty) -> Cty:
+    return Cty(BOOL, all(truth is True for truth in _truths(items)))
 
 
-def absolute(value: Value) -> Value:
-    return abs(_number(value))
-
-
-def ceil(value: Value) -> Value:
-    return math.ceil(_number(value))
-
-
-def floor(value: Value) -> Value:
-    return math.floor(_number(value))
-
-
-def signum(value: Value) -> Value:
-    number = _number(value)
-    return (number > 0) - (number < 0)
-
-
-def power(value: Value, exponent: Value) -> Value:
-    result = _number(value) ** _number(exponent)
-    return int(result) if isinstance(result, float) and result.is_integer() else float(result)
-
-
-def _truths(items: Value) -> list[bool]:
-    unknown = first_unknown(items)
-    if unknown:
-        raise ValueError(unknown.why)
-    return [as_bool(item) is True for item in sequence(items)]
-
-
-def alltrue(items: Value) -> Value:
-    return all(_truths(items))
-
-
-def anytrue(items: Value) -> Value:
-    return any(_truths(items))
+def anytrue(items: Cty) -> Cty:
+    return Cty(BOOL, any(truth is True for truth in _truths(items)))

@@ -2,78 +2,102 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ami_bakery.core.expression.values import Unknown, Value, as_bool, as_number, equal, first_unknown
+from ami_bakery.core.expression import cty
+from ami_bakery.core.expression.convert import convert
+from ami_bakery.core.expression.cty import Cty, Fault, Unsure
+from ami_bakery.core.expression.types import BOOL, NUMBER, Type
 
-_ARITHMETIC: dict[str, Callable[[float, float], float]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
+if TYPE_CHECKING:
+    from ami_bakery.core.expression.numbers import Number
+
+_ARITHMETIC: dict[str, Callable[[Number, Number], Number]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "%": lambda a, b: a % b,
 }
-_COMPARISON: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    ">": operator.gt,
-    "<=": operator.le,
-    ">=": operator.ge,
+_COMPARISON: dict[str, Callable[[int], bool]] = {
+    "<": lambda order: order < 0,
+    ">": lambda order: order > 0,
+    "<=": lambda order: order <= 0,
+    ">=": lambda order: order >= 0,
 }
 
 
-def whole_number(value: Value) -> int | Unknown:
-    number = as_number(value)
-    if isinstance(number, float) and number.is_integer():
-        return int(number)
-    return Unknown(why="a whole number is needed") if isinstance(number, float) else number
-
-
-def same(left: Value, right: Value) -> bool:
-    """Whether both are known, and equal."""
-    return first_unknown(left) is None and first_unknown(right) is None and equal(left, right) is True
-
-
-def unary(sign: str, value: Value) -> Value:
+def unary(sign: str, value: Cty) -> Cty:
     if sign == "!":
-        truth = as_bool(value)
-        return truth if isinstance(truth, Unknown) else not truth
-    number = as_number(value)
-    return number if isinstance(number, Unknown) else -number
+        truth = _operand(value, BOOL)
+        return truth if not truth.is_known else Cty(BOOL, not truth.raw, tainted=value.is_dirty)
+    number = _operand(value, NUMBER)
+    return number if not number.is_known else Cty(NUMBER, -number.raw, tainted=value.is_dirty)
 
 
-def binary(sign: str, left: Value, right: Value) -> Value:
+def _operand(value: Cty, kind: Type) -> Cty:
+    if value.is_null:
+        raise Fault("null is an operand")
+    return convert(value, kind).but(others=())
+
+
+def binary(sign: str, left: Cty, right: Cty) -> Cty:
     if sign in ("==", "!="):
-        alike = equal(left, right)
-        return alike if isinstance(alike, Unknown) else alike == (sign == "==")
+        return _equality(sign, left, right)
     if sign in ("&&", "||"):
-        return _logic(sign, as_bool(left), as_bool(right))
-    a, b = as_number(left), as_number(right)
-    if isinstance(a, Unknown):
-        return a
-    if isinstance(b, Unknown):
-        return b
+        return _logic(sign, _operand(left, BOOL), _operand(right, BOOL))
+    a, b = _operand(left, NUMBER), _operand(right, NUMBER)
+    kind = BOOL if sign in _COMPARISON else NUMBER
+    for value in (a, b):
+        if not value.is_known:
+            return cty.unknown(value.raw.why, kind).taint_by(a, b)
+    return Cty(kind, _compute(sign, a.raw, b.raw)).taint_by(a, b)
+
+
+def _compute(sign: str, a: Number, b: Number) -> Number | bool:
     if sign in _COMPARISON:
-        return _COMPARISON[sign](a, b)
-    return _compute(sign, a, b)
+        order = a.compare(b)
+        if sign in ("<=", ">=") and (order == 0) != cty.equals(cty.number(a), cty.number(b)):
+            raise Unsure("whether the numbers are equal depends on the version of Packer")
+        return _COMPARISON[sign](order)
+    if sign not in _ARITHMETIC:
+        raise Unsure(f"the operator `{sign}` is not known")
+    if sign in "/%" and not b.mantissa:
+        raise Unsure("it divides by zero")
+    if sign == "%" and not (a.is_whole and b.is_whole):
+        raise Unsure("the remainder of numbers that are not whole depends on the version of Packer")
+    return _ARITHMETIC[sign](a, b)
 
 
-def _logic(sign: str, left: bool | Unknown, right: bool | Unknown) -> Value:
+def _equality(sign: str, left: Cty, right: Cty) -> Cty:
+    for value in (left, right):
+        if not value.is_whole:
+            return cty.unknown(cty.why_of(value) or cty.why_of(right), BOOL).taint_by(left, right)
+    return Cty(BOOL, cty.equals(left, right) == (sign == "==")).taint_by(left, right)
+
+
+def _logic(sign: str, left: Cty, right: Cty) -> Cty:
     decisive = sign == "||"
-    if left is decisive or right is decisive:
-        return decisive
-    if isinstance(left, Unknown):
-        return left
-    return right
+    for value, other in ((left, right), (right, left)):
+        if value.is_known and value.raw is decisive:
+            return Cty(BOOL, decisive, tainted=value.is_dirty or other.is_dirty)
+    lost = next((value for value in (left, right) if not value.is_known), None)
+    if lost is not None:
+        return cty.unknown(lost.raw.why, BOOL).taint_by(left, right)
+    return Cty(BOOL, not decisive).taint_by(left, right)
 
 
-def _compute(sign: str, left: float, right: float) -> Value:
-    if sign in "/%" and right == 0:
-        return Unknown(why="it divides by zero")
-    if sign == "%":
-        remainder = abs(left) % abs(right)
-        result = -remainder if left < 0 else remainder
-    elif sign in _ARITHMETIC:
-        result = _ARITHMETIC[sign](left, right)
-    else:
-        return Unknown(why=f"the operator `{sign}` is not known")
-    return int(result) if isinstance(result, float) and result.is_integer() else result
+def with_failure(sign: str, left: Cty | Fault, right: Cty | Fault) -> Cty:
+    """An operation one side of which fails: newer versions forgive that where the other side decides."""
+    fault = left if isinstance(left, Fault) else right
+    assert isinstance(fault, Fault)
+    other = right if isinstance(left, Fault) else left
+    if sign not in ("&&", "||") or isinstance(other, Fault):
+        raise fault
+    truth = _operand(other, BOOL)
+    if not truth.is_known:
+        raise Unsure(truth.raw.why)
+    if truth.raw is (sign == "||"):
+        return truth
+    raise fault
