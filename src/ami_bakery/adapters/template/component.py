@@ -81,6 +81,21 @@ class Component(Frozen):
         return self.texts(name)
 
 
+def go_folded(name: str) -> str:
+    """The name of a field as Go's decoder compares it: by simple case folding, for which `ſ` is an `s`, too.
+
+    Of all that is not ASCII, only `ſ` (U+017F) and the Kelvin sign are the same as an ASCII letter.
+    """
+    return name.replace("\u017f", "s").lower()
+
+
+def _member(mapping: Mapping[str, Value], name: str) -> Value:
+    """A field of a nested block: in JSON templates any case of its name will do."""
+    if name in mapping:
+        return mapping[name]
+    return next((value for key, value in mapping.items() if go_folded(key) == name), None)
+
+
 def overridden(fields: Mapping[str, Field], override: Mapping[str, Field]) -> dict[str, Field]:
     """An override is decoded on top: of a longer list underneath, the rest shows."""
     merged = {**fields, **override}
@@ -145,24 +160,24 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
     if not is_mapping(found):
         return None, ""
     filters: dict[str, tuple[str, ...]] = {}
-    given = found.get("filters")
+    given = _member(found, "filters")
     for name, value in given.items() if is_mapping(given) else ():
         filters[name] = _known_texts(value)
-    for block in _mappings(found.get("filter")):
+    for block in _mappings(_member(found, "filter")):
         filters[str(as_text(block.get("name")))] = _known_texts(block.get("value", block.get("values")))
-    owners = found.get("owners")
+    owners = _member(found, "owners")
     if isinstance(owners, str):
         owners = tuple(owners.split(","))
-    lost = first_unknown((given, owners, found.get("filter"), found.get("include_deprecated")))
+    lost = first_unknown((given, owners, _member(found, "filter"), _member(found, "include_deprecated")))
     if lost:
         return None, lost.why
-    most_recent = found.get("most_recent")
+    most_recent = _member(found, "most_recent")
     made = SourceAmiFilter(
         filters=tuple(sorted(filters.items())),
         owners=_known_texts(owners),
         most_recent=isinstance(most_recent, Unknown) or _is_true(most_recent),
-        deprecated=_is_true(found.get("include_deprecated")),
-        region=_text_or_none(found.get("region")),
+        deprecated=_is_true(_member(found, "include_deprecated")),
+        region=_text_or_none(_member(found, "region")),
     )
     return made, ""
 
@@ -203,14 +218,3 @@ def _known_texts(value: Value) -> tuple[str, ...]:
 def is_of_ansible(component: Component) -> bool:
     """Whether Ansible runs on this machine for it: `ansible-local` uploads what its fields name, and runs it there."""
     return component.kind is Kind.PROVISIONER and component.type in ("ansible", "ansible-navigator")
-
-
-def connects_through_packer(component: Component) -> bool:
-    """Whether Ansible reaches the instance through Packer's own SSH server, and nothing says which host keys it may
-    have. False where that is not sure."""
-    fields = ("extra_arguments", "ansible_ssh_extra_args", "ansible_env_vars")
-    given = [text for name in fields for text, _, _ in component.texts(name)]
-    if any(isinstance(text, Unknown) or "HostKeyAlgorithms" in text for text in given):
-        return False
-    use_proxy = component.value("use_proxy")
-    return use_proxy is None or (not isinstance(use_proxy, Unknown) and _is_true(use_proxy))

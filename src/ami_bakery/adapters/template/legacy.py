@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.component import Component, Field, Kind, overridden
+from ami_bakery.adapters.template.component import Component, Field, Kind, go_folded, overridden
 from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.json_syntax import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 from ami_bakery.adapters.template.legacy_functions import LegacyContext
@@ -60,11 +60,16 @@ def _refuse_duplicates(value: JsonValue) -> None:
 
 
 def _members(value: JsonValue) -> dict[str, JsonValue]:
-    """By lower-case name, as Go's decoder matches; the exact name wins over others."""
+    """By the name that Go's decoder takes each for; the exact name wins over others."""
     given = value.members if isinstance(value, JsonObject) else ()
-    return {name.lower(): member for name, member in given} | {
-        name: member for name, member in given if name == name.lower()
-    }
+    exact = {name: member for name, member in given if name == go_folded(name)}
+    folded: dict[str, JsonValue] = {}
+    for name, member in given:
+        known = go_folded(name)
+        if known in folded and known not in exact:
+            raise _bad(member.place, f"two fields are `{known}` to Packer, which takes either of them")
+        folded[known] = member
+    return folded | exact
 
 
 def _items(value: JsonValue | None) -> tuple[JsonValue, ...]:
