@@ -113,9 +113,6 @@ class InstantPacker:
     def at_work(self) -> Mapping[str, tuple[Made, ...]]:
         raise AssertionError("nobody is interrupted")
 
-    def ssh_accepts_rsa(self) -> bool:
-        return True
-
     def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
         return ()
 

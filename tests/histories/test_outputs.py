@@ -116,6 +116,31 @@ def test_a_build_that_writes_into_its_folder_is_built_once(idiom: str, app: Kitc
     assert plan["action"] == "bake"
 
 
+def test_ignore_helps_out_of_a_loop_that_only_the_user_knows_of(app: Kitchen) -> None:
+    """A program of one's own writes where no option says so."""
+    tool = "#!/usr/bin/env python3\nimport time\nopen('made.bin', 'w').write(str(time.time_ns()))\n"
+    _app(app, {"provisioners": [_local("./tool.py", "cat made.bin > /dev/null")]}, {"tool.py": tool})
+    assert "local-command" in _told(app)
+    failed = app.run("bake")
+    assert (failed.status, "made.bin changed while Packer ran" in failed.stderr) == (1, True)
+    assert "belongs in `ignore`" in failed.stderr
+
+    app.write("bakery.toml", TOML + 'ignore = ["made.bin"]\n')
+    ami = app.run("bake").answer
+    assert app.run("bake").answer == ami
+    assert app.packer_runs == 2
+
+
+def test_what_is_written_on_a_condition_is_said_before_the_first_bake_and_ignored_after(app: Kitchen) -> None:
+    _app(app, {"provisioners": [_local("[ -e made.txt ] || date +%N > made.txt")]}, {})
+    assert "input-written" in _told(app)
+    assert app.run("bake").status == 1
+    ami = app.run("bake").answer
+    assert app.run("bake").answer == ami
+    assert app.packer_runs == 2
+    assert "input-written" in _told(app)
+
+
 def _told(app: Kitchen) -> set[str]:
     (image,) = json.loads(app.run("check", "--json").stdout)["images"]
     assert not [found for found in image["findings"] if found["level"] == "error"], image

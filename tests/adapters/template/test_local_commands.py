@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from json import dumps
 from pathlib import Path
@@ -11,7 +12,6 @@ import pytest
 
 from ami_bakery.core.template import Certainty, TemplateFacts
 from tests.adapters.template.reading import BUILD, paths, read
-from tests.trees import write_tree
 
 
 def run_here(root: Path, commands: str | Sequence[str], files: dict[str, str], **more: Any) -> TemplateFacts:
@@ -293,6 +293,13 @@ def test_scripts_that_run_each_other_end(tmp_path: Path) -> None:
     assert paths(run_here(tmp_path, "sh a.sh", files)) == ["a.sh", "b.sh"]
 
 
+def test_functions_without_end_end_and_that_is_said(tmp_path: Path) -> None:
+    text = "".join(f"f{number}() {{ {f'f{number + 1}; ' * 9}}}\n" for number in range(12)) + "f12() { cat a; }\nf0"
+    facts = run_here(tmp_path, text, {"a": ""})
+
+    assert len(facts.local_commands) == 1
+
+
 def test_texts_that_no_shell_understands_are_searched_all_the_same(tmp_path: Path) -> None:
     facts = run_here(tmp_path, 'cat "a.txt; (( { x.txt', {"a.txt": "", "x.txt": ""})
 
@@ -314,4 +321,58 @@ def test_a_salt_projects_wrapper(tmp_path: Path) -> None:
 
     assert "states" in paths(facts)
     assert ".tmp/states/top.sls" in outputs(facts)
-    write_tree(tmp_path, {})
+
+
+# --- what Packer itself writes
+
+
+def _outputs_of(root: Path, *provisioners: dict[str, Any], after: Sequence[Any] = (), **files: str) -> TemplateFacts:
+    template = {
+        "builders": [{"type": "amazon-ebs"}],
+        "provisioners": list(provisioners),
+        "post-processors": list(after),
+    }
+    return read(root, {"a.json": dumps(template), **files}, "a.json")
+
+
+def test_downloads_are_outputs_also_of_folders_and_by_names_that_only_packer_knows(tmp_path: Path) -> None:
+    def download(source: str, destination: str) -> dict[str, Any]:
+        return {"type": "file", "direction": "download", "source": source, "destination": destination}
+
+    facts = _outputs_of(
+        tmp_path,
+        download("/var/log/x", "got/"),
+        download("/var/log/x", "logs/{{build `ID`}}.log"),
+        download("/var/log/", "all/"),
+        download("/var/*.log", "some"),
+        download("/var/log/", "./"),
+    )
+
+    assert outputs(facts) == ["all/**", "got/x", "logs/*.log", "some/**"]
+    assert [found.expression for found in facts.unresolved] == ["./"]
+    matcher = {output.path: output.pattern for output in facts.outputs}["logs/*.log"]
+    names = ["logs/i-0123456789abcdef0.log", "logs/config.log", "logs/a/i-01234567.log", "other/i-01234567.log"]
+    assert [name for name in names if re.fullmatch(matcher, name)] == ["logs/i-0123456789abcdef0.log"]
+
+
+def test_a_name_that_could_be_any_file_is_said_and_hides_nothing(tmp_path: Path) -> None:
+    hcl = BUILD % '  post-processor "manifest" {\n    output = "${data.x.y.z}"\n  }'
+    facts = read(tmp_path, {"a.pkr.hcl": hcl})
+
+    assert outputs(facts) == []
+    assert len(facts.unresolved) == 1
+
+
+def test_the_outputs_of_newer_packers(tmp_path: Path) -> None:
+    facts = _outputs_of(
+        tmp_path,
+        {"type": "hcp-sbom", "source": "/tmp/s", "destination": "sbom.json"},
+        {"type": "hcp-sbom", "auto_generate": True, "destination": "sboms/"},
+        after=[
+            {"type": "provenance", "output_dir": "att"},
+            {"type": "checksum"},
+            {"type": "compress", "output": "x.tgz"},
+        ],
+    )
+
+    assert {"sbom.json", "sboms/packer-user-sbom-*.json", "att/*.provenance.json", "x.tgz"} <= set(outputs(facts))

@@ -81,11 +81,6 @@ class HashicorpPacker:
                 self._version = self._ask_version()
             return self._version
 
-    def ssh_accepts_rsa(self) -> bool:
-        from ami_bakery.adapters.packer.openssh import accepts_rsa
-
-        return accepts_rsa(self._environment)
-
     def lists_in_filters(self) -> bool:
         return _numbers(self.version()) >= _LISTS_IN_FILTERS
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _LARGEST = 512 * 1024
 _MOST_SCRIPTS = 100
 _MOST_MATCHES = 500
+_MOST_COMMANDS = 20_000
 _SHELL_NAMES = re.compile(r"(?:ba|da|a|k|z|mk)?sh\Z")
 _LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
 _PROGRAM = re.compile(r"[A-Za-z0-9._+-]{1,40}\Z")
@@ -40,6 +41,7 @@ class LocalRun:
         self.variables = dict(variables or {})
         self.opaque: dict[str, None] = {}
         self.unknown: dict[Place, None] = {}
+        self.commands = 0
         self._seen: set[tuple[object, ...]] = set()
         self._active: list[str] = []
 
@@ -114,7 +116,8 @@ class LocalRun:
                     self.read(word, base, here, folders=word.count("/") > 0)
         for name in re.findall(r"^\s*(?:from|import)\s+\.*([A-Za-z_][\w.]*)", content, re.MULTILINE):
             module = posixpath.join(posixpath.dirname(path) or ".", name.replace(".", "/"))
-            self.read(f"{module}.py", ".", place, folders=False)
+            if self.read(f"{module}.py", ".", place, folders=False):
+                self.script(posixpath.normpath(f"{module}.py"), interpreter, (), None, folder=folder)
             if self._kind(posixpath.normpath(f"{module}/__init__.py")) is FileKind.FILE:
                 self.read(module, ".", place)
 
@@ -189,6 +192,12 @@ class _Listener:
         self._run = run
         self._place = place
         self._shows_names = shows_names
+
+    def goes_on(self) -> bool:
+        self._run.commands += 1
+        if self._run.commands > _MOST_COMMANDS:
+            self._run.opaque[""] = None  # what the rest reads is not known
+        return self._run.commands <= _MOST_COMMANDS
 
     def call(self, shell: Shell, call: Call) -> None:
         words = [expanded for word in call.words for expanded in self._expanded(shell, word)]

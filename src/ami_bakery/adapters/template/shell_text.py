@@ -75,6 +75,9 @@ class Call(NamedTuple):
 class Listener(Protocol):
     """What is done with what a shell does. Paths are as the shell has them: `shell.folder` is where it is."""
 
+    def goes_on(self) -> bool:
+        """Asked before each command: whether there is no end of them."""
+
     def call(self, shell: Shell, call: Call) -> None: ...
 
     def redirection(self, shell: Shell, sign: str, word: Word, line: int, *, sure: bool) -> None: ...
@@ -143,6 +146,8 @@ class Shell:
         """Follows the text. What its last command prints, where that is known."""
         if self.depth > _DEEPEST:
             return None
+        # The grammar loses `$2` in `$1/$2`; it reads `${1}/${2}` well.
+        text = re.sub(r"\$(\d)", r"${\1}", text)
         root = _parser().parse(text.encode("utf-8", "surrogateescape")).root_node
         printed = self._each(root.children)
         for name, body in list(self._functions.items()):
@@ -487,7 +492,7 @@ class Shell:
     def command(self, words: Sequence[Word], line: int) -> tuple[str, ...] | None:
         """Runs one command; what it prints, where that is known."""
         words = _unwrapped(words)
-        if not words:
+        if not words or not self.listener.goes_on():
             return None
         name, arguments = words[0].texts[0], words[1:]
         if name in self._functions:
@@ -533,6 +538,11 @@ class Shell:
         for word in arguments:
             self._set(word.texts[0], ("",))
 
+    def _set_arguments(self, arguments: Sequence[Word], _line: int) -> None:
+        start = next((number for number, word in enumerate(arguments) if word.texts[0] == "--"), None)
+        if start is not None:
+            self.arguments = tuple(arguments[start + 1 :])
+
     def _shift(self, _arguments: Sequence[Word], _line: int) -> None:
         self.arguments = self.arguments[1:]
 
@@ -576,6 +586,7 @@ _BUILTINS: Mapping[str, Callable[[Shell, Sequence[Word], int], tuple[str, ...] |
     "getopts": Shell._read,
     "unset": Shell._unset,
     "shift": Shell._shift,
+    "set": Shell._set_arguments,
 }
 
 

@@ -95,8 +95,8 @@ def _write(reading: Reading, text: str, place: Place, written: str) -> None:
     path = reading.locations.from_workdir(text)
     if not isinstance(path, str) or path == ".":
         return
-    folder = path.removesuffix("/**")
-    if folder != path and (folder == "**" or reading.locations.holds_template(folder)):
+    folder = "." if path == "**" else path.removesuffix("/**")
+    if folder != path and reading.locations.holds_template(folder):
         why = "a folder that holds the template is written into; files that it writes must be named in `ignore`"
         reading.ledger.unresolved(place, written, why)
         return

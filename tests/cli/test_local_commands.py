@@ -1,0 +1,208 @@
+"""What local commands read moves the digest, and `check` says what it cannot know of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.kitchen import TOML, Kitchen, json_template
+
+ONLY_READ = TOML.replace('["ami"]', '["ami/app.json"]')
+
+
+def _write(app: Kitchen, parts: dict[str, Any], files: dict[str, str], config: str = ONLY_READ) -> None:
+    app.write("bakery.toml", config)
+    app.write("ami/app.json", {**json_template(), **parts})
+    for name, content in files.items():
+        app.write(name, content)
+
+
+def _inline(*commands: str, **more: Any) -> dict[str, Any]:
+    return {"provisioners": [{"type": "shell-local", "inline": list(commands), **more}]}
+
+
+def _findings(app: Kitchen, *more: str) -> dict[str, list[dict[str, Any]]]:
+    (image,) = json.loads(app.run("check", "--json", *more).stdout)["images"]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in image["findings"]:
+        found.setdefault(finding["code"], []).append(finding)
+    return found
+
+
+READ = {
+    "an unknown part hides no known word": (
+        _inline("cat local/payload.txt && echo {{build `User`}}"),
+        "ami/local/payload.txt",
+    ),
+    "a script with an unknown argument": (_inline("sh local/x.sh {{build `ID`}}"), "ami/local/x.sh"),
+    "what a script reads": (_inline("sh local/x.sh"), "ami/local/words.txt"),
+    "a makefile's folder": (_inline("make -C ../src"), "src/part.mk"),
+    "an archived folder": (_inline("tar czf /tmp/a.tgz app"), "ami/app/deep/file"),
+    "a post-processor's script": (
+        {"post-processors": [{"type": "shell-local", "inline": ["./sign.sh {{timestamp}}"]}]},
+        "ami/sign.sh",
+    ),
+    "a component's variable": (_inline("cat $CONF", environment_vars=["CONF=conf/c.ini"]), "ami/conf/c.ini"),
+    "the sources of an output": (_inline("cp conf/c.ini made && tar czf made.tgz made"), "ami/conf/c.ini"),
+    "inspec's inputs": (
+        {
+            "provisioners": [
+                {"type": "inspec", "profile": "https://h/p", "extra_arguments": ["--input-file", "conf/c.ini"]}
+            ]
+        },
+        "ami/conf/c.ini",
+    ),
+}
+FILES = {
+    "ami/local/payload.txt": "1",
+    "ami/local/x.sh": "cat local/words.txt\n",
+    "ami/local/words.txt": "1",
+    "ami/app/deep/file": "1",
+    "ami/conf/c.ini": "1",
+    "ami/sign.sh": "true\n",
+    "src/part.mk": "all:\n",
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_what_local_commands_read_moves_the_digest(case: str, app: Kitchen) -> None:
+    parts, edited = READ[case]
+    _write(app, parts, FILES)
+    before = app.run("digest").answer
+
+    app.write(edited, FILES[edited] + "\n# changed\n")
+    assert app.run("digest").answer != before
+    app.write(edited, FILES[edited])
+    app.write("ami/unread", "x")
+    assert app.run("digest").answer == before
+
+
+def test_a_variable_that_a_local_command_reads_moves_the_digest_and_the_job_does_not(app: Kitchen) -> None:
+    _write(app, _inline("echo $CHANNEL $CI_JOB_ID $HOME > out"), {})
+    digests = {
+        name: app.run("digest", environment={name: "other"}).answer
+        for name in ("NOTHING", "CHANNEL", "CI_JOB_ID", "OUT")
+    }
+    assert digests["CHANNEL"] != digests["NOTHING"] == digests["CI_JOB_ID"] == digests["OUT"]
+
+    told = _findings(app)["environment-not-hashed"]
+    assert {finding["level"] for finding in told} == {"notice"}
+    assert len(told) == 2
+
+
+def test_ignore_holds_for_guessed_words_alone(app: Kitchen) -> None:
+    parts = {
+        "provisioners": [
+            {"type": "shell-local", "inline": ["./tool guessed.txt folder"]},
+            {"type": "shell-local", "script": "sure.txt"},
+        ]
+    }
+    files = {"ami/guessed.txt": "", "ami/sure.txt": "", "ami/folder/a.txt": "", "ami/folder/b.md": ""}
+    _write(app, parts, files, ONLY_READ + 'ignore = ["*.txt"]\n')
+
+    (image,) = app.run("inputs", "--json").images
+    assert [entry["path"] for entry in image["inputs"]] == ["ami/app.json", "ami/folder/b.md", "ami/sure.txt"]
+
+
+def test_simple_commands_are_silent_and_others_are_said_once(app: Kitchen) -> None:
+    _write(
+        app, _inline("echo {{uuid}}", "cat local/payload.txt", "sleep 0"), FILES, TOML.replace('inputs = ["ami"]\n', "")
+    )
+    assert _findings(app) == {}
+
+    _write(app, _inline("make", "make", "python3 x.py"), {}, TOML.replace('inputs = ["ami"]\n', ""))
+    (finding,) = _findings(app)["local-command"]
+    assert finding["level"] == "warning"
+    assert "`make` and `python3`" in finding["message"]
+    assert (finding["file"], app.run("check", "--strict").status) == ("ami/app.json", 1)
+
+    app.write("bakery.toml", TOML)
+    (finding,) = _findings(app)["local-command"]
+    assert (finding["level"], app.run("check", "--strict").status) == ("notice", 0)
+
+
+def test_what_is_uploaded_and_not_in_the_digest_is_said(app: Kitchen) -> None:
+    parts = {"provisioners": [{"type": "file", "source": "./", "destination": "/tmp/"}]}
+    _write(
+        app, parts, {"ami/.git/HEAD": "ref", "ami/crash.log": "", "ami/packer_cache/x": "", "ami/sub/.git": "gitdir: x"}
+    )
+
+    told = [finding["message"] for finding in _findings(app)["upload-not-in-digest"]]
+    for name in ("ami/.git", "ami/crash.log", "ami/packer_cache", "ami/sub/.git"):
+        assert any(f" {name} " in message for message in told), name
+    assert len(told) == 4
+
+
+def test_a_folder_that_is_not_uploaded_may_hold_all_of_it(app: Kitchen) -> None:
+    app.write("ami/.git/HEAD", "ref")
+    app.write("ami/crash.log", "")
+
+    assert "upload-not-in-digest" not in _findings(app)
+
+
+def test_an_input_in_git_is_said(app: Kitchen) -> None:
+    parts = {"provisioners": [{"type": "file", "source": ".git/HEAD", "destination": "/tmp/"}]}
+    _write(app, parts, {"ami/.git/HEAD": "ref: x"})
+
+    (finding,) = _findings(app)["input-in-git"]
+    assert "ami/.git/HEAD" in finding["message"]
+    assert finding["level"] == "warning"
+
+
+def test_an_output_that_is_uploaded_is_said_before_and_after_it_is_there(app: Kitchen) -> None:
+    parts = {
+        "provisioners": [
+            {"type": "shell-local", "inline": ["date > dist/stamp"]},
+            {"type": "file", "source": "dist/", "destination": "/tmp/"},
+        ]
+    }
+    _write(app, parts, {"ami/dist/a": "1"})
+    before = _findings(app)["output-inside"]
+    app.write("ami/dist/stamp", "now")
+
+    after = _findings(app)
+    assert [finding["level"] for finding in before] == ["warning"]
+    assert after["output-inside"] == before
+
+
+def test_a_file_that_is_read_and_written_is_an_input_and_that_is_said(app: Kitchen) -> None:
+    _write(app, _inline("sed -i s/a/b/ conf/c.ini"), FILES)
+    (finding,) = _findings(app)["input-written"]
+    assert finding["level"] == "warning"
+    before = app.run("digest").answer
+    app.write("ami/conf/c.ini", "2")
+    assert app.run("digest").answer != before
+
+    _write(app, _inline("sed -i s/a/b/ conf/c.ini"), {}, ONLY_READ + 'ignore = ["c.ini"]\n')
+    assert "input-written" not in _findings(app)
+
+
+def test_a_generated_source_that_nothing_makes_is_an_input(app: Kitchen) -> None:
+    step = {"type": "file", "source": "made.tgz", "destination": "/tmp/", "generated": True}
+    _write(app, {"provisioners": [step]}, {"ami/made.tgz": "1"})
+    assert [finding["level"] for finding in _findings(app)["generated-unseen"]] == ["notice"]
+    before = app.run("digest").answer
+    app.write("ami/made.tgz", "2")
+    assert app.run("digest").answer != before
+
+    maker = {"type": "shell-local", "inline": ["tar czf made.tgz conf"]}
+    _write(app, {"provisioners": [maker, step]}, FILES)
+    assert "generated-unseen" not in _findings(app)
+    before = app.run("digest").answer
+    app.write("ami/made.tgz", "3")
+    assert app.run("digest").answer == before
+
+
+def test_a_source_that_must_be_there_and_is_written_is_said(app: Kitchen) -> None:
+    step = {"type": "file", "source": "made.tgz", "destination": "/tmp/"}
+    maker = {"type": "shell-local", "inline": ["tar czf made.tgz conf"]}
+    _write(app, {"provisioners": [maker, step]}, {**FILES, "ami/made.tgz": ""})
+    assert [finding["level"] for finding in _findings(app)["output-used"]] == ["warning"]
+
+    maker["inline"] = ["./tool --output made.tgz"]
+    _write(app, {"provisioners": [maker, step]}, {})
+    assert [finding["level"] for finding in _findings(app)["input-written"]] == ["warning"]
+    (image,) = app.run("inputs", "--json").images
+    assert "ami/made.tgz" in [entry["path"] for entry in image["inputs"]]
