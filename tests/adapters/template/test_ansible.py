@@ -4,27 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ami_bakery.adapters.template import PackerTemplateReader
 from ami_bakery.core.place import Place
-from ami_bakery.core.template import TemplateFacts, TemplateRequest
-from tests.trees import write_tree
-
-
-def read(root: Path, files: dict[str, str], settings: str = "", **environment: str) -> TemplateFacts:
-    template = (
-        '{"builders": [{"type": "null"}], "provisioners":'
-        f' [{{"type": "ansible", "playbook_file": "a/site.yml"{settings}}}]}}'
-    )
-    tree = write_tree(root, {"a.json": template, **files})
-    return PackerTemplateReader().read(tree, TemplateRequest(template="a.json", workdir=".", environment=environment))
-
-
-def found(facts: TemplateFacts) -> set[str]:
-    return {reference.path for reference in facts.references} - {"a/site.yml"}
-
-
-def tasks(*lines: str) -> str:
-    return "- hosts: all\n  tasks:\n" + "".join(f"    - {line}\n" for line in lines)
+from tests.adapters.template.reading_ansible import found, read, tasks
 
 
 def test_playbooks_tasks_and_vars_are_followed(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ ELSEWHERE_OF: Mapping[str, frozenset[str]] = {
     "ansible": frozenset({"roles_path", "collections_path"}),  # ansible-galaxy writes there; roles are found by name
     "external": frozenset({"working_dir"}),
     "external-raw": frozenset({"working_dir"}),
+    "ansible-navigator": frozenset({"roles_path", "collections_path"}),
 }
 
 

@@ -7,9 +7,10 @@ does not stop the reading: it is one argument of the list, or any number of them
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible.holes import HOLE
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
     from ami_bakery.core.place import Place
 
+_LITERAL = re.compile(r'"((?:[^"\\$%]|[$%](?!\{))*)"')
+"""A text in an expression, without parts that are worked out."""
 _SHORT_FLAGS = frozenset("vhCDkKbJ")
 _LONG = {
     "--extra-vars": "vars",
@@ -85,8 +88,9 @@ class Arguments:
 class Word:
     """One argument; what is not known in it is a hole.
 
-    is_list  it stands for any number of arguments
-    tainted  a secret may be part of it: no message shows it
+    is_list      it stands for any number of arguments
+    tainted      a secret may be part of it: no message shows it
+    is_optional  it may be another word; a file that it names need not be there
     """
 
     text: str
@@ -95,13 +99,25 @@ class Word:
     why: str = ""
     is_list: bool = False
     tainted: bool = False
+    is_optional: bool = False
+
+
+def argument_lists(found: Field | None) -> Iterator[list[Word]]:
+    """The arguments of a list field, which may be given as one text with commas; once for each value it may have."""
+    if found is not None:
+        yield _list(found.value, found)
+        for value in found.alternatives:
+            yield [replace(word, is_optional=True) for word in _list(value, found)]
 
 
 def words_of(found: Field | None) -> list[Word]:
-    """The arguments of a list field, which may be given as one text with commas."""
-    if found is None or found.value is None:
+    """The arguments of every value that a list field may have."""
+    return [word for words in argument_lists(found) for word in words]
+
+
+def _list(value: Value, found: Field) -> list[Word]:
+    if value is None:
         return []
-    value = found.value
     if is_sequence(value):
         return [word for item in value for word in _words(item, found, is_list=False)]
     return list(_words(value, found, is_list=True))
@@ -124,12 +140,15 @@ def _unknown_words(unknown: Unknown, place: Place, written: str, *, is_list: boo
             yield Word(text=part, place=place, written=written, why=unknown.why, tainted=unknown.tainted)
         return
     yield Word(text=HOLE, place=place, written=written, why=unknown.why, is_list=is_list)
+    optional = Word(text="", place=place, written=written, why=unknown.why, is_optional=True)
     for candidate in unknown.candidates:
         for item in candidate if is_sequence(candidate) else (candidate,):
             text = as_text(item)
             known = text.known.replace(PACKERS_HOLE, HOLE) if isinstance(text, Unknown) else text
             for part in _parts(known, is_list=is_list and not is_sequence(candidate)) if known else ():
-                yield Word(text=part, place=place, written=written, why=unknown.why, tainted=is_tainted(item))
+                yield replace(optional, text=part, tainted=is_tainted(item))
+    for text in _LITERAL.findall(written) if is_list and not unknown.candidates else ():
+        yield replace(optional, text=text)
 
 
 def _parts(text: str, *, is_list: bool) -> list[str]:
@@ -210,7 +229,8 @@ def _paths_here(reading: Reading, text: str) -> Iterator[str]:
 
 
 def _argument(reading: Reading, option: str, value: str, word: Word, made: Arguments) -> None:
-    value = value.strip("'\"")
+    if value[:1] in ("'", '"') and value[-1:] == value[:1]:
+        value = value[1:-1]
     if option == "vars":
         _variables(reading, value, word, made)
     elif option in ("credential", "vault-id"):
@@ -247,7 +267,7 @@ def _path(reading: Reading, text: str, word: Word) -> str | None:
 def _reference(reading: Reading, text: str, word: Word) -> str | None:
     path = _path(reading, text, word)
     if path is not None:
-        reading.ledger.reference(path, word.place)
+        reading.ledger.reference(path, word.place, required=not word.is_optional)
     return path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -48,34 +48,37 @@ class Config:
 class ConfigReader:
     """`own`: the variables that the provisioner sets itself; `environment` is what Packer is started with."""
 
-    def __init__(self, reading: Reading, own: Mapping[str, str], place: Place) -> None:
+    def __init__(self, reading: Reading, own: Iterable[tuple[str, str]], place: Place) -> None:
         self._reading = reading
-        self._own = own
+        self._own: dict[str, list[str]] = {}
+        for name, value in own:
+            self._own.setdefault(name, []).append(value)
         self._place = place
         self.config = Config()
 
     def read(self, *named: str) -> Config:
         """`named`: configuration files that something else than the environment names."""
-        for path in named or (self._value("ANSIBLE_CONFIG") or "ansible.cfg",):
+        for path in named or self._values("ANSIBLE_CONFIG") or ["ansible.cfg"]:
             self._file(path)
         for name in sorted({*self._own, *self._reading.request.environment}):
             if name.startswith("ANSIBLE_"):
                 self._variable(name)
         return self.config
 
-    def _value(self, name: str) -> str | None:
+    def _values(self, name: str) -> list[str]:
         """Of an environment variable; what Packer's own environment has is noted as read."""
         if name in self._own:
             return self._own[name]
         value = self._reading.request.environment.get(name)
         if value:
             self._reading.ledger.environment(name, self._place)
-        return value
+        return [value] if value else []
 
     def _variable(self, name: str) -> None:
         key = _NAME_OF_VARIABLE.get(name, name.removeprefix("ANSIBLE_").lower())
         if key in _LISTS | _CREDENTIALS | _SSH | {"inventory", "transport", "log_path"} or _PLUGINS.fullmatch(key):
-            self._apply(key, self._value(name) or "", self._reading.locations.workdir, self._place)
+            for value in self._values(name):
+                self._apply(key, value, self._reading.locations.workdir, self._place)
 
     def _file(self, named: str) -> None:
         if HOLE in named:
@@ -146,7 +149,7 @@ class ConfigReader:
         if name == "PWD":
             workdir = self._reading.locations.workdir
             return CHECKOUT if workdir == "." else f"{CHECKOUT}/{workdir}"
-        return self._value(name) or HOLE
+        return next(iter(self._values(name)), HOLE)
 
     def _folders(self, paths: str, folder: str, separator: str, name: str, place: Place) -> Iterator[str]:
         """What lies in the home folder or in the system is Ansible's installation, no input."""

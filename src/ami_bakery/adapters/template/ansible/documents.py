@@ -46,7 +46,9 @@ def yaml_at(reading: Reading, path: str) -> list[str]:
     entry = reading.tree.entry(path, follow=True)
     if entry is None:
         return []
-    return [path] if entry.kind is FileKind.FILE else yaml_below(reading, path)
+    if entry.kind is FileKind.FILE:
+        return [path]
+    return [] if path.startswith("/") else yaml_below(reading, path)  # a folder of the machine may be very large
 
 
 def yaml_below(reading: Reading, folder: str, *, deep: bool = True) -> list[str]:

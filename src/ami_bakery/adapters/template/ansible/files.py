@@ -22,6 +22,7 @@ from ami_bakery.adapters.template.ansible.scope import Context, PlayScope, glob_
 from ami_bakery.adapters.template.ansible.search import find, is_file
 from ami_bakery.adapters.template.references import command_words
 from ami_bakery.adapters.template.yaml_syntax import YamlText
+from ami_bakery.core.expression.values import CHECKOUT
 from ami_bakery.core.place import Place
 from ami_bakery.values import replace
 
@@ -48,6 +49,11 @@ _UNKNOWN = "it is known only when Ansible runs"
 Take = Callable[[str], None]
 
 
+def _is_elsewhere(name: str) -> bool:
+    """Whether a name with a hole is a path of this machine outside of the project."""
+    return has_hole(name) and name.startswith(("/", "~")) and not name.startswith(CHECKOUT)
+
+
 class Files:
     """Writes what it finds to the ledger of its reading, and variables to the table."""
 
@@ -69,8 +75,8 @@ class Files:
         self.reading.ledger.unresolved(place, str(written), why)
 
     def reference(self, path: str, place: Place, context: Context | None = None) -> None:
-        covered = context is not None and context.role and path.startswith(context.role + "/")
-        if not covered:  # all of a role's folder is in
+        roles = (context.role, *context.above) if context is not None and context.role else ()
+        if not any(path.startswith(f"{role}/") for role in roles):  # all of a role's folder is in
             self.reading.ledger.reference(path, place, required=False)
 
     # --- names
@@ -86,7 +92,7 @@ class Files:
             for path in found or ():
                 take(path)
             found_any = found_any or found is None or bool(found)
-            unknown = unknown or (not found and HOLE in name)
+            unknown = unknown or (found == [] and (HOLE in name or _is_elsewhere(name)))
         if any(HOLE in name for name in names):
             self.take_known_words(text, folders, take, context)
         if unknown:
@@ -150,9 +156,9 @@ class Files:
     def lookups(self, part: Any, context: Context) -> None:
         for text in texts_in(part):
             for call in lookups(text, self.scope(context)):
-                self._lookup(call, str(text), context, text.line)
+                self.lookup(call, str(text), context, text.line)
 
-    def _lookup(self, call: LookupCall, text: str, context: Context, line: int) -> None:
+    def lookup(self, call: LookupCall, text: str, context: Context, line: int) -> None:
         terms = merged_texts(call.terms)
         if call.plugin == "env":
             for name in terms:
@@ -168,11 +174,11 @@ class Files:
             self._passwords(terms, text, context, line)
         elif call.plugin in FILE_LOOKUPS:
             names = list(first_found_terms(call)) if call.plugin == "first_found" else terms
-            self.lookup_files(call.plugin, names, text, context, line)
+            self._lookup_files(call.plugin, names, text, context, line)
         elif call.plugin not in _NO_FILES:
             self._terms_if_here(call, terms, context, line)
 
-    def lookup_files(self, plugin: str, names: Iterable[str], written: str, context: Context, line: int) -> None:
+    def _lookup_files(self, plugin: str, names: Iterable[str], written: str, context: Context, line: int) -> None:
         kind, place = FILE_LOOKUPS[plugin], self.place(context, line)
         folders = search_folders(context, kind)
         if plugin == "first_found":
@@ -192,7 +198,7 @@ class Files:
             if HOLE in name:
                 self.take_known_words(written, folders, lambda path: self.reference(path, place, context), context)
             found_any = found_any or found is None or bool(found) or FACT in name
-            unknown = unknown or (HOLE in name and not found)
+            unknown = unknown or (not found and (HOLE in name or (found is not None and _is_elsewhere(name))))
         if unknown:
             self.say(place, written)
         elif not found_any and plugin not in ("first_found", "fileglob"):
@@ -204,7 +210,7 @@ class Files:
         for term in terms:
             files += [word.partition("=")[2] for word in term.split() if word.startswith("file=")]
         names = files or [_IN_OPTIONS[call.plugin]]
-        self.lookup_files("file", names, text, context, line)
+        self._lookup_files("file", names, text, context, line)
 
     def _passwords(self, terms: list[str], text: str, context: Context, line: int) -> None:
         """A file with a password, which is read where it is there, and else made."""

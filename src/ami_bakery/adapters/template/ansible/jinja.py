@@ -173,10 +173,14 @@ class _Evaluation:
         return value
 
     def _getattr(self, node: nodes.Getattr, depth: int) -> list[Any]:
+        if _is_of_hosts(node.node):
+            return self._settled(self._scope.lookup(node.attr), depth)
         return self._settled(_members(self.value(node.node, depth), node.attr), depth)
 
     def _getitem(self, node: nodes.Getitem, depth: int) -> list[Any]:
         keys = [HOLE] if isinstance(node.arg, nodes.Slice) else self.value(node.arg, depth) or [HOLE]
+        if _is_of_hosts(node.node) or (isinstance(node.node, nodes.Name) and node.node.name == "vars"):
+            return self._settled((value for key in keys for value in self._scope.lookup(str(key))), depth) or [HOLE]
         whole = self.value(node.node, depth)
         if isinstance(node.arg, nodes.Slice):
             return whole
@@ -203,10 +207,11 @@ class _Evaluation:
         return [_sum(left, right) for left, right in itertools.islice(pairs, MOST)]
 
     def _condexpr(self, node: nodes.CondExpr, depth: int) -> list[Any]:
-        return self.value(node.expr1, depth) + (self.value(node.expr2, depth) if node.expr2 else [])
+        arms = [node.expr1, *([node.expr2] if node.expr2 is not None else [])]
+        return [value for arm in arms for value in (self.value(arm, depth) or [HOLE])]
 
     def _or(self, node: nodes.Or | nodes.And, depth: int) -> list[Any]:
-        return self.value(node.left, depth) + self.value(node.right, depth)
+        return [value for side in (node.left, node.right) for value in (self.value(side, depth) or [HOLE])]
 
     _and = _or
 
@@ -274,6 +279,12 @@ class _Evaluation:
         if call.plugin == "dict":
             return apply_filter("dict2items", call.terms, [], {})
         return [HOLE]
+
+
+def _is_of_hosts(node: nodes.Node) -> bool:
+    """Whether a node is `hostvars[...]`: of any host, every value counts."""
+    inner = node.node if isinstance(node, nodes.Getitem | nodes.Getattr) else None
+    return isinstance(inner, nodes.Name) and inner.name == "hostvars"
 
 
 def _members(wholes: Iterable[Any], key: Any) -> Iterator[Any]:
@@ -364,6 +375,7 @@ def known_words(text: str, scope: Scope) -> list[str]:
     if template is None:
         return []
     words = [node.value for node in template.find_all(nodes.Const) if isinstance(node.value, str)]
+    words += [word for node in template.find_all(nodes.TemplateData) for word in node.data.split()]
     for node in template.find_all(nodes.Name):
         for value in scope.lookup(node.name):
             words += [str(each) for each in texts_in(value) if is_static(each)]

@@ -40,7 +40,7 @@ class Navigator:
     roles: list[tuple[str, Place]] = field(default_factory=list)
     words: list[Word] = field(default_factory=list)
     configs: list[str] = field(default_factory=list)
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: list[tuple[str, str]] = field(default_factory=list)
 
 
 def navigator_of(reading: Reading, component: Component) -> Navigator:
@@ -152,7 +152,7 @@ def _settings(reading: Reading, settings: Mapping[str, Any], place: Place, made:
             reference_if_here(reading, resolved, place)
     variables = _child(environment, "environment-variables")
     for name, value in _child(variables, "set").items():
-        made.environment[str(name)] = str(value)
+        made.environment.append((str(name), str(value)))
     for name in _listed(variables.get("pass")):
         if isinstance(name, str):
             reading.ledger.environment(name, place)

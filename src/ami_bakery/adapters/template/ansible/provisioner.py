@@ -6,12 +6,12 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.ansible.inventory import read_beside, read_inventory
-from ami_bakery.adapters.template.ansible.surroundings import Surroundings, surroundings_of
+from ami_bakery.adapters.template.ansible.surroundings import Surroundings, paths_of, surroundings_of
 from ami_bakery.adapters.template.ansible.variables import VariableTable
 from ami_bakery.adapters.template.ansible.walk import Walk
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.ledger import Ledger
-from ami_bakery.adapters.template.references import command_words, local_path, note_file_if_here
+from ami_bakery.adapters.template.references import command_words, note_file_if_here
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def find_ansible_files(reading: Reading, component: Component) -> None:
     surroundings = surroundings_of(reading, component)
     variables = VariableTable()
     variables.add(surroundings.arguments.variables)
-    playbooks = _paths(reading, component, "playbook_file", "playbook_files") + _targets(reading, surroundings)
+    playbooks = paths_of(reading, component, "playbook_file", "playbook_files") + _targets(reading, surroundings)
     for _ in range(_ROUNDS):
         # A variable may be met after the path that it is part of: go round until no round learns more.
         size, scratch = variables.size, Ledger()
@@ -50,16 +50,6 @@ def _with_ledger(reading: Reading, ledger: Ledger) -> Reading:
     return Reading(tree=reading.tree, request=reading.request, locations=reading.locations, ledger=ledger)
 
 
-def _paths(reading: Reading, component: Component, *names: str) -> list[tuple[str, Place]]:
-    found = []
-    for name in names:
-        for text, place, _ in component.list_texts(name) if name.endswith("s") else component.texts(name):
-            path = local_path(reading, text) if text else None
-            if isinstance(path, str):
-                found.append((path, place))
-    return found
-
-
 def _targets(reading: Reading, surroundings: Surroundings) -> list[tuple[str, Place]]:
     """Playbooks that plays of ansible-navigator name, and such as stand among the arguments."""
     found = list(surroundings.arguments.playbooks)
@@ -74,11 +64,11 @@ def _targets(reading: Reading, surroundings: Surroundings) -> list[tuple[str, Pl
 
 def _inventories(component: Component, surroundings: Surroundings, walk: Walk) -> None:
     """The provisioner writes one of its own into `inventory_directory`, beside what is there, and removes it again."""
-    named = _paths(walk.reading, component, "inventory_file")
+    named = paths_of(walk.reading, component, "inventory_file")
     for path, place in [*named, *surroundings.arguments.inventories, *surroundings.config.inventories]:
         if walk.reading.tree.entry(path, follow=True) is not None:
             read_inventory(walk, path, place)
-    for path, place in _paths(walk.reading, component, "inventory_directory"):
+    for path, place in paths_of(walk.reading, component, "inventory_directory"):
         walk.reading.ledger.output(posixpath.join(path, "packer-provisioner-ansible"), place)
         read_beside(walk, path, place)
 
@@ -86,6 +76,7 @@ def _inventories(component: Component, surroundings: Surroundings, walk: Walk) -
 def _commands(reading: Reading, component: Component) -> None:
     """`command` may be a wrapper that lies beside the template."""
     for name in ("command", "galaxy_command", "sftp_command"):
-        for text, place, _ in component.texts(name):
+        same = (component, *component.alternatives(name))
+        for text, place, _ in (found for one in same for found in one.texts(name)):
             for word in command_words(text) if isinstance(text, str) else ():
                 note_file_if_here(reading, word, place)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def find(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
     """What a text with holes may name, among what is there: paths relative to the root.
 
-    A static text counts wherever it is found. With holes, the folder before the first hole counts whole. Where no
-    folder stands before it, a hole within a name is any one word, and one that begins the text cannot be said.
+    A static text counts wherever it is found. With holes, the project's folder before the first hole counts whole.
+    Where no folder stands before it, a hole within a name is any one word, and one that begins the text cannot be said.
     """
     if not has_hole(text):
         paths = dict.fromkeys(reading.locations.resolve(text, folder) for folder in folders)
@@ -26,8 +26,13 @@ def find(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
     prefix = before.rpartition("/")[0]
     if prefix.strip("./"):
         inside = (reading.locations.resolve(prefix, folder) for folder in folders)
-        return [path for path in inside if isinstance(path, str) and path != "." and is_folder(reading, path)]
+        return [path for path in inside if isinstance(path, str) and _is_inside(path) and is_folder(reading, path)]
     return [] if not before and HOLE in text else _words(reading, text, folders)
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path from the root leads below it: a whole folder of the machine is nobody's input."""
+    return path != "." and not path.startswith(("/", ".."))
 
 
 def is_folder(reading: Reading, path: str) -> bool:

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.ansible.arguments import Arguments, Word, read_arguments, words_of
+from ami_bakery.adapters.template.ansible.arguments import (
+    Arguments,
+    argument_lists,
+    note_ssh_arguments,
+    read_arguments,
+    words_of,
+)
 from ami_bakery.adapters.template.ansible.config import Config, ConfigReader, reference_if_here
 from ami_bakery.adapters.template.ansible.navigator import Navigator, navigator_of
 from ami_bakery.adapters.template.ansible.requirements import required_names
 from ami_bakery.adapters.template.references import local_path
+from ami_bakery.core.expression.values import Unknown
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.component import Component
@@ -39,40 +46,42 @@ class Surroundings:
 
 def surroundings_of(reading: Reading, component: Component) -> Surroundings:
     navigator = navigator_of(reading, component)
-    own = {**navigator.environment, **_own_environment(reading, component)}
+    own = [*navigator.environment, *_own_environment(reading, component)]
     config = ConfigReader(reading, own, component.place).read(*navigator.configs)
     made = Surroundings(roles=config.roles, collections=config.collections, config=config, navigator=navigator)
     for name, listed in (("roles_path", made.roles), ("collections_path", made.collections)):
-        for text, _, _ in component.texts(name):
-            path = local_path(reading, text)
-            if isinstance(path, str):
-                listed.insert(0, path)
-    for name in ("galaxy_file", "requirements_file"):
-        for text, place, _ in component.texts(name):
-            galaxy = local_path(reading, text) if text else None
-            if isinstance(galaxy, str):
-                reference_if_here(reading, galaxy, place)
-                made.installed |= required_names(reading, galaxy, place)
+        listed[:0] = [path for path, _ in paths_of(reading, component, name)]
+    for path, place in paths_of(reading, component, "galaxy_file", "requirements_file"):
+        reference_if_here(reading, path, place)
+        made.installed |= required_names(reading, path, place)
     for name in ("extra_arguments", "extra_args"):
-        read_arguments(reading, words_of(component.fields.get(name)), made.arguments)
+        for words in argument_lists(component.fields.get(name)):
+            read_arguments(reading, words, made.arguments)
     read_arguments(reading, navigator.words, made.arguments)
+    for word in words_of(component.fields.get("ansible_ssh_extra_args")):
+        note_ssh_arguments(reading, word.text, word.place)
     for path, place in made.arguments.modules:
         reference_if_here(reading, path, place)
     return made
 
 
-def _own_environment(reading: Reading, component: Component) -> dict[str, str]:
+def paths_of(reading: Reading, component: Component, *names: str) -> list[tuple[str, Place]]:
+    """The paths of fields, from the root, for every value that a field may have."""
+    found = []
+    for name in names:
+        for one in (component, *component.alternatives(name)):
+            for text, place, _ in one.list_texts(name) if name.endswith("s") else one.texts(name):
+                texts = text.candidates if isinstance(text, Unknown) else (text,)
+                resolved = (local_path(reading, each) for each in texts if isinstance(each, str) and each)
+                found += [(path, place) for path in resolved if isinstance(path, str)]
+    return found
+
+
+def _own_environment(reading: Reading, component: Component) -> Iterator[tuple[str, str]]:
     """What the provisioner sets; a value that is known in part keeps its holes."""
-    own = {}
-    for word, place in _assignments(component):
+    for word in words_of(component.fields.get("ansible_env_vars")):
         name, sign, value = word.text.partition("=")
         if sign:
-            own[name.strip()] = value.strip("'\"")
+            yield name.strip(), value.strip("'\"")
         elif word.why:
-            reading.ledger.unresolved(place, word.written, word.why)
-    return own
-
-
-def _assignments(component: Component) -> Iterator[tuple[Word, Place]]:
-    for word in words_of(component.fields.get("ansible_env_vars")):
-        yield word, word.place
+            reading.ledger.unresolved(word.place, word.written, word.why)

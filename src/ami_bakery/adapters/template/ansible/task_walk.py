@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ami_bakery.adapters.template.ansible import tasks as task_reader
 from ami_bakery.adapters.template.ansible.documents import listed, maps_of, yaml_at
 from ami_bakery.adapters.template.ansible.holes import has_hole
-from ami_bakery.adapters.template.ansible.jinja import alternatives
+from ami_bakery.adapters.template.ansible.jinja import LookupCall, alternatives
 from ami_bakery.adapters.template.ansible.scope import Context, search_folders
 from ami_bakery.adapters.template.ansible.search import find, is_file, is_folder
 from ami_bakery.adapters.template.yaml_syntax import YamlMap
@@ -81,7 +81,8 @@ class TaskWalk:
         for plugin, value in task_reader.file_loops(task):
             names = task_reader.loop_names(value, self._files.scope(context))
             line = getattr(value, "line", 0) or task.line
-            self._files.lookup_files(plugin, names, str(value) if isinstance(value, str) else plugin, context, line)
+            written = str(value) if isinstance(value, str) else f"with_{plugin}"
+            self._files.lookup(LookupCall(plugin, names, {}), written, context, line)
 
     # --- calls
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_bakery.adapters.template.ansible.documents import listed
-from ami_bakery.adapters.template.ansible.files import FILE_LOOKUPS
-from ami_bakery.adapters.template.ansible.holes import HOLE, MOST, has_hole, is_static
+from ami_bakery.adapters.template.ansible.holes import FACT, HOLE, MOST, has_hole, is_static
 from ami_bakery.adapters.template.ansible.jinja import Scope, items_of
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText
 from ami_bakery.values import Frozen
@@ -51,6 +50,12 @@ _COMMANDS = frozenset({"command", "shell", "raw", "expect", "script"})
 _FOLDERS = frozenset({"chdir", "project_path", "project_src", "path"})
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _FROM_LOOPS = ("with_items", "with_list", "with_flattened", "with_random_choice")
+_PLAIN_LOOPS = frozenset(
+    {
+        *("with_dict", "with_nested", "with_cartesian", "with_together", "with_indexed_items", "with_subelements"),
+        *("with_sequence", "with_inventory_hostnames", *_FROM_LOOPS),
+    }
+)
 _CONDITIONS = ("when", "failed_when", "changed_when", "until", "that", "var")
 _NOT_MODULES = frozenset(
     """action any_errors_fatal args async become become_exe become_flags become_method become_user changed_when
@@ -141,8 +146,8 @@ def files_of(call: Call) -> Iterator[tuple[str, str, bool]]:
     for name, kind in known:
         value = call.arguments.get(name)
         if isinstance(value, str) and value:
-            first = value.split()[0] if value.split() else value
-            text = first if call.module == "script" and "{{" not in first else value
+            first = (_words(value) or [value])[0]
+            text = YamlText(first, getattr(value, "line", call.line)) if call.module == "script" else value
             yield text, kind, call.module in FILE_ARGUMENTS
     url = call.arguments.get("url")
     if isinstance(url, str) and url.startswith("file://"):
@@ -209,9 +214,11 @@ def _subelements(given: list[Any], scope: Scope) -> list[Any]:
 
 def _found_items(plugin: str, value: Any, scope: Scope) -> Iterator[Any]:
     """Of `with_fileglob` and `with_first_found`: the names; of `with_file` the content, which is not known here."""
-    if plugin not in ("fileglob", "first_found"):
+    if plugin not in ("fileglob", "first_found", "filetree"):
         yield HOLE
     for name in loop_names(value, scope):
+        if plugin == "filetree":
+            yield {"src": f"{name}/{HOLE}", "path": FACT, "root": name, "state": FACT}
         if plugin == "fileglob":
             yield from [HOLE] if has_hole(name) else scope.glob(name)
         elif plugin == "first_found":
@@ -233,10 +240,10 @@ def loop_names(value: Any, scope: Scope) -> list[str]:
 
 
 def file_loops(task: YamlMap) -> Iterator[tuple[str, Any]]:
-    """`with_file`, `with_fileglob`, `with_first_found` and their like: name and value."""
+    """`with_file`, `with_pipe`, `with_first_found` and their like: the name of the lookup, and its value."""
     for name, value in task.items():
         plugin = name.removeprefix("with_").rpartition(".")[2]
-        if name.startswith("with_") and plugin in FILE_LOOKUPS:
+        if name.startswith("with_") and name not in _PLAIN_LOOPS:
             yield plugin, value
 
 
@@ -262,7 +269,8 @@ def commands_of(call: Call) -> list[str]:
     """The texts of a command, whatever way they are written."""
     if call.module not in _COMMANDS and not call.module.endswith(("command", "shell")):
         return []
-    texts = [str(call.arguments[name]) for name in ("_whole", "cmd", "command", "_raw") if call.arguments.get(name)]
+    free = "_whole" if "_whole" in call.arguments else "_raw"
+    texts = [call.arguments[name] for name in (free, "cmd", "command") if isinstance(call.arguments.get(name), str)]
     return texts + [str(each) for each in listed(call.arguments.get("argv"))]
 
 
