@@ -20,9 +20,10 @@ from ami_bakery.adapters.template.ansible.jinja import (
 )
 from ami_bakery.adapters.template.ansible.scope import Context, PlayScope, glob_in, search_folders
 from ami_bakery.adapters.template.ansible.search import find, is_file
-from ami_bakery.adapters.template.references import command_words
+from ami_bakery.adapters.template.local_commands import LocalRun
 from ami_bakery.adapters.template.yaml_syntax import YamlText
 from ami_bakery.core.expression.values import CHECKOUT
+from ami_bakery.core.expression.values import HOLE as PACKERS_HOLE
 from ami_bakery.core.place import Place
 from ami_bakery.values import replace
 
@@ -55,11 +56,12 @@ def _is_elsewhere(name: str) -> bool:
 
 
 class Files:
-    """Writes what it finds to the ledger of its reading, and variables to the table."""
+    """Writes what it finds to the ledger of its reading, and variables to the table. `run`: what local commands do."""
 
     def __init__(self, reading: Reading, variables: VariableTable) -> None:
         self.reading = reading
         self.variables = variables
+        self.run = LocalRun(reading)
         self._visited: set[tuple[str, ...]] = set()
 
     def scope(self, context: Context) -> PlayScope:
@@ -262,16 +264,14 @@ class Files:
     def command(
         self, texts: Iterable[str], written: str, context: Context, line: int, folders: tuple[str, ...] = ()
     ) -> None:
-        """The words of a local command; Ansible starts it in the playbook's folder, or where `chdir` says."""
+        """A local command, which Ansible starts in the playbook's folder, or where `chdir` says."""
         place = self.place(context, line)
-        folders = folders or (context.playbook, self.reading.locations.workdir)
         for text in texts:
-            words = [word.replace("\x04", HOLE) for word in command_words(text.replace(HOLE, "\x04"))]
-            for word in words:
-                if word.strip("./ ") and "\n" not in word:
-                    for path in find(self.reading, word, folders):
-                        self.reference(path, place, context)
-            if HOLE in text:
+            known = text.replace(HOLE, PACKERS_HOLE).replace(FACT, PACKERS_HOLE)
+            for folder in folders or (context.playbook,):
+                self.run.text(known, [place], folder=folder, tainted=not is_static(written))
+            self.run.loose(known, place, folder=self.reading.locations.workdir)
+            if text.lstrip().startswith(HOLE):
                 self.say(place, written)
 
     # --- variables

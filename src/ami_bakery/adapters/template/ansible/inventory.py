@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible.config import reference_if_here
-from ami_bakery.adapters.template.references import command_words, note_file_if_here
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, yaml_documents
-from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.ansible.walk import Walk
+    from ami_bakery.core.place import Place
 
 _YAML = (".yml", ".yaml", ".json")
 _IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|md|txt|rst)))\Z")
@@ -62,18 +61,11 @@ def _file(walk: Walk, path: str) -> None:
     if source.startswith(b"$ANSIBLE_VAULT") or b"\0" in source:
         return
     if source.startswith(b"#!"):
-        _script(walk, path, source.decode("utf-8", "replace"))
+        walk.run.script(path, "", (), None, folder=walk.reading.locations.workdir)  # read, not run
     elif path.endswith(_YAML):
         _yaml(walk, path, source)
     else:
         _ini(walk, source.decode("utf-8", "replace"))
-
-
-def _script(walk: Walk, path: str, source: str) -> None:
-    """A program that prints the inventory: it is not run; what its words name is taken."""
-    for number, line in enumerate(source.splitlines(), 1):
-        for word in command_words(line):
-            note_file_if_here(walk.reading, word, Place(file=path, line=number))
 
 
 def _yaml(walk: Walk, path: str, source: bytes) -> None:

@@ -12,6 +12,7 @@ from ami_bakery.adapters.template.ansible.walk import Walk
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.ledger import Ledger
 from ami_bakery.adapters.template.references import command_words, note_file_if_here
+from ami_bakery.core.template import LocalCommand
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ def find_ansible_files(reading: Reading, component: Component) -> None:
             walk.role_target(name, place)
         if variables.size == size:
             break
+    _commands(walk, component)
+    _note_local_commands(walk, component)
     reading.ledger.merge(scratch)
-    _commands(reading, component)
 
 
 def _with_ledger(reading: Reading, ledger: Ledger) -> Reading:
@@ -73,10 +75,23 @@ def _inventories(component: Component, surroundings: Surroundings, walk: Walk) -
         read_beside(walk, path, place)
 
 
-def _commands(reading: Reading, component: Component) -> None:
+def _commands(walk: Walk, component: Component) -> None:
     """`command` may be a wrapper that lies beside the template."""
+    reading, folder = walk.reading, walk.reading.locations.workdir
     for name in ("command", "galaxy_command", "sftp_command"):
         same = (component, *component.alternatives(name))
         for text, place, _ in (found for one in same for found in one.texts(name)):
             for word in command_words(text) if isinstance(text, str) else ():
                 note_file_if_here(reading, word, place)
+                path = walk.run.here(word, folder)
+                if path is not None:
+                    walk.run.script(path, "", (), None, folder=folder)
+
+
+def _note_local_commands(walk: Walk, component: Component) -> None:
+    if walk.run.opaque or walk.run.unknown:
+        programs = tuple(sorted(name for name in walk.run.opaque if name))
+        unknown = tuple(sorted(walk.run.unknown))
+        walk.reading.ledger.local_command(
+            LocalCommand(place=component.place, component=component.type, programs=programs, unknown=unknown)
+        )

@@ -159,13 +159,18 @@ class TaskWalk:
     # --- what runs, or is written, on this machine
 
     def _local(self, call: task_reader.Call, context: Context) -> None:
-        """A task that runs here: the words of its command, and every argument that is the name of a file here."""
+        """A task that runs here: what its command does, and every argument that is the name of a file here."""
         scope, folders = self._files.scope(context), (context.playbook, self._reading.locations.workdir)
         chdir = call.arguments.get("chdir", call.arguments.get("project_path"))
         started = self._started_in(str(chdir), folders, context, call.line) if chdir else ()
         for text in task_reader.commands_of(call):
             line = getattr(text, "line", 0) or call.line
-            self._files.command(alternatives(text, scope), text, context, line, (*started, *folders))
+            self._files.command(alternatives(text, scope), text, context, line, started)
+        if call.module == "script":
+            for text, kind, _ in task_reader.files_of(call):
+                for name in alternatives(text, scope):
+                    for path in find(self._reading, name, search_folders(context, kind)):
+                        self._files.run.script(path, "", (), None, folder=context.playbook)
         for _, text in task_reader.texts_of(call):
             self._if_here(text, (*started, *folders), context, call.line)
 

@@ -46,7 +46,7 @@ REMOTE = frozenset(
 WRITERS: Mapping[str, str] = {"copy": "dest", "template": "dest", "get_url": "dest", "archive": "dest"}
 """Modules that write a file: the argument that names it."""
 
-_COMMANDS = frozenset({"command", "shell", "raw", "expect", "script"})
+_COMMANDS = frozenset({"command", "shell", "raw", "expect"})
 _FOLDERS = frozenset({"chdir", "project_path", "project_src", "path"})
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 _FROM_LOOPS = ("with_items", "with_list", "with_flattened", "with_random_choice")
@@ -271,7 +271,8 @@ def commands_of(call: Call) -> list[str]:
         return []
     free = "_whole" if "_whole" in call.arguments else "_raw"
     texts = [call.arguments[name] for name in (free, "cmd", "command") if isinstance(call.arguments.get(name), str)]
-    return texts + [str(each) for each in listed(call.arguments.get("argv"))]
+    words = [str(each) for each in listed(call.arguments.get("argv"))]
+    return [*texts, " ".join(each if "{{" in each else shlex.quote(each) for each in words)] if words else texts
 
 
 def texts_of(call: Call) -> Iterator[tuple[str, str]]:
