@@ -91,14 +91,14 @@ def test_extra_variables_name_files_of_the_playbook(tmp_path: Path) -> None:
     assert facts.unresolved == ()
 
 
-def test_a_sensitive_argument_is_not_shown(tmp_path: Path) -> None:
-    files = {"v.pkr.hcl": ""}
-    settings = 'extra_arguments = ["-e", "@${env("SECRET")}", "-e", "@v.yml"]'
+def test_an_argument_out_of_a_file_is_not_shown(tmp_path: Path) -> None:
+    settings = 'extra_arguments = ["-e", "@${file("secret.txt")}", "-e", "@v.yml"]'
 
-    facts = read_hcl(tmp_path, {**FILES, **files}, settings, SECRET="hunter2")
+    facts = read_hcl(tmp_path, {**FILES, "secret.txt": "hunter2"}, settings)
 
-    assert "hunter2" not in repr(facts.unresolved) + repr(facts.references)
-    assert found(facts) == {"v.yml"}
+    assert found(facts) == {"v.yml", "secret.txt"}
+    assert "hunter2" not in repr(facts.unresolved)
+    assert [each.why for each in facts.unresolved] == ["there is no such file"]
 
 
 def test_an_option_that_the_environment_of_the_provisioner_sets_in_part_is_said(tmp_path: Path) -> None:

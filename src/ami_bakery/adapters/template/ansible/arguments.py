@@ -174,7 +174,8 @@ def read_arguments(reading: Reading, words: Sequence[Word], made: Arguments) -> 
     """Adds what the words name to `made`, and references and credentials to the ledger."""
     waiting = ""
     for word in words:
-        if waiting:
+        lost = word.is_optional and _option(word.text)[0]  # an unknown value may be left out of a candidate
+        if waiting and not lost:
             _argument(reading, waiting, word.text, word, made)
             waiting = ""
             continue
