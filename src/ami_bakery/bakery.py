@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -270,6 +270,10 @@ class _Telling:
 
     def line(self, image: str, line: str) -> None:
         self._tell(EventKind.LINE, line, image)
+
+    def lines(self, image: str, lines: Sequence[str]) -> None:
+        for line in lines:
+            self.line(image, line)
 
     def done(self, image: str) -> None:
         self._tell(EventKind.DONE, "", image)

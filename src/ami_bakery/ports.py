@@ -381,6 +381,9 @@ class Watcher(Protocol):
     def line(self, image: str, line: str) -> None:
         """A line of Packer's, secrets masked."""
 
+    def lines(self, image: str, lines: Sequence[str]) -> None:
+        """Several at once, of which a live view shows only the last."""
+
     def done(self, image: str) -> None:
         """Nothing more is being done for `image`."""
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
+_LAST_LINES = 20
+"""Among so many there is one that is not empty, or nothing is shown."""
+_WIDEST = 2_000
+"""Characters of a line; no terminal is wider."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 """One turn a second."""
 
@@ -56,6 +60,11 @@ class LiveWatcher:
                 self._print(f"{image}: | {printable(line)}")
             if image in self._running and line.strip():
                 self._running[image].line = one_line(line.strip())
+
+    def lines(self, image: str, lines: Sequence[str]) -> None:
+        shown = lines if self._verbose else [line for line in lines[-_LAST_LINES:] if line.strip()][-1:]
+        for line in shown:
+            self.line(image, line[:_WIDEST])
 
     def done(self, image: str) -> None:
         with self._lock:

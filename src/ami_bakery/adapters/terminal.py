@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ami_bakery.core.printable import COLORS, one_line, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ami_bakery.core.table import Table
 
 _STILL_SECONDS = 60.0
@@ -61,6 +63,10 @@ class PlainWatcher:
     def line(self, image: str, line: str) -> None:
         if self._verbose:
             self._print(f"{image}: | {printable(line)}")
+
+    def lines(self, image: str, lines: Sequence[str]) -> None:
+        if self._verbose:
+            self._print("\n".join(f"{image}: | {printable(line)}" for line in lines))
 
     def done(self, image: str) -> None:
         pass

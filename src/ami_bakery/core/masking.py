@@ -29,7 +29,9 @@ class Masker:
     """Finds these secrets. It holds no text, and may be shared."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._machine = _Machine(_forms(secrets))
+        forms = _forms(secrets)
+        self._machine = _Machine(forms)
+        self._suspicion = _Suspicion(forms)
 
     def mask(self, text: str) -> str:
         """A whole text, which may have several lines."""
@@ -79,6 +81,25 @@ class Stream:
         self._search(held)
         return shown + self._released()
 
+    def add_all(self, lines: list[str]) -> list[str]:
+        """As `add` for each, but only what is suspicious is searched letter by letter."""
+        if not self._machine.ends:
+            return lines
+        suspicious = self._masker._suspicion.of(lines)
+        if not suspicious and not self._goes_on():
+            return lines
+        shown: list[str] = []
+        for number, line in enumerate(lines):
+            if number in suspicious or self._goes_on():
+                shown += self.add(line)
+            else:
+                shown.append(line)
+        return shown
+
+    def _goes_on(self) -> bool:
+        """Whether a secret may have begun in the lines before."""
+        return bool(self._held) or self._machine.begun(self._state) > 0
+
     def end(self) -> list[str]:
         """What was held back."""
         lines = [held.masked() for held in self._held]
@@ -110,6 +131,43 @@ class Stream:
             begun -= length
         released, self._held = self._held[:at], self._held[at:]
         return [held.masked() for held in released]
+
+
+class _Suspicion:
+    """Which of many lines may hold a secret, encoded or not, or its beginning: found by searches that are fast."""
+
+    def __init__(self, forms: Iterable[str]) -> None:
+        known = frozenset(forms)
+        self._marks = tuple({form[:_HEAD] for form in known}) + _ENCODED_MARKS
+        self._tails = tuple({form[:length] for form in known for length in range(1, _HEAD)})
+
+    def of(self, lines: list[str]) -> set[int]:
+        """Their numbers."""
+        tails = self._tails
+        found = {number for number, line in enumerate(lines) if line.endswith(tails) or line[-1:].isspace()}
+        text = "\n".join(lines)
+        places = sorted(place for mark in self._marks for place in _lines_with(mark, text))
+        number, at = 0, 0
+        for place in places:
+            number += text.count("\n", at, place)
+            at = place
+            found.add(number)
+        return found
+
+
+_HEAD = 4
+"""Characters of a secret that are searched first."""
+_ENCODED_MARKS = ("\\", "%", "+", "&", "''", '""', "'\"", "$${")
+"""What `_views` undoes has one of these in it."""
+
+
+def _lines_with(mark: str, text: str) -> Iterator[int]:
+    """A place in each line that has it."""
+    at = text.find(mark)
+    while at >= 0:
+        yield at
+        after = text.find("\n", at)
+        at = text.find(mark, after) if after >= 0 else -1
 
 
 class _Held(NamedTuple):

@@ -40,7 +40,7 @@ class Message(Frozen):
 
 _MACHINE = re.compile(r"(\d+),([^,]*),([a-z0-9-]+),(.*)", re.DOTALL)
 _ARTIFACT_ID = re.compile(r"([a-z]{2,}(?:-[a-z0-9]+)+):(ami-[0-9a-f]+)")
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _PLAIN_TITLE = re.compile(r"--> (\S+): AMIs were created:")
 
 
@@ -49,10 +49,10 @@ def parse_message(line: str) -> Message | None:
     match = _MACHINE.fullmatch(line)
     if not match:
         return None
-    return Message(target=match[2], type=match[3], data=tuple(_unescape(part) for part in match[4].split(",")))
+    return Message(target=match[2], type=match[3], data=tuple(unescape(part) for part in match[4].split(",")))
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
     return text.replace("%!(PACKER_COMMA)", ",").replace("\\n", "\n").replace("\\r", "\r")
 
 
@@ -60,7 +60,7 @@ def spoken(message: Message) -> tuple[str, ...]:
     """The lines that a person would have read of this message; none for what only programs read."""
     if message.type != "ui" or len(message.data) < 2:
         return ()
-    return tuple(line.rstrip("\r") for line in _COLOR.sub("", message.data[1]).split("\n"))
+    return tuple(line.rstrip("\r") for line in COLOR.sub("", message.data[1]).split("\n"))
 
 
 class ArtifactReader:
@@ -78,7 +78,7 @@ class ArtifactReader:
             self._add(message.target, message.data[2])
 
     def read_plain(self, line: str) -> None:
-        text = _COLOR.sub("", line).strip()
+        text = COLOR.sub("", line).strip()
         if match := _PLAIN_TITLE.fullmatch(text):
             self._title = match[1]
         elif self._title and (match := re.fullmatch(r"(\S+): (ami-[0-9a-f]+)", text)):
@@ -114,7 +114,7 @@ def parse_complaints(text: str) -> tuple[Complaint, ...]:
 
     Never empty: where nothing is recognised, all of it is one complaint.
     """
-    blocks = [block for block in re.split(r"^Error: ?", _COLOR.sub("", text), flags=re.MULTILINE) if block.strip()]
+    blocks = [block for block in re.split(r"^Error: ?", COLOR.sub("", text), flags=re.MULTILINE) if block.strip()]
     complaints = tuple(complaint for block in blocks for complaint in _complaints_of(block))
     return complaints or (Complaint(message="it is not valid, and Packer does not say why"),)
 

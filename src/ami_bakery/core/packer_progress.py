@@ -6,7 +6,7 @@ Read from: builder/amazon of Packer 1.6.6, packer-plugin-amazon 1.8.2, packer/pr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -130,3 +130,38 @@ def _is_due(build: _Build, kind: MadeKind, found: re.Match[str]) -> bool:
         case MadeKind.AMI:
             due, build.naming = build.naming, False
             return due
+
+
+_MARKS = (
+    "Creating temporary keypair: packer_",
+    "Creating temporary security group for this instance: packer_",
+    "Instance ID: i-",
+    "Creating AMI ",
+    ": AMI: ami-",
+    "Registering the AMI...",
+    "Copying/Encrypting AMI (",
+    "Prevalidating AMI Name: ",
+    "Error: AMI Name: ",
+    ": Provisioning with",
+    ": Running local shell script",
+    ": Executing Ansible",
+    ": Uploading",
+    ": Downloading",
+    ", but continue_on_error is set",
+)
+"""Any line that `ProgressReader` takes something from has one of these in it."""
+
+
+def telling(lines: Sequence[str]) -> Iterator[str]:
+    """Those of many lines that can matter to `ProgressReader`, in their order: a search of the whole is fast."""
+    text = "\n".join(lines)
+    starts = set()
+    for mark in _MARKS:
+        at = text.find(mark)
+        while at >= 0:
+            starts.add(text.rfind("\n", 0, at) + 1)
+            after = text.find("\n", at)
+            at = text.find(mark, after) if after >= 0 else -1
+    for start in sorted(starts):
+        end = text.find("\n", start)
+        yield text[start : end if end >= 0 else len(text)]

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import TextIO
 
 _SHOWN_LINES = 20
+_KEPT_LINES = 400
+"""Packer's clean-up comes after the lines that tell what failed."""
+_LONGEST_SHOWN = 2_000
+"""Characters of a line in a message."""
 
 
 class Log:
@@ -22,7 +26,7 @@ class Log:
         self._file: TextIO | None = None
         self._path = ""
         self._broken = ""
-        self._end: deque[str] = deque(maxlen=_SHOWN_LINES)
+        self._end: deque[str] = deque(maxlen=_KEPT_LINES)
         self._kept = False
         try:
             name = re.sub(r"[^A-Za-z0-9._-]", "_", image)
@@ -33,17 +37,35 @@ class Log:
 
     def write(self, line: str) -> None:
         """`line` has no secrets any more."""
-        if line.strip():
-            self._end.append(line)
+        self.write_all([line])
+
+    def write_all(self, lines: list[str]) -> None:
+        self._remember(lines)
         if self._file is not None and not self._broken:
             try:
-                self._file.write(line + "\n")
+                self._file.write("\n".join(lines) + "\n")
             except OSError as error:
                 self._broken = error.strerror or str(error)
 
+    def _remember(self, lines: list[str]) -> None:
+        last: list[str] = []
+        for line in reversed(lines):
+            if len(last) == _KEPT_LINES:
+                break
+            if line and not line.isspace():
+                last.append(line[:_LONGEST_SHOWN])
+        self._end.extend(reversed(last))
+
     def end(self) -> str:
-        """The last lines, as they stand in a message."""
-        return "\n".join(f"  | {line}" for line in self._end)
+        """The lines that tell what failed, as a message shows them."""
+        from ami_bakery.core.packer_failure import failing_lines
+
+        return "\n".join(f"  | {line}" for line in failing_lines(tuple(self._end), _SHOWN_LINES))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The last ones."""
+        return tuple(self._end)
 
     def keep(self) -> str:
         """Where the whole log is, as a sentence."""

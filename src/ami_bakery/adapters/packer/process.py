@@ -10,21 +10,26 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.guard import guard
 from ami_bakery.core.masking import Masker, Stream
-from ami_bakery.core.packer_output import ArtifactReader, parse_message, spoken
+from ami_bakery.core.packer_progress import telling
+from ami_bakery.core.packer_stream import LONGEST, MachineReader, cut
 from ami_bakery.errors import PackerError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.packer.log import Log
+    from ami_bakery.core.packer_output import ArtifactReader
     from ami_bakery.core.packer_progress import Made, ProgressReader
     from ami_bakery.ports import Watcher
 
 _CLEANING_UP = "Packer was told to stop: waiting until it has cleaned up"
+_CHUNK = 1 << 18
+_LONGEST_PROMPT = 10_000
+"""Characters; what is longer and has no line break is no question."""
 _POLL_SECONDS = 0.2
 _REST_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 10.0
@@ -198,46 +203,64 @@ def _end_rest(group: int) -> None:
 
 
 def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
-    masked = Stream(run.masker)
+    masked, reader = Stream(run.masker), MachineReader(run.masker)
 
-    def show(lines: Iterable[str]) -> None:
-        for line in lines:
-            run.log.write(line)
-            watcher.line(run.image, line)
+    def show(lines: list[str]) -> None:
+        if lines:
+            run.log.write_all(lines)
+            watcher.lines(run.image, lines)
 
-    for raw in stream:
-        line = raw.decode("utf-8", "replace").rstrip("\r\n")
-        message = parse_message(line)
-        if message is not None:
+    final = False
+    while not final:
+        chunk = stream.read1(_CHUNK)  # type: ignore[attr-defined]
+        final = not chunk
+        block = reader.feed(chunk, final=final)
+        for message in block.messages:
             run.reader.read_message(message)
-        for said in (line,) if message is None else spoken(message):
-            run.progress.read(said)
-            show(masked.add(said))
+        for line in telling(block.lines):
+            run.progress.read(line)
+        show(masked.add_all(block.lines))
     show(masked.end())
 
 
 def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
     masked = Stream(run.masker)
 
-    def show(lines: Iterable[str]) -> None:
-        for line in lines:
-            run.log.write(line.rstrip("\r"))
-            _show(terminal, f"{line}\n")
+    def show(lines: list[str]) -> None:
+        if lines:
+            run.log.write_all([line.rstrip("\r") for line in lines])
+            _show(terminal, "".join(f"{line}\n" for line in lines))
 
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    pending = ""
-    # read1 gives what there is: a prompt has no newline at its end.
-    while chunk := stream.read1(65536):  # type: ignore[attr-defined]
-        pending += decoder.decode(chunk)
-        *lines, pending = pending.split("\n")
+    def take(lines: list[str]) -> None:
         for line in lines:
             run.reader.read_plain(line)
+        for line in telling(lines):
             run.progress.read(line)
-            show(masked.add(line))
-        if pending.endswith((" ", ":", "?")) and not run.masker.may_go_on(pending):
-            show(masked.end())
-            _show(terminal, run.masker.mask(pending))
-            pending = ""
+        show(masked.add_all(lines))
+
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pending: list[str] = []
+    size = 0
+    # read1 gives what there is: a prompt has no newline at its end.
+    while chunk := stream.read1(_CHUNK):  # type: ignore[attr-defined]
+        text = decoder.decode(chunk)
+        if "\n" in text or size > LONGEST:
+            *lines, text = "".join((*pending, text)).split("\n")
+            if len(text) > LONGEST:
+                part, text = cut(text, run.masker)
+                lines.append(part)
+            pending, size = [], 0
+            take(lines)
+        pending.append(text)
+        size += len(text)
+        if size <= _LONGEST_PROMPT and text.endswith((" ", ":", "?")):
+            asked = "".join(pending)
+            if not run.masker.may_go_on(asked):
+                show(masked.end())
+                _show(terminal, run.masker.mask(asked))
+                pending, size = [], 0
+    if size:
+        take(["".join(pending)])
     show(masked.end())
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.adapters.packer.process import Run, Running, run_alone, run_with_person, start
+from ami_bakery.core.ci import is_automated
 from ami_bakery.core.masking import Masker
 from ami_bakery.core.packer_output import (
     ArtifactReader,
@@ -227,12 +228,21 @@ class HashicorpPacker:
             for artifact in run.reader.found()
         )
         end = run.log.end()
-        advice = how_to_install(end.replace("  | ", ""))
+        advice = how_to_install("\n".join(run.log.lines))
         return PackerError(
             f"baking image {request.image} with Packer {self.version()}",
             f"Packer ended with {_status(status)}; its last lines:\n{end}{made}",
-            " ".join(part for part in (advice, run.log.keep()) if part),
+            " ".join(part for part in (advice, run.log.keep(), self._log_advice()) if part),
             taken_by=run.progress.taken_by,
+        )
+
+    def _log_advice(self) -> str:
+        """In CI, where the log is gone with the job."""
+        if not is_automated(self._environment):
+            return ""
+        return (
+            "To keep it in CI, set TMPDIR to a folder of the job that is saved as an artifact; "
+            "or use -v to print Packer's whole output."
         )
 
     def _executable(self) -> str:

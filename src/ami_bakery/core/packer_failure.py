@@ -1,0 +1,50 @@
+"""Which of Packer's last lines tell what failed: those of the step that failed, without the clean-up after it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_LINE = re.compile(r"(?:\S+: )?(?:==>|-->|   ) (?P<builder>[^:]+): (?P<text>.*)", re.DOTALL)
+_FAILED = re.compile(r"Build '(?P<builder>.+?)' errored(?: after .*?)?: (?P<error>.*)", re.DOTALL)
+_STEP = re.compile(r"(?:Provisioning with|Running local shell script|Executing Ansible|Running post-processor)\b")
+_CLEAN_UP = re.compile(
+    r"Provisioning step had errors: Running the cleanup provisioner|Step \".*\" errored, aborting"
+    r"|Terminating the source AWS instance|Cleaning up any extra volumes|No volumes to clean up|Destroying volume"
+    r"|Deleting temporary (?:security group|keypair)|Deleting (?:created )?(?:IAM|temporary)"
+)
+_SUMMARY = re.compile(
+    r"==> (?:Wait completed after|Some builds didn't complete successfully|Builds finished but no artifacts)"
+)
+
+
+def failing_lines(lines: Sequence[str], count: int) -> list[str]:
+    """At most `count`: of the step that failed the first line and the last ones, then the errors.
+
+    lines  the end of Packer's output, for people; empty ones left out
+    """
+    errors = {match["builder"]: line for line in lines if (match := _FAILED.search(line))}
+    told = [line for line in lines if _tells(line, frozenset(errors))]
+    steps = [number for number, line in enumerate(told) if (match := _LINE.match(line)) and _STEP.match(match["text"])]
+    start = steps[-1] if steps else 0
+    if not errors or len(told) - start <= count:
+        return told[max(start if len(told) - start >= _FEWEST else 0, len(told) - count) :]
+    return [told[start], *told[len(told) - count + 1 :]]
+
+
+_FEWEST = 4
+"""A step with fewer lines, its error included, is shown with some lines before it."""
+
+
+def _tells(line: str, failed: frozenset[str]) -> bool:
+    if _SUMMARY.match(line):
+        return False
+    match = _LINE.match(line)
+    if match is None:
+        return True
+    if _CLEAN_UP.match(match["text"]):
+        return False
+    if line.startswith("-->"):
+        # The summary repeats each error.
+        return match["builder"] not in failed
+    return not failed or match["builder"] in failed or match["builder"].partition(".")[2] in failed
