@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import Change, compare_components, compare_manifests, component_change
@@ -66,6 +66,14 @@ def _caveats(
         some = f" ({', '.join(past.unheld[:_SHOWN])})" if past.unheld else ""
         detail = f"{commit[:12]} does not hold all that {ami.id} was made of: some files are not in git{some}"
         yield Change(kind="commit-incomplete", subject=commit, detail=detail)
+    if past is not None and past.undecided:
+        detail = f"a git filter applies to {_some(past.undecided)}: planning runs no filter, so it may not have changed"
+        yield Change(kind="filter-not-run", subject=commit, detail=detail)
+
+
+def _some(paths: Sequence[str]) -> str:
+    more = len(paths) - _SHOWN
+    return ", ".join(paths[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _changes(definition: Definition, ami: Ami, component: Component, before: Manifest | None) -> Iterator[Change]:
@@ -84,10 +92,15 @@ def _changes(definition: Definition, ami: Ami, component: Component, before: Man
 
 
 class _Past(Frozen):
-    """A definition as it was at a revision. `unheld`: those of its inputs that git does not have: they are as now."""
+    """A definition as it was at a revision.
+
+    unheld     those of its inputs that git does not have: they are as now
+    undecided  those that a git filter applies to and that differ: perhaps only by what the filter does
+    """
 
     manifest: Manifest
     unheld: tuple[str, ...]
+    undecided: tuple[str, ...]
 
 
 def _past_definition(resolver: Resolver, definition: Definition, revision: str) -> _Past | None:
@@ -106,7 +119,9 @@ def _past_definition(resolver: Resolver, definition: Definition, revision: str) 
             facts, inventory = then.inputs(image)
             manifest = then.manifest(image, facts, inventory, definition.base, now.tools)
             unheld = tuple(entry.path for entry in manifest.entries if not tree.holds(entry.path))
-            return _Past(manifest=_as_checked_out(manifest, now, tree), unheld=unheld)
+            past = _as_checked_out(manifest, now, tree)
+            undecided = tree.undecided(_differing(past, now))
+            return _Past(manifest=past, unheld=unheld, undecided=tuple(sorted(undecided)))
     except BakeryError:
         # A definition that could not be read then cannot explain anything now; the tags still can.
         return None
@@ -164,11 +179,7 @@ def _as_written(resolver: Resolver, image: ImageConfig) -> Manifest:
 def _as_checked_out(then: Manifest, now: Manifest, tree: PastTree) -> Manifest:
     """`then` with what a checkout would make of its files: git keeps them as they are before its filters."""
     today = {entry.path: entry for entry in now.entries}
-    suspects = [
-        entry.path
-        for entry in then.entries
-        if entry.sha256 and (other := today.get(entry.path)) and other.sha256 and other.sha256 != entry.sha256
-    ]
+    suspects = _differing(then, now)
     same = tree.same_content(suspects) if suspects else frozenset()
     return replace(
         then,
@@ -176,6 +187,16 @@ def _as_checked_out(then: Manifest, now: Manifest, tree: PastTree) -> Manifest:
             entry._replace(sha256=today[entry.path].sha256) if entry.path in same else entry for entry in then.entries
         ),
     )
+
+
+def _differing(then: Manifest, now: Manifest) -> list[str]:
+    """The files of both whose content differs."""
+    today = {entry.path: entry.sha256 for entry in now.entries}
+    return [
+        entry.path
+        for entry in then.entries
+        if entry.sha256 and (other := today.get(entry.path)) and other != entry.sha256
+    ]
 
 
 def _checksum_differs(now: Resolver, image: ImageConfig, tree: PastTree) -> bool:

@@ -104,8 +104,12 @@ class PastTree(SourceTree, Protocol):
         """Whether the revision itself has what stands at `path`."""
 
     def same_content(self, paths: Sequence[str]) -> frozenset[str]:
-        """Those files whose content is to git what it is now, apart from what its filters do to files when they are
-        checked out: line ends, LFS."""
+        """Those files whose content surely is to git what it is now, apart from what a checkout does to line ends and
+        encodings, and from Git LFS. No filter is run."""
+
+    def undecided(self, paths: Sequence[str]) -> frozenset[str]:
+        """Of files that are not the same by `same_content`, those that a filter applies to: whether they changed is not
+        known."""
 
 
 class TemplateReader(Protocol):

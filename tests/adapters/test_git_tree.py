@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -137,3 +138,73 @@ def test_a_revision_that_is_not_there_has_no_tree(root: Path, tmp_path: Path) ->
     for folder, revision in ((root, "nowhere"), (root, "HEAD:root"), (tmp_path, "HEAD")):
         with GitProgram(os.environ).tree(str(folder), revision) as tree:
             assert tree is None
+
+
+def pointer(content: bytes) -> str:
+    oid = hashlib.sha256(content).hexdigest()
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n"
+
+
+@pytest.fixture
+def lfs(tmp_path: Path) -> Path:
+    """A checkout of a repository with Git LFS: commits have pointers, the work tree has the content."""
+    run(tmp_path, "init", "--quiet")
+    (tmp_path / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n*.enc filter=crypt\n")
+    for name in ("same.bin", "changed.bin"):
+        (tmp_path / name).write_text(pointer(b"content"))
+    (tmp_path / "secret.enc").write_text("encrypted")
+    run(tmp_path, "add", "--all")
+    run(tmp_path, "commit", "--quiet", "--message", "x")
+    for name in ("same.bin", "changed.bin"):
+        (tmp_path / name).write_bytes(b"content")
+    for setting in ("clean", "smudge"):
+        run(tmp_path, "config", f"filter.lfs.{setting}", "false")
+        run(tmp_path, "config", f"filter.crypt.{setting}", "false")
+    return tmp_path
+
+
+def test_content_of_git_lfs_is_compared_without_its_filter(lfs: Path) -> None:
+    git, files = GitProgram(os.environ), ["same.bin", "changed.bin"]
+    assert "+" not in git.commit(str(lfs))
+    with git.tree(str(lfs), "HEAD") as tree:
+        assert tree is not None
+        assert tree.same_content(files) == frozenset(files)
+        (lfs / "changed.bin").write_bytes(b"CONTENT")
+        assert tree.same_content(files) == {"same.bin"}
+    assert git.commit(str(lfs)).endswith("+dirty")
+
+
+def test_whether_a_filtered_file_changed_is_not_known(lfs: Path) -> None:
+    (lfs / "secret.enc").write_text("decrypted")
+    git = GitProgram(os.environ)
+    assert git.commit(str(lfs)).endswith("+dirty")
+    with git.tree(str(lfs), "HEAD") as tree:
+        assert tree is not None
+        assert tree.same_content(["secret.enc", ".gitattributes"]) == {".gitattributes"}
+        assert tree.undecided(["secret.enc", ".gitattributes"]) == {"secret.enc"}
+
+
+@pytest.mark.parametrize("change", ["edit", "commit", "other commit", "stage", "remove"])
+def test_a_change_of_a_submodule_is_a_change(tmp_path: Path, change: str) -> None:
+    inner, top = tmp_path / "inner", tmp_path / "top"
+    for folder in (inner, top):
+        folder.mkdir()
+        run(folder, "init", "--quiet")
+        (folder / "file").write_text("x")
+        run(folder, "add", "--all")
+        run(folder, "commit", "--quiet", "--message", "x")
+    run(top, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "sub")
+    run(top, "commit", "--quiet", "--message", "y")
+    git, sub = GitProgram(os.environ), top / "sub"
+    assert "+" not in git.commit(str(top))
+    if change in ("edit", "commit"):
+        (sub / "file").write_text("y")
+    if change == "commit":
+        run(sub, "commit", "--quiet", "--all", "--message", "z")
+    if change in ("other commit", "stage"):
+        run(sub, "commit", "--quiet", "--allow-empty", "--message", "z")
+    if change == "stage":
+        run(top, "add", "sub")
+    if change == "remove":
+        run(top, "rm", "--quiet", "--cached", "sub")
+    assert git.commit(str(top)).endswith("+dirty")

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator, Mapping
 
 from ami_bakery.adapters.git.repository import Repository, hold
+from ami_bakery.adapters.git.status import is_clean
 from ami_bakery.adapters.git.tree import GitTree
 from ami_bakery.errors import UsageError
 from ami_bakery.inputs import OUR_OUTPUT, PACKERS_OUTPUTS
 
-_OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"})
 _NOT_LOOKED_AT = tuple(
     f":(top,exclude,glob)**/{name}{end}" for name in (OUR_OUTPUT, *PACKERS_OUTPUTS) for end in ("", "/**")
 )
@@ -24,18 +24,14 @@ class GitProgram:
     """A `Git` port over the `git` program."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        # Locks would disturb whoever works in the repository; replaced objects and grafts are not what was committed.
-        # A hook's own variables would make git look at another repository than the folder's.
-        own = {name: value for name, value in environment.items() if name not in _OF_HOOKS}
-        self._environment = {**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+        self._environment = environment
 
     def commit(self, folder: str) -> str:
         repository = self._repository(folder)
         head = repository.text("rev-parse", "--verify", "HEAD")
         if head is None:
             return ""
-        changes = repository.ask("status", "--porcelain", "--untracked-files=normal", "--", ":/", *_NOT_LOOKED_AT)
-        return f"{head}+dirty" if changes is None or changes.strip() else head
+        return head if is_clean(repository, _NOT_LOOKED_AT) else f"{head}+dirty"
 
     def named(self, folder: str, revision: str) -> str:
         doing = f"looking for the git revision {revision!r}"
@@ -67,11 +63,12 @@ class GitProgram:
     @contextlib.contextmanager
     def tree(self, folder: str, revision: str) -> Iterator[GitTree | None]:
         with contextlib.ExitStack() as stack:
-            top = self._repository(folder).text("rev-parse", "--show-toplevel")
-            repository = self._repository(top or folder)
-            commit = _commit(repository, revision) if top else None
+            repository = self._repository(folder)
+            top = repository.text("rev-parse", "--show-toplevel")
+            # `core.worktree` may name another folder, whose files these are not.
+            commit = _commit(repository, revision) if top and top == repository.top else None
             holding = hold(repository, commit, stack) if commit else None
-            yield GitTree(folder, repository.folder, commit, holding) if commit and holding else None
+            yield GitTree(folder, top, commit, holding) if top and commit and holding else None
 
     def _repository(self, folder: str) -> Repository:
         return Repository(folder, self._environment)

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import posixpath
+import re
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
+from ami_bakery.adapters.git.safety import (
+    SETTINGS,
+    is_own_submodule,
+    safe_environment,
+    top_of,
+    without_filters,
+)
+from ami_bakery.adapters.programs import find_program
 from ami_bakery.values import Frozen
 
 FOLDER, LINK, SUBMODULE = "040000", "120000", "160000"
@@ -24,16 +35,27 @@ class Told(Frozen):
 
 
 class Repository:
-    """Git in one folder. Where there is no git, or no repository, nothing is known: no error."""
+    """Git in the repository that `folder` is in. Where there is no git, or no repository, nothing is known: no error.
+
+    No call starts a program that the repository's files or its configuration name: see `safety`.
+
+    top  the folder of the work tree, links resolved; None where there is none
+    """
 
     def __init__(self, folder: str, environment: Mapping[str, str]) -> None:
         self.folder = folder
-        self._environment = environment
+        self.top = top_of(folder)
+        self._given = environment
+        self._environment = safe_environment(environment, folder)
 
-    def run(self, *arguments: str, given: bytes = b"") -> Told:
+    def run(self, *arguments: str, given: bytes = b"", settings: Sequence[str] = ()) -> Told:
+        if self.top is None:
+            return Told(status=128, answer=b"", complaint="not a git repository (or any of the parent directories)")
+        if self._program is None:
+            return Told(status=127, answer=b"", complaint="git cannot be run: there is no such program on PATH")
         try:
             done = subprocess.run(
-                ["git", "-C", self.folder, *arguments],
+                self._words(arguments, settings),
                 capture_output=True,
                 env=self._environment,
                 input=given,
@@ -45,6 +67,13 @@ class Repository:
             status=done.returncode, answer=done.stdout, complaint=done.stderr.decode("utf-8", "replace").strip()
         )
 
+    def run_unfiltered(self, *arguments: str, given: bytes = b"") -> Told:
+        """Run a command that compares files with objects: without the filters that are configured."""
+        settings = without_filters(self.names("config", "--list", "--name-only", "-z"))
+        if settings is None:
+            return Told(status=128, answer=b"", complaint="a filter has a name that cannot be switched off")
+        return self.run(*arguments, given=given, settings=settings)
+
     def ask(self, *arguments: str) -> bytes | None:
         told = self.run(*arguments)
         return told.answer if told.status == 0 else None
@@ -55,20 +84,40 @@ class Repository:
 
     def names(self, *arguments: str) -> Iterator[str]:
         """What a command lists with `-z`."""
-        for name in (self.ask(*arguments) or b"").decode("utf-8", "surrogateescape").split("\0"):
-            if name:
-                yield name
+        yield from _split(self.ask(*arguments) or b"")
 
     def clean_ids(self, paths: Sequence[str]) -> list[str]:
-        """The object id that each file of the work tree has for git: its content through the filters that `git add`
-        would apply. Where one cannot be had, those behind it are missing."""
+        """The object id that each file of the work tree has for git after the conversion of line ends and encodings,
+        but without filters. Where one cannot be had, those behind it are missing."""
         given = "".join(f"{_quoted(path)}\n" for path in paths).encode("utf-8", "surrogateescape")
-        return self.run("hash-object", "--stdin-paths", given=given).answer.decode("ascii", "replace").split()
+        return (
+            self.run_unfiltered("hash-object", "--stdin-paths", given=given).answer.decode("ascii", "replace").split()
+        )
+
+    def filtered(self, paths: Sequence[str]) -> frozenset[str]:
+        """Those paths that a filter applies to, configured or not."""
+        given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
+        told = list(_split(self.run("check-attr", "-z", "--stdin", "filter", given=given).answer))
+        return frozenset(
+            path
+            for path, value in zip(told[::3], told[2::3], strict=False)
+            if value not in ("unspecified", "unset", "set")
+        )
+
+    def gitlinks(self, *listing: str) -> dict[str, str]:
+        """The submodules that `ls-tree` or `ls-files --stage` lists: the commit of each, by path."""
+        found = {}
+        for line in self.names(*listing, "-z"):
+            fields, _, path = line.partition("\t")
+            words = fields.split(" ")
+            if words[0] == SUBMODULE:
+                found[path] = words[2] if words[1] == "commit" else words[1]
+        return found
 
     @contextlib.contextmanager
     def blobs(self) -> Iterator[Blobs]:
         with subprocess.Popen(
-            ["git", "-C", self.folder, "cat-file", "--batch"],
+            self._words(("cat-file", "--batch"), ()),
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -78,9 +127,30 @@ class Repository:
 
     def submodule(self, path: str) -> Repository | None:
         """The submodule that is checked out at `path`, if one is."""
-        folder = os.path.join(self.folder, path)
-        # Without a `.git` of its own, git would take the folder for one of this repository.
-        return Repository(folder, self._environment) if os.path.lexists(os.path.join(folder, ".git")) else None
+        folder = os.path.join(self.top or self.folder, path)
+        return Repository(folder, self._given) if is_own_submodule(folder, self._common_folder) else None
+
+    @cached_property
+    def _common_folder(self) -> str:
+        """Of several work trees of a repository, the folder that they share."""
+        told = self.text("rev-parse", "--git-common-dir")
+        return os.path.realpath(os.path.join(self.top, told)) if told and self.top else ""
+
+    @cached_property
+    def _program(self) -> str | None:
+        return find_program("git", self._given, self.folder)
+
+    def _words(self, arguments: Sequence[str], settings: Sequence[str]) -> list[str]:
+        assert self._program is not None
+        assert self.top is not None
+        options = (word for setting in (*SETTINGS, *settings) for word in ("-c", setting))
+        return [self._program, *options, "-C", self.top, *arguments]
+
+
+def _split(answer: bytes) -> Iterator[str]:
+    for name in answer.decode("utf-8", "surrogateescape").split("\0"):
+        if name:
+            yield name
 
 
 def _quoted(path: str) -> str:
@@ -112,6 +182,28 @@ class Blobs:
             content = stdout.read(int(words[2]))
             stdout.read(1)
             return content
+
+
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-.*\n)*oid sha256:([0-9a-f]{64})\nsize (\d+)\n"
+)
+
+
+def is_pointer_to(content: bytes | None, path: str) -> bool:
+    """Whether the content of an object is a Git LFS pointer to what is in a file: known without LFS's filter."""
+    match = _POINTER.fullmatch(content) if content and len(content) < _LONGEST_POINTER else None
+    if match is None:
+        return False
+    try:
+        with open(path.encode("utf-8", "surrogateescape"), "rb") as file:
+            return os.fstat(file.fileno()).st_size == int(match[2]) and (
+                hashlib.file_digest(file, "sha256").hexdigest() == match[1].decode()
+            )
+    except OSError:
+        return False
+
+
+_LONGEST_POINTER = 1024
 
 
 class Node(Frozen):

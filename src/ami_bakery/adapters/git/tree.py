@@ -9,10 +9,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.git.repository import FOLDER, LINK, SUBMODULE, Holding, Node, Repository
+from ami_bakery.adapters.git.repository import (
+    FOLDER,
+    LINK,
+    SUBMODULE,
+    Holding,
+    Node,
+    Repository,
+    is_pointer_to,
+)
 from ami_bakery.adapters.source_tree import DiskTree
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, TreeEntry
+from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.ports import Progress
@@ -20,6 +29,14 @@ if TYPE_CHECKING:
 _LINKS_AT_MOST = 40
 """As Linux has it: more links in a row are a circle."""
 _KINDS = {FOLDER: FileKind.FOLDER, LINK: FileKind.LINK, SUBMODULE: FileKind.OTHER}
+
+
+class _Compared(Frozen):
+    """A file of now, to be compared with a revision. `within`: its path in the repository that has `node`."""
+
+    path: str
+    within: str
+    node: Node
 
 
 class GitTree:
@@ -90,21 +107,39 @@ class GitTree:
         return self._node(self._place(path, follow=True)) is not None
 
     def same_content(self, paths: Sequence[str]) -> frozenset[str]:
-        asked: dict[Repository, list[tuple[str, str, str]]] = {}
+        asked = self._asked(paths)
+        same = frozenset(
+            file.path
+            for repository, files in asked.items()
+            for file, clean in zip(files, repository.clean_ids([file.within for file in files]), strict=False)
+            if clean == file.node.name
+        )
+        others = (file for files in asked.values() for file in files if file.path not in same)
+        return same | {file.path for file in others if self._is_pointer(file)}
+
+    def undecided(self, paths: Sequence[str]) -> frozenset[str]:
+        asked = self._asked(paths)
+        filtered = {
+            repository: repository.filtered([file.within for file in files]) for repository, files in asked.items()
+        }
+        return frozenset(
+            file.path for repository, files in asked.items() for file in files if file.within in filtered[repository]
+        )
+
+    def _asked(self, paths: Sequence[str]) -> dict[Repository, list[_Compared]]:
+        """Those of `paths` that a repository can compare, by repository."""
+        asked: dict[Repository, list[_Compared]] = {}
         for path in paths:
             node = self._node(self._place(path, follow=True))
             now = self._key(os.path.realpath(self._bytes(path)).decode("utf-8", "surrogateescape"))
             if node is not None and node.repository is not None and now is not None:
                 within = posixpath.relpath(now, node.mount or ".")
-                asked.setdefault(node.repository, []).append((path, within, node.name))
-        return frozenset(
-            path
-            for repository, files in asked.items()
-            for (path, _, name), clean in zip(
-                files, repository.clean_ids([within for _, within, _ in files]), strict=False
-            )
-            if clean == name
-        )
+                asked.setdefault(node.repository, []).append(_Compared(path=path, within=within, node=node))
+        return asked
+
+    def _is_pointer(self, file: _Compared) -> bool:
+        content = file.node.blobs.content(file.node.name) if file.node.blobs else None
+        return is_pointer_to(content, self.absolute(file.path))
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
