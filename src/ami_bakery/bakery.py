@@ -177,16 +177,19 @@ class Bakery:
         """The names of the images that are switched on, in the order of the file."""
         return named(self._config, ())
 
-    def plan(self, *images: str, force: bool = False) -> tuple[PlannedImage, ...]:
+    def plan(self, *images: str, force: bool = False, init: bool = False) -> tuple[PlannedImage, ...]:
         """What `bake` would do for these images, and why; all where none is named, and globs are taken too.
 
         With what they are made from, where there is something to do for that; parents first.
+
+        init  fetch plugins that a template requires and that are missing, with `packer init`; else that is a
+              `PackerError`. AMI_BAKERY_INIT=1 in the environment does the same
         """
         from ami_bakery.permissions import add_steps
         from ami_bakery.planning import make_plans, warn_of_unseen, with_locks
 
         names = named(self._config, images)
-        with self._resolver() as resolver:
+        with self._resolver(trusted=False, fetch_plugins=init) as resolver:
             made = make_plans(resolver, names, forced=frozenset(names if force else ()))
             plans = add_steps(resolver, with_locks(resolver, made))
             warn_of_unseen(resolver, plans)
@@ -218,7 +221,7 @@ class Bakery:
             raise UsageError(f"baking with jobs={jobs}", "at least 1 is wanted", "Leave it out for 4.")
         names = named(self._config, images)
         forced = frozenset(names if force else ())
-        with self._resolver() as resolver:
+        with self._resolver(trusted=True, fetch_plugins=True) as resolver:
             patience = Patience(waits=wait, timeout=wait_timeout)
             done = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=fail_fast, patience=patience)
             baked = {outcome.image: _baked(outcome) for outcome in done}
@@ -229,7 +232,7 @@ class Bakery:
         return tuple(baked[name] for name in names)
 
     @contextmanager
-    def _resolver(self) -> Iterator[Resolver]:
+    def _resolver(self, *, trusted: bool, fetch_plugins: bool) -> Iterator[Resolver]:
         """A new outside world for each call: an interrupted one stays interrupted, and credentials grow old."""
         from ami_bakery.adapters.person import Nobody
         from ami_bakery.outside import real_outside
@@ -238,7 +241,15 @@ class Bakery:
         telling = _Telling(self._watch)
         with ExitStack() as stack:
             outside = real_outside(
-                self._config, dict(os.environ), telling, Nobody(), stack, packer=self._packer, terminal=io.BytesIO()
+                self._config,
+                dict(os.environ),
+                telling,
+                Nobody(),
+                stack,
+                packer=self._packer,
+                fetch_plugins=fetch_plugins,
+                trusted=trusted,
+                terminal=io.BytesIO(),
             )
             yield Resolver(
                 outside=outside,

@@ -191,7 +191,7 @@ def _invocation(
 
     environment = dict(os.environ)
 
-    def bakery(named: str | None) -> tuple[Config, Outside]:
+    def bakery(named: str | None, bakes: bool) -> tuple[Config, Outside]:
         template = getattr(arguments, "template", None)
         config = template_config(template) if template else find_images(named or arguments.config, environment)
         if ci is not None:
@@ -203,7 +203,18 @@ def _invocation(
         stack.callback(watcher.close)
         # Commands that bake nothing do not have all of these.
         given = {name: getattr(arguments, name) for name in ("packer", "kill_timeout") if hasattr(arguments, name)}
-        return config, real_outside(config, environment, watcher, person, stack, terminal=sys.stderr.buffer, **given)
+        fetch_plugins = bakes or getattr(arguments, "init", False)
+        return config, real_outside(
+            config,
+            environment,
+            watcher,
+            person,
+            stack,
+            terminal=sys.stderr.buffer,
+            fetch_plugins=fetch_plugins,
+            trusted=bakes,
+            **given,
+        )
 
     def write_file(path: str, text: str, todo: str, how: How) -> None:
         if how == "append":

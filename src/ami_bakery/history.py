@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.difference import Change, compare_components, compare_manifests, component_change
-from ami_bakery.core.digest import Scheme
+from ami_bakery.core.digest import SHORT_LENGTH, Scheme
 from ami_bakery.core.image import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.core.manifest import Component, EntryKind, Manifest, parse_components
 from ami_bakery.drop_in import drop_in_inputs
@@ -83,12 +83,16 @@ def _changes(definition: Definition, ami: Ami, component: Component, before: Man
         yield replace(change, subject=now or change.subject, detail=f"the base moved from {old} to {now or 'none'}")
         return
     if component is Component.TOOLS and definition.manifest:
-        tools = ", ".join(f"{name} {version}" for name, version in definition.manifest.tools)
+        tools = ", ".join(_tool(*tool) for tool in definition.manifest.tools)
         yield replace(change, detail=f"{change.detail} (now {tools or 'left out'})")
         return
     yield change
     if before is not None and definition.manifest is not None and component in _IN_GIT:
         yield from compare_manifests(before, definition.manifest, component)
+
+
+def _tool(name: str, version: str, sha256: str = "") -> str:
+    return f"{name} {version or sha256[:SHORT_LENGTH]}"
 
 
 class _Past(Frozen):

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from ami_bakery.errors import UsageError
 from ami_bakery.ports import Outside
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Adapter = TypeVar("Adapter")
 _KILL_SECONDS = 15 * 60.0
+INIT_VARIABLE = "AMI_BAKERY_INIT"
 
 
 def find_images(named: str | None, environment: Mapping[str, str]) -> Config:
@@ -96,18 +97,27 @@ def real_outside(
     stack: ExitStack,
     *,
     packer: str = "packer",
+    fetch_plugins: bool = False,
+    trusted: bool = False,
     kill_timeout: timedelta | None = None,
     terminal: BinaryIO,
 ) -> Outside:
-    """`stack` will close what is open. `packer` names the program, which may clean up for `kill_timeout`; `terminal` is
-    where it speaks to a person in debug mode."""
+    """`stack` will close what is open.
+
+    packer         the program, by name or path
+    fetch_plugins  whether `packer init` may fetch missing plugins; AMI_BAKERY_INIT=1 allows it, too
+    trusted        whether programs of the repository may be started: for a bake, not for planning
+    kill_timeout   how long an interrupted Packer may clean up
+    terminal       where Packer speaks to a person in debug mode
+    """
     from ami_bakery.adapters.aws_session import AwsSession
     from ami_bakery.adapters.clock import SystemClock
     from ami_bakery.adapters.ec2 import BotoEc2
     from ami_bakery.adapters.source_tree import DiskTree
 
     kill_seconds = _KILL_SECONDS if kill_timeout is None else kill_timeout.total_seconds()
-    session = AwsSession(environment, watcher.note)
+    may_fetch = fetch_plugins or environment.get(INIT_VARIABLE) == "1"
+    session = AwsSession(environment, watcher.note, repository="" if trusted else config.root)
     stack.callback(session.close)
     clock = SystemClock()
     tree = DiskTree(config.root)
@@ -119,7 +129,18 @@ def real_outside(
         scaffold=_later(lambda: _scaffold(session)),
         locks=_later(lambda: _locks(session)),
         parameters=_later(lambda: _parameters(session)),
-        packer=_later(lambda: _packer(packer, environment, terminal, kill_seconds)),
+        packer=_later(
+            lambda: _packer(
+                stack,
+                packer,
+                environment,
+                terminal,
+                kill_seconds=kill_seconds,
+                repository=config.root,
+                may_fetch=may_fetch,
+                trusted=trusted,
+            )
+        ),
         git=_later(lambda: _git(environment)),
         clock=clock,
         watcher=watcher,
@@ -136,10 +157,14 @@ def _template_reader() -> TemplateReader:
     return PackerTemplateReader()
 
 
-def _packer(program: str, environment: Mapping[str, str], terminal: BinaryIO, kill_seconds: float) -> Packer:
+def _packer(
+    stack: ExitStack, program: str, environment: Mapping[str, str], terminal: BinaryIO, **settings: Any
+) -> Packer:
     from ami_bakery.adapters.packer import HashicorpPacker
 
-    return HashicorpPacker(program, environment, terminal, kill_seconds=kill_seconds)
+    packer = HashicorpPacker(program, environment, terminal, **settings)
+    stack.callback(packer.close)
+    return packer
 
 
 def _scaffold(session: AwsSession) -> Scaffold:

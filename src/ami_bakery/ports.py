@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.lock import SeenLock
     from ami_bakery.core.packer_output import Built, Complaint
     from ami_bakery.core.packer_progress import Made
-    from ami_bakery.core.plugins import InstalledPlugin
+    from ami_bakery.core.plugins import UsedPlugin
     from ami_bakery.core.scaffold import Thing
     from ami_bakery.core.stamp import Stamp
     from ami_bakery.core.table import Table
@@ -306,10 +306,13 @@ class Packer(Protocol):
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
-    ) -> tuple[InstalledPlugin, ...]:
-        """The plugins that a template will be built with; what it requires and is not here is fetched first, with
-        `packer init`. None where this Packer has its plugins built in. `template` is as `build` is told of it. What is
-        installed is listed once, and again after `forget_plugins`."""
+    ) -> tuple[UsedPlugin, ...]:
+        """The plugins that a template will be built with, apart from those that this Packer has built in. `template` is
+        as `build` gets it. What is installed is listed once, and again after `forget_plugins`.
+
+        What the template requires and is not installed is fetched with `packer init`, if that is allowed; else it
+        raises `PackerError`. No program in the repository is started.
+        """
 
     def forget_plugins(self) -> None: ...
 
@@ -330,8 +333,13 @@ class Packer(Protocol):
     def at_work(self) -> Mapping[str, tuple[Made, ...]]:
         """What each build that runs has made so far, by image."""
 
+    def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
+        """Why `validate` would start a program that the definition brings, as a clause; empty where it would not, or
+        where it may."""
+
     def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
-        """What `packer validate` complains of. `syntax_only`: the template and its var-files are parsed, no more."""
+        """What `packer validate` complains of. It starts installed plugins, and what `why_not_validated` says.
+        `syntax_only`: the template and its var-files are parsed, no more."""
 
 
 class Git(Protocol):

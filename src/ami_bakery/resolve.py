@@ -35,7 +35,7 @@ from ami_bakery.values import Frozen, field, replace
 if TYPE_CHECKING:
     from ami_bakery.core.image import Ami
     from ami_bakery.core.manifest import Entry
-    from ami_bakery.core.plugins import InstalledPlugin
+    from ami_bakery.core.plugins import UsedPlugin
     from ami_bakery.core.stamp import Stamps
     from ami_bakery.core.template import Builder, SourceAmiFilter, TemplateFacts
     from ami_bakery.ports import Outside
@@ -334,7 +334,7 @@ class Resolver(Frozen):
         facts: TemplateFacts,
         inventory: Inventory | None,
         base: tuple[tuple[str, str], ...],
-        tools: tuple[tuple[str, str], ...] | None = None,
+        tools: tuple[tuple[str, ...], ...] | None = None,
     ) -> Manifest:
         """`tools` where they are known already; else Packer is asked."""
         without = frozenset(image.digest_without)
@@ -374,14 +374,15 @@ class Resolver(Frozen):
             regions = self.regions or self.config.image(name).regions
             self.outside.ec2.expect(regions[0] if regions else None)
 
-    def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, str]]:
+    def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, ...]]:
         if "packer-version" not in without:
             yield "packer", self.outside.packer.version()
         if "plugin-versions" not in without:
-            yield from ((plugin.source, plugin.version) for plugin in self.plugins(image, facts))
+            yield from self.plugins(image, facts)
 
-    def plugins(self, image: ImageConfig, facts: TemplateFacts) -> tuple[InstalledPlugin, ...]:
-        """The plugins that the image will be built with; those that it requires are fetched where they are missing."""
+    def plugins(self, image: ImageConfig, facts: TemplateFacts) -> tuple[UsedPlugin, ...]:
+        """The plugins that the image will be built with. Raises `PackerError` where one is missing that it requires,
+        and must not or cannot be fetched."""
         workdir = self.outside.tree.absolute(self.workdir(image))
         told = self.told_template(image)
         return self.outside.packer.plugins(image.name, told, workdir, facts, self.outside.watcher)

@@ -68,8 +68,13 @@ def facts_for_packer(resolver: Resolver, planned: Planned, *, digest: str | None
 
 
 def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> tuple[Finding, ...]:
-    """What `packer validate` complains of, each at its line where Packer names one or where the template shows it."""
-    complaints = resolver.outside.packer.validate(build_request(resolver, planned, facts))
+    """What `packer validate` complains of, each at its line where Packer names one or where the template shows it; or
+    why it was not run."""
+    request = build_request(resolver, planned, facts)
+    why_not = resolver.outside.packer.why_not_validated(request, facts)
+    if why_not:
+        return (_not_validated(resolver, planned.definition.image, why_not),)
+    complaints = resolver.outside.packer.validate(request)
     if complaints:
         from ami_bakery.core.plugins import how_to_install
     return tuple(
@@ -82,6 +87,16 @@ def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFac
         )
         for complaint in dict.fromkeys(complaints)
         if not _is_told(facts, complaint)
+    )
+
+
+def _not_validated(resolver: Resolver, image: ImageConfig, why_not: str) -> Finding:
+    return Finding(
+        level=Level.WARNING,
+        code="not-validated",
+        place=Place(file=resolver.outside.tree.relative(image.template), line=1),
+        message=f"packer validate was not run: {why_not}; planning starts no program of a definition",
+        todo="Run `packer validate` yourself, if you trust the definition.",
     )
 
 

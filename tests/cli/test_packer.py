@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
 from tests.kitchen import TOML, Kitchen, json_template
 
 HCL = """\
@@ -42,14 +50,34 @@ packer {
 """
 FETCHING_PACKER = """\
 #!/bin/sh
-installed=/p/plugins/github.com/hashicorp/amazon/packer-plugin-amazon
+cd {plugins} || exit 8
 case "$*" in
   version) echo Packer v1.11.0 ;;
-  "plugins installed") echo "$installed"_v1.2.9_x5.0_linux_amd64; cat {state} 2>/dev/null || true ;;
-  init*) echo "$@" >> {log}; echo "$installed"_v1.3.5_x5.0_linux_amd64 > {state} ;;
+  "plugins installed") ls -d $PWD/github.com/hashicorp/amazon/* ;;
+  init*) echo "$@" >> {log}; echo fetched > github.com/hashicorp/amazon/packer-plugin-amazon_v1.3.5_x5.0_linux_amd64 ;;
   *) exit 9 ;;
 esac
 """
+
+
+class FetchingPacker:
+    """A Packer of shell whose `init` fetches version 1.3.5 of the amazon plugin; 1.2.9 is installed."""
+
+    def __init__(self, kitchen: Kitchen) -> None:
+        outside = kitchen.folder.parent
+        self.plugins = outside / "plugins/github.com/hashicorp/amazon"
+        self.plugins.mkdir(parents=True)
+        self.plugin("1.2.9").write_text("old")
+        self._log = outside / "init-runs"
+        text = FETCHING_PACKER.format(log=self._log, plugins=outside / "plugins")
+        self.path = str(kitchen.program("new-packer", text))
+
+    def plugin(self, version: str) -> Path:
+        return self.plugins / f"packer-plugin-amazon_v{version}_x5.0_linux_amd64"
+
+    @property
+    def fetched(self) -> list[str]:
+        return self._log.read_text().splitlines() if self._log.exists() else []
 
 
 def test_a_folder_of_hcl2_files_is_a_template(app: Kitchen) -> None:
@@ -76,25 +104,71 @@ def test_packer_runs_in_the_workdir_and_finds_what_is_relative_to_it(app: Kitche
     assert "scripts/setup.sh" in [item["path"] for item in image["inputs"]]
 
 
-def test_plugins_that_are_missing_are_fetched_once_and_their_versions_are_in_the_digest(app: Kitchen) -> None:
+@pytest.fixture
+def hcl(app: Kitchen) -> Kitchen:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", PLUGINS + HCL + BUILD)
-    log, state = app.folder.parent / "init-runs", app.folder.parent / "installed"
-    packer = str(app.program("new-packer", FETCHING_PACKER.format(log=log, state=state)))
-    first = app.run("digest", "--packer", packer).answer
-    assert log.read_text().splitlines() == ["init app.pkr.hcl"]
-    assert app.run("digest", "--packer", packer).answer == first
-    assert len(log.read_text().splitlines()) == 1
-    state.write_text(state.read_text().replace("1.3.5", "1.3.6"))
-    assert app.run("digest", "--packer", packer).answer != first
+    return app
+
+
+def test_plugins_that_are_missing_are_fetched_once_and_are_in_the_digest(hcl: Kitchen) -> None:
+    packer = FetchingPacker(hcl)
+    first = hcl.run("digest", "--init", "--packer", packer.path).answer
+    assert packer.fetched == [f"init {hcl.folder}/ami/app.pkr.hcl"]
+    assert hcl.run("digest", "--packer", packer.path).answer == first
+    assert len(packer.fetched) == 1
+    packer.plugin("1.3.5").rename(packer.plugin("1.3.6"))
+    second = hcl.run("digest", "--packer", packer.path).answer
+    assert second != first
+    packer.plugin("1.3.6").write_text("the same version, built anew")
+    assert hcl.run("digest", "--packer", packer.path).answer not in (first, second)
+    packer.plugin("1.2.9").write_text("a version that is not used")
+    before = hcl.run("digest", "--packer", packer.path).answer
+    hcl.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'digest_without = ["plugin-versions"]\n')
+    without = hcl.run("digest", "--packer", packer.path).answer
+    packer.plugin("1.3.6").write_text("again")
+    assert hcl.run("digest", "--packer", packer.path).answer == without != before
+
+
+@pytest.mark.parametrize("command", ["digest", "plan", "check", "images --outdated"])
+def test_without_init_a_missing_plugin_is_a_message(hcl: Kitchen, command: str) -> None:
+    packer = FetchingPacker(hcl)
+    run = hcl.run(*command.split(), "--packer", packer.path)
+    said = " ".join((run.stdout + run.stderr).split())
+    assert run.status == 1
+    assert "looking for the plugins of image app (ami/app.pkr.hcl:3)" in said
+    assert "not installed: github.com/hashicorp/amazon ~> 1.3" in said
+    assert "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1." in said
+    assert packer.fetched == []
+
+
+def test_the_environment_can_allow_init(hcl: Kitchen) -> None:
+    packer = FetchingPacker(hcl)
+    for value in ("0", "", "true"):
+        assert hcl.run("digest", "--packer", packer.path, environment={"AMI_BAKERY_INIT": value}).status == 1
+    assert packer.fetched == []
+    assert hcl.run("digest", "--packer", packer.path, environment={"AMI_BAKERY_INIT": "1"}).status == 0
+    assert len(packer.fetched) == 1
+
+
+def test_a_bake_fetches_what_is_missing(hcl: Kitchen) -> None:
+    packer = FetchingPacker(hcl)
+    run = hcl.run("bake", "--packer", packer.path)
+    assert "status 9" in run.stderr, "this Packer cannot build"
+    assert len(packer.fetched) == 1
+
+
+def test_inputs_fetches_nothing(hcl: Kitchen) -> None:
+    packer = FetchingPacker(hcl)
+    (image,) = hcl.run("inputs", "--init", "--json", environment={"PATH": f"{packer.plugins}:/nowhere"}).images
+    assert {item["path"] for item in image["inputs"]} >= {"ami/app.pkr.hcl"}
 
 
 def test_plugins_are_listed_once_for_all_images(app: Kitchen) -> None:
     images = (f'[images.{name}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n' for name in ("a", "b", "c"))
     app.write("bakery.toml", "version = 1\n" + "".join(images))
-    asked, state = app.folder.parent / "asked", app.folder.parent / "installed"
-    fetching = FETCHING_PACKER.format(log=asked, state=state)
-    packer = app.program("new-packer", fetching.replace("case", f'echo "$@" >> {asked}\ncase', 1))
+    asked, packer = app.folder.parent / "asked", Path(FetchingPacker(app).path)
+    packer.write_text(packer.read_text().replace("case", f'echo "$@" >> {asked}\ncase', 1))
     assert len(app.run("plan", "--json", "--packer", str(packer)).images) == 3
     assert sorted(asked.read_text().splitlines()) == ["plugins installed", "version"]
 
@@ -103,7 +177,7 @@ def test_a_plugin_that_cannot_be_fetched_is_said(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", PLUGINS + HCL + BUILD)
     text = '#!/bin/sh\ncase "$*" in version) echo Packer v1.11.0;; init*) echo no network >&2; exit 1;; esac\n'
-    run = app.run("digest", "--packer", str(app.program("offline-packer", text)))
+    run = app.run("digest", "--init", "--packer", str(app.program("offline-packer", text)))
     assert (run.status, run.stdout) == (1, "")
     assert "packer init" in run.stderr
     assert "no network" in run.stderr
@@ -127,3 +201,100 @@ def test_a_value_that_is_too_long_for_an_argument_goes_through_a_file(app: Kitch
     app.write("bakery.toml", f'{TOML}vars = {{ motd = "{"x" * 200_000}" }}\n')
     assert app.run("bake").answer.startswith("ami-")
     assert size.read_text().strip() == "200000"
+
+
+GUEST = "#!/bin/sh\n# {}\nexit 1\n"
+
+
+def place_beside_the_home(kitchen: Kitchen) -> Path:
+    return kitchen.folder.parent / ".packer.d/plugins"
+
+
+def place_in_the_configuration(kitchen: Kitchen) -> Path:
+    kitchen.environment["PACKER_CONFIG_DIR"] = str(kitchen.folder.parent / "config")
+    return kitchen.folder.parent / "config/.packer.d/plugins"
+
+
+def place_on_the_plugin_path(kitchen: Kitchen) -> Path:
+    kitchen.environment["PACKER_PLUGIN_PATH"] = f"/nowhere:{kitchen.folder.parent}/more"
+    return kitchen.folder.parent / "more"
+
+
+def place_in_the_workdir(kitchen: Kitchen) -> Path:
+    kitchen.write("bakery.toml", TOML + 'workdir = "."\n')
+    return kitchen.folder
+
+
+def place_named_by_packers_configuration(kitchen: Kitchen) -> Path:
+    folder = kitchen.folder.parent / "named"
+    programs = {"x": f"{folder}/packer-provisioner-goss", "y": f"{folder}/packer-plugin-other"}
+    (kitchen.folder.parent / ".packerconfig").write_text(json.dumps({"provisioners": programs}) + " trailing")
+    return folder
+
+
+PLACES = (
+    *(place_beside_the_home, place_in_the_configuration, place_on_the_plugin_path, place_in_the_workdir),
+    place_named_by_packers_configuration,
+)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+def test_the_content_of_a_plugin_that_was_put_there_by_hand_is_in_the_digest(
+    app: Kitchen, place: Callable[[Kitchen], Path]
+) -> None:
+    app.write("ami/app.json", json_template() | {"provisioners": [{"type": "goss"}]})
+    folder = place(app)
+    without = app.run("digest").answer
+    folder.mkdir(exist_ok=True, parents=True)
+    program = folder / "packer-provisioner-goss"
+    digests = [without]
+    for content in ("1", "2"):
+        program.write_text(GUEST.format(content))
+        program.chmod(0o755)
+        digests.append(app.run("digest").answer)
+    assert len(set(digests)) == 3
+    other = folder / "packer-provisioner-other"
+    other.write_text(GUEST.format("not used"))
+    assert app.run("digest").answer == digests[-1]
+    text = (app.folder / "bakery.toml").read_text()
+    app.write("bakery.toml", text + 'digest_without = ["plugin-versions"]\n')
+    before = app.run("digest").answer
+    program.write_text(GUEST.format("3"))
+    assert app.run("digest").answer == before
+
+
+def test_a_plugin_of_several_components_is_in_the_digest(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template() | {"provisioners": [{"type": "goss-remote"}]})
+    folder = place_beside_the_home(app)
+    folder.mkdir(parents=True)
+    digests = [app.run("digest").answer]
+    for name in ("packer-plugin-goss", "packer-plugin-goss_v1.0.0_x5.0_linux_amd64", "packer-plugin-gos"):
+        (folder / name).write_text("x")
+        digests.append(app.run("digest").answer)
+    assert len(set(digests)) == 3
+    assert digests[2] == digests[3], "packer-plugin-gos has no component of this type"
+
+
+PACKER_1_7 = "#!/bin/sh\n[ $1 != version ] || echo Packer v{version}\n"
+
+
+@pytest.mark.parametrize("version", ["1.7.10", "1.8.7", "1.9.0", "1.9.5", "1.10.3"])
+def test_what_an_older_packer_has_installed_is_in_the_digest(hcl: Kitchen, version: str) -> None:
+    """`packer init` came with 1.7, and the list of what is installed with 1.8: here it lists nothing."""
+    packer = str(hcl.program("older-packer", PACKER_1_7.format(version=version)))
+    assert "not installed" in hcl.run("digest", "--packer", packer).stderr
+    folder = hcl.folder / "ami/github.com/hashicorp/amazon"
+    folder.mkdir(parents=True)
+    program = folder / f"packer-plugin-amazon_v1.3.5_x5.0_linux_{machine()}"
+    digests = []
+    for content in ("1", "2"):
+        program.write_text(content)
+        assert "not installed" in hcl.run("digest", "--packer", packer).stderr, "Packer passes over it"
+        checksum = hashlib.sha256(program.read_bytes()).hexdigest()
+        program.with_name(f"{program.name}_SHA256SUM").write_text(checksum)
+        digests.append(hcl.run("digest", "--packer", packer).answer)
+    assert digests[0] != digests[1]
+
+
+def machine() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ami_bakery.local import LocalAws
+from tests.documents import ROOT
 from tests.kitchen import TOML, Kitchen, json_template
 
 COMMANDS = (
@@ -48,6 +53,13 @@ def complete(kitchen: Kitchen, line: str) -> list[str]:
     }
     kitchen.run(environment=environment, cwd=kitchen.folder / "images")
     return answer.read_text().split()
+
+
+@pytest.fixture
+def modern(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
+    kitchen = Kitchen(tmp_path, local, current_packer)
+    shutil.copytree(ROOT / "tests/end_to_end/modern", kitchen.folder, dirs_exist_ok=True)
+    return kitchen
 
 
 @pytest.fixture
@@ -101,3 +113,195 @@ def test_git_starts_nothing_for_a_bake_and_the_plan_after_it(planted: Kitchen) -
 def test_git_starts_nothing_for_completion(planted: Kitchen) -> None:
     assert "main" in complete(planted, "ami-bakery plan --changed-since ")
     assert ran(planted) == ""
+
+
+def with_provisioner(kitchen: Kitchen, **provisioner: object) -> Kitchen:
+    kitchen.write("bakery.toml", TOML)
+    kitchen.write("ami/app.json", json_template() | {"provisioners": [provisioner]})
+    return kitchen
+
+
+def plugin_in_the_current_folder(kitchen: Kitchen) -> None:
+    (kitchen.folder / "packer-plugin-x").symlink_to(marker(kitchen))
+
+
+def plugin_in_the_workdir(kitchen: Kitchen) -> None:
+    (kitchen.folder / "ami/packer-plugin-x").symlink_to(marker(kitchen))
+
+
+def copy_in_the_workdir(kitchen: Kitchen) -> None:
+    path = kitchen.folder / "ami/packer-plugin-x_v1.0.0_x5.0_linux_amd64"
+    path.write_bytes(marker(kitchen).read_bytes())
+    path.chmod(0o755)
+
+
+def provisioner_in_the_workdir(kitchen: Kitchen) -> None:
+    with_provisioner(kitchen, type="x")
+    (kitchen.folder / "ami/packer-provisioner-x").symlink_to(marker(kitchen))
+
+
+def builder_in_the_workdir(kitchen: Kitchen) -> None:
+    (kitchen.folder / "ami/packer-builder-amazon-ebs").symlink_to(marker(kitchen))
+
+
+def post_processor_in_the_workdir(kitchen: Kitchen) -> None:
+    kitchen.write("ami/app.json", json_template() | {"post-processors": [{"type": "manifest"}]})
+    (kitchen.folder / "ami/packer-post-processor-manifest").symlink_to(marker(kitchen))
+
+
+def home_in_the_repository(kitchen: Kitchen) -> None:
+    kitchen.environment["HOME"] = str(kitchen.folder)
+    (kitchen.folder / ".packer.d/plugins").mkdir(parents=True)
+    (kitchen.folder / ".packer.d/plugins/packer-plugin-x").symlink_to(marker(kitchen))
+
+
+def plugin_path_in_the_repository(kitchen: Kitchen) -> None:
+    kitchen.environment["PACKER_PLUGIN_PATH"] = f"/nowhere:{kitchen.folder}/plugins"
+    (kitchen.folder / "plugins").mkdir()
+    (kitchen.folder / "plugins/packer-plugin-x").symlink_to(marker(kitchen))
+
+
+def relative_plugin_path(kitchen: Kitchen) -> None:
+    kitchen.environment["PACKER_PLUGIN_PATH"] = "plugins"
+    (kitchen.folder / "ami/plugins").mkdir()
+    (kitchen.folder / "ami/plugins/packer-plugin-x").symlink_to(marker(kitchen))
+
+
+def configuration_in_the_repository(kitchen: Kitchen) -> None:
+    with_provisioner(kitchen, type="x")
+    kitchen.environment["PACKER_CONFIG"] = str(kitchen.folder / "packerconfig")
+    kitchen.write("ami/sub/packer-provisioner-x", marker(kitchen).read_bytes()).chmod(0o755)
+    kitchen.write("packerconfig", {"Provisioners": {"x": "sub/packer-provisioner-x"}})
+
+
+def wrapper_of_ansible(kitchen: Kitchen) -> None:
+    (kitchen.folder / "ami/wrapper").symlink_to(marker(kitchen))
+    kitchen.write("ami/play.yml", "- hosts: all\n")
+    with_provisioner(kitchen, type="ansible", playbook_file="play.yml", command="./wrapper")
+
+
+def program_in_the_current_folder(kitchen: Kitchen) -> None:
+    (kitchen.folder / "ami/packer").symlink_to(marker(kitchen))
+    (kitchen.folder / "packer").symlink_to(marker(kitchen))
+    kitchen.environment["PATH"] = f".::{kitchen.environment['PATH']}"
+
+
+def program_in_the_repository(kitchen: Kitchen) -> None:
+    program_in_the_current_folder(kitchen)
+    kitchen.environment["PATH"] = f"{kitchen.folder}:{kitchen.environment['PATH']}"
+
+
+def ansible_in_the_current_folder(kitchen: Kitchen) -> None:
+    (kitchen.folder / "ami/ansible-playbook").symlink_to(marker(kitchen))
+    (kitchen.folder / "ansible-playbook").symlink_to(marker(kitchen))
+    kitchen.write("ami/play.yml", "- hosts: all\n")
+    with_provisioner(kitchen, type="ansible", playbook_file="play.yml")
+    kitchen.environment["PATH"] = f"{kitchen.folder}:{kitchen.environment['PATH']}"
+
+
+NOT_VALIDATED = (
+    *(plugin_in_the_workdir, copy_in_the_workdir, provisioner_in_the_workdir, builder_in_the_workdir),
+    *(post_processor_in_the_workdir, home_in_the_repository, plugin_path_in_the_repository, relative_plugin_path),
+    *(configuration_in_the_repository, wrapper_of_ansible),
+)
+VALIDATED = (
+    *(plugin_in_the_current_folder, program_in_the_current_folder),
+    *(program_in_the_repository, ansible_in_the_current_folder),
+)
+
+
+@pytest.mark.parametrize("plant", [*NOT_VALIDATED, *VALIDATED], ids=lambda plant: plant.__name__)
+def test_packer_starts_nothing_of_the_definition(app: Kitchen, plant: Callable[[Kitchen], None]) -> None:
+    plant(app)
+    subprocess.run(
+        ["packer", "validate", "app.json"],
+        cwd=app.folder / ("." if plant is plugin_in_the_current_folder else "ami"),
+        env=app.environment,
+        check=False,
+        capture_output=True,
+    )
+    assert ran(app), "plain Packer does not start it: the case shows nothing"
+    (app.folder.parent / "ran").unlink()
+    for command in ("digest", "plan", "check"):
+        run = app.run(command)
+        assert ran(app) == "", command
+    assert ("packer validate was not run" in run.stdout) == (plant in NOT_VALIDATED), run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("command", ["digest", "plan", "inputs", "check"])
+def test_a_syntax_error_in_packers_words_starts_nothing(app: Kitchen, command: str) -> None:
+    plugin_in_the_workdir(app)
+    app.write("ami/app.pkr.hcl", 'source "amazon-ebs" "x" {\n  region =\n}\n')
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    run = app.run(command)
+    assert run.status == 1
+    assert "Expected the start of an expression, but found an invalid expression token" in run.stdout + run.stderr
+    assert ran(app) == ""
+
+
+def test_plugins_in_the_repository_are_not_asked_for_their_versions(modern: Kitchen, current_packer: Path) -> None:
+    """From 1.11 on, Packer loads what lies below one folder, which CI systems may only cache inside of the project."""
+    folder = modern.folder / ".packer/github.com/hashicorp/amazon"
+    folder.mkdir(parents=True)
+    (real,) = (current_packer / "plugins/github.com/hashicorp/amazon").glob("*_linux_amd64")
+    program = modern.program(real.name, marker(modern).read_text().replace("exit 1", f'exec {real} "$@"'), folder)
+    program.with_name(f"{real.name}_SHA256SUM").write_text(hashlib.sha256(program.read_bytes()).hexdigest())
+    modern.environment["PACKER_PLUGIN_PATH"] = str(modern.folder / ".packer")
+    subprocess.run(["packer", "plugins", "installed"], env=modern.environment, check=True, capture_output=True)
+    assert ran(modern), "plain Packer does not start it: the case shows nothing"
+    (modern.folder.parent / "ran").unlink()
+    digest = modern.run("digest").answer
+    modern.run("plan")
+    check = modern.run("check")
+    assert ran(modern) == ""
+    assert f"packer validate was not run: it would start {program}" in check.stdout
+    with program.open("a") as file:
+        file.write("# another one\n")
+    program.with_name(f"{real.name}_SHA256SUM").write_text(hashlib.sha256(program.read_bytes()).hexdigest())
+    assert modern.run("digest").answer != digest
+    assert modern.run("bake").status == 0
+    assert ran(modern), "a bake starts what it is made with"
+
+
+CREDENTIAL_PROCESS = """\
+#!/bin/sh
+echo run >> {folder}/asked
+echo '{{"Version": 1, "AccessKeyId": "{key}", "SecretAccessKey": "{secret}"}}'
+"""
+
+
+def test_a_credential_process_is_started_for_the_users_configuration_alone(app: Kitchen) -> None:
+    """AWS's SDKs read ~/.aws and what the environment names, never the current folder."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    key, secret = (app.environment.pop(name) for name in names)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_SESSION_TOKEN"):
+        app.environment.pop(name, None)
+    text = CREDENTIAL_PROCESS.format(folder=app.folder.parent, key=key, secret=secret)
+    own = app.program("credentials", text, app.folder.parent)
+    app.write(".aws/config", f"[default]\ncredential_process = {marker(app)}\n")
+    home = app.folder.parent / ".aws"
+    home.mkdir()
+    (home / "config").write_text(f"[default]\ncredential_process = {own}\n")
+    assert app.run("plan").status == 0
+    assert (app.folder.parent / "asked").exists()
+    assert ran(app) == ""
+
+
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "HOME"])
+def test_a_credential_process_of_a_configuration_in_the_repository_is_not_started(app: Kitchen, variable: str) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        app.environment.pop(name, None)
+    config = app.write(".aws/config", f"[default]\ncredential_process = {marker(app)}\n")
+    environment = {variable: str(app.folder if variable == "HOME" else config)}
+    run = app.run("plan", environment=environment)
+    assert (run.status, ran(app)) == (1, "")
+    assert f"{config} is in the repository: planning does not start the credential_process it names" in run.stderr
+    assert app.run("bake", environment=environment).status == 1
+    assert ran(app), "a bake starts what it is configured with"
+
+
+def test_no_agent_of_buildkite_in_the_repository_is_started(app: Kitchen) -> None:
+    (app.folder / "buildkite-agent").symlink_to(marker(app))
+    path = f".:{app.folder}:{app.environment['PATH']}"
+    run = app.run("check", environment={"BUILDKITE": "true", "PATH": path})
+    assert (run.status, ran(app)) == (0, "")

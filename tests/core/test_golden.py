@@ -47,9 +47,22 @@ EXAMPLES = {
         tools=(("packer", "1.11.0"), ("github.com/hashicorp/amazon", "1.3.0")),
         left_out=("environment",),
     ),
+    "plugins": Manifest(
+        image="app",
+        salt="",
+        template="app.pkr.hcl",
+        workdir=".",
+        entries=(Entry(path="app.pkr.hcl", kind=EntryKind.FILE, sha256=EMPTY),),
+        tools=(
+            ("packer", "1.16.0"),
+            ("github.com/hashicorp/amazon", "1.8.2", hash_value("the program")),
+            ("packer-provisioner-goss", "", EMPTY),
+        ),
+    ),
 }
 DIGESTS = {
     "smallest": "c1d6f44538c8f81111603346e4d0202401468ec7edd411266bdad17cb2acf796",
+    "plugins": "ea8433bed666870d8163e25899b5e7584839fbe3e70b2114349565633cc40b73",
     "everything": "b90593e0377d4678cf372d0c282e87221ab1556cf67bc2cbb7a6a2ed0aab4af7",
 }
 

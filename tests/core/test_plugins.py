@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ami_bakery.core.place import Place
-from ami_bakery.core.plugins import InstalledPlugin, allows, choose_plugins, parse_installed
+from ami_bakery.core.plugins import InstalledPlugin, PluginFile, allows, choose_plugins, parse_installed
 from ami_bakery.core.template import Plugin
 
 AMAZON = "github.com/hashicorp/amazon"
@@ -19,10 +19,15 @@ def test_the_list_of_installed_plugins_is_read() -> None:
         "a line of some other kind\n"
     )
     assert parse_installed(text) == (
-        InstalledPlugin(source="example.com/a/goss", version="3.2.1"),
-        InstalledPlugin(source=AMAZON, version="1.10.0-dev"),
-        InstalledPlugin(source=AMAZON, version="1.2.8"),
+        InstalledPlugin(source="example.com/a/goss", version="3.2.1", path=text.splitlines()[2]),
+        InstalledPlugin(source=AMAZON, version="1.10.0-dev", path=text.splitlines()[1]),
+        InstalledPlugin(source=AMAZON, version="1.2.8", path=text.splitlines()[0]),
     )
+
+
+def test_of_two_programs_of_a_version_the_last_is_used() -> None:
+    paths = [f"{folder}/{AMAZON}/packer-plugin-amazon_v1.2.8_x5.0_linux_amd64" for folder in ("/b", "/a")]
+    assert [plugin.path for plugin in parse_installed("\n".join(paths))] == paths[1:]
 
 
 @pytest.mark.parametrize(
@@ -74,3 +79,19 @@ def test_what_is_required_and_not_here_is_missing() -> None:
 def test_plugins_that_only_a_components_type_tells_of_are_used_too() -> None:
     choice = choose_plugins(INSTALLED, [], ["amazon-ebs", "goss", "shell"])
     assert [(item.name, item.version) for item in choice.used] == [("amazon", "1.10.0"), ("goss", "3.0.0")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "provides"),
+    [
+        ("provisioner", "goss", True),
+        ("provisioner", "goss-2", False),
+        ("plugin", "goss", True),
+        ("plugin", "amazon", True),
+        ("plugin", "ama", False),
+        ("plugin", "amazon_v1.2.8_x5.0_linux_amd64", True),
+        ("builder", "amazon", False),
+    ],
+)
+def test_whether_a_program_may_have_a_component(kind: str, name: str, provides: bool) -> None:
+    assert PluginFile(kind=kind, name=name, path="/x").provides(["amazon-ebs", "goss"]) is provides

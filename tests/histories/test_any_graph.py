@@ -27,7 +27,7 @@ from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.packer_output import Artifact, Built, Complaint
 from ami_bakery.core.packer_progress import Made
-from ami_bakery.core.plugins import InstalledPlugin
+from ami_bakery.core.plugins import UsedPlugin
 from ami_bakery.core.template import TemplateFacts
 from ami_bakery.errors import PackerError, SkippedError
 from ami_bakery.execute import bake_all
@@ -65,7 +65,7 @@ class InstantPacker:
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
-    ) -> tuple[InstalledPlugin, ...]:
+    ) -> tuple[UsedPlugin, ...]:
         return ()
 
     def forget_plugins(self) -> None:
@@ -112,6 +112,9 @@ class InstantPacker:
 
     def at_work(self) -> Mapping[str, tuple[Made, ...]]:
         raise AssertionError("nobody is interrupted")
+
+    def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
+        return ""
 
     def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from ami_bakery.adapters import ec2_answers
 from ami_bakery.adapters.aws_errors import Call, explained
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
+from ami_bakery.adapters.programs import is_in_repository
 from ami_bakery.core.regions import HOW_TO_CORRECT, REGIONS, has_own_endpoint, unknown_region
 from ami_bakery.errors import AwsError, UsageError
 
@@ -29,9 +31,15 @@ _SLOW_SECONDS, _STILL_SECONDS = 3.0, 30.0
 class AwsSession:
     """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
 
-    def __init__(self, environment: Mapping[str, str], tell: Callable[[str], None] = lambda _: None) -> None:
-        """`tell` is told of answers that are long in coming."""
+    def __init__(
+        self, environment: Mapping[str, str], tell: Callable[[str], None] = lambda _: None, *, repository: str = ""
+    ) -> None:
+        """
+        tell        is told of answers that are long in coming
+        repository  a folder of the repository whose programs must not be started; empty where they may
+        """
         self._tell = tell
+        self._repository = repository
         self.clocks = Ec2Clocks()
         self.query = Ec2Query(environment, self.clocks)
         self._environment = environment
@@ -81,7 +89,20 @@ class AwsSession:
 
                 with explained(Call(doing="reading the AWS configuration", service="", action="", region="")):
                     self._session = boto3.Session()
+                    self._drop_programs(self._session)
             return self._session
+
+    def _drop_programs(self, session: boto3.Session) -> None:
+        """Forget each `credential_process` where an AWS configuration file lies in the repository: a change may have
+        written it."""
+        core = session._session
+        named = [os.path.expanduser(core.get_config_variable(name)) for name in ("config_file", "credentials_file")]
+        inside = [path for path in named if self._repository and is_in_repository(path, self._repository)]
+        if not inside:
+            return
+        dropped = [profile.pop("credential_process", None) for profile in core.full_config["profiles"].values()]
+        if any(dropped):
+            self._tell(f"{inside[0]} is in the repository: planning does not start the credential_process it names")
 
     def default_region(self) -> str:
         region = self._named_region() or self.session().region_name

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TextIO, assert_never
 
+from ami_bakery.adapters.programs import find_program
 from ami_bakery.core.ci import Ci, Note, azure_summary_line, log_line, workspace
 from ami_bakery.core.finding import Level
 from ami_bakery.core.printable import one_line
@@ -74,7 +74,7 @@ class CiLog:
 
     def _annotate_build(self, command: str, style: str, markdown: str) -> None:
         """https://buildkite.com/docs/agent/v3/cli-annotate. In a container without the agent nothing can be shown."""
-        agent = shutil.which("buildkite-agent", path=self._environment.get("PATH"))
+        agent = find_program("buildkite-agent", self._environment, self._workspace or self.root or os.curdir)
         if agent is None:
             return
         body = f"{markdown}\n".encode(errors="backslashreplace")

@@ -29,12 +29,28 @@ def safe_path(environment: Mapping[str, str], repository: str = "") -> str:
 
 
 def work_tree_of(folder: str) -> str:
-    """The nearest folder, from `folder` up, that has a `.git`; `folder` itself where none has. Links are resolved."""
+    """The nearest folder, from `folder` up, that has a `.git`; `folder` itself where none has. Links are resolved.
+
+    Of a submodule it is the outermost repository, a change of which can move the submodule, too.
+    """
     start = os.path.realpath(folder)
     for level in levels_above(start):
-        if os.path.lexists(os.path.join(level, ".git")):
-            return level
+        path = os.path.join(level, ".git")
+        if os.path.lexists(path):
+            above, found, _ = git_folder_named_by(path).partition(f"{os.sep}.git{os.sep}modules{os.sep}")
+            return above if found and is_within(level, above) else level
     return start
+
+
+def git_folder_named_by(path: str) -> str:
+    """Where a `.git` leads that is a file; empty for all else."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            first = file.readline()
+    except OSError:
+        return ""
+    named = first.removeprefix("gitdir: ").rstrip("\r\n")
+    return os.path.realpath(os.path.join(os.path.dirname(path), named)) if first.startswith("gitdir: ") else ""
 
 
 def levels_above(folder: str) -> Iterator[str]:
@@ -51,6 +67,13 @@ def is_within(path: str, folder: str) -> bool:
     """Whether an absolute path is `folder` or lies in it. Everything lies in `/`, which is nobody's repository."""
     folder = folder.rstrip("/")
     return bool(folder) and (path == folder or path.startswith(f"{folder}/"))
+
+
+def is_in_repository(path: str, repository: str) -> bool:
+    """Whether a path, or what it leads to, lies in the repository that the folder `repository` is in."""
+    work_tree = work_tree_of(repository)
+    path = os.path.abspath(path)
+    return is_within(path, work_tree) or is_within(os.path.realpath(path), work_tree)
 
 
 def _folders(environment: Mapping[str, str], work_tree: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ami_bakery.checking import JOBS, check_images
-from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_init, add_packer, add_regions, add_selection
 from ami_bakery.commands.output import Form, add_output, find_outputs, write_all
 from ami_bakery.core.ci import code_quality, finding_note
 from ami_bakery.core.finding import Level, group_findings
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=int, metavar="N", default=JOBS, help=f"how many Packers validate at once (default: {JOBS})"
     )
     add_packer(parser)
+    add_init(parser)
     add_output(parser, "the findings", _FORMS)
 
 

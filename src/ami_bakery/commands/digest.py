@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_init, add_packer, add_regions, add_selection
 from ami_bakery.errors import AwsError
 from ami_bakery.planning import define_all
 from ami_bakery.render import digest_json, document
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     add_regions(parser)
     add_packer(parser)
+    add_init(parser)
 
 
 def run(invocation: Invocation) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_init, add_packer, add_regions, add_selection
 from ami_bakery.commands.orphans import refuse_views, show_orphans
 from ami_bakery.image_tables import (
     images_json,
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="with --clean: do not ask; what may be alive is left alone")
     add_regions(parser)
     add_packer(parser)
+    add_init(parser)
 
 
 def run(invocation: Invocation) -> int:

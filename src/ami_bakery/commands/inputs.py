@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--template", metavar="FILE", help="list the files of this Packer template, or folder; needs no bakery.toml"
     )
+    parser.add_argument("--init", action="store_true", help="accepted for symmetry with plan; no plugin is needed here")
 
 
 def run(invocation: Invocation) -> int:

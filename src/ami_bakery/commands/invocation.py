@@ -32,7 +32,8 @@ class Invocation(Frozen):
 
     after_dashes  what stands behind `--`
     draw          tables and trees: as rich has them where stdout is a terminal, else in plain characters
-    bakery        loads the configuration, the one named or that of --config, and makes the outside
+    bakery        (file, bakes): loads the configuration, the one named or that of --config, and makes the outside,
+                  which fetches missing plugins where something may be built
     write_file    (path, text, what to do if it fails, how): completely or not at all
     run_local     (command, file with an IAM policy): run a command against the embedded EC2, for its exit status
     tell_ci       (notes, Markdown): show them in the CI that this runs in; None where it is none that can
@@ -46,7 +47,7 @@ class Invocation(Frozen):
     style: Style
     draw: Callable[[Table | Tree], str]
     error_style: Style
-    bakery: Callable[[str | None], tuple[Config, Outside]]
+    bakery: Callable[[str | None, bool], tuple[Config, Outside]]
     write_file: Callable[[str, str, str, How], None]
     run_local: Callable[[Sequence[str], str | None], int]
     tell_ci: Callable[[Sequence[Note], str], None] | None
@@ -72,7 +73,7 @@ class Invocation(Frozen):
         return f"Mend that and run again{': what is baked is found, not baked again' if bakes else ''}."
 
     def resolver(self) -> Resolver:
-        config, outside = self.bakery(None)
+        config, outside = self.bakery(None, self.arguments.command == "bake")
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
         return Resolver(outside=outside, config=config, arguments=parse_arguments(self.after_dashes), regions=regions)
 
@@ -143,6 +144,15 @@ def duration(text: str) -> timedelta:
     if not match:
         raise argparse.ArgumentTypeError(f"a number with s, m, h or d behind it is wanted, as in 15m, not {text!r}")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--init",
+        action="store_true",
+        help="fetch plugins that the template requires and that are missing, with packer init; AMI_BAKERY_INIT=1 does "
+        "the same",
+    )
 
 
 def add_packer(parser: argparse.ArgumentParser) -> None:

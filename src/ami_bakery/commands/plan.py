@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, add_selection
+from ami_bakery.commands.invocation import Invocation, add_init, add_packer, add_regions, add_selection
 from ami_bakery.commands.output import Form, add_output, find_outputs, write_all
 from ami_bakery.permissions import add_steps
 from ami_bakery.planning import make_plans, warn_of_unseen, with_locks
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_regions(parser)
     parser.add_argument("--jobs", type=int, metavar="N", help="accepted for symmetry with bake; changes nothing here")
     add_packer(parser)
+    add_init(parser)
     add_output(parser, "the plan", _FORMS)
     parser.add_argument(
         "--steps", action="store_true", help="with --json: add the steps of each image, in the order of a bake"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ami_bakery.commands.invocation import Invocation, add_packer
+from ami_bakery.commands.invocation import Invocation, add_init, add_packer
 from ami_bakery.core.packer_arguments import parse_arguments
 from ami_bakery.core.plan import Action
 from ami_bakery.core.selection import refuse_switched_off
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_packer(parser)
+    add_init(parser)
     # Terraform shows stderr as the error's message, so nothing but what is wrong belongs there.
     parser.set_defaults(quiet=True)
 
 
 def run(invocation: Invocation) -> int:
     query = parse_query(_read(invocation))
-    config, outside = invocation.bakery(query.config)
+    config, outside = invocation.bakery(query.config, query.action is QueryAction.BAKE)
     image = config.image(_name(query, config))
     # Where the file names regions, the query chooses among them: the digest is that of the first, where it is baked.
     chosen = (query.region,) if query.region and not image.regions else ()

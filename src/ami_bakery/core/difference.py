@@ -11,7 +11,7 @@ _WORDS = {
     Component.FILES: "the files changed",
     Component.VARIABLES: "variables, var-files or environment variables changed",
     Component.BASE: "the base moved",
-    Component.TOOLS: "Packer or a plugin has another version",
+    Component.TOOLS: "Packer or a plugin is another one",
     Component.SETTINGS: "the template's place, the builds selected, Packer's arguments, digest_without or salt changed",
 }
 

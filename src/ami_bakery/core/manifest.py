@@ -82,7 +82,7 @@ class Manifest(Frozen):
     var_files    paths in the order given; their content is among the entries
     environment  (name, SHA-256 of the value, or None where it is unset), by name
     base         (builder, AMI id), by builder; builder is empty where one base serves all
-    tools        (name, version), by name
+    tools        (name, version) of Packer, then (name, version, SHA-256 of the program) of plugins
     left_out     parts that the configuration leaves out of the digest, by name
     """
 
@@ -98,7 +98,7 @@ class Manifest(Frozen):
     except_: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     base: tuple[tuple[str, str], ...] = ()
-    tools: tuple[tuple[str, str], ...] = ()
+    tools: tuple[tuple[str, ...], ...] = ()
     left_out: tuple[str, ...] = ()
 
     def parts(self, entries: Iterable[Entry] | None = None) -> Iterator[tuple[Component, Iterable[bytes]]]:
@@ -138,7 +138,7 @@ class Manifest(Frozen):
             ),
         )
         yield Component.BASE, _encode(tuple((builder, ami) for builder, ami in self.base))
-        yield Component.TOOLS, _encode(tuple((name, version) for name, version in self.tools))
+        yield Component.TOOLS, _encode(tuple(tuple(tool) for tool in self.tools))
         yield Component.FILES, _encode_entries(self.entries if entries is None else entries)
 
     def to_bytes(self) -> bytes:

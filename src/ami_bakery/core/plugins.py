@@ -15,16 +15,49 @@ if TYPE_CHECKING:
     from ami_bakery.core.template import Plugin
 
 
+class UsedPlugin(NamedTuple):
+    """A plugin as the digest has it. `version` is empty where only the file's content tells it."""
+
+    name: str
+    version: str
+    sha256: str
+
+
 class InstalledPlugin(NamedTuple):
-    """`source` as required_plugins names it, `github.com/hashicorp/amazon`; `version` without a leading v."""
+    """`source` as required_plugins names it, `github.com/hashicorp/amazon`; `version` without a leading v; `path` of
+    the program."""
 
     source: str
     version: str
+    path: str = ""
 
     @property
     def name(self) -> str:
         """The prefix of its components' types: the builder `amazon-ebs` is of the plugin `amazon`."""
         return self.source.rpartition("/")[2]
+
+    def used(self, sha256: str) -> UsedPlugin:
+        return UsedPlugin(name=self.source, version=self.version, sha256=sha256)
+
+
+class PluginFile(NamedTuple):
+    """A program that Packer before 1.11 loads for its name alone: `packer-KIND-NAME`, with KIND `builder`,
+    `provisioner`, `post-processor`, `datasource`, or `plugin` for one that has several components."""
+
+    kind: str
+    name: str
+    path: str
+
+    def provides(self, components: Iterable[str]) -> bool:
+        """Whether one of these types may be its component. What a `plugin` has, it tells only when it is started."""
+        # From 1.8 on, the name ends in front of the version.
+        names = {self.name, self.name.partition("_")[0]}
+        if self.kind != "plugin":
+            return not names.isdisjoint(components)
+        return any(kind == name or kind.startswith(f"{name}-") for kind in components for name in names)
+
+    def used(self, sha256: str) -> UsedPlugin:
+        return UsedPlugin(name=f"packer-{self.kind}-{self.name}", version="", sha256=sha256)
 
 
 class PluginChoice(Frozen):
@@ -39,13 +72,17 @@ _BINARY = re.compile(r"([^/]+/[^/]+/[^/]+)/packer-plugin-[^/]+?_v(\d[^_]*)_x[\d.
 
 
 def parse_installed(text: str) -> tuple[InstalledPlugin, ...]:
-    """From `packer plugins installed`: a path a line, `.../plugins/github.com/hashicorp/amazon/packer-plugin-...`."""
-    found = set()
+    """From `packer plugins installed`: a path a line, `.../plugins/github.com/hashicorp/amazon/packer-plugin-...`.
+
+    Of two programs of the same plugin and version, Packer takes the last.
+    """
+    found: dict[tuple[str, str], InstalledPlugin] = {}
     for line in text.splitlines():
-        match = _BINARY.search(line.strip().replace("\\", "/"))
+        path = line.strip()
+        match = _BINARY.search(path.replace("\\", "/"))
         if match:
-            found.add(InstalledPlugin(source=match[1], version=match[2]))
-    return tuple(sorted(found))
+            found[match[1], match[2]] = InstalledPlugin(source=match[1], version=match[2], path=path)
+    return tuple(found[key] for key in sorted(found))
 
 
 _UNKNOWN = re.compile(r"The (?:builder|source|data source|provisioner|post-processor) (\S+) is unknown by Packer")

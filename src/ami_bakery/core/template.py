@@ -180,6 +180,7 @@ class TemplateFacts(Frozen):
                    look like a secret: each with its place and why it is not hashed
     credentials    files of keys and passwords that the template names: they stay out of the digest
     tolerant       provisioners that may fail without failing the build: the type and place of each
+    started        programs of the definition that `packer validate` would start: expression and place of each
     secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
     """
 
@@ -200,6 +201,7 @@ class TemplateFacts(Frozen):
     unhashed_environment: tuple[tuple[str, Place, str], ...] = ()
     credentials: tuple[Reference, ...] = ()
     tolerant: tuple[tuple[str, Place], ...] = ()
+    started: tuple[tuple[str, Place], ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def region_of(self, builder: str) -> str | None:

@@ -50,12 +50,14 @@ def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> li
         "its own: it has no network beyond loopback.\n"
     )
     stderr.flush()
-    return [*enter, sys.executable, "-m", "ami_bakery.local", msgspec.json.encode(settings).decode(), *child]
+    return [*enter, sys.executable, "-P", "-m", "ami_bakery.local", msgspec.json.encode(settings).decode(), *child]
 
 
 def _way_in(port: int) -> list[str] | None:
     """`unshare` with options that this machine allows and that make the port free; None where there are none."""
-    unshare = shutil.which("unshare")
+    # Not from the current folder, which may be a repository.
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    unshare = shutil.which("unshare", path=os.pathsep.join(filter(os.path.isabs, folders)))
     if unshare is None:
         return None
     as_root = [[unshare, "--net", "--"]] if os.geteuid() == 0 else []

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
-from ami_bakery.adapters.programs import is_within, levels_above, safe_path
+from ami_bakery.adapters.programs import git_folder_named_by, is_within, levels_above, safe_path
 
 SETTINGS = (
     # A folder with the files of a bare repository is a repository only where GIT_DIR names it (git 2.38).
@@ -78,13 +78,7 @@ def git_folder_of(level: str) -> str | None:
     path = os.path.join(level, ".git")
     if os.path.isdir(path):
         return os.path.realpath(path) if os.path.lexists(os.path.join(path, "HEAD")) else None
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            first = file.readline()
-    except OSError:
-        return None
-    named = first.removeprefix("gitdir: ").rstrip("\r\n")
-    return os.path.realpath(os.path.join(level, named)) if first.startswith("gitdir: ") else None
+    return git_folder_named_by(path) or None
 
 
 def is_own_submodule(folder: str, git_folder_above: str) -> bool:

@@ -278,6 +278,7 @@ def start(
     *,
     stdin: int | None,
     stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.STDOUT,
     new_session: bool,
 ) -> subprocess.Popen[bytes]:
     doing = f"starting {arguments[0]} in {workdir}"
@@ -290,7 +291,7 @@ def start(
             env=environment,
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
             start_new_session=new_session,
         )
     except (OSError, ValueError) as error:

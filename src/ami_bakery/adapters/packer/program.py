@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from ami_bakery.adapters.packer.empty_folder import EmptyFolder
 from ami_bakery.adapters.packer.log import Log
+from ami_bakery.adapters.packer.options import build_options, definition_options, private_variables
+from ami_bakery.adapters.packer.plugin_files import PluginPlaces, checksums
 from ami_bakery.adapters.packer.process import Run, Running, run_alone, run_with_person, start
+from ami_bakery.adapters.programs import find_program, safe_path
 from ami_bakery.core.ci import is_automated
 from ami_bakery.core.masking import Masker
 from ami_bakery.core.packer_output import (
@@ -24,13 +25,21 @@ from ami_bakery.core.packer_output import (
     Complaint,
     parse_complaints,
 )
-from ami_bakery.core.plugins import InstalledPlugin, choose_plugins, how_to_install, parse_installed
+from ami_bakery.core.plugins import (
+    InstalledPlugin,
+    PluginChoice,
+    PluginFile,
+    UsedPlugin,
+    choose_plugins,
+    how_to_install,
+    parse_installed,
+)
 from ami_bakery.errors import PackerError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.packer_progress import Made
-    from ami_bakery.core.template import TemplateFacts
+    from ami_bakery.core.template import Plugin, TemplateFacts
     from ami_bakery.ports import BuildRequest, Watcher
 
 OLDEST = (1, 6, 6)
@@ -39,29 +48,57 @@ _LISTS_PLUGINS = (1, 8, 0)
 _LISTS_IN_FILTERS = (1, 8, 0)
 """Packer 1.8.0 came with packer-plugin-amazon 1.0.8, and 1.7.10 with 1.0.6; lists came with 1.0.7. An older plugin that
 is required with a newer Packer, or a newer one with Packer 1.7, is not told apart."""
-_ALONE = {"PACKER_WRAP_COOKIE": "49C22B1A-3A93-4C98-97FA-E07D18C787B5"}
-"""Packer starts itself again, to report its crashes, unless this says that it is that second one (its main.go)."""
-_LONGEST_ARGUMENT = 30_000
-"""Characters of a value. Linux takes an argument of 128 kB, and a character may be four bytes."""
+_NO_PLUGINS = {"PACKER_PLUGIN_MAGIC_COOKIE": "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"}
+"""With this a Packer takes itself for a plugin: it looks for none and starts none, nor itself again to report its
+crashes, which takes half of its time (`Discover` in its packer/plugin.go, and its main.go)."""
+_LOGGED = re.compile(
+    r"\[(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERR|ERROR)\]|machine readable: |ui(?: error)?: |waiting for all plugin|"
+    r"(?:Attempting to open|Setting cache directory|Checking 'PACKER_CONFIG'|'PACKER_CONFIG' not set)"
+)
+"""How lines of its log begin, which then goes to stderr."""
 _INSTALL = "Install Packer 1.6.6 or newer (https://developer.hashicorp.com/packer/install), or name it with --packer."
 
 
 class HashicorpPacker:
-    """A `Packer` port. `terminal` is where Packer speaks to a person in debug mode; `kill_seconds`: see `Run`."""
+    """A `Packer` port.
+
+    terminal      where Packer speaks to a person in debug mode
+    kill_seconds  see `Run`
+    repository    a folder of the repository, whose programs are not started
+    may_fetch     whether `packer init` may fetch missing plugins
+    trusted       whether `validate` may start what the definition brings, as a build does
+    """
 
     def __init__(
-        self, program: str, environment: Mapping[str, str], terminal: BinaryIO, *, kill_seconds: float
+        self,
+        program: str,
+        environment: Mapping[str, str],
+        terminal: BinaryIO,
+        *,
+        kill_seconds: float,
+        repository: str,
+        may_fetch: bool,
+        trusted: bool,
     ) -> None:
         self._program = program
         # Without it Packer asks HashiCorp for updates on every run.
         self._environment = {**environment, "CHECKPOINT_DISABLE": "1"}
         self._terminal = terminal
         self._kill_seconds = kill_seconds
+        self._repository = repository
+        self._may_fetch = may_fetch
+        self._trusted = trusted
+        self._found: str | None = None
         self._version: str | None = None
         self._lock = threading.Lock()
         self._listed: tuple[InstalledPlugin, ...] | None = None
         self._listing = threading.Lock()
+        self._seen: dict[str, tuple[PluginFile, ...]] = {}
         self._running = Running()
+        self._folder = EmptyFolder()
+
+    def close(self) -> None:
+        self._folder.close()
 
     def expect(self, *, plugins: bool) -> None:
         """Packer takes a tenth of a second to say its version, and its list of plugins takes three."""
@@ -70,11 +107,11 @@ class HashicorpPacker:
     def _find_out(self, plugins: bool) -> None:
         # What goes wrong is told when it is asked for.
         with contextlib.suppress(PackerError):
-            if _numbers(self.version()) < _LISTS_PLUGINS or not plugins:
+            if not plugins or not self._can_list(self._places(self._repository, "")):
                 return
             with self._listing:
                 if self._listed is None:
-                    self._listed = self._parsed_list(self._ask_alone("plugins", "installed"))
+                    self._listed = self._parsed_list(self._ask("plugins", "installed"))
 
     def version(self) -> str:
         with self._lock:
@@ -90,11 +127,11 @@ class HashicorpPacker:
 
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
         masker = Masker(request.secrets)
-        with Log(request.image) as log, _private_variables(request) as private:
+        with Log(request.image) as log, private_variables(request) as private:
             watcher.step(request.image, f"baking with Packer {self.version()}")
             run = Run(
                 image=request.image,
-                arguments=(self._executable(), "build", *_options(request, private), request.template),
+                arguments=(self._executable(), "build", *build_options(request, private), request.template),
                 workdir=request.workdir,
                 environment=environment,
                 masker=masker,
@@ -126,14 +163,39 @@ class HashicorpPacker:
     def at_work(self) -> Mapping[str, tuple[Made, ...]]:
         return self._running.made()
 
+    def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
+        if self._trusted:
+            return ""
+        for expression, place in facts.started:
+            return f"it would start what the template names: {expression} ({place})"
+        places = self._places(request.workdir, request.template)
+        for file in places.manual():
+            is_started = file.kind == "plugin" or file.provides(facts.components)
+            if is_started and places.is_of_repository(file.path):
+                return f"it would start {file.path}, a plugin that lies in the repository"
+        for plugin in places.installed(in_repository=True):
+            return f"it would start {plugin.path}, a plugin that lies in the repository"
+        return ""
+
     def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
-        mode = ("-syntax-only",) if syntax_only else ()
-        with _private_variables(request) as private:
+        mode, alone = (("-syntax-only",), _NO_PLUGINS) if syntax_only else ((), {})
+        with private_variables(request) as private:
+            environment = {
+                **self._environment,
+                "AWS_DEFAULT_REGION": request.region,
+                "AWS_REGION": request.region,
+                "PATH": safe_path(self._environment, self._repository),
+                # Provisioners ask `ansible-playbook` for its version, in a folder with another configuration.
+                "ANSIBLE_CONFIG": self._folder.file("ansible.cfg"),
+                **alone,
+            }
             process = start(
-                (self._executable(), "validate", *mode, *_definition_options(request, private), request.template),
+                (self._executable(), "validate", *mode, *definition_options(request, private), request.template),
                 request.workdir,
-                {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region},
+                environment,
                 stdin=subprocess.DEVNULL,
+                # Its log, where it takes itself for a plugin.
+                stderr=subprocess.DEVNULL if syntax_only else subprocess.STDOUT,
                 new_session=True,
             )
             said, _ = process.communicate()
@@ -143,79 +205,99 @@ class HashicorpPacker:
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
-    ) -> tuple[InstalledPlugin, ...]:
-        version = _numbers(self.version())
-        if version < _LISTS_PLUGINS:
-            # 1.7 has `init`, and no list: what it fetched is not known, what the template requires is in its text.
-            if facts.required_plugins and version >= _HAS_INIT:
-                self._init(image, template, workdir, watcher)
-            return ()
-        choice = choose_plugins(self._installed(facts), facts.required_plugins, facts.components)
+    ) -> tuple[UsedPlugin, ...]:
+        places = self._places(workdir, template)
+        choice = self._choice(places, facts)
+        if choice.missing and self._may_fetch:
+            self._init(image, places, os.path.join(workdir, template), watcher)
+            choice = self._choice(places, facts)
         if choice.missing:
-            self._init(image, template, workdir, watcher)
-            choice = choose_plugins(self._installed(facts), facts.required_plugins, facts.components)
-        if choice.missing:
-            names = ", ".join(f"{plugin.source} {plugin.version}" for plugin in choice.missing)
-            raise PackerError(
-                f"looking for the plugins of image {image}",
-                f"packer init fetched none that fits {names}",
-                "Correct required_plugins, or install the plugin with `packer plugins install`.",
-            )
-        return choice.used
+            raise self._missing(image, choice.missing)
+        manual = [file for file in places.manual() if file.provides(facts.components)]
+        return checksums((*choice.used, *manual))
+
+    def _choice(self, places: PluginPlaces, facts: TemplateFacts) -> PluginChoice:
+        # 1.6.6 knows no required_plugins.
+        required = facts.required_plugins if places.version >= _HAS_INIT else ()
+        return choose_plugins(self._installed(places, facts), required, facts.components)
+
+    def _missing(self, image: str, missing: Sequence[Plugin]) -> PackerError:
+        names = ", ".join(f"{plugin.source} {plugin.version}".strip() for plugin in missing)
+        doing = f"looking for the plugins of image {image} ({missing[0].place})"
+        if self._may_fetch:
+            todo = "Correct required_plugins, or install the plugin with `packer plugins install`."
+            return PackerError(doing, f"packer init fetched none that fits {names}", todo)
+        return PackerError(
+            doing,
+            f"not installed: {names}. Planning fetches no plugin, because a template can name any source",
+            "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1.",
+        )
+
+    def _places(self, workdir: str, template: str) -> PluginPlaces:
+        return PluginPlaces(
+            version=_numbers(self.version()),
+            program=self._executable(),
+            workdir=workdir,
+            environment=self._environment,
+            repository=(self._repository, workdir, os.path.dirname(os.path.join(workdir, template))),
+            seen=self._seen,
+        )
+
+    def _can_list(self, places: PluginPlaces) -> bool:
+        """Packer asks the plugins that it lists for their versions: not those that lie in the repository."""
+        return places.version >= _LISTS_PLUGINS and not places.is_of_repository(places.folder())
 
     def forget_plugins(self) -> None:
         with self._listing:
             self._listed = None
+            self._seen.clear()
 
-    def _installed(self, facts: TemplateFacts) -> tuple[InstalledPlugin, ...]:
+    def _installed(self, places: PluginPlaces, facts: TemplateFacts) -> tuple[InstalledPlugin, ...]:
         """Packer checks the bytes of every plugin for its list, which takes a third of a second: not for each image."""
+        if not self._can_list(places):
+            return places.installed()
         with self._listing:
             if self._listed is None:
                 self._listed = self._list_plugins(facts)
-            return self._listed or ()
+        return (*(self._listed or ()), *places.installed(in_repository=True))
 
     def _list_plugins(self, facts: TemplateFacts) -> tuple[InstalledPlugin, ...] | None:
-        answer = self._ask_alone("plugins", "installed")
+        answer = self._ask("plugins", "installed")
         listed = self._parsed_list(answer)
         if listed is not None:
             return listed
         if not facts.required_plugins:
             # Nothing is asked of plugins; where some are needed all the same, the build will say what is wrong.
             return None
-        said = answer.stderr.decode("utf-8", "replace").strip()
-        raise PackerError("listing Packer's plugins", said or f"status {answer.returncode}", "Mend the plugins.")
+        said = _words(answer) or _status(answer.returncode)
+        raise PackerError("listing Packer's plugins", said, "Repair the plugins, or install them again.")
 
     def _parsed_list(self, answer: subprocess.CompletedProcess[bytes]) -> tuple[InstalledPlugin, ...] | None:
         return parse_installed(answer.stdout.decode("utf-8", "replace")) if answer.returncode == 0 else None
 
-    def _init(self, image: str, template: str, workdir: str, watcher: Watcher) -> None:
+    def _init(self, image: str, places: PluginPlaces, template: str, watcher: Watcher) -> None:
         watcher.step(image, "fetching the plugins (packer init)")
-        answer = self._ask("init", template, cwd=workdir)
+        answer = self._ask("init", template, environment=places.absolute_path())
         self.forget_plugins()
         watcher.done(image)
         if answer.returncode != 0:
-            said = (answer.stdout + answer.stderr).decode("utf-8", "replace").strip()
             raise PackerError(
                 f"fetching the plugins of image {image} (packer init)",
-                f"Packer ended with {_status(answer.returncode)}:\n{said[-2000:]}",
+                f"Packer ended with {_status(answer.returncode)}:\n{_words(answer)[-2000:]}",
                 "Look at required_plugins and the network.",
             )
 
-    def _ask_alone(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        """In one process: half the time. What goes wrong is said with a log around it then, so it is asked again."""
-        answer = self._ask(*arguments, environment=_ALONE)
-        return answer if answer.returncode == 0 else self._ask(*arguments)
-
-    def _ask(
-        self, *arguments: str, cwd: str | None = None, environment: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[bytes]:
+    def _ask(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Ask Packer something in an empty folder, and without plugins: before 1.11 it starts those that lie in its
+        current folder."""
         program = self._executable()
+        path = safe_path(self._environment, self._repository)
         try:
             return subprocess.run(
                 [program, *arguments],
-                cwd=cwd,
+                cwd=self._folder.path(),
                 capture_output=True,
-                env={**self._environment, **(environment or {})},
+                env={**self._environment, **(environment or {}), **_NO_PLUGINS, "PATH": path},
                 stdin=subprocess.DEVNULL,
                 check=False,
             )
@@ -246,18 +328,20 @@ class HashicorpPacker:
         )
 
     def _executable(self) -> str:
-        found = shutil.which(self._program, path=self._environment.get("PATH"))
-        if found is None:
-            raise PackerError("looking for Packer", f"there is no program {self._program!r} here", _INSTALL)
-        return os.path.abspath(found)
+        if self._found is None or not os.path.exists(self._found):
+            self._found = find_program(self._program, self._environment, self._repository)
+        if self._found is None:
+            where = "here" if os.sep in self._program else "on PATH, outside of the repository"
+            raise PackerError("looking for Packer", f"there is no program {self._program!r} {where}", _INSTALL)
+        return self._found
 
     def _ask_version(self) -> str:
         program = self._executable()
         doing = f"asking {program} for its version"
-        answer = self._ask_alone("version")
+        answer = self._ask("version")
         match = re.search(rb"^Packer v(\d+\.\d+\.\d+\S*)", answer.stdout, re.MULTILINE)
         if not match:
-            said = (answer.stdout + answer.stderr).decode("utf-8", "replace").strip()[:200]
+            said = _words(answer)[:200]
             raise PackerError(doing, f"it does not answer as Packer does: {said!r}", _INSTALL)
         version = match[1].decode("ascii", "replace")
         if _numbers(version) < OLDEST:
@@ -265,63 +349,10 @@ class HashicorpPacker:
         return version
 
 
-@contextlib.contextmanager
-def _private_variables(request: BuildRequest) -> Iterator[str | None]:
-    """A var-file for sensitive variables: what stands on a command line can be read by every user of the machine. And
-    for those that are too long to stand there.
-
-    HCL2 takes lists and tables there as such, legacy JSON takes text.
-    """
-    values = {
-        name: json.loads(value) if request.hcl2 and name in request.structured else value
-        for name, value in request.variables
-        if _goes_in_a_file(request, name, value)
-    }
-    if not values:
-        yield None
-        return
-    suffix = ".pkrvars.json" if request.hcl2 else ".json"
-    try:
-        file = tempfile.NamedTemporaryFile("w", prefix="ami-bakery-", suffix=suffix, encoding="utf-8")  # noqa: SIM115
-    except OSError as error:
-        raise PackerError(
-            f"writing variables of image {request.image} to a private file",
-            error.strerror or str(error),
-            "Make room in the folder for temporary files, or name another one in TMPDIR.",
-        ) from error
-    with file:
-        json.dump(values, file)
-        file.flush()
-        yield file.name
-
-
-def _goes_in_a_file(request: BuildRequest, name: str, value: str) -> bool:
-    return name in request.sensitive or len(value) > _LONGEST_ARGUMENT
-
-
-def _options(request: BuildRequest, private: str | None) -> Iterator[str]:
-    if not request.debug:
-        yield "-machine-readable"
-    yield "-color=false"
-    yield from _definition_options(request, private)
-    yield from request.arguments
-
-
-def _definition_options(request: BuildRequest, private: str | None) -> Iterator[str]:
-    """What `packer build` and `packer validate` both take."""
-    for path in request.var_files:
-        yield f"-var-file={path}"
-    if private:
-        yield f"-var-file={private}"
-    for name, value in request.variables:
-        if not _goes_in_a_file(request, name, value):
-            yield "-var"
-            yield f"{name}={value}"
-    if request.only:
-        yield f"-only={','.join(request.only)}"
-    if request.except_:
-        yield f"-except={','.join(request.except_)}"
-    yield from request.definition_arguments
+def _words(answer: subprocess.CompletedProcess[bytes]) -> str:
+    """What Packer says, without its log."""
+    said = (answer.stdout + answer.stderr).decode("utf-8", "replace")
+    return "\n".join(line for line in said.splitlines() if not _LOGGED.match(line)).strip()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

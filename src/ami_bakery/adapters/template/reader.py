@@ -12,6 +12,7 @@ from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.ledger import Ledger
 from ami_bakery.adapters.template.locations import Locations
 from ami_bakery.adapters.template.references import find_references
+from ami_bakery.adapters.template.started import started_by_validate
 from ami_bakery.adapters.template.written import Settled
 from ami_bakery.core.expression.values import shown
 from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
@@ -103,6 +104,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
                 if component.kind is Kind.PROVISIONER and component.is_true("continue_on_error")
             )
         ),
+        started=tuple(dict.fromkeys(started_by_validate(definition.components))),
         secrets=ledger.secrets,
     )
 

@@ -1,0 +1,91 @@
+"""Programs are found on PATH, but for relative folders and those of the repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.adapters.git import GitProgram
+from ami_bakery.adapters.programs import find_program, safe_path, work_tree_of
+
+
+def program(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "repository/.git").mkdir(parents=True)
+    (tmp_path / "repository/images").mkdir()
+    return tmp_path / "repository"
+
+
+@pytest.mark.parametrize(
+    "entry", ["", ".", "bin", "../bin", "{repository}", "{repository}/bin", "{repository}/images/../bin", "{outside}"]
+)
+def test_a_program_of_the_repository_is_not_found(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, entry: str
+) -> None:
+    for folder in ("bin", "images", "."):
+        program(repository / folder / "tool")
+    (repository.parent / "bin").symlink_to(repository / "bin")
+    installed = program(repository.parent / "installed/tool")
+    monkeypatch.chdir(repository / "images")
+    path = f"{entry.format(repository=repository, outside=repository.parent / 'bin')}:{installed.parent}"
+    assert find_program("tool", {"PATH": path}, str(repository / "images")) == str(installed)
+    assert safe_path({"PATH": path}, str(repository / "images")) == str(installed.parent)
+
+
+def test_a_link_to_a_program_of_the_repository_is_not_found(repository: Path) -> None:
+    folder = repository.parent / "bin"
+    folder.mkdir()
+    (folder / "tool").symlink_to(program(repository / "tool"))
+    assert find_program("tool", {"PATH": str(folder)}, str(repository)) is None
+    assert find_program("tool", {"PATH": str(folder)}) == str(folder / "tool")
+
+
+def test_a_path_that_somebody_wrote_is_taken_as_it_is(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(repository / "tool")
+    monkeypatch.chdir(repository)
+    assert find_program("./tool", {"PATH": ""}, str(repository)) == str(repository / "tool")
+    assert find_program("./other", {"PATH": ""}, str(repository)) is None
+
+
+def test_a_folder_and_a_file_that_is_not_executable_are_no_programs(tmp_path: Path) -> None:
+    (tmp_path / "a/tool").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/tool").write_text("")
+    assert find_program("tool", {"PATH": f"{tmp_path}/a:{tmp_path}/b"}) is None
+
+
+def test_the_repository_of_a_submodule_is_the_outermost_one(repository: Path) -> None:
+    submodule = repository / "sub"
+    submodule.mkdir()
+    (submodule / ".git").write_text("gitdir: ../.git/modules/sub\n")
+    assert work_tree_of(str(submodule)) == str(repository)
+    (submodule / ".git").write_text("gitdir: /elsewhere/.git/worktrees/sub\n")
+    assert work_tree_of(str(submodule)) == str(submodule)
+    assert work_tree_of(str(repository / "images")) == str(repository)
+    assert work_tree_of(str(repository.parent)) == str(repository.parent)
+
+
+def test_a_linked_work_tree_has_a_commit(tmp_path: Path) -> None:
+    environment = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, env=environment, capture_output=True)
+        return done.stdout.decode().strip()
+
+    git("init", "--quiet", "main")
+    git("-C", "main", "commit", "--quiet", "--allow-empty", "--message", "x")
+    git("-C", "main", "worktree", "add", "--quiet", "../linked")
+    head = git("-C", "main", "rev-parse", "HEAD")
+    assert head
+    assert GitProgram(environment).commit(str(tmp_path / "linked")) == head
