@@ -10,6 +10,7 @@ from ami_bakery.core.expression.convert import convert
 from ami_bakery.core.expression.cty import Cty, Fault, Unsure
 from ami_bakery.core.expression.evaluate import attempt, work_out
 from ami_bakery.core.expression.functions import FUNCTIONS, NEWER, Function, Parameter
+from ami_bakery.core.expression.known_texts import known_of
 from ami_bakery.core.expression.numbers import NumberTooLarge
 from ami_bakery.core.expression.types import BOOL, friendly
 
@@ -143,7 +144,7 @@ def _lost(function: Function, arguments: Sequence[Cty]) -> Cty | None:
 
 
 def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], lost: Cty, tainted: bool) -> Cty:
-    made = cty.unknown(cty.why_of(lost), function.returns, tainted=tainted)
+    made = cty.unknown(cty.why_of(lost), function.returns, known=known_of(name, arguments), tainted=tainted)
     if not function.keeps_elements:
         return made
     kept = [left for argument in arguments if (left := cty.without_unknown(argument)) is not None]

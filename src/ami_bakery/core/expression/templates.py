@@ -120,7 +120,16 @@ def _for_each(part: syntax.ForEach, scope: Scope) -> Cty:
     return cty.lifted(lambda values: _joined_items(values[0], part), [tuple_])
 
 
+def _known_of_body(items: Cty, part: syntax.ForEach) -> str:
+    """What is known of one turn of a loop over something unknown."""
+    for turn in items.others:
+        if isinstance(turn.raw, tuple):
+            once = _concatenated(turn.raw, [_written(part)] * len(turn.raw)).raw
+            return once.known if isinstance(once, Missing) else str(once)
+    return ""
+
+
 def _joined_items(items: Cty, part: syntax.ForEach) -> Cty:
     if not items.is_known:
-        return cty.unknown(items.raw.why, STRING, tainted=items.is_dirty)
+        return cty.unknown(items.raw.why, STRING, known=_known_of_body(items, part), tainted=items.is_dirty)
     return _concatenated(items.raw, [_written(part)] * len(items.raw)).taint_by(items)
