@@ -21,12 +21,14 @@ def pattern_of(path: str) -> str | None:
     no output: nothing in the name says so."""
     below = path.endswith(_ALL_BELOW)
     folder, _, name = path.removesuffix(_ALL_BELOW).rpartition("/")
-    if HOLE in folder or not name.strip(HOLE):
-        return None
     stem = re.sub(r"\.\w{1,8}\Z", "", name)
-    hole = _ANY if len(re.sub(r"[\W_]", "", stem.replace(HOLE, ""))) >= 2 else _MADE_UP
+    letters = len(re.sub(r"[\W_]", "", stem.replace(HOLE, "")))
+    if not name.strip(HOLE) or (HOLE in folder and letters < (2 if HOLE not in name else 4)):
+        return None
+    hole = _ANY if letters >= 2 else _MADE_UP
     made = hole.join(re.escape(part) for part in name.split(HOLE))
-    return (re.escape(folder) + "/" if folder else "") + made + (r"/.*" if below else "")
+    above = _ANY.join(re.escape(part) for part in folder.split(HOLE))
+    return (above + "/" if folder else "") + made + (r"/.*" if below else "")
 
 
 def stronger(one: Output, other: Output) -> Output:

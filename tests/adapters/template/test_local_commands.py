@@ -209,6 +209,51 @@ def test_an_unknown_part_hides_no_known_word_in_json(hole: str, tmp_path: Path) 
     assert paths(facts) == ["local/p.txt", "x.sh"]
 
 
+KNOWN_OF = {
+    'join(" && ", ["cat a", "echo ${build.ID}", "cat b"])': ["a", "b"],
+    'format("cat %s %s", "a", build.ID)': ["a"],
+    'replace("cat a ${build.ID}", "x", "y")': ["a"],
+    '"%{ if build.ID == "" }cat a%{ else }cat b%{ endif }"': ["a", "b"],
+    '"%{ for x in split(",", build.ID) }cat a ${x}; %{ endfor }"': ["a"],
+    'build.ID == "" ? "cat a" : "cat b"': ["a", "b"],
+    'templatefile("t", { id = build.ID })': ["a", "b"],
+    'trimspace(" cat a ${build.ID}")': ["a"],
+}
+
+
+@pytest.mark.parametrize("expression", KNOWN_OF)
+def test_a_function_of_an_unknown_text_hides_no_known_word(expression: str, tmp_path: Path) -> None:
+    hcl = BUILD % f'  provisioner "shell-local" {{\n    inline = [{expression}]\n  }}'
+    facts = read(tmp_path, {"a.pkr.hcl": hcl, "a": "", "b": "", "t": "cat a ${id}\nsh b"})
+
+    assert [path for path in paths(facts) if path != "t"] == KNOWN_OF[expression]
+
+
+@pytest.mark.parametrize("command", ["${build.ID}", "${build.ID} a.txt", "true; ${build.ID}"])
+def test_a_command_of_which_nothing_is_known_is_said(command: str, tmp_path: Path) -> None:
+    facts = read(tmp_path, {"a.pkr.hcl": BUILD % f'  provisioner "shell-local" {{\n    inline = ["{command}"]\n  }}'})
+
+    assert [found.programs for found in facts.local_commands] == [()]
+
+
+def test_a_sourced_file_sees_the_script_that_sources_it(tmp_path: Path) -> None:
+    files = {
+        "a/b/run.sh": ". a/lib/l.sh",
+        "a/lib/l.sh": 'cat "$(dirname "$0")/own" "$(dirname "${BASH_SOURCE[0]}")/of_lib"',
+        "a/b/own": "",
+        "a/lib/of_lib": "",
+        "a/lib/own": "",
+        "a/b/of_lib": "",
+    }
+
+    assert paths(run_here(tmp_path, "bash a/b/run.sh", files)) == [
+        "a/b/own",
+        "a/b/run.sh",
+        "a/lib/l.sh",
+        "a/lib/of_lib",
+    ]
+
+
 def test_a_word_with_an_unknown_piece_is_said_as_it_is_written(tmp_path: Path) -> None:
     hcl = BUILD % (
         '  provisioner "shell-local" {\n    inline = ["cat local/${build.ID}.sh", "echo ${build.ID} https://h/${build.ID}"]\n  }'

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.programs import Effects, effects_of, words_of_code
-from ami_bakery.adapters.template.shell_text import Call, Shell, Word, absolute
+from ami_bakery.adapters.template.local_files import LocalFiles, copied, matching, may_be_path
+from ami_bakery.adapters.template.programs import effects_of, words_of_code
+from ami_bakery.adapters.template.shell_text import Shell
+from ami_bakery.adapters.template.shell_words import Call, Word
 from ami_bakery.core.environment import why_left_out_of_commands
 from ami_bakery.core.expression.values import CHECKOUT, HOLE, Unknown
 from ami_bakery.core.place import Place
 from ami_bakery.core.template import Certainty
-from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
+    from ami_bakery.adapters.template.program_effects import Effects
 
-_LARGEST = 512 * 1024
 _MOST_SCRIPTS = 100
-_MOST_MATCHES = 500
 _MOST_COMMANDS = 20_000
 _SHELL_NAMES = re.compile(r"(?:ba|da|a|k|z|mk)?sh\Z")
-_LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
 _PROGRAM = re.compile(r"[A-Za-z0-9._+-]{1,40}\Z")
 
 
-class LocalRun:
+class LocalRun(LocalFiles):
     """All local commands of one component.
 
     opaque   programs that may open what no word names, each once; an empty name is one that must not be shown
@@ -37,24 +35,31 @@ class LocalRun:
     """
 
     def __init__(self, reading: Reading, variables: Mapping[str, tuple[str, ...]] | None = None) -> None:
-        self.reading = reading
+        super().__init__(reading)
         self.variables = dict(variables or {})
         self.opaque: dict[str, None] = {}
-        self.unknown: dict[Place, None] = {}
         self.commands = 0
         self._seen: set[tuple[object, ...]] = set()
         self._active: list[str] = []
 
     # --- what is run
 
-    def text(self, text: str, places: Sequence[Place], *, folder: str, tainted: bool = False) -> None:
-        """A shell text of the template. `places`: of each of its lines; the last one holds for the rest."""
-        listener = _Listener(self, lambda line: places[min(line, len(places) - 1)], shows_names=not tainted)
+    def text(
+        self, text: str, places: Sequence[Place], *, folder: str, tainted: bool = False, wraps: bool = False
+    ) -> None:
+        """A shell text of the template.
+
+        places  of each of its lines; the last one holds for the rest
+        wraps   the program that is not known is one that is looked at elsewhere: `{{.Command}}`
+        """
+        listener = _Listener(
+            self, lambda line: places[min(line, len(places) - 1)], shows_names=not tainted, wraps=wraps
+        )
         self._shell(listener, folder).run(text)
 
     def words(self, words: Sequence[str], place: Place, *, folder: str, tainted: bool = False) -> None:
-        """A command that is started without a shell."""
-        listener = _Listener(self, lambda _line: place, shows_names=not tainted)
+        """A command that is started without a shell; a program that is not known in it is `{{.Script}}`."""
+        listener = _Listener(self, lambda _line: place, shows_names=not tainted, wraps=True)
         self._shell(listener, folder).command([Word((text,), is_literal=True) for text in words], 0)
 
     def loose(self, text: str, place: Place, *, folder: str) -> None:
@@ -94,17 +99,6 @@ class LocalRun:
         inner.run(content)
         self._active.pop()
 
-    def content(self, path: str) -> str | None:
-        """A script's text; None where it is too large, no text, or cannot be read."""
-        entry = self.reading.tree.entry(path, follow=True)
-        if entry is None or entry.kind is not FileKind.FILE:
-            return None
-        try:
-            head = self.reading.tree.head(path, _LARGEST + 1)
-        except SourceError:
-            return None
-        return None if len(head) > _LARGEST or b"\0" in head[:4096] else head.decode("utf-8", "surrogateescape")
-
     def _foreign(self, path: str, content: str, interpreter: str, folder: str) -> None:
         """A script in another language: its words, and the modules that lie beside it."""
         place = Place(file=path, line=1)
@@ -118,67 +112,8 @@ class LocalRun:
             module = posixpath.join(posixpath.dirname(path) or ".", name.replace(".", "/"))
             if self.read(f"{module}.py", ".", place, folders=False):
                 self.script(posixpath.normpath(f"{module}.py"), interpreter, (), None, folder=folder)
-            if self._kind(posixpath.normpath(f"{module}/__init__.py")) is FileKind.FILE:
+            if self.kind(posixpath.normpath(f"{module}/__init__.py")) is FileKind.FILE:
                 self.read(module, ".", place)
-
-    # --- what is read and written
-
-    def here(self, text: str, folder: str) -> str | None:
-        """The path of something that lies here; None for what does not, or may be of another machine."""
-        if not text or len(text) > 1024 or "\n" in text or HOLE in text or text.startswith("~"):
-            return None
-        if not text.startswith(CHECKOUT) and (text.startswith("/") or folder.startswith("/")):
-            return None
-        base = self.reading.locations.workdir if HOLE in folder else folder
-        path = self.reading.locations.resolve(text, base)
-        if isinstance(path, Unknown) or (path.strip("./") == "" and path != "."):
-            return None
-        return path if self._kind(path) is not None else None
-
-    def _kind(self, path: str) -> FileKind | None:
-        entry = self.reading.tree.entry(path, follow=True)
-        return entry.kind if entry else None
-
-    def read(
-        self, text: str, folder: str, place: Place, *, folders: bool = True, dots: bool = False, early: bool = False
-    ) -> bool:
-        """Notes what a word names, whole or in part, if it is here.
-
-        dots   the folder itself counts, too
-        early  it is surely read now: what is written later to the same file does not make it an output alone
-        """
-        path = self.here(text, folder)
-        if path is not None:
-            kind = self._kind(path)
-            if kind is FileKind.FILE or (kind is FileKind.FOLDER and folders and (dots or path != ".")):
-                self.reading.ledger.reference(path, place, required=False, guessed=True)
-                if early:
-                    self.reading.ledger.read_now(path)
-                return True
-            return False
-        parts = [part for part in re.split(r"[=;&|<>()@:,]", text) if part and part != text]
-        attached = re.match(r"-[A-Za-z](.{2,})", text)
-        parts += [attached[1]] if attached else []
-        found = [
-            self.read(part, folder, place, folders=folders and _may_be_folder(text), early=early) for part in parts
-        ]
-        return any(found)
-
-    def write(self, text: str, folder: str, place: Place, certainty: Certainty) -> None:
-        path = self.place_of(text, folder)
-        if path is not None:
-            self.reading.ledger.output(path, place, certainty=certainty)
-        elif HOLE in text and not text.startswith("/"):
-            self.unknown[place] = None
-
-    def place_of(self, text: str, folder: str) -> str | None:
-        """The path that a word names, relative to the root, perhaps with `HOLE` in it; None where it is elsewhere."""
-        if not text or text.startswith(("~", "&", HOLE)) or len(text) > 1024 or "\n" in text:
-            return None
-        if not text.startswith(CHECKOUT) and (text.startswith("/") or HOLE in folder or folder.startswith("/")):
-            return None
-        path = self.reading.locations.resolve(text, folder)
-        return None if isinstance(path, Unknown) or path.startswith("/") or path == "." else path
 
 
 class _Listener:
@@ -186,12 +121,16 @@ class _Listener:
 
     place        of a line of the text
     shows_names  whether messages may name its programs
+    wraps        whether a program that is not known is looked at elsewhere
     """
 
-    def __init__(self, run: LocalRun, place: Callable[[int], Place], *, shows_names: bool = True) -> None:
+    def __init__(
+        self, run: LocalRun, place: Callable[[int], Place], *, shows_names: bool = True, wraps: bool = False
+    ) -> None:
         self._run = run
         self._place = place
         self._shows_names = shows_names
+        self._wraps = wraps
 
     def goes_on(self) -> bool:
         self._run.commands += 1
@@ -215,7 +154,7 @@ class _Listener:
         if HOLE in words[0]:
             if words[0].strip(HOLE + " "):
                 self._run.unknown[place] = None
-            elif not call.words[0].is_literal:
+            elif not self._wraps:
                 self._run.opaque[""] = None
             for text in words[1:]:
                 self._run.read(text, shell.folder, place)
@@ -231,7 +170,7 @@ class _Listener:
 
     def _reads(self, shell: Shell, effects: Effects, place: Place) -> None:
         for text in effects.reads:
-            if HOLE in text and not effects.opaque and _may_be_path(text):
+            if HOLE in text and not effects.opaque and may_be_path(text):
                 self._run.unknown[place] = None
             early = not effects.opaque and not effects.scripts
             self._run.read(text, shell.folder, place, dots=effects.dots, early=early)
@@ -245,7 +184,7 @@ class _Listener:
         for text in effects.likely:
             run.write(text, folder, place, likely)
         for sources, target in effects.copies:
-            for text in _copied(run, sources, target, folder):
+            for text in copied(run, sources, target, folder):
                 run.write(text, folder, place, surely)
         for text in effects.touched:
             path = run.here(text, folder)
@@ -307,7 +246,7 @@ class _Listener:
             if re.fullmatch(r"\d+|-", text) and "&" in sign:
                 continue
             if sign in ("<", "<>"):
-                if HOLE in text and _may_be_path(text):
+                if HOLE in text and may_be_path(text):
                     self._run.unknown[place] = None
                 self._run.read(text, shell.folder, place, folders=False, early=True)
             if sign != "<" and sign != "<&":
@@ -332,11 +271,11 @@ class _Listener:
             self._run.read(text, shell.folder, place, folders=False)
             if shell.depth > 8:
                 continue
-            before = shell.listener, shell.script
+            before = shell.listener, shell.sourced
             shell.listener = _of_script(self._run, path)
-            shell.script, shell.depth = f"{CHECKOUT}/{path}", shell.depth + 1
+            shell.sourced, shell.depth = f"{CHECKOUT}/{path}", shell.depth + 1
             shell.run(content)
-            (shell.listener, shell.script), shell.depth = before, shell.depth - 1
+            (shell.listener, shell.sourced), shell.depth = before, shell.depth - 1
 
     def environment(self, name: str, line: int) -> str:
         reading, place = self._run.reading, self._place(line)
@@ -366,58 +305,11 @@ class _Listener:
             return ()
         if pattern.startswith("/") and not pattern.startswith(CHECKOUT):
             return ()
-        return tuple(_matching(self._run, pattern, shell.folder))
+        return tuple(matching(self._run, pattern, shell.folder))
 
 
 def _of_script(run: LocalRun, path: str) -> _Listener:
     return _Listener(run, lambda line: Place(file=path, line=line + 1))
-
-
-def _matching(run: LocalRun, pattern: str, folder: str) -> list[str]:
-    """What the shell makes of a pattern, name by name; `**` is as `*`."""
-    if folder.startswith("/") or HOLE in folder:
-        return []
-    found = [CHECKOUT] if pattern.startswith(CHECKOUT) else [""]
-    for name in pattern.removeprefix(CHECKOUT).strip("/").split("/"):
-        if not re.search(r"[*?\[]", name):
-            found = [posixpath.join(text, name) for text in found]
-            continue
-        found = [
-            posixpath.join(text, child)
-            for text in found
-            for child in _children(run, text or ".", folder)
-            if fnmatchcase(child, name) and (name.startswith(".") or not child.startswith("."))
-        ][:_MOST_MATCHES]
-    return [text for text in found if run.here(text, folder) is not None]
-
-
-def _children(run: LocalRun, text: str, folder: str) -> list[str]:
-    path = run.here(text, folder)
-    entry = run.reading.tree.entry(path, follow=True) if path is not None else None
-    if path is None or entry is None or entry.kind is not FileKind.FOLDER:
-        return []
-    return sorted(posixpath.basename(child.path) for child in run.reading.tree.children(path))
-
-
-def _copied(run: LocalRun, sources: Sequence[str], target: str, folder: str) -> Iterator[str]:
-    """What `cp` and its like write: into a folder that is there, or to that very name."""
-    path = run.here(target, folder)
-    entry = run.reading.tree.entry(path, follow=True) if path is not None else None
-    is_folder = entry is not None and entry.kind is FileKind.FOLDER
-    if target.endswith("/") or is_folder or len(sources) > 1:
-        for source in sources:
-            name = posixpath.basename(source.rstrip("/"))
-            if name not in ("", ".", ".."):
-                yield posixpath.join(target, name)
-                if _children(run, source, folder) or run.here(source, folder) is None:
-                    yield posixpath.join(target, name, "**")
-    else:
-        yield target
-    # A folder becomes the target itself where that is not there yet: what it holds lies in it then.
-    for source in sources:
-        for child in _children(run, source, folder):
-            yield posixpath.join(target, child)
-            yield posixpath.join(target, child, "**")
 
 
 def _shebang(content: str) -> str:
@@ -432,15 +324,3 @@ def _shebang(content: str) -> str:
             (posixpath.basename(word) for word in words[1:] if not word.startswith("-") and "=" not in word), ""
         )
     return name
-
-
-def _may_be_folder(text: str) -> bool:
-    """Whether a part of the word may be a folder: a bare name in a list is none."""
-    return "/" in text or re.match(r"--?[\w-]+=", text) is not None
-
-
-def _may_be_path(text: str) -> bool:
-    return bool(_LIKE_A_PATH.match(text)) and "://" not in text and not text.startswith(("/", "-"))
-
-
-__all__ = ["LocalRun", "absolute"]

@@ -135,12 +135,16 @@ def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[Place]:
         for number, word in enumerate(as_known):
             if HOLE in word and _is_path_with_hole(word):
                 shown = as_written[number] if len(as_written) == len(as_known) else given.written
-                run.reading.ledger.not_known(given.place, shown, given.unknown)
+                alone = given.text.count(HOLE) == 1
+                why = given.unknown.why if alone else "a part of it is known only when Packer runs"
+                run.reading.ledger.unresolved(given.place, shown, why)
                 said.add(given.place)
     return said
 
 
 def _is_path_with_hole(word: str) -> bool:
+    if word.startswith("@") and not re.search(r"\.\w+\Z", word):
+        return False  # the name of a machine, a group or a package
     return re.match(r"[^/:\s" + HOLE + r"][^:\s]*/[^:]*\Z|\.{1,2}/", word) is not None and "://" not in word
 
 
@@ -159,7 +163,8 @@ def _chroot(run: LocalRun, component: Component) -> None:
     for name in ("command_wrapper", "pre_mount_commands", "post_mount_commands"):
         for given in _given(component, name):
             _say_unknown(run, [given])
-            run.text(given.text, [given.place], folder=folder, tainted=given.tainted)
+            wraps = name == "command_wrapper"
+            run.text(given.text, [given.place], folder=folder, tainted=given.tainted, wraps=wraps)
     for given in _given(component, "copy_files"):
         run.read(given.text, folder, given.place)
 

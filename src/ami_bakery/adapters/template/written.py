@@ -150,8 +150,7 @@ def _settle_generated(ledger: Ledger) -> tuple[Reference, ...]:
         within = any(path.startswith(f"{source.path}/") for path in written)
         if names.match(source.path) or within or ledger.local_commands or HOLE in source.path:
             ledger.output(source.path, source.place)
-            if HOLE not in source.path:
-                ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY)
+            ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY)
         else:
             ledger.reference(source.path, source.place, required=False)
             unseen.append(source)

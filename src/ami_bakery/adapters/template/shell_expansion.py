@@ -1,0 +1,246 @@
+"""Expands the words of a shell text: variables, quotes, `$(...)`, `${x:-y}`, braces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from ami_bakery.adapters.template.shell_words import (
+    MAGIC,
+    MOST,
+    Call,
+    Word,
+    absolute,
+    braced,
+    has_braces,
+    has_magic,
+    is_list_of_arguments,
+    may_be_empty,
+    stripped,
+    text_of,
+)
+from ami_bakery.core.expression.values import HOLE
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+    from ami_bakery.adapters.template.shell_text import Shell
+
+_NAME = re.compile(r"[A-Za-z_]\w*\Z")
+_EXPANSION = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[[^\]]*\])?(?P<then>.*)\}\Z", re.DOTALL)
+_LITERAL = frozenset({"word", "raw_string", "number"})
+
+
+class Listener(Protocol):
+    """What is done with what a shell does. Paths are as the shell has them: `shell.folder` is where it is."""
+
+    def goes_on(self) -> bool:
+        """Asked before each command: whether there is no end of them."""
+
+    def call(self, shell: Shell, call: Call) -> None: ...
+
+    def redirection(self, shell: Shell, sign: str, word: Word, line: int, *, sure: bool) -> None: ...
+
+    def assigned(self, shell: Shell, text: str, line: int, *, exported: bool) -> None: ...
+
+    def loose(self, shell: Shell, text: str, line: int) -> None:
+        """A text that is not understood; its words may be files."""
+
+    def source(self, shell: Shell, words: Sequence[Word], line: int) -> None:
+        """`. file`: to be run by the same shell."""
+
+    def environment(self, name: str, line: int) -> str:
+        """The value of an environment variable, or `HOLE`."""
+
+    def enter(self, folder: str, path: str) -> str:
+        """The folder that `cd path` leads to from `folder`."""
+
+    def matching(self, shell: Shell, pattern: str) -> tuple[str, ...]:
+        """What a pattern stands for here."""
+
+
+class ShellState:
+    """What a shell process knows, and how it expands words.
+
+    folder     where it is, as a path relative to the root; with `HOLE` in it where that is not known
+    variables  those that it has set, each with all texts that it may have
+    script     the path of the script that it runs, as `$0` has it
+    sourced    the path of the file that it reads just now: another one within `. file`
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        folder: str,
+        variables: Mapping[str, tuple[str, ...]] | None = None,
+        script: str = HOLE,
+        arguments: Sequence[Word] = (),
+        depth: int = 0,
+        sure: bool = True,
+    ) -> None:
+        self.listener = listener
+        self.folder = folder
+        self.variables = dict(variables or {})
+        self.script = script
+        self.sourced = script
+        self.arguments = tuple(arguments)
+        self.depth = depth
+        self.sure = sure
+        self._perhaps: dict[str, tuple[str, ...]] = {}
+        self._functions: dict[str, Node] = {}
+        self._called: set[str] = set()
+        self._fed: str | None = None
+        self._stack: list[str] = []
+        self._shown = True
+        self._line = 0
+
+    def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
+        """Runs the nodes; what the last of them prints."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _printing(self, *, shown: bool) -> Iterator[None]:
+        before, self._shown = self._shown, shown and self._shown
+        try:
+            yield
+        finally:
+            self._shown = before
+
+    @contextmanager
+    def _own_state(self) -> Iterator[None]:
+        """A process of its own: what it changes is its own."""
+        before = self.folder, dict(self.variables), dict(self._perhaps), list(self._stack)
+        try:
+            yield
+        finally:
+            self.folder, self.variables, self._perhaps, self._stack = before
+
+    # --- variables
+
+    def _set(self, name: str, texts: tuple[str, ...]) -> None:
+        if self.sure:
+            self.variables[name] = texts
+            self._perhaps.pop(name, None)
+        elif name in self.variables:
+            self.variables[name] = tuple(dict.fromkeys((*self.variables[name], *texts)))[:MOST]
+        else:
+            self._perhaps[name] = tuple(dict.fromkeys((*self._perhaps.get(name, ()), *texts)))[:MOST]
+
+    def _value(self, name: str) -> tuple[str, ...]:
+        if name in self.variables:
+            return self.variables[name]
+        if name.isdigit():
+            return self._positional(int(name))
+        if name in ("@", "*"):
+            return tuple(text for word in self.arguments for text in word.texts) or (HOLE,)
+        if name == "BASH_SOURCE":
+            return (self.sourced,)
+        if name in ("PWD", "OLDPWD"):
+            return (absolute(self.folder),) if name == "PWD" else (HOLE,)
+        if not _NAME.match(name):
+            return (HOLE,)
+        return tuple(dict.fromkeys((self.listener.environment(name, self._line), *self._perhaps.get(name, ()))))
+
+    def _positional(self, number: int) -> tuple[str, ...]:
+        if number == 0:
+            return (self.script,)
+        return self.arguments[number - 1].texts if number <= len(self.arguments) else (HOLE,)
+
+    # --- words
+
+    def _words(self, node: Node) -> list[Word]:
+        """The words that one node comes to: a variable without quotes may be several."""
+        if node.type == "array":
+            return [word for child in node.named_children for word in self._words(child)]
+        if node.type == "process_substitution":
+            with self._own_state(), self._printing(shown=text_of(node).startswith(">")):
+                self._each(node.children)
+            return []
+        texts = self._expand(node)
+        if node.type in ("simple_expansion", "expansion", "command_substitution") or is_list_of_arguments(node):
+            parts = dict.fromkeys(part for text in texts for part in (text.split() or [""]))
+            if any(len(text.split()) > 1 for text in texts):
+                return [Word((part,), is_pattern=bool(MAGIC.search(part))) for part in parts]
+        return [
+            Word(tuple(dict.fromkeys(braced)), is_pattern=has_magic(node), is_literal=node.type in _LITERAL)
+            for braced in braced(texts, has_braces(node))
+        ]
+
+    def _expand(self, node: Node) -> tuple[str, ...]:
+        match node.type:
+            case "word" | "number" | "variable_name" | "test_operator" | "regex" | "extglob_pattern":
+                return (re.sub(r"\\(\n|.)", lambda found: found[1].strip("\n"), text_of(node)),)
+            case "raw_string":
+                return (text_of(node)[1:-1],)
+            case "ansi_c_string":
+                return (text_of(node)[2:-1].replace("\\n", "\n").replace("\\t", "\t").replace("\\'", "'"),)
+            case "string_content" | "heredoc_content":
+                return (re.sub(r"\\([\"\\$`]|\n)", lambda found: found[1].strip("\n"), text_of(node)),)
+            case "simple_expansion":
+                return self._value(text_of(node)[1:])
+            case "expansion":
+                return self._expansion(node)
+            case "command_substitution":
+                return self._substitution(node)
+            case "arithmetic_expansion":
+                self._each_expanded(node)
+                return (HOLE,)
+            case "process_substitution":
+                self._words(node)
+                return (HOLE,)
+            case _:
+                return self._joined(node)
+
+    def _each_expanded(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.named_child_count or child.type == "simple_expansion":
+                self._expand(child)
+
+    def _joined(self, node: Node) -> tuple[str, ...]:
+        """The children's texts and what stands between them, which the grammar has no node for."""
+        if not node.child_count:
+            return (text_of(node),)
+        source, start = node.text or b"", node.start_byte
+        made, position = [""], start
+        for child in node.children:
+            between = source[position - start : child.start_byte - start].decode("utf-8", "surrogateescape")
+            position = child.end_byte
+            if child.type in ('"', "$"):
+                texts: tuple[str, ...] = ("",)
+            else:
+                texts = self._expand(child) if child.is_named else (text_of(child),)
+            made = [f"{before}{between}{text}" for before in made for text in texts][:MOST]
+        rest = source[position - start :].decode("utf-8", "surrogateescape")
+        return tuple(before + rest for before in made)
+
+    def _expansion(self, node: Node) -> tuple[str, ...]:
+        found = _EXPANSION.match(text_of(node))
+        if found is None:
+            for child in node.named_children:
+                if child.type != "variable_name":
+                    self._expand(child)
+            return (HOLE,)
+        texts, then = self._value(found["name"]), found["then"]
+        if not then:
+            return texts
+        others = [self._expand(child) for child in node.named_children[1:] if child.type != "regex"]
+        other = others[-1] if others else ("",)
+        if then.startswith((":-", "-", ":=", "=")):
+            return tuple(dict.fromkeys((*(text for text in texts if text), *other) if may_be_empty(texts) else texts))
+        if then.startswith((":+", "+")):
+            return tuple(dict.fromkeys(("", *other)))
+        if then.startswith((":?", "?")):
+            return texts
+        if then.startswith(("%", "#")):
+            return tuple(stripped(text, then) for text in texts)
+        return (HOLE,)
+
+    def _substitution(self, node: Node) -> tuple[str, ...]:
+        with self._own_state(), self._printing(shown=False):
+            before, self._shown = self._shown, False
+            printed = self._each(node.children)
+            self._shown = before
+        return printed if printed is not None else (HOLE,)

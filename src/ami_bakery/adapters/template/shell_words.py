@@ -1,0 +1,167 @@
+"""Words of shell texts: what they may be, and what the grammar's nodes say of them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from fnmatch import translate
+from typing import TYPE_CHECKING, NamedTuple
+
+from ami_bakery.core.expression.values import CHECKOUT, HOLE
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+MOST = 16
+"""Texts that one word may come to; what is beyond is not looked at."""
+MAGIC = re.compile(r"[*?\[]")
+_TESTS = frozenset({"[", "test", "[[", "grep", "egrep", "command", "which", "type", "cmp", "diff", "hash", "false"})
+_WRAPPERS: Mapping[str, frozenset[str]] = {
+    "sudo": frozenset({"-u", "-g", "-C", "-p", "-h", "-D", "--user", "--group"}),
+    "doas": frozenset({"-u", "-C"}),
+    "env": frozenset({"-u", "-C", "--unset", "--chdir"}),
+    "nice": frozenset({"-n"}),
+    "ionice": frozenset({"-c", "-n"}),
+    "timeout": frozenset({"-k", "-s", "--signal", "--kill-after"}),
+    "stdbuf": frozenset({"-i", "-o", "-e"}),
+    "nohup": frozenset(),
+    "time": frozenset({"-o", "-f"}),
+    "command": frozenset(),
+    "builtin": frozenset(),
+    "exec": frozenset({"-a"}),
+    "setsid": frozenset(),
+    "unbuffer": frozenset(),
+    "fakeroot": frozenset(),
+    "flock": frozenset({"-w", "-E"}),
+}
+"""Programs that run the command behind their own options; for each, the options that take the next word."""
+
+
+class Word(NamedTuple):
+    """An argument.
+
+    texts       what it may be
+    is_pattern  the shell expands `*`, `?` and `[...]` in it
+    is_literal  it stands in the text as it is: no value shows where it is shown
+    """
+
+    texts: tuple[str, ...]
+    is_pattern: bool = False
+    is_literal: bool = False
+
+
+class Call(NamedTuple):
+    """A command. `sure`: it runs whenever the text runs. `shown`: what it prints is not read by anything. `fed`: the
+    text that it gets on its standard input."""
+
+    words: tuple[Word, ...]
+    line: int
+    sure: bool
+    shown: bool
+    fed: str | None = None
+
+
+def absolute(folder: str) -> str:
+    """A folder relative to the root as an absolute path."""
+    if folder.startswith("/") or HOLE in folder:
+        return folder
+    return CHECKOUT if folder == "." else f"{CHECKOUT}/{folder}"
+
+
+def unwrapped(words: Sequence[Word]) -> Sequence[Word]:
+    """Without `sudo`, `env A=b` and their like."""
+    while words and (options := _WRAPPERS.get(posixpath.basename(words[0].texts[0]))) is not None:
+        name, words = posixpath.basename(words[0].texts[0]), words[1:]
+        while words:
+            text = words[0].texts[0]
+            if text.startswith("-") and text != "-":
+                words = words[2:] if text in options else words[1:]
+            elif re.match(r"[A-Za-z_]\w*=", text):
+                words = words[1:]
+            else:
+                break
+        if name in ("timeout", "flock") and len(words) > 1:
+            words = words[1:]
+    return words
+
+
+def is_test(node: Node) -> bool:
+    """Whether a command is there to be asked: what follows `&&` depends on the answer."""
+    if node.type in ("test_command", "negated_command"):
+        return True
+    if node.type == "list":
+        return is_unsure(node) or is_test(node.children[-1])
+    if node.type in ("redirected_statement", "pipeline"):
+        inner = node.child_by_field_name("body") or (node.named_children[-1] if node.named_children else None)
+        return inner is not None and is_test(inner)
+    name = node.child_by_field_name("name") if node.type == "command" else None
+    return name is not None and posixpath.basename(text_of(name)) in _TESTS
+
+
+def is_unsure(node: Node) -> bool:
+    """Whether the last command of a list runs only on a condition."""
+    if node.type != "list":
+        return False
+    sign, left = node.children[1].type, node.children[0]
+    return sign == "||" or is_test(left)
+
+
+def is_list_of_arguments(node: Node) -> bool:
+    return node.type == "string" and text_of(node) in ('"$@"', '"${@}"')
+
+
+def has_magic(node: Node) -> bool:
+    if node.type == "word":
+        return bool(MAGIC.search(text_of(node)))
+    if node.type in ("simple_expansion", "expansion", "extglob_pattern"):
+        return True
+    return node.type == "concatenation" and any(has_magic(child) for child in node.named_children)
+
+
+def has_braces(node: Node) -> bool:
+    return node.type in ("word", "concatenation", "brace_expression") and "{" in text_of(node)
+
+
+def braced(texts: Sequence[str], has_braces: bool) -> list[tuple[str, ...]]:
+    """`a{b,c}` is two words."""
+    if not has_braces:
+        return [tuple(texts)]
+    made = [part for text in texts for part in unbraced(text)][: 4 * MOST]
+    return [(part,) for part in made]
+
+
+def unbraced(text: str, depth: int = 0) -> list[str]:
+    found = re.search(r"\{([^{}]*,[^{}]*)\}", text) if depth < 4 else None
+    if found is None:
+        return [text]
+    return [
+        whole
+        for part in found[1].split(",")
+        for whole in unbraced(f"{text[: found.start()]}{part}{text[found.end() :]}", depth + 1)
+    ]
+
+
+def may_be_empty(texts: Sequence[str]) -> bool:
+    """Whether a variable may be empty, so that its default counts."""
+    return any(not text or HOLE in text for text in texts)
+
+
+def stripped(text: str, then: str) -> str:
+    """`${x%pattern}` and its three siblings."""
+    sign = then[:2] if then[:2] in ("%%", "##") else then[:1]
+    pattern = then[len(sign) :].strip("\"'")
+    if "$" in pattern:
+        return HOLE
+    matcher = re.compile(translate(pattern))
+    upwards = sign in ("%%", "#")
+    cuts = range(len(text) + 1) if upwards else range(len(text), -1, -1)
+    for cut in cuts:
+        part = text[cut:] if sign.startswith("%") else text[:cut]
+        if matcher.match(part):
+            return text[:cut] if sign.startswith("%") else text[cut:]
+    return text
+
+
+def text_of(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "surrogateescape")
