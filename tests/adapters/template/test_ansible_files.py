@@ -125,6 +125,8 @@ def test_what_is_not_known_is_said_with_its_line(tmp_path: Path, task: str) -> N
         ("command: cat inner {{ unknown }}\n      args: {chdir: src}\n      delegate_to: localhost", {"a/src", "a/src/inner"}),
         ("terraform: {project_path: src}\n      delegate_to: localhost", {"a/src"}),
         ("command: cat k", set()),
+        ("command: cat k\n      delegate_to: '{{ where }}'", {"a/k"}),
+        ("command: cat k\n      connection: '{{ how }}'", {"a/k"}),
         ("command: cat k\n      delegate_to: another", set()),
     ],
 )  # fmt: skip
@@ -197,6 +199,14 @@ def test_a_template_that_jinja_does_not_understand_is_said(tmp_path: Path) -> No
     files = {"a/site.yml": tasks("template: {src: one.j2, dest: /x}"), "a/templates/one.j2": "{% if %}"}
 
     assert unresolved(read(tmp_path, files)) == ["one.j2"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\\0b", "ns.full." + "x" * 300, "~/x", "..", "/"])
+def test_a_name_that_no_file_can_bear_is_said(tmp_path: Path, name: str) -> None:
+    site = tasks(f'include_role: {{name: "{name}"}}', f'include_tasks: "{name}.yml"', copy(name))
+    folder = {"a/collections/ansible_collections/ns/full/plugins/x.py": ""}
+
+    assert read(tmp_path, {"a/site.yml": site, **folder}).unresolved
 
 
 def test_a_folder_of_the_machine_is_never_taken_whole(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ _DEPTH = 8
 _STEPS = 4_000
 _EXTENSIONS = ("jinja2.ext.do", "jinja2.ext.loopcontrols")
 _LOOKUPS = frozenset({"lookup", "query", "q"})
+_MAY_LOOK_UP = re.compile(r"\b(?:lookup|query|q)\s*\(|\bfileglob\b")
 _AS_GIVEN = frozenset({"items", "list", "flattened", "random_choice", "indexed_items"})
 
 
@@ -42,7 +44,7 @@ class LookupCall:
         self.options = options
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def _parsed(text: str) -> nodes.Template | None:
     """None where Jinja does not understand the text."""
     try:
@@ -354,7 +356,7 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
 
 def lookups(text: str, scope: Scope) -> list[LookupCall]:
     """Every call of a lookup anywhere in a text."""
-    template = None if is_static(text) else _parsed(text)
+    template = _parsed(text) if _MAY_LOOK_UP.search(text) and not is_static(text) else None
     if template is None:
         return []
     evaluation = _Evaluation(scope)

@@ -46,7 +46,8 @@ class RoleFinder:
                     return []
                 self._reading.ledger.reference(path, place)
                 return [path]
-        found = [path for folder in self._collections(context) if self._is_role(path := f"{folder}/roles/{text}")]
+        inside = (self._reading.locations.resolve(text, f"{folder}/roles") for folder in self._collections(context))
+        found = [path for path in inside if isinstance(path, str) and self._is_role(path)]
         if not found and not self._is_required(text):
             why = "there is no such role beside the playbook or in roles_path, and no galaxy_file fetches it"
             self._reading.ledger.unresolved(place, written, why)
@@ -149,5 +150,6 @@ class RoleFinder:
         if f"{'.'.join(name.split('.')[:2])}" in ("ansible.builtin", "ansible.legacy"):
             return []
         folder = self.collection(name, context, place)
-        role = posixpath.join(folder, "roles", re.sub(r"\A\w+\.\w+\.", "", name)) if folder else ""
-        return [role] if role and self._is_role(role) else []
+        inside = posixpath.join(folder or ".", "roles")
+        role = self._reading.locations.resolve(re.sub(r"\A\w+\.\w+\.", "", name), inside)
+        return [role] if folder and isinstance(role, str) and self._is_role(role) else []

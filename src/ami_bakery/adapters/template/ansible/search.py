@@ -36,13 +36,18 @@ def _is_inside(path: str) -> bool:
 
 
 def is_folder(reading: Reading, path: str) -> bool:
-    entry = reading.tree.entry(path, follow=True)
-    return entry is not None and entry.kind is FileKind.FOLDER
+    return _kind(reading, path) is FileKind.FOLDER
 
 
 def is_file(reading: Reading, path: str) -> bool:
-    entry = reading.tree.entry(path, follow=True)
-    return entry is not None and entry.kind is FileKind.FILE
+    return _kind(reading, path) is FileKind.FILE
+
+
+def _kind(reading: Reading, path: str) -> FileKind | None:
+    """None where nothing is there, or no file can bear the name."""
+    resolved = reading.locations.resolve(path, ".")
+    entry = reading.tree.entry(resolved, follow=True) if isinstance(resolved, str) else None
+    return entry.kind if entry else None
 
 
 def _words(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:

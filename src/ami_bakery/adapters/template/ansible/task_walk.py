@@ -56,7 +56,11 @@ class TaskWalk:
         self._variables.add(task.get("vars"))
         if isinstance(task.get("register"), str):
             self._variables.add({str(task["register"]): "{{ registered }}"})
-        context = replace(context, is_local=task_reader.runs_here(task, context.is_local))
+        context = replace(
+            context,
+            is_local=task_reader.runs_here(task, context.is_local),
+            may_be_local=context.may_be_local or task_reader.may_run_here(task),
+        )
         for part in _BLOCKS:
             self.tasks(task.get(part), context)
         items = task_reader.loop_items(task, self._files.scope(context))

@@ -265,6 +265,13 @@ def runs_here(task: Mapping[str, Any], inherited: bool) -> bool:
     return inherited or ("hosts" in task and str(task["hosts"]).strip() in _LOCAL_HOSTS)
 
 
+def may_run_here(task: Mapping[str, Any]) -> bool:
+    """Whether where a task or a play runs is not known, or is this machine among others."""
+    named = [str(task.get(name, "")) for name in ("hosts", "delegate_to", "connection")]
+    is_unknown = any(not is_static(text) for text in named)
+    return is_unknown or not _LOCAL_HOSTS.isdisjoint(re.split(r"[,:&! ]+", named[0]))
+
+
 def commands_of(call: Call) -> list[str]:
     """The texts of a command, whatever way they are written."""
     if call.module not in _COMMANDS and not call.module.endswith(("command", "shell")):

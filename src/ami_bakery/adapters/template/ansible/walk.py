@@ -12,8 +12,9 @@ from ami_bakery.adapters.template.ansible.holes import is_static
 from ami_bakery.adapters.template.ansible.jinja import alternatives, items_of, rendered
 from ami_bakery.adapters.template.ansible.roles import RoleFinder
 from ami_bakery.adapters.template.ansible.scope import Context, PlayScope
+from ami_bakery.adapters.template.ansible.search import is_file
 from ami_bakery.adapters.template.ansible.task_walk import TaskWalk
-from ami_bakery.adapters.template.ansible.tasks import runs_here
+from ami_bakery.adapters.template.ansible.tasks import may_run_here, runs_here
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, YamlText
 from ami_bakery.values import replace
 
@@ -89,7 +90,8 @@ class Walk(Files):
             if isinstance(play.get(name), str):
                 self._imported_playbook(play, str(play[name]), context)
                 return
-        context = replace(context, is_local=runs_here(play, context.is_local))
+        may_be_local = context.may_be_local or may_run_here(play)
+        context = replace(context, is_local=runs_here(play, context.is_local), may_be_local=may_be_local)
         scope = self.scope(context)
         for given in listed(play.get("vars_files")):
             for text in self._elements(given, scope):
@@ -126,7 +128,7 @@ class Walk(Files):
         folder = self._roles.collection(name, context, place)
         for extension in ("yml", "yaml") if folder else ():
             path = posixpath.join(folder or "", "playbooks", f"{name.split('.', 2)[2].replace('.', '/')}.{extension}")
-            if self.reading.tree.entry(path, follow=True) is not None:
+            if is_file(self.reading, path):
                 self.playbook(path, place)
 
     # --- roles
