@@ -222,6 +222,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     yield from template_findings(facts)
     yield from link_findings(inventory.entries, inventory.named_by)
     yield from input_findings(resolver, image, inventory)
+    yield from _git_findings(resolver)
     yield from _environment_findings(image, facts)
     yield from reading_findings(resolver.outside.tree, image, resolver.config.file, facts, inventory)
     yield from _base_findings(image, facts)
@@ -233,6 +234,19 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     unused_key = key_finding(resolver.config.image(image.name), image.regions, resolver.config.file)
     if unused_key is not None:
         yield unused_key
+
+
+def _git_findings(resolver: Resolver) -> Iterator[Finding]:
+    refusal = resolver.outside.git.refusal(resolver.config.root)
+    words, _, todo = refusal.partition("; ")
+    if refusal:
+        yield Finding(
+            level=Level.WARNING,
+            code="git-refused",
+            place=Place(file=resolver.config.file, line=1),
+            message=f"AMIs carry no commit, and a plan cannot say what changed: {words}",
+            todo=f"{todo[:1].upper()}{todo[1:]}",
+        )
 
 
 def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:

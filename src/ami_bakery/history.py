@@ -44,16 +44,19 @@ def changes_since(resolver: Resolver, definition: Definition, ami: Ami) -> tuple
     before = past.manifest if past else None
     changes = [change for component in moved for change in _changes(definition, ami, component, before)]
     if set(moved) & set(_IN_GIT):
-        changes += _caveats(ami, commit, bool(dirty), tagged, past)
+        refusal = "" if past is not None else resolver.outside.git.refusal(resolver.config.root)
+        changes += _caveats(ami, commit, bool(dirty), tagged, past, refusal)
     return tuple(changes)
 
 
 def _caveats(
-    ami: Ami, commit: str, dirty: bool, tagged: Mapping[Component, str], past: _Past | None
+    ami: Ami, commit: str, dirty: bool, tagged: Mapping[Component, str], past: _Past | None, refusal: str
 ) -> Iterator[Change]:
-    """What git cannot tell of the definition that `ami` was baked from."""
+    """What git cannot tell of the definition that `ami` was baked from. `refusal`: why it tells nothing of anything."""
     unknown = "what changed in detail is not known"
-    if not commit:
+    if refusal:
+        yield Change(kind="git-refused", subject=commit or ami.id, detail=f"{unknown}: {refusal}")
+    elif not commit:
         detail = f"{unknown}: {ami.id} carries no commit, as baked outside of git"
         yield Change(kind="commit-none", subject=ami.id, detail=detail)
     elif past is None:
@@ -131,6 +134,45 @@ def _past_definition(resolver: Resolver, definition: Definition, revision: str) 
         return None
 
 
+def commit_of(resolver: Resolver, definition: Definition) -> str:
+    """The commit that an image is built from, with `+dirty` behind it where the image's definition is another one than
+    the commit's; empty where git does not tell. Other changes in the work tree do not matter."""
+    root = resolver.config.root
+    commit = resolver.outside.git.commit(root)
+    head, _, dirty = commit.partition("+")
+    if dirty and _is_committed(resolver, definition, head):
+        return head
+    if not commit and (refusal := resolver.outside.git.refusal(root)):
+        resolver.outside.watcher.warn(f"image {definition.image.name}: the AMI carries no commit: {refusal}")
+    return commit
+
+
+def _is_committed(now: Resolver, definition: Definition, revision: str) -> bool:
+    """Whether a revision has the same definition. Files that git ignores, and the environment, are those of now."""
+    image = definition.image
+    try:
+        with now.outside.git.tree(now.config.root, revision) as tree:
+            then = _resolver_at(now, tree) if tree is not None else None
+            if then is None or tree is None or not then.config.has(image.name):
+                return False
+            before = then.image(image.name)
+            if image.scheme is Scheme.SHA1:
+                return not _checksum_differs(now, image, tree)
+            if definition.manifest is None or (image.base, image.regions[:1]) != (before.base, before.regions[:1]):
+                return False
+            facts, inventory = then.inputs(before)
+            manifest = then.manifest(before, facts, inventory, definition.base, definition.manifest.tools)
+            today = _without_folders(definition.manifest)
+            return _as_checked_out(_without_folders(manifest), today, tree) == today
+    except BakeryError:
+        return False
+
+
+def _without_folders(manifest: Manifest) -> Manifest:
+    """Git cannot hold an empty folder."""
+    return replace(manifest, entries=tuple(entry for entry in manifest.entries if entry.kind is not EntryKind.FOLDER))
+
+
 def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tuple[str, ...]:
     """Those of these images whose definition is not what it was at a git revision.
 
@@ -174,10 +216,9 @@ def _differs(now: Resolver, then: Resolver, tree: PastTree, name: str) -> bool:
 
 
 def _as_written(resolver: Resolver, image: ImageConfig) -> Manifest:
-    """The manifest without what is not written: the base's id and the tools. Nor can git hold an empty folder."""
+    """The manifest without what is not written: the base's id and the tools."""
     facts, inventory = resolver.inputs(image)
-    manifest = resolver.manifest(image, facts, inventory, base=(), tools=())
-    return replace(manifest, entries=tuple(entry for entry in manifest.entries if entry.kind is not EntryKind.FOLDER))
+    return _without_folders(resolver.manifest(image, facts, inventory, base=(), tools=()))
 
 
 def _as_checked_out(then: Manifest, now: Manifest, tree: PastTree) -> Manifest:

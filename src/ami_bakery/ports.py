@@ -353,6 +353,10 @@ class Git(Protocol):
         """The commit that a revision names, in the repository that `folder` is in. Raises `UsageError` where git does
         not know it."""
 
+    def refusal(self, folder: str) -> str:
+        """Why git refuses to read the repository that `folder` is in, in its words, and what to run; one line. Empty
+        where it does not refuse, or where there is no repository."""
+
     def missing_submodules(self, folder: str) -> tuple[str, ...]:
         """The submodules of the repository that `folder` is in which are not checked out: absolute paths."""
 

@@ -24,7 +24,7 @@ _BRIEF = {
     "too-old": "older than max_age",
 }
 _KEPT = {StepKind.TAG: "tags", StepKind.GRANT: "permissions", StepKind.REVOKE: "permissions"}
-_CAVEATS = ("commit-none", "commit-unknown", "tree-was-dirty", "commit-incomplete", "filter-not-run")
+_CAVEATS = ("git-refused", "commit-none", "commit-unknown", "tree-was-dirty", "commit-incomplete", "filter-not-run")
 _NOT_TOLD = frozenset({"no-ami", "not-finished", "several", "definition-changed", *_CAVEATS})
 """Reasons that say nothing beside the others."""
 _PARTS = frozenset({"files-changed", "variables-changed", "base-changed", "tools-changed", "settings-changed"})

@@ -19,6 +19,7 @@ from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
 from ami_bakery.execute.marks import Marks
 from ami_bakery.execute.sweep import Sweep
+from ami_bakery.history import commit_of
 from ami_bakery.planning import check_it_can_end_well
 from ami_bakery.values import replace
 
@@ -71,7 +72,7 @@ class Baker:
         check_it_can_end_well(self.resolver, self.planned)
         self._check_bases()
         # Before Packer runs: what it writes into the tree does not make the definition dirty.
-        self.commit = self.outside.git.commit(self.resolver.config.root)
+        self.commit = commit_of(self.resolver, self.definition)
         built = self._built(facts)
         self.sight.step("checking the AMI in EC2")
         ids = self._one_per_region(built.artifacts)
@@ -362,7 +363,7 @@ class Baker:
         digest = self.definition.digest
         assert digest is not None
         if self.commit is None:
-            self.commit = self.outside.git.commit(self.resolver.config.root)
+            self.commit = commit_of(self.resolver, self.definition)
         bases = sorted({base for _, base in self.definition.base})
         return finished_tags(
             image=self.image.name,

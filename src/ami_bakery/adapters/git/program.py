@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from ami_bakery.adapters.git.repository import Repository, hold
@@ -16,6 +18,9 @@ _NOT_LOOKED_AT = tuple(
     f":(top,exclude,glob)**/{name}{end}" for name in (OUR_OUTPUT, *PACKERS_OUTPUTS) for end in ("", "/**")
 )
 """What bakes write: no change of anybody's."""
+_DUBIOUS = re.compile(r"dubious ownership in repository at '(.*?)'")
+"""Git 2.35.2 and newer reads no repository of another user, unless it is told to trust it (`safe.directory`)."""
+_TRUST = "git config --global --add safe.directory"
 _DEEPEN = "This clone is shallow: fetch more history (`git fetch --unshallow`; `fetch-depth: 0` in GitHub's checkout)."
 _NAME = "Name a branch, a tag or a commit that this repository has; `git fetch` may bring it."
 
@@ -25,6 +30,7 @@ class GitProgram:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        self._complaints: dict[str, str] = {}
 
     def commit(self, folder: str) -> str:
         repository = self._repository(folder)
@@ -39,19 +45,31 @@ class GitProgram:
         inside = repository.run("rev-parse", "--show-toplevel")
         if inside.status != 0:
             wrong = inside.complaint.partition("\n")[0].removeprefix("fatal: ")
-            raise UsageError(doing, wrong, f"{folder} must be in the work tree of a git repository, and git installed.")
+            todo = f"{folder} must be in the work tree of a git repository, and git installed."
+            if match := _DUBIOUS.search(inside.complaint):
+                todo = f"If the repository is yours, run: {_TRUST} {shlex.quote(match[1])}"
+            raise UsageError(doing, wrong, todo)
         commit = _commit(repository, revision)
         if commit is None:
             shallow = repository.text("rev-parse", "--is-shallow-repository") == "true"
             raise UsageError(doing, "git does not know it", _DEEPEN if shallow else _NAME)
         return commit
 
+    def refusal(self, folder: str) -> str:
+        if folder not in self._complaints:
+            self._complaints[folder] = self._repository(folder).run("rev-parse", "--git-dir").complaint
+        complaint = self._complaints[folder]
+        match = _DUBIOUS.search(complaint)
+        if match is None:
+            return ""
+        words = complaint.partition("\n")[0].removeprefix("fatal: ")
+        return f"git refuses to read it ({words}); if it is yours, run: {_TRUST} {shlex.quote(match[1])}"
+
     def missing_submodules(self, folder: str) -> tuple[str, ...]:
         repository = self._repository(folder)
-        top = repository.text("rev-parse", "--show-toplevel") or folder
-        listed = repository.names("-C", top, "ls-files", "--stage", "-z")
-        found = (line.partition("\t")[2] for line in listed if line.startswith("160000 "))
-        paths = (os.path.join(top, path) for path in found)
+        if repository.top is None:
+            return ()
+        paths = (os.path.join(repository.top, path) for path in repository.gitlinks("ls-files", "--stage"))
         return tuple(path for path in paths if not os.path.lexists(os.path.join(path, ".git")))
 
     def references(self, folder: str) -> tuple[str, ...]:

@@ -1,0 +1,104 @@
+"""The commit that an AMI carries: `+dirty` only where an input of the image differs; what git refuses is said."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from mypy_boto3_ec2 import EC2Client
+
+from ami_bakery.core.image import COMMIT_TAG
+from tests.kitchen import TOML, Kitchen, json_template
+
+OTHER = '\n[images.other]\ntemplate = "other/app.json"\ninputs = ["other"]\nregions = ["us-east-1"]\n'
+
+
+def git(kitchen: Kitchen, *arguments: str) -> str:
+    settings = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "core.hooksPath=/dev/null")
+    done = subprocess.run(
+        ["git", *settings, "-C", kitchen.folder, *arguments], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(app: Kitchen) -> Kitchen:
+    """All is committed: an image `app` of ami/, and an image `other` of other/."""
+    app.write("bakery.toml", TOML + OTHER)
+    app.write("other/app.json", json_template())
+    app.write("ami/old.sh", "old\n")
+    app.write("README", "x\n")
+    git(app, "init", "--quiet")
+    git(app, "add", "--all")
+    git(app, "commit", "--quiet", "--message", "all")
+    return app
+
+
+def commit_tag(kitchen: Kitchen, ec2: EC2Client) -> str:
+    ami = kitchen.run("bake", "app").answer
+    (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
+    return {tag["Key"]: tag["Value"] for tag in image["Tags"]}.get(COMMIT_TAG, "")
+
+
+CHANGES: dict[str, tuple[Callable[[Kitchen], object], bool]] = {
+    "an untracked file elsewhere": (lambda kitchen: kitchen.write("notes.txt", "x"), False),
+    "a file elsewhere": (lambda kitchen: kitchen.write("README", "changed\n"), False),
+    "a file of another image": (lambda kitchen: kitchen.write("other/new.sh", "x"), False),
+    "a file elsewhere that is gone": (lambda kitchen: (kitchen.folder / "README").unlink(), False),
+    "another image's variables": (lambda kitchen: kitchen.write("bakery.toml", TOML + OTHER + 'salt = "2"\n'), False),
+    "an untracked folder elsewhere": (lambda kitchen: kitchen.write("node_modules/x/y.js", "x"), False),
+    "an untracked input": (lambda kitchen: kitchen.write("ami/new.sh", "x"), True),
+    "an input": (lambda kitchen: kitchen.write("ami/setup.sh", "changed\n"), True),
+    "an input that is gone": (lambda kitchen: (kitchen.folder / "ami/old.sh").unlink(), True),
+    "an input's executable bit": (lambda kitchen: (kitchen.folder / "ami/old.sh").chmod(0o755), True),
+    "the image's salt": (lambda kitchen: kitchen.write("bakery.toml", TOML + 'salt = "2"\n' + OTHER), True),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_only_an_image_s_own_definition_decides(repository: Kitchen, ec2: EC2Client, change: str) -> None:
+    make, dirty = CHANGES[change]
+    make(repository)
+    head = git(repository, "rev-parse", "HEAD")
+    assert commit_tag(repository, ec2) == (f"{head}+dirty" if dirty else head)
+
+
+@pytest.fixture
+def foreign(repository: Kitchen) -> Kitchen:
+    """The repository belongs to another user, as in many containers."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    os.chown(repository.folder, 12345, 12345)
+    os.chown(repository.folder / ".git", 12345, 12345)
+    return repository
+
+
+def test_a_repository_of_another_user_is_told_with_git_s_words_and_the_command(
+    foreign: Kitchen, ec2: EC2Client
+) -> None:
+    words = f"detected dubious ownership in repository at '{foreign.folder}'"
+    command = f"git config --global --add safe.directory {foreign.folder}"
+    run = foreign.run("bake", "app")
+    assert run.status == 0
+    assert words in run.stderr
+    assert command in run.stderr
+    foreign.write("ami/setup.sh", "changed\n")
+    told = foreign.run("plan", "app").stdout
+    assert words in told
+    assert "outside of git" not in told
+    checked = foreign.run("check", "app")
+    assert words in checked.stdout
+    assert f"  If it is yours, run: {command}\n" in checked.stdout
+    assert foreign.run("check", "app", "--strict").status == 1
+    changed = foreign.run("plan", "--changed-since", "HEAD")
+    assert changed.status == 2
+    assert command in changed.stderr
+
+
+def test_no_repository_is_no_refusal(app: Kitchen) -> None:
+    run = app.run("bake")
+    assert run.status == 0
+    assert "refuses" not in run.stderr
+    assert app.run("check", "--strict").status == 0
