@@ -29,6 +29,7 @@ from ami_bakery.core.selection import with_parents
 from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.input_findings import input_findings
+from ami_bakery.pitfalls import pitfalls
 from ami_bakery.planning import Planned, make_plans
 from ami_bakery.reading_findings import reading_findings
 from ami_bakery.side_by_side import side_by_side
@@ -223,6 +224,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     yield from link_findings(inventory.entries, inventory.named_by)
     yield from input_findings(resolver, image, inventory)
     yield from _git_findings(resolver)
+    yield from pitfalls(resolver.outside, facts, resolver.arguments)
     yield from _environment_findings(image, facts)
     yield from reading_findings(resolver.outside.tree, image, resolver.config.file, facts, inventory)
     yield from _base_findings(image, facts)

@@ -16,6 +16,7 @@ from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide,
 from ami_bakery.core.selection import parent_of, with_parents
 from ami_bakery.defining import define_together, noted
 from ami_bakery.errors import AwsError, BakeryError, TemplateError
+from ami_bakery.pitfalls import ENFORCED, pitfalls
 from ami_bakery.side_by_side import side_by_side
 from ami_bakery.values import Frozen, replace
 
@@ -137,6 +138,17 @@ def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
         if planned.definition.facts is not None and planned.definition.manifest is not None:
             for message in _unseen(planned.definition, planned.definition.facts, resolver.outside.environment):
                 resolver.outside.watcher.warn(message)
+        _warn_of_pitfalls(resolver, planned)
+
+
+def _warn_of_pitfalls(resolver: Resolver, planned: Planned) -> None:
+    """What a build would fall into; of one that is not needed, only what the digest does not see."""
+    facts, action = planned.definition.facts, planned.plan.action
+    if facts is None or planned.definition.image.scheme is Scheme.SHA1:
+        return
+    for finding in pitfalls(resolver.outside, facts, resolver.arguments):
+        if action in (Action.BAKE, Action.PENDING) or finding.code == ENFORCED:
+            resolver.outside.watcher.warn(f"{finding.place}: {finding.message}. {finding.todo}")
 
 
 def _unseen(definition: Definition, facts: TemplateFacts, environment: Mapping[str, str]) -> Iterator[str]:

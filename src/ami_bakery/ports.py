@@ -301,6 +301,10 @@ class Packer(Protocol):
     def version(self) -> str:
         """``1.6.6``. Raises `PackerError` where there is no Packer, or one that is too old."""
 
+    def ssh_accepts_rsa(self) -> bool:
+        """Whether the OpenSSH of this machine, as its user has configured it, accepts ssh-rsa host keys, which old
+        Packers offer to Ansible. True where that is not known."""
+
     def lists_in_filters(self) -> bool:
         """Whether its builders take the value of a filter for comma-separated values. Raises as `version`."""
 

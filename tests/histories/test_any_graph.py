@@ -116,6 +116,9 @@ class InstantPacker:
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
         return ""
 
+    def ssh_accepts_rsa(self) -> bool:
+        return True
+
     def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
         return ()
 

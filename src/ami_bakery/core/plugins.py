@@ -6,7 +6,7 @@ Source: Packer's documentation of `required_plugins` ("Version Constraints") and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.values import Frozen
@@ -103,6 +103,49 @@ def how_to_install(said: str) -> str:
             f"Install the plugin, which Packer from 1.10 on comes without: {commands}, or name it in required_plugins."
         )
     return "Install its plugin with `packer plugins install`, or name it in required_plugins." if types else ""
+
+
+_LAST_ON_GITHUB: Mapping[str, tuple[str, str]] = {
+    "github.com/hashicorp/amazon": ("1.3.10", ">= 1.2.8, < 1.3.10"),
+    "github.com/hashicorp/ansible": ("1.1.4", ">= 1.1.0, < 1.1.4"),
+}
+"""By source: the first version whose files are on releases.hashicorp.com alone, and what to pin below it."""
+
+
+def is_gone_from_github(plugin: Plugin) -> str:
+    """What to pin a required plugin to, where the newest version that it allows is not on GitHub; empty where it is.
+
+    `packer init` before 1.14 takes the newest version that has a tag there, and finds no files for it.
+    """
+    first, pin = _LAST_ON_GITHUB.get(_full_source(plugin.source), ("", ""))
+    if not first:
+        return ""
+    major, minor, patch = _numbers(first)
+    newer = {
+        first,
+        *(f"{major}.{minor}.{number}" for number in range(patch, patch + 60)),
+        *(f"{major}.{number}.0" for number in range(minor + 1, 60)),
+        *(f"{number}.0.0" for number in range(major + 1, 9)),
+        *(version for version in re.findall(r"\d+(?:\.\d+)*", plugin.version) if _key(version) >= _key(first)),
+    }
+    return pin if any(allows(plugin.version, version) for version in newer) else ""
+
+
+_HAS_INIT, _INIT_FROM_RELEASES = (1, 7, 0), (1, 14, 0)
+
+
+def how_to_pin(packer: str, plugins: Iterable[Plugin]) -> str:
+    """What to do where `packer init` of this Packer fails with 404; empty where it does not."""
+    if not _HAS_INIT <= _numbers(packer) < _INIT_FROM_RELEASES:
+        return ""
+    pins = {plugin.name: pin for plugin in plugins if (pin := is_gone_from_github(plugin))}
+    written = " and ".join(f'version = "{pin}" for {name}' for name, pin in pins.items())
+    return f"Write {written}, or use Packer 1.14 or newer." if pins else ""
+
+
+def numbers_of(version: str) -> tuple[int, ...]:
+    """`1.16.0-dev` as (1, 16, 0), to be compared."""
+    return _numbers(version)
 
 
 def choose_plugins(

@@ -179,6 +179,8 @@ class TemplateFacts(Frozen):
     unhashed_environment  environment variables that local commands read and that tell of the machine or the CI job, or
                    look like a secret: each with its place and why it is not hashed
     credentials    files of keys and passwords that the template names: they stay out of the digest
+    ansible        provisioners that run Ansible here: the place of each, and whether it connects through Packer's own
+                   SSH server with the host key algorithms that OpenSSH accepts by default
     tolerant       provisioners that may fail without failing the build: the type and place of each
     started        programs of the definition that `packer validate` would start: expression and place of each
     secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
@@ -200,6 +202,7 @@ class TemplateFacts(Frozen):
     local_commands: tuple[LocalCommand, ...] = ()
     unhashed_environment: tuple[tuple[str, Place, str], ...] = ()
     credentials: tuple[Reference, ...] = ()
+    ansible: tuple[tuple[Place, bool], ...] = ()
     tolerant: tuple[tuple[str, Place], ...] = ()
     started: tuple[tuple[str, Place], ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)

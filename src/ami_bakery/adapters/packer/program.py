@@ -32,6 +32,7 @@ from ami_bakery.core.plugins import (
     UsedPlugin,
     choose_plugins,
     how_to_install,
+    how_to_pin,
     parse_installed,
 )
 from ami_bakery.errors import PackerError
@@ -118,6 +119,11 @@ class HashicorpPacker:
             if self._version is None:
                 self._version = self._ask_version()
             return self._version
+
+    def ssh_accepts_rsa(self) -> bool:
+        from ami_bakery.adapters.packer.openssh import accepts_rsa
+
+        return accepts_rsa(self._environment, self._repository)
 
     def lists_in_filters(self) -> bool:
         return _numbers(self.version()) >= _LISTS_IN_FILTERS
@@ -209,7 +215,7 @@ class HashicorpPacker:
         places = self._places(workdir, template)
         choice = self._choice(places, facts)
         if choice.missing and self._may_fetch:
-            self._init(image, places, os.path.join(workdir, template), watcher)
+            self._init(image, places, os.path.join(workdir, template), choice.missing, watcher)
             choice = self._choice(places, facts)
         if choice.missing:
             raise self._missing(image, choice.missing)
@@ -230,7 +236,8 @@ class HashicorpPacker:
         return PackerError(
             doing,
             f"not installed: {names}. Planning fetches no plugin, because a template can name any source",
-            "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1.",
+            "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1."
+            + (f" {pin}" if (pin := how_to_pin(self.version(), missing)) else ""),
         )
 
     def _places(self, workdir: str, template: str) -> PluginPlaces:
@@ -275,7 +282,9 @@ class HashicorpPacker:
     def _parsed_list(self, answer: subprocess.CompletedProcess[bytes]) -> tuple[InstalledPlugin, ...] | None:
         return parse_installed(answer.stdout.decode("utf-8", "replace")) if answer.returncode == 0 else None
 
-    def _init(self, image: str, places: PluginPlaces, template: str, watcher: Watcher) -> None:
+    def _init(
+        self, image: str, places: PluginPlaces, template: str, missing: Sequence[Plugin], watcher: Watcher
+    ) -> None:
         watcher.step(image, "fetching the plugins (packer init)")
         answer = self._ask("init", template, environment=places.absolute_path())
         self.forget_plugins()
@@ -284,7 +293,7 @@ class HashicorpPacker:
             raise PackerError(
                 f"fetching the plugins of image {image} (packer init)",
                 f"Packer ended with {_status(answer.returncode)}:\n{_words(answer)[-2000:]}",
-                "Look at required_plugins and the network.",
+                how_to_pin(self.version(), missing) or "Look at required_plugins and the network.",
             )
 
     def _ask(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:

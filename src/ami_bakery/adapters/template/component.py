@@ -218,3 +218,14 @@ def _known_texts(value: Value) -> tuple[str, ...]:
 def is_of_ansible(component: Component) -> bool:
     """Whether Ansible runs on this machine for it: `ansible-local` uploads what its fields name, and runs it there."""
     return component.kind is Kind.PROVISIONER and component.type in ("ansible", "ansible-navigator")
+
+
+def connects_through_packer(component: Component) -> bool:
+    """Whether Ansible reaches the instance through Packer's own SSH server, and nothing says which host keys it may
+    have. False where that is not sure."""
+    fields = ("extra_arguments", "ansible_ssh_extra_args", "ansible_env_vars")
+    given = [text for name in fields for text, _, _ in component.texts(name)]
+    if any(isinstance(text, Unknown) or "HostKeyAlgorithms" in text for text in given):
+        return False
+    use_proxy = component.value("use_proxy")
+    return use_proxy is None or (not isinstance(use_proxy, Unknown) and _is_true(use_proxy))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 
-from ami_bakery.adapters.template.component import Kind, builder_of, is_of_ansible
+from ami_bakery.adapters.template.component import Kind, builder_of, connects_through_packer, is_of_ansible
 from ami_bakery.adapters.template.definition import Definition, Reading
 from ami_bakery.adapters.template.ledger import Ledger
 from ami_bakery.adapters.template.locations import Locations
@@ -97,6 +97,13 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         local_commands=ledger.local_commands,
         unhashed_environment=ledger.unhashed_environment,
         credentials=ledger.credentials,
+        ansible=tuple(
+            dict.fromkeys(
+                (component.place, connects_through_packer(component))
+                for component in definition.components
+                if is_of_ansible(component)
+            )
+        ),
         tolerant=tuple(
             dict.fromkeys(
                 (component.type, component.place)

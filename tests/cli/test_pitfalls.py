@@ -1,0 +1,192 @@
+"""Known traps of Packer's versions, of plugins and of Ansible are told before a build falls into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.core.place import Place
+from ami_bakery.core.plugins import is_gone_from_github
+from ami_bakery.core.template import Plugin
+from tests.kitchen import TOML, Kitchen, json_template
+
+OTHER_PACKER = """#!/bin/sh
+case "$1" in
+  version) echo "Packer v{version}";;
+  *) exit 0;;
+esac
+"""
+HCL = """\
+packer {
+  required_plugins {
+    amazon = {
+      source  = "github.com/hashicorp/amazon"
+      version = "%s"
+    }
+  }
+}
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  source_ami_filter {
+    owners      = ["099720109477"]
+    filters     = { name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*" }
+    most_recent = true
+  }
+  instance_type = "t3.micro"
+  ami_name      = "app-{{timestamp}}"
+}
+build {
+  sources = ["source.amazon-ebs.app"]
+}
+"""
+WITHOUT_VERSIONS = 'digest_without = ["packer-version", "plugin-versions"]\n'
+
+
+def hcl(kitchen: Kitchen, constraint: str, version: str) -> tuple[str, ...]:
+    """Options for a Packer that is called this version."""
+    kitchen.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + WITHOUT_VERSIONS)
+    kitchen.write("ami/app.pkr.hcl", HCL % constraint)
+    return ("--packer", str(kitchen.program("another-packer", OTHER_PACKER.format(version=version))))
+
+
+def codes(kitchen: Kitchen, *options: str, **environment: str | None) -> dict[str, tuple[int, str]]:
+    run = kitchen.run("check", "--json", *options, environment=environment)
+    assert run.status in (0, 1), run.stderr
+    return {each["code"]: (each["line"], each["message"] + each["todo"]) for each in run.images[0]["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("constraint", "gone"),
+    [
+        ("", True),
+        (">= 1.2.8", True),
+        ("~> 1.3", True),
+        ("~> 1", True),
+        ("~> 1.3.0", True),
+        (">= 1.0.0, < 2.0.0", True),
+        ("1.8.2", True),
+        (">= 1.2.8, < 1.3.10", False),
+        ("= 1.3.9", False),
+        ("~> 1.2.8", False),
+        ("< 1.3.10", False),
+    ],
+)
+def test_which_constraints_let_packer_init_take_a_plugin_that_is_not_on_github(constraint: str, gone: bool) -> None:
+    plugin = Plugin(name="amazon", source="hashicorp/amazon", version=constraint, place=Place(file="a", line=1))
+    assert (is_gone_from_github(plugin) != "") is gone
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.7.0", True), ("1.13.1", True), ("1.14.0", False), ("1.16.0", False)])
+def test_an_unpinned_amazon_plugin_with_a_packer_that_looks_on_github_alone(
+    app: Kitchen, version: str, told: bool
+) -> None:
+    found = codes(app, *hcl(app, ">= 1.2.8", version))
+    assert ("plugin-not-on-github" in found) is told
+    if told:
+        line, words = found["plugin-not-on-github"]
+        assert line == 3
+        assert 'version = ">= 1.2.8, < 1.3.10"' in words
+
+
+def test_a_pinned_amazon_plugin_is_sound(app: Kitchen) -> None:
+    assert codes(app, *hcl(app, ">= 1.2.8, < 1.3.10", "1.9.4")) == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "environment", "told"),
+    [
+        ("1.15.2", {"HCP_PACKER_BUCKET_NAME": "golden"}, True),
+        ("1.16.0", {"HCP_PACKER_REGISTRY": "on"}, True),
+        ("1.16.0", {"HCP_PACKER_BUCKET_NAME": "golden", "HCP_PACKER_REGISTRY": "off"}, False),
+        ("1.16.0", {}, False),
+        ("1.15.1", {"HCP_PACKER_BUCKET_NAME": "golden"}, False),
+    ],
+)
+def test_provisioners_that_hcp_enforces_are_told_where_hcp_is_on(
+    app: Kitchen, version: str, environment: dict[str, str], told: bool
+) -> None:
+    options = hcl(app, ">= 1.2.8", version)
+    assert ("enforced-provisioners" in codes(app, *options, **environment)) is told
+    assert ("not in the digest, so that" in app.run("plan", *options, environment=environment).stderr) is told
+
+
+def test_a_template_that_switches_hcp_on_is_told_at_its_line_unless_enforcement_is_skipped(app: Kitchen) -> None:
+    options = hcl(app, ">= 1.2.8", "1.16.0")
+    app.write("ami/app.pkr.hcl", (HCL % ">= 1.2.8").replace("  sources", "  hcp_packer_registry {\n  }\n  sources"))
+    assert codes(app, *options)["enforced-provisioners"][0] == 20
+    assert "enforced-provisioners" not in codes(app, *options, "--", "-skip-enforcement")
+
+
+def ansible(kitchen: Kitchen, **fields: object) -> None:
+    template = json_template(communicator="ssh", ssh_username="ubuntu")
+    template["provisioners"] = [{"type": "ansible", "playbook_file": "site.yml", **fields}]
+    kitchen.write("ami/app.json", template)
+    kitchen.write("ami/site.yml", "- hosts: all\n")
+
+
+def ssh(kitchen: Kitchen, algorithms: str) -> None:
+    kitchen.program("ssh", f'#!/bin/sh\necho "user x"\necho "hostkeyalgorithms {algorithms}"\n')
+
+
+NEW, OLD = "ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512", "ssh-ed25519,rsa-sha2-512,ssh-rsa"
+IN_AN_ACCOUNT = {"AMI_BAKERY_LOCAL_URL": None}
+
+
+def test_ansible_through_an_old_packer_and_a_modern_openssh(app: Kitchen) -> None:
+    ansible(app)
+    ssh(app, NEW)
+    found = codes(app, **IN_AN_ACCOUNT)
+    assert set(found) == {"ansible-host-key"}
+    assert "Their offer: ssh-rsa" in found["ansible-host-key"][1]
+    assert "Their offer: ssh-rsa" in app.run("plan", environment=IN_AN_ACCOUNT).stderr
+    ssh(app, OLD)
+    assert codes(app, **IN_AN_ACCOUNT) == {}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ansible_ssh_extra_args": ["-oHostKeyAlgorithms=+ssh-rsa"]},
+        {"ansible_env_vars": ["ANSIBLE_SSH_ARGS=-oHostKeyAlgorithms=+ssh-rsa"]},
+        {"extra_arguments": ["--ssh-extra-args", "-oHostKeyAlgorithms=+ssh-rsa"]},
+        {"use_proxy": False},
+    ],
+)
+def test_ansible_that_accepts_the_host_key_or_goes_another_way_is_sound(
+    app: Kitchen, fields: dict[str, object]
+) -> None:
+    ansible(app, **fields)
+    ssh(app, NEW)
+    assert "ansible-host-key" not in codes(app, **IN_AN_ACCOUNT)
+
+
+def test_an_ansible_cfg_that_accepts_the_host_key_is_read(app: Kitchen) -> None:
+    ansible(app)
+    ssh(app, NEW)
+    app.write("ami/ansible.cfg", "[ssh_connection]\nssh_args = -o HostKeyAlgorithms=+ssh-rsa\n")
+    assert codes(app, **IN_AN_ACCOUNT) == {}
+
+
+def test_a_newer_packer_offers_another_host_key(app: Kitchen) -> None:
+    ansible(app)
+    ssh(app, NEW)
+    app.write("bakery.toml", TOML + WITHOUT_VERSIONS)
+    another = app.program("another-packer", OTHER_PACKER.format(version="1.9.4"))
+    assert codes(app, "--packer", str(another), **IN_AN_ACCOUNT) == {}
+
+
+def test_a_program_in_the_current_folder_is_not_started(app: Kitchen, tmp_path: Path) -> None:
+    ansible(app)
+    trap = app.write("ssh", f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    trap.chmod(0o755)
+    codes(app, PATH=f".:{app.environment['PATH']}", **IN_AN_ACCOUNT)
+    assert not (tmp_path / "started").exists()
+
+
+def test_ansible_inside_the_embedded_ec2_is_told_of(app: Kitchen) -> None:
+    ansible(app, use_proxy=False)
+    line, words = codes(app)["ansible-not-executed"]
+    assert '"type": "ansible"' in (app.folder / "ami/app.json").read_text().splitlines()[line]
+    assert "records commands and runs none" in words
+    assert "records commands and runs none" in app.run("plan").stderr
