@@ -73,7 +73,7 @@ def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFac
     request = build_request(resolver, planned, facts)
     why_not = resolver.outside.packer.why_not_validated(request, facts)
     if why_not:
-        return (_not_validated(resolver, planned.definition.image, why_not),)
+        return (_not_validated(facts, why_not),)
     complaints = resolver.outside.packer.validate(request)
     if complaints:
         from ami_bakery.core.plugins import how_to_install
@@ -90,11 +90,11 @@ def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFac
     )
 
 
-def _not_validated(resolver: Resolver, image: ImageConfig, why_not: str) -> Finding:
+def _not_validated(facts: TemplateFacts, why_not: str) -> Finding:
     return Finding(
         level=Level.WARNING,
         code="not-validated",
-        place=Place(file=resolver.outside.tree.relative(image.template), line=1),
+        place=Place(file=facts.files[0], line=1),
         message=f"packer validate was not run: {why_not}; planning starts no program of a definition",
         todo="Run `packer validate` yourself, if you trust the definition.",
     )
@@ -156,6 +156,7 @@ def _refusal(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> Bake
         findings = validation_findings(resolver, planned, facts)
     except BakeryError as error:
         return error
+    findings = tuple(finding for finding in findings if finding.level is Level.ERROR)
     if not findings:
         return None
     wrong = "\n".join(f"{finding.place}: {finding.message}" for finding in findings)
