@@ -1,4 +1,4 @@
-"""Programs are found on PATH, but for relative folders and those of the repository."""
+"""Programs are found on PATH, but for relative folders and those of the repository; and where Packer finds plugins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ami_bakery.adapters.git import GitProgram
+from ami_bakery.adapters.packer.plugin_files import PluginPlaces
 from ami_bakery.adapters.programs import find_program, safe_path, work_tree_of
 
 
@@ -89,3 +90,27 @@ def test_a_linked_work_tree_has_a_commit(tmp_path: Path) -> None:
     head = git("-C", "main", "rev-parse", "HEAD")
     assert head
     assert GitProgram(environment).commit(str(tmp_path / "linked")) == head
+
+
+@pytest.mark.parametrize("version", [(1, 6, 6), (1, 9, 0), (1, 9, 2), (1, 10, 3), (1, 11, 0), (1, 16, 0)])
+@pytest.mark.parametrize("plugin_path", ["", "/more", "/more:", "relative"])
+def test_where_each_packer_looks_for_plugins(tmp_path: Path, version: tuple[int, ...], plugin_path: str) -> None:
+    """As packer/plugin_folders.go and packer/plugin.go have it."""
+    home, workdir = tmp_path / "home", tmp_path / "workdir"
+    for folder in (home / ".packer.d/plugins", workdir / "relative", tmp_path / "bin"):
+        folder.mkdir(parents=True)
+        program(folder / f"packer-provisioner-{folder.name}")
+    program(workdir / "packer-provisioner-workdir")
+    places = PluginPlaces(
+        version=version,
+        program=str(program(tmp_path / "bin/packer")),
+        workdir=str(workdir),
+        environment={"HOME": str(home), **({"PACKER_PLUGIN_PATH": plugin_path} if plugin_path else {})},
+        repository=(str(workdir),),
+    )
+    own = ["bin", "plugins", "workdir"]
+    named = {"": [], "/more": [], "/more:": ["workdir"], "relative": ["relative"]}[plugin_path]
+    expected = [] if version >= (1, 11) else named if plugin_path and version >= (1, 9, 2) else [*own, *named]
+    found = places.manual()
+    assert [file.name for file in found] == list(dict.fromkeys(expected))
+    assert {file.name for file in found if places.is_of_repository(file.path)} == {"workdir", "relative"} & {*expected}

@@ -220,6 +220,11 @@ def place_on_the_plugin_path(kitchen: Kitchen) -> Path:
     return kitchen.folder.parent / "more"
 
 
+def place_of_an_empty_entry(kitchen: Kitchen) -> Path:
+    kitchen.environment["PACKER_PLUGIN_PATH"] = "/nowhere:"
+    return place_in_the_workdir(kitchen)
+
+
 def place_in_the_workdir(kitchen: Kitchen) -> Path:
     kitchen.write("bakery.toml", TOML + 'workdir = "."\n')
     return kitchen.folder
@@ -234,7 +239,7 @@ def place_named_by_packers_configuration(kitchen: Kitchen) -> Path:
 
 PLACES = (
     *(place_beside_the_home, place_in_the_configuration, place_on_the_plugin_path, place_in_the_workdir),
-    place_named_by_packers_configuration,
+    *(place_of_an_empty_entry, place_named_by_packers_configuration),
 )
 
 

@@ -272,3 +272,33 @@ def test_the_readmes_five_lines(app: Kitchen) -> None:
     done = run(app, example)
     assert (done.returncode, done.stdout.startswith("app bake (Reason(")) == (0, True), done.stdout + done.stderr
     assert app.run("plan", "--json").images[0]["action"] == "reuse"
+
+
+INSTALLING_PACKER = """\
+#!/bin/sh
+case "$*" in
+  version) echo Packer v1.11.0 ;;
+  "plugins installed") cat {state} 2>/dev/null || true ;;
+  init*) echo {plugin} > {state} ;;
+esac
+"""
+
+
+def test_a_plan_fetches_plugins_only_where_it_is_told_to(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    required = 'required_plugins {\n x = {\n source = "github.com/x/x"\n version = "1.0.0"\n}\n}'
+    app.write("ami/app.pkr.hcl", f"packer {{\n{required}\n}}\n")
+    outside = app.folder.parent
+    plugin = outside / "github.com/x/x/packer-plugin-x_v1.0.0_x5.0_linux_amd64"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("x")
+    state = outside / "installed"
+    packer = app.program("installing-packer", INSTALLING_PACKER.format(state=state, plugin=plugin))
+    load = f"bakery = Bakery.load(packer={str(packer)!r})\n"
+    script = "try:\n    bakery.plan()\nexcept PackerError as error:\n    print(json.dumps([error.wrong, error.todo]))"
+    wrong, todo = said(app, load + script)
+    assert wrong.startswith("not installed: github.com/x/x 1.0.0")
+    assert "--init" in todo
+    assert not state.exists()
+    assert said(app, load + "print(json.dumps(bakery.plan(init=True)[0].action))") == "bake"
+    assert state.exists()

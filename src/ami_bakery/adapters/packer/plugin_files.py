@@ -107,7 +107,9 @@ class PluginPlaces(Frozen):
     def _folders(self) -> list[str]:
         if self.version >= _ONE_FOLDER:
             return [self.folder()]
-        named = [path for path in self.environment.get("PACKER_PLUGIN_PATH", "").split(os.pathsep) if path]
+        path = self.environment.get("PACKER_PLUGIN_PATH", "")
+        # An empty entry is the current folder.
+        named = [entry or "." for entry in path.split(os.pathsep)] if path else []
         own = [
             os.path.dirname(os.path.realpath(self.program)),
             os.path.join(_config_folder(self.environment), "plugins"),
