@@ -48,7 +48,7 @@ def yaml_at(reading: Reading, path: str) -> list[str]:
         return []
     if entry.kind is FileKind.FILE:
         return [path]
-    return [] if path.startswith("/") else yaml_below(reading, path)  # a folder of the machine may be very large
+    return [] if path.startswith(("/", "..")) else yaml_below(reading, path)  # others may be very large
 
 
 def yaml_below(reading: Reading, folder: str, *, deep: bool = True) -> list[str]:

@@ -29,7 +29,7 @@ def read_inventory(walk: Walk, path: str, place: Place) -> None:
     is_folder = entry is not None and entry.kind is FileKind.FOLDER
     folder = path if is_folder else posixpath.dirname(path) or "."
     read_beside(walk, folder, place)
-    if is_folder and path.startswith("/"):
+    if is_folder and path.startswith(("/", "..")):
         return  # a folder of the machine may be very large
     for file in _files(walk, path) if is_folder else [path]:
         _file(walk, file)
