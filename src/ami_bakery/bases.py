@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from ami_bakery.core.config import BaseFilter, BaseParameter, ImageConfig
 from ami_bakery.core.filter_values import listed
 from ami_bakery.core.image import Ami, newest_in_second
-from ami_bakery.errors import BakeryError
+from ami_bakery.core.masking import Masker
+from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.side_by_side import side_by_side
-from ami_bakery.values import Frozen
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.core.template import SourceAmiFilter, TemplateFacts
@@ -19,15 +20,18 @@ if TYPE_CHECKING:
 
 
 class NewestAmi(Frozen):
-    """Which available AMI of these owners, of those that match, is the newest?"""
+    """Which available AMI of these owners, of those that match, is the newest? `written`: see `SourceAmiFilter`."""
 
     region: str
     owners: tuple[str, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
     deprecated: bool = False
+    written: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        asked = ", ".join(f"{name} = {' or '.join(values)}" for name, values in self.filters)
+        asked = self.written or ", ".join(f"{name} = {' or '.join(values)}" for name, values in self.filters)
+        if self.written:
+            return f"no available AMI of {' or '.join(self.owners)} matches {asked}"
         return f"no available AMI of {' or '.join(self.owners)} has {asked}"
 
 
@@ -67,7 +71,13 @@ def question_of_filter(asked: SourceAmiFilter, region: str, packer: Packer) -> N
     lists = tuple((name, tuple(part for value in values for part in listed(value))) for name, values in filters)
     if lists != filters and packer.lists_in_filters():
         filters = lists
-    return NewestAmi(region=asked.region or region, owners=asked.owners, filters=filters, deprecated=asked.deprecated)
+    return NewestAmi(
+        region=asked.region or region,
+        owners=asked.owners,
+        filters=filters,
+        deprecated=asked.deprecated,
+        written=asked.written,
+    )
 
 
 def ask(outside: Outside, questions: Iterable[Question]) -> Mapping[Question, Answer]:
@@ -92,8 +102,16 @@ def matching(outside: Outside, question: NewestAmi, *, in_any_state: bool = Fals
 def _ask_ec2(outside: Outside, question: NewestAmi) -> dict[Question, Answer]:
     try:
         return {question: newest_in_second(matching(outside, question))}
+    except AwsError as error:
+        return {question: _without_values(question, error) if question.written else error}
     except BakeryError as error:
         return {question: error}
+
+
+def _without_values(question: NewestAmi, error: AwsError) -> AwsError:
+    """EC2 repeats what it refuses."""
+    masker = Masker(text for name, values in question.filters for text in (name, *values))
+    return AwsError(masker.mask(error.doing), masker.mask(error.wrong), error.todo, code=error.code)
 
 
 def _ask_ssm(outside: Outside, region: str, names: Iterable[str]) -> dict[Question, Answer]:

@@ -35,6 +35,7 @@ def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) ->
         arguments=resolver.arguments.passed,
         debug=resolver.arguments.debug,
         hcl2=facts.format is TemplateFormat.HCL2,
+        withheld=facts.withheld,
         secrets=facts.secrets
         | {value for name, value in variables if name in sensitive}
         | {environment[name] for name in _CREDENTIALS if environment.get(name)},

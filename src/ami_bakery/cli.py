@@ -159,12 +159,16 @@ def _tell_ci(ci: CiLog, command: str, error: BakeryError) -> None:
 
 
 def _report_bug() -> None:
-    """The trace goes to a file, ready to be sent; it holds code and messages, no variables' values."""
+    """The trace goes to a file, ready to be sent. It holds code and kinds of errors: their words may be values."""
 
     import tempfile
     import traceback
 
-    trace = traceback.format_exc()
+    chain, kinds = sys.exc_info()[1], []
+    while chain is not None:
+        kinds.append(f"{''.join(traceback.format_tb(chain.__traceback__))}{type(chain).__name__}\n")
+        chain = chain.__cause__ or chain.__context__
+    trace = "\n".join(reversed(kinds))
     try:
         descriptor, path = tempfile.mkstemp(prefix="ami-bakery-bug-", suffix=".txt")
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -208,4 +208,10 @@ def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) 
     for index, path in enumerate(image.var_files):
         yield Origin(path=path, place=Place(file=config_file, line=image.line("var_files", index)))
     for reference in facts.references:
-        yield Origin(path=reference.path, place=reference.place, required=reference.required, guessed=reference.guessed)
+        yield Origin(
+            path=reference.path,
+            place=reference.place,
+            required=reference.required,
+            guessed=reference.guessed,
+            written=reference.written,
+        )

@@ -274,6 +274,7 @@ class BuildRequest(Frozen):
                       The values of those in `structured` are JSON for numbers, booleans, lists or tables
     definition_arguments, arguments  more words: those that `packer validate` takes too, and the others
     secrets           to be masked in all that Packer says
+    withheld          the same, in what it says before a build
     region            where the AMI is to be made: for templates that leave it to the environment
     """
 
@@ -292,6 +293,7 @@ class BuildRequest(Frozen):
     debug: bool = False
     hcl2: bool = False
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    withheld: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 class Packer(Protocol):

@@ -29,6 +29,7 @@ class Origin(Frozen):
 
     declared  bakery.toml says it, so that a glob may be meant
     guessed   a word of a local command; `ignore` holds for it
+    written   what a message shows instead of the path; empty if it may show the path
     """
 
     path: str
@@ -36,6 +37,7 @@ class Origin(Frozen):
     required: bool = True
     declared: bool = False
     guessed: bool = False
+    written: str = ""
 
 
 class _Ignore:
@@ -135,6 +137,12 @@ class Walk:
                 self.has_files = self.has_files or found.kind is not EntryKind.FOLDER
                 yield found
         except SourceError as error:
+            written = self.origin.written
+            if written:
+                # Not `from`: a report of a bug would show it.
+                raise error_at(
+                    self.origin.place, SourceError(f"looking for {written}", error.wrong, error.todo)
+                ) from None
             raise error_at(self.origin.place, error) from error
 
     def takes(self, place: str) -> bool:

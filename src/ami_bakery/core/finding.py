@@ -131,12 +131,13 @@ def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> 
     name = builder.ami_name
     if not name or not is_constant(name):
         return None
+    shown = builder.ami_name_written or repr(name)
     if name in set(taken):
         return Finding(
             level=Level.ERROR,
             code="ami-name-taken",
             place=builder.place,
-            message=f"an AMI of this account is called {name!r} already, so {builder.name} cannot be baked",
+            message=f"an AMI of this account is called {shown} already, so {builder.name} cannot be baked",
             todo="Put {{timestamp}} into ami_name, or deregister that AMI if nobody needs it.",
         )
     if not by_digest:
@@ -144,7 +145,7 @@ def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> 
             level=Level.WARNING,
             code="constant-ami-name",
             place=builder.place,
-            message=f"{builder.name} always calls its AMI {name!r}: the second bake will clash with the first",
+            message=f"{builder.name} always calls its AMI {shown}: the second bake will clash with the first",
             todo="Put {{timestamp}} into ami_name.",
         )
     return None

@@ -17,6 +17,8 @@ from typing import NamedTuple
 MASK = "<sensitive>"
 _SHORTEST_LINE = 4
 """Characters. A shorter line of a secret, such as `}`, is masked only together with its neighbours."""
+_LONG = 256
+_WORD = re.compile(r"[^\W_]{4,}")
 _SHORTEST_ENCODED = 6
 """Bytes. The base64 or hex form of a shorter secret would match by chance."""
 _HELD_BACK = 4
@@ -26,11 +28,14 @@ _PREFIX = re.compile(r"(?:\S+: )?(?:==>|-->|   ) (?P<builder>[^:]+): ")
 
 
 class Masker:
-    """Finds these secrets. It holds no text, and may be shared."""
+    """Finds these secrets. It holds no text, and may be shared.
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        forms = _forms(secrets)
-        self._machine = _Machine(forms)
+    loosely  also their words one by one, reversed, and in other cases: for what another program makes of them
+    """
+
+    def __init__(self, secrets: Iterable[str], *, loosely: bool = False) -> None:
+        forms = frozenset(_loose_forms(secrets)) if loosely else _forms(secrets)
+        self._machine = _Machine(forms, fold=loosely)
         self._suspicion = _Suspicion(forms)
 
     def mask(self, text: str) -> str:
@@ -204,10 +209,12 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 class _Machine:
     """Finds any of many texts in one pass.
 
+    fold   the case of characters does not matter; the texts are in lower case
     ends   by state: the length of the longest text that ends here, 0 where none does; empty if there are no texts
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], *, fold: bool = False) -> None:
+        self._fold = fold
         self._next: dict[int, int] = {}
         self._fail = [0]
         self._depth = [0]
@@ -250,7 +257,7 @@ class _Machine:
                 waiting.append(state)
 
     def step(self, state: int, character: str) -> int:
-        code = ord(character)
+        code = ord(character.lower()[0]) if self._fold else ord(character)
         while (following := self._next.get(state << 21 | code)) is None:
             if state == 0:
                 return 0
@@ -288,6 +295,15 @@ def _forms(secrets: Iterable[str]) -> frozenset[str]:
     plain = whole | joined | {line for line in lines if len(line) >= _SHORTEST_LINE}
     encoded = {form for secret in whole | {f"{secret}\n" for secret in whole} for form in _encoded(secret)}
     return frozenset(form for form in plain | encoded if form.strip())
+
+
+def _loose_forms(secrets: Iterable[str]) -> Iterator[str]:
+    """Of a long text, such as the content of a file, its lines and words alone."""
+    for secret in secrets:
+        forms = _forms([secret]) if len(secret) <= _LONG else frozenset(map(str.strip, secret.splitlines()))
+        for form in forms:
+            for part in (form, *_WORD.findall(form)):
+                yield from (text.lower() for text in (part, part[::-1]) if len(text) >= _SHORTEST_LINE)
 
 
 def _stripped(secret: str) -> str:

@@ -59,6 +59,7 @@ class SourceAmiFilter(Frozen):
     most_recent  true as well where it cannot be worked out
     deprecated   whether those that are deprecated count, too
     region       where a data source asks; None: where the image is baked
+    written      where it stands, if no message may show its values; empty if they may be shown
     """
 
     filters: tuple[tuple[str, tuple[str, ...]], ...]
@@ -66,6 +67,7 @@ class SourceAmiFilter(Frozen):
     most_recent: bool
     deprecated: bool = False
     region: str | None = None
+    written: str = field(default="", compare=False)
 
 
 class Builder(Frozen):
@@ -76,6 +78,7 @@ class Builder(Frozen):
     source_ami, source_ami_filter  literal or worked out; None where absent or not known
     base_unknown  why the base that the template names cannot be worked out; empty where it names none, or a known one
     ami_name   worked out with what only Packer knows left as written; None where not known
+    ami_name_written  the expression, if no message may show the name; empty if it may be shown
     region_places  the line that says each region, by its name: of `region` and of `ami_regions`
     """
 
@@ -86,6 +89,7 @@ class Builder(Frozen):
     source_ami_filter: SourceAmiFilter | None = None
     base_unknown: str = ""
     ami_name: str | None = None
+    ami_name_written: str = ""
     region: str | None = None
     ami_regions: tuple[str, ...] = ()
     skip_create_ami: bool = False
@@ -98,12 +102,15 @@ class Reference(Frozen):
     path      relative to the root, normalised, or absolute where the template says an absolute path outside the root
     required  False where its absence is no error: `fileexists()`, an optional Ansible folder
     guessed   a word of a local command that is the name of something here; `ignore` holds for it
+    written   the expression, if a file, the environment or a secret had a part in the path: a message about a path that
+              is not there shows that and not the path; empty if it may be shown
     """
 
     path: str
     place: Place
     required: bool = True
     guessed: bool = False
+    written: str = ""
 
 
 class Certainty(StrEnum):
@@ -184,6 +191,8 @@ class TemplateFacts(Frozen):
     tolerant       provisioners that may fail without failing the build: the type and place of each
     started        programs of the definition that `packer validate` would start: expression and place of each
     secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
+    withheld       those and all other values that a file, the environment or a data source had a part in: to be masked
+                   in what Packer says before a build
     """
 
     format: TemplateFormat
@@ -206,6 +215,7 @@ class TemplateFacts(Frozen):
     tolerant: tuple[tuple[str, Place], ...] = ()
     started: tuple[tuple[str, Place], ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    withheld: frozenset[str] = field(default=frozenset(), repr=False)
 
     def region_of(self, builder: str) -> str | None:
         """Where a builder works, by the name that Packer prints: HCL2's named builds stand in front of it."""

@@ -57,6 +57,8 @@ _LOGGED = re.compile(
     r"(?:Attempting to open|Setting cache directory|Checking 'PACKER_CONFIG'|'PACKER_CONFIG' not set)"
 )
 """How lines of its log begin, which then goes to stderr."""
+_WITHHELD_AT_MOST = 200_000
+"""Characters that are looked for in Packer's words."""
 _INSTALL = "Install Packer 1.6.6 or newer (https://developer.hashicorp.com/packer/install), or name it with --packer."
 
 
@@ -207,7 +209,11 @@ class HashicorpPacker:
             said, _ = process.communicate()
         if process.returncode == 0:
             return ()
-        return parse_complaints(Masker(request.secrets).mask(said.decode("utf-8", "replace")))
+        withheld = request.secrets | request.withheld
+        if sum(map(len, withheld)) > _WITHHELD_AT_MOST:
+            message = "Packer refuses it, and its words may hold what the template reads: run `packer validate`"
+            return (Complaint(message=message),)
+        return parse_complaints(Masker(withheld, loosely=True).mask(said.decode("utf-8", "replace")))
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher

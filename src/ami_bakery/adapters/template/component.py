@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.expression.values import Text, Unknown, Value, as_text, first_unknown, is_mapping, is_sequence
+from ami_bakery.core.expression.values import (
+    Text,
+    Unknown,
+    Value,
+    as_text,
+    first_unknown,
+    is_mapping,
+    is_sequence,
+    is_tainted,
+)
 from ami_bakery.core.template import Builder, SourceAmiFilter
 from ami_bakery.values import Frozen, field, replace
 
@@ -67,7 +77,7 @@ class Component(Frozen):
             return ()
         items = found.value if is_sequence(found.value) else (found.value,)
         return tuple(
-            (as_text(item), item.place if isinstance(item, Text) else found.place, _written(item, found.written))
+            (_text(item, found.place), item.place if isinstance(item, Text) else found.place, _written(item, found))
             for item in items
             if item is not None
         )
@@ -77,7 +87,11 @@ class Component(Frozen):
         found = self.fields.get(name)
         if found is not None and isinstance(found.value, str):
             place = found.value.place if isinstance(found.value, Text) else found.place
-            return tuple((part, place, found.written) for part in found.value.split(",") if found.value)
+            return tuple(
+                (Text(part, place, tainted=True) if is_tainted(found.value) else part, place, found.written)
+                for part in found.value.split(",")
+                if found.value
+            )
         return self.texts(name)
 
 
@@ -106,8 +120,14 @@ def overridden(fields: Mapping[str, Field], override: Mapping[str, Field]) -> di
     return merged
 
 
-def _written(item: Value, otherwise: str) -> str:
-    return item.pattern if isinstance(item, Unknown) and item.pattern else otherwise
+def _written(item: Value, found: Field) -> str:
+    return item.pattern if isinstance(item, Unknown) and item.pattern else found.written
+
+
+def _text(item: Value, place: Place) -> str | Unknown:
+    """A tainted number becomes a tainted text."""
+    text = as_text(item)
+    return Text(text, place, tainted=True) if isinstance(text, str) and is_tainted(item) else text
 
 
 def builder_of(component: Component) -> Builder:
@@ -116,7 +136,11 @@ def builder_of(component: Component) -> Builder:
     base_filter, why = _filter(component)
     if isinstance(source_ami, Unknown):
         why = source_ami.why
+    elif _is_withheld(source_ami, _AMI_ID):
+        why = f"`{component.fields['source_ami'].written}` is not the id of an AMI"
+        source_ami = None
     ami_name = component.value("ami_name")
+    name_written = component.fields["ami_name"].written if is_tainted(ami_name) else ""
     region = component.value("region")
     return Builder(
         name=component.name,
@@ -126,17 +150,33 @@ def builder_of(component: Component) -> Builder:
         source_ami_filter=base_filter,
         base_unknown=why,
         ami_name=(ami_name.pattern or None) if isinstance(ami_name, Unknown) else _text_or_none(ami_name),
-        region=_text_or_none(region),
-        ami_regions=tuple(str(text) for text, _, _ in component.list_texts("ami_regions") if isinstance(text, str)),
+        ami_name_written=name_written,
+        region=None if _is_withheld(region, _REGION) else _text_or_none(region),
+        ami_regions=tuple(
+            str(text)
+            for text, _, _ in component.list_texts("ami_regions")
+            if isinstance(text, str) and not _is_withheld(text, _REGION)
+        ),
         skip_create_ami=component.is_true("skip_create_ami"),
         region_places=tuple(_region_places(component)),
     )
 
 
 def _region_places(component: Component) -> Iterator[tuple[str, Place]]:
-    for text, place, _ in (*component.texts("region"), *component.list_texts("ami_regions")):
+    for text, place, written in (*component.texts("region"), *component.list_texts("ami_regions")):
         if isinstance(text, str) and text:
-            yield str(text), place
+            yield written if _is_withheld(text, _REGION) else str(text), place
+
+
+_AMI_ID = re.compile(r"ami-[0-9a-f]{8,17}")
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]{3,})+-\d{1,2}")
+_OWNER = re.compile(r"\d{12}|self|amazon|aws-marketplace|aws-backup-vault|microsoft|")
+"""What of a tainted value may be shown, and asked for: the name of something that everybody may know."""
+
+
+def _is_withheld(value: Value, public: re.Pattern[str]) -> bool:
+    """Whether no message may show the value, since it is tainted and is not of the form that the field has."""
+    return isinstance(value, str) and is_tainted(value) and not public.fullmatch(value)
 
 
 def _is_true(value: Value) -> bool:
@@ -171,6 +211,14 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
     lost = first_unknown((given, owners, _member(found, "filter"), _member(found, "include_deprecated")))
     if lost:
         return None, lost.why
+    owner_list = owners if is_sequence(owners) else (owners,)
+    if is_tainted(_member(found, "owners")) and not all(
+        isinstance(each, str) and _OWNER.fullmatch(each) for each in owner_list
+    ):
+        return None, "one of its owners, which a file, the environment or a secret had a part in, is no account"
+    if _is_withheld(_member(found, "region"), _REGION):
+        return None, "its region, which a file, the environment or a secret had a part in, is none"
+    place = component.fields["source_ami_filter"].place
     most_recent = _member(found, "most_recent")
     made = SourceAmiFilter(
         filters=tuple(sorted(filters.items())),
@@ -178,6 +226,7 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
         most_recent=isinstance(most_recent, Unknown) or _is_true(most_recent),
         deprecated=_is_true(_member(found, "include_deprecated")),
         region=_text_or_none(_member(found, "region")),
+        written=f"the filters at {place}" if is_tainted((given, _member(found, "filter"))) else "",
     )
     return made, ""
 

@@ -17,7 +17,16 @@ from ami_bakery.core.expression.border import to_value
 from ami_bakery.core.expression.budget import limited
 from ami_bakery.core.expression.cty import Cty
 from ami_bakery.core.expression.evaluate import Scope, evaluate, resolve
-from ami_bakery.core.expression.values import CHECKOUT, Unknown, Value, as_bool, as_text, is_mapping
+from ami_bakery.core.expression.values import (
+    CHECKOUT,
+    Text,
+    Unknown,
+    Value,
+    as_bool,
+    as_text,
+    first_unknown,
+    is_mapping,
+)
 from ami_bakery.core.place import Place
 from ami_bakery.core.template import Plugin, Variable
 from ami_bakery.errors import TemplateError
@@ -25,6 +34,7 @@ from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.component import Component
+    from ami_bakery.adapters.template.hcl_variables import Declaration
     from ami_bakery.core.expression.syntax import Body, Expression
 
 
@@ -41,8 +51,7 @@ def _read(reading: Reading) -> Definition:
     variable_files = _variable_files(reading)
     values = values_of(reading, declared, variable_files, surroundings)
     for declaration in declared.values():
-        if declaration.sensitive:
-            reading.ledger.secret(to_value(values[declaration.name], declaration.place))
+        _withhold(reading, declaration, to_value(values[declaration.name], declaration.place))
     scope = _scope(reading, bodies, values, surroundings)
     variables = tuple(
         Variable(
@@ -57,6 +66,15 @@ def _read(reading: Reading) -> Definition:
     texts = {name: expression.written for name, expression in _local_expressions(bodies).items()}
     components: tuple[Component, ...] = components_of(reading, bodies, scope, texts)
     return Definition(files=files, variables=variables, components=components, plugins=tuple(_plugins(bodies, scope)))
+
+
+def _withhold(reading: Reading, declaration: Declaration, value: Value) -> None:
+    """As it is given, too: Packer repeats what it cannot parse."""
+    given = reading.request.variables.get(declaration.name)
+    told = Text(reading.request.environment.get(f"PKR_VAR_{declaration.name}", ""), declaration.place, tainted=True)
+    reading.ledger.withhold((value, told))
+    if declaration.sensitive:
+        reading.ledger.secret((value, given, told) if first_unknown(value) else value)
 
 
 def _parse(reading: Reading, file: str, *, variables_only: bool = False) -> Body:
@@ -141,7 +159,7 @@ class _Locals(Mapping[str, Cty]):
             expression = self._expressions[name]
             self._busy.append(name)
             value = resolve(expression, self.scope)
-            self._values[name] = value.but(tainted=True) if name in self._sensitive else value
+            self._values[name] = cty.hidden(value) if name in self._sensitive else value
             self._busy.pop()
         return self._values[name]
 
@@ -190,9 +208,10 @@ def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], surr
     )
     local.scope = scope
     for name in local:  # Packer works them all out, used or not
-        value = local[name]
+        value = to_value(local[name], reading.given_place())
+        reading.ledger.withhold(value)
         if name in sensitive:
-            reading.ledger.secret(to_value(value, reading.given_place()))
+            reading.ledger.secret(value)
     return scope
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.hcl_syntax import parse_template
 from ami_bakery.core.expression import cty
+from ami_bakery.core.expression.border import to_value
 from ami_bakery.core.expression.convert import convert
 from ami_bakery.core.expression.cty import Cty, Fault
 from ami_bakery.core.expression.evaluate import Scope, Surrounding, work_out
@@ -52,7 +53,8 @@ class Surroundings:
                 return cty.unknown(cty.why_of(name), STRING, tainted=True)
             if record:
                 self._reading.ledger.environment(name.raw, call.place)
-            return cty.text(self._reading.request.environment.get(name.raw, ""), call.place, tainted=True)
+            text = self._reading.request.environment.get(name.raw, "")
+            return self._withheld(cty.text(text, call.place, tainted=True))
 
         return {"env": env}
 
@@ -60,20 +62,20 @@ class Surroundings:
 
     def _file(self, call: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
         found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.locations.from_template)
-        return found if isinstance(found, Cty) else _decoded(call, found[1])
+        return found if isinstance(found, Cty) else self._withheld(_decoded(call, found[1]))
 
     def _filebase64(self, call: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
         found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.locations.from_workdir)
         if isinstance(found, Cty):
             return found
-        return cty.text(base64.b64encode(found[1]).decode(), call.place, tainted=True)
+        return self._withheld(cty.text(base64.b64encode(found[1]).decode(), call.place, tainted=True))
 
     def _fileexists(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
         given = _text(call, arguments, 0, 1)
         path = self._path(call, given, self._reading.locations.from_template)
         if isinstance(path, Cty):
             return path.but(kind=BOOL)
-        self._reading.ledger.reference(path, call.place, required=False)
+        self._reading.ledger.reference(path, call.place, required=False, written=_if_tainted(call, given))
         entry = self._reading.tree.entry(path, follow=True)
         if entry is not None and entry.kind is not FileKind.FILE:
             raise Fault("`fileexists()` is asked about what is not a file")
@@ -107,7 +109,7 @@ class Surroundings:
         self._rendering.append(path)
         try:
             inner = Scope(names=names, surroundings=scope.surroundings, optional=scope.optional, any_name=any_name)
-            return work_out(template, inner).but(tainted=True)
+            return self._withheld(cty.hidden(work_out(template, inner)))
         finally:
             self._rendering.pop()
 
@@ -125,6 +127,11 @@ class Surroundings:
         if found is None:
             return cty.unknown("the home folder is not known", STRING, tainted=path.tainted)
         return cty.text(found, path.place, tainted=path.tainted)
+
+    def _withheld(self, value: Cty) -> Cty:
+        """What Packer says of it is not shown, whatever becomes of the value here."""
+        self._reading.ledger.withhold(to_value(value, self._reading.given_place()))
+        return value
 
     # --- where and what
 
@@ -145,7 +152,8 @@ class Surroundings:
         path = self._path(call, given, resolve)
         if isinstance(path, Cty):
             return path
-        self._reading.ledger.reference(path, call.place, required=not scope.optional)
+        written = _if_tainted(call, given)
+        self._reading.ledger.reference(path, call.place, required=not scope.optional, written=written)
         entry = self._reading.tree.entry(path, follow=True)
         if entry is None:
             if scope.optional:
@@ -158,8 +166,14 @@ class Surroundings:
         try:
             return path, self._reading.content(path)
         except SourceError as error:
-            marks = (call.place.mark(str(error)),)
-            raise TemplateError(f"reading {call.place}", str(error), error.todo, marks=marks) from error
+            wrong = f"reading `{written}`: {error.wrong}" if written else str(error)
+            marks = (call.place.mark(wrong),)
+            raise TemplateError(f"reading {call.place}", wrong, error.todo, marks=marks) from None
+
+
+def _if_tainted(call: syntax.Call, path: Cty) -> str:
+    """The call as written, if no message may show the path."""
+    return call.written if path.is_dirty else ""
 
 
 def _decoded(call: syntax.Call, content: bytes) -> Cty:

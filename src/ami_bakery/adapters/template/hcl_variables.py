@@ -70,7 +70,7 @@ def values_of(
 ) -> dict[str, Cty]:
     """default < PKR_VAR_ environment < auto files < var-files in order < `-var`."""
     values = {name: _value(reading, declaration, files, surroundings) for name, declaration in declared.items()}
-    return {name: value.but(tainted=True) if declared[name].sensitive else value for name, value in values.items()}
+    return {name: cty.hidden(value) if declared[name].sensitive else value for name, value in values.items()}
 
 
 def default_of(declaration: Declaration) -> Cty:
@@ -126,7 +126,7 @@ def _value(
         return _converted(from_file, wanted)
     if told is not None:
         reading.ledger.environment("PKR_VAR_" + name, declaration.place)
-        return _converted(_given(told, declaration, wanted, declaration.place), wanted).but(tainted=True)
+        return cty.hidden(_converted(_given(told, declaration, wanted, declaration.place), wanted))
     return default
 
 

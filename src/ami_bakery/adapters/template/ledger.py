@@ -5,12 +5,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.expression.values import HOLE, Unknown, Value, is_mapping, is_sequence
+from ami_bakery.core.expression.values import (
+    HOLE,
+    Flag,
+    Unknown,
+    Value,
+    first_unknown,
+    is_mapping,
+    is_sequence,
+    is_tainted,
+)
 from ami_bakery.core.outputs import as_shown, pattern_of, stronger
 from ami_bakery.core.template import Certainty, LocalCommand, Output, Reference, Unresolved
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ami_bakery.core.place import Place
 
 
@@ -28,9 +39,13 @@ class Ledger:
         self._unresolved: dict[Unresolved, None] = {}
         self._environment: dict[str, Place] = {}
         self._secrets: set[str] = set()
+        self._withheld: set[str] = set()
 
-    def reference(self, path: str, place: Place, *, required: bool = True, guessed: bool = False) -> None:
-        _keep(self._references, path, place, required, guessed)
+    def reference(
+        self, path: str, place: Place, *, required: bool = True, guessed: bool = False, written: str = ""
+    ) -> None:
+        """`written`: see `Reference`."""
+        _keep(self._references, path, place, required, guessed, written)
 
     def output(
         self, path: str, place: Place, *, certainty: Certainty = Certainty.SURE, is_folder: bool = False
@@ -86,18 +101,25 @@ class Ledger:
 
     def secret(self, value: Value) -> None:
         """Every text inside of a sensitive value is a secret; so is a number."""
-        if is_mapping(value):
-            for child in value.values():
-                self.secret(child)
-        elif is_sequence(value):
-            for child in value:
-                self.secret(child)
-        elif isinstance(value, str | int | float) and not isinstance(value, bool) and str(value):
-            self._secrets.add(str(value))
+        self._secrets |= {str(leaf) for leaf in _leaves(value)}
+
+    def withhold(self, value: Value) -> None:
+        """Every tainted text or number inside is not to be shown, nor what is known of one."""
+        self._withheld |= {str(leaf) for leaf in _leaves(value) if is_tainted(leaf)}
+        unknown = first_unknown(value)
+        if unknown is not None and unknown.tainted:
+            self._withheld |= {part for part in unknown.known.split(HOLE) if part}
 
     def merge(self, other: Ledger) -> None:
         for reference in other.references:
-            self.reference(reference.path, reference.place, required=reference.required, guessed=reference.guessed)
+            _keep(
+                self._references,
+                reference.path,
+                reference.place,
+                reference.required,
+                reference.guessed,
+                reference.written,
+            )
         for output in other.outputs:
             self._keep_output(output)
         for made in other.all_generated:
@@ -112,6 +134,7 @@ class Ledger:
         for name, place in other.all_environment:
             self.environment(name, place)
         self._secrets |= other.secrets
+        self._withheld |= other.withheld
 
     @property
     def references(self) -> tuple[Reference, ...]:
@@ -149,12 +172,36 @@ class Ledger:
     def secrets(self) -> frozenset[str]:
         return frozenset(self._secrets)
 
+    @property
+    def withheld(self) -> frozenset[str]:
+        return frozenset(self._withheld)
 
-def _keep(known: dict[str, Reference], path: str, place: Place, required: bool, guessed: bool) -> None:
+
+def _keep(
+    known: dict[str, Reference], path: str, place: Place, required: bool, guessed: bool, written: str = ""
+) -> None:
     before = known.get(path)
     if before is None:
-        known[path] = Reference(path=path, place=place, required=required, guessed=guessed)
+        known[path] = Reference(path=path, place=place, required=required, guessed=guessed, written=written)
         return
     if before.guessed and not guessed:
         before = replace(before, place=place)
-    known[path] = replace(before, required=before.required or required, guessed=before.guessed and guessed)
+    known[path] = replace(
+        before,
+        required=before.required or required,
+        guessed=before.guessed and guessed,
+        # A path that is also written out somewhere is no secret.
+        written=written and before.written,
+    )
+
+
+def _leaves(value: Value) -> Iterator[str | int | float]:
+    if is_mapping(value):
+        for name, child in value.items():
+            yield from _leaves(name)
+            yield from _leaves(child)
+    elif is_sequence(value):
+        for child in value:
+            yield from _leaves(child)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool | Flag) and str(value):
+        yield value

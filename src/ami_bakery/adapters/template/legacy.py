@@ -28,11 +28,12 @@ def read_legacy(reading: Reading, source: bytes) -> Definition:
     root = _members(document)
     raw = _variables(reading, root)
     context = LegacyContext(reading, raw, sensitive=_texts(root.get("sensitive-variables")))
-    _note_secrets(reading, root, context)
+    _note_secrets(reading, root, context, raw)
     builders = _builders(root, context)
     components = [component for _, component in builders]
     for raw_name, builder in builders:
-        here = context.in_build(builder.name, builder.type)
+        rendered = context.render(raw_name)
+        here = context.in_build(rendered if isinstance(rendered, str) else builder.name, builder.type)
         components.extend(_provisioners(root, raw_name, here))
         components.extend(_post_processors(root, raw_name, here, reading.request.except_))
     return Definition(files=(template,), variables=_declared(root, raw), components=tuple(components))
@@ -137,7 +138,11 @@ def _variable_text(value: JsonValue) -> str:
     raise _bad(value.place, "a variable is a text")
 
 
-def _note_secrets(reading: Reading, root: Mapping[str, JsonValue], context: LegacyContext) -> None:
+def _note_secrets(
+    reading: Reading, root: Mapping[str, JsonValue], context: LegacyContext, names: Collection[str]
+) -> None:
+    for name in names:
+        reading.ledger.withhold(context.variable(name))
     for name in _texts(root.get("sensitive-variables")):
         reading.ledger.secret(context.variable(name))
 
@@ -177,8 +182,9 @@ def _builders(root: Mapping[str, JsonValue], context: LegacyContext) -> list[tup
         name = context.render(raw_name)
         if isinstance(name, str) and ((request.only and name not in request.only) or name in request.except_):
             continue
-        shown = name if isinstance(name, str) else name.pattern
-        fields = _fields(members, context.in_build(shown, kind), without=frozenset({"type", "name"}))
+        known = name if isinstance(name, str) else name.pattern
+        shown = raw_name if is_tainted(name) else known
+        fields = _fields(members, context.in_build(known, kind), without=frozenset({"type", "name"}))
         component = Component(kind=Kind.BUILDER, type=kind, name=shown, place=item.place, fields=fields)
         made.append((raw_name, component))
     return made

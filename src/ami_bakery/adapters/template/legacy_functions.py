@@ -95,7 +95,9 @@ class LegacyContext:
 
     def _environment(self, name: str, place: Place) -> Value:
         self.reading.ledger.environment(name, place)
-        return Text(self.reading.request.environment.get(name, ""), place, tainted=True)
+        value = Text(self.reading.request.environment.get(name, ""), place, tainted=True)
+        self.reading.ledger.withhold(value)
+        return value
 
 
 def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:

@@ -70,6 +70,9 @@ class PackerTemplateReader:
 
 def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:
     for component in definition.components:
+        for found in component.fields.values():
+            for value in (found.value, *found.alternatives):
+                reading.ledger.withhold(value)
         find_references(reading, component)
         if is_of_ansible(component):
             from ami_bakery.adapters.template.ansible import find_ansible_files
@@ -113,6 +116,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         ),
         started=tuple(dict.fromkeys(started_by_validate(definition.components))),
         secrets=ledger.secrets,
+        withheld=ledger.secrets | ledger.withheld,
     )
 
 

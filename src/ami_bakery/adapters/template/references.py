@@ -11,7 +11,7 @@ from ami_bakery.adapters.template import fields as known
 from ami_bakery.adapters.template.component import Component, Field, Kind
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.written import find_outputs, is_download
-from ami_bakery.core.expression.values import CHECKOUT, Text, Unknown, Value, is_mapping, is_sequence
+from ami_bakery.core.expression.values import CHECKOUT, Text, Unknown, Value, is_mapping, is_sequence, is_tainted
 from ami_bakery.ports import FileKind
 from ami_bakery.values import replace
 
@@ -81,6 +81,11 @@ def _credential(reading: Reading, component: Component, name: str) -> None:
             reading.ledger.credential(path, place)
 
 
+def if_tainted(value: Value, written: str) -> str:
+    """The expression, if no message may show the value."""
+    return written if is_tainted(value) else ""
+
+
 def local_path(reading: Reading, text: str | Unknown) -> str | Unknown:
     """A path field: relative to the folder that Packer is started in."""
     return text if isinstance(text, Unknown) else reading.locations.from_workdir(text)
@@ -99,7 +104,7 @@ def _input(reading: Reading, component: Component, name: str, *, required: bool 
             for found in fileset(reading.tree, ".", path):
                 reading.ledger.reference(found, place, required=required)
         else:
-            reading.ledger.reference(path, place, required=required)
+            reading.ledger.reference(path, place, required=required, written=if_tainted(text, written))
 
 
 def _is_url(component: Component, name: str, text: str | Unknown) -> bool:
@@ -177,4 +182,4 @@ def _converge(reading: Reading, component: Component) -> None:
             if isinstance(path, Unknown):
                 reading.ledger.not_known(found.place, found.written, path)
             else:
-                reading.ledger.reference(path, found.place)
+                reading.ledger.reference(path, found.place, written=if_tainted(value, found.written))

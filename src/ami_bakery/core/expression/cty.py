@@ -129,6 +129,18 @@ class Cty:
         return _TAINTED if self.tainted else _CLEAN
 
 
+def hidden(value: Cty) -> Cty:
+    """The value of something secret: tainted, and how it is written is not told either."""
+    raw = value.raw
+    if isinstance(raw, Missing):
+        raw = Missing(raw.why, "", raw.known)
+    elif isinstance(raw, tuple):
+        raw = tuple(hidden(child) for child in raw)
+    elif isinstance(raw, dict):
+        raw = {name: hidden(child) for name, child in raw.items()}
+    return value.but(raw=raw, tainted=True, others=tuple(hidden(other) for other in value.others))
+
+
 def text(value: str, place: Place | None = None, *, tainted: bool = False) -> Cty:
     return Cty(STRING, value if value.isascii() else normalize("NFC", value), place=place, tainted=tainted)
 

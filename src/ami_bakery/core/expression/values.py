@@ -121,7 +121,7 @@ def taint(value: Value, place: Place) -> Value:
         case str():
             return Text(value, place_of(value, place), tainted=True)
         case Unknown():
-            return replace(value, tainted=True)
+            return replace(value, tainted=True, pattern="")
         case bool() | Flag():
             return Flag(value)
         case float():
