@@ -94,14 +94,16 @@ def _written_findings(
                 todo="Let the bake write elsewhere; or name it in `ignore`, or set `generated = true`, if it is made "
                 "by the bake alone.",
             )
-    for source in facts.generated:
+    for source, is_input in facts.generated:
+        counts = "it counts as an input" if is_input else "it is not in the digest"
         yield Finding(
-            level=Level.NOTICE,
+            level=Level.NOTICE if is_input or image.inputs is not None else Level.WARNING,
             code="generated-unseen",
             place=source.place,
-            message=f"{source.path} is said to be generated, and nothing in the template is seen to make it: it counts "
-            "as an input",
-            todo="Take `generated` out if it is there before Packer runs.",
+            message=f"{source.path} is said to be generated, and nothing in the template is seen to make it: {counts}",
+            todo="Take `generated` out if it is there before Packer runs."
+            if is_input
+            else "Name what it is made of in `inputs`; take `generated` out if it is there before Packer runs.",
         )
     yield from _output_findings(tree, image, config_file, facts)
 

@@ -181,7 +181,7 @@ class TemplateFacts(Frozen):
     outputs        files that a bake writes (manifests, downloads, what local commands write), relative to the root
     overwritten    files that the template names surely and that a bake surely writes: they are no inputs
     contested      files that the template names surely and that a bake may write: they are inputs
-    generated      `generated` sources that nothing in the template is seen to write
+    generated      `generated` sources that nothing in the template is seen to write, and whether they are inputs
     local_commands components that run commands here which may open what no word names
     unhashed_environment  environment variables that local commands read and that tell of the machine or the CI job, or
                    look like a secret: each with its place and why it is not hashed
@@ -207,7 +207,7 @@ class TemplateFacts(Frozen):
     outputs: tuple[Output, ...] = ()
     overwritten: tuple[tuple[Reference, Output], ...] = ()
     contested: tuple[tuple[Reference, Output], ...] = ()
-    generated: tuple[Reference, ...] = ()
+    generated: tuple[tuple[Reference, bool], ...] = ()
     local_commands: tuple[LocalCommand, ...] = ()
     unhashed_environment: tuple[tuple[str, Place, str], ...] = ()
     credentials: tuple[Reference, ...] = ()

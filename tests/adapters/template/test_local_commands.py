@@ -140,7 +140,7 @@ WRITES = {
     "cp a b && zip c.zip b": ({"a": "", "b": "", "c.zip": ""}, ["a"], ["b", "c.zip"]),
     "cp a dist/": ({"a": "", "dist/a": "", "dist/c": ""}, ["a"], ["dist/a"]),
     "gzip -k a": ({"a": "", "a.gz": ""}, ["a"], ["a.gz"]),
-    "openssl req -x509 -out c.pem -keyout k": ({"c.pem": ""}, [], ["c.pem"]),
+    "openssl req -x509 -out c.pem -keyout k": ({"c.pem": ""}, [], ["c.pem", "k"]),
     "ssh-keygen -t rsa -f key": ({"key": "", "key.pub": ""}, [], ["key", "key.pub"]),
     "docker save -o i.tar img": ({"i.tar": ""}, [], ["i.tar"]),
     "dd if=a of=b": ({"a": "", "b": ""}, ["a"], ["b"]),
@@ -179,6 +179,38 @@ def test_what_is_written_on_a_condition_stays_an_input(command: str, tmp_path: P
     assert paths(facts) == ["c"]
     assert outputs(facts, Certainty.SURE) == []
     assert [reference.path for reference, _ in facts.contested] == ["c"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if [ -f c ]; then exit 0; fi\necho > c",
+        "[ -f c ] && exit\necho > c",
+        "f() { [ -f c ] && return; echo > c; }; f",
+        "for x in 1 2; do [ -f c ] && continue; echo > c; done",
+        "exit 0; echo > c",
+        "./tool -o c",
+    ],
+)
+def test_what_may_not_be_reached_hides_no_input(text: str, tmp_path: Path) -> None:
+    facts = run_here(tmp_path, f"cat c; {text}" if "cat" not in text else text, {"c": "1"})
+
+    assert outputs(facts, Certainty.SURE, Certainty.LIKELY) == []
+    assert paths(facts) == ["c"]
+
+
+def test_a_check_that_ends_a_failing_bake_makes_nothing_unsure(tmp_path: Path) -> None:
+    commands = ['[ -n "$X" ] || { echo missing; exit 1; }', "f() { [ -f a ] && return; true; }", "f", "echo > c"]
+
+    assert outputs(run_here(tmp_path, commands, {"c": ""}), Certainty.SURE) == ["c"]
+
+
+@pytest.mark.parametrize("command", ["npm run build", "make dist", "make dist/app.tgz", "cargo build"])
+def test_the_name_of_a_task_is_no_input(command: str, tmp_path: Path) -> None:
+    facts = run_here(tmp_path, command, {"build/x": "", "dist/app.tgz": ""})
+
+    assert paths(facts) == []
+    assert len(facts.local_commands) == 1
 
 
 def test_touch_does_not_make_a_file_with_content_an_output(tmp_path: Path) -> None:

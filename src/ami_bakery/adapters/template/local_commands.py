@@ -73,7 +73,7 @@ class LocalRun(LocalFiles):
         self, path: str, interpreter: str, arguments: Sequence[str], shell: Shell | None, *, folder: str
     ) -> None:
         """A script that is here. `shell`: of the one that starts it; `interpreter`: empty where the file says it."""
-        key = (path, folder, tuple(arguments), shell.sure if shell else True)
+        key = (path, folder, tuple(arguments), shell.is_sure if shell else True)
         if key in self._seen or path in self._active or len(self._seen) > _MOST_SCRIPTS:
             return
         self._seen.add(key)
@@ -93,7 +93,7 @@ class LocalRun(LocalFiles):
             script=path if path.startswith("/") else f"{CHECKOUT}/{path}",
             arguments=[Word((text,)) for text in arguments],
             depth=shell.depth + 1 if shell else 1,
-            sure=shell.sure if shell else True,
+            sure=shell.is_sure if shell else True,
         )
         self._active.append(path)
         inner.run(content)
@@ -183,6 +183,8 @@ class _Listener:
             run.write(text, folder, place, surely)
         for text in effects.likely:
             run.write(text, folder, place, likely)
+        for text in effects.perhaps:
+            run.write(text, folder, place, Certainty.PERHAPS)
         for sources, target in effects.copies:
             for text in copied(run, sources, target, folder):
                 run.write(text, folder, place, surely)
@@ -221,7 +223,7 @@ class _Listener:
             variables=shell.variables,
             script=shell.script,
             depth=shell.depth + 1,
-            sure=shell.sure,
+            sure=shell.is_sure,
         )
         inner.run(text)
 

@@ -14,7 +14,7 @@ class Effects:
     """What one command does, as far as its words say.
 
     reads     what is read if it is there
-    writes    what is surely written; `likely`: what is written by the look of the option
+    writes    what is surely written; `likely` and `perhaps`: what is written by the look of the option
     copies    sources, and what they are copied to: a folder or a file
     made, removed, touched  folders that are made, what is removed with all below, files of which only the times change
     scripts   (interpreter, path, arguments): a script that is run; the interpreter is empty where the file says it
@@ -28,6 +28,7 @@ class Effects:
         self.reads: list[str] = []
         self.writes: list[str] = []
         self.likely: list[str] = []
+        self.perhaps: list[str] = []
         self.copies: list[tuple[tuple[str, ...], str]] = []
         self.made: list[str] = []
         self.removed: list[str] = []
@@ -87,4 +88,5 @@ def likely_writes(arguments: Sequence[str], effects: Effects) -> None:
         if found:
             target = found["value"] if found["value"] is not None else following
             if target and not target.startswith("-"):
-                effects.likely.append(target)
+                short = text in ("-o", "-out")  # of many programs an option of another meaning
+                (effects.perhaps if short else effects.likely).append(target)

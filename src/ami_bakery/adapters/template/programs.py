@@ -100,6 +100,13 @@ _READERS = frozenset(
     }
 )
 """They read the files that their words name, and nothing else here."""
+_OF_TASKS = frozenset(
+    {
+        *("npm", "npx", "yarn", "pnpm", "bun", "cargo", "gradle", "mvn", "rake", "just", "task", "invoke", "bundle"),
+        *("terraform", "tofu", "packer", "composer", "poetry", "pip", "pip3", "gem", "helm", "kubectl", "vault"),
+    }
+)
+"""Their words are tasks, `build` or `dist`: a folder of such a name is what they make, if anything."""
 _WHOLE_FOLDERS = frozenset({"tar", "gtar", "bsdtar", "zip", "cp", "rsync", "scp", "mv", "docker", "podman"})
 """Of these, `.` means all that lies in the folder."""
 
@@ -127,9 +134,19 @@ def effects_of(words: Sequence[str], *, shown: bool) -> Effects:
         effects.dots = name in _WHOLE_FOLDERS
     else:
         effects.opaque = True
-        effects.reads.extend(arguments)
+        tasks = name in _OF_TASKS
+        effects.reads.extend(_without_tasks(arguments) if tasks else arguments)
         likely_writes(arguments, effects)
     return effects
+
+
+def _without_tasks(arguments: Sequence[str]) -> list[str]:
+    """Words that are paths by their look, or that an option takes."""
+    return [
+        text
+        for before, text in zip(["", *arguments], arguments, strict=False)
+        if before.startswith("-") or re.search(r"[/.=]", text)
+    ]
 
 
 def _nothing(_arguments: list[str], _effects: Effects) -> None:
@@ -214,7 +231,10 @@ def _make(arguments: list[str], effects: Effects) -> None:
     folder = posixpath.join(*folders) if folders else ""
     effects.reads.extend(folders)
     named = [value for option, value in options if option in ("-f", "--file", "--makefile", "-I", "--include-dir")]
-    effects.reads.extend(posixpath.join(folder, name) for name in (*named, *rest))
+    effects.reads.extend(posixpath.join(folder, name) for name in named)
+    # A target that is a file is made; one that is a folder most likely, too.
+    effects.likely.extend(posixpath.join(folder, name) for name in rest if "=" not in name)
+    effects.reads.extend(name for name in rest if "=" in name)
     if not named and not folder:
         effects.reads.extend(("GNUmakefile", "makefile", "Makefile"))
 
@@ -229,7 +249,7 @@ _READERS_THAT_DO_MORE: Mapping[str, Program] = {
 }
 _COMPILER = writes.with_output("-o -I -L -l -D -U -include -isystem -x -T -Xlinker", opaque=True)
 _PLAIN_OUTPUT = writes.with_output(
-    "-o -out --output -in -inkey -passin -passout -key -CA -CAkey -config -days -subj -t -k -S -R -V"
+    "-o -out --output -keyout -in -inkey -passin -passout -key -CA -CAkey -config -days -subj -t -k -S -R -V"
 )
 _KNOWN: Mapping[str, Program] = {
     "find": _find,

@@ -89,6 +89,8 @@ class ShellState:
         self.arguments = tuple(arguments)
         self.depth = depth
         self.sure = sure
+        self._ended = False
+        self._left = False
         self._perhaps: dict[str, tuple[str, ...]] = {}
         self._functions: dict[str, Node] = {}
         self._called: set[str] = set()
@@ -96,6 +98,11 @@ class ShellState:
         self._stack: list[str] = []
         self._shown = True
         self._line = 0
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether what comes now runs in every bake: on no condition, and behind no `exit`, `return` or `continue`."""
+        return self.sure and not self._ended and not self._left
 
     def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
         """Runs the nodes; what the last of them prints."""
@@ -112,16 +119,16 @@ class ShellState:
     @contextmanager
     def _own_state(self) -> Iterator[None]:
         """A process of its own: what it changes is its own."""
-        before = self.folder, dict(self.variables), dict(self._perhaps), list(self._stack)
+        before = self.folder, dict(self.variables), dict(self._perhaps), list(self._stack), self._ended
         try:
             yield
         finally:
-            self.folder, self.variables, self._perhaps, self._stack = before
+            self.folder, self.variables, self._perhaps, self._stack, self._ended = before
 
     # --- variables
 
     def _set(self, name: str, texts: tuple[str, ...]) -> None:
-        if self.sure:
+        if self.is_sure:
             self.variables[name] = texts
             self._perhaps.pop(name, None)
         elif name in self.variables:

@@ -140,6 +140,11 @@ class Shell(ShellState):
         if body is not None:
             self._node(body)
 
+    def _loop(self, node: Node) -> None:
+        before = self._left
+        self._each(node.children)
+        self._left = before
+
     def _define(self, node: Node) -> None:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is not None and body is not None:
@@ -150,17 +155,17 @@ class Shell(ShellState):
         self._called.add(name)
         if self.depth >= _DEEPEST:
             return None
-        before, self.arguments, self.depth = self.arguments, tuple(arguments), self.depth + 1
+        before, self.arguments, self.depth = (self.arguments, self._left), tuple(arguments), self.depth + 1
         try:
             return self._node(body)
         finally:
-            self.arguments, self.depth = before, self.depth - 1
+            (self.arguments, self._left), self.depth = before, self.depth - 1
 
     def _redirected(self, node: Node) -> tuple[str, ...] | None:
         body, redirects = node.child_by_field_name("body"), node.children_by_field_name("redirect")
         last_of_list = body is not None and body.type == "list"
         if not last_of_list:
-            self._redirects(redirects, sure=self.sure)
+            self._redirects(redirects, sure=self.is_sure)
         into_file = any(child.type in _INTO for redirect in redirects for child in redirect.children)
         before, self._fed = self._fed, self._feed(redirects)
         with self._printing(shown=not into_file):
@@ -168,7 +173,7 @@ class Shell(ShellState):
         self._fed = before
         if last_of_list and body is not None:
             # A redirection behind `a && b` is that of `b`.
-            self._redirects(redirects, sure=self.sure and not is_unsure(body))
+            self._redirects(redirects, sure=self.is_sure and not is_unsure(body))
         return printed
 
     def _feed(self, redirects: Sequence[Node]) -> str | None:
@@ -204,7 +209,7 @@ class Shell(ShellState):
                     self._expand(part)
 
     def _file_redirect(self, node: Node) -> None:
-        self._redirects([node], sure=self.sure)
+        self._redirects([node], sure=self.is_sure)
 
     # --- variables
 
@@ -243,7 +248,7 @@ class Shell(ShellState):
             elif child.type == "command_name":
                 words.extend(word for part in child.children for word in self._words(part))
             elif child.type in ("file_redirect", "herestring_redirect", "heredoc_redirect"):
-                self._redirects([child], sure=self.sure)
+                self._redirects([child], sure=self.is_sure)
             elif child.is_named and child.type != "comment":
                 words.extend(self._words(child))
         printed = self.command(words, line)
@@ -262,7 +267,7 @@ class Shell(ShellState):
         builtin = _BUILTINS.get(name)
         if builtin is not None:
             return builtin(self, arguments, line)
-        self.listener.call(self, Call(tuple(words), line, self.sure, self._shown, self._fed))
+        self.listener.call(self, Call(tuple(words), line, self.is_sure, self._shown, self._fed))
         return _printed(self, name, [word.texts for word in arguments])
 
     def _cd(self, arguments: Sequence[Word], _line: int) -> tuple[str, ...]:
@@ -300,6 +305,14 @@ class Shell(ShellState):
         for word in arguments:
             self._set(word.texts[0], ("",))
 
+    def _exit(self, arguments: Sequence[Word], _line: int) -> None:
+        """One that fails ends the bake: what follows runs in every bake that succeeds."""
+        if not arguments or not re.fullmatch(r"[1-9]\d*", arguments[0].texts[0]):
+            self._ended = True
+
+    def _leave(self, _arguments: Sequence[Word], _line: int) -> None:
+        self._left = True
+
     def _set_arguments(self, arguments: Sequence[Word], _line: int) -> None:
         start = next((number for number, word in enumerate(arguments) if word.texts[0] == "--"), None)
         if start is not None:
@@ -322,6 +335,7 @@ _HANDLERS: Mapping[str, _Handler] = {
     "redirected_statement": Shell._redirected,
     "file_redirect": Shell._file_redirect,
     "test_command": Shell._test,
+    "do_group": Shell._loop,
     "variable_assignment": Shell._assignment,
     "declaration_command": Shell._declaration,
     "command": Shell._command,
@@ -347,6 +361,10 @@ _BUILTINS: Mapping[str, Callable[[Shell, Sequence[Word], int], tuple[str, ...] |
     "getopts": Shell._read,
     "unset": Shell._unset,
     "shift": Shell._shift,
+    "exit": Shell._exit,
+    "return": Shell._leave,
+    "continue": Shell._leave,
+    "break": Shell._leave,
     "set": Shell._set_arguments,
 }
 

@@ -75,7 +75,7 @@ def with_output(with_value: str, *, opaque: bool = False) -> Program:
 
     def output(arguments: list[str], effects: Effects) -> None:
         options, rest = options_of(arguments, with_value)
-        written = {"-o", "-out", "--output", "--output-file", "--out"}
+        written = {"-o", "-out", "--output", "--output-file", "--out", "-keyout"}
         effects.writes.extend(value for option, value in options if option in written and value not in ("", "-"))
         effects.reads.extend((*rest, *(value for option, value in options if option not in written)))
         effects.opaque = opaque

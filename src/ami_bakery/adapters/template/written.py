@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, assert_never
 from ami_bakery.adapters.template import fields as known
 from ami_bakery.adapters.template.component import Component, Kind
 from ami_bakery.core.expression.values import HOLE, Unknown
-from ami_bakery.core.outputs import OutputNames
+from ami_bakery.core.outputs import OutputNames, as_shown
 from ami_bakery.core.template import Certainty, Output, Reference
 from ami_bakery.ports import FileKind
+from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
@@ -141,17 +142,23 @@ def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
             assert_never(output.certainty)
 
 
-def _settle_generated(ledger: Ledger) -> tuple[Reference, ...]:
-    """`generated` sources are outputs where something may make them; the others, which are inputs, are returned."""
+def _settle_generated(ledger: Ledger) -> tuple[tuple[Reference, bool], ...]:
+    """`generated` sources are outputs where something may make them, else inputs.
+
+    Returns those that nothing is seen to make, and whether they are inputs.
+    """
     names = OutputNames(ledger.outputs)
     written = [output.path for output in ledger.outputs]
     unseen = []
     for source in ledger.all_generated:
         within = any(path.startswith(f"{source.path}/") for path in written)
-        if names.match(source.path) or within or ledger.local_commands or HOLE in source.path:
+        seen = names.match(source.path) is not None or within
+        if seen or ledger.local_commands or HOLE in source.path:
             ledger.output(source.path, source.place)
             ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY)
         else:
             ledger.reference(source.path, source.place, required=False)
-            unseen.append(source)
+        if not seen:
+            is_input = not ledger.local_commands and HOLE not in source.path
+            unseen.append((replace(source, path=as_shown(source.path)), is_input))
     return tuple(unseen)
