@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.config import BaseId
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.environment import MACHINE_VARIABLES, why_not_hashed
-from ami_bakery.core.finding import selection_findings, sure_failure
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
 from ami_bakery.core.selection import parent_of, with_parents
 from ami_bakery.defining import define_together, noted
 from ami_bakery.errors import AwsError, BakeryError, TemplateError
-from ami_bakery.pitfalls import ENFORCED, pitfalls
 from ami_bakery.side_by_side import side_by_side
 from ami_bakery.values import Frozen, replace
 
@@ -146,6 +144,10 @@ def _warn_of_pitfalls(resolver: Resolver, planned: Planned) -> None:
     facts, action = planned.definition.facts, planned.plan.action
     if facts is None or planned.definition.image.scheme is Scheme.SHA1:
         return
+    if action is Action.REUSE and not any(name.startswith("HCP_") for name in resolver.outside.environment):
+        return
+    from ami_bakery.pitfalls import ENFORCED, pitfalls
+
     for finding in pitfalls(resolver.outside, facts, resolver.arguments):
         if action in (Action.BAKE, Action.PENDING) or finding.code == ENFORCED:
             resolver.outside.watcher.warn(f"{finding.place}: {finding.message}. {finding.todo}")
@@ -274,6 +276,8 @@ def check_it_can_end_well(resolver: Resolver, planned: Planned) -> None:
     image, facts = planned.definition.image, planned.definition.facts
     if facts is None or image.scheme is Scheme.SHA1 or planned.plan.action not in (Action.BAKE, Action.PENDING):
         return
+    from ami_bakery.core.finding import selection_findings, sure_failure
+
     doing = f"looking at what Packer would make of image {image.name}"
     finding = sure_failure(facts, planned.plan.regions[0])
     if finding is None and not facts.builders and (image.only or image.except_):

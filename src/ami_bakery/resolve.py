@@ -20,7 +20,6 @@ from ami_bakery.core.config import (
 )
 from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.environment import why_not_hashed
-from ami_bakery.core.finding import without_owners
 from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.place import Place
@@ -29,7 +28,6 @@ from ami_bakery.errors import AwsError, BakeryError, SourceError, TemplateError,
 from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
 from ami_bakery.ports import BuildRequest
 from ami_bakery.progress import HashingProgress
-from ami_bakery.template_errors import better_folder, in_packers_words
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
@@ -260,10 +258,14 @@ class Resolver(Frozen):
             var_files=tuple(tree.absolute(path) for path in self.var_files(image)),
             hcl2=True,
         )
+        from ami_bakery.template_errors import in_packers_words
+
         return in_packers_words(tree, self.outside.packer, request, error)
 
     def _with_folder_advice(self, image: ImageConfig, error: BakeryError) -> BakeryError:
         """The same error, which says so where Packer is to be started in another folder."""
+        from ami_bakery.template_errors import better_folder
+
         folder = template_folder(self.outside.tree, image.template)
         found = better_folder(
             self.outside.tree,
@@ -496,6 +498,8 @@ class Resolver(Frozen):
 
     def _filtered(self, image: ImageConfig, builder: Builder, asked: SourceAmiFilter) -> tuple[str, ...]:
         if not asked.owners:
+            from ami_bakery.core.finding import without_owners
+
             raise TemplateError(
                 f"looking for the base of {builder.name} ({builder.place})",
                 "its filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",

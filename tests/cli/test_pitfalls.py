@@ -89,6 +89,30 @@ def test_an_unpinned_amazon_plugin_with_a_packer_that_looks_on_github_alone(
         assert 'version = ">= 1.2.8, < 1.3.10"' in words
 
 
+FAILING_INIT = """#!/bin/sh
+case "$1" in
+  version) echo "Packer v1.9.4";;
+  init)
+    printf 'Failed getting the "github.com/hashicorp/amazon" plugin:\\n'
+    printf '1 error occurred:\\n\\t* GET https://x: 404\\n\\n'
+    exit 1;;
+esac
+"""
+
+
+def test_a_packer_init_that_fails_is_told_in_one_sentence_and_with_the_pin(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    app.write("ami/app.pkr.hcl", HCL % ">= 1.2.8")
+    options = ("--init", "--packer", str(app.program("another-packer", FAILING_INIT)))
+    (told,) = [line for line in app.run("check", *options).stdout.splitlines() if "404" in line and "init)" in line]
+    assert '"github.com/hashicorp/amazon" plugin: 1 error occurred: * GET https://x: 404' in told
+    assert "\\n" not in told
+    assert 'Write version = ">= 1.2.8, < 1.3.10" for amazon' in app.run("plan", *options).stderr
+    without = app.run("plan", "--packer", options[2])
+    assert "--init" in without.stderr
+    assert 'Write version = ">= 1.2.8, < 1.3.10" for amazon' in without.stderr
+
+
 def test_a_pinned_amazon_plugin_is_sound(app: Kitchen) -> None:
     assert codes(app, *hcl(app, ">= 1.2.8, < 1.3.10", "1.9.4")) == {}
 

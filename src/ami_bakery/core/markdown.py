@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.finding import Finding, Level
+from ami_bakery.core.finding import Finding, Level, group_findings, images_named
 from ami_bakery.core.outcome import Outcome, Result
 from ami_bakery.core.plan import Action, ImagePlan, reason_lines, step_lines
 from ami_bakery.core.printable import one_line, printable
@@ -59,19 +59,19 @@ def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:
-    """By image; those of one image in the order given."""
+    """In the order of the images; what several have in common is told once."""
+    grouped = group_findings(found)
     rows = [
         (
             _word(finding.level),
-            _text(image),
+            _text(images_named(images).partition(" ")[2]),
             _code(str(finding.place)),
             f"{_text(finding.message)} ({_code(finding.code)})",
             _text(finding.todo),
         )
-        for image, findings in found.items()
-        for finding in findings
+        for images, finding in grouped
     ]
-    counted = _counted((finding.level for findings in found.values() for finding in findings), Level)
+    counted = _counted((finding.level for _, finding in grouped), Level)
     heading = f"ami-bakery check: {counted or 'nothing was found'}"
     return _section(heading, ("level", "image", "place", "finding", "what to do"), rows)
 

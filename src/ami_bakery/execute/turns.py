@@ -15,7 +15,6 @@ from ami_bakery.core.schedule import Schedule
 from ami_bakery.core.selection import parent_of, with_parents
 from ami_bakery.core.upkeep import Upkeep
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
-from ami_bakery.execute.early import fail_early
 from ami_bakery.execute.keeping import keep, take_back
 from ami_bakery.execute.places import Patience, Place, Places
 from ami_bakery.permissions import still_shared
@@ -56,7 +55,10 @@ def bake_all(
     failures: dict[str, BakeryError] = {}
     plans = make_plans(resolver, names, forced=forced, failures=failures)
     warn_of_unseen(resolver, plans)
-    failures |= fail_early(resolver, names, plans, failures)
+    if failures or any(planned.plan.action is Action.PENDING for planned in plans):
+        from ami_bakery.execute.early import fail_early
+
+        failures |= fail_early(resolver, names, plans, failures)
     schedule = Schedule({name: parent_of(resolver.config, name) for name in with_parents(resolver.config, names)})
     turns = _Turns(
         resolver,
