@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ami_bakery.core.spelling import nearest
-
 REGIONS = frozenset(
     {
         *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3"),
@@ -29,6 +27,8 @@ HOW_TO_CORRECT = (
 
 def unknown_region(region: str, known: Iterable[str]) -> str:
     """What is wrong with the name of a region that nobody knows, with the nearest known one."""
+    from ami_bakery.core.spelling import nearest
+
     return f"AWS has no region {region!r}{nearest(region, sorted({*REGIONS, *known}))}"
 
 
