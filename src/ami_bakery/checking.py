@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ami_bakery.accounts import account_findings
 from ami_bakery.bases import NewestAmi, matching, question_of_filter
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.environment import why_not_hashed
@@ -98,6 +99,8 @@ class _Check:
             self.planned, self.answered = rehearsed, planned is not None
             known = [one for one in self.facts.builders if planned is not None or one.region in (None, *REGIONS)]
             self.findings += region_findings(known, rehearsed.plan.regions[0])
+            if planned is not None:
+                self.findings += account_findings(self.resolver, self.facts, rehearsed.plan.regions[0])
             if self.image.max_age is not None:
                 self.findings += aging_findings(self.facts.builders)
         except BakeryError as error:

@@ -110,6 +110,7 @@ def real_outside(
     kill_timeout   how long an interrupted Packer may clean up
     terminal       where Packer speaks to a person in debug mode
     """
+    from ami_bakery.adapters.aws_patience import patient
     from ami_bakery.adapters.aws_session import AwsSession
     from ami_bakery.adapters.clock import SystemClock
     from ami_bakery.adapters.ec2 import BotoEc2
@@ -125,10 +126,10 @@ def real_outside(
         tree=tree,
         stamps=tree,
         templates=_later(_template_reader),
-        ec2=BotoEc2(session),
-        scaffold=_later(lambda: _scaffold(session)),
-        locks=_later(lambda: _locks(session)),
-        parameters=_later(lambda: _parameters(session)),
+        ec2=patient(BotoEc2(session), session, clock.sleep),
+        scaffold=_later(lambda: patient(_scaffold(session), session, clock.sleep)),
+        locks=_later(lambda: patient(_locks(session), session, clock.sleep)),
+        parameters=_later(lambda: patient(_parameters(session), session, clock.sleep)),
         packer=_later(
             lambda: _packer(
                 stack,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ami_bakery.accounts import check_account
 from ami_bakery.core.config import BaseId
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.environment import MACHINE_VARIABLES, why_not_hashed
@@ -260,12 +261,22 @@ def _with_bases_judged(
         bases = sorted({base for _, base in planned.definition.base})
         there = {base: ami for base in bases if (ami := known.get((planned.plan.regions[0], base))) is not None}
         with noted(failures, planned.plan.image):
+            if planning:
+                # First: in another account other AMIs are there.
+                _check_account(resolver, planned)
             if planning and _bakes_from_id(planned):
                 _check_bases_are_there(resolver, planned, [base for base in bases if base not in there])
             if planning:
                 check_it_can_end_well(resolver, planned)
             judged.append(replace(planned, plan=judge_bases(planned.plan, bases, there, now=now)))
     return judged
+
+
+def _check_account(resolver: Resolver, planned: Planned) -> None:
+    """Where the AMI would not be found when it is built."""
+    facts = planned.definition.facts
+    if facts is not None and planned.plan.action in (Action.BAKE, Action.UNKNOWN):
+        check_account(resolver, planned.plan.image, facts, planned.plan.regions[0])
 
 
 def check_it_can_end_well(resolver: Resolver, planned: Planned) -> None:

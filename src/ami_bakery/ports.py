@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.scaffold import Thing
     from ami_bakery.core.stamp import Stamp
     from ami_bakery.core.table import Table
-    from ami_bakery.core.template import TemplateFacts, TemplateRequest
+    from ami_bakery.core.template import Login, TemplateFacts, TemplateRequest
     from ami_bakery.errors import BakeryError
 
 
@@ -119,6 +119,13 @@ class TemplateReader(Protocol):
         """Raises `TemplateError` where the template is absent or does not parse, naming the line."""
 
 
+class BuilderAccount(Frozen):
+    """`accounts` are those that it may be: one where it is certain. `unknown`: why it may be another one."""
+
+    accounts: frozenset[str] = frozenset()
+    unknown: str = ""
+
+
 class CopyOrder(Frozen):
     """A copy of an AMI to another region, encrypted where there is a `kms_key`."""
 
@@ -145,6 +152,10 @@ class Ec2(Protocol):
 
     def account(self, region: str) -> str:
         """The account whose credentials these are; asked once."""
+
+    def account_of(self, region: str, login: Login, packer: str) -> BuilderAccount:
+        """The account that a builder with credentials of its own builds in, with this version of Packer. Starts no
+        program that a profile names. Raises nothing."""
 
     def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs whose tag `ami_config_checksum` is one of `digests`, in any state."""

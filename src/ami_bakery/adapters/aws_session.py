@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters import ec2_answers
 from ami_bakery.adapters.aws_errors import Call, explained
+from ami_bakery.adapters.aws_settings import Settings
 from ami_bakery.adapters.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
 from ami_bakery.adapters.programs import is_in_repository
@@ -21,6 +23,9 @@ from ami_bakery.errors import AwsError, UsageError
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_sts import STSClient
+
+    from ami_bakery.adapters.builder_account import Keys
 
 _TRIES = 8
 """Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
@@ -43,13 +48,32 @@ class AwsSession:
         self.clocks = Ec2Clocks()
         self.query = Ec2Query(environment, self.clocks)
         self._environment = environment
+        self._settings = Settings(environment=environment)
         self._session: boto3.Session | None = None
         self._clients: dict[tuple[str, str, bool], Any] = {}
         self._lock = threading.Lock()
         self._said: dict[str, float] = {}
+        self._has_answered = False
+        self.has_given_up = False
+        """Whether the credentials failed for as long as anybody waits for new ones."""
 
     def close(self) -> None:
         self.query.close()
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether AWS has accepted the credentials before."""
+        return self._has_answered or self.query.has_answered
+
+    def tell(self, text: str) -> None:
+        """Once in a while, where several calls have the same to tell."""
+        self._say(text)
+
+    def renew(self) -> None:
+        """Read the environment's files, and ask who gives credentials, anew. What is asked just now goes on."""
+        with self._lock:
+            self._session = None
+            self._clients = {}
 
     def expect(self, region: str | None) -> None:
         """Open a connection, or make botocore ready as far as nobody is asked for that: who keeps the credentials may
@@ -85,11 +109,14 @@ class AwsSession:
     def session(self) -> boto3.Session:
         with self._lock:
             if self._session is None:
+                self._check_variables()
                 import boto3
 
-                with explained(Call(doing="reading the AWS configuration", service="", action="", region="")):
-                    self._session = boto3.Session()
-                    self._drop_programs(self._session)
+                with explained(self._call("reading the AWS configuration")):
+                    session = boto3.Session()
+                    self._drop_programs(session)
+                    _ask_only_at_a_terminal(session)
+                self._session = session
             return self._session
 
     def _drop_programs(self, session: boto3.Session) -> None:
@@ -103,6 +130,21 @@ class AwsSession:
         dropped = [profile.pop("credential_process", None) for profile in core.full_config["profiles"].values()]
         if any(dropped):
             self._tell(f"{inside[0]} is in the repository: planning does not start the credential_process it names")
+
+    def _check_variables(self) -> None:
+        """A stray character makes a header that no HTTP library takes, and its error would show the value."""
+        found = self._settings.stray()
+        if found is not None:
+            name, what = found
+            raise AwsError(
+                "reading the AWS settings in the environment",
+                f"{name} has {what}",
+                f"Set {name} without it. Files with Windows line ends (docker run --env-file) are a frequent cause.",
+                code="NoCredentials",
+            )
+
+    def _call(self, doing: str, service: str = "", action: str = "", region: str = "") -> Call:
+        return Call(doing=doing, service=service, action=action, region=region, settings=self._settings)
 
     def default_region(self) -> str:
         region = self._named_region() or self.session().region_name
@@ -134,8 +176,7 @@ class AwsSession:
                     read_timeout=READ_SECONDS if patient else IMPATIENT_SECONDS,
                     user_agent_extra=USER_AGENT,
                 )
-                call = Call(doing="opening a session with AWS", service=service, action="", region=region)
-                with explained(call):
+                with explained(self._call("opening a session with AWS", service, region=region)):
                     client: Any = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
                 client.meta.events.register("after-call.ec2", partial(self._tell_time, region))
                 self._clients[service, region, patient] = client
@@ -156,11 +197,31 @@ class AwsSession:
             raise AwsError(f"opening a session with AWS in {region}", unknown_region(region, known), HOW_TO_CORRECT)
 
     def _tell_time(self, region: str, http_response: Any, **_: Any) -> None:
+        self._has_answered = self._has_answered or http_response.status_code == 200
         self.clocks.told(region, http_response.headers.get("Date"))
 
     def call(self, doing: str, service: str, action: str, region: str) -> Call:
         known = self.session().get_available_regions(service.lower())
-        return Call(doing=doing, service=service, action=action, region=region, known_regions=known)
+        return Call(
+            doing=doing, service=service, action=action, region=region, known_regions=known, settings=self._settings
+        )
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self._environment
+
+    def account_of(self, region: str, keys: Keys) -> str:
+        """Whose keys these are. Raises `AwsError`."""
+        call = self.call("asking whose keys the template names", "STS", "GetCallerIdentity", region)
+        with explained(call):
+            client: STSClient = self.session().client(
+                "sts",
+                region_name=region,
+                aws_access_key_id=keys.access_key,
+                aws_secret_access_key=keys.secret_key,
+                aws_session_token=keys.token or None,
+            )
+            return client.get_caller_identity()["Account"]
 
     def create_tags(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> None:
         """On all of these or, where one is not there, on none. Raises `AwsError`."""
@@ -175,3 +236,16 @@ class AwsSession:
 def as_tags(tags: Mapping[str, str]) -> list[Any]:
     """As EC2 takes them."""
     return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
+
+
+def _ask_only_at_a_terminal(session: boto3.Session) -> None:
+    """For the code of an MFA device. Else getpass would read a line of stdin, and show a warning of Python's."""
+    from getpass import getpass
+
+    def ask(prompt: str) -> str:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise EOFError
+        return getpass(prompt)
+
+    provider = session._session.get_component("credential_provider").get_provider("assume-role")
+    provider._prompter = ask

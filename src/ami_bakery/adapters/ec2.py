@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.adapters import ec2_answers
 from ami_bakery.adapters.aws_errors import explained
 from ami_bakery.adapters.aws_session import as_tags
+from ami_bakery.adapters.builder_account import AccountFinder
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import DENIED, AwsError
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
     from ami_bakery.adapters.aws_session import AwsSession
-    from ami_bakery.ports import CopyOrder
+    from ami_bakery.core.template import Login
+    from ami_bakery.ports import BuilderAccount, CopyOrder
 
 _FILTER_VALUES = 200
 """The most values that EC2 takes in one call, those of all its filters counted together (FilterLimitExceeded)."""
@@ -36,6 +39,8 @@ class BotoEc2:
     def __init__(self, session: AwsSession) -> None:
         self._session = session
         self._account = ""
+        self._accounts: dict[tuple[Login, str], BuilderAccount] = {}
+        self._accounts_lock = threading.Lock()
 
     def default_region(self) -> str:
         return self._session.default_region()
@@ -54,6 +59,18 @@ class BotoEc2:
             ):
                 self._account = client.get_caller_identity()["Account"]
         return self._account
+
+    def account_of(self, region: str, login: Login, packer: str) -> BuilderAccount:
+        with self._accounts_lock:
+            key = (login, packer)
+            if key not in self._accounts:
+                finder = AccountFinder(
+                    environment=self._session.environment,
+                    ours=lambda: self.account(region),
+                    of_keys=lambda keys: self._session.account_of(region, keys),
+                )
+                self._accounts[key] = finder.find(login, packer)
+            return self._accounts[key]
 
     def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(

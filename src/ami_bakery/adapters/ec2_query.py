@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ami_bakery.adapters.aws_settings import Settings
 from ami_bakery.adapters.ec2_answers import Answer
 from ami_bakery.core.regions import REGIONS
 from ami_bakery.values import Frozen, field
@@ -75,15 +76,18 @@ def plain_surroundings(environment: Mapping[str, str]) -> Surroundings | None:
         return None
     if any(name.startswith("AWS_") and name not in _UNDERSTOOD for name in environment):
         return None
-    home = environment.get("HOME", "")
+    # Without HOME botocore asks the system for the user's folder: no path here then.
+    home = environment.get("HOME") or "~"
     files = (
         environment.get("AWS_CONFIG_FILE", f"{home}/.aws/config"),
         environment.get("AWS_SHARED_CREDENTIALS_FILE", f"{home}/.aws/credentials"),
     )
+    if any(map(_says_something, files)) or not _is_said_plainly(environment):
+        return None
     named = environment.get("https_proxy", environment.get("HTTPS_PROXY", ""))
     proxy = _PROXY.fullmatch(named)
     trusted = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE") or _botocores_certificates()
-    if any(map(_says_something, files)) or (named and not proxy) or _may_pass_by(environment) or not trusted:
+    if (named and not proxy) or _may_pass_by(environment) or not trusted:
         return None
     return Surroundings(
         access_key=key,
@@ -92,6 +96,16 @@ def plain_surroundings(environment: Mapping[str, str]) -> Surroundings | None:
         trusted=trusted,
         proxy=(proxy["host"], int(proxy["port"])) if proxy else None,
     )
+
+
+def _is_said_plainly(environment: Mapping[str, str]) -> bool:
+    """Not with a character that no header may have, an empty name of a file, or a name in mixed case, which
+    `urllib.request.getproxies` takes, too."""
+    empty = any(not environment.get(name, "x").strip() for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"))
+    mixed = any(
+        name.lower() in ("https_proxy", "no_proxy") and not (name.islower() or name.isupper()) for name in environment
+    )
+    return not (empty or mixed or Settings(environment=environment).stray())
 
 
 def _says_something(path: str) -> bool:
@@ -138,6 +152,8 @@ class Ec2Query:
         self._lock = threading.Lock()
         self._left_to_botocore = False
         self._closed = False
+        self.has_answered = False
+        """Whether EC2 has accepted the credentials."""
         self._opened: dict[str, threading.Event] = {}
         """By region: whether the first connection to it is there, or has come to nothing."""
 
@@ -222,6 +238,7 @@ class Ec2Query:
         headers["user-agent"] = USER_AGENT
         answer, date = lines.answer(host, body, headers, patient=patient)
         self._clocks.told(region, date)
+        self.has_answered = True
         return answer
 
     def _ready_lines(self) -> _Lines:

@@ -70,6 +70,25 @@ class SourceAmiFilter(Frozen):
     written: str = field(default="", compare=False)
 
 
+class Login(Frozen):
+    """The credentials that a builder names for itself.
+
+    named    the fields that do
+    role     the ARN of the role that it assumes
+    unknown  why some of it cannot be worked out; empty where all of it is known
+    """
+
+    place: Place
+    named: tuple[str, ...]
+    role: str = ""
+    profile: str = ""
+    credentials_file: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    unknown: str = ""
+
+
 class Builder(Frozen):
     """One builder that takes part (after -only and -except), with what the bakery must know of it.
 
@@ -79,6 +98,7 @@ class Builder(Frozen):
     base_unknown  why the base that the template names cannot be worked out; empty where it names none, or a known one
     ami_name   worked out with what only Packer knows left as written; None where not known
     ami_name_written  the expression, if no message may show the name; empty if it may be shown
+    login      None where it takes the credentials of the environment
     region_places  the line that says each region, by its name: of `region` and of `ami_regions`
     """
 
@@ -93,6 +113,7 @@ class Builder(Frozen):
     region: str | None = None
     ami_regions: tuple[str, ...] = ()
     skip_create_ami: bool = False
+    login: Login | None = None
     region_places: tuple[tuple[str, Place], ...] = ()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from ami_bakery.accounts import account_findings, check_account
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
@@ -70,6 +71,7 @@ class Baker:
             # Nobody has asked for the plugins yet, so those that the template requires may not be here.
             self.resolver.plugins(self.image, facts)
         check_it_can_end_well(self.resolver, self.planned)
+        self._check_account(facts)
         self._check_bases()
         # Before Packer runs: what it writes into the tree does not make the definition dirty.
         self.commit = commit_of(self.resolver, self.definition)
@@ -131,6 +133,13 @@ class Baker:
             command = f"ami-bakery images {self.image.name} --orphans"
             todo = f"{holder.id} has the name: an unfinished AMI {whose}. `{command}` shows whether a dead run left it."
         return PackerError(error.doing, error.wrong, f"{todo} {error.todo}", taken_by=error.taken_by)
+
+    def _check_account(self, facts: TemplateFacts) -> None:
+        """Also with the original's checksum, whose template nobody has read before."""
+        home = self.planned.plan.regions[0]
+        check_account(self.resolver, self.image.name, facts, home)
+        for finding in account_findings(self.resolver, facts, home):
+            self.outside.watcher.warn(f"{finding.place}: {finding.message}. {finding.todo}")
 
     def _check_bases(self) -> None:
         """Before it costs anything: Packer would find out when it has made a key pair and a security group.
@@ -210,7 +219,8 @@ class Baker:
             ami = found[region]
             if ami is None:
                 doing = f"checking {ami_id} of image {self.image.name} in {region}"
-                self._reject(ids, doing, "EC2 does not know it", "Look at Packer's log, and bake again.")
+                wrong, todo = self._why_unknown()
+                self._reject(ids, doing, wrong, todo)
             try:
                 amis[region] = ami if ami.available else self.sight.wait_available(ami)
             except AwsError as error:
@@ -225,6 +235,19 @@ class Baker:
                 "If the base moved meanwhile, bake again; with `from` in bakery.toml it is pinned.",
             )
         return amis
+
+    def _why_unknown(self) -> tuple[str, str]:
+        """Why an AMI that Packer says it made is not there, and what to do."""
+        facts = self.definition.facts or self.resolver.facts(self.image)
+        logins = [builder.login for builder in facts.builders if builder.login is not None]
+        if not logins:
+            return "EC2 does not know it", "Look at Packer's log, and bake again."
+        named = ", ".join(f"{' and '.join(login.named)} at {login.place}" for login in logins)
+        account = self.outside.ec2.account(self.planned.plan.regions[0])
+        return (
+            f"EC2 does not know it in the account {account}: the builder has credentials of its own ({named})",
+            "Run ami-bakery with the builder's credentials; the AMI stays in the account that it was built in.",
+        )
 
     def _why_not_ours(self, ami_id: str, region: str, ami: Ami | None) -> str:
         """What Packer says that it made may be somebody's AMI all the same; empty where nothing speaks against it."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ami_bakery.adapters.template.login import login_of
 from ami_bakery.core.expression.values import (
     Text,
     Unknown,
@@ -158,6 +159,7 @@ def builder_of(component: Component) -> Builder:
             if isinstance(text, str) and not _is_withheld(text, _REGION)
         ),
         skip_create_ami=component.is_true("skip_create_ami"),
+        login=login_of(component),
         region_places=tuple(_region_places(component)),
     )
 

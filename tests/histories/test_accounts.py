@@ -1,0 +1,292 @@
+"""A template that builds in another account is told before Packer; credentials that fail in a bake may come back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ami_bakery.adapters.builder_account import AccountFinder, Keys
+from ami_bakery.core.place import Place
+from ami_bakery.core.template import Login
+from ami_bakery.errors import AwsError
+from ami_bakery.local.settings import ACCOUNTS
+from tests.conftest import ec2_client
+from tests.kitchen import json_template
+from tests.locking.bench import ended, read_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_ec2 import EC2Client
+
+    from ami_bakery.local import LocalAws
+    from tests.kitchen import Kitchen
+
+OURS, OTHER = ACCOUNTS
+ROLE = f"arn:aws:iam::{OTHER.account_id}:role/builder"
+OTHER_KEYS = {"access_key": OTHER.access_key_id, "secret_key": OTHER.secret_access_key}
+FILES: dict[str, str | None] = {"AWS_CONFIG_FILE": None, "AWS_SHARED_CREDENTIALS_FILE": None}
+NO_KEYS: dict[str, str | None] = FILES | {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+HCL = """
+source "amazon-ebs" "app" {
+  region        = "us-east-1"
+  instance_type = "t3.micro"
+  source_ami_filter {
+    owners      = ["099720109477"]
+    most_recent = true
+    filters     = { name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*" }
+  }
+  communicator  = "none"
+  ami_name      = "app-{{timestamp}}"
+  %s
+}
+build { sources = ["source.amazon-ebs.app"] }
+"""
+
+
+def section(name: str, account: Any) -> str:
+    keys = f"aws_access_key_id = {account.access_key_id}\naws_secret_access_key = {account.secret_access_key}\n"
+    return f"[{name}]\n{keys}"
+
+
+def aws_files(app: Kitchen, *, config: str = "", credentials: str = "") -> None:
+    folder = app.folder.parent / ".aws"
+    folder.mkdir()
+    (folder / "config").write_text(config)
+    (folder / "credentials").write_text(credentials)
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        OTHER_KEYS,
+        {"assume_role": {"role_arn": ROLE}},
+        {"assume_role": [{"role_arn": ROLE, "session_name": "x"}]},
+        {"assume_role": {"role_arn": ROLE}, "profile": "whatever", "mfa_code": "123456"},
+    ],
+    ids=lambda login: " ".join(login),
+)
+@pytest.mark.parametrize("command", ["bake", "plan", "check"])
+def test_a_template_that_builds_in_another_account_is_told_before_packer(
+    app: Kitchen, command: str, login: dict[str, Any]
+) -> None:
+    app.write("ami/app.json", json_template(**login))
+    run = app.run(command)
+    said = run.stdout + run.stderr
+    assert run.status == 1
+    named = "assume_role" if "assume_role" in login else "access_key"
+    assert f"builds in the account {OTHER.account_id} ({named}" in said
+    assert f"looks for its AMI in {OURS.account_id}" in said
+    assert "ami/app.json:" in said
+    assert OTHER.secret_access_key not in said
+    assert app.packer_runs == 0
+
+
+def test_so_is_one_in_hcl(app: Kitchen) -> None:
+    app.write("ami/app.pkr.hcl", HCL % f'assume_role {{\n    role_arn = "{ROLE}"\n  }}')
+    app.write("bakery.toml", (app.folder / "bakery.toml").read_text().replace("app.json", "app.pkr.hcl"))
+    run = app.run("check")
+    assert f"builds in the account {OTHER.account_id} (assume_role)" in run.stdout
+
+
+def test_so_is_one_of_the_drop_in(drop_in: Kitchen) -> None:
+    drop_in.write("ami/packer/ami.json", json_template(**OTHER_KEYS))
+    run = drop_in.run(program="bake")
+    assert run.status == 1
+    assert f"{OTHER.account_id} (access_key and secret_key)" in run.stderr
+    assert drop_in.packer_runs == 0
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        {"assume_role": {"role_arn": ROLE.replace(OTHER.account_id, OURS.account_id)}},
+        {"access_key": "{{env `AWS_ACCESS_KEY_ID`}}", "secret_key": "{{env `AWS_SECRET_ACCESS_KEY`}}"},
+        {"access_key": "", "secret_key": "", "profile": ""},
+        {"token": ""},
+        {"access_key": OURS.access_key_id, "secret_key": OURS.secret_access_key},
+    ],
+    ids=str,
+)
+def test_credentials_of_the_same_account_are_no_finding(app: Kitchen, login: dict[str, Any]) -> None:
+    variables = {"a": "{{env `AWS_ACCESS_KEY_ID`}}", "s": "{{env `AWS_SECRET_ACCESS_KEY`}}"}
+    if "{{env" in str(login):
+        login = {"access_key": "{{user `a`}}", "secret_key": "{{user `s`}}"}
+    template = json_template(**login)
+    template["variables"] |= variables
+    app.write("ami/app.json", template)
+    said = app.run("check").stdout
+    assert "account" not in said, said
+
+
+def test_a_profile_of_another_account_is_told(app: Kitchen) -> None:
+    aws_files(app, credentials=section("default", OURS) + section("second", OTHER))
+    app.write("ami/app.json", json_template(profile="second"))
+    run = app.run("bake", environment=NO_KEYS)
+    assert run.status == 1
+    assert f"builds in the account {OTHER.account_id} (profile)" in run.stderr
+    assert app.packer_runs == 0
+
+
+def test_a_program_that_a_profile_names_is_not_run_to_plan_and_the_doubt_is_said(app: Kitchen) -> None:
+    ran = app.folder.parent / "ran"
+    config = f"[profile second]\ncredential_process = touch {ran}\n"
+    aws_files(app, config=config, credentials=section("default", OURS))
+    app.write("ami/app.json", json_template(profile="second"))
+    assert app.run("plan", environment=NO_KEYS).status == 0
+    run = app.run("check", environment=NO_KEYS)
+    assert "which account amazon-ebs builds in is not known before the build: profile: the profile second" in run.stdout
+    assert "has a credential_process, which planning does not run" in run.stdout
+    assert app.run("check", "--strict", environment=NO_KEYS).status == 1
+    assert not ran.exists()
+
+
+def test_an_ami_that_was_built_elsewhere_all_the_same_is_told_with_the_account(app: Kitchen, local: LocalAws) -> None:
+    """`shared_credentials_file` is written by the build itself: nobody can know before."""
+    secrets = app.folder.parent / "later"
+    aws_files(app, credentials=section("default", OURS))
+    real = (app.folder.parent / "bin/packer").read_text()
+    written = section("second", OTHER).replace("\n", "\\n")
+    exported = f"export AWS_SHARED_CREDENTIALS_FILE={secrets}"
+    app.program("packer", real.replace("exec ", f"printf '{written}' > {secrets}; {exported}\nexec "))
+    app.write("ami/app.json", json_template(profile="second"))
+    run = app.run("bake", environment=NO_KEYS, timeout=200)
+    assert run.status == 1
+    assert "which account amazon-ebs builds in is not known before the build" in run.stderr
+    assert (
+        f"EC2 does not know it in the account {OURS.account_id}: the builder has credentials of its own" in run.stderr
+    )
+    assert len(ec2_client(local, account=1).describe_images(Owners=["self"])["Images"]) == 1
+
+
+def finder(tmp_path: Path, *, keys: bool = False, config: str = "") -> AccountFinder:
+    (tmp_path / "config").write_text(config)
+    environment = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}
+    if keys:
+        environment |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+
+    def of_keys(asked: Keys) -> str:
+        if asked.access_key == "refused":
+            raise AwsError("asking", "STS answered InvalidClientTokenId", "Correct it.")
+        return f"of {asked.access_key}"
+
+    return AccountFinder(environment=environment, ours=lambda: "ours", of_keys=of_keys)
+
+
+def login(**fields: Any) -> Login:
+    return Login(place=Place(file="app.json", line=1), named=tuple(fields) or ("profile",), **fields)
+
+
+WITH_ROLE = f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\n"
+WITH_KEYS = "[profile p]\naws_access_key_id = k\naws_secret_access_key = s\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "keys", "packer", "found", "unknown"),
+    [
+        (WITH_ROLE, False, "1.6.6", {OTHER.account_id}, False),
+        (WITH_ROLE, True, "1.6.6", {"ours"}, False),
+        (WITH_ROLE, True, "1.16.0", {OTHER.account_id}, False),
+        (WITH_ROLE, True, "1.9.4", {OTHER.account_id, "ours"}, True),
+        (WITH_KEYS, False, "1.9.4", {"of k"}, False),
+        ("[profile p]\nsso_account_id = 123456789012\nsso_role_name = r\n", False, "1.16.0", {"123456789012"}, False),
+        ("[profile p]\ncredential_process = x\n", False, "1.16.0", set(), True),
+        ("[profile p]\nrole_arn = nonsense\n", False, "1.16.0", set(), True),
+        ("[profile p]\naws_access_key_id = refused\naws_secret_access_key = s\n", False, "1.16.0", set(), True),
+        ("[profile other]\n", False, "1.16.0", set(), True),
+        ("garbage\n", False, "1.16.0", set(), True),
+    ],
+)
+def test_which_account_a_profile_is_of(
+    tmp_path: Path, config: str, keys: bool, packer: str, found: set[str], unknown: bool
+) -> None:
+    account = finder(tmp_path, keys=keys, config=config).find(login(profile="p"), packer)
+    assert account.accounts == found
+    assert bool(account.unknown) is unknown
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"access_key": "k", "secret_key": "s"}, {"of k"}),
+        ({"access_key": "k", "secret_key": "s", "profile": "p"}, {"of k"}),
+        ({"role": ROLE, "access_key": "refused", "secret_key": "s"}, {OTHER.account_id}),
+        ({"role": ROLE, "unknown": "profile: it is of a data source"}, {OTHER.account_id}),
+        ({"access_key": "refused", "secret_key": "s"}, set()),
+        ({"unknown": "vault_aws_engine: Vault gives the credentials"}, set()),
+        ({"role": "${var.role}"}, set()),
+    ],
+    ids=str,
+)
+def test_which_account_other_credentials_are_of(tmp_path: Path, fields: Mapping[str, str], found: set[str]) -> None:
+    account = finder(tmp_path).find(login(**fields), "1.16.0")
+    assert account.accounts == found
+    assert bool(account.unknown) is not bool(found)
+
+
+# Credentials that fail in the middle of a bake.
+
+
+@pytest.fixture
+def logged_in(app: Kitchen) -> Kitchen:
+    """The bakery's credentials come from a program, which fails as long as there is a file `logged-out`; Packer has
+    keys of its own."""
+    out = app.folder.parent / "logged-out"
+    keys = {
+        "Version": 1,
+        "AccessKeyId": OURS.access_key_id,
+        "SecretAccessKey": OURS.secret_access_key,
+        # So soon that botocore asks for others before each call.
+        "Expiration": (datetime.now(UTC) + timedelta(minutes=9)).isoformat(),
+    }
+    program = app.program(
+        "login", f"#!/bin/sh\n[ -e {out} ] && echo please log in >&2 && exit 1\necho '{json.dumps(keys)}'\n"
+    )
+    aws_files(app, config=f"[default]\ncredential_process = {program}\n")
+    packer = (app.folder.parent / "bin/packer").read_text()
+    exported = f"export AWS_ACCESS_KEY_ID={OURS.access_key_id} AWS_SECRET_ACCESS_KEY={OURS.secret_access_key}\nexec "
+    app.program("packer", packer.replace("exec ", exported))
+    app.environment = {name: value for name, value in app.environment.items() if name not in NO_KEYS}
+    return app
+
+
+def logging_out_once(app: Kitchen) -> Path:
+    """At the end of the first build."""
+    out, ran = app.folder.parent / "logged-out", app.folder.parent / "ran"
+    post = [{"type": "shell-local", "inline": [f"[ -e {ran} ] || touch {ran} {out}"]}]
+    app.write("ami/app.json", json_template() | {"post-processors": post})
+    return out
+
+
+def test_credentials_that_come_back_within_the_retries_lose_no_bake(logged_in: Kitchen, ec2: EC2Client) -> None:
+    out = logging_out_once(logged_in)
+    process = logged_in.start("bake")
+    read_until(process, "the credentials failed, trying again: the credential_process of the profile default")
+    out.unlink()
+    run = ended(process)
+    assert run.status == 0, run.stderr
+    assert logged_in.run("bake").answer == run.stdout
+    assert logged_in.packer_runs == 1
+
+
+def test_credentials_that_do_not_come_back_are_told_with_the_ami_and_the_next_run_is_free(logged_in: Kitchen) -> None:
+    out = logging_out_once(logged_in)
+    run = logged_in.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "4"}, timeout=200)
+    assert run.status == 1
+    assert "please log in" in run.stderr
+    assert "credential_process of the profile default" in run.stderr
+    assert "bug" not in run.stderr
+    out.unlink()
+    assert logged_in.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "4"}).status == 0
+
+
+def test_who_is_not_logged_in_is_told_so_at_once(logged_in: Kitchen) -> None:
+    (logged_in.folder.parent / "logged-out").touch()
+    run = logged_in.run("bake", timeout=30)
+    assert run.status == 1
+    assert "trying again" not in run.stderr
+    assert logged_in.packer_runs == 0
