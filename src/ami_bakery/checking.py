@@ -27,6 +27,7 @@ from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action
 from ami_bakery.core.regions import REGIONS
 from ami_bakery.core.selection import with_parents
+from ami_bakery.core.tag_limit import tag_findings
 from ami_bakery.drop_in import unseen_in, warnings
 from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.input_findings import input_findings
@@ -99,6 +100,7 @@ class _Check:
             self.planned, self.answered = rehearsed, planned is not None
             known = [one for one in self.facts.builders if planned is not None or one.region in (None, *REGIONS)]
             self.findings += region_findings(known, rehearsed.plan.regions[0])
+            self.findings += tag_findings(self.image, self.facts.builders)
             if planned is not None:
                 self.findings += account_findings(self.resolver, self.facts, rehearsed.plan.regions[0])
             if self.image.max_age is not None:

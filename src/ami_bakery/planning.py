@@ -14,6 +14,7 @@ from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
 from ami_bakery.core.selection import parent_of, with_parents
+from ami_bakery.core.tag_limit import tag_findings
 from ami_bakery.defining import define_together, noted
 from ami_bakery.errors import AwsError, BakeryError, TemplateError
 from ami_bakery.side_by_side import side_by_side
@@ -264,6 +265,7 @@ def _with_bases_judged(
             if planning:
                 # First: in another account other AMIs are there.
                 _check_account(resolver, planned)
+                _check_tags(planned)
             if planning and _bakes_from_id(planned):
                 _check_bases_are_there(resolver, planned, [base for base in bases if base not in there])
             if planning:
@@ -275,8 +277,16 @@ def _with_bases_judged(
 def _check_account(resolver: Resolver, planned: Planned) -> None:
     """Where the AMI would not be found when it is built."""
     facts = planned.definition.facts
-    if facts is not None and planned.plan.action in (Action.BAKE, Action.UNKNOWN):
+    if facts is not None and planned.plan.action in (Action.BAKE, Action.PENDING):
         check_account(resolver, planned.plan.image, facts, planned.plan.regions[0])
+
+
+def _check_tags(planned: Planned) -> None:
+    facts, image = planned.definition.facts, planned.definition.image
+    if facts is not None and planned.plan.action in (Action.BAKE, Action.PENDING):
+        for finding in tag_findings(image, facts.builders):
+            doing = f"counting the tags of image {image.name}'s AMI ({finding.place})"
+            raise TemplateError(doing, finding.message, finding.todo, marks=(finding.place.mark(finding.message),))
 
 
 def check_it_can_end_well(resolver: Resolver, planned: Planned) -> None:

@@ -81,6 +81,7 @@ class BotoEc2:
                 region,
                 Owners=list(owners),
                 Filters=[_filter(f"tag:{DIGEST_TAG}", values)],
+                IncludeDisabled=True,
             )
         )
 
@@ -93,6 +94,7 @@ class BotoEc2:
                 region,
                 Owners=list(owners),
                 Filters=[_filter(f"tag:{IMAGE_TAG}", values)],
+                IncludeDisabled=True,
             )
         )
 
@@ -116,7 +118,8 @@ class BotoEc2:
 
     def with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
         filters = [_filter("tag-key", (DIGEST_TAG,))]
-        return tuple(self._describe("listing the AMIs made so far", region, Owners=list(owners), Filters=filters))
+        doing = "listing the AMIs made so far"
+        return tuple(self._describe(doing, region, Owners=list(owners), Filters=filters, IncludeDisabled=True))
 
     def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """By id and not by a filter, which would go through everybody's public AMIs; deprecated ones, too."""
@@ -187,7 +190,12 @@ class BotoEc2:
             ami
             for values in _batches([_literal(name) for name in names])
             for ami in self._describe(
-                "looking for AMIs by name", region, Owners=["self"], Filters=[_filter("name", values)]
+                "looking for AMIs by name",
+                region,
+                Owners=["self"],
+                Filters=[_filter("name", values)],
+                # A disabled one keeps its name.
+                IncludeDisabled=True,
             )
         )
 

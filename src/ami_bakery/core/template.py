@@ -99,6 +99,8 @@ class Builder(Frozen):
     ami_name   worked out with what only Packer knows left as written; None where not known
     ami_name_written  the expression, if no message may show the name; empty if it may be shown
     login      None where it takes the credentials of the environment
+    force_deregister  whether Packer removes what has the AMI's name
+    tags       the names of the tags that the AMI gets from Packer, as far as they are known
     region_places  the line that says each region, by its name: of `region` and of `ami_regions`
     """
 
@@ -114,6 +116,8 @@ class Builder(Frozen):
     ami_regions: tuple[str, ...] = ()
     skip_create_ami: bool = False
     login: Login | None = None
+    tags: frozenset[str] = frozenset()
+    force_deregister: bool = False
     region_places: tuple[tuple[str, Place], ...] = ()
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.finding import is_constant
-from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
+from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.core.lock import GIVEN_UP_TAG, read_amis
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.scaffold import Kind, Thing
+from ami_bakery.errors import AwsError
 from ami_bakery.execute.removal import remove
 
 if TYPE_CHECKING:
@@ -80,6 +81,34 @@ def _is_of(ami: Ami, digest: Digest, image: str) -> bool:
         return ami.tags[DIGEST_TAG] == digest.hex
     ours = RUN_TAG in ami.tags and ami.tags.get(IMAGE_TAG) == image
     return ours and digest.hex[:_TELLING] in ami.name
+
+
+def check_names(resolver: Resolver, planned: Planned) -> None:
+    """Raises where an AMI that Packer does not see before it builds has the name: a disabled one, and any in a region
+    that the template copies to. What may be removed has been before."""
+    names = sorted(_names(resolver, planned))
+    home = planned.plan.regions[0]
+    facts = planned.definition.facts
+    replaces = facts is not None and any(builder.force_deregister for builder in facts.builders)
+    regions = dict.fromkeys((home, *planned.definition.regions_of_template)) if names else ()
+    for region in regions:
+        for ami in resolver.outside.ec2.named(region, names):
+            if ami.state is AmiState.DISABLED or (region != home and not replaces):
+                raise _name_taken(planned, ami)
+
+
+def _name_taken(planned: Planned, ami: Ami) -> AwsError:
+    image, digest = planned.definition.image.name, planned.plan.digest
+    state = f"{ami.state} AMI {ami.id}"
+    todo = f"Deregister it if nobody needs it: aws ec2 deregister-image --region {ami.region} --image-id {ami.id}"
+    if ami.state is AmiState.DISABLED and digest is not None and ami.carries(digest):
+        state += ", which was built from this definition"
+        todo = f"Enable it: aws ec2 enable-image --region {ami.region} --image-id {ami.id}. Or: {todo}"
+    return AwsError(
+        f"looking whether the name of image {image}'s AMI is free",
+        f"the {state} has the name {ami.name} in {ami.region}: a build would fail at its end",
+        f"{todo}, or put {{{{timestamp}}}} into ami_name.",
+    )
 
 
 def _names(resolver: Resolver, planned: Planned) -> set[str]:

@@ -55,7 +55,7 @@ from ami_bakery.errors import AwsError, BakeryError, BusyError, SourceError
 from ami_bakery.execute.baker import Baker
 from ami_bakery.execute.held_lock import HeldLock
 from ami_bakery.execute.hidden_lock import HiddenLock, foreign_key_pair
-from ami_bakery.execute.left_behind import adoptable, in_the_way, remove_amis
+from ami_bakery.execute.left_behind import adoptable, check_names, in_the_way, remove_amis
 from ami_bakery.execute.regions import copied
 from ami_bakery.execute.remains import mark_remains
 from ami_bakery.execute.sight import BUSY_TODO, Sight
@@ -403,6 +403,7 @@ class LockedBake:
                 "Bake again when nothing writes to the inputs.",
             )
         baker, self.amis = self._new_baker(), {}
+        check_names(self.resolver, self.planned)
         try:
             self.amis = baker.make()
         except BakeryError:

@@ -160,6 +160,8 @@ def builder_of(component: Component) -> Builder:
         ),
         skip_create_ami=component.is_true("skip_create_ami"),
         login=login_of(component),
+        tags=frozenset(_tag_names(component)),
+        force_deregister=component.is_true("force_deregister"),
         region_places=tuple(_region_places(component)),
     )
 
@@ -179,6 +181,18 @@ _OWNER = re.compile(r"\d{12}|self|amazon|aws-marketplace|aws-backup-vault|micros
 def _is_withheld(value: Value, public: re.Pattern[str]) -> bool:
     """Whether no message may show the value, since it is tainted and is not of the form that the field has."""
     return isinstance(value, str) and is_tainted(value) and not public.fullmatch(value)
+
+
+def _tag_names(component: Component) -> Iterator[str]:
+    """Of `tags`, and of `run_tags`, which Packer puts on the AMI, too; as maps, or as blocks with a key each."""
+    kinds = ("tag",) if component.is_true("skip_ami_run_tags") else ("tag", "run_tag")
+    for kind in kinds:
+        table = component.value(f"{kind}s")
+        yield from table if is_mapping(table) else ()
+        for block in _mappings(component.value(kind)):
+            key = _member(block, "key")
+            if isinstance(key, str):
+                yield str(key)
 
 
 def _is_true(value: Value) -> bool:
