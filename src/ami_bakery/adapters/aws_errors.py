@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ami_bakery.adapters.aws_credentials import is_foreign, trouble
 from ami_bakery.adapters.aws_settings import Settings
 from ami_bakery.core.printable import one_line
 from ami_bakery.core.spelling import nearest
@@ -66,6 +65,8 @@ def explained(call: Call) -> Iterator[None]:
     import botocore.exceptions as boto
     from botocore import parsers
 
+    from ami_bakery.adapters.aws_credentials import is_foreign, trouble
+
     doing = f"{call.doing} in {call.region}" if call.region else call.doing
     try:
         yield
@@ -87,6 +88,8 @@ def explained(call: Call) -> Iterator[None]:
 
 def _translated(call: Call, doing: str, error: Exception) -> BakeryError:
     import botocore.exceptions as boto
+
+    from ami_bakery.adapters.aws_credentials import trouble
 
     settings = call.settings
     found = trouble(error, settings)

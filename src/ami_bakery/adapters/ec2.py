@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.adapters import ec2_answers
 from ami_bakery.adapters.aws_errors import explained
 from ami_bakery.adapters.aws_session import as_tags
-from ami_bakery.adapters.builder_account import AccountFinder
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.errors import DENIED, AwsError
 
@@ -61,6 +60,8 @@ class BotoEc2:
         return self._account
 
     def account_of(self, region: str, login: Login, packer: str) -> BuilderAccount:
+        from ami_bakery.adapters.builder_account import AccountFinder
+
         with self._accounts_lock:
             key = (login, packer)
             if key not in self._accounts:
