@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -168,7 +169,8 @@ def test_a_file_that_differs_by_gits_filters_alone_has_not_changed(bakery: Kitch
     for name, command in (("clean", "tr a-z b-za"), ("smudge", "tr b-za a-z")):
         git(bakery, "config", f"filter.secret.{name}", command)
     bakery.write(".gitattributes", "job/setup.sh text eol=crlf\n*.txt filter=secret\nbase/setup.sh ident\n")
-    bakery.write('job/a "name"\n.txt', "hello\n")
+    # Older than git's index: within one second, git itself looks at the content again.
+    os.utime(bakery.write('job/a "name"\n.txt', "hello\n"), (1, 1))
     bakery.write("base/setup.sh", "echo $Id$\n")
     commit(bakery)
     for path in ("job/setup.sh", "base/setup.sh"):
@@ -178,8 +180,8 @@ def test_a_file_that_differs_by_gits_filters_alone_has_not_changed(bakery: Kitch
     assert git(bakery, "show", 'HEAD:job/a "name"\n.txt') == "ifmmp"
     assert len((bakery.folder / "base/setup.sh").read_text()) > 40
     assert changed(bakery) == []
-    bakery.write('job/a "name"\n.txt', "other\n")
-    assert changed(bakery) == ["job"]
+    bakery.write('job/a "name"\n.txt', "hello\n")
+    assert changed(bakery) == ["job"], "written again: only the filter could tell that it is the same, and is not run"
 
 
 def test_a_file_whose_filter_is_not_installed_is_compared_as_it_is(bakery: Kitchen) -> None:
@@ -187,6 +189,8 @@ def test_a_file_whose_filter_is_not_installed_is_compared_as_it_is(bakery: Kitch
     commit(bakery)
     git(bakery, "config", "filter.absent.clean", "/no/such/program")
     git(bakery, "config", "filter.absent.required", "true")
+    assert changed(bakery) == []
+    (bakery.folder / "job/setup.sh").touch()
     assert changed(bakery) == []
     bakery.write("job/setup.sh", "other\n")
     assert changed(bakery) == ["job"]
@@ -282,7 +286,7 @@ def test_without_a_repository_or_git_it_is_said(bakery: Kitchen) -> None:
     empty = bakery.make_folder(bakery.folder.parent / "no-programs")
     run = bakery.run("plan", "--changed-since", "HEAD", environment={"PATH": str(empty)})
     assert (run.status, run.stdout) == (2, "")
-    assert "git cannot be run: No such file or directory" in run.stderr
+    assert "git cannot be run: there is no such program on PATH" in run.stderr
 
 
 def test_a_bake_takes_what_is_chosen_and_what_that_is_made_from(bakery: Kitchen) -> None:

@@ -49,10 +49,10 @@ class Repository:
         self._environment = safe_environment(environment, folder)
 
     def run(self, *arguments: str, given: bytes = b"", settings: Sequence[str] = ()) -> Told:
-        if self.top is None:
-            return Told(status=128, answer=b"", complaint="not a git repository (or any of the parent directories)")
         if self._program is None:
             return Told(status=127, answer=b"", complaint="git cannot be run: there is no such program on PATH")
+        if self.top is None:
+            return Told(status=128, answer=b"", complaint="not a git repository (or any of the parent directories)")
         try:
             done = subprocess.run(
                 self._words(arguments, settings),
@@ -93,6 +93,16 @@ class Repository:
         return (
             self.run_unfiltered("hash-object", "--stdin-paths", given=given).answer.decode("ascii", "replace").split()
         )
+
+    def unmodified(self) -> dict[str, str]:
+        """The files that git's index knows to be as they were checked out or added, by their times and sizes, without
+        a look at content that only a filter could compare; with the object of each."""
+        told = self.run_unfiltered("diff-files", "--name-only", "--ignore-submodules=all", "-z")
+        if told.status != 0:
+            return {}
+        modified = frozenset(_split(told.answer))
+        staged = (line.partition("\t") for line in self.names("ls-files", "--stage", "-z"))
+        return {path: fields.split(" ")[1] for fields, _, path in staged if path not in modified}
 
     def filtered(self, paths: Sequence[str]) -> frozenset[str]:
         """Those paths that a filter applies to, configured or not."""

@@ -108,14 +108,14 @@ class GitTree:
 
     def same_content(self, paths: Sequence[str]) -> frozenset[str]:
         asked = self._asked(paths)
-        same = frozenset(
-            file.path
-            for repository, files in asked.items()
-            for file, clean in zip(files, repository.clean_ids([file.within for file in files]), strict=False)
-            if clean == file.node.name
-        )
-        others = (file for files in asked.values() for file in files if file.path not in same)
-        return same | {file.path for file in others if self._is_pointer(file)}
+        same: set[str] = set()
+        for repository, files in asked.items():
+            clean_ids = repository.clean_ids([file.within for file in files])
+            same.update(file.path for file, clean in zip(files, clean_ids, strict=False) if clean == file.node.name)
+            others = [file for file in files if file.path not in same]
+            same.update(file.path for file in _unmodified(repository, others))
+            same.update(file.path for file in others if file.path not in same and self._is_pointer(file))
+        return frozenset(same)
 
     def undecided(self, paths: Sequence[str]) -> frozenset[str]:
         asked = self._asked(paths)
@@ -236,6 +236,12 @@ class GitTree:
             parts = [] if target.startswith("/") else parts
             waiting = [*target.split("/"), *waiting]
         return "/" + "/".join(parts)
+
+
+def _unmodified(repository: Repository, files: Sequence[_Compared]) -> Iterator[_Compared]:
+    """Those files that are as they were checked out, from the very object that the revision has."""
+    known = repository.unmodified() if files else {}
+    return (file for file in files if known.get(file.within) == file.node.name)
 
 
 def _below(folder: str, place: str) -> str:
