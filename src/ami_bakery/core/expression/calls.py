@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression import cty, syntax, types
 from ami_bakery.core.expression.convert import convert
-from ami_bakery.core.expression.cty import Cty, Fault, Unsure
+from ami_bakery.core.expression.cty import Cty, Fault, Missing, Unsure
 from ami_bakery.core.expression.evaluate import attempt, work_out
 from ami_bakery.core.expression.functions import FUNCTIONS, NEWER, Function, Parameter
 from ami_bakery.core.expression.known_texts import known_of
 from ami_bakery.core.expression.numbers import NumberTooLarge
 from ami_bakery.core.expression.types import BOOL, friendly
+from ami_bakery.core.expression.values import HOLE
 
 if TYPE_CHECKING:
     from ami_bakery.core.expression.evaluate import Scope
@@ -95,8 +96,13 @@ def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.Call) -> C
 
 def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
     """Calls a function of values alone. Raises `Fault` where Packer's fails."""
-    given = _converted(function, name, arguments)
     tainted = any(argument.tainted or (argument.is_dirty and not function.structural) for argument in arguments)
+    try:
+        given = _converted(function, name, arguments)
+    except Unsure as error:
+        unsure = cty.unknown(str(error))
+        lost = next((argument for argument in arguments if not argument.is_whole), unsure)
+        return _of_unknown(function, name, arguments, lost, tainted)
     lost = _lost(function, given)
     if lost is not None:
         return _of_unknown(function, name, given, lost, tainted)
@@ -145,6 +151,8 @@ def _lost(function: Function, arguments: Sequence[Cty]) -> Cty | None:
 
 def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], lost: Cty, tainted: bool) -> Cty:
     made = cty.unknown(cty.why_of(lost), function.returns, known=known_of(name, arguments), tainted=tainted)
+    if name == "split":
+        return made.with_others(_known_pieces(arguments[0], arguments[1]))
     if not function.keeps_elements:
         return made
     kept = [left for argument in arguments if (left := cty.without_unknown(argument)) is not None]
@@ -152,6 +160,15 @@ def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], lost: C
         return made.with_others([apply(function, name, kept)] if kept else [])
     except (Fault, Unsure):
         return made
+
+
+def _known_pieces(separator: Cty, text: Cty) -> list[Cty]:
+    """What `split()` gives of a text of which a part is known, without the pieces that are not."""
+    known = text.raw.known if isinstance(text.raw, Missing) else ""
+    if not known or not isinstance(separator.raw, str) or not separator.raw:
+        return []
+    pieces = [piece for piece in known.split(separator.raw) if piece and HOLE not in piece]
+    return [cty.list_of([cty.text(piece, text.place, tainted=text.is_dirty) for piece in pieces])] if pieces else []
 
 
 # --- what forgives failures
@@ -167,7 +184,7 @@ def _try(expression: syntax.Call, scope: Scope) -> Cty:
     if first.is_whole:
         return first.with_others([*first.others, *others])
     made = cty.unknown(cty.why_of(first), tainted=any(value.is_dirty for value in values))
-    if isinstance(first.raw, cty.Missing):
+    if isinstance(first.raw, Missing):
         made = cty.unknown(first.raw.why, pattern=first.raw.pattern, known=first.raw.known, tainted=made.tainted)
     return made.with_others(others)
 
