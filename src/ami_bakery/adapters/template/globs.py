@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from ami_bakery.adapters.template.glob_automaton import Automaton
 from ami_bakery.ports import FileKind, SourceTree
+
+_FEW = 2
 
 
 def fileset(tree: SourceTree, folder: str, pattern: str) -> tuple[str, ...]:
     """The files under `folder` that match, relative to it, in order; hidden files count, and links are followed."""
     wanted = posixpath.normpath(posixpath.join(folder, pattern))
     fixed = _fixed_folder(wanted)
-    matcher = re.compile(_translated(wanted, star="[^/]*", any_one="[^/]", negation="^"), re.DOTALL)
+    matches = _matcher(wanted, star="[^/]", negation="^")
     depth = None if "**" in wanted else wanted.count("/")
-    found = [path for path in _files(tree, fixed, depth, (fixed,)) if matcher.fullmatch(path)]
+    found = [path for path in _files(tree, fixed, depth, (fixed,)) if matches(path)]
     return tuple(sorted(posixpath.relpath(path, folder) for path in found))
 
 
@@ -56,7 +59,22 @@ def _is_above(real: str, above: tuple[str, ...]) -> bool:
 
 def name_matches(pattern: str, name: str) -> bool:
     """`-only=amazon-ebs.*`: here `*` matches everything."""
-    return re.fullmatch(_translated(pattern, star=".*", any_one=".", negation="!"), name, re.DOTALL) is not None
+    return bool(_matcher(pattern, star=".", negation="!")(name))
+
+
+def _matcher(pattern: str, *, star: str, negation: str) -> Callable[[str], object]:
+    """Python's matcher tries all ways that many stars can be read; with more than a few, each way is tried at once."""
+    if pattern.count("*") <= _FEW and pattern.count("{") <= _FEW:
+        translated = _translated(pattern, star=f"{star}*", any_one=star, negation=negation)
+        return _compiled(translated).fullmatch
+    return Automaton(pattern, any_one=star, negation=negation).matches
+
+
+def _compiled(translated: str) -> re.Pattern[str]:
+    try:
+        return re.compile(translated, re.DOTALL)
+    except re.error:
+        return re.compile("(?!)")  # such as `[b-a]`, which matches nothing
 
 
 def _translated(pattern: str, *, star: str, any_one: str, negation: str) -> str:
@@ -77,7 +95,7 @@ def _translated(pattern: str, *, star: str, any_one: str, negation: str) -> str:
             end = pattern.index("]", position + 1)
             inside = pattern[position:end]
             negated = inside.startswith(negation)
-            inside = ("^" if negated else "") + inside[negated:].replace("\\", "\\\\").replace("^", "\\^")
+            inside = ("^" if negated else "") + re.sub(r"[\\^\[&~|]", r"\\\g<0>", inside[negated:])
             made, position = made + f"[{inside}]", end + 1
         elif sign == "\\" and position < len(pattern):
             made, position = made + re.escape(pattern[position]), position + 1

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-MOST_STEPS = 1_000_000
+MOST_STEPS = 250_000
 """Expressions that are worked out, and elements that functions make."""
+MOST_PARTS = 250_000
+"""Values inside of one value, however deep; what is there twice counts twice."""
 LONGEST_TEXT = 1 << 25
 """Characters of one text."""
 MOST_TEXT = 1 << 28

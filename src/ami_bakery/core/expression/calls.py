@@ -100,9 +100,8 @@ def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
     try:
         given = _converted(function, name, arguments)
     except Unsure as error:
-        unsure = cty.unknown(str(error))
-        lost = next((argument for argument in arguments if not argument.is_whole), unsure)
-        return _of_unknown(function, name, arguments, lost, tainted)
+        known_as = next((argument for argument in arguments if not argument.is_whole), cty.unknown(str(error)))
+        return _of_unknown(function, name, arguments, known_as, tainted)
     lost = _lost(function, given)
     if lost is not None:
         return _of_unknown(function, name, given, lost, tainted)
@@ -113,7 +112,7 @@ def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
     except Fault as fault:
         raise Fault(f"`{name}()`: {fault}") from None
     except (Unsure, NumberTooLarge) as error:
-        return cty.unknown(f"`{name}()`: {error or 'a number is too large'}", tainted=tainted)
+        return cty.unknown(f"`{name}()`: {str(error) or 'a number is too large'}", tainted=tainted)
     return result.but(tainted=True) if tainted else result
 
 

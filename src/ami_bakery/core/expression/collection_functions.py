@@ -32,6 +32,7 @@ def concat(*lists: Cty) -> Cty:
         raise Fault("a list is needed")
     for each in lists:
         _list_or_tuple(each)
+    spend(steps=sum(len(each.raw) for each in lists))
     items = [item for each in lists for item in _items(each)]
     if all(each.type.kind == "list" for each in lists):
         common = unify(tuple(each.type for each in lists), unsafe=True)
@@ -115,10 +116,18 @@ def _among(value: Cty, items: Sequence[Cty]) -> bool:
 
 def distinct(items: Cty) -> Cty:
     kept: list[Cty] = []
+    buckets: dict[str, list[Cty]] = {}
     for item in items.raw:
-        if not _among(item, kept):
+        bucket = buckets.setdefault(_bucket(item), [])
+        if not _among(item, bucket):
+            bucket.append(item)
             kept.append(item)
     return cty.list_of(kept, items.type.element)
+
+
+def _bucket(value: Cty) -> str:
+    """The same for all that may be equal."""
+    return value.raw if value.type == STRING and isinstance(value.raw, str) and not value.sees_checkout else "\0"
 
 
 def chunklist(items: Cty, size: Cty) -> Cty:
@@ -287,7 +296,14 @@ def setunion(*sets: Cty) -> Cty:
 
 
 def setintersection(*sets: Cty) -> Cty:
-    return _sets(sets, lambda first, second: [item for item in first if _among(item, second)])
+    return _sets(sets, _common)
+
+
+def _common(first: list[Cty], second: list[Cty]) -> list[Cty]:
+    buckets: dict[str, list[Cty]] = {}
+    for item in second:
+        buckets.setdefault(_bucket(item), []).append(item)
+    return [item for item in first if _among(item, buckets.get(_bucket(item), []))]
 
 
 def setproduct(*sets: Cty) -> Cty:

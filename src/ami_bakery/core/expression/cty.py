@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import normalize
 
 from ami_bakery.core.expression import types
+from ami_bakery.core.expression.budget import MOST_PARTS, TooCostly
 from ami_bakery.core.expression.numbers import Number
 from ami_bakery.core.expression.types import DYNAMIC, NUMBER, STRING, UNKNOWN, Type
 from ami_bakery.core.expression.values import CHECKOUT
@@ -50,11 +51,12 @@ class Cty:
     is_dirty    something in it is tainted
     has_others  something in it has alternatives
     sees_checkout  the place of the checkout shows in it
+    size        how many values it is, with those in it
     """
 
     __slots__ = (
         *("type", "raw", "tainted", "place", "others"),
-        *("is_whole", "is_dirty", "has_others", "sees_checkout"),
+        *("is_whole", "is_dirty", "has_others", "sees_checkout", "size"),
     )
 
     def __init__(
@@ -68,6 +70,7 @@ class Cty:
     ) -> None:
         self.type, self.raw, self.tainted, self.place, self.others = kind, raw, tainted, place, others
         self.is_whole, self.is_dirty, self.has_others, self.sees_checkout = True, tainted, bool(others), False
+        self.size = 1
         if isinstance(raw, str):
             self.sees_checkout = CHECKOUT[1] in raw
         elif isinstance(raw, tuple):
@@ -84,6 +87,9 @@ class Cty:
             self.is_dirty = self.is_dirty or child.is_dirty
             self.has_others = self.has_others or child.has_others
             self.sees_checkout = self.sees_checkout or child.sees_checkout
+            self.size += child.size
+        if self.size > MOST_PARTS:
+            raise TooCostly(f"it makes a value of more than {MOST_PARTS:,} parts")
 
     @property
     def is_known(self) -> bool:
@@ -165,13 +171,21 @@ _TAINTED = Cty(DYNAMIC, None, tainted=True)
 _CLEAN = Cty(DYNAMIC, None)
 
 
+def _check_size(items: Iterable[Cty]) -> None:
+    """Before the type is made, which is as large as the value."""
+    if sum(item.size for item in items) > MOST_PARTS:
+        raise TooCostly(f"it makes a value of more than {MOST_PARTS:,} parts")
+
+
 def tuple_of(items: Iterable[Cty]) -> Cty:
     made = tuple(items)
+    _check_size(made)
     return Cty(Type("tuple", tuple(item.type for item in made)), made)
 
 
 def object_of(attributes: Mapping[str, Cty]) -> Cty:
     names = tuple(sorted(attributes))
+    _check_size(attributes.values())
     kind = Type("object", tuple(attributes[name].type for name in names), names)
     return Cty(kind, {name: attributes[name] for name in names})
 

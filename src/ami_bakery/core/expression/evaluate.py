@@ -41,7 +41,13 @@ class Scope(Frozen):
     any_name: Cty | None = None
 
     def binding(self, **names: Names) -> Scope:
-        return replace(self, names={**self.names, **names})
+        # The innermost loop of every evaluation: `replace` takes twice as long.
+        return Scope(
+            names={**self.names, **names},
+            surroundings=self.surroundings,
+            optional=self.optional,
+            any_name=self.any_name,
+        )
 
     @property
     def maybe(self) -> Scope:

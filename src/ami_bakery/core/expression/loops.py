@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.expression import cty, syntax
+from ami_bakery.core.expression.budget import spend
 from ami_bakery.core.expression.convert import convert
 from ami_bakery.core.expression.cty import Cty, Fault
 from ami_bakery.core.expression.evaluate import truth_of, work_out
@@ -89,6 +90,7 @@ def _rows(collection: Cty, expression: syntax.For, scope: Scope) -> tuple[list[_
 
 
 def _row(expression: syntax.For, scope: Scope) -> _Row:
+    spend(steps=1)
     condition = work_out(expression.condition, scope) if expression.condition else None
     kept: bool | None = True
     if condition is not None:
@@ -143,6 +145,7 @@ def over(collection: Expression, key: str | None, value: str, body: Callable[[Sc
         inner = scope.maybe if unsure else scope
         made, fault = [], None
         for name, item in _elements(given):
+            spend(steps=1)
             try:
                 made.append(body(_bound(inner, key, value, name, item)))
             except Fault as error:

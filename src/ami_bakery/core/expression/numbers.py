@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _WRITTEN = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:([eEpP])([+-]?\d+))?")
 _LARGEST = 4000
@@ -43,6 +44,7 @@ class Number:
         return Number(str(value).startswith("-"), abs(top), 1 - bottom.bit_length(), 53)
 
     @staticmethod
+    @lru_cache(maxsize=1024)
     def parse(text: str) -> Number | None:
         """What cty reads out of a text, or None where it reads no number."""
         found = _WRITTEN.fullmatch(text)
@@ -137,6 +139,8 @@ class Number:
 
     def text(self) -> str:
         """As cty writes it: every digit that is needed, no exponent."""
+        if self.exponent >= 0 and self.mantissa and self.mantissa.bit_length() + self.exponent <= self.precision:
+            return str(self.truncated())
         return self.formatted("f", -1)
 
     def formatted(self, form: str, digits: int) -> str:

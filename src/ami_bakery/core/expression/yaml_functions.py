@@ -15,6 +15,7 @@ from ami_bakery.core.expression.cty import Cty, Fault, Unsure
 from ami_bakery.core.expression.numbers import Number
 from ami_bakery.core.expression.types import BOOL, NUMBER, STRING
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TRUE = frozenset(["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"])
 _FALSE = frozenset(["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"])
 _NULL = frozenset(["", "~", "null", "Null", "NULL"])
@@ -25,7 +26,7 @@ _ODD = re.compile(r"(?i)[-+]?\.?(?:inf|nan)(?:inity)?|-?0b.*|\d{4}-.*")
 def yamldecode(value: Cty) -> Cty:
     spend(steps=value.raw.count("\n") + value.raw.count(","))
     try:
-        events = iter(list(yaml.parse(value.raw, Loader=yaml.SafeLoader)))
+        events = iter(list(yaml.parse(value.raw, Loader=_LOADER)))
     except (yaml.YAMLError, RecursionError):
         raise Unsure("YAML that does not parse is read by Packer alone") from None
     for _ in range(2):
