@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.expression.budget import spend
 from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
 from ami_bakery.core.expression.values import (
     Text,
@@ -130,10 +131,12 @@ def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
 
 
 def _replace(old: str, new: str, count: int, text: str) -> Value:
+    spend(text=len(text) + text.count(old) * len(new))
     return _text_only(text, text.replace(old, new, count if count >= 0 else -1))
 
 
 def _replace_all(old: str, new: str, text: str) -> Value:
+    spend(text=len(text) + text.count(old) * len(new))
     return _text_only(text, text.replace(old, new))
 
 

@@ -50,7 +50,7 @@ def render(text: str, functions: GoFunctions, *, fields_as_written: bool = False
 
 def _pieces(text: str, functions: GoFunctions, fields_as_written: bool) -> Iterator[tuple[Value, str]]:
     position, trim_next = 0, False
-    for found in _ACTION.finditer(text):
+    for found in _actions(text):
         action = found[0]
         before = text[position : found.start()]
         before = before.lstrip() if trim_next else before
@@ -75,6 +75,14 @@ def _pieces(text: str, functions: GoFunctions, fields_as_written: bool) -> Itera
         yield Unknown(why="the template `{{` is not closed", pattern=rest), rest
     else:
         yield (rest.lstrip() if trim_next else rest), rest
+
+
+def _actions(text: str) -> Iterator[re.Match[str]]:
+    """Up to the first that is not closed: what follows it is looked at once, not once for each that begins in it."""
+    position = text.find("{{")
+    while position >= 0 and (found := _ACTION.match(text, position)):
+        yield found
+        position = text.find("{{", found.end())
 
 
 def _value(inside: str, functions: GoFunctions) -> Value:

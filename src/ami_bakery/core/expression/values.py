@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
+from ami_bakery.core.expression.budget import spend
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
@@ -194,12 +195,15 @@ def place_of(value: Value, otherwise: Place) -> Place:
 def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
     """Joins parts, each with how it is written, to one text; a part that is not known makes the whole not known."""
     text = pattern = known = ""
+    length = 0
     unknown: Unknown | None = None
     source: Text | None = None
     tainted = False
     for value, written in parts:
         piece = as_text(value)
         tainted = tainted or is_tainted(value)
+        length += len(piece) if isinstance(piece, str) else len(piece.known)
+        spend(text=length)
         if isinstance(piece, str):
             source = value if source is None and isinstance(value, Text) and value.tainted else source
             text, pattern = text + piece, pattern + (written if is_tainted(value) else piece)
