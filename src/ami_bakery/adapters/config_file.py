@@ -41,6 +41,13 @@ def load_config(path: Path) -> Config:
 
 def parse(data: bytes, path: Path) -> Config:
     """`path` need not exist: it says what the file is called and which folder is the root."""
+    try:
+        return _parse(data, path)
+    except RecursionError:
+        raise ConfigError(f"reading {path}", "it is nested too deeply", "Write flatter tables.") from None
+
+
+def _parse(data: bytes, path: Path) -> Config:
     doing = f"reading {path}"
     if data.startswith(codecs.BOM_UTF8):
         wrong = "it begins with a byte order mark"
@@ -57,11 +64,8 @@ def parse(data: bytes, path: Path) -> Config:
         todo = "Mend the line; https://toml.io has the syntax."
         marks = (Mark(os.path.abspath(path), _line_told(str(error)), str(error)),)
         raise ConfigError(doing, f"not valid TOML: {error}", todo, marks=marks) from None
-    except ValueError as error:
-        # A number of more digits than Python converts.
-        raise ConfigError(doing, f"a value cannot be read: {error}", "Write it as a string.") from None
-    except RecursionError:
-        raise ConfigError(doing, "values are nested too deeply", "Write flatter tables.") from None
+    except ValueError:
+        raise ConfigError(doing, "a number has more than 4,300 digits", "Write a smaller one.") from None
     document = Document(file=path.name, data=table, lines=dict(_lines(data)))
     config, problems = parse_config(document, root=os.path.realpath(path.parent))
     if problems:

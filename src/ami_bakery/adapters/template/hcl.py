@@ -14,7 +14,6 @@ from ami_bakery.adapters.template.hcl_syntax import parse_body
 from ami_bakery.adapters.template.hcl_variables import VariableFile, declarations, is_given, values_of
 from ami_bakery.core.expression import cty
 from ami_bakery.core.expression.border import to_value
-from ami_bakery.core.expression.budget import limited
 from ami_bakery.core.expression.cty import Cty
 from ami_bakery.core.expression.evaluate import Scope, evaluate, resolve
 from ami_bakery.core.expression.values import (
@@ -39,11 +38,6 @@ if TYPE_CHECKING:
 
 
 def read_hcl2(reading: Reading) -> Definition:
-    with limited():
-        return _read(reading)
-
-
-def _read(reading: Reading) -> Definition:
     files = _template_files(reading)
     bodies = [_parse(reading, file) for file in files]
     surroundings = Surroundings(reading)

@@ -53,8 +53,12 @@ def parse_json(source: bytes, file: str) -> JsonValue:
         json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise _refused(Place(file=file, line=error.lineno), error.msg) from None
-    except (ValueError, RecursionError) as error:
-        raise _refused(Place(file=file, line=1), str(error)) from None
+    except RecursionError:
+        raise _refused(Place(file=file, line=1), "it is nested too deeply") from None
+    except ValueError as error:
+        long = "Exceeds the limit" in str(error)
+        wrong = "a number has more than 4,300 digits: write it as a string" if long else str(error)
+        raise _refused(Place(file=file, line=1), wrong) from None
     encoded = text.encode()
     root = _parser().parse(encoded).root_node
     if root.has_error:

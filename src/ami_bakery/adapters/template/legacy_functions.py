@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.expression.budget import spend
+from ami_bakery.core.expression.budget import TooCostly, spend
 from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
 from ami_bakery.core.expression.values import (
     Text,
@@ -17,6 +17,7 @@ from ami_bakery.core.expression.values import (
     names_checkout,
     taint,
 )
+from ami_bakery.errors import TemplateError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -75,10 +76,21 @@ class LegacyContext:
             return Unknown(why=f"the variable `{name}` refers to itself")
         text, place = self._raw[name]
         shared.busy.append(name)
-        value = render(text, self._functions(place), fields_as_written=True)
+        value = self._variable_text(name, text, place)
         shared.rendered[name] = taint(value, place) if name in self._sensitive else value
         shared.busy.pop()
         return shared.rendered[name]
+
+    def _variable_text(self, name: str, text: str, place: Place) -> Value:
+        try:
+            return render(text, self._functions(place), fields_as_written=True)
+        except TooCostly as error:
+            raise TemplateError(
+                f"working out the variable `{name}` ({place})",
+                str(error),
+                "Make its text smaller.",
+                marks=(place.mark(str(error)),),
+            ) from None
 
     def _functions(self, in_variable_at: Place | None = None) -> GoFunctions:
         """`in_variable_at`: a variable is being worked out, where `env` is allowed and `user` must be declared."""

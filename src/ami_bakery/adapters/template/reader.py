@@ -14,6 +14,7 @@ from ami_bakery.adapters.template.locations import Locations
 from ami_bakery.adapters.template.references import find_references
 from ami_bakery.adapters.template.started import started_by_validate
 from ami_bakery.adapters.template.written import Settled
+from ami_bakery.core.expression.budget import TooCostly, limited
 from ami_bakery.core.expression.values import shown
 from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
 from ami_bakery.errors import BakeryError, TemplateError
@@ -33,7 +34,14 @@ class PackerTemplateReader:
         """
         request = replace(request, template=posixpath.normpath(request.template))
         try:
-            return _without_marks(self._read(tree, request))
+            with limited():
+                return _without_marks(self._read(tree, request))
+        except TooCostly as error:
+            raise TemplateError(
+                f"reading the template {request.template}",
+                str(error),
+                "Make its texts smaller, or pass them to Packer as variables.",
+            ) from None
         except BakeryError as error:
             error.doing, error.wrong, error.todo = map(shown, (error.doing, error.wrong, error.todo))
             error.marks = tuple(mark._replace(message=shown(mark.message)) for mark in error.marks)

@@ -1,0 +1,152 @@
+"""What would take for ever, or all memory, is an error that names the expression and its line; nothing hangs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.adapters.config_file import parse
+from ami_bakery.adapters.template.globs import fileset, name_matches
+from ami_bakery.errors import ConfigError, TemplateError
+from tests.adapters.template.reading import BUILD, read
+from tests.trees import write_tree
+
+
+def doubled(first: str, step: str, count: int = 40) -> str:
+    """Locals of which each is made of the one before."""
+    lines = [
+        f"  a0 = {first}",
+        *(f"  a{number} = {step.replace('_', f'local.a{number - 1}')}" for number in range(1, count)),
+    ]
+    return "locals {\n" + "\n".join(lines) + "\n}\n"
+
+
+RANGE = "locals {\n  r = range(1000)\n}\n"
+TOO_COSTLY = {
+    "nested loops": RANGE + "locals {\n  v = [for a in local.r : [for b in local.r : [for c in local.r : 1]]]\n}\n",
+    "a loop in a text": RANGE
+    + 'locals {\n  v = "%{ for a in local.r }%{ for b in local.r }x%{ endfor }%{ endfor }"\n}\n',
+    "a product": RANGE + "locals {\n  v = setproduct(local.r, local.r, local.r)\n}\n",
+    "doubled texts": doubled('"xxxxxxxxxxxxxxxx"', '"${_}${_}"'),
+    "doubled lists": doubled('["x"]', "concat(_, _)"),
+    "lists in lists": doubled('["x"]', "[_, _]"),
+    "objects in objects": doubled('"x"', "{ a = _, b = _ }"),
+    "joined texts": doubled('"xxxxxxxxxxxxxxxx"', 'join("", [_, _])'),
+    "replaced texts": doubled('"xx"', 'replace(_, "x", "xx")'),
+    "a wide indent": 'locals {\n  v = indent(1000000000, "a\\nb")\n}\n',
+    "a wide number": 'locals {\n  v = format("%99999999d", 1)\n}\n',
+    "a precise number": 'locals {\n  v = format("%.99999999f", 1.5)\n}\n',
+    "a wide text": 'locals {\n  v = format("%999999999s", "a")\n}\n',
+    "wide texts": 'locals {\n  v = formatlist("%99999999s", range(100))\n}\n',
+    "encoded texts": doubled('"\\""', "jsonencode([_, _])"),
+    "a long sum": f"locals {{\n  v = {'1 + ' * 5000}1\n}}\n",
+    "many parentheses": f"locals {{\n  v = {'(' * 5000}1{')' * 5000}\n}}\n",
+    "a deep list": f"locals {{\n  v = {'[' * 3000}{']' * 3000}\n}}\n",
+    "many signs": f"locals {{\n  v = {'!' * 5000}true\n}}\n",
+    "a conditional in a conditional": f"locals {{\n  v = {'true ? 1 : ' * 3000}2\n}}\n",
+    "blocks of a product": RANGE
+    + 'build {\n  dynamic "provisioner" {\n    for_each = setproduct(local.r, local.r)\n    labels = ["shell"]\n'
+    + "    content {}\n  }\n}\n",
+}
+READ = {
+    "a regular expression that branches": f'regex("(a+)+$", "{"a" * 2000}!")',
+    "a replacement that branches": f'regex_replace("{"a" * 2000}!", "(a+)+$", "x")',
+    "a large power": "pow(9, 9999999)",
+    "a long range": "range(0, 1e9)",
+    "a fine range": "range(0, 1, 1e-9)",
+    "a number of many digits": "9" * 4300,
+    "a number of very many digits": "9" * 100_000,
+    "a large exponent": "1e999999999",
+    "a small exponent": "1e-999999999",
+    "a text of many digits": f'"{"9" * 5000}" + 1',
+    "digits to a base": f'parseint("{"Z" * 100_000}", 62)',
+    "JSON in depth": f'jsondecode("{"[" * 100_000}{"]" * 100_000}")',
+    "a long number in JSON": f'jsondecode("{"9" * 100_000}")',
+    "YAML in depth": f'yamldecode("{"[" * 3000}{"]" * 3000}")',
+    "YAML that refers to itself": 'yamldecode("a: &a [x]\\nb: &b [*a, *a]")',
+    "a glob of stars": f'fileset(".", "{"*a" * 30}b")',
+    "many networks": f'cidrsubnets("0.0.0.0/0", {", ".join(["32"] * 500)})',
+    "an item of an item": "local.none" + ".a" * 50,
+}
+
+
+@pytest.mark.parametrize("template", TOO_COSTLY.values(), ids=TOO_COSTLY)
+def test_what_takes_too_much_is_an_error_that_names_it(template: str, tmp_path: Path) -> None:
+    with pytest.raises(TemplateError) as caught:
+        read(tmp_path, {"a.pkr.hcl": template})
+
+    assert "a.pkr.hcl" in caught.value.doing
+    assert "takes more than" in caught.value.wrong or "makes a" in caught.value.wrong or "deep" in caught.value.wrong
+    assert caught.value.todo
+
+
+@pytest.mark.parametrize("expression", READ.values(), ids=READ)
+def test_what_looks_costly_is_read(expression: str, tmp_path: Path) -> None:
+    template = f"locals {{\n  v = {expression}\n}}\n" + BUILD % '  provisioner "shell" {\n    script = "s.sh"\n  }'
+
+    facts = read(tmp_path, {"a.pkr.hcl": template, "s.sh": "true", "a" * 200: ""})
+
+    assert "s.sh" in [reference.path for reference in facts.references]
+
+
+def test_numbers_that_grow_are_unknown_in_the_end(tmp_path: Path) -> None:
+    facts = read(
+        tmp_path,
+        {"a.pkr.hcl": doubled("1e300", "_ * _") + BUILD % '  provisioner "shell" {\n    script = "${local.a39}"\n  }'},
+    )
+
+    assert [unresolved.why for unresolved in facts.unresolved] == ["the number is too large to work it out"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (
+            {f"a{number}": f"{{{{user `a{number - 1}`}}}}" * 2 for number in range(1, 40)} | {"a0": "x" * 16},
+            "makes a text",
+        ),
+        ({"a": "{{{{replace_all `x` `{}` `{}`}}}}".format("x" * 10_000, "x" * 10_000)}, "makes a text"),
+    ],
+)
+def test_a_variable_of_a_json_template_that_grows_is_an_error(
+    variables: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    template = json.dumps({"variables": variables, "builders": [{"type": "null"}]}, indent=1)
+    with pytest.raises(TemplateError) as caught:
+        read(tmp_path, {"a.json": template}, template="a.json")
+
+    assert said in caught.value.wrong
+    assert "a.json:" in caught.value.doing
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.pkr.json"])
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 50_000 + "]" * 50_000])
+def test_json_that_python_cannot_take_is_an_error_of_the_template(name: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(TemplateError) as caught:
+        read(tmp_path, {name: f'{{"locals": {{"a": {value}}}}}'}, template=name)
+
+    assert f"{name}:1" in caught.value.doing
+    assert "recursion" not in caught.value.wrong
+    assert "sys." not in caught.value.wrong
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a" + ".a" * 3000 + " = 1", "[a" + ".a" * 3000 + "]", "x = " + "[" * 3000 + "]" * 3000, "x = " + "9" * 5000],
+)
+def test_a_bakery_toml_that_python_cannot_take_is_an_error_of_the_file(line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(f"version = 1\n{line}\n".encode(), Path("/x/bakery.toml"))
+
+    assert "sys." not in caught.value.wrong
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 40 + "b", "{a,a}" * 40 + "b", "**/" * 40 + "b", "?*" * 40 + "b"])
+def test_a_glob_takes_no_longer_for_its_stars(pattern: str, tmp_path: Path) -> None:
+    tree = write_tree(tmp_path, {"a" * 200: "", "/".join("a" * 60): ""})
+
+    assert fileset(tree, ".", pattern) == ()
+    assert not name_matches(pattern, "a" * 200)
+    assert name_matches("*a*a*a*b", "aaa" + "a" * 200 + "b")
