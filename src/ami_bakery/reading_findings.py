@@ -167,7 +167,8 @@ def _upload_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
     said: set[tuple[str, str]] = set()
     for walk in named:
         entry = tree.entry(walk.path, follow=True)
-        if entry is None or entry.kind is not FileKind.FOLDER:
+        uploads = walk.origin.required or walk.origin.guessed
+        if not uploads or entry is None or entry.kind is not FileKind.FOLDER:
             continue
         for _ in walk:
             pass

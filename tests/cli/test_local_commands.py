@@ -206,3 +206,23 @@ def test_a_source_that_must_be_there_and_is_written_is_said(app: Kitchen) -> Non
     assert [finding["level"] for finding in _findings(app)["input-written"]] == ["warning"]
     (image,) = app.run("inputs", "--json").images
     assert "ami/made.tgz" in [entry["path"] for entry in image["inputs"]]
+
+
+def test_a_file_that_counts_as_an_output_is_hashed_where_inputs_names_it(app: Kitchen) -> None:
+    files = {**FILES, "ami/conf.out": "1"}
+    _write(app, _inline("./tool --output conf.out"), files, TOML.replace('["ami"]', '["ami/app.json", "ami/conf.out"]'))
+    before = app.run("digest").answer
+    app.write("ami/conf.out", "2")
+    assert app.run("digest").answer != before
+
+
+def test_an_input_in_git_that_a_function_reads_is_said(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    app.write("ami/.git/HEAD", "ref: x")
+    app.write(
+        "ami/app.pkr.hcl",
+        'locals {\n  commit = file(".git/HEAD")\n}\nsource "null" "a" {}\nbuild {\n  sources = ["source.null.a"]\n}\n',
+    )
+
+    (finding,) = _findings(app)["input-in-git"]
+    assert (finding["file"], finding["line"]) == ("ami/app.pkr.hcl", 2)

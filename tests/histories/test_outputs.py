@@ -85,6 +85,16 @@ IDIOMS: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
         {"words.txt": "b\na\n"},
         "words.txt",
     ),
+    "a python script with a module": (
+        {"provisioners": [_local("python3 tools/x.py")]},
+        {"tools/x.py": "import helper\n", "tools/helper.py": "pass\n"},
+        "tools/helper.py",
+    ),
+    "a temporary file beside the inputs": (
+        {"provisioners": [_local("T=$(mktemp ./work.XXXXXX)", "date > $T", "rm $T")]},
+        {},
+        "setup.sh",
+    ),
     "a command with an unknown part that writes": (
         {"provisioners": [_local("cat conf.ini > all.txt; echo {{uuid}} >> all.txt")]},
         {"conf.ini": "a\n"},

@@ -103,6 +103,9 @@ class LocalRun(LocalFiles):
         """A script in another language: its words, and the modules that lie beside it."""
         place = Place(file=path, line=1)
         self.opaque[interpreter] = None
+        if interpreter.startswith("python"):
+            cache = posixpath.normpath(posixpath.join(posixpath.dirname(path), "__pycache__/**"))
+            self.reading.ledger.output(cache, place, certainty=Certainty.LIKELY)
         for number, line in enumerate(content.splitlines()[:5000], 1):
             here = Place(file=path, line=number)
             for word in words_of_code(line):

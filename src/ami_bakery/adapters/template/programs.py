@@ -15,7 +15,7 @@ from ami_bakery.adapters.template.program_effects import (
     options_of,
     options_of_prefix,
 )
-from ami_bakery.core.expression.values import CHECKOUT
+from ami_bakery.core.expression.values import CHECKOUT, HOLE
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "zsh", "busybox"})
 _INTERPRETERS = frozenset(
@@ -107,6 +107,14 @@ _OF_TASKS = frozenset(
     }
 )
 """Their words are tasks, `build` or `dist`: a folder of such a name is what they make, if anything."""
+_INSTALL = frozenset({"install", "ci", "add", "i"})
+_CACHES: Mapping[str, tuple[frozenset[str], str]] = {
+    **dict.fromkeys(("npm", "yarn", "pnpm", "bun"), (_INSTALL, "node_modules")),
+    **dict.fromkeys(("terraform", "tofu"), (frozenset({"init"}), ".terraform")),
+    "cargo": (frozenset({"build", "test", "run"}), "target"),
+    "mvn": (frozenset({"package", "install", "verify", "compile"}), "target"),
+}
+"""The folder that a program fills, with the words that make it do so."""
 _WHOLE_FOLDERS = frozenset({"tar", "gtar", "bsdtar", "zip", "cp", "rsync", "scp", "mv", "docker", "podman"})
 """Of these, `.` means all that lies in the folder."""
 
@@ -124,6 +132,8 @@ def effects_of(words: Sequence[str], *, shown: bool) -> Effects:
     elif re.sub(r"[\d.]+\Z", "", name) in _INTERPRETERS or name in _INTERPRETERS:
         _interpreter(name, arguments, effects)
     elif name in _NO_FILES:
+        if name == "mktemp":
+            effects.writes.extend(re.sub("X{3,}", HOLE, text) for text in arguments if "/" in text)
         if not shown and name in ("echo", "printf", "ls"):
             effects.reads.extend(arguments)
     elif name in _READERS:
@@ -136,6 +146,9 @@ def effects_of(words: Sequence[str], *, shown: bool) -> Effects:
         effects.opaque = True
         tasks = name in _OF_TASKS
         effects.reads.extend(_without_tasks(arguments) if tasks else arguments)
+        made = _CACHES.get(name)
+        if made is not None and not made[0].isdisjoint(arguments):
+            effects.likely.append(f"{made[1]}/**")
         likely_writes(arguments, effects)
     return effects
 
