@@ -340,7 +340,7 @@ KEYS: tuple[Key, ...] = (
         field="ignore",
         parse=_list_of(_ignore_pattern),
         type="list of gitignore patterns",
-        about="What to leave out of input folders, and of the words of local commands, on top of the built-in patterns.",
+        about="What to leave out of input folders and of the words of local commands, on top of the built-in patterns.",
     ),
     Key(
         name="from",

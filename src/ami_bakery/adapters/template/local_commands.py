@@ -152,6 +152,16 @@ class _Listener:
         found = [text for pattern in word.texts for text in self.matching(shell, pattern)]
         return [Word((text,)) for text in found] or [word]
 
+    def _read(self, shell: Shell, text: str, place: Place, **how: bool) -> bool:
+        """In the folder where the shell is, and where it may be."""
+        found = [self._run.read(text, folder, place, **how) for folder in (shell.folder, *shell.elsewhere)]
+        return any(found)
+
+    def _here(self, shell: Shell, text: str) -> list[tuple[str, str]]:
+        """Paths that a word may be, each with the folder that the shell is in then."""
+        folders = (shell.folder, *shell.elsewhere)
+        return [(path, folder) for folder in folders if (path := self._run.here(text, folder)) is not None]
+
     def _one_call(self, shell: Shell, call: Call, words: list[str]) -> None:
         place = self._place(call.line)
         if HOLE in words[0]:
@@ -160,7 +170,7 @@ class _Listener:
             elif not self._wraps:
                 self._run.opaque[""] = None
             for text in words[1:]:
-                self._run.read(text, shell.folder, place)
+                self._read(shell, text, place)
             return
         effects = effects_of(words, shown=call.shown)
         if effects.opaque:
@@ -176,10 +186,11 @@ class _Listener:
             if HOLE in text and not effects.opaque and may_be_path(text):
                 self._run.unknown[place] = None
             early = not effects.opaque and not effects.scripts
-            self._run.read(text, shell.folder, place, dots=effects.dots, early=early)
+            self._read(shell, text, place, dots=effects.dots, early=early)
 
     def _writes(self, shell: Shell, effects: Effects, place: Place, *, sure: bool) -> None:
         run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
+        sure = sure and not shell.elsewhere
         surely = Certainty.SURE if sure else Certainty.PERHAPS
         likely = Certainty.LIKELY if sure else Certainty.PERHAPS
         for text in effects.writes:
@@ -228,22 +239,24 @@ class _Listener:
             depth=shell.depth + 1,
             sure=shell.is_sure,
         )
+        inner.elsewhere = shell.elsewhere
         inner.run(text)
 
     def _script(self, shell: Shell, interpreter: str, text: str, arguments: Sequence[str], place: Place) -> None:
         if HOLE in text:
             self._run.unknown[place] = None
             return
-        path = self._run.here(text, shell.folder)
-        if path is None:
+        found = self._here(shell, text)
+        if not found:
             # An absolute path is a program of the machine; a relative one may be made before it is run.
             if interpreter in ("", "sh") and not text.startswith("/"):
                 self._run.unknown[place] = None
             elif not interpreter:
                 self._run.opaque[posixpath.basename(text) if self._shows_names else ""] = None
             return
-        if self._run.read(text, shell.folder, place, folders=False):
-            self._run.script(path, interpreter, arguments, shell, folder=shell.folder)
+        self._read(shell, text, place, folders=False)
+        for path, folder in found:
+            self._run.script(path, interpreter, arguments, shell, folder=folder)
 
     def redirection(self, shell: Shell, sign: str, word: Word, line: int, *, sure: bool) -> None:
         place = self._place(line)
@@ -253,27 +266,28 @@ class _Listener:
             if sign in ("<", "<>"):
                 if HOLE in text and may_be_path(text):
                     self._run.unknown[place] = None
-                self._run.read(text, shell.folder, place, folders=False, early=True)
+                self._read(shell, text, place, folders=False, early=True)
             if sign != "<" and sign != "<&":
-                self._run.write(text, shell.folder, place, Certainty.SURE if sure else Certainty.PERHAPS)
+                certain = Certainty.SURE if sure and not shell.elsewhere else Certainty.PERHAPS
+                self._run.write(text, shell.folder, place, certain)
 
     def assigned(self, shell: Shell, text: str, line: int, *, exported: bool) -> None:
-        self._run.read(text, shell.folder, self._place(line), folders=exported and "/" in text)
+        self._read(shell, text, self._place(line), folders=exported and "/" in text)
 
     def loose(self, shell: Shell, text: str, line: int) -> None:
         for word in words_of_code(text):
-            self._run.read(word, shell.folder, self._place(line), folders="/" in word)
+            self._read(shell, word, self._place(line), folders="/" in word)
 
     def source(self, shell: Shell, words: Sequence[Word], line: int) -> None:
         place = self._place(line)
         for text in words[0].texts if words else ():
-            path = self._run.here(text, shell.folder)
+            path = next((path for path, _ in self._here(shell, text)), None)
             content = self._run.content(path) if path is not None else None
             if path is None or content is None:
                 if not text.startswith("/") or HOLE in text:
                     self._run.unknown[place] = None
                 continue
-            self._run.read(text, shell.folder, place, folders=False)
+            self._read(shell, text, place, folders=False)
             if shell.depth > 8:
                 continue
             before = shell.listener, shell.sourced
@@ -292,7 +306,13 @@ class _Listener:
             reading.ledger.unhashed(name, place, why)
         return f"/{HOLE}" if name in ("HOME", "TMPDIR", "TMP", "TEMP") else HOLE
 
-    def enter(self, folder: str, path: str) -> str:
+    def enter(self, folder: str, path: str) -> tuple[str, bool]:
+        entered = self._entered(folder, path)
+        if HOLE in entered or entered.startswith("/"):
+            return entered, True
+        return entered, self._run.kind(entered) is FileKind.FOLDER
+
+    def _entered(self, folder: str, path: str) -> str:
         if path.startswith("~"):
             return f"/{HOLE}"
         inside = path.startswith(CHECKOUT)
@@ -310,7 +330,8 @@ class _Listener:
             return ()
         if pattern.startswith("/") and not pattern.startswith(CHECKOUT):
             return ()
-        return tuple(matching(self._run, pattern, shell.folder))
+        folders = (shell.folder, *shell.elsewhere)
+        return tuple(dict.fromkeys(text for folder in folders for text in matching(self._run, pattern, folder)))
 
 
 def _of_script(run: LocalRun, path: str) -> _Listener:

@@ -54,8 +54,8 @@ class Listener(Protocol):
     def environment(self, name: str, line: int) -> str:
         """The value of an environment variable, or `HOLE`."""
 
-    def enter(self, folder: str, path: str) -> str:
-        """The folder that `cd path` leads to from `folder`."""
+    def enter(self, folder: str, path: str) -> tuple[str, bool]:
+        """The folder that `cd path` leads to from `folder`, and whether it is there."""
 
     def matching(self, shell: Shell, pattern: str) -> tuple[str, ...]:
         """What a pattern stands for here."""
@@ -65,6 +65,7 @@ class ShellState:
     """What a shell process knows, and how it expands words.
 
     folder     where it is, as a path relative to the root; with `HOLE` in it where that is not known
+    elsewhere  folders where it may be as well: a `cd` on a condition, or to what is not there
     variables  those that it has set, each with all texts that it may have
     script     the path of the script that it runs, as `$0` has it
     sourced    the path of the file that it reads just now: another one within `. file`
@@ -83,6 +84,7 @@ class ShellState:
     ) -> None:
         self.listener = listener
         self.folder = folder
+        self.elsewhere: tuple[str, ...] = ()
         self.variables = dict(variables or {})
         self.script = script
         self.sourced = script
@@ -119,11 +121,13 @@ class ShellState:
     @contextmanager
     def _own_state(self) -> Iterator[None]:
         """A process of its own: what it changes is its own."""
-        before = self.folder, dict(self.variables), dict(self._perhaps), list(self._stack), self._ended
+        where = self.folder, self.elsewhere
+        before = dict(self.variables), dict(self._perhaps), list(self._stack), self._ended
         try:
             yield
         finally:
-            self.folder, self.variables, self._perhaps, self._stack, self._ended = before
+            self.folder, self.elsewhere = where
+            self.variables, self._perhaps, self._stack, self._ended = before
 
     # --- variables
 

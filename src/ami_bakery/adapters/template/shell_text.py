@@ -273,7 +273,13 @@ class Shell(ShellState):
     def _cd(self, arguments: Sequence[Word], _line: int) -> tuple[str, ...]:
         paths = [word.texts[0] for word in arguments if not re.fullmatch(r"-[LPe@]+|--", word.texts[0])]
         self._stack = [self.folder]
-        self.folder = self.listener.enter(self.folder, paths[0]) if paths else "/" + HOLE
+        before, found = self.folder, True
+        self.folder, found = self.listener.enter(self.folder, paths[0]) if paths else ("/" + HOLE, True)
+        if found and self.is_sure and not self.elsewhere:
+            return ("",)
+        others = [self.listener.enter(folder, paths[0]) for folder in self.elsewhere] if paths else []
+        known = (before, *self.elsewhere, *(folder for folder, is_there in others if is_there))
+        self.elsewhere = tuple(dict.fromkeys(folder for folder in known if folder != self.folder))[:8]
         return ("",)
 
     def _pushd(self, arguments: Sequence[Word], line: int) -> tuple[str, ...]:
