@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ami_bakery.resolve import Resolver
 
 _JOBS = 4
-_ABSENT = "Write one (docs/configuration.md), or name one."
+_ABSENT = 'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or name one.'
 
 
 class EventKind(StrEnum):

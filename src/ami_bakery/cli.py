@@ -248,10 +248,18 @@ def _invocation(
         draw=_draw(arguments),
         error_style=ansi if _colored(arguments, sys.stderr) else plain,
         bakery=bakery,
+        one_terminal=_is_one_terminal(),
         write_file=write_file,
         run_local=run_local,
         tell_ci=partial(ci.tell, arguments.command) if ci is not None else None,
     )
+
+
+def _is_one_terminal() -> bool:
+    try:
+        return sys.stdout.isatty() and os.path.samestat(os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 def _ci_log(arguments: argparse.Namespace) -> CiLog | None:

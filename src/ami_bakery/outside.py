@@ -58,7 +58,10 @@ def _repository_of(folder: str) -> str:
     return above
 
 
-_ABSENT = "Write one (docs/configuration.md), name one with --config, or set PACKER_JSON_PATH."
+_ABSENT = (
+    'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or name one with -C, or set '
+    "PACKER_JSON_PATH."
+)
 
 
 def find_bakery_toml(named: str | None, todo: str) -> Config:

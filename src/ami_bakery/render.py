@@ -89,14 +89,17 @@ def step_json(step: Step) -> dict[str, Any]:
 
 
 def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
-    """An image a line, its reasons below it, and the sum of it."""
+    """An image a line, with its reason; several reasons, and what else `bake` will do, on lines below; the sum."""
     width = max((len(plan.image) for plan in plans), default=0)
     lines = []
     for plan in plans:
         sign, color = _SIGNS[plan.action]
-        digest = plan.digest.short if plan.digest else "digest not known yet"
-        lines.append(f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}  {digest}")
-        lines += [f"            {one_line(line)}" for line in reason_lines(plan.reasons)]
+        digest = plan.digest.short if plan.digest else "-"
+        reasons = [one_line(line) for line in reason_lines(plan.reasons)]
+        only, below = ("", reasons) if len(reasons) != 1 else (f"  {reasons[0]}", [])
+        head = f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}"
+        lines.append(f"{head}  {digest:12}{only}".rstrip())
+        lines += [f"            {line}" for line in below]
         lines += [f"          {style('>', 'cyan')} {one_line(line)}" for line in step_lines(plan)]
     counts = {action: sum(plan.action is action for plan in plans) for action in Action}
     said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
@@ -143,12 +146,13 @@ def outcome_id(outcomes: Sequence[Outcome]) -> str:
     return first.id if first else ""
 
 
-def outcome_note(outcome: Outcome) -> str:
-    """A line for people, on stderr."""
+def outcome_note(outcome: Outcome, *, ids: bool = True) -> str:
+    """A line for people, on stderr. `ids`: False where they are shown in the same place anyway."""
     if outcome.result is Result.REUSED:
-        return one_line(f"{outcome.image}: reused: {'; '.join(reason.detail for reason in outcome.plan.reasons)}")
-    amis = ", ".join(f"{ami.id} of {region}" for region, ami in outcome.amis.items())
-    return f"{outcome.image}: {outcome.result}: {amis} in {outcome.seconds:.0f} s"
+        said = "; ".join(reason_lines(outcome.plan.reasons)) if ids else "unchanged"
+        return one_line(f"{outcome.image}: reused: {said}")
+    amis = ", ".join(f"{ami.id} ({region})" for region, ami in outcome.amis.items()) if ids else ""
+    return f"{outcome.image}: {outcome.result}{f': {amis}' if amis else ''} in {outcome.seconds:.0f} s"
 
 
 def digest_json(image: str, digest: Digest | None, awaits: str | None) -> dict[str, Any]:

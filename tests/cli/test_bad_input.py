@@ -352,7 +352,7 @@ def test_a_tag_that_two_amis_carry(app: Kitchen, ec2: EC2Client) -> None:
     app.run("bake", "--force")
     run = app.run("bake")
     assert run.status == 0
-    assert "of 2 AMIs of us-east-1 that carry it, the newest is taken" in run.stderr
+    assert "2 AMIs match in us-east-1; using the newest" in run.stderr
 
 
 def test_an_ami_that_ends_failed(app: Kitchen, ec2: EC2Client) -> None:

@@ -39,8 +39,8 @@ def lines(*outcomes: Outcome, width: int | None = None) -> list[str]:
 
 
 def test_one_region_is_not_named_and_each_image_has_a_line() -> None:
-    never = Reason("never-baked", "base", "there is no AMI of this image: it was never baked here")
-    no_ami = Reason("no-ami", "abc", "no AMI carries the digest abc")
+    never = Reason("never-baked", "base", "no AMI found for this image")
+    no_ami = Reason("no-ami", "abc", "no AMI with digest abc")
     assert lines(
         outcome("base", Result.BAKED, "us-east-1", reasons=(never, no_ami), seconds=312.4),
         outcome("web-frontend", Result.REUSED, "us-east-1"),
@@ -71,7 +71,7 @@ def test_what_changed_is_counted_without_its_part_and_without_what_git_cannot_te
     moved = Reason("base-changed", "ami-2", "the base moved from ami-1 to ami-2")
     dirty = Reason("tree-was-dirty", "c0ffee", "ami-1 was baked with changes that were not committed")
     bare = Reason("commit-none", "ami-1", "ami-1 carries no commit, as baked outside of git")
-    no_ami = Reason("no-ami", "abc", "no AMI carries the digest abc")
+    no_ami = Reason("no-ami", "abc", "no AMI with digest abc")
     told = {
         (files, named, dirty, no_ami): "a.sh has other content",
         (files, named, moved, no_ami): "a.sh has other content and 1 more",
@@ -106,7 +106,7 @@ def test_times_are_read_as_a_clock(seconds: float, text: str) -> None:
 
 
 def test_a_bake_for_want_of_an_ami_does_not_say_that_the_definition_changed() -> None:
-    no_ami = Reason("no-ami", "abc", "no AMI carries the digest abc")
-    assert "no AMI carries the digest" in lines(outcome("default", Result.BAKED, "us-east-1", reasons=(no_ami,)))[1]
+    no_ami = Reason("no-ami", "abc", "no AMI with digest abc")
+    assert "no AMI with this digest" in lines(outcome("default", Result.BAKED, "us-east-1", reasons=(no_ami,)))[1]
     changed = Reason("definition-changed", "ami-1", "the definition changed since ami-1")
     assert "the definition changed" in lines(outcome("app", Result.BAKED, "us-east-1", reasons=(no_ami, changed)))[1]

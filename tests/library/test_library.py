@@ -156,7 +156,10 @@ try:
 except UsageError as error:
     print(json.dumps([error.doing, error.wrong, error.todo]))
 """
-    assert said(app, script)[1:] == ["there is none", "Write one (docs/configuration.md), or name one."]
+    assert said(app, script)[1:] == [
+        "there is none",
+        'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or name one.',
+    ]
 
 
 def test_arguments_of_packer_are_part_of_the_definition(app: Kitchen) -> None:

@@ -169,7 +169,7 @@ def test_forty_configured_tags_leave_room_on_the_lock(app: Kitchen, ec2: EC2Clie
         ({FORMAT_TAG: ""}, "it was never verified"),
         ({FROM_TAG: "ami-0123456789abcdef0"}, "it was made from ami-0123456789abcdef0 (ami-bakery:from)"),
         ({FROM_TAG: "ami-0123456789abcdef0 ami-0123456789abcdef1"}, "it was made from ami-0123456789abcdef0 ami-"),
-        ({DIGEST_TAG: "", FORMAT_TAG: ""}, "there is no AMI of this image"),
+        ({DIGEST_TAG: "", FORMAT_TAG: ""}, "no AMI found for this image"),
     ],
 )
 def test_an_ami_whose_tags_do_not_fit_the_definition_does_not_count(

@@ -186,7 +186,7 @@ def _refused(call: Call, doing: str, error: Exception) -> BakeryError:
         return _no_role(call.settings, doing, operation, code, message)
     wrong = f"{call.service} answered {code} to {call.action}: {_shortened(message)}"
     if code in DENIED:
-        todo = f"Allow the action {call.service.lower()}:{call.action} for these credentials (docs/iam.md)."
+        todo = f"Allow the action {call.service.lower()}:{call.action} for these credentials."
     elif _DEFAULT_KEY.search(message):
         todo = _OWN_KEY
     else:

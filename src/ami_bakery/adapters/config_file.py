@@ -75,7 +75,7 @@ def _parse(data: bytes, path: Path) -> Config:
         raise ConfigError(
             f"{doing} ({count})",
             listed,
-            "docs/configuration.md has every key. Nothing was done.",
+            "Correct the file. Nothing was done.",
             marks=tuple(Mark(file, problem.line, f"{problem.key}: {problem.message}") for problem in problems),
         )
     return config

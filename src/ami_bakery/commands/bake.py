@@ -11,6 +11,7 @@ from ami_bakery.commands.invocation import Invocation, add_packer, add_regions, 
 from ami_bakery.commands.output import Form, Output, add_output, find_outputs, write_all
 from ami_bakery.core.digest import Scheme
 from ami_bakery.core.dotenv import LIMIT_VARIABLE, variable_limit
+from ami_bakery.core.outcome import Result
 from ami_bakery.core.selection import shown_names, with_parents
 from ami_bakery.drop_in import ANSWER_FILE
 from ami_bakery.errors import BakeryError, BusyError, UsageError
@@ -101,14 +102,18 @@ def run(invocation: Invocation) -> int:
         fail_fast=invocation.arguments.fail_fast,
         patience=Patience(waits=not invocation.arguments.no_wait, timeout=invocation.arguments.wait_timeout),
     )
+    parents = with_parents(config, names)
+    several = len(parents) > 1 or any(len(resolver.regions_of(resolver.image(name))) > 1 for name in names)
+    # Each id is printed once in each place: on a terminal that shows stdout too, the answer has them.
+    told_ids = not several and not invocation.one_terminal
     # Closed in any case: an interruption may come while an outcome is told.
     with closing(baking):
         for outcome in baking:
             outcomes.append(outcome)
             if outcome.error is not None:
                 outside.watcher.fail(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
-            else:
-                outside.watcher.note(outcome_note(outcome))
+            elif not several or outcome.result is not Result.REUSED:
+                outside.watcher.note(outcome_note(outcome, ids=told_ids))
     by_name = {outcome.image: outcome for outcome in outcomes}
     # Of a single image the table says more than the messages only where it has several regions, or AMIs of a failure.
     if len(outcomes) > 1 or any(
@@ -116,7 +121,8 @@ def run(invocation: Invocation) -> int:
     ):
         from ami_bakery.core.summary import summary
 
-        outside.watcher.table(summary([by_name[name] for name in with_parents(config, names)]))
+        answered = frozenset(names) if invocation.one_terminal else frozenset()
+        outside.watcher.table(summary([by_name[name] for name in with_parents(config, names)], answered))
     asked = [by_name[name] for name in names]
     if invocation.arguments.json:
         invocation.answer(document([outcome_json(outcome) for outcome in asked]))

@@ -34,6 +34,7 @@ class Invocation(Frozen):
     draw          tables and trees: as rich has them where stdout is a terminal, else in plain characters
     bakery        (file, bakes): loads the configuration, the one named or that of --config, and makes the outside,
                   which fetches missing plugins where something may be built
+    one_terminal  whether stdout and stderr are the same terminal
     write_file    (path, text, what to do if it fails, how): completely or not at all
     run_local     (command, file with an IAM policy): run a command against the embedded EC2, for its exit status
     tell_ci       (notes, Markdown): show them in the CI that this runs in; None where it is none that can
@@ -48,6 +49,7 @@ class Invocation(Frozen):
     draw: Callable[[Table | Tree], str]
     error_style: Style
     bakery: Callable[[str | None, bool], tuple[Config, Outside]]
+    one_terminal: bool
     write_file: Callable[[str, str, str, How], None]
     run_local: Callable[[Sequence[str], str | None], int]
     tell_ci: Callable[[Sequence[Note], str], None] | None

@@ -55,8 +55,12 @@ _SHOWN = 10
 
 
 def reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
-    """Of many changes of one kind (a vendored tree was updated), the first ones and how many more there are."""
-    for kind, group in itertools.groupby(reasons, key=lambda reason: reason.kind.partition("-")[0]):
+    """Of many changes of one kind (a vendored tree was updated), the first ones and how many more there are.
+
+    That no AMI has the digest follows from every other reason to bake, so it is only said where it is the only one.
+    """
+    told = [reason for reason in reasons if reason.kind != "no-ami"] or reasons
+    for kind, group in itertools.groupby(told, key=lambda reason: reason.kind.partition("-")[0]):
         members = list(group)
         yield from (reason.detail for reason in members[:_SHOWN])
         if len(members) > _SHOWN:
@@ -193,7 +197,7 @@ def _decide(
     copies = tuple(_copy_reasons(wanted, amis, source))
     if copies:
         return Action.COPY, copies
-    return Action.REUSE, tuple(_reuse_reasons(wanted, wanted.digest, found, amis, now))
+    return Action.REUSE, tuple(_reuse_reasons(wanted, found, amis, now))
 
 
 def _source(there: Mapping[str, Ami], wanted: Wanted) -> Ami:
@@ -277,7 +281,7 @@ def explain(
 
 
 def _never_baked(plan: ImagePlan) -> Reason:
-    detail = "there is no AMI of this image: it was never baked here, or its AMIs were deleted"
+    detail = "no AMI found for this image"
     return Reason("never-baked", plan.image, detail)
 
 
@@ -387,7 +391,7 @@ def _without_ami(
         for one in found
         for why in [_why_not(one, base)]
     )
-    return Action.BAKE, (Reason("no-ami", digest.hex, f"no AMI carries the digest {digest.short}"), *unusable)
+    return Action.BAKE, (Reason("no-ami", digest.hex, f"no AMI with digest {digest.short}"), *unusable)
 
 
 def _why_not(ami: Ami, base: Collection[str] | None) -> str:
@@ -427,13 +431,11 @@ def _describe(span: timedelta) -> str:
     return f"{seconds} seconds"
 
 
-def _reuse_reasons(
-    wanted: Wanted, digest: Digest, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime
-) -> Iterator[Reason]:
+def _reuse_reasons(wanted: Wanted, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime) -> Iterator[Reason]:
     for region, ami in amis.items():
-        detail = f"{ami.id} of {region}, baked {describe_age(ami, now)}, carries the digest {digest.short}"
+        detail = f"{ami.id} ({region}, built {describe_age(ami, now)}) matches"
         yield Reason("unchanged", ami.id, detail)
         same = [other for other in found if other.region == region and other.id != ami.id and wanted.is_right(other)]
         others = [other.id for other in same if other.available]
         if others:
-            yield Reason("several", region, f"of {len(others) + 1} AMIs of {region} that carry it, the newest is taken")
+            yield Reason("several", region, f"{len(others) + 1} AMIs match in {region}; using the newest")

@@ -31,10 +31,17 @@ _PARTS = frozenset({"files-changed", "variables-changed", "base-changed", "tools
 """Reasons that say nothing where the very thing follows."""
 
 
-def summary(outcomes: Sequence[Outcome]) -> Table:
-    """A row for each image, and one more for each further region; the regions only where there are several."""
+def summary(outcomes: Sequence[Outcome], answered: frozenset[str] = frozenset()) -> Table:
+    """A row for each image, and one more for each further region; the regions only where there are several.
+
+    answered  images whose ids the answer has, in the same place: they are not repeated
+    """
+    outcomes = tuple(outcomes)
+    shows_ids = not answered or any(
+        outcome.amis and (outcome.error or outcome.image not in answered) for outcome in outcomes
+    )
     regions = {region for outcome in outcomes for region in outcome.plan.regions}
-    several = len(regions) > 1
+    several = len(regions) > 1 and shows_ids
     rows = []
     for outcome in outcomes:
         places = outcome.plan.regions or ("",)
@@ -43,8 +50,18 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
             told = _told(outcome) if index == 0 else (Cell(""), Cell(""), Cell(""), Cell(""))
             name, result, time, reason = told
             where = (Cell(region),) if several else ()
-            rows.append((name, result, *where, Cell(ami.id if ami else "-"), time, reason))
-    columns = ("IMAGE", "OUTCOME", *(("REGION",) if several else ()), "AMI", "TIME", "REASON")
+            repeated = outcome.image in answered and outcome.error is None
+            shown = (Cell("" if repeated else ami.id if ami else "-"),) if shows_ids else ()
+            if index == 0 or shows_ids:
+                rows.append((name, result, *where, *shown, time, reason))
+    columns = (
+        "IMAGE",
+        "OUTCOME",
+        *(("REGION",) if several else ()),
+        *(("AMI",) if shows_ids else ()),
+        "TIME",
+        "REASON",
+    )
     return Table(columns=columns, rows=tuple(rows))
 
 
@@ -67,7 +84,7 @@ def _reason(outcome: Outcome) -> str:
     told = list(dict.fromkeys(_brief_reasons(outcome.plan)))
     if not told:
         changed = any(reason.kind == "definition-changed" for reason in outcome.plan.reasons)
-        return "the definition changed" if changed else "no AMI carries the digest"
+        return "the definition changed" if changed else "no AMI with this digest"
     return told[0] + (f" and {len(told) - 1} more" if len(told) > 1 else "")
 
 

@@ -48,7 +48,7 @@ from ami_bakery.core.lock import (
     noted_amis,
 )
 from ami_bakery.core.outcome import Copies, Result
-from ami_bakery.core.plan import Action, Reason
+from ami_bakery.core.plan import Action, Reason, reason_lines
 from ami_bakery.core.single_flight import advance, begin
 from ami_bakery.core.template import regions_named
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SourceError
@@ -418,7 +418,7 @@ class LockedBake:
         return Baked(noted_amis(self.amis.values(), self.home), finished)
 
     def _tell_plan(self) -> None:
-        because = "; ".join(reason.detail for reason in self.planned.plan.reasons)
+        because = "; ".join(reason_lines(self.planned.plan.reasons))
         self.outside.watcher.note(f"{self.image}: {self.planned.plan.action}: {because}")
 
     def _note_verified(self, step: NoteVerified) -> Seen:

@@ -122,7 +122,7 @@ def read_policy(path: str) -> str:
         Policy.parse(json.loads(text))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         wrong = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        todo = "Name a file that holds an IAM policy; docs/iam/policy.json is one."
+        todo = 'Name a file with an IAM policy: {"Version": "2012-10-17", "Statement": [...]}.'
         raise UsageError(f"reading the policy {path}", wrong, todo) from None
     return text
 
