@@ -15,6 +15,7 @@ from ami_bakery.command_line import (
     COMMANDS,
     DONE,
     WRONG_USAGE,
+    columns,
     command_module,
     make_parser,
     parse,
@@ -285,7 +286,7 @@ def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and sys.stdout.encoding.lower().startswith("utf"):
         from ami_bakery.adapters import drawing
 
-        return partial(drawing.drawn, color=color)
+        return partial(drawing.drawn, color=color, width=columns())
     return partial(render.drawn, style=render.ansi if color else render.plain)
 
 

@@ -56,7 +56,7 @@ class Command(Protocol):
 
 def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> _Parser:
     """The parser. Only the commands that are `used` get their arguments, which takes the import of their modules."""
-    width = _columns() - 2
+    width = columns() - 2
     parser = _Parser(
         prog="ami-bakery",
         description="Bake AWS machine images with Packer, and only when their definition changed.",
@@ -81,7 +81,7 @@ def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS
     return parser
 
 
-def _columns() -> int:
+def columns() -> int:
     """The terminal's, as shutil tells them: argparse asks it for each option, and it brings all that unpacks archives,
     which is as much as a thirtieth of an unchanged image's run in the drop-in."""
     try:

@@ -95,6 +95,7 @@ def orphans_table(leftovers: Sequence[Leftover], now: datetime) -> Table:
             )
             for leftover in leftovers
         ),
+        optional=("RUN", "AGE", "IMAGE"),
     )
 
 
@@ -141,11 +142,12 @@ def images_table(made: Sequence[Made], now: datetime) -> Table:
         )
         for item in made
     )
-    return Table(columns=columns, rows=rows)
+    return Table(columns=columns, rows=rows, optional=("COMMIT", "BASE AGE", "STATE", "BASE", "DIGEST"))
 
 
 def outdated_table(outdated: Sequence[Outdated], now: datetime) -> Table:
     columns = ("IMAGE", "REGION", "AMI", "AGE", "DIGEST", "DIGEST NOW", "MOVED")
+    optional = ("DIGEST NOW", "DIGEST", "AGE")
     rows = tuple(
         (
             Cell(item.made.image, "bold"),
@@ -158,7 +160,7 @@ def outdated_table(outdated: Sequence[Outdated], now: datetime) -> Table:
         )
         for item in outdated
     )
-    return Table(columns=columns, rows=rows)
+    return Table(columns=columns, rows=rows, optional=optional)
 
 
 def lineage_trees(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: datetime) -> Iterator[Tree]:

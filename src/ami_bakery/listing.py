@@ -60,12 +60,12 @@ class Listing:
             self._images[key_of(ami)] = name
 
     def made(self) -> tuple[Made, ...]:
-        """Image by image, newest first."""
+        """Image by image, the region where it is built first; newest first."""
         listed = self._chosen()
         self._look_at(base for key in listed if (base := baked_from(self._amis[key], self._home(key))) is not None)
         made = [self._made(key) for key in listed]
         made.sort(key=lambda item: (item.ami.created is not None, item.ami.created, item.ami.id), reverse=True)
-        return tuple(sorted(made, key=lambda item: item.image))
+        return tuple(sorted(made, key=lambda item: (item.image, item.ami.region != self._home(key_of(item.ami)))))
 
     def outdated(self) -> tuple[Outdated, ...]:
         """The newest finished AMI of each image in the region where it is baked, if none there has the digest that the

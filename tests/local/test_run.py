@@ -20,6 +20,7 @@ import pytest
 
 from ami_bakery.errors import UsageError
 from ami_bakery.local import LocalAws, LocalSettings, run
+from ami_bakery.local.shell import with_prompt
 
 from .conftest import client_of, launch, until
 
@@ -253,3 +254,33 @@ def test_the_command_has_no_signal_ignored_and_no_descriptor_more() -> None:
         number.name for number in signal.valid_signals() if number < 32 and int(ignored, 16) >> number - 1 & 1
     ] == []
     assert out.splitlines()[1].split() == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh", "dash", "zsh", "fish", "ksh"])
+def test_the_prompt_of_a_shell_shows_where_one_is(tmp_path: Path, shell: str) -> None:
+    """The user's own start-up files are read as well."""
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / ".bashrc").write_text("MINE=own-settings\n")
+    (tmp_path / "profile").write_text("MINE=own-settings\n")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "ENV": str(tmp_path / "profile"), "TERM": "dumb"}
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    command, changed = with_prompt(program, environment, folder)
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(command, env=changed, stdin=secondary, stdout=secondary, stderr=secondary, cwd=tmp_path)
+    os.close(secondary)
+    os.write(primary, b"echo mine=$MINE; exit\n")
+    seen = b""
+    with suppress(OSError):
+        while chunk := os.read(primary, 4096):
+            seen += chunk
+    process.wait()
+    os.close(primary)
+    assert b"(ami-bakery local) " in seen
+    assert b"mine=own-settings" in seen or shell in ("zsh", "fish")
+
+
+def test_a_shell_that_is_not_known_is_started_as_it_is(tmp_path: Path) -> None:
+    assert with_prompt("/bin/nu", {"A": "b"}, tmp_path) == (["/bin/nu"], {"A": "b"})

@@ -18,19 +18,33 @@ _WIDEST = 10_000
 """Columns; nothing that is shown is as wide."""
 
 
-def drawn(shown: Table | Tree, *, color: bool) -> str:
-    """As wide as it needs: a terminal that is narrower breaks the lines, and every id stays whole."""
+def drawn(shown: Table | Tree, *, color: bool, width: int) -> str:
+    """As wide as it needs, in a terminal of `width` columns: a narrower one breaks the lines, and every id stays whole.
+
+    A table first does without its optional columns, and names them.
+    """
     from rich.console import Console
     from rich.measure import Measurement
 
     console = Console(
         file=io.StringIO(), force_terminal=True, color_system="standard" if color else None, width=_WIDEST
     )
+    omitted: list[str] = []
+
+    def wide(made: RenderableType) -> int:
+        return Measurement.get(console, console.options, made).maximum
+
+    while isinstance(shown, Table) and shown.optional and wide(_table(shown)) > width:
+        omitted.append(shown.optional[0])
+        shown = shown.without(shown.optional[0])
     made = _table(shown) if isinstance(shown, Table) else _tree(shown)
-    wanted = Measurement.get(console, console.options, made).maximum
+    wanted = wide(made)
     with console.capture() as captured:
         console.print(made, width=max(wanted, 1), highlight=False, markup=False)
-    return "\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n"))
+    lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
+    if omitted:
+        lines += ["", f"A wider terminal also shows: {', '.join(name.lower() for name in omitted)}."]
+    return "\n".join(lines)
 
 
 def _table(table: Table) -> RenderableType:

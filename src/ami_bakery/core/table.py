@@ -25,10 +25,22 @@ class Cell:
 
 
 class Table(Frozen):
-    """Each row has a cell for each column. Only what stands in the last column may be long."""
+    """Each row has a cell for each column. Only what stands in the last column may be long.
+
+    optional  columns that a narrow terminal does without, the least important first
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    optional: tuple[str, ...] = ()
+
+    def without(self, column: str) -> Table:
+        at = self.columns.index(column)
+        return Table(
+            columns=self.columns[:at] + self.columns[at + 1 :],
+            rows=tuple(row[:at] + row[at + 1 :] for row in self.rows),
+            optional=tuple(name for name in self.optional if name != column),
+        )
 
     def lines(self, width: int | None = None) -> Iterator[tuple[Cell, ...]]:
         """Cells padded to their columns. Where there is a `width`, the last column is folded to fit, if it can be."""

@@ -22,6 +22,7 @@ from ami_bakery.local import namespace
 from ami_bakery.local.environment import child_environment
 from ami_bakery.local.ports import listen
 from ami_bakery.local.settings import LocalSettings
+from ami_bakery.local.shell import with_prompt
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -34,9 +35,9 @@ _OWNER = "owner"
 """A file that its owner holds a lock on: a folder whose file is not locked belongs to nobody any more."""
 _SURELY_LOCKED_SECONDS = 60
 _WELCOME = """\
-This shell has an AWS account of its own: an EC2 that lives in this process, where nothing costs anything.
-Packer, the aws cli and AWS's SDKs reach it as if it were AWS. Instances answer SSH, keep what is uploaded,
-and record the commands they are given: nothing is executed there. Leave with `exit`; all of it is gone then.
+You are in a simulated AWS account (embedded EC2): nothing you do here reaches AWS or costs anything.
+Packer, the aws CLI, Terraform and AWS SDKs use it without any change. Instances accept SSH, keep uploaded
+files and record commands; nothing is executed on them. Type `exit` to leave and discard everything.
 """
 
 
@@ -166,10 +167,12 @@ def run(command: Sequence[str], *, environment: Mapping[str, str], settings: Loc
         if again is not None:
             return foreground(again, environment)
     with LocalAws(settings, stderr=stderr) as local:
-        if not command:
+        inside = local.environment(environment)
+        if not command and local.folder is not None:
             stderr.write(_WELCOME)
             stderr.flush()
-        return foreground(argv, local.environment(environment), local.folder)
+            argv, inside = with_prompt(argv[0], inside, local.folder)
+        return foreground(argv, inside, local.folder)
 
 
 def foreground(argv: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> int:

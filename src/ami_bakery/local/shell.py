@@ -1,0 +1,47 @@
+"""The user's own shell, with a prompt that shows that it is inside the embedded EC2."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+PROMPT = "(ami-bakery local) "
+
+
+def with_prompt(shell: str, environment: Mapping[str, str], folder: Path) -> tuple[list[str], dict[str, str]]:
+    """The command and its environment; start-up files are written to `folder`, and read the user's own ones first.
+
+    A shell that is not known is started as it is.
+    """
+    changed = dict(environment)
+    home = environment.get("HOME", "")
+    match Path(shell).name:
+        case "bash":
+            own = _sourced(f"{home}/.bashrc")
+            file = _written(folder / "bashrc", f'{own}PS1="{PROMPT}$PS1"\n')
+            return [shell, "--rcfile", file], changed
+        case "sh" | "dash" | "ash" | "ksh" | "mksh":
+            own = _sourced(environment.get("ENV", ""))
+            changed["ENV"] = _written(folder / "shrc", f'{own}PS1="{PROMPT}${{PS1:-$ }}"\n')
+            return [shell], changed
+        case "zsh":
+            own_folder = environment.get("ZDOTDIR") or home
+            changed["ZDOTDIR"] = str(folder)
+            _written(folder / ".zshenv", _sourced(f"{own_folder}/.zshenv"))
+            restored = f"ZDOTDIR={shlex.quote(own_folder)}\n{_sourced(f'{own_folder}/.zshrc')}"
+            _written(folder / ".zshrc", f'{restored}PROMPT="{PROMPT}$PROMPT"\n')
+            return [shell], changed
+        case "fish":
+            prompt = "functions --copy fish_prompt _own_prompt; function fish_prompt; "
+            return [shell, "--init-command", f"{prompt}echo -n '{PROMPT}'; _own_prompt; end"], changed
+    return [shell], changed
+
+
+def _sourced(path: str) -> str:
+    return f"[ ! -r {shlex.quote(path)} ] || . {shlex.quote(path)}\n" if path else ""
+
+
+def _written(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
