@@ -1,6 +1,6 @@
 """The cases, one subject a module, in the order in which they are run."""
 
-from benchmarks.cases import digests, memory, overhead, plans, startup, unchanged
+from benchmarks.cases import digests, memory, output, overhead, plans, startup, unchanged
 
 SUBJECTS = {
     "startup": startup.cases,
@@ -8,6 +8,7 @@ SUBJECTS = {
     "overhead": overhead.cases,
     "digests": digests.cases,
     "memory": memory.cases,
+    "output": output.cases,
     # Last: it fills the embedded EC2.
     "plans": plans.cases,
 }

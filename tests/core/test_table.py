@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ami_bakery.adapters.drawing import drawn
+from ami_bakery.adapters.live import _Running
 from ami_bakery.core.table import Cell, Table
 
 TABLE = Table(
@@ -27,3 +30,17 @@ def test_a_narrow_terminal_leaves_the_least_important_columns_out() -> None:
 
 def test_an_id_is_never_cut() -> None:
     assert "ami-0123456789abcdef0" in drawn(TABLE, color=False, width=10)
+
+
+@pytest.mark.parametrize(
+    ("step", "after", "shown"),
+    [
+        ("copying to eu-west-1 (0:58)", 3.5, "copying to eu-west-1 (1:01)"),
+        ("waiting (1:59:59)", 1, "waiting (2:00:00)"),
+        ("baking (with Packer 1.6.6)", 5, "baking (with Packer 1.6.6)"),
+        ("checking 0:12", 5, "checking 0:12"),
+    ],
+)
+def test_a_time_at_the_end_of_a_step_moves_on(step: str, after: float, shown: str) -> None:
+    """Steps are told again only when EC2 was asked again."""
+    assert _Running(step, told=100.0).text(100.0 + after) == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 """One turn a second."""
 
 
+_CLOCK = re.compile(r"\((?:(\d+):)?(\d+):(\d\d)\)$")
+
+
 @dataclass(slots=True)
 class _Running:
     """What is being done for one image, since when in all, and Packer's last line."""
@@ -32,6 +36,15 @@ class _Running:
     step: str
     started: float = field(default_factory=time.monotonic)
     line: str = ""
+    told: float = 0.0
+    """When the step was told: a time at its end, as in `copying (0:12)`, goes on from there."""
+
+    def text(self, now: float) -> str:
+        match = _CLOCK.search(self.step)
+        if match is None:
+            return self.step
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return f"{self.step[: match.start()]}({clock_time(hours * 3600 + minutes * 60 + seconds + now - self.told)})"
 
 
 class LiveWatcher:
@@ -48,7 +61,7 @@ class LiveWatcher:
     def step(self, image: str, step: str) -> None:
         with self._lock:
             running = self._running.setdefault(image, _Running(""))
-            running.step, running.line = one_line(step), ""
+            running.step, running.line, running.told = one_line(step), "", time.monotonic()
             self._show()
 
     def still(self, image: str, step: str) -> None:
@@ -153,6 +166,6 @@ class LiveWatcher:
         for (image, running), elapsed in zip(rows, times, strict=True):
             name, clock = (f" {image:{name_width}}  ", "bold"), (f"{elapsed:>{time_width}}  ", "dim")
             behind = (f"  {running.line}", "dim") if running.line and not roomy else ("", "")
-            yield Text.assemble(sign, name, clock, running.step, behind, no_wrap=True, overflow="ellipsis")
+            yield Text.assemble(sign, name, clock, running.text(now), behind, no_wrap=True, overflow="ellipsis")
             if running.line and roomy:
                 yield Text(before + running.line, style="dim", no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,57 @@
+"""Reading Packer's output: a line of 20 MB, and very many lines; against a program that only reads lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.contest import Case, Contender, Kind
+from benchmarks.kitchen import Kitchen
+
+_SHORT = "1700000000,,ui,message,    amazon-ebs: line {} of a build with some words in it\n"
+_LONG_BYTES = 20_000_000
+_LINES = 400_000
+_READ = """\
+import io
+from ami_bakery.adapters.packer.log import Log
+from ami_bakery.adapters.packer.process import Run, _read_all
+from ami_bakery.adapters.terminal import PlainWatcher
+from ami_bakery.core.masking import Masker
+from ami_bakery.core.packer_output import ArtifactReader
+from ami_bakery.core.packer_progress import ProgressReader
+with Log("benchmark") as log, open({file!r}, "rb") as output:
+    run = Run(
+        image="app", arguments=(), workdir=".", environment={{}}, masker=Masker({secrets!r}), private_files=(),
+        kill_seconds=1, log=log, reader=ArtifactReader(), progress=ProgressReader(),
+    )
+    _read_all(output, run, PlainWatcher(io.StringIO()))
+print("read")
+"""
+_PLAIN = "for line in open({file!r}, 'rb'): line.decode()\nprint('read')"
+
+
+def cases(kitchen: Kitchen) -> Iterator[Case]:
+    folder = kitchen.folder / "output"
+    folder.mkdir()
+    for name, lines, long in (("many lines", _LINES, 0), ("one line", 0, _LONG_BYTES), ("both", _LINES, _LONG_BYTES)):
+        file = _written(folder / f"{name}.log".replace(" ", "-"), lines, long)
+        yield Case(
+            name=f"output, {name}",
+            about=f"{file.stat().st_size / 1e6:.0f} MB of Packer's output",
+            rounds=kitchen.scale.rounds,
+            contenders=tuple(_contest(kitchen, file)),
+        )
+
+
+def _contest(kitchen: Kitchen, file: Path) -> Iterator[Contender]:
+    for name, secrets in (("reader", ()), ("reader, with a secret", ("hunter2-and-more",))):
+        yield kitchen.python(name, _READ.format(file=str(file), secrets=secrets), kind=Kind.OURS)
+    yield kitchen.python("reading and decoding lines", _PLAIN.format(file=str(file)))
+
+
+def _written(file: Path, lines: int, long: int) -> Path:
+    with file.open("w") as output:
+        if long:
+            output.write(f"1700000000,,ui,say,{'x' * long}\n")
+        output.writelines(_SHORT.format(number) for number in range(lines))
+    return file
