@@ -62,12 +62,16 @@ def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> 
     checks = [_Check(resolver=resolver, image=resolver.image(name)) for name in names]
     for check in checks:
         check.look_at_definition(plans.get(check.image.name))
-    _tell_failures(resolver, checks, failures)
+    told: set[tuple[str, str]] = set()
+    _tell_failures(resolver, checks, failures, told)
     _look_at_names(resolver, checks)
     counts: dict[NewestAmi, int] = {}
     for check in checks:
         check.look_at_bases(counts)
     side_by_side([check.validate for check in checks if check.planned is not None], at_once=jobs)
+    for check in checks:
+        if check.not_validated is not None:
+            check.findings += _told_once(resolver, check.image, check.not_validated, told)
     return {check.image.name: check.sorted_findings() for check in checks}
 
 
@@ -86,6 +90,7 @@ class _Check:
         self.facts: TemplateFacts | None = None
         self.by_digest: tuple[bool, ...] = ()
         self.answered = False
+        self.not_validated: BakeryError | None = None
 
     def look_at_definition(self, planned: Planned | None) -> None:
         try:
@@ -96,7 +101,7 @@ class _Check:
                 return
             rehearsed = with_placeholders(planned or stand_in(self.resolver, self.image))
             self.facts = facts_for_packer(self.resolver, rehearsed)
-            self.by_digest = _named_by_digest(self.resolver, rehearsed)
+            self.by_digest = _named_by_digest(self.resolver, rehearsed, self.facts)
             self.planned, self.answered = rehearsed, planned is not None
             known = [one for one in self.facts.builders if planned is not None or one.region in (None, *REGIONS)]
             self.findings += region_findings(known, rehearsed.plan.regions[0])
@@ -138,7 +143,7 @@ class _Check:
         try:
             self.findings += validation_findings(self.resolver, self.planned, self.facts)
         except BakeryError as error:
-            self.findings += failure_findings(self.resolver, self.image, error)
+            self.not_validated = error
 
     def sorted_findings(self) -> tuple[Finding, ...]:
         """Each once: what is known to be wrong by a code of its own is also why the image cannot be planned."""
@@ -153,36 +158,44 @@ class _Check:
         )
 
 
-def _named_by_digest(resolver: Resolver, planned: Planned) -> tuple[bool, ...]:
+def _named_by_digest(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> tuple[bool, ...]:
     """Of each builder, whether its AMI's name changes with the digest: it is worked out with two of them."""
+    if not facts.declares("config_checksum"):
+        return (False,) * len(facts.builders)
     if planned.definition.image.scheme is Scheme.SHA1:
-        facts = facts_for_packer(resolver, planned)
         hex = planned.definition.digest.hex if planned.definition.digest else ""
         return tuple(bool(hex) and hex in (builder.ami_name or "") for builder in facts.builders)
     one, other = (facts_for_packer(resolver, planned, digest=digit * 64).builders for digit in "0f")
-    if len(one) != len(other):
-        return (True,) * len(facts_for_packer(resolver, planned).builders)
+    if not len(facts.builders) == len(one) == len(other):
+        return (True,) * len(facts.builders)
     return tuple(left.ami_name != right.ami_name for left, right in zip(one, other, strict=True))
 
 
-def _tell_failures(resolver: Resolver, checks: Sequence[_Check], failures: Mapping[str, BakeryError]) -> None:
-    """Why images cannot be planned. What is wrong for many, such as a credential, is told once; and what an image is
-    made from may be what cannot be planned: it is told there, if that is checked, too."""
-    told: set[tuple[str, str]] = set()
+def _tell_failures(
+    resolver: Resolver, checks: Sequence[_Check], failures: Mapping[str, BakeryError], told: set[tuple[str, str]]
+) -> None:
+    """Why images cannot be planned. What an image is made from may be what cannot be planned: it is told there, if that
+    is checked, too."""
     names = {check.image.name for check in checks}
     for check in checks:
         for of in with_parents(resolver.config, [check.image.name]):
             error = failures.get(of)
-            if error is None or (of != check.image.name and of in names):
-                continue
-            of_aws = isinstance(error, AwsError) and error.code != ""
-            key = (error.wrong if of_aws else str(error), error.todo)
-            if key not in told or (error.marks and not of_aws):
-                check.findings += failure_findings(resolver, check.image, error)
-            else:
-                check.findings.append(_not_fully_checked(resolver, check.image))
-            told.add(key)
-            break
+            if error is not None and (of == check.image.name or of not in names):
+                check.findings += _told_once(resolver, check.image, error, told)
+                break
+
+
+def _told_once(
+    resolver: Resolver, image: ImageConfig, error: BakeryError, told: set[tuple[str, str]]
+) -> Iterator[Finding]:
+    """What is wrong for many images, such as a credential, is told once: `told` has what was."""
+    of_aws = isinstance(error, AwsError) and error.code != ""
+    key = (error.wrong if of_aws else str(error), error.todo)
+    if key not in told or (error.marks and not of_aws):
+        yield from failure_findings(resolver, image, error)
+    else:
+        yield _not_fully_checked(resolver, image)
+    told.add(key)
 
 
 def failure_findings(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Iterator[Finding]:

@@ -215,8 +215,8 @@ class Resolver(Frozen):
 
     def checked_facts(self, image: ImageConfig) -> TemplateFacts:
         """What the template says; raises `ConfigError` where it does not fit what is configured."""
-        self.check_places(image)
         try:
+            self.check_places(image)
             facts = self.facts(image)
         except TemplateSyntaxError as error:
             raise self._in_packers_words(image, error) from error
@@ -245,6 +245,13 @@ class Resolver(Frozen):
             except SourceError as error:
                 raise self._with_folder_advice(image, error) from error
 
+    def _missing_submodule(self, image: ImageConfig, error: BakeryError) -> str | None:
+        """The one that is not checked out and in which the file that `error` misses would be."""
+        tree = self.outside.tree
+        declared = {tree.relative(path) for path in image.inputs or ()}
+        missing = map(tree.relative, self.outside.git.missing_submodules(self.config.root))
+        return next((path for path in missing if f" {path}/" in error.doing or path in declared), None)
+
     def _in_packers_words(self, image: ImageConfig, error: TemplateError) -> BakeryError:
         """A syntax error as Packer tells it, which knows the line better. Of a git revision Packer can read nothing."""
         if self.is_past:
@@ -263,7 +270,11 @@ class Resolver(Frozen):
         return in_packers_words(tree, self.outside.packer, request, error)
 
     def _with_folder_advice(self, image: ImageConfig, error: BakeryError) -> BakeryError:
-        """The same error, which says so where Packer is to be started in another folder."""
+        """The same error, which says so where a submodule is missing, or Packer is to be started in another folder."""
+        submodule = None if self.is_past else self._missing_submodule(image, error)
+        if submodule is not None:
+            todo = f"Check the submodule out: `git submodule update --init --recursive {submodule}`."
+            return type(error)(error.doing, error.wrong, todo, marks=error.marks)
         from ami_bakery.template_errors import better_folder
 
         folder = template_folder(self.outside.tree, image.template)

@@ -62,7 +62,7 @@ def facts_for_packer(resolver: Resolver, planned: Planned, *, digest: str | None
     definition = planned.definition
     if digest is not None:
         definition = replace(definition, digest=Digest(Scheme.SHA256, digest))
-    facts = resolver.facts(definition.image)
+    facts = definition.facts or resolver.facts(definition.image)
     handed = resolver.handed_variables(definition, facts, planned.plan.regions[0])
     return resolver.facts(definition.image, dict(handed))
 

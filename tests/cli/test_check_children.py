@@ -171,3 +171,14 @@ def test_a_template_that_makes_no_ami_is_not_one_to_bake(two: Kitchen, kind: str
     run = two.run("plan", "base")
     assert (run.status, run.stdout) == (1, "")
     assert "this makes no AMI" in run.stderr
+
+
+@pytest.mark.parametrize("text", ['variable "x" {\n  default = 1\n}\n', "build {\n}\n"])
+def test_a_template_without_a_build_is_not_one_to_bake(two: Kitchen, text: str) -> None:
+    """Packer 1.6.6 accepts it, and makes nothing."""
+    two.write("bakery.toml", TOML.replace("base/base.json", "base/base.pkr.hcl"))
+    two.write("base/base.pkr.hcl", text)
+    run = two.run("plan", "base")
+    assert (run.status, run.stdout) == (1, "")
+    assert "base/base.pkr.hcl:1" in run.stderr
+    assert "makes no AMI" in run.stderr

@@ -182,6 +182,26 @@ def test_a_submodule_that_is_not_checked_out(app: Kitchen) -> None:
     assert "git submodule update --init --recursive ami/library" in found["todo"]
 
 
+@pytest.mark.parametrize("inputs", ['["ami"]', '["vendor/library"]'])
+def test_a_file_in_a_submodule_that_is_not_checked_out(app: Kitchen, inputs: str) -> None:
+    other = app.folder.parent / "library"
+    other.mkdir()
+    subprocess.run(["git", "init", "-q", other], check=True)
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    subprocess.run(["git", *identity, "-C", other, "commit", "-qm", "x", "--allow-empty"], check=True)
+    git(app, "init", "-q")
+    git(app, "submodule", "add", "-q", str(other), "vendor/library")
+    git(app, "submodule", "deinit", "-q", "-f", "vendor/library")
+    template = json_template()
+    if "ami" in inputs:
+        template["provisioners"] = [{"type": "shell", "script": "../vendor/library/x.sh"}]
+    app.write("ami/app.json", template)
+    app.write("bakery.toml", TOML.replace('["ami"]', inputs))
+    run = app.run("plan")
+    assert run.status == 1
+    assert "`git submodule update --init --recursive vendor/library`" in run.stderr
+
+
 def test_an_empty_folder_is_no_submodule(app: Kitchen) -> None:
     (app.folder / "ami/empty").mkdir()
     assert findings(app) == {}

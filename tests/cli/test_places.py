@@ -168,3 +168,15 @@ def test_a_credential_that_is_wrong_for_all_images_is_told_once(app: Kitchen) ->
     document = app.run("check", "--json", environment=wrong)
     codes = [[finding["code"] for finding in image["findings"]] for image in document.images]
     assert codes == [["cannot-be-planned"], *[["not-fully-checked"]] * 5]
+
+
+def test_a_packer_that_is_missing_is_told_once(app: Kitchen) -> None:
+    without = 'digest_without = ["packer-version", "plugin-versions"]\n'
+    tables = "".join(
+        f'\n[images.i{n}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n{without}' for n in range(3)
+    )
+    app.write("bakery.toml", TOML + without + tables)
+    run = app.run("check", "--packer", "/nonexistent/packer")
+    assert run.status == 1
+    assert run.stdout.count("/nonexistent/packer") == 1
+    assert "[not-fully-checked, images i0, i1 and i2]" in run.stdout

@@ -175,7 +175,15 @@ def sure_failure(facts: TemplateFacts, region: str) -> Finding | None:
 
 
 def _no_ami(facts: TemplateFacts) -> Finding | None:
-    """Builders none of which makes an AMI, as far as we know them."""
+    """Builders none of which makes an AMI, as far as we know them; or none at all, which Packer 1.6.6 accepts."""
+    if facts.builds_nothing and facts.files:
+        return Finding(
+            level=Level.ERROR,
+            code="no-ami",
+            place=Place(file=facts.files[0], line=1),
+            message="the template has no build with a source: this makes no AMI",
+            todo="Name a source in a `build` block, or a builder in `builders`.",
+        )
     if not facts.builders or "amazon-import" in facts.components:
         return None
     if not all(builder.type in _MAKE_NO_AMI or builder.skip_create_ami for builder in facts.builders):

@@ -211,6 +211,7 @@ class TemplateFacts(Frozen):
     unhashed_environment  environment variables that local commands read and that tell of the machine or the CI job, or
                    look like a secret: each with its place and why it is not hashed
     credentials    files of keys and passwords that the template names: they stay out of the digest
+    builds_nothing  whether it surely has no builder at all, whatever is selected
     ansible        provisioners that run Ansible here: the place of each, and whether it connects through Packer's own
                    SSH server with the host key algorithms that OpenSSH accepts by default
     tolerant       provisioners that may fail without failing the build: the type and place of each
@@ -236,6 +237,7 @@ class TemplateFacts(Frozen):
     local_commands: tuple[LocalCommand, ...] = ()
     unhashed_environment: tuple[tuple[str, Place, str], ...] = ()
     credentials: tuple[Reference, ...] = ()
+    builds_nothing: bool = False
     ansible: tuple[tuple[Place, bool], ...] = ()
     tolerant: tuple[tuple[str, Place], ...] = ()
     started: tuple[tuple[str, Place], ...] = ()

@@ -108,6 +108,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         local_commands=ledger.local_commands,
         unhashed_environment=ledger.unhashed_environment,
         credentials=ledger.credentials,
+        builds_nothing=not builders and _surely_builds_nothing(reading, definition),
         ansible=tuple(
             dict.fromkeys(
                 (component.place, connects_through_packer(component))
@@ -126,6 +127,13 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         secrets=ledger.secrets,
         withheld=ledger.secrets | ledger.withheld,
     )
+
+
+def _surely_builds_nothing(reading: Reading, definition: Definition) -> bool:
+    """Of a template without builders: nothing is left out, and no `dynamic` block may make one."""
+    request = reading.request
+    selected = request.only or request.except_
+    return not selected and not any(b"dynamic" in reading.content(file) for file in definition.files)
 
 
 def _without_marks(facts: TemplateFacts) -> TemplateFacts:
