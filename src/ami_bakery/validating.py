@@ -13,6 +13,7 @@ from ami_bakery.core.digest import Digest, Scheme
 from ami_bakery.core.finding import Finding, Level
 from ami_bakery.core.place import Place
 from ami_bakery.core.plan import Action, ImagePlan
+from ami_bakery.core.template import TemplateFormat
 from ami_bakery.errors import BakeryError, TemplateError
 from ami_bakery.planning import Planned
 from ami_bakery.resolve import PLACEHOLDER_AMI, Definition
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4
 _PLACEHOLDER_DIGEST = Digest(Scheme.SHA256, "0" * 64)
+_QUOTED = re.compile(r"""["']([\w.-]+)["']""")
 _VARIABLE = re.compile(r'(?:Unset variable|required variable not set:|Undefined variable:?) "?([\w-]+)')
 
 
@@ -119,9 +121,25 @@ def place_of_complaint(resolver: Resolver, image: ImageConfig, facts: TemplateFa
     for variable in facts.variables:
         if named is not None and variable.name == named[1]:
             return variable.place
+    if facts.format is TemplateFormat.JSON and (place := _only_line_with(resolver, facts, complaint.message)):
+        return place
     if len(facts.builders) == 1:
         return facts.builders[0].place
     return Place(file=facts.files[0] if facts.files else tree.relative(image.template), line=1)
+
+
+def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> Place | None:
+    """The line of a JSON template with a word that Packer quotes, where it stands on one line alone: Packer names no
+    lines there. The names of builders, which it quotes too, say less."""
+    known = {word for builder in facts.builders for word in (builder.name, builder.type)}
+    words = [word for word in _QUOTED.findall(message) if word not in known]
+    for file in facts.files if words else ():
+        lines = resolver.outside.tree.read(file).decode("utf-8", "replace").splitlines()
+        for word in words:
+            found = [number for number, line in enumerate(lines, 1) if f'"{word}"' in line]
+            if len(found) == 1:
+                return Place(file=file, line=found[0])
+    return None
 
 
 def _relative_to_root(resolver: Resolver, text: str) -> str:

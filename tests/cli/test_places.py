@@ -180,3 +180,20 @@ def test_a_packer_that_is_missing_is_told_once(app: Kitchen) -> None:
     assert run.status == 1
     assert run.stdout.count("/nonexistent/packer") == 1
     assert "[not-fully-checked, images i0, i1 and i2]" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"provisioners": [{"type": "shel", "inline": ["true"]}]}, "shel"),
+        ({"provisioners": [{"type": "shell", "inline": ["true"], "nonsense": 1}]}, "nonsense"),
+        ({"post-processors": [{"type": "manifes"}]}, "manifes"),
+    ],
+)
+def test_a_json_template_is_told_at_the_line_of_the_word_that_packer_quotes(
+    app: Kitchen, change: dict[str, Any], word: str
+) -> None:
+    app.write("ami/app.json", {**json_template(), **change})
+    lines = (app.folder / "ami/app.json").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if f'"{word}"' in text)
+    assert places(app, "packer-validate") == {("ami/app.json", line)}
