@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 def account_findings(resolver: Resolver, facts: TemplateFacts, region: str) -> Iterator[Finding]:
     """An error where it is another account for certain, a warning where it cannot be known."""
     for builder in facts.builders:
+        if (why := builder.region_unknown) and builder.type.startswith("amazon-"):
+            yield Finding(
+                level=Level.WARNING,
+                code="region-unknown",
+                place=builder.place,
+                message=f"which region {builder.name} builds in is not known before the build: {why}",
+                todo=f"Write the variable aws_region as its region: it is given {region}.",
+            )
         if builder.login is not None and builder.type.startswith("amazon-"):
             finding = _finding(resolver, builder, region)
             if finding is not None:

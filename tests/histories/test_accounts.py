@@ -101,6 +101,24 @@ def test_so_is_one_of_the_drop_in(drop_in: Kitchen) -> None:
     assert drop_in.packer_runs == 0
 
 
+def test_a_template_of_the_drop_in_that_builds_in_another_region_is_told_before_packer(drop_in: Kitchen) -> None:
+    drop_in.write("ami/packer/ami.json", json_template(region="eu-west-1"))
+    run = drop_in.run(program="bake")
+    assert run.status == 1
+    assert "bakes in eu-west-1, and the image is wanted in us-east-1" in run.stderr
+    assert drop_in.packer_runs == 0
+
+
+def test_one_that_copies_to_the_wanted_region_is_built(drop_in: Kitchen) -> None:
+    drop_in.write("ami/packer/ami.json", json_template(region="eu-west-1", ami_regions=["us-east-1"]))
+    assert drop_in.run(program="bake").status == 0
+
+
+def test_a_region_that_only_the_build_knows_is_a_finding(app: Kitchen) -> None:
+    app.write("ami/app.json", json_template(region="{{build `SourceAMIName`}}"))
+    assert "which region amazon-ebs builds in is not known before the build" in app.run("check").stdout
+
+
 @pytest.mark.parametrize(
     "login",
     [

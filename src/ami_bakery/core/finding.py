@@ -162,16 +162,21 @@ def _making(builders: Iterable[Builder]) -> list[Builder]:
     ]
 
 
+def built_elsewhere(facts: TemplateFacts, region: str) -> Finding | None:
+    """Where every AMI is made in another region for certain: one that is made elsewhere may be copied here by the
+    template itself."""
+    making = _making(facts.builders)
+    elsewhere = all(builder.region not in (None, region) and not builder.ami_regions for builder in making)
+    return next(region_findings(making, region), None) if making and elsewhere else None
+
+
 def sure_failure(facts: TemplateFacts, region: str) -> Finding | None:
     """Why a bake in `region` would fail, though Packer itself would run to its end. None where that is not sure."""
-    making = _making(facts.builders)
-    here = [builder for builder in making if builder.region == region]
-    # One that is made elsewhere may be copied here by the template itself.
-    elsewhere = all(builder.region not in (None, region) and not builder.ami_regions for builder in making)
     no_ami = _no_ami(facts)
     if no_ami is not None:
         return no_ami
-    return next(region_findings(facts.builders, region)) if len(here) > 1 or (making and elsewhere) else None
+    here = [builder for builder in _making(facts.builders) if builder.region == region]
+    return next(region_findings(facts.builders, region)) if len(here) > 1 else built_elsewhere(facts, region)
 
 
 def _no_ami(facts: TemplateFacts) -> Finding | None:

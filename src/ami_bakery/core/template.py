@@ -98,6 +98,7 @@ class Builder(Frozen):
     base_unknown  why the base that the template names cannot be worked out; empty where it names none, or a known one
     ami_name   worked out with what only Packer knows left as written; None where not known
     ami_name_written  the expression, if no message may show the name; empty if it may be shown
+    region_unknown  why the region cannot be worked out; empty where the template names none, or a known one
     login      None where it takes the credentials of the environment
     force_deregister  whether Packer removes what has the AMI's name
     tags       the names of the tags that the AMI gets from Packer, as far as they are known
@@ -115,6 +116,7 @@ class Builder(Frozen):
     region: str | None = None
     ami_regions: tuple[str, ...] = ()
     skip_create_ami: bool = False
+    region_unknown: str = ""
     login: Login | None = None
     tags: frozenset[str] = frozenset()
     force_deregister: bool = False

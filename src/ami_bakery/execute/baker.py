@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NoReturn
 from ami_bakery.accounts import account_findings, check_account
 from ami_bakery.build_request import build_request
 from ami_bakery.core.digest import Scheme
+from ami_bakery.core.finding import built_elsewhere
 from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
 from ami_bakery.core.run import RUN_TAG
 from ami_bakery.core.stamp import replaced
 from ami_bakery.core.upkeep import Upkeep
-from ami_bakery.errors import AwsError, BakeryError, PackerError, VerificationError
+from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
 from ami_bakery.execute.marks import Marks
 from ami_bakery.execute.sweep import Sweep
 from ami_bakery.history import commit_of
@@ -138,6 +139,11 @@ class Baker:
         """Also with the original's checksum, whose template nobody has read before."""
         home = self.planned.plan.regions[0]
         check_account(self.resolver, self.image.name, facts, home)
+        elsewhere = built_elsewhere(facts, home)
+        if elsewhere is not None:
+            doing = f"looking at which region image {self.image.name} is built in ({elsewhere.place})"
+            marks = (elsewhere.place.mark(elsewhere.message),)
+            raise TemplateError(doing, elsewhere.message, elsewhere.todo, marks=marks)
         for finding in account_findings(self.resolver, facts, home):
             self.outside.watcher.warn(f"{finding.place}: {finding.message}. {finding.todo}")
 

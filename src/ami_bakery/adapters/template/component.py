@@ -159,6 +159,7 @@ def builder_of(component: Component) -> Builder:
             if isinstance(text, str) and not _is_withheld(text, _REGION)
         ),
         skip_create_ami=component.is_true("skip_create_ami"),
+        region_unknown=region.why if isinstance(region, Unknown) else "",
         login=login_of(component),
         tags=frozenset(_tag_names(component)),
         force_deregister=component.is_true("force_deregister"),
