@@ -27,7 +27,8 @@ def _closest(word: str, known: Iterable[str], cutoff: float) -> str:
 
     wanted = word.lower()
     matches = difflib.get_close_matches(wanted, list(known), n=_COMPARED, cutoff=cutoff)
-    return min(matches, key=lambda each: distance(wanted, each), default="")
+    # A word that goes on as this one begins is nearer than its distance says.
+    return min(matches, key=lambda each: (not each.startswith(wanted), distance(wanted, each)), default="")
 
 
 def distance(one: str, other: str) -> int:

@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 from ami_bakery.adapters.packer.guard import guard
 from ami_bakery.core.masking import Masker, Stream
-from ami_bakery.core.packer_progress import telling
 from ami_bakery.core.packer_stream import LONGEST, MachineReader, cut
 from ami_bakery.errors import PackerError
 from ami_bakery.values import Frozen, field
@@ -203,6 +202,8 @@ def _end_rest(group: int) -> None:
 
 
 def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
+    from ami_bakery.core.packer_progress import telling
+
     masked, reader = Stream(run.masker), MachineReader(run.masker)
 
     def show(lines: list[str]) -> None:
@@ -224,6 +225,8 @@ def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
 
 
 def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
+    from ami_bakery.core.packer_progress import telling
+
     masked = Stream(run.masker)
 
     def show(lines: list[str]) -> None:
