@@ -383,6 +383,15 @@ def test_texts_that_no_shell_understands_are_searched_all_the_same(tmp_path: Pat
     assert "x.txt" in paths(facts)
 
 
+def test_a_script_sees_the_variables_that_are_exported(tmp_path: Path) -> None:
+    files = {"x.sh": "cat f${X:-b}", "fa": "", "fb": ""}
+
+    for command, named in (("X=a; sh x.sh", "fb"), ("export X=a; sh x.sh", "fa"), ("X=a; export X; sh x.sh", "fa")):
+        assert paths(run_here(tmp_path / command[:9], command, files)) == [named, "x.sh"]
+    perhaps = run_here(tmp_path / "perhaps", 'if test "$Z"; then export X=a; fi; sh x.sh', files)
+    assert paths(perhaps) == ["fa", "fb", "x.sh"]
+
+
 def test_a_salt_projects_wrapper(tmp_path: Path) -> None:
     """A state tree that a script copies together before `salt-masterless` uploads it."""
     wrapper = 'set -eu\nHERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)\nrm -rf .tmp\nmkdir -p .tmp\ncp -r "$HERE/../states" .tmp/states\n'

@@ -89,7 +89,7 @@ class LocalRun(LocalFiles):
         inner = Shell(
             listener,
             folder=folder,
-            variables=shell.variables if shell else self.variables,
+            variables=shell.given_to_children(self.reading.request.environment) if shell else self.variables,
             script=path if path.startswith("/") else f"{CHECKOUT}/{path}",
             arguments=[Word((text,)) for text in arguments],
             depth=shell.depth + 1 if shell else 1,
@@ -234,7 +234,7 @@ class _Listener:
         inner = Shell(
             self,
             folder=shell.folder,
-            variables=shell.variables,
+            variables=shell.given_to_children(self._run.reading.request.environment),
             script=shell.script,
             depth=shell.depth + 1,
             sure=shell.is_sure,
@@ -254,7 +254,7 @@ class _Listener:
             elif not interpreter:
                 self._run.opaque[posixpath.basename(text) if self._shows_names else ""] = None
             return
-        self._read(shell, text, place, folders=False)
+        self._read(shell, text, place, folders=False, early=True)
         for path, folder in found:
             self._run.script(path, interpreter, arguments, shell, folder=folder)
 
@@ -287,7 +287,7 @@ class _Listener:
                 if not text.startswith("/") or HOLE in text:
                     self._run.unknown[place] = None
                 continue
-            self._read(shell, text, place, folders=False)
+            self._read(shell, text, place, folders=False, early=True)
             if shell.depth > 8:
                 continue
             before = shell.listener, shell.sourced

@@ -86,6 +86,7 @@ class ShellState:
         self.folder = folder
         self.elsewhere: tuple[str, ...] = ()
         self.variables = dict(variables or {})
+        self.exported = set(self.variables)
         self.script = script
         self.sourced = script
         self.arguments = tuple(arguments)
@@ -93,6 +94,7 @@ class ShellState:
         self.sure = sure
         self._ended = False
         self._left = False
+        self._exports_all = False
         self._perhaps: dict[str, tuple[str, ...]] = {}
         self._functions: dict[str, Node] = {}
         self._called: set[str] = set()
@@ -100,6 +102,12 @@ class ShellState:
         self._stack: list[str] = []
         self._shown = True
         self._line = 0
+
+    def given_to_children(self, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """The variables that a program which it starts gets: exported ones, and those of the environment."""
+        exported = self.exported | environment.keys()
+        perhaps = {name: (environment.get(name, ""), *texts) for name, texts in self._perhaps.items()}
+        return {name: texts for name, texts in (perhaps | self.variables).items() if name in exported}
 
     @property
     def is_sure(self) -> bool:

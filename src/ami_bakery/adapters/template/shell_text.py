@@ -223,16 +223,21 @@ class Shell(ShellState):
             texts = tuple(dict.fromkeys(text for word in words for text in word.texts))[:MOST] or ("",)
         for text in texts:
             self.listener.assigned(self, text, node.start_point[0], exported=exported)
+        if exported or self._exports_all:
+            self.exported.add(text_of(name).partition("[")[0])
         append = any(child.type == "+=" for child in node.children)
         self._set(
             text_of(name).partition("[")[0], (*self.variables.get(text_of(name), ()), *texts) if append else texts
         )
 
     def _declaration(self, node: Node) -> None:
-        exported = node.children[0].type == "export"
+        words = {text_of(child) for child in node.children}
+        exported = "export" in words or "-x" in words
         for child in node.named_children:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=exported)
+            elif child.type == "variable_name" and exported:
+                self.exported.add(text_of(child))
             elif child.type == "variable_name" and node.children[0].type == "local":
                 self._set(text_of(child), ("",))
             elif child.type not in ("variable_name", "word"):
@@ -241,7 +246,8 @@ class Shell(ShellState):
     # --- commands
 
     def _command(self, node: Node) -> tuple[str, ...] | None:
-        line, words, before = node.start_point[0], list[Word](), (dict(self.variables), dict(self._perhaps))
+        line, words = node.start_point[0], list[Word]()
+        before = dict(self.variables), dict(self._perhaps), set(self.exported)
         for child in node.children:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=True)
@@ -253,7 +259,7 @@ class Shell(ShellState):
                 words.extend(self._words(child))
         printed = self.command(words, line)
         if node.children and node.children[0].type == "variable_assignment":
-            self.variables, self._perhaps = before
+            self.variables, self._perhaps, self.exported = before
         return printed
 
     def command(self, words: Sequence[Word], line: int) -> tuple[str, ...] | None:
@@ -320,6 +326,9 @@ class Shell(ShellState):
         self._left = True
 
     def _set_arguments(self, arguments: Sequence[Word], _line: int) -> None:
+        options = {word.texts[0] for word in arguments}
+        if "allexport" in options or any(re.match(r"-\w*a", option) for option in options):
+            self._exports_all = True
         start = next((number for number, word in enumerate(arguments) if word.texts[0] == "--"), None)
         if start is not None:
             self.arguments = tuple(arguments[start + 1 :])
