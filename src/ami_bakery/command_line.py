@@ -163,6 +163,7 @@ def parse(parser: argparse.ArgumentParser, before: list[str], after: tuple[str, 
     used = parser if command is None else _subparser(parser, command)
     of_packer = next((word for word in before if _OF_PACKER.fullmatch(word)), None)
     if of_packer is not None:
+        of_packer = "-var" if of_packer.startswith("-var=") else of_packer  # its value may be a secret
         used.error(f"{of_packer} is a Packer option: write it after `--`, as in `ami-bakery bake -- {of_packer}`")
     misplaced = (
         next((word for word in before[: before.index(command)] if _OF_A_COMMAND.match(word)), None) if command else None

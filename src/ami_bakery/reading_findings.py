@@ -100,7 +100,8 @@ def _written_findings(
             level=Level.NOTICE if is_input or image.inputs is not None else Level.WARNING,
             code="generated-unseen",
             place=source.place,
-            message=f"{source.path} is said to be generated, and nothing in the template is seen to make it: {counts}",
+            message=f"{source.written or source.path} is said to be generated, and nothing in the template is seen to "
+            f"make it: {counts}",
             todo="Take `generated` out if it is there before Packer runs."
             if is_input
             else "Name what it is made of in `inputs`; take `generated` out if it is there before Packer runs.",
@@ -130,7 +131,7 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
                 level=Level.WARNING,
                 code="output-inside",
                 place=output.place,
-                message=f"the bake writes {output.path} into a folder that is uploaded: it is left out of the digest",
+                message=f"the bake writes {output.shown} into a folder that is uploaded: it is left out of the digest",
                 todo="Let it write elsewhere, so that nothing that is uploaded is left out by mistake.",
             )
         elif there:
@@ -138,7 +139,7 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
                 level=Level.NOTICE,
                 code="output-inside",
                 place=output.place,
-                message=f"the bake writes {output.path}: it is left out of the digest",
+                message=f"the bake writes {output.shown}: it is left out of the digest",
                 todo="Nothing, if the bake alone makes it. If it is an input, name this very file in `inputs`.",
             )
 
@@ -152,8 +153,8 @@ def _maybe_written(output: Output, there: bool) -> Finding:
         level=Level.NOTICE,
         code="input-written",
         place=output.place,
-        message=f"{output.path} {'is' if there else 'will be'} an input, and the bake writes it on a condition: an AMI "
-        "whose bake changes it gets no digest",
+        message=f"{output.shown} {'is' if there else 'will be'} an input, and the bake writes it on a condition: an "
+        "AMI whose bake changes it gets no digest",
         todo="Name it in `ignore` if the bake alone makes it.",
     )
 

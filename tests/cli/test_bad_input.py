@@ -154,6 +154,10 @@ def test_a_base_that_is_not_there_is_told_of_before_a_bake(app: Kitchen) -> None
     [
         (("bake", "app", "-var", "size=t3.small"), "-var is a Packer option: write it after `--`"),
         (("bake", "-on-error=ask"), "-on-error=ask is a Packer option"),
+        (
+            ("plan", "-var=password=hunter2"),
+            "-var is a Packer option: write it after `--`, as in `ami-bakery bake -- -var`",
+        ),
         (("bake", "--jobs", "x"), "argument --jobs: a number from 1 on is wanted, not 'x'"),
         (("--packer", "/x", "plan"), "--packer goes after the command, as in `ami-bakery plan --packer`"),
     ],

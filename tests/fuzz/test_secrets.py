@@ -10,11 +10,17 @@ import json
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ami_bakery.adapters.source_tree import DiskTree
+from ami_bakery.adapters.template import PackerTemplateReader
 from ami_bakery.cli import main
+from ami_bakery.core.template import TemplateFacts, TemplateRequest
+from ami_bakery.errors import BakeryError
+from ami_bakery.values import replace
 from tests.kitchen import Kitchen
 
 CANARY = "c4n4ry 7f3a+9c/q"
@@ -154,6 +160,14 @@ STEPS = {
     'module_dirs {{\n source = {0}\n destination = "/x"\n }}\n }}',
     "unknown plugin": 'provisioner "nobody-knows" {{\n config_file = {0}\n }}',
     "continue_on_error": 'provisioner "shell" {{\n inline = ["true"]\n continue_on_error = {0}\n }}',
+    "what is written": 'provisioner "shell-local" {{\n inline = ["echo x > ${{{0}}}; tar czf ${{{0}}}.tgz x; '
+    "mkdir -p ${{{0}}}/d; rm -rf ${{{0}}}; cp x.sh ${{{0}}}; touch ${{{0}}}; make -C ${{{0}}}; . ${{{0}}}; x-${{{0}}}"
+    '"]\n }}',
+    "generated": 'provisioner "file" {{\n source = {0}\n destination = "/x"\n generated = true\n }}',
+    "an SBOM": 'provisioner "hcp-sbom" {{\n source = {0}\n destination = {0}\n }}',
+    "a play": 'provisioner "ansible-navigator" {{\n play {{\n target = {0}\n }}\n }}',
+    "inventory_directory": _ansible("inventory_directory = {0}"),
+    "passwords": _ansible('extra_arguments = ["--vault-password-file", {0}, "-e", {0}, "-e", "x=${{{0}}}", {0}]'),
     "only": 'provisioner "shell" {{\n inline = ["true"]\n only = [{0}]\n }}',
     "manifest": 'post-processor "manifest" {{\n output = {0}\n }}',
     "a dynamic block": 'dynamic "provisioner" {{\n for_each = [{0}]\n labels = ["shell"]\n '
@@ -347,6 +361,27 @@ JSON_FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+def json_template_with(way: Way, where: str, transformed: str) -> dict[str, Any]:
+    kind, step = JSON_FIELDS[where]
+    step = filled(step, transformed)
+    builder = {
+        "type": "amazon-ebs",
+        "region": "us-east-1",
+        "instance_type": "t3.micro",
+        "communicator": "none",
+        "ami_name": "test",
+        "source_ami_filter": {"owners": ["self"], "filters": {"name": "x-*"}, "most_recent": True},
+    }
+    if where == "source_ami":
+        del builder["source_ami_filter"]
+    return {
+        "variables": {"w": way.prelude, "v": "{{user `w`}}"},
+        "sensitive-variables": ["w"],
+        "builders": [{**builder, **step} if kind == "builders" else builder],
+        **({} if kind == "builders" else {kind: [step]}),
+    }
+
+
 def filled(value: Any, text: str) -> Any:
     if isinstance(value, dict):
         return {name: filled(child, text) for name, child in value.items()}
@@ -361,24 +396,7 @@ def test_no_field_of_a_json_template_shows_a_secret(told: Told, where: str, turn
     at = list(JSON_FIELDS).index(where)
     number = (at * ROUNDS + turn) % len(JSON_WAYS)
     way = list(JSON_WAYS.values())[number]
-    kind, step = JSON_FIELDS[where]
-    step = filled(step, JSON_TRANSFORMED[(at + number) % len(JSON_TRANSFORMED)])
-    builder = {
-        "type": "amazon-ebs",
-        "region": "us-east-1",
-        "instance_type": "t3.micro",
-        "communicator": "none",
-        "ami_name": "test",
-        "source_ami_filter": {"owners": ["self"], "filters": {"name": "x-*"}, "most_recent": True},
-    }
-    if where == "source_ami":
-        del builder["source_ami_filter"]
-    template = {
-        "variables": {"w": way.prelude, "v": "{{user `w`}}"},
-        "sensitive-variables": ["w"],
-        "builders": [{**builder, **step} if kind == "builders" else builder],
-        **({} if kind == "builders" else {kind: [step]}),
-    }
+    template = json_template_with(way, where, JSON_TRANSFORMED[(at + number) % len(JSON_TRANSFORMED)])
     told.app.write("bakery.toml", TOML.replace("app.pkr.hcl", "app.json") + way.toml)
     told.app.write("ami/app.json", template)
     for path, content in way.files.items():
@@ -386,6 +404,78 @@ def test_no_field_of_a_json_template_shows_a_secret(told: Told, where: str, turn
     said = told.of(way)
     assert bug_in(said) == []
     assert shown_in(said) == []
+
+
+def facts_of(tree: DiskTree, template: str, way: Way) -> TemplateFacts:
+    given = bool(way.arguments) or "vars" in way.toml.replace("pkrvars", "")
+    file = next((path for path in way.files if path.startswith("w.")), None)
+    request = TemplateRequest(
+        template=template,
+        workdir="ami",
+        variables={"w": CANARY} if given else {},
+        var_files=(file,) if file else (),
+        environment={"HOME": "/nowhere", **way.environment},
+    )
+    return PackerTemplateReader().read(tree, request)
+
+
+def may_be_shown(tree: DiskTree, facts: TemplateFacts) -> Iterator[str]:
+    """What messages take from the facts of a template: all but what is kept from being shown, each with its test."""
+    named = (*facts.references, *(source for source, _ in facts.generated))
+    missing = [one for one in named if tree.entry(one.path) is None]
+    yield from (one.written or one.path for one in missing)
+    yield from (output.shown for output in facts.outputs)
+    for builder in facts.builders:
+        shown = replace(
+            builder, source_ami_filter=None, tags=frozenset(), ami_name=builder.ami_name_written or builder.ami_name
+        )
+        yield repr(shown)
+        if builder.source_ami_filter is not None:
+            found = builder.source_ami_filter
+            yield repr(found if not found.written else replace(found, filters=()))
+    hidden = {"references", "generated", "outputs", "builders", "credentials", "contested", "overwritten", "secrets"}
+    yield from (repr(value) for name, value in vars(facts).items() if name not in {*hidden, "withheld"})
+
+
+def shown_of(tree: DiskTree, template: str, way: Way) -> list[str]:
+    try:
+        shown = list(may_be_shown(tree, facts_of(tree, template, way)))
+    except BakeryError as error:
+        shown = [f"{error} {error.todo} {error.marks}"]
+    return [text for text in shown for form in FORMS if form in text.lower()]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> DiskTree:
+    (tmp_path / "ami").mkdir()
+    for name, text in {"p.yml": "- hosts: all\n", "x.sh": "true\n", "t.tpl": "${x} ${y}\n"}.items():
+        (tmp_path / "ami" / name).write_text(text)
+    return DiskTree(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_no_fact_of_an_hcl2_template_shows_a_secret(name: str, tree: DiskTree) -> None:
+    """Every field with every third transformation, read alone: without the program around it."""
+    way = WAYS[name]
+    for path, content in way.files.items():
+        Path(tree.absolute(path)).write_text(content)
+    for number, where in enumerate(FIELDS):
+        for transformed in TRANSFORMED[number % 3 :: 3]:
+            text = hcl(way, where, transformed.format(way.named))
+            Path(tree.absolute("ami/app.pkr.hcl")).write_text(text)
+            assert shown_of(tree, "ami/app.pkr.hcl", way) == [], text
+
+
+@pytest.mark.parametrize("name", JSON_WAYS)
+def test_no_fact_of_a_json_template_shows_a_secret(name: str, tree: DiskTree) -> None:
+    way = JSON_WAYS[name]
+    for path, content in way.files.items():
+        Path(tree.absolute(path)).write_text(content)
+    for where in JSON_FIELDS:
+        for transformed in JSON_TRANSFORMED:
+            text = json.dumps(json_template_with(way, where, transformed))
+            Path(tree.absolute("ami/app.json")).write_text(text)
+            assert shown_of(tree, "ami/app.json", way) == [], text
 
 
 def test_the_canary_is_seen_where_it_is_shown(told: Told) -> None:

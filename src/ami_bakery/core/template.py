@@ -157,6 +157,7 @@ class Output(Frozen):
     path       relative to the root; where parts are not known, or it stands for several files, with `*`
     pattern    the regular expression for `path` where it stands for several files; empty where it is one
     is_folder  only the folder itself, where nothing is in it
+    written    see `Reference`
     """
 
     path: str
@@ -164,6 +165,11 @@ class Output(Frozen):
     certainty: Certainty = Certainty.SURE
     pattern: str = ""
     is_folder: bool = False
+    written: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.written or self.path
 
 
 class LocalCommand(Frozen):

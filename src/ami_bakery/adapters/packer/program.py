@@ -156,7 +156,9 @@ class HashicorpPacker:
             )
             if status != 0:
                 raise self._failed(request, status, run)
-        tolerated = (replace(one, error=masker.mask(one.error)) for one in run.progress.tolerated)
+        tolerated = (
+            replace(one, step=masker.mask(one.step), error=masker.mask(one.error)) for one in run.progress.tolerated
+        )
         return Built(artifacts=run.reader.found(), tolerated=tuple(tolerated))
 
     def interrupt(self) -> None:

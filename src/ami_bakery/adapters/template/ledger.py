@@ -48,16 +48,30 @@ class Ledger:
         _keep(self._references, path, place, required, guessed, written)
 
     def output(
-        self, path: str, place: Place, *, certainty: Certainty = Certainty.SURE, is_folder: bool = False
+        self,
+        path: str,
+        place: Place,
+        *,
+        certainty: Certainty = Certainty.SURE,
+        is_folder: bool = False,
+        written: str = "",
     ) -> None:
-        """`path` may have `HOLE` in it, or `/**` at its end. One that could be any file is not worked out."""
+        """`path` may have `HOLE` in it, or `/**` at its end. One that could be any file is not worked out. `written`:
+        see `Reference`."""
         pattern = pattern_of(path) if HOLE in path or path.endswith("/**") else ""
         if pattern is None:
             why = "any file could be meant by it; files that it writes must be named in `ignore`"
-            self.unresolved(place, as_shown(path), why)
+            self.unresolved(place, written or as_shown(path), why)
             return
         self._keep_output(
-            Output(path=as_shown(path), place=place, certainty=certainty, pattern=pattern, is_folder=is_folder)
+            Output(
+                path=as_shown(path),
+                place=place,
+                certainty=certainty,
+                pattern=pattern,
+                is_folder=is_folder,
+                written=written,
+            )
         )
 
     def _keep_output(self, output: Output) -> None:
@@ -76,9 +90,9 @@ class Ledger:
     def is_read_early(self, path: str) -> bool:
         return path in self._early
 
-    def generated(self, path: str, place: Place) -> None:
+    def generated(self, path: str, place: Place, *, written: str = "") -> None:
         """A source that is said to be made while Packer runs."""
-        _keep(self._generated, path, place, False, False)
+        _keep(self._generated, path, place, False, False, written)
 
     def local_command(self, command: LocalCommand) -> None:
         self._commands[command] = None
@@ -91,7 +105,8 @@ class Ledger:
         _keep(self._credentials, path, place, False, False)
 
     def unresolved(self, place: Place, expression: str, why: str) -> None:
-        self._unresolved[Unresolved(place=place, expression=expression, why=why)] = None
+        shown = "a value that is not shown" if is_tainted(expression) else expression
+        self._unresolved[Unresolved(place=place, expression=shown, why=why)] = None
 
     def not_known(self, place: Place, expression: str, unknown: Unknown) -> None:
         self.unresolved(place, expression, unknown.why)
@@ -123,7 +138,7 @@ class Ledger:
         for output in other.outputs:
             self._keep_output(output)
         for made in other.all_generated:
-            self.generated(made.path, made.place)
+            self.generated(made.path, made.place, written=made.written)
         self._commands |= other._commands
         self._early |= other._early
         self._unhashed = other._unhashed | self._unhashed

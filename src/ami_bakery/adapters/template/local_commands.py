@@ -52,6 +52,7 @@ class LocalRun(LocalFiles):
         places  of each of its lines; the last one holds for the rest
         wraps   the program that is not known is one that is looked at elsewhere: `{{.Command}}`
         """
+        self._hide(tainted)
         listener = _Listener(
             self, lambda line: places[min(line, len(places) - 1)], shows_names=not tainted, wraps=wraps
         )
@@ -59,8 +60,12 @@ class LocalRun(LocalFiles):
 
     def words(self, words: Sequence[str], place: Place, *, folder: str, tainted: bool = False) -> None:
         """A command that is started without a shell; a program that is not known in it is `{{.Script}}`."""
+        self._hide(tainted)
         listener = _Listener(self, lambda _line: place, shows_names=not tainted, wraps=True)
         self._shell(listener, folder).command([Word((text,), is_literal=True) for text in words], 0)
+
+    def _hide(self, tainted: bool) -> None:
+        self.written = "a file that a command with a value that is not shown writes" if tainted else ""
 
     def loose(self, text: str, place: Place, *, folder: str) -> None:
         listener = _Listener(self, lambda _line: place, shows_names=False)
@@ -209,12 +214,12 @@ class _Listener:
         for text in effects.made:
             path = run.place_of(text, folder)
             if path is not None and HOLE not in path:
-                ledger.output(path, place, certainty=surely, is_folder=True)
+                ledger.output(path, place, certainty=surely, is_folder=True, written=run.written)
         for text in effects.removed:
             path = run.place_of(text, folder)
             if path is not None and not run.reading.locations.holds_template(path):
-                ledger.output(path, place, certainty=likely)
-                ledger.output(f"{path}/**", place, certainty=likely)
+                ledger.output(path, place, certainty=likely, written=run.written)
+                ledger.output(f"{path}/**", place, certainty=likely, written=run.written)
 
     def _runs(self, shell: Shell, call: Call, effects: Effects, place: Place) -> None:
         for interpreter, text, arguments in effects.scripts:

@@ -23,11 +23,16 @@ _LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
 
 
 class LocalFiles:
-    """Notes what words name. `unknown`: the places of words that cannot be worked out."""
+    """Notes what words name.
+
+    unknown  the places of words that cannot be worked out
+    written  what a message shows instead of a file that is written; empty if it may show the path
+    """
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.unknown: dict[Place, None] = {}
+        self.written = ""
 
     def content(self, path: str) -> str | None:
         """A script's text; None where it is too large, no text, or cannot be read."""
@@ -84,7 +89,7 @@ class LocalFiles:
     def write(self, text: str, folder: str, place: Place, certainty: Certainty) -> None:
         path = self.place_of(text, folder)
         if path is not None:
-            self.reading.ledger.output(path, place, certainty=certainty)
+            self.reading.ledger.output(path, place, certainty=certainty, written=self.written)
         elif HOLE in text and not text.startswith("/"):
             self.unknown[place] = None
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mapping, is_sequence
+from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mapping, is_sequence, is_tainted
 from ami_bakery.core.template import Login
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.component import Component
 
 _TEXTS = ("access_key", "secret_key", "token", "profile", "shared_credentials_file")
+_SHOWN = ("profile", "shared_credentials_file")
+"""What messages about a login may name."""
+_HIDDEN = "a file, the environment or a secret had a part in it"
 _BLOCKS = ("assume_role", "assume_role_with_web_identity", "vault_aws_engine")
 
 
@@ -22,6 +25,8 @@ def login_of(component: Component) -> Login | None:
         value = component.value(name)
         if isinstance(value, Unknown):
             unknown[name] = value.why
+        elif name in _SHOWN and value not in (None, "") and is_tainted(value):
+            unknown[name] = _HIDDEN
         elif value is not None and (text := as_text(value)):
             known[name] = str(text)
     blocks = [name for name in _BLOCKS if name in component.fields and component.value(name) not in (None, ())]
@@ -59,6 +64,8 @@ def _role(component: Component, blocks: list[str]) -> tuple[str, str]:
         arn = value.get("role_arn") if is_mapping(value) else None
         if isinstance(arn, Unknown):
             return "", arn.why
+        if is_tainted(arn):
+            return "", _HIDDEN
         if arn is not None and (text := str(as_text(arn))):
             return text, ""
     return "", ""

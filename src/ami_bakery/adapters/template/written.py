@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.adapters.template import fields as known
 from ami_bakery.adapters.template.component import Component, Kind
-from ami_bakery.core.expression.values import HOLE, Unknown
+from ami_bakery.core.expression.values import HOLE, Unknown, is_tainted
 from ami_bakery.core.outputs import OutputNames, as_shown
 from ami_bakery.core.template import Certainty, Output, Reference
 from ami_bakery.ports import FileKind
@@ -43,10 +43,10 @@ def _of_post_processor(reading: Reading, component: Component) -> None:
         for default in known.DEFAULT_OUTPUTS.get(component.type, ()):
             _write(reading, default.replace("*", HOLE), component.place, default)
     if component.type == "provenance":
-        folders = [text for text, _, _ in _known_texts(reading, component, "output_dir")] or ["."]
-        for folder in folders:
+        found = _known_texts(reading, component, "output_dir")
+        for folder, _, written in found or [(".", component.place, ".")]:
             for suffix in (*_PROVENANCE, ".sbom.att.sigstore.json"):
-                _write(reading, posixpath.join(folder, f"{HOLE}{suffix}"), component.place, folder)
+                _write(reading, posixpath.join(folder, f"{HOLE}{suffix}"), component.place, written)
 
 
 def is_download(component: Component) -> bool:
@@ -64,10 +64,10 @@ def _of_file(reading: Reading, component: Component) -> None:
                 _write(reading, _downloaded(text, source), place, written)
     elif component.is_true("generated"):
         for name in ("source", "sources"):
-            for text, place, _ in _known_texts(reading, component, name):
+            for text, place, written in _known_texts(reading, component, name):
                 path = reading.locations.from_workdir(text)
                 if isinstance(path, str):
-                    reading.ledger.generated(path, place)
+                    reading.ledger.generated(path, place, written=_if_hidden(written))
 
 
 def _downloaded(target: str, source: str) -> str:
@@ -75,6 +75,14 @@ def _downloaded(target: str, source: str) -> str:
     if source.endswith("/") or re.search(r"[*?\[]", source):
         return posixpath.join(target, "**")
     return posixpath.join(target, posixpath.basename(source)) if target.endswith("/") else target
+
+
+class _Hidden(str):
+    """An expression whose value no message may show."""
+
+
+def _if_hidden(written: str) -> str:
+    return str(written) if isinstance(written, _Hidden) else ""
 
 
 def _known_texts(
@@ -88,7 +96,7 @@ def _known_texts(
                 if not silent and one is component:
                     reading.ledger.not_known(place, written, text)
             elif told := text.known if isinstance(text, Unknown) else text:
-                found.append((told, place, written))
+                found.append((told, place, _Hidden(written) if is_tainted(text) else written))
     return found
 
 
@@ -101,7 +109,8 @@ def _write(reading: Reading, text: str, place: Place, written: str) -> None:
         why = "a folder that holds the template is written into; files that it writes must be named in `ignore`"
         reading.ledger.unresolved(place, written, why)
         return
-    reading.ledger.output(path, place, certainty=Certainty.LIKELY if folder != path else Certainty.SURE)
+    certainty = Certainty.LIKELY if folder != path else Certainty.SURE
+    reading.ledger.output(path, place, certainty=certainty, written=_if_hidden(written))
 
 
 def _is_folder(reading: Reading, text: str) -> bool:
@@ -154,10 +163,10 @@ def _settle_generated(ledger: Ledger) -> tuple[tuple[Reference, bool], ...]:
         within = any(path.startswith(f"{source.path}/") for path in written)
         seen = names.match(source.path) is not None or within
         if seen or ledger.local_commands or HOLE in source.path:
-            ledger.output(source.path, source.place)
-            ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY)
+            ledger.output(source.path, source.place, written=source.written)
+            ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY, written=source.written)
         else:
-            ledger.reference(source.path, source.place, required=False)
+            ledger.reference(source.path, source.place, required=False, written=source.written)
         if not seen:
             is_input = not ledger.local_commands and HOLE not in source.path
             unseen.append((replace(source, path=as_shown(source.path)), is_input))

@@ -11,7 +11,7 @@ from ami_bakery.adapters.template.ansible.variables import VariableTable
 from ami_bakery.adapters.template.ansible.walk import Walk
 from ami_bakery.adapters.template.definition import Reading
 from ami_bakery.adapters.template.ledger import Ledger
-from ami_bakery.adapters.template.references import command_words, note_file_if_here
+from ami_bakery.adapters.template.references import command_words, if_tainted, note_file_if_here
 from ami_bakery.core.template import LocalCommand
 from ami_bakery.ports import FileKind
 
@@ -59,7 +59,7 @@ def _targets(reading: Reading, surroundings: Surroundings) -> list[tuple[str, Pl
         expanded = reading.expand_home(target)
         path = reading.locations.from_workdir(expanded) if expanded else None
         if isinstance(path, str):
-            reading.ledger.reference(path, place)
+            reading.ledger.reference(path, place, written=if_tainted(target, "the target of a play"))
             found.append((path, place))
     return found
 
@@ -71,7 +71,8 @@ def _inventories(component: Component, surroundings: Surroundings, walk: Walk) -
         if walk.reading.tree.entry(path, follow=True) is not None:
             read_inventory(walk, path, place)
     for path, place in paths_of(walk.reading, component, "inventory_directory"):
-        walk.reading.ledger.output(posixpath.join(path, "packer-provisioner-ansible"), place)
+        if walk.reading.tree.entry(path, follow=True) is not None:
+            walk.reading.ledger.output(posixpath.join(path, "packer-provisioner-ansible"), place)
         read_beside(walk, path, place)
 
 
