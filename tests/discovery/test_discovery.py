@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.discovery.case import Case
+from tests.discovery.cases_expressions import EXPRESSIONS
 from tests.discovery.cases_hcl import HCL
 from tests.discovery.cases_json import JSON
 from tests.discovery.cases_local import LOCAL
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("case", [*JSON, *HCL, *LOCAL], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*JSON, *HCL, *LOCAL, *EXPRESSIONS], ids=lambda case: case.name)
 def test_what_packer_opens_is_found(case: Case, tmp_path: Path) -> None:
     write_tree(tmp_path, case.files)
     for path in tmp_path.rglob("*.sh"):

@@ -178,7 +178,7 @@ NEWER = frozenset(
     [
         *("alltrue", "anytrue", "aws_secretsmanager_raw", "base64gzip", "endswith", "filebase64", "legacy_isotime"),
         *("legacy_strftime", "regex", "regexall", "rfc3339_parse", "startswith", "strcontains", "sum"),
-        *("textdecodebase64", "textencodebase64", "unix_timestamp_parse"),
+        *("templatefile", "textdecodebase64", "textencodebase64", "unix_timestamp_parse"),
     ]
 )
 """Functions that Packer 1.6.6 does not have."""
