@@ -15,7 +15,7 @@ from ami_bakery.core.expression.syntax import Block, Body, Expression, Setting
 from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError, TemplateSyntaxError
 
-_SCIENTIFIC = re.compile(rb"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+(?!\w)")
+_NOT_IN_GRAMMAR = re.compile(rb"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+(?!\w)|%{3,}\{")
 
 
 @functools.cache
@@ -86,9 +86,9 @@ class _Reader:
     def parse(self, *, otherwise: Place | None = None) -> Node:
         """`otherwise`: the place of an error that shows only at the end of what was put around a text."""
         root = _parser().parse(self.source).root_node
-        if root.has_error and _SCIENTIFIC.search(self.source):
-            # The grammar knows no `1e3`: to it, digits stand in its place, and the text is read from what was written.
-            plain = _SCIENTIFIC.sub(lambda found: b"1" * len(found[0]), self.source)
+        if root.has_error and _NOT_IN_GRAMMAR.search(self.source):
+            # The grammar knows no `1e3` and no `%%%{`: to it, digits stand there, and the text is read as written.
+            plain = _NOT_IN_GRAMMAR.sub(lambda found: b"1" * len(found[0]), self.source)
             root = _parser().parse(plain).root_node
         if root.has_error:
             error = _first_error(root)
