@@ -130,10 +130,15 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
 
 
 def _surely_builds_nothing(reading: Reading, definition: Definition) -> bool:
-    """Of a template without builders: nothing is left out, and no `dynamic` block may make one."""
+    """Of a template without builders: nothing is left out, and no `dynamic` block may make one. Packers that know
+    `required_plugins` refuse such a template by themselves."""
     request = reading.request
     selected = request.only or request.except_
-    return not selected and not any(b"dynamic" in reading.content(file) for file in definition.files)
+    return (
+        not selected
+        and not definition.plugins
+        and not any(b"dynamic" in reading.content(file) for file in definition.files)
+    )
 
 
 def _without_marks(facts: TemplateFacts) -> TemplateFacts:
