@@ -191,7 +191,15 @@ def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written
     workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
     always = [f"{workdir}/{name}" for name in PACKERS_OUTPUTS]
     always.append(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")
+    always.extend(f"{workdir}/{name}" for name in _debug_keys(facts))
     return Written(tree, facts.outputs, (*always, *written))
+
+
+def _debug_keys(facts: TemplateFacts) -> Iterator[str]:
+    """The private keys that `packer build -debug` writes: `ec2_NAME.pem`, where HCL2 has the source's name alone."""
+    for builder in facts.builders:
+        if builder.type.startswith("amazon-"):
+            yield from (f"ec2_{name}.pem" for name in {builder.name, builder.name.rpartition(".")[2]})
 
 
 def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[Origin]:
