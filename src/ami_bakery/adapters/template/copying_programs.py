@@ -12,6 +12,7 @@ from ami_bakery.adapters.template.program_effects import Effects, Program, optio
 def copying(with_value: str) -> Program:
     def copy(arguments: list[str], effects: Effects) -> None:
         options, rest = options_of(arguments, with_value)
+        effects.keeps = not _KEEPING.isdisjoint(option for option, _ in options)
         into = next((value for option, value in options if option in ("-t", "--target-directory")), None)
         effects.reads.extend(value for option, value in options if option.endswith(("-from", "-i", "-F")) and value)
         sources, target = (rest, into + "/") if into is not None else (rest[:-1], rest[-1] if len(rest) > 1 else "")
@@ -21,6 +22,15 @@ def copying(with_value: str) -> Program:
             effects.copies.append((tuple(source.rpartition(":")[2] for source in sources), target))
 
     return copy
+
+
+_KEEPING = frozenset(
+    {
+        *("-n", "-u", "--no-clobber", "--update", "--interactive", "--ignore-existing", "--existing", "--dry-run"),
+        *("--list-only", "--only-write-batch"),
+    }
+)
+"""Options with which a file that is there may stay as it is."""
 
 
 def _is_remote(text: str) -> bool:

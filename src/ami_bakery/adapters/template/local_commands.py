@@ -20,10 +20,12 @@ from ami_bakery.ports import FileKind
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
     from ami_bakery.adapters.template.program_effects import Effects
+    from ami_bakery.adapters.template.shell_builtins import ShellCommands
 
 _MOST_SCRIPTS = 100
 _MOST_COMMANDS = 20_000
 _SHELL_NAMES = re.compile(r"(?:ba|da|a|k|z|mk)?sh\Z")
+_LOG = re.compile(r"(?:\A|[/._-])(?:log|out|err)\Z")
 _PROGRAM = re.compile(r"[A-Za-z0-9._+-]{1,40}\Z")
 
 
@@ -37,7 +39,6 @@ class LocalRun(LocalFiles):
     def __init__(self, reading: Reading, variables: Mapping[str, tuple[str, ...]] | None = None) -> None:
         super().__init__(reading)
         self.variables = dict(variables or {})
-        self.opaque: dict[str, None] = {}
         self.commands = 0
         self._seen: set[tuple[object, ...]] = set()
         self._active: list[str] = []
@@ -75,11 +76,14 @@ class LocalRun(LocalFiles):
         return Shell(listener, folder=folder, variables=self.variables)
 
     def script(
-        self, path: str, interpreter: str, arguments: Sequence[str], shell: Shell | None, *, folder: str
+        self, path: str, interpreter: str, arguments: Sequence[str], shell: ShellCommands | None, *, folder: str
     ) -> None:
         """A script that is here. `shell`: of the one that starts it; `interpreter`: empty where the file says it."""
         key = (path, folder, tuple(arguments), shell.is_sure if shell else True)
-        if key in self._seen or path in self._active or len(self._seen) > _MOST_SCRIPTS:
+        if key in self._seen or path in self._active:
+            return
+        if len(self._seen) > _MOST_SCRIPTS:
+            self.opaque[""] = None
             return
         self._seen.add(key)
         content = self.content(path)
@@ -146,28 +150,35 @@ class _Listener:
             self._run.opaque[""] = None  # what the rest reads is not known
         return self._run.commands <= _MOST_COMMANDS
 
-    def call(self, shell: Shell, call: Call) -> None:
+    def call(self, shell: ShellCommands, call: Call) -> None:
         words = [expanded for word in call.words for expanded in self._expanded(shell, word)]
-        for number in range(min(max(len(word.texts) for word in words), 16)):
+        if any(word.is_choice for word in words):
+            call = call._replace(sure=False)
+        for number in range(max(len(word.texts) for word in words)):
+            if number and not self.goes_on():
+                break
             self._one_call(shell, call, [word.texts[min(number, len(word.texts) - 1)] for word in words])
 
-    def _expanded(self, shell: Shell, word: Word) -> list[Word]:
+    def lost(self) -> None:
+        self._run.opaque[""] = None
+
+    def _expanded(self, shell: ShellCommands, word: Word) -> list[Word]:
         if not word.is_pattern:
             return [word]
         found = [text for pattern in word.texts for text in self.matching(shell, pattern)]
         return [Word((text,)) for text in found] or [word]
 
-    def _read(self, shell: Shell, text: str, place: Place, **how: bool) -> bool:
+    def _read(self, shell: ShellCommands, text: str, place: Place, **how: bool) -> bool:
         """In the folder where the shell is, and where it may be."""
         found = [self._run.read(text, folder, place, **how) for folder in (shell.folder, *shell.elsewhere)]
         return any(found)
 
-    def _here(self, shell: Shell, text: str) -> list[tuple[str, str]]:
+    def _here(self, shell: ShellCommands, text: str) -> list[tuple[str, str]]:
         """Paths that a word may be, each with the folder that the shell is in then."""
         folders = (shell.folder, *shell.elsewhere)
         return [(path, folder) for folder in folders if (path := self._run.here(text, folder)) is not None]
 
-    def _one_call(self, shell: Shell, call: Call, words: list[str]) -> None:
+    def _one_call(self, shell: ShellCommands, call: Call, words: list[str]) -> None:
         place = self._place(call.line)
         if HOLE in words[0]:
             if words[0].strip(HOLE + " "):
@@ -177,7 +188,7 @@ class _Listener:
             for text in words[1:]:
                 self._read(shell, text, place)
             return
-        effects = effects_of(words, shown=call.shown)
+        effects = effects_of(words, shown=call.shown, fed_by=call.fed_by)
         if effects.opaque:
             name = posixpath.basename(words[0])
             shown = self._shows_names and call.words[0].is_literal and _PROGRAM.match(name)
@@ -186,17 +197,28 @@ class _Listener:
         self._writes(shell, effects, place, sure=call.sure)
         self._runs(shell, call, effects, place)
 
-    def _reads(self, shell: Shell, effects: Effects, place: Place) -> None:
+    def _reads(self, shell: ShellCommands, effects: Effects, place: Place) -> None:
+        written = (*effects.likely, *effects.perhaps, *effects.writes)
+        in_shell = any(interpreter in ("", "sh") for interpreter, _, _ in effects.scripts)
         for text in effects.reads:
-            if HOLE in text and not effects.opaque and may_be_path(text):
+            if not effects.opaque and self._is_lost(shell, effects, text):
                 self._run.unknown[place] = None
-            early = not effects.opaque and not effects.scripts
+            # What a script does with it is seen in the script; a program that nobody knows may write what it is given.
+            early = not in_shell and not (effects.opaque and text in written)
             self._read(shell, text, place, dots=effects.dots, early=early)
 
-    def _writes(self, shell: Shell, effects: Effects, place: Place, *, sure: bool) -> None:
-        run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
+    def _is_lost(self, shell: ShellCommands, effects: Effects, text: str) -> bool:
+        """Whether a word surely names a file, and nobody knows which."""
+        if text.startswith(("/", "~", "-")) or "://" in text:
+            return False
+        if HOLE in text:
+            return may_be_path(text) or text in effects.files
+        return HOLE in shell.folder and not shell.folder.startswith("/") and text in effects.files
+
+    def _writes(self, shell: ShellCommands, effects: Effects, place: Place, *, sure: bool) -> None:
+        run, folder = self._run, shell.folder
         sure = sure and not shell.elsewhere
-        surely = Certainty.SURE if sure else Certainty.PERHAPS
+        surely = Certainty.SURE if sure and not effects.keeps else Certainty.PERHAPS
         likely = Certainty.LIKELY if sure else Certainty.PERHAPS
         for text in effects.writes:
             run.write(text, folder, place, surely)
@@ -204,6 +226,8 @@ class _Listener:
             run.write(text, folder, place, likely)
         for text in effects.perhaps:
             run.write(text, folder, place, Certainty.PERHAPS)
+        for text in effects.appends:
+            self._append(shell, text, place, likely)
         for sources, target in effects.copies:
             for text in copied(run, sources, target, folder):
                 run.write(text, folder, place, surely)
@@ -211,6 +235,12 @@ class _Listener:
             path = run.here(text, folder)
             if path is None or not run.content(path):
                 run.write(text, folder, place, surely)
+        self._folders(shell, effects, place, surely, likely)
+
+    def _folders(
+        self, shell: ShellCommands, effects: Effects, place: Place, surely: Certainty, likely: Certainty
+    ) -> None:
+        run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
         for text in effects.made:
             path = run.place_of(text, folder)
             if path is not None and HOLE not in path:
@@ -221,12 +251,24 @@ class _Listener:
                 ledger.output(path, place, certainty=likely, written=run.written)
                 ledger.output(f"{path}/**", place, certainty=likely, written=run.written)
 
-    def _runs(self, shell: Shell, call: Call, effects: Effects, place: Place) -> None:
+    def _append(self, shell: ShellCommands, text: str, place: Place, certainty: Certainty) -> None:
+        """What was there before stays, and so counts where something reads the file; but for a log."""
+        if _LOG.search(text):
+            self._run.write(text, shell.folder, place, Certainty.SURE if certainty is Certainty.LIKELY else certainty)
+            return
+        path = self._run.here(text, shell.folder)
+        if path is not None:
+            self._run.reading.ledger.read_now(path)
+        self._run.write(text, shell.folder, place, certainty)
+
+    def _runs(self, shell: ShellCommands, call: Call, effects: Effects, place: Place) -> None:
         for interpreter, text, arguments in effects.scripts:
             self._script(shell, interpreter, text, arguments, place)
         for text, _arguments in effects.texts:
             self._inner(shell, text)
         name = posixpath.basename(call.words[0].texts[0])
+        if _SHELL_NAMES.match(name) and call.fed is None and not effects.scripts and not effects.texts:
+            self._run.opaque[name] = None  # it runs what it is fed
         if call.fed is not None and not effects.scripts and not effects.texts:
             if _SHELL_NAMES.match(name):
                 self._inner(shell, call.fed)
@@ -235,7 +277,7 @@ class _Listener:
         for nested in effects.nested:
             shell.command([Word((text,)) for text in nested], call.line)
 
-    def _inner(self, shell: Shell, text: str) -> None:
+    def _inner(self, shell: ShellCommands, text: str) -> None:
         inner = Shell(
             self,
             folder=shell.folder,
@@ -247,7 +289,9 @@ class _Listener:
         inner.elsewhere = shell.elsewhere
         inner.run(text)
 
-    def _script(self, shell: Shell, interpreter: str, text: str, arguments: Sequence[str], place: Place) -> None:
+    def _script(
+        self, shell: ShellCommands, interpreter: str, text: str, arguments: Sequence[str], place: Place
+    ) -> None:
         if HOLE in text:
             self._run.unknown[place] = None
             return
@@ -256,14 +300,14 @@ class _Listener:
             # An absolute path is a program of the machine; a relative one may be made before it is run.
             if interpreter in ("", "sh") and not text.startswith("/"):
                 self._run.unknown[place] = None
-            elif not interpreter:
+            else:
                 self._run.opaque[posixpath.basename(text) if self._shows_names else ""] = None
             return
         self._read(shell, text, place, folders=False, early=True)
         for path, folder in found:
             self._run.script(path, interpreter, arguments, shell, folder=folder)
 
-    def redirection(self, shell: Shell, sign: str, word: Word, line: int, *, sure: bool) -> None:
+    def redirection(self, shell: ShellCommands, sign: str, word: Word, line: int, *, sure: bool) -> None:
         place = self._place(line)
         for text in word.texts:
             if re.fullmatch(r"\d+|-", text) and "&" in sign:
@@ -272,18 +316,21 @@ class _Listener:
                 if HOLE in text and may_be_path(text):
                     self._run.unknown[place] = None
                 self._read(shell, text, place, folders=False, early=True)
-            if sign != "<" and sign != "<&":
-                certain = Certainty.SURE if sure and not shell.elsewhere else Certainty.PERHAPS
-                self._run.write(text, shell.folder, place, certain)
+            certain = sure and not shell.elsewhere
+            if sign in (">>", "&>>"):
+                self._append(shell, text, place, Certainty.LIKELY if certain else Certainty.PERHAPS)
+            elif sign != "<" and sign != "<&":
+                surely = Certainty.SURE if certain and not word.is_choice else Certainty.PERHAPS
+                self._run.write(text, shell.folder, place, surely)
 
-    def assigned(self, shell: Shell, text: str, line: int, *, exported: bool) -> None:
+    def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool) -> None:
         self._read(shell, text, self._place(line), folders=exported and "/" in text)
 
-    def loose(self, shell: Shell, text: str, line: int) -> None:
+    def loose(self, shell: ShellCommands, text: str, line: int) -> None:
         for word in words_of_code(text):
             self._read(shell, word, self._place(line), folders="/" in word)
 
-    def source(self, shell: Shell, words: Sequence[Word], line: int) -> None:
+    def source(self, shell: ShellCommands, words: Sequence[Word], line: int) -> None:
         place = self._place(line)
         for text in words[0].texts if words else ():
             path = next((path for path, _ in self._here(shell, text)), None)
@@ -330,13 +377,14 @@ class _Listener:
         resolved = self._run.reading.locations.resolve(path, folder)
         return HOLE if isinstance(resolved, Unknown) else resolved
 
-    def matching(self, shell: Shell, pattern: str) -> tuple[str, ...]:
+    def matching(self, shell: ShellCommands, pattern: str) -> tuple[str, ...]:
         if HOLE in pattern or len(pattern) > 1024 or "\n" in pattern:
             return ()
         if pattern.startswith("/") and not pattern.startswith(CHECKOUT):
             return ()
-        folders = (shell.folder, *shell.elsewhere)
-        return tuple(dict.fromkeys(text for folder in folders for text in matching(self._run, pattern, folder)))
+        folders, dots = (shell.folder, *shell.elsewhere), shell.dotglob
+        found = (text for folder in folders for text in matching(self._run, pattern, folder, dots=dots))
+        return tuple(dict.fromkeys(found))
 
 
 def _of_script(run: LocalRun, path: str) -> _Listener:

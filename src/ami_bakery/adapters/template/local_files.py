@@ -5,9 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from typing import TYPE_CHECKING
 
+from ami_bakery.adapters.template.shell_words import MAGIC
 from ami_bakery.core.expression.values import CHECKOUT, HOLE, Unknown
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind
@@ -18,7 +19,21 @@ if TYPE_CHECKING:
     from ami_bakery.core.template import Certainty
 
 _LARGEST = 512 * 1024
-_MOST_MATCHES = 500
+_MOST_MATCHES = 5000
+_CLASSES = {
+    "[:lower:]": "a-z",
+    "[:upper:]": "A-Z",
+    "[:alpha:]": "A-Za-z",
+    "[:digit:]": "0-9",
+    "[:alnum:]": "A-Za-z0-9",
+    "[:xdigit:]": "A-Fa-f0-9",
+    "[:word:]": "A-Za-z0-9_",
+    "[:blank:]": " \t",
+    "[:space:]": " \t\n",
+    "[:punct:]": "!-/:-@_`{-~",
+    "[:print:]": " -~",
+    "[:graph:]": "!-~",
+}
 _LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
 
 
@@ -33,6 +48,7 @@ class LocalFiles:
         self.reading = reading
         self.unknown: dict[Place, None] = {}
         self.written = ""
+        self.opaque: dict[str, None] = {}
 
     def content(self, path: str) -> str | None:
         """A script's text; None where it is too large, no text, or cannot be read."""
@@ -103,22 +119,75 @@ class LocalFiles:
         return None if isinstance(path, Unknown) or path.startswith("/") or path == "." else path
 
 
-def matching(run: LocalFiles, pattern: str, folder: str) -> list[str]:
-    """What the shell makes of a pattern, name by name; `**` is as `*`."""
+def matching(run: LocalFiles, pattern: str, folder: str, *, dots: bool = False) -> list[str]:
+    """What the shell makes of a pattern, name by name; `**` is any number of folders, as some shells have it.
+
+    dots  whether names that begin with a dot match, too
+    """
     if folder.startswith("/") or HOLE in folder:
         return []
     found = [CHECKOUT] if pattern.startswith(CHECKOUT) else [""]
     for name in pattern.removeprefix(CHECKOUT).strip("/").split("/"):
-        if not re.search(r"[*?\[]", name):
+        if not MAGIC.search(name):
             found = [posixpath.join(text, name) for text in found]
             continue
-        found = [
-            posixpath.join(text, child)
-            for text in found
-            for child in _children(run, text or ".", folder)
-            if fnmatchcase(child, name) and (name.startswith(".") or not child.startswith("."))
-        ][:_MOST_MATCHES]
+        if name == "**":
+            found = _few(run, [each for text in found for each in (text, *_folders_below(run, text, folder))])
+            if not pattern.endswith("**"):
+                continue
+        matcher = re.compile(_as_regex(name))
+        hidden = dots or name.startswith(".")
+        found = _few(
+            run,
+            [
+                posixpath.join(text, child)
+                for text in found
+                for child in _children(run, text or ".", folder)
+                if matcher.match(child) and (hidden or not child.startswith("."))
+            ],
+        )
     return [text for text in found if run.here(text, folder) is not None]
+
+
+def _few(run: LocalFiles, found: list[str]) -> list[str]:
+    """As many as are looked at; what is beyond is not known."""
+    if len(found) > _MOST_MATCHES:
+        run.opaque[""] = None
+    return found[:_MOST_MATCHES]
+
+
+def _folders_below(run: LocalFiles, text: str, folder: str, depth: int = 0) -> Iterator[str]:
+    if depth > 12:
+        run.opaque[""] = None
+        return
+    for child in _children(run, text or ".", folder):
+        path = posixpath.join(text, child)
+        if not child.startswith(".") and _is_folder(run, path, folder):
+            yield path
+            yield from _folders_below(run, path, folder, depth + 1)
+
+
+def _is_folder(run: LocalFiles, text: str, folder: str) -> bool:
+    path = run.here(text, folder)
+    entry = run.reading.tree.entry(path) if path is not None else None
+    return entry is not None and entry.kind is FileKind.FOLDER
+
+
+def _as_regex(name: str) -> str:
+    """Of bash's further patterns, `!(x)` is taken for anything."""
+    for known, letters in _CLASSES.items():
+        name = name.replace(known, letters)
+    name = re.sub(r"!\([^()]*\)", "*", name)
+    parts = re.split(r"([@?*+])\(([^()]*)\)", name)
+    made = _of_plain(parts[0])
+    for sign, inner, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        either = "|".join(_of_plain(each) for each in inner.split("|"))
+        made += f"(?:{either})" + {"@": "", "?": "?", "*": "*", "+": "+"}[sign] + _of_plain(rest)
+    return made + r"\Z"
+
+
+def _of_plain(name: str) -> str:
+    return translate(re.sub(r"\[\^", "[!", name)).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
 
 
 def _children(run: LocalFiles, text: str, folder: str) -> list[str]:
@@ -131,9 +200,7 @@ def _children(run: LocalFiles, text: str, folder: str) -> list[str]:
 
 def copied(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> Iterator[str]:
     """What `cp` and its like write: into a folder that is there, or to that very name."""
-    path = run.here(target, folder)
-    entry = run.reading.tree.entry(path, follow=True) if path is not None else None
-    is_folder = entry is not None and entry.kind is FileKind.FOLDER
+    is_folder = _is_folder(run, target, folder)
     if target.endswith("/") or is_folder or len(sources) > 1:
         for source in sources:
             name = posixpath.basename(source.rstrip("/"))
@@ -143,11 +210,21 @@ def copied(run: LocalFiles, sources: Sequence[str], target: str, folder: str) ->
                     yield posixpath.join(target, name, "**")
     else:
         yield target
-    # A folder becomes the target itself where that is not there yet: what it holds lies in it then.
+    # A folder becomes the target itself where that is not there yet: what it holds lies in it then. So it may have
+    # been for a folder that is there, if it holds nothing else.
     for source in sources:
+        if is_folder and not source.endswith(("/", "/.")) and _holds_more(run, sources, target, folder):
+            continue
         for child in _children(run, source, folder):
             yield posixpath.join(target, child)
             yield posixpath.join(target, child, "**")
+
+
+def _holds_more(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> bool:
+    """Whether a folder holds what no copy of the sources has."""
+    copies = {posixpath.basename(source.rstrip("/")) for source in sources}
+    copies |= {child for source in sources for child in _children(run, source, folder)}
+    return not copies.issuperset(_children(run, target, folder))
 
 
 def _may_be_folder(text: str) -> bool:

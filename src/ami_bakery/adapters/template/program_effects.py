@@ -14,7 +14,10 @@ class Effects:
     """What one command does, as far as its words say.
 
     reads     what is read if it is there
-    writes    what is surely written; `likely` and `perhaps`: what is written by the look of the option
+    files     of what is read, words that surely are names of files
+    writes    what is surely written; `likely` and `perhaps`: what is written by the look of the option; `appends`: what
+              is added to
+    keeps     whether what is there already is not written
     copies    sources, and what they are copied to: a folder or a file
     made, removed, touched  folders that are made, what is removed with all below, files of which only the times change
     scripts   (interpreter, path, arguments): a script that is run; the interpreter is empty where the file says it
@@ -26,7 +29,10 @@ class Effects:
 
     def __init__(self) -> None:
         self.reads: list[str] = []
+        self.files: list[str] = []
         self.writes: list[str] = []
+        self.appends: list[str] = []
+        self.keeps = False
         self.likely: list[str] = []
         self.perhaps: list[str] = []
         self.copies: list[tuple[tuple[str, ...], str]] = []

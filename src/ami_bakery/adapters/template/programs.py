@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from ami_bakery.adapters.template import copying_programs as copies
 from ami_bakery.adapters.template import writing_programs as writes
@@ -90,6 +91,10 @@ _NO_FILES = frozenset(
     }
 )
 """Their words name nothing that they read here. What `ls` and `stat` show is not a file's content."""
+_PERHAPS_FILES = frozenset(
+    {*("apt-get", "apt", "yum", "dnf", "apk", "brew", "mount", "losetup", "parted", "sgdisk", "sfdisk", "date", "mkfs")}
+)
+"""`apt-get install ./x.deb`, `mount -o loop x.img`: they read what looks like a file."""
 _READERS = frozenset(
     {
         *("cat", "head", "tail", "wc", "grep", "egrep", "fgrep", "zgrep", "cut", "awk", "gawk", "diff", "cmp", "nl"),
@@ -115,12 +120,112 @@ _CACHES: Mapping[str, tuple[frozenset[str], str]] = {
     "mvn": (frozenset({"package", "install", "verify", "compile"}), "target"),
 }
 """The folder that a program fills, with the words that make it do so."""
-_WHOLE_FOLDERS = frozenset({"tar", "gtar", "bsdtar", "zip", "cp", "rsync", "scp", "mv", "docker", "podman"})
+_WHOLE_FOLDERS = frozenset(
+    {
+        "tar",
+        "gtar",
+        "bsdtar",
+        "zip",
+        "cp",
+        "rsync",
+        "scp",
+        "mv",
+        "docker",
+        "podman",
+        "aws",
+        "genisoimage",
+        "mkisofs",
+    }
+)
 """Of these, `.` means all that lies in the folder."""
 
 
-def effects_of(words: Sequence[str], *, shown: bool) -> Effects:
-    """`shown`: what the command prints is only shown."""
+_OF_FILES = frozenset(
+    {
+        *("cat", "head", "tail", "wc", "nl", "md5sum", "sha1sum", "sha224sum", "sha256sum", "sha384sum", "sha512sum"),
+        *(
+            "shasum",
+            "cksum",
+            "b2sum",
+            "md5",
+            "base64",
+            "od",
+            "xxd",
+            "hexdump",
+            "strings",
+            "paste",
+            "tac",
+            "zcat",
+            "bzcat",
+        ),
+        *(
+            "xzcat",
+            "less",
+            "more",
+            "sort",
+            "cmp",
+            "diff",
+            "comm",
+            "join",
+            "uniq",
+            "rev",
+            "fold",
+            "column",
+            "grep",
+            "egrep",
+        ),
+        *(
+            "fgrep",
+            "zgrep",
+            "tar",
+            "gtar",
+            "bsdtar",
+            "zip",
+            "unzip",
+            "cp",
+            "mv",
+            "install",
+            "ln",
+            "rsync",
+            "scp",
+            "gzip",
+        ),
+        *("gunzip", "pigz", "bzip2", "xz", "zstd", "sed", "dd"),
+    }
+)
+"""Every word of theirs that is no option and no option's value is a file's name."""
+_VALUE_OPTIONS = frozenset({"-n", "-c", "-d", "-f", "-w", "-b", "-A", "-B", "-C", "-m", "-k", "-t", "-s", "-a", "-j"})
+_CODE = frozenset({"awk", "gawk", "sed", "gsed", "jq", "yq"})
+
+
+def effects_of(words: Sequence[str], *, shown: bool, fed_by: str = "") -> Effects:
+    """`shown`: what the command prints is only shown. `fed_by`: the program before it in a pipeline."""
+    effects = _effects_of(words, shown=shown)
+    name, arguments = posixpath.basename(words[0]), words[1:]
+    if name in _OF_FILES:
+        values = {value for option, value in pairwise(arguments) if option in _VALUE_OPTIONS}
+        effects.files.extend(text for text in effects.reads if text not in values)
+    if name in _CODE:
+        code = [text for text in arguments if re.search(r"[\s\"(;]", text) and HOLE not in text]
+        effects.reads.extend(word for text in code for word in words_of_code(text))
+    if name == "xargs":
+        effects.opaque = effects.opaque or fed_by not in ("echo", "printf") or _has(arguments, "-a", "--arg-file")
+    elif name in ("zip", "tar", "gtar", "bsdtar", "rsync", "sha256sum", "sha512sum", "sha1sum", "md5sum", "openssl"):
+        effects.opaque = effects.opaque or _has(
+            arguments, "-@", "-T", "--files-from", "-c" if name.endswith("sum") else "-@", "--check", "-config"
+        )
+    if _has(arguments, "-r", "-R", "--recursive", "-rl", "-rn", "-rh", "-rq", "-rlE", "-ru") or name == "find":
+        effects.dots = effects.dots or name in ("grep", "egrep", "fgrep", "diff", "zgrep")
+        lists = name == "find" and (not shown or any(text.startswith("-exec") for text in arguments))
+        effects.opaque = effects.opaque or (lists and any(text.strip("./") == "" for text in effects.reads or ["."]))
+    return effects
+
+
+def _has(arguments: Sequence[str], *options: str) -> bool:
+    return any(text in options or text.startswith("--files-from=") for text in arguments)
+
+
+def _effects_of(words: Sequence[str], *, shown: bool) -> Effects:
     effects = Effects()
     name, arguments = posixpath.basename(words[0]), list(words[1:])
     if "/" in words[0] and (not words[0].startswith("/") or words[0].startswith(CHECKOUT)):
@@ -136,6 +241,8 @@ def effects_of(words: Sequence[str], *, shown: bool) -> Effects:
             effects.writes.extend(re.sub("X{3,}", HOLE, text) for text in arguments if "/" in text)
         if not shown and name in ("echo", "printf", "ls"):
             effects.reads.extend(arguments)
+        elif name in _PERHAPS_FILES:
+            effects.reads.extend(text for text in arguments if "/" in text or re.search(r"\.\w{1,5}\Z", text))
     elif name in _READERS:
         effects.reads.extend(arguments)
         _READERS_THAT_DO_MORE.get(name, _nothing)(arguments, effects)

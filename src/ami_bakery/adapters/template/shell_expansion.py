@@ -26,7 +26,7 @@ from ami_bakery.core.expression.values import HOLE
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-    from ami_bakery.adapters.template.shell_text import Shell
+    from ami_bakery.adapters.template.shell_builtins import ShellCommands
 
 _NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _EXPANSION = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[[^\]]*\])?(?P<then>.*)\}\Z", re.DOTALL)
@@ -39,16 +39,19 @@ class Listener(Protocol):
     def goes_on(self) -> bool:
         """Asked before each command: whether there is no end of them."""
 
-    def call(self, shell: Shell, call: Call) -> None: ...
+    def call(self, shell: ShellCommands, call: Call) -> None: ...
 
-    def redirection(self, shell: Shell, sign: str, word: Word, line: int, *, sure: bool) -> None: ...
+    def lost(self) -> None:
+        """There is more of something than is looked at."""
 
-    def assigned(self, shell: Shell, text: str, line: int, *, exported: bool) -> None: ...
+    def redirection(self, shell: ShellCommands, sign: str, word: Word, line: int, *, sure: bool) -> None: ...
 
-    def loose(self, shell: Shell, text: str, line: int) -> None:
+    def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool) -> None: ...
+
+    def loose(self, shell: ShellCommands, text: str, line: int) -> None:
         """A text that is not understood; its words may be files."""
 
-    def source(self, shell: Shell, words: Sequence[Word], line: int) -> None:
+    def source(self, shell: ShellCommands, words: Sequence[Word], line: int) -> None:
         """`. file`: to be run by the same shell."""
 
     def environment(self, name: str, line: int) -> str:
@@ -57,7 +60,7 @@ class Listener(Protocol):
     def enter(self, folder: str, path: str) -> tuple[str, bool]:
         """The folder that `cd path` leads to from `folder`, and whether it is there."""
 
-    def matching(self, shell: Shell, pattern: str) -> tuple[str, ...]:
+    def matching(self, shell: ShellCommands, pattern: str) -> tuple[str, ...]:
         """What a pattern stands for here."""
 
 
@@ -69,6 +72,7 @@ class ShellState:
     variables  those that it has set, each with all texts that it may have
     script     the path of the script that it runs, as `$0` has it
     sourced    the path of the file that it reads just now: another one within `. file`
+    dotglob    whether patterns match names that begin with a dot
     """
 
     def __init__(
@@ -95,6 +99,12 @@ class ShellState:
         self._ended = False
         self._left = False
         self._exports_all = False
+        self._asks_files = True
+        self._choices: set[str] = set()
+        self._chose = False
+        self._before = HOLE
+        self._fed_by = ""
+        self.dotglob = False
         self._perhaps: dict[str, tuple[str, ...]] = {}
         self._functions: dict[str, Node] = {}
         self._called: set[str] = set()
@@ -129,26 +139,34 @@ class ShellState:
     @contextmanager
     def _own_state(self) -> Iterator[None]:
         """A process of its own: what it changes is its own."""
-        where = self.folder, self.elsewhere
-        before = dict(self.variables), dict(self._perhaps), list(self._stack), self._ended
+        folders, arguments = (self.folder, self.elsewhere, list(self._stack)), self.arguments
+        before = dict(self.variables), dict(self._perhaps), self._ended
         try:
             yield
         finally:
-            self.folder, self.elsewhere = where
-            self.variables, self._perhaps, self._stack, self._ended = before
+            (self.folder, self.elsewhere, self._stack), self.arguments = folders, arguments
+            self.variables, self._perhaps, self._ended = before
+
+    def _most(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+        """As many as are looked at."""
+        if len(texts) > MOST:
+            self.listener.lost()
+        return texts[:MOST]
 
     # --- variables
 
-    def _set(self, name: str, texts: tuple[str, ...]) -> None:
+    def _set(self, name: str, texts: tuple[str, ...], *, is_choice: bool = False) -> None:
+        (self._choices.add if is_choice or not self.is_sure else self._choices.discard)(name)
         if self.is_sure:
             self.variables[name] = texts
             self._perhaps.pop(name, None)
         elif name in self.variables:
-            self.variables[name] = tuple(dict.fromkeys((*self.variables[name], *texts)))[:MOST]
+            self.variables[name] = self._most(tuple(dict.fromkeys((*self.variables[name], *texts))))
         else:
-            self._perhaps[name] = tuple(dict.fromkeys((*self._perhaps.get(name, ()), *texts)))[:MOST]
+            self._perhaps[name] = self._most(tuple(dict.fromkeys((*self._perhaps.get(name, ()), *texts))))
 
     def _value(self, name: str) -> tuple[str, ...]:
+        self._chose = self._chose or name in self._choices
         if name in self.variables:
             return self.variables[name]
         if name.isdigit():
@@ -158,7 +176,7 @@ class ShellState:
         if name == "BASH_SOURCE":
             return (self.sourced,)
         if name in ("PWD", "OLDPWD"):
-            return (absolute(self.folder),) if name == "PWD" else (HOLE,)
+            return (absolute(self.folder if name == "PWD" else self._before),)
         if not _NAME.match(name):
             return (HOLE,)
         return tuple(dict.fromkeys((self.listener.environment(name, self._line), *self._perhaps.get(name, ()))))
@@ -178,13 +196,22 @@ class ShellState:
             with self._own_state(), self._printing(shown=text_of(node).startswith(">")):
                 self._each(node.children)
             return []
+        self._chose = False
+        if text_of(node).strip('"') in ("$@", "${@}", "$*", "${*}"):
+            return list(self.arguments) or [Word((HOLE,))]
         texts = self._expand(node)
+        chose = self._chose
         if node.type in ("simple_expansion", "expansion", "command_substitution") or is_list_of_arguments(node):
             parts = dict.fromkeys(part for text in texts for part in (text.split() or [""]))
             if any(len(text.split()) > 1 for text in texts):
                 return [Word((part,), is_pattern=bool(MAGIC.search(part))) for part in parts]
         return [
-            Word(tuple(dict.fromkeys(braced)), is_pattern=has_magic(node), is_literal=node.type in _LITERAL)
+            Word(
+                tuple(dict.fromkeys(braced)),
+                is_pattern=has_magic(node),
+                is_literal=node.type in _LITERAL,
+                is_choice=chose and len(texts) > 1,
+            )
             for braced in braced(texts, has_braces(node))
         ]
 
@@ -231,7 +258,7 @@ class ShellState:
                 texts: tuple[str, ...] = ("",)
             else:
                 texts = self._expand(child) if child.is_named else (text_of(child),)
-            made = [f"{before}{between}{text}" for before in made for text in texts][:MOST]
+            made = list(self._most(tuple(f"{before}{between}{text}" for before in made for text in texts)))
         rest = source[position - start :].decode("utf-8", "surrogateescape")
         return tuple(before + rest for before in made)
 
@@ -247,8 +274,12 @@ class ShellState:
             return texts
         others = [self._expand(child) for child in node.named_children[1:] if child.type != "regex"]
         other = others[-1] if others else ("",)
+        self._chose = self._chose or not then.startswith(("%", "#"))
         if then.startswith((":-", "-", ":=", "=")):
-            return tuple(dict.fromkeys((*(text for text in texts if text), *other) if may_be_empty(texts) else texts))
+            given = (*(text for text in texts if text), *other) if may_be_empty(texts) else texts
+            if "=" in then[:2]:
+                self._set(found["name"], tuple(dict.fromkeys(given)), is_choice=len(given) > 1)
+            return tuple(dict.fromkeys(given))
         if then.startswith((":+", "+")):
             return tuple(dict.fromkeys(("", *other)))
         if then.startswith((":?", "?")):

@@ -13,16 +13,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.shell_expansion import ShellState
+from ami_bakery.adapters.template.shell_builtins import ShellCommands
 from ami_bakery.adapters.template.shell_words import (
-    MOST,
-    Call,
     Word,
-    absolute,
+    asks_files,
     is_test,
     is_unsure,
     text_of,
-    unwrapped,
 )
 from ami_bakery.core.expression.values import HOLE
 
@@ -41,12 +38,13 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_bash.language()))
 
 
-class Shell(ShellState):
+class Shell(ShellCommands):
     """One shell process that runs a text."""
 
     def run(self, text: str) -> tuple[str, ...] | None:
         """Follows the text. What its last command prints, where that is known."""
         if self.depth > _DEEPEST:
+            self.listener.lost()
             return None
         # The grammar loses `$2` in `$1/$2`; it reads `${1}/${2}` well.
         text = re.sub(r"\$(\d)", r"${\1}", text)
@@ -74,32 +72,41 @@ class Shell(ShellState):
             return handler(self, node)
         if node.type == "ERROR":
             self.listener.loose(self, text_of(node), self._line)
+            self.listener.lost()
         elif node.type in _EXPANDED:
             self._expand(node)
             return None
         return self._each(node.children)
 
     @contextmanager
-    def _perhaps_only(self) -> Iterator[None]:
-        before, self.sure = self.sure, False
+    def _perhaps_only(self, condition: str | None = None) -> Iterator[None]:
+        """`condition`: the text of what is asked; without it, as what is around."""
+        before, self.sure = (self.sure, self._asks_files), False
+        if condition is not None:
+            self._asks_files = asks_files(condition)
         try:
             yield
         finally:
-            self.sure = before
+            self.sure, self._asks_files = before
 
     def _list(self, node: Node) -> tuple[str, ...] | None:
         left, sign, right = node.children[0], node.children[1].type, node.children[-1]
         self._node(left)
+        if sign == "||" and text_of(right) in ("exit", "return"):
+            return None  # with the status of what failed
         if sign == "||" or (sign == "&&" and is_test(left)):
-            with self._perhaps_only():
+            with self._perhaps_only(text_of(left)):
                 return self._node(right)
         return self._node(right)
 
     def _pipeline(self, node: Node) -> None:
         parts = [child for child in node.children if child.is_named]
-        for part in parts:
+        before = self._fed_by
+        for number, part in enumerate(parts):
+            self._fed_by = _program_of(parts[number - 1]) if number else before
             with self._own_state(), self._printing(shown=part is parts[-1]):
                 self._node(part)
+        self._fed_by = before
 
     def _subshell(self, node: Node) -> tuple[str, ...] | None:
         with self._own_state():
@@ -108,15 +115,19 @@ class Shell(ShellState):
     def _conditional(self, node: Node) -> None:
         """`if` and `case`: what is asked always runs, and what depends on the answer perhaps."""
         asked = True
+        start = node.start_byte
+        condition = ""  # what `case` asks is what a script is given
         for child in node.children:
             if child.type in ("then", "in"):
                 asked = False
+            if child.type == "then":
+                condition = (node.text or b"")[: child.start_byte - start].decode("utf-8", "surrogateescape")
             if not child.is_named or child.type == "comment":
                 continue
             if asked:
                 self._node(child)
             else:
-                with self._perhaps_only():
+                with self._perhaps_only(condition):
                     self._node(child)
 
     def _case_item(self, node: Node) -> None:
@@ -136,14 +147,40 @@ class Shell(ShellState):
         for text in values:
             self.listener.assigned(self, text, self._line, exported=False)
         if name is not None:
-            self.variables[text_of(name)] = tuple(dict.fromkeys(values))[: 4 * MOST] or (HOLE,)
+            self.variables[text_of(name)] = self._most(tuple(dict.fromkeys(values))) or (HOLE,)
+            self._choices.discard(text_of(name))
         if body is not None:
-            self._node(body)
+            self._loop(body, text_of(name) if name is not None else "")
 
-    def _loop(self, node: Node) -> None:
-        before = self._left
-        self._each(node.children)
-        self._left = before
+    def _loop(self, body: Node, name: str = "") -> None:
+        """Twice where a round changes what the next one knows. `name`: of the variable that each round sets."""
+        ended, before = self._left, (dict(self.variables), dict(self._perhaps))
+        given = self.variables.get(name)
+        self._node(body)
+        if given is not None:
+            self.variables[name] = given
+        if (self.variables, self._perhaps) != before and self.listener.goes_on():
+            with self._perhaps_only():
+                self._node(body)
+        self._left = ended
+
+    def _while(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.type == "do_group":
+                self._loop(child)
+            elif child.type != "comment":
+                self._node(child)
+
+    def _c_style_for(self, node: Node) -> None:
+        """What its head counts is not known."""
+        body = node.child_by_field_name("body")
+        for child in node.named_children:
+            if child == body:
+                continue
+            for name in re.findall(r"[A-Za-z_]\w*", text_of(child)):
+                self._set(name, (HOLE,))
+        if body is not None:
+            self._loop(body)
 
     def _define(self, node: Node) -> None:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
@@ -154,6 +191,7 @@ class Shell(ShellState):
     def _function(self, name: str, body: Node, arguments: Sequence[Word]) -> tuple[str, ...] | None:
         self._called.add(name)
         if self.depth >= _DEEPEST:
+            self.listener.lost()
             return None
         before, self.arguments, self.depth = (self.arguments, self._left), tuple(arguments), self.depth + 1
         try:
@@ -218,16 +256,20 @@ class Shell(ShellState):
         if name is None:
             return
         texts: tuple[str, ...] = ("",)
+        is_choice = False
         if value is not None:
             words = self._words(value)
-            texts = tuple(dict.fromkeys(text for word in words for text in word.texts))[:MOST] or ("",)
+            texts = self._most(tuple(dict.fromkeys(text for word in words for text in word.texts))) or ("",)
+            is_choice = any(word.is_choice for word in words)
         for text in texts:
             self.listener.assigned(self, text, node.start_point[0], exported=exported)
         if exported or self._exports_all:
             self.exported.add(text_of(name).partition("[")[0])
         append = any(child.type == "+=" for child in node.children)
         self._set(
-            text_of(name).partition("[")[0], (*self.variables.get(text_of(name), ()), *texts) if append else texts
+            text_of(name).partition("[")[0],
+            (*self.variables.get(text_of(name), ()), *texts) if append else texts,
+            is_choice=is_choice,
         )
 
     def _declaration(self, node: Node) -> None:
@@ -262,80 +304,6 @@ class Shell(ShellState):
             self.variables, self._perhaps, self.exported = before
         return printed
 
-    def command(self, words: Sequence[Word], line: int) -> tuple[str, ...] | None:
-        """Runs one command; what it prints, where that is known."""
-        words = unwrapped(words)
-        if not words or not self.listener.goes_on():
-            return None
-        name, arguments = words[0].texts[0], words[1:]
-        if name in self._functions:
-            return self._function(name, self._functions[name], arguments)
-        builtin = _BUILTINS.get(name)
-        if builtin is not None:
-            return builtin(self, arguments, line)
-        self.listener.call(self, Call(tuple(words), line, self.is_sure, self._shown, self._fed))
-        return _printed(self, name, [word.texts for word in arguments])
-
-    def _cd(self, arguments: Sequence[Word], _line: int) -> tuple[str, ...]:
-        paths = [word.texts[0] for word in arguments if not re.fullmatch(r"-[LPe@]+|--", word.texts[0])]
-        self._stack = [self.folder]
-        before, found = self.folder, True
-        self.folder, found = self.listener.enter(self.folder, paths[0]) if paths else ("/" + HOLE, True)
-        if found and self.is_sure and not self.elsewhere:
-            return ("",)
-        others = [self.listener.enter(folder, paths[0]) for folder in self.elsewhere] if paths else []
-        known = (before, *self.elsewhere, *(folder for folder, is_there in others if is_there))
-        self.elsewhere = tuple(dict.fromkeys(folder for folder in known if folder != self.folder))[:8]
-        return ("",)
-
-    def _pushd(self, arguments: Sequence[Word], line: int) -> tuple[str, ...]:
-        before = [*self._stack, self.folder]
-        self._cd(arguments, line)
-        self._stack = before
-        return ("",)
-
-    def _popd(self, _arguments: Sequence[Word], _line: int) -> tuple[str, ...]:
-        self.folder = self._stack.pop() if self._stack else HOLE
-        return ("",)
-
-    def _source(self, arguments: Sequence[Word], line: int) -> None:
-        self.listener.source(self, arguments, line)
-
-    def _eval(self, arguments: Sequence[Word], _line: int) -> tuple[str, ...] | None:
-        self.depth += 1
-        try:
-            return self.run(" ".join(word.texts[0] for word in arguments))
-        finally:
-            self.depth -= 1
-
-    def _read(self, arguments: Sequence[Word], _line: int) -> None:
-        for word in arguments:
-            if re.fullmatch(r"[A-Za-z_]\w*", word.texts[0]):
-                self._set(word.texts[0], (HOLE,))
-
-    def _unset(self, arguments: Sequence[Word], _line: int) -> None:
-        for word in arguments:
-            self._set(word.texts[0], ("",))
-
-    def _exit(self, arguments: Sequence[Word], _line: int) -> None:
-        """One that fails ends the bake: what follows runs in every bake that succeeds."""
-        if not arguments or not re.fullmatch(r"[1-9]\d*", arguments[0].texts[0]):
-            self._ended = True
-
-    def _leave(self, _arguments: Sequence[Word], _line: int) -> None:
-        self._left = True
-
-    def _set_arguments(self, arguments: Sequence[Word], _line: int) -> None:
-        options = {word.texts[0] for word in arguments}
-        if "allexport" in options or any(re.match(r"-\w*a", option) for option in options):
-            self._exports_all = True
-        start = next((number for number, word in enumerate(arguments) if word.texts[0] == "--"), None)
-        if start is not None:
-            self.arguments = tuple(arguments[start + 1 :])
-
-    def _shift(self, _arguments: Sequence[Word], _line: int) -> None:
-        self.arguments = self.arguments[1:]
-
 
 _Handler = Callable[[Shell, "Node"], tuple[str, ...] | None]
 _HANDLERS: Mapping[str, _Handler] = {
@@ -346,11 +314,12 @@ _HANDLERS: Mapping[str, _Handler] = {
     "case_statement": Shell._conditional,
     "case_item": Shell._case_item,
     "for_statement": Shell._for,
+    "while_statement": Shell._while,
+    "c_style_for_statement": Shell._c_style_for,
     "function_definition": Shell._define,
     "redirected_statement": Shell._redirected,
     "file_redirect": Shell._file_redirect,
     "test_command": Shell._test,
-    "do_group": Shell._loop,
     "variable_assignment": Shell._assignment,
     "declaration_command": Shell._declaration,
     "command": Shell._command,
@@ -362,48 +331,8 @@ _EXPANDED = frozenset(
     }
 )
 _INTO = frozenset({">", ">>", ">|", "&>", "&>>", ">&"})
-_BUILTINS: Mapping[str, Callable[[Shell, Sequence[Word], int], tuple[str, ...] | None]] = {
-    "cd": Shell._cd,
-    "chdir": Shell._cd,
-    "pushd": Shell._pushd,
-    "popd": Shell._popd,
-    ".": Shell._source,
-    "source": Shell._source,
-    "eval": Shell._eval,
-    "read": Shell._read,
-    "mapfile": Shell._read,
-    "readarray": Shell._read,
-    "getopts": Shell._read,
-    "unset": Shell._unset,
-    "shift": Shell._shift,
-    "exit": Shell._exit,
-    "return": Shell._leave,
-    "continue": Shell._leave,
-    "break": Shell._leave,
-    "set": Shell._set_arguments,
-}
 
 
-def _printed(shell: Shell, name: str, arguments: list[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """What a command prints, for those that tell of paths alone."""
-    given = [texts for texts in arguments if not texts[0].startswith("-")]
-    match name:
-        case "pwd":
-            return (absolute(shell.folder),)
-        case "dirname" if given:
-            return tuple(posixpath.dirname(text) or "." for text in given[0])
-        case "basename" if given:
-            suffix = given[1][0] if len(given) > 1 else ""
-            return tuple(posixpath.basename(text.rstrip("/")).removesuffix(suffix) for text in given[0])
-        case "realpath" | "readlink" | "abspath" if given:
-            return tuple(
-                text if text.startswith(("/", HOLE)) else posixpath.join(absolute(shell.folder), text)
-                for text in given[0]
-            )
-        case "echo" if len(arguments) == len(given):
-            return (" ".join(texts[0] for texts in given),)
-        case "mktemp":
-            own = given[-1][0] if given and "/" in given[-1][0] else "/tmp/" + HOLE  # noqa: S108
-            return (re.sub("X{3,}", HOLE, own),)
-        case _:
-            return None
+def _program_of(node: Node) -> str:
+    name = node.child_by_field_name("name") if node.type == "command" else None
+    return posixpath.basename(text_of(name)) if name is not None else ""

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import translate
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.core.expression.values import CHECKOUT, HOLE
@@ -13,10 +14,12 @@ from ami_bakery.core.expression.values import CHECKOUT, HOLE
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-MOST = 16
-"""Texts that one word may come to; what is beyond is not looked at."""
-MAGIC = re.compile(r"[*?\[]")
-_TESTS = frozenset({"[", "test", "[[", "grep", "egrep", "command", "which", "type", "cmp", "diff", "hash", "false"})
+MOST = 128
+"""Texts that one word may come to; what is beyond is not looked at, and the listener hears of it."""
+MAGIC = re.compile(r"[*?\[]|[@+!]\(")
+_TESTS = frozenset(
+    {"[", "test", "[[", "grep", "egrep", "command", "which", "type", "cmp", "diff", "hash", "false", "stat", "ls", "id"}
+)
 _WRAPPERS: Mapping[str, frozenset[str]] = {
     "sudo": frozenset({"-u", "-g", "-C", "-p", "-h", "-D", "--user", "--group"}),
     "doas": frozenset({"-u", "-C"}),
@@ -44,22 +47,30 @@ class Word(NamedTuple):
     texts       what it may be
     is_pattern  the shell expands `*`, `?` and `[...]` in it
     is_literal  it stands in the text as it is: no value shows where it is shown
+    is_choice   it is one of the texts, and nobody knows which
     """
 
     texts: tuple[str, ...]
     is_pattern: bool = False
     is_literal: bool = False
+    is_choice: bool = False
 
 
 class Call(NamedTuple):
-    """A command. `sure`: it runs whenever the text runs. `shown`: what it prints is not read by anything. `fed`: the
-    text that it gets on its standard input."""
+    """A command.
+
+    sure    it runs whenever the text runs
+    shown   nothing reads what it prints
+    fed     the text that it gets on its standard input
+    fed_by  the program before it in a pipeline
+    """
 
     words: tuple[Word, ...]
     line: int
     sure: bool
     shown: bool
     fed: str | None = None
+    fed_by: str = ""
 
 
 def absolute(folder: str) -> str:
@@ -99,6 +110,14 @@ def is_test(node: Node) -> bool:
     return name is not None and posixpath.basename(text_of(name)) in _TESTS
 
 
+def asks_files(condition: str) -> bool:
+    """Whether the answer may depend on files: on `-f x`, on what a program says, not on variables alone."""
+    words = re.sub(r"\A\s*(?:el)?if\b|[;\n]\s*\Z|(?:&&|\|\|)", " ", condition)
+    of_files = r"(?:\[|test|!|-a|-o|&&|\|\||\()\s+-[abcdefghkLNOprsStuwx]\s|\s-(?:nt|ot|ef)\s|\$\(|`|<"
+    only_tests = r"(?:\s*!?\s*(?:\[{1,2}|test|\(\()\s.*)?\s*"
+    return bool(re.search(of_files, condition) or not re.fullmatch(only_tests, words, re.DOTALL))
+
+
 def is_unsure(node: Node) -> bool:
     """Whether the last command of a list runs only on a condition."""
     if node.type != "list":
@@ -132,14 +151,39 @@ def braced(texts: Sequence[str], has_braces: bool) -> list[tuple[str, ...]]:
 
 
 def unbraced(text: str, depth: int = 0) -> list[str]:
-    found = re.search(r"\{([^{}]*,[^{}]*)\}", text) if depth < 4 else None
+    found = re.search(r"\{([^{}]*,[^{}]*|-?\d+\.\.-?\d+(?:\.\.-?\d+)?|\w\.\.\w)\}", text) if depth < 4 else None
     if found is None:
         return [text]
     return [
         whole
-        for part in found[1].split(",")
+        for part in (found[1].split(",") if "," in found[1] else _range(found[1]))
         for whole in unbraced(f"{text[: found.start()]}{part}{text[found.end() :]}", depth + 1)
     ]
+
+
+def _range(text: str) -> list[str]:
+    """`1..3`, `01..10`, `a..e`, `1..9..2`."""
+    first, last, *by = text.split("..")
+    if not (first.lstrip("-").isdigit() and last.lstrip("-").isdigit()):
+        low, high = sorted((ord(first), ord(last)))
+        return [chr(code) for code in range(low, high + 1)]
+    width = max(len(first), len(last)) if re.match(r"-?0\d", first) or re.match(r"-?0\d", last) else 0
+    low, high = sorted((int(first), int(last)))
+    step = abs(int(by[0])) or 1 if by else 1
+    numbers = range(low, high + 1, step) if int(first) <= int(last) else range(high, low - 1, -step)
+    return [str(number).zfill(width) for number in numbers[: MOST + 1]]
+
+
+def folder_of_command(words: Sequence[Word]) -> Word | None:
+    """`env -C FOLDER` and `sudo -D FOLDER`: where the command behind it runs."""
+    options = {"env": ("-C", "--chdir"), "sudo": ("-D", "--chdir")}.get(posixpath.basename(words[0].texts[0]), ())
+    for option, value in pairwise(words):
+        text = option.texts[0]
+        if text in options:
+            return value
+        if options and text.startswith("--chdir="):
+            return Word((text.partition("=")[2],))
+    return None
 
 
 def may_be_empty(texts: Sequence[str]) -> bool:

@@ -18,6 +18,9 @@ def curl(arguments: list[str], effects: Effects) -> None:
         " --trace --trace-ascii --stderr --write-out --proxy --netrc-file --resolve --referer --json --retry-max-time",
     )
     folder = next((value for option, value in options if option == "--output-dir"), "")
+    effects.keeps = any(
+        option in ("-z", "--time-cond", "-C", "--no-clobber", "--skip-existing") for option, _ in options
+    )
     for option, value in options:
         if option in ("-o", "--output"):
             effects.writes.append(posixpath.join(folder, value))
@@ -45,6 +48,9 @@ def wget(arguments: list[str], effects: Effects) -> None:
     )
     named = [value for option, value in options if option in ("-O", "--output-document") and value != "-"]
     folder = next((value for option, value in options if option in ("-P", "--directory-prefix")), "")
+    effects.keeps = any(
+        option in ("-n", "-N", "-c", "--no-clobber", "--timestamping", "--continue") for option, _ in options
+    )
     effects.reads.extend(value for option, value in options if option in ("-i", "--input-file", "--post-file"))
     logs = [value for option, value in options if option in ("-o", "-a", "--output-file", "--append-output")]
     effects.writes.extend((*named, *logs))
@@ -53,7 +59,9 @@ def wget(arguments: list[str], effects: Effects) -> None:
 
 
 def tee(arguments: list[str], effects: Effects) -> None:
-    effects.writes.extend(options_of(arguments, "")[1])
+    options, rest = options_of(arguments, "")
+    appends = any(option in ("-a", "--append") for option, _ in options)
+    (effects.appends if appends else effects.writes).extend(rest)
 
 
 def dd(arguments: list[str], effects: Effects) -> None:
