@@ -98,32 +98,22 @@ def _holds(path: str, data: bytes, there: os.stat_result) -> bool:
 
 
 def _replace(target: str, data: bytes, there: os.stat_result | None) -> None:
-    import tempfile
-
+    """A new file gets the mode that the umask gives; one that is replaced keeps its mode."""
     folder, name = os.path.split(target)
-    temporary = None
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".new", dir=folder)
-        with open(descriptor, "wb") as file:
+        with open(os.open(temporary, flags, 0o666 if there is None else 0o600), "wb") as file:
+            if there is not None:
+                os.fchmod(file.fileno(), there.st_mode & 0o777)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), _mode(there))
         os.replace(temporary, target)
     except OSError:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
-
-
-def _mode(there: os.stat_result | None) -> int:
-    """That of the file it replaces, else what the umask gives."""
-    if there is not None:
-        return there.st_mode & 0o777
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
 
 
 def _refused(path: str, error: OSError, todo: str) -> OutputError:

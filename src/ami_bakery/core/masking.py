@@ -7,8 +7,6 @@ those with few (base64, hex) are searched as they are.
 
 from __future__ import annotations
 
-import base64
-import html
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -312,6 +310,8 @@ def _stripped(secret: str) -> str:
 
 def _encoded(secret: str) -> Iterator[str]:
     """base64 and hex. In base64 a longer text around the secret shifts it by 0, 1 or 2 bytes."""
+    import base64
+
     data = secret.encode("utf-8", "surrogatepass")
     if len(data) < _SHORTEST_ENCODED:
         return
@@ -431,6 +431,8 @@ def _bytes(data: bytes, lengths: list[int]) -> Iterator[_Piece]:
 
 
 def _entity(text: str) -> Iterator[_Piece]:
+    import html
+
     decoded = html.unescape(text)
     if len(decoded) == 1:
         yield decoded, 0, len(text)

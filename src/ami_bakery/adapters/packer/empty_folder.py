@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 
 from ami_bakery.errors import PackerError
@@ -35,9 +33,13 @@ class EmptyFolder:
         with self._lock:
             self._closed = True
             if self._path is not None:
+                import shutil
+
                 shutil.rmtree(self._path, ignore_errors=True)
 
     def _made(self) -> str:
+        import tempfile
+
         doing, todo = (
             "making an empty folder for Packer",
             "Make room for temporary files, or name another folder in TMPDIR.",
