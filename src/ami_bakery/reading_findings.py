@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.finding import Finding, Level
+from ami_bakery.core.outputs import OutputNames
 from ami_bakery.core.template import Certainty, LocalCommand
 from ami_bakery.inputs import walks_of, would_be_input
 from ami_bakery.ports import FileKind
@@ -107,6 +108,7 @@ def _written_findings(
             else "Name what it is made of in `inputs`; take `generated` out if it is there before Packer runs.",
         )
     yield from _output_findings(tree, image, config_file, facts)
+    yield from _left_out_by_pattern(tree, image, config_file, facts)
 
 
 def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[Finding]:
@@ -142,6 +144,39 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
                 message=f"the bake writes {output.shown}: it is left out of the digest",
                 todo="Nothing, if the bake alone makes it. If it is an input, name this very file in `inputs`.",
             )
+
+
+def _left_out_by_pattern(
+    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts
+) -> Iterator[Finding]:
+    """What lies in the folders of bakery.toml and is taken for an output, since a name with unknown parts fits it, or
+    all of its folder is."""
+    patterns = [each for each in facts.outputs if each.pattern and each.certainty is not Certainty.PERHAPS]
+    declared, _ = walks_of(tree, image, config_file, facts) if patterns else ([], [])
+    found: dict[Output, dict[str, None]] = {}
+    for walk in declared:
+        for _ in walk:
+            pass
+        for path, name in _left_out(walk):
+            output = OutputNames(patterns).match(path)
+            if name not in VERSION_CONTROL and output is not None:
+                by = next((each for each in patterns if each.pattern == output.pattern), output)
+                found.setdefault(by, {})[path] = None
+    for output in patterns:
+        base = output.path.removesuffix("/**")
+        is_there = "*" not in base and not base.endswith("__pycache__") and tree.entry(base) is not None
+        if output not in found and base != output.path and is_there:
+            found[output] = {base: None}
+    for output, paths in found.items():
+        names = list(paths)[:_MOST_NAMED]
+        more = f" and {len(paths) - len(names)} more" if len(paths) > len(names) else ""
+        yield Finding(
+            level=Level.NOTICE,
+            code="output-inside",
+            place=output.place,
+            message=f"the bake writes {output.shown}: what is there is not in the digest ({', '.join(names)}{more})",
+            todo="Nothing, if the bake alone makes it. If it is an input, name this very file in `inputs`.",
+        )
 
 
 def _lies_in(path: str, folder: str) -> bool:

@@ -167,6 +167,18 @@ def test_an_output_that_is_uploaded_is_said_before_and_after_it_is_there(app: Ki
     assert after["output-inside"] == before
 
 
+def test_files_that_a_name_with_unknown_parts_leaves_out_are_said(app: Kitchen) -> None:
+    steps = [
+        {"type": "shell-local", "inline": ["date > conf/app-{{build `ID`}}.yml"]},
+        {"type": "file", "direction": "download", "source": "/var/log/", "destination": "logs/"},
+    ]
+    _write(app, {"provisioners": steps}, {"ami/conf/app-base.yml": "1", "ami/logs/kept": "1"}, TOML)
+
+    told = [finding["message"] for finding in _findings(app)["output-inside"]]
+    assert any("ami/conf/app-base.yml" in message for message in told)
+    assert any("ami/logs/kept" in message for message in told)
+
+
 def test_a_file_that_is_read_and_written_is_an_input_and_that_is_said(app: Kitchen) -> None:
     _write(app, _inline("sed -i s/a/b/ conf/c.ini"), FILES)
     (finding,) = _findings(app)["input-written"]

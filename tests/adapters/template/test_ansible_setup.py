@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ami_bakery.core.place import Place
 from tests.adapters.template.reading_ansible import SITE, credentials, empty, found, read, read_hcl, tasks, unresolved
 
@@ -82,10 +84,39 @@ def test_a_role_that_the_project_keeps_where_galaxy_installs_is_an_input(tmp_pat
             "a/roles/fetched/meta/.galaxy_install_info": "",
             "here/tasks/main.yml": "[]",
         },
-        ', "galaxy_file": "req.yml"',
+        ', "galaxy_file": "req.yml", "roles_path": "a/roles"',
     )
 
     assert found(facts) == {"req.yml", "more.yml", "a/roles/kept", "here"}
+
+
+@pytest.mark.parametrize("path", ["a/roles/docker", "lib/docker"])
+def test_a_role_that_was_installed_elsewhere_and_is_kept_is_an_input(tmp_path: Path, path: str) -> None:
+    files = {
+        "a/site.yml": "- hosts: all\n  roles: [docker]\n",
+        "req.yml": "- docker\n",
+        "ansible.cfg": "[defaults]\nroles_path = fetched:lib\n",
+        f"{path}/tasks/main.yml": "[]",
+        f"{path}/meta/.galaxy_install_info": "",
+    }
+
+    assert path in found(read(tmp_path, files, ', "galaxy_file": "req.yml"'))
+
+
+def test_what_galaxy_installs_in_the_bake_is_an_output(tmp_path: Path) -> None:
+    files = {
+        "a/site.yml": "- hosts: all\n  roles: [docker, own]\n",
+        "req.yml": "roles: [docker, own]\ncollections: [ns.col]\n",
+        "fetched/docker/meta/.galaxy_install_info": "",
+        "fetched/docker/tasks/main.yml": "[]",
+        "fetched/own/tasks/main.yml": "[]",
+    }
+    facts = read(tmp_path, files, ', "galaxy_file": "req.yml", "roles_path": "fetched", "collections_path": "col"')
+
+    outputs = {each.path for each in facts.outputs}
+    assert {"fetched/docker/**", "col/ansible_collections/ns/col/**"} <= outputs
+    assert "fetched/own/**" not in outputs
+    assert found(facts) == {"req.yml", "fetched/own"}
 
 
 def test_collections_of_the_project_are_inputs_and_fetched_ones_are_not(tmp_path: Path) -> None:
@@ -96,7 +127,7 @@ def test_collections_of_the_project_are_inputs_and_fetched_ones_are_not(tmp_path
             "    - community.elsewhere.thing:\n",
             "lib/ansible_collections/ns/named/plugins/modules/thing.py": "",
             "a/collections/ansible_collections/ns/short/roles/by_short/tasks/main.yml": "- copy: {src: beside.txt, dest: /x}\n",
-            "a/collections/ansible_collections/ns/fetched/MANIFEST.json": "",
+            "lib/ansible_collections/ns/fetched/MANIFEST.json": "",
             "a/beside.txt": "",
             "req.yml": "collections: [ns.fetched]\n",
         },

@@ -47,13 +47,21 @@ class Field(Frozen):
 
 
 class Component(Frozen):
-    """`name` is what `-only` knows a builder by; fields are by lower-case name."""
+    """`name` is what `-only` knows a builder by; fields are by lower-case name. `on_failure`: it runs only where the
+    build fails."""
 
     kind: Kind
     type: str
     name: str
     place: Place
     fields: Mapping[str, Field] = field(default_factory=dict)
+    on_failure: bool = False
+
+    @property
+    def may_not_run(self) -> bool:
+        """In a build that succeeds, on Linux: of another system nobody bakes with the same digest."""
+        systems = [text for text, _, _ in self.texts("only_on")]
+        return self.on_failure or (bool(systems) and "linux" not in systems)
 
     def value(self, name: str) -> Value:
         return self.fields[name].value if name in self.fields else None

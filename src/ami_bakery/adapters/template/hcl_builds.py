@@ -220,7 +220,14 @@ class _Build:
                 place = override.place if override else block.place
                 upper = {key: Field(value=value, place=place, written=written) for key, value in mine.items()}
                 fields = overridden(fields, upper)
-            yield Component(kind=Kind.PROVISIONER, type=block.labels[0], name="", place=block.place, fields=fields)
+            yield Component(
+                kind=Kind.PROVISIONER,
+                type=block.labels[0],
+                name="",
+                place=block.place,
+                fields=fields,
+                on_failure=block.type == "error-cleanup-provisioner",
+            )
 
     def _post_processors(self, full: str, scope: Scope) -> Iterator[Component]:
         for block, inner in self._blocks:

@@ -32,6 +32,8 @@ class Ledger:
         self._references: dict[str, Reference] = {}
         self._outputs: dict[tuple[str, bool], Output] = {}
         self._early: set[str] = set()
+        self.on_condition = False
+        """Whether what writes now may not run in a build that succeeds."""
         self._generated: dict[str, Reference] = {}
         self._commands: dict[LocalCommand, None] = {}
         self._unhashed: dict[str, tuple[str, Place, str]] = {}
@@ -58,6 +60,7 @@ class Ledger:
     ) -> None:
         """`path` may have `HOLE` in it, or `/**` at its end. One that could be any file is not worked out. `written`:
         see `Reference`."""
+        certainty = Certainty.PERHAPS if self.on_condition else certainty
         pattern = pattern_of(path) if HOLE in path or path.endswith("/**") else ""
         if pattern is None:
             why = "any file could be meant by it; files that it writes must be named in `ignore`"

@@ -208,7 +208,14 @@ def _provisioners(root: Mapping[str, JsonValue], build: str, context: LegacyCont
         own = dict(override.members).get(build) if isinstance(override, JsonObject) else None
         if own is not None:
             fields = overridden(fields, _fields(_members(own), context, without=frozenset()))
-        yield Component(kind=Kind.PROVISIONER, type=_text(members["type"]), name="", place=item.place, fields=fields)
+        yield Component(
+            kind=Kind.PROVISIONER,
+            type=_text(members["type"]),
+            name="",
+            place=item.place,
+            fields=fields,
+            on_failure=item is cleanup,
+        )
 
 
 def _post_processors(

@@ -81,12 +81,14 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         for found in component.fields.values():
             for value in (found.value, *found.alternatives):
                 reading.ledger.withhold(value)
+        reading.ledger.on_condition = component.may_not_run
         find_references(reading, component)
         if is_of_ansible(component):
             from ami_bakery.adapters.template.ansible import find_ansible_files
 
             find_ansible_files(reading, component)
     ledger = reading.ledger
+    ledger.on_condition = False
     settled = Settled(ledger)
     builders: dict[Builder, None] = {
         builder_of(component): None for component in definition.components if component.kind is Kind.BUILDER

@@ -38,7 +38,8 @@ def find_outputs(reading: Reading, component: Component) -> None:
 def _of_post_processor(reading: Reading, component: Component) -> None:
     for name in known.OUTPUTS.get(component.type, ()):
         for text, place, written in _known_texts(reading, component, name):
-            _write(reading, text, place, written)
+            # `artifice` only says what something else has written.
+            _write(reading, text, place, written, likely=component.type == "artifice")
     if "output" not in component.fields:
         for default in known.DEFAULT_OUTPUTS.get(component.type, ()):
             _write(reading, default.replace("*", HOLE), component.place, default)
@@ -100,7 +101,7 @@ def _known_texts(
     return found
 
 
-def _write(reading: Reading, text: str, place: Place, written: str) -> None:
+def _write(reading: Reading, text: str, place: Place, written: str, *, likely: bool = False) -> None:
     path = reading.locations.from_workdir(text)
     if not isinstance(path, str) or path == ".":
         return
@@ -109,7 +110,7 @@ def _write(reading: Reading, text: str, place: Place, written: str) -> None:
         why = "a folder that holds the template is written into; files that it writes must be named in `ignore`"
         reading.ledger.unresolved(place, written, why)
         return
-    certainty = Certainty.LIKELY if folder != path else Certainty.SURE
+    certainty = Certainty.LIKELY if likely or folder != path else Certainty.SURE
     reading.ledger.output(path, place, certainty=certainty, written=_if_hidden(written))
 
 
@@ -162,7 +163,10 @@ def _settle_generated(ledger: Ledger) -> tuple[tuple[Reference, bool], ...]:
     for source in ledger.all_generated:
         within = any(path.startswith(f"{source.path}/") for path in written)
         seen = names.match(source.path) is not None or within
-        if seen or ledger.local_commands or HOLE in source.path:
+        if within and not names.match(source.path) and not ledger.local_commands:
+            # What is seen to be written into the folder is all that is made.
+            ledger.reference(source.path, source.place, required=False, written=source.written)
+        elif seen or ledger.local_commands or HOLE in source.path:
             ledger.output(source.path, source.place, written=source.written)
             ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY, written=source.written)
         else:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.ansible.holes import HOLE, has_hole
+from ami_bakery.adapters.template.ansible.installed import INSTALLED_COLLECTION as _INSTALLED_COLLECTION
+from ami_bakery.adapters.template.ansible.installed import INSTALLED_ROLE as _INSTALLED_ROLE
+from ami_bakery.adapters.template.ansible.installed import is_installed
 from ami_bakery.adapters.template.ansible.search import is_folder
 
 if TYPE_CHECKING:
@@ -17,16 +20,14 @@ if TYPE_CHECKING:
     from ami_bakery.core.place import Place
 
 _PARTS = ("tasks", "meta", "handlers", "defaults", "vars", "files", "templates", "library")
-_INSTALLED_ROLE = "meta/.galaxy_install_info"
-_INSTALLED_COLLECTION = "MANIFEST.json"
-"""Files that ansible-galaxy writes into what it installs."""
 
 
 class RoleFinder:
     """Finds the folder of a role by its name, and makes all of it an input.
 
-    What ansible-galaxy has installed is no input: the file that pins it is. A role that lies in the same folder without
-    the installer's mark is one of the project, which ansible-galaxy leaves as it is.
+    What ansible-galaxy installs in the bake is no input: the file that pins it is. A role that lies in the same folder
+    without the installer's mark is one of the project, which ansible-galaxy leaves as it is; so is a marked one in
+    another folder than that which it installs into.
     """
 
     def __init__(self, reading: Reading, surroundings: Surroundings) -> None:
@@ -57,8 +58,7 @@ class RoleFinder:
         return name in self._surroundings.installed or name.split(".")[-1] in self._surroundings.installed
 
     def _is_installed(self, name: str, path: str, mark: str) -> bool:
-        marked = self._reading.tree.entry(posixpath.join(path, mark), follow=True) is not None
-        return marked and name in self._surroundings.installed
+        return name in self._surroundings.installed and is_installed(self._reading, self._surroundings, path, mark)
 
     def _search(self, context: Context) -> list[str]:
         folders = [posixpath.join(context.playbook, "roles"), *self._surroundings.roles]

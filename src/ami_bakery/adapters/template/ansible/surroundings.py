@@ -14,6 +14,7 @@ from ami_bakery.adapters.template.ansible.arguments import (
     words_of,
 )
 from ami_bakery.adapters.template.ansible.config import Config, ConfigReader, reference_if_here
+from ami_bakery.adapters.template.ansible.installed import note_installed
 from ami_bakery.adapters.template.ansible.navigator import Navigator, navigator_of
 from ami_bakery.adapters.template.ansible.requirements import required_names
 from ami_bakery.adapters.template.references import local_path
@@ -54,6 +55,7 @@ def surroundings_of(reading: Reading, component: Component) -> Surroundings:
     for path, place in paths_of(reading, component, "galaxy_file", "requirements_file"):
         reference_if_here(reading, path, place)
         made.installed |= required_names(reading, path, place)
+        note_installed(reading, made, place)
     for name in ("extra_arguments", "extra_args"):
         for words in argument_lists(component.fields.get(name)):
             read_arguments(reading, words, made.arguments)
