@@ -111,9 +111,9 @@ def is_test(node: Node) -> bool:
 
 
 def asks_files(condition: str) -> bool:
-    """Whether the answer may depend on files: on `-f x`, on what a program says, not on variables alone."""
+    """Whether the answer may depend on files or variables, not only on how a script is called."""
     words = re.sub(r"\A\s*(?:el)?if\b|[;\n]\s*\Z|(?:&&|\|\|)", " ", condition)
-    of_files = r"(?:\[|test|!|-a|-o|&&|\|\||\()\s+-[abcdefghkLNOprsStuwx]\s|\s-(?:nt|ot|ef)\s|\$\(|`|<"
+    of_files = r"(?:\[|test|!|-a|-o|&&|\|\||\()\s+-[abcdefghkLNOprsStuwx]\s|\s-(?:nt|ot|ef)\s|\$\(|`|<|\$\{?[A-Za-z_]"
     only_tests = r"(?:\s*!?\s*(?:\[{1,2}|test|\(\()\s.*)?\s*"
     return bool(re.search(of_files, condition) or not re.fullmatch(only_tests, words, re.DOTALL))
 

@@ -66,7 +66,8 @@ def tee(arguments: list[str], effects: Effects) -> None:
 
 def dd(arguments: list[str], effects: Effects) -> None:
     effects.reads.extend(text[3:] for text in arguments if text.startswith("if="))
-    effects.writes.extend(text[3:] for text in arguments if text.startswith("of="))
+    keeps = any(text.startswith("seek=") or "notrunc" in text for text in arguments)
+    (effects.appends if keeps else effects.writes).extend(text[3:] for text in arguments if text.startswith("of="))
 
 
 def sed(arguments: list[str], effects: Effects) -> None:
