@@ -106,7 +106,6 @@ def test_a_right_that_is_missing_is_named(locks: KeyPairLocks, local: LocalAws) 
         locks.take(HOME, "lock", {LOCK_TAG: "d"})
     assert refused.value.code == "UnauthorizedOperation"
     assert "ec2:CreateKeyPair" in refused.value.todo
-    assert "docs/iam.md" in refused.value.todo
 
 
 def test_time_is_ec2s_own_once_it_has_answered(session: AwsSession, locks: KeyPairLocks) -> None:

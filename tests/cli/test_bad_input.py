@@ -447,7 +447,7 @@ def test_a_file_that_cannot_be_written_is_told_of_before_anything_is_done(
     )
     if "Permission denied" in run.stderr:
         pytest.skip("the program itself cannot be read by another user here")
-    told(run, f"{folder}/locked cannot be written to", "name another file", status=2)
+    told(run, f"{folder}/locked is not writable", "name another file", status=2)
     assert app.calls() == {}
 
 

@@ -55,7 +55,7 @@ def test_a_stage_may_name_any_command_of_the_program(stage: Stage) -> None:
     assert stage.shell("docker run --rm ami-bakery sh -c 'exit 7'").status == 7
     mistyped = stage.shell("docker run --rm ami-bakery paln")
     assert mistyped.status == 2
-    assert "invalid choice: 'paln'" in mistyped.stderr
+    assert "unknown command 'paln'; did you mean 'plan'?" in mistyped.stderr
 
 
 def test_the_images_of_a_bakery_toml(stage: Stage, ec2: EC2Client) -> None:

@@ -163,7 +163,7 @@ def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: O
 
 def _check_names(resolver: Resolver, output: Output, names: Sequence[str]) -> None:
     """Refuse what the form cannot tell apart."""
-    doing = f"reading --output {output.path}"
+    doing = f"checking --output {output.path}"
     if output.only_variable in ("ami_id", "ami_ids") and len(names) > 1:
         raise UsageError(
             doing,

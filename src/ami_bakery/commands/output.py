@@ -88,7 +88,7 @@ def _find_output(
     resolver: Resolver, invocation: Invocation, names: Sequence[str], forms: Collection[Form], path: str
 ) -> Output:
     form = _form(invocation, path)
-    doing = f"reading --output {path}"
+    doing = f"checking --output {path}"
     if form is None or form not in forms:
         raise UsageError(
             doing,
