@@ -108,7 +108,7 @@ def _written_findings(
             else "Name what it is made of in `inputs`; take `generated` out if it is there before Packer runs.",
         )
     yield from _output_findings(tree, image, config_file, facts)
-    yield from _left_out_by_pattern(tree, image, config_file, facts)
+    yield from _left_out_by_pattern(tree, image, config_file, facts, inputs)
 
 
 def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[Finding]:
@@ -147,10 +147,10 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
 
 
 def _left_out_by_pattern(
-    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts
+    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, inputs: Collection[str]
 ) -> Iterator[Finding]:
     """What lies in the folders of bakery.toml and is taken for an output, since a name with unknown parts fits it, or
-    all of its folder is."""
+    all of its folder is. `inputs`: those are named by something else."""
     patterns = [each for each in facts.outputs if each.pattern and each.certainty is not Certainty.PERHAPS]
     declared, _ = walks_of(tree, image, config_file, facts) if patterns else ([], [])
     found: dict[Output, dict[str, None]] = {}
@@ -159,7 +159,7 @@ def _left_out_by_pattern(
             pass
         for path, name in _left_out(walk):
             output = OutputNames(patterns).match(path)
-            if name not in VERSION_CONTROL and output is not None:
+            if name not in VERSION_CONTROL and output is not None and path not in inputs:
                 by = next((each for each in patterns if each.pattern == output.pattern), output)
                 found.setdefault(by, {})[path] = None
     for output in patterns:

@@ -179,6 +179,15 @@ def test_files_that_a_name_with_unknown_parts_leaves_out_are_said(app: Kitchen) 
     assert any("ami/logs/kept" in message for message in told)
 
 
+def test_a_file_that_fits_an_unknown_name_and_is_read_is_not_said_to_be_left_out(app: Kitchen) -> None:
+    steps = _inline("date > conf/app-{{build `ID`}}.yml", "cat conf/app-base.yml")
+    _write(app, steps, {"ami/conf/app-base.yml": "1"}, TOML)
+
+    found = _findings(app)
+    assert "output-inside" not in found
+    assert len(found["input-written"]) == 1
+
+
 def test_a_file_that_is_read_and_written_is_an_input_and_that_is_said(app: Kitchen) -> None:
     _write(app, _inline("sed -i s/a/b/ conf/c.ini"), FILES)
     (finding,) = _findings(app)["input-written"]

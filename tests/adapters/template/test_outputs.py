@@ -57,3 +57,13 @@ def test_an_artifact_that_is_only_named_stays_an_input(tmp_path: Path) -> None:
     facts = template(tmp_path, FILE, **{"post-processors": [{"type": "artifice", "files": ["app.conf"]}]})
 
     assert "app.conf" in paths(facts)
+
+
+def test_a_file_named_exactly_is_no_output_of_an_unknown_name(tmp_path: Path) -> None:
+    write = "date > conf/app-{{build `ID`}}.yml"
+    files = {"conf/app-base.yml": "1"}
+    for number, (then, expected) in enumerate([("cat conf/app-base.yml", ["conf/app-base.yml"]), ("cat conf/*", [])]):
+        step = {"type": "shell-local", "inline": [write, then]}
+        document = {"builders": [{"type": "amazon-ebs"}], "provisioners": [step]}
+
+        assert paths(read(tmp_path / str(number), {"a.json": dumps(document), **files}, "a.json")) == expected

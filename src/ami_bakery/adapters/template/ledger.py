@@ -82,9 +82,14 @@ class Ledger:
         before = self._outputs.get(key)
         self._outputs[key] = output if before is None else stronger(before, output)
 
-    def read_now(self, path: str) -> None:
-        """A file is surely read at this moment of the bake. What nothing has written yet is read as it was before."""
+    def read_now(self, path: str, *, exact: bool = False) -> None:
+        """A file is surely read at this moment of the bake. What nothing has written yet is read as it was before.
+
+        exact  the file's own name stands there: a written name with unknown parts is another one
+        """
         written = [output for output in self._outputs.values() if output.certainty is not Certainty.PERHAPS]
+        if exact:
+            written = [each for each in written if not each.pattern or each.path.endswith("/**")]
         if not any(
             re.fullmatch(each.pattern, path, re.DOTALL) if each.pattern else each.path == path for each in written
         ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.local_files import LocalFiles, copied, matching, may_be_path
@@ -193,11 +193,11 @@ class _Listener:
             name = posixpath.basename(words[0])
             shown = self._shows_names and call.words[0].is_literal and _PROGRAM.match(name)
             self._run.opaque[name if shown else ""] = None
-        self._reads(shell, effects, place)
+        self._reads(shell, effects, place, {text for word in call.words if not word.is_pattern for text in word.texts})
         self._writes(shell, effects, place, sure=call.sure)
         self._runs(shell, call, effects, place)
 
-    def _reads(self, shell: ShellCommands, effects: Effects, place: Place) -> None:
+    def _reads(self, shell: ShellCommands, effects: Effects, place: Place, exact: Collection[str]) -> None:
         written = (*effects.likely, *effects.perhaps, *effects.writes)
         in_shell = any(interpreter in ("", "sh") for interpreter, _, _ in effects.scripts)
         for text in effects.reads:
@@ -205,7 +205,7 @@ class _Listener:
                 self._run.unknown[place] = None
             # What a script does with it is seen in the script; a program that nobody knows may write what it is given.
             early = not in_shell and not (effects.opaque and text in written)
-            self._read(shell, text, place, dots=effects.dots, early=early)
+            self._read(shell, text, place, dots=effects.dots, early=early, exact=text in exact)
 
     def _is_lost(self, shell: ShellCommands, effects: Effects, text: str) -> bool:
         """Whether a word surely names a file, and nobody knows which."""

@@ -78,12 +78,21 @@ class LocalFiles:
         return entry.kind if entry else None
 
     def read(
-        self, text: str, folder: str, place: Place, *, folders: bool = True, dots: bool = False, early: bool = False
+        self,
+        text: str,
+        folder: str,
+        place: Place,
+        *,
+        folders: bool = True,
+        dots: bool = False,
+        early: bool = False,
+        exact: bool = False,
     ) -> bool:
         """Notes what a word names, whole or in part, if it is here.
 
         dots   the folder itself counts, too
         early  it is surely read now: what is written later to the same file does not make it an output alone
+        exact  the file's own name stands there, not a pattern
         """
         path = self.here(text, folder)
         if path is not None:
@@ -91,7 +100,7 @@ class LocalFiles:
             if kind is FileKind.FILE or (kind is FileKind.FOLDER and folders and (dots or path != ".")):
                 self.reading.ledger.reference(path, place, required=False, guessed=True)
                 if early:
-                    self.reading.ledger.read_now(path)
+                    self.reading.ledger.read_now(path, exact=exact)
                 return True
             return False
         parts = [part for part in re.split(r"[=;&|<>()@:,]", text) if part and part != text]
