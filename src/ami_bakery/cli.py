@@ -147,9 +147,18 @@ def _handled(arguments: argparse.Namespace, ci: CiLog | None) -> Iterator[_Outco
     except BrokenPipeError:
         # Whoever read our answer has gone: nothing is left to say.
         outcome.status = FAILED
+    except MemoryError:
+        outcome.status = FAILED
+        _tell(error_text(_no_memory(arguments.command), plain))
     except Exception:
         outcome.status = OUR_BUG
         _report_bug()
+
+
+def _no_memory(command: str | None) -> BakeryError:
+    return BakeryError(
+        f"running {command}", "there is not enough memory", "Make the files that are read smaller, or allow it more."
+    )
 
 
 def _tell_ci(ci: CiLog, command: str, error: BakeryError) -> None:

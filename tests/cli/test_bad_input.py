@@ -52,6 +52,13 @@ def test_a_missing_folder(app: Kitchen, drop_in: Kitchen) -> None:
     nothing_baked(app)
 
 
+def test_too_little_memory(app: Kitchen) -> None:
+    """A template of ten million lists takes 600 MB; the program has 500."""
+    app.write("ami/app.json", "[" + "[]," * 10_000_000 + "[]]")
+
+    told(app.run("inputs", prefix=["sh", "-c", 'ulimit -v 500000 && exec "$@"', "sh"]), "there is not enough memory")
+
+
 @pytest.fixture
 def unprivileged() -> Iterator[tuple[Path, list[str]]]:
     """A folder that everybody may enter, and how a command is run by somebody who may not read everything."""

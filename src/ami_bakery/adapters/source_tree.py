@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _LINKS_AT_MOST = 40
 """As Linux has it: more links in a row are a circle."""
+LARGEST_READ = 1 << 25
+"""Bytes of a file whose content is looked at; a file that is only hashed may have any size."""
 _PLAIN = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/]+(?:/(?!\.{1,2}(?:/|\Z))[^/]+)*\Z")
 """A path that is written as it is told: relative, without `.`, `..` or `//`."""
 
@@ -107,6 +109,9 @@ class DiskTree:
                 before = os.fstat(descriptor)
                 if not stat.S_ISREG(before.st_mode):
                     raise SourceError(f"reading {path}", "not a regular file", "Take it out of the inputs.")
+                if before.st_size > LARGEST_READ:
+                    wrong = f"it has more than {LARGEST_READ >> 20} MiB, which is more than is read of a text"
+                    raise SourceError(f"reading {path}", wrong, "Make it smaller, or do not name it here.")
                 content = file.read()
                 check_unchanged(path, before, os.fstat(descriptor), len(content))
                 return content

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from ami_bakery.adapters.config_file import parse
 from ami_bakery.adapters.template.globs import fileset, name_matches
-from ami_bakery.errors import ConfigError, TemplateError
+from ami_bakery.errors import BakeryError, ConfigError, TemplateError
 from tests.adapters.template.reading import BUILD, read
 from tests.trees import write_tree
 
@@ -150,3 +151,77 @@ def test_a_glob_takes_no_longer_for_its_stars(pattern: str, tmp_path: Path) -> N
     assert fileset(tree, ".", pattern) == ()
     assert not name_matches(pattern, "a" * 200)
     assert name_matches("*a*a*a*b", "aaa" + "a" * 200 + "b")
+
+
+ANSIBLE = BUILD % '  provisioner "ansible" {\n    playbook_file = "${path.root}/p.yml"\n  }'
+PLAY = "- hosts: all\n  vars_files: [v.yml]\n  tasks:\n    - copy: {src: '{{ j }}', dest: /}\n"
+TEN_ALIASES = "a0: &a0 [x, y]\n" + "".join(
+    f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]\n" for number in range(1, 10)
+)
+TEN_MERGES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{number}: &a{number} {{<<: [{', '.join([f'*a{number - 1}'] * 10)}]}}\n" for number in range(1, 10)
+)
+
+
+@pytest.mark.parametrize("values", [TEN_ALIASES, TEN_MERGES, "v: [" + "x," * 300_000 + "]"])
+def test_a_yaml_file_that_means_too_many_values_is_unresolved(values: str, tmp_path: Path) -> None:
+    facts = read(tmp_path, {"a.pkr.hcl": ANSIBLE, "p.yml": PLAY, "v.yml": values})
+
+    assert "it does not parse: it has more than 250,000 values" in [item.why for item in facts.unresolved]
+
+
+def test_an_alias_that_is_used_twice_is_read(tmp_path: Path) -> None:
+    values = "list: &list [a.txt]\nj: *list\n"
+    play = "- hosts: all\n  vars_files: [v.yml]\n  tasks:\n    - copy: {src: '{{ j[0] }}', dest: /}\n"
+
+    facts = read(tmp_path, {"a.pkr.hcl": ANSIBLE, "p.yml": play, "v.yml": values, "a.txt": ""})
+
+    assert "a.txt" in [reference.path for reference in facts.references]
+
+
+@pytest.mark.parametrize("named", ['file("large")', 'templatefile("large", {})', 'filebase64("large")'])
+def test_a_file_that_is_too_large_to_be_looked_at_is_an_error(named: str, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"")
+    os.truncate(tmp_path / "large", 1 << 40)
+    template = f"locals {{\n  v = {named}\n}}\n" + BUILD % ""
+
+    with pytest.raises(BakeryError) as caught:
+        read(tmp_path, {"a.pkr.hcl": template})
+
+    assert "a.pkr.hcl:2" in caught.value.doing
+    assert "reading large: it has more than 32 MiB" in caught.value.wrong
+
+
+def test_a_vars_file_that_is_too_large_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "v.yml").write_bytes(b"")
+    os.truncate(tmp_path / "v.yml", 1 << 40)
+
+    with pytest.raises(BakeryError, match="v.yml"):
+        read(tmp_path, {"a.pkr.hcl": ANSIBLE, "p.yml": PLAY})
+
+
+def test_a_variable_whose_unknown_text_doubles_is_an_error(tmp_path: Path) -> None:
+    """What is shown of an unknown text is longer than what is known of it."""
+    variables = {f"a{number}": f"{{{{user `a{number - 1}`}}}}" * 2 for number in range(1, 60)}
+    template = json.dumps({"variables": variables | {"a0": "{{uuid}}"}, "builders": [{"type": "null"}]})
+
+    with pytest.raises(TemplateError, match="makes a text") as caught:
+        read(tmp_path, {"a.json": template}, template="a.json")
+
+    assert "`a2" in caught.value.doing
+
+
+@pytest.mark.parametrize("chain", ["[1]" + "[0]" * 5000, "local.a" + ".a" * 5000, "local.a[*]" + ".a" * 5000])
+def test_a_long_chain_of_accesses_is_an_error(chain: str, tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="more than 500 accesses in a row") as caught:
+        read(tmp_path, {"a.pkr.hcl": f"locals {{\n  v = {chain}\n}}\n"})
+
+    assert "a.pkr.hcl:2" in caught.value.doing
+
+
+def test_of_a_long_expression_only_the_beginning_is_shown(tmp_path: Path) -> None:
+    template = BUILD % f'  provisioner "shell" {{\n    script = "${{uuidv4()}}{"x" * 10_000}"\n  }}'
+
+    facts = read(tmp_path, {"a.pkr.hcl": template})
+
+    assert [len(item.expression) < 400 for item in facts.unresolved] == [True]

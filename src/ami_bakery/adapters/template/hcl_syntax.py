@@ -17,6 +17,8 @@ from ami_bakery.errors import TemplateError, TemplateSyntaxError
 
 _NOT_IN_GRAMMAR = re.compile(rb"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+(?!\w)|%{3,}\{")
 
+_LONGEST_CHAIN = 500
+
 
 @functools.cache
 def _parser() -> Parser:
@@ -145,9 +147,15 @@ class _Reader:
             return self._primary(node)
         children = [child for child in node.children if child.type not in ("comment", "(", ")")]
         made = self._primary(children[0])
-        for access in children[1:]:
+        for access in self._few(children[1:]):
             made = self._access(made, access)
         return made
+
+    def _few(self, nodes: list[Node]) -> list[Node]:
+        """The parts of a chain such as `a.b[0].c`: of each the whole text up to it is kept."""
+        if len(nodes) > _LONGEST_CHAIN:
+            raise refuse(self.place(nodes[0]), f"it has more than {_LONGEST_CHAIN} accesses in a row")
+        return nodes
 
     def _primary(self, node: Node) -> Expression:
         read = _PRIMARY.get(node.type)
@@ -177,7 +185,7 @@ class _Reader:
 
     def _splat(self, of: Expression, kind: Node) -> Expression:
         """`[*]` takes all that follows for each item; `.*` only the attributes, and an index is one of the result."""
-        accesses = list(kind.named_children)
+        accesses = self._few(kind.named_children)
         count = len(accesses)
         if kind.type == "attr_splat":
             count = next((number for number, access in enumerate(accesses) if access.type != "get_attr"), count)
@@ -240,7 +248,7 @@ class _Reader:
 
     def _operation(self, node: Node) -> Expression:
         inner = node.named_children[0]
-        parts = [child for child in inner.children if child.type != "comment"]
+        parts = self._few([child for child in inner.children if child.type != "comment"])
         # A primary in an operation may be followed by accesses, all of them children of the operation.
         sides: list[Expression | None] = [None]
         operator = ""

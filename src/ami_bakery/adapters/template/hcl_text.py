@@ -163,13 +163,13 @@ def _trimmed(tokens: list[_Token]) -> list[_Token]:
 def _nest(reader: Reader, tokens: Iterator[_Token]) -> tuple[tuple[Part, ...], str]:
     """The parts up to the end of this level, and the kind of mark that ended it."""
     parts: list[Part] = []
+    lines: list[str] = []
     for token in tokens:
         if token.kind == "literal":
-            if parts and isinstance(parts[-1], str):
-                parts[-1] += token.text
-            elif token.text:
-                parts.append(token.text)
+            lines.append(token.text)
             continue
+        if token.node is not None:
+            _end_literal(parts, lines)
         if token.node is None:
             continue
         if token.kind == "template_interpolation":
@@ -189,7 +189,15 @@ def _nest(reader: Reader, tokens: Iterator[_Token]) -> tuple[tuple[Part, ...], s
             parts.append(syntax.ForEach(key=key, value=names[-1], collection=collection, parts=inner))
         else:
             return tuple(parts), token.kind
+    _end_literal(parts, lines)
     return tuple(parts), ""
+
+
+def _end_literal(parts: list[Part], lines: list[str]) -> None:
+    """The lines up to a mark are one part."""
+    if text := "".join(lines):
+        parts.append(text)
+    lines.clear()
 
 
 def _inner(reader: Reader, node: Node) -> Node:

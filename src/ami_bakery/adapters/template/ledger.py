@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ami_bakery.core.place import Place
 
 
+_LONGEST_SHOWN = 300
+"""Characters of an expression that is not known."""
+
+
 class Ledger:
     """Collects findings. The first place that names a thing is kept, and `required` if any place requires it."""
 
@@ -113,7 +117,7 @@ class Ledger:
         _keep(self._credentials, path, place, False, False)
 
     def unresolved(self, place: Place, expression: str, why: str) -> None:
-        shown = "a value that is not shown" if is_tainted(expression) else expression
+        shown = "a value that is not shown" if is_tainted(expression) else _clipped(expression)
         self._unresolved[Unresolved(place=place, expression=shown, why=why)] = None
 
     def not_known(self, place: Place, expression: str, unknown: Unknown) -> None:
@@ -198,6 +202,10 @@ class Ledger:
     @property
     def withheld(self) -> frozenset[str]:
         return frozenset(self._withheld)
+
+
+def _clipped(expression: str) -> str:
+    return expression if len(expression) <= _LONGEST_SHOWN else f"{expression[:_LONGEST_SHOWN]}..."
 
 
 def _keep(

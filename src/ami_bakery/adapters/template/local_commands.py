@@ -120,7 +120,7 @@ class LocalRun(LocalFiles):
             for word in words_of_code(line):
                 for base in dict.fromkeys((folder, posixpath.dirname(path) or ".")):
                     self.read(word, base, here, folders=word.count("/") > 0)
-        for name in re.findall(r"^\s*(?:from|import)\s+\.*([A-Za-z_][\w.]*)", content, re.MULTILINE):
+        for name in re.findall(r"^[ \t]*(?:from|import)[ \t]+\.*([A-Za-z_][\w.]*)", content, re.MULTILINE):
             module = posixpath.join(posixpath.dirname(path) or ".", name.replace(".", "/"))
             if self.read(f"{module}.py", ".", place, folders=False):
                 self.script(posixpath.normpath(f"{module}.py"), interpreter, (), None, folder=folder)

@@ -151,7 +151,7 @@ def braced(texts: Sequence[str], has_braces: bool) -> list[tuple[str, ...]]:
 
 
 def unbraced(text: str, depth: int = 0) -> list[str]:
-    found = re.search(r"\{([^{}]*,[^{}]*|-?\d+\.\.-?\d+(?:\.\.-?\d+)?|\w\.\.\w)\}", text) if depth < 4 else None
+    found = re.search(r"\{([^{},]*,[^{}]*|-?\d+\.\.-?\d+(?:\.\.-?\d+)?|\w\.\.\w)\}", text) if depth < 4 else None
     if found is None:
         return [text]
     return [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+from ami_bakery.core.expression.budget import MOST_PARTS
 from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError
 
@@ -29,6 +31,44 @@ class YamlMap(dict[str, Any]):
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     """Knows where things stand; a tag it does not know (`!vault`, `!unsafe`) leaves the value as it is."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        _check_size(node)
+        return super().construct_document(node)
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Counts what an alias stands for wherever it is used: ten lines of aliases can mean a billion values."""
+    sizes: dict[yaml.Node, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if node not in sizes:
+            sizes[node] = 0  # of a node that holds itself, which has an error of its own
+            sizes[node] = 1 + sum(map(size, _children(node)))
+        return sizes[node]
+
+    if size(root) > MOST_PARTS:
+        raise _too_large()
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+
+
+def _check_length(source: bytes) -> None:
+    """Before a tree is made of it, which takes a thousand times the memory."""
+    if len(source) > MOST_PARTS:
+        for number, _ in enumerate(yaml.parse(source, Loader=_Loader)):
+            if number > 2 * MOST_PARTS:
+                raise _too_large()
+
+
+def _too_large() -> ValueError:
+    return ValueError(f"it has more than {MOST_PARTS:,} values")
 
 
 def _text(_loader: Any, node: yaml.ScalarNode) -> YamlText:
@@ -66,6 +106,7 @@ _Loader.add_multi_constructor("", _tagged)
 def yaml_documents(source: bytes, file: str) -> list[Any]:
     """Every document of a file: maps are `YamlMap`, texts `YamlText`, lists lists."""
     try:
+        _check_length(source)
         return list(yaml.load_all(source, Loader=_Loader))
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)

@@ -202,7 +202,7 @@ def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
     for value, written in parts:
         piece = as_text(value)
         tainted = tainted or is_tainted(value)
-        length += len(piece) if isinstance(piece, str) else len(piece.known)
+        length += len(piece) if isinstance(piece, str) else max(len(piece.known), len(piece.pattern))
         spend(text=length)
         if isinstance(piece, str):
             source = value if source is None and isinstance(value, Text) and value.tainted else source

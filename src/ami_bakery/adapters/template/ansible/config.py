@@ -172,7 +172,7 @@ _NAME_OF_VARIABLE = {
 
 
 def _line(source: str, name: str) -> int:
-    found = re.search(rf"^\s*{re.escape(name)}\s*[=:]", source, re.MULTILINE | re.IGNORECASE)
+    found = re.search(rf"^[ \t]*{re.escape(name)}[ \t]*[=:]", source, re.MULTILINE | re.IGNORECASE)
     return source.count("\n", 0, found.start()) + source[found.start() : found.end()].count("\n") + 1 if found else 1
 
 

@@ -122,7 +122,7 @@ def _free_form(text: str) -> dict[str, str]:
 
 def _words(text: str) -> list[str]:
     """Words apart, but `{{ ... }}` in one piece."""
-    guarded = re.sub(r"\{\{.*?\}\}", lambda found: found[0].translate(_GUARD), text, flags=re.S)
+    guarded = re.sub(r"\{\{(?:(?!\{\{).)*?\}\}", lambda found: found[0].translate(_GUARD), text, flags=re.S)
     try:
         words = shlex.split(guarded)
     except ValueError:
