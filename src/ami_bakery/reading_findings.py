@@ -79,7 +79,7 @@ def _written_findings(
             level=Level.WARNING,
             code="output-used",
             place=reference.place,
-            message=f"{reference.path} is not in the digest: the bake writes it ({output.place})",
+            message=f"{reference.shown} is not in the digest: the bake writes it ({output.place})",
             todo="See that what it is made of is among the inputs, and say so with `generated = true` where it is "
             "uploaded.",
         )
@@ -101,8 +101,7 @@ def _written_findings(
             level=Level.NOTICE if is_input or image.inputs is not None else Level.WARNING,
             code="generated-unseen",
             place=source.place,
-            message=f"{source.written or source.path} is said to be generated, and nothing in the template is seen to "
-            f"make it: {counts}",
+            message=f"{source.shown} is said to be generated, and nothing in the template is seen to make it: {counts}",
             todo="Take `generated` out if it is there before Packer runs."
             if is_input
             else "Name what it is made of in `inputs`; take `generated` out if it is there before Packer runs.",

@@ -247,3 +247,21 @@ def test_an_input_in_git_that_a_function_reads_is_said(app: Kitchen) -> None:
 
     (finding,) = _findings(app)["input-in-git"]
     assert (finding["file"], finding["line"]) == ("ami/app.pkr.hcl", 2)
+
+
+def test_the_name_of_an_output_that_is_used_is_shown_as_written(app: Kitchen) -> None:
+    steps = (
+        'post-processor "manifest" {\n    output = var.w\n  }\n'
+        '  post-processor "shell-local" {\n    script = var.w\n  }'
+    )
+    variable = 'variable "w" {\n  default   = "hunter2"\n  sensitive = true\n}\n'
+    app.write("bakery.toml", TOML.replace("ami/app.json", "ami/app.pkr.hcl"))
+    app.write(
+        "ami/app.pkr.hcl",
+        f'{variable}source "null" "x" {{\n  communicator = "none"\n}}\nbuild {{\n'
+        f'  sources = ["null.x"]\n  {steps}\n}}\n',
+    )
+
+    (finding,) = _findings(app)["output-used"]
+
+    assert finding["message"].startswith("var.w is not in the digest")

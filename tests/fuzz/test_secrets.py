@@ -170,6 +170,8 @@ STEPS = {
     "passwords": _ansible('extra_arguments = ["--vault-password-file", {0}, "-e", {0}, "-e", "x=${{{0}}}", {0}]'),
     "only": 'provisioner "shell" {{\n inline = ["true"]\n only = [{0}]\n }}',
     "manifest": 'post-processor "manifest" {{\n output = {0}\n }}',
+    "an output that is used": 'post-processor "manifest" {{\n output = {0}\n }}\n'
+    'post-processor "shell-local" {{\n script = {0}\n }}',
     "a dynamic block": 'dynamic "provisioner" {{\n for_each = [{0}]\n labels = ["shell"]\n '
     "content {{\n script = provisioner.value\n }}\n }}",
 }

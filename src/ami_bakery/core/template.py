@@ -139,6 +139,11 @@ class Reference(Frozen):
     guessed: bool = False
     written: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The path as a message may show it; of an input that is there, the path itself may be."""
+        return self.written or self.path
+
 
 class Certainty(StrEnum):
     """How sure it is that a bake writes a file."""
