@@ -225,3 +225,22 @@ def test_of_a_long_expression_only_the_beginning_is_shown(tmp_path: Path) -> Non
     facts = read(tmp_path, {"a.pkr.hcl": template})
 
     assert [len(item.expression) < 400 for item in facts.unresolved] == [True]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat s.sh " + ("{" + "a," * 300 + "b}") * 4,
+        "cat s.sh {1..999999999}{1..999999999}{1..999999999}{1..999999999}",
+        "cat s.sh {1.." + "9" * 5000 + "}",
+        "cat s.sh {" + "," * 20_000,
+        "A=x; " + "A=$A$A; " * 60 + "cat s.sh $A/x",
+    ],
+    ids=["braces", "ranges", "a long number", "an open brace", "a variable that doubles"],
+)
+def test_a_local_command_that_means_very_many_words_is_read(command: str, tmp_path: Path) -> None:
+    step = f'  provisioner "shell-local" {{\n    inline = [{json.dumps(command)}]\n  }}'
+
+    facts = read(tmp_path, {"a.pkr.hcl": BUILD % step, "s.sh": ""})
+
+    assert "s.sh" in [reference.path for reference in facts.references]

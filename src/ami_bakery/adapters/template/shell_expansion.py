@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _EXPANSION = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[[^\]]*\])?(?P<then>.*)\}\Z", re.DOTALL)
+_LONGEST_VALUE = 1 << 16
+"""Characters of a variable's value; a longer one is not known."""
 _LITERAL = frozenset({"word", "raw_string", "number"})
 
 
@@ -156,6 +158,7 @@ class ShellState:
     # --- variables
 
     def _set(self, name: str, texts: tuple[str, ...], *, is_choice: bool = False) -> None:
+        texts = tuple(text if len(text) <= _LONGEST_VALUE else HOLE for text in texts)
         (self._choices.add if is_choice or not self.is_sure else self._choices.discard)(name)
         if self.is_sure:
             self.variables[name] = texts

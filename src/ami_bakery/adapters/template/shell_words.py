@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import translate
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.core.expression.values import CHECKOUT, HOLE
@@ -146,19 +146,22 @@ def braced(texts: Sequence[str], has_braces: bool) -> list[tuple[str, ...]]:
     """`a{b,c}` is two words."""
     if not has_braces:
         return [tuple(texts)]
-    made = [part for text in texts for part in unbraced(text)][: 4 * MOST]
+    made = islice((part for text in texts for part in unbraced(text)), 4 * MOST)
     return [(part,) for part in made]
 
 
-def unbraced(text: str, depth: int = 0) -> list[str]:
-    found = re.search(r"\{([^{},]*,[^{}]*|-?\d+\.\.-?\d+(?:\.\.-?\d+)?|\w\.\.\w)\}", text) if depth < 4 else None
+def unbraced(text: str, depth: int = 0) -> Iterator[str]:
+    """One by one: four braces of a hundred words each make a hundred million."""
+    found = (
+        re.search(r"\{([^{},]*,[^{}]*|-?\d{1,18}\.\.-?\d{1,18}(?:\.\.-?\d{1,18})?|\w\.\.\w)\}", text)
+        if depth < 4
+        else None
+    )
     if found is None:
-        return [text]
-    return [
-        whole
-        for part in (found[1].split(",") if "," in found[1] else _range(found[1]))
-        for whole in unbraced(f"{text[: found.start()]}{part}{text[found.end() :]}", depth + 1)
-    ]
+        yield text
+        return
+    for part in found[1].split(",") if "," in found[1] else _range(found[1]):
+        yield from unbraced(f"{text[: found.start()]}{part}{text[found.end() :]}", depth + 1)
 
 
 def _range(text: str) -> list[str]:
