@@ -106,6 +106,28 @@ def test_ignore_holds_for_guessed_words_alone(app: Kitchen) -> None:
     assert [entry["path"] for entry in image["inputs"]] == ["ami/app.json", "ami/folder/b.md", "ami/sure.txt"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "rm books/again",
+        "rm -rf books/again",
+        "rm -rf books/again/",
+        "unlink books/again",
+        "cd books && rm -f again",
+        'L=books/again; rm "$L"',
+    ],
+)
+def test_removing_a_link_leaves_what_it_leads_to_in_the_digest(command: str, app: Kitchen) -> None:
+    upload = {"type": "file", "source": "books", "destination": "/tmp/books"}
+    removal = {"type": "shell-local", "inline": [command]}
+    _write(app, {"provisioners": [removal, upload]}, {"ami/books/site.yml": "1", "ami/books/vars/a.yml": "1"})
+    (app.folder / "ami/books/again").symlink_to(".")
+
+    (image,) = app.run("inputs", "--json").images
+
+    assert [entry["path"] for entry in image["inputs"]] == ["ami/app.json", "ami/books/site.yml", "ami/books/vars/a.yml"]
+
+
 def test_simple_commands_are_silent_and_others_are_said_once(app: Kitchen) -> None:
     _write(
         app, _inline("echo {{uuid}}", "cat local/payload.txt", "sleep 0"), FILES, TOML.replace('inputs = ["ami"]\n', "")

@@ -249,7 +249,10 @@ class _Listener:
             path = run.place_of(text, folder)
             if path is not None and not run.reading.locations.holds_template(path):
                 ledger.output(path, place, certainty=likely, written=run.written)
-                ledger.output(f"{path}/**", place, certainty=likely, written=run.written)
+                entry = run.reading.tree.entry(path)
+                # `rm` removes a link, never what the link leads to.
+                if entry is None or entry.kind is not FileKind.LINK:
+                    ledger.output(f"{path}/**", place, certainty=likely, written=run.written)
 
     def _append(self, shell: ShellCommands, text: str, place: Place, certainty: Certainty) -> None:
         """What was there before stays, and so counts where something reads the file; but for a log."""
