@@ -43,7 +43,62 @@ def _read(name: str, value: str, files: dict[str, str]) -> Case:
     return Case(name=name, template="a.pkr.hcl", files={"a.pkr.hcl": _hcl(inline, more), **files})
 
 
+def _settings(name: str, declaration: str, scripts: str, given: str, *files: str, extra: str) -> Case:
+    """A variable without a type, whose default is empty: Packer 1.6.6 drops what the file gives, newer ones keep it."""
+    return Case(
+        name=name,
+        template="a.pkr.hcl",
+        files={
+            "a.pkr.hcl": _hcl(_shell(scripts), declaration),
+            "v.pkrvars.hcl": given,
+            **dict.fromkeys([*files, *extra.split()], "true"),
+        },
+        var_files=("v.pkrvars.hcl",),
+        extra=frozenset(extra.split()),
+    )
+
+
 EXPRESSIONS = (
+    _settings(
+        "an_empty_default_and_scripts",
+        'variable "step" { default = {} }',
+        'try(var.step.scripts, ["none.sh"])',
+        'step = { scripts = ["one.sh", "two.sh"] }',
+        "none.sh",
+        extra="one.sh two.sh",
+    ),
+    _settings(
+        "an_empty_default_and_nested_objects",
+        'variable "steps" { default = {} }',
+        '[try(var.steps.first.script, "none.sh")]',
+        'steps = { first = { script = "one.sh" } }',
+        "none.sh",
+        extra="one.sh",
+    ),
+    _settings(
+        "an_empty_default_and_its_size",
+        'variable "steps" { default = {} }',
+        'length(var.steps) > 0 ? ["some.sh"] : ["none.sh"]',
+        "steps = { a = 1 }",
+        "none.sh",
+        extra="some.sh",
+    ),
+    _settings(
+        "an_empty_default_and_a_loop",
+        'variable "steps" { default = {} }',
+        'concat(["always.sh"], [for name, on in var.steps : "${name}.sh" if on])',
+        "steps = { web = true, db = false }",
+        "always.sh",
+        extra="web.sh",
+    ),
+    _settings(
+        "a_block_of_variables_with_an_empty_default",
+        "variables {\n  step = {}\n}",
+        '[try(var.step.script, "none.sh")]',
+        'step = { script = "one.sh" }',
+        "none.sh",
+        extra="one.sh",
+    ),
     _named(
         "a_list_is_no_tuple", '[split(",", "web,db") == ["web", "db"] ? "yes.sh" : "no.sh"]', "no.sh", extra="yes.sh"
     ),

@@ -118,16 +118,23 @@ def _value(
     overridden = not (given is None and from_file is None and told is None)
     wanted = _wanted(declaration)
     default = _converted(_default(declaration, surroundings, matters=not overridden), wanted)
-    if wanted.type == DYNAMIC and default.is_known:
-        wanted = _Wanted(type=default.type)
-    if given is not None:
-        return _converted(_given(given, declaration, wanted, reading.given_place()), wanted)
-    if from_file is not None:
-        return _converted(from_file, wanted)
-    if told is not None:
+    if not overridden:
+        return default
+
+    def value_as(wanted: _Wanted) -> Cty:
+        if given is not None:
+            return _converted(_given(given, declaration, wanted, reading.given_place()), wanted)
+        if from_file is not None:
+            return _converted(from_file, wanted)
         reading.ledger.environment("PKR_VAR_" + name, declaration.place)
-        return cty.hidden(_converted(_given(told, declaration, wanted, declaration.place), wanted))
-    return default
+        return cty.hidden(_converted(_given(told or "", declaration, wanted, declaration.place), wanted))
+
+    if wanted.type != DYNAMIC or not default.is_known:
+        return value_as(wanted)
+    inferred = value_as(_Wanted(type=default.type))
+    # Newer versions of Packer infer no type from `{}` and `[]`; older ones drop each attribute of the value.
+    is_empty = default.type.kind in ("object", "tuple") and not default.type.of
+    return value_as(wanted).with_others([inferred]) if is_empty else inferred
 
 
 def _default(declaration: Declaration, surroundings: Surroundings, *, matters: bool) -> Cty:
