@@ -56,6 +56,15 @@ def test_a_name_that_is_taken_or_the_same_for_ever_is_found() -> None:
     assert name_of(None) is None
 
 
+@pytest.mark.parametrize("taken", [(), ("app",)])
+def test_a_name_that_packer_frees_by_force_is_not_in_the_way(taken: tuple[str, ...]) -> None:
+    builder = Builder(name="b", type="amazon-ebs", place=PLACE, ami_name="app", force_deregister=True)
+    finding = name_finding(builder, taken, by_digest=False)
+    assert finding is not None
+    assert (finding.code, finding.level.value) == ("constant-ami-name", "warning")
+    assert "deregisters the AMI of the bake before" in finding.message
+
+
 def test_what_the_template_alone_tells() -> None:
     search = SourceAmiFilter(filters=(), owners=(), most_recent=True)
     facts = TemplateFacts(

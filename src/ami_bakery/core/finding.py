@@ -132,6 +132,8 @@ def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> 
     if not name or not is_constant(name):
         return None
     shown = builder.ami_name_written or repr(name)
+    if builder.force_deregister:
+        return _replacing(builder, shown, is_taken=name in set(taken), by_digest=by_digest)
     if name in set(taken):
         return Finding(
             level=Level.ERROR,
@@ -149,6 +151,20 @@ def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> 
             todo="Put {{timestamp}} into ami_name.",
         )
     return None
+
+
+def _replacing(builder: Builder, shown: str, *, is_taken: bool, by_digest: bool) -> Finding | None:
+    """With `force_deregister` no name is in the way: Packer deregisters the AMI that has it."""
+    if by_digest and not is_taken:
+        return None
+    return Finding(
+        level=Level.WARNING,
+        code="constant-ami-name",
+        place=builder.place,
+        message=f"{builder.name} always names its AMI {shown} and has force_deregister: each bake deregisters the AMI "
+        "of the bake before",
+        todo="Put {{timestamp}} into ami_name and remove force_deregister, to keep the AMIs that are in use.",
+    )
 
 
 _MAKE_NO_AMI = ("null", "file", "amazon-ebsvolume")
