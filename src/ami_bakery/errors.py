@@ -63,8 +63,8 @@ class PackerError(BakeryError):
     `taken_by` is the AMI that has the name which Packer wanted to give, or empty.
     """
 
-    def __init__(self, doing: str, wrong: str, todo: str, *, taken_by: str = "") -> None:
-        super().__init__(doing, wrong, todo)
+    def __init__(self, doing: str, wrong: str, todo: str, *, taken_by: str = "", marks: tuple[Mark, ...] = ()) -> None:
+        super().__init__(doing, wrong, todo, marks=marks)
         self.taken_by = taken_by
 
 

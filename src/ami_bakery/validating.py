@@ -121,6 +121,11 @@ def place_of_complaint(resolver: Resolver, image: ImageConfig, facts: TemplateFa
     for variable in facts.variables:
         if named is not None and variable.name == named[1]:
             return variable.place
+    if facts.required_plugins:
+        from ami_bakery.core.plugins import is_missing
+
+        if is_missing(complaint.message):
+            return facts.required_plugins[0].place
     if facts.format is TemplateFormat.JSON and (place := _only_line_with(resolver, facts, complaint.message)):
         return place
     if len(facts.builders) == 1:

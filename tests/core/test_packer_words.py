@@ -128,6 +128,17 @@ def test_complaints_of_an_hcl2_template_have_their_lines() -> None:
     ]
 
 
+def test_a_list_that_completes_a_sentence_is_one_complaint() -> None:
+    text = (
+        "Error: Missing plugins\n\nThe following plugins are required, but not installed:\n\n"
+        "* github.com/hashicorp/amazon 1.8.0\n* github.com/hashicorp/azure ~> 1\n\nDid you run packer init ?\n\n\n"
+    )
+    assert [complaint.message for complaint in parse_complaints(text)] == [
+        "The following plugins are required, but not installed: github.com/hashicorp/amazon 1.8.0, "
+        "github.com/hashicorp/azure ~> 1"
+    ]
+
+
 @given(st.text())
 def test_a_refusal_is_never_without_a_complaint(text: str) -> None:
     assert parse_complaints(text)

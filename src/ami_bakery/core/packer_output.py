@@ -107,6 +107,9 @@ _PLACE = re.compile(r"^\s+on (\S.*) line (\d+).*$", re.MULTILINE)
 _SNIPPET = re.compile(r"^ +\d+: .*$|^ *\(source code not available\)$", re.MULTILINE)
 """The lines of a file that Packer shows: they may hold what nobody should see."""
 _BULLET = re.compile(r"^\s*\* (.+(?:\n {2,}(?!on ).+)*)", re.MULTILINE)
+_LEAD = re.compile(r"^(?!\s*\*)(\S.*:)\s*\n\s*\* ", re.MULTILINE)
+"""A line that the bullets below it complete, such as a list of plugins."""
+_COUNT = re.compile(r"\d+ errors?(?:\(s\))? occurred:")
 
 
 def parse_complaints(text: str) -> tuple[Complaint, ...]:
@@ -124,6 +127,8 @@ def _complaints_of(block: str) -> Iterator[Complaint]:
     file, line = (place[1], int(place[2])) if place else ("", 0)
     block = _SNIPPET.sub("", _PLACE.sub("", block))
     messages = [re.sub(r"\s+", " ", bullet) for bullet in _BULLET.findall(block)]
+    if messages and (lead := _LEAD.search(block)) and not _COUNT.match(lead[1]):
+        messages = [f"{lead[1]} {', '.join(messages)}"]
     if not messages:
         words = block.split("\n", 1)
         title, detail = words[0].strip(), " ".join(words[1].split()) if len(words) > 1 else ""

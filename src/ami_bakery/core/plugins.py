@@ -90,11 +90,18 @@ _OFFICIAL = ("amazon", "ansible")
 """Plugins of HashiCorp that templates for AMIs use, by the prefix of their components' types."""
 
 
+def is_missing(said: str) -> bool:
+    """Whether Packer says that plugins of required_plugins are not installed."""
+    return "plugins are required, but not installed" in said
+
+
 def how_to_install(said: str) -> str:
     """What to do where Packer says that it does not know a component: one sentence; empty where it says no such thing.
 
     From 1.10 on Packer comes without plugins.
     """
+    if is_missing(said):
+        return "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1."
     types = _UNKNOWN.findall(" ".join(said.split()))
     names = dict.fromkeys(name for name in _OFFICIAL for found in types if found.split("-")[0] == name)
     commands = " and ".join(f"`packer plugins install github.com/hashicorp/{name}`" for name in names)

@@ -237,15 +237,19 @@ class HashicorpPacker:
 
     def _missing(self, image: str, missing: Sequence[Plugin]) -> PackerError:
         names = ", ".join(f"{plugin.source} {plugin.version}".strip() for plugin in missing)
-        doing = f"looking for the plugins of image {image} ({missing[0].place})"
+        place = missing[0].place
+        doing = f"looking for the plugins of image {image} ({place})"
         if self._may_fetch:
             todo = "Correct required_plugins, or install the plugin with `packer plugins install`."
-            return PackerError(doing, f"packer init fetched none that fits {names}", todo)
+            wrong = f"packer init fetched none that fits {names}"
+            return PackerError(doing, wrong, todo, marks=(place.mark(wrong),))
+        wrong = f"not installed: {names}. Planning fetches no plugin, because a template can name any source"
         return PackerError(
             doing,
-            f"not installed: {names}. Planning fetches no plugin, because a template can name any source",
+            wrong,
             "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1."
             + (f" {pin}" if (pin := how_to_pin(self.version(), missing)) else ""),
+            marks=(place.mark(wrong),),
         )
 
     def _places(self, workdir: str, template: str) -> PluginPlaces:
