@@ -321,6 +321,9 @@ def _check_bases_are_there(resolver: Resolver, planned: Planned, gone: Sequence[
         named_by = [builder.place for builder in (facts.builders if facts else ()) if builder.source_ami in gone]
         if image.base is not None:
             named_by = [Place(file=resolver.config.file, line=image.line("from"))]
+        elif not named_by:
+            # A data source of the template found it.
+            named_by = [builder.place for builder in (facts.builders if facts else ())]
         doing = f"looking at the base of image {image.name} in {planned.plan.regions[0]}"
         wrong = f"{', '.join(gone)} is not there, or not shared with this account"
         raise AwsError(

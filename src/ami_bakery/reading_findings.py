@@ -35,12 +35,12 @@ def reading_findings(
 def command_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
     for command in facts.local_commands:
         yield Finding(
-            level=Level.WARNING if image.inputs is None else Level.NOTICE,
+            level=Level.NOTICE if image.inputs else Level.WARNING,
             code="local-command",
             place=command.place,
             message=_what_is_unknown(command),
             todo="Name the files and folders that it reads in `inputs`."
-            if image.inputs is None
+            if not image.inputs
             else "If it reads files that `inputs` does not have, name them there.",
         )
     for name, place, why in facts.unhashed_environment:
@@ -98,7 +98,7 @@ def _written_findings(
     for source, is_input in facts.generated:
         counts = "it counts as an input" if is_input else "it is not in the digest"
         yield Finding(
-            level=Level.NOTICE if is_input or image.inputs is not None else Level.WARNING,
+            level=Level.NOTICE if is_input or image.inputs else Level.WARNING,
             code="generated-unseen",
             place=source.place,
             message=f"{source.shown} is said to be generated, and nothing in the template is seen to make it: {counts}",

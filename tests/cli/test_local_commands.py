@@ -125,7 +125,8 @@ def test_removing_a_link_leaves_what_it_leads_to_in_the_digest(command: str, app
 
     (image,) = app.run("inputs", "--json").images
 
-    assert [entry["path"] for entry in image["inputs"]] == ["ami/app.json", "ami/books/site.yml", "ami/books/vars/a.yml"]
+    paths = [entry["path"] for entry in image["inputs"]]
+    assert paths == ["ami/app.json", "ami/books/site.yml", "ami/books/vars/a.yml"]
 
 
 def test_simple_commands_are_silent_and_others_are_said_once(app: Kitchen) -> None:
@@ -139,6 +140,10 @@ def test_simple_commands_are_silent_and_others_are_said_once(app: Kitchen) -> No
     assert finding["level"] == "warning"
     assert "`make` and `python3`" in finding["message"]
     assert (finding["file"], app.run("check", "--strict").status) == ("ami/app.json", 1)
+
+    app.write("bakery.toml", TOML.replace('["ami"]', "[]"))
+    (finding,) = _findings(app)["local-command"]
+    assert finding["level"] == "warning"
 
     app.write("bakery.toml", TOML)
     (finding,) = _findings(app)["local-command"]
