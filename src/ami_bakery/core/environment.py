@@ -23,6 +23,17 @@ _SECRET = re.compile(
     r"(^|_)(TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PRIVATE_KEY|API_KEY|ACCESS_KEY)(_|$)", re.I
 )
 
+_CREDENTIALS = frozenset(
+    {
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"),
+        *("AWS_ACCESS_KEY", "AWS_SECRET_KEY"),
+    }
+)
+_PERHAPS_SECRET = re.compile(
+    r"(^|_)(TOKEN|SECRETS?|PASS|PASSW|PASSWORDS?|PASSWD|PASSPHRASE|PWD|PAT|AUTH|CREDENTIALS?|CREDS?|\w*KEYS?)(_|$)",
+    re.IGNORECASE,
+)
+
 _SHELLS_OWN = re.compile(
     r"(BASH\w*|IFS|OPTARG|OPTIND|OPTERR|REPLY|RANDOM|SRANDOM|SECONDS|LINENO|PPID|EUID|UID|GROUPS|FUNCNAME|PIPESTATUS"
     r"|DIRSTACK|HOSTTYPE|OSTYPE|MACHTYPE|SHLVL|SHELLOPTS|HIST\w*|PS[0-4]|EPOCHSECONDS|EPOCHREALTIME|COMP_\w*|COLUMNS|LINES"
@@ -40,6 +51,22 @@ _OF_A_MACHINE = re.compile(
     r"|NVM_\w*|PACKER_(LOG|LOG_PATH|CACHE_DIR|PLUGIN_PATH|CONFIG|CONFIG_DIR|NO_COLOR|TMP_DIR)|CHECKPOINT_DISABLE"
     r"|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy)\Z"
 )
+
+
+def why_not_used(name: str) -> str | None:
+    """Why planning does not use the value of an environment variable; None where it does.
+
+    A template that chooses file names by it would spell it out: which of the files there are inputs tells the value.
+    """
+    if name in _CREDENTIALS or (_PERHAPS_SECRET.search(name) and name not in MACHINE_VARIABLES):
+        return f"the environment variable {name} looks like a secret, and planning does not use its value"
+    return None
+
+
+def unused_variable(why: str) -> str:
+    """The environment variable whose value `why_not_used` withheld; empty where `why` is another reason."""
+    head, tail = "the environment variable ", " looks like a secret, and planning does not use its value"
+    return why[len(head) : -len(tail)] if why.startswith(head) and why.endswith(tail) else ""
 
 
 def why_left_out_of_commands(name: str) -> str | None:

@@ -139,8 +139,11 @@ def _text(item: Value, place: Place) -> str | Unknown:
     return Text(text, place, tainted=True) if isinstance(text, str) and is_tainted(item) else text
 
 
-def builder_of(component: Component) -> Builder:
-    """What the bakery must know of a builder. Unknown values are None, and a base that is unknown says why."""
+def builder_of(component: Component, environment: Mapping[str, str]) -> Builder:
+    """What the bakery must know of a builder. Unknown values are None, and a base that is unknown says why.
+
+    environment  credentials of the builder may be named by it, as `{{env `AWS_ACCESS_KEY_ID`}}`
+    """
     source_ami = component.value("source_ami")
     base_filter, why = _filter(component)
     if isinstance(source_ami, Unknown):
@@ -168,7 +171,7 @@ def builder_of(component: Component) -> Builder:
         ),
         skip_create_ami=component.is_true("skip_create_ami"),
         region_unknown=region.why if isinstance(region, Unknown) else "",
-        login=login_of(component),
+        login=login_of(component, environment),
         tags=frozenset(_tag_names(component)),
         force_deregister=component.is_true("force_deregister"),
         region_places=tuple(_region_places(component)),

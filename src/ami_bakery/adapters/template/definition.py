@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ami_bakery.core.template import Plugin, TemplateRequest, Variable
 
 
+_MOST_FOLDERS_UP = 32
+
+
 class Reading(Frozen):
     """What every part of the reader works with."""
 
@@ -33,6 +36,20 @@ class Reading(Frozen):
             found = "a folder" if entry.kind is FileKind.FOLDER else "a pipe, a socket or a device"
             raise SourceError(f"reading {path}", f"it is no file but {found}", "Put a file there.")
         return self.tree.read(path)
+
+    def is_foreign(self, path: str) -> bool:
+        """Whether a file truly lies outside of the repository, or, without git, outside of the root.
+
+        A template that chooses file names by its content would spell it out: which of them are inputs tells it.
+        """
+        top = self._top.rstrip("/")
+        return not f"{self.tree.identity(path)}/".startswith(f"{top}/")
+
+    @cached_property
+    def _top(self) -> str:
+        folders = [".", *("/".join([".."] * up) for up in range(1, _MOST_FOLDERS_UP))]
+        work_trees = (folder for folder in folders if self.tree.entry(f"{folder}/.git") is not None)
+        return self.tree.identity(next(work_trees, "."))
 
     def given_place(self) -> Place:
         """The place of what the caller gives: it stands in no file of the template, so its first file stands for it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.globs import fileset
 from ami_bakery.adapters.template.hcl_syntax import parse_template
+from ami_bakery.core.environment import why_not_used
 from ami_bakery.core.expression import cty
 from ami_bakery.core.expression.border import to_value
 from ami_bakery.core.expression.convert import convert
@@ -54,6 +55,9 @@ class Surroundings:
             if record:
                 self._reading.ledger.environment(name.raw, call.place)
             text = self._reading.request.environment.get(name.raw, "")
+            if text and (why := why_not_used(name.raw)) is not None:
+                self._reading.ledger.secret(text)
+                return cty.unknown(why, STRING, tainted=True)
             return self._withheld(cty.text(text, call.place, tainted=True))
 
         return {"env": env}
@@ -164,7 +168,12 @@ class Surroundings:
             why = f"what `{call.written}` reads is not a file: it is a {entry.kind}"
             return cty.unknown(why, STRING, tainted=True)
         try:
-            return path, self._reading.content(path)
+            content = self._reading.content(path)
+            if not self._reading.is_foreign(path):
+                return path, content
+            self._withheld(_decoded(call, content))
+            why = f"`{call.written}` reads a file outside of the repository, and planning does not use its content"
+            return cty.unknown(why, STRING, tainted=True)
         except SourceError as error:
             wrong = f"reading `{written}`: {error.wrong}" if written else str(error)
             marks = (call.place.mark(wrong),)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.hcl_syntax import parse_expression
+from ami_bakery.core.environment import why_not_used
 from ami_bakery.core.expression import cty
 from ami_bakery.core.expression.constraints import Defaults, constraint, filled
 from ami_bakery.core.expression.convert import convert
@@ -127,6 +128,9 @@ def _value(
         if from_file is not None:
             return _converted(from_file, wanted)
         reading.ledger.environment("PKR_VAR_" + name, declaration.place)
+        if told is not None and (why := why_not_used("PKR_VAR_" + name)) is not None:
+            reading.ledger.secret(told)
+            return cty.unknown(why, wanted.type or DYNAMIC, tainted=True)
         return cty.hidden(_converted(_given(told or "", declaration, wanted, declaration.place), wanted))
 
     if wanted.type != DYNAMIC or not default.is_known:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.environment import why_not_used
 from ami_bakery.core.expression.budget import TooCostly, spend
 from ami_bakery.core.expression.go_template import GoFunctions, has_actions, render
 from ami_bakery.core.expression.values import (
@@ -108,7 +109,11 @@ class LegacyContext:
 
     def _environment(self, name: str, place: Place) -> Value:
         self.reading.ledger.environment(name, place)
-        value = Text(self.reading.request.environment.get(name, ""), place, tainted=True)
+        text = self.reading.request.environment.get(name, "")
+        if text and (why := why_not_used(name)) is not None:
+            self.reading.ledger.secret(text)
+            return Unknown(why=why, tainted=True)
+        value = Text(text, place, tainted=True)
         self.reading.ledger.withhold(value)
         return value
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.expression.values import Unknown, Value, as_text, is_mapping, is_sequence, is_tainted
+from ami_bakery.core.environment import unused_variable
+from ami_bakery.core.expression.values import HOLE, Unknown, Value, as_text, is_mapping, is_sequence, is_tainted
 from ami_bakery.core.template import Login
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.component import Component
 
 _TEXTS = ("access_key", "secret_key", "token", "profile", "shared_credentials_file")
+_KEYS = ("access_key", "secret_key", "token")
 _SHOWN = ("profile", "shared_credentials_file")
 """What messages about a login may name."""
 _HIDDEN = "a file, the environment or a secret had a part in it"
 _BLOCKS = ("assume_role", "assume_role_with_web_identity", "vault_aws_engine")
 
 
-def login_of(component: Component) -> Login | None:
+def login_of(component: Component, environment: Mapping[str, str]) -> Login | None:
     """None where the builder takes the environment's. An empty text is as none to Packer; a token alone is nothing."""
     known: dict[str, str] = {}
     unknown: dict[str, str] = {}
     for name in _TEXTS:
         value = component.value(name)
+        if isinstance(value, Unknown) and value.known in ("", HOLE) and name in _KEYS:
+            # The value of a secret variable is used for what it is: credentials, which no message shows.
+            value = environment.get(unused_variable(value.why), value)
         if isinstance(value, Unknown):
             unknown[name] = value.why
         elif name in _SHOWN and value not in (None, "") and is_tainted(value):

@@ -91,7 +91,9 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
     ledger.on_condition = False
     settled = Settled(ledger)
     builders: dict[Builder, None] = {
-        builder_of(component): None for component in definition.components if component.kind is Kind.BUILDER
+        builder_of(component, reading.request.environment): None
+        for component in definition.components
+        if component.kind is Kind.BUILDER
     }
     return TemplateFacts(
         format=kind,

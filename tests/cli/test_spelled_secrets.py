@@ -1,0 +1,106 @@
+"""A template cannot spell a secret by the files that it names: which of them are inputs would tell it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.kitchen import Kitchen
+
+SECRET = "bad"
+"""Each letter of it is a file that a stranger's template may choose."""
+
+BUILD = """
+source "amazon-ebs" "app" {
+  region     = "us-east-1"
+  source_ami = "ami-0123456789abcdef0"
+  ami_name   = "app-{{timestamp}}"
+}
+build {
+  sources = ["amazon-ebs.app"]
+  provisioner "shell" { scripts = [for k, c in split("", %s) : "c/${k}/${c}.sh"] }
+  provisioner "shell" { inline = ["true"] }
+}
+"""
+
+
+def write_letters(app: Kitchen) -> None:
+    for number in range(len(SECRET)):
+        for letter in "abcdef":
+            app.write(f"c/{number}/{letter}.sh", f"echo {number} {letter}\n")
+    app.write("bakery.toml", 'version = 1\n[images.app]\ntemplate = "app.pkr.hcl"\ninputs = []\nworkdir = "."\n')
+
+
+def spelled(app: Kitchen, environment: dict[str, str]) -> str:
+    """The letters that the inputs tell, and everything that planning prints and every digest."""
+    run = app.run("inputs", "--json", environment=environment)
+    paths = [entry["path"] for entry in run.images[0]["inputs"]]
+    assert run.images[0]["unresolved"], "it is said that the names are not known"
+    return "".join(Path(path).stem for path in paths if path.startswith("c/"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "NPM_AUTH",
+        "DEPLOY_PASS",
+        "GITHUB_PAT",
+        "SIGNING_KEY",
+        "db_password",
+        "SERVICE_CREDENTIALS",
+    ],
+)
+def test_the_environment_is_not_spelled(app: Kitchen, name: str) -> None:
+    write_letters(app)
+    app.write("app.pkr.hcl", f'variable "w" {{ default = env("{name}") }}' + BUILD % "var.w")
+    environment = {name: SECRET}
+    assert spelled(app, environment) == ""
+    digests = {app.run("digest", environment={name: value}).answer for value in (SECRET, "cab")}
+    assert len(digests) == 1 or not name.startswith("AWS_"), "a digest would tell it, too"
+
+
+def test_a_variable_of_the_environment_is_not_spelled(app: Kitchen) -> None:
+    write_letters(app)
+    app.write("app.pkr.hcl", 'variable "db_password" { default = "" }' + BUILD % "var.db_password")
+    assert spelled(app, {"PKR_VAR_db_password": SECRET}) == ""
+
+
+@pytest.mark.parametrize("way", ["absolute", "relative", "link"])
+def test_a_file_outside_of_the_repository_is_not_spelled(app: Kitchen, tmp_path: Path, way: str) -> None:
+    write_letters(app)
+    outside = tmp_path / "credentials"
+    outside.write_text(SECRET)
+    path = str(outside)
+    if way == "relative":
+        path = "/".join([".."] * len(app.folder.resolve().parts[1:])) + path
+    elif way == "link":
+        (app.folder / "notes.txt").symlink_to(outside)
+        path = "notes.txt"
+    app.write("app.pkr.hcl", BUILD % f"file({json.dumps(path)})")
+    assert spelled(app, {}) == ""
+
+
+def test_a_json_template_does_not_spell_the_environment(app: Kitchen) -> None:
+    write_letters(app)
+    template = {
+        "variables": {"w": "{{env `AWS_SECRET_ACCESS_KEY`}}"},
+        "builders": [{"type": "amazon-ebs", "region": "us-east-1", "source_ami": "ami-0123456789abcdef0"}],
+        "provisioners": [{"type": "shell", "script": "c/0/{{user `w`}}.sh"}],
+    }
+    template["builders"][0] |= {"ami_name": "app-{{timestamp}}", "instance_type": "t3.micro", "ssh_username": "x"}
+    app.write("app.json", template)
+    app.write("bakery.toml", 'version = 1\n[images.app]\ntemplate = "app.json"\ninputs = []\nworkdir = "."\n')
+    assert spelled(app, {"AWS_SECRET_ACCESS_KEY": "b"}) == ""
+
+
+def test_what_is_no_secret_chooses_files_as_before(app: Kitchen) -> None:
+    write_letters(app)
+    app.write("app.pkr.hcl", 'variable "w" { default = env("BUILD_CHANNEL") }' + BUILD % "var.w")
+    run = app.run("inputs", "--json", environment={"BUILD_CHANNEL": SECRET})
+    paths = {entry["path"] for entry in run.images[0]["inputs"]}
+    assert {"c/0/b.sh", "c/1/a.sh", "c/2/d.sh"} <= paths
+    assert not {"c/0/a.sh", "c/1/b.sh"} & paths
