@@ -196,7 +196,10 @@ class Resolver(Frozen):
         from ami_bakery.stamps import take_stamps
 
         outside = self.outside
-        return take_stamps(outside.tree, outside.stamps, image, self.config.file, facts, self._written(image))
+        # With -debug Packer writes a private key into its folder, and removes it.
+        busy = (self.workdir(image),) if self.arguments.debug else ()
+        written = self._written(image)
+        return take_stamps(outside.tree, outside.stamps, image, self.config.file, facts, written, busy=busy)
 
     def entries(
         self, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]

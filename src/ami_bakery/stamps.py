@@ -24,8 +24,13 @@ def take_stamps(
     config_file: str,
     facts: TemplateFacts,
     written: Iterable[str] = (),
+    *,
+    busy: Iterable[str] = (),
 ) -> Stamps:
-    """Raises `SourceError` where an input is missing or cannot be read."""
+    """Raises `SourceError` where an input is missing or cannot be read.
+
+    busy  more folders that Packer writes into, relative to the root
+    """
     declared, named = walks_of(tree, image, config_file, facts, written)
     walks = (*declared, *named)
     files: set[str] = set()
@@ -35,7 +40,7 @@ def take_stamps(
             (links if found.kind is EntryKind.LINK else files).add(tree.absolute(found.path))
     above = {path.rpartition("/")[0] for path in files}
     passed = {step for path in (*above, *links) for step in reader.passed(path)}
-    outputs = folders_of_outputs(tree, facts)
+    outputs = folders_of_outputs(tree, facts) | {tree.identity(folder) for folder in busy}
     folders = {
         folder: Folder(stamp, tuple((name, reader.stamp(f"{folder}/{name}")) for name in names), folder in outputs)
         for folder, names in _listed(tree, image, facts, walks).items()

@@ -86,12 +86,13 @@ def test_a_file_outside_of_the_repository_is_not_spelled(app: Kitchen, tmp_path:
 
 def test_a_json_template_does_not_spell_the_environment(app: Kitchen) -> None:
     write_letters(app)
+    builder = {"type": "amazon-ebs", "region": "us-east-1", "source_ami": "ami-0123456789abcdef0"}
+    builder |= {"ami_name": "app-{{timestamp}}", "instance_type": "t3.micro", "ssh_username": "x"}
     template = {
         "variables": {"w": "{{env `AWS_SECRET_ACCESS_KEY`}}"},
-        "builders": [{"type": "amazon-ebs", "region": "us-east-1", "source_ami": "ami-0123456789abcdef0"}],
+        "builders": [builder],
         "provisioners": [{"type": "shell", "script": "c/0/{{user `w`}}.sh"}],
     }
-    template["builders"][0] |= {"ami_name": "app-{{timestamp}}", "instance_type": "t3.micro", "ssh_username": "x"}
     app.write("app.json", template)
     app.write("bakery.toml", 'version = 1\n[images.app]\ntemplate = "app.json"\ninputs = []\nworkdir = "."\n')
     assert spelled(app, {"AWS_SECRET_ACCESS_KEY": "b"}) == ""

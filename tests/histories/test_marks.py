@@ -49,7 +49,7 @@ def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) 
 
 def test_what_is_behind_when_packer_ends_is_marked_all_the_same(app: Kitchen, ec2: EC2Client) -> None:
     """Packer is faster than EC2's answers to us; and the AMI is left, since the inputs moved."""
-    provisioned(app, "echo moved >> setup.sh")
+    provisioned(app, "python3 -c \"open('setup.sh', 'a').write('moved')\"")
     app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=0.3, times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 1

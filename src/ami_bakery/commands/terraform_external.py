@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.commands.invocation import Invocation, add_init, add_packer
 from ami_bakery.core.packer_arguments import parse_arguments
-from ami_bakery.core.plan import Action
+from ami_bakery.core.plan import Action, reason_lines
 from ami_bakery.core.selection import refuse_switched_off
 from ami_bakery.core.spelling import nearest
 from ami_bakery.core.terraform import Query, QueryAction, parse_query
@@ -89,7 +89,7 @@ def _found(resolver: Resolver, name: str, region: str) -> tuple[Digest | None, M
     if plan.action not in (Action.REUSE, Action.COPY) or region not in plan.amis:
         raise UsageError(
             f"looking for the AMI of image {name} in {region}",
-            f"it is still to be made ({plan.action}): {'; '.join(reason.detail for reason in plan.reasons)}",
+            f"it is still to be made ({plan.action}): {'; '.join(reason_lines(plan.reasons))}",
             f'Run `ami-bakery bake {name}` before Terraform, or write action = "bake" in the query.',
         )
     return plan.digest, plan.amis
