@@ -246,3 +246,28 @@ def test_ansible_local_uploads_and_reads_nothing_by_itself(tmp_path: Path) -> No
 
     assert found(facts) == {"a", "inv"}
     assert facts.unresolved == ()
+
+
+@pytest.mark.parametrize(
+    ("play", "options"),
+    [
+        ("  vars_files: [{path}]\n", ""),
+        ("  tasks: [include_vars: {path}]\n", ""),
+        ("", '["-e", "@{path}"]'),
+        ("  vars_files: [linked.yml]\n", ""),
+    ],
+)
+def test_a_file_outside_of_the_repository_is_not_spelled(tmp_path: Path, play: str, options: str) -> None:
+    """Which of the files there are inputs would tell a stranger what the file holds."""
+    outside = tmp_path / "outside.yml"
+    outside.write_text("token: b\n")
+    project = tmp_path / "project"
+    (project / "a").mkdir(parents=True)
+    (project / "a/linked.yml").symlink_to(outside)
+    uses = "- hosts: all\n  tasks: [copy: {src: 'c/{{ token }}.txt', dest: /x}]\n"
+    files = {"a/site.yml": "- hosts: all\n" + play.format(path=outside) + uses, **empty("a/c/a.txt", "a/c/b.txt")}
+
+    facts = read(project, files, f', "extra_arguments": {options.format(path=outside)}' if options else "")
+
+    assert not {path for path in found(facts) if path.startswith("a/c/")}
+    assert any("outside.yml" in said or "linked.yml" in said for said in unresolved(facts))

@@ -278,12 +278,20 @@ class Files:
 
     def variables_folder(self, folder: str) -> None:
         for path in yaml_below(self.reading, folder):
-            self.variables_file(path)
+            self._variables_in(path)
 
     def variables_file(self, path: str) -> None:
+        """A file outside of the repository is an input, but its values are not used: file names would spell them."""
         for file in yaml_at(self.reading, path):
-            for document in documents_of(self.reading, file):
-                self.variables.add(document)
+            if self.reading.is_foreign(file):
+                why = "it lies outside of the repository, and planning does not use its values"
+                self.say(Place(file=file, line=1), posixpath.basename(file), why)
+            else:
+                self._variables_in(file)
+
+    def _variables_in(self, file: str) -> None:
+        for document in documents_of(self.reading, file):
+            self.variables.add(document)
 
     @staticmethod
     def place(context: Context, line: int) -> Place:

@@ -59,6 +59,8 @@ def _file(walk: Walk, path: str) -> None:
     entry = walk.reading.tree.entry(path, follow=True)
     if entry is None or entry.kind is not FileKind.FILE:
         return
+    if walk.reading.is_foreign(path):
+        return
     source = walk.reading.content(path)
     if source.startswith(b"$ANSIBLE_VAULT") or b"\0" in source:
         return
