@@ -133,7 +133,10 @@ def _other_packer(case: Case) -> None:
 
 def _packer_with_plugin(case: Case, version: str) -> None:
     """A Packer that has plugins, which the one here does not: it answers with a list, and refuses all else."""
-    line = f"/p/plugins/github.com/hashicorp/amazon/packer-plugin-amazon_v{version}_x5.0_linux_amd64"
+    folder = case.kitchen.folder.parent / "plugins/github.com/hashicorp/amazon"
+    folder.mkdir(parents=True, exist_ok=True)
+    line = folder / f"packer-plugin-amazon_v{version}_x5.0_linux_amd64"
+    line.write_text("the same program\n")
     text = (
         f'#!/bin/sh\ncase "$*" in version) echo Packer v1.11.0;; "plugins installed") echo {line};; *) exit 9;; esac\n'
     )
