@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from ami_bakery.errors import UsageError
-from ami_bakery.local import LocalAws, LocalSettings, run
+from ami_bakery.local import LocalAws, LocalSettings, child_program, run
 from ami_bakery.local.shell import with_prompt
 
 from .conftest import client_of, launch, until
@@ -45,6 +45,13 @@ def start(*command: str, **options: object) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
+
+
+def end_session(process: subprocess.Popen[str]) -> None:
+    """Ends a process that leads its session, and what it started, so that a failed test leaves nothing."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def test_the_commands_status_and_output_are_its_own() -> None:
@@ -93,6 +100,74 @@ def test_sigterm_is_handed_on() -> None:
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     assert finish(process)[:2] == (5, "told\n")
+
+
+_SLOW_SPAWN = (
+    "import os, runpy, sys, time\n"
+    "spawn = os.posix_spawnp\n"
+    "def slow(*words, **options):\n"
+    "    pid = spawn(*words, **options); time.sleep(1); return pid\n"
+    "os.posix_spawnp = slow\n"
+    "runpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
+)
+
+
+def test_sigterm_reaches_a_command_that_is_faster_than_its_starter() -> None:
+    """The command may be ready, and say so, before the program that started it goes on."""
+    control, ours = os.pipe()
+    reading, failure = os.pipe()
+    command = ("sh", "-c", "trap 'echo told; exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SLOW_SPAWN, child_program.__file__, str(control), str(failure), "", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=(control, failure),
+        start_new_session=True,
+    )
+    os.close(control)
+    os.close(failure)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=300) == 5
+        assert process.stdout.read() == "told\n"
+    finally:
+        os.close(ours)
+        os.close(reading)
+        end_session(process)
+
+
+_TERM_IN_A_THREAD = (
+    "import os, signal, sys, threading, time; from pathlib import Path\n"
+    "from ami_bakery.local.session import foreground\n"
+    "ready = Path(sys.argv.pop(1))\n"
+    "def term():\n"
+    "    while not ready.exists(): time.sleep(0.05)\n"
+    "    time.sleep(0.5)\n"
+    "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+    "threading.Thread(target=term).start()\n"
+    "sys.exit(foreground(sys.argv[1:], os.environ))\n"
+)
+
+
+def test_sigterm_is_handed_on_when_the_kernel_gives_it_to_another_thread(tmp_path: Path) -> None:
+    """Python runs handlers in the main thread alone, which waits for the command then."""
+    ready = tmp_path / "ready"
+    command = ("sh", "-c", f"trap 'echo told; exit 5' TERM; : > '{ready}'; while :; do sleep 0.05; done")
+    process = subprocess.Popen(
+        [sys.executable, "-c", _TERM_IN_A_THREAD, str(ready), *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (5, "told\n", "")
+    finally:
+        end_session(process)
 
 
 def test_ctrl_c_at_a_terminal_reaches_the_command_and_the_server_outlives_it() -> None:

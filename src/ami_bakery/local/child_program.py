@@ -15,7 +15,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,13 +36,14 @@ def main(arguments: Sequence[str]) -> None:
     os.set_blocking(waking, False)
     signal.signal(signal.SIGCHLD, _do_nothing)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    register = _hand_on_signals()
     try:
         # Python ignores these two: the command must not inherit that.
         child = os.posix_spawnp(command[0], command, os.environ, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ))
     except OSError as error:
         os.write(failure, (error.strerror or str(error)).encode())
         return
-    _hand_on_signals(child)
+    register(child)
     os.close(failure)
     while True:
         ready, _, _ = select.select([control, woken], [], [])
@@ -68,19 +69,36 @@ def _adopt_orphans() -> None:
         return  # not Linux: the command alone is ended
 
 
-def _hand_on_signals(child: int) -> None:
-    """SIGINT and SIGQUIT of a terminal reach the command by themselves; what reaches only us is handed on."""
+def _hand_on_signals() -> Callable[[int], None]:
+    """SIGINT and SIGQUIT of a terminal reach the command by themselves; what reaches only us is handed on.
 
-    def hand_on(number: int, _: FrameType | None) -> None:
+    Returns a function that names the command's process. The command may run, and be signalled, before that.
+    """
+    children: list[int] = []
+    early: list[int] = []
+
+    def send(child: int, number: int) -> None:
         try:
             os.kill(child, number)
         except ProcessLookupError:
             return
 
+    def hand_on(number: int, _: FrameType | None) -> None:
+        if not children:
+            early.append(number)
+        for child in children:
+            send(child, number)
+
+    def register(child: int) -> None:
+        children.append(child)
+        while early:
+            send(child, early.pop(0))
+
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, _do_nothing)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, hand_on)
+    return register
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:

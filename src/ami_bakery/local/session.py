@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ami_bakery.local.proxy import Proxy
 
 _CHILD_PROGRAM = Path(__file__).with_name("child_program.py")
+_SIGNALS_AT_ONCE = 4096
 _FOLDER_PREFIX = "ami-bakery-local-"
 _OWNER = "owner"
 """A file that its owner holds a lock on: a folder whose file is not locked belongs to nobody any more."""
@@ -183,7 +184,7 @@ def foreground(argv: Sequence[str], environment: Mapping[str, str], folder: Path
     reading, failure = os.pipe()
     words = (str(control), str(failure), str(folder or ""), *argv)
     try:
-        with open(reading, "rb") as failed, _handed_on() as adopt:
+        with open(reading, "rb") as failed, _handed_on() as adopt, _signals() as signals:
             try:
                 process = subprocess.Popen(
                     (sys.executable, "-I", "-S", str(_CHILD_PROGRAM), *words),
@@ -194,6 +195,8 @@ def foreground(argv: Sequence[str], environment: Mapping[str, str], folder: Path
                 os.close(control)
                 os.close(failure)
             adopt(process)
+            while signals is not None and process.poll() is None:
+                os.read(signals, _SIGNALS_AT_ONCE)
             wrong = failed.read().decode()
             status = process.wait()
     except OSError as error:
@@ -256,3 +259,26 @@ def _handed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _signals() -> Iterator[int | None]:
+    """The reading end of a pipe that gets a byte for each signal; None outside the main thread, which gets no signals.
+
+    The kernel may give a signal to any thread, but Python runs handlers in the main thread alone. A main thread that
+    waits for the child would not notice; one that reads this pipe wakes up. SIGCHLD is among the signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    woken, waking = os.pipe()
+    os.set_blocking(waking, False)
+    handler = signal.signal(signal.SIGCHLD, lambda *_: None)
+    before = signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+    try:
+        yield woken
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(signal.SIGCHLD, handler)
+        os.close(woken)
+        os.close(waking)
