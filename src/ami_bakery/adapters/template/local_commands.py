@@ -7,8 +7,15 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.template.local_files import LocalFiles, copied, matching, may_be_path
-from ami_bakery.adapters.template.programs import effects_of, words_of_code
+from ami_bakery.adapters.template.local_files import (
+    LocalFiles,
+    copied,
+    is_of_other_process,
+    matching,
+    may_be_path,
+    of_own_process,
+)
+from ami_bakery.adapters.template.programs import effects_of, runs_more, words_of_code
 from ami_bakery.adapters.template.shell_text import Shell
 from ami_bakery.adapters.template.shell_words import Call, Word
 from ami_bakery.core.environment import why_left_out_of_commands
@@ -26,6 +33,10 @@ _MOST_SCRIPTS = 100
 _MOST_COMMANDS = 20_000
 _SHELL_NAMES = re.compile(r"(?:ba|da|a|k|z|mk)?sh\Z")
 _LOG = re.compile(r"(?:\A|[/._-])(?:log|out|err)\Z")
+_SEARCHED = re.compile(r"(?:PATH|HOME|PERL5?LIB|RUBYLIB|CONFIG_DIR|GIT_DIR|ZDOTDIR)\Z")
+"""Variables that name folders and files in which programs look for more."""
+_OPTIONS = re.compile(r"\A(?:(?:TAR|GREP|ZIP|UNZIP|XZ|RSYNC|PERL5|RUBY|NODE)_?OPT(?:S|IONS)?|WGETRC|OPENSSL_CONF)\Z")
+"""Variables that have options, or name a file with options, for programs that else read what their words name."""
 _PROGRAM = re.compile(r"[A-Za-z0-9._+-]{1,40}\Z")
 
 
@@ -57,7 +68,9 @@ class LocalRun(LocalFiles):
         listener = _Listener(
             self, lambda line: places[min(line, len(places) - 1)], shows_names=not tainted, wraps=wraps
         )
-        self._shell(listener, folder).run(text)
+        shell = self._shell(listener, folder)
+        shell.start()
+        shell.run(text)
 
     def words(self, words: Sequence[str], place: Place, *, folder: str, tainted: bool = False) -> None:
         """A command that is started without a shell; a program that is not known in it is `{{.Script}}`."""
@@ -105,6 +118,7 @@ class LocalRun(LocalFiles):
             sure=shell.is_sure if shell else True,
         )
         self._active.append(path)
+        inner.start()
         inner.run(content)
         self._active.pop()
 
@@ -165,8 +179,11 @@ class _Listener:
     def _expanded(self, shell: ShellCommands, word: Word) -> list[Word]:
         if not word.is_pattern:
             return [word]
-        found = [text for pattern in word.texts for text in self.matching(shell, pattern)]
-        return [Word((text,)) for text in found] or [word]
+        found = [self.matching(shell, pattern) or (pattern,) for pattern in word.texts]
+        if len(found) > 1:
+            # One of them, and nobody knows which.
+            return [word._replace(texts=tuple(dict.fromkeys(text for texts in found for text in texts)))]
+        return [Word((text,)) for text in found[0]] if found[0] != word.texts else [word]
 
     def _read(self, shell: ShellCommands, text: str, place: Place, **how: bool) -> bool:
         """In the folder where the shell is, and where it may be."""
@@ -209,6 +226,8 @@ class _Listener:
 
     def _is_lost(self, shell: ShellCommands, effects: Effects, text: str) -> bool:
         """Whether a word surely names a file, and nobody knows which."""
+        if is_of_other_process(text):
+            return True
         if text.startswith(("/", "~", "-")) or "://" in text:
             return False
         if HOLE in text:
@@ -267,29 +286,48 @@ class _Listener:
     def _runs(self, shell: ShellCommands, call: Call, effects: Effects, place: Place) -> None:
         for interpreter, text, arguments in effects.scripts:
             self._script(shell, interpreter, text, arguments, place)
-        for text, _arguments in effects.texts:
-            self._inner(shell, text)
+        for text, arguments in effects.texts:
+            self._inner(shell, text, call, effects.settings, arguments)
+        for text in effects.code:
+            self._code(shell, posixpath.basename(call.words[0].texts[0]), text)
         name = posixpath.basename(call.words[0].texts[0])
         if _SHELL_NAMES.match(name) and call.fed is None and not effects.scripts and not effects.texts:
             self._run.opaque[name] = None  # it runs what it is fed
         if call.fed is not None and not effects.scripts and not effects.texts:
             if _SHELL_NAMES.match(name):
-                self._inner(shell, call.fed)
+                self._inner(shell, call.fed, call, effects.settings)
             elif effects.opaque:
                 self.loose(shell, call.fed, call.line)
         for nested in effects.nested:
-            shell.command([Word((text,)) for text in nested], call.line)
+            with shell.perhaps_only():
+                shell.command([Word((text,)) for text in nested], call.line)
 
-    def _inner(self, shell: ShellCommands, text: str) -> None:
+    def _code(self, shell: ShellCommands, program: str, text: str) -> None:
+        """A file with a program for `awk`, `sed` or `jq`."""
+        for path, folder in self._here(shell, text):
+            content = self._run.content(path)
+            if content is None or runs_more(program, content):
+                self._run.opaque[program if self._shows_names else ""] = None
+            for number, line in enumerate((content or "").splitlines()[:5000], 1):
+                for word in words_of_code(line):
+                    self._run.read(word, folder, Place(file=path, line=number), folders=False)
+
+    def _inner(
+        self, shell: ShellCommands, text: str, call: Call, settings: Sequence[str], arguments: Sequence[str] = ()
+    ) -> None:
+        """A text that a line of this one has a shell run."""
         inner = Shell(
-            self,
+            self.further_down(call.line),
             folder=shell.folder,
             variables=shell.given_to_children(self._run.reading.request.environment),
-            script=shell.script,
+            script=arguments[0] if arguments else shell.script,
+            arguments=[Word((argument,)) for argument in arguments[1:]],
             depth=shell.depth + 1,
-            sure=shell.is_sure,
+            sure=shell.is_sure and call.sure,
         )
+        inner.settings(settings)
         inner.elsewhere = shell.elsewhere
+        inner.start()
         inner.run(text)
 
     def _script(
@@ -316,18 +354,36 @@ class _Listener:
             if re.fullmatch(r"\d+|-", text) and "&" in sign:
                 continue
             if sign in ("<", "<>"):
-                if HOLE in text and may_be_path(text):
+                if (HOLE in text and may_be_path(text)) or is_of_other_process(text):
                     self._run.unknown[place] = None
                 self._read(shell, text, place, folders=False, early=True)
             certain = sure and not shell.elsewhere
             if sign in (">>", "&>>"):
                 self._append(shell, text, place, Certainty.LIKELY if certain else Certainty.PERHAPS)
             elif sign != "<" and sign != "<&":
-                surely = Certainty.SURE if certain and not word.is_choice else Certainty.PERHAPS
+                keeps = sign in (">", "&>") and not shell.clobbers
+                if keeps:
+                    self._read(shell, text, place, folders=False, early=True)
+                surely = Certainty.SURE if certain and not word.is_choice and not keeps else Certainty.PERHAPS
                 self._run.write(text, shell.folder, place, surely)
 
-    def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool) -> None:
+    def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool, name: str = "") -> None:
         self._read(shell, text, self._place(line), folders=exported and "/" in text)
+        if _SEARCHED.search(name) and name not in ("PATH", "CDPATH"):
+            for folder in text.split(":"):
+                self._read(shell, folder, self._place(line))
+        elif _OPTIONS.search(name):
+            self.loose(shell, text, line)
+            self._run.opaque[""] = None
+
+    def further_down(self, line: int) -> _Listener:
+        def place(further: int) -> Place:
+            return self._place(line + further)
+
+        return _Listener(self._run, place, shows_names=self._shows_names, wraps=self._wraps)
+
+    def is_here(self, shell: ShellCommands, path: str) -> bool:
+        return any(self._run.kind(found) is FileKind.FILE for found, _ in self._here(shell, path))
 
     def loose(self, shell: ShellCommands, text: str, line: int) -> None:
         for word in words_of_code(text):
@@ -335,11 +391,15 @@ class _Listener:
 
     def source(self, shell: ShellCommands, words: Sequence[Word], line: int) -> None:
         place = self._place(line)
-        for text in words[0].texts if words else ():
+        if not words:
+            self._run.unknown[place] = None  # `source <(...)`
+        before_it = shell.arguments
+        shell.arguments = tuple(words[1:]) or before_it
+        for text in shell.sourced_by(words[0].texts) if words else ():
             path = next((path for path, _ in self._here(shell, text)), None)
             content = self._run.content(path) if path is not None else None
             if path is None or content is None:
-                if not text.startswith("/") or HOLE in text:
+                if re.match(r"(?!/)|/dev/|/proc/", text) or HOLE in text:
                     self._run.unknown[place] = None
                 continue
             self._read(shell, text, place, folders=False, early=True)
@@ -350,6 +410,7 @@ class _Listener:
             shell.sourced, shell.depth = f"{CHECKOUT}/{path}", shell.depth + 1
             shell.run(content)
             (shell.listener, shell.sourced), shell.depth = before, shell.depth - 1
+        shell.arguments = before_it
 
     def environment(self, name: str, line: int) -> str:
         reading, place = self._run.reading, self._place(line)
@@ -368,6 +429,9 @@ class _Listener:
         return entered, self._run.kind(entered) is FileKind.FOLDER
 
     def _entered(self, folder: str, path: str) -> str:
+        if is_of_other_process(path):
+            return HOLE
+        path = of_own_process(path)
         if path.startswith("~"):
             return f"/{HOLE}"
         inside = path.startswith(CHECKOUT)

@@ -34,6 +34,8 @@ _CLASSES = {
     "[:print:]": " -~",
     "[:graph:]": "!-~",
 }
+_PROCESS_FOLDER = re.compile(rf"\A/+proc/+(?:self|thread-self|{HOLE}|\d+)/+cwd(?:/+|\Z)")
+_OTHER_PROCESS = re.compile(rf"/+proc/+(?:(?:{HOLE}|\d+)/+(?:cwd|fd)|[^/]+/+root)(?:/|\Z)")
 _LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
 
 
@@ -63,6 +65,7 @@ class LocalFiles:
 
     def here(self, text: str, folder: str) -> str | None:
         """The path of something that lies here; None for what does not, or may be of another machine."""
+        text = of_own_process(text)
         if not text or len(text) > 1024 or "\n" in text or HOLE in text or text.startswith("~"):
             return None
         if not text.startswith(CHECKOUT) and (text.startswith("/") or folder.startswith("/")):
@@ -120,6 +123,7 @@ class LocalFiles:
 
     def place_of(self, text: str, folder: str) -> str | None:
         """The path that a word names, relative to the root, perhaps with `HOLE` in it; None where it is elsewhere."""
+        text = of_own_process(text)
         if not text or text.startswith(("~", "&", HOLE)) or len(text) > 1024 or "\n" in text:
             return None
         if not text.startswith(CHECKOUT) and (text.startswith("/") or HOLE in folder or folder.startswith("/")):
@@ -133,6 +137,7 @@ def matching(run: LocalFiles, pattern: str, folder: str, *, dots: bool = False) 
 
     dots  whether names that begin with a dot match, too
     """
+    pattern = of_own_process(pattern)
     if folder.startswith("/") or HOLE in folder:
         return []
     found = [CHECKOUT] if pattern.startswith(CHECKOUT) else [""]
@@ -243,3 +248,12 @@ def _may_be_folder(text: str) -> bool:
 
 def may_be_path(text: str) -> bool:
     return bool(_LIKE_A_PATH.match(text)) and "://" not in text and not text.startswith(("/", "-"))
+
+
+def of_own_process(text: str) -> str:
+    """`/proc/self/cwd/x`, and that of another process, which most likely is where the shell itself is, as `./x`."""
+    return _PROCESS_FOLDER.sub("./", text, count=1)
+
+
+def is_of_other_process(text: str) -> bool:
+    return _OTHER_PROCESS.match(text) is not None

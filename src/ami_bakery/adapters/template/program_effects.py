@@ -22,6 +22,8 @@ class Effects:
     made, removed, touched  folders that are made, what is removed with all below, files of which only the times change
     scripts   (interpreter, path, arguments): a script that is run; the interpreter is empty where the file says it
     texts     shell texts that are run
+    code      of what is read, files with code whose words may name files
+    settings  options of the shell that runs them
     nested    commands that are run with words of their own
     opaque    whether it may open what no word names
     dots      whether `.` among what is read is the whole folder
@@ -42,6 +44,8 @@ class Effects:
         self.scripts: list[tuple[str, str, tuple[str, ...]]] = []
         self.texts: list[tuple[str, tuple[str, ...]]] = []
         self.nested: list[tuple[str, ...]] = []
+        self.code: list[str] = []
+        self.settings: tuple[str, ...] = ()
         self.opaque = False
         self.dots = False
 

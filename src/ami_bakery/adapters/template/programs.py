@@ -78,7 +78,6 @@ _NO_FILES = frozenset(
             "local",
             "times",
             "caller",
-            "enable",
             "bind",
             "fg",
             "bg",
@@ -208,6 +207,10 @@ def effects_of(words: Sequence[str], *, shown: bool, fed_by: str = "") -> Effect
     if name in _CODE:
         code = [text for text in arguments if re.search(r"[\s\"(;]", text) and HOLE not in text]
         effects.reads.extend(word for text in code for word in words_of_code(text))
+        effects.opaque = effects.opaque or any(runs_more(name, text) for text in code)
+        effects.code.extend(_files_of_code(name, arguments))
+    if any(text.startswith(("--files0-from", "-files0-from")) for text in arguments):
+        effects.opaque = True
     if name == "xargs":
         effects.opaque = effects.opaque or fed_by not in ("echo", "printf") or _has(arguments, "-a", "--arg-file")
     elif name in ("zip", "tar", "gtar", "bsdtar", "rsync", "sha256sum", "sha512sum", "sha1sum", "md5sum", "openssl"):
@@ -221,8 +224,37 @@ def effects_of(words: Sequence[str], *, shown: bool, fed_by: str = "") -> Effect
     return effects
 
 
+_RUNS_MORE: Mapping[str, re.Pattern[str]] = {
+    "awk": re.compile(
+        r"\bsystem\s*\(|\bgetline\b(?:\s+\w+)?\s*<\s*[^\s\"]|(?<!\|)\|\s*[\"(&]|\|&?\s*getline|\|\s*[A-Za-z_]\w*\s*[;}\n]|@include|@load"
+    ),
+    "sed": re.compile(
+        r"(?:\A|[;{\n$/\d])\s*[eF]?e(?:\s|\Z)|(?:\A|[;{\n\s/\d])s(?P<by>[^\w\s]).*?(?P=by).*?(?P=by)[gpiImM\d]*e",
+        re.DOTALL,
+    ),
+    "jq": re.compile(r"\b(?:import|include)\b"),
+    "yq": re.compile(r"\b(?:load|import|include)\w*\b"),
+}
+"""Code that runs programs, or reads files that it does not name as such."""
+
+
+def runs_more(name: str, code: str) -> bool:
+    """Whether code of awk, sed, jq or yq may open what no word of it names."""
+    known = _RUNS_MORE.get(name.removeprefix("g").removeprefix("m"))
+    return known is not None and known.search(code) is not None
+
+
+def _files_of_code(name: str, arguments: Sequence[str]) -> list[str]:
+    """The files that have such code."""
+    options, _ = options_of(arguments, "-f --file --from-file -e -v -F -i -E")
+    long = [value for option, value in options if option in ("-f", "--file", "--from-file", "-E") and value]
+    grouped = [value for option, value in pairwise(arguments) if re.fullmatch(r"-[A-Za-z]+f", option)]
+    return [*dict.fromkeys(long + grouped)] if name != "yq" else []
+
+
 def _has(arguments: Sequence[str], *options: str) -> bool:
-    return any(text in options or text.startswith("--files-from=") for text in arguments)
+    of_sums = "-c" in options and any(re.fullmatch(r"-[A-Za-z]*c[A-Za-z]*", text) for text in arguments)
+    return of_sums or any(text in options or text.startswith("--files-from=") for text in arguments)
 
 
 def _effects_of(words: Sequence[str], *, shown: bool) -> Effects:
@@ -283,6 +315,9 @@ def _shell(name: str, arguments: list[str], effects: Effects) -> None:
     options, rest = options_of([text for text in arguments if not text.startswith("+")], "-o -O --rcfile --init-file")
     letters = {letter for letter, _ in options}
     effects.reads.extend(value for option, value in options if option.startswith("--") and value)
+    effects.scripts.extend(("sh", value, ()) for option, value in options if option in ("--rcfile", "--init-file"))
+    effects.opaque = bool(effects.scripts)
+    effects.settings = tuple(value or option for option, value in options)
     if "-c" in letters and rest:
         effects.texts.append((rest[0], tuple(rest[1:])))
         effects.reads.extend(rest[1:])
@@ -324,6 +359,10 @@ def _grep(arguments: list[str], effects: Effects) -> None:
     given = [value for option, value in options if option in ("-f", "--file")]
     asked = given or any(option in ("-e", "--regexp") for option, _ in options)
     effects.reads[:] = [*(rest if asked else rest[1:]), *given]
+    recursive = any(option in ("-r", "-R", "--recursive", "--dereference-recursive") for option, _ in options)
+    if recursive and not effects.reads[: -len(given) or None]:
+        effects.reads.append(".")
+        effects.dots = True
 
 
 def _ssh(arguments: list[str], effects: Effects) -> None:
@@ -340,6 +379,8 @@ def _find(arguments: list[str], effects: Effects) -> None:
         if text in ("-exec", "-execdir", "-ok"):
             end = next((at for at in range(number, len(rest)) if rest[at] in (";", "+")), len(rest))
             effects.nested.append(tuple(rest[number + 1 : end]))
+        elif re.fullmatch(r"-(?:[ac]?newer|newer[aBcm][aBcmt]|samefile|files0-from)", text) and number + 1 < len(rest):
+            effects.reads.append(rest[number + 1])
         elif text in ("-fprint", "-fls", "-fprintf") and number + 1 < len(rest):
             effects.writes.append(rest[number + 1])
 

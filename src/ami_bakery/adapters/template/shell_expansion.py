@@ -13,6 +13,7 @@ from ami_bakery.adapters.template.shell_words import (
     Call,
     Word,
     absolute,
+    asks_files,
     braced,
     has_braces,
     has_magic,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _EXPANSION = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[[^\]]*\])?(?P<then>.*)\}\Z", re.DOTALL)
+_TILDE = re.compile(r"(?P<before>[A-Za-z_]\w*=)?~(?P<which>[+-]|[+-]?\d+|)(?=/|\Z)")
 _LONGEST_VALUE = 1 << 16
 """Characters of a variable's value; a longer one is not known."""
 _LITERAL = frozenset({"word", "raw_string", "number"})
@@ -48,7 +50,14 @@ class Listener(Protocol):
 
     def redirection(self, shell: ShellCommands, sign: str, word: Word, line: int, *, sure: bool) -> None: ...
 
-    def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool) -> None: ...
+    def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool, name: str = "") -> None:
+        """`name`: of the variable, where the text is all of its value."""
+
+    def further_down(self, line: int) -> Listener:
+        """This one for a text that is run by a line of the text here."""
+
+    def is_here(self, shell: ShellCommands, path: str) -> bool:
+        """Whether a file of the repository."""
 
     def loose(self, shell: ShellCommands, text: str, line: int) -> None:
         """A text that is not understood; its words may be files."""
@@ -75,6 +84,7 @@ class ShellState:
     script     the path of the script that it runs, as `$0` has it
     sourced    the path of the file that it reads just now: another one within `. file`
     dotglob    whether patterns match names that begin with a dot
+    clobbers   whether `> file` writes a file that is there: not after `set -C`
     """
 
     def __init__(
@@ -96,7 +106,7 @@ class ShellState:
         self.script = script
         self.sourced = script
         self.arguments = tuple(arguments)
-        self.depth = depth
+        self.depth = self._outermost = depth
         self.sure = sure
         self._ended = False
         self._left = False
@@ -104,9 +114,13 @@ class ShellState:
         self._asks_files = True
         self._choices: set[str] = set()
         self._chose = False
-        self._before = HOLE
+        self._before: tuple[str, ...] = (HOLE,)
         self._fed_by = ""
         self.dotglob = False
+        self.clobbers = True
+        self._aliases: dict[str, tuple[str, ...]] = {}
+        self._hashed: dict[str, tuple[str, ...]] = {}
+        self._traps: list[tuple[Word, int]] = []
         self._perhaps: dict[str, tuple[str, ...]] = {}
         self._functions: dict[str, Node] = {}
         self._called: set[str] = set()
@@ -142,12 +156,35 @@ class ShellState:
     def _own_state(self) -> Iterator[None]:
         """A process of its own: what it changes is its own."""
         folders, arguments = (self.folder, self.elsewhere, list(self._stack)), self.arguments
-        before = dict(self.variables), dict(self._perhaps), self._ended
+        before = dict(self.variables), dict(self._perhaps), set(self.exported), self._ended
         try:
             yield
         finally:
             (self.folder, self.elsewhere, self._stack), self.arguments = folders, arguments
-            self.variables, self._perhaps, self._ended = before
+            self.variables, self._perhaps, self.exported, self._ended = before
+
+    @contextmanager
+    def perhaps_only(self, condition: str | None = None) -> Iterator[None]:
+        """`condition`: the text of what is asked; without it, as what is around."""
+        before, self.sure = (self.sure, self._asks_files), False
+        if condition is not None:
+            self._asks_files = asks_files(condition)
+        try:
+            yield
+        finally:
+            self.sure, self._asks_files = before
+
+    def settings(self, given: Sequence[str]) -> None:
+        """Options of `set`, `shopt` and of a shell's own command line."""
+        for text in given:
+            if text in ("dotglob", "globdots"):
+                self.dotglob = True
+            elif text in ("nocaseglob", "nocasematch"):
+                self.listener.lost()
+            elif text == "noclobber" or re.match(r"-[A-Za-z]*C", text):
+                self.clobbers = False
+            elif re.match(r"\+[A-Za-z]*C", text) and self.is_sure:
+                self.clobbers = True
 
     def _most(self, texts: tuple[str, ...]) -> tuple[str, ...]:
         """As many as are looked at."""
@@ -179,8 +216,8 @@ class ShellState:
         if name == "BASH_SOURCE":
             return (self.sourced,)
         if name in ("PWD", "OLDPWD"):
-            return (absolute(self.folder if name == "PWD" else self._before),)
-        if not _NAME.match(name):
+            return self._folders(before=name == "OLDPWD")
+        if not _NAME.match(name) or name == "_":
             return (HOLE,)
         return tuple(dict.fromkeys((self.listener.environment(name, self._line), *self._perhaps.get(name, ()))))
 
@@ -189,7 +226,38 @@ class ShellState:
             return (self.script,)
         return self.arguments[number - 1].texts if number <= len(self.arguments) else (HOLE,)
 
+    def _folders(self, *, before: bool) -> tuple[str, ...]:
+        folders = self._before if before else (self.folder, *self.elsewhere)
+        return tuple(absolute(folder) for folder in folders)
+
+    def _count(self, expression: str) -> None:
+        """What an arithmetic expression gives to a variable is not known."""
+        of_names = (
+            r"(?:\+\+|--)\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)(?:\[[^\]]*\])?\s*(?:\+\+|--|(?:[-+*/%&|^]|<<|>>)?=(?!=))"
+        )
+        for before, after in re.findall(of_names, expression):
+            self._set(before or after, (HOLE,))
+
     # --- words
+
+    def _homes(self, text: str) -> tuple[str, ...]:
+        """`~+`, `~-`, `~2`, and `~` where the text sets HOME."""
+        found = _TILDE.match(text)
+        if found is None:
+            return (text,)
+        which, rest = found["which"], text[found.end() :]
+        if which in ("+", "0", "+0"):
+            folders = self._folders(before=False)
+        elif which == "-":
+            folders = self._folders(before=True)
+        else:
+            folders = (HOLE,) if which else self.variables.get("HOME", ("~",))
+        return tuple(f"{found['before'] or ''}{folder}{rest}" for folder in folders)
+
+    def _split(self, text: str) -> list[str]:
+        """The words that a value without quotes comes to."""
+        separators = "".join(self.variables.get("IFS", ()))
+        return text.split() or [""] if not separators.strip() else re.split(f"[{re.escape(separators)}\\s]+", text)
 
     def _words(self, node: Node) -> list[Word]:
         """The words that one node comes to: a variable without quotes may be several."""
@@ -203,10 +271,14 @@ class ShellState:
         if text_of(node).strip('"') in ("$@", "${@}", "$*", "${*}"):
             return list(self.arguments) or [Word((HOLE,))]
         texts = self._expand(node)
+        if node.type in ("word", "concatenation"):
+            texts = tuple(
+                each for text in texts for each in (self._homes(text) if _TILDE.match(text_of(node)) else (text,))
+            )
         chose = self._chose
         if node.type in ("simple_expansion", "expansion", "command_substitution") or is_list_of_arguments(node):
-            parts = dict.fromkeys(part for text in texts for part in (text.split() or [""]))
-            if any(len(text.split()) > 1 for text in texts):
+            parts = dict.fromkeys(part for text in texts for part in self._split(text))
+            if any(len(self._split(text)) > 1 for text in texts):
                 return [Word((part,), is_pattern=bool(MAGIC.search(part))) for part in parts]
         return [
             Word(
@@ -225,7 +297,8 @@ class ShellState:
             case "raw_string":
                 return (text_of(node)[1:-1],)
             case "ansi_c_string":
-                return (text_of(node)[2:-1].replace("\\n", "\n").replace("\\t", "\t").replace("\\'", "'"),)
+                text = text_of(node)[2:-1].replace("\\n", "\n").replace("\\t", "\t").replace("\\'", "'")
+                return (HOLE if "\\" in text else text,)
             case "string_content" | "heredoc_content":
                 return (re.sub(r"\\([\"\\$`]|\n)", lambda found: found[1].strip("\n"), text_of(node)),)
             case "simple_expansion":
@@ -236,6 +309,7 @@ class ShellState:
                 return self._substitution(node)
             case "arithmetic_expansion":
                 self._each_expanded(node)
+                self._count(text_of(node))
                 return (HOLE,)
             case "process_substitution":
                 self._words(node)

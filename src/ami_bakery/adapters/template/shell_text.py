@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.shell_builtins import ShellCommands
 from ami_bakery.adapters.template.shell_words import (
     Word,
-    asks_files,
     is_test,
     is_unsure,
     text_of,
@@ -49,12 +47,27 @@ class Shell(ShellCommands):
         # The grammar loses `$2` in `$1/$2`; it reads `${1}/${2}` well.
         text = re.sub(r"\$(\d)", r"${\1}", text)
         root = _parser().parse(text.encode("utf-8", "surrogateescape")).root_node
+        if root.has_error:
+            self.listener.lost()
         printed = self._each(root.children)
         for name, body in list(self._functions.items()):
             if name not in self._called:
-                with self._perhaps_only():
+                with self.perhaps_only():
                     self._function(name, body, ())
+        if self.depth == self._outermost:
+            while self._traps:
+                self._trapped(*self._traps.pop())
         return printed
+
+    def start(self) -> None:
+        """What bash reads before a script, and `sh` before what is typed; and options that a variable gives."""
+        for name in ("BASH_ENV", "ENV"):
+            texts = self.variables.get(name, ())
+            if any(texts):
+                with self.perhaps_only():
+                    self.listener.source(self, [Word(texts)], 0)
+        for name in ("SHELLOPTS", "BASHOPTS"):
+            self.settings([option for text in self.variables.get(name, ()) for option in text.split(":")])
 
     # --- what runs
 
@@ -78,24 +91,13 @@ class Shell(ShellCommands):
             return None
         return self._each(node.children)
 
-    @contextmanager
-    def _perhaps_only(self, condition: str | None = None) -> Iterator[None]:
-        """`condition`: the text of what is asked; without it, as what is around."""
-        before, self.sure = (self.sure, self._asks_files), False
-        if condition is not None:
-            self._asks_files = asks_files(condition)
-        try:
-            yield
-        finally:
-            self.sure, self._asks_files = before
-
     def _list(self, node: Node) -> tuple[str, ...] | None:
         left, sign, right = node.children[0], node.children[1].type, node.children[-1]
         self._node(left)
         if sign == "||" and text_of(right) in ("exit", "return"):
             return None  # with the status of what failed
         if sign == "||" or (sign == "&&" and is_test(left)):
-            with self._perhaps_only(text_of(left)):
+            with self.perhaps_only(text_of(left)):
                 return self._node(right)
         return self._node(right)
 
@@ -127,7 +129,7 @@ class Shell(ShellCommands):
             if asked:
                 self._node(child)
             else:
-                with self._perhaps_only(condition):
+                with self.perhaps_only(condition):
                     self._node(child)
 
     def _case_item(self, node: Node) -> None:
@@ -160,7 +162,7 @@ class Shell(ShellCommands):
         if given is not None:
             self.variables[name] = given
         if (self.variables, self._perhaps) != before and self.listener.goes_on():
-            with self._perhaps_only():
+            with self.perhaps_only():
                 self._node(body)
         self._left = ended
 
@@ -182,10 +184,17 @@ class Shell(ShellCommands):
         if body is not None:
             self._loop(body)
 
+    def _compound(self, node: Node) -> tuple[str, ...] | None:
+        """`{ ...; }`, or `(( ... ))`."""
+        if text_of(node).startswith("(("):
+            self._count(text_of(node))
+        return self._each(node.children)
+
     def _define(self, node: Node) -> None:
         name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
         if name is not None and body is not None:
             self._functions[text_of(name)] = body
+            self._redirects(node.children_by_field_name("redirect"), sure=False)
             self._called.discard(text_of(name))
 
     def _function(self, name: str, body: Node, arguments: Sequence[Word]) -> tuple[str, ...] | None:
@@ -261,10 +270,13 @@ class Shell(ShellCommands):
             words = self._words(value)
             texts = self._most(tuple(dict.fromkeys(text for word in words for text in word.texts))) or ("",)
             is_choice = any(word.is_choice for word in words)
+        key = text_of(name).partition("[")[0]
         for text in texts:
-            self.listener.assigned(self, text, node.start_point[0], exported=exported)
+            self.listener.assigned(self, text, node.start_point[0], exported=exported, name=key)
         if exported or self._exports_all:
-            self.exported.add(text_of(name).partition("[")[0])
+            self.exported.add(key)
+        if key == "GLOBIGNORE":
+            self.dotglob = True
         append = any(child.type == "+=" for child in node.children)
         self._set(
             text_of(name).partition("[")[0],
@@ -275,9 +287,12 @@ class Shell(ShellCommands):
     def _declaration(self, node: Node) -> None:
         words = {text_of(child) for child in node.children}
         exported = "export" in words or "-x" in words
+        changes = any(re.match(r"-\w*[nluci]", word) for word in words)  # `declare -n`, `-l`, `-i`: not the text itself
         for child in node.named_children:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=exported)
+                if changes:
+                    self._set(text_of(child).partition("=")[0].partition("[")[0].rstrip("+"), (HOLE,))
             elif child.type == "variable_name" and exported:
                 self.exported.add(text_of(child))
             elif child.type == "variable_name" and node.children[0].type == "local":
@@ -290,9 +305,11 @@ class Shell(ShellCommands):
     def _command(self, node: Node) -> tuple[str, ...] | None:
         line, words = node.start_point[0], list[Word]()
         before = dict(self.variables), dict(self._perhaps), set(self.exported)
+        given = list[str]()
         for child in node.children:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=True)
+                given.append(text_of(child).partition("=")[0].partition("[")[0].rstrip("+"))
             elif child.type == "command_name":
                 words.extend(word for part in child.children for word in self._words(part))
             elif child.type in ("file_redirect", "herestring_redirect", "heredoc_redirect"):
@@ -300,8 +317,11 @@ class Shell(ShellCommands):
             elif child.is_named and child.type != "comment":
                 words.extend(self._words(child))
         printed = self.command(words, line)
-        if node.children and node.children[0].type == "variable_assignment":
-            self.variables, self._perhaps, self.exported = before
+        for name in given:
+            _put_back(name, self.variables, before[0])
+            _put_back(name, self._perhaps, before[1])
+        if given:
+            self.exported = before[2]
         return printed
 
 
@@ -317,6 +337,7 @@ _HANDLERS: Mapping[str, _Handler] = {
     "while_statement": Shell._while,
     "c_style_for_statement": Shell._c_style_for,
     "function_definition": Shell._define,
+    "compound_statement": Shell._compound,
     "redirected_statement": Shell._redirected,
     "file_redirect": Shell._file_redirect,
     "test_command": Shell._test,
@@ -336,3 +357,10 @@ _INTO = frozenset({">", ">>", ">|", "&>", "&>>", ">&"})
 def _program_of(node: Node) -> str:
     name = node.child_by_field_name("name") if node.type == "command" else None
     return posixpath.basename(text_of(name)) if name is not None else ""
+
+
+def _put_back(name: str, variables: dict[str, tuple[str, ...]], before: Mapping[str, tuple[str, ...]]) -> None:
+    if name in before:
+        variables[name] = before[name]
+    else:
+        variables.pop(name, None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import translate
-from itertools import islice, pairwise
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ami_bakery.core.expression.values import CHECKOUT, HOLE
@@ -16,29 +16,13 @@ if TYPE_CHECKING:
 
 MOST = 128
 """Texts that one word may come to; what is beyond is not looked at, and the listener hears of it."""
+_MOST_BRACED = 4 * MOST
+_DEEPEST_BRACES = 6
+_BRACES = re.compile(r"\{([^{},]*,[^{}]*|-?\d{1,18}\.\.-?\d{1,18}(?:\.\.-?\d{1,18})?|\w\.\.\w)\}")
 MAGIC = re.compile(r"[*?\[]|[@+!]\(")
 _TESTS = frozenset(
     {"[", "test", "[[", "grep", "egrep", "command", "which", "type", "cmp", "diff", "hash", "false", "stat", "ls", "id"}
 )
-_WRAPPERS: Mapping[str, frozenset[str]] = {
-    "sudo": frozenset({"-u", "-g", "-C", "-p", "-h", "-D", "--user", "--group"}),
-    "doas": frozenset({"-u", "-C"}),
-    "env": frozenset({"-u", "-C", "--unset", "--chdir"}),
-    "nice": frozenset({"-n"}),
-    "ionice": frozenset({"-c", "-n"}),
-    "timeout": frozenset({"-k", "-s", "--signal", "--kill-after"}),
-    "stdbuf": frozenset({"-i", "-o", "-e"}),
-    "nohup": frozenset(),
-    "time": frozenset({"-o", "-f"}),
-    "command": frozenset(),
-    "builtin": frozenset(),
-    "exec": frozenset({"-a"}),
-    "setsid": frozenset(),
-    "unbuffer": frozenset(),
-    "fakeroot": frozenset(),
-    "flock": frozenset({"-w", "-E"}),
-}
-"""Programs that run the command behind their own options; for each, the options that take the next word."""
 
 
 class Word(NamedTuple):
@@ -78,23 +62,6 @@ def absolute(folder: str) -> str:
     if folder.startswith("/") or HOLE in folder:
         return folder
     return CHECKOUT if folder == "." else f"{CHECKOUT}/{folder}"
-
-
-def unwrapped(words: Sequence[Word]) -> Sequence[Word]:
-    """Without `sudo`, `env A=b` and their like."""
-    while words and (options := _WRAPPERS.get(posixpath.basename(words[0].texts[0]))) is not None:
-        name, words = posixpath.basename(words[0].texts[0]), words[1:]
-        while words:
-            text = words[0].texts[0]
-            if text.startswith("-") and text != "-":
-                words = words[2:] if text in options else words[1:]
-            elif re.match(r"[A-Za-z_]\w*=", text):
-                words = words[1:]
-            else:
-                break
-        if name in ("timeout", "flock") and len(words) > 1:
-            words = words[1:]
-    return words
 
 
 def is_test(node: Node) -> bool:
@@ -146,17 +113,16 @@ def braced(texts: Sequence[str], has_braces: bool) -> list[tuple[str, ...]]:
     """`a{b,c}` is two words."""
     if not has_braces:
         return [tuple(texts)]
-    made = islice((part for text in texts for part in unbraced(text)), 4 * MOST)
-    return [(part,) for part in made]
+    made = list(islice((part for text in texts for part in unbraced(text)), _MOST_BRACED + 1))
+    return [(part,) for part in ([*made[:_MOST_BRACED], HOLE] if len(made) > _MOST_BRACED else made)]
 
 
 def unbraced(text: str, depth: int = 0) -> Iterator[str]:
     """One by one: four braces of a hundred words each make a hundred million."""
-    found = (
-        re.search(r"\{([^{},]*,[^{}]*|-?\d{1,18}\.\.-?\d{1,18}(?:\.\.-?\d{1,18})?|\w\.\.\w)\}", text)
-        if depth < 4
-        else None
-    )
+    found = _BRACES.search(text)
+    if found is not None and depth >= _DEEPEST_BRACES:
+        yield HOLE
+        return
     if found is None:
         yield text
         return
@@ -174,19 +140,7 @@ def _range(text: str) -> list[str]:
     low, high = sorted((int(first), int(last)))
     step = abs(int(by[0])) or 1 if by else 1
     numbers = range(low, high + 1, step) if int(first) <= int(last) else range(high, low - 1, -step)
-    return [str(number).zfill(width) for number in numbers[: MOST + 1]]
-
-
-def folder_of_command(words: Sequence[Word]) -> Word | None:
-    """`env -C FOLDER` and `sudo -D FOLDER`: where the command behind it runs."""
-    options = {"env": ("-C", "--chdir"), "sudo": ("-D", "--chdir")}.get(posixpath.basename(words[0].texts[0]), ())
-    for option, value in pairwise(words):
-        text = option.texts[0]
-        if text in options:
-            return value
-        if options and text.startswith("--chdir="):
-            return Word((text.partition("=")[2],))
-    return None
+    return [str(number).zfill(width) for number in numbers[: _MOST_BRACED + 1]]
 
 
 def may_be_empty(texts: Sequence[str]) -> bool:

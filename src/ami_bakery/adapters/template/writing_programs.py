@@ -18,6 +18,7 @@ def curl(arguments: list[str], effects: Effects) -> None:
         " --trace --trace-ascii --stderr --write-out --proxy --netrc-file --resolve --referer --json --retry-max-time",
     )
     folder = next((value for option, value in options if option == "--output-dir"), "")
+    effects.opaque = any(option in ("-K", "--config") for option, _ in options)
     effects.keeps = any(
         option in ("-z", "--time-cond", "-C", "--no-clobber", "--skip-existing") for option, _ in options
     )
@@ -44,14 +45,17 @@ def wget(arguments: list[str], effects: Effects) -> None:
     options, rest = options_of(
         arguments,
         "-O -o -a -P -i -t -T -U -e -w -Q --output-document --output-file --append-output --directory-prefix"
-        " --input-file --tries --timeout --user-agent --header --post-data --post-file --user --password",
+        " --input-file --tries --timeout --user-agent --header --post-data --post-file --user --password --config",
     )
+    effects.opaque = any(option == "--config" for option, _ in options)
     named = [value for option, value in options if option in ("-O", "--output-document") and value != "-"]
     folder = next((value for option, value in options if option in ("-P", "--directory-prefix")), "")
     effects.keeps = any(
         option in ("-n", "-N", "-c", "--no-clobber", "--timestamping", "--continue") for option, _ in options
     )
-    effects.reads.extend(value for option, value in options if option in ("-i", "--input-file", "--post-file"))
+    effects.reads.extend(
+        value for option, value in options if option in ("-i", "--input-file", "--post-file", "--config")
+    )
     logs = [value for option, value in options if option in ("-o", "-a", "--output-file", "--append-output")]
     effects.writes.extend((*named, *logs))
     if not any(option in ("-O", "--output-document") for option, _ in options):
@@ -72,10 +76,12 @@ def dd(arguments: list[str], effects: Effects) -> None:
 
 def sed(arguments: list[str], effects: Effects) -> None:
     in_place = any(re.match(r"-[nErsuz]*i|--in-place", text) for text in arguments)
-    options, rest = options_of([text for text in arguments if not re.match(r"-i|--in-place", text)], "-e -f -l")
-    scripts = any(option in ("-e", "-f") for option, _ in options)
+    options, rest = options_of(
+        [text for text in arguments if not re.match(r"-i|--in-place", text)], "-e -f -l --expression --file"
+    )
+    scripts = any(option in ("-e", "-f", "--expression", "--file") for option, _ in options)
     files = rest if scripts else rest[1:]
-    effects.reads.extend((*files, *(value for option, value in options if option == "-f")))
+    effects.reads.extend((*files, *(value for option, value in options if option in ("-f", "--file"))))
     effects.writes.extend(files if in_place else ())
 
 
