@@ -66,11 +66,13 @@ def locks(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]
     session.close()
 
 
-def held(locks: Failing, on_loss: Any, lifetime: int = 4) -> HeldLock:
+def held(locks: Failing, on_loss: Any, lifetime: int = 4, late: float = 0) -> HeldLock:
+    """`late`: so many seconds ago it was asked for."""
     lock = locks.take(HOME, "ami-bakery-lock-d", {LOCK_TAG: "d"})
     assert lock is not None
     outside: Any = SimpleNamespace(clock=SystemClock(), locks=locks)
-    return HeldLock(outside, HOME, lock, Timing(lifetime_seconds=lifetime), on_loss)
+    expires_at = time.monotonic() + lifetime - late
+    return HeldLock(outside, HOME, lock, Timing(lifetime_seconds=lifetime), on_loss, expires_at=expires_at)
 
 
 @pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)
@@ -116,4 +118,37 @@ def test_who_is_told_of_the_loss_may_fail_and_is_told_again(locks: Failing, ec2:
     lock = held(locks, fail, lifetime=2)
     ec2.delete_key_pair(KeyPairId=lock.id)
     assert wait_until(lambda: len(told) > 1)
+    lock.abandon()
+
+
+def test_a_lock_that_nothing_renews_is_lost_as_soon_as_it_expires(locks: Failing) -> None:
+    """Whoever takes it over builds when the settling time has passed."""
+    lost_at: list[float] = []
+    began = time.monotonic()
+    lock = held(locks, lambda _: lost_at.append(time.monotonic()), lifetime=120, late=117)
+    locks.hangs = True
+    assert wait_until(lambda: bool(lost_at))
+    locks.hangs = False
+    lock.abandon()
+    assert lost_at[0] - began >= 3
+    assert lost_at[0] - began < 3 + Timing(lifetime_seconds=120).settling_seconds
+
+
+def test_a_lock_whose_answer_came_late_is_renewed_before_it_is_relied_on(locks: Failing, ec2: EC2Client) -> None:
+    fresh = held(locks, print, lifetime=600)
+    assert fresh.confirm()
+    assert locks.renewals == 0
+    fresh.let_go(keep=False)
+    late = held(locks, print, lifetime=600, late=200)
+    renewals = locks.renewals
+    assert late.confirm()
+    assert locks.renewals > renewals
+    assert EXPIRES_TAG in tags_of(ec2, late.id)
+    late.abandon()
+
+
+def test_a_lock_that_was_taken_over_before_its_answer_came_is_not_confirmed(locks: Failing, ec2: EC2Client) -> None:
+    lock = held(locks, print, lifetime=6, late=10)
+    ec2.delete_key_pair(KeyPairId=lock.id)
+    assert not lock.confirm()
     lock.abandon()

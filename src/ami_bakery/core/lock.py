@@ -133,6 +133,12 @@ class SeenLock(Frozen):
         return self.outlives_all and self.seen_at - self._oldest_known > LONGEST_LIFETIME
 
     @property
+    def seconds_left(self) -> float:
+        """Until it expires; 0 where it does not tell when."""
+        expires = _moment(self.tags.get(EXPIRES_TAG, ""))
+        return (expires - self.seen_at).total_seconds() if expires is not None else 0.0
+
+    @property
     def outlives_all(self) -> bool:
         """Whether its expiry is further ahead than the longest lifetime: forged, or of a clock that is wrong."""
         expires = _moment(self.tags.get(EXPIRES_TAG, ""))

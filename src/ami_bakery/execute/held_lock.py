@@ -18,24 +18,36 @@ if TYPE_CHECKING:
 _STOP_AGAIN_SECONDS = 1.0
 """Packer may have been about to start when it was told to stop."""
 _WATCH_SECONDS = 1.0
-_HUNG_SECONDS = 5.0
-"""How long after the lock expired a renewal that has not returned counts as failed, at least."""
+_PAUSED_SECONDS = 5.0
+"""A thread that woke up so late was paused with its machine."""
 
 
 class HeldLock:
     """It is renewed from the moment it is made until it is let go. `on_loss` is called, again and again until then,
-    when it is gone or could not be renewed before it expired."""
+    when it is gone or could not be renewed before it expired.
+
+    expires_at  on this machine's monotonic clock: EC2's answer that we have it may have come late
+    """
 
     def __init__(
-        self, outside: Outside, region: str, lock: str, timing: Timing, on_loss: Callable[[str], None]
+        self,
+        outside: Outside,
+        region: str,
+        lock: str,
+        timing: Timing,
+        on_loss: Callable[[str], None],
+        *,
+        expires_at: float,
     ) -> None:
         self.id = lock
         self._outside = outside
         self._region = region
         self._timing = timing
         self._on_loss = on_loss
-        self._taken_at = self._expires_at = outside.clock.monotonic()
-        self._expires_at += timing.lifetime_seconds
+        self._taken_at = outside.clock.monotonic()
+        self._expires_at = expires_at
+        self._error: Exception | None = None
+        """Of the last renewal; None where it went well, or has not returned."""
         self._lost = threading.Event()
         self._over = threading.Event()
         self._losing = threading.Lock()
@@ -49,6 +61,12 @@ class HeldLock:
     @property
     def held_seconds(self) -> float:
         return self._outside.clock.monotonic() - self._taken_at
+
+    def confirm(self) -> bool:
+        """Whether it is ours now: renews it where a renewal is due. Raises `AwsError`."""
+        renewed_at = self._expires_at - self._timing.lifetime_seconds
+        due = self._outside.clock.monotonic() >= renewed_at + self._timing.renew_seconds
+        return not self.lost and (not due or self.renew(patient=True))
 
     def renew(self, notes: Mapping[str, str] | None = None, *, patient: bool = False) -> bool:
         """With notes in the same call, if there are any. False where it is gone. Raises `AwsError`."""
@@ -92,9 +110,11 @@ class HeldLock:
         """Renew until it is let go or lost. Whatever a renewal raises is a failed renewal, and tried again."""
         pause, why = self._timing.renew_seconds, ""
         while not (why or self._lost.is_set() or self._over.wait(pause)):
+            self._error = None
             try:
                 there = self.renew()
             except Exception as error:
+                self._error = error
                 # More often, as long as it lives.
                 pause = self._timing.settling_seconds
                 if self._outside.clock.monotonic() >= self._expires_at:
@@ -107,17 +127,19 @@ class HeldLock:
             self._lose(why)
 
     def _watch_expiry(self) -> None:
-        """A renewal may hang, such as one whose credentials come from a program that does not answer."""
-        expired_since: float | None = None
+        """A renewal may hang, such as one whose credentials come from a program that does not answer.
+
+        Whoever takes the lock over lets the settling time pass before it builds: until then our Packer has stopped.
+        """
+        woke_at = grace_until = self._outside.clock.monotonic()
         while not self._lost.is_set() and not self._over.wait(_WATCH_SECONDS):
             now = self._outside.clock.monotonic()
-            if now < self._expires_at:
-                expired_since = None
-            elif expired_since is None:
-                # This machine may have been paused: then the renewal is about to run.
-                expired_since = now
-            elif now - expired_since >= max(_HUNG_SECONDS, self._timing.settling_seconds):
-                self._lose("it could not be renewed before it expired (no answer)")
+            if now - woke_at >= _WATCH_SECONDS + _PAUSED_SECONDS:
+                # This machine was paused: the renewal is about to run, and tells whether somebody has it.
+                grace_until = now + max(_PAUSED_SECONDS, self._timing.settling_seconds)
+            woke_at = now
+            if now >= max(self._expires_at, grace_until):
+                self._lose(_why(self._error))
 
     def _lose(self, why: str) -> None:
         with self._losing:
@@ -131,6 +153,8 @@ class HeldLock:
             self._over.wait(_STOP_AGAIN_SECONDS)
 
 
-def _why(error: Exception) -> str:
-    code = error.code if isinstance(error, AwsError) else "" if isinstance(error, BakeryError) else type(error).__name__
+def _why(error: Exception | None) -> str:
+    code = "no answer" if error is None else type(error).__name__
+    if isinstance(error, BakeryError):
+        code = error.code if isinstance(error, AwsError) else ""
     return f"it could not be renewed before it expired{f' ({code})' if code else ''}"

@@ -125,6 +125,7 @@ class LockedBake:
         self.amis: Mapping[str, Ami] = {}
         self.copies: Copies | None = None
         self._gone: frozenset[str] = frozenset()
+        self._expires_at = 0.0
         self._loss = ""
         self._finished = False
         self._told = ""
@@ -159,7 +160,7 @@ class LockedBake:
             self.held = None
         if lock is not None and self.held is None:
             self._loss = ""
-            self.held = HeldLock(self.outside, self.home, lock, self.timing, self._on_loss)
+            self.held = HeldLock(self.outside, self.home, lock, self.timing, self._on_loss, expires_at=self._expires_at)
 
     def _on_loss(self, why: str) -> None:
         self.outside.packer.stop(self.image)
@@ -205,6 +206,7 @@ class LockedBake:
             left=step.left,
             configured=self.planned.definition.image.tags,
         )
+        self._expires_at = self.outside.clock.monotonic() + self.timing.lifetime_seconds
         lock = locks.take(self.home, lock_name(self.digest.hex), tags)
         if lock is not None:
             return Taken(lock)
@@ -225,6 +227,7 @@ class LockedBake:
 
     def _show(self, lock: SeenLock) -> Shown:
         self.shown = lock
+        self._expires_at = self.outside.clock.monotonic() + lock.seconds_left
         self.hidden.end()
         return Shown(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.left)
 
@@ -404,6 +407,8 @@ class LockedBake:
             )
         baker, self.amis = self._new_baker(), {}
         check_names(self.resolver, self.planned)
+        if self.held is not None and not self.held.confirm():
+            return Event.LOST
         try:
             self.amis = baker.make()
         except BakeryError:

@@ -1,0 +1,76 @@
+"""EC2 answers late, or credentials expire amid a bake: never two builds of a digest at once, and no endless wait."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ami_bakery.local.faults import Fault, FaultKind
+from tests.bakes import provisioned, wait_until
+
+from .bench import all_at_once, ended, finished, locks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mypy_boto3_ec2 import EC2Client
+
+    from tests.kitchen import Kitchen
+
+SHORT = {"AMI_BAKERY_LOCK_SECONDS": "12"}
+
+
+@pytest.fixture
+def at_once(app: Kitchen) -> Path:
+    """A file that is there when two builds ran at once; builds take some seconds and note themselves in `builds`."""
+    folder = app.folder.parent
+    provisioned(app, f"echo one >> {folder}/builds; flock -n {folder}/guard sleep 10 || touch {folder}/at-once")
+    return folder / "at-once"
+
+
+def test_a_holder_whose_lock_expired_before_it_was_answered_builds_nothing(
+    app: Kitchen, ec2: EC2Client, at_once: Path
+) -> None:
+    """The lock is made, and the answer comes when another runner has taken it over."""
+    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DELAY, seconds=18))
+    first = app.start("bake", environment=SHORT)
+    assert wait_until(lambda: bool(locks(ec2)))
+    second = app.start("bake", environment=SHORT)
+    runs = [ended(first), ended(second)]
+    assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
+    assert not at_once.exists(), [run.stderr for run in runs]
+    (answer,) = {run.stdout for run in runs}
+    assert finished(ec2, app.run("digest").answer) == [answer]
+    assert app.packer_runs == 1
+
+
+@pytest.mark.parametrize("seconds", [3, 45])
+def test_credentials_that_expire_amid_sixteen_runners_leave_at_most_one_build_at_a_time(
+    app: Kitchen, ec2: EC2Client, at_once: Path, seconds: float
+) -> None:
+    """Of all callers, while the first one builds; then they work again."""
+    processes = [app.start("bake", environment=SHORT) for _ in range(16)]
+    assert wait_until((app.folder.parent / "builds").exists)
+    app.control.plan(Fault(action="*", code="RequestExpired", times=0))
+    time.sleep(seconds)
+    app.control.clear_faults()
+    runs = [ended(process, 600) for process in processes]
+    assert not at_once.exists(), [run.stderr for run in runs]
+    assert {run.status for run in runs} <= {0, 1}
+    answer = app.run("bake", environment=SHORT, timeout=300).answer
+    assert {run.stdout for run in runs if run.status == 0} <= {answer}, [run.stderr for run in runs]
+    assert finished(ec2, app.run("digest").answer) == [answer]
+    assert locks(ec2) == {}
+
+
+def test_runners_whose_every_answer_is_late_build_once(app: Kitchen, ec2: EC2Client, at_once: Path) -> None:
+    app.control.plan(Fault(action="*", kind=FaultKind.DELAY, seconds=1.5, times=0, agent="ami-bakery"))
+    runs = all_at_once(app, 6, environment={"AMI_BAKERY_LOCK_SECONDS": "30"})
+    app.control.clear_faults()
+    assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
+    assert not at_once.exists(), [run.stderr for run in runs]
+    (answer,) = {run.stdout for run in runs}
+    assert finished(ec2, app.run("digest").answer) == [answer]
+    assert app.packer_runs == 1
