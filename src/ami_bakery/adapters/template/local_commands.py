@@ -86,7 +86,7 @@ class LocalRun(LocalFiles):
         listener.loose(self._shell(listener, folder), text, 0)
 
     def _shell(self, listener: _Listener, folder: str) -> Shell:
-        return Shell(listener, folder=folder, variables=self.variables)
+        return Shell(listener, folder=folder, variables=self.variables, must_end_well=True)
 
     def script(
         self, path: str, interpreter: str, arguments: Sequence[str], shell: ShellCommands | None, *, folder: str
@@ -116,6 +116,7 @@ class LocalRun(LocalFiles):
             arguments=[Word((text,)) for text in arguments],
             depth=shell.depth + 1 if shell else 1,
             sure=shell.is_sure if shell else True,
+            must_end_well=shell.must_end_well if shell else True,
         )
         self._active.append(path)
         inner.start()
@@ -324,6 +325,7 @@ class _Listener:
             arguments=[Word((argument,)) for argument in arguments[1:]],
             depth=shell.depth + 1,
             sure=shell.is_sure and call.sure,
+            must_end_well=shell.must_end_well,
         )
         inner.settings(settings)
         inner.elsewhere = shell.elsewhere

@@ -89,7 +89,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
             find_ansible_files(reading, component)
     ledger = reading.ledger
     ledger.on_condition = False
-    settled = Settled(ledger)
+    settled = Settled(ledger, reading.tree)
     builders: dict[Builder, None] = {
         builder_of(component, reading.request.environment): None
         for component in definition.components

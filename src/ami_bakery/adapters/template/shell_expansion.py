@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from ami_bakery.adapters.template.shell_conditions import asks_files
 from ami_bakery.adapters.template.shell_words import (
     MAGIC,
     MOST,
     Call,
     Word,
     absolute,
-    asks_files,
     braced,
     has_braces,
     has_magic,
@@ -97,6 +97,7 @@ class ShellState:
         arguments: Sequence[Word] = (),
         depth: int = 0,
         sure: bool = True,
+        must_end_well: bool = False,
     ) -> None:
         self.listener = listener
         self.folder = folder
@@ -127,6 +128,7 @@ class ShellState:
         self._fed: str | None = None
         self._stack: list[str] = []
         self._shown = True
+        self.must_end_well = must_end_well
         self._line = 0
 
     def given_to_children(self, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ami_bakery.adapters.template.shell_builtins import ShellCommands
-from ami_bakery.adapters.template.shell_words import (
-    Word,
-    is_test,
+from ami_bakery.adapters.template.shell_conditions import (
+    fails,
     is_unsure,
-    text_of,
+    may_be_missed,
+    runs_at_least_once,
 )
+from ami_bakery.adapters.template.shell_words import Word, text_of
 from ami_bakery.core.expression.values import HOLE
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Shell(ShellCommands):
         root = _parser().parse(text.encode("utf-8", "surrogateescape")).root_node
         if root.has_error:
             self.listener.lost()
-        printed = self._each(root.children)
+        printed = self._statements(root)
         for name, body in list(self._functions.items()):
             if name not in self._called:
                 with self.perhaps_only():
@@ -71,6 +73,14 @@ class Shell(ShellCommands):
 
     # --- what runs
 
+    def _statements(self, root: Node) -> tuple[str, ...] | None:
+        """All of a text; its status is that of the last one."""
+        nodes = [node for node in root.children if node.is_named and node.type != "comment"]
+        must_end_well, self.must_end_well = self.must_end_well, False
+        self._each(nodes[:-1])
+        self.must_end_well = must_end_well
+        return self._each(nodes[-1:])
+
     def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
         printed: tuple[str, ...] | None = None
         for node in nodes:
@@ -79,6 +89,14 @@ class Shell(ShellCommands):
         return printed
 
     def _node(self, node: Node) -> tuple[str, ...] | None:
+        before = self.must_end_well
+        self.must_end_well = before and node.type in ("list", "redirected_statement", "command")
+        try:
+            return self._by_type(node)
+        finally:
+            self.must_end_well = before
+
+    def _by_type(self, node: Node) -> tuple[str, ...] | None:
         self._line = node.start_point[0]
         handler = _HANDLERS.get(node.type)
         if handler is not None:
@@ -93,10 +111,16 @@ class Shell(ShellCommands):
 
     def _list(self, node: Node) -> tuple[str, ...] | None:
         left, sign, right = node.children[0], node.children[1].type, node.children[-1]
-        self._node(left)
+        must_end_well = self.must_end_well
+        if sign == "||":
+            self.must_end_well = fails(right)
+        may_fail = sign == "||" and not self.must_end_well and may_be_missed(left)
+        with self.perhaps_only() if may_fail else nullcontext():
+            self._node(left)
+        self.must_end_well = must_end_well
         if sign == "||" and text_of(right) in ("exit", "return"):
             return None  # with the status of what failed
-        if sign == "||" or (sign == "&&" and is_test(left)):
+        if is_unsure(node, must_end_well=must_end_well):
             with self.perhaps_only(text_of(left)):
                 return self._node(right)
         return self._node(right)
@@ -152,13 +176,15 @@ class Shell(ShellCommands):
             self.variables[text_of(name)] = self._most(tuple(dict.fromkeys(values))) or (HOLE,)
             self._choices.discard(text_of(name))
         if body is not None:
-            self._loop(body, text_of(name) if name is not None else "")
+            self._loop(body, text_of(name) if name is not None else "", sure=_is_there(node))
 
-    def _loop(self, body: Node, name: str = "") -> None:
-        """Twice where a round changes what the next one knows. `name`: of the variable that each round sets."""
+    def _loop(self, body: Node, name: str = "", *, sure: bool) -> None:
+        """Twice where a round changes what the next one knows. `name`: of the variable that each round sets; `sure`:
+        whether there is a round."""
         ended, before = self._left, (dict(self.variables), dict(self._perhaps))
         given = self.variables.get(name)
-        self._node(body)
+        with nullcontext() if sure else self.perhaps_only():
+            self._node(body)
         if given is not None:
             self.variables[name] = given
         if (self.variables, self._perhaps) != before and self.listener.goes_on():
@@ -169,7 +195,7 @@ class Shell(ShellCommands):
     def _while(self, node: Node) -> None:
         for child in node.named_children:
             if child.type == "do_group":
-                self._loop(child)
+                self._loop(child, sure=runs_at_least_once(node))
             elif child.type != "comment":
                 self._node(child)
 
@@ -182,7 +208,7 @@ class Shell(ShellCommands):
             for name in re.findall(r"[A-Za-z_]\w*", text_of(child)):
                 self._set(name, (HOLE,))
         if body is not None:
-            self._loop(body)
+            self._loop(body, sure=False)
 
     def _compound(self, node: Node) -> tuple[str, ...] | None:
         """`{ ...; }`, or `(( ... ))`."""
@@ -220,7 +246,8 @@ class Shell(ShellCommands):
         self._fed = before
         if last_of_list and body is not None:
             # A redirection behind `a && b` is that of `b`.
-            self._redirects(redirects, sure=self.is_sure and not is_unsure(body))
+            unsure = is_unsure(body, must_end_well=self.must_end_well)
+            self._redirects(redirects, sure=self.is_sure and not unsure)
         return printed
 
     def _feed(self, redirects: Sequence[Node]) -> str | None:
@@ -351,6 +378,7 @@ _EXPANDED = frozenset(
         *("arithmetic_expansion", "heredoc_body", "unary_expression", "binary_expression", "parenthesized_expression"),
     }
 )
+_WRITTEN_OUT = frozenset({"word", "string", "raw_string", "number", "concatenation", "brace_expression"})
 _INTO = frozenset({">", ">>", ">|", "&>", "&>>", ">&"})
 
 
@@ -364,3 +392,9 @@ def _put_back(name: str, variables: dict[str, tuple[str, ...]], before: Mapping[
         variables[name] = before[name]
     else:
         variables.pop(name, None)
+
+
+def _is_there(loop: Node) -> bool:
+    """Whether a `for` has a value for certain: one that stands there as it is."""
+    values = loop.children_by_field_name("value")
+    return any(value.type in _WRITTEN_OUT and "@" not in text_of(value) for value in values)

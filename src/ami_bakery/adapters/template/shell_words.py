@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import translate
@@ -20,9 +19,6 @@ _MOST_BRACED = 4 * MOST
 _DEEPEST_BRACES = 6
 _BRACES = re.compile(r"\{([^{},]*,[^{}]*|-?\d{1,18}\.\.-?\d{1,18}(?:\.\.-?\d{1,18})?|\w\.\.\w)\}")
 MAGIC = re.compile(r"[*?\[]|[@+!]\(")
-_TESTS = frozenset(
-    {"[", "test", "[[", "grep", "egrep", "command", "which", "type", "cmp", "diff", "hash", "false", "stat", "ls", "id"}
-)
 
 
 class Word(NamedTuple):
@@ -62,35 +58,6 @@ def absolute(folder: str) -> str:
     if folder.startswith("/") or HOLE in folder:
         return folder
     return CHECKOUT if folder == "." else f"{CHECKOUT}/{folder}"
-
-
-def is_test(node: Node) -> bool:
-    """Whether a command is there to be asked: what follows `&&` depends on the answer."""
-    if node.type in ("test_command", "negated_command"):
-        return True
-    if node.type == "list":
-        return is_unsure(node) or is_test(node.children[-1])
-    if node.type in ("redirected_statement", "pipeline"):
-        inner = node.child_by_field_name("body") or (node.named_children[-1] if node.named_children else None)
-        return inner is not None and is_test(inner)
-    name = node.child_by_field_name("name") if node.type == "command" else None
-    return name is not None and posixpath.basename(text_of(name)) in _TESTS
-
-
-def asks_files(condition: str) -> bool:
-    """Whether the answer may depend on files or variables, not only on how a script is called."""
-    words = re.sub(r"\A\s*(?:el)?if\b|[;\n]\s*\Z|(?:&&|\|\|)", " ", condition)
-    of_files = r"(?:\[|test|!|-a|-o|&&|\|\||\()\s+-[abcdefghkLNOprsStuwx]\s|\s-(?:nt|ot|ef)\s|\$\(|`|<|\$\{?[A-Za-z_]"
-    only_tests = r"(?:\s*!?\s*(?:\[{1,2}|test|\(\()\s.*)?\s*"
-    return bool(re.search(of_files, condition) or not re.fullmatch(only_tests, words, re.DOTALL))
-
-
-def is_unsure(node: Node) -> bool:
-    """Whether the last command of a list runs only on a condition."""
-    if node.type != "list":
-        return False
-    sign, left = node.children[1].type, node.children[0]
-    return sign == "||" or is_test(left)
 
 
 def is_list_of_arguments(node: Node) -> bool:

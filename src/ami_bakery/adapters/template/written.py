@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.template.definition import Reading
     from ami_bakery.adapters.template.ledger import Ledger
     from ami_bakery.core.place import Place
+    from ami_bakery.ports import SourceTree
 
 _PROVENANCE = (".provenance.json", ".provenance.sigstore.json", ".sbom.cdx.json", ".sbom.spdx.json", ".sbom.att.json")
 
@@ -123,7 +124,7 @@ def _is_folder(reading: Reading, text: str) -> bool:
 class Settled:
     """Inputs and outputs once all components have been looked at: an output is never an input."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, tree: SourceTree) -> None:
         self.generated = _settle_generated(ledger)
         self.outputs: tuple[Output, ...] = ledger.outputs
         self.references: list[Reference] = []
@@ -132,11 +133,18 @@ class Settled:
         names = OutputNames(self.outputs)
         for reference in ledger.references:
             output = names.match(reference.path)
-            if output is None or not _is_output(output, reference, early=ledger.is_read_early(reference.path)):
+            if output is not None and output.certainty is Certainty.PERHAPS and _is_made(reference, tree):
+                self.overwritten.append((reference, output))
+            elif output is None or not _is_output(output, reference, early=ledger.is_read_early(reference.path)):
                 self.references.append(reference)
                 self.contested.extend([(reference, output)] if output is not None else [])
             elif reference.required:
                 self.overwritten.append((reference, output))
+
+
+def _is_made(reference: Reference, tree: SourceTree) -> bool:
+    """Whether a file can only be what the bake makes of it: it is needed, and is not there yet."""
+    return reference.required and tree.entry(reference.path) is None
 
 
 def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
