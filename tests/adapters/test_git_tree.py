@@ -7,11 +7,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
 from ami_bakery.adapters.git import GitProgram
-from ami_bakery.adapters.source_tree import DiskTree
+from ami_bakery.adapters.git.repository import PIECE, Blobs, Repository
+from ami_bakery.adapters.source_tree import LARGEST_READ, DiskTree
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, PastTree, SourceTree
 
@@ -208,3 +210,74 @@ def test_a_change_of_a_submodule_is_a_change(tmp_path: Path, change: str) -> Non
     if change == "remove":
         run(top, "rm", "--quiet", "--cached", "sub")
     assert git.commit(str(top)).endswith("+dirty")
+
+
+class CountingReads:
+    """Notes how many bytes each read of git's answers asks for."""
+
+    def __init__(self, answers: IO[bytes]) -> None:
+        self._answers = answers
+        self.sizes: list[int] = []
+
+    def readline(self) -> bytes:
+        return self._answers.readline()
+
+    def read(self, size: int = -1) -> bytes:
+        self.sizes.append(size)
+        return self._answers.read(size)
+
+
+LARGE = os.urandom(1 << 20) * 5 + b"end"
+
+
+@pytest.fixture
+def large(root: Path) -> str:
+    """The object name of a file of 5 MiB, committed."""
+    (root / "large").write_bytes(LARGE)
+    run(root, "add", "large")
+    run(root, "commit", "--quiet", "--message", "large")
+    return subprocess.check_output(["git", "rev-parse", "HEAD:root/large"], cwd=root, text=True).strip()
+
+
+def test_a_large_file_of_a_revision_is_never_read_at_once(root: Path, large: str) -> None:
+    with Repository(str(root), dict(os.environ)).blobs() as blobs:
+        answers = CountingReads(blobs._answers)
+        counted = Blobs(blobs._requests, cast("IO[bytes]", answers))
+        hasher = hashlib.sha256()
+        assert counted.feed(large, hasher.update)
+        assert hasher.hexdigest() == hashlib.sha256(LARGE).hexdigest()
+        assert counted.head(large, 5) == LARGE[:5]
+        assert counted.head(large, 1 << 30) == LARGE, "what is behind a head does not spoil the next answer"
+        assert not counted.feed("0" * 40, hasher.update)
+        assert all(0 < size <= PIECE for size in answers.sizes)
+        assert len(answers.sizes) > 3 * len(LARGE) // PIECE
+
+
+def test_a_large_file_of_a_revision_is_hashed_as_its_checkout(root: Path, large: str) -> None:
+    assert large
+    with GitProgram(dict(os.environ)).tree(str(root), "HEAD") as tree:
+        assert tree is not None
+        assert list(tree.hashes(["large"])) == list(DiskTree(str(root)).hashes(["large"]))
+        assert tree.head("large", 7) == LARGE[:7]
+
+
+def test_a_text_of_a_revision_that_is_too_large_is_refused_as_its_checkout_is(root: Path) -> None:
+    with (root / "huge").open("wb") as file:
+        file.truncate(LARGEST_READ + 1)
+    run(root, "add", "huge")
+    run(root, "commit", "--quiet", "--message", "huge")
+    with GitProgram(dict(os.environ)).tree(str(root), "HEAD") as tree:
+        assert tree is not None
+        for each in (tree, DiskTree(str(root))):
+            with pytest.raises(SourceError, match="more than 32 MiB"):
+                each.read("huge")
+        assert list(tree.hashes(["huge"])) == list(DiskTree(str(root)).hashes(["huge"]))
+
+
+def test_git_that_is_ended_has_no_content(root: Path, large: str) -> None:
+    with Repository(str(root), dict(os.environ)).blobs() as blobs:
+        blobs._requests.close()
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "wb", buffering=0) as requests:
+            assert Blobs(requests, blobs._answers).head(large, 5) is None

@@ -110,8 +110,7 @@ class DiskTree:
                 if not stat.S_ISREG(before.st_mode):
                     raise SourceError(f"reading {path}", "not a regular file", "Take it out of the inputs.")
                 if before.st_size > LARGEST_READ:
-                    wrong = f"it has more than {LARGEST_READ >> 20} MiB, which is more than is read of a text"
-                    raise SourceError(f"reading {path}", wrong, "Make it smaller, or do not name it here.")
+                    raise too_large(path)
                 content = file.read()
                 check_unchanged(path, before, os.fstat(descriptor), len(content))
                 return content
@@ -167,6 +166,11 @@ class DiskTree:
 
     def _bytes(self, path: str) -> bytes:
         return (path if path.startswith("/") else self._above + path).encode("utf-8", "surrogateescape")
+
+
+def too_large(path: str) -> SourceError:
+    wrong = f"it has more than {LARGEST_READ >> 20} MiB, which is more than is read of a text"
+    return SourceError(f"reading {path}", wrong, "Make it smaller, or do not name it here.")
 
 
 def _untold(_files: int, _bytes: int) -> None:

@@ -9,8 +9,9 @@ import posixpath
 import re
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import IO
 
 from ami_bakery.adapters.git.safety import (
     SETTINGS,
@@ -24,6 +25,8 @@ from ami_bakery.values import Frozen
 
 FOLDER, LINK, SUBMODULE = "040000", "120000", "160000"
 """Modes of tree entries, as git writes them; all others are files."""
+PIECE = 1 << 18
+"""Bytes of an object that are read at once."""
 
 
 class Told(Frozen):
@@ -133,7 +136,9 @@ class Repository:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as process:
-            yield Blobs(process)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            yield Blobs(process.stdin, process.stdout)
 
     def submodule(self, path: str) -> Repository | None:
         """The submodule that is checked out at `path`, if one is."""
@@ -172,26 +177,42 @@ def _quoted(path: str) -> str:
 
 
 class Blobs:
-    """Asks one `git cat-file --batch` for the content of objects, one after the other."""
+    """Asks one `git cat-file --batch` for the content of objects, one after the other, in pieces."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
+    def __init__(self, requests: IO[bytes], answers: IO[bytes]) -> None:
+        self._requests = requests
+        self._answers = answers
         self._lock = threading.Lock()
 
-    def content(self, name: str) -> bytes | None:
-        """None where git does not have the object (a shallow or partial clone)."""
+    def feed(self, name: str, take: Callable[[bytes], object]) -> bool:
+        """Hand over the content, piece by piece. False where git does not have the object (a shallow or partial
+        clone)."""
         with self._lock:
-            stdin, stdout = self._process.stdin, self._process.stdout
-            assert stdin is not None
-            assert stdout is not None
-            stdin.write(f"{name}\n".encode())
-            stdin.flush()
-            words = stdout.readline().split()
-            if len(words) != 3 or words[1] != b"blob":
-                return None
-            content = stdout.read(int(words[2]))
-            stdout.read(1)
-            return content
+            size = self._ask(name)
+            if size is None:
+                return False
+            while size:
+                piece = self._answers.read(min(size, PIECE))
+                if not piece:
+                    return False  # git was ended in the middle of it
+                take(piece)
+                size -= len(piece)
+            self._answers.read(1)
+            return True
+
+    def head(self, name: str, size: int) -> bytes | None:
+        """The first bytes of the content, `size` at most; None where git does not have the object."""
+        kept = bytearray()
+        return bytes(kept) if self.feed(name, lambda piece: kept.extend(piece[: size - len(kept)])) else None
+
+    def _ask(self, name: str) -> int | None:
+        try:
+            self._requests.write(f"{name}\n".encode("utf-8", "surrogateescape"))
+            self._requests.flush()
+        except BrokenPipeError:
+            return None
+        words = self._answers.readline().split()
+        return int(words[2]) if len(words) == 3 and words[1] == b"blob" else None
 
 
 _POINTER = re.compile(
@@ -199,8 +220,9 @@ _POINTER = re.compile(
 )
 
 
-def is_pointer_to(content: bytes | None, path: str) -> bool:
-    """Whether the content of an object is a Git LFS pointer to what is in a file: known without LFS's filter."""
+def is_pointer_to(blobs: Blobs, name: str, path: str) -> bool:
+    """Whether an object is a Git LFS pointer to what is in a file: known without LFS's filter."""
+    content = blobs.head(name, _LONGEST_POINTER)
     match = _POINTER.fullmatch(content) if content and len(content) < _LONGEST_POINTER else None
     if match is None:
         return False

@@ -33,7 +33,7 @@ def _are_pointers(repository: Repository, changes: Iterable[str]) -> bool:
         return False
     with repository.blobs() as blobs:
         return all(
-            is_pointer_to(blobs.content(f":{path}"), os.path.join(repository.top or "", path))
+            is_pointer_to(blobs, f":{path}", os.path.join(repository.top or "", path))
             for path in (change.removeprefix(_MODIFIED) for change in changes)
         )
 

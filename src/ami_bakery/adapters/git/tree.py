@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from ami_bakery.adapters.git.repository import (
     Repository,
     is_pointer_to,
 )
-from ami_bakery.adapters.source_tree import DiskTree
+from ami_bakery.adapters.source_tree import LARGEST_READ, DiskTree, too_large
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, TreeEntry
 from ami_bakery.values import Frozen
@@ -78,7 +78,9 @@ class GitTree:
         return self._disk.read(place) if node is None else self._content(path, node)
 
     def head(self, path: str, size: int) -> bytes:
-        return self.read(path)[:size]
+        place = self._existing(path)
+        node = self._node(place)
+        return self._disk.head(place, size) if node is None else self._head(path, node, size)
 
     def hashes(
         self,
@@ -138,8 +140,7 @@ class GitTree:
         return asked
 
     def _is_pointer(self, file: _Compared) -> bool:
-        content = file.node.blobs.content(file.node.name) if file.node.blobs else None
-        return is_pointer_to(content, self.absolute(file.path))
+        return file.node.blobs is not None and is_pointer_to(file.node.blobs, file.node.name, self.absolute(file.path))
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
@@ -165,12 +166,21 @@ class GitTree:
         return SourceError(f"reading {path}", f"commit {self.commit[:12]} has no such file", "Correct the path.")
 
     def _content(self, path: str, node: Node) -> bytes:
-        content = None if node.mode in (FOLDER, SUBMODULE) or node.blobs is None else node.blobs.content(node.name)
-        if content is None:
+        content = self._head(path, node, LARGEST_READ + 1)
+        if len(content) > LARGEST_READ:
+            raise too_large(path)
+        return content
+
+    def _head(self, path: str, node: Node, size: int) -> bytes:
+        content = bytearray()
+        self._feed(path, node, lambda piece: content.extend(piece[: size - len(content)]))
+        return bytes(content)
+
+    def _feed(self, path: str, node: Node, take: Callable[[bytes], object]) -> None:
+        if node.mode in (FOLDER, SUBMODULE) or node.blobs is None or not node.blobs.feed(node.name, take):
             raise SourceError(
                 f"reading {path} of commit {self.commit[:12]}", "git has no content for it", "Fetch the whole history."
             )
-        return content
 
     def _hash(self, path: str, algorithm: str) -> tuple[str, bool]:
         place = self._existing(path)
@@ -178,7 +188,8 @@ class GitTree:
         if node is None:
             return next(self._disk.hashes([place], algorithm))
         if (node.name, algorithm) not in self._hashes:
-            hasher = hashlib.new(algorithm, self._content(path, node), usedforsecurity=False)
+            hasher = hashlib.new(algorithm, usedforsecurity=False)
+            self._feed(path, node, hasher.update)
             self._hashes[node.name, algorithm] = hasher.hexdigest()
         return self._hashes[node.name, algorithm], node.mode == "100755"
 
