@@ -53,6 +53,10 @@ class TemplateError(BakeryError):
     """The Packer template is absent or does not parse: edit it."""
 
 
+class TooLargeError(TemplateError):
+    """A template, or a file that is parsed for it, takes too much time or memory: make it smaller."""
+
+
 class TemplateSyntaxError(TemplateError):
     """The text of an HCL2 template does not parse: edit it."""
 

@@ -24,7 +24,15 @@ from ami_bakery.core.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer_arguments import PackerArguments
 from ami_bakery.core.place import Place
 from ami_bakery.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
-from ami_bakery.errors import AwsError, BakeryError, SourceError, TemplateError, TemplateSyntaxError, UsageError
+from ami_bakery.errors import (
+    AwsError,
+    BakeryError,
+    SourceError,
+    TemplateError,
+    TemplateSyntaxError,
+    TooLargeError,
+    UsageError,
+)
 from ami_bakery.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
 from ami_bakery.ports import BuildRequest
 from ami_bakery.progress import HashingProgress
@@ -274,6 +282,8 @@ class Resolver(Frozen):
 
     def _with_folder_advice(self, image: ImageConfig, error: BakeryError) -> BakeryError:
         """The same error, which says so where a submodule is missing, or Packer is to be started in another folder."""
+        if isinstance(error, TooLargeError):
+            return error
         submodule = None if self.is_past else self._missing_submodule(image, error)
         if submodule is not None:
             todo = f"Check the submodule out: `git submodule update --init --recursive {submodule}`."

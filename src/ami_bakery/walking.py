@@ -243,11 +243,8 @@ class Walk:
             case FileKind.LINK:
                 yield from self._at_link(path, above)
             case FileKind.OTHER:
-                raise SourceError(
-                    f"reading {path}",
-                    "it is a pipe, a socket or a device",
-                    f"Take it away{self._or_ignore}.",
-                )
+                todo = f"Remove it{self._or_ignore}." if above or self.origin.declared else "Name a file, or a folder."
+                raise SourceError(f"reading {path}", "it is a pipe, a socket or a device", todo)
 
     @property
     def _or_ignore(self) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -41,6 +43,8 @@ def nothing_baked(kitchen: Kitchen) -> None:
 
 # The definition
 
+_BUILD = 'source "amazon-ebs" "a" {\n  region = "us-east-1"\n}\nbuild {\n  sources = ["source.amazon-ebs.a"]\n}\n'
+
 
 def test_a_missing_folder(app: Kitchen, drop_in: Kitchen) -> None:
     absent = {"AMI_DEFINITION_DIRS": f"{drop_in.folder}/absent"}
@@ -53,8 +57,11 @@ def test_a_missing_folder(app: Kitchen, drop_in: Kitchen) -> None:
 
 
 def test_too_little_memory(app: Kitchen) -> None:
-    """A template of ten million lists takes 600 MB; the program has 500."""
-    app.write("ami/app.json", "[" + "[]," * 10_000_000 + "[]]")
+    """Twelve texts of 32 MiB take more than 500 MB, which is what the program has."""
+    (app.folder / "ami/large").write_bytes(b"x" * (1 << 25))
+    values = "".join(f'  v{number} = file("${{path.root}}/large")\n' for number in range(12))
+    app.write("ami/app.pkr.hcl", f"locals {{\n{values}}}\n{_BUILD}")
+    app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
 
     told(app.run("inputs", prefix=["sh", "-c", 'ulimit -v 500000 && exec "$@"', "sh"]), "there is not enough memory")
 
@@ -472,3 +479,127 @@ def test_without_the_right_to_delete_tags_the_digest_is_emptied(app: Kitchen, ec
     counted = app.calls()
     assert (counted["DeleteTags"], counted["RunInstances"]) == (1, 1)
     assert app.run("plan", "--json").images[0]["action"] == "bake"
+
+
+# What is too large to be parsed, or no file at all
+
+LARGE = 1 << 20
+TOO_LARGE = {
+    "a template": ("app.pkr.hcl", _BUILD + "# " + "x" * LARGE, 'template = "app.pkr.hcl"'),
+    "a JSON template": ("app.json", json.dumps({"builders": [], "x": "x" * LARGE}), 'template = "app.json"'),
+    "a template of a folder": ("t/b.pkr.hcl", "# " + "x" * LARGE, 'template = "t"'),
+    "a var-file": ("v.pkrvars.hcl", "# " + "x" * LARGE, 'template = "a.pkr.hcl"\nvar_files = ["v.pkrvars.hcl"]'),
+    "a JSON var-file": (
+        "v.pkrvars.json",
+        json.dumps({"x": "x" * LARGE}),
+        'template = "a.pkr.hcl"\nvar_files = ["v.pkrvars.json"]',
+    ),
+    "variables that Packer takes by itself": ("t/a.auto.pkrvars.hcl", "# " + "x" * LARGE, 'template = "t"'),
+}
+
+
+@pytest.mark.parametrize("case", TOO_LARGE)
+def test_a_file_that_is_too_large_to_be_parsed_is_refused_by_name(case: str, kitchen: Kitchen) -> None:
+    path, content, keys = TOO_LARGE[case]
+    kitchen.write("t/a.pkr.hcl", _BUILD)
+    kitchen.write("a.pkr.hcl", _BUILD)
+    kitchen.write(path, content)
+    kitchen.write("bakery.toml", f"version = 1\n[images.app]\n{keys}\n")
+
+    told(kitchen.run("digest"), f"reading {path}", "more than 1 MiB", "Make it smaller")
+
+
+def test_a_bakery_toml_that_is_too_large_is_refused(app: Kitchen) -> None:
+    app.write("bakery.toml", TOML + "#" * LARGE)
+
+    told(app.run("images"), "bakery.toml", "more than 1 MiB", "Make it smaller")
+
+
+def test_a_large_file_that_is_only_uploaded_is_no_trouble(app: Kitchen) -> None:
+    (app.folder / "ami/large").write_bytes(b"x" * 40 * LARGE)
+
+    assert app.run("digest").status == 0
+
+
+def test_a_template_that_takes_too_much_is_not_read_again_in_other_folders(kitchen: Kitchen) -> None:
+    """Each of them would take as long."""
+    deep = "a/" * 20
+    loops = "locals {\n  r = range(900)\n  v = [for a in local.r : [for b in local.r : a + b]]\n}\n"
+    kitchen.write(f"{deep}a.pkr.hcl", _BUILD + loops)
+    kitchen.write("bakery.toml", f'version = 1\n[images.app]\ntemplate = "{deep}a.pkr.hcl"\n')
+    counted = kitchen.run("digest", prefix=["strace", "-f", "-e", "trace=openat", "-o", "opened"])
+    told(counted, "takes more than 250,000 steps")
+    opened = (kitchen.folder / "opened").read_text()
+    assert opened.count(f'{deep}a.pkr.hcl"') == 1
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "endless link", "folder"])
+@pytest.mark.parametrize("option", ["--config=", "-C"])
+def test_a_bakery_toml_that_is_no_file(kind: str, option: str, app: Kitchen, tmp_path: Path) -> None:
+    path = no_file(kind, tmp_path / "other.toml")
+    run = app.run("images", f"{option}{path}")
+    if kind == "folder":
+        told(run, "other.toml/bakery.toml", "there is no such file", status=2)
+    else:
+        told(run, path.name, "a pipe, a socket or a device", "--config", status=2)
+
+
+NO_FILE = {
+    "pipe": "it is a pipe, a socket or a device",
+    "socket": "it is a pipe, a socket or a device",
+    "device": "it is a pipe, a socket or a device",
+    "endless link": "which is no file or folder",
+    "link in a circle": "Remove the link: it leads in a circle",
+    "/proc/self/environ": "what it holds is made when it is read",
+    "/proc/self/status": "what it holds is made when it is read",
+    "/sys/kernel/profiling": "what it holds is made when it is read",
+}
+NAMED_BY = {
+    "file()": 'provisioner "shell" {\n    inline = [file("%s")]\n  }',
+    "templatefile()": 'provisioner "shell" {\n    inline = [templatefile("%s", {})]\n  }',
+    "an upload": 'provisioner "file" {\n    source = "%s"\n    destination = "/x"\n  }',
+    "a script": 'provisioner "shell" {\n    script = "%s"\n  }',
+    "a local script": 'provisioner "shell-local" {\n    script = "%s"\n  }',
+    "a playbook": 'provisioner "ansible" {\n    playbook_file = "%s"\n  }',
+    "an inventory": 'provisioner "ansible" {\n    playbook_file = "p.yml"\n    inventory_file = "%s"\n  }',
+    "inputs": "",
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILE)
+@pytest.mark.parametrize("named_by", NAMED_BY)
+def test_what_is_no_lasting_file_is_refused_and_nothing_hangs(
+    kind: str, named_by: str, kitchen: Kitchen, tmp_path: Path
+) -> None:
+    path = no_file(kind, tmp_path / "special")
+    if not path.is_symlink() and not path.exists():
+        pytest.skip(f"there is no {path} here")
+    kitchen.write("p.yml", "- hosts: all\n")
+    block = NAMED_BY[named_by] % path if NAMED_BY[named_by] else ""
+    kitchen.write("a.pkr.hcl", _BUILD[: _BUILD.rindex("}")] + f"  {block}\n}}\n")
+    inputs = f'inputs = ["{path}"]' if named_by == "inputs" else "inputs = []"
+    kitchen.write("bakery.toml", f'version = 1\n[images.app]\ntemplate = "a.pkr.hcl"\n{inputs}\n')
+    run = kitchen.run("inputs")
+    told(run, NO_FILE[kind])
+    assert "Run again" not in run.stderr
+    assert "uploads this folder" not in run.stderr
+
+
+def no_file(kind: str, path: Path) -> Path:
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(path))
+        case "device":
+            return Path("/dev/zero")
+        case "link in a circle":
+            path.symlink_to(path)
+        case "endless link":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case _:
+            return Path(kind)
+    return path

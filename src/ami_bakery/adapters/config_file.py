@@ -5,11 +5,13 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.config_reader import Document, parse_config
+from ami_bakery.core.expression.budget import LARGEST_PARSED
 from ami_bakery.errors import ConfigError, Mark, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.config import Config, KeyPath
 
 FILE_NAME = "bakery.toml"
+_NAME_A_FILE = "Name another file, or the folder of one, with --config."
 
 
 def find_config(folder: Path) -> Path | None:
@@ -31,12 +34,24 @@ def load_config(path: Path) -> Config:
     """Raises `UsageError` where there is no such file, `ConfigError` where it is wrong."""
     doing = f"reading {path}"
     try:
-        data = path.read_bytes()
+        data = _content(path)
     except FileNotFoundError:
         raise UsageError(doing, "there is no such file", "Name another file with --config.") from None
     except OSError as error:
         raise ConfigError(doing, error.strerror or str(error), "Make it a file that this user may read.") from error
+    if data is None:
+        raise UsageError(doing, "it is no file but a folder, a pipe, a socket or a device", _NAME_A_FILE)
     return parse(data, path)
+
+
+def _content(path: Path) -> bytes | None:
+    """As much as is parsed, and a byte more; None where it is no regular file: reading it might never end."""
+    if not path.is_file():
+        path.stat()  # raises where there is nothing
+        return None
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as file:
+        return file.read(LARGEST_PARSED + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
 def parse(data: bytes, path: Path) -> Config:
@@ -49,6 +64,9 @@ def parse(data: bytes, path: Path) -> Config:
 
 def _parse(data: bytes, path: Path) -> Config:
     doing = f"reading {path}"
+    if len(data) > LARGEST_PARSED:
+        wrong = f"it has more than {LARGEST_PARSED >> 20} MiB"
+        raise ConfigError(doing, wrong, "Make it smaller, or split it: each image needs a few lines.")
     if data.startswith(codecs.BOM_UTF8):
         wrong = "it begins with a byte order mark"
         marks = (Mark(os.path.abspath(path), 1, wrong),)

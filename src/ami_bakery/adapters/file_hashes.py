@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from ami_bakery.adapters.hashing_program import ALGORITHMS, SMALL, is_unchanged, open_to_read, read_whole
+from ami_bakery.adapters.hashing_program import ALGORITHMS, SMALL, is_unchanged, open_to_read
 from ami_bakery.errors import SourceError
 
 if TYPE_CHECKING:
@@ -172,14 +173,14 @@ class _Reading:
             if before.st_size >= SMALL:
                 kept = True
                 return self._hand_on(_LargeFile(path, descriptor, before))
-            content = read_whole(descriptor, before)
+            # One byte more than there should be: more is seen as a change.
+            content = os.read(descriptor, before.st_size + 1)
+            check_unchanged(path, before, os.fstat(descriptor), len(content))
         except OSError as error:
             raise refused(path, error) from error
         finally:
             if not kept:
                 os.close(descriptor)
-        if content is None:
-            raise _changed(path)
         self._bytes += before.st_size
         return self._new(content, usedforsecurity=False).hexdigest(), _is_executable(before)
 
@@ -264,7 +265,19 @@ _Begun = list[Hash] | _LargeFile | _Asked | SourceError
 def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, size: int) -> None:
     """`size` is what was read."""
     if not is_unchanged(before, after, size):
-        raise _changed(path)
+        raise lasts_not(path) if _is_made_when_read(before, after, size) else _changed(path)
+
+
+def _is_made_when_read(before: os.stat_result, after: os.stat_result, size: int) -> bool:
+    """Files of /proc have no size, those of /sys that of a page."""
+    return before.st_size == after.st_size != size and (
+        before.st_size == 0 or (before.st_mtime_ns == after.st_mtime_ns and before.st_ctime_ns == after.st_ctime_ns)
+    )
+
+
+def lasts_not(path: str) -> SourceError:
+    wrong = "what it holds is made when it is read, as in /proc"
+    return SourceError(f"reading {path}", wrong, "Name a file whose content lasts.")
 
 
 def _changed(path: str) -> SourceError:
@@ -280,5 +293,9 @@ def _cores() -> int:
 
 
 def refused(path: str, error: OSError) -> SourceError:
+    if error.errno == errno.EAGAIN:
+        return lasts_not(path)
     todo = "Make it readable, or take it out of the inputs."
+    if error.errno == errno.ELOOP:
+        todo = "Remove the link: it leads in a circle."
     return SourceError(f"reading {path}", error.strerror or str(error), todo)

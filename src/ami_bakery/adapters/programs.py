@@ -6,6 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 
 
+_LONGEST_LINE = 1 << 14
+"""Characters of a `.git` file's first line: more than a path has."""
+
+
 def find_program(name: str, environment: Mapping[str, str], repository: str = "") -> str | None:
     """The absolute path of a program.
 
@@ -44,9 +48,11 @@ def work_tree_of(folder: str) -> str:
 
 def git_folder_named_by(path: str) -> str:
     """Where a `.git` leads that is a file; empty for all else."""
+    if not os.path.isfile(path):
+        return ""  # reading a pipe or a device might never end
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            first = file.readline()
+            first = file.readline(_LONGEST_LINE)
     except OSError:
         return ""
     named = first.removeprefix("gitdir: ").rstrip("\r\n")

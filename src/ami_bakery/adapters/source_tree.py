@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.file_hashes import check_unchanged, file_hashes, refused
+from ami_bakery.adapters.file_hashes import check_unchanged, file_hashes, lasts_not, refused
 from ami_bakery.errors import SourceError
 from ami_bakery.ports import FileKind, TreeEntry
 
@@ -112,6 +112,8 @@ class DiskTree:
                 if before.st_size > LARGEST_READ:
                     raise too_large(path)
                 content = file.read()
+                if content is None:
+                    raise lasts_not(path)
                 check_unchanged(path, before, os.fstat(descriptor), len(content))
                 return content
         except OSError as error:

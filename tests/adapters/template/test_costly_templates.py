@@ -10,7 +10,7 @@ import pytest
 
 from ami_bakery.adapters.config_file import parse
 from ami_bakery.adapters.template.globs import fileset, name_matches
-from ami_bakery.errors import BakeryError, ConfigError, TemplateError
+from ami_bakery.errors import BakeryError, ConfigError, TemplateError, TooLargeError
 from tests.adapters.template.reading import BUILD, read
 from tests.trees import write_tree
 
@@ -244,3 +244,52 @@ def test_a_local_command_that_means_very_many_words_is_read(command: str, tmp_pa
     facts = read(tmp_path, {"a.pkr.hcl": BUILD % step, "s.sh": ""})
 
     assert "s.sh" in [reference.path for reference in facts.references]
+
+
+LARGE = "x" * (1 << 20)
+IN_ANSIBLE = {
+    "variables": ({"v.yml": f"j: a\nl: {LARGE}\n"}, "v.yml"),
+    "a playbook": ({"p.yml": f"{PLAY}# {LARGE}\n"}, "p.yml"),
+    "settings": ({"ansible.cfg": f"[defaults]\nx = {LARGE}\n"}, "ansible.cfg"),
+    "a role's tasks": ({"p.yml": "- hosts: all\n  roles: [r]\n", "roles/r/tasks/main.yml": f"# {LARGE}\n"}, "main.yml"),
+    "a template of Jinja": (
+        {
+            "p.yml": "- hosts: all\n  tasks:\n    - template: {src: t.j2, dest: /}\n",
+            "t.j2": LARGE + "{% include 'u.j2' %}",
+        },
+        "t.j2",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_ANSIBLE)
+def test_an_ansible_file_that_is_too_large_to_be_parsed_is_unresolved(case: str, tmp_path: Path) -> None:
+    files, name = IN_ANSIBLE[case]
+    facts = read(tmp_path, {"a.pkr.hcl": ANSIBLE, "p.yml": PLAY, "v.yml": "j: a\n", **files})
+
+    found = [item for item in facts.unresolved if "more than 1 MiB" in item.why]
+    assert [item.expression for item in found] == [name]
+
+
+def test_an_inventory_that_is_too_large_to_be_parsed_is_unresolved(tmp_path: Path) -> None:
+    ansible = ANSIBLE.replace("playbook_file", 'inventory_file = "${path.root}/hosts"\n    playbook_file')
+    facts = read(tmp_path, {"a.pkr.hcl": ansible, "p.yml": PLAY, "v.yml": "j: a\n", "hosts": f"[a]\n# {LARGE}\n"})
+
+    assert [item.expression for item in facts.unresolved if "more than 1 MiB" in item.why] == ["hosts"]
+
+
+def test_a_text_that_is_too_large_to_be_parsed_as_a_template_is_an_error(tmp_path: Path) -> None:
+    template = 'locals {\n  v = templatefile("large", {})\n}\n' + BUILD % ""
+    with pytest.raises(TooLargeError, match="parses a text of more than"):
+        read(tmp_path, {"a.pkr.hcl": template, "large": LARGE + "x"})
+
+
+def test_very_many_matches_in_a_long_text_are_unknown(tmp_path: Path) -> None:
+    template = 'locals {\n  v = join("", regexall("[a-z]+", file("large")))\n}\n' + (
+        BUILD % '  provisioner "shell" {\n    script = "${local.v}"\n  }'
+    )
+    facts = read(tmp_path, {"a.pkr.hcl": template, "large": "ab c\n" * 100_000})
+
+    assert [item.why for item in facts.unresolved] == [
+        "`regexall()`: the text is too long for so many matches of a regular expression"
+    ]

@@ -6,8 +6,9 @@ import posixpath
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ami_bakery.core.expression.budget import LARGEST_PARSED
 from ami_bakery.core.place import Place
-from ami_bakery.errors import SourceError
+from ami_bakery.errors import Mark, SourceError, TooLargeError
 from ami_bakery.ports import FileKind, SourceTree
 from ami_bakery.values import Frozen
 
@@ -34,8 +35,17 @@ class Reading(Frozen):
         entry = self.tree.entry(path, follow=True)
         if entry is not None and entry.kind is not FileKind.FILE:
             found = "a folder" if entry.kind is FileKind.FOLDER else "a pipe, a socket or a device"
-            raise SourceError(f"reading {path}", f"it is no file but {found}", "Put a file there.")
+            raise SourceError(f"reading {path}", f"it is no file but {found}", "Name a file.")
         return self.tree.read(path)
+
+    def parsed(self, path: str) -> bytes:
+        """The bytes of a file that is to be parsed, which takes far longer than to read it. Raises `TooLargeError`."""
+        content = self.content(path)
+        if len(content) > LARGEST_PARSED:
+            wrong = f"it has more than {LARGEST_PARSED >> 20} MiB, which is more than is parsed"
+            todo = "Make it smaller: move data into files that are uploaded."
+            raise TooLargeError(f"reading {path}:1", wrong, todo, marks=(Mark(path, 1, wrong),))
+        return content
 
     def is_foreign(self, path: str) -> bool:
         """Whether a file truly lies outside of the repository, or, without git, outside of the root.

@@ -72,7 +72,7 @@ def _withhold(reading: Reading, declaration: Declaration, value: Value) -> None:
 
 
 def _parse(reading: Reading, file: str, *, variables_only: bool = False) -> Body:
-    source = reading.content(file)
+    source = reading.parsed(file)
     if file.endswith(".json"):
         return parse_json_body(source, file, variables_only=variables_only)
     return parse_body(source, file)

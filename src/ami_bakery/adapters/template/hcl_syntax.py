@@ -11,6 +11,7 @@ from tree_sitter import Language, Node, Parser
 
 from ami_bakery.adapters.template import hcl_text
 from ami_bakery.core.expression import syntax
+from ami_bakery.core.expression.budget import LARGEST_PARSED, TooCostly
 from ami_bakery.core.expression.syntax import Block, Body, Expression, Setting
 from ami_bakery.core.place import Place
 from ami_bakery.errors import TemplateError, TemplateSyntaxError
@@ -54,6 +55,8 @@ def parse_expression(text: str, place: Place) -> Expression:
 
 def parse_template(text: str, place: Place) -> syntax.Template:
     """A text with `${...}` and `%{...}`, as `templatefile()` and HCL in JSON have them."""
+    if len(text) > LARGEST_PARSED:
+        raise TooCostly(f"it parses a text of more than {LARGEST_PARSED:,} characters")
     mark = "END_OF_TEMPLATE"
     while mark in text:
         mark += "_"

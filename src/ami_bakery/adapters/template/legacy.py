@@ -117,7 +117,7 @@ def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tup
             raw[name] = (_variable_text(value), value.place)
     for path in reading.request.var_files:
         reading.ledger.reference(reading.locations.normalise(path), reading.given_place())
-        document = parse_json(reading.content(path), path)
+        document = parse_json(reading.parsed(path), path)
         if not isinstance(document, JsonObject):
             raise _bad(document.place, "a var-file is an object of variables")
         raw |= {name: (_variable_text(value), value.place) for name, value in document.members}

@@ -18,7 +18,7 @@ from ami_bakery.core.expression.values import (
     names_checkout,
     taint,
 )
-from ami_bakery.errors import TemplateError
+from ami_bakery.errors import TooLargeError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class LegacyContext:
         try:
             return render(text, self._functions(place), fields_as_written=True)
         except TooCostly as error:
-            raise TemplateError(
+            raise TooLargeError(
                 f"working out the variable `{name}` ({place})",
                 str(error),
                 "Make its text smaller.",

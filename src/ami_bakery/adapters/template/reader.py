@@ -17,7 +17,7 @@ from ami_bakery.adapters.template.written import Settled
 from ami_bakery.core.expression.budget import TooCostly, limited
 from ami_bakery.core.expression.values import shown
 from ami_bakery.core.template import Builder, TemplateFacts, TemplateFormat, TemplateRequest
-from ami_bakery.errors import BakeryError, TemplateError
+from ami_bakery.errors import BakeryError, TemplateError, TooLargeError
 from ami_bakery.ports import FileKind, SourceTree
 from ami_bakery.values import replace
 
@@ -37,7 +37,7 @@ class PackerTemplateReader:
             with limited():
                 return _without_marks(self._read(tree, request))
         except TooCostly as error:
-            raise TemplateError(
+            raise TooLargeError(
                 f"reading the template {request.template}",
                 str(error),
                 "Make its texts smaller, or pass them to Packer as variables.",
@@ -73,7 +73,7 @@ class PackerTemplateReader:
             )
         from ami_bakery.adapters.template.legacy import read_legacy
 
-        return _facts(TemplateFormat.JSON, reading, read_legacy(reading, reading.content(request.template)))
+        return _facts(TemplateFormat.JSON, reading, read_legacy(reading, reading.parsed(request.template)))
 
 
 def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:

@@ -14,6 +14,8 @@ LONGEST_TEXT = 1 << 25
 """Characters of one text."""
 MOST_TEXT = 1 << 28
 """Characters of all texts that are made."""
+LARGEST_PARSED = 1 << 20
+"""Bytes of a file that is parsed: a template, a var-file, `bakery.toml`, a file of Ansible's."""
 
 
 class TooCostly(Exception):

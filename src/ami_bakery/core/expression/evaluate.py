@@ -13,7 +13,7 @@ from ami_bakery.core.expression.cty import Cty, Fault, Missing, Unsure
 from ami_bakery.core.expression.documents import json_text
 from ami_bakery.core.expression.numbers import Number, NumberTooLarge
 from ami_bakery.core.expression.types import BOOL, DYNAMIC, NUMBER, STRING, UNKNOWN, Type, friendly, has_unknown
-from ami_bakery.errors import TemplateError
+from ami_bakery.errors import TemplateError, TooLargeError
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def resolve(expression: Expression, scope: Scope) -> Cty:
 def too_costly(expression: Expression, why: object) -> TemplateError:
     shown = expression.written.strip().splitlines()[0][:120] if expression.written.strip() else ""
     place = expression.place
-    return TemplateError(
+    return TooLargeError(
         f"working out `{shown}` ({place})",
         str(why),
         "Make it smaller, or pass its result to Packer as a variable.",

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from ami_bakery.core.expression import cty
-from ami_bakery.core.expression.budget import spend
+from ami_bakery.core.expression.budget import MOST_TEXT, spend
 from ami_bakery.core.expression.cty import Cty, Fault, Unsure
 from ami_bakery.core.expression.types import STRING, Type, object_of, tuple_of
 
@@ -56,8 +56,11 @@ def _match_value(found: Any, shape: Type) -> Cty:
 def _matches(compiled: Any, text: str, *, replacing: bool) -> list[Any]:
     """All matches, as Go walks through a text: an empty one right behind another does not count."""
     made: list[Any] = []
-    position, last_end = 0, -1
+    position, last_end, searched = 0, -1, 0
     while position <= len(text):
+        searched += len(text)  # each search takes the whole text in
+        if searched > MOST_TEXT:
+            raise Unsure("the text is too long for so many matches of a regular expression")
         found = compiled.search(text, position)
         if found is None:
             break

@@ -13,6 +13,7 @@ from ami_bakery.adapters.template.ansible.arguments import note_ssh_arguments
 from ami_bakery.adapters.template.ansible.holes import HOLE
 from ami_bakery.core.expression.values import CHECKOUT
 from ami_bakery.core.place import Place
+from ami_bakery.errors import TooLargeError
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
@@ -93,11 +94,11 @@ class ConfigReader:
             return
         self._reading.ledger.reference(path, self._place, required=False)
         parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",), allow_no_value=True)
-        source = self._reading.content(path).decode("utf-8", "replace")
         try:
+            source = self._reading.parsed(path).decode("utf-8", "replace")
             parser.read_string(source)
-        except configparser.Error as error:
-            why = f"it does not parse: {type(error).__name__}"
+        except (configparser.Error, TooLargeError) as error:
+            why = f"it does not parse: {error.wrong if isinstance(error, TooLargeError) else type(error).__name__}"
             self._reading.ledger.unresolved(Place(file=path, line=1), posixpath.basename(path), why)
             return
         for section in parser.sections():

@@ -25,10 +25,10 @@ def listed(value: Any) -> list[Any]:
 
 
 def documents_of(reading: Reading, path: str) -> list[Any]:
-    source = reading.content(path)
-    if source.startswith(b"$ANSIBLE_VAULT"):
-        return []  # the file itself is an input; what it holds is a secret
     try:
+        source = reading.parsed(path)
+        if source.startswith(b"$ANSIBLE_VAULT"):
+            return []  # the file itself is an input; what it holds is a secret
         return yaml_documents(source, path)
     except TemplateError as error:
         place = Place(file=path, line=int(error.doing.rpartition(":")[2] or 1))

@@ -25,6 +25,7 @@ from ami_bakery.adapters.template.yaml_syntax import YamlText
 from ami_bakery.core.expression.values import CHECKOUT
 from ami_bakery.core.expression.values import HOLE as PACKERS_HOLE
 from ami_bakery.core.place import Place
+from ami_bakery.errors import TooLargeError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -240,8 +241,12 @@ class Files:
         """A template may take in others, and look files up."""
         if not is_file(self.reading, path) or not self.first_visit(path, context.playbook, "template"):
             return
-        text = self.reading.content(path).decode("utf-8", "replace")
         inside = replace(context, file=path)
+        try:
+            text = self.reading.parsed(path).decode("utf-8", "replace")
+        except TooLargeError as error:
+            self.say(self.place(inside, 1), posixpath.basename(path), error.wrong)
+            return
         if not parses(text):
             self.say(self.place(inside, 1), posixpath.basename(path), "Jinja does not understand it")
             return

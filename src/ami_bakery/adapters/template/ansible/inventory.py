@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.template.ansible.config import reference_if_here
 from ami_bakery.adapters.template.yaml_syntax import YamlMap, yaml_documents
-from ami_bakery.errors import TemplateError
+from ami_bakery.core.place import Place
+from ami_bakery.errors import TemplateError, TooLargeError
 from ami_bakery.ports import FileKind
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.template.ansible.walk import Walk
-    from ami_bakery.core.place import Place
 
 _YAML = (".yml", ".yaml", ".json")
 _IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|md|txt|rst)))\Z")
@@ -61,7 +61,11 @@ def _file(walk: Walk, path: str) -> None:
         return
     if walk.reading.is_foreign(path):
         return
-    source = walk.reading.content(path)
+    try:
+        source = walk.reading.parsed(path)
+    except TooLargeError as error:
+        walk.reading.ledger.unresolved(Place(file=path, line=1), posixpath.basename(path), error.wrong)
+        return
     if source.startswith(b"$ANSIBLE_VAULT") or b"\0" in source:
         return
     if source.startswith(b"#!"):

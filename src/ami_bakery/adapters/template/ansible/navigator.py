@@ -122,7 +122,7 @@ def _settings_file(reading: Reading, component: Component, made: Navigator) -> N
             continue
         reading.ledger.reference(path, component.place, required=False)
         try:
-            documents = yaml_documents(reading.content(path), path)
+            documents = yaml_documents(reading.parsed(path), path)
         except TemplateError as error:
             reading.ledger.unresolved(
                 Place(file=path, line=1), posixpath.basename(path), f"it does not parse: {error.wrong}"

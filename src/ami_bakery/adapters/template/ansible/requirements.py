@@ -20,7 +20,7 @@ def required_names(reading: Reading, path: str, place: Place, above: tuple[str, 
     if reading.tree.entry(path, follow=True) is None or path in above:
         return set()  # a missing galaxy_file is said as a missing input
     try:
-        documents = yaml_documents(reading.content(path), path)
+        documents = yaml_documents(reading.parsed(path), path)
     except TemplateError as error:
         reading.ledger.unresolved(place, path, f"it does not parse: {error.wrong}")
         return set()
