@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from ami_bakery.adapters.git import GitProgram
 from ami_bakery.adapters.packer.plugin_files import PluginPlaces
-from ami_bakery.adapters.programs import find_program, safe_path, work_tree_of
+from ami_bakery.adapters.programs import find_program, git_folder_named_by, safe_path, work_tree_of
 
 
 def program(path: Path) -> Path:
@@ -114,3 +115,25 @@ def test_where_each_packer_looks_for_plugins(tmp_path: Path, version: tuple[int,
     found = places.manual()
     assert [file.name for file in found] == list(dict.fromkeys(expected))
     assert {file.name for file in found if places.is_of_repository(file.path)} == {"workdir", "relative"} & {*expected}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless link", "endless line", "link in a circle", "socket"])
+def test_a_git_file_that_never_ends_is_no_repository_and_nothing_hangs(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "repository/.git"
+    path.parent.mkdir()
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "endless link":
+            path.symlink_to("/dev/zero")
+        case "link in a circle":
+            path.symlink_to(path)
+        case "socket":
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(path))
+        case _:
+            path.write_text("gitdir: ")
+            os.truncate(path, 1 << 40)
+    assert git_folder_named_by(str(path)) == ""
+    assert work_tree_of(str(path.parent)) == str(path.parent)
+    assert GitProgram(dict(os.environ)).commit(str(path.parent)) == ""

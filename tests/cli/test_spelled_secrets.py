@@ -111,3 +111,65 @@ def test_what_is_no_secret_chooses_files_as_before(app: Kitchen) -> None:
     paths = {entry["path"] for entry in run.images[0]["inputs"]}
     assert {"c/0/b.sh", "c/1/a.sh", "c/2/d.sh"} <= paths
     assert not {"c/0/a.sh", "c/1/b.sh"} & paths
+
+
+LOCAL = """
+build {
+  sources = ["amazon-ebs.app"]
+  provisioner "shell-local" { %s }
+}
+"""
+SHELL = {
+    "in a command": 'inline = ["cat c/0/$NAME.sh"]',
+    "cut out of it": 'inline = ["x=$NAME; cat c/0/${x%%%%ad}.sh"]'.replace("%%%%", "%%"),
+    "asked for by a case": 'inline = ["case $NAME in b*) cat c/0/b.sh;; a*) cat c/0/a.sh;; esac"]',
+    "in a script": 'script = "say.sh"',
+    "by a child that may get another one": 'inline = ["if test -e x; then NAME=a; fi", "export NAME", "sh say.sh"]',
+    "by a child after a default": 'inline = [": ${NAME:=a}", "export NAME", "sh say.sh"]',
+    "by a script that is sourced": 'inline = [". ./say.sh"]',
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["NPM_AUTH", "DEPLOY_PASS", "SIGNING_KEY", "DB_CREDS", "SERVICE_TOKEN", "AWS_SESSION_TOKEN"]
+)
+@pytest.mark.parametrize("way", SHELL)
+def test_a_local_command_does_not_spell_the_environment(app: Kitchen, name: str, way: str) -> None:
+    write_letters(app)
+    app.write("say.sh", f"cat c/0/${name}.sh\n")
+    template = BUILD.partition("build {")[0] + LOCAL % SHELL[way].replace("NAME", name)
+    app.write("app.pkr.hcl", template.replace("${", "$${"))
+    listed = []
+    for value in ("b", "c"):
+        run = app.run("inputs", "--json", environment={name: value})
+        assert run.status == 0, run.stderr
+        listed.append([entry["path"] for entry in run.images[0]["inputs"]])
+    assert listed[0] == listed[1]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ lookup('env', 'NAME') }}",
+        "{{ lookup('ansible.builtin.env', 'NAME') }}",
+        "{{ query('env', 'NAME') | first }}",
+        "{{ ansible_env.NAME }}",
+        "{{ lookup('pipe', 'printenv NAME') }}",
+    ],
+)
+@pytest.mark.parametrize("name", ["NPM_AUTH", "DEPLOY_PASS", "AWS_SESSION_TOKEN"])
+def test_ansible_does_not_spell_the_environment(app: Kitchen, name: str, source: str) -> None:
+    write_letters(app)
+    source = source.replace("NAME", name)
+    play = f'- hosts: all\n  tasks:\n    - copy: {{src: "c/0/{source}.sh", dest: /}}\n'
+    app.write("play.yml", play)
+    app.write(
+        "app.pkr.hcl",
+        BUILD.partition("build {")[0] + LOCAL.replace("shell-local", "ansible") % 'playbook_file = "play.yml"',
+    )
+    listed = []
+    for value in ("b", "c"):
+        run = app.run("inputs", "--json", environment={name: value})
+        assert run.status == 0, run.stderr
+        listed.append([entry["path"] for entry in run.images[0]["inputs"]])
+    assert listed[0] == listed[1]

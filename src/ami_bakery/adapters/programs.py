@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-
 _LONGEST_LINE = 1 << 14
 """Characters of a `.git` file's first line: more than a path has."""
 
@@ -54,6 +53,8 @@ def git_folder_named_by(path: str) -> str:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             first = file.readline(_LONGEST_LINE)
     except OSError:
+        return ""
+    if len(first) == _LONGEST_LINE or "\0" in first:
         return ""
     named = first.removeprefix("gitdir: ").rstrip("\r\n")
     return os.path.realpath(os.path.join(os.path.dirname(path), named)) if first.startswith("gitdir: ") else ""

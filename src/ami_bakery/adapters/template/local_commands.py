@@ -18,7 +18,7 @@ from ami_bakery.adapters.template.local_files import (
 from ami_bakery.adapters.template.programs import effects_of, runs_more, words_of_code
 from ami_bakery.adapters.template.shell_text import Shell
 from ami_bakery.adapters.template.shell_words import Call, Word
-from ami_bakery.core.environment import why_left_out_of_commands
+from ami_bakery.core.environment import why_left_out_of_commands, why_not_used
 from ami_bakery.core.expression.values import CHECKOUT, HOLE, Unknown
 from ami_bakery.core.place import Place
 from ami_bakery.core.template import Certainty
@@ -50,6 +50,7 @@ class LocalRun(LocalFiles):
     def __init__(self, reading: Reading, variables: Mapping[str, tuple[str, ...]] | None = None) -> None:
         super().__init__(reading)
         self.variables = dict(variables or {})
+        self.environment = usable(reading.request.environment)
         self.commands = 0
         self._seen: set[tuple[object, ...]] = set()
         self._active: list[str] = []
@@ -111,7 +112,7 @@ class LocalRun(LocalFiles):
         inner = Shell(
             listener,
             folder=folder,
-            variables=shell.given_to_children(self.reading.request.environment) if shell else self.variables,
+            variables=shell.given_to_children(self.environment) if shell else self.variables,
             script=path if path.startswith("/") else f"{CHECKOUT}/{path}",
             arguments=[Word((text,)) for text in arguments],
             depth=shell.depth + 1 if shell else 1,
@@ -141,6 +142,15 @@ class LocalRun(LocalFiles):
                 self.script(posixpath.normpath(f"{module}.py"), interpreter, (), None, folder=folder)
             if self.kind(posixpath.normpath(f"{module}/__init__.py")) is FileKind.FILE:
                 self.read(module, ".", place)
+
+
+def usable(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of local commands; what looks like a secret has a value that is not known."""
+    return {name: HOLE if _is_withheld(name) else value for name, value in environment.items()}
+
+
+def _is_withheld(name: str) -> bool:
+    return why_left_out_of_commands(name) is not None or why_not_used(name) is not None
 
 
 class _Listener:
@@ -320,7 +330,7 @@ class _Listener:
         inner = Shell(
             self.further_down(call.line),
             folder=shell.folder,
-            variables=shell.given_to_children(self._run.reading.request.environment),
+            variables=shell.given_to_children(self._run.environment),
             script=arguments[0] if arguments else shell.script,
             arguments=[Word((argument,)) for argument in arguments[1:]],
             depth=shell.depth + 1,
@@ -419,7 +429,7 @@ class _Listener:
         why = why_left_out_of_commands(name)
         if why is None:
             reading.ledger.environment(name, place)
-            return reading.request.environment.get(name, "")
+            return self._run.environment.get(name, "")
         if why:
             reading.ledger.unhashed(name, place, why)
         return f"/{HOLE}" if name in ("HOME", "TMPDIR", "TMP", "TEMP") else HOLE
