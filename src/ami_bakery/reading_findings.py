@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.finding import Finding, Level
@@ -90,11 +90,12 @@ def _written_findings(
                 level=Level.WARNING,
                 code="input-written",
                 place=reference.place,
-                message=f"{reference.path} is an input, and the bake may write it ({output.place}): an AMI whose bake "
-                "changes it gets no digest",
+                message=f"{reference.path} is an input, and the bake may "
+                f"{_does(output).removesuffix('s')} it ({output.place}): an AMI whose bake changes it gets no digest",
                 todo="Let the bake write elsewhere; or name it in `ignore`, or set `generated = true`, if it is made "
                 "by the bake alone.",
             )
+    yield from _touched_findings(facts, inputs)
     for source, is_input in facts.generated:
         counts = "it counts as an input" if is_input else "it is not in the digest"
         yield Finding(
@@ -110,14 +111,32 @@ def _written_findings(
     yield from _left_out_by_pattern(tree, image, config_file, facts, inputs)
 
 
+def _touched_findings(facts: TemplateFacts, inputs: Collection[str]) -> Iterator[Finding]:
+    """Commands that change what a file is called, its mode or its times: such as `chmod`, `touch` and `mv`."""
+    for path, place, does in facts.touched:
+        changed = sorted(each for each in inputs if each == path or _lies_in(each, path))
+        if changed:
+            yield Finding(
+                level=Level.WARNING,
+                code="input-written",
+                place=place,
+                message=f"the bake {does} {_few(changed)}, which {'is an input' if len(changed) == 1 else 'are inputs'}"
+                ": an AMI whose bake changes an input gets no digest",
+                todo="Let the command work on a copy outside the inputs. A file mode can be committed: "
+                "git update-index --chmod=+x FILE.",
+            )
+
+
 def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[Finding]:
     contested = {output.path for _, output in facts.contested}
     uploads = [reference.path for reference in facts.references if reference.required]
     asked = 0
+    removed = {output.path.removesuffix("/**") for output in facts.outputs if output.is_removed and output.pattern}
     for output in facts.outputs:
-        if output.is_folder or output.path in contested or output.path.endswith("/**"):
+        if output.is_folder or output.path in contested or output.path.endswith("/**") or output.path in removed:
             continue
-        there = not output.pattern and tree.entry(output.path) is not None
+        # What another machine has in its /tmp is no matter of this repository.
+        there = not output.pattern and not output.path.startswith("/") and tree.entry(output.path) is not None
         if output.certainty is Certainty.PERHAPS:
             asked += 1
             if (
@@ -132,7 +151,8 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
                 level=Level.WARNING,
                 code="output-inside",
                 place=output.place,
-                message=f"the bake writes {output.shown} into a folder that is uploaded: it is left out of the digest",
+                message=f"the bake {_does(output)} {output.shown} in a folder that is uploaded: it is left out of the "
+                "digest",
                 todo="Let it write elsewhere, so that nothing that is uploaded is left out by mistake.",
             )
         elif there:
@@ -140,7 +160,7 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
                 level=Level.NOTICE,
                 code="output-inside",
                 place=output.place,
-                message=f"the bake writes {output.shown}: it is left out of the digest",
+                message=f"the bake {_does(output)} {output.shown}: it is left out of the digest",
                 todo="Nothing, if the bake alone makes it. If it is an input, name this very file in `inputs`.",
             )
 
@@ -163,19 +183,28 @@ def _left_out_by_pattern(
                 found.setdefault(by, {})[path] = None
     for output in patterns:
         base = output.path.removesuffix("/**")
-        is_there = "*" not in base and not base.endswith("__pycache__") and tree.entry(base) is not None
+        names_one = "*" not in base and not base.endswith("__pycache__") and not base.startswith("/")
+        is_there = names_one and tree.entry(base) is not None
         if output not in found and base != output.path and is_there:
             found[output] = {base: None}
     for output, paths in found.items():
-        names = list(paths)[:_MOST_NAMED]
-        more = f" and {len(paths) - len(names)} more" if len(paths) > len(names) else ""
         yield Finding(
             level=Level.NOTICE,
             code="output-inside",
             place=output.place,
-            message=f"the bake writes {output.shown}: what is there is not in the digest ({', '.join(names)}{more})",
+            message=f"the bake {_does(output)} {output.shown}: what is there is not in the digest ({_few([*paths])})",
             todo="Nothing, if the bake alone makes it. If it is an input, name this very file in `inputs`.",
         )
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = names if len(names) == _MOST_NAMED + 1 else names[:_MOST_NAMED]
+    more = len(names) - len(shown)
+    return f"{', '.join(shown)} and {more} more" if more else ", ".join(shown)
+
+
+def _does(output: Output) -> str:
+    return "removes" if output.is_removed else "writes"
 
 
 def _lies_in(path: str, folder: str) -> bool:
@@ -187,8 +216,8 @@ def _maybe_written(output: Output, there: bool) -> Finding:
         level=Level.NOTICE,
         code="input-written",
         place=output.place,
-        message=f"{output.shown} {'is' if there else 'will be'} an input, and the bake writes it on a condition: an "
-        "AMI whose bake changes it gets no digest",
+        message=f"{output.shown} {'is' if there else 'will be'} an input, and the bake {_does(output)} it on a "
+        "condition: an AMI whose bake changes it gets no digest",
         todo="Name it in `ignore` if the bake alone makes it.",
     )
 
@@ -207,10 +236,14 @@ def _upload_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
             continue
         for _ in walk:
             pass
-        for path, name in _left_out(walk):
-            if (path, name) not in said:
-                said.add((path, name))
-                yield _not_in_digest(walk, path, name)
+        new = [found for found in _left_out(walk) if found not in said]
+        said.update(new)
+        of_git = [path for path, name in new if name in VERSION_CONTROL]
+        of_bakes = [path for path, name in new if name not in VERSION_CONTROL]
+        if of_git:
+            yield _not_in_digest(walk, of_git, of_git=True)
+        if of_bakes:
+            yield _not_in_digest(walk, of_bakes, of_git=False)
 
 
 def _left_out(walk: Walk) -> Iterator[tuple[str, str]]:
@@ -222,13 +255,15 @@ def _left_out(walk: Walk) -> Iterator[tuple[str, str]]:
                 yield path, name
 
 
-def _not_in_digest(walk: Walk, path: str, name: str) -> Finding:
+def _not_in_digest(walk: Walk, paths: Sequence[str], *, of_git: bool) -> Finding:
     reads = "a local command is given" if walk.origin.guessed else "what is uploaded has"
-    if name in VERSION_CONTROL:
-        wrong = f"{reads} {path} in it, which each commit changes, and which is not in the digest"
+    names = _few(paths)
+    not_in_digest = f"which {'is' if len(paths) == 1 else 'are'} not in the digest"
+    if of_git:
+        wrong = f"{reads} {names} in it, which each commit changes, and {not_in_digest}"
         todo = "Upload a folder that does not have it: a folder below, or what `git archive` or a copy makes."
     else:
-        wrong = f"{reads} {path} in it, which bakes write, and which is not in the digest"
+        wrong = f"{reads} {names} in it, which bakes write, and {not_in_digest}"
         todo = "Run Packer elsewhere (`workdir`), let it write elsewhere, or upload a folder that does not have it."
     return Finding(
         level=Level.NOTICE if walk.origin.guessed else Level.WARNING,

@@ -163,6 +163,7 @@ class Output(Frozen):
     pattern    the regular expression for `path` where it stands for several files; empty where it is one
     is_folder  only the folder itself, where nothing is in it
     written    see `Reference`
+    is_removed it is removed, not written
     """
 
     path: str
@@ -171,6 +172,7 @@ class Output(Frozen):
     pattern: str = ""
     is_folder: bool = False
     written: str = ""
+    is_removed: bool = False
 
     @property
     def shown(self) -> str:
@@ -219,6 +221,7 @@ class TemplateFacts(Frozen):
     outputs        files that a bake writes (manifests, downloads, what local commands write), relative to the root
     overwritten    files that the template names surely and that a bake surely writes: they are no inputs
     contested      files that the template names surely and that a bake may write: they are inputs
+    touched        files and folders of which a local command changes the mode, the times or the name; and a verb
     generated      `generated` sources that nothing in the template is seen to write, and whether they are inputs
     local_commands components that run commands here which may open what no word names
     unhashed_environment  environment variables that local commands read and that tell of the machine or the CI job, or
@@ -246,6 +249,7 @@ class TemplateFacts(Frozen):
     outputs: tuple[Output, ...] = ()
     overwritten: tuple[tuple[Reference, Output], ...] = ()
     contested: tuple[tuple[Reference, Output], ...] = ()
+    touched: tuple[tuple[str, Place, str], ...] = ()
     generated: tuple[tuple[Reference, bool], ...] = ()
     local_commands: tuple[LocalCommand, ...] = ()
     unhashed_environment: tuple[tuple[str, Place, str], ...] = ()

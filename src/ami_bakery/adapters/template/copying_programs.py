@@ -24,6 +24,11 @@ def copying(with_value: str) -> Program:
     return copy
 
 
+def move(arguments: list[str], effects: Effects) -> None:
+    copying("-S -t --suffix --target-directory")(arguments, effects)
+    effects.changed.extend(("moves", text) for sources, _ in effects.copies for text in sources)
+
+
 _KEEPING = frozenset(
     {
         *("-n", "-u", "--no-clobber", "--update", "--interactive", "--ignore-existing", "--existing", "--dry-run"),

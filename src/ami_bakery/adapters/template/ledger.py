@@ -36,6 +36,7 @@ class Ledger:
         self._references: dict[str, Reference] = {}
         self._outputs: dict[tuple[str, bool], Output] = {}
         self._early: set[str] = set()
+        self._touched: dict[tuple[str, Place, str], None] = {}
         self.on_condition = False
         """Whether what writes now may not run in a build that succeeds."""
         self._generated: dict[str, Reference] = {}
@@ -61,6 +62,7 @@ class Ledger:
         certainty: Certainty = Certainty.SURE,
         is_folder: bool = False,
         written: str = "",
+        is_removed: bool = False,
     ) -> None:
         """`path` may have `HOLE` in it, or `/**` at its end. One that could be any file is not worked out. `written`:
         see `Reference`."""
@@ -78,13 +80,15 @@ class Ledger:
                 pattern=pattern,
                 is_folder=is_folder,
                 written=written,
+                is_removed=is_removed,
             )
         )
 
     def _keep_output(self, output: Output) -> None:
         key = (output.pattern or output.path, output.is_folder)
         before = self._outputs.get(key)
-        self._outputs[key] = output if before is None else stronger(before, output)
+        kept = output if before is None else stronger(before, output)
+        self._outputs[key] = replace(kept, is_removed=output.is_removed and (before is None or before.is_removed))
 
     def read_now(self, path: str, *, exact: bool = False) -> None:
         """A file is surely read at this moment of the bake. What nothing has written yet is read as it was before.
@@ -98,6 +102,10 @@ class Ledger:
             re.fullmatch(each.pattern, path, re.DOTALL) if each.pattern else each.path == path for each in written
         ):
             self._early.add(path)
+
+    def touch(self, path: str, place: Place, does: str) -> None:
+        """`does`: what is done to it, as a verb."""
+        self._touched[(path, place, does)] = None
 
     def is_read_early(self, path: str) -> bool:
         return path in self._early
@@ -153,6 +161,7 @@ class Ledger:
             self.generated(made.path, made.place, written=made.written)
         self._commands |= other._commands
         self._early |= other._early
+        self._touched |= other._touched
         self._unhashed = other._unhashed | self._unhashed
         for credential in other.credentials:
             self.credential(credential.path, credential.place)
@@ -166,6 +175,10 @@ class Ledger:
     @property
     def references(self) -> tuple[Reference, ...]:
         return tuple(self._references[path] for path in sorted(self._references))
+
+    @property
+    def touched(self) -> tuple[tuple[str, Place, str], ...]:
+        return tuple(sorted(self._touched))
 
     @property
     def outputs(self) -> tuple[Output, ...]:

@@ -246,7 +246,7 @@ class _Listener:
         return HOLE in shell.folder and not shell.folder.startswith("/") and text in effects.files
 
     def _writes(self, shell: ShellCommands, effects: Effects, place: Place, *, sure: bool) -> None:
-        run, folder = self._run, shell.folder
+        run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
         sure = sure and not shell.elsewhere
         surely = Certainty.SURE if sure and not effects.keeps else Certainty.PERHAPS
         likely = Certainty.LIKELY if sure else Certainty.PERHAPS
@@ -265,6 +265,10 @@ class _Listener:
             path = run.here(text, folder)
             if path is None or not run.content(path):
                 run.write(text, folder, place, surely)
+        for does, text in effects.changed:
+            path = run.here(text, folder)
+            if path is not None and not path.startswith("/"):
+                ledger.touch(path, place, does)
         self._folders(shell, effects, place, surely, likely)
 
     def _folders(
@@ -278,11 +282,11 @@ class _Listener:
         for text in effects.removed:
             path = run.place_of(text, folder)
             if path is not None and not run.reading.locations.holds_template(path):
-                ledger.output(path, place, certainty=likely, written=run.written)
                 entry = run.reading.tree.entry(path)
                 # `rm` removes a link, never what the link leads to.
-                if entry is None or entry.kind is not FileKind.LINK:
-                    ledger.output(f"{path}/**", place, certainty=likely, written=run.written)
+                below = entry is None or entry.kind not in (FileKind.LINK, FileKind.FILE)
+                for each in (path, f"{path}/**") if below else (path,):
+                    ledger.output(each, place, certainty=likely, written=run.written, is_removed=True)
 
     def _append(self, shell: ShellCommands, text: str, place: Place, certainty: Certainty) -> None:
         """What was there before stays, and so counts where something reads the file; but for a log."""

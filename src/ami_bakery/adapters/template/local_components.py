@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"(?:\$\{[^}]*\}|\{\{.*?\}\}|%\{[^}]*\}|[^\s;|&<>()\"'])+")
 
+_WRITTEN_TO = re.compile(rf">[>|]?\s*[\"']?({_WORD.pattern})")
+"""The target of a redirection: an output, whatever it is called."""
+
 
 class _Given(Frozen):
     """A text of a field, with `HOLE` for what only Packer knows. `unknown`: where it has one."""
@@ -131,9 +134,10 @@ def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[Place]:
         if given.unknown is None:
             continue
         as_known = _WORD.findall(given.text)
+        written_to = _WRITTEN_TO.findall(given.text)
         as_written = _WORD.findall(given.unknown.pattern)
         for number, word in enumerate(as_known):
-            if HOLE in word and _is_path_with_hole(word):
+            if HOLE in word and word not in written_to and _is_path_with_hole(word):
                 shown = as_written[number] if len(as_written) == len(as_known) else given.written
                 alone = given.text.count(HOLE) == 1
                 why = given.unknown.why if alone else "a part of it is known only when Packer runs"

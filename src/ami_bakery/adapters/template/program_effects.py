@@ -20,6 +20,7 @@ class Effects:
     keeps     whether what is there already is not written
     copies    sources, and what they are copied to: a folder or a file
     made, removed, touched  folders that are made, what is removed with all below, files of which only the times change
+    changed   (verb, path): files and folders that stay as they are but for the mode, the times or the name
     scripts   (interpreter, path, arguments): a script that is run; the interpreter is empty where the file says it
     texts     shell texts that are run
     code      of what is read, files with code whose words may name files
@@ -41,6 +42,7 @@ class Effects:
         self.made: list[str] = []
         self.removed: list[str] = []
         self.touched: list[str] = []
+        self.changed: list[tuple[str, str]] = []
         self.scripts: list[tuple[str, str, tuple[str, ...]]] = []
         self.texts: list[tuple[str, tuple[str, ...]]] = []
         self.nested: list[tuple[str, ...]] = []

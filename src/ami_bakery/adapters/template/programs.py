@@ -70,7 +70,7 @@ _NO_FILES = frozenset(
             "mktemp",
             "basename",
         ),
-        *("dirname", "realpath", "readlink", "logger", "chmod", "chown", "chgrp", "rmdir", "tr", "yes", "tty", "stty"),
+        *("dirname", "realpath", "readlink", "logger", "rmdir", "tr", "yes", "tty", "stty"),
         *("ls", "stat", "du", "df", "free", "ps", "pgrep", "pkill", "killall", "uptime", "lsblk", "mount", "umount"),
         *("systemctl", "service", "apt-get", "apt", "yum", "dnf", "apk", "brew", "sync", "nc", "ping", "dig", "host"),
         *(
@@ -417,7 +417,7 @@ _KNOWN: Mapping[str, Program] = {
     "make": _make,
     "gmake": _make,
     "cp": copies.copying("-S -t --suffix --target-directory"),
-    "mv": copies.copying("-S -t --suffix --target-directory"),
+    "mv": copies.move,
     "scp": copies.copying("-i -F -P -o -c -l -S -J"),
     "rsync": copies.copying(
         "-e -f -B -M -T --rsh --exclude --include --exclude-from --include-from --files-from --filter --chmod --chown"
@@ -474,5 +474,8 @@ _KNOWN: Mapping[str, Program] = {
     "rm": writes.removed,
     "unlink": writes.removed,
     "touch": writes.touched,
+    "chmod": writes.changes_mode,
+    "chown": writes.changes_mode,
+    "chgrp": writes.changes_mode,
     "truncate": writes.truncated,
 }

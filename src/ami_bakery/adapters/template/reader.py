@@ -108,6 +108,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
         outputs=settled.outputs,
         overwritten=tuple(settled.overwritten),
         contested=tuple(settled.contested),
+        touched=ledger.touched,
         generated=settled.generated,
         local_commands=ledger.local_commands,
         unhashed_environment=ledger.unhashed_environment,

@@ -150,7 +150,16 @@ def removed(arguments: list[str], effects: Effects) -> None:
 
 
 def touched(arguments: list[str], effects: Effects) -> None:
-    effects.touched.extend(options_of(arguments, "-d -t -r --date --reference")[1])
+    rest = options_of(arguments, "-d -t -r --date --reference")[1]
+    effects.touched.extend(rest)
+    effects.changed.extend(("sets the times of", text) for text in rest)
+
+
+def changes_mode(arguments: list[str], effects: Effects) -> None:
+    """`chmod`, `chown` and `chgrp`. What they take for an option may be a mode: `chmod -x FILE`."""
+    words = [text for text in arguments if not text.startswith("-") or re.fullmatch(r"-[rwxXst]+", text)]
+    has_reference = any(text.startswith("--reference") for text in arguments)
+    effects.changed.extend(("changes the mode or the owner of", text) for text in words[0 if has_reference else 1 :])
 
 
 def truncated(arguments: list[str], effects: Effects) -> None:
