@@ -201,3 +201,24 @@ def test_what_only_packer_can_render_is_unknown_and_kept_as_written(template: st
 
     assert isinstance(result, Unknown)
     assert result.pattern == template
+
+
+MARKS = ("\u0301", "\u0316", "\u0301\u0316", "\u0344")
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("before", ["e", "é", "", "한"])
+def test_a_text_with_very_many_combining_marks_is_unknown(before: str, mark: str) -> None:
+    """Packer's Go puts a joiner (U+034F) behind each 30 of them."""
+    value = work_out(f'"{before}{mark * 31}z"')
+    assert isinstance(value, Unknown)
+    assert "more than 30 combining marks" in value.why
+    assert isinstance(work_out(f"jsondecode({quoted(quoted(before + mark * 31))})"), Unknown)
+    key = json.dumps({before + mark * 31: 1}, ensure_ascii=False)
+    assert isinstance(work_out(f"jsondecode({quoted(key)})"), Unknown)
+    assert isinstance(work_out("lower(v)", v=f"{before}{mark * 31}"), Unknown)
+
+
+@pytest.mark.parametrize("text", ["e" + "\u0316" * 30, "e\u0316" * 100, "\u0301".join("abc" * 40), "日本語" * 40])
+def test_fewer_combining_marks_are_normalised(text: str) -> None:
+    assert work_out(f'"{text}"') == normalize("NFC", text)

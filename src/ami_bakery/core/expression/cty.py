@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from unicodedata import normalize
+from unicodedata import combining, normalize
 
 from ami_bakery.core.expression import types
 from ami_bakery.core.expression.budget import MOST_PARTS, TooCostly
@@ -148,7 +149,30 @@ def hidden(value: Cty) -> Cty:
 
 
 def text(value: str, place: Place | None = None, *, tainted: bool = False) -> Cty:
-    return Cty(STRING, value if value.isascii() else normalize("NFC", value), place=place, tainted=tainted)
+    """As Packer normalises it; unknown where it would put a joiner between very many combining marks."""
+    if not value.isascii():
+        if _has_long_run_of_marks(value):
+            return unknown(
+                "more than 30 combining marks in a row are normalised by Packer alone", STRING, tainted=tainted
+            )
+        value = normalize("NFC", value)
+    return Cty(STRING, value, place=place, tainted=tainted)
+
+
+_MOST_MARKS = 30
+"""As Unicode's stream-safe text format has it, which Go's `norm` writes."""
+_MARKS = re.compile(rf"[^\x00-\u02ff]{{{_MOST_MARKS // 4},}}")
+
+
+def _has_long_run_of_marks(value: str) -> bool:
+    if not _MARKS.search(value):
+        return False
+    run = 0
+    for letter in normalize("NFD", value):
+        run = run + 1 if combining(letter) else 0
+        if run > _MOST_MARKS:
+            return True
+    return False
 
 
 def number(value: Number) -> Cty:

@@ -87,6 +87,13 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def _key(name: str) -> str:
+    key = cty.text(name)
+    if not isinstance(key.raw, str):
+        raise Unsure(cty.why_of(key))
+    return key.raw
+
+
 def from_document(value: Any) -> Cty:
     """What a document holds, as a value: lists are tuples, and maps are objects."""
     if isinstance(value, _Number):
@@ -103,7 +110,7 @@ def from_document(value: Any) -> Cty:
     if isinstance(value, int):
         return cty.whole(value)
     if isinstance(value, dict):
-        return cty.object_of({cty.text(str(name)).raw: from_document(child) for name, child in value.items()})
+        return cty.object_of({_key(str(name)): from_document(child) for name, child in value.items()})
     if isinstance(value, list | tuple):
         return cty.tuple_of(from_document(child) for child in value)
     raise Unsure("the document holds something that only Packer reads")
