@@ -331,6 +331,9 @@ class Packer(Protocol):
         raises `PackerError`. No program in the repository is started.
         """
 
+    def plugin_programs(self, template: str, workdir: str, facts: TemplateFacts) -> tuple[str, ...]:
+        """The absolute paths of the same plugins, of those that are installed."""
+
     def forget_plugins(self) -> None: ...
 
     def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -207,7 +208,17 @@ class Resolver(Frozen):
         # With -debug Packer writes a private key into its folder, and removes it.
         busy = (self.workdir(image),) if self.arguments.debug else ()
         written = self._written(image)
-        return take_stamps(outside.tree, outside.stamps, image, self.config.file, facts, written, busy=busy)
+        made = take_stamps(outside.tree, outside.stamps, image, self.config.file, facts, written, busy=busy)
+        programs = ((path, outside.stamps.stamp(path)) for path in self._plugin_programs(image, facts))
+        return replace(made, files={**made.files, **{path: stamp for path, stamp in programs if stamp is not None}})
+
+    def _plugin_programs(self, image: ImageConfig, facts: TemplateFacts) -> tuple[str, ...]:
+        """Those whose checksums are in the digest."""
+        if image.scheme is Scheme.SHA1 or "plugin-versions" in image.digest_without:
+            return ()
+        workdir = self.outside.tree.absolute(self.workdir(image))
+        found = self.outside.packer.plugin_programs(self.told_template(image), workdir, facts)
+        return tuple(os.path.realpath(path) for path in found)
 
     def entries(
         self, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]

@@ -68,6 +68,9 @@ class InstantPacker:
     ) -> tuple[UsedPlugin, ...]:
         return ()
 
+    def plugin_programs(self, template: str, workdir: str, facts: TemplateFacts) -> tuple[str, ...]:
+        return ()
+
     def forget_plugins(self) -> None:
         pass
 

@@ -11,7 +11,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.image import DIGEST_TAG
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.kitchen import TOML, Kitchen, Run, json_template
 
 
 @pytest.fixture
@@ -171,3 +171,69 @@ def test_a_copy_that_is_replaced_by_itself_counts_as_replaced(uploads: Kitchen, 
     assert shutil.which("cp")
     meanwhile(uploads, "cp ami/setup.sh ../s", "rm ami/setup.sh", "cp ../s ami/setup.sh")
     no_digest(uploads, ec2, "ami/setup.sh was replaced or touched")
+
+
+MODERN_PACKER = """\
+#!/bin/sh
+cd_plugins={plugins}
+case "$*" in
+  version) echo Packer v1.11.0 ;;
+  "plugins installed") ls -d $cd_plugins/github.com/hashicorp/*/* ;;
+  build*) cd $cd_plugins/github.com/hashicorp; {away}; cd - >/dev/null
+    {packer} "$@"; status=$?
+    cd $cd_plugins/github.com/hashicorp; {back}; exit $status ;;
+  *) exec {packer} "$@" ;;
+esac
+"""
+USED = "amazon/packer-plugin-amazon_v1.3.5_x5.0_linux_amd64"
+OTHER = "docker/packer-plugin-docker_v1.0.0_x5.0_linux_amd64"
+
+
+def bake_while_plugins_change(app: Kitchen, away: str, back: str = "true") -> Run:
+    plugins = app.folder.parent / "installed"
+    for name in (USED, OTHER):
+        path = plugins / "github.com/hashicorp" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("A")
+    packer = app.program(
+        "modern-packer", MODERN_PACKER.format(plugins=plugins, away=away, back=back, packer=shutil.which("packer"))
+    )
+    return app.run("bake", "--packer", str(packer))
+
+
+@pytest.mark.parametrize(
+    "away, back",
+    [
+        (f"echo B > {USED}", "true"),
+        ("true", f"echo B > {USED}"),
+        (f"cp {USED} ../p; echo B > {USED}", f"cp ../p {USED}"),
+        (f"mv {USED} ../p; echo B > {USED}", f"mv ../p {USED}"),
+    ],
+)
+def test_a_plugin_that_was_replaced_while_packer_ran(away: str, back: str, uploads: Kitchen, ec2: EC2Client) -> None:
+    run = bake_while_plugins_change(uploads, away, back)
+    assert run.status == 1, run.stderr
+    assert "packer-plugin-amazon_v1.3.5_x5.0_linux_amd64 was replaced or touched" in run.stderr
+    assert "was left, without the digest" in run.stderr
+    assert finished(ec2) == 0
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        f"echo B > {OTHER}",
+        "echo B > amazon/packer-plugin-amazon_v1.3.6_x5.0_linux_amd64",
+        f"cat {USED} > /dev/null",
+        f"rm {OTHER}",
+    ],
+)
+def test_another_plugin_that_came_or_went_while_packer_ran(meanwhile: str, uploads: Kitchen, ec2: EC2Client) -> None:
+    run = bake_while_plugins_change(uploads, "true", meanwhile)
+    assert run.status == 0, run.stderr
+    assert finished(ec2) == 1
+
+
+def test_a_plugin_that_is_not_in_the_digest_may_be_replaced(uploads: Kitchen, ec2: EC2Client) -> None:
+    uploads.write("bakery.toml", TOML + 'digest_without = ["plugin-versions"]\n')
+    assert bake_while_plugins_change(uploads, f"echo B > {USED}").status == 0
+    assert finished(ec2) == 1

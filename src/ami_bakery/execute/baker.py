@@ -325,8 +325,8 @@ class Baker:
             self._reject(
                 ids,
                 doing,
-                f"{'; '.join(told[:3])}{more} while Packer ran, though the content is the same again: Packer may have "
-                "read something else",
+                f"{'; '.join(told[:3])}{more} while Packer ran: even where the content is the same again, Packer may "
+                "have read something else",
                 "Bake again when nothing changes the inputs. If the build itself touches them (chmod, touch, sed -i, a "
                 "temporary file beside them), let it do so outside the inputs.",
             )

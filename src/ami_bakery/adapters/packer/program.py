@@ -227,8 +227,11 @@ class HashicorpPacker:
             choice = self._choice(places, facts)
         if choice.missing:
             raise self._missing(image, choice.missing)
-        manual = [file for file in places.manual() if file.provides(facts.components)]
-        return checksums((*choice.used, *manual))
+        return checksums(_used(places, choice, facts))
+
+    def plugin_programs(self, template: str, workdir: str, facts: TemplateFacts) -> tuple[str, ...]:
+        places = self._places(workdir, template)
+        return tuple(plugin.path for plugin in _used(places, self._choice(places, facts), facts))
 
     def _choice(self, places: PluginPlaces, facts: TemplateFacts) -> PluginChoice:
         # 1.6.6 knows no required_plugins.
@@ -368,6 +371,10 @@ class HashicorpPacker:
         if _numbers(version) < OLDEST:
             raise PackerError(doing, f"it is Packer {version}, which is too old", _INSTALL)
         return version
+
+
+def _used(places: PluginPlaces, choice: PluginChoice, facts: TemplateFacts) -> tuple[InstalledPlugin | PluginFile, ...]:
+    return (*choice.used, *(file for file in places.manual() if file.provides(facts.components)))
 
 
 def _words(answer: subprocess.CompletedProcess[bytes]) -> str:
