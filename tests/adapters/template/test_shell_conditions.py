@@ -11,7 +11,7 @@ from ami_bakery.core.template import Certainty
 from tests.adapters.template.reading import paths, read
 from tests.adapters.template.test_local_commands import outputs, run_here
 
-FILES = {"c": "committed", "d": "", "needs.sh": "", "list": "", "check.py": ""}
+FILES = {"write.sh": "cp d c", "c": "committed", "d": "", "needs.sh": "", "list": "", "check.py": ""}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,21 @@ FILES = {"c": "committed", "d": "", "needs.sh": "", "list": "", "check.py": ""}
         "case $(cat list) in x) cp d c;; esac",
         "! ./needs.sh || cp d c",
         "./needs.sh && sh -c 'cp d c'",
+        "cat q && cp d c",
+        "cp q r 2>/dev/null && cp d c",
+        "mkdir lock && cp d c",
+        "rm q && cp d c",
+        ". ./needs.sh && cp d c",
+        "cp q c 2>/dev/null || true",
+        "./needs.sh -o c > log || true; sh -c 'cp q c' 2> /dev/null || true",
+        "shopt -s nullglob; for f in q*; do cp d c; done",
+        "select f in a; do cp d c; break; done",
+        "cp -i d c",
+        "ln d c",
+        "ln -s d c",
+        "echo $(cat c) > c",
+        "cat <<< $(<c) > c",
+        'date -d "$(cat c)" > c',
     ],
 )
 def test_what_may_not_be_written_is_an_input(command: str, tmp_path: Path) -> None:
@@ -78,6 +93,11 @@ def test_what_may_not_be_written_is_an_input(command: str, tmp_path: Path) -> No
         "set -e && cp d c",
         "export A=b && cp d c",
         "test -e d; cp d c",
+        "ln -sf d c",
+        "mkdir -p lock && cp d c",
+        "for f in need*; do cp d c; done",
+        "sh write.sh",
+        "cp d c > log 2>&1",
     ],
 )
 def test_what_is_surely_written_is_an_output(command: str, tmp_path: Path) -> None:
@@ -122,3 +142,12 @@ def test_what_is_not_there_before_the_build_is_made_by_it(command: str, tmp_path
 
     assert "app.conf" not in paths(facts)
     assert [reference.path for reference, _ in facts.overwritten] == ["app.conf"]
+
+
+@pytest.mark.parametrize("command", ["sh -n -c 'cp d c'", "bash -n write.sh", "sh -o noexec write.sh"])
+def test_a_shell_that_only_looks_for_mistakes_writes_nothing(command: str, tmp_path: Path) -> None:
+    facts = run_here(tmp_path, f"{command}\ncat c\ntrue", FILES)
+
+    assert "c" in paths(facts)
+    assert ("write.sh" in paths(facts)) is ("write.sh" in command)
+    assert outputs(facts) == []

@@ -12,7 +12,9 @@ from ami_bakery.adapters.template.program_effects import Effects, Program, optio
 def copying(with_value: str) -> Program:
     def copy(arguments: list[str], effects: Effects) -> None:
         options, rest = options_of(arguments, with_value)
-        effects.keeps = not _KEEPING.isdisjoint(option for option, _ in options)
+        # Of `scp` and `rsync`, `-i` is another option.
+        asks = "--target-directory" in with_value and ("-i", "") in options
+        effects.keeps = asks or not _KEEPING.isdisjoint(option for option, _ in options)
         into = next((value for option, value in options if option in ("-t", "--target-directory")), None)
         effects.reads.extend(value for option, value in options if option.endswith(("-from", "-i", "-F")) and value)
         sources, target = (rest, into + "/") if into is not None else (rest[:-1], rest[-1] if len(rest) > 1 else "")
@@ -44,6 +46,7 @@ def _is_remote(text: str) -> bool:
 
 def link(arguments: list[str], effects: Effects) -> None:
     options, rest = options_of(arguments, "-t -S --target-directory --suffix")
+    effects.keeps = not any(option in ("-f", "--force") for option, _ in options)
     symbolic = any(option in ("-s", "--symbolic") for option, _ in options)
     if len(rest) > 1:
         folder = posixpath.dirname(rest[-1]) if symbolic else ""

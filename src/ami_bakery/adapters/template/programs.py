@@ -318,6 +318,9 @@ def _shell(name: str, arguments: list[str], effects: Effects) -> None:
     effects.scripts.extend(("sh", value, ()) for option, value in options if option in ("--rcfile", "--init-file"))
     effects.opaque = bool(effects.scripts)
     effects.settings = tuple(value or option for option, value in options)
+    if "-n" in letters or "noexec" in effects.settings:
+        effects.reads.extend(rest)  # it only looks for mistakes
+        return
     if "-c" in letters and rest:
         effects.texts.append((rest[0], tuple(rest[1:])))
         effects.reads.extend(rest[1:])

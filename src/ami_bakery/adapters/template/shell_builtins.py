@@ -162,6 +162,8 @@ class ShellCommands(ShellState):
         for word in (*arguments, Word(("REPLY",)), Word(("MAPFILE",))):
             if re.fullmatch(r"[A-Za-z_]\w*", word.texts[0]):
                 self._set(word.texts[0], (HOLE,))
+            elif HOLE in word.texts[0]:
+                self.listener.lost()
 
     def _let(self, arguments: Sequence[Word], _line: int) -> None:
         for text in (text for word in arguments for text in word.texts):

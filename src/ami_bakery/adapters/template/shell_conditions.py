@@ -13,28 +13,15 @@ if TYPE_CHECKING:
 
 _SURE = frozenset(
     {
-        *(
-            "cp",
-            "mv",
-            "rm",
-            "ln",
-            "mkdir",
-            "rmdir",
-            "install",
-            "touch",
-            "chmod",
-            "chown",
-            "chgrp",
-            "truncate",
-            "mktemp",
-        ),
-        *("tar", "gtar", "bsdtar", "zip", "unzip", "gzip", "gunzip", "xz", "unxz", "bzip2", "bunzip2", "dd"),
-        *("cd", "pushd", "popd", "set", "export", "umask", "source", ".", "true", ":", "echo", "printf", "sleep"),
-        *("cat", "tee", "sed", "sort", "date", "curl", "wget", "openssl", "base64", "envsubst", "pwd", "unset"),
-        *("zstd", "truncate"),
+        *("cp", "mv", "mkdir", "rm", "ln", "install", "touch", "chmod", "chown", "chgrp", "mktemp", "truncate"),
+        *("tar", "gtar", "bsdtar", "zip", "unzip", "gzip", "gunzip", "xz", "unxz", "bzip2", "bunzip2", "zstd", "dd"),
+        *("cd", "pushd", "popd", "set", "export", "umask", "true", ":", "echo", "printf", "sleep", "pwd", "unset"),
+        *("tee", "date", "curl", "wget", "openssl", "base64", "envsubst"),
     }
 )
 """Commands that are there for what they do: where one fails, something is wrong. Any other may be there to be asked."""
+_NEEDS_OPTION = {"mkdir": "p", "rm": "f", "ln": "f"}
+"""Those that fail where something is there already, or is not there, but for an option."""
 _TESTS = frozenset(
     {"[", "test", "[[", "grep", "egrep", "command", "which", "type", "cmp", "diff", "hash", "false", "stat", "ls", "id"}
 )
@@ -50,10 +37,20 @@ def asks(node: Node) -> bool:
         return is_unsure(node) or asks(node.children[-1])
     if node.type == "redirected_statement":
         inner = node.child_by_field_name("body")
-        return inner is not None and asks(inner)
+        return (inner is not None and asks(inner)) or _hides_complaints(node)
     if node.type in ("pipeline", "subshell", "compound_statement"):
         return not node.named_children or any(map(asks, node.named_children))
-    return _name_of(node) not in _SURE
+    name = _name_of(node)
+    return name not in _SURE or (name in _NEEDS_OPTION and not _has_option(node, _NEEDS_OPTION[name]))
+
+
+def _has_option(node: Node, letter: str) -> bool:
+    return any(re.match(rf"-\w*{letter}|--(?:force|parents)\b", text_of(child)) for child in node.named_children)
+
+
+def _hides_complaints(node: Node) -> bool:
+    """`2>/dev/null`: a failure is expected."""
+    return any(re.match(r"2>|&>", text_of(redirect)) for redirect in node.children_by_field_name("redirect"))
 
 
 def is_test(node: Node) -> bool:
@@ -69,9 +66,10 @@ def is_test(node: Node) -> bool:
 
 
 def may_be_missed(node: Node) -> bool:
-    """Whether a command may fail, so that `|| true` hides that nothing is written; a redirection writes in any case."""
+    """Whether a command may fail, so that `|| true` hides that nothing is written."""
     if node.type == "redirected_statement":
-        return False
+        inner = node.child_by_field_name("body")
+        return (inner is not None and may_be_missed(inner)) or _hides_complaints(node)
     return asks(node) or _name_of(node) in ("curl", "wget")
 
 

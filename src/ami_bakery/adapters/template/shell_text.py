@@ -20,7 +20,7 @@ from ami_bakery.adapters.template.shell_conditions import (
     may_be_missed,
     runs_at_least_once,
 )
-from ami_bakery.adapters.template.shell_words import Word, text_of
+from ami_bakery.adapters.template.shell_words import Word, has_magic, text_of
 from ami_bakery.core.expression.values import HOLE
 
 if TYPE_CHECKING:
@@ -115,8 +115,11 @@ class Shell(ShellCommands):
         if sign == "||":
             self.must_end_well = fails(right)
         may_fail = sign == "||" and not self.must_end_well and may_be_missed(left)
-        with self.perhaps_only() if may_fail else nullcontext():
-            self._node(left)
+        if may_fail and left.type == "redirected_statement":
+            self._redirected(left, may_fail=True)
+        else:
+            with self.perhaps_only() if may_fail else nullcontext():
+                self._node(left)
         self.must_end_well = must_end_well
         if sign == "||" and text_of(right) in ("exit", "return"):
             return None  # with the status of what failed
@@ -166,17 +169,20 @@ class Shell(ShellCommands):
     def _for(self, node: Node) -> None:
         name, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
         values: list[str] = []
+        matched = False
         for item in node.children_by_field_name("value"):
             for word in self._words(item):
                 for text in word.texts:
-                    values.extend((self.listener.matching(self, text) if word.is_pattern else ()) or (text,))
+                    found = self.listener.matching(self, text) if word.is_pattern else ()
+                    matched = matched or bool(found)
+                    values.extend(found or (text,))
         for text in values:
             self.listener.assigned(self, text, self._line, exported=False)
         if name is not None:
             self.variables[text_of(name)] = self._most(tuple(dict.fromkeys(values))) or (HOLE,)
             self._choices.discard(text_of(name))
         if body is not None:
-            self._loop(body, text_of(name) if name is not None else "", sure=_is_there(node))
+            self._loop(body, text_of(name) if name is not None else "", sure=matched or _is_there(node))
 
     def _loop(self, body: Node, name: str = "", *, sure: bool) -> None:
         """Twice where a round changes what the next one knows. `name`: of the variable that each round sets; `sure`:
@@ -234,14 +240,17 @@ class Shell(ShellCommands):
         finally:
             (self.arguments, self._left), self.depth = before, self.depth - 1
 
-    def _redirected(self, node: Node) -> tuple[str, ...] | None:
+    def _redirected(self, node: Node, *, may_fail: bool = False) -> tuple[str, ...] | None:
+        """`may_fail`: the command, whatever it fails for; the redirection is made in any case."""
         body, redirects = node.child_by_field_name("body"), node.children_by_field_name("redirect")
+        if body is not None and body.type == "command":
+            self._substituted_first(body)
         last_of_list = body is not None and body.type == "list"
         if not last_of_list:
             self._redirects(redirects, sure=self.is_sure)
         into_file = any(child.type in _INTO for redirect in redirects for child in redirect.children)
         before, self._fed = self._fed, self._feed(redirects)
-        with self._printing(shown=not into_file):
+        with self._printing(shown=not into_file), self.perhaps_only() if may_fail else nullcontext():
             printed = self._node(body) if body is not None else None
         self._fed = before
         if last_of_list and body is not None:
@@ -249,6 +258,14 @@ class Shell(ShellCommands):
             unsure = is_unsure(body, must_end_well=self.must_end_well)
             self._redirects(redirects, sure=self.is_sure and not unsure)
         return printed
+
+    def _substituted_first(self, node: Node) -> None:
+        """`echo $(cat file) > file` reads the file before it is written."""
+        for child in node.named_children:
+            if child.type == "command_substitution":
+                self._substitution(child)
+            else:
+                self._substituted_first(child)
 
     def _feed(self, redirects: Sequence[Node]) -> str | None:
         for redirect in redirects:
@@ -325,7 +342,19 @@ class Shell(ShellCommands):
             elif child.type == "variable_name" and node.children[0].type == "local":
                 self._set(text_of(child), ("",))
             elif child.type not in ("variable_name", "word"):
-                self._expand(child)
+                self._declared(child, exported=exported)
+
+    def _declared(self, node: Node, *, exported: bool) -> None:
+        """`export "$name=$value"`, and `export $(cat file)`, of which nobody knows what it sets."""
+        for text in (text for word in self._words(node) for text in word.texts):
+            name, equals, value = text.partition("=")
+            if HOLE in name:
+                self.listener.lost()
+            elif equals:
+                self.listener.assigned(self, value, self._line, exported=exported, name=name)
+                self._set(name, (value,))
+            if exported:
+                self.exported.add(name)
 
     # --- commands
 
@@ -396,5 +425,6 @@ def _put_back(name: str, variables: dict[str, tuple[str, ...]], before: Mapping[
 
 def _is_there(loop: Node) -> bool:
     """Whether a `for` has a value for certain: one that stands there as it is."""
-    values = loop.children_by_field_name("value")
-    return any(value.type in _WRITTEN_OUT and "@" not in text_of(value) for value in values)
+    values = [value for value in loop.children_by_field_name("value") if value.type in _WRITTEN_OUT]
+    is_select = bool(loop.children) and loop.children[0].type == "select"
+    return not is_select and any("@" not in text_of(value) and not has_magic(value) for value in values)
