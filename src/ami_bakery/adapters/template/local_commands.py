@@ -19,7 +19,7 @@ from ami_bakery.adapters.template.programs import effects_of, runs_more, words_o
 from ami_bakery.adapters.template.shell_text import Shell
 from ami_bakery.adapters.template.shell_words import Call, Word
 from ami_bakery.core.environment import why_left_out_of_commands, why_not_used
-from ami_bakery.core.expression.values import CHECKOUT, HOLE, Unknown
+from ami_bakery.core.expression.values import CHECKOUT, HOLE, Unknown, names_checkout
 from ami_bakery.core.place import Place
 from ami_bakery.core.template import Certainty
 from ami_bakery.ports import FileKind
@@ -237,7 +237,7 @@ class _Listener:
 
     def _is_lost(self, shell: ShellCommands, effects: Effects, text: str) -> bool:
         """Whether a word surely names a file, and nobody knows which."""
-        if is_of_other_process(text):
+        if is_of_other_process(text) or names_checkout(text.removeprefix(CHECKOUT)):
             return True
         if text.startswith(("/", "~", "-")) or "://" in text:
             return False

@@ -220,7 +220,9 @@ def effects_of(words: Sequence[str], *, shown: bool, fed_by: str = "") -> Effect
     if _has(arguments, "-r", "-R", "--recursive", "-rl", "-rn", "-rh", "-rq", "-rlE", "-ru") or name == "find":
         effects.dots = effects.dots or name in ("grep", "egrep", "fgrep", "diff", "zgrep")
         lists = name == "find" and (not shown or any(text.startswith("-exec") for text in arguments))
-        effects.opaque = effects.opaque or (lists and any(text.strip("./") == "" for text in effects.reads or ["."]))
+        effects.opaque = effects.opaque or (
+            lists and any(text.removeprefix(CHECKOUT).strip("./") == "" for text in effects.reads or ["."])
+        )
     return effects
 
 

@@ -85,7 +85,9 @@ class Shell(ShellCommands):
         printed: tuple[str, ...] | None = None
         for node in nodes:
             if node.is_named and node.type != "comment":
-                printed = self._node(node)
+                in_background = node.next_sibling is not None and node.next_sibling.type == "&"
+                with self._own_state() if in_background else nullcontext():
+                    printed = self._node(node)
         return printed
 
     def _node(self, node: Node) -> tuple[str, ...] | None:
@@ -277,6 +279,7 @@ class Shell(ShellCommands):
     def _redirects(self, redirects: Sequence[Node], *, sure: bool) -> None:
         for redirect in redirects:
             if redirect.type != "file_redirect":
+                self._backquoted(redirect)
                 for child in redirect.named_children:
                     if child.type not in ("heredoc_start", "heredoc_end"):
                         self._expand(child)
@@ -288,6 +291,16 @@ class Shell(ShellCommands):
             for child in redirect.children_by_field_name("destination"):
                 for word in self._words(child):
                     self.listener.redirection(self, sign, word, redirect.start_point[0], sure=sure)
+
+    def _backquoted(self, heredoc: Node) -> None:
+        """Commands in backquotes within a heredoc, which the grammar has no node for."""
+        parts = {child.type: child for child in heredoc.named_children}
+        start, body = parts.get("heredoc_start"), parts.get("heredoc_body")
+        if start is None or body is None or re.search(r"[\"'\\]", text_of(start)):
+            return
+        for command in re.findall(r"(?<!\\)`([^`]*)`", text_of(body)):
+            with self._own_state(), self.perhaps_only(), self._printing(shown=False):
+                self._eval([Word((command,))], body.start_point[0])
 
     def _test(self, node: Node) -> None:
         for child in node.named_children:
