@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +55,27 @@ def test_the_action_installs_the_program_for_itself_and_the_steps_behind_it(app:
     assert job.use(ACTION, {"command": "plan"})["outcome"] == "bake"
     installed = shutil.which("ami-bakery", path=":".join(job.path))
     assert installed == str(job.folder / "ami-bakery/bin/ami-bakery")
+
+
+@pytest.mark.parametrize("module", ["ensurepip", "venv", "pip", "logging", "subprocess", "shlex"])
+def test_the_action_takes_no_module_of_python_from_the_workspace(app: Kitchen, job: Job, module: str) -> None:
+    """A stranger's pull request could bring one."""
+    marker = app.folder.parent / "started"
+    code = f"open({str(marker)!r}, 'w').close()\n"
+    app.write(f"{module}.py", code)
+    app.write(f"{module}/__main__.py" if module == "pip" else "other.py", code)
+    job.environment |= {"PATH": "/usr/local/bin:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
+    job.used = {"actions/setup-python": lambda given: job.path.append(f"{sys.base_prefix}/bin")}
+    subprocess.run(
+        [sys.executable, "-m", module] if module == "pip" else [sys.executable, "-c", f"import {module}"],
+        cwd=app.folder,
+        check=True,
+    )
+    assert marker.exists(), "plain Python takes it"
+    marker.unlink()
+    with suppress(StepFailed):
+        job.use(ACTION, {"command": "plan"})
+    assert not marker.exists(), job.log
 
 
 def test_a_file_in_args_is_written_beside_the_outputs(job: Job, app: Kitchen) -> None:
