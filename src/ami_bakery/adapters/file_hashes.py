@@ -297,5 +297,5 @@ def refused(path: str, error: OSError) -> SourceError:
         return lasts_not(path)
     todo = "Make it readable, or take it out of the inputs."
     if error.errno == errno.ELOOP:
-        todo = "Remove the link: it leads in a circle."
+        todo = "Remove the link: it leads in a circle, or over too many others."
     return SourceError(f"reading {path}", error.strerror or str(error), todo)
