@@ -20,7 +20,7 @@ demo: $(READY)
 
 # For every edit: under a minute on two cores, without Packer, Docker and the network.
 test-fast: $(READY)
-	$(BIN)/pytest --quiet --numprocesses $(FAST_WORKERS) -m "not packer and not current_packer" tests/core tests/adapters
+	$(BIN)/pytest --quiet --numprocesses $(FAST_WORKERS) -m "not packer and not current_packer" tests/core tests/template tests/adapters
 
 test: check
 	scripts/setup --test-programs $(BIN)/python

@@ -11,12 +11,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.baselines import Rival, Rivals, all_rivals
 from benchmarks.cases import SUBJECTS
-from benchmarks.contest import hold
-from benchmarks.kitchen import PROGRAMS, SMALL, Kitchen, Scale
+from benchmarks.comparison import hold
+from benchmarks.harness import PROGRAMS, SMALL, Kitchen, Scale
 from benchmarks.report import RESULTS, bar_lines, lines, redraw
 from benchmarks.results import Measured, Results, from_json, measured, merged, this_machine, to_json
-from benchmarks.rivals import Rival, Rivals, all_rivals
 
 
 def main() -> int:

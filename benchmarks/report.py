@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from benchmarks.bars import Bar, bars, ratio_of
-from benchmarks.contest import Entry, Kind
+from benchmarks.comparison import Entry, Kind
 from benchmarks.figures import Figure, middle
 from benchmarks.results import Measured, Results, from_json
+from benchmarks.thresholds import Bar, bars, ratio_of
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 RESULTS = DOCUMENT.with_suffix(".json")

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import Case, Entry, Kind, Run
+from benchmarks.comparison import Case, Entry, Kind, Run
 
 FORMAT = 1
 

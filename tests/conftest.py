@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from ami_bakery.local import Control, LocalAws, LocalSettings
 from tests.documents import ROOT
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 from tests.signals import use_default_signals
 
 # Here, not in a hook: each pytest-xdist worker imports this file, too.

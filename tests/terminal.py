@@ -11,7 +11,7 @@ import termios
 import time
 from collections.abc import Callable
 
-from tests.kitchen import PROGRAMS, Kitchen
+from tests.harness import PROGRAMS, Kitchen
 from tests.signals import restore_python_signals
 
 

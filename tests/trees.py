@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ami_bakery.adapters.source_tree import DiskTree
+from ami_bakery.adapters.files.source_tree import DiskTree
 
 
 def write_tree(root: Path, files: Mapping[str, str]) -> DiskTree:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contest import Case, Contender, Kind
-from benchmarks.kitchen import CORES, REGION, Kitchen, quoted, template, write
-from benchmarks.rivals import Rival
+from benchmarks.baselines import Rival
+from benchmarks.comparison import Case, Contender, Kind
+from benchmarks.harness import CORES, REGION, Kitchen, quoted, template, write
 from benchmarks.trees import forget, large_files, small_files, vendored
 
 _TOML = f"""\

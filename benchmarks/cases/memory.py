@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.contest import Case, Contender
-from benchmarks.kitchen import REGION, Kitchen, template, write
+from benchmarks.comparison import Case, Contender
+from benchmarks.harness import REGION, Kitchen, template, write
 
 _TOML = f"""\
 version = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.contest import Case, Contender, Kind
-from benchmarks.kitchen import Kitchen
+from benchmarks.comparison import Case, Contender, Kind
+from benchmarks.harness import Kitchen
 
 _SHORT = "1700000000,,ui,message,    amazon-ebs: line {} of a build with some words in it\n"
 _LONG_BYTES = 20_000_000
@@ -15,10 +15,10 @@ _READ = """\
 import io
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.adapters.packer.process import Run, _read_all
-from ami_bakery.adapters.terminal import PlainWatcher
-from ami_bakery.core.masking import Masker
-from ami_bakery.core.packer_output import ArtifactReader
-from ami_bakery.core.packer_progress import ProgressReader
+from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher
+from ami_bakery.core.text.masking import Masker
+from ami_bakery.core.packer.machine_output import ArtifactReader
+from ami_bakery.core.packer.build_progress import ProgressReader
 with Log("benchmark") as log, open({file!r}, "rb") as output:
     run = Run(
         image="app", arguments=(), workdir=".", environment={{}}, masker=Masker({secrets!r}), private_files=(),

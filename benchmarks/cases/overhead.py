@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contest import Case, Contender
-from benchmarks.kitchen import REGION, Kitchen, quoted, template, write
+from benchmarks.comparison import Case, Contender
+from benchmarks.harness import REGION, Kitchen, quoted, template, write
 from benchmarks.trees import small_files
 
 _TOML = f"""\

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.contest import Case, Contender
-from benchmarks.kitchen import DIGEST_TAG, REGION, Kitchen, quoted, template, write
+from benchmarks.comparison import Case, Contender
+from benchmarks.harness import DIGEST_TAG, REGION, Kitchen, quoted, template, write
 
 _REGIONS = (REGION, "eu-west-1", "ap-south-1", "us-west-2")
 _VALUES = 200

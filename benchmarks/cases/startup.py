@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.contest import Case, Kind
-from benchmarks.kitchen import Kitchen
+from benchmarks.comparison import Case, Kind
+from benchmarks.harness import Kitchen
 
 
 def cases(kitchen: Kitchen) -> Iterator[Case]:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contest import Case, Contender
-from benchmarks.kitchen import DIGEST_TAG, REGION, Kitchen, quoted, template, write
+from benchmarks.comparison import Case, Contender
+from benchmarks.harness import DIGEST_TAG, REGION, Kitchen, quoted, template, write
 from benchmarks.trees import forget, large_files, small_files
 
 _TOML = f"""\

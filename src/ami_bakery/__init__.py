@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ami_bakery.bakery import BakedImage, BakeFailed, Bakery, Event, EventKind, PlannedImage
-    from ami_bakery.core.outcome import Result
-    from ami_bakery.core.plan import Action, Reason
-    from ami_bakery.core.upkeep import Step, StepKind
+    from ami_bakery.api import BakedImage, BakeFailed, Bakery, Event, EventKind, PlannedImage
+    from ami_bakery.core.plan.desired_state import Step, StepKind
+    from ami_bakery.core.plan.outcome import Result
+    from ami_bakery.core.plan.plan import Action, Reason
     from ami_bakery.errors import (
         AwsError,
         BakeryError,
@@ -50,11 +50,11 @@ __all__ = [
 
 
 _ELSEWHERE = {
-    "Action": "core.plan",
-    "Reason": "core.plan",
-    "Result": "core.outcome",
-    "Step": "core.upkeep",
-    "StepKind": "core.upkeep",
+    "Action": "core.plan.plan",
+    "Reason": "core.plan.plan",
+    "Result": "core.plan.outcome",
+    "Step": "core.plan.desired_state",
+    "StepKind": "core.plan.desired_state",
 }
 
 
@@ -62,7 +62,7 @@ def __getattr__(name: str) -> object:
     """Imported when it is first asked for: the command line's `--help` has no use for it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _ELSEWHERE.get(name, "errors" if name.endswith("Error") else "bakery")
+    home = _ELSEWHERE.get(name, "errors" if name.endswith("Error") else "api")
     return getattr(importlib.import_module(f"ami_bakery.{home}"), name)
 
 

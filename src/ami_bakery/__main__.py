@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # has become unreachable, each 700 objects, is for nothing.
 gc.set_threshold(200_000, 20, 20)
 
-from ami_bakery.cli import main, main_bake  # noqa: E402
+from ami_bakery.cli.main import main, main_bake  # noqa: E402
 
 
 def program() -> NoReturn:

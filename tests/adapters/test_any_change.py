@@ -11,11 +11,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ami_bakery.adapters.source_tree import DiskTree
-from ami_bakery.core.config import ImageConfig
-from ami_bakery.core.manifest import Entry
-from ami_bakery.core.template import TemplateFacts, TemplateFormat
-from ami_bakery.inputs import collect
+from ami_bakery.adapters.files.source_tree import DiskTree
+from ami_bakery.core.config.model import ImageConfig
+from ami_bakery.core.definition.manifest import Entry
+from ami_bakery.define.inputs import collect
+from ami_bakery.template.facts import TemplateFacts, TemplateFormat
 
 NAMES = st.one_of(
     st.sampled_from(["a", "b", ".hidden", "a-b", "a.b", "new\nline", "é", "x.sh", "crash.log"]),

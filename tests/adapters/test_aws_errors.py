@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from ami_bakery.adapters.aws_errors import Call, explained
+from ami_bakery.adapters.aws.errors import Call, explained
 from ami_bakery.errors import AwsError
 
 

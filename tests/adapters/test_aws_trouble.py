@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.adapters.aws_session import AwsSession
-from ami_bakery.adapters.ec2 import BotoEc2
+from ami_bakery.adapters.aws.ec2 import BotoEc2
+from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.errors import AwsError, BakeryError, UsageError
 from ami_bakery.local import Control
 from ami_bakery.local.faults import Fault
-from ami_bakery.local.settings import ACCOUNTS
+from ami_bakery.local.local_settings import ACCOUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

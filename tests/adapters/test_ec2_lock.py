@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ami_bakery.adapters.aws_session import AwsSession
-from ami_bakery.adapters.ec2_answers import images
-from ami_bakery.adapters.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.ec2_lock import KeyPairLocks
-from ami_bakery.core.lock import LOCK_TAG
+from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
+from ami_bakery.adapters.aws.ec2_lock import KeyPairLocks
+from ami_bakery.adapters.aws.ec2_xml import images
+from ami_bakery.adapters.aws.session import AwsSession
+from ami_bakery.core.lock.lock import LOCK_TAG
 from ami_bakery.errors import AwsError
 from ami_bakery.local import Control
 from ami_bakery.local.faults import Fault, FaultKind

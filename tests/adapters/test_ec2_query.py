@@ -19,17 +19,17 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.adapters.aws_session import AwsSession
-from ami_bakery.adapters.ec2 import BotoEc2
-from ami_bakery.adapters.ec2_answers import Answer, done, images, key_pair, security_groups, snapshots
-from ami_bakery.adapters.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
-from ami_bakery.adapters.scaffold import BotoScaffold
-from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, Ami
+from ami_bakery.adapters.aws.ec2 import BotoEc2
+from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
+from ami_bakery.adapters.aws.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.aws.ec2_xml import Answer, done, images, key_pair, security_groups, snapshots
+from ami_bakery.adapters.aws.session import AwsSession
+from ami_bakery.adapters.aws.temporary_resources import BotoScaffold
+from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
 from ami_bakery.local.faults import Fault, FaultKind
 from tests.counting_proxy import CountingProxy
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "HOME": "/nobody"}
 UBUNTU = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"
@@ -328,7 +328,7 @@ def test_what_cannot_be_opened_ahead_is_left_to_botocore(both: Both) -> None:
 
 READY = """
 import sys, threading
-from ami_bakery.adapters.aws_session import AwsSession
+from ami_bakery.adapters.aws.session import AwsSession
 AwsSession({"AWS_PROFILE": "ci"}).expect("us-east-1")
 for thread in threading.enumerate():
     if thread is not threading.main_thread():

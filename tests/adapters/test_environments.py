@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 import botocore.awsrequest
 import pytest
 
-from ami_bakery.adapters.aws_session import AwsSession
-from ami_bakery.adapters.ec2_query import Surroundings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.aws.ec2_query import Surroundings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.errors import BakeryError
 
 REGION = "eu-west-1"

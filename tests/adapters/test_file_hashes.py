@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.file_hashes import file_hashes
-from ami_bakery.adapters.hashing_process import batches_at_once
-from ami_bakery.adapters.hashing_program import EXECUTABLE, LEFT, PLAIN, answer, record_size
+from ami_bakery.adapters.files.file_hashes import file_hashes
+from ami_bakery.adapters.files.hash_worker import batches_at_once
+from ami_bakery.adapters.files.hash_worker_main import EXECUTABLE, LEFT, PLAIN, answer, record_size
 from ami_bakery.errors import SourceError
 
 COUNT = 7000
@@ -117,7 +117,7 @@ def test_the_process_answers_what_is_plain_and_leaves_the_rest(many: tuple[Path,
 SMALL_PIPES = """
 import fcntl, os, sys
 from pathlib import Path
-from ami_bakery.adapters.file_hashes import file_hashes
+from ami_bakery.adapters.files.file_hashes import file_hashes
 
 pipe = os.pipe
 

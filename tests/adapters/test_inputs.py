@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.file_hashes import check_unchanged
-from ami_bakery.adapters.source_tree import DiskTree
-from ami_bakery.core.config import ImageConfig
-from ami_bakery.core.manifest import EntryKind
-from ami_bakery.core.place import Place
-from ami_bakery.core.template import Output, Reference, TemplateFacts, TemplateFormat
+from ami_bakery.adapters.files.file_hashes import check_unchanged
+from ami_bakery.adapters.files.source_tree import DiskTree
+from ami_bakery.core.config.model import ImageConfig
+from ami_bakery.core.definition.manifest import EntryKind
+from ami_bakery.define.inputs import Inventory, collect, would_be_input
 from ami_bakery.errors import SourceError
-from ami_bakery.inputs import Inventory, collect, would_be_input
+from ami_bakery.template.facts import Output, Reference, TemplateFacts, TemplateFormat
+from ami_bakery.template.location import Place
 
 FACTS = TemplateFacts(format=TemplateFormat.JSON, files=("ami/app.json",), variables=(), builders=())
 IMAGE = ImageConfig(name="app", template="ami/app.json", inputs=("ami",))

@@ -6,7 +6,7 @@ import os
 from itertools import product
 from pathlib import Path
 
-from ami_bakery.adapters.source_tree import DiskTree
+from ami_bakery.adapters.files.source_tree import DiskTree
 
 
 def test_every_way_to_write_a_path_comes_to_the_same(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.bars import bars, ratio_of
-from benchmarks.contest import Case, Contender, Entry, Kind, Run, WrongAnswer, hold
+from benchmarks.comparison import Case, Contender, Entry, Kind, Run, WrongAnswer, hold
 from benchmarks.figures import ratio, surplus
 from benchmarks.report import RESULTS, redraw
 from benchmarks.results import Measured, Results, from_json, merged, to_json
+from benchmarks.thresholds import bars, ratio_of
 
 
 def entry(name: str, *seconds: float, kind: Kind = Kind.OURS, peak_kib: int = 1000) -> Entry:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.budgets.counting import Counts, count, counted, why_not
-from tests.kitchen import PROGRAMS, Kitchen, json_template
+from tests.harness import PROGRAMS, Kitchen, json_template
 
 BUDGETS = tomllib.loads((Path(__file__).parent / "budgets.toml").read_text())
 NOT_HERE = "AMI_BAKERY_NO_STRACE"

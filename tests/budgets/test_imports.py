@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.budgets.counting import IMPORT_TIMES, imported
 from tests.budgets.test_budgets import BUDGETS, as_configured, as_drop_in, files
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 
 def test_what_is_not_needed_is_not_imported(kitchen: Kitchen) -> None:
@@ -22,6 +22,6 @@ def test_what_is_not_needed_is_not_imported(kitchen: Kitchen) -> None:
     assert not_to_be_there("unchanged-configured", "bake") == []
     as_drop_in(kitchen)
     baked = imported(kitchen.run("bake", environment=dict(IMPORT_TIMES)).stderr)
-    assert {"ami_bakery.core.flight_steps", "ami_bakery.execute.locked_bake"} <= set(baked), "who bakes needs them"
+    assert {"ami_bakery.core.lock.protocol_steps", "ami_bakery.bake.locked_bake"} <= set(baked), "who bakes needs them"
     assert not_to_be_there("unchanged-drop-in", "bake") == []
     assert kitchen.packer_runs == 2

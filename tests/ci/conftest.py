@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import ROOT
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 
 @pytest.fixture(scope="session")

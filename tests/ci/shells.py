@@ -14,9 +14,9 @@ import yaml
 
 from ami_bakery.local import LocalSettings
 from tests.ci.composite import Job
+from tests.ci_logs import azure_commands
 from tests.documents import ROOT
-from tests.kitchen import Kitchen
-from tests.runners import azure_commands
+from tests.harness import Kitchen
 
 EXAMPLES = ROOT / "examples/ci"
 

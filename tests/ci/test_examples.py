@@ -20,7 +20,7 @@ from tests.ci import shells
 from tests.ci.conftest import applied
 from tests.ci.shells import EXAMPLES, Shell
 from tests.documents import ROOT
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 # Schemas and linters
 

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from tests.ci.composite import Job, StepFailed
-from tests.kitchen import TOML, Kitchen, json_template
-from tests.runners import github_commands
+from tests.ci_logs import github_commands
+from tests.harness import TOML, Kitchen, json_template
 
 ACTION = Path(__file__).parent.parent.parent
 AMI = re.compile(r"ami-[0-9a-f]{17}")

@@ -12,7 +12,7 @@ import yaml
 
 from tests.ci.conftest import applied
 from tests.documents import ROOT
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 COMPONENT = "$CI_SERVER_FQDN/your-group/ami-bakery/ami-bakery@1"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
+from tests.harness import PROGRAMS, TOML, Kitchen, json_template
 
 AMI = re.compile(r"ami-[0-9a-f]{17}")
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import DIGEST_TAG
+from ami_bakery.core.ec2.image import DIGEST_TAG
 from ami_bakery.local import Fault
-from tests.kitchen import PROGRAMS, TOML, Kitchen, Run, json_template
+from tests.harness import PROGRAMS, TOML, Kitchen, Run, json_template
 
 
 def told(run: Run, *words: str, status: int = 1) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.kitchen import TOML, Kitchen, json_template
-from tests.stock import UBUNTU, own_ami, public_ami
+from tests.harness import TOML, Kitchen, json_template
+from tests.seed import UBUNTU, own_ami, public_ami
 
 
 def findings(kitchen: Kitchen, *options: str, status: int = 0) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.kitchen import Kitchen, json_template
+from tests.harness import Kitchen, json_template
 
 TOML = """\
 version = 1

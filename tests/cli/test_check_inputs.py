@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 PROVISIONED = """\
 version = 1

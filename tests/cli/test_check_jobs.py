@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.kitchen import Kitchen, json_template
+from tests.harness import Kitchen, json_template
 
 NAMES = ("a", "b", "c")
 MEETING = """#!/bin/sh

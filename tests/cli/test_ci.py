@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.kitchen import TOML, Kitchen, Run, json_template
-from tests.runners import LogCommand, azure_commands, github_commands
-from tests.stock import stock
+from tests.ci_logs import LogCommand, azure_commands, github_commands
+from tests.harness import TOML, Kitchen, Run, json_template
+from tests.seed import stock
 
 
 @pytest.fixture

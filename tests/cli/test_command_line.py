@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.kitchen import TOML, Kitchen, json_template
-from tests.stock import stock
+from tests.harness import TOML, Kitchen, json_template
+from tests.seed import stock
 
 
 @pytest.mark.parametrize(

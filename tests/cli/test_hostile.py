@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 HARM = "$(touch pwned) `touch pwned`; touch pwned & touch pwned | 'touch pwned' \"touch pwned\" > pwned -x"
 
@@ -96,7 +96,7 @@ def test_logs_are_for_their_owner_alone_and_answers_as_the_umask_says(app: Kitch
 BUGGY = """
 import sys
 from ami_bakery import cli
-from ami_bakery.commands import digest
+from ami_bakery.cli.commands import digest
 digest.run = lambda invocation: 1 // 0
 sys.exit(cli.main(["digest"]))
 """

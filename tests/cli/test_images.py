@@ -9,12 +9,12 @@ from datetime import datetime
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import FROM_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.image import FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import ec2_client
+from tests.harness import Kitchen, json_template
 from tests.histories.test_why import commit, git
-from tests.kitchen import Kitchen, json_template
-from tests.stock import finished, own_ami, public_ami
+from tests.seed import finished, own_ami, public_ami
 from tests.terminal import Terminal
 
 HEAD = 'version = 1\n[defaults]\nregions = ["us-east-1", "eu-west-1"]\n'

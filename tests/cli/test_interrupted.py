@@ -12,9 +12,9 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import Fault, FaultKind, LocalAws
-from tests.bakes import bake_until, children_of, provisioned, wait_until
 from tests.conftest import ec2_client
-from tests.kitchen import Kitchen, json_template, key_pairs, left_in
+from tests.harness import Kitchen, json_template, key_pairs, left_in
+from tests.processes import bake_until, children_of, provisioned, wait_until
 from tests.terminal import Terminal
 
 AT_WORK = "amazon-ebs: at work"

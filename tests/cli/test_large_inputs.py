@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ami_bakery.local import Fault, FaultKind
-from tests.kitchen import TOML, Kitchen
+from tests.harness import TOML, Kitchen
 
 TERABYTE = 1 << 40
 """Nothing on disk; to hash it takes ten minutes."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 ONLY_READ = TOML.replace('["ami"]', '["ami/app.json"]')
 

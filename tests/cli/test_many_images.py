@@ -7,8 +7,8 @@ import re
 import pytest
 
 from ami_bakery.local import Fault
+from tests.harness import TOML, Kitchen
 from tests.histories.test_parallel import HEAD, image
-from tests.kitchen import TOML, Kitchen
 
 OFF = "enabled = false\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 HCL = """\
 variable "config_checksum" {}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.core.place import Place
-from ami_bakery.core.plugins import is_gone_from_github
-from ami_bakery.core.template import Plugin
-from tests.kitchen import TOML, Kitchen, json_template
+from ami_bakery.core.packer.plugins import is_gone_from_github
+from ami_bakery.template.facts import Plugin
+from ami_bakery.template.location import Place
+from tests.harness import TOML, Kitchen, json_template
 
 OTHER_PACKER = """#!/bin/sh
 case "$1" in

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 HCL = """\
 source "amazon-ebs" "app" {

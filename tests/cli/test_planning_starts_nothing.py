@@ -12,7 +12,7 @@ import pytest
 
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 COMMANDS = (
     ("digest",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 MEANT = "AWS has no region 'us-esat-1'; did you mean 'us-east-1'?"
 HCL = """\

@@ -10,7 +10,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalSettings
-from tests.kitchen import TOML, Kitchen, Run, json_template
+from tests.harness import TOML, Kitchen, Run, json_template
 
 PLANTED = {
     "bakery.toml": "in-bakery-toml-2c1f",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import Kitchen, json_template
 from tests.histories.test_why import commit, git
-from tests.kitchen import Kitchen, json_template
 
 HEAD = 'version = 1\n[defaults]\nregions = ["us-east-1"]\ntags = { owner = "us" }\n'
 TABLES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 SECRET = "bad"
 """Each letter of it is a file that a stranger's template may choose."""

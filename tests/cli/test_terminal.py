@@ -10,10 +10,10 @@ from typing import TextIO, cast
 import pytest
 from rich.console import Console
 
-from ami_bakery.adapters.live import LiveWatcher
-from ami_bakery.adapters.terminal import PlainWatcher, Unbroken
+from ami_bakery.adapters.terminal.live_reporter import LiveWatcher
+from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher, Unbroken
+from tests.harness import Kitchen, json_template
 from tests.histories.test_parallel import HEAD, image
-from tests.kitchen import Kitchen, json_template
 from tests.terminal import Terminal
 
 

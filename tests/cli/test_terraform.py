@@ -15,7 +15,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from tests.documents import blocks
-from tests.kitchen import PROGRAMS, TOML, Kitchen, Run, json_template
+from tests.harness import PROGRAMS, TOML, Kitchen, Run, json_template
 
 DOCUMENT = "docs/terraform.md"
 TERRAFORM = shutil.which("terraform")

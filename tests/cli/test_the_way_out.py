@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kitchen import Kitchen, json_template
+from tests.harness import Kitchen, json_template
 
 AT_ONCE: Any = {"PYTHONWARNINGS": None}
 

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.ci import Ci, Note, code_quality, detect, error_notes, finding_note, log_line
-from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.finding import Finding, Level
-from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.core.markdown import error_markdown, findings_markdown, outcomes_markdown, plans_markdown
-from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.place import Place
-from ami_bakery.core.plan import Action, ImagePlan, Reason
-from ami_bakery.core.printable import one_line, printable
-from ami_bakery.core.upkeep import Step, StepKind
+from ami_bakery.core.check.finding import Finding, Level
+from ami_bakery.core.ci.annotations import Ci, Note, code_quality, detect, error_notes, finding_note, log_line
+from ami_bakery.core.definition.digest import Digest, Scheme
+from ami_bakery.core.ec2.image import Ami, AmiState
+from ami_bakery.core.plan.desired_state import Step, StepKind
+from ami_bakery.core.plan.outcome import Outcome, Result
+from ami_bakery.core.plan.plan import Action, ImagePlan, Reason
+from ami_bakery.core.text.sanitize import one_line, printable
 from ami_bakery.errors import ConfigError, Mark, TemplateError
-from tests.runners import azure_commands, github_commands
+from ami_bakery.render.markdown import error_markdown, findings_markdown, outcomes_markdown, plans_markdown
+from ami_bakery.template.location import Place
+from tests.ci_logs import azure_commands, github_commands
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 LINE_ENDS = re.compile(r"[\v\f\x1c-\x1e\x85\u2028\u2029]")

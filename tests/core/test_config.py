@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.config_file import find_config, load_config, parse
-from ami_bakery.core.config import BaseFilter, BaseId, BaseImage, BaseParameter, Config
-from ami_bakery.core.config_keys import KEYS
+from ami_bakery.adapters.files.config_file import find_config, load_config, parse
+from ami_bakery.core.config.keys import KEYS
+from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, Config
 from ami_bakery.errors import ConfigError, UsageError
 
 EXAMPLE = """\

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.dotenv import fitting, variable_limit
+from ami_bakery.core.ci.dotenv import fitting, variable_limit
 
 NAMES = st.lists(st.from_regex(r"[A-Z]{1,90}", fullmatch=True), unique=True, max_size=250)
 

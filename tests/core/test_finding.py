@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ami_bakery.core.config import ImageConfig
-from ami_bakery.core.finding import (
+from ami_bakery.core.check.finding import (
     Level,
     leads_out,
     link_findings,
@@ -16,9 +15,10 @@ from ami_bakery.core.finding import (
     sure_failure,
     template_findings,
 )
-from ami_bakery.core.manifest import Entry, EntryKind
-from ami_bakery.core.place import Place
-from ami_bakery.core.template import Builder, SourceAmiFilter, TemplateFacts, TemplateFormat, Unresolved
+from ami_bakery.core.config.model import ImageConfig
+from ami_bakery.core.definition.manifest import Entry, EntryKind
+from ami_bakery.template.facts import Builder, SourceAmiFilter, TemplateFacts, TemplateFormat, Unresolved
+from ami_bakery.template.location import Place
 
 PLACE = Place(file="a.json", line=3)
 

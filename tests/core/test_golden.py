@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.core.manifest import Entry, EntryKind, Manifest, hash_value
+from ami_bakery.core.definition.manifest import Entry, EntryKind, Manifest, hash_value
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 EMPTY = hashlib.sha256(b"").hexdigest()

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.image import FROM_TAG, ORIGIN_TAG, Ami, AmiState
-from ami_bakery.core.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of
-from ami_bakery.core.table import Cell
-from ami_bakery.core.tree import Tree
+from ami_bakery.core.ec2.image import FROM_TAG, ORIGIN_TAG, Ami, AmiState
+from ami_bakery.core.ec2.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of
+from ami_bakery.core.text.table import Cell
+from ami_bakery.core.text.tree import Tree
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HOME = "us-east-1"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ami_bakery.core.ci_job import ci_job
-from ami_bakery.core.image import ORIGIN_TAG, Ami, AmiState
-from ami_bakery.core.left import Left
-from ami_bakery.core.lock import (
+from ami_bakery.core.ci.job import ci_job
+from ami_bakery.core.ec2.image import ORIGIN_TAG, Ami, AmiState
+from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.lock import (
     EXPIRES_TAG,
     LEFT_TAG,
     LEFT_VERIFIED_TAG,

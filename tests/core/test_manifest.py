@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.manifest import (
+from ami_bakery.core.definition.manifest import (
     Component,
     Entry,
     EntryKind,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.masking import MASK, Masker, Stream
+from ami_bakery.core.text.masking import MASK, Masker, Stream
 
 SECRETS = [
     "hunter2-and-more",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ami_bakery.core.packer_output import parse_message, spoken
-from ami_bakery.core.packer_progress import Made, MadeKind, ProgressReader, Tolerated
+from ami_bakery.core.packer.build_progress import Made, MadeKind, ProgressReader, Tolerated
+from ami_bakery.core.packer.machine_output import parse_message, spoken
 
 OF_1_6_6 = """\
 1795417088,,ui,say,==> amazon-ebs: Prevalidating any provided VPC information

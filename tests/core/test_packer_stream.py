@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ami_bakery.core.masking import Masker, Stream
-from ami_bakery.core.packer_failure import failing_lines
-from ami_bakery.core.packer_output import Message, parse_message, spoken
-from ami_bakery.core.packer_progress import ProgressReader, telling
-from ami_bakery.core.packer_stream import LONGEST, MachineReader
+from ami_bakery.core.packer.build_progress import ProgressReader, telling
+from ami_bakery.core.packer.failure import failing_lines
+from ami_bakery.core.packer.machine_output import Message, parse_message, spoken
+from ami_bakery.core.packer.stream import LONGEST, MachineReader
+from ami_bakery.core.text.masking import Masker, Stream
 
 NOTHING = Masker(())
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.packer_arguments import parse_arguments
-from ami_bakery.core.packer_output import (
+from ami_bakery.core.packer.arguments import parse_arguments
+from ami_bakery.core.packer.machine_output import (
     Artifact,
     ArtifactReader,
     Message,

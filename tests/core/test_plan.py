@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ami_bakery.core.difference import compare_components, component_change
-from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, ORIGIN_TAG, Ami, AmiState, newest
-from ami_bakery.core.manifest import Component
-from ami_bakery.core.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
-from ami_bakery.core.run import RUN_TAG, run_id
+from ami_bakery.core.definition.diff import compare_components, component_change
+from ami_bakery.core.definition.digest import Digest, Scheme
+from ami_bakery.core.definition.manifest import Component
+from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, ORIGIN_TAG, Ami, AmiState, newest
+from ami_bakery.core.ec2.run import RUN_TAG, run_id
+from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DIGEST = Digest(Scheme.SHA256, "a" * 64)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ami_bakery.core.digest import Digest, Scheme
-from ami_bakery.core.plan import Action, ImagePlan, Reason
-from ami_bakery.render import plan_text
+from ami_bakery.core.definition.digest import Digest, Scheme
+from ami_bakery.core.plan.plan import Action, ImagePlan, Reason
+from ami_bakery.render.text import plan_text
 
 DIGEST = Digest(scheme=Scheme.SHA256, hex="ab" * 32)
 NEVER = Reason("never-baked", "app", "no AMI found for this image")

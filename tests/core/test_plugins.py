@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ami_bakery.core.place import Place
-from ami_bakery.core.plugins import InstalledPlugin, PluginFile, allows, choose_plugins, parse_installed
-from ami_bakery.core.template import Plugin
+from ami_bakery.core.packer.plugins import InstalledPlugin, PluginFile, allows, choose_plugins, parse_installed
+from ami_bakery.template.facts import Plugin
+from ami_bakery.template.location import Place
 
 AMAZON = "github.com/hashicorp/amazon"
 

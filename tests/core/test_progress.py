@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import cast
 
+from ami_bakery.define.progress import HashingProgress
 from ami_bakery.ports import Clock, Watcher
-from ami_bakery.progress import HashingProgress
 
 
 class Recorder:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from ami_bakery.core.regions import REGIONS, unknown_region
-from ami_bakery.core.spelling import distance
+from ami_bakery.core.ec2.regions import REGIONS, unknown_region
+from ami_bakery.core.text.suggestions import distance
 
 
 def test_every_region_that_botocore_knows_is_in_the_list() -> None:

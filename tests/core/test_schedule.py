@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.schedule import Schedule
-from tests.forests import forests
+from ami_bakery.core.plan.schedule import Schedule
+from tests.graphs import forests
 
 
 @given(forests(), st.integers(0, 1 << 16))

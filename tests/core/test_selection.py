@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.config_file import parse
-from ami_bakery.core.selection import has_tags, named, parent_of, with_downstream, with_parents
+from ami_bakery.adapters.files.config_file import parse
+from ami_bakery.core.config.selection import has_tags, named, parent_of, with_downstream, with_parents
 from ami_bakery.errors import UsageError
 
 CONFIG = parse(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ami_bakery.core.stamp import Folder, Stamp, Stamps, replaced
+from ami_bakery.core.definition.stamp import Folder, Stamp, Stamps, replaced
 
 SECOND = 1_000_000_000
 FILE = Stamp(is_folder=False, size=3, modified=5, changed=7, device=1, inode=9)

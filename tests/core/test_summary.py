@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ami_bakery.core.image import Ami, AmiState
-from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.plan import Action, ImagePlan, Reason
-from ami_bakery.core.summary import summary
-from ami_bakery.core.table import Cell, Table, clock_time
+from ami_bakery.core.ec2.image import Ami, AmiState
+from ami_bakery.core.plan.outcome import Outcome, Result
+from ami_bakery.core.plan.plan import Action, ImagePlan, Reason
+from ami_bakery.core.text.table import Cell, Table, clock_time
 from ami_bakery.errors import PackerError
+from ami_bakery.render.summary import summary
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

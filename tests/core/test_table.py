@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ami_bakery.adapters.drawing import drawn
-from ami_bakery.adapters.live import _Running
-from ami_bakery.core.table import Cell, Table
+from ami_bakery.adapters.terminal.live_reporter import _Running
+from ami_bakery.adapters.terminal.rich_tables import drawn
+from ami_bakery.core.text.table import Cell, Table
 
 TABLE = Table(
     columns=("IMAGE", "AMI", "BASE", "COMMIT"),

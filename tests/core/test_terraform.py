@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ami_bakery.core.terraform import Query, QueryAction, parse_query
+from ami_bakery.core.ci.terraform import Query, QueryAction, parse_query
 from ami_bakery.errors import UsageError
 
 

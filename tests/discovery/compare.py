@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ami_bakery.adapters.source_tree import DiskTree
-from ami_bakery.adapters.template import PackerTemplateReader
-from ami_bakery.core.template import TemplateFacts, TemplateRequest
-from tests.discovery.sink import sink
+from ami_bakery.adapters.files.source_tree import DiskTree
+from ami_bakery.template import PackerTemplateReader
+from ami_bakery.template.facts import TemplateFacts, TemplateRequest
+from tests.discovery.fake_remote import sink
 from tests.discovery.swap import make_plugins, swap
 from tests.discovery.traced import trace
 

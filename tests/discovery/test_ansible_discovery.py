@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.source_tree import DiskTree
-from ami_bakery.adapters.template import PackerTemplateReader
-from ami_bakery.core.template import TemplateRequest
+from ami_bakery.adapters.files.source_tree import DiskTree
+from ami_bakery.template import PackerTemplateReader
+from ami_bakery.template.facts import TemplateRequest
 from tests.discovery.cases_ansible import HOSTS, LAYOUTS, Layout
 from tests.discovery.compare import Options, compare, files_of
 from tests.discovery.traced import trace

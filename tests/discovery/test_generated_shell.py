@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.template.reading import read
+from tests.template.reading import read
 from tests.trees import write_tree
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows what a shell opens")

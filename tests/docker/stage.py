@@ -12,7 +12,7 @@ from pathlib import Path
 from ami_bakery.local import Control, LocalAws, LocalSettings
 from tests.docker.engine import Engine
 from tests.docker.image import build_options
-from tests.kitchen import Run
+from tests.harness import Run
 
 USER = (1234, 1235)
 """The owner of the repository, where the tests run as root; else whoever runs them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ami_bakery.command_line import COMMANDS
+from ami_bakery.cli.parser import COMMANDS
 from tests.documents import ROOT
 
 ENTRYPOINT = ROOT / "docker" / "entrypoint"

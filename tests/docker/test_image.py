@@ -17,7 +17,7 @@ from tests.docker.engine import Engine
 from tests.docker.image import IMAGE_ARGUMENTS, build_options, built_of, words_of
 from tests.docker.stage import Stage
 from tests.documents import ROOT
-from tests.kitchen import json_template, left_in
+from tests.harness import json_template, left_in
 
 MOUNTS = "--mount type=bind,source=$(pwd),target=$(pwd) --mount type=bind,source=$HOME/.aws/,target=/root/.aws"
 DROP_IN = (

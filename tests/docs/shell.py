@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from ami_bakery.command_line import COMMANDS
+from ami_bakery.cli.parser import COMMANDS
 
 OURS = ("ami-bakery", "bake")
 _INNER = re.compile(r"\$\(([^()]*)\)")

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ami_bakery.adapters.config_file import parse
-from ami_bakery.command_line import TAKE_DASHES, make_parser
+from ami_bakery.adapters.files.config_file import parse
+from ami_bakery.cli.parser import TAKE_DASHES, make_parser
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client
 from tests.docs.shell import runs

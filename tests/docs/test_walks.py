@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import ROOT, Block, blocks_of, documents
-from tests.kitchen import Kitchen, json_template
+from tests.harness import Kitchen, json_template
 
 _PART = re.compile(
     r"""(?P<rest>^\.\.\.$)

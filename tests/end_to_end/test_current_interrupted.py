@@ -10,8 +10,8 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalAws
-from tests.bakes import bake_until, kill_everything_of, processes_with, wait_until
-from tests.kitchen import TOML, Kitchen, left_in, unlock
+from tests.harness import TOML, Kitchen, left_in, unlock
+from tests.processes import bake_until, kill_everything_of, processes_with, wait_until
 
 TEMPLATE = """\
 packer {

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import DIGEST_TAG, FROM_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.image import DIGEST_TAG, FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
-from tests.kitchen import Kitchen, json_template, left_in
+from tests.harness import Kitchen, json_template, left_in
 
 MODERN = ROOT / "tests/end_to_end/modern"
 AMAZON = "github.com/hashicorp/amazon"

@@ -14,7 +14,7 @@ import pytest
 
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 EXAMPLES = ROOT / "examples"
 

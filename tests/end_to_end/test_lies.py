@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.local import LocalAws
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 TEMPLATE = """\
 packer {

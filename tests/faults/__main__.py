@@ -24,10 +24,10 @@ from pathlib import Path
 
 from ami_bakery.local import LocalAws, LocalSettings
 from tests.faults import kills, walk
-from tests.faults.aftermath import Outcome
+from tests.faults.recovery import Outcome
 from tests.faults.steps import Step, plant, steps_of_a_bake
 from tests.faults.tables import document
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 Way = tuple[tuple[str, str, str], Callable[[Kitchen, LocalAws], Outcome]]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
-from ami_bakery.core.lock import LOCK_TAG
+from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.lock.lock import LOCK_TAG
 from tests.conftest import ec2_client
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ import time
 from typing import TYPE_CHECKING
 
 from ami_bakery.local import Fault, FaultKind
-from tests.bakes import kill_everything_of, processes_with, wait_until
 from tests.faults.account import Left, noted
-from tests.faults.aftermath import Outcome, look_after
+from tests.faults.recovery import Outcome, look_after
+from tests.processes import kill_everything_of, processes_with, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ami_bakery.local import LocalAws
     from tests.faults.steps import Step
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 TABLE, TABLE_OF_LINES = "kills", "kills between Packer's steps"
 _SECONDS = 4

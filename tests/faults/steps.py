@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.faults.account import REGIONS
-from tests.kitchen import json_template
+from tests.harness import json_template
 
 if TYPE_CHECKING:
     from ami_bakery.local import Fault
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 CALLERS = {"ami-bakery": "the bakery", "aws-sdk-go": "Packer"}
 """What a User-Agent has in it, and who that is."""

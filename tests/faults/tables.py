@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.faults import kills, walk
 
 if TYPE_CHECKING:
-    from tests.faults.aftermath import Outcome
+    from tests.faults.recovery import Outcome
 
 _WELL = "·"
 _LONGEST = 180

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from ami_bakery.core.image import Ami, AmiState
+from ami_bakery.bake.slots import Patience
+from ami_bakery.bake.waiters import Sight
+from ami_bakery.core.ec2.image import Ami, AmiState
 from ami_bakery.errors import AwsError, BusyError
-from ami_bakery.execute.places import Patience
-from ami_bakery.execute.sight import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

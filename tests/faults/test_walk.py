@@ -13,11 +13,11 @@ import pytest
 
 from tests.faults import kills, walk
 from tests.faults.steps import CALLERS, Step, plant, steps_of_a_bake
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 if TYPE_CHECKING:
     from ami_bakery.local import LocalAws
-    from tests.faults.aftermath import Outcome
+    from tests.faults.recovery import Outcome
 
 BAKERY, PACKER = CALLERS
 FAULTS = [

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.local import Fault, FaultKind
 from tests.faults.account import Left, finished, left
-from tests.faults.aftermath import Outcome, look_after, word
+from tests.faults.recovery import Outcome, look_after, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ami_bakery.local import LocalAws
     from tests.faults.steps import Step
-    from tests.kitchen import Kitchen, Run
+    from tests.harness import Kitchen, Run
 
 TABLE = "faults"
 FAULTS = {

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.adapters import ec2_answers
-from ami_bakery.adapters.aws_session import AwsSession
-from ami_bakery.adapters.ec2 import BotoEc2
-from ami_bakery.adapters.ec2_answers import Answer
-from ami_bakery.adapters.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.ec2_query import Ec2Query, Surroundings
-from ami_bakery.core.image import Ami, AmiState
+from ami_bakery.adapters.aws import ec2_xml
+from ami_bakery.adapters.aws.ec2 import BotoEc2
+from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
+from ami_bakery.adapters.aws.ec2_query import Ec2Query, Surroundings
+from ami_bakery.adapters.aws.ec2_xml import Answer
+from ami_bakery.adapters.aws.session import AwsSession
+from ami_bakery.core.ec2.image import Ami, AmiState
 from ami_bakery.errors import BakeryError
 from ami_bakery.ports import CopyOrder
 from tests.fuzz.mutate import FUZZ, mutated
@@ -124,14 +124,14 @@ def answer_of(action: str, content: bytes) -> bytes:
 
 
 PLAIN: dict[str, tuple[bytes, Callable[[Answer], list[Any]]]] = {
-    "DescribeImages": (IMAGES, ec2_answers.images),
+    "DescribeImages": (IMAGES, ec2_xml.images),
     "DescribeSnapshots": (
         answer_of(
             "DescribeSnapshots",
             b"<snapshotSet><item><snapshotId>snap-1</snapshotId><tagSet><item><key>k</key><value>v</value></item>"
             b"</tagSet></item></snapshotSet><nextToken>t</nextToken>",
         ),
-        ec2_answers.snapshots,
+        ec2_xml.snapshots,
     ),
     "DescribeSecurityGroups": (
         answer_of(
@@ -139,13 +139,13 @@ PLAIN: dict[str, tuple[bytes, Callable[[Answer], list[Any]]]] = {
             b"<securityGroupInfo><item><groupId>sg-1</groupId><groupName>n</groupName><tagSet/></item>"
             b"</securityGroupInfo>",
         ),
-        ec2_answers.security_groups,
+        ec2_xml.security_groups,
     ),
     "CreateKeyPair": (
         answer_of("CreateKeyPair", b"<keyPairId>key-1</keyPairId><keyMaterial>m</keyMaterial>"),
-        ec2_answers.key_pair,
+        ec2_xml.key_pair,
     ),
-    "CreateTags": (answer_of("CreateTags", b"<requestId>1</requestId><return>true</return>"), ec2_answers.done),
+    "CreateTags": (answer_of("CreateTags", b"<requestId>1</requestId><return>true</return>"), ec2_xml.done),
 }
 IDS = ("ImageId", "SnapshotId", "GroupId")
 

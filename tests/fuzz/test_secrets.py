@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from ami_bakery.adapters.source_tree import DiskTree
-from ami_bakery.adapters.template import PackerTemplateReader
-from ami_bakery.cli import main
-from ami_bakery.core.template import TemplateFacts, TemplateRequest
+from ami_bakery.adapters.files.source_tree import DiskTree
+from ami_bakery.cli.main import main
 from ami_bakery.errors import BakeryError
+from ami_bakery.template import PackerTemplateReader
+from ami_bakery.template.facts import TemplateFacts, TemplateRequest
 from ami_bakery.values import replace
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 CANARY = "c4n4ry 7f3a+9c/q"
 COMMANDS = (

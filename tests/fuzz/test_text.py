@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ami_bakery.adapters.config_file import parse
-from ami_bakery.adapters.source_tree import DiskTree
-from ami_bakery.adapters.template import PackerTemplateReader
-from ami_bakery.core.config import Config
-from ami_bakery.core.packer_output import ArtifactReader, Message, parse_complaints, parse_message, spoken
-from ami_bakery.core.template import TemplateRequest
+from ami_bakery.adapters.files.config_file import parse
+from ami_bakery.adapters.files.source_tree import DiskTree
+from ami_bakery.core.config.model import Config
+from ami_bakery.core.packer.machine_output import ArtifactReader, Message, parse_complaints, parse_message, spoken
 from ami_bakery.errors import BakeryError
+from ami_bakery.template import PackerTemplateReader
+from ami_bakery.template.facts import TemplateRequest
 from tests.fuzz.mutate import FUZZ, mutated
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

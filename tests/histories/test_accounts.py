@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.adapters.builder_account import AccountFinder, Keys
-from ami_bakery.core.place import Place
-from ami_bakery.core.template import Login
+from ami_bakery.adapters.aws.builder_account import AccountFinder, Keys
 from ami_bakery.errors import AwsError
-from ami_bakery.local.settings import ACCOUNTS
+from ami_bakery.local.local_settings import ACCOUNTS
+from ami_bakery.template.facts import Login
+from ami_bakery.template.location import Place
 from tests.conftest import ec2_client
-from tests.kitchen import json_template
+from tests.harness import json_template
 from tests.locking.bench import ended, read_until
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 OURS, OTHER = ACCOUNTS
 ROLE = f"arn:aws:iam::{OTHER.account_id}:role/builder"

@@ -21,22 +21,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.adapters.person import Nobody
-from ami_bakery.adapters.terminal import PlainWatcher
-from ami_bakery.core.outcome import Outcome, Result
-from ami_bakery.core.packer_arguments import parse_arguments
-from ami_bakery.core.packer_output import Artifact, Built, Complaint
-from ami_bakery.core.packer_progress import Made
-from ami_bakery.core.plugins import UsedPlugin
-from ami_bakery.core.template import TemplateFacts
+from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher
+from ami_bakery.adapters.terminal.prompt import Nobody
+from ami_bakery.bake import bake_all
+from ami_bakery.core.packer.arguments import parse_arguments
+from ami_bakery.core.packer.build_progress import Made
+from ami_bakery.core.packer.machine_output import Artifact, Built, Complaint
+from ami_bakery.core.packer.plugins import UsedPlugin
+from ami_bakery.core.plan.outcome import Outcome, Result
+from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import PackerError, SkippedError
-from ami_bakery.execute import bake_all
-from ami_bakery.outside import find_bakery_toml, real_outside
 from ami_bakery.ports import BuildRequest, Watcher
-from ami_bakery.resolve import Resolver
-from tests.forests import forests
+from ami_bakery.template.facts import TemplateFacts
+from ami_bakery.wiring import find_bakery_toml, real_outside
+from tests.graphs import forests
+from tests.harness import Kitchen
 from tests.histories.test_parallel import HEAD, image
-from tests.kitchen import Kitchen
 
 MOST = 6
 REGION = "us-east-1"

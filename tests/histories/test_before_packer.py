@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import ec2_client
-from tests.kitchen import TOML, json_template
-from tests.stock import own_ami
+from tests.harness import TOML, json_template
+from tests.seed import own_ami
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 NAMED = "app-{{user `config_checksum`}}"
 

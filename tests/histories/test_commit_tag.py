@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import COMMIT_TAG
-from tests.kitchen import TOML, Kitchen, json_template
+from ami_bakery.core.ec2.image import COMMIT_TAG
+from tests.harness import TOML, Kitchen, json_template
 
 OTHER = '\n[images.other]\ntemplate = "other/app.json"\ninputs = ["other"]\nregions = ["us-east-1"]\n'
 

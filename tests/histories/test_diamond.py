@@ -19,8 +19,8 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalAws
 from tests.conftest import ec2_client
+from tests.harness import Kitchen, json_template
 from tests.histories.test_sharing import can_launch, launchers
-from tests.kitchen import Kitchen, json_template
 
 HOME, ABROAD = "us-east-1", "eu-west-1"
 OTHER, THIRD = "444455556666", "777788889999"

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.bakes import bake_until, processes_with, provisioned, wait_until
-from tests.kitchen import TOML, Kitchen, left_in
+from tests.harness import TOML, Kitchen, left_in
+from tests.processes import bake_until, processes_with, provisioned, wait_until
 
 
 @pytest.mark.parametrize("kill", [os.kill, os.killpg], ids=["the process", "its group"])

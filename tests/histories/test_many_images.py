@@ -9,11 +9,11 @@ from contextlib import closing
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import SHARED_TAG
+from ami_bakery.core.ec2.image import SHARED_TAG
 from ami_bakery.local import Fault, FaultKind, LocalAws
 from tests.conftest import aws_client, ec2_client
-from tests.kitchen import Kitchen, json_template
-from tests.stock import finished, own_ami, public_ami, stock
+from tests.harness import Kitchen, json_template
+from tests.seed import finished, own_ami, public_ami, stock
 
 REGIONS = ("us-east-1", "eu-west-1", "ap-south-1", "us-west-2")
 

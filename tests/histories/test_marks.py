@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.run import run_began
+from ami_bakery.core.ec2.run import run_began
 from ami_bakery.local import Fault, FaultKind
-from tests.bakes import bake_until, provisioned, wait_until
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
+from tests.processes import bake_until, provisioned, wait_until
 
 
 def tags_of(ec2: EC2Client) -> dict[str, dict[str, str]]:

@@ -7,8 +7,8 @@ import json
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, FROM_TAG, IMAGE_TAG
-from tests.kitchen import TOML, Kitchen, json_template
+from ami_bakery.core.ec2.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, FROM_TAG, IMAGE_TAG
+from tests.harness import TOML, Kitchen, json_template
 
 
 def tags_of(ec2: EC2Client, ami: str) -> dict[str, str]:

@@ -10,8 +10,8 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import Fault
-from tests.bakes import bake_until, kill_everything_of, provisioned, wait_until
-from tests.kitchen import Kitchen, json_template, left_in, unlock
+from tests.harness import Kitchen, json_template, left_in, unlock
+from tests.processes import bake_until, kill_everything_of, provisioned, wait_until
 from tests.terminal import Terminal
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 SIGN = {"sign.sh": '#!/bin/sh\nset -e\nsha256sum "$1" > "$1.sig"\n'}
 

@@ -13,16 +13,17 @@ from typing import Any
 
 import pytest
 
-from ami_bakery.adapters.person import Nobody
-from ami_bakery.adapters.terminal import PlainWatcher
-from ami_bakery.core.image import Ami
+from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher
+from ami_bakery.adapters.terminal.prompt import Nobody
+from ami_bakery.concurrency import meanwhile
+from ami_bakery.core.ec2.image import Ami
+from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import AwsError, SourceError
-from ami_bakery.outside import find_bakery_toml, real_outside
-from ami_bakery.planning import define_all
-from ami_bakery.ports import Ec2, Progress, SourceTree
-from ami_bakery.resolve import Resolver
-from ami_bakery.side_by_side import meanwhile
-from tests.kitchen import Kitchen, json_template
+from ami_bakery.plan.planner import define_all
+from ami_bakery.ports import Ec2
+from ami_bakery.template.source_tree import Progress, SourceTree
+from ami_bakery.wiring import find_bakery_toml, real_outside
+from tests.harness import Kitchen, json_template
 
 TOML = """\
 version = 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.kitchen import Kitchen, json_template
+from tests.harness import Kitchen, json_template
 
 HEAD = 'version = 1\n[defaults]\nregions = ["us-east-1"]\n'
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, KMS_KEY_TAG
+from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, KMS_KEY_TAG
 from ami_bakery.local import Fault, FaultKind, LocalAws
 from tests.conftest import ec2_client
-from tests.kitchen import TOML, Kitchen, json_template
+from tests.harness import TOML, Kitchen, json_template
 
 HOME, FIRST, SECOND = "us-east-1", "eu-west-1", "ap-south-1"
 KEY = "alias/ami"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import DIGEST_TAG
-from tests.kitchen import TOML, Kitchen, Run, json_template
+from ami_bakery.core.ec2.image import DIGEST_TAG
+from tests.harness import TOML, Kitchen, Run, json_template
 
 
 @pytest.fixture

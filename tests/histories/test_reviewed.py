@@ -13,12 +13,12 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.packer.log import Log
-from ami_bakery.core.image import COMMIT_TAG
+from ami_bakery.core.ec2.image import COMMIT_TAG
 from ami_bakery.local import Fault, LocalAws
 from tests.conftest import ec2_client
+from tests.harness import PROGRAMS, TOML, Kitchen, json_template
 from tests.histories.test_why import commit, git
-from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
-from tests.stock import public_ami
+from tests.seed import public_ami
 
 
 def test_an_output_that_would_be_an_input_is_refused(app: Kitchen) -> None:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import FROM_TAG
-from tests.kitchen import TOML, Kitchen, json_template
-from tests.stock import own_ami
+from ami_bakery.core.ec2.image import FROM_TAG
+from tests.harness import TOML, Kitchen, json_template
+from tests.seed import own_ami
 
 GOLDEN = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": True}
 

@@ -12,11 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import SHARED_TAG
+from ami_bakery.core.ec2.image import SHARED_TAG
 from ami_bakery.local import Fault, LocalAws
 from tests.conftest import ec2_client
+from tests.harness import Kitchen, json_template
 from tests.histories.test_regions import configure, only, snapshot_of, tags_of
-from tests.kitchen import Kitchen, json_template
 
 HOME, ABROAD = "us-east-1", "eu-west-1"
 OTHER, THIRD, FOURTH = "444455556666", "777788889999", "123456789012"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import COMMIT_TAG, DIGEST_TAG, IMAGE_TAG
+from ami_bakery.core.ec2.image import COMMIT_TAG, DIGEST_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client, ec2_client
-from tests.kitchen import PROGRAMS, TOML, Kitchen, json_template
-from tests.stock import own_ami, stock
+from tests.harness import PROGRAMS, TOML, Kitchen, json_template
+from tests.seed import own_ami, stock
 
 
 def git(kitchen: Kitchen, *arguments: str) -> str:

@@ -13,10 +13,10 @@ from mypy_boto3_ec2 import EC2Client
 from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef, TagTypeDef
 
 from ami_bakery.local import Call, Fault, FaultKind, LocalAws
-from tests.bakes import bake_until, provisioned, wait_until
 from tests.documents import ROOT
+from tests.harness import TOML, Kitchen, json_template, left_in
 from tests.histories.test_orphans import lock
-from tests.kitchen import TOML, Kitchen, json_template, left_in
+from tests.processes import bake_until, provisioned, wait_until
 from tests.terminal import Terminal
 
 SSM = "/aws/service/canonical/ubuntu/server/{}/stable/current/amd64/hvm/ebs-gp2/ami-id"

@@ -14,7 +14,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from tests.documents import blocks
-from tests.kitchen import TOML, Kitchen, json_template, left_in
+from tests.harness import TOML, Kitchen, json_template, left_in
 
 DOCUMENT = "docs/library.md"
 BROKEN = """
@@ -86,8 +86,8 @@ def test_every_example_of_the_document_does_what_it_says(broken: Kitchen) -> Non
 
 def test_the_example_of_the_modules_docstring(app: Kitchen) -> None:
     script = """
-import doctest, sys, ami_bakery.bakery
-results = doctest.testmod(ami_bakery.bakery, optionflags=doctest.ELLIPSIS)
+import doctest, sys, ami_bakery.api
+results = doctest.testmod(ami_bakery.api, optionflags=doctest.ELLIPSIS)
 print(results.attempted)
 sys.exit(results.failed)
 """

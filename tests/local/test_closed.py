@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ami_bakery.local import LocalAws, endpoint
+from ami_bakery.local import LocalAws
+from ami_bakery.local.http import endpoint
 
 
 def ask(local: LocalAws, method: str, path: str, headers: dict[str, str]) -> tuple[int, str]:

@@ -11,8 +11,8 @@ import policy_sentry
 import pytest
 
 from ami_bakery.local import Control, LocalAws
-from ami_bakery.local.policy import _OPTIONAL, _RESOURCES, Policy
-from tests.kitchen import PROGRAMS, Kitchen
+from ami_bakery.local.iam_policy import _OPTIONAL, _RESOURCES, Policy
+from tests.harness import PROGRAMS, Kitchen
 
 from .conftest import Client, bake, launch
 from .test_images import refusal

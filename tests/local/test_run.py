@@ -20,7 +20,7 @@ import pytest
 
 from ami_bakery.errors import UsageError
 from ami_bakery.local import LocalAws, LocalSettings, child_program, run
-from ami_bakery.local.shell import with_prompt
+from ami_bakery.local.shell_prompt import with_prompt
 
 from .conftest import client_of, launch, until
 
@@ -141,7 +141,7 @@ def test_sigterm_reaches_a_command_that_is_faster_than_its_starter() -> None:
 
 _TERM_IN_A_THREAD = (
     "import os, signal, sys, threading, time; from pathlib import Path\n"
-    "from ami_bakery.local.session import foreground\n"
+    "from ami_bakery.local.local_session import foreground\n"
     "ready = Path(sys.argv.pop(1))\n"
     "def term():\n"
     "    while not ready.exists(): time.sleep(0.05)\n"

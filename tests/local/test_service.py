@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ProxyConnectionError
 
-from ami_bakery.local import Control, Fault, FaultKind, LocalAws, LocalSettings, endpoint
+from ami_bakery.local import Control, Fault, FaultKind, LocalAws, LocalSettings
+from ami_bakery.local.http import endpoint
 
 from .conftest import Client, bake, client_of, launch
 from .test_images import refusal

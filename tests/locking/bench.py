@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
-from ami_bakery.core.left import Left
-from ami_bakery.core.lock import EXPIRES_TAG, Timing, expired_now, expiry, lock_name, new_lock_tags
+from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.lock import EXPIRES_TAG, Timing, expired_now, expiry, lock_name, new_lock_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 WHO = "build-7 (pid 42)"
 JOB = "https://ci.example/job/7"

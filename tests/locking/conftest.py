@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.core.image import FROM_TAG
-from tests.kitchen import Kitchen, json_template
+from ami_bakery.core.ec2.image import FROM_TAG
+from tests.harness import Kitchen, json_template
 
 from .bench import tags_of, unfinish
 

@@ -23,7 +23,9 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, TypeVar
 
-from ami_bakery.core.flight_steps import (
+from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.protocol import Flight, advance, begin
+from ami_bakery.core.lock.protocol_steps import (
     AwaitSight,
     Bake,
     Baked,
@@ -51,8 +53,6 @@ from ami_bakery.core.flight_steps import (
     TakeLock,
     Taken,
 )
-from ami_bakery.core.left import Left
-from ami_bakery.core.single_flight import Flight, advance, begin
 
 LAG = 1
 SETTLED = 3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ami_bakery.core.flight_steps import (
+from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.protocol import Flight, advance
+from ami_bakery.core.lock.protocol_steps import (
     GiveUpLeft,
     Look,
     Looked,
@@ -15,8 +17,6 @@ from ami_bakery.core.flight_steps import (
     TakeLock,
     Taken,
 )
-from ami_bakery.core.left import Left
-from ami_bakery.core.single_flight import Flight, advance
 
 
 def without_second_look(flight: Flight, seen: Seen) -> Flight:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG, FROM_TAG, ORIGIN_TAG
-from ami_bakery.core.leftover import NAME_TAG
-from ami_bakery.core.lock import EXPIRES_TAG, MADE_TAG, SINCE_TAG
-from ami_bakery.core.run import RUN_TAG
-from tests.bakes import kill_everything_of, provisioned, wait_until
+from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, FROM_TAG, ORIGIN_TAG
+from ami_bakery.core.ec2.run import RUN_TAG
+from ami_bakery.core.lock.lock import EXPIRES_TAG, MADE_TAG, SINCE_TAG
+from ami_bakery.core.orphan.orphan import NAME_TAG
 from tests.conftest import ec2_client
-from tests.kitchen import TOML, json_template
-from tests.stock import own_ami
+from tests.harness import TOML, json_template
+from tests.processes import kill_everything_of, provisioned, wait_until
+from tests.seed import own_ami
 
 from .bench import finished, hold_lock, locks, read_until, tags_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 FAR = {EXPIRES_TAG: "2099-01-01T00:00:00Z"}
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.adapters.aws_session import AwsSession
+from ami_bakery.adapters.aws.ec2_lock import KeyPairLocks
+from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.adapters.clock import SystemClock
-from ami_bakery.adapters.ec2_lock import KeyPairLocks
-from ami_bakery.core.lock import EXPIRES_TAG, LOCK_TAG, Timing
-from ami_bakery.execute.held_lock import HeldLock
-from tests.bakes import wait_until
+from ami_bakery.bake.held_lock import HeldLock
+from ami_bakery.core.lock.lock import EXPIRES_TAG, LOCK_TAG, Timing
+from tests.processes import wait_until
 
 from .bench import tags_of
 

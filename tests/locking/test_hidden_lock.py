@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ami_bakery.core.lock import Timing, lock_name
-from ami_bakery.execute.hidden_lock import HiddenLock
+from ami_bakery.bake.hidden_lock import HiddenLock
+from ami_bakery.core.lock.lock import Timing, lock_name
 from ami_bakery.local.faults import Fault, FaultKind
-from tests.bakes import wait_until
+from tests.processes import wait_until
 
 from .bench import ended, hold_lock, locks, read_until
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 TIMING = Timing(lifetime_seconds=180)
 SHORT = {"AMI_BAKERY_LOCK_SECONDS": "2"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
-from ami_bakery.core.lock import MADE_TAG
+from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.lock.lock import MADE_TAG
 from ami_bakery.local.faults import Fault, FaultKind
-from tests.bakes import kill_everything_of, wait_until
 from tests.conftest import ec2_client
-from tests.kitchen import json_template
+from tests.harness import json_template
+from tests.processes import kill_everything_of, wait_until
 
 from .bench import ended, finished, hold_lock, locks, read_until, tags_of
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 SHORT = {"AMI_BAKERY_LOCK_SECONDS": "12"}
 LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ami_bakery.local.faults import Fault, FaultKind
-from tests.bakes import provisioned, wait_until
+from tests.processes import provisioned, wait_until
 
 from .bench import all_at_once, ended, finished, locks
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 SHORT = {"AMI_BAKERY_LOCK_SECONDS": "12"}
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ami_bakery.core.image import DIGEST_TAG, FORMAT_TAG
-from ami_bakery.core.leftover import GROUP_TAG
-from ami_bakery.core.lock import EXPIRES_TAG, GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG
-from ami_bakery.core.run import KEY_PAIR_TAG, RUN_TAG
+from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
+from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
+from ami_bakery.core.lock.lock import EXPIRES_TAG, GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG
+from ami_bakery.core.orphan.orphan import GROUP_TAG
 from ami_bakery.local.faults import Fault, FaultKind
-from tests.bakes import provisioned, wait_until
-from tests.kitchen import key_pairs
+from tests.harness import key_pairs
+from tests.processes import provisioned, wait_until
 
 from .bench import WHO, all_at_once, ended, finished, hold_lock, locks, read_until, tags_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}
 

@@ -8,12 +8,12 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.image import DIGEST_TAG, IMAGE_TAG, ORIGIN_TAG
-from ami_bakery.core.lock import HOLDER_TAG, LOCK_TAG, SINCE_TAG, lock_name
-from ami_bakery.core.run import RUN_TAG
+from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, ORIGIN_TAG
+from ami_bakery.core.ec2.run import RUN_TAG
+from ami_bakery.core.lock.lock import HOLDER_TAG, LOCK_TAG, SINCE_TAG, lock_name
 from ami_bakery.local.faults import Fault, FaultKind
-from tests.bakes import provisioned, wait_until
-from tests.kitchen import TOML, json_template, key_pairs
+from tests.harness import TOML, json_template, key_pairs
+from tests.processes import provisioned, wait_until
 
 from .bench import JOB, WHO, all_at_once, ended, finished, hold_lock, locks, read_until, tags_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "3"))
 LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}

@@ -12,8 +12,8 @@ import os
 
 import pytest
 
-from ami_bakery.core.flight_steps import Bake, End, Ending, Event, Looked, NotShown, Shown, Taken
-from ami_bakery.core.single_flight import advance, begin
+from ami_bakery.core.lock.protocol import advance, begin
+from ami_bakery.core.lock.protocol_steps import Bake, End, Ending, Event, Looked, NotShown, Shown, Taken
 
 from . import mutations
 from .explorer import Budget, Explorer, Rules, violation

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tests.bakes import kill_everything_of
+from tests.processes import kill_everything_of
 
 from .bench import ended, finished
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
 
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "2"))
 RUNNERS = int(os.environ.get("AMI_BAKERY_RUNNERS", "4"))

@@ -16,7 +16,7 @@ from mypy_boto3_ec2 import EC2Client
 from mypy_boto3_ssm import SSMClient
 from mypy_boto3_sts import STSClient
 
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 
 @dataclass(kw_only=True)

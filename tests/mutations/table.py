@@ -30,7 +30,7 @@ def main() -> None:
     """Run every case of the drop-in's column, and write what came out; the digest's own is held by the tests."""
     from ami_bakery.local import Control, LocalAws, LocalSettings
     from tests.conftest import aws_client
-    from tests.kitchen import Kitchen
+    from tests.harness import Kitchen
     from tests.mutations.cases import BEFORE, MOVE, STAY, Case
     from tests.mutations.repository import plant
 

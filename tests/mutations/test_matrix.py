@@ -10,7 +10,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 from tests.mutations.cases import BEFORE, MOVE, STAY, Case
 from tests.mutations.repository import plant
 from tests.mutations.table import documented

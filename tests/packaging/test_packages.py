@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import ROOT
-from tests.kitchen import Kitchen
+from tests.harness import Kitchen
 
 VERSION = "1.2.3"
 WHEEL, SDIST = f"ami_bakery-{VERSION}-py3-none-any.whl", f"ami_bakery-{VERSION}.tar.gz"

@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TextIO, assert_never
 
-from ami_bakery.adapters.programs import find_program
-from ami_bakery.core.ci import Ci, Note, azure_summary_line, log_line, workspace
-from ami_bakery.core.finding import Level
-from ami_bakery.core.printable import one_line
+from ami_bakery.adapters.program_search import find_program
+from ami_bakery.core.check.finding import Level
+from ami_bakery.core.ci.annotations import Ci, Note, azure_summary_line, log_line, workspace
+from ami_bakery.core.text.sanitize import one_line
 
 _SUMMARY_BYTES = 1 << 20
 """GitHub shows nothing of a summary that is larger; Buildkite takes no larger annotation."""

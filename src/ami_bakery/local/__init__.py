@@ -2,10 +2,10 @@
 
 from ami_bakery.local.control import Control
 from ami_bakery.local.faults import Fault, FaultKind
-from ami_bakery.local.policy import read_policy
+from ami_bakery.local.iam_policy import read_policy
+from ami_bakery.local.local_session import LocalAws, run
+from ami_bakery.local.local_settings import Account, LocalSettings
 from ami_bakery.local.report import Call, Command, Report, Upload
-from ami_bakery.local.session import LocalAws, run
-from ami_bakery.local.settings import Account, LocalSettings
 
 __all__ = [
     "Account",

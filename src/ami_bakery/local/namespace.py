@@ -19,8 +19,8 @@ from typing import TextIO
 import msgspec
 
 from ami_bakery.errors import BakeryError, UsageError
-from ami_bakery.local.ports import listen
-from ami_bakery.local.settings import LocalSettings
+from ami_bakery.local.local_settings import LocalSettings
+from ami_bakery.local.ssh.loopback import listen
 
 _MARK = "AMI_BAKERY_LOCAL_NAMESPACE"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
@@ -79,7 +79,7 @@ def _raise_loopback() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """In the new namespace: the settings as JSON, then the command."""
-    from ami_bakery.local.session import run
+    from ami_bakery.local.local_session import run
 
     _raise_loopback()
     settings = msgspec.json.decode(arguments[0], type=LocalSettings)

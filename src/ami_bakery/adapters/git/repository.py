@@ -20,7 +20,7 @@ from ami_bakery.adapters.git.safety import (
     top_of,
     without_filters,
 )
-from ami_bakery.adapters.programs import find_program
+from ami_bakery.adapters.program_search import find_program
 from ami_bakery.values import Frozen
 
 FOLDER, LINK, SUBMODULE = "040000", "120000", "160000"

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
-from ami_bakery.adapters.programs import git_folder_named_by, is_within, levels_above, safe_path
+from ami_bakery.adapters.program_search import git_folder_named_by, is_within, levels_above, safe_path
 
 SETTINGS = (
     # A folder with the files of a bare repository is a repository only where GIT_DIR names it (git 2.38).

@@ -58,7 +58,7 @@ class Log:
 
     def end(self) -> str:
         """The lines that tell what failed, as a message shows them."""
-        from ami_bakery.core.packer_failure import failing_lines
+        from ami_bakery.core.packer.failure import failing_lines
 
         return "\n".join(f"  | {line}" for line in failing_lines(tuple(self._end), _SHOWN_LINES))
 

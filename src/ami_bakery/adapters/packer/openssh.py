@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 
-from ami_bakery.adapters.programs import find_program
+from ami_bakery.adapters.program_search import find_program
 
 _SECONDS = 10
 

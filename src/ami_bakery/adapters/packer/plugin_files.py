@@ -18,13 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.programs import is_within, work_tree_of
-from ami_bakery.core.plugins import InstalledPlugin, PluginFile, parse_installed
+from ami_bakery.adapters.program_search import is_within, work_tree_of
+from ami_bakery.core.packer.plugins import InstalledPlugin, PluginFile, parse_installed
 from ami_bakery.errors import PackerError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
-    from ami_bakery.core.plugins import UsedPlugin
+    from ami_bakery.core.packer.plugins import UsedPlugin
 
 _ONE_FOLDER = (1, 11, 0)
 """From here on, Packer loads what is below its plugin folder, and nothing else."""

@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from ami_bakery.adapters.packer.guard import guard
-from ami_bakery.core.masking import Masker, Stream
-from ami_bakery.core.packer_stream import LONGEST, MachineReader, cut
+from ami_bakery.adapters.packer.watchdog import guard
+from ami_bakery.core.packer.stream import LONGEST, MachineReader, cut
+from ami_bakery.core.text.masking import Masker, Stream
 from ami_bakery.errors import PackerError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.packer.log import Log
-    from ami_bakery.core.packer_output import ArtifactReader
-    from ami_bakery.core.packer_progress import Made, ProgressReader
+    from ami_bakery.core.packer.build_progress import Made, ProgressReader
+    from ami_bakery.core.packer.machine_output import ArtifactReader
     from ami_bakery.ports import Watcher
 
 _CLEANING_UP = "Packer was told to stop: waiting until it has cleaned up"
@@ -202,7 +202,7 @@ def _end_rest(group: int) -> None:
 
 
 def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
-    from ami_bakery.core.packer_progress import telling
+    from ami_bakery.core.packer.build_progress import telling
 
     masked, reader = Stream(run.masker), MachineReader(run.masker)
 
@@ -225,7 +225,7 @@ def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
 
 
 def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
-    from ami_bakery.core.packer_progress import telling
+    from ami_bakery.core.packer.build_progress import telling
 
     masked = Stream(run.masker)
 

@@ -1,0 +1,1 @@
+"""EC2, SSM and STS, through boto3 or directly over HTTP."""

@@ -1,0 +1,128 @@
+"""Locks in EC2: a key pair is one, since EC2 gives its name once, and its tags say whose it is (docs/locking.md)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.adapters.aws.ec2_xml import key_pair
+from ami_bakery.adapters.aws.errors import explained
+from ami_bakery.adapters.aws.session import as_tags
+from ami_bakery.core.lock.lock import LOCK_TAG, SeenLock
+from ami_bakery.errors import AwsError
+from ami_bakery.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from mypy_boto3_ec2 import EC2Client
+
+    from ami_bakery.adapters.aws.session import AwsSession
+
+_FILTER_VALUES = 190
+"""EC2 takes 200 values a call, for all filters together."""
+_READY_AFTER_SECONDS = 1.0
+"""Packer and its plugins, which keep all cores busy while they start, wait for EC2 by then."""
+_DUPLICATE = "InvalidKeyPair.Duplicate"
+_UNKNOWN_ID = "InvalidID"
+"""What EC2 says of an id to be tagged of which it knows nothing; of some kinds it says InvalidKeyPair.NotFound, ..."""
+
+
+class KeyPairLocks:
+    """A `Locks` port."""
+
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
+
+    def holder(self) -> str:
+        return f"{socket.gethostname()} (pid {os.getpid()})"
+
+    def now(self, region: str) -> datetime:
+        return self._session.clocks.now(region)
+
+    def take(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
+        tagged: Any = [{"ResourceType": "key-pair", "Tags": as_tags(tags)}]
+        asked: Any = {"KeyName": name, "KeyType": "ed25519", "TagSpecifications": tagged}
+        # The private key in the answer is of no use to anybody, and goes nowhere.
+        taken = self._session.query.ask(region, "CreateKeyPair", asked, key_pair)
+        if taken is not None:
+            # What Packer leaves is not looked for plainly.
+            threading.Thread(target=self._get_ready, args=(region,), daemon=True).start()
+            return taken[0]
+        # Where an answer was lost, the name is taken now, and its tags say that it is by us: as after botocore's own
+        # second try.
+        client: EC2Client = self._session.client("ec2", region)
+        try:
+            with explained(self._session.call("taking the lock", "EC2", "CreateKeyPair", region)):
+                return client.create_key_pair(**asked)["KeyPairId"]
+        except AwsError as error:
+            if error.code == _DUPLICATE:
+                return None
+            raise
+
+    def _get_ready(self, region: str) -> None:
+        time.sleep(_READY_AFTER_SECONDS)
+        # Whatever is wrong, the call that needs it will tell.
+        with suppress(Exception):
+            self._session.client("ec2", region)
+            self._session.client("ec2", region, patient=False)
+
+    def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
+        wanted = sorted(set(digests))
+        found = [
+            tag["ResourceId"]
+            for batch in _batches(wanted)
+            for tag in self._tags(region, {"key": [LOCK_TAG], "value": batch, "resource-type": ["key-pair"]})
+        ]
+        tags: dict[str, dict[str, str]] = {}
+        for batch in _batches(found):
+            for tag in self._tags(region, {"resource-id": batch}):
+                tags.setdefault(tag["ResourceId"], {})[tag["Key"]] = tag.get("Value", "")
+        now = self.now(region)
+        seen = tuple(SeenLock(id=lock, region=region, tags=tags[lock], seen_at=now) for lock in found if lock in tags)
+        return self._dated(region, seen)
+
+    def _dated(self, region: str, locks: tuple[SeenLock, ...]) -> tuple[SeenLock, ...]:
+        """With the creation time of those whose own tags cannot be believed, where the credentials may read it."""
+        doubtful = [lock.id for lock in locks if lock.outlives_all and not lock.expired]
+        if not doubtful:
+            return locks
+        client: EC2Client = self._session.client("ec2", region)
+        try:
+            with explained(self._session.call("looking when a lock was created", "EC2", "DescribeKeyPairs", region)):
+                pairs = client.describe_key_pairs(KeyPairIds=doubtful)["KeyPairs"]
+                created = {pair["KeyPairId"]: pair.get("CreateTime") for pair in pairs}
+        except AwsError:
+            # Packer's own policy does not have it; or it is gone by now.
+            return locks
+        return tuple(replace(lock, there_since=created.get(lock.id)) for lock in locks)
+
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+        try:
+            self._session.create_tags(region, ids, tags, patient=patient)
+        except AwsError as error:
+            if error.code == _UNKNOWN_ID or error.code.endswith(".NotFound"):
+                return False
+            raise
+        return True
+
+    def delete(self, region: str, lock: str) -> None:
+        client: EC2Client = self._session.client("ec2", region)
+        with explained(self._session.call("letting the lock go", "EC2", "DeleteKeyPair", region)):
+            client.delete_key_pair(KeyPairId=lock)
+
+    def _tags(self, region: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Any]:
+        client: EC2Client = self._session.client("ec2", region)
+        asked: Any = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
+        with explained(self._session.call("looking who holds the lock", "EC2", "DescribeTags", region)):
+            for page in client.get_paginator("describe_tags").paginate(Filters=asked):
+                yield from page["Tags"]
+
+
+def _batches(values: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (values[start : start + _FILTER_VALUES] for start in range(0, len(values), _FILTER_VALUES))

@@ -1,0 +1,74 @@
+"""SSM's parameters through boto3: the AMI ids that they hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.adapters.aws.errors import explained
+from ami_bakery.errors import DENIED, AwsError, BakeryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mypy_boto3_ssm import SSMClient
+
+    from ami_bakery.adapters.aws.session import AwsSession
+
+_PARAMETERS = 10
+"""The most names that SSM takes in one call (API reference, GetParameters)."""
+_ONE_BY_ONE = DENIED | {"ValidationException"}
+
+
+class BotoParameters:
+    """A `Parameters` port."""
+
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
+
+    def values(self, region: str, names: Sequence[str]) -> Mapping[str, str | BakeryError]:
+        return {
+            name: value
+            for start in range(0, len(names), _PARAMETERS)
+            for name, value in self._some(region, names[start : start + _PARAMETERS]).items()
+        }
+
+    def _some(self, region: str, names: Sequence[str]) -> dict[str, str | BakeryError]:
+        """Together; those that are not among the answer one by one, so that SSM says why. So are all of them where the
+        credentials may ask for one parameter only, or where one name is such that SSM refuses the whole call."""
+        found: dict[str, str] = {}
+        if len(names) > 1:
+            try:
+                found = self._together(region, names)
+            except AwsError as error:
+                if error.code not in _ONE_BY_ONE:
+                    return dict.fromkeys(names, error)
+        return {
+            name: _checked(region, name, found[name]) if name in found else self._one(region, name) for name in names
+        }
+
+    def _together(self, region: str, names: Sequence[str]) -> dict[str, str]:
+        client: SSMClient = self._session.client("ssm", region)
+        with explained(self._session.call("reading SSM parameters", "SSM", "GetParameters", region)):
+            answer = client.get_parameters(Names=list(names))
+            return {
+                parameter["Name"] + parameter.get("Selector", ""): parameter.get("Value", "")
+                for parameter in answer["Parameters"]
+            }
+
+    def _one(self, region: str, name: str) -> str | BakeryError:
+        client: SSMClient = self._session.client("ssm", region)
+        try:
+            with explained(self._session.call(f"reading the SSM parameter {name}", "SSM", "GetParameter", region)):
+                return _checked(region, name, client.get_parameter(Name=name)["Parameter"].get("Value", ""))
+        except AwsError as error:
+            return error
+
+
+def _checked(region: str, name: str, value: str) -> str | BakeryError:
+    if value.startswith("ami-"):
+        return value
+    return AwsError(
+        f"reading the SSM parameter {name} in {region}",
+        f"its value is no AMI id: {value[:40]!r}",
+        "Name a parameter that holds the id of an AMI.",
+    )

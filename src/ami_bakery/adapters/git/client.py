@@ -1,0 +1,97 @@
+"""What git knows of a folder: which commit it is at, what a revision names, and the files of that revision."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+
+from ami_bakery.adapters.git.repository import Repository, hold
+from ami_bakery.adapters.git.revision_tree import GitTree
+from ami_bakery.adapters.git.status import is_clean
+from ami_bakery.define.inputs import OUR_OUTPUT, PACKERS_OUTPUTS
+from ami_bakery.errors import UsageError
+
+_NOT_LOOKED_AT = tuple(
+    f":(top,exclude,glob)**/{name}{end}" for name in (OUR_OUTPUT, *PACKERS_OUTPUTS) for end in ("", "/**")
+)
+"""What bakes write: no change of anybody's."""
+_DUBIOUS = re.compile(r"dubious ownership in repository at '(.*?)'")
+"""Git 2.35.2 and newer reads no repository of another user, unless it is told to trust it (`safe.directory`)."""
+_TRUST = "git config --global --add safe.directory"
+_DEEPEN = "This clone is shallow: fetch more history (`git fetch --unshallow`; `fetch-depth: 0` in GitHub's checkout)."
+_NAME = "Name a branch, a tag or a commit that this repository has; `git fetch` may bring it."
+
+
+class GitProgram:
+    """A `Git` port over the `git` program."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._complaints: dict[str, str] = {}
+
+    def commit(self, folder: str) -> str:
+        repository = self._repository(folder)
+        head = repository.text("rev-parse", "--verify", "HEAD")
+        if head is None:
+            return ""
+        return head if is_clean(repository, _NOT_LOOKED_AT) else f"{head}+dirty"
+
+    def named(self, folder: str, revision: str) -> str:
+        doing = f"looking for the git revision {revision!r}"
+        repository = self._repository(folder)
+        inside = repository.run("rev-parse", "--show-toplevel")
+        if inside.status != 0:
+            wrong = inside.complaint.partition("\n")[0].removeprefix("fatal: ")
+            todo = f"{folder} must be in the work tree of a git repository, and git installed."
+            if match := _DUBIOUS.search(inside.complaint):
+                todo = f"If the repository is yours, run: {_TRUST} {shlex.quote(match[1])}"
+            raise UsageError(doing, wrong, todo)
+        commit = _commit(repository, revision)
+        if commit is None:
+            shallow = repository.text("rev-parse", "--is-shallow-repository") == "true"
+            raise UsageError(doing, "git does not know it", _DEEPEN if shallow else _NAME)
+        return commit
+
+    def refusal(self, folder: str) -> str:
+        if folder not in self._complaints:
+            self._complaints[folder] = self._repository(folder).run("rev-parse", "--git-dir").complaint
+        complaint = self._complaints[folder]
+        match = _DUBIOUS.search(complaint)
+        if match is None:
+            return ""
+        words = complaint.partition("\n")[0].removeprefix("fatal: ")
+        return f"git refuses to read it ({words}); if it is yours, run: {_TRUST} {shlex.quote(match[1])}"
+
+    def missing_submodules(self, folder: str) -> tuple[str, ...]:
+        repository = self._repository(folder)
+        if repository.top is None:
+            return ()
+        paths = (os.path.join(repository.top, path) for path in repository.gitlinks("ls-files", "--stage"))
+        return tuple(path for path in paths if not os.path.lexists(os.path.join(path, ".git")))
+
+    def references(self, folder: str) -> tuple[str, ...]:
+        listed = self._repository(folder).text(
+            "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags"
+        )
+        return tuple((listed or "").split())
+
+    @contextlib.contextmanager
+    def tree(self, folder: str, revision: str) -> Iterator[GitTree | None]:
+        with contextlib.ExitStack() as stack:
+            repository = self._repository(folder)
+            top = repository.text("rev-parse", "--show-toplevel")
+            # `core.worktree` may name another folder, whose files these are not.
+            commit = _commit(repository, revision) if top and top == repository.top else None
+            holding = hold(repository, commit, stack) if commit else None
+            yield GitTree(folder, top, commit, holding) if top and commit and holding else None
+
+    def _repository(self, folder: str) -> Repository:
+        return Repository(folder, self._environment)
+
+
+def _commit(repository: Repository, revision: str) -> str | None:
+    """The commit that a revision names."""
+    return repository.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")

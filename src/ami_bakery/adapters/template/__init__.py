@@ -1,5 +1,0 @@
-"""Packer templates, legacy JSON and HCL2, read by Packer's own rules and without Packer."""
-
-from ami_bakery.adapters.template.reader import PackerTemplateReader
-
-__all__ = ["PackerTemplateReader"]

@@ -1,0 +1,102 @@
+"""Tells people, on stderr, what is being done, in plain lines."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ami_bakery.core.text.sanitize import COLORS, one_line, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ami_bakery.core.text.table import Table
+
+_STILL_SECONDS = 60.0
+"""How often a log is told that a step goes on."""
+
+
+class Unbroken:
+    """A stream to a terminal that may be closed, or to a reader that may go: what cannot be written is dropped.
+
+    Nothing that we tell is worth stopping a bake, or the waiting for a Packer that cleans up.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class PlainWatcher:
+    """A `Watcher` that prints a line for each thing. Packer's own lines only with `verbose`."""
+
+    def __init__(self, stream: TextIO, *, verbose: bool = False, quiet: bool = False, color: bool = False) -> None:
+        self._stream = Unbroken(stream)
+        self._verbose = verbose
+        self._quiet = quiet
+        self._color = color
+        self._told: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def step(self, image: str, step: str) -> None:
+        self._told[image] = time.monotonic()
+        if not self._quiet:
+            self._print(f"{image}: {one_line(step)}")
+
+    def still(self, image: str, step: str) -> None:
+        if time.monotonic() - self._told.get(image, 0) >= _STILL_SECONDS:
+            self.step(image, step)
+
+    def line(self, image: str, line: str) -> None:
+        if self._verbose:
+            self._print(f"{image}: | {printable(line)}")
+
+    def lines(self, image: str, lines: Sequence[str]) -> None:
+        if self._verbose:
+            self._print("\n".join(f"{image}: | {printable(line)}" for line in lines))
+
+    def done(self, image: str) -> None:
+        pass
+
+    def left(self, images: int) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        if not self._quiet:
+            self._print(one_line(message))
+
+    def warn(self, message: str) -> None:
+        self._print(f"{self._styled('warning:', 'yellow')} {one_line(message)}")
+
+    def fail(self, message: str) -> None:
+        self._print(message)
+
+    def table(self, table: Table) -> None:
+        if not self._quiet:
+            self._print("")
+            for line in table.lines():
+                self._print("".join(self._styled(cell.text, cell.color) for cell in line).rstrip())
+
+    def close(self) -> None:
+        pass
+
+    def _styled(self, text: str, color: str) -> str:
+        return f"\x1b[{COLORS[color]}m{text}\x1b[0m" if self._color and color else text
+
+    def _print(self, text: str) -> None:
+        with self._lock:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()

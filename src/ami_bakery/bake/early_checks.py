@@ -1,0 +1,39 @@
+"""Finds out which images are bound to fail, before anything is built for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.config.selection import parent_of
+from ami_bakery.core.plan.plan import Action
+from ami_bakery.errors import BakeryError, SkippedError
+from ami_bakery.plan.validation import validate_waiting
+
+if TYPE_CHECKING:
+    from ami_bakery.define.resolver import Resolver
+    from ami_bakery.plan.planner import Planned
+
+
+def fail_early(
+    resolver: Resolver, names: Sequence[str], plans: Sequence[Planned], failures: Mapping[str, BakeryError]
+) -> dict[str, BakeryError]:
+    """The images that will fail, beside those of `failures`, which could not be planned; by name.
+
+    Packer validates what waits for its base. A base is not built where everything that is made from it in this run is
+    bound to fail: its build would cost time and money, and be of no use before those are corrected. It is built where
+    it is the only thing asked for.
+    """
+    bound = {**failures, **dict(validate_waiting(resolver, plans))}
+    built = [planned.plan.image for planned in plans if planned.plan.action in (Action.BAKE, Action.PENDING)]
+    known = {*names, *(planned.plan.image for planned in plans), *failures}
+    for name in reversed(built):  # children before what they are made from
+        children = [child for child in known if parent_of(resolver.config, child) == name]
+        if name not in bound and children and all(child in bound for child in children):
+            listed = ", ".join(sorted(children))
+            bound[name] = SkippedError(
+                f"baking image {name}",
+                f"everything that is made from it would fail ({listed})",
+                f"Correct that first, then run again; `ami-bakery bake {name}` builds {name} alone.",
+            )
+    return {name: error for name, error in bound.items() if name not in failures}

@@ -1,0 +1,103 @@
+"""Keeps finished AMIs as configured: puts tags on them, and grants and takes back permissions. Changes differences."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from ami_bakery.concurrency import side_by_side
+from ami_bakery.core.ec2.image import SHARED_TAG
+from ami_bakery.core.plan.desired_state import (
+    Permissions,
+    Step,
+    StepKind,
+    Upkeep,
+    describe,
+    take_back_steps,
+    upkeep_steps,
+)
+from ami_bakery.errors import AwsError, BakeryError, Stopped
+from ami_bakery.plan.sharing import look
+from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.ports import Outside
+
+
+class Kept(Frozen):
+    """What was done for some AMIs, and what failed."""
+
+    steps: tuple[Step, ...]
+    failures: tuple[BakeryError, ...]
+
+
+def keep(outside: Outside, image: str, upkeep: Upkeep, amis: Iterable[Ami]) -> Kept:
+    """Side by side; what fails for one AMI does not stop the others."""
+    done = side_by_side([partial(_keep_one, outside, image, upkeep, ami, upkeep_steps) for ami in amis])
+    return Kept(
+        steps=tuple(step for steps, _ in done for step in steps),
+        failures=tuple(failure for _, failure in done if failure is not None),
+    )
+
+
+def take_back(outside: Outside, image: str, upkeep: Upkeep, amis: Iterable[Ami]) -> Kept:
+    """What AMIs that do not count are shared for and should not be; one after the other, and no further than the first
+    that fails: as long as those at the end carry their mark, the next run comes back to the others."""
+    steps: list[Step] = []
+    for ami in amis:
+        done, failure = _keep_one(outside, image, upkeep, ami, take_back_steps)
+        steps += done
+        if failure is not None and not _is_gone(failure):
+            return Kept(steps=tuple(steps), failures=(failure,))
+    return Kept(steps=tuple(steps), failures=())
+
+
+def _is_gone(failure: BakeryError) -> bool:
+    return isinstance(failure, AwsError) and failure.code in ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
+
+
+def _keep_one(
+    outside: Outside,
+    image: str,
+    upkeep: Upkeep,
+    ami: Ami,
+    steps: Callable[[Ami, Upkeep, Permissions | None], Iterable[Step]],
+) -> tuple[list[Step], BakeryError | None]:
+    done: list[Step] = []
+    try:
+        for step in steps(ami, upkeep, look(outside, ami, upkeep)):
+            _do(outside, ami, step)
+            outside.watcher.note(f"{image}: {describe(step)}")
+            done.append(step)
+    except Stopped:
+        raise
+    except BakeryError as error:
+        return done, error
+    return done, None
+
+
+def _do(outside: Outside, ami: Ami, step: Step) -> None:
+    resource = step.snapshot or ami.id
+    match step.kind:
+        case StepKind.TAG:
+            put = {name: value for name, value in step.tags if value is not None}
+            off = [name for name, value in step.tags if value is None]
+            marker = {name: put.pop(name) for name in (SHARED_TAG,) if name in put}
+            if put:
+                # Together: what the AMI has is not looked for on its snapshots again.
+                outside.ec2.tag(ami.region, [ami.id, *ami.snapshots], put)
+            if marker:
+                outside.ec2.tag(ami.region, [ami.id], marker)
+            if off:
+                outside.ec2.untag(ami.region, [ami.id], off)
+        case StepKind.GRANT:
+            outside.ec2.grant(ami.region, resource, step.targets)
+        case StepKind.REVOKE:
+            outside.ec2.revoke(ami.region, resource, step.targets)
+        case StepKind.BAKE | StepKind.COPY:
+            raise AssertionError(f"{step.kind} is no upkeep")
+        case _:
+            assert_never(step.kind)

@@ -1,0 +1,1 @@
+"""Orphaned resources: finds them, takes them over, deletes them."""

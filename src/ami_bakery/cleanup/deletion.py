@@ -1,0 +1,121 @@
+"""Removes what runs have left in EC2, in the order that EC2 allows: what uses others first."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.ec2.image import IMAGE_TAG
+from ami_bakery.core.ec2.resource import Kind, Thing
+from ami_bakery.core.ec2.run import RUN_TAG
+from ami_bakery.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ami_bakery.ports import Outside
+
+_POLL_SECONDS = 5.0
+_WAIT_SECONDS = 10 * 60.0
+"""EC2 takes a minute or so to terminate an instance, and some longer."""
+_IN_USE = "DependencyViolation"
+
+
+def remove(
+    outside: Outside, things: Iterable[Thing], pause: Callable[[float], None]
+) -> Iterator[tuple[Thing, AwsError | None]]:
+    """Each of them with why it could not be removed, as they come; a refusal does not keep the others back.
+
+    An AMI from which an instance was started stays. The parts of what is removed go with it, and are told of, too.
+    """
+    ordered = sorted(things, key=lambda thing: (list(Kind).index(thing.kind), thing.region, thing.id))
+    instances = [thing for thing in ordered if thing.kind is Kind.INSTANCE]
+    refused = dict(_terminate(outside, instances, pause))
+    for instance in instances:
+        yield instance, refused.get(instance.id)
+        if instance.id not in refused:
+            yield from _parts_removed(outside, instance, pause)
+    for thing in ordered:
+        if thing.kind is not Kind.INSTANCE:
+            yield from _removed(outside, thing, pause)
+
+
+def _terminate(
+    outside: Outside, instances: Sequence[Thing], pause: Callable[[float], None]
+) -> Iterator[tuple[str, AwsError]]:
+    """Ask for all, then wait for all: their security groups can go only when they are gone."""
+    waiting: dict[str, list[str]] = {}
+    for instance in instances:
+        try:
+            outside.scaffold.remove(instance)
+        except AwsError as error:
+            yield instance.id, error
+        else:
+            waiting.setdefault(instance.region, []).append(instance.id)
+    deadline = outside.clock.monotonic() + _WAIT_SECONDS
+    for region, ids in waiting.items():
+        while left := outside.scaffold.instances(region, ids=ids):
+            if outside.clock.monotonic() > deadline:
+                for instance in left:
+                    yield instance.id, _too_slow(instance)
+                break
+            pause(_POLL_SECONDS)
+
+
+def _too_slow(instance: Thing) -> AwsError:
+    return AwsError(
+        f"waiting until {instance.id} is terminated in {instance.region}",
+        f"it is not after {_WAIT_SECONDS / 60:.0f} minutes",
+        "Look at it in EC2.",
+    )
+
+
+def _removed(outside: Outside, thing: Thing, pause: Callable[[float], None]) -> Iterator[tuple[Thing, AwsError | None]]:
+    try:
+        if thing.kind is Kind.AMI:
+            _check_unused(outside, thing)
+            _mark_snapshots(outside, thing)
+        _remove_patiently(outside, thing, pause)
+    except AwsError as error:
+        yield thing, error
+        return
+    yield thing, None
+    yield from _parts_removed(outside, thing, pause)
+
+
+def _parts_removed(
+    outside: Outside, thing: Thing, pause: Callable[[float], None]
+) -> Iterator[tuple[Thing, AwsError | None]]:
+    kind = Kind.SNAPSHOT if thing.kind is Kind.AMI else Kind.VOLUME
+    for part in thing.parts:
+        yield from _removed(outside, Thing(kind=kind, id=part, region=thing.region), pause)
+
+
+def _mark_snapshots(outside: Outside, ami: Thing) -> None:
+    """They are found by it where they outlive their AMI: if one cannot be deleted, or we are killed in between."""
+    if RUN_TAG in ami.tags and ami.parts:
+        tags = {name: ami.tags[name] for name in (RUN_TAG, IMAGE_TAG) if name in ami.tags}
+        with suppress(AwsError):
+            outside.ec2.tag(ami.region, ami.parts, tags)
+
+
+def _remove_patiently(outside: Outside, thing: Thing, pause: Callable[[float], None]) -> None:
+    """A terminated instance may hold its security group for some moments yet."""
+    deadline = outside.clock.monotonic() + _WAIT_SECONDS / 10
+    while True:
+        try:
+            return outside.scaffold.remove(thing)
+        except AwsError as error:
+            if error.code != _IN_USE or outside.clock.monotonic() > deadline:
+                raise
+        pause(_POLL_SECONDS)
+
+
+def _check_unused(outside: Outside, ami: Thing) -> None:
+    users = outside.scaffold.instances(ami.region, amis=[ami.id])
+    if users:
+        raise AwsError(
+            f"removing {ami} in {ami.region}",
+            f"{', '.join(user.id for user in users)} was started from it",
+            "Terminate that first, if nobody needs it.",
+        )

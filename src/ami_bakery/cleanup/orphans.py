@@ -1,0 +1,219 @@
+"""Finds what dead runs have left in the regions of some images: by tag, by what their locks note, and by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ami_bakery.concurrency import side_by_side
+from ami_bakery.core.ec2.image import IMAGE_TAG
+from ami_bakery.core.ec2.resource import Kind, Thing, kind_of
+from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
+from ami_bakery.core.lock.lock import LOCK_TAG, MADE_TAG, SeenLock
+from ami_bakery.core.orphan.orphan import (
+    GROUP_TAG,
+    INSTANCE_TAG,
+    KEYS,
+    NAME_TAG,
+    Leftover,
+    Notes,
+    expired_lock,
+    judge,
+    read_notes,
+    suspects,
+)
+from ami_bakery.errors import BakeryError
+from ami_bakery.template.facts import regions_named
+from ami_bakery.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.define.resolver import Resolver
+    from ami_bakery.ports import Outside
+
+
+def find_leftovers(resolver: Resolver, names: Sequence[str]) -> tuple[Leftover, ...]:
+    """Of every image, in the regions of these: who asks chooses. In the order of region, image, run and kind."""
+    regions = sorted({region for name in names for region in _regions(resolver, name)})
+    scaffold, now = resolver.outside.scaffold, resolver.outside.clock.now()
+    tagged = side_by_side([partial(scaffold.tagged, region, KEYS) for region in regions])
+    by_region = dict(zip(regions, tagged, strict=True))
+    locks = [lock for region in regions for lock in _locks(resolver.outside, region, by_region[region])]
+    everything = [tags for of_region in tagged for tags in of_region.values()]
+    images = {tags[RUN_TAG]: tags[IMAGE_TAG] for tags in everything if RUN_TAG in tags and IMAGE_TAG in tags}
+    notes = read_notes(locks, images)
+    asked = [partial(_in_region, resolver.outside, region, by_region[region], notes, now) for region in regions]
+    found = (leftover for leftovers in side_by_side(asked) for leftover in leftovers)
+    return tuple(sorted(found, key=_order))
+
+
+def _regions(resolver: Resolver, name: str) -> tuple[str, ...]:
+    """Those of the image, and those where its template itself builds or copies to, as far as it can be read."""
+    image = resolver.image(name)
+    try:
+        builders = resolver.facts(image).builders
+    except BakeryError as error:
+        resolver.outside.watcher.warn(f"{name}: the regions that its template names are not searched: {error}")
+        builders = ()
+    return (*resolver.regions_of(image), *regions_named(builders))
+
+
+def _order(leftover: Leftover) -> tuple[str, str, str, int, str]:
+    thing = leftover.thing
+    return thing.region, leftover.image, leftover.run, list(Kind).index(thing.kind), thing.id
+
+
+def _locks(outside: Outside, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[SeenLock]:
+    """By EC2's own time: it has just been asked."""
+    seen_at = outside.locks.now(region)
+    locks = [
+        SeenLock(id=one, region=region, tags=tags, seen_at=seen_at) for one, tags in tagged.items() if LOCK_TAG in tags
+    ]
+    if not any(lock.outlives_all and not lock.expired for lock in locks):
+        return locks
+    created = {pair.id: pair.began for pair in outside.scaffold.key_pairs(region) or ()}
+    return [replace(lock, there_since=created.get(lock.id)) for lock in locks]
+
+
+def _in_region(
+    outside: Outside, region: str, tagged: Mapping[str, Mapping[str, str]], notes: Notes, now: datetime
+) -> tuple[Leftover, ...]:
+    suspected = {one: tagged[one] for one in suspects(tagged, notes)}
+    search = _Search(outside, region, suspected, notes)
+    judged = (judge(thing, notes, now, noted=run) for thing, run in search.things())
+    locks = (expired_lock(lock) for lock in _locks(outside, region, tagged))
+    return tuple(leftover for leftover in (*judged, *locks) if leftover is not None)
+
+
+def traced(outside: Outside, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Thing, ...]:
+    """What is there of what an expired lock notes of its run, and of what that leads to.
+
+    regions  further regions, to which the template itself copies the AMI
+    """
+    notes = read_notes([lock], {})
+    search = _Search(outside, lock.region, {}, notes)
+    here = [thing for thing, run in search.things() if run == lock.run]
+    copies = side_by_side(
+        [partial(_copies, outside, region, notes, here) for region in dict.fromkeys(regions) if region != lock.region]
+    )
+    return (*here, *(copy for some in copies for copy in some))
+
+
+def _copies(outside: Outside, region: str, notes: Notes, made: Sequence[Thing]) -> list[Thing]:
+    """The copies of a run's AMI: Packer gives them its name, and EC2 tells what they were copied from."""
+    sources = {*notes.noted(MADE_TAG), *(thing.id for thing in made if thing.kind is Kind.AMI)}
+    named = outside.ec2.named(region, list(notes.noted(NAME_TAG)))
+    return [_thing(ami) for ami in named if ami.source is None or ami.source in sources]
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What is there of what is tagged (`tagged`: by id), of what is noted, and of what one thing tells of another: each
+    with its run, where something else than its own tags tells that."""
+
+    outside: Outside
+    region: str
+    tagged: Mapping[str, Mapping[str, str]]
+    notes: Notes
+
+    def things(self) -> Iterator[tuple[Thing, str]]:
+        scaffold, region = self.outside.scaffold, self.region
+        pairs = {**self._pairs_of_tags(), **self.notes.noted(KEY_PAIR_TAG)}
+        instances = scaffold.instances(
+            region, ids=[*self._of(Kind.INSTANCE), *self.notes.noted(INSTANCE_TAG)], key_pairs=list(pairs)
+        )
+        noted = {**pairs, **self.notes.noted(GROUP_TAG, INSTANCE_TAG)}
+        runs = {instance.id: _run_of(instance, noted) for instance in instances}
+        used = {group: _run_that_made(instance, runs) for instance in instances for group in instance.groups}
+        groups = self._groups([group for group, run in used.items() if run])
+        yield from ((instance, runs[instance.id]) for instance in instances)
+        yield from ((group, _run_of(group, {**used, **noted})) for group in groups)
+        yield from self._key_pairs({**_named_by(instances, groups), **pairs})
+        yield from ((volume, "") for volume in scaffold.volumes(region, self._of(Kind.VOLUME)))
+        yield from ((snapshot, "") for snapshot in scaffold.snapshots(region, self._of(Kind.SNAPSHOT)))
+        made_by = {instance.id: used_by for instance in instances if (used_by := _run_that_made(instance, runs))}
+        yield from self._amis({**self._gone_instances(), **self.notes.noted(INSTANCE_TAG), **made_by})
+
+    def _of(self, kind: Kind) -> list[str]:
+        return [one for one in self.tagged if kind_of(one) is kind]
+
+    def _pairs_of_tags(self) -> dict[str, str]:
+        """An instance may have been made without our knowing: where EC2's answer was lost, Packer makes another."""
+        return {
+            tags[KEY_PAIR_TAG]: tags.get(RUN_TAG, "") for tags in self.tagged.values() if tags.get(KEY_PAIR_TAG, "")
+        }
+
+    def _gone_instances(self) -> dict[str, str]:
+        """With their run. EC2 shows tags of what is terminated for an hour; nobody but us names a key pair there."""
+        return {
+            one: tags.get(RUN_TAG, "")
+            for one, tags in self.tagged.items()
+            if kind_of(one) is Kind.INSTANCE and KEY_PAIR_TAG in tags
+        }
+
+    def _groups(self, used: Sequence[str]) -> list[Thing]:
+        """Those that an instance uses may be the user's: only Packer's are its run's."""
+        asked = self._of(Kind.SECURITY_GROUP)
+        found = self.outside.scaffold.security_groups(
+            self.region, ids=list(dict.fromkeys([*asked, *used])), names=list(self.notes.noted(GROUP_TAG))
+        )
+        return [group for group in found if group.id in asked or group.name.startswith("packer_")]
+
+    def _key_pairs(self, names: Mapping[str, str]) -> Iterator[tuple[Thing, str]]:
+        """By id where they may be listed; else those that something else tells of, which most often are there."""
+        ids = self._of(Kind.KEY_PAIR)
+        if not names and not ids:
+            return
+        there = self.outside.scaffold.key_pairs(self.region)
+        if there is None:
+            there = tuple(Thing(kind=Kind.KEY_PAIR, id=name, region=self.region, name=name) for name in names)
+        for pair in there:
+            if pair.name in names or pair.id in ids:
+                yield pair, names.get(pair.name, "")
+
+    def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Thing, str]]:
+        """By id, by name, and by the instance that they were made from: the run of each is known."""
+        ids, names = self.notes.noted(MADE_TAG), self.notes.noted(NAME_TAG)
+        amis = {ami.id: ami for ami in self.outside.ec2.own(self.region, [*self._of(Kind.AMI), *ids])}
+        amis |= {ami.id: ami for ami in self.outside.ec2.named(self.region, list(names))}
+        amis |= {ami.id: ami for ami in self.outside.ec2.made_from(self.region, list(instances))}
+        for ami in amis.values():
+            yield _thing(ami), ids.get(ami.id) or names.get(ami.name) or instances.get(ami.source_instance or "", "")
+
+
+def _run_of(thing: Thing, noted: Mapping[str, str]) -> str:
+    return next((noted[name] for name in (thing.id, thing.name, *thing.uses) if noted.get(name)), "")
+
+
+def _run_that_made(instance: Thing, runs: Mapping[str, str]) -> str:
+    """Empty where it may be a person's, who has copied the tags."""
+    return runs[instance.id] or instance.tags.get(RUN_TAG, "") if _has_packers_key(instance) else ""
+
+
+def _has_packers_key(instance: Thing) -> bool:
+    return any(name.startswith("packer_") for name in instance.uses)
+
+
+def _named_by(instances: Iterable[Thing], groups: Iterable[Thing]) -> dict[str, str]:
+    """The key pairs that they tell of, with their runs. An instance may use one that the user has chosen."""
+    named = {
+        one.tags[KEY_PAIR_TAG]: one.tags.get(RUN_TAG, "") for one in (*instances, *groups) if KEY_PAIR_TAG in one.tags
+    }
+    used = {name: one.tags.get(RUN_TAG, "") for one in instances if _has_packers_key(one) for name in one.uses}
+    return {**used, **named}
+
+
+def _thing(ami: Ami) -> Thing:
+    return Thing(
+        kind=Kind.AMI,
+        id=ami.id,
+        region=ami.region,
+        name=ami.name,
+        began=ami.created,
+        tags=ami.tags,
+        parts=ami.snapshots,
+    )

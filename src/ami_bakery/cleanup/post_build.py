@@ -1,0 +1,146 @@
+"""After Packer has ended: looks what of its run is still in EC2, and removes it, or marks it and says what is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.cleanup.deletion import remove
+from ami_bakery.core.ec2.image import IMAGE_TAG, Ami
+from ami_bakery.core.ec2.resource import Kind, Thing, kind_of
+from ami_bakery.core.ec2.run import RUN_TAG
+from ami_bakery.core.packer.build_progress import Made, MadeKind
+from ami_bakery.errors import AwsError
+from ami_bakery.values import Frozen, field
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from ami_bakery.ports import Outside
+
+_SETTLING_SECONDS = 5.0
+"""EC2 may go on showing what Packer has just removed."""
+
+
+class Sweep(Frozen):
+    """One run of one image.
+
+    regions    where copies may be, beside the region of each builder
+    hands_off  why nothing is to be removed; empty where it is
+    """
+
+    outside: Outside
+    image: str
+    run: str
+    made: Sequence[Made]
+    region_of: Callable[[str], str]
+    regions: Sequence[str]
+    hands_off: str = ""
+    interrupted: bool = field(default=False)
+
+    def sweep(self) -> None:
+        """After a Packer that did not end well. Tells; raises nothing: the failure of Packer is what the user is to
+        read of."""
+        if not self.made:
+            return
+        try:
+            things = list(self._left())
+        except AwsError as refusal:
+            self._tell_unseen(refusal)
+            return
+        # An AMI of a run that failed of itself may be what the user wants to look at.
+        self._carry_out(things, [one for one in things if self.interrupted or one.kind is not Kind.AMI])
+        if not things and self.interrupted:
+            self.outside.watcher.note(f"{self.image}: Packer has cleaned up: nothing of this run is left in EC2")
+
+    def sweep_scaffold(self) -> None:
+        """After a Packer that ended well: what it could not remove is a line of its log only, which costs money."""
+        if not self.made:
+            return
+        try:
+            left = list(self._scaffold(listed=True))
+            if left:
+                self.outside.clock.rest(_SETTLING_SECONDS)
+                left = list(self._scaffold(listed=True))
+        except AwsError as refusal:
+            self._tell_unseen(refusal)
+            return
+        self._carry_out(left, left)
+
+    def _carry_out(self, things: Sequence[Thing], removable: Sequence[Thing]) -> None:
+        """Remove these, and tell of the others."""
+        doomed = [] if self.hands_off else removable
+        results = list(remove(self.outside, doomed, self.outside.clock.rest))
+        removed = [thing for thing, error in results if error is None]
+        if removed:
+            self.outside.watcher.note(f"{self.image}: removed what Packer had left: {_listed(removed)}")
+        for thing, error in results:
+            if error is not None:
+                self._tell_command(f"{thing} of {thing.region} is left: {error.wrong}")
+        untouched = [thing for thing in things if thing not in doomed]
+        if untouched:
+            self._mark(untouched)
+            why = f" ({self.hands_off})" if self.hands_off else ""
+            self._tell_command(f"left in EC2{why}: {_listed(untouched)}")
+
+    def _mark(self, things: Sequence[Thing]) -> None:
+        """So that it is found later: where EC2's answer was lost, Packer itself does not know what it has made."""
+        for thing in things:
+            if RUN_TAG not in thing.tags and kind_of(thing.id) is not None:
+                try:
+                    self.outside.ec2.tag(thing.region, [thing.id], {RUN_TAG: self.run, IMAGE_TAG: self.image})
+                except AwsError as error:
+                    self.outside.watcher.warn(f"{self.image}: {thing} could not be marked with its run: {error}")
+
+    def _tell_unseen(self, refusal: AwsError) -> None:
+        made = ", ".join(f"{made.kind.replace('-', ' ')} {made.value}" for made in self.made)
+        self._tell_command(f"whether Packer has left something could not be seen: {refusal}. It had made {made}")
+
+    def _tell_command(self, text: str) -> None:
+        command = f"ami-bakery images {self.image} --orphans --clean"
+        self.outside.watcher.warn(f"{self.image}: {text}. `{command}` removes what is left")
+
+    def _left(self) -> Iterator[Thing]:
+        yield from self._scaffold()
+        names = _values(self.made, MadeKind.AMI_NAME)
+        for region in dict.fromkeys([*self._homes().values(), *self.regions]):
+            for ami in self.outside.ec2.named(region, names) if names else ():
+                if self._is_ours(ami):
+                    yield Thing(
+                        kind=Kind.AMI, id=ami.id, region=region, name=ami.name, tags=ami.tags, parts=ami.snapshots
+                    )
+
+    def _scaffold(self, *, listed: bool = False) -> Iterator[Thing]:
+        """`listed`: key pairs only where they can be listed."""
+        homes = self._homes()
+        for region in dict.fromkeys(homes.values()):
+            made = [one for one in self.made if homes[one.builder] == region]
+            pairs = _values(made, MadeKind.KEY_PAIR)
+            yield from self.outside.scaffold.instances(region, ids=_values(made, MadeKind.INSTANCE), key_pairs=pairs)
+            yield from self.outside.scaffold.security_groups(region, names=_values(made, MadeKind.SECURITY_GROUP))
+            yield from self._key_pairs(region, pairs, listed=listed)
+
+    def _homes(self) -> Mapping[str, str]:
+        return {made.builder: self.region_of(made.builder) for made in self.made}
+
+    def _key_pairs(self, region: str, names: Sequence[str], *, listed: bool) -> Iterator[Thing]:
+        """Where they cannot be listed: to delete one that is not there does nothing."""
+        there = self.outside.scaffold.key_pairs(region) if names else ()
+        known = None if there is None else {pair.name for pair in there}
+        for name in names:
+            if name in known if known is not None else not listed:
+                yield Thing(kind=Kind.KEY_PAIR, id=name, region=region, name=name)
+
+    def _is_ours(self, ami: Ami) -> bool:
+        """Packer's words alone do not say so: it may have been refused the name, because another's AMI has it."""
+        if ami.verified:
+            return False
+        amis = _values(self.made, MadeKind.AMI)
+        return ami.id in amis or ami.source in amis or ami.source_instance in _values(self.made, MadeKind.INSTANCE)
+
+
+def _values(made: Iterable[Made], kind: MadeKind) -> list[str]:
+    return [one.value for one in made if one.kind is kind]
+
+
+def _listed(things: Iterable[Thing]) -> str:
+    return ", ".join(f"{thing} of {thing.region}" for thing in things)

@@ -1,0 +1,227 @@
+"""`ami-bakery bake`: make sure that each image's AMI exists, and print the ids."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from ami_bakery.bake import Patience, bake_all
+from ami_bakery.cli.commands.context import Invocation, add_packer, add_regions, add_selection, duration
+from ami_bakery.cli.commands.output import Form, Output, add_output, find_outputs, write_all
+from ami_bakery.core.ci.dotenv import LIMIT_VARIABLE, variable_limit
+from ami_bakery.core.config.selection import shown_names, with_parents
+from ami_bakery.core.definition.digest import Scheme
+from ami_bakery.core.plan.outcome import Result
+from ami_bakery.define.drop_in import ANSWER_FILE
+from ami_bakery.errors import BakeryError, BusyError, UsageError
+from ami_bakery.render.text import (
+    document,
+    dotenv,
+    error_text,
+    github_output,
+    outcome_id,
+    outcome_json,
+    outcome_note,
+    outcome_text,
+    shell_exports,
+    tfvars,
+    variable_names,
+)
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config.model import ImageConfig
+    from ami_bakery.core.plan.outcome import Outcome
+    from ami_bakery.define.resolver import Resolver
+    from ami_bakery.ports import Outside
+
+_JOBS = 4
+_FORMS = (Form.TFVARS, Form.VARIABLES, Form.JSON, Form.GITHUB, Form.SHELL)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    parser.add_argument("--force", action="store_true", help="bake the chosen images whatever is there")
+    add_regions(parser)
+    parser.add_argument(
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        default=_JOBS,
+        help=f"bake at most N images at once (default: {_JOBS})",
+    )
+    parser.add_argument(
+        "--fail-fast",
+        action="store_true",
+        help="stop everything at the first failure; without it, what does not depend on that goes on",
+    )
+    waiting = parser.add_mutually_exclusive_group()
+    waiting.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="where another runner is baking the same, fail at once with status 75; without it, wait for its AMI",
+    )
+    waiting.add_argument(
+        "--wait-timeout",
+        type=duration,
+        metavar="DURATION",
+        help="wait for another runner's bake at most so long, then fail with status 75 (default: as long as it takes)",
+    )
+    add_packer(parser)
+    parser.add_argument(
+        "--kill-timeout",
+        type=duration,
+        metavar="DURATION",
+        default="15m",
+        help="how long an interrupted Packer may clean up before it is killed (default: 15m)",
+    )
+    parser.add_argument(
+        "--id", action="store_true", help="print one AMI id: that of the image's first region; takes exactly one image"
+    )
+    add_output(parser, "the ids", _FORMS)
+
+
+def run(invocation: Invocation) -> int:
+    resolver = invocation.resolver()
+    config, outside = resolver.config, resolver.outside
+    names = invocation.selected(resolver)
+    _check_id(invocation, names)
+    outputs = find_outputs(resolver, invocation, names, _FORMS)
+    for output in outputs:
+        _check_names(resolver, output, names)
+    outcomes = []
+    forced = frozenset(names if invocation.arguments.force else ())
+    # A person who answers Packer's prompts can do so for one at a time.
+    jobs = 1 if resolver.arguments.debug else invocation.arguments.jobs
+    baking = bake_all(
+        resolver,
+        names,
+        forced=forced,
+        jobs=jobs,
+        fail_fast=invocation.arguments.fail_fast,
+        patience=Patience(waits=not invocation.arguments.no_wait, timeout=invocation.arguments.wait_timeout),
+    )
+    parents = with_parents(config, names)
+    several = len(parents) > 1 or any(len(resolver.regions_of(resolver.image(name))) > 1 for name in names)
+    # Each id is printed once in each place: on a terminal that shows stdout too, the answer has them.
+    told_ids = not several and not invocation.one_terminal
+    # Closed in any case: an interruption may come while an outcome is told.
+    with closing(baking):
+        for outcome in baking:
+            outcomes.append(outcome)
+            if outcome.error is not None:
+                outside.watcher.fail(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
+            elif not several or outcome.result is not Result.REUSED:
+                outside.watcher.note(outcome_note(outcome, ids=told_ids))
+    by_name = {outcome.image: outcome for outcome in outcomes}
+    # Of a single image the table says more than the messages only where it has several regions, or AMIs of a failure.
+    if len(outcomes) > 1 or any(
+        outcome.amis and (outcome.error or len(outcome.plan.regions) > 1) for outcome in outcomes
+    ):
+        from ami_bakery.render.summary import summary
+
+        answered = frozenset(names) if invocation.one_terminal else frozenset()
+        outside.watcher.table(summary([by_name[name] for name in with_parents(config, names)], answered))
+    asked = [by_name[name] for name in names]
+    if invocation.arguments.json:
+        invocation.answer(document([outcome_json(outcome) for outcome in asked]))
+    elif text := outcome_id(asked) if invocation.arguments.id else outcome_text(asked):
+        invocation.answer(text)
+    _tell_ci(invocation, [by_name[name] for name in with_parents(config, names)])
+    # The files come last: where they cannot be written, the ids are told all the same.
+    for outcome in asked:
+        _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
+    write_all(outputs, invocation, lambda output: _written(invocation, outside, output, asked))
+    return _status([outcome.error for outcome in outcomes if outcome.error is not None])
+
+
+def _status(errors: Sequence[BakeryError]) -> int:
+    """That of a failure that trying again later does not mend, before that of one which it may."""
+    busy = [error for error in errors if isinstance(error, BusyError)]
+    lasting = [error for error in errors if error not in busy]
+    return max((error.exit_status for error in lasting or busy), default=0)
+
+
+def _check_id(invocation: Invocation, names: Sequence[str]) -> None:
+    if not invocation.arguments.id:
+        return
+    if invocation.arguments.json:
+        raise UsageError("reading --id", "it does not go with --json", "Use one of them.")
+    if len(names) != 1:
+        found = f"{len(names)} images are selected: {shown_names(names)}" if names else "no image is selected"
+        raise UsageError("reading --id", found, "Name exactly one image, as in `ami-bakery bake app --id`.")
+
+
+def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: Outcome) -> None:
+    """`.ami_id.json` beside the template, as the original wrote it."""
+    if image.scheme is Scheme.SHA1 and outcome.amis and outcome.error is None:
+        folder = image.template.rpartition("/")[0] or ("/" if image.template.startswith("/") else ".")
+        ami = next(iter(outcome.amis.values()))
+        invocation.answer_in(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', "replace-link")
+
+
+def _check_names(resolver: Resolver, output: Output, names: Sequence[str]) -> None:
+    """Refuse what the form cannot tell apart."""
+    doing = f"checking --output {output.path}"
+    if output.only_variable in ("ami_id", "ami_ids") and len(names) > 1:
+        raise UsageError(
+            doing,
+            f"{output.only_variable} is of one image, and {len(names)} are to be baked: {', '.join(names)}",
+            "Name one image, or write amis.auto.tfvars.json.",
+        )
+    if output.form in (Form.VARIABLES, Form.SHELL):
+        taken: dict[str, str] = {}
+        for name in names:
+            for variable in variable_names(name, resolver.regions_of(resolver.image(name))):
+                if taken.setdefault(variable, name) != name:
+                    raise UsageError(
+                        doing,
+                        f"the images {taken[variable]} and {name} would both be {variable}",
+                        "Bake them in two calls, or write *.json.",
+                    )
+
+
+def _tell_ci(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
+    if invocation.tell_ci is None:
+        return
+    from ami_bakery.core.ci.annotations import error_notes
+    from ami_bakery.render.markdown import outcomes_markdown
+
+    errors = [(outcome.image, outcome.error) for outcome in outcomes if outcome.error is not None]
+    notes = [note for image, error in errors for note in error_notes(error, image)]
+    invocation.tell_ci(notes, outcomes_markdown(outcomes))
+
+
+def _written(invocation: Invocation, outside: Outside, output: Output, outcomes: Sequence[Outcome]) -> str | None:
+    """None where not every image is there; what GitHub gets says so itself, and may be read after a failure."""
+    if output.form is Form.GITHUB:
+        return github_output(outcomes)
+    if not outcomes or any(outcome.error is not None for outcome in outcomes):
+        # Where nothing was chosen, the ids of an earlier bake still hold.
+        return None
+    if output.form is Form.TFVARS:
+        return tfvars(outcomes, output.only_variable)
+    if output.form is Form.VARIABLES:
+        return _dotenv(invocation, outside, output, outcomes)
+    if output.form is Form.SHELL:
+        return shell_exports(outcomes)
+    return document([outcome_json(outcome) for outcome in outcomes]) + "\n"
+
+
+def _dotenv(invocation: Invocation, outside: Outside, output: Output, outcomes: Sequence[Outcome]) -> str:
+    limit = variable_limit(invocation.environment)
+    text, omitted = dotenv(outcomes, limit)
+    if omitted:
+        outside.watcher.warn(
+            f"{output.path}: GitLab's dotenv report holds {limit} variables and 5 kB; {len(omitted)} variables "
+            f"do not fit and are omitted, the first is {omitted[0]}. Write a *.json file for all of them"
+            f"{'' if limit == 150 else f', or set {LIMIT_VARIABLE} to 100 or 150 if your GitLab plan allows it'}"
+        )
+    return text
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number from 1 on is wanted, not {text!r}")
+    return int(text)

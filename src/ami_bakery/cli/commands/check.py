@@ -1,0 +1,77 @@
+"""`ami-bakery check`: find what would go wrong, or weaken the digest, before it costs a bake."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ami_bakery.cli.commands.context import Invocation, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.output import Form, add_output, find_outputs, write_all
+from ami_bakery.core.check.finding import Level, group_findings
+from ami_bakery.core.ci.annotations import code_quality, finding_note
+from ami_bakery.errors import UsageError
+from ami_bakery.inspect.checks import JOBS, check_images
+from ami_bakery.render.text import document, finding_json, finding_text, github_findings
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from ami_bakery.cli.commands.output import Output
+    from ami_bakery.core.ci.annotations import Note
+
+_FORMS = (Form.JSON, Form.GITHUB, Form.CODE_QUALITY)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 where there is an error or a warning; notices do not count"
+    )
+    add_regions(parser)
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", default=JOBS, help=f"how many Packers validate at once (default: {JOBS})"
+    )
+    add_packer(parser)
+    add_init(parser)
+    add_output(parser, "the findings", _FORMS)
+
+
+def run(invocation: Invocation) -> int:
+    jobs: int = invocation.arguments.jobs
+    if jobs < 1:
+        raise UsageError("reading --jobs", f"{jobs} is less than 1", "Name a number of at least 1.")
+    resolver = invocation.resolver()
+    names = invocation.selected(resolver)
+    outputs = find_outputs(resolver, invocation, names, _FORMS)
+    found = check_images(resolver, names, jobs)
+    grouped = group_findings(found)
+    rendered = document(
+        [{"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()]
+    )
+    if invocation.arguments.json:
+        invocation.answer(rendered)
+    else:
+        for images, item in grouped:
+            invocation.answer(finding_text(images, item, invocation.style))
+    notes = [finding_note(images, item) for images, item in grouped]
+    notes.sort(key=lambda note: note.level.order)
+    if invocation.tell_ci is not None:
+        from ami_bakery.render.markdown import findings_markdown
+
+        invocation.tell_ci(notes, findings_markdown(found))
+    write_all(outputs, invocation, lambda output: _written(invocation, resolver.config.root, output, notes, rendered))
+    levels = [note.level for note in notes]
+    if found and not levels:
+        resolver.outside.watcher.note("nothing was found")
+    return 1 if Level.ERROR in levels or (Level.WARNING in levels and invocation.arguments.strict) else 0
+
+
+def _written(invocation: Invocation, root: str, output: Output, notes: Sequence[Note], rendered: str) -> str:
+    if output.form is Form.GITHUB:
+        return github_findings([note.level for note in notes])
+    if output.form is Form.CODE_QUALITY:
+        project = os.path.realpath(invocation.environment.get("CI_PROJECT_DIR") or root)
+        within = f"{root}/".startswith(f"{project.rstrip('/')}/")
+        return code_quality(notes, root=root, workspace=project if within else root)
+    return rendered + "\n"

@@ -1,0 +1,24 @@
+"""`ami-bakery completion`: print what a shell needs to complete commands, options and images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ami_bakery.cli.commands.context import Invocation
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help="which shell")
+
+
+def run(invocation: Invocation) -> int:
+    from argcomplete.shell_integration import shellcode
+
+    shell: str = invocation.arguments.shell
+    invocation.answer(shellcode(["ami-bakery", "bake"], shell=shell))
+    return 0

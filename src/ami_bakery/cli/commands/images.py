@@ -1,0 +1,91 @@
+"""`ami-bakery images`: list the AMIs made so far, those that are behind their definition, their lineage, or orphans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.cli.commands.context import Invocation, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.orphans import refuse_views, show_orphans
+from ami_bakery.inspect.inventory import Listing
+from ami_bakery.render.images import (
+    images_json,
+    images_table,
+    lineage_trees,
+    outdated_json,
+    outdated_table,
+    trees_json,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    view = parser.add_mutually_exclusive_group()
+    view.add_argument(
+        "--outdated",
+        action="store_true",
+        help="of each image the newest AMI, where the definition has moved on since, and what moved",
+    )
+    view.add_argument("--tree", action="store_true", help="what was made from what, from the bases of others down")
+    view.add_argument(
+        "--orphans",
+        action="store_true",
+        help="what dead runs have left: instances, key pairs, security groups, unfinished AMIs, locks",
+    )
+    parser.add_argument("--clean", action="store_true", help="with --orphans: remove it, after asking")
+    parser.add_argument("--yes", action="store_true", help="with --clean: do not ask; what may be alive is left alone")
+    add_regions(parser)
+    add_packer(parser)
+    add_init(parser)
+
+
+def run(invocation: Invocation) -> int:
+    if invocation.arguments.orphans or invocation.arguments.clean or invocation.arguments.yes:
+        return show_orphans(invocation)
+    resolver = invocation.resolver()
+    refuse_views(resolver.config, invocation.arguments.image)
+    names = invocation.selected(resolver)
+    listing = Listing(resolver, names)
+    if invocation.arguments.tree:
+        nothing = _tree(invocation, listing)
+    elif invocation.arguments.outdated:
+        nothing = _outdated(invocation, listing)
+    else:
+        nothing = _all(invocation, listing)
+    if nothing and names:
+        resolver.outside.watcher.note(nothing)
+    return 0
+
+
+def _all(invocation: Invocation, listing: Listing) -> str:
+    """Prints the answer; gives what to say of it where there is none."""
+    made = listing.made()
+    if invocation.arguments.json:
+        invocation.answer(images_json(made, listing.now))
+    elif made:
+        invocation.answer(invocation.draw(images_table(made, listing.now)))
+    return "" if made else _NONE_MADE
+
+
+def _outdated(invocation: Invocation, listing: Listing) -> str:
+    outdated = listing.outdated()
+    if invocation.arguments.json:
+        invocation.answer(outdated_json(outdated, listing.now))
+    elif outdated:
+        invocation.answer(invocation.draw(outdated_table(outdated, listing.now)))
+    return "" if outdated else "no image is behind its definition"
+
+
+def _tree(invocation: Invocation, listing: Listing) -> str:
+    trees = listing.trees()
+    if invocation.arguments.json:
+        invocation.answer(trees_json(listing, trees, listing.now))
+    else:
+        for tree in lineage_trees(listing, trees, listing.now):
+            invocation.answer(invocation.draw(tree))
+    return "" if trees else _NONE_MADE
+
+
+_NONE_MADE = "no AMI has been made of these images yet"

@@ -1,0 +1,63 @@
+"""`ami-bakery inputs`: list every file an image is made of, and which line of which file names it; needs no AWS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.cli.commands.context import Invocation, add_selection
+from ami_bakery.core.definition.digest import Scheme
+from ami_bakery.define.drop_in import drop_in_inputs, unseen_in, warnings
+from ami_bakery.errors import UsageError
+from ami_bakery.render.text import document, inputs_json, inputs_text
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    parser.add_argument(
+        "--template", metavar="FILE", help="list the files of this Packer template, or folder; needs no bakery.toml"
+    )
+    parser.add_argument("--init", action="store_true", help="accepted for symmetry with plan; no plugin is needed here")
+
+
+def run(invocation: Invocation) -> int:
+    _check_template(invocation)
+    resolver = invocation.resolver()
+    rendered, inventories = [], []
+    for name in invocation.selected(resolver):
+        image = resolver.image(name)
+        if image.scheme is Scheme.SHA1:
+            tree = resolver.outside.tree
+            facts, inventory = None, drop_in_inputs(tree, image)
+            for message in warnings(tree, image, resolver.outside.environment, unseen_in(tree, image)):
+                resolver.outside.watcher.warn(message)
+        else:
+            facts, inventory = resolver.inputs(image)
+        rendered.append(inputs_json(image, facts, inventory))
+        inventories.append(inventory)
+    if invocation.arguments.json:
+        invocation.answer(document(rendered))
+        return 0
+    for item, inventory in zip(rendered, inventories, strict=True):
+        if len(rendered) > 1:
+            invocation.answer(f"{item['image']}:")
+        invocation.answer(inputs_text(item, inventory))
+    return 0
+
+
+def _check_template(invocation: Invocation) -> None:
+    arguments = invocation.arguments
+    if arguments.template is None:
+        return
+    others = {
+        "IMAGE": arguments.image,
+        "--tag": arguments.tag,
+        "--changed-since": arguments.changed_since,
+        "--downstream": arguments.downstream,
+        "--config": arguments.config,
+    }
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise UsageError("reading --template", f"it does not go with {given[0]}", "Use one of them.")

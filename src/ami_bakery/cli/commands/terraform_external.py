@@ -1,0 +1,105 @@
+"""`ami-bakery terraform-external`: answer Terraform's `external` data source; find an AMI, or bake it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ami_bakery.bake import bake_all
+from ami_bakery.cli.commands.context import Invocation, add_init, add_packer
+from ami_bakery.core.ci.terraform import Query, QueryAction, parse_query
+from ami_bakery.core.config.selection import refuse_switched_off
+from ami_bakery.core.packer.arguments import parse_arguments
+from ami_bakery.core.plan.plan import Action, reason_lines
+from ami_bakery.core.text.suggestions import nearest
+from ami_bakery.define.resolver import Resolver
+from ami_bakery.errors import BakeryError, UsageError
+from ami_bakery.plan.planner import make_plans
+from ami_bakery.render.text import terraform_external
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ami_bakery.core.config.model import Config
+    from ami_bakery.core.definition.digest import Digest
+    from ami_bakery.core.ec2.image import Ami
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_packer(parser)
+    add_init(parser)
+    # Terraform shows stderr as the error's message, so nothing but what is wrong belongs there.
+    parser.set_defaults(quiet=True)
+
+
+def run(invocation: Invocation) -> int:
+    query = parse_query(_read(invocation))
+    config, outside = invocation.bakery(query.config, query.action is QueryAction.BAKE)
+    image = config.image(_name(query, config))
+    # Where the file names regions, the query chooses among them: the digest is that of the first, where it is baked.
+    chosen = (query.region,) if query.region and not image.regions else ()
+    arguments = parse_arguments(invocation.after_dashes)
+    resolver = Resolver(outside=outside, config=config, arguments=arguments, regions=chosen)
+    regions = resolver.regions_of(resolver.image(image.name))
+    region = query.region or regions[0]
+    if region not in regions:
+        raise UsageError(
+            f"looking for image {image.name} in {region}",
+            f"{config.file} says that it is made in {', '.join(regions)}{nearest(region, regions)}",
+            "Ask for one of these, or add the region to `regions`.",
+        )
+    if query.action is QueryAction.BAKE:
+        digest, amis = _baked(resolver, image.name)
+    else:
+        digest, amis = _found(resolver, image.name, region)
+    ids = {region: ami.id for region, ami in amis.items()}
+    invocation.answer(terraform_external(image.name, digest, ids, region))
+    return 0
+
+
+def _read(invocation: Invocation) -> str:
+    doing = "reading Terraform's query"
+    todo = 'Pipe one in: echo \'{"image": "app"}\' | ami-bakery terraform-external'
+    if invocation.stdin is None or invocation.stdin.isatty():
+        raise UsageError(doing, "it is read from standard input, where there is nobody to write it", todo)
+    try:
+        return invocation.stdin.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(doing, f"standard input cannot be read: {error}", todo) from None
+
+
+def _name(query: Query, config: Config) -> str:
+    if query.image is not None:
+        refuse_switched_off(config, query.image)
+    names = [image.name for image in config.images if image.enabled]
+    if query.image is None and len(names) == 1:
+        return names[0]
+    if query.image not in names:
+        near = "" if query.image is None else nearest(query.image, names)
+        raise UsageError(
+            "reading Terraform's query",
+            f"{config.file} has no image {query.image!r}{near}" if query.image else "it names no image",
+            f"Name one of {', '.join(names)}.",
+        )
+    return query.image
+
+
+def _found(resolver: Resolver, name: str, region: str) -> tuple[Digest | None, Mapping[str, Ami]]:
+    (plan,) = (planned.plan for planned in make_plans(resolver, [name]) if planned.plan.image == name)
+    if plan.action not in (Action.REUSE, Action.COPY) or region not in plan.amis:
+        raise UsageError(
+            f"looking for the AMI of image {name} in {region}",
+            f"it is still to be made ({plan.action}): {'; '.join(reason_lines(plan.reasons))}",
+            f'Run `ami-bakery bake {name}` before Terraform, or write action = "bake" in the query.',
+        )
+    return plan.digest, plan.amis
+
+
+def _baked(resolver: Resolver, name: str) -> tuple[Digest | None, Mapping[str, Ami]]:
+    outcomes = list(bake_all(resolver, [name], forced=frozenset(), jobs=1))
+    # Parents come first: what is wrong with one is told in place of "its base failed".
+    errors: list[BakeryError] = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if errors:
+        raise errors[0]
+    (outcome,) = (outcome for outcome in outcomes if outcome.image == name)
+    return outcome.plan.digest, outcome.amis

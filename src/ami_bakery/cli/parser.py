@@ -1,0 +1,258 @@
+"""The command line: the parser, the commands, and what is said about words that are not understood."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import sys
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn, Protocol, cast
+
+from ami_bakery.core.text.sanitize import one_line
+
+if TYPE_CHECKING:
+    from ami_bakery.cli.commands.context import Invocation
+
+DONE, WRONG_USAGE = 0, 2
+
+COMMANDS = {
+    "bake": "make sure that each image's AMI exists, and print the ids",
+    "plan": "say what bake would do, and why; change nothing",
+    "digest": "print the digest",
+    "inputs": "list every file an image is made of",
+    "check": "find what would go wrong, before it costs a bake",
+    "images": "list the AMIs made so far",
+    "terraform-external": "answer Terraform's external data source: JSON on stdin, JSON on stdout",
+    "local": "run a command against an embedded EC2: no account, no cost",
+    "completion": "print shell completion for bash, zsh or fish",
+}
+"""What each does. The module of a command is imported when the command is run."""
+TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "images", "terraform-external", "local")
+EPILOG = """\
+Where PACKER_JSON_PATH is set, and no --config is given, the program works as the original AMI bakery did: on the
+folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in bakery.toml, here or in a folder above.
+
+exit status: 0 done, or nothing to do; 1 a failure that the message explains; 2 wrong usage; 70 a bug of this program;
+75 another runner is baking it, and we were not to wait (any longer); 130 interrupted"""
+
+
+_OF_PACKER = re.compile(
+    r"-(var|var-file|only|except|on-error|parallel-builds)(=.*)?|-(debug|force|timestamp-ui)", re.DOTALL
+)
+_OF_A_COMMAND = re.compile(r"--(packer|region|jobs|output|force|tag|changed-since|downstream|strict)(=|$)")
+"""Options that people write before the command, where the parser would take their value for the command."""
+
+
+class Command(Protocol):
+    """What each module in `commands` has."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, invocation: Invocation) -> int: ...
+
+
+def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> _Parser:
+    """The parser. Only the commands that are `used` get their arguments, which takes the import of their modules."""
+    width = columns() - 2
+    parser = _Parser(
+        prog="ami-bakery",
+        description="Bake AWS machine images with Packer, and only when their definition changed.",
+        epilog=EPILOG,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=width),
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    _add_common(parser, default=None)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, about in COMMANDS.items():
+        subparser = commands.add_parser(
+            name,
+            prog="bake" if program == "bake" and name == "bake" else f"ami-bakery {name}",
+            help=about,
+            description=f"{about[0].upper()}{about[1:]}.",
+            formatter_class=partial(argparse.HelpFormatter, width=width),
+            epilog="What stands behind `--` goes to `packer build` as it is." if name in ("bake", "plan") else None,
+        )
+        if name in used:
+            command_module(name).add_arguments(subparser)
+            _add_common(subparser, default=argparse.SUPPRESS)
+    return parser
+
+
+def columns() -> int:
+    """The terminal's, as shutil tells them: argparse asks it for each option, and it brings all that unpacks archives,
+    which is as much as a thirtieth of an unchanged image's run in the drop-in."""
+    try:
+        named = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        named = 0
+    if named > 0:
+        return named
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return 80
+
+
+def command_module(name: str) -> Command:
+    module: object = importlib.import_module(f"ami_bakery.cli.commands.{name.replace('-', '_')}")
+    return module  # type: ignore[return-value]
+
+
+def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
+    """Options that may stand before the command and behind it."""
+
+    def or_given(value: object) -> object:
+        return value if default is None else default
+
+    group = parser.add_argument_group("common options")
+    group.add_argument(
+        "-C", "--config", metavar="PATH", default=or_given(None), help="path to bakery.toml, or to its folder"
+    )
+    group.add_argument(
+        "-v", "--verbose", action="store_true", default=or_given(False), help="show Packer's whole log on stderr"
+    )
+    group.add_argument(
+        "-q", "--quiet", action="store_true", default=or_given(False), help="nothing on stderr but warnings and errors"
+    )
+    group.add_argument("--json", action="store_true", default=or_given(False), help="print one JSON document")
+    group.add_argument(
+        "--color", choices=("auto", "always", "never"), default=or_given("auto"), help="colors (default: auto)"
+    )
+    group.add_argument(
+        "--ci",
+        choices=("auto", "off"),
+        default=or_given("auto"),
+        help="annotations and summaries, where the environment shows a CI that reads them (default: auto)",
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest option where one is misspelt, and prints the usage of the command that was called."""
+
+    def error(self, message: str) -> NoReturn:
+        """What it repeats of the command line must not forge a line in a log."""
+        super().error(one_line(message))
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """For words that the command does not take."""
+        from ami_bakery.core.text.suggestions import nearest
+
+        options = [option[2:] for action in self._actions for option in action.option_strings if option[:2] == "--"]
+        option = next((word.partition("=")[0] for word in words if word.startswith("-")), "")
+        near = nearest(option.lstrip("-"), options).replace("'", "'--", 1) if len(option) > 2 else ""
+        self.error(f"unknown option {option}{near}" if option else f"unexpected argument {words[0]!r}")
+
+
+class _Version(argparse.Action):
+    def __call__(self, *_: object) -> NoReturn:
+        _print_version()
+
+
+def _print_version() -> NoReturn:
+    from importlib.metadata import version
+
+    print(f"ami-bakery {version('ami-bakery')}")  # noqa: T201
+    sys.exit(DONE)
+
+
+def parse(parser: argparse.ArgumentParser, before: list[str], after: tuple[str, ...]) -> argparse.Namespace:
+    command = next((word for word in before if word in COMMANDS), None)
+    used = parser if command is None else _subparser(parser, command)
+    of_packer = next((word for word in before if _OF_PACKER.fullmatch(word)), None)
+    if of_packer is not None:
+        of_packer = "-var" if of_packer.startswith("-var=") else of_packer  # its value may be a secret
+        used.error(f"{of_packer} is a Packer option: write it after `--`, as in `ami-bakery bake -- {of_packer}`")
+    misplaced = (
+        next((word for word in before[: before.index(command)] if _OF_A_COMMAND.match(word)), None) if command else None
+    )
+    if misplaced is not None:
+        used.error(f"{misplaced} goes after the command, as in `ami-bakery {command} {misplaced}`")
+    arguments, unknown = parser.parse_known_args(before)
+    if unknown:
+        _subparser(parser, arguments.command).refuse(unknown)
+    if after and arguments.command not in TAKE_DASHES:
+        _subparser(parser, arguments.command).error("takes no arguments after `--`")
+    return arguments
+
+
+_GLOBAL_WITH_VALUE = frozenset({"-C", "--config", "--color", "--ci"})
+
+
+def _command_word(words: Sequence[str]) -> tuple[int, str] | None:
+    """The command, or what should be one, and where: the first word that is no option and no option's value."""
+    skip = False
+    for at, word in enumerate(words):
+        if skip:
+            skip = False
+        elif word in _GLOBAL_WITH_VALUE:
+            skip = True
+        elif not word.startswith("-"):
+            return at, word
+    return None
+
+
+def resolve_words(argv: list[str]) -> list[str]:
+    """`help`, `help COMMAND` and `version` as options; no words at all, and an unknown command, end here."""
+    if not argv:
+        make_parser(used=()).print_help(sys.stderr)
+        sys.exit(WRONG_USAGE)
+    before, _ = split(argv)
+    found = _command_word(before)
+    misplaced = any(_OF_A_COMMAND.match(word) for word in before) and not COMMANDS.keys().isdisjoint(before)
+    if found is None or found[1] in COMMANDS or misplaced:
+        return argv
+    at, word = found
+    if word == "version":
+        _print_version()
+    if word == "help":
+        following = _command_word(before[at + 1 :])
+        if following is None or following[1] in COMMANDS:
+            return [*([following[1]] if following else []), "--help"]
+        word = following[1]
+    _refuse_options(before[:at])
+    return _refuse_command(word)
+
+
+def _refuse_options(words: Sequence[str]) -> None:
+    """A misspelt option in front: its value would be taken for the command."""
+    parser = make_parser(used=())
+    unknown = parser.parse_known_args([*words, next(iter(COMMANDS))])[1]
+    if unknown:
+        parser.refuse(unknown)
+
+
+def _refuse_command(word: str) -> NoReturn:
+    """Prints the usage of the nearest command; if none is near, the program's, and all commands."""
+    from ami_bakery.core.text.suggestions import nearest
+
+    near = nearest(word, (*COMMANDS, "help", "version"))
+    command = next((name for name in COMMANDS if repr(name) in near), None)
+    parser = make_parser(used=() if command is None else (command,))
+    usage: argparse.ArgumentParser = parser if command is None else _subparser(parser, command)
+    usage.print_usage(sys.stderr)
+    known = near or f"; the commands are {', '.join(COMMANDS)}"
+    parser.exit(WRONG_USAGE, f"ami-bakery: error: unknown command {one_line(repr(word))}{known}\n")
+
+
+def _subparser(parser: argparse.ArgumentParser, command: str) -> _Parser:
+    return cast(_Parser, subparsers(parser)[command])
+
+
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    return {
+        name: subparser
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+        for name, subparser in action.choices.items()
+    }
+
+
+def split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """What stands before and behind the first `--`."""
+    if "--" not in argv:
+        return argv, ()
+    at = argv.index("--")
+    return argv[:at], tuple(argv[at + 1 :])

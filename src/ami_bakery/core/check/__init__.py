@@ -1,0 +1,1 @@
+"""Findings of `check`, and the rules that need no I/O."""

@@ -1,0 +1,47 @@
+"""Whether an AMI can have all of its tags: those of the template, of bakery.toml and of the bakery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.check.finding import Finding, Level
+from ami_bakery.core.definition.digest import Scheme
+from ami_bakery.core.ec2.image import (
+    COMPONENTS_TAG,
+    DIGEST_TAG,
+    FORMAT_TAG,
+    FROM_TAG,
+    IMAGE_TAG,
+    ORIGIN_TAG,
+    REGIONS_TAG,
+    SHARED_TAG,
+)
+from ami_bakery.core.ec2.run import RUN_TAG
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config.model import ImageConfig
+    from ami_bakery.template.facts import Builder
+
+_AT_MOST = 50
+"""EC2 user guide, "Tag restrictions"."""
+_ALWAYS = (DIGEST_TAG, IMAGE_TAG, FORMAT_TAG, FROM_TAG, COMPONENTS_TAG, ORIGIN_TAG, RUN_TAG)
+
+
+def tag_findings(image: ImageConfig, builders: Iterable[Builder]) -> Iterator[Finding]:
+    """Errors for builders whose AMI would have too many: EC2 refuses the last of them when everything is built."""
+    for builder in builders:
+        ours = set(_ALWAYS) if image.scheme is Scheme.SHA256 else {DIGEST_TAG}
+        ours |= {SHARED_TAG} if image.share_with else set()
+        ours |= {REGIONS_TAG} if builder.ami_regions and image.scheme is Scheme.SHA256 else set()
+        configured = {name for name, _ in image.tags}
+        names = {*builder.tags, *configured, *ours}
+        if len(names) > _AT_MOST:
+            yield Finding(
+                level=Level.ERROR,
+                code="too-many-tags",
+                place=builder.place,
+                message=f"the AMI of {builder.name} would have {len(names)} tags, and EC2 takes {_AT_MOST}: "
+                f"{len(builder.tags)} of the template, {len(configured)} of bakery.toml, {len(ours)} of ami-bakery",
+                todo=f"Take {len(names) - _AT_MOST} or more out of the template's tags and run_tags, or of `tags`.",
+            )

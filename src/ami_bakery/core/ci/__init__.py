@@ -1,0 +1,1 @@
+"""What CI systems read: annotations, job details, dotenv files, Terraform variables."""

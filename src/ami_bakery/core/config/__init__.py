@@ -1,0 +1,1 @@
+"""The model of bakery.toml: its keys, its values and their constraints."""

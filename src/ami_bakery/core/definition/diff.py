@@ -1,0 +1,104 @@
+"""What moved between two definitions of an image: by the parts' short digests, or by the manifests themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ami_bakery.core.definition.manifest import Component, Entry, EntryKind, Manifest
+from ami_bakery.values import Frozen
+
+_WORDS = {
+    Component.FILES: "the files changed",
+    Component.VARIABLES: "variables, var-files or environment variables changed",
+    Component.BASE: "the base moved",
+    Component.TOOLS: "Packer or a plugin is another one",
+    Component.SETTINGS: "the template's place, the builds selected, Packer's arguments, digest_without or salt changed",
+}
+
+
+class Change(Frozen):
+    """One thing that moved. `kind` is a fixed word: `files-changed` for a component, `file-added` for one file."""
+
+    kind: str
+    subject: str
+    detail: str
+
+
+def compare_components(old: Mapping[Component, str], new: Mapping[Component, str]) -> tuple[Component, ...]:
+    """From the tag `ami-bakery:components` of an AMI and today's components; a part that only one side has, moved."""
+    return tuple(component for component in Component if old.get(component) != new.get(component))
+
+
+def component_change(component: Component) -> Change:
+    return Change(kind=f"{component}-changed", subject=component, detail=_WORDS[component])
+
+
+def compare_manifests(old: Manifest, new: Manifest, component: Component) -> tuple[Change, ...]:
+    """The very things that moved within one component, in the order of the manifest."""
+    match component:
+        case Component.FILES:
+            return tuple(_files(old.entries, new.entries))
+        case Component.VARIABLES:
+            variables = _named("variable", dict(old.variables), dict(new.variables))
+            environment = _named("environment", dict(old.environment), dict(new.environment))
+            return (*variables, *_values("var-files", " ".join(old.var_files), " ".join(new.var_files)), *environment)
+        case Component.SETTINGS:
+            return tuple(_settings(old, new))
+        case Component.BASE | Component.TOOLS:
+            pairs = (old.base, new.base) if component is Component.BASE else (old.tools, new.tools)
+            before, after = (", ".join(" ".join(part for part in pair if part) for pair in side) for side in pairs)
+            return tuple(_values(component, before, after))
+
+
+def _files(old: Iterable[Entry], new: Iterable[Entry]) -> Iterator[Change]:
+    before = {entry.path: entry for entry in old}
+    after = {entry.path: entry for entry in new}
+    for path in sorted({*before, *after}):
+        if path not in before:
+            yield Change(kind="file-added", subject=path, detail=f"{path} was added")
+        elif path not in after:
+            yield Change(kind="file-removed", subject=path, detail=f"{path} was removed")
+        elif before[path] != after[path]:
+            yield _file_change(before[path], after[path])
+
+
+def _file_change(old: Entry, new: Entry) -> Change:
+    path = new.path
+    if old.kind is not new.kind:
+        return Change(kind="file-type-changed", subject=path, detail=f"{path} was a {old.kind}, and is a {new.kind}")
+    if new.kind is EntryKind.LINK and old.target != new.target:
+        return Change(
+            kind="file-target-changed", subject=path, detail=f"{path} led to {old.target}, and leads to {new.target}"
+        )
+    if old.sha256 == new.sha256:
+        now = "executable" if new.executable else "not executable any more"
+        return Change(kind="file-mode-changed", subject=path, detail=f"{path} is {now}")
+    return Change(kind="file-changed", subject=path, detail=f"{path} has other content")
+
+
+def _named(what: str, old: Mapping[str, str | None], new: Mapping[str, str | None]) -> Iterator[Change]:
+    """Variables of either kind. Their values are hashed, and never told."""
+    for name in sorted({*old, *new}):
+        if name not in old:
+            yield Change(kind=f"{what}-added", subject=name, detail=f"{what} {name} was added")
+        elif name not in new:
+            yield Change(kind=f"{what}-removed", subject=name, detail=f"{what} {name} was removed")
+        elif old[name] != new[name]:
+            yield Change(kind=f"{what}-changed", subject=name, detail=f"{what} {name} has another value")
+
+
+def _settings(old: Manifest, new: Manifest) -> Iterator[Change]:
+    yield from _values("salt", old.salt, new.salt)
+    yield from _values("template", old.template, new.template)
+    yield from _values("workdir", old.workdir, new.workdir)
+    yield from _values("only", ", ".join(sorted(old.only)), ", ".join(sorted(new.only)))
+    yield from _values("except", ", ".join(sorted(old.except_)), ", ".join(sorted(new.except_)))
+    yield from _values("arguments", " ".join(old.arguments), " ".join(new.arguments))
+    yield from _values("digest_without", ", ".join(old.left_out), ", ".join(new.left_out))
+
+
+def _values(what: str, old: str, new: str) -> Iterator[Change]:
+    if old != new:
+        yield Change(
+            kind=f"{what}-changed", subject=what, detail=f"{what} was {old or 'not set'}, and is {new or 'not set'}"
+        )

@@ -1,0 +1,213 @@
+"""The manifest: the canonical list of all that an image is made of, and the bytes whose SHA-256 is the digest.
+
+The bytes are a canonical S-expression (RFC 9804, section 6.1): `(` and `)` around lists, and each atom as its length in
+bytes, a colon and the bytes. Every value has one encoding, and nothing in a name or a value can forge a separator.
+docs/manifest-format.md specifies each field, and why it is in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import NamedTuple, TypeAlias, assert_never
+
+from ami_bakery.core.definition.digest import SHORT_LENGTH, Digest, Scheme
+from ami_bakery.values import Frozen
+
+FORMAT = 1
+"""The version of the bytes. Any change of them is a new number."""
+
+_AT_ONCE = 64
+"""Entries that are encoded together."""
+
+Expression: TypeAlias = str | Sequence["Expression"]
+
+
+class EntryKind(StrEnum):
+    FILE = "file"
+    FOLDER = "directory"
+    LINK = "symlink"
+
+
+class Entry(NamedTuple):
+    """One input; there may be very many.
+
+    path        POSIX, relative to the root; names that are not UTF-8 with surrogateescape
+    executable  the owner's bit of the file (of what a link leads to, where that is a file)
+    sha256      of the content, as hex; None for a folder, and for a link that leads to one
+    target      the text of a link, None for all else
+    """
+
+    path: str
+    kind: EntryKind
+    executable: bool = False
+    sha256: str | None = None
+    target: str | None = None
+
+    @property
+    def sort_key(self) -> tuple[bytes, ...]:
+        """By path components as bytes: a folder's content stands together, whatever its neighbours are called."""
+        return tuple(part.encode("utf-8", "surrogateescape") for part in self.path.split("/"))
+
+    def encoded(self) -> bytes:
+        path = self.path.encode("utf-8", "surrogateescape")
+        bit = b"1:1" if self.executable else b"1:0"
+        if self.kind is EntryKind.FILE:
+            sha256 = (self.sha256 or "").encode("ascii")
+            return b"(4:file%d:%b%b%d:%b)" % (len(path), path, bit, len(sha256), sha256)
+        if self.kind is EntryKind.FOLDER:
+            return b"(9:directory%d:%b)" % (len(path), path)
+        if self.kind is not EntryKind.LINK:
+            assert_never(self.kind)
+        target, content = _atom(self.target or ""), _atom(self.sha256 or "")
+        return b"(7:symlink%d:%b%b%b%b)" % (len(path), path, target, bit, content)
+
+
+class Component(StrEnum):
+    """The parts of a manifest that are compared one by one, to say which of them moved."""
+
+    FILES = "files"
+    VARIABLES = "variables"
+    BASE = "base"
+    TOOLS = "tools"
+    SETTINGS = "settings"
+
+
+class Manifest(Frozen):
+    """Everything that one image is made of.
+
+    variables    (name, SHA-256 of the value), by name: what is given with `-var`
+    var_files    paths in the order given; their content is among the entries
+    environment  (name, SHA-256 of the value, or None where it is unset), by name
+    base         (builder, AMI id), by builder; builder is empty where one base serves all
+    tools        (name, version) of Packer, then (name, version, SHA-256 of the program) of plugins
+    left_out     parts that the configuration leaves out of the digest, by name
+    """
+
+    image: str
+    salt: str
+    template: str
+    workdir: str
+    entries: tuple[Entry, ...]
+    variables: tuple[tuple[str, str], ...] = ()
+    var_files: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str | None], ...] = ()
+    only: tuple[str, ...] = ()
+    except_: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    base: tuple[tuple[str, str], ...] = ()
+    tools: tuple[tuple[str, ...], ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def parts(self, entries: Iterable[Entry] | None = None) -> Iterator[tuple[Component, Iterable[bytes]]]:
+        """The canonical bytes of each part, in their order, piece by piece. Entries must be sorted by `sort_key`.
+
+        entries  in place of the manifest's own
+        """
+        yield (
+            Component.SETTINGS,
+            _encode(
+                (
+                    ("image", self.image),
+                    ("salt", self.salt),
+                    ("template", self.template),
+                    ("workdir", self.workdir),
+                    ("only", *sorted(self.only)),
+                    ("except", *sorted(self.except_)),
+                    ("arguments", *self.arguments),
+                    ("left-out", *self.left_out),
+                )
+            ),
+        )
+        yield (
+            Component.VARIABLES,
+            _encode(
+                (
+                    ("variables", *((name, sha256) for name, sha256 in self.variables)),
+                    ("var-files", *self.var_files),
+                    (
+                        "environment",
+                        *(
+                            (name, "unset") if value is None else (name, "set", value)
+                            for name, value in self.environment
+                        ),
+                    ),
+                )
+            ),
+        )
+        yield Component.BASE, _encode(tuple((builder, ami) for builder, ami in self.base))
+        yield Component.TOOLS, _encode(tuple(tuple(tool) for tool in self.tools))
+        yield Component.FILES, _encode_entries(self.entries if entries is None else entries)
+
+    def to_bytes(self) -> bytes:
+        return b"".join(self.chunks())
+
+    def chunks(self, entries: Iterable[Entry] | None = None) -> Iterator[bytes]:
+        """The canonical bytes, piece by piece."""
+        yield b"(" + _atom("ami-bakery-manifest") + _atom(str(FORMAT))
+        for component, encoded in self.parts(entries):
+            yield b"(" + _atom(component)
+            yield from encoded
+            yield b")"
+        yield b")"
+
+    def digest(self, entries: Iterable[Entry] | None = None) -> Digest:
+        """`entries` in place of the manifest's own: they may be more than anybody wants to keep."""
+        sha256 = hashlib.sha256()
+        for chunk in self.chunks(entries):
+            sha256.update(chunk)
+        return Digest(Scheme.SHA256, sha256.hexdigest())
+
+    def components(self) -> dict[Component, str]:
+        """A short digest of each part, as the tag `ami-bakery:components` carries them."""
+        return {component: _short(encoded) for component, encoded in self.parts()}
+
+
+def hash_value(value: str) -> str:
+    """SHA-256 of a variable's or environment variable's value: the manifest never holds the value itself."""
+    return hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def format_components(components: dict[Component, str]) -> str:
+    """As a tag value: `base=0123456789ab files=...`, by name."""
+    return " ".join(f"{name}={components[name]}" for name in sorted(components))
+
+
+def parse_components(text: str) -> dict[Component, str]:
+    """The reverse of `format_components`. Parts that this version does not know are passed over."""
+    known = {component.value for component in Component}
+    pairs = (part.partition("=") for part in text.split())
+    return {Component(name): value for name, _, value in pairs if name in known}
+
+
+def _atom(text: str) -> bytes:
+    data = text.encode("utf-8", "surrogateescape")
+    return b"%d:%b" % (len(data), data)
+
+
+def _encode(expression: Expression) -> Iterator[bytes]:
+    if isinstance(expression, str):
+        yield _atom(expression)
+        return
+    yield b"("
+    for part in expression:
+        yield from _encode(part)
+    yield b")"
+
+
+def _encode_entries(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Many at a time, where there are many."""
+    entries = iter(entries)
+    yield b"("
+    while some := b"".join([entry.encoded() for entry in islice(entries, _AT_ONCE)]):
+        yield some
+    yield b")"
+
+
+def _short(chunks: Iterable[bytes]) -> str:
+    sha256 = hashlib.sha256()
+    for chunk in chunks:
+        sha256.update(chunk)
+    return sha256.hexdigest()[:SHORT_LENGTH]

@@ -1,0 +1,1 @@
+"""AMIs, regions and other EC2 resources, as values."""

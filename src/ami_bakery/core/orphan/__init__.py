@@ -1,0 +1,1 @@
+"""Which resources in EC2 are orphaned."""

@@ -1,0 +1,1 @@
+"""Command line, output and plugins of Packer, as values."""

@@ -1,0 +1,1 @@
+"""Actions, reasons and outcomes, decided without I/O."""

@@ -1,0 +1,1 @@
+"""Text: tables, trees, suggestions, masking of secrets, removal of control characters."""

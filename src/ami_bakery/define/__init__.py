@@ -1,0 +1,1 @@
+"""Defines images: from configuration, template, files and source AMI to a digest."""

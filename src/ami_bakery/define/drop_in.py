@@ -1,0 +1,178 @@
+"""The original bakery's way in: four environment variables, and its checksum over the folders that they name."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.config.model import Config, ImageConfig
+from ami_bakery.core.definition.digest import Digest, Scheme
+from ami_bakery.core.definition.drop_in_checksum import checksum_of_sorted, is_covered, parse_folders
+from ami_bakery.core.definition.manifest import Entry, EntryKind
+from ami_bakery.define.inputs import Inventory
+from ami_bakery.errors import SourceError, UsageError
+from ami_bakery.template.location import Place
+from ami_bakery.template.source_tree import FileKind, SourceTree, TreeEntry
+
+if TYPE_CHECKING:
+    from ami_bakery.template.source_tree import Progress
+
+TEMPLATE_VARIABLE = "PACKER_JSON_PATH"
+FOLDERS_VARIABLE = "AMI_DEFINITION_DIRS"
+SUBNET_VARIABLE = "AWS_SUBNET_ID"
+IMAGE = "default"
+ANSWER_FILE = ".ami_id.json"
+
+
+def is_asked_for(environment: Mapping[str, str]) -> bool:
+    return bool(environment.get(TEMPLATE_VARIABLE, "").strip())
+
+
+def drop_in_config(environment: Mapping[str, str], folder: str) -> Config:
+    """The one image of the drop-in. `folder` is the current one, which relative paths start from."""
+    template = environment[TEMPLATE_VARIABLE].strip()
+    text = environment.get(FOLDERS_VARIABLE, "")
+    folders, _ = parse_folders(text)
+    if not folders:
+        raise UsageError(
+            f"reading the environment ({TEMPLATE_VARIABLE} is set)",
+            f"{FOLDERS_VARIABLE} names no folder",
+            f"Set {FOLDERS_VARIABLE} to the folders of the AMI's configuration code, separated by commas.",
+        )
+    image = ImageConfig(
+        name=IMAGE,
+        template=template,
+        inputs=folders,
+        workdir=template.rpartition("/")[0] or ("/" if template.startswith("/") else "."),
+        scheme=Scheme.SHA1,
+    )
+    return Config(root=folder, file=FOLDERS_VARIABLE, images=(image,))
+
+
+class Unseen:
+    """What the checksum does not cover, found on the walk: hidden files, links to folders, and what is no folder."""
+
+    def __init__(self) -> None:
+        self.hidden: list[str] = []
+        self.linked: list[str] = []
+        self.no_folders: list[str] = []
+
+
+def covered_files(tree: SourceTree, folders: tuple[str, ...], unseen: Unseen | None = None) -> Iterator[str]:
+    """The files that the checksum covers, each as its folder, as given, joined with the path within; sorted.
+
+    As Python's os.walk has it: a link to a file is a file, a link to a folder is not entered. What os.walk would pass
+    over in silence (a folder that is missing or cannot be read) stops the program: its files would not be covered.
+
+    unseen  gets what is not covered
+    """
+    unseen = unseen or Unseen()
+    walked = []
+    for folder in folders:
+        start = tree.entry(folder, follow=True)
+        if start is None:
+            raise SourceError(
+                f"listing the folders in {FOLDERS_VARIABLE}",
+                f"there is no folder {folder}",
+                "Correct the path. In a container, mount it too.",
+            )
+        if start.kind is FileKind.FOLDER:
+            walked.append(_walk(tree, folder, unseen))
+        else:
+            unseen.no_folders.append(folder)
+    return heapq.merge(*walked)
+
+
+def _walk(tree: SourceTree, folder: str, unseen: Unseen) -> Iterator[str]:
+    for child in sorted(tree.children(folder), key=_joined):
+        if child.kind is FileKind.FOLDER:
+            yield from _walk(tree, child.path, unseen)
+        elif not is_covered(name := child.path.rpartition("/")[2]):
+            if name != ANSWER_FILE:
+                unseen.hidden.append(child.path)
+        elif child.kind is FileKind.FILE or _leads_to_file(tree, child):
+            yield child.path
+        else:
+            unseen.linked.append(child.path)
+
+
+def _joined(child: TreeEntry) -> str:
+    """What decides the order among its neighbours: paths are compared whole, so that of a folder goes on with `/`."""
+    return f"{child.path}/" if child.kind is FileKind.FOLDER else child.path
+
+
+def _leads_to_file(tree: SourceTree, child: TreeEntry) -> bool:
+    """Raises `SourceError` where it leads to what is no folder either."""
+    target = tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else child
+    if target is None:
+        raise SourceError(
+            f"following the link {child.path}",
+            f"it leads to {tree.link_target(child.path)}, which is not there",
+            "Mend it.",
+        )
+    if target.kind is FileKind.OTHER:
+        raise SourceError(f"reading {child.path}", "it is a pipe, a socket or a device", "Take it out of the folder.")
+    return target.kind is FileKind.FILE
+
+
+def drop_in_checksum(
+    tree: SourceTree, image: ImageConfig, unseen: Unseen | None = None, progress: Progress | None = None
+) -> Digest:
+    """Raises `SourceError` where the folders hold nothing: every empty definition would share one checksum."""
+    paths = covered_files(tree, image.inputs or (), unseen)
+    first = next(paths, None)
+    if first is None:
+        raise SourceError(
+            f"taking the checksum of {', '.join(image.inputs or ())}",
+            "there is no file in them whose name does not begin with a dot",
+            f"Name the folders of the AMI's configuration code in {FOLDERS_VARIABLE}.",
+        )
+    hashes = tree.hashes(itertools.chain((first,), paths), "sha1", progress)
+    return checksum_of_sorted(sha1 for sha1, _ in hashes)
+
+
+def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
+    """The covered files as an inventory, in the order in which the checksum takes them."""
+    place = Place(file=FOLDERS_VARIABLE, line=1)
+    paths = list(dict.fromkeys(covered_files(tree, image.inputs or ())))
+    entries = tuple(
+        Entry(path=path, kind=EntryKind.FILE, executable=executable, sha256=sha256)
+        for path, (sha256, executable) in zip(paths, tree.hashes(paths), strict=True)
+    )
+    return Inventory(entries=entries, named_by=dict.fromkeys(paths, (place,)))
+
+
+def unseen_in(tree: SourceTree, image: ImageConfig) -> Unseen:
+    """For who does not take the checksum."""
+    unseen = Unseen()
+    for _ in covered_files(tree, image.inputs or (), unseen):
+        pass
+    return unseen
+
+
+def warnings(tree: SourceTree, image: ImageConfig, environment: Mapping[str, str], unseen: Unseen) -> Iterator[str]:
+    """What this checksum cannot see: of these folders in particular, then in general."""
+    _, empty = parse_folders(environment.get(FOLDERS_VARIABLE, ""))
+    if empty:
+        yield f"{FOLDERS_VARIABLE} has an empty entry, which adds nothing to the checksum"
+    for folder in unseen.no_folders:
+        yield f"{folder} is not a folder: the checksum does not cover it"
+    if unseen.hidden:
+        yield f"the checksum does not cover files whose name begins with a dot: {_some(unseen.hidden)}"
+    if unseen.linked:
+        yield f"the checksum does not enter folders behind links: {_some(unseen.linked)}"
+    template = tree.relative(image.template)
+    inside = [tree.relative(folder) for folder in image.inputs or ()]
+    if not any(folder == "." or template.startswith(folder.rstrip("/") + "/") for folder in inside):
+        yield f"the template {image.template} lies outside {FOLDERS_VARIABLE}: a change of it bakes nothing"
+    yield (
+        "this checksum covers the content of files, not their names, modes, variables, the base image or Packer's "
+        "version; a bakery.toml covers all of it"
+    )
+
+
+def _some(paths: list[str]) -> str:
+    shown = ", ".join(sorted(paths)[:3])
+    return f"{shown} and {len(paths) - 3} more" if len(paths) > 3 else shown

@@ -1,0 +1,317 @@
+"""Walks from one named path to all that is uploaded with it: folders, links and what they lead to, globs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ami_bakery.core.definition.manifest import Entry, EntryKind
+from ami_bakery.errors import SourceError
+from ami_bakery.template.source_tree import FileKind, SourceTree, TreeEntry
+from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+    from ami_bakery.core.config.model import ImageConfig
+    from ami_bakery.define.output_paths import Written
+    from ami_bakery.template.location import Place
+
+VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
+"""Left out everywhere: a checkout has them, an image does not."""
+
+_GLOB = re.compile(r"[*?\[]")
+
+
+class Origin(Frozen):
+    """A path that is in, and the line that says so.
+
+    declared  bakery.toml says it, so that a glob may be meant
+    guessed   a word of a local command; `ignore` holds for it
+    written   what a message shows instead of the path; empty if it may show the path
+    """
+
+    path: str
+    place: Place
+    required: bool = True
+    declared: bool = False
+    guessed: bool = False
+    written: str = ""
+
+
+class _Ignore:
+    """What a walk from one origin leaves out.
+
+    The image's own patterns hold for folders that bakery.toml declares, and for words of local commands; what the
+    template uploads is uploaded whole.
+    A pattern that matches the origin itself does not hold there, nor does a name of version control's above it: the
+    origin is named, so it is meant.
+    """
+
+    def __init__(self, origin: Origin, path: str, patterns: Iterable[str], config_file: str) -> None:
+        own: list[str] = []
+        if origin.declared:
+            own = [pattern for pattern in patterns if not _matches([pattern], path, folder=True)]
+        elif origin.guessed:
+            own = list(patterns)
+        self._spec = _spec(own) if own else None
+        # What bakery.toml says of an image is in the digest by itself; the rest of the file is of other images.
+        is_chosen = origin.declared or origin.guessed
+        self._config_file = config_file if is_chosen and path != config_file else None
+
+    def leaves_out_all(self, path: str, *, folder: bool) -> bool:
+        """Whether a pattern matches a guessed origin itself, or what it lies in."""
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        return self._spec is not None and (
+            self._spec.match_file(_as_matched(path, folder=folder))
+            or any(self._spec.match_file(_as_matched(each, folder=True)) for each in above if each.strip("./"))
+        )
+
+    def matches(self, path: str, *, folder: bool) -> bool:
+        """`path` is that of an entry below the origin, asked on the way down: what is above it was not left out."""
+        if path.endswith(VERSION_CONTROL) and path.rpartition("/")[2] in VERSION_CONTROL:
+            return True
+        if path == self._config_file:
+            return True
+        return self._spec is not None and self._spec.match_file(_as_matched(path, folder=folder))
+
+
+def _matches(patterns: Iterable[str], path: str, *, folder: bool) -> bool:
+    return _spec(patterns).match_file(_as_matched(path, folder=folder))
+
+
+def _spec(patterns: Iterable[str]) -> GitIgnoreSpec:
+    """Imported where there are patterns: most images have none."""
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(patterns)
+
+
+def _as_matched(path: str, *, folder: bool) -> str:
+    """As pathspec takes it: patterns know nothing of what lies above the root."""
+    while path.startswith("../"):
+        path = path[3:]
+    return path.lstrip("/") + ("/" if folder else "")
+
+
+class Found(NamedTuple):
+    """What a walk comes to. `target` is the text of a link; an empty folder has no content, nor has a link to one."""
+
+    path: str
+    kind: EntryKind
+    place: Place
+    has_content: bool
+    target: str | None = None
+
+    def entry(self, home: str, sha256: str | None = None, executable: bool = False) -> Entry:
+        path = told_path(self.path, home) if home else self.path
+        return Entry(path, self.kind, executable, sha256, self.target)
+
+
+class Walk:
+    """All that one origin comes to, in the manifest's order; each iteration walks again.
+
+    walked     by the true place of a folder: the paths that it was come to by
+    left_out   by the true place of a folder: the names of entries that are not inputs
+    has_files  whether it came to any
+    """
+
+    def __init__(
+        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: Written, origin: Origin
+    ) -> None:
+        self.tree = tree
+        self.origin = origin
+        self.path = tree.relative(origin.path)
+        self.outputs = outputs
+        self.ignore = _Ignore(origin, self.path, image.ignore, config_file)
+        self.walked: dict[str, list[str]] = {}
+        self._start = tree.identity(self.path) if tree.entry(self.path, follow=True) is not None else None
+        self.left_out: dict[str, set[str]] = {}
+        self.has_files = False
+
+    def __iter__(self) -> Iterator[Found]:
+        try:
+            for found in self._found():
+                self.has_files = self.has_files or found.kind is not EntryKind.FOLDER
+                yield found
+        except SourceError as error:
+            written = self.origin.written
+            if written:
+                # Not `from`: a report of a bug would show it.
+                raise error_at(
+                    self.origin.place, SourceError(f"looking for {written}", error.wrong, error.todo)
+                ) from None
+            raise error_at(self.origin.place, error) from error
+
+    def takes(self, place: str) -> bool:
+        """Whether a file at this true place would have been come to on the last walk."""
+        folder, _, name = place.rpartition("/")
+        return not self.outputs.holds(place) and any(
+            not self.ignore.matches(name if path == "." else f"{path}/{name}", folder=False)
+            for path in self.walked.get(folder or "/", ())
+        )
+
+    def glob_takes(self, place: str) -> bool:
+        """Whether a file at this true place would match the origin's pattern."""
+        if not self.origin.declared or self.tree.entry(self.path) is not None or not _GLOB.search(self.path):
+            return False
+        folder, spec = _split_glob(self.path)
+        start = self.tree.entry(folder, follow=True)
+        if start is None or start.kind is not FileKind.FOLDER:
+            return False
+        above = self.tree.identity(folder).rstrip("/") + "/"
+        return place.startswith(above) and spec.match_file(place[len(above) :])
+
+    def _found(self) -> Iterator[Found]:
+        start = self.tree.entry(self.path)
+        if start is not None:
+            is_folder = start.kind is FileKind.FOLDER
+            if not self.origin.guessed or not self.ignore.leaves_out_all(self.path, folder=is_folder):
+                yield from self._at(start, ())
+        elif self.origin.declared and _GLOB.search(self.path):
+            yield from self._at_glob()
+        elif self.origin.required:
+            raise _missing(self.path)
+
+    def _at_glob(self) -> Iterator[Found]:
+        found = False
+        for entry in self._matching():
+            found = True
+            yield from self._at(entry, ())
+        if not found:
+            raise SourceError(
+                f"looking for {self.path}", "nothing matches", "Correct the pattern, or take it out of the inputs."
+            )
+
+    def _matching(self) -> Iterator[TreeEntry]:
+        """What a glob matches: `*` and `?` within a name, `**` across folders, as in gitignore."""
+        folder, spec = _split_glob(self.path)
+        start = self.tree.entry(folder, follow=True)
+        if start is not None and start.kind is FileKind.FOLDER:
+            yield from self._matching_below(folder, folder, spec, ())
+
+    def _matching_below(
+        self, folder: str, start: str, spec: GitIgnoreSpec, above: tuple[str, ...]
+    ) -> Iterator[TreeEntry]:
+        """Links to folders are entered, as everywhere; one that leads back up is left to whoever names it."""
+        identity = self.tree.identity(folder)
+        if identity in above:
+            return
+        for child in self._kept(self.tree.children(folder), identity):
+            within = child.path if start == "." else child.path[len(start) :].lstrip("/")
+            if spec.match_file(within):
+                yield child
+            elif child.kind is FileKind.FOLDER or self._leads_to_folder(child):
+                yield from self._matching_below(child.path, start, spec, (*above, identity))
+
+    def _leads_to_folder(self, child: TreeEntry) -> bool:
+        target = self.tree.entry(child.path, follow=True) if child.kind is FileKind.LINK else None
+        return target is not None and target.kind is FileKind.FOLDER
+
+    def _kept(self, children: Iterable[TreeEntry], identity: str) -> Iterator[TreeEntry]:
+        """A folder's entries that are not left out, by name; paths without a leading `./`."""
+        may_hold_outputs = self.outputs.may_lie_in(identity)
+        for child in sorted(children, key=_path_as_bytes):
+            path = child.path.removeprefix("./")
+            name = path.rpartition("/")[2]
+            is_folder = child.kind is FileKind.FOLDER
+            if (may_hold_outputs and self._is_output(f"{identity.rstrip('/')}/{name}")) or self.ignore.matches(
+                path, folder=is_folder
+            ):
+                self.left_out.setdefault(identity.rstrip("/") or "/", set()).add(name)
+                continue
+            yield child if path is child.path else TreeEntry(path, child.kind)
+
+    def _is_output(self, place: str) -> bool:
+        """In a folder that bakery.toml names, a pattern for all in it, or in one above, does not count."""
+        return self.outputs.holds(place, declared_at=self._start if self.origin.declared else None)
+
+    def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[Found]:
+        """What stands at a path, and all below it.
+
+        above     the folders on the way, by identity
+        identity  the folder's own, where it is known
+        """
+        path = found.path
+        match found.kind:
+            case FileKind.FILE:
+                yield Found(path, EntryKind.FILE, self.origin.place, True)
+            case FileKind.FOLDER:
+                yield from self._at_folder(path, above, identity or self.tree.identity(path))
+            case FileKind.LINK:
+                yield from self._at_link(path, above)
+            case FileKind.OTHER:
+                todo = f"Remove it{self._or_ignore}." if above or self.origin.declared else "Name a file, or a folder."
+                raise SourceError(f"reading {path}", "it is a pipe, a socket or a device", todo)
+
+    @property
+    def _or_ignore(self) -> str:
+        """What the template uploads is uploaded whole, whatever is ignored."""
+        return ", or name it in `ignore`" if self.origin.declared else ": the template uploads this folder whole"
+
+    def _at_folder(self, path: str, above: tuple[str, ...], identity: str) -> Iterator[Found]:
+        if identity in above:
+            raise SourceError(f"reading {path}", "links lead in a circle", f"Take the link away{self._or_ignore}.")
+        self.walked.setdefault(identity.rstrip("/") or "/", []).append(path)
+        children = self.tree.children(path)
+        # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
+        # empty: the bake itself may make such a folder.
+        if not children and path != "." and not self.outputs.makes_folder(identity):
+            yield Found(path, EntryKind.FOLDER, self.origin.place, False)
+        for child in self._kept(children, identity):
+            if child.kind is FileKind.FILE:
+                yield Found(child.path, EntryKind.FILE, self.origin.place, True)
+            else:
+                own = f"{identity.rstrip('/')}/{child.path.rpartition('/')[2]}"
+                yield from self._at(child, (*above, identity), own)
+
+    def _at_link(self, path: str, above: tuple[str, ...]) -> Iterator[Found]:
+        target = self.tree.entry(path, follow=True)
+        text = self.tree.link_target(path)
+        if target is None:
+            raise SourceError(
+                f"following the link {path}", f"it leads to {text}, which is not there", "Mend or remove the link."
+            )
+        if target.kind is FileKind.OTHER:
+            raise SourceError(
+                f"following the link {path}", f"it leads to {text}, which is no file or folder", "Remove the link."
+            )
+        is_file = target.kind is FileKind.FILE
+        yield Found(path, EntryKind.LINK, self.origin.place, is_file, self._portable(text))
+        if not is_file:
+            yield from self._at_folder(path, above, self.tree.identity(path))
+
+    def _portable(self, text: str) -> str:
+        """A link's text, the same in every checkout: an absolute one into the root becomes relative to it."""
+        if not text.startswith("/"):
+            return text
+        inside = self.tree.relative(text)
+        return text if inside.startswith("/") else f"<root>/{inside}"
+
+
+def _path_as_bytes(entry: TreeEntry) -> bytes:
+    return entry.path.encode("utf-8", "surrogateescape")
+
+
+def error_at(place: Place, error: SourceError) -> SourceError:
+    """The same failure, with the place that names what could not be had."""
+    doing = f"{error.doing} (named at {place})"
+    return SourceError(doing, error.wrong, error.todo, marks=(place.mark(str(error)),))
+
+
+def _split_glob(pattern: str) -> tuple[str, GitIgnoreSpec]:
+    """The folder that a glob starts in, and what is to match below it."""
+    parts = pattern.split("/")
+    plain = next(index for index, part in enumerate(parts) if _GLOB.search(part))
+    folder = "/".join(parts[:plain]) or ("/" if pattern.startswith("/") else ".")
+    return folder, _spec(["/" + "/".join(parts[plain:])])
+
+
+def _missing(path: str) -> SourceError:
+    return SourceError(f"looking for {path}", "there is no such file or folder", "Create it, or correct the path.")
+
+
+def told_path(path: str, home: str) -> str:
+    return f"~/{path[len(home) :]}" if home and path.startswith(home) else path

@@ -1,0 +1,225 @@
+"""From an image's definition to every file that it is made of, and which line of which file names it.
+
+Inputs come from two places: what `bakery.toml` declares, and what the template itself makes Packer read. Folders are
+walked, links are recorded and what they lead to is recorded under the link's own path, since that is what Packer
+uploads. What cannot be hashed truly (missing, unreadable, a pipe, a link in a circle) stops the program.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ami_bakery.define.file_walk import Found, Origin, Walk, error_at, told_path
+from ami_bakery.define.output_paths import Written, true_place
+from ami_bakery.errors import SourceError
+from ami_bakery.template.location import Place
+from ami_bakery.template.source_tree import FileKind, SourceTree
+from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config.model import ImageConfig
+    from ami_bakery.core.definition.manifest import Entry
+    from ami_bakery.template.facts import TemplateFacts
+    from ami_bakery.template.source_tree import Progress
+
+PACKERS_OUTPUTS = ("packer_cache", "crash.log", "packer-manifest.json")
+"""What Packer and its manifest post-processor write into the folder that Packer is started in."""
+OUR_OUTPUT = ".ami_id.json"
+"""What the drop-in writes beside the template."""
+
+
+class Inventory(Frozen):
+    """Every input, sorted as the manifest has them, and the places that name each, by path."""
+
+    entries: tuple[Entry, ...]
+    named_by: Mapping[str, tuple[Place, ...]]
+
+
+def template_folder(tree: SourceTree, template: str) -> str:
+    """The folder of a template; a folder of HCL2 files is its own. Relative to the root."""
+    path = tree.relative(template)
+    entry = tree.entry(path, follow=True)
+    if entry is not None and entry.kind is FileKind.FOLDER:
+        return path
+    return path.rpartition("/")[0] or ("/" if path.startswith("/") else ".")
+
+
+def collect(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Inventory:
+    """Every input of `image`. Raises `SourceError` with the place that names what cannot be had."""
+    return inventory_of(stream(tree, image, config_file, facts))
+
+
+def inventory_of(found: Iterable[tuple[Entry, tuple[Place, ...]]]) -> Inventory:
+    named_by: dict[str, tuple[Place, ...]] = {}
+    shared: dict[tuple[Place, ...], tuple[Place, ...]] = {}
+    entries = []
+    for entry, places in found:
+        entries.append(entry)
+        named_by[entry.path] = shared.setdefault(places, places)
+    return Inventory(entries=tuple(entries), named_by=named_by)
+
+
+def stream(
+    tree: SourceTree,
+    image: ImageConfig,
+    config_file: str,
+    facts: TemplateFacts,
+    written: Iterable[str] = (),
+    *,
+    home: str = "",
+    progress: Progress | None = None,
+) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
+    """Every input of `image` with the places that name it, as it is come to, sorted as the manifest has it.
+
+    Nothing is kept, however many there are. Raises `SourceError` with the place that names what cannot be had.
+
+    written  more files that the bake writes, relative to the root: they are no inputs
+    home     the user's: what lies in it is called `~/...`, so that it is the same definition for another user
+    """
+    declared, named = walks_of(tree, image, config_file, facts, written)
+    prefix = home.rstrip("/") + "/" if home.strip("/") else ""
+    yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
+    # With `inputs = []`, only what the template reads is an input.
+    if declared and not any(walk.has_files for walk in declared):
+        place = Place(file=config_file, line=image.line("inputs"))
+        raise SourceError(
+            f"listing the inputs of image {image.name} ({place})",
+            "there is no file in them",
+            "Name the files and folders that the image is made of in `inputs`.",
+            marks=(place.mark("there is no file in the inputs"),),
+        )
+
+
+def walks_of(
+    tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, written: Iterable[str] = ()
+) -> tuple[list[Walk], list[Walk]]:
+    """The walks of what bakery.toml declares, and of what the template names."""
+    outputs = _outputs(tree, image, facts, written)
+    declared = [Walk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
+    named = [Walk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)]
+    return declared, named
+
+
+def folders_of_outputs(tree: SourceTree, facts: TemplateFacts) -> frozenset[str]:
+    """The true places of folders that the template says its build writes into."""
+    return Written(tree, facts.outputs, ()).folders
+
+
+def _merged(walks: Sequence[Walk], home: str) -> Iterator[tuple[Found, tuple[Place, ...]]]:
+    """What all walks come to, sorted, each path once: with the places that name it."""
+    last: Found | None = None
+    places: tuple[Place, ...] = ()
+    for found in heapq.merge(*(_renamed(walk, home) for walk in walks), key=partial(_sort_key, home)):
+        if last is not None and found.path == last.path:
+            places = tuple(sorted({*places, found.place}))
+            continue
+        if last is not None:
+            yield last, places
+        last, places = found, (found.place,)
+    if last is not None:
+        yield last, places
+
+
+def _sort_key(home: str, found: Found) -> tuple[bytes, bool]:
+    """By path components as bytes, like `Entry.sort_key`: NUL, which no name has, is below all that a name may have.
+
+    What is called `~/...` comes before what lies in a folder of that name.
+    """
+    told = told_path(found.path, home)
+    return told.encode("utf-8", "surrogateescape").replace(b"/", b"\0"), told is found.path
+
+
+def _renamed(walk: Walk, home: str) -> Iterable[Found]:
+    """A walk in the order of what its paths are called, which only a walk from above the home is not by itself."""
+    if home and f"{walk.path.rstrip('/')}/" != home and home.startswith(f"{walk.path.rstrip('/')}/"):
+        return sorted(walk, key=partial(_sort_key, home))
+    return walk
+
+
+def _hashed(
+    tree: SourceTree, found: Iterator[tuple[Found, tuple[Place, ...]]], home: str, progress: Progress | None
+) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
+    """With the hashes of contents. Failures come in the order of the paths, too: what is hashed ahead is told first."""
+    waiting: deque[tuple[Found, tuple[Place, ...]]] = deque()
+    failures: list[SourceError] = []
+
+    def with_content() -> Iterator[str]:
+        try:
+            for item in found:
+                waiting.append(item)
+                if item[0].has_content:
+                    yield item[0].path
+        except SourceError as failure:
+            failures.append(failure)
+
+    try:
+        for sha256, executable in tree.hashes(with_content(), progress=progress):
+            while not (item := waiting.popleft())[0].has_content:
+                yield item[0].entry(home), item[1]
+            yield item[0].entry(home, sha256, executable), item[1]
+    except SourceError as error:
+        place = next(item.place for item, _ in waiting if item.has_content)
+        raise error_at(place, error) from error
+    for entry, places in waiting:
+        yield entry.entry(home), places
+    if failures:
+        raise failures[0]
+
+
+def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, path: str) -> bool:
+    """Whether a file that is to be written at `path` would be an input, and so change the digest by being written.
+
+    By where it truly lies: a link may lead there, too.
+    """
+    outputs = _outputs(tree, image, facts, ())
+    wanted = true_place(tree, tree.relative(path))
+    if wanted is None:
+        return False
+    origins = (*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts))
+    walks = [Walk(tree, image, config_file, outputs, origin) for origin in origins]
+    for walk in walks:
+        deque(walk, maxlen=0)
+    return any(wanted == true_place(tree, walk.path) or walk.takes(wanted) or walk.glob_takes(wanted) for walk in walks)
+
+
+def _outputs(tree: SourceTree, image: ImageConfig, facts: TemplateFacts, written: Iterable[str]) -> Written:
+    """What the bake itself writes."""
+    workdir = image.workdir if image.workdir is not None else template_folder(tree, image.template)
+    always = [f"{workdir}/{name}" for name in PACKERS_OUTPUTS]
+    always.append(f"{template_folder(tree, image.template)}/{OUR_OUTPUT}")
+    always.extend(f"{workdir}/{name}" for name in _debug_keys(facts))
+    return Written(tree, facts.outputs, (*always, *written))
+
+
+def _debug_keys(facts: TemplateFacts) -> Iterator[str]:
+    """The private keys that `packer build -debug` writes: `ec2_NAME.pem`, where HCL2 has the source's name alone."""
+    for builder in facts.builders:
+        if builder.type.startswith("amazon-"):
+            yield from (f"ec2_{name}.pem" for name in {builder.name, builder.name.rpartition(".")[2]})
+
+
+def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[Origin]:
+    if image.inputs is None:
+        place = Place(file=config_file, line=image.line("template"))
+        yield Origin(path=template_folder(tree, image.template), place=place, declared=True)
+    for index, path in enumerate(image.inputs or ()):
+        yield Origin(path=path, place=Place(file=config_file, line=image.line("inputs", index)), declared=True)
+
+
+def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[Origin]:
+    for path in facts.files:
+        yield Origin(path=path, place=Place(file=config_file, line=image.line("template")))
+    for index, path in enumerate(image.var_files):
+        yield Origin(path=path, place=Place(file=config_file, line=image.line("var_files", index)))
+    for reference in facts.references:
+        yield Origin(
+            path=reference.path,
+            place=reference.place,
+            required=reference.required,
+            guessed=reference.guessed,
+            written=reference.written,
+        )

@@ -1,0 +1,118 @@
+"""Known traps of Packer, its plugins and Ansible that an image would fall into: each with its place and way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.check.finding import Finding, Level
+from ami_bakery.core.packer.plugins import how_to_pin, numbers_of
+from ami_bakery.errors import BakeryError
+from ami_bakery.template.location import Place
+
+if TYPE_CHECKING:
+    from ami_bakery.core.packer.arguments import PackerArguments
+    from ami_bakery.ports import Outside
+    from ami_bakery.template.facts import TemplateFacts
+
+ENFORCED = "enforced-provisioners"
+_ANSIBLE_WITH_ECDSA = (1, 9, 0)
+"""The first Packer that does not come with an Ansible plugin older than 1.1.0, which offers an ECDSA key."""
+_ENFORCES = (1, 15, 2)
+_SSH_VARIABLES = ("ANSIBLE_SSH_ARGS", "ANSIBLE_SSH_COMMON_ARGS", "ANSIBLE_SSH_EXTRA_ARGS")
+_ALGORITHMS = "HostKeyAlgorithms"
+
+
+def pitfalls(outside: Outside, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
+    """Warnings only: each may be wanted, or be no matter on another machine. None where Packer is not to be had."""
+    try:
+        version = outside.packer.version()
+    except BakeryError:
+        return
+    yield from _plugins_gone(version, facts)
+    yield from _ansible(outside, version, facts)
+    yield from _enforced(outside, version, facts, arguments)
+
+
+def _plugins_gone(version: str, facts: TemplateFacts) -> Iterator[Finding]:
+    for plugin in facts.required_plugins:
+        todo = how_to_pin(version, [plugin])
+        if todo:
+            yield Finding(
+                level=Level.WARNING,
+                code="plugin-not-on-github",
+                place=plugin.place,
+                message=f"`packer init` of Packer {version} fails with 404: the newest {plugin.source} that "
+                f'"{plugin.version}" allows is not on GitHub, the only place where this Packer looks',
+                todo=todo,
+            )
+
+
+def _ansible(outside: Outside, version: str, facts: TemplateFacts) -> Iterator[Finding]:
+    if outside.environment.get("AMI_BAKERY_LOCAL_URL"):
+        for place, _ in facts.ansible:
+            yield Finding(
+                level=Level.WARNING,
+                code="ansible-not-executed",
+                place=place,
+                message="the embedded EC2 records commands and runs none, so Ansible fails on its instances",
+                todo="Build it in an account, or leave the provisioner out here (`only`, `except`).",
+            )
+    brings_own = any(plugin.source.endswith("hashicorp/ansible") for plugin in facts.required_plugins)
+    if numbers_of(version) >= _ANSIBLE_WITH_ECDSA or brings_own or not _uses_default_algorithms(outside, facts):
+        return
+    for place, through_packer in facts.ansible:
+        if through_packer and not outside.packer.ssh_accepts_rsa():
+            yield Finding(
+                level=Level.WARNING,
+                code="ansible-host-key",
+                place=place,
+                message=f"Ansible cannot connect: the SSH server of Packer {version} offers an ssh-rsa host key alone, "
+                'which the OpenSSH here refuses ("Their offer: ssh-rsa")',
+                todo='Write ansible_ssh_extra_args = ["-oHostKeyAlgorithms=+ssh-rsa -oPubkeyAcceptedKeyTypes=+ssh-rsa"]'
+                " or use_proxy = false, or use a newer Packer.",
+            )
+
+
+def _uses_default_algorithms(outside: Outside, facts: TemplateFacts) -> bool:
+    """Whether neither the environment nor an ansible.cfg says which host keys are accepted."""
+    if any(_ALGORITHMS in outside.environment.get(name, "") for name in _SSH_VARIABLES):
+        return False
+    configurations = (item.path for item in facts.references if item.path.endswith("ansible.cfg"))
+    try:
+        return not any(
+            _ALGORITHMS.lower().encode() in outside.tree.read(path).lower()
+            for path in configurations
+            if outside.tree.entry(path) is not None
+        )
+    except BakeryError:
+        return False
+
+
+def _enforced(outside: Outside, version: str, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
+    """Where HCP Packer is on, by Packer's own rule (internal/hcp/registry/hcp.go). Not switched off for the user: an
+    organization enforces them on purpose, and `-skip-enforcement` takes an administrator."""
+    skipped = any(word.lstrip("-") in ("skip-enforcement", "skip-enforcement=true") for word in arguments.other)
+    place = _hcp_place(outside, facts) if numbers_of(version) >= _ENFORCES and not skipped else None
+    if place is not None:
+        yield Finding(
+            level=Level.WARNING,
+            code=ENFORCED,
+            place=place,
+            message=f"Packer {version} adds the provisioners that HCP Packer enforces: they are in no file, and not in "
+            "the digest, so that a change of them builds nothing",
+            todo="Change `salt` when they change, or build without them: `-- -skip-enforcement` (for administrators).",
+        )
+
+
+def _hcp_place(outside: Outside, facts: TemplateFacts) -> Place | None:
+    """The line that switches HCP Packer on: the template's first where the environment does. None where it is off."""
+    environment = outside.environment
+    if environment.get("HCP_PACKER_REGISTRY", "").lower() in ("off", "0"):
+        return None
+    for file in facts.files:
+        for number, line in enumerate(outside.tree.read(file).splitlines(), 1):
+            if line.lstrip().startswith((b"hcp_packer_registry", b'"hcp_packer_registry"')):
+                return Place(file=file, line=number)
+    switched_on = environment.get("HCP_PACKER_BUCKET_NAME") or environment.get("HCP_PACKER_REGISTRY")
+    return Place(file=facts.files[0], line=1) if switched_on and facts.files else None

@@ -1,0 +1,100 @@
+"""Whether bakery.toml, the template that it names and the disk agree, before anything is made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.definition.digest import Scheme
+from ami_bakery.core.text.suggestions import nearest
+from ami_bakery.errors import ConfigError, Mark, TemplateError
+from ami_bakery.template.facts import TemplateFormat
+from ami_bakery.template.location import Place
+from ami_bakery.template.source_tree import FileKind, SourceTree, TreeEntry
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config.model import Config, ImageConfig
+    from ami_bakery.template.facts import TemplateFacts
+
+
+def check_places(tree: SourceTree, file: str, image: ImageConfig) -> None:
+    """Raises where the template, a file of variables, or the folder that Packer is to run in is not there.
+
+    file  bakery.toml
+    """
+    if image.scheme is Scheme.SHA256:
+        folder = tree.entry(tree.relative(image.workdir), follow=True) if image.workdir is not None else None
+        if image.workdir is not None and (folder is None or folder.kind is not FileKind.FOLDER):
+            raise _misplaced(file, image, "workdir", image.workdir, folder, FileKind.FOLDER)
+        for path in image.var_files:
+            entry = tree.entry(tree.relative(path), follow=True)
+            if entry is None or entry.kind is FileKind.FOLDER:
+                raise _misplaced(file, image, "var_files", tree.relative(path), entry, FileKind.FILE)
+    if tree.entry(tree.relative(image.template), follow=True) is None:
+        doing, wrong = f"reading the template {tree.relative(image.template)}", "there is no such file"
+        place = Place(file=file, line=image.line("template"))
+        named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else place
+        marks = () if image.scheme is Scheme.SHA1 else (place.mark(f"{doing}: {wrong}"),)
+        raise TemplateError(f"{doing} ({named_by})", wrong, "Correct the path of the template.", marks=marks)
+
+
+_CALLED = {FileKind.FILE: "file", FileKind.FOLDER: "folder"}
+
+
+def _misplaced(
+    file: str, image: ImageConfig, key: str, path: str, found: TreeEntry | None, wanted: FileKind
+) -> ConfigError:
+    """A path of bakery.toml where there is nothing, or something of another kind."""
+    wrong = f"images.{image.name}.{key}: there is no such {_CALLED[wanted]}: {path}"
+    if found is not None:
+        what = _CALLED.get(found.kind)
+        kind = f"a {what}" if what else "a pipe, a socket or a device"
+        wrong = f"images.{image.name}.{key}: {path} is {kind}, not a {_CALLED[wanted]}"
+    place = Place(file=file, line=image.line(key))
+    todo = f"Name a {_CALLED[wanted]}: the path is relative to the folder of bakery.toml."
+    return ConfigError(f"reading {file}", f"{place}: {wrong}", todo, marks=(place.mark(wrong),))
+
+
+def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
+    """Raises where a variable has no default and gets no value: Packer would refuse to build.
+
+    file  bakery.toml
+    """
+    missing = [variable for variable in facts.variables if variable.missing]
+    if not missing:
+        return
+    marks = tuple(
+        variable.place.mark(f"the variable {variable.name!r} has no default and no value") for variable in missing
+    )
+    name = missing[0].name
+    environment = f", or set PKR_VAR_{name}" if facts.format is TemplateFormat.HCL2 else ""
+    raise ConfigError(
+        f"looking for the variables of image {image.name}",
+        "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks),
+        f'Give it a value: vars = {{ {name} = "..." }} of images.{image.name} in {file}, or a file in var_files'
+        f"{environment}.",
+        marks=marks,
+    )
+
+
+def check_variables(config: Config, image: ImageConfig, facts: TemplateFacts) -> None:
+    """Packer passes over variables that a template does not declare, so that a misspelt one changes nothing."""
+    declared = [variable.name for variable in facts.variables]
+    configured = dict(config.image(image.name).variables)
+    problems = [
+        (
+            image.line("vars", name),
+            f"vars.{name}: {image.template} declares no variable {name!r}{nearest(name, declared)}",
+        )
+        for name in configured
+        if name not in declared
+    ]
+    if image.base is not None and image.from_variable not in declared:
+        wanted = f"from: {image.template} declares no variable {image.from_variable!r}, which gets the base's id"
+        problems.append((image.line("from"), wanted))
+    if problems:
+        raise ConfigError(
+            f"comparing {config.file} with {image.template}",
+            "\n".join(f"{config.file}:{line}: images.{image.name}.{text}" for line, text in sorted(problems)),
+            "Declare it in the template, or correct the name (`from_variable` names the base's).",
+            marks=tuple(Mark(config.file, line, text) for line, text in sorted(problems)),
+        )

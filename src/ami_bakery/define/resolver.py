@@ -1,0 +1,544 @@
+"""Pins every floating input of an image: configuration and world in, manifest and digest out."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain, islice
+from typing import TYPE_CHECKING, assert_never
+
+from ami_bakery.core.config.model import (
+    BaseFilter,
+    BaseId,
+    BaseImage,
+    BaseParameter,
+    Config,
+    ImageConfig,
+)
+from ami_bakery.core.definition.digest import Digest, Scheme
+from ami_bakery.core.definition.manifest import Manifest, format_components, hash_value
+from ami_bakery.core.packer.arguments import PackerArguments
+from ami_bakery.define.base_lookup import Answer, Question, ask, question_of_filter, questions_of
+from ami_bakery.define.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
+from ami_bakery.define.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
+from ami_bakery.define.preconditions import check_places, check_variables
+from ami_bakery.define.progress import HashingProgress
+from ami_bakery.errors import (
+    AwsError,
+    BakeryError,
+    SourceError,
+    TemplateError,
+    TemplateSyntaxError,
+    TooLargeError,
+    UsageError,
+)
+from ami_bakery.ports import BuildRequest
+from ami_bakery.template.env_inputs import why_not_hashed
+from ami_bakery.template.location import Place
+from ami_bakery.values import Frozen, field, replace
+
+if TYPE_CHECKING:
+    from ami_bakery.core.definition.manifest import Entry
+    from ami_bakery.core.definition.stamp import Stamps
+    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.packer.plugins import UsedPlugin
+    from ami_bakery.ports import Outside
+    from ami_bakery.template.facts import Builder, SourceAmiFilter, TemplateFacts
+
+
+PLACEHOLDER_AMI = "ami-00000000000000000"
+"""Stands for the id of an AMI that is still to be built, where Packer and the template reader want one. It is no AMI's:
+nobody asks EC2 for it."""
+
+
+class Definition(Frozen):
+    """One image with everything pinned.
+
+    digest    None where it is not known, since the base is still to be baked: `awaits` names that image
+    manifest  None in the drop-in, whose checksum is of files alone
+    base      (builder, AMI id), as the manifest has it
+    unseen    what the digest cannot see, as warnings
+    """
+
+    image: ImageConfig
+    digest: Digest | None = None
+    awaits: str | None = None
+    facts: TemplateFacts | None = None
+    inventory: Inventory | None = None
+    manifest: Manifest | None = None
+    base: tuple[tuple[str, str], ...] = ()
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def regions_of_template(self) -> tuple[str, ...]:
+        """The further regions in which the template itself makes the AMI, as far as they are known."""
+        builders = self.facts.builders if self.facts else ()
+        return tuple(dict.fromkeys(region for builder in builders for region in builder.ami_regions))
+
+    @property
+    def components(self) -> str:
+        return format_components(self.manifest.components()) if self.manifest else ""
+
+
+class _Base(Frozen):
+    """What an image starts from: ids, or the image that is to be baked first."""
+
+    ids: tuple[tuple[str, str], ...] = ()
+    awaits: str | None = None
+
+
+class Resolver(Frozen):
+    """Resolves the images of one configuration. What they start from is asked for once.
+
+    is_past  whether the files are those of a git revision, which other programs cannot read
+    """
+
+    outside: Outside
+    config: Config
+    arguments: PackerArguments = field(default_factory=PackerArguments)
+    regions: tuple[str, ...] = ()
+    is_past: bool = False
+    _answers: dict[Question, Answer] = field(default_factory=dict)
+
+    def image(self, name: str) -> ImageConfig:
+        """As configured, with what stands after `--` and `--region` merged in."""
+        image = self.config.image(name)
+        return replace(
+            image,
+            regions=self.regions or image.regions,
+            variables=tuple(sorted({**dict(image.variables), **dict(self.arguments.variables)}.items())),
+            only=self.arguments.only or image.only,
+            except_=self.arguments.except_ or image.except_,
+        )
+
+    def regions_of(self, image: ImageConfig) -> tuple[str, ...]:
+        return image.regions or (self.outside.ec2.default_region(),)
+
+    def region_of(self, image: ImageConfig) -> str:
+        """Where it is baked."""
+        return self.regions_of(image)[0]
+
+    def kms_keys(self, image: ImageConfig) -> dict[str, str]:
+        """The keys that copies are encrypted with, by region. Where the image is baked, its template decides."""
+        keys = {region: image.kms_keys.of(region) for region in self.regions_of(image)[1:]}
+        return {region: key for region, key in keys.items() if key}
+
+    def workdir(self, image: ImageConfig) -> str:
+        """Relative to the root."""
+        tree = self.outside.tree
+        return tree.relative(image.workdir) if image.workdir is not None else template_folder(tree, image.template)
+
+    def var_files(self, image: ImageConfig) -> tuple[str, ...]:
+        """In Packer's order, relative to the root; those behind `--` are written relative to Packer's folder."""
+        tree, workdir = self.outside.tree, self.workdir(image)
+        behind = (path if path.startswith("/") else f"{workdir}/{path}" for path in self.arguments.var_files)
+        return tuple(tree.relative(path) for path in (*image.var_files, *behind))
+
+    def told_template(self, image: ImageConfig) -> str:
+        """The template as Packer is told of it.
+
+        Relative to the folder that Packer is started in, as a person there would write it, since `path.root` becomes
+        what is written; the template reader counts on it. The drop-in gives an absolute path, as the original did.
+        """
+        tree = self.outside.tree
+        path = tree.relative(image.template)
+        if image.scheme is Scheme.SHA1 or path.startswith("/"):
+            return tree.absolute(image.template)
+        return posixpath.relpath(path, self.workdir(image))
+
+    def facts(self, image: ImageConfig, handed: Mapping[str, str] | None = None) -> TemplateFacts:
+        """What the template says, read with the variables that Packer will get.
+
+        handed  values of what the bakery hands over, where they are known; else nothing may rest on them
+        """
+        configured = self.regions or image.regions
+        if configured:
+            return self._read_template(image, handed or {}, region=configured[0])
+        facts = self._read_template(image, handed or {})
+        if facts.declares("aws_region") and "aws_region" not in {*(handed or {}), *dict(image.variables)}:
+            region = self._default_region(image)
+            if region is not None:
+                return self._read_template(image, handed or {}, region=region)
+        return facts
+
+    def _default_region(self, image: ImageConfig) -> str | None:
+        """It takes the account's settings to know it: asked for only where the template does."""
+        try:
+            return self.region_of(image)
+        except UsageError:
+            return None
+
+    def _read_template(
+        self, image: ImageConfig, handed: Mapping[str, str], *, region: str | None = None
+    ) -> TemplateFacts:
+        from ami_bakery.template.facts import TemplateRequest
+
+        workdir = self.workdir(image)
+        given = {**handed, **dict(image.variables)}
+        offered = {"aws_region": region} if region is not None and "aws_region" not in given else {}
+        pinned = {image.from_variable} if image.base is not None else set()
+        request = TemplateRequest(
+            template=self.outside.tree.relative(image.template),
+            workdir=workdir,
+            variables=given,
+            offered=offered,
+            later=frozenset({"aws_region", "config_checksum", *pinned} - {*given, *offered}),
+            var_files=self.var_files(image),
+            only=image.only,
+            except_=image.except_,
+            environment=self.outside.environment,
+        )
+        return self.outside.templates.read(self.outside.tree, request)
+
+    def inputs(self, image: ImageConfig) -> tuple[TemplateFacts, Inventory]:
+        """Every file of an image. Needs no AWS."""
+        facts = self.checked_facts(image)
+        return facts, self.inventory(image, facts)
+
+    def inventory(self, image: ImageConfig, facts: TemplateFacts) -> Inventory:
+        return inventory_of(self._inputs(image, facts))
+
+    def stamps(self, image: ImageConfig, facts: TemplateFacts) -> Stamps:
+        """The status of every input now: taken before and after a build, it shows what was replaced meanwhile."""
+        from ami_bakery.define.input_stamps import take_stamps
+
+        outside = self.outside
+        # With -debug Packer writes a private key into its folder, and removes it.
+        busy = (self.workdir(image),) if self.arguments.debug else ()
+        written = self._written(image)
+        made = take_stamps(outside.tree, outside.stamps, image, self.config.file, facts, written, busy=busy)
+        programs = ((path, outside.stamps.stamp(path)) for path in self._plugin_programs(image, facts))
+        return replace(made, files={**made.files, **{path: stamp for path, stamp in programs if stamp is not None}})
+
+    def _plugin_programs(self, image: ImageConfig, facts: TemplateFacts) -> tuple[str, ...]:
+        """Those whose checksums are in the digest."""
+        if image.scheme is Scheme.SHA1 or "plugin-versions" in image.digest_without:
+            return ()
+        workdir = self.outside.tree.absolute(self.workdir(image))
+        found = self.outside.packer.plugin_programs(self.told_template(image), workdir, facts)
+        return tuple(os.path.realpath(path) for path in found)
+
+    def entries(
+        self, image: ImageConfig, facts: TemplateFacts, stack: ExitStack, at_once: Callable[[int], bool]
+    ) -> Iterator[Entry]:
+        """The same for a digest alone: none is kept but those that are hashed at once.
+
+        stack    will close the files that are open
+        at_once  whether one more is to be, of which there are so many
+        """
+        found = stack.enter_context(closing(self._inputs(image, facts)))
+        entries = (entry for entry, _ in found)
+        first: list[Entry] = []
+        while at_once(len(first)) and (entry := next(entries, None)) is not None:
+            first.append(entry)
+        return chain(first, entries)
+
+    def checked_facts(self, image: ImageConfig) -> TemplateFacts:
+        """What the template says; raises `ConfigError` where it does not fit what is configured."""
+        try:
+            self.check_places(image)
+            facts = self.facts(image)
+        except TemplateSyntaxError as error:
+            raise self._in_packers_words(image, error) from error
+        except TemplateError as error:
+            raise self._with_folder_advice(image, error) from error
+        check_variables(self.config, image, facts)
+        return facts
+
+    def check_places(self, image: ImageConfig) -> None:
+        check_places(self.outside.tree, self.config.file, image)
+
+    def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Generator[tuple[Entry, tuple[Place, ...]]]:
+        """The same, as they are come to. Progress is told."""
+        home = self.outside.environment.get("HOME", "")
+        with self._progress(image) as progress:
+            try:
+                yield from stream(
+                    self.outside.tree,
+                    image,
+                    self.config.file,
+                    facts,
+                    self._written(image),
+                    home=home,
+                    progress=progress,
+                )
+            except SourceError as error:
+                raise self._with_folder_advice(image, error) from error
+
+    def _missing_submodule(self, image: ImageConfig, error: BakeryError) -> str | None:
+        """The one that is not checked out and in which the file that `error` misses would be."""
+        tree = self.outside.tree
+        declared = {tree.relative(path) for path in image.inputs or ()}
+        missing = map(tree.relative, self.outside.git.missing_submodules(self.config.root))
+        return next((path for path in missing if f" {path}/" in error.doing or path in declared), None)
+
+    def _in_packers_words(self, image: ImageConfig, error: TemplateError) -> BakeryError:
+        """A syntax error as Packer tells it, which knows the line better. Of a git revision Packer can read nothing."""
+        if self.is_past:
+            return error
+        tree = self.outside.tree
+        request = BuildRequest(
+            image=image.name,
+            template=self.told_template(image),
+            workdir=tree.absolute(self.workdir(image)),
+            region=next(iter(image.regions), "us-east-1"),
+            var_files=tuple(tree.absolute(path) for path in self.var_files(image)),
+            hcl2=True,
+        )
+        from ami_bakery.define.template_errors import in_packers_words
+
+        return in_packers_words(tree, self.outside.packer, request, error)
+
+    def _with_folder_advice(self, image: ImageConfig, error: BakeryError) -> BakeryError:
+        """The same error, which says so where a submodule is missing, or Packer is to be started in another folder."""
+        if isinstance(error, TooLargeError):
+            return error
+        submodule = None if self.is_past else self._missing_submodule(image, error)
+        if submodule is not None:
+            todo = f"Check the submodule out: `git submodule update --init --recursive {submodule}`."
+            return type(error)(error.doing, error.wrong, todo, marks=error.marks)
+        from ami_bakery.define.template_errors import better_folder
+
+        folder = template_folder(self.outside.tree, image.template)
+        found = better_folder(
+            self.outside.tree,
+            self.workdir(image),
+            folder,
+            lambda workdir: self.facts(replace(image, workdir=workdir)),
+        )
+        if found is None:
+            return error
+        todo = found.advice(image.name, self.config.file)
+        return type(error)(error.doing, error.wrong, todo, marks=error.marks)
+
+    @contextmanager
+    def _progress(self, image: ImageConfig) -> Iterator[HashingProgress]:
+        progress = HashingProgress(self.outside.watcher, self.outside.clock, image.name)
+        try:
+            yield progress
+        finally:
+            progress.end()
+
+    def would_be_input(self, image: ImageConfig, path: str) -> bool:
+        """Whether a file at `path`, which is absolute, would be an input of the image."""
+        return would_be_input(self.outside.tree, image, self.config.file, self.facts(image), path)
+
+    def _written(self, image: ImageConfig) -> tuple[str, ...]:
+        """Packer's own log, where the environment asks for one: the same in every run, and no input."""
+        log = self.outside.environment.get("PACKER_LOG_PATH", "")
+        return (log if log.startswith("/") else f"{self.workdir(image)}/{log}",) if log else ()
+
+    def define(
+        self,
+        image: ImageConfig,
+        parents: Mapping[str, Ami | None],
+        inputs: tuple[TemplateFacts, Inventory | Iterator[Entry]] | None = None,
+    ) -> Definition:
+        """`parents`: the AMI of each image that another is made from, None where it is still to be baked.
+
+        inputs  as `inputs` gave them, where they have been read already; of `entries` nothing is kept: memory is the
+                same however many there are
+        """
+        if image.scheme is Scheme.SHA1:
+            unseen = Unseen()
+            with self._progress(image) as progress:
+                digest = drop_in_checksum(self.outside.tree, image, unseen, progress)
+            told = tuple(warnings(self.outside.tree, image, self.outside.environment, unseen))
+            return Definition(image=image, digest=digest, unseen=told)
+        facts, found = inputs or self.inputs(image)
+        inventory, entries = (found, None) if isinstance(found, Inventory) else (None, found)
+        base = self._base(image, facts, parents)
+        if base.awaits is not None:
+            self._check_base_is_used(image, PLACEHOLDER_AMI)
+            return Definition(image=image, awaits=base.awaits, facts=facts, inventory=inventory)
+        if image.base is not None:
+            self._check_base_is_used(image, base.ids[0][1])
+        manifest = self.manifest(image, facts, inventory, base.ids)
+        return Definition(
+            image=image,
+            digest=manifest.digest(entries),
+            facts=facts,
+            inventory=inventory,
+            manifest=manifest if inventory else None,
+            base=base.ids,
+        )
+
+    def manifest(
+        self,
+        image: ImageConfig,
+        facts: TemplateFacts,
+        inventory: Inventory | None,
+        base: tuple[tuple[str, str], ...],
+        tools: tuple[tuple[str, ...], ...] | None = None,
+    ) -> Manifest:
+        """`tools` where they are known already; else Packer is asked."""
+        without = frozenset(image.digest_without)
+        selected = "selection" not in without
+        return Manifest(
+            image=image.name,
+            salt=image.salt,
+            template=self.outside.tree.relative(image.template),
+            workdir=self.workdir(image),
+            entries=inventory.entries if inventory else (),
+            variables=tuple((name, hash_value(value)) for name, value in image.variables),
+            var_files=self.var_files(image),
+            environment=() if "environment" in without else self._environment(image, facts),
+            only=image.only if selected else (),
+            except_=image.except_ if selected else (),
+            arguments=self.arguments.other,
+            base=base,
+            tools=tuple(self._tools(image, facts, without)) if tools is None else tools,
+            left_out=tuple(sorted(without)),
+        )
+
+    def afresh(self) -> Resolver:
+        """The same, without what was looked up before."""
+        self.outside.packer.forget_plugins()
+        return replace(self, _answers={})
+
+    def expect_tools(self, names: Iterable[str]) -> None:
+        """Let Packer be asked for its version and its plugins, if these images' digests have them, while we go on."""
+        images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
+        plugins = any("plugin-versions" not in image.digest_without for image in images)
+        if plugins or any("packer-version" not in image.digest_without for image in images):
+            self.outside.packer.expect(plugins=plugins)
+
+    def expect_ec2(self, names: Iterable[str]) -> None:
+        """Let a connection to EC2 be opened where the first of these images is baked, while we go on."""
+        for name in islice(names, 1):
+            regions = self.regions or self.config.image(name).regions
+            self.outside.ec2.expect(regions[0] if regions else None)
+
+    def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, ...]]:
+        if "packer-version" not in without:
+            yield "packer", self.outside.packer.version()
+        if "plugin-versions" not in without:
+            yield from self.plugins(image, facts)
+
+    def plugins(self, image: ImageConfig, facts: TemplateFacts) -> tuple[UsedPlugin, ...]:
+        """The plugins that the image will be built with. Raises `PackerError` where one is missing that it requires,
+        and must not or cannot be fetched."""
+        workdir = self.outside.tree.absolute(self.workdir(image))
+        told = self.told_template(image)
+        return self.outside.packer.plugins(image.name, told, workdir, facts, self.outside.watcher)
+
+    def handed_variables(
+        self, definition: Definition, facts: TemplateFacts, region: str
+    ) -> tuple[tuple[str, str], ...]:
+        """What Packer gets with `-var`: the image's own, and those of ours that the template declares."""
+        image, digest = definition.image, definition.digest
+        ours = {"config_checksum": digest.hex if digest else "", "aws_region": region}
+        if image.scheme is Scheme.SHA1 and (subnet := self.outside.environment.get(SUBNET_VARIABLE)):
+            ours["aws_subnet_id"] = subnet
+        handed = {name: value for name, value in ours.items() if facts.declares(name)}
+        if image.base is not None and definition.base:
+            handed[image.from_variable] = definition.base[0][1]
+        after_dashes = {name for name, _ in self.arguments.variables}
+        own = {name: value for name, value in image.variables if name not in after_dashes}
+        return tuple(sorted({**handed, **own}.items()))
+
+    def _environment(self, image: ImageConfig, facts: TemplateFacts) -> tuple[tuple[str, str | None], ...]:
+        """Declared variables, and those that the template is seen to read; each set or unset."""
+        read = {name for name, _ in facts.environment if why_not_hashed(name, facts) is None}
+        values = self.outside.environment
+        return tuple(
+            (name, hash_value(values[name]) if name in values else None) for name in sorted({*image.environment, *read})
+        )
+
+    def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[Question, ...]:
+        """What is to be asked of EC2 or SSM to know what an image starts from."""
+        return tuple(questions_of(image, facts, lambda: self.region_of(image), self.outside.packer))
+
+    def ask_ahead(self, questions: Iterable[Question]) -> None:
+        """Ask in bulk, so that `define` need not ask for each image."""
+        self._answers.update(ask(self.outside, self.unanswered(questions)))
+
+    def unanswered(self, questions: Iterable[Question]) -> list[Question]:
+        return [question for question in questions if question not in self._answers]
+
+    def bases_seen(self, region: str) -> dict[str, Ami]:
+        """The AMIs of a region that EC2 told of, in this run, when it was asked what images start from; by id."""
+        told = (answer for answer in self._answers.values() if isinstance(answer, tuple))
+        return {ami.id: ami for amis in told for ami in amis if ami.region == region}
+
+    def _base(self, image: ImageConfig, facts: TemplateFacts, parents: Mapping[str, Ami | None]) -> _Base:
+        match image.base:
+            case None:
+                return _Base(ids=tuple(self._template_bases(image, facts)))
+            case BaseId(ami=ami):
+                return _Base(ids=(("", ami),))
+            case BaseImage(image=name):
+                parent = parents.get(name)
+                return _Base(awaits=name) if parent is None else _Base(ids=(("", parent.id),))
+            case BaseFilter() | BaseParameter():
+                place = Place(file=self.config.file, line=image.line("from"))
+                (question,) = self.questions(image, facts)
+                return _Base(ids=(("", self._answer(question, place)[-1]),))
+            case _:
+                assert_never(image.base)
+
+    def _answer(self, question: Question, place: Place) -> tuple[str, ...]:
+        """The ids of the newest AMIs, of which there are several where they are of the same second. `place`: who wants
+        to know."""
+        self.ask_ahead([question])
+        match self._answers[question]:
+            case str(ami):
+                return (ami,)
+            case ():
+                raise AwsError(
+                    f"looking for the base image in {question.region} ({place})",
+                    str(question),
+                    "Correct the filters, the owners or the region.",
+                    marks=(place.mark(f"no base image in {question.region}: {question}"),),
+                )
+            case AwsError() as error:
+                raise AwsError(
+                    f"{error.doing} ({place})",
+                    error.wrong,
+                    error.todo,
+                    code=error.code,
+                    marks=(place.mark(str(error)),),
+                )
+            case BakeryError() as error:
+                raise error
+            case tuple(amis):
+                return tuple(ami.id for ami in amis)
+
+    def _check_base_is_used(self, image: ImageConfig, base: str) -> None:
+        """The AMI that was hashed must be the one that is used: not one that the template finds by itself."""
+        for builder in self.facts(image, {image.from_variable: base}).builders:
+            if builder.source_ami_filter is not None or builder.source_ami not in (None, base):
+                other = builder.source_ami or "what a filter finds"
+                awaited = image.base.image if isinstance(image.base, BaseImage) else base
+                wrong = f"image {image.name} is made from {awaited} (`from`), and the builder uses {other}"
+                raise TemplateError(
+                    f"looking at what {builder.name} starts from ({builder.place})",
+                    wrong,
+                    f"Write the variable {image.from_variable} as its source_ami.",
+                    marks=(builder.place.mark(wrong),),
+                )
+
+    def _template_bases(self, image: ImageConfig, facts: TemplateFacts) -> list[tuple[str, str]]:
+        """The bases that the template itself names, by builder; what is not known is hashed as it is written."""
+        bases = []
+        for builder in facts.builders:
+            if builder.source_ami:
+                bases.append((builder.name, builder.source_ami))
+            elif builder.source_ami_filter is not None:
+                found = self._filtered(image, builder, builder.source_ami_filter)
+                bases += [(builder.name, ami) for ami in found]
+        return sorted(bases)
+
+    def _filtered(self, image: ImageConfig, builder: Builder, asked: SourceAmiFilter) -> tuple[str, ...]:
+        if not asked.owners:
+            from ami_bakery.core.check.finding import without_owners
+
+            raise TemplateError(
+                f"looking for the base of {builder.name} ({builder.place})",
+                "its filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
+                'Name the owners: "owners": ["099720109477"].',
+                marks=(builder.place.mark(without_owners(builder)),),
+            )
+        return self._answer(question_of_filter(asked, self.region_of(image), self.outside.packer), builder.place)

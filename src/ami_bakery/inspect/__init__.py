@@ -1,0 +1,1 @@
+"""Inspects without building: the inventory of AMIs, and checks before a bake."""

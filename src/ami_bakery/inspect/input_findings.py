@@ -1,0 +1,106 @@
+"""Looks at the inputs of an image: what lies outside, secrets, Git LFS pointers, empty submodules, line ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.check.file_contents import (
+    SCAN_BYTES,
+    has_windows_line_ends,
+    has_windows_shebang,
+    is_lfs_pointer,
+    secret_in,
+)
+from ami_bakery.core.check.finding import Finding, Level
+from ami_bakery.core.definition.manifest import EntryKind
+
+if TYPE_CHECKING:
+    from ami_bakery.core.config.model import ImageConfig
+    from ami_bakery.core.definition.manifest import Entry
+    from ami_bakery.define.inputs import Inventory
+    from ami_bakery.define.resolver import Resolver
+    from ami_bakery.template.location import Place
+
+
+def input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:
+    declared = [resolver.outside.tree.relative(path).rstrip("/") for path in image.inputs or ()]
+    for entry in inventory.entries:
+        places = inventory.named_by[entry.path]
+        outside = entry.path.startswith(("../", "/", "~/"))
+        if outside and not any(entry.path == path or entry.path.startswith(f"{path}/") for path in declared):
+            yield Finding(
+                level=Level.WARNING,
+                code="input-outside",
+                place=places[0],
+                message=f"{entry.path} lies outside the folder of {resolver.config.file}, and not in `inputs`",
+                todo="Name it in `inputs`, or move it inside: another machine may have something else there.",
+            )
+        if entry.kind is EntryKind.FILE:
+            yield from _content_findings(resolver.config.file, entry, _head(resolver, entry.path), places)
+    yield from _submodule_findings(resolver, inventory)
+
+
+def _head(resolver: Resolver, path: str) -> bytes:
+    home = resolver.outside.environment.get("HOME", "")
+    return resolver.outside.tree.head(path.replace("~", home, 1) if path.startswith("~/") else path, SCAN_BYTES)
+
+
+def _content_findings(config_file: str, entry: Entry, head: bytes, places: Sequence[Place]) -> Iterator[Finding]:
+    why = secret_in(entry.path, head)
+    if why:
+        yield Finding(
+            level=Level.WARNING,
+            code="secret-among-inputs",
+            place=places[0],
+            message=f"{entry.path} looks like a secret ({why}): whoever has the AMI may have it, too",
+            todo=f"{_how_to_leave_out(config_file, places)} Give secrets to an instance when it starts.",
+        )
+    if is_lfs_pointer(head):
+        yield Finding(
+            level=Level.ERROR,
+            code="lfs-pointer",
+            place=places[0],
+            message=f"{entry.path} is a Git LFS pointer, not the file itself: the AMI would get the pointer",
+            todo="Fetch the files: `git lfs install && git lfs pull` (in CI: check out with LFS).",
+        )
+    if has_windows_shebang(head):
+        yield _line_ends(entry, places, "its first line (#!) ends in a carriage return, and Linux cannot start it")
+    elif entry.path.endswith((".sh", ".bash")) and has_windows_line_ends(head):
+        yield _line_ends(entry, places, "a shell on Linux takes the carriage returns for a part of its commands")
+
+
+def _line_ends(entry: Entry, places: Sequence[Place], why: str) -> Finding:
+    return Finding(
+        level=Level.WARNING,
+        code="windows-line-ends",
+        place=places[0],
+        message=f"{entry.path} has Windows line ends (CRLF): {why}",
+        todo="Write it with LF, and add `*.sh text eol=lf` to .gitattributes: every checkout has the same bytes then.",
+    )
+
+
+def _how_to_leave_out(config_file: str, places: Sequence[Place]) -> str:
+    """`ignore` holds for the folders that bakery.toml declares, not for what the template uploads."""
+    by_template = next((place for place in places if place.file != config_file), None)
+    if by_template is None:
+        return "Name it in `ignore`, or take it out of the inputs."
+    return f"Move it out of what the template reads or uploads ({by_template}); `ignore` does not hold there."
+
+
+def _submodule_findings(resolver: Resolver, inventory: Inventory) -> Iterator[Finding]:
+    """Submodules that are not checked out: git leaves an empty folder there."""
+    folders = [entry for entry in inventory.entries if entry.kind is EntryKind.FOLDER]
+    if not folders:
+        return
+    tree = resolver.outside.tree
+    empty = {tree.relative(path) for path in resolver.outside.git.missing_submodules(resolver.config.root)}
+    for entry in folders:
+        if entry.path in empty:
+            yield Finding(
+                level=Level.ERROR,
+                code="empty-submodule",
+                place=inventory.named_by[entry.path][0],
+                message=f"{entry.path} is a git submodule that is not checked out: the folder is empty",
+                todo=f"Check it out: `git submodule update --init --recursive {entry.path}`.",
+            )

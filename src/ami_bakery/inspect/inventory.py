@@ -1,0 +1,202 @@
+"""The AMIs that were made so far: what there is, what each was made from, and which are behind their definition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ami_bakery.concurrency import side_by_side
+from ami_bakery.core.config.selection import with_parents
+from ami_bakery.core.definition.diff import compare_components
+from ami_bakery.core.definition.digest import Digest, Scheme
+from ami_bakery.core.definition.manifest import Component, parse_components
+from ami_bakery.core.ec2.image import COMPONENTS_TAG, DIGEST_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
+from ami_bakery.core.ec2.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of, parent_key
+from ami_bakery.plan.planner import define_all, of_images
+from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from ami_bakery.define.resolver import Definition, Resolver
+
+_SHA1_LENGTH = 40
+
+
+class Made(Frozen):
+    """One AMI of an image. `base` is None where it is not known, `base_ami` where EC2 does not have it any more."""
+
+    image: str
+    ami: Ami
+    base: AmiKey | None
+    base_ami: Ami | None
+    copy_of: AmiKey | None
+
+
+class Outdated(Frozen):
+    """The newest AMI of an image whose definition has moved on.
+
+    digest  of today; None where the base `awaits` is to be baked first
+    moved   the parts that are not what they were; none where the AMI does not say what it was made of
+    """
+
+    made: Made
+    digest: Digest | None
+    awaits: str | None
+    moved: tuple[Component, ...]
+
+
+class Listing:
+    """The AMIs of some images, asked for in bulk: those of all in one call for each region, and then their bases."""
+
+    def __init__(self, resolver: Resolver, names: Sequence[str]) -> None:
+        self._resolver = resolver
+        self._names = names
+        self.now = resolver.outside.clock.now()
+        self._amis: dict[AmiKey, Ami] = {}
+        self._gone: set[AmiKey] = set()
+        self._images: dict[AmiKey, str] = {}
+        for name, ami in _of_all(resolver, with_parents(resolver.config, names)):
+            self._amis[key_of(ami)] = ami
+            self._images[key_of(ami)] = name
+
+    def made(self) -> tuple[Made, ...]:
+        """Image by image, the region where it is built first; newest first."""
+        listed = self._chosen()
+        self._look_at(base for key in listed if (base := baked_from(self._amis[key], self._home(key))) is not None)
+        made = [self._made(key) for key in listed]
+        made.sort(key=lambda item: (item.ami.created is not None, item.ami.created, item.ami.id), reverse=True)
+        return tuple(sorted(made, key=lambda item: (item.image, item.ami.region != self._home(key_of(item.ami)))))
+
+    def outdated(self) -> tuple[Outdated, ...]:
+        """The newest finished AMI of each image in the region where it is baked, if none there has the digest that the
+        image has now: after a change was reverted, an older one is the answer again. An image that was never baked is
+        not behind."""
+        made = self.made()
+        outdated = []
+        for definition in define_all(self._resolver, self._names):
+            image = definition.image
+            home = self._resolver.region_of(image)
+            own = {
+                item.ami.id: item
+                for item in made
+                if item.image == image.name and item.ami.region == home and _is_finished(item.ami, image.scheme)
+            }
+            latest, now = newest(item.ami for item in own.values()), definition.digest
+            base = {ami for _, ami in definition.base} if definition.base else None
+            if latest is not None and (now is None or not any(item.ami.carries(now, base) for item in own.values())):
+                outdated.append(
+                    Outdated(
+                        made=own[latest.id],
+                        digest=definition.digest,
+                        awaits=definition.awaits,
+                        moved=self._moved(definition, latest),
+                    )
+                )
+        return tuple(outdated)
+
+    def trees(self) -> dict[str, tuple[Lineage, ...]]:
+        """For each region what was made from what, from the bases of others down to the AMIs of the chosen images."""
+        parents: dict[AmiKey, AmiKey | None] = {}
+        waiting = self._chosen()
+        while waiting:
+            self._look_at(waiting)
+            parents.update({key: self._parent(key) for key in waiting})
+            above = {parent for key in waiting if (parent := parents[key]) is not None}
+            waiting = sorted(above - parents.keys())
+        regions = sorted({key.region for key in self._chosen()})
+        return {
+            region: grow({key: parent for key, parent in parents.items() if key.region == region}, self._amis)
+            for region in regions
+        }
+
+    def image_of(self, key: AmiKey) -> str | None:
+        """The image whose AMI this is: of this bakery, or as its tag says."""
+        ami = self._amis.get(key)
+        return self._images.get(key) or (ami.tags.get(IMAGE_TAG) if ami else None)
+
+    def _chosen(self) -> list[AmiKey]:
+        return [key for key, image in self._images.items() if image in self._names]
+
+    def _home(self, key: AmiKey) -> str:
+        image = self._images.get(key)
+        return self._resolver.region_of(self._resolver.image(image)) if image else key.region
+
+    def _parent(self, key: AmiKey) -> AmiKey | None:
+        ami = self._amis.get(key)
+        return None if ami is None else parent_key(ami, self._home(key))
+
+    def _made(self, key: AmiKey) -> Made:
+        ami, home = self._amis[key], self._home(key)
+        base = baked_from(ami, home)
+        return Made(
+            image=self._images[key],
+            ami=ami,
+            base=base,
+            base_ami=self._amis.get(base) if base else None,
+            copy_of=copied_from(ami, home),
+        )
+
+    def _look_at(self, keys: Iterable[AmiKey]) -> None:
+        """Ask EC2 for those that it has not told of yet."""
+        asked: dict[str, set[str]] = {}
+        for key in set(keys) - self._amis.keys() - self._gone:
+            asked.setdefault(key.region, set()).add(key.id)
+            self._gone.add(key)
+        by_ids = self._resolver.outside.ec2.by_ids
+        for amis in side_by_side([partial(by_ids, region, sorted(ids)) for region, ids in sorted(asked.items())]):
+            self._amis.update({key_of(ami): ami for ami in amis})
+        self._gone -= self._amis.keys()
+
+    def _moved(self, definition: Definition, ami: Ami) -> tuple[Component, ...]:
+        if definition.image.scheme is Scheme.SHA1:
+            return (Component.FILES,)
+        tagged = parse_components(ami.tags.get(COMPONENTS_TAG, ""))
+        now: Mapping[Component, str] = {}
+        if definition.manifest is not None:
+            now = definition.manifest.components()
+        elif definition.facts is not None and definition.inventory is not None:
+            manifest = self._resolver.manifest(definition.image, definition.facts, definition.inventory, base=())
+            now = {part: digest for part, digest in manifest.components().items() if part is not Component.BASE}
+        return compare_components(tagged, now) if tagged else ()
+
+
+def _is_finished(ami: Ami, scheme: Scheme) -> bool:
+    return ami.available and DIGEST_TAG in ami.tags and (scheme is Scheme.SHA1 or ami.verified)
+
+
+def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
+    """(image, AMI) of all that was made of these images; the drop-in's AMIs are known by their checksum's form."""
+    asked: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    drop_in: list[tuple[str, str, tuple[str, ...]]] = []
+    for name in names:
+        image = resolver.image(name)
+        for region in resolver.regions_of(image):
+            if image.scheme is Scheme.SHA256:
+                asked.setdefault((region, image.owners), []).append(name)
+            else:
+                drop_in.append((name, region, image.owners))
+    # One that is not finished carries its image's name, too.
+    found = of_images(resolver, asked)
+    found += of_images(resolver, _elsewhere(asked, found))
+    made = [(ami.tags[IMAGE_TAG], ami) for ami in found if ami.verified]
+    with_any_digest = resolver.outside.ec2.with_any_digest
+    answers = side_by_side([partial(with_any_digest, region, owners) for _, region, owners in drop_in])
+    for (name, _, _), amis in zip(drop_in, answers, strict=True):
+        made += [(name, ami) for ami in amis if not ami.verified and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH]
+    return made
+
+
+def _elsewhere(
+    asked: Mapping[tuple[str, tuple[str, ...]], Sequence[str]], found: Sequence[Ami]
+) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """What is to be asked besides: regions to which templates themselves have copied, as the AMIs at home tell."""
+    more: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (home, owners), names in asked.items():
+        for ami in found:
+            image = ami.tags[IMAGE_TAG]
+            if ami.region == home and image in names:
+                for region in ami.tags.get(REGIONS_TAG, "").split():
+                    known = (*asked.get((region, owners), ()), *more.get((region, owners), ()))
+                    if image not in known:
+                        more.setdefault((region, owners), []).append(image)
+    return more

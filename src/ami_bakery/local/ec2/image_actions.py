@@ -1,0 +1,380 @@
+"""EC2's image actions, strict where moto is lax: names taken once, pending, tags of copies, owners, deprecation."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from moto.core.responses import ActionContext, ActionResult
+from moto.core.serialize import EC2Serializer
+from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, MalformedAMIIdError, MissingParameterError
+from moto.ec2.responses import EC2Response
+from moto.ec2.utils import random_ami_id
+
+from ami_bakery.local.ec2 import local_images
+from ami_bakery.local.ec2.local_images import Device, LocalAmi
+from ami_bakery.local.ec2.paging import page
+from ami_bakery.local.ec2.xml_writer import written
+from ami_bakery.local.local_settings import ACCOUNTS
+
+if TYPE_CHECKING:
+    from moto.core.common_types import TYPE_RESPONSE
+
+    from ami_bakery.local.ec2.moto_state import LocalBackend, MotoState
+    from ami_bakery.local.local_settings import Behaviour
+
+_IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
+_MAX_TAGS = 50
+
+
+class StrictResponse(EC2Response):
+    """moto's EC2 with the state and the behaviour of one embedded EC2. One is made for each request."""
+
+    # LocalAmi gives its dates as text, since filters compare them as text.
+    RESPONSE_KEY_PATH_TO_TRANSFORMER: dict[str, Callable[[Any], Any]] = {  # noqa: RUF012  # moto declares it so
+        path: transform
+        for path, transform in EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER.items()
+        if path != "Image.CreationDate"
+    }
+
+    state: MotoState
+    behaviour: Behaviour
+
+    @property
+    def ec2_backend(self) -> LocalBackend:
+        return self.state.backend(self.current_account, self.region)
+
+    def page(self, items: list[Any], action: str) -> tuple[Any, str | None]:
+        return page(
+            items,
+            action=action,
+            max_results=self._get_int_param("MaxResults"),
+            token=self._get_param("NextToken"),
+            cap=self.behaviour.page_cap,
+        )
+
+    def visible_images(self, region: str) -> dict[str, LocalAmi]:
+        """Every AMI of a region that the caller may launch, by id: its own, public ones, and those shared with it;
+        none that is too new to be seen."""
+        visible = dict(self.state.backend(self.current_account, region).amis)
+        for account_id, backend in self.state.backends(region).items():
+            if account_id != self.current_account:
+                theirs = (image for image in backend.amis.values() if image.owner_id == account_id)
+                visible.update({image.id: image for image in theirs if image.launchable_by(self.current_account)})
+        return {image_id: image for image_id, image in visible.items() if image.seen()}
+
+    def visible_image(self, image_id: str, region: str) -> LocalAmi:
+        if not image_id.startswith("ami-"):
+            raise MalformedAMIIdError([image_id])
+        image = self.visible_images(region).get(image_id)
+        if image is None:
+            raise InvalidAMIIdError(image_id)
+        return image
+
+    def own_image(self) -> LocalAmi:
+        """The AMI that the request names, which must be the caller's."""
+        image = self.visible_image(self._get_param("ImageId", ""), self.region)
+        if image.owner_id != self.current_account:
+            raise EC2ClientError("AuthFailure", f"Not authorized for image:{image.id}")
+        return image
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuses tags that EC2 would not put on a resource."""
+    if len(tags) > _MAX_TAGS:
+        raise EC2ClientError("TagLimitExceeded", "The maximum number of Tags for a resource has been reached.")
+    for key, value in tags.items():
+        if key.startswith("aws:"):
+            raise EC2ClientError("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
+        for what, text, limit in (("key", key, 128), ("value", value, 256)):
+            if len(text) > limit:
+                raise EC2ClientError(
+                    "InvalidParameterValue", f"Tag {what} exceeds the maximum length of {limit} characters"
+                )
+
+
+def usable(image: LocalAmi) -> LocalAmi:
+    """The image, unless its state forbids to launch, copy or share it."""
+    if image.state != "available":
+        raise EC2ClientError(
+            "InvalidAMIID.Unavailable",
+            f"The AMI ID '{image.id}' is currently {image.state} and may not be used for this operation",
+        )
+    return image
+
+
+class _DescribedSerializer(EC2Serializer):
+    def get_value(self, value: Any, key: str, shape: Any) -> Any:
+        return value.get(key)
+
+    def _serialize_body(self, body: Mapping[str, Any]) -> str:
+        return written(body)
+
+
+class Described(ActionResult):
+    """A result whose members are named as in EC2's own model: nothing is looked for under other names, as moto does
+    with its objects, and its XML is written at once: both were most of the time that a long answer took."""
+
+    def execute_result(self, context: ActionContext) -> TYPE_RESPONSE:
+        serializer = _DescribedSerializer(operation_model=context.operation_model)
+        serialized = serializer.serialize(self.result)
+        return serialized["status_code"], dict(serialized["headers"]), serialized["body"]
+
+
+class ImageActions(StrictResponse):
+    """The actions, named as moto dispatches them."""
+
+    def describe_images(self) -> ActionResult:
+        self.error_on_dryrun()
+        filters: dict[str, Any] = self._filters_from_querystring()
+        local_images.check_filters(filters)
+        viewer = self.current_account
+        wanted = local_images.prepared(filters)
+        shown = [image.described(viewer) for image in local_images.may_match(self._asked_for(), viewer, wanted)]
+        listed, token = self.page([one for one in shown if local_images.matches(one, wanted)], "DescribeImages")
+        return Described({"Images": listed, "NextToken": token})
+
+    def _asked_for(self) -> list[LocalAmi]:
+        visible = self.visible_images(self.region)
+        image_ids: list[str] = self._get_param("ImageIds", [])
+        malformed = [image_id for image_id in image_ids if not image_id.startswith("ami-")]
+        if malformed:
+            raise MalformedAMIIdError(malformed)
+        missing = [image_id for image_id in image_ids if image_id not in visible]
+        if missing:
+            raise InvalidAMIIdError(missing)
+        found = [visible[image_id] for image_id in dict.fromkeys(image_ids)] if image_ids else list(visible.values())
+        owners = {self.current_account if owner == "self" else owner for owner in self._get_param("Owners", [])}
+        if owners:
+            found = [image for image in found if image.owner_id in owners or image.owner_alias in owners]
+        for user in self._get_param("ExecutableUsers", []):
+            found = [image for image in found if self._executable_by(image, user)]
+        if image_ids:
+            return found
+        if not self._get_param("IncludeDeprecated"):
+            found = [image for image in found if image.owner_id == self.current_account or not image.deprecated()]
+        if not self._get_param("IncludeDisabled"):
+            found = [image for image in found if image.state != "disabled"]
+        return found
+
+    def _executable_by(self, image: LocalAmi, user: str) -> bool:
+        if user == "all":
+            return image.is_public
+        return {"UserId": self.current_account if user == "self" else user} in image.launch_permissions
+
+    def create_image(self) -> ActionResult:
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId", ""))
+        name = self._free_name()
+        tags = self._tag_specifications(("image", "snapshot"))
+        self.error_on_dryrun()
+        devices = _instance_devices(instance) + tuple(
+            _asked_device(mapping) for mapping in self._get_param("BlockDeviceMappings", []) if "Ebs" in mapping
+        )
+        ami_id = random_ami_id()
+        image = LocalAmi(
+            self.ec2_backend,
+            ami_id,
+            devices=tuple({device.name: device for device in devices}.values()),
+            behaviour=self.behaviour,
+            source_image_id=instance.image_id,
+            source_image_region=self.region,
+            snapshot_description=f"Created by CreateImage({instance.id}) for {ami_id}",
+            instance=instance,
+            name=name,
+            description=self._get_param("Description"),
+        )
+        self._register(image, tags)
+        return ActionResult({"ImageId": image.id})
+
+    def copy_image(self) -> ActionResult:
+        """A client token that was given before gives the copy that was made for it."""
+        token = self._get_param("ClientToken")
+        if token and token in self.ec2_backend.copies:
+            return ActionResult({"ImageId": self.ec2_backend.copies[token]})
+        copied = self._copied()
+        if token:
+            self.ec2_backend.copies[token] = copied.id
+        return ActionResult({"ImageId": copied.id})
+
+    def _copied(self) -> LocalAmi:
+        source_region = self._get_param("SourceRegion")
+        source = usable(self.visible_image(self._get_param("SourceImageId", ""), source_region))
+        name = self._free_name()
+        tags = self._tag_specifications(("image", "snapshot"))
+        self.error_on_dryrun()
+        encryption = self._encryption(source)
+        if self._get_param("CopyImageTags") and source.owner_id == self.current_account:
+            copied = {key: value for key, value in source.own_tags().items() if not key.startswith("aws:")}
+            tags["image"] = copied | tags["image"]
+        image = LocalAmi(
+            self.ec2_backend,
+            random_ami_id(),
+            devices=tuple(replace(device, snapshot_id="", **encryption(device)) for device in source.devices),
+            behaviour=self.behaviour,
+            source_image_id=source.id,
+            source_image_region=source_region,
+            snapshot_description=f"Copied for DestinationAmi from SourceAmi {source.id} in {source_region}",
+            name=name,
+            description=self._get_param("Description", f"[Copied {source.id} from {source_region}] {source.name}"),
+            architecture=source.architecture,
+        )
+        image.fails = not _may_be_used(self._get_param("KmsKeyId"))
+        self._register(image, tags)
+        return image
+
+    def _encryption(self, source: LocalAmi) -> Callable[[Device], dict[str, Any]]:
+        """How each snapshot of a copy is encrypted: as asked, and always where the source's is. A key belongs to one
+        region, so that a copy gets the default one where none is named."""
+        asked, key = self._get_param("Encrypted"), self._get_param("KmsKeyId")
+        if key and not asked:
+            raise EC2ClientError(
+                "InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted"
+            )
+        for device in source.devices:
+            if device.encrypted and asked is False:
+                raise EC2ClientError(
+                    "InvalidRequest",
+                    f"Snapshot {device.snapshot_id} is encrypted. "
+                    "Creating an unencrypted copy from an encrypted snapshot is not supported.",
+                )
+        encrypted = {"encrypted": True, "kms_key_id": key or self.ec2_backend.default_key}
+        return lambda device: encrypted if asked or device.encrypted else {}
+
+    def register_image(self) -> ActionResult:
+        name = self._free_name()
+        tags = self._tag_specifications(("image",))
+        self.error_on_dryrun()
+        mappings = [mapping for mapping in self._get_param("BlockDeviceMappings", []) if "Ebs" in mapping]
+        if not mappings:
+            raise EC2ClientError("UnsupportedOperation", "The embedded EC2 registers AMIs from EBS snapshots only.")
+        image = LocalAmi(
+            self.ec2_backend,
+            random_ami_id(),
+            devices=tuple(_asked_device(mapping) for mapping in mappings),
+            behaviour=self.behaviour,
+            name=name,
+            description=self._get_param("Description"),
+            architecture=self._get_param("Architecture", "i386"),
+        )
+        self._register(image, tags)
+        return ActionResult({"ImageId": image.id})
+
+    def _register(self, image: LocalAmi, tags: dict[str, dict[str, str]]) -> None:
+        self.ec2_backend.amis[image.id] = image
+        image.add_tags(tags["image"])
+        for device in image.devices:
+            self.ec2_backend.snapshots[device.snapshot_id].add_tags(tags["snapshot"])
+
+    def _free_name(self) -> str:
+        name: str | None = self._get_param("Name")
+        if name is None:
+            raise MissingParameterError("name")
+        if not _IMAGE_NAME.fullmatch(name):
+            raise EC2ClientError(
+                "InvalidAMIName.Malformed",
+                "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, "
+                "'(', ')', '.', '-', '/' and '_'",
+            )
+        for image in self.ec2_backend.amis.values():
+            if image.name == name and image.owner_id == self.current_account:
+                raise EC2ClientError("InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}")
+        return name
+
+    def _tag_specifications(self, allowed: tuple[str, ...]) -> dict[str, dict[str, str]]:
+        """Tags by resource type; both `image` and `snapshot` are there, if empty."""
+        tags: dict[str, dict[str, str]] = {"image": {}, "snapshot": {}}
+        for specification in self._get_param("TagSpecifications", []):
+            resource_type = specification.get("ResourceType")
+            if resource_type not in allowed:
+                raise EC2ClientError(
+                    "InvalidParameterValue",
+                    f"'{resource_type}' is not a valid taggable resource type for this operation.",
+                )
+            tags[resource_type].update((tag["Key"], tag.get("Value", "")) for tag in specification.get("Tags", []))
+            check_tags(tags[resource_type])
+        return tags
+
+    def deregister_image(self) -> ActionResult:
+        image = self.own_image()
+        self.error_on_dryrun()
+        self.ec2_backend.deregister_image(image.id)
+        self.ec2_backend.tags.pop(image.id, None)
+        results = []
+        if self._get_param("DeleteAssociatedSnapshots"):
+            for device in image.devices:
+                self.ec2_backend.snapshots.pop(device.snapshot_id, None)
+                results.append({"SnapshotId": device.snapshot_id, "ReturnCode": "success"})
+        return ActionResult({"Return": True, "DeleteSnapshotResults": results or None})
+
+    def enable_image_deprecation(self) -> ActionResult:
+        image = self.own_image()
+        moment = self._get_param("DeprecateAt")
+        if moment is None:
+            raise MissingParameterError("deprecateAt")
+        self.error_on_dryrun()
+        if isinstance(moment, str):
+            moment = datetime.datetime.fromisoformat(moment)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        if moment < datetime.datetime.now(datetime.UTC):
+            raise EC2ClientError("InvalidParameterValue", "The deprecation date and time must be in the future.")
+        image.deprecation_time = (moment + datetime.timedelta(seconds=30)).replace(second=0, microsecond=0)
+        return ActionResult({"Return": True})
+
+    def disable_image_deprecation(self) -> ActionResult:
+        image = self.own_image()
+        self.error_on_dryrun()
+        image.deprecation_time = None
+        return ActionResult({"Return": True})
+
+    def disable_image(self) -> ActionResult:
+        image = usable(self.own_image())
+        self.error_on_dryrun()
+        image.state = "disabled"
+        image.launch_permissions.clear()
+        return ActionResult({"Return": True})
+
+    def enable_image(self) -> ActionResult:
+        image = self.own_image()
+        self.error_on_dryrun()
+        image.state = "available"
+        return ActionResult({"Return": True})
+
+
+def _asked_device(mapping: dict[str, Any]) -> Device:
+    ebs = mapping["Ebs"]
+    return Device(
+        name=mapping["DeviceName"],
+        size_gib=int(ebs.get("VolumeSize", 8)),
+        volume_type=ebs.get("VolumeType", "gp2"),
+        delete_on_termination=bool(ebs.get("DeleteOnTermination", True)),
+        encrypted=bool(ebs.get("Encrypted", False)),
+        kms_key_id=ebs.get("KmsKeyId"),
+        snapshot_id=ebs.get("SnapshotId", ""),
+    )
+
+
+def _instance_devices(instance: Any) -> tuple[Device, ...]:
+    """The volumes that the instance has, its root volume first."""
+    devices = {}
+    for name, block in instance.block_device_mapping.items():
+        volume = instance.ec2_backend.get_volume(block.volume_id)
+        devices[name] = Device(
+            name=name,
+            size_gib=volume.size,
+            volume_type=volume.volume_type,
+            delete_on_termination=bool(block.delete_on_termination),
+            encrypted=bool(volume.encrypted),
+            kms_key_id=volume.kms_key_id,
+        )
+    root = devices.pop(instance.root_device_name, None) or Device(name=instance.root_device_name, size_gib=8)
+    return (root, *devices.values())
+
+
+def _may_be_used(key: str | None) -> bool:
+    """Keys are not modelled, but for those of accounts that are not there. EC2 takes the order, and the copy fails."""
+    account = key.split(":")[4] if key and key.startswith("arn:") else ""
+    return not account or account in {known.account_id for known in ACCOUNTS}

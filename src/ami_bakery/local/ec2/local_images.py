@@ -1,0 +1,354 @@
+"""An AMI as the embedded EC2 keeps it, and as DescribeImages shows it to an account; filters as EC2 matches them."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.amis import Ami
+
+if TYPE_CHECKING:
+    from ami_bakery.local.ec2.public_images import PublicImage
+    from ami_bakery.local.local_settings import Behaviour
+
+_MAX_FILTER_VALUES = 200
+_UNMODELLED_FILTERS = frozenset(
+    {
+        "free-tier-eligible",
+        "image-allowed",
+        "kernel-id",
+        "manifest-location",
+        "product-code",
+        "product-code.type",
+        "ramdisk-id",
+        "state-reason-code",
+        "state-reason-message",
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """One EBS volume of an AMI."""
+
+    name: str
+    size_gib: int
+    volume_type: str = "gp2"
+    delete_on_termination: bool = True
+    encrypted: bool = False
+    kms_key_id: str | None = None
+    snapshot_id: str = ""
+
+    def described(self) -> dict[str, Any]:
+        # DescribeImages does not name the KMS key; DescribeSnapshots does.
+        return {
+            "DeviceName": self.name,
+            "Ebs": {
+                "DeleteOnTermination": self.delete_on_termination,
+                "SnapshotId": self.snapshot_id,
+                "VolumeSize": self.size_gib,
+                "VolumeType": self.volume_type,
+                "Encrypted": self.encrypted,
+            },
+        }
+
+
+class LocalAmi(Ami):
+    """moto's AMI with what moto leaves out: a time as `pending`, real devices, where it came from, deprecation."""
+
+    def __init__(
+        self,
+        backend: Any,
+        ami_id: str,
+        *,
+        devices: tuple[Device, ...],
+        behaviour: Behaviour | None,
+        source_image_id: str | None = None,
+        source_image_region: str | None = None,
+        snapshot_description: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """`behaviour` is None for an AMI that has long been there."""
+        self._behaviour = behaviour
+        self._born = time.monotonic()
+        self._pending_seconds = behaviour.pending_seconds if behaviour else 0.0
+        self._news_lag = self._lag()
+        self._state = ""
+        self.fails = False
+        self._tags_before: Mapping[str, str] = {}
+        self._tags_changed = 0.0
+        self._tags_lag = 0.0
+        self.source_image_id = source_image_id
+        self.source_image_region = source_image_region
+        self.deprecation_time: datetime.datetime | None = None
+        self.last_launched_time: datetime.datetime | None = None
+        instance = fields.get("instance")
+        super().__init__(
+            backend,
+            ami_id,
+            region_name=f"{backend.region_name}a",
+            root_device_name=devices[0].name,
+            root_device_type="ebs",
+            snapshot_description=snapshot_description,
+            hypervisor="xen",
+            **fields,
+        )
+        self.architecture = fields.get("architecture") or (instance.architecture if instance else "x86_64")
+        self.virtualization_type = "hvm"
+        del backend.snapshots[self.ebs_snapshot.id]  # moto's, of a fixed size; ours follow
+        self.devices = tuple(self._with_snapshot(device, snapshot_description) for device in devices)
+
+    def _with_snapshot(self, device: Device, description: str | None) -> Device:
+        backend = self.ec2_backend
+        if device.snapshot_id:  # an AMI registered from snapshots that were there before
+            self.ebs_snapshot = backend.get_snapshot(device.snapshot_id)
+            return device
+        volume = backend.create_volume(size=device.size_gib, zone_name=f"{backend.region_name}a")
+        snapshot = backend.create_snapshot(volume.id, description or "", self.owner_id, from_ami=self.id)
+        snapshot.encrypted, snapshot.kms_key_id = device.encrypted, device.kms_key_id
+        del backend.volumes[volume.id]
+        self.ebs_snapshot = snapshot
+        return replace(device, snapshot_id=snapshot.id)
+
+    @property
+    def state(self) -> str:
+        if self._state == "disabled" or self._behaviour is None:
+            return self._state
+        # The setting at birth; a lower one now ends the wait. An available AMI is never pending again.
+        if time.monotonic() < self._born + min(self._pending_seconds, self._behaviour.pending_seconds):
+            return "pending"
+        self._pending_seconds = 0.0
+        return "failed" if self.fails else self._behaviour.image_outcome
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._state = state
+
+    @property
+    def block_device_mappings(self) -> list[dict[str, Any]]:
+        return [device.described() for device in self.devices]
+
+    def own_tags(self) -> Mapping[str, str]:
+        """The tags that the owner put on it. (An account sees no tags of another account's AMI.)"""
+        tags: Mapping[str, str] = self.ec2_backend.tags.get(self.id, {})
+        return tags
+
+    def seen(self) -> bool:
+        """Whether the news of this AMI has reached everyone."""
+        return time.monotonic() >= self._born + min(self._news_lag, self._lag())
+
+    def tags_change(self) -> None:
+        """Its tags are about to change; for a while it is shown with those it has now."""
+        self._tags_before, self._tags_lag, self._tags_changed = dict(self.seen_tags()), self._lag(), time.monotonic()
+
+    def seen_tags(self) -> Mapping[str, str]:
+        """The owner's tags, as far as the news of them has reached everyone."""
+        late = time.monotonic() < self._tags_changed + min(self._tags_lag, self._lag())
+        return self._tags_before if late else self.own_tags()
+
+    def _lag(self) -> float:
+        return self._behaviour.lag_seconds if self._behaviour else 0.0
+
+    def launchable_by(self, account_id: str) -> bool:
+        return (
+            self.owner_id == account_id
+            or self.is_public
+            or any(permission.get("UserId") == account_id for permission in self.launch_permissions)
+        )
+
+    def deprecated(self) -> bool:
+        return self.deprecation_time is not None and self.deprecation_time <= datetime.datetime.now(datetime.UTC)
+
+    def described(self, viewer: str) -> dict[str, Any]:
+        """The members of DescribeImages' `Image` that account `viewer` is shown."""
+        tags = self.seen_tags() if self.owner_id == viewer else {}
+        shown = {
+            "ImageId": self.id,
+            "ImageLocation": f"{self.owner_alias or self.owner_id}/{self.name}",
+            "State": self.state,
+            "OwnerId": self.owner_id,
+            "ImageOwnerAlias": self.owner_alias,
+            "CreationDate": _timestamp(self.creation_date),
+            "Public": self.is_public,
+            "Architecture": self.architecture,
+            "ImageType": "machine",
+            "Name": self.name,
+            "Description": self.description,
+            "PlatformDetails": "Linux/UNIX",
+            "UsageOperation": "RunInstances",
+            "EnaSupport": True,
+            "Hypervisor": self.hypervisor,
+            "RootDeviceName": self.root_device_name,
+            "RootDeviceType": self.root_device_type,
+            "SriovNetSupport": "simple",
+            "VirtualizationType": self.virtualization_type,
+            "BlockDeviceMappings": self.block_device_mappings,
+            "SourceInstanceId": self.instance_id if self.owner_id == viewer else None,
+            "SourceImageId": self.source_image_id,
+            "SourceImageRegion": self.source_image_region,
+            "DeprecationTime": _timestamp(self.deprecation_time),
+            "LastLaunchedTime": _timestamp(self.last_launched_time) if self.owner_id == viewer else None,
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()] or None,
+        }
+        if shown["State"] == "failed":
+            message = "Copy image failed with an internal error." if self.fails else "Client.InternalError"
+            shown["StateReason"] = {"Code": "Client.InternalError", "Message": message}
+        return {name: value for name, value in shown.items() if value is not None}
+
+
+def public_image(backend: Any, image: PublicImage) -> LocalAmi:
+    """An AMI of the catalogue in one region."""
+    volume_type = "gp3" if re.search("gp3|al2023", image.name) else "gp2"
+    device = Device(name=image.root_device_name, size_gib=image.size_gib, volume_type=volume_type)
+    return LocalAmi(
+        backend,
+        image.ami_id,
+        devices=(device,),
+        behaviour=None,
+        name=image.name,
+        description=image.description,
+        owner_id=image.owner_id,
+        owner_alias=image.owner_alias,
+        public=True,
+        architecture=image.architecture,
+        creation_date=image.created,
+    )
+
+
+def stocked_image(backend: Any, ami_id: str, name: str) -> LocalAmi:
+    """An AMI of the backend's own account that has long been there."""
+    return LocalAmi(backend, ami_id, devices=(Device(name="/dev/sda1", size_gib=8),), behaviour=None, name=name)
+
+
+def check_filters(filters: Mapping[str, list[str]]) -> None:
+    """Refuses what EC2 refuses (an unknown filter, more than 200 values) and what is not modelled here."""
+    for name in filters:
+        if name in _UNMODELLED_FILTERS:
+            raise EC2ClientError("UnsupportedOperation", f"The embedded EC2 does not model the filter '{name}'.")
+        if not _is_filter(name):
+            raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
+    check_value_count(filters)
+
+
+def check_value_count(filters: Mapping[str, list[str]]) -> None:
+    if sum(len(values) for values in filters.values()) > _MAX_FILTER_VALUES:
+        raise EC2ClientError(
+            "FilterLimitExceeded",
+            f"The maximum number of filter values specified on a single call is {_MAX_FILTER_VALUES}",
+        )
+
+
+class AnyOf:
+    """The values of one filter: a text passes if it matches one of them. Those without wildcards are kept apart: a
+    look-up has 200 of them, and an account many AMIs."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        texts = frozenset(values)
+        self._literal = frozenset(text for text in texts if not re.search(r"[*?\\]", text))
+        self._wild = tuple(_pattern(text) for text in texts - self._literal)
+
+    def matches(self, value: str) -> bool:
+        return value in self._literal or any(pattern.fullmatch(value) for pattern in self._wild)
+
+
+Filters = Mapping[str, AnyOf]
+"""By name, as EC2 names them."""
+
+
+def prepared(filters: Mapping[str, Iterable[str]]) -> Filters:
+    return {name: AnyOf(values) for name, values in filters.items()}
+
+
+_DEVICE_FILTER = "block-device-mapping."
+_DEVICE_MEMBERS = {
+    "delete-on-termination": "DeleteOnTermination",
+    "encrypted": "Encrypted",
+    "snapshot-id": "SnapshotId",
+    "volume-size": "VolumeSize",
+    "volume-type": "VolumeType",
+}
+_FILTER_MEMBERS = {
+    "architecture": "Architecture",
+    "creation-date": "CreationDate",
+    "description": "Description",
+    "image-id": "ImageId",
+    "hypervisor": "Hypervisor",
+    "image-type": "ImageType",
+    "name": "Name",
+    "owner-alias": "ImageOwnerAlias",
+    "owner-id": "OwnerId",
+    "platform": "Platform",
+    "root-device-name": "RootDeviceName",
+    "root-device-type": "RootDeviceType",
+    "source-image-id": "SourceImageId",
+    "source-image-region": "SourceImageRegion",
+    "source-instance-id": "SourceInstanceId",
+    "sriov-net-support": "SriovNetSupport",
+    "state": "State",
+    "virtualization-type": "VirtualizationType",
+}
+
+
+def _is_filter(name: str) -> bool:
+    device = name.removeprefix(_DEVICE_FILTER)
+    if device != name:
+        return device == "device-name" or device in _DEVICE_MEMBERS
+    return name in _FILTER_MEMBERS or name in ("tag-key", "is-public", "ena-support") or name.startswith("tag:")
+
+
+def may_match(found: Iterable[LocalAmi], viewer: str, filters: Filters) -> list[LocalAmi]:
+    """Those whose tags pass: found out before the rest of them is put together for the account."""
+    wanted = [(name[4:], values) for name, values in filters.items() if name.startswith("tag:")]
+    if not wanted:
+        return list(found)
+
+    def tags_pass(image: LocalAmi) -> bool:
+        seen = image.seen_tags()
+        return all(key in seen and values.matches(seen[key]) for key, values in wanted)
+
+    return [image for image in found if image.owner_id != viewer or tags_pass(image)]
+
+
+def matches(shown: Mapping[str, Any], filters: Filters) -> bool:
+    """Whether an AMI, as the asking account is shown it, passes every filter (any value of each)."""
+    return all(any(map(values.matches, _values(shown, name))) for name, values in filters.items())
+
+
+def _values(shown: Mapping[str, Any], name: str) -> Iterable[str]:
+    if name == "is-public":
+        return ("true" if shown["Public"] else "false",)
+    if name == "ena-support":
+        return ("true",)
+    if name.startswith(_DEVICE_FILTER):
+        return _device_values(shown["BlockDeviceMappings"], name.removeprefix(_DEVICE_FILTER))
+    tags = shown.get("Tags", ())
+    if name == "tag-key":
+        return tuple(tag["Key"] for tag in tags)
+    if name.startswith("tag:"):
+        return tuple(tag["Value"] for tag in tags if tag["Key"] == name[4:])
+    value = shown.get(_FILTER_MEMBERS[name])
+    return () if value is None else (value,)
+
+
+def _device_values(devices: Iterable[Mapping[str, Any]], name: str) -> tuple[str, ...]:
+    """Of every volume of an AMI, as text: EC2 writes booleans small."""
+    if name == "device-name":
+        return tuple(device["DeviceName"] for device in devices)
+    found = (device["Ebs"].get(_DEVICE_MEMBERS[name]) for device in devices)
+    return tuple(str(value).lower() if isinstance(value, bool) else str(value) for value in found if value is not None)
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """EC2's wildcards: `*`, `?`, and a backslash that takes the meaning from what follows. Case counts."""
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    wild = {"*": ".*", "?": "."}
+    return re.compile("".join(wild.get(part) or re.escape(part[-1]) for part in parts), re.DOTALL)
+
+
+def _timestamp(moment: datetime.datetime | None) -> str | None:
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -1,0 +1,1 @@
+"""The HTTP side of the embedded EC2: proxy, TLS, signatures, requests and responses."""

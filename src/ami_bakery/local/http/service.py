@@ -1,0 +1,336 @@
+"""One API request from its bytes to its answer: who asks, which fault it meets, moto under the lock, the report."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, assert_never
+from urllib.parse import parse_qs
+
+import msgspec
+from botocore.exceptions import UnknownServiceError
+from botocore.model import OperationNotFoundError
+from moto.core.request import Request
+from moto.core.utils import get_service_model
+from moto.ec2.utils import random_ami_id
+from moto.iam.responses import IamResponse
+from moto.ssm.responses import SimpleSystemManagerResponse
+from moto.sts.responses import TokenResponse
+from werkzeug.exceptions import HTTPException
+
+from ami_bakery.local import iam_policy
+from ami_bakery.local.ec2.instance_actions import EmbeddedEc2, InstanceHost
+from ami_bakery.local.ec2.local_images import stocked_image
+from ami_bakery.local.ec2.moto_state import MotoState
+from ami_bakery.local.faults import FaultKind, FaultPlan
+from ami_bakery.local.http import endpoint
+from ami_bakery.local.http.response import Answer, Protocol, error, protocol_of
+from ami_bakery.local.http.signature import is_signed_with
+from ami_bakery.local.local_settings import Behaviour, LocalSettings
+from ami_bakery.local.report import Call, Recorder
+
+if TYPE_CHECKING:
+    from ami_bakery.local.http.endpoint import Endpoint
+
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
+_ERROR_CODE = re.compile(r'<Code>([^<]+)</Code>|"__type": *"(?:[^"#]*#)?([^"]+)"')
+_REFUSALS = {
+    Protocol.EC2: ("UnauthorizedOperation", 403),
+    Protocol.JSON: ("AccessDeniedException", 400),
+    Protocol.QUERY: ("AccessDenied", 403),
+    Protocol.XML: ("AccessDenied", 403),
+}
+_NEEDS_NO_CREDENTIALS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiRequest:
+    """`headers` have lower-case names; `path` holds the query string too."""
+
+    method: str
+    host: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class StockedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """An AMI to be put in place as if it had been there for long."""
+
+    name: str
+    tags: dict[str, str] = {}
+
+
+class Stock(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The body of `POST /images` of the control URL."""
+
+    region: str
+    images: list[StockedImage]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """What a request asks for, read from its bytes; `era` counts the resets before it came."""
+
+    endpoint: Endpoint
+    action: str
+    protocol: Protocol
+    parameters: Mapping[str, str]
+    era: int
+
+
+class Service:
+    """Answers for AWS.
+
+    note  is told, once for each, of what was asked for and is not modelled
+    """
+
+    def __init__(
+        self, settings: LocalSettings, host: InstanceHost, recorder: Recorder, note: Callable[[str], None]
+    ) -> None:
+        self.behaviour = Behaviour.of(settings)
+        self.faults = FaultPlan()
+        self.recorder = recorder
+        self._settings = settings
+        self._host = host
+        self._note = note
+        self._noted: set[str] = set()
+        self._noted_lock = threading.Lock()
+        self._state = MotoState()
+        self._era = 0
+
+    def reset(self) -> None:
+        """As it was at the start: only the public AMIs, no faults, an empty report, the first settings."""
+        # What came before, and is still waiting for its turn or for a fault to end, must not be of what comes now.
+        self._era += 1
+        self.faults.clear()
+        self._state.clear()
+        self.recorder.clear()
+        first = Behaviour.of(self._settings)
+        for name in Behaviour.__slots__:
+            setattr(self.behaviour, name, getattr(first, name))
+
+    def stock(self, stock: Stock) -> list[str]:
+        """Put AMIs of the first account in place, and give their ids. Raises ValueError, and makes none, where a name
+        is taken."""
+        with self._state:
+            backend = self._state.backend(self._settings.accounts[0].account_id, stock.region)
+            names = [*(ami.name for ami in backend.amis.values()), *(image.name for image in stock.images)]
+            if len(set(names)) != len(names):
+                raise ValueError("an AMI name can be used once")
+            made = []
+            for image in stock.images:
+                ami = stocked_image(backend, random_ami_id(), image.name)
+                backend.amis[ami.id] = ami
+                ami.add_tags(image.tags)
+                made.append(ami.id)
+            return made
+
+    def answer(self, request: ApiRequest) -> Answer | None:
+        """None where a fault wants the connection dropped."""
+        asked = _read(request, self._era)
+        account = self._account(request)
+        if account or asked.action in _NEEDS_NO_CREDENTIALS:
+            answer = self._answer_known(request, asked, account)
+        else:
+            answer = _refuse_credentials(request, asked)
+        if asked.era == self._era:
+            self.recorder.call(
+                Call(
+                    service=asked.endpoint.service,
+                    action=asked.action,
+                    region=asked.endpoint.region,
+                    account=account,
+                    status=answer.status if answer else 0,
+                    error=answer.error if answer else "connection dropped",
+                    agent=request.headers.get("user-agent", ""),
+                )
+            )
+        return answer
+
+    def _answer_known(self, request: ApiRequest, asked: _Asked, account: str) -> Answer | None:
+        """The answer, or a refusal by the policy, or the fault that was planned for it."""
+        refusal = self._refused_by_policy(asked, account)
+        if refusal is not None:
+            return refusal
+        released = self.faults.released
+        fault = self.faults.next(asked.action, asked.endpoint.region, request.headers.get("user-agent", ""))
+        if fault is None:
+            return self._carry_out(request, asked, account)
+        match fault.kind:
+            case FaultKind.ERROR:
+                text = fault.text(asked.endpoint.service, asked.action)
+                return error(asked.protocol, fault.code, text, fault.http_status())
+            case FaultKind.DROP_BEFORE:
+                return None
+            case FaultKind.DROP_AFTER:
+                self._carry_out(request, asked, account)
+                return None
+            case FaultKind.HANG:
+                self.faults.hold(released, fault.seconds)
+                return None
+            case FaultKind.DELAY:
+                answer = self._carry_out(request, asked, account)
+                self.faults.hold(released, fault.seconds)
+                return answer
+        assert_never(fault.kind)
+
+    def _refused_by_policy(self, asked: _Asked, account: str) -> Answer | None:
+        """A policy holds for everybody of the first account."""
+        allowed, service, region = self.behaviour.policy, asked.endpoint.service, asked.endpoint.region
+        if allowed is None or account != self._settings.accounts[0].account_id:
+            return None
+        with self._state:
+            key_names = {pair.id: name for name, pair in self._state.backend(account, region).key_pairs.items()}
+        made = iam_policy.calls(
+            service, asked.action, asked.parameters, region=region, account=account, key_names=key_names
+        )
+        for call in made:
+            resource = allowed.refused(call)
+            if resource is not None:
+                text = iam_policy.refusal_text(account, call.action, resource)
+                self._say_once(f"the policy does not allow {call.action} on {resource}")
+                code, status = _REFUSALS[asked.protocol]
+                return error(asked.protocol, code, text, status)
+        return None
+
+    def _account(self, request: ApiRequest) -> str:
+        """The account that signed. Empty where nobody known did, or with a wrong secret. (Of keys that STS or IAM gave
+        out here, the signature is not checked.)"""
+        found = _CREDENTIAL.search(request.headers.get("authorization", "") + request.path.replace("%2F", "/"))
+        if found is None:
+            return ""
+        key = found.group(1)
+        for account in self._settings.accounts:
+            if account.access_key_id == key:
+                return account.account_id if _is_genuine(request, account.secret_access_key) else ""
+        with self._state:
+            return self._state.account_of_issued_key(key)
+
+    def _carry_out(self, request: ApiRequest, asked: _Asked, account_id: str) -> Answer:
+        service, region = asked.endpoint.service, asked.endpoint.region
+        if service not in endpoint.MODELLED:
+            return self._refuse(asked, "UnsupportedOperation", f"the service '{service}' ({request.host})")
+        account_id = account_id or self._settings.accounts[0].account_id
+        try:
+            with self._state:
+                if asked.era != self._era:
+                    return error(asked.protocol, "InternalError", "The embedded EC2 was reset meanwhile.", 500)
+                if service == "ssm":
+                    self._state.seed_parameters(account_id, region)
+                return _answer_of(self._responder(service)._dispatch(_moto_request(request, asked, account_id)))
+        except HTTPException as refused:
+            headers = {str(name): str(value) for name, value in refused.get_headers()}
+            return _answer_of((refused.code or 400, headers, refused.get_body()))
+        except (OperationNotFoundError, UnknownServiceError):
+            return self._refuse(asked, "InvalidAction", f"the action {asked.action} of {service}")
+        except NotImplementedError as missing:
+            return self._refuse(asked, "UnsupportedOperation", f"{service}:{asked.action} ({missing})")
+        except Exception as bug:
+            # moto meets a request it was not written for: the client gets an answer, the person a line.
+            self._say_once(f"{service}:{asked.action} failed inside: {type(bug).__name__}: {bug}")
+            text = f"The embedded EC2 failed on {asked.action}: {type(bug).__name__}: {bug}"
+            return error(asked.protocol, "InternalError", text, 500)
+
+    def _responder(self, service: str) -> Any:
+        if service == "ec2":
+            responder = EmbeddedEc2()
+            responder.state, responder.behaviour, responder.host = self._state, self.behaviour, self._host
+            return responder
+        return {"iam": IamResponse, "ssm": SimpleSystemManagerResponse, "sts": TokenResponse}[service]()
+
+    def _refuse(self, asked: _Asked, code: str, what: str) -> Answer:
+        self._say_once(f"refused: it does not model {what}")
+        return error(asked.protocol, code, f"The embedded EC2 does not model {what}. Nothing was sent to AWS.")
+
+    def _say_once(self, text: str) -> None:
+        with self._noted_lock:
+            if text in self._noted:
+                return
+            self._noted.add(text)
+        self._note(text)
+
+    def close(self) -> None:
+        self._state.clear()
+
+
+def _read(request: ApiRequest, era: int) -> _Asked:
+    target = request.headers.get("x-amz-target", "")
+    text = request.body.decode("utf-8", "replace") if request.method == "POST" else request.path.partition("?")[2]
+    action = target.rpartition(".")[2] or (parse_qs(text).get("Action") or [""])[0]
+    where = endpoint.parse(request.host)
+    return _Asked(
+        endpoint=where,
+        action=action or f"{request.method} {request.path.partition('?')[0]}",
+        protocol=protocol_of(where.service, request.headers),
+        parameters=_parameters(text) if not target else _json_parameters(text),
+        era=era,
+    )
+
+
+def _parameters(text: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
+
+
+def _json_parameters(text: str) -> dict[str, str]:
+    """Lists as the query protocol has them: ``Names.1``."""
+    try:
+        members = json.loads(text)
+    except ValueError:
+        return {}
+    flat = {name: str(value) for name, value in members.items() if not isinstance(value, list | dict)}
+    lists = ((name, value) for name, value in members.items() if isinstance(value, list))
+    return flat | {f"{name}.{number}": str(item) for name, items in lists for number, item in enumerate(items, 1)}
+
+
+def _is_genuine(request: ApiRequest, secret: str) -> bool:
+    if "authorization" not in request.headers:
+        return True  # signed in the query string, which is not checked
+    return is_signed_with(secret, method=request.method, path=request.path, headers=request.headers, body=request.body)
+
+
+def _refuse_credentials(request: ApiRequest, asked: _Asked) -> Answer:
+    signed = "authorization" in request.headers or "X-Amz-Credential" in request.path
+    match asked.protocol:
+        case Protocol.EC2 if signed:
+            text = "AWS was not able to validate the provided access credentials"
+            return error(asked.protocol, "AuthFailure", text, 401)
+        case Protocol.JSON if signed:
+            text = "The security token included in the request is invalid."
+            return error(asked.protocol, "UnrecognizedClientException", text)
+        case _ if signed:
+            text = "The security token included in the request is invalid."
+            return error(asked.protocol, "InvalidClientTokenId", text, 403)
+        case _:
+            return error(asked.protocol, "MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+
+
+def _moto_request(request: ApiRequest, asked: _Asked, account_id: str) -> Request:
+    """With the host written as moto reads regions from it, and the account as moto takes it from a header."""
+    where = asked.endpoint
+    suffix = "amazonaws.com.cn" if where.region.startswith("cn-") else "amazonaws.com"
+    headers = dict(request.headers) | {"x-moto-account-id": account_id}
+    headers["host"] = f"{where.service}.{where.region}.{suffix}"
+    if where.service in endpoint.MODELLED:
+        get_service_model(where.service).operation_model(asked.action)  # raises where botocore has no such action
+    moto_request: Request = Request.from_primitives(
+        request.method, f"https://{headers['host']}{request.path}", headers, request.body
+    )
+    return moto_request
+
+
+def _answer_of(response: Any) -> Answer:
+    status, headers, body = response
+    content = body.encode() if isinstance(body, str) else body
+    found = _ERROR_CODE.search(content.decode("utf-8", "replace")) if status >= 400 else None
+    return Answer(
+        status=int(status),
+        body=content,
+        headers={
+            name: str(value) for name, value in headers.items() if name.lower() not in ("status", "content-length")
+        },
+        error=(found.group(1) or found.group(2)) if found else ("" if status < 400 else str(status)),
+    )

@@ -1,0 +1,1 @@
+"""Plans: from digests and the AMIs found to actions with reasons."""

@@ -1,0 +1,42 @@
+"""What Packer is asked for: one image's definition as a run of `packer build`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.ports import BuildRequest
+from ami_bakery.template.facts import TemplateFacts, TemplateFormat
+
+if TYPE_CHECKING:
+    from ami_bakery.define.resolver import Resolver
+    from ami_bakery.plan.planner import Planned
+
+_CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+
+
+def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> BuildRequest:
+    image, region = planned.definition.image, planned.plan.regions[0]
+    tree, environment = resolver.outside.tree, resolver.outside.environment
+    workdir = resolver.workdir(image)
+    variables = resolver.handed_variables(planned.definition, facts, region)
+    sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)
+    return BuildRequest(
+        image=image.name,
+        template=resolver.told_template(image),
+        workdir=tree.absolute(workdir),
+        region=region,
+        variables=variables,
+        sensitive=sensitive,
+        structured=image.structured,
+        var_files=tuple(tree.absolute(path) for path in image.var_files),
+        only=image.only,
+        except_=image.except_,
+        definition_arguments=resolver.arguments.definition,
+        arguments=resolver.arguments.passed,
+        debug=resolver.arguments.debug,
+        hcl2=facts.format is TemplateFormat.HCL2,
+        withheld=facts.withheld,
+        secrets=facts.secrets
+        | {value for name, value in variables if name in sensitive}
+        | {environment[name] for name in _CREDENTIALS if environment.get(name)},
+    )

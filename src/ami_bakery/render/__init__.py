@@ -1,0 +1,1 @@
+"""Renders plans, results and lists as text, JSON and Markdown; decides nothing."""

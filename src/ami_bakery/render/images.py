@@ -1,0 +1,221 @@
+"""The AMIs that were made, for people and for programs: as tables, as trees, and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.core.ec2.image import COMMIT_TAG, DIGEST_TAG, Ami
+from ami_bakery.core.plan.plan import describe_age, describe_span
+from ami_bakery.core.text.sanitize import json_text
+from ami_bakery.core.text.table import Cell, Table
+from ami_bakery.core.text.tree import Tree
+from ami_bakery.render.text import FORMAT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from ami_bakery.core.ec2.lineage import Lineage
+    from ami_bakery.core.orphan.orphan import Leftover
+    from ami_bakery.inspect.inventory import Listing, Made, Outdated
+
+_SHORT = 12
+"""Characters of a digest or a commit that are shown."""
+
+
+def images_json(made: Sequence[Made], now: datetime) -> str:
+    return json_text({"format": FORMAT, "images": [_made_json(item, now) for item in made]}, indent=2)
+
+
+def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
+    images = [
+        {
+            **_made_json(item.made, now),
+            "current_digest": item.digest.hex if item.digest else None,
+            "awaits": item.awaits,
+            "moved": [part.value for part in item.moved],
+        }
+        for item in outdated
+    ]
+    return json_text({"format": FORMAT, "images": images}, indent=2)
+
+
+def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: datetime) -> str:
+    """For each region its trees, nested as they are drawn."""
+
+    def node(lineage: Lineage) -> dict[str, Any]:
+        ami = lineage.ami
+        return {
+            "ami": lineage.key.id,
+            "region": lineage.key.region,
+            "image": listing.image_of(lineage.key),
+            "name": ami.name if ami else None,
+            "state": ami.state.value if ami else "gone",
+            **_time_json(ami, now),
+            "digest": ami.tags.get(DIGEST_TAG) if ami else None,
+            "children": [node(child) for child in lineage.children],
+        }
+
+    regions = [{"region": region, "roots": [node(root) for root in roots]} for region, roots in trees.items()]
+    return json_text({"format": FORMAT, "regions": regions}, indent=2)
+
+
+def leftover_json(leftover: Leftover, now: datetime) -> dict[str, Any]:
+    began = leftover.began
+    return {
+        "kind": leftover.thing.kind.value,
+        "id": leftover.thing.id,
+        "name": leftover.thing.name,
+        "region": leftover.thing.region,
+        "image": leftover.image or None,
+        "run": leftover.run or None,
+        "began": began.isoformat() if began else None,
+        "age_seconds": int((now - began).total_seconds()) if began else None,
+        "why": leftover.why,
+        "sure": leftover.sure,
+    }
+
+
+def orphans_json(orphans: Sequence[Mapping[str, Any]]) -> str:
+    return json_text({"format": FORMAT, "orphans": list(orphans)}, indent=2)
+
+
+def orphans_table(leftovers: Sequence[Leftover], now: datetime) -> Table:
+    return Table(
+        columns=("KIND", "ID", "REGION", "IMAGE", "RUN", "AGE", "WHY"),
+        rows=tuple(
+            (
+                Cell(leftover.thing.kind.value),
+                Cell(leftover.thing.id, "bold"),
+                Cell(leftover.thing.region),
+                Cell(leftover.image or "-"),
+                Cell(leftover.run or "-"),
+                Cell(describe_span(leftover.began, now)),
+                Cell(leftover.why, "" if leftover.sure else "yellow"),
+            )
+            for leftover in leftovers
+        ),
+        optional=("RUN", "AGE", "IMAGE"),
+    )
+
+
+def _made_json(made: Made, now: datetime) -> dict[str, Any]:
+    base = made.base_ami
+    return {
+        "image": made.image,
+        "region": made.ami.region,
+        "ami": made.ami.id,
+        "name": made.ami.name,
+        "state": made.ami.state.value,
+        **_time_json(made.ami, now),
+        "digest": made.ami.tags.get(DIGEST_TAG),
+        "base": made.base.id if made.base else None,
+        "base_region": made.base.region if made.base else None,
+        "base_name": base.name if base else None,
+        "base_created": base.created.isoformat() if base and base.created else None,
+        "base_state": base.state.value if base else "gone" if made.base else None,
+        "commit": made.ami.tags.get(COMMIT_TAG),
+        "copy_of": made.copy_of.id if made.copy_of else None,
+    }
+
+
+def _time_json(ami: Ami | None, now: datetime) -> dict[str, Any]:
+    if ami is None or ami.created is None:
+        return {"created": None, "age_seconds": None}
+    return {"created": ami.created.isoformat(), "age_seconds": int((now - ami.created).total_seconds())}
+
+
+def images_table(made: Sequence[Made], now: datetime) -> Table:
+    """A row for each AMI; `-` where a tag is not there."""
+    columns = ("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "BASE AGE", "COMMIT")
+    rows = tuple(
+        (
+            Cell(item.image, "bold"),
+            Cell(item.ami.region),
+            Cell(item.ami.id),
+            Cell(_age(item.ami, now)),
+            _state(item.ami),
+            Cell(_digest(item.ami)),
+            Cell(item.base.id if item.base else "-"),
+            _base_age(item, now),
+            Cell(_commit(item.ami), "dim"),
+        )
+        for item in made
+    )
+    return Table(columns=columns, rows=rows, optional=("COMMIT", "BASE AGE", "STATE", "BASE", "DIGEST"))
+
+
+def outdated_table(outdated: Sequence[Outdated], now: datetime) -> Table:
+    columns = ("IMAGE", "REGION", "AMI", "AGE", "DIGEST", "DIGEST NOW", "MOVED")
+    optional = ("DIGEST NOW", "DIGEST", "AGE")
+    rows = tuple(
+        (
+            Cell(item.made.image, "bold"),
+            Cell(item.made.ami.region),
+            Cell(item.made.ami.id),
+            Cell(_age(item.made.ami, now)),
+            Cell(_digest(item.made.ami)),
+            Cell(item.digest.short if item.digest else "not known"),
+            Cell(_moved(item), "yellow"),
+        )
+        for item in outdated
+    )
+    return Table(columns=columns, rows=rows, optional=optional)
+
+
+def lineage_trees(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: datetime) -> Iterator[Tree]:
+    """A tree for each region."""
+
+    def drawn(lineage: Lineage, region: str) -> Tree:
+        branches = tuple(drawn(child, region) for child in lineage.children)
+        return Tree(label=tuple(_label(listing, lineage, region, now)), branches=branches)
+
+    for region, roots in trees.items():
+        yield Tree(label=(Cell(region, "bold"),), branches=tuple(drawn(root, region) for root in roots))
+
+
+def _label(listing: Listing, lineage: Lineage, region: str, now: datetime) -> Iterator[Cell]:
+    image, ami, key = listing.image_of(lineage.key), lineage.ami, lineage.key
+    yield Cell(key.id)
+    if key.region != region:
+        yield Cell(f"of {key.region}")
+    if ami is None:
+        yield Cell("gone", "red")
+        return
+    yield Cell(image, "bold") if image else Cell(ami.name or "without a name")
+    yield Cell(_age(ami, now), "dim")
+    if image:
+        yield Cell(_digest(ami), "dim")
+    if not ami.available:
+        yield _state(ami)
+
+
+def _age(ami: Ami, now: datetime) -> str:
+    return "-" if ami.created is None else describe_age(ami, now).removesuffix(" ago")
+
+
+def _base_age(made: Made, now: datetime) -> Cell:
+    if made.base is None:
+        return Cell("-")
+    return Cell("gone", "red") if made.base_ami is None else Cell(_age(made.base_ami, now))
+
+
+def _state(ami: Ami) -> Cell:
+    return Cell(ami.state.value, "green" if ami.available else "yellow")
+
+
+def _digest(ami: Ami) -> str:
+    return ami.tags.get(DIGEST_TAG, "-")[:_SHORT]
+
+
+def _commit(ami: Ami) -> str:
+    commit, _, dirty = ami.tags.get(COMMIT_TAG, "-").partition("+")
+    return commit[:_SHORT] + (f"+{dirty}" if dirty else "")
+
+
+def _moved(outdated: Outdated) -> str:
+    parts = [
+        f"{part} ({outdated.awaits} is to be baked)" if part == "base" and outdated.awaits else part
+        for part in outdated.moved
+    ]
+    return ", ".join(parts) or "it does not say what it was made of"

@@ -1,0 +1,139 @@
+"""Plans, outcomes and findings as Markdown, for the page that a CI shows beside its log."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ami_bakery.core.check.finding import Finding, Level, group_findings, images_named
+from ami_bakery.core.plan.outcome import Outcome, Result
+from ami_bakery.core.plan.plan import Action, ImagePlan, reason_lines, step_lines
+from ami_bakery.core.text.sanitize import one_line, printable
+
+if TYPE_CHECKING:
+    from enum import StrEnum
+
+    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.errors import BakeryError
+
+_PUNCTUATION = re.compile(r"[\\`*_{}\[\]()#+!|~]")
+_LONGEST_ERROR = 8000
+"""Characters of an error; GitHub takes 1 MiB of Markdown from a step, or none of it."""
+
+
+def plans_markdown(plans: Sequence[ImagePlan]) -> str:
+    rows = [
+        (_word(plan.action), _text(plan.image), _code(_digest(plan)), _amis(plan.amis), _why(plan)) for plan in plans
+    ]
+    counted = _counted((plan.action for plan in plans), Action)
+    return _section(
+        f"ami-bakery plan: {counted or 'nothing to do'}", ("action", "image", "digest", "AMIs", "why"), rows
+    )
+
+
+def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
+    """A row for each image, and below the table what went wrong with those that failed."""
+    rows = [
+        (
+            _word(outcome.result),
+            _text(outcome.image),
+            _code(_digest(outcome.plan)),
+            _amis(outcome.amis),
+            f"{outcome.seconds:.0f} s",
+            _why(outcome.plan),
+        )
+        for outcome in outcomes
+    ]
+    counted = _counted((outcome.result for outcome in outcomes), Result)
+    table = _section(
+        f"ami-bakery bake: {counted or 'nothing to do'}", ("outcome", "image", "digest", "AMIs", "time", "why"), rows
+    )
+    failures = (
+        f"#### {_text(outcome.image)}\n\n{_fenced(_told(outcome.error))}\n"
+        for outcome in outcomes
+        if outcome.error is not None
+    )
+    return "\n".join([table, *failures])
+
+
+def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:
+    """In the order of the images; what several have in common is told once."""
+    grouped = group_findings(found)
+    rows = [
+        (
+            _word(finding.level),
+            _text(images_named(images).partition(" ")[2]),
+            _code(str(finding.place)),
+            f"{_text(finding.message)} ({_code(finding.code)})",
+            _text(finding.todo),
+        )
+        for images, finding in grouped
+    ]
+    counted = _counted((finding.level for _, finding in grouped), Level)
+    heading = f"ami-bakery check: {counted or 'nothing was found'}"
+    return _section(heading, ("level", "image", "place", "finding", "what to do"), rows)
+
+
+def error_markdown(command: str, error: BakeryError) -> str:
+    """Of a command that came to no answer."""
+    return f"### ami-bakery {command}: failed\n\n{_fenced(_told(error))}\n"
+
+
+def _told(error: BakeryError) -> str:
+    text = f"{error.doing}\n{error.wrong}\n{error.todo}"
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}\n... (the log has the rest)"
+
+
+def _section(heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"### {heading}", ""]
+    if rows:
+        lines += [_row(columns), _row(["---"] * len(columns)), *map(_row, rows), ""]
+    return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _counted(words: Iterable[StrEnum], order: Iterable[StrEnum]) -> str:
+    """`2 bake, 1 reuse`."""
+    counts = Counter(words)
+    return ", ".join(f"{counts[word]} {word}" for word in order if counts[word])
+
+
+def _word(word: StrEnum) -> str:
+    return f"**{word}**" if word not in (Level.WARNING, Level.NOTICE, Result.REUSED) else str(word)
+
+
+def _digest(plan: ImagePlan) -> str:
+    return plan.digest.short if plan.digest else ""
+
+
+def _amis(amis: Mapping[str, Ami]) -> str:
+    return "<br>".join(f"{_code(ami.id)} {_text(region)}" for region, ami in amis.items())
+
+
+def _why(plan: ImagePlan) -> str:
+    steps = (f"> {line}" for line in step_lines(plan))
+    return "<br>".join(_text(line) for line in (*reason_lines(plan.reasons), *steps))
+
+
+def _text(text: str) -> str:
+    """Text that Markdown and HTML leave as it is, on one line."""
+    shown = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _PUNCTUATION.sub(lambda match: f"\\{match[0]}", shown)
+
+
+def _code(text: str) -> str:
+    """A code span; what a span in a table cannot hold is shown as text."""
+    return f"`{text}`" if text and re.fullmatch(r"[ -_a-{}~]+", text) else _text(text)
+
+
+def _fenced(text: str) -> str:
+    """A code block whose fence is longer than any run of backticks in it."""
+    shown = printable(text)
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{shown}\n{fence}"

@@ -1,0 +1,338 @@
+"""Plans, outcomes and lists to text and JSON, for stdout and for files; decides nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, assert_never
+
+from ami_bakery.core.plan.desired_state import Step, StepKind
+from ami_bakery.core.plan.outcome import Outcome, Result
+from ami_bakery.core.plan.plan import Action, ImagePlan, reason_lines, step_lines
+from ami_bakery.core.text.sanitize import COLORS, json_text, one_line, printable
+from ami_bakery.core.text.tree import Tree
+
+if TYPE_CHECKING:
+    from ami_bakery.core.check.finding import Finding, Level
+    from ami_bakery.core.config.model import ImageConfig
+    from ami_bakery.core.definition.digest import Digest
+    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.text.table import Cell, Table
+    from ami_bakery.define.inputs import Inventory
+    from ami_bakery.errors import BakeryError
+    from ami_bakery.template.facts import TemplateFacts
+
+FORMAT = 1
+"""The version of every JSON document."""
+
+_SIGNS = {
+    Action.REUSE: ("=", "green"),
+    Action.BAKE: ("+", "yellow"),
+    Action.COPY: (">", "cyan"),
+    Action.WAIT: ("~", "cyan"),
+    Action.PENDING: ("?", "magenta"),
+}
+
+Style = Callable[[str, str], str]
+"""(text, name of a color) to text: `plain` or `ansi`."""
+
+
+def plain(text: str, _color: str) -> str:
+    return text
+
+
+def ansi(text: str, color: str) -> str:
+    return f"\x1b[{COLORS[color]}m{text}\x1b[0m"
+
+
+def document(images: Sequence[Mapping[str, Any]]) -> str:
+    return json_text({"format": FORMAT, "images": list(images)}, indent=2)
+
+
+def error_text(error: BakeryError, style: Style = plain) -> str:
+    """What we were doing, what went wrong, what to do next: a line each, more where the other side said more."""
+    wrong = error.wrong.replace("\n", "\n  ")
+    return f"{style('error:', 'red')} {one_line(error.doing)}\n  {printable(wrong)}\n  {printable(error.todo)}"
+
+
+def plan_json(plan: ImagePlan, *, steps: bool = False) -> dict[str, Any]:
+    """`steps`: add what `bake` would do, in order."""
+    rendered: dict[str, Any] = {
+        "image": plan.image,
+        "action": plan.action.value,
+        "digest": plan.digest.hex if plan.digest else None,
+        "reasons": [
+            {"kind": reason.kind, "subject": reason.subject, "detail": reason.detail} for reason in plan.reasons
+        ],
+        "amis": {region: ami.id for region, ami in plan.amis.items()},
+    }
+    return {**rendered, "steps": [step_json(step) for step in plan.steps]} if steps else rendered
+
+
+def step_json(step: Step) -> dict[str, Any]:
+    """Members that say nothing of this kind of step are left out; an id is null where the thing is still to be made."""
+    rendered: dict[str, Any] = {"step": step.kind.value, "region": step.region}
+    if not step.certain:
+        rendered["certain"] = False
+    match step.kind:
+        case StepKind.BAKE:
+            return rendered
+        case StepKind.COPY:
+            return {**rendered, "ami": step.ami, "from": step.source, "kms_key": step.kms_key or None}
+        case StepKind.TAG:
+            return {**rendered, "ami": step.ami, "tags": dict(step.tags)}
+        case StepKind.GRANT | StepKind.REVOKE:
+            snapshot = {"snapshot": step.snapshot} if step.on_snapshot else {}
+            return {**rendered, "ami": step.ami, **snapshot, "targets": list(step.targets)}
+        case _:
+            assert_never(step.kind)
+
+
+def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
+    """An image a line, with its reason; several reasons, and what else `bake` will do, on lines below; the sum."""
+    width = max((len(plan.image) for plan in plans), default=0)
+    lines = []
+    for plan in plans:
+        sign, color = _SIGNS[plan.action]
+        digest = plan.digest.short if plan.digest else "-"
+        reasons = [one_line(line) for line in reason_lines(plan.reasons)]
+        only, below = ("", reasons) if len(reasons) != 1 else (f"  {reasons[0]}", [])
+        head = f"{style(f'{sign} {plan.action:7}', color)} {style(f'{plan.image:{width}}', 'bold')}"
+        lines.append(f"{head}  {digest:12}{only}".rstrip())
+        lines += [f"            {line}" for line in below]
+        lines += [f"          {style('>', 'cyan')} {one_line(line)}" for line in step_lines(plan)]
+    counts = {action: sum(plan.action is action for plan in plans) for action in Action}
+    said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
+    kept = sum(plan.action is Action.REUSE and bool(plan.steps) for plan in plans)
+    return "\n".join([*lines, "", f"{said}{f' ({kept} with tags or permissions to change)' if kept else ''}."])
+
+
+_VERBS = {
+    Action.REUSE: "reuse",
+    Action.BAKE: "bake",
+    Action.COPY: "copy",
+    Action.WAIT: "wait for",
+    Action.PENDING: "decide when the parent image is built",
+}
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    digest = outcome.plan.digest
+    rendered: dict[str, Any] = {
+        "image": outcome.image,
+        "outcome": outcome.result.value,
+        "digest": digest.hex if digest else None,
+        "amis": {region: ami.id for region, ami in outcome.amis.items()},
+        "seconds": round(outcome.seconds, 3),
+    }
+    if outcome.error is not None:
+        rendered["error"] = f"{outcome.error}\n{outcome.error.todo}"
+    return rendered
+
+
+def outcome_text(outcomes: Sequence[Outcome]) -> str:
+    """One image in one region prints the id alone; more print `image<TAB>region<TAB>ami` lines. None of a failure."""
+    finished = (outcome for outcome in outcomes if outcome.error is None)
+    rows = [(outcome.image, region, ami.id) for outcome in finished for region, ami in outcome.amis.items()]
+    if len(rows) == 1 and len(outcomes) == 1 and len(outcomes[0].plan.regions) == 1:
+        return rows[0][2]
+    return "\n".join("\t".join(row) for row in rows)
+
+
+def outcome_id(outcomes: Sequence[Outcome]) -> str:
+    """Of a single image: the id of its first region; empty if it failed."""
+    (outcome,) = outcomes
+    first = outcome.amis.get(outcome.plan.regions[0]) if outcome.plan.regions and outcome.error is None else None
+    return first.id if first else ""
+
+
+def outcome_note(outcome: Outcome, *, ids: bool = True) -> str:
+    """A line for people, on stderr. `ids`: False where they are shown in the same place anyway."""
+    if outcome.result is Result.REUSED:
+        said = "; ".join(reason_lines(outcome.plan.reasons)) if ids else "unchanged"
+        return one_line(f"{outcome.image}: reused: {said}")
+    amis = ", ".join(f"{ami.id} ({region})" for region, ami in outcome.amis.items()) if ids else ""
+    return f"{outcome.image}: {outcome.result}{f': {amis}' if amis else ''} in {outcome.seconds:.0f} s"
+
+
+def digest_json(image: str, digest: Digest | None, awaits: str | None) -> dict[str, Any]:
+    rendered: dict[str, Any] = {
+        "image": image,
+        "scheme": digest.scheme.value if digest else "sha256",
+        "digest": digest.hex if digest else None,
+    }
+    return rendered if awaits is None else {**rendered, "awaits": awaits}
+
+
+def inputs_json(image: ImageConfig, facts: TemplateFacts | None, inventory: Inventory) -> dict[str, Any]:
+    inputs = []
+    for entry in inventory.entries:
+        rendered: dict[str, Any] = {
+            "path": entry.path,
+            "type": entry.kind.value,
+            "executable": entry.executable,
+            "sha256": entry.sha256,
+            "named_by": [{"file": place.file, "line": place.line} for place in inventory.named_by[entry.path]],
+        }
+        inputs.append(rendered)
+    unresolved = [
+        {
+            "file": item.place.file,
+            "line": item.place.line,
+            "expression": item.expression,
+            "why": item.why,
+        }
+        for item in (facts.unresolved if facts else ())
+    ]
+    return {"image": image.name, "inputs": inputs, "unresolved": unresolved}
+
+
+def inputs_text(rendered: Mapping[str, Any], inventory: Inventory) -> str:
+    """A line for each input: digest, type and mode, path, and the first line that names it."""
+    lines = []
+    for item, entry in zip(rendered["inputs"], inventory.entries, strict=True):
+        mark = {"file": "x" if item["executable"] else "-", "directory": "/", "symlink": "@"}[item["type"]]
+        places = item["named_by"]
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        target = f" -> {entry.target}" if entry.target is not None else ""
+        digest = (item["sha256"] or "")[:12]
+        where = f"{places[0]['file']}:{places[0]['line']}{more}" if places else ""
+        lines.append(f"{digest:12} {mark} {one_line(item['path'] + target)}\t{one_line(where)}")
+    for item in rendered["unresolved"]:
+        where = f"{item['file']}:{item['line']}"
+        lines.append(one_line(f"unresolved     {where}: {item['expression']} ({item['why']})"))
+    return "\n".join(lines)
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "level": finding.level.value,
+        "code": finding.code,
+        "file": finding.place.file,
+        "line": finding.place.line,
+        "message": finding.message,
+        "todo": finding.todo,
+    }
+
+
+_COLOURS = {"error": "red", "warning": "yellow", "notice": "dim"}
+
+
+def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) -> str:
+    """`file:line: level: message`, as compilers have it, so that editors and CI find the place."""
+    from ami_bakery.core.check.finding import images_named
+
+    level = style(f"{finding.level}:", _COLOURS[finding.level])
+    message = one_line(f"{finding.message} [{finding.code}, {images_named(images)}]")
+    return f"{one_line(str(finding.place))}: {level} {message}\n  {one_line(finding.todo)}"
+
+
+def drawn(shown: Table | Tree, style: Style = plain) -> str:
+    """A table or a tree in plain characters, for a file or another program."""
+
+    def cells(line: Iterable[Cell], gap: str) -> str:
+        return gap.join(style(cell.text, cell.color) if cell.color else cell.text for cell in line)
+
+    if isinstance(shown, Tree):
+        return "\n".join(f"{lead}{cells(label, '  ')}" for lead, label in shown.lines())
+    return "\n".join(cells(line, "").rstrip() for line in shown.lines())
+
+
+TFVARS = ("ami_id", "ami_ids", "amis")
+"""What `tfvars` can say. The first two are of a single image."""
+
+
+def tfvars(outcomes: Sequence[Outcome], only: str | None = None) -> str:
+    """For Terraform: `ami_id` and `ami_ids` (by region) of a single image, and `amis` (by image and region) of all.
+
+    `only` one of these: Terraform warns of every value that no variable is declared for.
+    """
+    amis = {outcome.image: {region: ami.id for region, ami in outcome.amis.items()} for outcome in outcomes}
+    values: dict[str, Any] = {"amis": amis}
+    if len(outcomes) == 1:
+        ids = amis[outcomes[0].image]
+        values = {"ami_id": next(iter(ids.values()), ""), "ami_ids": ids, **values}
+    return json_text(values if only is None else {only: values[only]}, indent=2) + "\n"
+
+
+def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str], region: str) -> str:
+    """The answer to Terraform's `external` data source, which takes strings alone; `amis` is JSON, for `jsondecode`."""
+    answer = {
+        "image": image,
+        "region": region,
+        "ami_id": amis[region],
+        "digest": digest.hex if digest else "",
+        "amis": json_text(dict(amis)),
+    }
+    return json_text(answer)
+
+
+def dotenv(outcomes: Sequence[Outcome], limit: int | None = None) -> tuple[str, tuple[str, ...]]:
+    """For CI: AMI_ID of a single image, AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> of all; no quotes, no blanks.
+
+    With a `limit`, GitLab's: what fits, and the names of those that do not.
+    """
+    variables = list(_variables(outcomes))
+    kept = variables
+    if limit is not None:
+        from ami_bakery.core.ci.dotenv import fitting
+
+        general = frozenset(
+            {"AMI_ID", *(name for outcome in outcomes for name in variable_names(outcome.image, ("",))[:1])}
+        )
+        kept = list(fitting(variables, general, limit))
+    names = {name for name, _ in kept}
+    omitted = tuple(name for name, _ in variables if name not in names)
+    return "".join(f"{name}={ami}\n" for name, ami in kept), omitted
+
+
+def shell_exports(outcomes: Sequence[Outcome]) -> str:
+    """The same, for a file that shells read."""
+    return "".join(f"export {name}={ami}\n" for name, ami in _variables(outcomes))
+
+
+def _variables(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
+    if len(outcomes) == 1:
+        yield from (("AMI_ID", ami.id) for ami in list(outcomes[0].amis.values())[:1])
+    for outcome in outcomes:
+        ids = [ami.id for ami in outcome.amis.values()]
+        yield from zip(variable_names(outcome.image, tuple(outcome.amis)), [*ids[:1], *ids], strict=True)
+
+
+def variable_names(image: str, regions: Sequence[str]) -> tuple[str, ...]:
+    """The image's own, for its first region, and one for each region."""
+    name = f"AMI_ID_{_constant(image)}"
+    return (name, *(f"{name}_{_constant(region)}" for region in regions)) if regions else ()
+
+
+def github_output(outcomes: Sequence[Outcome]) -> str:
+    """For GitHub Actions: `ami-id` of a single image, `amis` of all as JSON on one line, and `outcome`."""
+    order = (Result.FAILED, Result.BAKED, Result.COPIED, Result.REUSED)
+    results = {outcome.result for outcome in outcomes}
+    outcome = next((result for result in order if result in results), Result.REUSED)
+    return _github_output({outcome.image: outcome.amis for outcome in outcomes}, outcome)
+
+
+def github_plan(plans: Sequence[ImagePlan]) -> str:
+    """The same of a plan: the AMIs that are there, and the action that asks for most."""
+    order = (Action.BAKE, Action.PENDING, Action.WAIT, Action.COPY, Action.REUSE)
+    actions = {plan.action for plan in plans}
+    action = next((action for action in order if action in actions), Action.REUSE)
+    return _github_output({plan.image: plan.amis for plan in plans}, action)
+
+
+def github_findings(levels: Collection[Level]) -> str:
+    """`outcome` is `error`, `warning`, or `passed`."""
+    worst = min(levels, key=lambda level: level.order, default=None)
+    return f"outcome={worst if worst in ('error', 'warning') else 'passed'}\n"
+
+
+def _github_output(amis: Mapping[str, Mapping[str, Ami]], outcome: str) -> str:
+    ids = {image: {region: ami.id for region, ami in found.items()} for image, found in amis.items()}
+    single = [f"ami-id={ami}" for found in ids.values() for ami in list(found.values())[:1] if len(ids) == 1]
+    lines = [*single, f"amis={json_text(ids)}", f"outcome={outcome}"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _constant(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", text).upper()

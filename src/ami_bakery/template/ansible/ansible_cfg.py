@@ -1,0 +1,185 @@
+"""Reads ansible.cfg and Ansible's environment variables: which folders, files and credentials they name."""
+
+from __future__ import annotations
+
+import configparser
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ami_bakery.errors import TooLargeError
+from ami_bakery.template.ansible.jinja.holes import HOLE
+from ami_bakery.template.ansible.playbook_arguments import note_ssh_arguments
+from ami_bakery.template.expression.known_values import CHECKOUT
+from ami_bakery.template.location import Place
+from ami_bakery.template.source_tree import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+
+_PLUGINS = re.compile(r"(?:\w+_plugins|library|module_utils|plugin_filters_cfg)\Z")
+_CREDENTIALS = frozenset(
+    {
+        *("vault_password_file", "private_key_file", "vault_identity_list", "become_password_file"),
+        *("connection_password_file", "token_path", "gpg_keyring", "url_client_cert", "url_client_key"),
+    }
+)
+_SSH = frozenset({"ssh_args", "ssh_common_args", "ssh_extra_args", "scp_extra_args", "sftp_extra_args"})
+_LISTS = frozenset({"roles_path", "collections_path", "collections_paths"})
+_SECTIONS = frozenset({"defaults", "inventory", "galaxy", "privilege_escalation", "ssh_connection", "connection"})
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+@dataclass(kw_only=True)
+class Config:
+    """
+    roles, collections  folders in which they are looked for, relative to the root
+    inventories         files and folders
+    is_local            whether tasks run on this machine unless they say otherwise
+    """
+
+    roles: list[str] = field(default_factory=list)
+    collections: list[str] = field(default_factory=list)
+    inventories: list[tuple[str, Place]] = field(default_factory=list)
+    is_local: bool = False
+
+
+class ConfigReader:
+    """`own`: the variables that the provisioner sets itself; `environment` is what Packer is started with."""
+
+    def __init__(self, reading: Reading, own: Iterable[tuple[str, str]], place: Place) -> None:
+        self._reading = reading
+        self._own: dict[str, list[str]] = {}
+        for name, value in own:
+            self._own.setdefault(name, []).append(value)
+        self._place = place
+        self.config = Config()
+
+    def read(self, *named: str) -> Config:
+        """`named`: configuration files that something else than the environment names."""
+        for path in named or self._values("ANSIBLE_CONFIG") or ["ansible.cfg"]:
+            self._file(path)
+        for name in sorted({*self._own, *self._reading.request.environment}):
+            if name.startswith("ANSIBLE_"):
+                self._variable(name)
+        return self.config
+
+    def _values(self, name: str) -> list[str]:
+        """Of an environment variable; what Packer's own environment has is noted as read."""
+        if name in self._own:
+            return self._own[name]
+        value = self._reading.request.environment.get(name)
+        if value:
+            self._reading.ledger.environment(name, self._place)
+        return [value] if value else []
+
+    def _variable(self, name: str) -> None:
+        key = _NAME_OF_VARIABLE.get(name, name.removeprefix("ANSIBLE_").lower())
+        if key in _LISTS | _CREDENTIALS | _SSH | {"inventory", "transport", "log_path"} or _PLUGINS.fullmatch(key):
+            for value in self._values(name):
+                self._apply(key, value, self._reading.locations.workdir, self._place)
+
+    def _file(self, named: str) -> None:
+        if HOLE in named:
+            self._reading.ledger.unresolved(self._place, "ANSIBLE_CONFIG", "it is not known before Packer runs")
+            return
+        path = self._reading.locations.resolve(named, self._reading.locations.workdir)
+        entry = self._reading.tree.entry(path, follow=True) if isinstance(path, str) else None
+        if isinstance(path, str) and entry and entry.kind is FileKind.FOLDER:
+            path = posixpath.join(path, "ansible.cfg")
+            entry = self._reading.tree.entry(path, follow=True)
+        if not isinstance(path, str) or entry is None or entry.kind is not FileKind.FILE:
+            return
+        self._reading.ledger.reference(path, self._place, required=False)
+        parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",), allow_no_value=True)
+        try:
+            source = self._reading.parsed(path).decode("utf-8", "replace")
+            parser.read_string(source)
+        except (configparser.Error, TooLargeError) as error:
+            why = f"it does not parse: {error.wrong if isinstance(error, TooLargeError) else type(error).__name__}"
+            self._reading.ledger.unresolved(Place(file=path, line=1), posixpath.basename(path), why)
+            return
+        for section in parser.sections():
+            for name, value in parser[section].items():
+                place = Place(file=path, line=_line(source, name))
+                known = section in _SECTIONS
+                self._apply(name if known else "", value or "", posixpath.dirname(path) or ".", place)
+
+    def _apply(self, name: str, value: str, folder: str, place: Place) -> None:
+        """One setting; what is relative in it starts at `folder`."""
+        value = self._expanded(value)
+        if name == "transport":
+            self.config.is_local = value.strip() == "local"
+        elif name in _SSH:
+            note_ssh_arguments(self._reading, value, place)
+        elif name in _CREDENTIALS:
+            for part in value.split(","):
+                for path in self._folders(part.rpartition("@")[2], folder, ":", name, place):
+                    self._reading.ledger.credential(path, place)
+        else:
+            is_plugins = _PLUGINS.fullmatch(name) is not None
+            known = name if is_plugins or name in _LISTS or name in ("inventory", "log_path") else ""
+            for path in self._folders(value, folder, "," if name == "inventory" else ":", known, place):
+                self._path(name, path, place, is_plugins=is_plugins)
+
+    def _path(self, name: str, path: str, place: Place, *, is_plugins: bool) -> None:
+        if name in _LISTS:
+            listed = self.config.roles if name == "roles_path" else self.config.collections
+            listed += [path] if path not in listed else []
+        elif name == "log_path":
+            self._reading.ledger.output(path, place)
+        elif name == "inventory":
+            if reference_if_here(self._reading, path, place):
+                self.config.inventories.append((path, place))
+        elif is_plugins or self._is_file(path):
+            reference_if_here(self._reading, path, place)
+
+    def _is_file(self, path: str) -> bool:
+        entry = self._reading.tree.entry(path, follow=True)
+        return entry is not None and entry.kind is FileKind.FILE
+
+    def _expanded(self, value: str) -> str:
+        """As Ansible expands a path: `$NAME` from the environment, and its own `{{CWD}}`."""
+        workdir = self._reading.locations.workdir
+        value = re.sub(r"\{\{ *CWD *\}\}", CHECKOUT if workdir == "." else f"{CHECKOUT}/{workdir}", value)
+        return _VARIABLE.sub(lambda found: self._environment(found[1] or found[2]), value)
+
+    def _environment(self, name: str) -> str:
+        if name == "PWD":
+            workdir = self._reading.locations.workdir
+            return CHECKOUT if workdir == "." else f"{CHECKOUT}/{workdir}"
+        return next(iter(self._values(name)), HOLE)
+
+    def _folders(self, paths: str, folder: str, separator: str, name: str, place: Place) -> Iterator[str]:
+        """What lies in the home folder or in the system is Ansible's installation, no input."""
+        for path in paths.split(separator):
+            path = path.strip().strip("'\"")
+            if HOLE in path and name:
+                self._reading.ledger.unresolved(place, name, "a variable in it is not known")
+            if not path or path.startswith("~") or HOLE in path or "{{" in path or "\n" in path:
+                continue
+            resolved = self._reading.locations.resolve(path, folder)
+            if isinstance(resolved, str):
+                yield resolved
+
+
+_NAME_OF_VARIABLE = {
+    "ANSIBLE_COLLECTIONS_PATHS": "collections_path",
+    "ANSIBLE_SSH_ARGS": "ssh_args",
+    "ANSIBLE_CONFIG": "",
+}
+
+
+def _line(source: str, name: str) -> int:
+    found = re.search(rf"^[ \t]*{re.escape(name)}[ \t]*[=:]", source, re.MULTILINE | re.IGNORECASE)
+    return source.count("\n", 0, found.start()) + source[found.start() : found.end()].count("\n") + 1 if found else 1
+
+
+def reference_if_here(reading: Reading, path: str, place: Place) -> bool:
+    """A file or folder that Ansible takes where it finds it; what lies outside the root counts where it is named."""
+    if reading.tree.entry(path, follow=True) is None:
+        return False
+    reading.ledger.reference(path, place, required=False)
+    return True

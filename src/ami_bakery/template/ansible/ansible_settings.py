@@ -1,0 +1,89 @@
+"""How Ansible is set up: ansible.cfg, its environment, the provisioner's settings and extra arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.ansible.ansible_cfg import Config, ConfigReader, reference_if_here
+from ami_bakery.template.ansible.installed import note_installed
+from ami_bakery.template.ansible.navigator import Navigator, navigator_of
+from ami_bakery.template.ansible.playbook_arguments import (
+    Arguments,
+    argument_lists,
+    note_ssh_arguments,
+    read_arguments,
+    words_of,
+)
+from ami_bakery.template.ansible.requirements import required_names
+from ami_bakery.template.expression.known_values import Unknown
+from ami_bakery.template.references import local_path
+
+if TYPE_CHECKING:
+    from ami_bakery.template.component import Component
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.location import Place
+
+
+@dataclass(kw_only=True)
+class Surroundings:
+    """
+    roles, collections  folders in which roles and collections are looked for, relative to the root
+    installed           roles and collections that ansible-galaxy fetches: they are pinned by the file that lists them
+    """
+
+    roles: list[str] = field(default_factory=list)
+    collections: list[str] = field(default_factory=list)
+    installed: set[str] = field(default_factory=set)
+    config: Config = field(default_factory=Config)
+    arguments: Arguments = field(default_factory=Arguments)
+    navigator: Navigator = field(default_factory=Navigator)
+
+    @property
+    def is_local(self) -> bool:
+        return self.config.is_local or self.arguments.is_local
+
+
+def surroundings_of(reading: Reading, component: Component) -> Surroundings:
+    navigator = navigator_of(reading, component)
+    own = [*navigator.environment, *_own_environment(reading, component)]
+    config = ConfigReader(reading, own, component.place).read(*navigator.configs)
+    made = Surroundings(roles=config.roles, collections=config.collections, config=config, navigator=navigator)
+    for name, listed in (("roles_path", made.roles), ("collections_path", made.collections)):
+        listed[:0] = [path for path, _ in paths_of(reading, component, name)]
+    for path, place in paths_of(reading, component, "galaxy_file", "requirements_file"):
+        reference_if_here(reading, path, place)
+        made.installed |= required_names(reading, path, place)
+        note_installed(reading, made, place)
+    for name in ("extra_arguments", "extra_args"):
+        for words in argument_lists(component.fields.get(name)):
+            read_arguments(reading, words, made.arguments)
+    read_arguments(reading, navigator.words, made.arguments)
+    for word in words_of(component.fields.get("ansible_ssh_extra_args")):
+        note_ssh_arguments(reading, word.text, word.place)
+    for path, place in made.arguments.modules:
+        reference_if_here(reading, path, place)
+    return made
+
+
+def paths_of(reading: Reading, component: Component, *names: str) -> list[tuple[str, Place]]:
+    """The paths of fields, from the root, for every value that a field may have."""
+    found = []
+    for name in names:
+        for one in (component, *component.alternatives(name)):
+            for text, place, _ in one.list_texts(name) if name.endswith("s") else one.texts(name):
+                texts = text.candidates if isinstance(text, Unknown) else (text,)
+                resolved = (local_path(reading, each) for each in texts if isinstance(each, str) and each)
+                found += [(path, place) for path in resolved if isinstance(path, str)]
+    return found
+
+
+def _own_environment(reading: Reading, component: Component) -> Iterator[tuple[str, str]]:
+    """What the provisioner sets; a value that is known in part keeps its holes."""
+    for word in words_of(component.fields.get("ansible_env_vars")):
+        name, sign, value = word.text.partition("=")
+        if sign:
+            yield name.strip(), value.strip("'\"")
+        elif word.why:
+            reading.ledger.unresolved(word.place, word.written, word.why)

@@ -1,0 +1,50 @@
+"""What ansible-galaxy installs in a bake: roles and collections that are outputs, by where they lie."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.expression.known_values import HOLE
+from ami_bakery.template.facts import Certainty
+
+if TYPE_CHECKING:
+    from ami_bakery.template.ansible.ansible_settings import Surroundings
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.location import Place
+
+INSTALLED_ROLE = "meta/.galaxy_install_info"
+INSTALLED_COLLECTION = "MANIFEST.json"
+"""Files that ansible-galaxy writes into what it installs."""
+
+
+def is_installed(reading: Reading, surroundings: Surroundings, path: str, mark: str) -> bool:
+    """Whether a role or collection lies where ansible-galaxy installs it, and has its mark.
+
+    It installs into the first folder that is configured, or below the user's home.
+    """
+    folders = surroundings.roles[:1] if mark == INSTALLED_ROLE else surroundings.collections[:1]
+    above = f"{posixpath.normpath(path)}/"
+    is_there = any(above.startswith(f"{posixpath.normpath(folder)}/") or folder == "." for folder in folders)
+    return is_there and reading.tree.entry(posixpath.join(path, mark), follow=True) is not None
+
+
+def note_installed(reading: Reading, surroundings: Surroundings, place: Place) -> None:
+    """Notes what ansible-galaxy installs as outputs, but for what is there and is not its own."""
+    for folder in surroundings.roles[:1]:
+        for name in sorted(surroundings.installed):
+            _note(reading, posixpath.join(folder, name), INSTALLED_ROLE, place)
+    for folder in surroundings.collections[:1]:
+        inside = posixpath.join(folder, "ansible_collections")
+        for name in sorted(each for each in surroundings.installed if each.count(".") == 1):
+            _note(reading, posixpath.join(inside, *name.split(".")), INSTALLED_COLLECTION, place)
+            told = posixpath.normpath(posixpath.join(inside, f"{name}-{HOLE}.info"))
+            reading.ledger.output(f"{told}/**", place, certainty=Certainty.LIKELY)
+
+
+def _note(reading: Reading, path: str, mark: str, place: Place) -> None:
+    if path.startswith(("/", "~")) or "/" in posixpath.basename(path):
+        return
+    is_there = reading.tree.entry(path, follow=True) is not None
+    if not is_there or reading.tree.entry(posixpath.join(path, mark), follow=True) is not None:
+        reading.ledger.output(f"{posixpath.normpath(path)}/**", place, certainty=Certainty.LIKELY)

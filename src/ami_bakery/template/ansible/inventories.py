@@ -1,0 +1,126 @@
+"""Reads inventories: their files, the variables in them, and the group_vars and host_vars beside them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.errors import TemplateError, TooLargeError
+from ami_bakery.template.ansible.ansible_cfg import reference_if_here
+from ami_bakery.template.location import Place
+from ami_bakery.template.source_tree import FileKind
+from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
+
+if TYPE_CHECKING:
+    from ami_bakery.template.ansible.playbook_walk import Walk
+
+_YAML = (".yml", ".yaml", ".json")
+_IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|md|txt|rst)))\Z")
+"""Names that Ansible skips in a folder of inventories."""
+_PAIR = re.compile(r"(\w+)\s*=\s*(.*)\Z", re.DOTALL)
+
+
+def read_inventory(walk: Walk, path: str, place: Place) -> None:
+    """`path`: a file or a folder, which is an input already."""
+    entry = walk.reading.tree.entry(path, follow=True)
+    is_folder = entry is not None and entry.kind is FileKind.FOLDER
+    folder = path if is_folder else posixpath.dirname(path) or "."
+    read_beside(walk, folder, place)
+    if is_folder and path.startswith(("/", "..")):
+        return  # a folder of the machine may be very large
+    for file in _files(walk, path) if is_folder else [path]:
+        _file(walk, file)
+
+
+def read_beside(walk: Walk, folder: str, place: Place) -> None:
+    for name in ("group_vars", "host_vars"):
+        beside = posixpath.normpath(posixpath.join(folder, name))
+        if reference_if_here(walk.reading, beside, place):
+            walk.variables_folder(beside)
+
+
+def _files(walk: Walk, folder: str, depth: int = 0) -> Iterator[str]:
+    for child in walk.reading.tree.children(folder):
+        path = posixpath.normpath(child.path)
+        name = posixpath.basename(path)
+        entry = walk.reading.tree.entry(path, follow=True)
+        if entry is None or _IGNORED.fullmatch(name) or name in ("group_vars", "host_vars", "vars_plugins"):
+            continue
+        if entry.kind is FileKind.FOLDER and depth < 8:
+            yield from _files(walk, path, depth + 1)
+        elif entry.kind is FileKind.FILE:
+            yield path
+
+
+def _file(walk: Walk, path: str) -> None:
+    entry = walk.reading.tree.entry(path, follow=True)
+    if entry is None or entry.kind is not FileKind.FILE:
+        return
+    if walk.reading.is_foreign(path):
+        return
+    try:
+        source = walk.reading.parsed(path)
+    except TooLargeError as error:
+        walk.reading.ledger.unresolved(Place(file=path, line=1), posixpath.basename(path), error.wrong)
+        return
+    if source.startswith(b"$ANSIBLE_VAULT") or b"\0" in source:
+        return
+    if source.startswith(b"#!"):
+        walk.run.script(path, "", (), None, folder=walk.reading.locations.workdir)  # read, not run
+    elif path.endswith(_YAML):
+        _yaml(walk, path, source)
+    else:
+        _ini(walk, source.decode("utf-8", "replace"))
+
+
+def _yaml(walk: Walk, path: str, source: bytes) -> None:
+    """Hosts and groups, or the configuration of an inventory plugin, whose texts may name files."""
+    try:
+        documents = yaml_documents(source, path)
+    except TemplateError:
+        return
+    for document in documents:
+        if isinstance(document, YamlMap) and "plugin" in document:
+            walk.texts_if_here(document, path)
+        else:
+            _groups(walk, document)
+
+
+def _groups(walk: Walk, node: Any, depth: int = 0) -> None:
+    if not isinstance(node, YamlMap) or depth > 32:
+        return
+    for name, child in node.items():
+        if name == "hosts" and isinstance(child, YamlMap):
+            for variables in child.values():
+                walk.variables.add(variables)
+        elif name == "vars":
+            walk.variables.add(child)
+        else:
+            _groups(walk, child, depth + 1)
+
+
+def _ini(walk: Walk, source: str) -> None:
+    section = ""
+    for line in source.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            section = line
+        elif section.endswith(":vars]"):
+            pair = _PAIR.match(line)
+            walk.variables.add({pair[1]: pair[2].strip().strip("'\"")} if pair else None)
+        elif line and not line.startswith(("#", ";")):
+            walk.variables.add(dict(_pairs(line)))
+
+
+def _pairs(line: str) -> Iterator[tuple[str, str]]:
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:
+        words = line.split()
+    for word in words[1:]:
+        name, sign, value = word.partition("=")
+        if sign:
+            yield name, value

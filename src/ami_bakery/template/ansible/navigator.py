@@ -1,0 +1,186 @@
+"""The `ansible-navigator` provisioner: its plays, and the settings file that ansible-navigator reads by itself.
+
+Fields are those of SolomonHD/packer-plugin-ansible-navigator; settings are those of ansible-navigator's documentation.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.errors import TemplateError
+from ami_bakery.template.ansible.ansible_cfg import reference_if_here
+from ami_bakery.template.ansible.jinja.holes import HOLE
+from ami_bakery.template.ansible.playbook_arguments import Word, words_of
+from ami_bakery.template.component import Component, Field
+from ami_bakery.template.expression.known_values import HOLE as PACKERS_HOLE
+from ami_bakery.template.expression.known_values import (
+    Text,
+    Unknown,
+    Value,
+    as_text,
+    is_mapping,
+    is_sequence,
+    is_tainted,
+)
+from ami_bakery.template.location import Place
+from ami_bakery.template.source_tree import FileKind
+from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+
+_SETTINGS = ("ansible-navigator.yml", "ansible-navigator.yaml", "ansible-navigator.json")
+
+
+@dataclass(kw_only=True)
+class Navigator:
+    """
+    playbooks, roles  the targets of plays
+    words             arguments that plays and settings hand on to ansible-playbook
+    configs           the ansible.cfg that the settings name
+    environment       variables that the settings set
+    """
+
+    playbooks: list[tuple[str, Place]] = field(default_factory=list)
+    roles: list[tuple[str, Place]] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+    configs: list[str] = field(default_factory=list)
+    environment: list[tuple[str, str]] = field(default_factory=list)
+
+
+def navigator_of(reading: Reading, component: Component) -> Navigator:
+    """Empty for any other provisioner."""
+    made = Navigator()
+    if component.type == "ansible-navigator":
+        for name in ("play", "plays"):
+            for play, found in _blocks(component.fields.get(name)):
+                _play(reading, play, found, made)
+        for block, found in _blocks(component.fields.get("navigator_config")):
+            _settings(reading, block, found.place, made)
+        _settings_file(reading, component, made)
+    return made
+
+
+def _blocks(found: Field | None) -> Iterator[tuple[Mapping[str, Value], Field]]:
+    items = found.value if found and is_sequence(found.value) else (found.value,) if found else ()
+    for item in items:
+        if found and is_mapping(item):
+            yield {str(name).lower(): value for name, value in item.items()}, found
+
+
+def _play(reading: Reading, play: Mapping[str, Value], found: Field, made: Navigator) -> None:
+    target = as_text(play.get("target", play.get("playbook", play.get("playbook_file"))) or "")
+    place = target.place if isinstance(target, Text) else found.place
+    if isinstance(target, Unknown):
+        reading.ledger.not_known(place, target.pattern or found.written, target)
+    elif target.endswith((".yml", ".yaml")):
+        made.playbooks.append((target, place))
+    elif target:
+        made.roles.append((target, place))
+    for name in ("extra_args", "extra_arguments"):
+        made.words += words_of(_field(play, name, found))
+    for word in words_of(_field(play, "vars_files", found)):
+        made.words += [_word("-e", found.place), Word(**{**_parts(word), "text": f"@{word.text}"})]
+    variables = play.get("extra_vars")
+    for name, value in variables.items() if is_mapping(variables) else ():
+        text = as_text(value)
+        known = text if isinstance(text, str) else text.known.replace(PACKERS_HOLE, HOLE) or HOLE
+        given = Word(
+            text=f"{name}={_quoted(known)}", place=found.place, written=found.written, tainted=is_tainted(value)
+        )
+        made.words += [_word("-e", found.place), given]
+
+
+def _field(play: Mapping[str, Value], name: str, found: Field) -> Field | None:
+    return Field(value=play[name], place=found.place, written=found.written) if name in play else None
+
+
+def _parts(word: Word) -> dict[str, Any]:
+    return {
+        "place": word.place,
+        "written": word.written,
+        "why": word.why,
+        "is_list": word.is_list,
+        "tainted": word.tainted,
+    }
+
+
+def _word(text: str, place: Place) -> Word:
+    return Word(text=text, place=place, written=text)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+# --- settings
+
+
+def _settings_file(reading: Reading, component: Component, made: Navigator) -> None:
+    named = reading.request.environment.get("ANSIBLE_NAVIGATOR_CONFIG")
+    if named:
+        reading.ledger.environment("ANSIBLE_NAVIGATOR_CONFIG", component.place)
+    for name in (named,) if named else _SETTINGS:
+        path = reading.locations.from_workdir(name)
+        entry = reading.tree.entry(path, follow=True) if isinstance(path, str) else None
+        if not isinstance(path, str) or entry is None or entry.kind is not FileKind.FILE:
+            continue
+        reading.ledger.reference(path, component.place, required=False)
+        try:
+            documents = yaml_documents(reading.parsed(path), path)
+        except TemplateError as error:
+            reading.ledger.unresolved(
+                Place(file=path, line=1), posixpath.basename(path), f"it does not parse: {error.wrong}"
+            )
+            continue
+        for document in documents:
+            settings = document.get("ansible-navigator") if isinstance(document, YamlMap) else None
+            if isinstance(settings, YamlMap):
+                _settings(reading, settings, Place(file=path, line=settings.line or 1), made)
+
+
+def _settings(reading: Reading, settings: Mapping[str, Any], place: Place, made: Navigator) -> None:
+    """Of the file, or of the block `navigator_config`, whose names have `_` for `-`."""
+    ansible = _child(settings, "ansible", "ansible-config")
+    config = ansible.get("config")
+    path = config.get("path") if isinstance(config, Mapping) else config
+    made.configs += [str(path)] if isinstance(path, str) else []
+    for entry in _listed(_child(ansible, "inventory").get("entries")):
+        made.words += [_word("-i", place), _word(str(entry), place)]
+    cmdline = ansible.get("cmdline")
+    made.words += [_word(part, place) for part in str(cmdline).split()] if isinstance(cmdline, str) else []
+    environment = _child(settings, "execution-environment")
+    for mount in _listed(environment.get("volume-mounts", environment.get("volume_mounts"))):
+        source = mount.get("src") if isinstance(mount, Mapping) else None
+        resolved = reading.locations.from_workdir(str(source)) if source else None
+        if isinstance(resolved, str):
+            reference_if_here(reading, resolved, place)
+    variables = _child(environment, "environment-variables")
+    for name, value in _child(variables, "set").items():
+        made.environment.append((str(name), str(value)))
+    for name in _listed(variables.get("pass")):
+        if isinstance(name, str):
+            reading.ledger.environment(name, place)
+    for output in (_child(settings, "logging").get("file"), _child(settings, "playbook-artifact").get("save-as")):
+        resolved = reading.locations.from_workdir(output) if isinstance(output, str) else None
+        if isinstance(resolved, str):
+            reading.ledger.output(resolved, place)
+
+
+def _child(settings: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    for name in names:
+        for spelling in (name, name.replace("-", "_")):
+            found = settings.get(spelling)
+            found = found[0] if isinstance(found, tuple) and len(found) == 1 else found
+            if isinstance(found, Mapping):
+                return found
+    return {}
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,331 @@
+"""Reads the command line of `ansible-playbook` as far as it is known: which of its arguments name files here.
+
+The options are those of ansible-core 2.19 (`ansible/cli/arguments/option_helpers.py`). An argument that is not known
+does not stop the reading: it is one argument of the list, or any number of them where it stands for a list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.errors import TemplateError
+from ami_bakery.template.ansible.jinja.holes import HOLE
+from ami_bakery.template.expression.known_values import HOLE as PACKERS_HOLE
+from ami_bakery.template.expression.known_values import Text, Unknown, Value, as_text, is_sequence, is_tainted
+from ami_bakery.template.yaml_parser import yaml_documents
+
+if TYPE_CHECKING:
+    from ami_bakery.template.component import Field
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.location import Place
+
+_LITERAL = re.compile(r'"((?:[^"\\$%]|[$%](?!\{))*)"')
+"""A text in an expression, without parts that are worked out."""
+_SHORT_FLAGS = frozenset("vhCDkKbJ")
+_LONG = {
+    "--extra-vars": "vars",
+    "--vault-password-file": "credential",
+    "--vault-pass-file": "credential",
+    "--vault-id": "vault-id",
+    "--private-key": "credential",
+    "--key-file": "credential",
+    "--become-password-file": "credential",
+    "--become-pass-file": "credential",
+    "--connection-password-file": "credential",
+    "--conn-pass-file": "credential",
+    "--inventory": "inventory",
+    "--inventory-file": "inventory",
+    "--module-path": "modules",
+    "--limit": "limit",
+    "--connection": "connection",
+    "--ssh-common-args": "ssh",
+    "--ssh-extra-args": "ssh",
+    "--sftp-extra-args": "ssh",
+    "--scp-extra-args": "ssh",
+    "--execution-environment-volume-mounts": "mount",
+    "--eev": "mount",
+    **dict.fromkeys(
+        """--poll --background --playbook-dir --user --timeout --forks --become-method --become-user --task-timeout
+        --tags --skip-tags --start-at-task --mode --log-level --log-file""".split(),  # noqa: SIM905
+        "other",
+    ),
+}
+_SHORT = {
+    "e": "vars",
+    "i": "inventory",
+    "M": "modules",
+    "l": "limit",
+    "c": "connection",
+    **dict.fromkeys("PBuTft", "other"),
+}
+
+
+@dataclass(kw_only=True)
+class Arguments:
+    """
+    variables       extra variables, by name
+    variable_files  files of them
+    inventories     files and folders; lists of hosts are none
+    modules         folders of modules
+    playbooks       playbooks that stand among the options
+    is_local        whether every task runs on this machine
+    """
+
+    variables: dict[str, Any] = field(default_factory=dict)
+    variable_files: list[tuple[str, Place]] = field(default_factory=list)
+    inventories: list[tuple[str, Place]] = field(default_factory=list)
+    modules: list[tuple[str, Place]] = field(default_factory=list)
+    playbooks: list[tuple[str, Place]] = field(default_factory=list)
+    is_local: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """One argument; what is not known in it is a hole.
+
+    is_list      it stands for any number of arguments
+    tainted      a secret may be part of it: no message shows it
+    is_optional  it may be another word; a file that it names need not be there
+    """
+
+    text: str
+    place: Place
+    written: str
+    why: str = ""
+    is_list: bool = False
+    tainted: bool = False
+    is_optional: bool = False
+
+
+def argument_lists(found: Field | None) -> Iterator[list[Word]]:
+    """The arguments of a list field, which may be given as one text with commas; once for each value it may have."""
+    if found is not None:
+        yield _list(found.value, found)
+        for value in found.alternatives:
+            yield [replace(word, is_optional=True) for word in _list(value, found)]
+
+
+def words_of(found: Field | None) -> list[Word]:
+    """The arguments of every value that a list field may have."""
+    return [word for words in argument_lists(found) for word in words]
+
+
+def _list(value: Value, found: Field) -> list[Word]:
+    if value is None:
+        return []
+    if is_sequence(value):
+        return [word for item in value for word in _words(item, found, is_list=False)]
+    return list(_words(value, found, is_list=True))
+
+
+def _words(value: Value, found: Field, *, is_list: bool) -> Iterator[Word]:
+    place = value.place if isinstance(value, Text) else found.place
+    text = as_text(value)
+    if isinstance(text, Unknown):
+        yield from _unknown_words(text, place, text.pattern or found.written, is_list=is_list)
+        return
+    for part in _parts(text, is_list=is_list):
+        yield Word(text=part, place=place, written=found.written, tainted=is_tainted(value))
+
+
+def _unknown_words(unknown: Unknown, place: Place, written: str, *, is_list: bool) -> Iterator[Word]:
+    known = unknown.known.replace(PACKERS_HOLE, HOLE)
+    if known.strip(HOLE):
+        for part in _parts(known, is_list=is_list):
+            yield Word(text=part, place=place, written=written, why=unknown.why, tainted=unknown.tainted)
+        return
+    yield Word(text=HOLE, place=place, written=written, why=unknown.why, is_list=is_list)
+    optional = Word(text="", place=place, written=written, why=unknown.why, is_optional=True)
+    for candidate in unknown.candidates:
+        for item in candidate if is_sequence(candidate) else (candidate,):
+            text = as_text(item)
+            known = text.known.replace(PACKERS_HOLE, HOLE) if isinstance(text, Unknown) else text
+            for part in _parts(known, is_list=is_list and not is_sequence(candidate)) if known else ():
+                yield replace(optional, text=part, tainted=is_tainted(item))
+    for text in _LITERAL.findall(written) if is_list and not unknown.candidates else ():
+        yield replace(optional, text=text)
+
+
+def _parts(text: str, *, is_list: bool) -> list[str]:
+    """A list that is given as one text has commas between its arguments."""
+    return [part for part in text.split(",") if text] if is_list else _split(text)
+
+
+def _split(text: str) -> list[str]:
+    """One argument as Packer hands it on; some write an option and its value as one."""
+    if text.startswith("-") and " " in text and "=" not in text.split(" ", 1)[0]:
+        return _shell_words(text)
+    return [text]
+
+
+def _shell_words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def read_arguments(reading: Reading, words: Sequence[Word], made: Arguments) -> None:
+    """Adds what the words name to `made`, and references and credentials to the ledger."""
+    waiting = ""
+    for word in words:
+        lost = word.is_optional and _option(word.text)[0]  # an unknown value may be left out of a candidate
+        if waiting and not lost:
+            _argument(reading, waiting, word.text, word, made)
+            waiting = ""
+            continue
+        option, value = _option(word.text)
+        if option and value is None:
+            waiting = option
+        elif option:
+            _argument(reading, option, str(value), word, made)
+        else:
+            _loose(reading, word, made)
+
+
+def _option(word: str) -> tuple[str, str | None]:
+    """The kind of an option, and its value where that is in the same word."""
+    if word.startswith("--"):
+        name, sign, value = word.partition("=")
+        kinds = {_LONG[name]} if name in _LONG else {kind for full, kind in _LONG.items() if full.startswith(name)}
+        if not sign and word[2:] and HOLE in word:
+            return "", None
+        return (kinds.pop() if len(kinds) == 1 and name != "--" else "", value if sign else None)
+    if not word.startswith("-"):
+        return "", None
+    for index, sign in enumerate(word[1:], 1):
+        if sign in _SHORT:
+            return _SHORT[sign], word[index + 1 :].removeprefix("=") or None
+        if sign not in _SHORT_FLAGS:
+            break
+    return "", None
+
+
+def _loose(reading: Reading, word: Word, made: Arguments) -> None:
+    """A word that belongs to no option that we know: behind one that is not known, it may be the value of any."""
+    text = word.text
+    if text.startswith("@"):
+        _variables(reading, text, word, made)
+        return
+    if HOLE in text or text.startswith("-"):
+        if text.startswith(HOLE) or "@" in text:
+            reading.ledger.unresolved(word.place, word.written, word.why)
+        text = text.partition("=")[2].removeprefix("@")
+    for path in _paths_here(reading, text):
+        reading.ledger.reference(path, word.place, required=False)
+        if path.endswith((".yml", ".yaml")):
+            made.playbooks.append((path, word.place))
+
+
+def _paths_here(reading: Reading, text: str) -> Iterator[str]:
+    for part in {text, *text.split(":")}:
+        path = reading.locations.from_workdir(part) if part.strip("./") and HOLE not in part else None
+        if isinstance(path, str) and reading.tree.entry(path, follow=True) is not None:
+            yield path
+
+
+def _argument(reading: Reading, option: str, value: str, word: Word, made: Arguments) -> None:
+    if value[:1] in ("'", '"') and value[-1:] == value[:1]:
+        value = value[1:-1]
+    if option == "vars":
+        _variables(reading, value, word, made)
+    elif option in ("credential", "vault-id"):
+        _credential(reading, value.rpartition("@")[2] if option == "vault-id" else value, word)
+    elif option == "inventory":
+        _inventory(reading, value, word, made)
+    elif option == "modules":
+        made.modules += [(path, word.place) for part in value.split(":") if (path := _path(reading, part, word))]
+    elif option == "limit" and value.startswith("@"):
+        _reference(reading, value[1:], word)
+    elif option == "connection":
+        made.is_local = made.is_local or value == "local"
+    elif option == "ssh":
+        note_ssh_arguments(reading, value, word.place)
+    elif option == "mount":
+        for path in _paths_here(reading, value.split(":")[0]):
+            reading.ledger.reference(path, word.place, required=False)
+
+
+def _path(reading: Reading, text: str, word: Word) -> str | None:
+    """The path, from the root; None, and a finding, where it is not known."""
+    if HOLE in text:
+        reading.ledger.unresolved(word.place, word.written, word.why or "it is not known before Packer runs")
+        return None
+    path = reading.locations.from_workdir(text) if text else None
+    if not isinstance(path, str):
+        return None
+    if word.tainted and reading.tree.entry(path, follow=True) is None:
+        reading.ledger.unresolved(word.place, word.written, "there is no such file")
+        return None
+    return path
+
+
+def _reference(reading: Reading, text: str, word: Word) -> str | None:
+    path = _path(reading, text, word)
+    if path is not None:
+        reading.ledger.reference(path, word.place, required=not word.is_optional)
+    return path
+
+
+def _credential(reading: Reading, text: str, word: Word) -> None:
+    expanded = reading.expand_home(text) if text not in ("prompt", "prompt_ask_vault_pass", "") else None
+    path = _path(reading, expanded, word) if expanded and HOLE not in expanded else None
+    if path is not None:
+        reading.ledger.credential(path, word.place)
+
+
+def _variables(reading: Reading, value: str, word: Word, made: Arguments) -> None:
+    if value.startswith("@"):
+        path = _reference(reading, value[1:], word)
+        if path is not None:
+            made.variable_files.append((path, word.place))
+        return
+    if word.is_list and HOLE in value:
+        reading.ledger.unresolved(word.place, word.written, word.why)
+    made.variables.update(extra_variables(value))
+
+
+def _inventory(reading: Reading, value: str, word: Word, made: Arguments) -> None:
+    """A file or a folder, or hosts with commas between them, of which Packer's own is one."""
+    if "," in value:
+        return
+    path = _reference(reading, value, word)
+    if path is not None:
+        made.inventories.append((path, word.place))
+
+
+def note_ssh_arguments(reading: Reading, text: str, place: Place) -> None:
+    """Files that ssh's own options name: configurations are inputs, keys are not."""
+    words = _shell_words(text)
+    for before, word in zip(["", *words], words, strict=False):
+        name, _, value = word.rpartition("=")
+        if before == "-i" or name.lower() in ("identityfile", "certificatefile"):
+            for path in _paths_here(reading, value):
+                reading.ledger.credential(path, place)
+        elif not word.startswith("-") or before == "-F" or word.startswith("-F"):
+            for path in _paths_here(reading, value.removeprefix("-F")):
+                reading.ledger.reference(path, place, required=False)
+
+
+def extra_variables(text: str) -> dict[str, Any]:
+    """Of `a=b c=d`, JSON or YAML; a value that is known in part keeps its holes."""
+    if text.lstrip().startswith(("{", "[")):
+        return _document(text)
+    return dict(word.split("=", 1) for word in _shell_words(text) if "=" in word)
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        given = json.loads(text, strict=False)
+    except ValueError:
+        try:
+            given = next(iter(yaml_documents(text.replace(HOLE, "\ufffc").encode(), "-e")), None)
+        except TemplateError:
+            return {}
+        given = json.loads(json.dumps(given, default=str).replace("\\ufffc", "\\u0000"))
+    return given if isinstance(given, dict) else {}

@@ -1,0 +1,98 @@
+"""The `ansible` provisioner: from its playbooks to every file that Ansible reads for them on this machine."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.ansible.ansible_settings import Surroundings, paths_of, surroundings_of
+from ami_bakery.template.ansible.inventories import read_beside, read_inventory
+from ami_bakery.template.ansible.playbook_walk import Walk
+from ami_bakery.template.ansible.variables import VariableTable
+from ami_bakery.template.collector import Ledger
+from ami_bakery.template.definition import Reading
+from ami_bakery.template.facts import LocalCommand
+from ami_bakery.template.references import command_words, if_tainted, note_file_if_here
+from ami_bakery.template.source_tree import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.template.component import Component
+    from ami_bakery.template.location import Place
+
+_ROUNDS = 6
+
+
+def find_ansible_files(reading: Reading, component: Component) -> None:
+    """Of a component that `is_of_ansible`."""
+    surroundings = surroundings_of(reading, component)
+    variables = VariableTable()
+    variables.add(surroundings.arguments.variables)
+    playbooks = paths_of(reading, component, "playbook_file", "playbook_files") + _targets(reading, surroundings)
+    for _ in range(_ROUNDS):
+        # A variable may be met after the path that it is part of: go round until no round learns more.
+        size, scratch = variables.size, Ledger()
+        walk = Walk(_with_ledger(reading, scratch), surroundings, variables)
+        _inventories(component, surroundings, walk)
+        for path, _place in surroundings.arguments.variable_files:
+            walk.variables_file(path)
+        for path, place in playbooks:
+            entry = reading.tree.entry(path, follow=True)
+            if entry is not None and entry.kind is FileKind.FILE:
+                walk.playbook(path, place)
+        for name, place in surroundings.navigator.roles:
+            walk.role_target(name, place)
+        if variables.size == size:
+            break
+    _commands(walk, component)
+    _note_local_commands(walk, component)
+    reading.ledger.merge(scratch)
+
+
+def _with_ledger(reading: Reading, ledger: Ledger) -> Reading:
+    return Reading(tree=reading.tree, request=reading.request, locations=reading.locations, ledger=ledger)
+
+
+def _targets(reading: Reading, surroundings: Surroundings) -> list[tuple[str, Place]]:
+    """Playbooks that plays of ansible-navigator name, and such as stand among the arguments."""
+    found = list(surroundings.arguments.playbooks)
+    for target, place in surroundings.navigator.playbooks:
+        expanded = reading.expand_home(target)
+        path = reading.locations.from_workdir(expanded) if expanded else None
+        if isinstance(path, str):
+            reading.ledger.reference(path, place, written=if_tainted(target, "the target of a play"))
+            found.append((path, place))
+    return found
+
+
+def _inventories(component: Component, surroundings: Surroundings, walk: Walk) -> None:
+    """The provisioner writes one of its own into `inventory_directory`, beside what is there, and removes it again."""
+    named = paths_of(walk.reading, component, "inventory_file")
+    for path, place in [*named, *surroundings.arguments.inventories, *surroundings.config.inventories]:
+        if walk.reading.tree.entry(path, follow=True) is not None:
+            read_inventory(walk, path, place)
+    for path, place in paths_of(walk.reading, component, "inventory_directory"):
+        if walk.reading.tree.entry(path, follow=True) is not None:
+            walk.reading.ledger.output(posixpath.join(path, "packer-provisioner-ansible"), place)
+        read_beside(walk, path, place)
+
+
+def _commands(walk: Walk, component: Component) -> None:
+    """`command` may be a wrapper that lies beside the template."""
+    reading, folder = walk.reading, walk.reading.locations.workdir
+    for name in ("command", "galaxy_command", "sftp_command"):
+        same = (component, *component.alternatives(name))
+        for text, place, _ in (found for one in same for found in one.texts(name)):
+            for word in command_words(text) if isinstance(text, str) else ():
+                note_file_if_here(reading, word, place)
+                path = walk.run.here(word, folder)
+                if path is not None:
+                    walk.run.script(path, "", (), None, folder=folder)
+
+
+def _note_local_commands(walk: Walk, component: Component) -> None:
+    if walk.run.opaque or walk.run.unknown:
+        programs = tuple(sorted(name for name in walk.run.opaque if name))
+        unknown = tuple(sorted(walk.run.unknown))
+        walk.reading.ledger.local_command(
+            LocalCommand(place=component.place, component=component.type, programs=programs, unknown=unknown)
+        )

@@ -1,0 +1,60 @@
+"""Reads the file of roles and collections that ansible-galaxy fetches."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, Any
+
+from ami_bakery.errors import TemplateError
+from ami_bakery.template.ansible.ansible_cfg import reference_if_here
+from ami_bakery.template.location import Place
+from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+
+
+def required_names(reading: Reading, path: str, place: Place, above: tuple[str, ...] = ()) -> set[str]:
+    """The names that a requirements file fetches; what it takes from a folder here is an input."""
+    if reading.tree.entry(path, follow=True) is None or path in above:
+        return set()  # a missing galaxy_file is said as a missing input
+    try:
+        documents = yaml_documents(reading.parsed(path), path)
+    except TemplateError as error:
+        reading.ledger.unresolved(place, path, f"it does not parse: {error.wrong}")
+        return set()
+    names: set[str] = set()
+    for document in documents:
+        parts: list[Any] = [document] if isinstance(document, list) else []
+        if isinstance(document, YamlMap):
+            parts = [document.get(part) for part in ("roles", "collections")]
+        for entries in parts:
+            for entry in entries if isinstance(entries, list) else []:
+                names |= _entry(reading, path, entry, (*above, path))
+    return names
+
+
+def _entry(reading: Reading, path: str, entry: Any, above: tuple[str, ...]) -> set[str]:
+    given = entry if isinstance(entry, YamlMap) else {"name": entry}
+    place = Place(file=path, line=max(getattr(entry, "line", 1), 1))
+    source = str(given.get("src") or given.get("source") or given.get("role") or given.get("name") or "")
+    included = _here(reading, path, str(given.get("include", "")))
+    if included is not None and reference_if_here(reading, included, place):
+        return required_names(reading, included, place, above)
+    local = _here(reading, path, re.sub(r"\A(?:git\+)?file://", "", source).partition("#")[0])
+    is_path = re.match(r"\.|/|(?:git\+)?file://", source) is not None
+    if local is not None and (is_path or given.get("type") in ("dir", "file", "subdirs")):
+        reference_if_here(reading, local, place)
+    name = str(given.get("name") or re.sub(r"(\.git|\.tar\.gz)?\Z", "", source.rsplit("/", 1)[-1]).split(",")[0])
+    return {name}
+
+
+def _here(reading: Reading, file: str, text: str) -> str | None:
+    """Relative to the requirements file, or to the folder that ansible-galaxy is started in."""
+    if not text or "\n" in text:
+        return None
+    folders = (posixpath.dirname(file) or ".", reading.locations.workdir)
+    paths = [path for folder in folders if isinstance(path := reading.locations.resolve(text, folder), str)]
+    here = [path for path in paths if path != "." and reading.tree.entry(path, follow=True) is not None]
+    return next(iter(here), None)

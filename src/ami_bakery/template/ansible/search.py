@@ -1,0 +1,63 @@
+"""Finds the files that a name may mean, where the name is known in full or in part."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.ansible.jinja.holes import FACT, HOLE, has_hole
+from ami_bakery.template.source_tree import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+
+
+def find(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
+    """What a text with holes may name, among what is there: paths relative to the root.
+
+    A static text counts wherever it is found. With holes, the project's folder before the first hole counts whole.
+    Where no folder stands before it, a hole within a name is any one word, and one that begins the text cannot be said.
+    """
+    if not has_hole(text):
+        paths = dict.fromkeys(reading.locations.resolve(text, folder) for folder in folders)
+        return [path for path in paths if isinstance(path, str) and reading.tree.entry(path, follow=True) is not None]
+    before = re.split(f"[{HOLE}{FACT}]", text, maxsplit=1)[0]
+    prefix = before.rpartition("/")[0]
+    if prefix.strip("./"):
+        inside = (reading.locations.resolve(prefix, folder) for folder in folders)
+        return [path for path in inside if isinstance(path, str) and _is_inside(path) and is_folder(reading, path)]
+    return [] if not before and HOLE in text else _words(reading, text, folders)
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path from the root leads below it: a whole folder of the machine is nobody's input."""
+    return path != "." and not path.startswith(("/", ".."))
+
+
+def is_folder(reading: Reading, path: str) -> bool:
+    return _kind(reading, path) is FileKind.FOLDER
+
+
+def is_file(reading: Reading, path: str) -> bool:
+    return _kind(reading, path) is FileKind.FILE
+
+
+def _kind(reading: Reading, path: str) -> FileKind | None:
+    """None where nothing is there, or no file can bear the name."""
+    resolved = reading.locations.resolve(path, ".")
+    entry = reading.tree.entry(resolved, follow=True) if isinstance(resolved, str) else None
+    return entry.kind if entry else None
+
+
+def _words(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
+    """Files whose path fits a text in which each hole is a word, in every folder where Ansible looks."""
+    text = text.replace(HOLE, FACT)
+    fits = re.compile("".join("[^/]*" if part == FACT else re.escape(part) for part in re.split(f"({FACT})", text)))
+    found = []
+    for folder in folders:
+        inside = posixpath.normpath(posixpath.join(folder, posixpath.dirname(text.split(FACT, 1)[0])))
+        children = reading.tree.children(inside) if is_folder(reading, inside) else ()
+        paths = (posixpath.normpath(child.path) for child in children)
+        found += [path for path in paths if fits.fullmatch(posixpath.relpath(path, folder))]
+    return found

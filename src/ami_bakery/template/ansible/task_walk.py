@@ -1,0 +1,216 @@
+"""Follows tasks: the files that their modules, lookups and loops name, and the tasks and roles that they include."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ami_bakery.template.ansible import tasks as task_reader
+from ami_bakery.template.ansible.jinja.holes import has_hole
+from ami_bakery.template.ansible.jinja.rendering import LookupCall, alternatives
+from ami_bakery.template.ansible.scope import Context, search_folders
+from ami_bakery.template.ansible.search import find, is_file, is_folder
+from ami_bakery.template.ansible.yaml_files import listed, maps_of, yaml_at
+from ami_bakery.template.yaml_parser import YamlMap
+from ami_bakery.values import replace
+
+if TYPE_CHECKING:
+    from ami_bakery.template.ansible.named_files import Files, Take
+    from ami_bakery.template.location import Place
+
+_INCLUDES = ("include_tasks", "import_tasks", "include")
+_ROLES = ("include_role", "import_role")
+_BLOCKS = ("block", "rescue", "always")
+
+
+class Roles(Protocol):
+    def role(self, name: str, context: Context, line: int) -> None:
+        """Follows the role, or every role that a name which is not known may mean."""
+
+    def collection_of(self, name: str, context: Context, place: Place) -> None:
+        """Takes the collection of a module's full name, where it is here."""
+
+
+class TaskWalk:
+    """Follows lists of tasks, each file once for every playbook and role that it is read for."""
+
+    def __init__(self, files: Files, roles: Roles) -> None:
+        self._files = files
+        self._roles = roles
+        self._reading = files.reading
+        self._variables = files.variables
+        self._importing: list[str] = []
+
+    def file(self, path: str, context: Context) -> None:
+        inside = replace(context, file=path, loop_name="item", loop_items=None)
+        if self._files.first_visit(path, context.playbook, context.role, str(context.is_local)):
+            self.tasks(maps_of(self._reading, path), inside)
+
+    def tasks(self, tasks: Any, context: Context) -> None:
+        for task in listed(tasks):
+            if isinstance(task, YamlMap):
+                self._task(task, context)
+
+    def _task(self, task: YamlMap, context: Context) -> None:
+        self._variables.add(task.get("vars"))
+        if isinstance(task.get("register"), str):
+            self._variables.add({str(task["register"]): "{{ registered }}"})
+        context = replace(
+            context,
+            is_local=task_reader.runs_here(task, context.is_local),
+            may_be_local=context.may_be_local or task_reader.may_run_here(task),
+        )
+        for part in _BLOCKS:
+            self.tasks(task.get(part), context)
+        items = task_reader.loop_items(task, self._files.scope(context))
+        looping = self._looping(task, items, context)
+        self._files.lookups({key: value for key, value in task.items() if key not in _BLOCKS}, looping)
+        self._files.lookups(task_reader.conditions(task), looping)
+        self._file_loops(task, context)
+        call = task_reader.call_of(task)
+        if call is not None and items != []:
+            self._files.lookups(task_reader.conditions(call.arguments), looping)
+            self._call(call, task, looping)
+
+    def _looping(self, task: YamlMap, items: list[Any] | None, context: Context) -> Context:
+        """The context of a task that is repeated: what `item` may be, where the loop is written out or known."""
+        if items is None:
+            return context
+        control = task.get("loop_control")
+        name = str(control.get("loop_var", "item")) if isinstance(control, Mapping) else "item"
+        return replace(context, loop_name=name, loop_items=tuple(items))
+
+    def _file_loops(self, task: YamlMap, context: Context) -> None:
+        for plugin, value in task_reader.file_loops(task):
+            names = task_reader.loop_names(value, self._files.scope(context))
+            line = getattr(value, "line", 0) or task.line
+            written = str(value) if isinstance(value, str) else f"with_{plugin}"
+            self._files.lookup(LookupCall(plugin, names, {}), written, context, line)
+
+    # --- calls
+
+    def _call(self, call: task_reader.Call, task: YamlMap, context: Context) -> None:
+        place = self._files.place(context, call.line)
+        if call.full.count(".") >= 2:
+            self._roles.collection_of(call.full, context, place)
+        if call.module in _INCLUDES:
+            self._included_tasks(call, context)
+        elif call.module in _ROLES:
+            name = call.arguments.get("name", call.arguments.get("role"))
+            if isinstance(name, str):
+                self._pass_on(context)
+                self._roles.role(name, context, call.line)
+        elif call.module == "set_fact":
+            self._variables.add(call.arguments)
+        elif call.module == "meta":
+            return
+        else:
+            self._module_files(call, context)
+            self._outputs(call, task, context)
+            if context.is_local or context.may_be_local:
+                self._local(call, context)
+
+    def _pass_on(self, context: Context) -> None:
+        """What is included by a loop knows the item."""
+        for item in context.loop_items or ():
+            self._variables.add({context.loop_name: item})
+
+    def _included_tasks(self, call: task_reader.Call, context: Context) -> None:
+        text = call.arguments.get("file", call.arguments.get("_raw"))
+        applied = call.arguments.get("apply")
+        if isinstance(applied, Mapping):
+            context = replace(context, is_local=task_reader.runs_here(applied, context.is_local))
+        if isinstance(text, str):
+            self._pass_on(context)
+            place, static = self._files.place(context, call.line), call.module == "import_tasks"
+            folders = search_folders(context, "tasks")
+            self._files.follow(text, folders, place, lambda path: self._included(path, context, place, static), context)
+
+    def _included(self, path: str, context: Context, place: Place, static: bool) -> None:
+        self._files.reference(path, place, context)
+        for file in yaml_at(self._reading, path):
+            if file in self._importing and static:
+                why = f"the tasks import themselves: {' -> '.join([*self._importing, file])}"
+                self._files.say(place, posixpath.basename(file), why)
+                continue
+            self._importing.append(file)
+            self.file(file, context)
+            self._importing.pop()
+
+    def _module_files(self, call: task_reader.Call, context: Context) -> None:
+        for text, kind, required in task_reader.files_of(call):
+            each = self._what_to_do_with(call.module, context)
+            line = getattr(text, "line", 0) or call.line
+            if required:
+                self._files.files(text, kind, context, line, each)
+            else:
+                self._if_here(text, search_folders(context, kind), context, line)
+
+    def _if_here(self, text: str, folders: tuple[str, ...], context: Context, line: int) -> None:
+        for name in alternatives(text, self._files.scope(context)):
+            if name.strip("./ ") and "\n" not in name and "://" not in name and not has_hole(name):
+                for path in find(self._reading, name, folders):
+                    self._files.reference(path, self._files.place(context, line), context)
+
+    def _what_to_do_with(self, module: str, context: Context) -> Take | None:
+        if module == "include_vars":
+            return self._files.variables_file
+        if module in ("template", "win_template"):
+            return lambda path: self._files.template(path, context)
+        return None
+
+    # --- what runs, or is written, on this machine
+
+    def _local(self, call: task_reader.Call, context: Context) -> None:
+        """A task that runs here: what its command does, and every argument that is the name of a file here."""
+        scope, folders = self._files.scope(context), (context.playbook, self._reading.locations.workdir)
+        chdir = call.arguments.get("chdir", call.arguments.get("project_path"))
+        started = self._started_in(str(chdir), folders, context, call.line) if chdir else ()
+        for text in task_reader.commands_of(call):
+            line = getattr(text, "line", 0) or call.line
+            self._files.command(alternatives(text, scope), text, context, line, started)
+        if call.module == "script":
+            for text, kind, _ in task_reader.files_of(call):
+                for name in alternatives(text, scope):
+                    for path in find(self._reading, name, search_folders(context, kind)):
+                        self._files.run.script(path, "", (), None, folder=context.playbook)
+        for _, text in task_reader.texts_of(call):
+            self._if_here(text, (*started, *folders), context, call.line)
+
+    def _started_in(self, text: str, folders: tuple[str, ...], context: Context, line: int) -> tuple[str, ...]:
+        """The folder that a command changes to: what it finds there without a name counts whole."""
+        started = []
+        for name in alternatives(text, self._files.scope(context)):
+            for path in find(self._reading, name, folders):
+                started.append(path)
+                if is_folder(self._reading, path) and path not in (context.playbook, *folders, "."):
+                    self._files.reference(path, self._files.place(context, line), context)
+        if not started:
+            self._files.say(self._files.place(context, line), text, "where the command runs is not known")
+        return tuple(started)
+
+    def _outputs(self, call: task_reader.Call, task: YamlMap, context: Context) -> None:
+        """A file that a task writes here each time is no input."""
+        name = "dest" if call.module == "fetch" else task_reader.WRITERS.get(call.module, "")
+        text = call.arguments.get(name)
+        if not isinstance(text, str) or "when" in task or not (context.is_local or call.module == "fetch"):
+            return
+        source = call.arguments.get("src", call.arguments.get("url"))
+        for given in context.loop_items if context.loop_items is not None else (None,):
+            one = context if given is None else replace(context, loop_items=(given,))
+            targets = alternatives(text, self._files.scope(one))
+            sources = alternatives(str(source), self._files.scope(one)) if source else ("",)
+            if len(targets) == 1 and len(sources) == 1 and not has_hole(targets[0] + sources[0]):
+                self._output(call, targets[0], sources[0], one)
+
+    def _output(self, call: task_reader.Call, target: str, source: str, context: Context) -> None:
+        path = self._reading.locations.resolve(target, context.playbook)
+        if not isinstance(path, str):
+            return
+        if call.module == "fetch" and not task_reader.is_true(call.arguments.get("flat")):
+            return  # below the folder, by the host's name and the whole path: nothing that a definition names
+        if target.endswith("/") or is_folder(self._reading, path):
+            path = posixpath.normpath(posixpath.join(path, posixpath.basename(source)))
+        if path != "." and (is_file(self._reading, path) or self._reading.tree.entry(path) is None):
+            self._reading.ledger.output(path, self._files.place(context, call.line))

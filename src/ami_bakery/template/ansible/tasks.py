@@ -1,0 +1,307 @@
+"""What one task of Ansible reads: which module it calls, and which of its arguments name files on this side."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ami_bakery.template.ansible.jinja.holes import FACT, HOLE, MOST, has_hole, is_static
+from ami_bakery.template.ansible.jinja.rendering import Scope, items_of
+from ami_bakery.template.ansible.yaml_files import listed
+from ami_bakery.template.yaml_parser import YamlMap, YamlText
+from ami_bakery.values import Frozen
+
+_BUILTIN = re.compile(r"(?:ansible\.(?:builtin|legacy|windows|posix)|community\.\w+|kubernetes\.core|amazon\.aws)\.")
+
+FILE_ARGUMENTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "copy": (("src", "files"),),
+    "win_copy": (("src", "files"),),
+    "template": (("src", "templates"),),
+    "win_template": (("src", "templates"),),
+    "script": (("cmd", "files"), ("_raw", "files")),
+    "unarchive": (("src", "files"),),
+    "assemble": (("src", "files"),),
+    "patch": (("src", "files"),),
+    "synchronize": (("src", "files"),),
+    "uri": (("src", "files"),),
+    "win_uri": (("src", "files"),),
+    "include_vars": (("file", "vars"), ("dir", "vars"), ("_raw", "vars")),
+    "cloudformation": (("template", "files"),),
+    "k8s": (("src", "files"), ("template", "templates")),
+    "load_balancer": (),
+}
+"""By module: its arguments that name files here, each with the subfolder in which Ansible looks first."""
+
+REMOTE = frozenset(
+    """file mount fetch slurp archive lineinfile blockinfile replace stat find get_url git subversion apt yum dnf
+    package service systemd user group cron debug fail assert set_fact meta pause wait_for command shell raw expect
+    win_shell win_command include_role import_role include_tasks import_tasks include add_host group_by setup
+    iso_extract decompress reboot pip npm gem hostname sysctl win_shortcut win_unzip win_file""".split()  # noqa: SIM905
+)
+"""Modules whose arguments name nothing on this side, unless they run here."""
+
+WRITERS: Mapping[str, str] = {"copy": "dest", "template": "dest", "get_url": "dest", "archive": "dest"}
+"""Modules that write a file: the argument that names it."""
+
+_COMMANDS = frozenset({"command", "shell", "raw", "expect"})
+_FOLDERS = frozenset({"chdir", "project_path", "project_src", "path"})
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+_FROM_LOOPS = ("with_items", "with_list", "with_flattened", "with_random_choice")
+_PLAIN_LOOPS = frozenset(
+    {
+        *("with_dict", "with_nested", "with_cartesian", "with_together", "with_indexed_items", "with_subelements"),
+        *("with_sequence", "with_inventory_hostnames", *_FROM_LOOPS),
+    }
+)
+_CONDITIONS = ("when", "failed_when", "changed_when", "until", "that", "var")
+_NOT_MODULES = frozenset(
+    """action any_errors_fatal args async become become_exe become_flags become_method become_user changed_when
+    check_mode collections connection debugger delay delegate_facts delegate_to diff environment failed_when
+    ignore_errors ignore_unreachable listen local_action loop loop_control module_defaults name no_log notify poll
+    port register remote_user retries run_once tags throttle timeout until vars when block rescue always""".split()  # noqa: SIM905
+)
+
+
+class Call(Frozen):
+    """A module with its arguments; what is given free of names is `_raw`. `full`: the name as it is written."""
+
+    module: str
+    arguments: Mapping[str, Any]
+    line: int
+    full: str = ""
+
+
+def call_of(task: YamlMap) -> Call | None:
+    for name, value in task.items():
+        if name in ("action", "local_action"):
+            return _action(value, task)
+        if name not in _NOT_MODULES and not name.startswith("with_"):
+            return _call(name, value, task)
+    return None
+
+
+def _action(value: Any, task: YamlMap) -> Call | None:
+    if isinstance(value, YamlMap):
+        return _call(str(value.get("module", "")), {k: v for k, v in value.items() if k != "module"}, task)
+    module, _, rest = str(value).partition(" ")
+    return _call(module, YamlText(rest, getattr(value, "line", task.line)), task)
+
+
+def _call(name: str, value: Any, task: YamlMap) -> Call:
+    arguments: dict[str, Any] = {}
+    if isinstance(value, Mapping):
+        arguments.update(value)
+    elif isinstance(value, str):
+        arguments.update(_free_form(value))
+    more = task.get("args")
+    if isinstance(more, Mapping):
+        arguments.update(more)
+    line = getattr(value, "line", 0) or task.line
+    return Call(module=_BUILTIN.sub("", name), arguments=arguments, line=line, full=name)
+
+
+def _free_form(text: str) -> dict[str, str]:
+    """`src=a dest=b`, or a file name and then options."""
+    line = getattr(text, "line", 0)
+    arguments: dict[str, str] = {}
+    raw = []
+    for word in _words(text):
+        name, sign, value = word.partition("=")
+        if sign and re.fullmatch(r"\w+", name):
+            arguments[name] = YamlText(value, line)
+        else:
+            raw.append(word)
+    if raw:
+        arguments["_raw"] = YamlText(" ".join(raw), line)
+        arguments["_whole"] = YamlText(text, line)
+    return arguments
+
+
+def _words(text: str) -> list[str]:
+    """Words apart, but `{{ ... }}` in one piece."""
+    guarded = re.sub(r"\{\{(?:(?!\{\{).)*?\}\}", lambda found: found[0].translate(_GUARD), text, flags=re.S)
+    try:
+        words = shlex.split(guarded)
+    except ValueError:
+        words = guarded.split()
+    return [word.translate(_UNGUARD) for word in words]
+
+
+_GUARD = str.maketrans({" ": "\x02", "'": "\x03", '"': "\x05", "\\": "\x06"})
+_UNGUARD = str.maketrans({"\x02": " ", "\x03": "'", "\x05": '"', "\x06": "\\"})
+
+
+def files_of(call: Call) -> Iterator[tuple[str, str, bool]]:
+    """The texts that name files here, each with its subfolder, and whether it must be there."""
+    if is_true(call.arguments.get("remote_src", call.module == "assemble")) or _is_false(call.arguments.get("copy")):
+        return
+    if call.module == "synchronize" and call.arguments.get("mode") == "pull":
+        return
+    known = FILE_ARGUMENTS.get(call.module)
+    if known is None:
+        known = () if call.module in REMOTE else (("src", "files"), ("template", "templates"), ("file", "files"))
+    for name, kind in known:
+        value = call.arguments.get(name)
+        if isinstance(value, str) and value:
+            first = (_words(value) or [value])[0]
+            text = YamlText(first, getattr(value, "line", call.line)) if call.module == "script" else value
+            yield text, kind, call.module in FILE_ARGUMENTS
+    url = call.arguments.get("url")
+    if isinstance(url, str) and url.startswith("file://"):
+        yield YamlText(url.removeprefix("file://"), getattr(url, "line", call.line)), "files", False
+
+
+def is_true(value: Any) -> bool:
+    return value is True or str(value).lower() in ("yes", "true", "on", "1", "y", "t")
+
+
+def _is_false(value: Any) -> bool:
+    return value is False or str(value).lower() in ("no", "false", "off", "0", "n", "f")
+
+
+# --- loops
+
+
+def loop_items(task: YamlMap, scope: Scope) -> list[Any] | None:
+    """What `item` goes through, with every alternative; None where the task is not repeated."""
+    if "loop" in task:
+        return items_of(task["loop"], scope)
+    for name in _FROM_LOOPS:
+        if name in task:
+            value = task[name]
+            return _flat(items_of(f"{{{{ {value} }}}}" if _is_name(value) else value, scope), scope)
+    if "with_dict" in task:
+        return [item for each in items_of(task["with_dict"], scope) for item in _pairs(each)]
+    for name in ("with_nested", "with_cartesian", "with_together"):
+        if name in task:
+            columns = [items_of(each, scope) for each in listed(task[name])]
+            return [list(row) for row in itertools.islice(itertools.product(*columns), 16 * MOST)]
+    if "with_indexed_items" in task:
+        return [[0, item] for item in _flat(items_of(task["with_indexed_items"], scope), scope)]
+    if "with_subelements" in task:
+        return _subelements(listed(task["with_subelements"]), scope)
+    if any(True for _ in file_loops(task)):
+        return [item for plugin, value in file_loops(task) for item in _found_items(plugin, value, scope)]
+    return [HOLE] if any(name.startswith("with_") for name in task) else None
+
+
+def _is_name(value: Any) -> bool:
+    """The old way to write a loop: a variable without braces."""
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]*", value) is not None
+
+
+def _flat(items: list[Any], scope: Scope) -> list[Any]:
+    return [inner for item in items for inner in (items_of(item, scope) if isinstance(item, list) else [item])]
+
+
+def _pairs(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return [{"key": name, "value": child} for name, child in value.items()]
+    return [value]
+
+
+def _subelements(given: list[Any], scope: Scope) -> list[Any]:
+    name = str(given[1]) if len(given) > 1 else ""
+    rows = []
+    for each in items_of(given[0], scope) if given else []:
+        for child in items_of(each.get(name, []), scope) if isinstance(each, Mapping) else [HOLE]:
+            rows.append([each, child])
+    return rows
+
+
+def _found_items(plugin: str, value: Any, scope: Scope) -> Iterator[Any]:
+    """Of `with_fileglob` and `with_first_found`: the names; of `with_file` the content, which is not known here."""
+    if plugin not in ("fileglob", "first_found", "filetree"):
+        yield HOLE
+    for name in loop_names(value, scope):
+        if plugin == "filetree":
+            yield {"src": f"{name}/{HOLE}", "path": FACT, "root": name, "state": FACT}
+        if plugin == "fileglob":
+            yield from [HOLE] if has_hole(name) else scope.glob(name)
+        elif plugin == "first_found":
+            yield name
+
+
+def loop_names(value: Any, scope: Scope) -> list[str]:
+    """The names that a loop over files is given."""
+    names = []
+    for given in listed(value):
+        for each in items_of(given, scope):
+            if isinstance(each, Mapping):  # first_found with files and paths
+                paths = [str(path) for path in items_of(listed(each.get("paths")), scope)] or [""]
+                for path, file in itertools.product(paths, items_of(listed(each.get("files")), scope)):
+                    names.append(f"{path}/{file}" if path else str(file))
+            elif isinstance(each, str):
+                names.append(each)
+    return names
+
+
+def file_loops(task: YamlMap) -> Iterator[tuple[str, Any]]:
+    """`with_file`, `with_pipe`, `with_first_found` and their like: the name of the lookup, and its value."""
+    for name, value in task.items():
+        plugin = name.removeprefix("with_").rpartition(".")[2]
+        if name.startswith("with_") and name not in _PLAIN_LOOPS:
+            yield plugin, value
+
+
+# --- tasks that run here
+
+
+def runs_here(task: Mapping[str, Any], inherited: bool) -> bool:
+    """Whether a task, a block or a play runs on this machine."""
+    if "local_action" in task:
+        return True
+    if "delegate_to" in task:
+        return str(task["delegate_to"]).strip() in _LOCAL_HOSTS
+    variables = task.get("vars")
+    connection = task.get("connection")
+    if connection is None and isinstance(variables, Mapping):
+        connection = variables.get("ansible_connection")
+    if connection is not None:
+        return str(connection).rpartition(".")[2] == "local"
+    return inherited or ("hosts" in task and str(task["hosts"]).strip() in _LOCAL_HOSTS)
+
+
+def may_run_here(task: Mapping[str, Any]) -> bool:
+    """Whether where a task or a play runs is not known, or is this machine among others."""
+    named = [str(task.get(name, "")) for name in ("hosts", "delegate_to", "connection")]
+    is_unknown = any(not is_static(text) for text in named)
+    return is_unknown or not _LOCAL_HOSTS.isdisjoint(re.split(r"[,:&! ]+", named[0]))
+
+
+def commands_of(call: Call) -> list[str]:
+    """The texts of a command, whatever way they are written."""
+    if call.module not in _COMMANDS and not call.module.endswith(("command", "shell")):
+        return []
+    free = "_whole" if "_whole" in call.arguments else "_raw"
+    texts = [call.arguments[name] for name in (free, "cmd", "command") if isinstance(call.arguments.get(name), str)]
+    words = [str(each) for each in listed(call.arguments.get("argv"))]
+    return [*texts, " ".join(each if "{{" in each else shlex.quote(each) for each in words)] if words else texts
+
+
+def texts_of(call: Call) -> Iterator[tuple[str, str]]:
+    """The arguments of a module that runs here, by name, but for what it writes and what a command is given."""
+    commands = ("_whole", "cmd", "command", "_raw", "argv", "creates", "removes", "content", "msg")
+    for name, value in call.arguments.items():
+        if name in commands or name == WRITERS.get(call.module) or call.module in ("file", "debug", "set_fact"):
+            continue
+        for each in listed(value):
+            if isinstance(each, str):
+                yield name, each
+
+
+def is_folder_argument(name: str) -> bool:
+    return name in _FOLDERS
+
+
+def conditions(task: Mapping[str, Any]) -> list[YamlText]:
+    """Expressions that stand without braces, as texts with them."""
+    found = []
+    for name in _CONDITIONS:
+        for each in listed(task.get(name)):
+            if isinstance(each, YamlText) and is_static(each) and re.search(r"\b(?:lookup|query|q)\s*\(", each):
+                found.append(YamlText(f"{{{{ {each} }}}}", each.line))
+    return found

@@ -1,0 +1,251 @@
+"""What has been found so far: references, outputs, environment, secrets, and what could not be worked out."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.expression.known_values import (
+    HOLE,
+    Flag,
+    Unknown,
+    Value,
+    first_unknown,
+    is_mapping,
+    is_sequence,
+    is_tainted,
+)
+from ami_bakery.template.facts import Certainty, LocalCommand, Output, Reference, Unresolved
+from ami_bakery.template.outputs import as_shown, pattern_of, stronger
+from ami_bakery.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ami_bakery.template.location import Place
+
+
+_LONGEST_SHOWN = 300
+"""Characters of an expression that is not known."""
+
+
+class Ledger:
+    """Collects findings. The first place that names a thing is kept, and `required` if any place requires it."""
+
+    def __init__(self) -> None:
+        self._references: dict[str, Reference] = {}
+        self._outputs: dict[tuple[str, bool], Output] = {}
+        self._early: set[str] = set()
+        self._touched: dict[tuple[str, Place, str], None] = {}
+        self.on_condition = False
+        """Whether what writes now may not run in a build that succeeds."""
+        self._generated: dict[str, Reference] = {}
+        self._commands: dict[LocalCommand, None] = {}
+        self._unhashed: dict[str, tuple[str, Place, str]] = {}
+        self._credentials: dict[str, Reference] = {}
+        self._unresolved: dict[Unresolved, None] = {}
+        self._environment: dict[str, Place] = {}
+        self._secrets: set[str] = set()
+        self._withheld: set[str] = set()
+
+    def reference(
+        self, path: str, place: Place, *, required: bool = True, guessed: bool = False, written: str = ""
+    ) -> None:
+        """`written`: see `Reference`."""
+        _keep(self._references, path, place, required, guessed, written)
+
+    def output(
+        self,
+        path: str,
+        place: Place,
+        *,
+        certainty: Certainty = Certainty.SURE,
+        is_folder: bool = False,
+        written: str = "",
+        is_removed: bool = False,
+    ) -> None:
+        """`path` may have `HOLE` in it, or `/**` at its end. One that could be any file is not worked out. `written`:
+        see `Reference`."""
+        certainty = Certainty.PERHAPS if self.on_condition else certainty
+        pattern = pattern_of(path) if HOLE in path or path.endswith("/**") else ""
+        if pattern is None:
+            why = "any file could be meant by it; files that it writes must be named in `ignore`"
+            self.unresolved(place, written or as_shown(path), why)
+            return
+        self._keep_output(
+            Output(
+                path=as_shown(path),
+                place=place,
+                certainty=certainty,
+                pattern=pattern,
+                is_folder=is_folder,
+                written=written,
+                is_removed=is_removed,
+            )
+        )
+
+    def _keep_output(self, output: Output) -> None:
+        key = (output.pattern or output.path, output.is_folder)
+        before = self._outputs.get(key)
+        kept = output if before is None else stronger(before, output)
+        self._outputs[key] = replace(kept, is_removed=output.is_removed and (before is None or before.is_removed))
+
+    def read_now(self, path: str, *, exact: bool = False) -> None:
+        """A file is surely read at this moment of the bake. What nothing has written yet is read as it was before.
+
+        exact  the file's own name stands there: a written name with unknown parts is another one
+        """
+        written = [output for output in self._outputs.values() if output.certainty is not Certainty.PERHAPS]
+        if exact:
+            written = [each for each in written if not each.pattern or each.path.endswith("/**")]
+        if not any(
+            re.fullmatch(each.pattern, path, re.DOTALL) if each.pattern else each.path == path for each in written
+        ):
+            self._early.add(path)
+
+    def touch(self, path: str, place: Place, does: str) -> None:
+        """`does`: what is done to it, as a verb."""
+        self._touched[(path, place, does)] = None
+
+    def is_read_early(self, path: str) -> bool:
+        return path in self._early
+
+    def generated(self, path: str, place: Place, *, written: str = "") -> None:
+        """A source that is said to be made while Packer runs."""
+        _keep(self._generated, path, place, False, False, written)
+
+    def local_command(self, command: LocalCommand) -> None:
+        self._commands[command] = None
+
+    def unhashed(self, name: str, place: Place, why: str) -> None:
+        """An environment variable that a local command reads, and that stays out of the digest."""
+        self._unhashed.setdefault(name, (name, place, why))
+
+    def credential(self, path: str, place: Place) -> None:
+        _keep(self._credentials, path, place, False, False)
+
+    def unresolved(self, place: Place, expression: str, why: str) -> None:
+        shown = "a value that is not shown" if is_tainted(expression) else _clipped(expression)
+        self._unresolved[Unresolved(place=place, expression=shown, why=why)] = None
+
+    def not_known(self, place: Place, expression: str, unknown: Unknown) -> None:
+        self.unresolved(place, expression, unknown.why)
+
+    def environment(self, name: str, place: Place) -> None:
+        self._environment.setdefault(name, place)
+
+    def secret(self, value: Value) -> None:
+        """Every text inside of a sensitive value is a secret; so is a number."""
+        self._secrets |= {str(leaf) for leaf in _leaves(value)}
+
+    def withhold(self, value: Value) -> None:
+        """Every tainted text or number inside is not to be shown, nor what is known of one."""
+        self._withheld |= {str(leaf) for leaf in _leaves(value) if is_tainted(leaf)}
+        unknown = first_unknown(value)
+        if unknown is not None and unknown.tainted:
+            self._withheld |= {part for part in unknown.known.split(HOLE) if part}
+
+    def merge(self, other: Ledger) -> None:
+        for reference in other.references:
+            _keep(
+                self._references,
+                reference.path,
+                reference.place,
+                reference.required,
+                reference.guessed,
+                reference.written,
+            )
+        for output in other.outputs:
+            self._keep_output(output)
+        for made in other.all_generated:
+            self.generated(made.path, made.place, written=made.written)
+        self._commands |= other._commands
+        self._early |= other._early
+        self._touched |= other._touched
+        self._unhashed = other._unhashed | self._unhashed
+        for credential in other.credentials:
+            self.credential(credential.path, credential.place)
+        for unresolved in other.all_unresolved:
+            self._unresolved[unresolved] = None
+        for name, place in other.all_environment:
+            self.environment(name, place)
+        self._secrets |= other.secrets
+        self._withheld |= other.withheld
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return tuple(self._references[path] for path in sorted(self._references))
+
+    @property
+    def touched(self) -> tuple[tuple[str, Place, str], ...]:
+        return tuple(sorted(self._touched))
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        return tuple(sorted(self._outputs.values(), key=lambda each: (each.path, each.pattern, each.is_folder)))
+
+    @property
+    def all_generated(self) -> tuple[Reference, ...]:
+        return tuple(self._generated[path] for path in sorted(self._generated))
+
+    @property
+    def local_commands(self) -> tuple[LocalCommand, ...]:
+        return tuple(sorted(self._commands, key=lambda each: (each.place, each.component, each.programs)))
+
+    @property
+    def unhashed_environment(self) -> tuple[tuple[str, Place, str], ...]:
+        return tuple(self._unhashed[name] for name in sorted(self._unhashed))
+
+    @property
+    def credentials(self) -> tuple[Reference, ...]:
+        return tuple(self._credentials[path] for path in sorted(self._credentials))
+
+    @property
+    def all_unresolved(self) -> tuple[Unresolved, ...]:
+        return tuple(sorted(self._unresolved, key=lambda each: (each.place, each.expression, each.why)))
+
+    @property
+    def all_environment(self) -> tuple[tuple[str, Place], ...]:
+        return tuple(sorted(self._environment.items()))
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        return frozenset(self._secrets)
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        return frozenset(self._withheld)
+
+
+def _clipped(expression: str) -> str:
+    return expression if len(expression) <= _LONGEST_SHOWN else f"{expression[:_LONGEST_SHOWN]}..."
+
+
+def _keep(
+    known: dict[str, Reference], path: str, place: Place, required: bool, guessed: bool, written: str = ""
+) -> None:
+    before = known.get(path)
+    if before is None:
+        known[path] = Reference(path=path, place=place, required=required, guessed=guessed, written=written)
+        return
+    if before.guessed and not guessed:
+        before = replace(before, place=place)
+    known[path] = replace(
+        before,
+        required=before.required or required,
+        guessed=before.guessed and guessed,
+        # A path that is also written out somewhere is no secret.
+        written=written and before.written,
+    )
+
+
+def _leaves(value: Value) -> Iterator[str | int | float]:
+    if is_mapping(value):
+        for name, child in value.items():
+            yield from _leaves(name)
+            yield from _leaves(child)
+    elif is_sequence(value):
+        for child in value:
+            yield from _leaves(child)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool | Flag) and str(value):
+        yield value

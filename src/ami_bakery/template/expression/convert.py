@@ -1,0 +1,477 @@
+"""cty's conversions from type to type, and the type that several can be converted to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+from ami_bakery.template.expression import cty, cty_types
+from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty_types import BOOL, DYNAMIC, NUMBER, STRING, UNKNOWN, Type, friendly
+from ami_bakery.template.expression.numbers import Number
+
+Conversion: TypeAlias = Callable[[Cty], Cty]
+
+
+def convert(value: Cty, wanted: Type) -> Cty:
+    """The value as another type; raises `Fault` where cty does."""
+    if value.type == cty_types.without_optional(wanted):
+        return value
+    if value.type.kind == "unknown":
+        if isinstance(value.raw, cty.Missing):
+            concrete = not cty_types.has_dynamic(wanted)
+            return value.but(
+                kind=cty_types.without_optional(wanted) if concrete else UNKNOWN, others=_each(value, wanted)
+            )
+        return value
+    if cty_types.has_unknown(value.type) and cty_types.has_dynamic(wanted) and wanted.kind != "dynamic":
+        raise Unsure("the type of an element is not known")
+    made = conversion(value.type, wanted, unsafe=True)
+    if made is None:
+        raise Fault(f"{friendly(wanted)} is needed, and it is {friendly(value.type)}")
+    return made(value)
+
+
+def _each(value: Cty, wanted: Type) -> tuple[Cty, ...]:
+    made = []
+    for other in value.others:
+        try:
+            made.append(convert(other, wanted))
+        except (Fault, Unsure):
+            continue
+    return tuple(made)
+
+
+@lru_cache(maxsize=4096)
+def conversion(given: Type, wanted: Type, *, unsafe: bool) -> Conversion | None:
+    """How values of one type become values of another, or None where they do not."""
+    made = _conversion(given, wanted, unsafe)
+    if made is None:
+        return None
+    convert_known = made
+
+    def converted(value: Cty) -> Cty:
+        if wanted.kind == "dynamic":
+            return value
+        if not value.is_known:
+            return value.but(kind=_filled(value.type, cty_types.without_optional(wanted)), others=_each(value, wanted))
+        if value.is_null:
+            return cty.null(_filled(value.type, cty_types.without_optional(wanted))).taint_by(value)
+        result = convert_known(value)
+        return result.but(
+            tainted=value.tainted or result.tainted,
+            place=result.place or value.place,
+            others=_each(value, wanted) if value.others else result.others,
+        )
+
+    return converted
+
+
+def _conversion(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
+    match given.kind, wanted.kind:
+        case _, "dynamic":
+            return lambda value: value
+        case "unknown", _:
+            return lambda value: convert(value, wanted)
+        case "dynamic", _:
+            return (lambda value: convert(value, wanted)) if unsafe else None
+        case (("string" | "number" | "bool"), ("string" | "number" | "bool")):
+            return _PRIMITIVES.get((given.kind, wanted.kind, unsafe)) or _PRIMITIVES.get(
+                (given.kind, wanted.kind, False)
+            )
+        case "object", "object":
+            return _object_to_object(given, wanted, unsafe)
+        case "tuple", "tuple":
+            return _tuple_to_tuple(given, wanted, unsafe)
+        case (("list" | "set"), ("list" | "set")):
+            return _collection(given, wanted, unsafe)
+        case "map", "map":
+            inner = conversion(given.element, wanted.element, unsafe=unsafe)
+            return _map_to_map(wanted, inner) if inner or given.element == wanted.element else None
+        case "tuple", ("list" | "set"):
+            return _from_tuple(given, wanted, unsafe)
+        case "object", "map":
+            return _object_to_map(given, wanted, unsafe)
+        case "map", "object":
+            return _map_to_object(given, wanted) if unsafe else None
+    return None
+
+
+# --- primitives
+
+
+def number_text(value: Cty) -> Cty:
+    return cty.text(value.raw.text())
+
+
+def _text_to_number(value: Cty) -> Cty:
+    parsed = Number.parse(value.raw)
+    if parsed is None:
+        if value.raw.lower().lstrip("+-") in ("inf", "infinity"):
+            raise Unsure("an infinity is not worked out")
+        raise Fault("a number is needed, and the text is none")
+    return cty.number(parsed)
+
+
+def _text_to_bool(value: Cty) -> Cty:
+    if value.raw in ("true", "1", "false", "0"):
+        return Cty(BOOL, value.raw in ("true", "1"))
+    raise Fault("a bool is needed, and the text is none")
+
+
+_PRIMITIVES: dict[tuple[str, str, bool], Conversion] = {
+    ("number", "string", False): number_text,
+    ("bool", "string", False): lambda value: cty.text("true" if value.raw else "false"),
+    ("string", "number", True): _text_to_number,
+    ("string", "bool", True): _text_to_bool,
+    ("string", "string", False): lambda value: value,
+    ("number", "number", False): lambda value: value,
+    ("bool", "bool", False): lambda value: value,
+}
+
+
+# --- structures
+
+
+def _object_to_object(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
+    before, inner = given.attributes, {}
+    for name, kind in wanted.attributes.items():
+        if name not in before:
+            if name in wanted.optional:
+                continue
+            return None
+        made = None if before[name] == kind else conversion(before[name], kind, unsafe=unsafe)
+        if made is None and before[name] != kind:
+            return None
+        inner[name] = made
+
+    def work(value: Cty) -> Cty:
+        kept = {name: made(value.raw[name]) if made else value.raw[name] for name, made in inner.items()}
+        for name in wanted.optional:
+            kept.setdefault(name, cty.null(wanted.attributes[name]))
+        return cty.object_of(kept)
+
+    return work
+
+
+def _tuple_to_tuple(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
+    if len(given.of) != len(wanted.of):
+        return None
+    inner = [None if a == b else conversion(a, b, unsafe=unsafe) for a, b in zip(given.of, wanted.of, strict=True)]
+    if any(made is None and a != b for made, a, b in zip(inner, given.of, wanted.of, strict=True)):
+        return None
+    return lambda value: cty.tuple_of(made(item) if made else item for made, item in zip(inner, value.raw, strict=True))
+
+
+def _collection(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
+    if given.kind == "list" and wanted.kind == "set" and not unsafe:
+        return None
+    inner = conversion(given.element, wanted.element, unsafe=unsafe)
+    if given.element == wanted.element:
+        inner = None
+    elif inner is None:
+        return None
+    build = cty.list_of if wanted.kind == "list" else cty.set_of
+
+    def work(value: Cty) -> Cty:
+        items = [inner(item) if inner else item for item in value.raw]
+        empty = given.element if wanted.element.kind == "dynamic" else cty_types.without_optional(wanted.element)
+        return build(items, empty)
+
+    return work
+
+
+def _map_to_map(wanted: Type, inner: Conversion | None) -> Conversion:
+    def work(value: Cty) -> Cty:
+        items = {name: inner(item) if inner else item for name, item in value.raw.items()}
+        if not items:
+            empty = value.type.element if wanted.element.kind == "dynamic" else wanted.element
+            return cty.map_of({}, empty)
+        if wanted.element.is_collection or wanted.element.kind == "object":
+            items = dict(zip(items, unified(list(items.values()), unsafe=False), strict=True))
+        return cty.map_of(items)
+
+    return work
+
+
+def _element_of(given: Type, wanted: Type, unsafe: bool) -> Type | None:
+    """The type of the elements, where any would do: the one that all can be converted to."""
+    if wanted.element.kind != "dynamic":
+        return wanted.element
+    found = unify(given.of, unsafe=unsafe)
+    if found is None or (found.kind == "dynamic" and any(inner.kind != "dynamic" for inner in given.of)):
+        return None
+    return found
+
+
+def _from_tuple(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
+    build = cty.list_of if wanted.kind == "list" else cty.set_of
+    if not given.of:
+        return lambda _: build((), cty_types.without_optional(wanted.element))
+    element = _element_of(given, wanted, unsafe)
+    if element is None:
+        return None
+    inner = [None if kind == element else conversion(kind, element, unsafe=unsafe) for kind in given.of]
+    if any(made is None and kind != element for made, kind in zip(inner, given.of, strict=True)):
+        return None
+
+    def work(value: Cty) -> Cty:
+        items = [made(item) if made else item for made, item in zip(inner, value.raw, strict=True)]
+        return build(unified(items, unsafe=unsafe) if wanted.kind == "list" else items)
+
+    return work
+
+
+def _object_to_map(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
+    if not given.of:
+        return lambda _: cty.map_of({}, cty_types.without_optional(wanted.element))
+    element: Type | None = wanted.element
+    if wanted.element.kind == "dynamic":
+        element = unify(given.of, unsafe=unsafe)
+    if element is None:
+        return None
+    inner = {
+        name: None if kind == element else conversion(kind, element, unsafe=unsafe)
+        for name, kind in given.attributes.items()
+    }
+    if any(made is None and given.attributes[name] != element for name, made in inner.items()):
+        return None
+    structured = element.is_collection or element.kind == "object"
+
+    def work(value: Cty) -> Cty:
+        items = {name: made(value.raw[name]) if made else value.raw[name] for name, made in inner.items()}
+        if structured:
+            items = dict(zip(items, unified(list(items.values()), unsafe=unsafe), strict=True))
+        return cty.map_of(items)
+
+    return work
+
+
+def _map_to_object(given: Type, wanted: Type) -> Conversion | None:
+    inner: dict[str, Conversion | None] = {}
+    for name, kind in wanted.attributes.items():
+        if kind != given.element:
+            inner[name] = conversion(given.element, kind, unsafe=True)
+            if inner[name] is None and name not in wanted.optional:
+                return None
+
+    def work(value: Cty) -> Cty:
+        kept = {}
+        for name, kind in wanted.attributes.items():
+            if name in value.raw:
+                made = inner.get(name)
+                if made is None and name in inner:
+                    raise Fault(f"an attribute has to be {friendly(kind)}")
+                kept[name] = made(value.raw[name]) if made else value.raw[name]
+            elif name in wanted.optional:
+                kept[name] = cty.null(kind)
+            else:
+                raise Fault("the map lacks an attribute that is needed")
+        return cty.object_of(kept)
+
+    return work
+
+
+# --- one type for several
+
+
+def unified(items: Sequence[Cty], *, unsafe: bool) -> list[Cty]:
+    """The values as the one type that all can be converted to."""
+    if len({item.type for item in items}) <= 1:
+        return list(items)
+    wanted = unify(tuple(item.type for item in items), unsafe=unsafe)
+    if wanted is None:
+        raise Fault("there is no type for all elements")
+    return [item if item.type == wanted else _must(item, wanted, unsafe) for item in items]
+
+
+def _must(value: Cty, wanted: Type, unsafe: bool) -> Cty:
+    made = conversion(value.type, wanted, unsafe=unsafe)
+    if made is None:
+        raise Fault("there is no type for all elements")
+    return made(value)
+
+
+def unify(kinds: tuple[Type, ...], *, unsafe: bool) -> Type | None:
+    """The most general type that all can be converted to, as `convert.Unify` finds it."""
+    if not kinds:
+        return None
+    if any(cty_types.has_unknown(kind) for kind in kinds):
+        raise Unsure("the type of a value is not known")
+    return _unify(kinds, unsafe)
+
+
+@lru_cache(maxsize=4096)
+def _unify(kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
+    if all(kind == kinds[0] for kind in kinds) and kinds[0].is_primitive:
+        return kinds[0]
+    count = dict.fromkeys(("map", "list", "set", "object", "tuple", "dynamic"), 0)
+    for kind in kinds:
+        if kind.kind in count:
+            count[kind.kind] += 1
+    found = _unify_structures(kinds, unsafe, count)
+    if found is not NotImplemented:
+        return found  # type: ignore[return-value]
+    if count["object"] and count["tuple"] and not _as_collections(kinds, count):
+        return None
+    return _general(kinds, unsafe)
+
+
+def _as_collections(kinds: tuple[Type, ...], count: dict[str, int]) -> bool:
+    """The cases before the one of objects and tuples together, which have been tried in vain."""
+    total = len(kinds)
+    maps = count["map"] and count["map"] + count["object"] + count["dynamic"] == total
+    lists = count["list"] and count["list"] + count["tuple"] + count["dynamic"] == total
+    return bool(maps or lists)
+
+
+def _unify_structures(kinds: tuple[Type, ...], unsafe: bool, count: dict[str, int]) -> object:
+    total, dynamic = len(kinds), count["dynamic"]
+    for kind in ("map", "list", "set"):
+        if count[kind] and count[kind] + dynamic == total:
+            return _unify_collections(kind, kinds, unsafe, dynamic > 0)
+        partner = {"map": "object", "list": "tuple"}.get(kind, "")
+        if partner and count[kind] and count[kind] + count[partner] + dynamic == total:
+            found = _unify_with(kind, partner, kinds, unsafe)
+            return found if found and found.kind == kind else NotImplemented
+    if count["object"] and count["object"] + dynamic == total:
+        return DYNAMIC if dynamic else _unify_objects(kinds, unsafe)
+    if count["tuple"] and count["tuple"] + dynamic == total:
+        return DYNAMIC if dynamic else _unify_tuples(kinds, unsafe)
+    return NotImplemented
+
+
+def _general(kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
+    for wanted in _by_preference(kinds):
+        if all(kind == wanted or conversion(kind, wanted, unsafe=unsafe) for kind in kinds):
+            return wanted
+    return None
+
+
+def _unify_collections(kind: str, kinds: tuple[Type, ...], unsafe: bool, dynamic: bool) -> Type | None:
+    if dynamic:
+        return DYNAMIC
+    element = _unify(tuple(inner.element for inner in kinds), unsafe)
+    if element is None:
+        return None
+    wanted = Type(kind, (element,))
+    return wanted if _reachable(kinds, wanted, unsafe) else None
+
+
+def _unify_with(kind: str, partner: str, kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
+    """Objects beside maps as maps, and tuples beside lists as lists."""
+    loose = tuple(inner for inner in kinds if inner.kind == partner)
+    found = _unify_to(kind, loose, unsafe)
+    if found is None:
+        return None
+    return _unify(tuple(found if inner.kind == partner else inner for inner in kinds), unsafe)
+
+
+def _unify_to(kind: str, kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
+    """A map that takes every attribute of some objects, or a list that takes every element of some tuples."""
+    inner = tuple(each for outer in kinds for each in outer.of)
+    element = _unify(inner, unsafe) if inner else None
+    if element is None:
+        return None
+    wanted = Type(kind, (element,))
+    return wanted if _reachable(kinds, wanted, unsafe) else None
+
+
+def _unify_objects(kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
+    if any(kind.names != kinds[0].names for kind in kinds):
+        return _unify_to("map", kinds, unsafe)
+    made = {}
+    for name in kinds[0].names:
+        found = _unify(tuple(kind.attributes[name] for kind in kinds), unsafe)
+        if found is None:
+            return None
+        made[name] = found
+    wanted = cty_types.object_of(made)
+    return wanted if _reachable(kinds, wanted, unsafe) else _unify_to("map", kinds, unsafe)
+
+
+def _unify_tuples(kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
+    if any(len(kind.of) != len(kinds[0].of) for kind in kinds):
+        return _unify_to("list", kinds, unsafe)
+    made = []
+    for column in zip(*(kind.of for kind in kinds), strict=True):
+        found = _unify(tuple(column), unsafe)
+        if found is None:
+            return None
+        made.append(found)
+    wanted = cty_types.tuple_of(*made)
+    return wanted if _reachable(kinds, wanted, unsafe) else _unify_to("list", kinds, unsafe)
+
+
+def _reachable(kinds: tuple[Type, ...], wanted: Type, unsafe: bool) -> bool:
+    return all(kind == wanted or conversion(kind, wanted, unsafe=unsafe) is not None for kind in kinds)
+
+
+def _by_preference(kinds: tuple[Type, ...]) -> list[Type]:
+    """The more general first, as cty sorts them."""
+    size = len(kinds)
+    edges: list[list[int]] = [[] for _ in kinds]
+    degree = [0] * size
+    for i in range(size - 1):
+        for j in range(i + 1, size):
+            order = _compared(kinds[i], kinds[j])
+            if order:
+                first, second = (i, j) if order < 0 else (j, i)
+                edges[first].append(second)
+                degree[second] += 1
+    queue = [number for number in range(size) if degree[number] == 0]
+    for number in queue:
+        for other in edges[number]:
+            degree[other] -= 1
+            if degree[other] == 0:
+                queue.append(other)
+    return [kinds[number] for number in queue]
+
+
+_BEFORE = {("tuple", "list"), ("object", "map"), ("set", "tuple"), ("set", "list")}
+
+
+def _compared(a: Type, b: Type) -> int:
+    """Below 0 where `a` is the more general."""
+    if "dynamic" in (a.kind, b.kind):
+        return 0 if a == b else (-1 if b.kind == "dynamic" else 1)
+    if a.is_primitive and b.is_primitive:
+        return (b.kind == "string") - (a.kind == "string")
+    if a.kind == b.kind and a.is_collection:
+        return _compared(a.element, b.element)
+    if (a.kind, b.kind) in _BEFORE:
+        return -_ranked(b, a)
+    return _ranked(a, b)
+
+
+def _ranked(a: Type, b: Type) -> int:
+    if (b.kind == "set" and a.kind in ("tuple", "list")) or (a.kind, b.kind) in (("list", "tuple"), ("map", "object")):
+        return -1
+    if a.kind != b.kind or a.kind not in ("object", "tuple") or len(a.of) != len(b.of) or a.names != b.names:
+        return 0
+    orders = [_compared(x, y) for x, y in zip(a.of, b.of, strict=True)]
+    general, special = any(order < 0 for order in orders), any(order > 0 for order in orders)
+    return 0 if general == special else (-1 if general else 1)
+
+
+def _filled(given: Type, wanted: Type) -> Type:
+    """The wanted type, with what it leaves open taken from the given one."""
+    if given.kind in ("dynamic", "unknown") or wanted.is_primitive:
+        return UNKNOWN if given.kind == "unknown" and cty_types.has_dynamic(wanted) else wanted
+    if wanted.kind == "dynamic":
+        return given
+    if not cty_types.has_dynamic(wanted):
+        return wanted
+    if wanted.is_collection:
+        inside = given.element if given.is_collection else (unify(given.of, unsafe=True) or DYNAMIC)
+        return Type(wanted.kind, (_filled(inside, wanted.element),))
+    if wanted.kind == "object":
+        known = given.attributes if given.kind == "object" else dict.fromkeys(wanted.names, given.of[0])
+        return cty_types.object_of(
+            {name: _filled(known.get(name, DYNAMIC), kind) for name, kind in wanted.attributes.items()}
+        )
+    return cty_types.tuple_of(*(_filled(a, b) for a, b in zip(given.of, wanted.of, strict=True)))
+
+
+__all__ = ["BOOL", "NUMBER", "STRING", "conversion", "convert", "unified", "unify"]

@@ -1,0 +1,452 @@
+"""Values of expressions inside of the evaluator: typed, perhaps unknown, perhaps tainted, with their alternatives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from unicodedata import combining, normalize
+
+from ami_bakery.template.expression import cty_types
+from ami_bakery.template.expression.budget import MOST_PARTS, TooCostly
+from ami_bakery.template.expression.cty_types import DYNAMIC, NUMBER, STRING, UNKNOWN, Type
+from ami_bakery.template.expression.known_values import CHECKOUT
+from ami_bakery.template.expression.numbers import Number
+
+if TYPE_CHECKING:
+    from ami_bakery.template.location import Place
+
+MOST_ALTERNATIVES = 48
+"""Of one value; beyond them more are not looked at."""
+
+LONGEST_WITH_ALTERNATIVES = 1 << 16
+"""Characters of a text that could have been another."""
+
+
+class Fault(Exception):
+    """Packer fails here. The reason names types, functions and expressions, never a value."""
+
+
+class Unsure(Exception):
+    """Whether Packer fails, or what it makes of it, is not known here; the reason is as `Fault`'s."""
+
+
+class Missing:
+    """What stands in place of a value that is unknown: why; the text with what is unknown as written; and what is known
+    of it (see `values.Unknown`)."""
+
+    __slots__ = ("known", "pattern", "why")
+
+    def __init__(self, why: str, pattern: str = "", known: str = "") -> None:
+        self.why, self.pattern, self.known = why, pattern, known
+
+
+class Cty:
+    """
+    type        its type; `cty_types.UNKNOWN` where even that is unknown
+    raw         str, Number, bool, tuple (list, set, tuple), dict (map, object), None (null), or Missing (unknown)
+    tainted     something secret or read had a part in it; of a collection: in all of it
+    place       where a text was written
+    others      other values that it may have, as far as some are known
+    is_whole    nothing in it is unknown
+    is_dirty    something in it is tainted
+    has_others  something in it has alternatives
+    sees_checkout  the place of the checkout shows in it
+    size        how many values it is, with those in it
+    """
+
+    __slots__ = (
+        *("type", "raw", "tainted", "place", "others"),
+        *("is_whole", "is_dirty", "has_others", "sees_checkout", "size"),
+    )
+
+    def __init__(
+        self,
+        kind: Type,
+        raw: Any,
+        *,
+        tainted: bool = False,
+        place: Place | None = None,
+        others: tuple[Cty, ...] = (),
+    ) -> None:
+        self.type, self.raw, self.tainted, self.place, self.others = kind, raw, tainted, place, others
+        self.is_whole, self.is_dirty, self.has_others, self.sees_checkout = True, tainted, bool(others), False
+        self.size = 1
+        if isinstance(raw, str):
+            self.sees_checkout = CHECKOUT[1] in raw
+        elif isinstance(raw, tuple):
+            self._look_into(raw)
+        elif isinstance(raw, dict):
+            self._look_into(raw.values())
+            self.sees_checkout = self.sees_checkout or any(CHECKOUT[1] in name for name in raw)
+        elif isinstance(raw, Missing):
+            self.is_whole = False
+
+    def _look_into(self, children: Iterable[Cty]) -> None:
+        for child in children:
+            self.is_whole = self.is_whole and child.is_whole
+            self.is_dirty = self.is_dirty or child.is_dirty
+            self.has_others = self.has_others or child.has_others
+            self.sees_checkout = self.sees_checkout or child.sees_checkout
+            self.size += child.size
+        if self.size > MOST_PARTS:
+            raise TooCostly(f"it makes a value of more than {MOST_PARTS:,} parts")
+
+    @property
+    def is_known(self) -> bool:
+        return not isinstance(self.raw, Missing)
+
+    @property
+    def is_null(self) -> bool:
+        return self.raw is None
+
+    def but(self, **changes: Any) -> Cty:
+        """The same with other marks, place, alternatives or type."""
+        given: dict[str, Any] = {
+            "raw": self.raw,
+            "tainted": self.tainted,
+            "place": self.place,
+            "others": self.others,
+            **changes,
+        }
+        return Cty(given.pop("kind", self.type), **given)
+
+    def taint_by(self, *sources: Cty) -> Cty:
+        """This value, tainted if one of the sources is, however deep."""
+        if self.tainted or not any(source.is_dirty for source in sources):
+            return self
+        return self.but(tainted=True)
+
+    def with_others(self, others: Iterable[Cty]) -> Cty:
+        kept = _distinct(others, self)
+        return self.but(others=kept) if kept else self
+
+    def items(self) -> Iterator[tuple[Cty, Cty]]:
+        """Pairs of key and value, as cty iterates: maps and objects in the order of their keys, sets by themselves."""
+        if isinstance(self.raw, dict):
+            for name in sorted(self.raw):
+                yield text(name, self.place, tainted=self.tainted), self.raw[name].taint_by(self._own)
+        else:
+            for number, child in enumerate(self.raw):
+                child = child.taint_by(self._own)
+                yield (child if self.type.kind == "set" else whole(number)), child
+
+    @property
+    def _own(self) -> Cty:
+        return _TAINTED if self.tainted else _CLEAN
+
+
+def hidden(value: Cty) -> Cty:
+    """The value of something secret: tainted, and how it is written is not told either."""
+    raw = value.raw
+    if isinstance(raw, Missing):
+        raw = Missing(raw.why, "", raw.known)
+    elif isinstance(raw, tuple):
+        raw = tuple(hidden(child) for child in raw)
+    elif isinstance(raw, dict):
+        raw = {name: hidden(child) for name, child in raw.items()}
+    return value.but(raw=raw, tainted=True, others=tuple(hidden(other) for other in value.others))
+
+
+def text(value: str, place: Place | None = None, *, tainted: bool = False) -> Cty:
+    """As Packer normalises it; unknown where it would put a joiner between very many combining marks."""
+    if not value.isascii():
+        if _has_long_run_of_marks(value):
+            return unknown(
+                "more than 30 combining marks in a row are normalised by Packer alone", STRING, tainted=tainted
+            )
+        value = normalize("NFC", value)
+    return Cty(STRING, value, place=place, tainted=tainted)
+
+
+_MOST_MARKS = 30
+"""As Unicode's stream-safe text format has it, which Go's `norm` writes."""
+_MARKS = re.compile(rf"[^\x00-\u02ff]{{{_MOST_MARKS // 4},}}")
+
+
+def _has_long_run_of_marks(value: str) -> bool:
+    if not _MARKS.search(value):
+        return False
+    run = 0
+    for letter in normalize("NFD", value):
+        run = run + 1 if combining(letter) else 0
+        if run > _MOST_MARKS:
+            return True
+    return False
+
+
+def number(value: Number) -> Cty:
+    return Cty(NUMBER, value)
+
+
+def whole(value: int) -> Cty:
+    return Cty(NUMBER, Number.whole(value))
+
+
+def null(kind: Type = DYNAMIC) -> Cty:
+    return Cty(cty_types.without_optional(kind), None)
+
+
+def unknown(why: str, kind: Type = UNKNOWN, *, pattern: str = "", known: str = "", tainted: bool = False) -> Cty:
+    return Cty(kind, Missing(why, pattern, known), tainted=tainted)
+
+
+_TAINTED = Cty(DYNAMIC, None, tainted=True)
+_CLEAN = Cty(DYNAMIC, None)
+
+
+def _check_size(items: Iterable[Cty]) -> None:
+    """Before the type is made, which is as large as the value."""
+    if sum(item.size for item in items) > MOST_PARTS:
+        raise TooCostly(f"it makes a value of more than {MOST_PARTS:,} parts")
+
+
+def tuple_of(items: Iterable[Cty]) -> Cty:
+    made = tuple(items)
+    _check_size(made)
+    return Cty(Type("tuple", tuple(item.type for item in made)), made)
+
+
+def object_of(attributes: Mapping[str, Cty]) -> Cty:
+    names = tuple(sorted(attributes))
+    _check_size(attributes.values())
+    kind = Type("object", tuple(attributes[name].type for name in names), names)
+    return Cty(kind, {name: attributes[name] for name in names})
+
+
+def list_of(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
+    """A list of items that have one type. `otherwise`: the type of the elements of an empty list."""
+    return Cty(cty_types.list_of(_one_type(items, otherwise)), tuple(items))
+
+
+def map_of(items: Mapping[str, Cty], otherwise: Type = DYNAMIC) -> Cty:
+    kind = cty_types.map_of(_one_type(list(items.values()), otherwise))
+    return Cty(kind, {name: items[name] for name in sorted(items)})
+
+
+def set_of(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
+    """A set: each item once, in cty's order. One with something unknown in it is unknown."""
+    kind = cty_types.set_of(_one_type(items, otherwise))
+    tainted = any(item.is_dirty for item in items)
+    lost = next((item for item in items if not item.is_whole), None)
+    if lost is not None:
+        known = [item for item in items if item.is_whole]
+        made = unknown(why_of(lost), kind, tainted=tainted)
+        return made.with_others([set_of(known, kind.element)] if known else [])
+    kept: dict[str, list[Cty]] = {}
+    for item in items:
+        bucket = kept.setdefault(_hashed(item), [])
+        if not any(equals(item, other) for other in bucket):
+            bucket.append(item)
+    unique = [item for bucket in kept.values() for item in bucket]
+    if len(unique) > 1 and any(item.sees_checkout for item in unique):
+        raise Unsure("the order of the set depends on where the checkout lies")
+    return Cty(kind, tuple(_in_order(unique, kind.element)), tainted=tainted)
+
+
+def _one_type(items: Sequence[Cty], otherwise: Type) -> Type:
+    if not items:
+        return otherwise
+    kinds = {item.type for item in items}
+    if any(cty_types.has_unknown(kind) for kind in kinds):
+        raise Unsure("the type of an element is not known")
+    if len(kinds) > 1:
+        raise Fault("the elements have different types")
+    return items[0].type
+
+
+def _in_order(items: list[Cty], kind: Type) -> list[Cty]:
+    if kind.kind in ("string", "bool"):
+        return sorted(items, key=lambda item: (item.is_null, item.raw if item.raw is not None else ""))
+    if kind.kind == "number":
+        from functools import cmp_to_key
+
+        nulls = [item for item in items if item.is_null]
+        numbers = [item for item in items if not item.is_null]
+        return [*sorted(numbers, key=cmp_to_key(_compared)), *nulls]
+    return sorted(items, key=lambda item: (item.is_null, _hashed(item).encode("utf-8", "surrogatepass")))
+
+
+def _compared(a: Cty, b: Cty) -> int:
+    order: int = a.raw.compare(b.raw)
+    return order
+
+
+def _hashed(value: Cty) -> str:
+    """The bytes by which cty sets tell their elements apart, and sort those that are no primitives."""
+    raw = value.raw
+    if raw is None:
+        return "~"
+    if isinstance(raw, Number):
+        return raw.formatted("g", 10)
+    if isinstance(raw, bool):
+        return "T" if raw else "F"
+    if isinstance(raw, str):
+        from ami_bakery.template.expression.go_text import quoted
+
+        return quoted(raw)
+    if isinstance(raw, dict) and value.type.kind == "map":
+        return "{" + "".join(f"{_hashed(text(name))}:{_hashed(raw[name])};" for name in sorted(raw)) + "}"
+    children = [raw[name] for name in sorted(raw)] if isinstance(raw, dict) else raw
+    inside = "".join(f"{_hashed(child)};" for child in children)
+    return f"<{inside}>" if value.type.kind in ("tuple", "object") else f"[{inside}]"
+
+
+def equals(left: Cty, right: Cty) -> bool:
+    """cty's equality of two values that are known throughout. Raises `Unsure` where it depends on the checkout, or on
+    the version of Packer."""
+    if left.is_null or right.is_null:
+        return left.is_null and right.is_null
+    if left.type != right.type:
+        return False
+    if isinstance(left.raw, Number):
+        same, exactly = _same_number(left.raw, right.raw), left.raw.compare(right.raw) == 0
+        if same != exactly:
+            raise Unsure("whether the numbers are equal depends on the version of Packer")
+        return same
+    if isinstance(left.raw, str):
+        return _same_text(left.raw, right.raw)
+    if isinstance(left.raw, bool):
+        return bool(left.raw == right.raw)
+    if isinstance(left.raw, dict):
+        if left.raw.keys() != right.raw.keys():
+            return False
+        return all(equals(child, right.raw[name]) for name, child in left.raw.items())
+    if len(left.raw) != len(right.raw):
+        return False
+    return all(equals(a, b) for a, b in zip(left.raw, right.raw, strict=True))
+
+
+def _same_number(left: Number, right: Number) -> bool:
+    if left.is_whole and right.is_whole and max(left.exponent, right.exponent) == 0:
+        return left.compare(right) == 0
+    a, b = left.text(), right.text()
+    return a == b or {a, b} == {"0", "-0"}
+
+
+def _same_text(left: str, right: str) -> bool:
+    if left == right:
+        return True
+    if (CHECKOUT[1] in left or CHECKOUT[1] in right) and left and right:
+        raise Unsure("it depends on where the checkout lies")
+    return False
+
+
+def same(left: Cty, right: Cty) -> bool:
+    """Whether both are known throughout, of one type, and equal beyond doubt."""
+    if not left.is_whole or not right.is_whole or left.type != right.type:
+        return False
+    try:
+        return equals(left, right)
+    except Unsure:
+        return False
+
+
+def why_of(value: Cty) -> str:
+    """Why the first thing in a value that is unknown is."""
+    found = first_missing(value)
+    return found.why if found else ""
+
+
+def first_missing(value: Cty) -> Missing | None:
+    if isinstance(value.raw, Missing):
+        return value.raw
+    if value.is_whole:
+        return None
+    children = value.raw.values() if isinstance(value.raw, dict) else value.raw
+    return next((found for child in children if (found := first_missing(child))), None)
+
+
+# --- alternatives
+
+
+def _distinct(values: Iterable[Cty], main: Cty) -> tuple[Cty, ...]:
+    kept: list[Cty] = []
+    for value in values:
+        if len(kept) == MOST_ALTERNATIVES:
+            break
+        if not value.is_known and not value.has_others:
+            continue
+        if not any(same(value, other) for other in (main, *kept)):
+            kept.append(value)
+    return tuple(kept)
+
+
+def alternatives(value: Cty) -> list[Cty]:
+    """Other values that the whole may have: its own, and those where one part of it is exchanged."""
+    if not value.has_others:
+        return []
+    made = list(value.others)
+    for other in value.others:
+        if len(made) < MOST_ALTERNATIVES:
+            made.extend(alternatives(other))
+    children = value.raw if isinstance(value.raw, dict | tuple) else ()
+    for place in children if isinstance(children, dict) else range(len(children)):
+        child: Cty = children[place]
+        for other in alternatives(child) if child.has_others else ():
+            if len(made) >= MOST_ALTERNATIVES:
+                return made
+            made.append(_exchanged(value, place, other))
+    return made
+
+
+def _exchanged(value: Cty, place: Any, child: Cty) -> Cty:
+    if value.type.kind == "object":
+        return object_of({**value.raw, place: child})
+    if value.type.kind == "map":
+        return value.but(raw={**value.raw, place: child}, others=())
+    items = (*value.raw[:place], child, *value.raw[place + 1 :])
+    return tuple_of(items) if value.type.kind == "tuple" else value.but(raw=items, others=())
+
+
+def without_unknown(value: Cty) -> Cty | None:
+    """What is left of a value without the elements that are unknown; None where nothing is."""
+    if value.is_whole:
+        return value
+    if not value.is_known:
+        return None
+    if isinstance(value.raw, dict):
+        kept = {name: left for name, child in value.raw.items() if (left := without_unknown(child)) is not None}
+        if value.type.kind == "object":
+            return object_of(kept) if kept else None
+        return value.but(raw=kept) if kept else None
+    items = [left for child in value.raw if (left := without_unknown(child)) is not None]
+    if not items:
+        return None
+    return tuple_of(items) if value.type.kind == "tuple" else value.but(raw=tuple(items))
+
+
+def lifted(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Cty:
+    """`work` on the arguments; and on each alternative of theirs, which makes the alternatives of the result."""
+    main = work(arguments)
+    if not any(argument.has_others for argument in arguments):
+        return main
+    if isinstance(main.raw, str) and len(main.raw) > LONGEST_WITH_ALTERNATIVES:
+        return main  # no path, and no command
+    others = list(main.others)
+    for row in _rows(arguments):
+        try:
+            made = work(row)
+        except (Fault, Unsure):
+            continue
+        others.extend((made, *made.others))
+    return main.with_others(others)
+
+
+def _rows(arguments: Sequence[Cty]) -> Iterator[list[Cty]]:
+    """Every choice of alternatives but the first, as far as they are few; else one exchanged at a time."""
+    choices = [[argument, *alternatives(argument)] for argument in arguments]
+    size = 1
+    for choice in choices:
+        size *= len(choice)
+    if size <= MOST_ALTERNATIVES:
+        from itertools import islice, product
+
+        for row in islice(product(*choices), 1, None):
+            yield list(row)
+        return
+    left = MOST_ALTERNATIVES
+    for number, choice in enumerate(choices):
+        for other in choice[1 : left + 1]:
+            left -= 1
+            yield [*arguments[:number], other, *arguments[number + 1 :]]

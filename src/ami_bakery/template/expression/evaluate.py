@@ -1,0 +1,399 @@
+"""Works expressions out as HCL does: what is known becomes a value, and the rest says why it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+from ami_bakery.errors import TemplateError, TooLargeError
+from ami_bakery.template.expression import cty, operators, syntax
+from ami_bakery.template.expression.budget import TooCostly, limited, spend
+from ami_bakery.template.expression.convert import convert, unify
+from ami_bakery.template.expression.cty import Cty, Fault, Missing, Unsure
+from ami_bakery.template.expression.cty_types import BOOL, DYNAMIC, NUMBER, STRING, UNKNOWN, Type, friendly, has_unknown
+from ami_bakery.template.expression.functions.json_and_csv import json_text
+from ami_bakery.template.expression.numbers import Number, NumberTooLarge
+from ami_bakery.template.expression.public_values import from_value, to_value
+from ami_bakery.values import Frozen, field, replace
+
+if TYPE_CHECKING:
+    from ami_bakery.template.expression.known_values import Value
+    from ami_bakery.template.expression.syntax import Expression
+
+Names: TypeAlias = "Cty | Mapping[str, Cty]"
+Surrounding: TypeAlias = "Callable[[syntax.Call, Sequence[Cty], Scope], Cty]"
+"""A function that asks the surroundings, such as `file()`: it gets the call, its arguments and where it is called."""
+
+
+class Scope(Frozen):
+    """What an expression can see.
+
+    names        the root names (`var`, `local`, `path`, ...) and what they hold; a mapping is asked only for what is
+                 used of it
+    surroundings functions that ask more than their arguments
+    optional     an error here is no error of the template: the branch not taken, or the inside of `try()`
+    any_name     what a name stands for that is not among the names, where they are not all known
+    """
+
+    names: Mapping[str, Names] = field(default_factory=dict)
+    surroundings: Mapping[str, Surrounding] = field(default_factory=dict)
+    optional: bool = False
+    any_name: Cty | None = None
+
+    def binding(self, **names: Names) -> Scope:
+        # The innermost loop of every evaluation: `replace` takes twice as long.
+        return Scope(
+            names={**self.names, **names},
+            surroundings=self.surroundings,
+            optional=self.optional,
+            any_name=self.any_name,
+        )
+
+    @property
+    def maybe(self) -> Scope:
+        return self if self.optional else replace(self, optional=True)
+
+
+def scope_of(names: Mapping[str, Value]) -> Scope:
+    """A scope of plain values."""
+    return Scope(names={name: from_value(value) for name, value in names.items()})
+
+
+def evaluate(expression: Expression, scope: Scope) -> Value:
+    """What the expression comes to. Raises `TemplateError` where it takes too much time or memory."""
+    return to_value(resolve(expression, scope), expression.place)
+
+
+def resolve(expression: Expression, scope: Scope) -> Cty:
+    """As `evaluate`, in the evaluator's own values."""
+    with limited():
+        try:
+            return work_out(expression, scope)
+        except Fault as fault:
+            return cty.unknown(f"Packer fails here: {fault}")
+        except TooCostly as error:
+            raise too_costly(expression, error) from None
+        except RecursionError:
+            raise too_costly(expression, "it is nested too deeply") from None
+
+
+def too_costly(expression: Expression, why: object) -> TemplateError:
+    shown = expression.written.strip().splitlines()[0][:120] if expression.written.strip() else ""
+    place = expression.place
+    return TooLargeError(
+        f"working out `{shown}` ({place})",
+        str(why),
+        "Make it smaller, or pass its result to Packer as a variable.",
+        marks=(place.mark(str(why)),),
+    )
+
+
+def work_out(expression: Expression, scope: Scope) -> Cty:
+    """Raises `Fault` where Packer fails; the inner step of `resolve`."""
+    spend(steps=1)
+    match expression:
+        case syntax.Literal(value=value):
+            return _literal(value, expression)
+        case syntax.Name(name=name):
+            return _named(name, scope)
+        case syntax.Attribute():
+            return _attribute(expression, scope)
+        case syntax.TupleOf(items=items):
+            return cty.tuple_of(_all((item, scope) for item in items))
+        case _:
+            try:
+                return _compound(expression, scope)
+            except (Unsure, NumberTooLarge) as error:
+                return cty.unknown(str(error) or "the number is too large to work it out", tainted=True)
+
+
+def _literal(value: object, expression: syntax.Literal) -> Cty:
+    if isinstance(value, str):
+        return cty.text(value, expression.place)
+    if isinstance(value, bool):
+        return Cty(BOOL, value)
+    if value is None:
+        return cty.null()
+    try:
+        parsed = Number.parse(expression.written) or Number.parse(str(value))
+    except NumberTooLarge:
+        return cty.unknown("the number is too large to work it out", NUMBER)
+    return Cty(NUMBER, parsed)
+
+
+def _compound(expression: Expression, scope: Scope) -> Cty:
+    from ami_bakery.template.expression import loops, text_templates
+    from ami_bakery.template.expression.functions.calls import call
+
+    match expression:
+        case syntax.Template():
+            return text_templates.rendered(expression, scope)
+        case syntax.Index():
+            return _index(expression, scope)
+        case syntax.Splat():
+            return loops.splat(expression, scope)
+        case syntax.Call():
+            return call(expression, scope)
+        case syntax.Conditional():
+            return _conditional(expression, scope)
+        case syntax.Operation():
+            return _operation(expression, scope)
+        case syntax.ObjectOf():
+            return _object(expression, scope)
+        case syntax.For():
+            return loops.loop(expression, scope)
+        case syntax.Literal() | syntax.Name() | syntax.Attribute() | syntax.TupleOf():
+            raise AssertionError("worked out before")
+        case _:
+            assert_never(expression)
+
+
+def _all(pairs: Iterable[tuple[Expression, Scope]]) -> list[Cty]:
+    """Works all out before the first failure is raised: what files a later one reads is seen all the same."""
+    made: list[Cty] = []
+    fault: Fault | None = None
+    for expression, scope in pairs:
+        try:
+            made.append(work_out(expression, scope))
+        except Fault as error:
+            fault = fault or error
+    if fault:
+        raise fault
+    return made
+
+
+def attempt(expression: Expression, scope: Scope) -> Cty | Fault:
+    try:
+        return work_out(expression, scope)
+    except Fault as fault:
+        return fault
+
+
+# --- names and accesses
+
+
+def _named(name: str, scope: Scope) -> Cty:
+    if name not in scope.names:
+        if scope.any_name is not None:
+            return scope.any_name
+        raise Fault(f"there is no `{name}` here")
+    found = scope.names[name]
+    return found if isinstance(found, Cty) else cty.object_of(dict(found))
+
+
+def _attribute(expression: syntax.Attribute, scope: Scope) -> Cty:
+    of, name = expression.of, expression.name
+    if isinstance(of, syntax.Name):
+        spend(steps=1)
+        holder = scope.names.get(of.name)
+        if isinstance(holder, Mapping) and not isinstance(holder, Cty):
+            if name not in holder:
+                raise Fault(f"there is no `{expression.written}`")
+            return holder[name]
+    return cty.lifted(lambda values: attribute(values[0], name), [work_out(of, scope)])
+
+
+def attribute(value: Cty, name: str) -> Cty:
+    """`value.name`."""
+    if not value.is_known and value.type.kind in ("unknown", "dynamic"):
+        return _part_of_unknown(value)
+    if value.is_null:
+        raise Fault("a value that is null is asked for an attribute")
+    if value.type.kind == "object":
+        if name not in value.type.names:
+            raise Fault("an object has no attribute of that name")
+        return _child(value, name, value.type.attributes[name])
+    if value.type.kind == "map":
+        return _child(value, name, value.type.element)
+    raise Fault(f"{friendly(value.type)} has no attributes")
+
+
+def _child(value: Cty, key: str | int, kind: Type) -> Cty:
+    if not value.is_known:
+        return cty.unknown(value.raw.why, kind, tainted=value.tainted)
+    if isinstance(key, str) and key not in value.raw:
+        raise Fault("a map has no such key")
+    child: Cty = value.raw[key]
+    return child.but(tainted=True) if value.tainted and not child.tainted else child
+
+
+def _part_of_unknown(value: Cty) -> Cty:
+    return cty.unknown(value.raw.why, tainted=value.tainted)
+
+
+def _index(expression: syntax.Index, scope: Scope) -> Cty:
+    value, key = _all(((expression.of, scope), (expression.key, scope)))
+    return cty.lifted(lambda values: index(values[0], values[1]), [value, key]).taint_by(key)
+
+
+def index(value: Cty, key: Cty) -> Cty:
+    """`value[key]`."""
+    if value.is_null or key.is_null:
+        raise Fault("null is used as an index, or is asked for one")
+    kind = value.type.kind
+    if kind in ("unknown", "dynamic") or key.type.kind in ("unknown", "dynamic"):
+        return _undecided(value, key)
+    if kind in ("list", "tuple"):
+        return _item(value, convert(key, NUMBER))
+    if kind in ("map", "object"):
+        name = convert(key, STRING)
+        return attribute(value, name.raw) if name.is_known else _undecided(value, name)
+    raise Fault(f"{friendly(value.type)} has no indices")
+
+
+def _item(value: Cty, key: Cty) -> Cty:
+    if not key.is_known:
+        return _undecided(value, key)
+    length = len(value.type.of) if value.type.kind == "tuple" else len(value.raw) if value.is_known else None
+    place: Number = key.raw
+    if not place.is_whole or place.negative or (length is not None and place.truncated() >= length):
+        if place.is_whole and place.truncated() == 0 and length:
+            return _child(value, 0, value.type.of[0])
+        raise Fault("a list has no such item")
+    at = place.truncated()
+    return _child(value, at, value.type.of[at] if value.type.kind == "tuple" else value.type.element)
+
+
+def _undecided(value: Cty, key: Cty) -> Cty:
+    """One of the elements, and nobody knows which."""
+    why = cty.why_of(value) if not value.is_known else cty.why_of(key) or "the index is not known"
+    made = cty.unknown(why, tainted=value.tainted or key.tainted)
+    children = value.raw.values() if isinstance(value.raw, dict) else value.raw if isinstance(value.raw, tuple) else ()
+    return made.with_others(children)
+
+
+# --- conditionals
+
+
+def _conditional(expression: syntax.Conditional, scope: Scope) -> Cty:
+    condition = attempt(expression.condition, scope)
+    taken = truth_of(condition) if isinstance(condition, Cty) else None
+    then = attempt(expression.then, scope if taken is True else scope.maybe)
+    otherwise = attempt(expression.otherwise, scope if taken is False else scope.maybe)
+    if isinstance(condition, Fault):
+        raise condition
+    kinds = (_type_of(then, expression.then), _type_of(otherwise, expression.otherwise))
+    return chosen(condition, taken, (then, otherwise), kinds)
+
+
+def truth_of(condition: Cty) -> bool | None:
+    """None where it is unknown, or no condition at all."""
+    try:
+        truth = convert(condition, BOOL)
+    except (Fault, Unsure):
+        return None
+    return truth.raw if isinstance(truth.raw, bool) else None
+
+
+def _type_of(arm: Cty | Fault, expression: Expression) -> Type:
+    if isinstance(arm, Cty):
+        return arm.type
+    if isinstance(expression, syntax.Template) and not (expression.alone and len(expression.parts) == 1):
+        return STRING
+    if isinstance(expression, syntax.Operation):
+        return NUMBER if expression.operator in "+-*/%" else BOOL
+    return DYNAMIC if _fails_without_type(expression) else UNKNOWN
+
+
+def _fails_without_type(expression: Expression) -> bool:
+    """Whether HCL knows nothing of a value that could not be worked out; of a list it still knows its other items."""
+    while isinstance(expression, syntax.Attribute | syntax.Index):
+        expression = expression.of
+    return isinstance(expression, syntax.Name | syntax.Call)
+
+
+def chosen(condition: Cty, taken: bool | None, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+    """One arm of two, as HCL converts both to one type; the other is an alternative."""
+    if condition.is_null:
+        raise Fault("the condition is null")
+    convert(condition, BOOL)
+    if taken is None:
+        return _either(condition, arms, kinds)
+    arm, other = arms if taken else arms[::-1]
+    if isinstance(arm, Fault):
+        raise arm
+    result = _as_common(arm, arms, kinds)
+    others = [] if isinstance(other, Fault) else [_converted_or_same(other, arms, kinds)]
+    more = [each for one in others for each in cty.alternatives(one)]
+    return result.with_others([*result.others, *others, *more]).taint_by(condition)
+
+
+def _converted_or_same(arm: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+    try:
+        return _as_common(arm, arms, kinds)
+    except (Fault, Unsure):
+        return arm
+
+
+def _either(condition: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+    known = [arm for arm in arms if isinstance(arm, Cty)]
+    if not known:
+        raise next(arm for arm in arms if isinstance(arm, Fault))
+    made = [_converted_or_same(arm, arms, kinds) for arm in known]
+    if len(made) == 2 and cty.same(made[0], made[1]):
+        return made[0].taint_by(condition)
+    kind = made[0].type if all(arm.type == made[0].type for arm in made) else None
+    found = condition.raw if isinstance(condition.raw, Missing) else Missing("the condition is not known")
+    result = cty.unknown(found.why, kind or UNKNOWN).taint_by(condition, *made)
+    return result.with_others([each for arm in made for each in (arm, *cty.alternatives(arm))])
+
+
+def _as_common(arm: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+    """An arm in the type of both."""
+    for number in (0, 1):
+        one = arms[number]
+        if isinstance(one, Cty) and one.is_null and one.type.kind == "dynamic":
+            return arm if arm.type == kinds[1 - number] else convert(arm, kinds[1 - number])
+    if any(kind.kind == "dynamic" for kind in kinds) or kinds[0] == kinds[1]:
+        return arm
+    if not all(isinstance(one, Cty) and one.is_whole for one in arms):
+        return _as_common_perhaps(arm, arms, kinds)
+    common = unify(kinds, unsafe=True)
+    if common is None:
+        raise Fault(f"a conditional has arms of different types: {friendly(kinds[0])}, {friendly(kinds[1])}")
+    return arm if arm.type == common else convert(arm, common)
+
+
+def _as_common_perhaps(arm: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+    """Where an arm is unknown it may also fail, and have no type: the other has to look the same in both cases."""
+    if arm.type == STRING:
+        return arm
+    common = None if any(has_unknown(kind) for kind in kinds) else unify(kinds, unsafe=True)
+    made = None if common is None else arm if arm.type == common else convert(arm, common)
+    if made is None or not (arm.is_whole and made.is_whole and json_text(arm) == json_text(made)):
+        lost = next((cty.why_of(one) for one in arms if isinstance(one, Cty) and not one.is_whole), "")
+        raise Unsure(lost or "the type of the other arm, which fails, is not known")
+    return made
+
+
+# --- operations and objects
+
+
+def _operation(expression: syntax.Operation, scope: Scope) -> Cty:
+    if expression.left is None:
+        return cty.lifted(
+            lambda values: operators.unary(expression.operator, values[0]), [work_out(expression.right, scope)]
+        )
+    left, right = attempt(expression.left, scope), attempt(expression.right, scope)
+    if isinstance(left, Fault) or isinstance(right, Fault):
+        return operators.with_failure(expression.operator, left, right)
+    return cty.lifted(lambda values: operators.binary(expression.operator, values[0], values[1]), [left, right])
+
+
+def _object(expression: syntax.ObjectOf, scope: Scope) -> Cty:
+    pairs = _all((each, scope) for item in expression.items for each in item)
+    made: dict[str, Cty] = {}
+    lost: Cty | None = None
+    for number, (key, _) in enumerate(expression.items):
+        name, value = pairs[2 * number], pairs[2 * number + 1]
+        if name.is_null:
+            raise Fault("a key is null")
+        name = convert(name, STRING)
+        lost = lost or (None if name.is_known else name)
+        made[name.raw if name.is_known else key.written] = value
+    tainted = any(name.is_dirty for name in pairs[::2])
+    result = cty.object_of(made)
+    if lost is not None:
+        unsure = cty.unknown(cty.why_of(lost), tainted=tainted or result.is_dirty)
+        return unsure.with_others([result, *cty.alternatives(result)])
+    return result.but(tainted=True) if tainted else result

@@ -1,0 +1,1 @@
+"""The functions of HCL2 expressions."""

@@ -1,0 +1,223 @@
+"""Function calls: arguments are converted, checked and counted as cty does it, and marks are carried over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.expression import cty, cty_types, syntax
+from ami_bakery.template.expression.convert import convert
+from ami_bakery.template.expression.cty import Cty, Fault, Missing, Unsure
+from ami_bakery.template.expression.cty_types import BOOL, friendly
+from ami_bakery.template.expression.evaluate import attempt, work_out
+from ami_bakery.template.expression.functions.catalogue import FUNCTIONS, NEWER, Function, Parameter
+from ami_bakery.template.expression.functions.known_texts import known_of
+from ami_bakery.template.expression.known_values import HOLE
+from ami_bakery.template.expression.numbers import NumberTooLarge
+
+if TYPE_CHECKING:
+    from ami_bakery.template.expression.evaluate import Scope
+
+_READING = frozenset({"file", "filebase64", "templatefile"})
+
+
+def call(expression: syntax.Call, scope: Scope) -> Cty:
+    name = expression.name
+    if name == "try":
+        return _try(expression, scope)
+    if name == "can":
+        return _can(expression, scope)
+    if name == "convert":
+        return _convert(expression, scope)
+    arguments = _arguments(expression, scope)
+    if arguments is None:
+        return cty.unknown(f"what `{name}()` is called with is not known")
+    if name in scope.surroundings:
+        return _surrounding(expression, arguments, scope)
+    function = FUNCTIONS.get(name)
+    if function is None:
+        raise Fault(f"Packer has no function `{name}()`")
+    result = cty.lifted(lambda values: apply(function, name, values), arguments)
+    return _placed(result, arguments, expression)
+
+
+def _arguments(expression: syntax.Call, scope: Scope) -> list[Cty] | None:
+    """None where what is spread is unknown."""
+    made: list[Cty] = []
+    fault: Fault | None = None
+    for argument in expression.arguments:
+        found = attempt(argument, scope)
+        if isinstance(found, Fault):
+            fault = fault or found
+        else:
+            made.append(found)
+    if fault:
+        raise fault
+    if not expression.expand or not made:
+        return made
+    last = made.pop()
+    if last.is_null or not (last.type.is_sequence or last.type.kind in ("unknown", "dynamic")):
+        raise Fault(f"`{expression.name}()` spreads {friendly(last.type)}")
+    if not last.is_known:
+        return None
+    return [*made, *(value for _, value in last.items())]
+
+
+def _surrounding(expression: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
+    ask = scope.surroundings[expression.name]
+    first = True
+
+    def work(values: Sequence[Cty]) -> Cty:
+        nonlocal first
+        here, first = (scope if first else scope.maybe), False
+        return ask(expression, values, here)
+
+    if expression.name in _READING and all(argument.is_whole for argument in arguments[:1]):
+        return work(arguments)  # what is read is known: no other file is
+    return cty.lifted(work, arguments)
+
+
+def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.Call) -> Cty:
+    """Texts that a function makes were written where its arguments were."""
+    if result.place is None and (isinstance(result.raw, str) or result.type.kind == "list"):
+        texts = (argument for argument in arguments if argument.place is not None)
+        found = next(texts, None)
+        place = found.place if found is not None and found.place is not None else expression.place
+        if isinstance(result.raw, str):
+            return result.but(place=place)
+        if isinstance(result.raw, tuple):
+            items = tuple(
+                item.but(place=place) if isinstance(item.raw, str) and item.place is None else item
+                for item in result.raw
+            )
+            return result.but(raw=items)
+    return result
+
+
+def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
+    """Calls a function of values alone. Raises `Fault` where Packer's fails."""
+    tainted = any(argument.tainted or (argument.is_dirty and not function.structural) for argument in arguments)
+    try:
+        given = _converted(function, name, arguments)
+    except Unsure as error:
+        known_as = next((argument for argument in arguments if not argument.is_whole), cty.unknown(str(error)))
+        return _of_unknown(function, name, arguments, known_as, tainted)
+    lost = _lost(function, given)
+    if lost is not None:
+        return _of_unknown(function, name, given, lost, tainted)
+    if not function.sees_checkout and any(argument.sees_checkout for argument in given):
+        return cty.unknown(f"what `{name}()` makes of it depends on where the checkout lies", tainted=tainted)
+    try:
+        result = function.call(*given)
+    except Fault as fault:
+        raise Fault(f"`{name}()`: {fault}") from None
+    except (Unsure, NumberTooLarge) as error:
+        return cty.unknown(f"`{name}()`: {str(error) or 'a number is too large'}", tainted=tainted)
+    return result.but(tainted=True) if tainted else result
+
+
+def _converted(function: Function, name: str, arguments: Sequence[Cty]) -> list[Cty]:
+    fixed, rest = function.parameters, function.rest
+    if len(arguments) < len(fixed) or (rest is None and len(arguments) > len(fixed)):
+        raise Fault(f"`{name}()` is called with {len(arguments)} arguments")
+    made: list[Cty] = []
+    for number, argument in enumerate(arguments):
+        parameter = fixed[number] if number < len(fixed) else rest
+        assert parameter is not None
+        made.append(_argument(parameter, name, argument))
+    return made
+
+
+def _argument(parameter: Parameter, name: str, argument: Cty) -> Cty:
+    try:
+        value = convert(argument, parameter.type)
+    except Fault as fault:
+        raise Fault(f"`{name}()`: {fault}") from None
+    if value.is_null and not parameter.null:
+        raise Fault(f"`{name}()` is given null")
+    return value
+
+
+def _lost(function: Function, arguments: Sequence[Cty]) -> Cty | None:
+    """The first argument that is more unknown than the function can bear."""
+    for argument in arguments:
+        if not argument.is_known and not function.unknown:
+            return argument
+        if not function.structural and not argument.is_whole:
+            return argument
+    return None
+
+
+def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], lost: Cty, tainted: bool) -> Cty:
+    made = cty.unknown(cty.why_of(lost), function.returns, known=known_of(name, arguments), tainted=tainted)
+    if name == "split":
+        return made.with_others(_known_pieces(arguments[0], arguments[1]))
+    if not function.keeps_elements:
+        return made
+    kept = [left for argument in arguments if (left := cty.without_unknown(argument)) is not None]
+    try:
+        return made.with_others([apply(function, name, kept)] if kept else [])
+    except (Fault, Unsure):
+        return made
+
+
+def _known_pieces(separator: Cty, text: Cty) -> list[Cty]:
+    """What `split()` gives of a text of which a part is known, without the pieces that are not."""
+    known = text.raw.known if isinstance(text.raw, Missing) else ""
+    if not known or not isinstance(separator.raw, str) or not separator.raw:
+        return []
+    pieces = [piece for piece in known.split(separator.raw) if piece and HOLE not in piece]
+    return [cty.list_of([cty.text(piece, text.place, tainted=text.is_dirty) for piece in pieces])] if pieces else []
+
+
+# --- what forgives failures
+
+
+def _try(expression: syntax.Call, scope: Scope) -> Cty:
+    found = [attempt(argument, scope.maybe) for argument in expression.arguments]
+    values = [value for value in found if isinstance(value, Cty)]
+    if not values:
+        raise Fault("no argument of `try()` can be worked out")
+    # Whether Packer fails where a value is unknown is not known: any of those that follow may be it.
+    first, others = values[0], [each for value in values for each in (value, *cty.alternatives(value))]
+    if first.is_whole:
+        return first.with_others([*first.others, *others])
+    made = cty.unknown(cty.why_of(first), tainted=any(value.is_dirty for value in values))
+    if isinstance(first.raw, Missing):
+        made = cty.unknown(first.raw.why, pattern=first.raw.pattern, known=first.raw.known, tainted=made.tainted)
+    return made.with_others(others)
+
+
+def _can(expression: syntax.Call, scope: Scope) -> Cty:
+    if len(expression.arguments) != 1:
+        raise Fault("`can()` takes one argument")
+    found = attempt(expression.arguments[0], scope.maybe)
+    if isinstance(found, Fault):
+        return Cty(BOOL, False)
+    if not found.is_whole:
+        return cty.unknown(cty.why_of(found), BOOL, tainted=found.is_dirty)
+    result = Cty(BOOL, True, tainted=found.is_dirty)
+    return result.with_others([Cty(BOOL, False)]) if _uses_newer(expression.arguments[0]) else result
+
+
+def _uses_newer(part: object) -> bool:
+    """Whether a function is called that not every version of Packer has: where there is none, that fails."""
+    if isinstance(part, syntax.Call) and part.name in NEWER:
+        return True
+    if isinstance(part, tuple):
+        return any(map(_uses_newer, part))
+    if isinstance(part, syntax.Node | syntax.If | syntax.ForEach):
+        return any(map(_uses_newer, vars(part).values()))
+    return False
+
+
+def _convert(expression: syntax.Call, scope: Scope) -> Cty:
+    from ami_bakery.template.expression.type_constraints import type_of
+
+    if len(expression.arguments) != 2:
+        raise Fault("`convert()` takes two arguments")
+    value = work_out(expression.arguments[0], scope)
+    wanted = type_of(expression.arguments[1])
+    if cty_types.without_optional(wanted) != wanted:
+        raise Fault("`convert()` takes no type with optional attributes")
+    return cty.lifted(lambda values: convert(values[0], wanted), [value])

@@ -1,0 +1,64 @@
+"""What is known of the text that a function makes of arguments with something unknown in them.
+
+It is there for words: a command made by `join()` or `format()` names files in its known words. It is near what Packer
+makes, not the same where the function would change the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.expression.cty import Missing
+from ami_bakery.template.expression.known_values import HOLE
+
+if TYPE_CHECKING:
+    from ami_bakery.template.expression.cty import Cty
+
+_OF_FIRST = frozenset(
+    {
+        *("replace", "regex_replace", "trim", "trimprefix", "trimsuffix", "trimspace", "chomp", "title", "substr"),
+        *("tostring", "abspath", "pathexpand"),
+    }
+)
+_OF_SECOND = frozenset({"indent", "split", "formatlist"})
+_LONGEST = 1 << 20
+
+
+def known_of(name: str, arguments: Sequence[Cty]) -> str:
+    """The text with `HOLE` for what is unknown; empty where nothing is to be said of it."""
+    texts = [list(_texts(argument)) for argument in arguments]
+    if name == "join":
+        separator = "".join(texts[0]) if texts else ""
+        made = separator.join(text for each in texts[1:] for text in each)
+    elif name in ("format", "formatlist") and texts:
+        made = _formatted("".join(texts[0]), [" ".join(each) for each in texts[1:]])
+    elif name in _OF_FIRST or name in _OF_SECOND:
+        made = "".join(texts[name in _OF_SECOND]) if len(texts) > (name in _OF_SECOND) else ""
+    else:
+        return ""
+    return made[:_LONGEST] if made.strip(HOLE) else ""
+
+
+def _texts(value: Cty) -> Iterator[str]:
+    raw = value.raw
+    if isinstance(raw, Missing):
+        yield raw.known or HOLE
+    elif isinstance(raw, tuple):
+        for child in raw:
+            yield from _texts(child)
+    elif isinstance(raw, dict):
+        for child in raw.values():
+            yield from _texts(child)
+    elif raw is not None:
+        yield str(raw)
+
+
+def _formatted(text: str, arguments: Sequence[str]) -> str:
+    given = iter(arguments)
+    return re.sub(
+        r"%(?:%|[-+ 0#]*\d*(?:\.\d+)?(?:\[\d+\])?[a-zA-Z])",
+        lambda found: "%" if found[0] == "%%" else next(given, HOLE),
+        text,
+    )

@@ -1,0 +1,193 @@
+"""`for` and `[*]`: what is made of each element of a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.expression import cty, syntax
+from ami_bakery.template.expression.budget import spend
+from ami_bakery.template.expression.convert import convert
+from ami_bakery.template.expression.cty import Cty, Fault
+from ami_bakery.template.expression.cty_types import BOOL, STRING, friendly
+from ami_bakery.template.expression.evaluate import truth_of, work_out
+
+if TYPE_CHECKING:
+    from ami_bakery.template.expression.evaluate import Scope
+    from ami_bakery.template.expression.syntax import Expression
+
+
+class _Row:
+    """One element: whether it is kept (None: unknown), its key in an object, and what is made of it."""
+
+    __slots__ = ("condition", "kept", "key", "value")
+
+    def __init__(self, kept: bool | None, condition: Cty | None, key: Cty | None, value: Cty | None) -> None:
+        self.kept, self.condition, self.key, self.value = kept, condition, key, value
+
+
+def loop(expression: syntax.For, scope: Scope) -> Cty:
+    collection = work_out(expression.collection, scope)
+    return cty.lifted(lambda values: _loop_over(values[0], expression, scope), [collection])
+
+
+def _loop_over(collection: Cty, expression: syntax.For, scope: Scope) -> Cty:
+    unsure = _check(collection)
+    inner = scope.maybe if unsure else scope
+    rows, fault = _rows(collection, expression, inner)
+    if fault and not unsure:
+        raise fault
+    marks = [collection.but(raw=None, others=())] if collection.tainted else []
+    marks += [row.condition for row in rows if row.condition is not None]
+    marks += [row.key for row in rows if row.key is not None]
+    lost = unsure or _first_lost(rows)
+    build = _tuple if expression.key_result is None else _object
+    if lost is None:
+        return build(rows, expression).taint_by(*marks)
+    made = cty.unknown(cty.why_of(lost), tainted=any(mark.is_dirty for mark in (*marks, lost)))
+    try:
+        candidate = build(rows, expression)
+    except Fault:
+        return made
+    return made.with_others([candidate, *cty.alternatives(candidate)] if rows else [])
+
+
+def _check(collection: Cty) -> Cty | None:
+    """The collection where it is unknown. Raises `Fault` where there is nothing to go through."""
+    if collection.is_null:
+        raise Fault("a `for` goes through null")
+    if not (
+        collection.type.is_sequence or collection.type.is_mapping or collection.type.kind in ("unknown", "dynamic")
+    ):
+        raise Fault(f"a `for` goes through {friendly(collection.type)}")
+    return None if collection.is_known else collection
+
+
+def _elements(collection: Cty) -> list[tuple[Cty, Cty]]:
+    """Pairs of key and value; of what is unknown, one that stands for all."""
+    if collection.is_known:
+        return list(collection.items())
+    one = cty.unknown(collection.raw.why, tainted=collection.tainted)
+    return [(one, one)]
+
+
+def _bound(scope: Scope, key_name: str | None, value_name: str, key: Cty, value: Cty) -> Scope:
+    return scope.binding(**{value_name: value} | ({key_name: key} if key_name else {}))
+
+
+def _rows(collection: Cty, expression: syntax.For, scope: Scope) -> tuple[list[_Row], Fault | None]:
+    rows: list[_Row] = []
+    fault: Fault | None = None
+    if expression.condition is not None and collection.is_known and not collection.raw:
+        one = cty.unknown("there is no element")
+        work_out(expression.condition, _bound(scope.maybe, expression.key, expression.value, one, one))
+    for key, value in _elements(collection):
+        try:
+            rows.append(_row(expression, _bound(scope, expression.key, expression.value, key, value)))
+        except Fault as error:
+            fault = fault or error
+    return [row for row in rows if row.kept is not False], fault
+
+
+def _row(expression: syntax.For, scope: Scope) -> _Row:
+    spend(steps=1)
+    condition = work_out(expression.condition, scope) if expression.condition else None
+    kept: bool | None = True
+    if condition is not None:
+        if condition.is_null:
+            raise Fault("the condition of a `for` is null")
+        convert(condition, BOOL)
+        kept = truth_of(condition)
+        if kept is False:
+            return _Row(False, condition, None, None)
+        scope = scope.maybe if kept is None else scope
+    key = None
+    if expression.key_result is not None:
+        key = work_out(expression.key_result, scope)
+        if key.is_null:
+            raise Fault("a key is null")
+        key = convert(key, STRING)
+    return _Row(kept, condition, key, work_out(expression.result, scope))
+
+
+def _first_lost(rows: list[_Row]) -> Cty | None:
+    for row in rows:
+        if row.kept is None:
+            return row.condition
+        if row.key is not None and not row.key.is_known:
+            return row.key
+    return None
+
+
+def _tuple(rows: list[_Row], _: syntax.For) -> Cty:
+    return cty.tuple_of(row.value for row in rows if row.value is not None)
+
+
+def _object(rows: list[_Row], expression: syntax.For) -> Cty:
+    grouped: dict[str, list[Cty]] = {}
+    for number, row in enumerate(rows):
+        if row.key is None or row.value is None:
+            continue
+        name = row.key.raw if row.key.is_known else f"{number}"
+        grouped.setdefault(name, []).append(row.value)
+    if expression.group:
+        return cty.object_of({name: cty.tuple_of(values) for name, values in grouped.items()})
+    if any(len(values) > 1 for values in grouped.values()):
+        raise Fault("two elements of a `for` have the same key")
+    return cty.object_of({name: values[0] for name, values in grouped.items()})
+
+
+def over(collection: Expression, key: str | None, value: str, body: Callable[[Scope], Cty], scope: Scope) -> Cty:
+    """The tuple of what `body` makes of each element."""
+
+    def work(given: Cty) -> Cty:
+        unsure = _check(given)
+        inner = scope.maybe if unsure else scope
+        made, fault = [], None
+        for name, item in _elements(given):
+            spend(steps=1)
+            try:
+                made.append(body(_bound(inner, key, value, name, item)))
+            except Fault as error:
+                fault = fault or error
+        if fault and not unsure:
+            raise fault
+        result = cty.tuple_of(made)
+        if unsure:
+            lost = cty.unknown(cty.why_of(given), tainted=given.is_dirty or result.is_dirty)
+            return lost.with_others([result, *cty.alternatives(result)])
+        return result.but(tainted=True) if given.tainted else result
+
+    return cty.lifted(lambda values: work(values[0]), [work_out(collection, scope)])
+
+
+# --- splats
+
+
+def splat(expression: syntax.Splat, scope: Scope) -> Cty:
+    source = work_out(expression.of, scope)
+
+    def each(item: Cty) -> Cty:
+        return work_out(expression.each, scope.binding(**{syntax.EACH: item}))
+
+    return cty.lifted(lambda values: _splat_over(values[0], each), [source])
+
+
+def _splat_over(source: Cty, each: Callable[[Cty], Cty]) -> Cty:
+    sequence = source.type.is_sequence
+    if source.is_null:
+        if sequence:
+            raise Fault("a splat goes through null")
+        return cty.tuple_of(()).taint_by(source)
+    if not source.is_known and (source.type.kind in ("unknown", "dynamic") or not sequence):
+        return cty.unknown(source.raw.why, tainted=source.tainted)
+    if not source.is_known:
+        return cty.unknown(source.raw.why, tainted=source.tainted)
+    items = [value for _, value in source.items()] if sequence else [source]
+    made = [each(item) for item in items]
+    if source.type.kind not in ("list", "set"):
+        return cty.tuple_of(made).taint_by(*([source] if source.tainted else []))
+    if not made:
+        kind = each(cty.unknown("there is no element", source.type.element)).type
+        return cty.list_of((), kind).taint_by(source)
+    return cty.list_of(made).taint_by(*([source] if source.tainted else []))

@@ -1,0 +1,140 @@
+"""The syntax of expressions, blocks and templates, free of how they were written: HCL, or HCL in JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from ami_bakery.template.expression.known_values import Value
+    from ami_bakery.template.location import Place
+
+
+class Node(Frozen):
+    """Where an expression stands, and how it is written there."""
+
+    place: Place
+    written: str
+
+
+class Literal(Node):
+    value: Value
+
+
+class If(Frozen):
+    condition: Expression
+    then: tuple[Part, ...]
+    otherwise: tuple[Part, ...]
+
+
+class ForEach(Frozen):
+    key: str | None
+    value: str
+    collection: Expression
+    parts: tuple[Part, ...]
+
+
+class Template(Node):
+    """Text with `${...}` and `%{...}` in it. `alone`: it is one interpolation and no more, so it keeps its type."""
+
+    parts: tuple[Part, ...]
+    alone: bool
+
+
+class Name(Node):
+    name: str
+
+
+class Attribute(Node):
+    of: Expression
+    name: str
+
+
+class Index(Node):
+    of: Expression
+    key: Expression
+
+
+class Splat(Node):
+    """`of[*]` and what follows; in `each`, the name `EACH` stands for one item."""
+
+    of: Expression
+    each: Expression
+
+
+EACH = "*"
+
+
+class Call(Node):
+    """`expand`: the last argument is a list that is spread (`f(xs...)`)."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+    expand: bool
+
+
+class Conditional(Node):
+    condition: Expression
+    then: Expression
+    otherwise: Expression
+
+
+class Operation(Node):
+    """A binary operation; a unary one has no `left`."""
+
+    operator: str
+    left: Expression | None
+    right: Expression
+
+
+class TupleOf(Node):
+    items: tuple[Expression, ...]
+
+
+class ObjectOf(Node):
+    items: tuple[tuple[Expression, Expression], ...]
+
+
+class For(Node):
+    """`[for k, v in xs : value if condition]`; with `key_result`, `{for ... : key_result => value}`."""
+
+    key: str | None
+    value: str
+    collection: Expression
+    key_result: Expression | None
+    result: Expression
+    condition: Expression | None
+    group: bool
+
+
+Expression: TypeAlias = (
+    Literal | Template | Name | Attribute | Index | Splat | Call | Conditional | Operation | TupleOf | ObjectOf | For
+)
+Part: TypeAlias = str | If | ForEach | Expression
+
+
+class Setting(Frozen):
+    """`name = expression` in a body."""
+
+    name: str
+    expression: Expression
+    place: Place
+
+
+class Block(Frozen):
+    type: str
+    labels: tuple[str, ...]
+    body: Body
+    place: Place
+
+
+class Body(Frozen):
+    settings: tuple[Setting, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+    def setting(self, name: str) -> Setting | None:
+        return next((setting for setting in self.settings if setting.name == name), None)
+
+    def of_type(self, *types: str) -> tuple[Block, ...]:
+        return tuple(block for block in self.blocks if block.type in types)

@@ -1,0 +1,129 @@
+"""Type constraints as templates write them: `list(string)`, `object({ a = optional(number, 1) })`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.expression import cty, cty_types, syntax
+from ami_bakery.template.expression.convert import convert, unified
+from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty_types import BOOL, DYNAMIC, NUMBER, STRING, Type
+from ami_bakery.values import Frozen, field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ami_bakery.template.expression.syntax import Expression
+
+_WORDS = {"string": STRING, "number": NUMBER, "bool": BOOL, "any": DYNAMIC}
+
+
+class Defaults(Frozen):
+    """What `optional(type, default)` fills in, at every depth. Elements of a collection have the name ""."""
+
+    type: Type
+    values: Mapping[str, Cty] = field(default_factory=dict)
+    children: Mapping[str, Defaults] = field(default_factory=dict)
+
+
+def type_of(expression: Expression) -> Type:
+    """The type; raises `Fault` where it is none."""
+    return constraint(expression)[0]
+
+
+def constraint(expression: Expression) -> tuple[Type, Defaults | None]:
+    expression = _unwrapped(expression)
+    if isinstance(expression, syntax.Name) and expression.name in _WORDS:
+        return _WORDS[expression.name], None
+    if not isinstance(expression, syntax.Call) or len(expression.arguments) != 1:
+        raise Fault("it is no type")
+    inner = _unwrapped(expression.arguments[0])
+    if expression.name in ("list", "set", "map"):
+        kind, defaults = constraint(inner)
+        made = Type(expression.name, (kind,))
+        return made, Defaults(type=made, children={"": defaults}) if defaults else None
+    if expression.name == "tuple" and isinstance(inner, syntax.TupleOf):
+        pairs = [constraint(item) for item in inner.items]
+        made = cty_types.tuple_of(*(kind for kind, _ in pairs))
+        children = {str(number): defaults for number, (_, defaults) in enumerate(pairs) if defaults}
+        return made, Defaults(type=made, children=children) if children else None
+    if expression.name == "object" and isinstance(inner, syntax.ObjectOf):
+        return _object(inner)
+    raise Fault("it is no type")
+
+
+def _unwrapped(expression: Expression) -> Expression:
+    """HCL in JSON writes types as texts."""
+    if isinstance(expression, syntax.Literal) and isinstance(expression.value, str) and expression.value in _WORDS:
+        return syntax.Name(place=expression.place, written=expression.written, name=expression.value)
+    return expression
+
+
+def _object(inner: syntax.ObjectOf) -> tuple[Type, Defaults | None]:
+    attributes: dict[str, Type] = {}
+    optional: list[str] = []
+    values: dict[str, Cty] = {}
+    children: dict[str, Defaults] = {}
+    for key, of in inner.items:
+        if not isinstance(key, syntax.Literal) or not isinstance(key.value, str) or key.value in attributes:
+            raise Fault("it is no type")
+        name = key.value
+        if isinstance(of, syntax.Call) and of.name == "optional" and 1 <= len(of.arguments) <= 2:
+            optional.append(name)
+            kind, defaults = constraint(of.arguments[0])
+            if len(of.arguments) == 2:
+                values[name] = convert(_constant(of.arguments[1]), kind)
+        else:
+            kind, defaults = constraint(of)
+        attributes[name] = kind
+        if defaults:
+            children[name] = defaults
+    made = cty_types.object_of(attributes, tuple(optional))
+    filled = Defaults(type=made, values=values, children=children) if values or children else None
+    return made, filled
+
+
+def _constant(expression: Expression) -> Cty:
+    from ami_bakery.template.expression.evaluate import Scope, work_out
+
+    return work_out(expression, Scope())
+
+
+def filled(value: Cty, defaults: Defaults | None) -> Cty:
+    """The value with its optional attributes set, before it is converted to the type."""
+    if defaults is None or not value.is_known or value.is_null:
+        return value
+    if value.type.is_sequence:
+        items = [filled(item, _child(defaults, number)) for number, item in enumerate(value.raw)]
+        if value.type.kind == "tuple":
+            return cty.tuple_of(items).taint_by(value)
+        return _rebuilt(value, items)
+    if not value.type.is_mapping:
+        return value
+    made = {name: filled(item, _child(defaults, name)) for name, item in value.raw.items()}
+    for name, default in defaults.values.items():
+        if name not in made or made[name].is_null:
+            made[name] = filled(default, defaults.children.get(name))
+    if value.type.kind == "map":
+        try:
+            return cty.map_of(dict(zip(made, unified(list(made.values()), unsafe=True), strict=True))).taint_by(value)
+        except (Fault, Unsure):
+            pass
+    return cty.object_of(made).taint_by(value)
+
+
+def _rebuilt(value: Cty, items: list[Cty]) -> Cty:
+    try:
+        same = unified(items, unsafe=True)
+    except (Fault, Unsure):
+        return cty.tuple_of(items).taint_by(value)
+    build = cty.set_of if value.type.kind == "set" else cty.list_of
+    return build(same, value.type.element).taint_by(value)
+
+
+def _child(defaults: Defaults, key: str | int) -> Defaults | None:
+    if isinstance(key, int) and defaults.type.kind == "tuple":
+        return defaults.children.get(str(key))
+    if isinstance(key, str) and defaults.type.kind == "object":
+        return defaults.children.get(key)
+    return defaults.children.get("")

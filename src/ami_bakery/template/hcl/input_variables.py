@@ -1,0 +1,188 @@
+"""The variables of an HCL2 template: what is declared, and the value that each has in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ami_bakery.errors import TemplateError
+from ami_bakery.template.env_inputs import why_not_used
+from ami_bakery.template.expression import cty
+from ami_bakery.template.expression.convert import convert
+from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty_types import DYNAMIC, NUMBER, STRING, Type
+from ami_bakery.template.expression.evaluate import Scope, evaluate, resolve
+from ami_bakery.template.expression.known_values import as_bool
+from ami_bakery.template.expression.type_constraints import Defaults, constraint, filled
+from ami_bakery.template.hcl.hcl_parser import parse_expression
+from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.expression.syntax import Block, Body, Expression
+    from ami_bakery.template.hcl.io_functions import Surroundings
+    from ami_bakery.template.location import Place
+
+
+class Declaration(Frozen):
+    name: str
+    place: Place
+    type: Expression | None
+    default: Expression | None
+    sensitive: bool
+
+
+class VariableFile(Frozen):
+    path: str
+    body: Body
+
+
+def declarations(bodies: Sequence[Body]) -> dict[str, Declaration]:
+    """By name. Both `variable "x" {}` and the older `variables { x = ... }`."""
+    declared: dict[str, Declaration] = {}
+    for body in bodies:
+        for block in body.of_type("variable"):
+            if block.labels:
+                declared[block.labels[0]] = _declaration(block)
+        for block in body.of_type("variables"):
+            for setting in block.body.settings:
+                declared[setting.name] = Declaration(
+                    name=setting.name, place=setting.place, type=None, default=setting.expression, sensitive=False
+                )
+    return declared
+
+
+def _declaration(block: Block) -> Declaration:
+    kind, default, sensitive = (block.body.setting(name) for name in ("type", "default", "sensitive"))
+    return Declaration(
+        name=block.labels[0],
+        place=block.place,
+        type=kind.expression if kind else None,
+        default=default.expression if default else None,
+        sensitive=sensitive is not None and as_bool(evaluate(sensitive.expression, Scope())) is True,
+    )
+
+
+def values_of(
+    reading: Reading,
+    declared: Mapping[str, Declaration],
+    files: Sequence[VariableFile],
+    surroundings: Surroundings,
+) -> dict[str, Cty]:
+    """default < PKR_VAR_ environment < auto files < var-files in order < `-var`."""
+    values = {name: _value(reading, declaration, files, surroundings) for name, declaration in declared.items()}
+    return {name: cty.hidden(value) if declared[name].sensitive else value for name, value in values.items()}
+
+
+def default_of(declaration: Declaration) -> Cty:
+    """The value of a variable that nothing else sets, and whose default asks no environment."""
+    default = resolve(declaration.default, Scope()) if declaration.default else cty.null()
+    return _converted(default, _wanted(declaration))
+
+
+class _Wanted(Frozen):
+    """What a declaration makes of a value: the type (None: it is no type), and what is filled in before."""
+
+    type: Type | None
+    defaults: Defaults | None = None
+
+
+def _wanted(declaration: Declaration) -> _Wanted:
+    if declaration.type is None:
+        return _Wanted(type=DYNAMIC)
+    try:
+        kind, defaults = constraint(declaration.type)
+    except (Fault, Unsure):
+        return _Wanted(type=None)
+    return _Wanted(type=kind, defaults=defaults)
+
+
+def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool:
+    """Whether anything but a default gives this variable a value, now or when the image is built."""
+    request = reading.request
+    return (
+        name in {*request.later, *request.variables, *request.offered}
+        or f"PKR_VAR_{name}" in request.environment
+        or any(setting.name == name for file in files for setting in file.body.settings)
+    )
+
+
+def _value(
+    reading: Reading, declaration: Declaration, files: Sequence[VariableFile], surroundings: Surroundings
+) -> Cty:
+    name = declaration.name
+    if name in reading.request.later:
+        return cty.unknown(f"the variable `{name}` gets its value when the image is baked")
+    from_file = _from_files(name, files)
+    given = reading.request.variables.get(name, reading.request.offered.get(name))
+    told = reading.request.environment.get("PKR_VAR_" + name)
+    overridden = not (given is None and from_file is None and told is None)
+    wanted = _wanted(declaration)
+    default = _converted(_default(declaration, surroundings, matters=not overridden), wanted)
+    if not overridden:
+        return default
+
+    def value_as(wanted: _Wanted) -> Cty:
+        if given is not None:
+            return _converted(_given(given, declaration, wanted, reading.given_place()), wanted)
+        if from_file is not None:
+            return _converted(from_file, wanted)
+        reading.ledger.environment("PKR_VAR_" + name, declaration.place)
+        if told is not None and (why := why_not_used("PKR_VAR_" + name)) is not None:
+            reading.ledger.secret(told)
+            return cty.unknown(why, wanted.type or DYNAMIC, tainted=True)
+        return cty.hidden(_converted(_given(told or "", declaration, wanted, declaration.place), wanted))
+
+    if wanted.type != DYNAMIC or not default.is_known:
+        return value_as(wanted)
+    inferred = value_as(_Wanted(type=default.type))
+    # Newer versions of Packer infer no type from `{}` and `[]`; older ones drop each attribute of the value.
+    is_empty = default.type.kind in ("object", "tuple") and not default.type.of
+    return value_as(wanted).with_others([inferred]) if is_empty else inferred
+
+
+def _default(declaration: Declaration, surroundings: Surroundings, *, matters: bool) -> Cty:
+    if declaration.default is None:
+        return cty.unknown(f"the variable `{declaration.name}` has no value")
+    environment = surroundings.environment(record=matters)
+    return resolve(declaration.default, Scope(surroundings=environment))
+
+
+def _from_files(name: str, files: Sequence[VariableFile]) -> Cty | None:
+    """The last file wins."""
+    found = [
+        (file.path, setting.expression) for file in files for setting in file.body.settings if setting.name == name
+    ]
+    if not found:
+        return None
+    value = resolve(found[-1][1], Scope())
+    # Packer up to 1.7 and later ones differ in whether all *.hcl come before all *.json.
+    older = [pair for pair in found if pair[0].endswith(".json")] or found
+    if older[-1][0] == found[-1][0]:
+        return value
+    other = resolve(older[-1][1], Scope())
+    if cty.same(value, other):
+        return value
+    why = f"which of {older[-1][0]} and {found[-1][0]} wins depends on the version of Packer"
+    return cty.unknown(why).with_others([value, other])
+
+
+def _given(text: str, declaration: Declaration, wanted: _Wanted, place: Place) -> Cty:
+    """A value from the command line or the environment: a text, or an expression where the type is no primitive."""
+    if wanted.type in (STRING, NUMBER, DYNAMIC):
+        return cty.text(text, place)
+    if wanted.type is None or wanted.type.kind == "unknown":
+        return cty.unknown(f"the type of the variable `{declaration.name}` is not known")
+    try:
+        return resolve(parse_expression(text, place), Scope())
+    except TemplateError:
+        return cty.unknown(f"the value given for the variable `{declaration.name}` is no expression")
+
+
+def _converted(value: Cty, wanted: _Wanted) -> Cty:
+    if wanted.type is None:
+        return value
+    try:
+        return cty.lifted(lambda values: convert(filled(values[0], wanted.defaults), wanted.type or DYNAMIC), [value])
+    except (Fault, Unsure) as error:
+        return cty.unknown(f"the value does not fit the type of the variable: {error}", tainted=value.is_dirty)

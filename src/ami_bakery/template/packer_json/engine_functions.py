@@ -1,0 +1,183 @@
+"""The functions of `{{...}}`: those whose answer we know, and by their absence those that only Packer knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
+
+from ami_bakery.errors import TooLargeError
+from ami_bakery.template.env_inputs import why_not_used
+from ami_bakery.template.expression.budget import TooCostly, spend
+from ami_bakery.template.expression.go_template import GoFunctions, has_actions, render
+from ami_bakery.template.expression.known_values import (
+    Text,
+    Unknown,
+    Value,
+    is_mapping,
+    is_sequence,
+    names_checkout,
+    taint,
+)
+from ami_bakery.values import replace
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.location import Place
+
+_DEPTH = 100  # as many rounds as Packer itself takes to work variables out
+
+
+class _Shared:
+    def __init__(self) -> None:
+        self.rendered: dict[str, Value] = {}
+        self.busy: list[str] = []
+
+
+class LegacyContext:
+    """Renders the texts of a JSON template.
+
+    raw        each variable as given, with its place
+    sensitive  the names of those whose values are secrets
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        raw: Mapping[str, tuple[str, Place]],
+        *,
+        sensitive: Collection[str] = (),
+        build: Mapping[str, str] | None = None,
+        shared: _Shared | None = None,
+    ) -> None:
+        self.reading = reading
+        self._raw = raw
+        self._build = build or {}
+        self._sensitive = sensitive
+        self._shared = shared or _Shared()
+        if shared is None:
+            for name in raw:  # Packer works every variable out, used or not
+                self.variable(name)
+
+    def in_build(self, name: str, kind: str) -> LegacyContext:
+        build = {"build_name": name, "build_type": kind}
+        return LegacyContext(self.reading, self._raw, sensitive=self._sensitive, build=build, shared=self._shared)
+
+    def render(self, text: str) -> str | Unknown:
+        """A text of a builder, provisioner or post-processor."""
+        return render(text, self._functions()) if has_actions(text) else text
+
+    def variable(self, name: str) -> Value:
+        shared = self._shared
+        if name in shared.rendered:
+            return shared.rendered[name]
+        if name not in self._raw:
+            return Unknown(why=f"the variable `{name}` is not declared")
+        if name in shared.busy or len(shared.busy) > _DEPTH:
+            return Unknown(why=f"the variable `{name}` refers to itself")
+        text, place = self._raw[name]
+        shared.busy.append(name)
+        value = self._variable_text(name, text, place)
+        shared.rendered[name] = taint(value, place) if name in self._sensitive else value
+        shared.busy.pop()
+        return shared.rendered[name]
+
+    def _variable_text(self, name: str, text: str, place: Place) -> Value:
+        try:
+            return render(text, self._functions(place), fields_as_written=True)
+        except TooCostly as error:
+            raise TooLargeError(
+                f"working out the variable `{name}` ({place})",
+                str(error),
+                "Make its text smaller.",
+                marks=(place.mark(str(error)),),
+            ) from None
+
+    def _functions(self, in_variable_at: Place | None = None) -> GoFunctions:
+        """`in_variable_at`: a variable is being worked out, where `env` is allowed and `user` must be declared."""
+        functions: dict[str, Callable[..., Value]] = {**_PLAIN}
+        functions["template_dir"] = lambda: self.reading.locations.absolute(self.reading.locations.from_packer())
+        functions["pwd"] = lambda: self.reading.locations.absolute(".")
+        for name, value in self._build.items():
+            functions[name] = lambda value=value: value
+        if in_variable_at is None:
+            functions["user"] = lambda name: self.variable(name) if name in self._raw else ""
+        else:
+            functions["user"] = self.variable
+            functions["env"] = lambda name: self._environment(name, in_variable_at)
+        return functions
+
+    def _environment(self, name: str, place: Place) -> Value:
+        self.reading.ledger.environment(name, place)
+        text = self.reading.request.environment.get(name, "")
+        if text and (why := why_not_used(name)) is not None:
+            self.reading.ledger.secret(text)
+            return Unknown(why=why, tainted=True)
+        value = Text(text, place, tainted=True)
+        self.reading.ledger.withhold(value)
+        return value
+
+
+def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
+    """HCL2 renders `{{...}}` in the settings of components too, but without variables and the template's folder.
+
+    build  what is known there, by the name of its function
+    """
+    functions: dict[str, Callable[..., Value]] = {
+        **_PLAIN,
+        **{name: lambda text=text: text for name, text in build.items()},
+    }
+    if isinstance(value, Unknown) and has_actions(value.known):
+        rendered = render(value.known, functions)
+        return replace(value, known=rendered.known if isinstance(rendered, Unknown) else rendered)
+    if isinstance(value, str) and has_actions(value):
+        rendered = render(value, functions)
+        if not isinstance(value, Text):
+            return rendered
+        if isinstance(rendered, Unknown) and value.tainted:
+            why = "a tainted text has `{{...}}` in it that only Packer renders"
+            return Unknown(why=why, tainted=True, known=rendered.known)
+        if isinstance(rendered, Unknown):
+            return rendered
+        return Text(rendered, value.place, tainted=value.tainted)
+    if is_sequence(value):
+        return tuple(render_in_hcl2(item, build) for item in value)
+    if is_mapping(value):
+        return {name: render_in_hcl2(item, build) for name, item in value.items()}
+    return value
+
+
+def _replace(old: str, new: str, count: int, text: str) -> Value:
+    spend(text=len(text) + text.count(old) * len(new))
+    return _text_only(text, text.replace(old, new, count if count >= 0 else -1))
+
+
+def _replace_all(old: str, new: str, text: str) -> Value:
+    spend(text=len(text) + text.count(old) * len(new))
+    return _text_only(text, text.replace(old, new))
+
+
+def _split(text: str, separator: str, number: int) -> Value:
+    parts = text.split(separator) if separator else list(text)
+    if not 0 <= number < len(parts):
+        raise ValueError("there is no such part")
+    return _text_only(text, parts[number])
+
+
+def _clean_resource_name(text: str) -> Value:
+    return _text_only(text, re.sub(r"[^A-Za-z0-9()\[\] ./\-'@_]", "-", text))
+
+
+def _text_only(before: str, after: str) -> Value:
+    return Unknown(why="it depends on where the checkout lies") if names_checkout(before) else after
+
+
+_PLAIN: Mapping[str, Callable[..., Value]] = {
+    "upper": lambda text: _text_only(text, text.upper()),
+    "lower": lambda text: _text_only(text, text.lower()),
+    "replace": _replace,
+    "replace_all": _replace_all,
+    "split": _split,
+    "clean_resource_name": _clean_resource_name,
+    "clean_ami_name": _clean_resource_name,
+}

@@ -1,0 +1,237 @@
+"""Packer's first language, JSON with Go templates: variables, builders, provisioners, post-processors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ami_bakery.errors import TemplateError
+from ami_bakery.template.component import Component, Field, Kind, go_folded, overridden
+from ami_bakery.template.definition import Definition, Reading
+from ami_bakery.template.expression.known_values import Text, Value, is_tainted
+from ami_bakery.template.facts import Variable
+from ami_bakery.template.packer_json.engine_functions import LegacyContext
+from ami_bakery.template.packer_json.json_parser import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
+
+if TYPE_CHECKING:
+    from ami_bakery.template.location import Place
+
+_META = frozenset({"type", "name", "only", "except", "override", "pause_before", "max_retries", "timeout"})
+
+
+def read_legacy(reading: Reading, source: bytes) -> Definition:
+    template = reading.request.template
+    document = parse_json(source, template)
+    if not isinstance(document, JsonObject):
+        raise _bad(document.place, "a template is an object")
+    _refuse_duplicates(document)
+    root = _members(document)
+    raw = _variables(reading, root)
+    context = LegacyContext(reading, raw, sensitive=_texts(root.get("sensitive-variables")))
+    _note_secrets(reading, root, context, raw)
+    builders = _builders(root, context)
+    components = [component for _, component in builders]
+    for raw_name, builder in builders:
+        rendered = context.render(raw_name)
+        here = context.in_build(rendered if isinstance(rendered, str) else builder.name, builder.type)
+        components.extend(_provisioners(root, raw_name, here))
+        components.extend(_post_processors(root, raw_name, here, reading.request.except_))
+    return Definition(files=(template,), variables=_declared(root, raw), components=tuple(components))
+
+
+def _bad(place: Place, wrong: str) -> TemplateError:
+    return TemplateError(
+        f"reading {place}",
+        wrong,
+        "Correct the template; `packer validate` says more about what is wrong with it.",
+        marks=(place.mark(wrong),),
+    )
+
+
+def _refuse_duplicates(value: JsonValue) -> None:
+    """As Packer does: of two fields of one name, one would silently count for nothing."""
+    seen: set[str] = set()
+    for name, member in value.members if isinstance(value, JsonObject) else ():
+        if name in seen:
+            raise _bad(member.place, f"the field `{name}` occurs twice")
+        seen.add(name)
+        _refuse_duplicates(member)
+    for item in _items(value):
+        _refuse_duplicates(item)
+
+
+def _members(value: JsonValue) -> dict[str, JsonValue]:
+    """By the name that Go's decoder takes each for; the exact name wins over others."""
+    given = value.members if isinstance(value, JsonObject) else ()
+    exact = {name: member for name, member in given if name == go_folded(name)}
+    folded: dict[str, JsonValue] = {}
+    for name, member in given:
+        known = go_folded(name)
+        if known in folded and known not in exact:
+            raise _bad(member.place, f"two fields are `{known}` to Packer, which takes either of them")
+        folded[known] = member
+    return folded | exact
+
+
+def _items(value: JsonValue | None) -> tuple[JsonValue, ...]:
+    return value.items if isinstance(value, JsonArray) else ()
+
+
+def _text(value: JsonValue | None) -> str:
+    return value.value if isinstance(value, JsonScalar) and isinstance(value.value, str) else ""
+
+
+def _texts(value: JsonValue | None) -> tuple[str, ...]:
+    if isinstance(value, JsonScalar) and isinstance(value.value, str):
+        return (value.value,)
+    return tuple(_text(item) for item in _items(value))
+
+
+# --- variables
+
+
+def _declared(root: Mapping[str, JsonValue], given: Collection[str]) -> tuple[Variable, ...]:
+    declared = root.get("variables")
+    sensitive = set(_texts(root.get("sensitive-variables")))
+    members = declared.members if isinstance(declared, JsonObject) else ()
+    return tuple(
+        Variable(
+            name=name,
+            place=value.place,
+            sensitive=name in sensitive,
+            required=isinstance(value, JsonScalar) and value.value is None,
+            missing=name not in given,
+        )
+        for name, value in dict(members).items()
+    )
+
+
+def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tuple[str, Place]]:
+    """What each variable is before its templates are rendered: default < var-files in order < `-var`."""
+    raw: dict[str, tuple[str, Place]] = {}
+    variables = root.get("variables")
+    declared = variables.members if isinstance(variables, JsonObject) else ()
+    for name, value in declared:
+        raw.pop(name, None)
+        if not isinstance(value, JsonScalar) or value.value is not None:
+            raw[name] = (_variable_text(value), value.place)
+    for path in reading.request.var_files:
+        reading.ledger.reference(reading.locations.normalise(path), reading.given_place())
+        document = parse_json(reading.parsed(path), path)
+        if not isinstance(document, JsonObject):
+            raise _bad(document.place, "a var-file is an object of variables")
+        raw |= {name: (_variable_text(value), value.place) for name, value in document.members}
+    offered = {name: reading.request.offered[name] for name, _ in declared if name in reading.request.offered}
+    given = {
+        name: (value, reading.given_place()) for name, value in (offered | dict(reading.request.variables)).items()
+    }
+    # A function that nobody knows makes a value that nobody knows.
+    later = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_place()) for name in reading.request.later}
+    return raw | given | later
+
+
+def _variable_text(value: JsonValue) -> str:
+    if isinstance(value, JsonScalar) and not isinstance(value.value, str):
+        return {True: "1", False: "0", None: ""}.get(value.value, str(value.value))  # type: ignore[arg-type]
+    if isinstance(value, JsonScalar):
+        return str(value.value)
+    raise _bad(value.place, "a variable is a text")
+
+
+def _note_secrets(
+    reading: Reading, root: Mapping[str, JsonValue], context: LegacyContext, names: Collection[str]
+) -> None:
+    for name in names:
+        reading.ledger.withhold(context.variable(name))
+    for name in _texts(root.get("sensitive-variables")):
+        reading.ledger.secret(context.variable(name))
+
+
+# --- builders, provisioners, post-processors
+
+
+def _value(value: JsonValue, context: LegacyContext) -> Value:
+    if isinstance(value, JsonObject):
+        return {name: _value(member, context) for name, member in value.members}
+    if isinstance(value, JsonArray):
+        return tuple(_value(item, context) for item in value.items)
+    if isinstance(value.value, str):
+        rendered = context.render(value.value)
+        return Text(rendered, value.place, tainted=is_tainted(rendered)) if isinstance(rendered, str) else rendered
+    return value.value
+
+
+def _fields(members: Mapping[str, JsonValue], context: LegacyContext, *, without: frozenset[str]) -> dict[str, Field]:
+    return {
+        name: Field(value=_value(value, context), place=value.place, written=_text(value) or name)
+        for name, value in members.items()
+        if name not in without
+    }
+
+
+def _builders(root: Mapping[str, JsonValue], context: LegacyContext) -> list[tuple[str, Component]]:
+    """The builders that take part, each with its name as written: provisioners know it by that."""
+    request = context.reading.request
+    made = []
+    for item in _items(root.get("builders")):
+        members = _members(item)
+        kind = _text(members.get("type"))
+        if not kind:
+            raise _bad(item.place, "a builder has no `type`")
+        raw_name = _text(members.get("name")) or kind
+        name = context.render(raw_name)
+        if isinstance(name, str) and ((request.only and name not in request.only) or name in request.except_):
+            continue
+        known = name if isinstance(name, str) else name.pattern
+        shown = raw_name if is_tainted(name) else known
+        fields = _fields(members, context.in_build(known, kind), without=frozenset({"type", "name"}))
+        component = Component(kind=Kind.BUILDER, type=kind, name=shown, place=item.place, fields=fields)
+        made.append((raw_name, component))
+    return made
+
+
+def _skipped(members: Mapping[str, JsonValue], build: str) -> bool:
+    only, but = _texts(members.get("only")), _texts(members.get("except"))
+    return build not in only if only else build in but
+
+
+def _provisioners(root: Mapping[str, JsonValue], build: str, context: LegacyContext) -> Iterator[Component]:
+    cleanup = root.get("error-cleanup-provisioner")
+    for item in (*_items(root.get("provisioners")), *((cleanup,) if cleanup else ())):
+        members = _members(item)
+        if item is not cleanup and _skipped(members, build):
+            continue
+        if not _text(members.get("type")):
+            raise _bad(item.place, "a provisioner has no `type`")
+        fields = _fields(members, context, without=_META)
+        override = members.get("override")
+        own = dict(override.members).get(build) if isinstance(override, JsonObject) else None
+        if own is not None:
+            fields = overridden(fields, _fields(_members(own), context, without=frozenset()))
+        yield Component(
+            kind=Kind.PROVISIONER,
+            type=_text(members["type"]),
+            name="",
+            place=item.place,
+            fields=fields,
+            on_failure=item is cleanup,
+        )
+
+
+def _post_processors(
+    root: Mapping[str, JsonValue], build: str, context: LegacyContext, except_: tuple[str, ...]
+) -> Iterator[Component]:
+    for item in _items(root.get("post-processors")):
+        for step in item.items if isinstance(item, JsonArray) else (item,):
+            members = _members(step)
+            kind = _text(step) or _text(members.get("type"))
+            if not kind:
+                raise _bad(step.place, "a post-processor has no `type`")
+            if _skipped(members, build):
+                continue
+            name = _text(members.get("name")) or kind
+            if name in except_:
+                break  # the rest of the chain has nothing to work on
+            without = frozenset({"type", "name", "only", "except", "keep_input_artifact"})
+            fields = _fields(members, context, without=without)
+            yield Component(kind=Kind.POST_PROCESSOR, type=kind, name=name, place=step.place, fields=fields)

@@ -1,0 +1,185 @@
+"""The files that Packer itself writes here: what its post-processors and downloads name."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING, assert_never
+
+from ami_bakery.template import fields as known
+from ami_bakery.template.component import Component, Kind
+from ami_bakery.template.expression.known_values import HOLE, Unknown, is_tainted
+from ami_bakery.template.facts import Certainty, Output, Reference
+from ami_bakery.template.outputs import OutputNames, as_shown
+from ami_bakery.template.source_tree import FileKind
+from ami_bakery.values import replace
+
+if TYPE_CHECKING:
+    from ami_bakery.template.collector import Ledger
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.location import Place
+    from ami_bakery.template.source_tree import SourceTree
+
+_PROVENANCE = (".provenance.json", ".provenance.sigstore.json", ".sbom.cdx.json", ".sbom.spdx.json", ".sbom.att.json")
+
+
+def find_outputs(reading: Reading, component: Component) -> None:
+    if component.kind is Kind.POST_PROCESSOR:
+        _of_post_processor(reading, component)
+    elif component.kind is Kind.PROVISIONER and component.type == "file":
+        _of_file(reading, component)
+    elif component.kind is Kind.PROVISIONER and component.type == "hcp-sbom":
+        for text, place, written in _known_texts(reading, component, "destination"):
+            if _is_folder(reading, text):
+                _write(reading, posixpath.join(text, f"packer-user-sbom-{HOLE}.json"), place, written)
+            else:
+                _write(reading, text, place, written)
+
+
+def _of_post_processor(reading: Reading, component: Component) -> None:
+    for name in known.OUTPUTS.get(component.type, ()):
+        for text, place, written in _known_texts(reading, component, name):
+            # `artifice` only says what something else has written.
+            _write(reading, text, place, written, likely=component.type == "artifice")
+    if "output" not in component.fields:
+        for default in known.DEFAULT_OUTPUTS.get(component.type, ()):
+            _write(reading, default.replace("*", HOLE), component.place, default)
+    if component.type == "provenance":
+        found = _known_texts(reading, component, "output_dir")
+        for folder, _, written in found or [(".", component.place, ".")]:
+            for suffix in (*_PROVENANCE, ".sbom.att.sigstore.json"):
+                _write(reading, posixpath.join(folder, f"{HOLE}{suffix}"), component.place, written)
+
+
+def is_download(component: Component) -> bool:
+    return component.value("direction") == "download"
+
+
+def _of_file(reading: Reading, component: Component) -> None:
+    """A download writes here what it names; a `generated` source is made by the bake itself."""
+    if is_download(component):
+        sources = [
+            text for name in ("source", "sources") for text, _, _ in _known_texts(reading, component, name, silent=True)
+        ]
+        for text, place, written in _known_texts(reading, component, "destination"):
+            for source in sources or [HOLE]:
+                _write(reading, _downloaded(text, source), place, written)
+    elif component.is_true("generated"):
+        for name in ("source", "sources"):
+            for text, place, written in _known_texts(reading, component, name):
+                path = reading.locations.from_workdir(text)
+                if isinstance(path, str):
+                    reading.ledger.generated(path, place, written=_if_hidden(written))
+
+
+def _downloaded(target: str, source: str) -> str:
+    """As Packer has it: all of a folder, or a file by its name where the destination ends with a slash."""
+    if source.endswith("/") or re.search(r"[*?\[]", source):
+        return posixpath.join(target, "**")
+    return posixpath.join(target, posixpath.basename(source)) if target.endswith("/") else target
+
+
+class _Hidden(str):
+    """An expression whose value no message may show."""
+
+
+def _if_hidden(written: str) -> str:
+    return str(written) if isinstance(written, _Hidden) else ""
+
+
+def _known_texts(
+    reading: Reading, component: Component, name: str, *, silent: bool = False
+) -> list[tuple[str, Place, str]]:
+    """With `HOLE` where only Packer knows; of what nothing is known, it is said, where it is not `silent`."""
+    found = []
+    for one in (component, *component.alternatives(name)):
+        for text, place, written in one.list_texts(name) if name in known.LISTS else one.texts(name):
+            if isinstance(text, Unknown) and not text.known:
+                if not silent and one is component:
+                    reading.ledger.not_known(place, written, text)
+            elif told := text.known if isinstance(text, Unknown) else text:
+                found.append((told, place, _Hidden(written) if is_tainted(text) else written))
+    return found
+
+
+def _write(reading: Reading, text: str, place: Place, written: str, *, likely: bool = False) -> None:
+    path = reading.locations.from_workdir(text)
+    if not isinstance(path, str) or path == ".":
+        return
+    folder = "." if path == "**" else path.removesuffix("/**")
+    if folder != path and reading.locations.holds_template(folder):
+        why = "a folder that holds the template is written into; files that it writes must be named in `ignore`"
+        reading.ledger.unresolved(place, written, why)
+        return
+    certainty = Certainty.LIKELY if likely or folder != path else Certainty.SURE
+    reading.ledger.output(path, place, certainty=certainty, written=_if_hidden(written))
+
+
+def _is_folder(reading: Reading, text: str) -> bool:
+    path = reading.locations.from_workdir(text)
+    entry = reading.tree.entry(path, follow=True) if isinstance(path, str) else None
+    return text.endswith("/") or (entry is not None and entry.kind is FileKind.FOLDER)
+
+
+class Settled:
+    """Inputs and outputs once all components have been looked at: an output is never an input."""
+
+    def __init__(self, ledger: Ledger, tree: SourceTree) -> None:
+        self.generated = _settle_generated(ledger)
+        self.outputs: tuple[Output, ...] = ledger.outputs
+        self.references: list[Reference] = []
+        self.overwritten: list[tuple[Reference, Output]] = []
+        self.contested: list[tuple[Reference, Output]] = []
+        names = OutputNames(self.outputs)
+        for reference in ledger.references:
+            output = names.match(reference.path)
+            if output is not None and output.certainty is Certainty.PERHAPS and _is_made(reference, tree):
+                self.overwritten.append((reference, output))
+            elif output is None or not _is_output(output, reference, early=ledger.is_read_early(reference.path)):
+                self.references.append(reference)
+                self.contested.extend([(reference, output)] if output is not None else [])
+            elif reference.required:
+                self.overwritten.append((reference, output))
+
+
+def _is_made(reference: Reference, tree: SourceTree) -> bool:
+    """Whether a file can only be what the bake makes of it: it is needed, and is not there yet."""
+    return reference.required and tree.entry(reference.path) is None
+
+
+def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
+    """Whether what is written is no input, though something names it."""
+    match output.certainty:
+        case Certainty.SURE:
+            return reference.required or not early
+        case Certainty.LIKELY:
+            return not reference.required and not early
+        case Certainty.PERHAPS:
+            return False
+        case _:
+            assert_never(output.certainty)
+
+
+def _settle_generated(ledger: Ledger) -> tuple[tuple[Reference, bool], ...]:
+    """`generated` sources are outputs where something may make them, else inputs.
+
+    Returns those that nothing is seen to make, and whether they are inputs.
+    """
+    names = OutputNames(ledger.outputs)
+    written = [output.path for output in ledger.outputs]
+    unseen = []
+    for source in ledger.all_generated:
+        within = any(path.startswith(f"{source.path}/") for path in written)
+        seen = names.match(source.path) is not None or within
+        if within and not names.match(source.path) and not ledger.local_commands:
+            # What is seen to be written into the folder is all that is made.
+            ledger.reference(source.path, source.place, required=False, written=source.written)
+        elif seen or ledger.local_commands or HOLE in source.path:
+            ledger.output(source.path, source.place, written=source.written)
+            ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY, written=source.written)
+        else:
+            ledger.reference(source.path, source.place, required=False, written=source.written)
+        if not seen:
+            is_input = not ledger.local_commands and HOLE not in source.path
+            unseen.append((replace(source, path=as_shown(source.path)), is_input))
+    return tuple(unseen)

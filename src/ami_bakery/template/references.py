@@ -1,0 +1,193 @@
+"""From components to the files they read: each known field by its rule, every other by how it looks."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ami_bakery.template import fields as known
+from ami_bakery.template.component import Component, Field, Kind
+from ami_bakery.template.expression.known_values import (
+    CHECKOUT,
+    Text,
+    Unknown,
+    Value,
+    is_mapping,
+    is_sequence,
+    is_tainted,
+)
+from ami_bakery.template.globs import fileset
+from ami_bakery.template.packer_outputs import find_outputs, is_download
+from ami_bakery.template.source_tree import FileKind
+from ami_bakery.values import replace
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.location import Place
+
+_GLOB = re.compile(r"[*?\[]")
+_QUOTED_OR_INTO = re.compile(
+    r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|(&?>>?[|&]?\s*)""", re.DOTALL
+)  # group 1: >, >>, >|, &>, >&
+_WRITTEN = re.compile(r"^\0[^=;&|<>()]*")
+_GLOBBED = frozenset({"floppy_files", "cd_files"})
+
+
+_COMMAND_FIELDS = frozenset(
+    {
+        *("inline", "command", "script", "scripts", "execute_command", "pre_mount_commands", "post_mount_commands"),
+        *("program", "extra_arguments"),
+    }
+)
+
+
+def runs_here(component: Component) -> bool:
+    """Whether something of a component is run on this machine; of one that we do not know, whether it may be."""
+    if component.type in ("shell-local", "inspec") or component.type.startswith(("amazon-chroot", "external")):
+        return not _COMMAND_FIELDS.isdisjoint(component.fields) or component.type == "inspec"
+    unknown = component.kind is not Kind.BUILDER and not known.is_known(component.type)
+    return unknown and any(known.COMMANDS.search(name) for name in component.fields)
+
+
+def find_references(reading: Reading, component: Component) -> None:
+    """Everything but what Ansible reads on its own."""
+    inputs = known.BUILDER_INPUTS if component.kind is Kind.BUILDER else known.INPUTS.get(component.type)
+    find_outputs(reading, component)
+    is_file = component.type == "file" and component.kind is Kind.PROVISIONER
+    if is_file and (is_download(component) or component.is_true("generated")):
+        return
+    for name, field in component.fields.items():
+        if name in known.CREDENTIALS:
+            _credential(reading, component, name)
+        elif inputs is not None and name in inputs:
+            _input(reading, component, name)
+            for other in component.alternatives(name):
+                _input(reading, other, name, required=False)
+        elif not _elsewhere(component, name):
+            for value in (field.value, *field.alternatives):
+                _perhaps(reading, name, replace(field, value=value), is_known=known.is_known(component.type))
+    if runs_here(component):
+        from ami_bakery.template.shell.local_components import find_local_commands
+
+        find_local_commands(reading, component)
+    if component.type == "converge":
+        _converge(reading, component)
+
+
+def _elsewhere(component: Component, name: str) -> bool:
+    written = (*known.OUTPUTS.get(component.type, ()), *known.ELSEWHERE_OF.get(component.type, ()))
+    return name in known.ELSEWHERE or name in written
+
+
+def _credential(reading: Reading, component: Component, name: str) -> None:
+    for text, place, _ in component.texts(name):
+        expanded = reading.expand_home(text) if isinstance(text, str) and text else None
+        path = reading.locations.from_workdir(expanded) if expanded else None
+        if isinstance(path, str):
+            reading.ledger.credential(path, place)
+
+
+def if_tainted(value: Value, written: str) -> str:
+    """The expression, if no message may show the value."""
+    return written if is_tainted(value) else ""
+
+
+def local_path(reading: Reading, text: str | Unknown) -> str | Unknown:
+    """A path field: relative to the folder that Packer is started in."""
+    return text if isinstance(text, Unknown) else reading.locations.from_workdir(text)
+
+
+def _input(reading: Reading, component: Component, name: str, *, required: bool = True) -> None:
+    texts = component.list_texts(name) if name in known.LISTS else component.texts(name)
+    for text, place, written in texts:
+        if text == "" or _is_url(component, name, text):
+            continue
+        path = local_path(reading, text)
+        if isinstance(path, Unknown):
+            if required:
+                reading.ledger.not_known(place, written, path)
+        elif name in _GLOBBED and _GLOB.search(path):
+            for found in fileset(reading.tree, ".", path):
+                reading.ledger.reference(found, place, required=required)
+        else:
+            reading.ledger.reference(path, place, required=required, written=if_tainted(text, written))
+
+
+def _is_url(component: Component, name: str, text: str | Unknown) -> bool:
+    may_be = name in known.MAY_BE_URLS.get(component.type, ())
+    return may_be and isinstance(text, str) and re.match(r"[a-z][a-z0-9+.-]*://|git@", text) is not None
+
+
+# --- fields that we do not know
+
+
+def _perhaps(reading: Reading, name: str, field: Field, *, is_known: bool) -> None:
+    looks = known.LIKE_A_PATH.search(name) is not None
+    for text, place in _texts_in(field.value, field.place):
+        if isinstance(text, Unknown):
+            if not is_known and known.MUST_BE_KNOWN.search(name):
+                reading.ledger.not_known(place, text.pattern or field.written, text)
+            continue
+        if (looks or (not is_known and re.search(r"[/.]", text))) and _is_here(reading, text):
+            path = reading.locations.from_workdir(text)
+            if isinstance(path, str):
+                reading.ledger.reference(path, place, required=False, guessed=True)
+    for inner, value in _nested(field.value):
+        if inner in known.CREDENTIALS:
+            continue
+        if inner not in known.ELSEWHERE:
+            _perhaps(reading, inner, Field(value=value, place=field.place, written=field.written), is_known=is_known)
+
+
+def _texts_in(value: Value, place: Place) -> Iterator[tuple[str | Unknown, Place]]:
+    for item in value if is_sequence(value) else (value,):
+        if isinstance(item, str | Unknown):
+            yield item, item.place if isinstance(item, Text) else place
+
+
+def _nested(value: Value) -> Iterator[tuple[str, Value]]:
+    for item in value if is_sequence(value) else (value,):
+        if is_mapping(item):
+            yield from ((str(name).lower(), child) for name, child in item.items())
+
+
+def _is_here(reading: Reading, text: str) -> bool:
+    """Whether a text is the path of something below the root; an absolute path may be of another machine."""
+    inside = text.startswith(CHECKOUT) or not text.startswith(("/", "~"))
+    if not inside or not text or len(text) > 1024 or "\n" in text or text in (".", "./", ".."):
+        return False
+    path = reading.locations.from_workdir(text)
+    return isinstance(path, str) and path != "." and reading.tree.entry(path) is not None
+
+
+def command_words(command: str) -> list[str]:
+    """The words that may name a file to be read; where a command's output goes (`> build.log`) is none."""
+    marked = _QUOTED_OR_INTO.sub(lambda found: " \0" if found[1] else found[0], command)
+    try:
+        words = shlex.split(marked, comments=True)
+    except ValueError:
+        words = marked.split()
+    parts = [part for word in words for part in re.split(r"[=;&|<>()]", _WRITTEN.sub("", word))]
+    return [part.removeprefix("@") for part in parts if part]
+
+
+def note_file_if_here(reading: Reading, word: str, place: Place) -> None:
+    if not _is_here(reading, word):
+        return
+    path = reading.locations.from_workdir(word)
+    entry = reading.tree.entry(path, follow=True) if isinstance(path, str) else None
+    if isinstance(path, str) and entry and entry.kind is FileKind.FILE:
+        reading.ledger.reference(path, place, required=False, guessed=True)
+
+
+def _converge(reading: Reading, component: Component) -> None:
+    found = component.fields.get("module_dirs")
+    for name, value in _nested(found.value) if found else ():
+        if name == "source" and found and isinstance(value, str | Unknown):
+            path = local_path(reading, value)
+            if isinstance(path, Unknown):
+                reading.ledger.not_known(found.place, found.written, path)
+            else:
+                reading.ledger.reference(path, found.place, written=if_tainted(value, found.written))

@@ -1,0 +1,1 @@
+"""Local commands: which files they read and write, found without running them."""

@@ -1,0 +1,375 @@
+"""Expands the words of a shell text: variables, quotes, `$(...)`, `${x:-y}`, braces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from ami_bakery.template.expression.known_values import HOLE
+from ami_bakery.template.shell.shell_conditions import asks_files
+from ami_bakery.template.shell.words import (
+    MAGIC,
+    MOST,
+    Call,
+    Word,
+    absolute,
+    braced,
+    has_braces,
+    has_magic,
+    is_list_of_arguments,
+    may_be_empty,
+    stripped,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+    from ami_bakery.template.shell.shell_builtins import ShellCommands
+
+_NAME = re.compile(r"[A-Za-z_]\w*\Z")
+_EXPANSION = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[[^\]]*\])?(?P<then>.*)\}\Z", re.DOTALL)
+_TILDE = re.compile(r"(?P<before>[A-Za-z_]\w*=)?~(?P<which>[+-]|[+-]?\d+|)(?=/|\Z)")
+_LONGEST_VALUE = 1 << 16
+"""Characters of a variable's value; a longer one is not known."""
+_LITERAL = frozenset({"word", "raw_string", "number"})
+
+
+class Listener(Protocol):
+    """What is done with what a shell does. Paths are as the shell has them: `shell.folder` is where it is."""
+
+    def goes_on(self) -> bool:
+        """Asked before each command: whether there is no end of them."""
+
+    def call(self, shell: ShellCommands, call: Call) -> None: ...
+
+    def lost(self) -> None:
+        """There is more of something than is looked at."""
+
+    def redirection(self, shell: ShellCommands, sign: str, word: Word, line: int, *, sure: bool) -> None: ...
+
+    def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool, name: str = "") -> None:
+        """`name`: of the variable, where the text is all of its value."""
+
+    def further_down(self, line: int) -> Listener:
+        """This one for a text that is run by a line of the text here."""
+
+    def is_here(self, shell: ShellCommands, path: str) -> bool:
+        """Whether a file of the repository."""
+
+    def loose(self, shell: ShellCommands, text: str, line: int) -> None:
+        """A text that is not understood; its words may be files."""
+
+    def source(self, shell: ShellCommands, words: Sequence[Word], line: int) -> None:
+        """`. file`: to be run by the same shell."""
+
+    def environment(self, name: str, line: int) -> str:
+        """The value of an environment variable, or `HOLE`."""
+
+    def enter(self, folder: str, path: str) -> tuple[str, bool]:
+        """The folder that `cd path` leads to from `folder`, and whether it is there."""
+
+    def matching(self, shell: ShellCommands, pattern: str) -> tuple[str, ...]:
+        """What a pattern stands for here."""
+
+
+class ShellState:
+    """What a shell process knows, and how it expands words.
+
+    folder     where it is, as a path relative to the root; with `HOLE` in it where that is not known
+    elsewhere  folders where it may be as well: a `cd` on a condition, or to what is not there
+    variables  those that it has set, each with all texts that it may have
+    script     the path of the script that it runs, as `$0` has it
+    sourced    the path of the file that it reads just now: another one within `. file`
+    dotglob    whether patterns match names that begin with a dot
+    clobbers   whether `> file` writes a file that is there: not after `set -C`
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        folder: str,
+        variables: Mapping[str, tuple[str, ...]] | None = None,
+        script: str = HOLE,
+        arguments: Sequence[Word] = (),
+        depth: int = 0,
+        sure: bool = True,
+        must_end_well: bool = False,
+    ) -> None:
+        self.listener = listener
+        self.folder = folder
+        self.elsewhere: tuple[str, ...] = ()
+        self.variables = dict(variables or {})
+        self.exported = set(self.variables)
+        self.script = script
+        self.sourced = script
+        self.arguments = tuple(arguments)
+        self.depth = self._outermost = depth
+        self.sure = sure
+        self._ended = False
+        self._left = False
+        self._exports_all = False
+        self._asks_files = True
+        self._choices: set[str] = set()
+        self._chose = False
+        self._before: tuple[str, ...] = (HOLE,)
+        self._fed_by = ""
+        self.dotglob = False
+        self.clobbers = True
+        self._aliases: dict[str, tuple[str, ...]] = {}
+        self._hashed: dict[str, tuple[str, ...]] = {}
+        self._traps: list[tuple[Word, int]] = []
+        self._perhaps: dict[str, tuple[str, ...]] = {}
+        self._functions: dict[str, Node] = {}
+        self._called: set[str] = set()
+        self._fed: str | None = None
+        self._stack: list[str] = []
+        self._shown = True
+        self.must_end_well = must_end_well
+        self._line = 0
+
+    def given_to_children(self, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """The variables that a program which it starts gets: exported ones, and those of the environment."""
+        exported = self.exported | environment.keys()
+        perhaps = {name: (environment.get(name, ""), *texts) for name, texts in self._perhaps.items()}
+        return {name: texts for name, texts in (perhaps | self.variables).items() if name in exported}
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether what comes now runs in every bake: on no condition, and behind no `exit`, `return` or `continue`."""
+        return self.sure and not self._ended and not self._left
+
+    def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
+        """Runs the nodes; what the last of them prints."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _printing(self, *, shown: bool) -> Iterator[None]:
+        before, self._shown = self._shown, shown and self._shown
+        try:
+            yield
+        finally:
+            self._shown = before
+
+    @contextmanager
+    def _own_state(self) -> Iterator[None]:
+        """A process of its own: what it changes is its own."""
+        folders, arguments = (self.folder, self.elsewhere, list(self._stack)), self.arguments
+        before = dict(self.variables), dict(self._perhaps), set(self.exported), self._ended
+        try:
+            yield
+        finally:
+            (self.folder, self.elsewhere, self._stack), self.arguments = folders, arguments
+            self.variables, self._perhaps, self.exported, self._ended = before
+
+    @contextmanager
+    def perhaps_only(self, condition: str | None = None) -> Iterator[None]:
+        """`condition`: the text of what is asked; without it, as what is around."""
+        before, self.sure = (self.sure, self._asks_files), False
+        if condition is not None:
+            self._asks_files = asks_files(condition)
+        try:
+            yield
+        finally:
+            self.sure, self._asks_files = before
+
+    def settings(self, given: Sequence[str]) -> None:
+        """Options of `set`, `shopt` and of a shell's own command line."""
+        for text in given:
+            if text in ("dotglob", "globdots"):
+                self.dotglob = True
+            elif text in ("nocaseglob", "nocasematch"):
+                self.listener.lost()
+            elif text == "noclobber" or re.match(r"-[A-Za-z]*C", text):
+                self.clobbers = False
+            elif re.match(r"\+[A-Za-z]*C", text) and self.is_sure:
+                self.clobbers = True
+
+    def _most(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+        """As many as are looked at."""
+        if len(texts) > MOST:
+            self.listener.lost()
+        return texts[:MOST]
+
+    # --- variables
+
+    def _set(self, name: str, texts: tuple[str, ...], *, is_choice: bool = False) -> None:
+        texts = tuple(text if len(text) <= _LONGEST_VALUE else HOLE for text in texts)
+        (self._choices.add if is_choice or not self.is_sure else self._choices.discard)(name)
+        if self.is_sure:
+            self.variables[name] = texts
+            self._perhaps.pop(name, None)
+        elif name in self.variables:
+            self.variables[name] = self._most(tuple(dict.fromkeys((*self.variables[name], *texts))))
+        else:
+            self._perhaps[name] = self._most(tuple(dict.fromkeys((*self._perhaps.get(name, ()), *texts))))
+
+    def _value(self, name: str) -> tuple[str, ...]:
+        self._chose = self._chose or name in self._choices
+        if name in self.variables:
+            return self.variables[name]
+        if name.isdigit():
+            return self._positional(int(name))
+        if name in ("@", "*"):
+            return tuple(text for word in self.arguments for text in word.texts) or (HOLE,)
+        if name == "BASH_SOURCE":
+            return (self.sourced,)
+        if name in ("PWD", "OLDPWD"):
+            return self._folders(before=name == "OLDPWD")
+        if not _NAME.match(name) or name == "_":
+            return (HOLE,)
+        return tuple(dict.fromkeys((self.listener.environment(name, self._line), *self._perhaps.get(name, ()))))
+
+    def _positional(self, number: int) -> tuple[str, ...]:
+        if number == 0:
+            return (self.script,)
+        return self.arguments[number - 1].texts if number <= len(self.arguments) else (HOLE,)
+
+    def _folders(self, *, before: bool) -> tuple[str, ...]:
+        folders = self._before if before else (self.folder, *self.elsewhere)
+        return tuple(absolute(folder) for folder in folders)
+
+    def _count(self, expression: str) -> None:
+        """What an arithmetic expression gives to a variable is not known."""
+        of_names = (
+            r"(?:\+\+|--)\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)(?:\[[^\]]*\])?\s*(?:\+\+|--|(?:[-+*/%&|^]|<<|>>)?=(?!=))"
+        )
+        for before, after in re.findall(of_names, expression):
+            self._set(before or after, (HOLE,))
+
+    # --- words
+
+    def _homes(self, text: str) -> tuple[str, ...]:
+        """`~+`, `~-`, `~2`, and `~` where the text sets HOME."""
+        found = _TILDE.match(text)
+        if found is None:
+            return (text,)
+        which, rest = found["which"], text[found.end() :]
+        if which in ("+", "0", "+0"):
+            folders = self._folders(before=False)
+        elif which == "-":
+            folders = self._folders(before=True)
+        else:
+            folders = (HOLE,) if which else self.variables.get("HOME", ("~",))
+        return tuple(f"{found['before'] or ''}{folder}{rest}" for folder in folders)
+
+    def _split(self, text: str) -> list[str]:
+        """The words that a value without quotes comes to."""
+        separators = "".join(self.variables.get("IFS", ()))
+        return text.split() or [""] if not separators.strip() else re.split(f"[{re.escape(separators)}\\s]+", text)
+
+    def _words(self, node: Node) -> list[Word]:
+        """The words that one node comes to: a variable without quotes may be several."""
+        if node.type == "array":
+            return [word for child in node.named_children for word in self._words(child)]
+        if node.type == "process_substitution":
+            with self._own_state(), self._printing(shown=text_of(node).startswith(">")):
+                self._each(node.children)
+            return []
+        self._chose = False
+        if text_of(node).strip('"') in ("$@", "${@}", "$*", "${*}"):
+            return list(self.arguments) or [Word((HOLE,))]
+        texts = self._expand(node)
+        if node.type in ("word", "concatenation"):
+            texts = tuple(
+                each for text in texts for each in (self._homes(text) if _TILDE.match(text_of(node)) else (text,))
+            )
+        chose = self._chose
+        if node.type in ("simple_expansion", "expansion", "command_substitution") or is_list_of_arguments(node):
+            parts = dict.fromkeys(part for text in texts for part in self._split(text))
+            if any(len(self._split(text)) > 1 for text in texts):
+                return [Word((part,), is_pattern=bool(MAGIC.search(part))) for part in parts]
+        return [
+            Word(
+                tuple(dict.fromkeys(braced)),
+                is_pattern=has_magic(node),
+                is_literal=node.type in _LITERAL,
+                is_choice=chose and len(texts) > 1,
+            )
+            for braced in braced(texts, has_braces(node))
+        ]
+
+    def _expand(self, node: Node) -> tuple[str, ...]:
+        match node.type:
+            case "word" | "number" | "variable_name" | "test_operator" | "regex" | "extglob_pattern":
+                return (re.sub(r"\\(\n|.)", lambda found: found[1].strip("\n"), text_of(node)),)
+            case "raw_string":
+                return (text_of(node)[1:-1],)
+            case "ansi_c_string":
+                text = text_of(node)[2:-1].replace("\\n", "\n").replace("\\t", "\t").replace("\\'", "'")
+                return (HOLE if "\\" in text else text,)
+            case "string_content" | "heredoc_content":
+                return (re.sub(r"\\([\"\\$`]|\n)", lambda found: found[1].strip("\n"), text_of(node)),)
+            case "simple_expansion":
+                return self._value(text_of(node)[1:])
+            case "expansion":
+                return self._expansion(node)
+            case "command_substitution":
+                return self._substitution(node)
+            case "arithmetic_expansion":
+                self._each_expanded(node)
+                self._count(text_of(node))
+                return (HOLE,)
+            case "process_substitution":
+                self._words(node)
+                return (HOLE,)
+            case _:
+                return self._joined(node)
+
+    def _each_expanded(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.named_child_count or child.type == "simple_expansion":
+                self._expand(child)
+
+    def _joined(self, node: Node) -> tuple[str, ...]:
+        """The children's texts and what stands between them, which the grammar has no node for."""
+        if not node.child_count:
+            return (text_of(node),)
+        source, start = node.text or b"", node.start_byte
+        made, position = [""], start
+        for child in node.children:
+            between = source[position - start : child.start_byte - start].decode("utf-8", "surrogateescape")
+            position = child.end_byte
+            if child.type in ('"', "$"):
+                texts: tuple[str, ...] = ("",)
+            else:
+                texts = self._expand(child) if child.is_named else (text_of(child),)
+            made = list(self._most(tuple(f"{before}{between}{text}" for before in made for text in texts)))
+        rest = source[position - start :].decode("utf-8", "surrogateescape")
+        return tuple(before + rest for before in made)
+
+    def _expansion(self, node: Node) -> tuple[str, ...]:
+        found = _EXPANSION.match(text_of(node))
+        if found is None:
+            for child in node.named_children:
+                if child.type != "variable_name":
+                    self._expand(child)
+            return (HOLE,)
+        texts, then = self._value(found["name"]), found["then"]
+        if not then:
+            return texts
+        others = [self._expand(child) for child in node.named_children[1:] if child.type != "regex"]
+        other = others[-1] if others else ("",)
+        self._chose = self._chose or not then.startswith(("%", "#"))
+        if then.startswith((":-", "-", ":=", "=")):
+            given = (*(text for text in texts if text), *other) if may_be_empty(texts) else texts
+            if "=" in then[:2]:
+                self._set(found["name"], tuple(dict.fromkeys(given)), is_choice=len(given) > 1)
+            return tuple(dict.fromkeys(given))
+        if then.startswith((":+", "+")):
+            return tuple(dict.fromkeys(("", *other)))
+        if then.startswith((":?", "?")):
+            return texts
+        if then.startswith(("%", "#")):
+            return tuple(stripped(text, then) for text in texts)
+        return (HOLE,)
+
+    def _substitution(self, node: Node) -> tuple[str, ...]:
+        with self._own_state(), self._printing(shown=False):
+            before, self._shown = self._shown, False
+            printed = self._each(node.children)
+            self._shown = before
+        return printed if printed is not None else (HOLE,)

@@ -1,0 +1,207 @@
+"""Which components run commands on this machine, and which of their fields are those commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ami_bakery.template import fields as known
+from ami_bakery.template.component import Component, Kind
+from ami_bakery.template.expression.known_values import HOLE, Unknown, as_text, is_mapping, is_sequence, is_tainted
+from ami_bakery.template.facts import Certainty, LocalCommand
+from ami_bakery.template.shell.local_commands import LocalRun
+from ami_bakery.values import Frozen
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.expression.known_values import Value
+    from ami_bakery.template.location import Place
+
+_WORD = re.compile(r"(?:\$\{[^}]*\}|\{\{.*?\}\}|%\{[^}]*\}|[^\s;|&<>()\"'])+")
+
+_WRITTEN_TO = re.compile(rf">[>|]?\s*[\"']?({_WORD.pattern})")
+"""The target of a redirection: an output, whatever it is called."""
+
+
+class _Given(Frozen):
+    """A text of a field, with `HOLE` for what only Packer knows. `unknown`: where it has one."""
+
+    text: str
+    place: Place
+    written: str
+    unknown: Unknown | None = None
+    tainted: bool = False
+
+
+def find_local_commands(reading: Reading, component: Component) -> None:
+    """Of a component that `runs_here`."""
+    run = LocalRun(reading, _environment_of(component))
+    if component.type == "shell-local":
+        _shell_local(run, component)
+    elif component.type.startswith("amazon-chroot") and component.kind is Kind.BUILDER:
+        _chroot(run, component)
+    elif component.type == "inspec":
+        _inspec(run, component)
+    elif component.type.startswith("external") and component.kind is Kind.DATA:
+        _external(run, component)
+    else:
+        _of_unknown(run, component)
+        return
+    if run.opaque or run.unknown:
+        programs = tuple(sorted(name for name in run.opaque if name))
+        unknown = tuple(sorted(run.unknown))
+        reading.ledger.local_command(
+            LocalCommand(place=component.place, component=component.type, programs=programs, unknown=unknown)
+        )
+
+
+def _given(component: Component, name: str, *, alone: bool = False) -> Iterator[_Given]:
+    """All texts that a field may have; `alone`: without its other values."""
+    for one in (component, *(() if alone else component.alternatives(name))):
+        for text, place, written in one.texts(name):
+            if isinstance(text, Unknown):
+                yield _Given(
+                    text=text.known or HOLE, place=place, written=written, unknown=text, tainted=is_tainted(text)
+                )
+            else:
+                yield _Given(text=text, place=place, written=written, tainted=is_tainted(text))
+
+
+def _environment_of(component: Component) -> dict[str, tuple[str, ...]]:
+    """The variables that a component gives to its commands."""
+    variables: dict[str, tuple[str, ...]] = {}
+    for name in ("environment_vars", "inspec_env_vars"):
+        for given in _given(component, name):
+            key, _, value = given.text.partition("=")
+            variables[key] = (*variables.get(key, ()), value)
+    mapping = component.value("env")
+    for item in mapping if is_sequence(mapping) else (mapping,):
+        for key, given_value in item.items() if is_mapping(item) else ():
+            variables[key] = (_text_of(given_value),)
+    return variables
+
+
+def _text_of(value: Value) -> str:
+    text = as_text(value)
+    return text if isinstance(text, str) else text.known or HOLE
+
+
+def _shell_local(run: LocalRun, component: Component) -> None:
+    folder = run.reading.locations.workdir
+    for values in (value for texts in run.variables.values() for value in texts):
+        run.read(values, folder, component.place, folders="/" in values)
+    for name in ("inline", "command"):
+        for one in (component, *component.alternatives(name)):
+            _script_of(run, component, list(_given(one, name, alone=True)), folder)
+    for name in ("script", "scripts"):
+        for one in (component, *component.alternatives(name)):
+            for text, _, _ in one.list_texts(name) if name == "scripts" else one.texts(name):
+                path = run.here(text, folder) if isinstance(text, str) else None
+                if path is not None:
+                    run.script(path, "", (), None, folder=folder)
+    _argv(run, component, "execute_command", folder)
+
+
+def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder: str) -> None:
+    """The lines of `inline` are one script."""
+    if not lines:
+        return
+    said = _say_unknown(run, lines)
+    places = [given.place for given in lines for _ in given.text.split("\n")]
+    text = "\n".join(given.text for given in lines)
+    shebang = next((given.text for given in _given(component, "inline_shebang")), "/bin/sh -e")
+    if text.startswith("#!"):
+        shebang = text.partition("\n")[0][2:].strip()
+    program = shebang.split()[0] if shebang.split() else "/bin/sh"
+    name = shebang.split()[1] if program.endswith("/env") and len(shebang.split()) > 1 else program
+    tainted = any(given.tainted for given in lines)
+    if re.search(r"(?:\A|/)(?:ba|da|a|k|z)?sh\Z", name):
+        run.text(text, places, folder=folder, tainted=tainted)
+        for place in said:
+            run.unknown.pop(place, None)
+        return
+    run.opaque["" if tainted else name.rpartition("/")[2]] = None
+    run.read(program, folder, lines[0].place, folders=False)
+    for given in lines:
+        run.loose(given.text, given.place, folder=folder)
+
+
+def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[Place]:
+    """Says words of the template itself that are paths and have an unknown piece; where they stand."""
+    said = set()
+    for given in lines:
+        if given.unknown is None:
+            continue
+        as_known = _WORD.findall(given.text)
+        written_to = _WRITTEN_TO.findall(given.text)
+        as_written = _WORD.findall(given.unknown.pattern)
+        for number, word in enumerate(as_known):
+            if HOLE in word and word not in written_to and _is_path_with_hole(word):
+                shown = as_written[number] if len(as_written) == len(as_known) else given.written
+                alone = given.text.count(HOLE) == 1
+                why = given.unknown.why if alone else "a part of it is known only when Packer runs"
+                run.reading.ledger.unresolved(given.place, shown, why)
+                said.add(given.place)
+    return said
+
+
+def _is_path_with_hole(word: str) -> bool:
+    if word.startswith("@") and not re.search(r"\.\w+\Z", word):
+        return False  # the name of a machine, a group or a package
+    return re.match(r"[^/:\s" + HOLE + r"][^:\s]*/[^:]*\Z|\.{1,2}/", word) is not None and "://" not in word
+
+
+def _argv(run: LocalRun, component: Component, name: str, folder: str) -> None:
+    """A command that is given word by word."""
+    for one in (component, *component.alternatives(name)):
+        given = list(_given(one, name, alone=True))
+        if given:
+            words = [each.text for each in given]
+            words = words[0].split(",") if len(words) == 1 and "," in words[0] else words
+            run.words(words, given[0].place, folder=folder, tainted=any(each.tainted for each in given))
+
+
+def _chroot(run: LocalRun, component: Component) -> None:
+    folder = run.reading.locations.workdir
+    for name in ("command_wrapper", "pre_mount_commands", "post_mount_commands"):
+        for given in _given(component, name):
+            _say_unknown(run, [given])
+            wraps = name == "command_wrapper"
+            run.text(given.text, [given.place], folder=folder, tainted=given.tainted, wraps=wraps)
+    for given in _given(component, "copy_files"):
+        run.read(given.text, folder, given.place)
+
+
+def _inspec(run: LocalRun, component: Component) -> None:
+    """InSpec reads the files that its arguments name; a reporter writes."""
+    folder = run.reading.locations.workdir
+    for given in _given(component, "command"):
+        run.words([given.text], given.place, folder=folder, tainted=given.tainted)
+    for values in (value for texts in run.variables.values() for value in texts):
+        run.read(values, folder, component.place, folders="/" in values)
+    reporter = False
+    for given in _given(component, "extra_arguments"):
+        reporter = given.text.startswith("--reporter") or (reporter and not given.text.startswith("-"))
+        written = re.match(r"(?:--reporter[= ])?[a-z0-9-]+:(.+)", given.text)
+        if reporter and written:
+            run.write(written[1], folder, given.place, Certainty.SURE)
+        else:
+            run.read(given.text, folder, given.place)
+
+
+def _external(run: LocalRun, component: Component) -> None:
+    """The data source `external` runs a program and reads what it prints."""
+    folder = run.reading.locations.workdir
+    for text, _, _ in component.texts("working_dir"):
+        path = run.reading.locations.from_workdir(text) if isinstance(text, str) else text
+        folder = path if isinstance(path, str) else HOLE
+    _argv(run, component, "program", folder)
+
+
+def _of_unknown(run: LocalRun, component: Component) -> None:
+    """A component that we do not know may run its commands here or elsewhere."""
+    for name in component.fields:
+        if known.COMMANDS.search(name) and name not in known.ELSEWHERE:
+            for given in _given(component, name):
+                run.loose(given.text, given.place, folder=run.reading.locations.workdir)

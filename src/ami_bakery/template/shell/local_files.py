@@ -1,0 +1,259 @@
+"""The files that lie here, as words of local commands name them: what is read, what is written, what patterns match."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import translate
+from typing import TYPE_CHECKING
+
+from ami_bakery.errors import SourceError
+from ami_bakery.template.expression.known_values import CHECKOUT, HOLE, Unknown
+from ami_bakery.template.shell.words import MAGIC
+from ami_bakery.template.source_tree import FileKind
+
+if TYPE_CHECKING:
+    from ami_bakery.template.definition import Reading
+    from ami_bakery.template.facts import Certainty
+    from ami_bakery.template.location import Place
+
+_LARGEST = 512 * 1024
+_MOST_MATCHES = 5000
+_CLASSES = {
+    "[:lower:]": "a-z",
+    "[:upper:]": "A-Z",
+    "[:alpha:]": "A-Za-z",
+    "[:digit:]": "0-9",
+    "[:alnum:]": "A-Za-z0-9",
+    "[:xdigit:]": "A-Fa-f0-9",
+    "[:word:]": "A-Za-z0-9_",
+    "[:blank:]": " \t",
+    "[:space:]": " \t\n",
+    "[:punct:]": "!-/:-@_`{-~",
+    "[:print:]": " -~",
+    "[:graph:]": "!-~",
+}
+_PROCESS_FOLDER = re.compile(rf"\A/+proc/+(?:self|thread-self|{HOLE}|\d+)/+cwd(?:/+|\Z)")
+_OTHER_PROCESS = re.compile(rf"/+proc/+(?:(?:{HOLE}|\d+)/+(?:cwd|fd)|[^/]+/+root)(?:/|\Z)")
+_LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
+
+
+class LocalFiles:
+    """Notes what words name.
+
+    unknown  the places of words that cannot be worked out
+    written  what a message shows instead of a file that is written; empty if it may show the path
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.unknown: dict[Place, None] = {}
+        self.written = ""
+        self.opaque: dict[str, None] = {}
+
+    def content(self, path: str) -> str | None:
+        """A script's text; None where it is too large, no text, or cannot be read."""
+        entry = self.reading.tree.entry(path, follow=True)
+        if entry is None or entry.kind is not FileKind.FILE:
+            return None
+        try:
+            head = self.reading.tree.head(path, _LARGEST + 1)
+        except SourceError:
+            return None
+        return None if len(head) > _LARGEST or b"\0" in head[:4096] else head.decode("utf-8", "surrogateescape")
+
+    def here(self, text: str, folder: str) -> str | None:
+        """The path of something that lies here; None for what does not, or may be of another machine."""
+        text = of_own_process(text)
+        if not text or len(text) > 1024 or "\n" in text or HOLE in text or text.startswith("~"):
+            return None
+        if not text.startswith(CHECKOUT) and (text.startswith("/") or folder.startswith("/")):
+            return None
+        base = self.reading.locations.workdir if HOLE in folder else folder
+        path = self.reading.locations.resolve(text, base)
+        if isinstance(path, Unknown) or (path.strip("./") == "" and path != "."):
+            return None
+        return path if self.kind(path) is not None else None
+
+    def kind(self, path: str) -> FileKind | None:
+        entry = self.reading.tree.entry(path, follow=True)
+        return entry.kind if entry else None
+
+    def read(
+        self,
+        text: str,
+        folder: str,
+        place: Place,
+        *,
+        folders: bool = True,
+        dots: bool = False,
+        early: bool = False,
+        exact: bool = False,
+    ) -> bool:
+        """Notes what a word names, whole or in part, if it is here.
+
+        dots   the folder itself counts, too
+        early  it is surely read now: what is written later to the same file does not make it an output alone
+        exact  the file's own name stands there, not a pattern
+        """
+        path = self.here(text, folder)
+        if path is not None:
+            kind = self.kind(path)
+            if kind is FileKind.FILE or (kind is FileKind.FOLDER and folders and (dots or path != ".")):
+                self.reading.ledger.reference(path, place, required=False, guessed=True)
+                if early:
+                    self.reading.ledger.read_now(path, exact=exact)
+                return True
+            return False
+        parts = [part for part in re.split(r"[=;&|<>()@:,]", text) if part and part != text]
+        attached = re.match(r"-[A-Za-z](.{2,})", text)
+        parts += [attached[1]] if attached else []
+        found = [
+            self.read(part, folder, place, folders=folders and _may_be_folder(text), early=early) for part in parts
+        ]
+        return any(found)
+
+    def write(self, text: str, folder: str, place: Place, certainty: Certainty) -> None:
+        path = self.place_of(text, folder)
+        if path is not None:
+            self.reading.ledger.output(path, place, certainty=certainty, written=self.written)
+        elif HOLE in text and not text.startswith("/"):
+            self.unknown[place] = None
+
+    def place_of(self, text: str, folder: str) -> str | None:
+        """The path that a word names, relative to the root, perhaps with `HOLE` in it; None where it is elsewhere."""
+        text = of_own_process(text)
+        if not text or text.startswith(("~", "&", HOLE)) or len(text) > 1024 or "\n" in text:
+            return None
+        if not text.startswith(CHECKOUT) and (text.startswith("/") or HOLE in folder or folder.startswith("/")):
+            return None
+        path = self.reading.locations.resolve(text, folder)
+        return None if isinstance(path, Unknown) or path.startswith("/") or path == "." else path
+
+
+def matching(run: LocalFiles, pattern: str, folder: str, *, dots: bool = False) -> list[str]:
+    """What the shell makes of a pattern, name by name; `**` is any number of folders, as some shells have it.
+
+    dots  whether names that begin with a dot match, too
+    """
+    pattern = of_own_process(pattern)
+    if folder.startswith("/") or HOLE in folder:
+        return []
+    found = [CHECKOUT] if pattern.startswith(CHECKOUT) else [""]
+    for name in pattern.removeprefix(CHECKOUT).strip("/").split("/"):
+        if not MAGIC.search(name):
+            found = [posixpath.join(text, name) for text in found]
+            continue
+        if name == "**":
+            found = _few(run, [each for text in found for each in (text, *_folders_below(run, text, folder))])
+            if not pattern.endswith("**"):
+                continue
+        matcher = re.compile(_as_regex(name))
+        hidden = dots or name.startswith(".")
+        found = _few(
+            run,
+            [
+                posixpath.join(text, child)
+                for text in found
+                for child in _children(run, text or ".", folder)
+                if matcher.match(child) and (hidden or not child.startswith("."))
+            ],
+        )
+    return [text for text in found if run.here(text, folder) is not None]
+
+
+def _few(run: LocalFiles, found: list[str]) -> list[str]:
+    """As many as are looked at; what is beyond is not known."""
+    if len(found) > _MOST_MATCHES:
+        run.opaque[""] = None
+    return found[:_MOST_MATCHES]
+
+
+def _folders_below(run: LocalFiles, text: str, folder: str, depth: int = 0) -> Iterator[str]:
+    if depth > 12:
+        run.opaque[""] = None
+        return
+    for child in _children(run, text or ".", folder):
+        path = posixpath.join(text, child)
+        if not child.startswith(".") and _is_folder(run, path, folder):
+            yield path
+            yield from _folders_below(run, path, folder, depth + 1)
+
+
+def _is_folder(run: LocalFiles, text: str, folder: str) -> bool:
+    path = run.here(text, folder)
+    entry = run.reading.tree.entry(path) if path is not None else None
+    return entry is not None and entry.kind is FileKind.FOLDER
+
+
+def _as_regex(name: str) -> str:
+    """Of bash's further patterns, `!(x)` is taken for anything."""
+    for known, letters in _CLASSES.items():
+        name = name.replace(known, letters)
+    name = re.sub(r"!\([^()]*\)", "*", name)
+    parts = re.split(r"([@?*+])\(([^()]*)\)", name)
+    made = _of_plain(parts[0])
+    for sign, inner, rest in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        either = "|".join(_of_plain(each) for each in inner.split("|"))
+        made += f"(?:{either})" + {"@": "", "?": "?", "*": "*", "+": "+"}[sign] + _of_plain(rest)
+    return made + r"\Z"
+
+
+def _of_plain(name: str) -> str:
+    return translate(re.sub(r"\[\^", "[!", name)).removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
+
+
+def _children(run: LocalFiles, text: str, folder: str) -> list[str]:
+    path = run.here(text, folder)
+    entry = run.reading.tree.entry(path, follow=True) if path is not None else None
+    if path is None or entry is None or entry.kind is not FileKind.FOLDER:
+        return []
+    return sorted(posixpath.basename(child.path) for child in run.reading.tree.children(path))
+
+
+def copied(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> Iterator[str]:
+    """What `cp` and its like write: into a folder that is there, or to that very name."""
+    is_folder = _is_folder(run, target, folder)
+    if target.endswith("/") or is_folder or len(sources) > 1:
+        for source in sources:
+            name = posixpath.basename(source.rstrip("/"))
+            if name not in ("", ".", ".."):
+                yield posixpath.join(target, name)
+                if _children(run, source, folder) or run.here(source, folder) is None:
+                    yield posixpath.join(target, name, "**")
+    else:
+        yield target
+    # A folder becomes the target itself where that is not there yet: what it holds lies in it then. So it may have
+    # been for a folder that is there, if it holds nothing else.
+    for source in sources:
+        if is_folder and not source.endswith(("/", "/.")) and _holds_more(run, sources, target, folder):
+            continue
+        for child in _children(run, source, folder):
+            yield posixpath.join(target, child)
+            yield posixpath.join(target, child, "**")
+
+
+def _holds_more(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> bool:
+    """Whether a folder holds what no copy of the sources has."""
+    copies = {posixpath.basename(source.rstrip("/")) for source in sources}
+    copies |= {child for source in sources for child in _children(run, source, folder)}
+    return not copies.issuperset(_children(run, target, folder))
+
+
+def _may_be_folder(text: str) -> bool:
+    """Whether a part of the word may be a folder: a bare name in a list is none."""
+    return "/" in text or re.match(r"--?[\w-]+=", text) is not None
+
+
+def may_be_path(text: str) -> bool:
+    return bool(_LIKE_A_PATH.match(text)) and "://" not in text and not text.startswith(("/", "-"))
+
+
+def of_own_process(text: str) -> str:
+    """`/proc/self/cwd/x`, and that of another process, which most likely is where the shell itself is, as `./x`."""
+    return _PROCESS_FOLDER.sub("./", text, count=1)
+
+
+def is_of_other_process(text: str) -> bool:
+    return _OTHER_PROCESS.match(text) is not None

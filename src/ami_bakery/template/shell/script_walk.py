@@ -1,0 +1,443 @@
+"""Follows a shell text without running it: its commands, their words, redirections, and the folder each runs in.
+
+What a word comes to is worked out as far as the text says it: variables that it sets, environment variables, `dirname`
+and its like, loops over lists. A word that may come to several texts has them all; a part that nobody knows is `HOLE`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.expression.known_values import HOLE
+from ami_bakery.template.shell.shell_builtins import ShellCommands
+from ami_bakery.template.shell.shell_conditions import (
+    fails,
+    is_unsure,
+    may_be_missed,
+    runs_at_least_once,
+)
+from ami_bakery.template.shell.words import Word, has_magic, text_of
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+_DEEPEST = 12
+"""Functions within functions, and texts within texts."""
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Parser:
+    import tree_sitter_bash
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(tree_sitter_bash.language()))
+
+
+class Shell(ShellCommands):
+    """One shell process that runs a text."""
+
+    def run(self, text: str) -> tuple[str, ...] | None:
+        """Follows the text. What its last command prints, where that is known."""
+        if self.depth > _DEEPEST:
+            self.listener.lost()
+            return None
+        # The grammar loses `$2` in `$1/$2`; it reads `${1}/${2}` well.
+        text = re.sub(r"\$(\d)", r"${\1}", text)
+        root = _parser().parse(text.encode("utf-8", "surrogateescape")).root_node
+        if root.has_error:
+            self.listener.lost()
+        printed = self._statements(root)
+        for name, body in list(self._functions.items()):
+            if name not in self._called:
+                with self.perhaps_only():
+                    self._function(name, body, ())
+        if self.depth == self._outermost:
+            while self._traps:
+                self._trapped(*self._traps.pop())
+        return printed
+
+    def start(self) -> None:
+        """What bash reads before a script, and `sh` before what is typed; and options that a variable gives."""
+        for name in ("BASH_ENV", "ENV"):
+            texts = self.variables.get(name, ())
+            if any(texts):
+                with self.perhaps_only():
+                    self.listener.source(self, [Word(texts)], 0)
+        for name in ("SHELLOPTS", "BASHOPTS"):
+            self.settings([option for text in self.variables.get(name, ()) for option in text.split(":")])
+
+    # --- what runs
+
+    def _statements(self, root: Node) -> tuple[str, ...] | None:
+        """All of a text; its status is that of the last one."""
+        nodes = [node for node in root.children if node.is_named and node.type != "comment"]
+        must_end_well, self.must_end_well = self.must_end_well, False
+        self._each(nodes[:-1])
+        self.must_end_well = must_end_well
+        return self._each(nodes[-1:])
+
+    def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
+        printed: tuple[str, ...] | None = None
+        for node in nodes:
+            if node.is_named and node.type != "comment":
+                in_background = node.next_sibling is not None and node.next_sibling.type == "&"
+                with self._own_state() if in_background else nullcontext():
+                    printed = self._node(node)
+        return printed
+
+    def _node(self, node: Node) -> tuple[str, ...] | None:
+        before = self.must_end_well
+        self.must_end_well = before and node.type in ("list", "redirected_statement", "command")
+        try:
+            return self._by_type(node)
+        finally:
+            self.must_end_well = before
+
+    def _by_type(self, node: Node) -> tuple[str, ...] | None:
+        self._line = node.start_point[0]
+        handler = _HANDLERS.get(node.type)
+        if handler is not None:
+            return handler(self, node)
+        if node.type == "ERROR":
+            self.listener.loose(self, text_of(node), self._line)
+            self.listener.lost()
+        elif node.type in _EXPANDED:
+            self._expand(node)
+            return None
+        return self._each(node.children)
+
+    def _list(self, node: Node) -> tuple[str, ...] | None:
+        left, sign, right = node.children[0], node.children[1].type, node.children[-1]
+        must_end_well = self.must_end_well
+        if sign == "||":
+            self.must_end_well = fails(right)
+        may_fail = sign == "||" and not self.must_end_well and may_be_missed(left)
+        if may_fail and left.type == "redirected_statement":
+            self._redirected(left, may_fail=True)
+        else:
+            with self.perhaps_only() if may_fail else nullcontext():
+                self._node(left)
+        self.must_end_well = must_end_well
+        if sign == "||" and text_of(right) in ("exit", "return"):
+            return None  # with the status of what failed
+        if is_unsure(node, must_end_well=must_end_well):
+            with self.perhaps_only(text_of(left)):
+                return self._node(right)
+        return self._node(right)
+
+    def _pipeline(self, node: Node) -> None:
+        parts = [child for child in node.children if child.is_named]
+        before = self._fed_by
+        for number, part in enumerate(parts):
+            self._fed_by = _program_of(parts[number - 1]) if number else before
+            with self._own_state(), self._printing(shown=part is parts[-1]):
+                self._node(part)
+        self._fed_by = before
+
+    def _subshell(self, node: Node) -> tuple[str, ...] | None:
+        with self._own_state():
+            return self._each(node.children)
+
+    def _conditional(self, node: Node) -> None:
+        """`if` and `case`: what is asked always runs, and what depends on the answer perhaps."""
+        asked = True
+        start = node.start_byte
+        condition = ""  # what `case` asks is what a script is given
+        for child in node.children:
+            if child.type in ("then", "in"):
+                asked = False
+            if child.type == "then":
+                condition = (node.text or b"")[: child.start_byte - start].decode("utf-8", "surrogateescape")
+            if not child.is_named or child.type == "comment":
+                continue
+            if asked:
+                self._node(child)
+            else:
+                with self.perhaps_only(condition):
+                    self._node(child)
+
+    def _case_item(self, node: Node) -> None:
+        passed = False
+        for child in node.children:
+            if passed and child.is_named:
+                self._node(child)
+            passed = passed or child.type == ")"
+
+    def _for(self, node: Node) -> None:
+        name, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
+        values: list[str] = []
+        matched = False
+        for item in node.children_by_field_name("value"):
+            for word in self._words(item):
+                for text in word.texts:
+                    found = self.listener.matching(self, text) if word.is_pattern else ()
+                    matched = matched or bool(found)
+                    values.extend(found or (text,))
+        for text in values:
+            self.listener.assigned(self, text, self._line, exported=False)
+        if name is not None:
+            self.variables[text_of(name)] = self._most(tuple(dict.fromkeys(values))) or (HOLE,)
+            self._choices.discard(text_of(name))
+        if body is not None:
+            self._loop(body, text_of(name) if name is not None else "", sure=matched or _is_there(node))
+
+    def _loop(self, body: Node, name: str = "", *, sure: bool) -> None:
+        """Twice where a round changes what the next one knows. `name`: of the variable that each round sets; `sure`:
+        whether there is a round."""
+        ended, before = self._left, (dict(self.variables), dict(self._perhaps))
+        given = self.variables.get(name)
+        with nullcontext() if sure else self.perhaps_only():
+            self._node(body)
+        if given is not None:
+            self.variables[name] = given
+        if (self.variables, self._perhaps) != before and self.listener.goes_on():
+            with self.perhaps_only():
+                self._node(body)
+        self._left = ended
+
+    def _while(self, node: Node) -> None:
+        for child in node.named_children:
+            if child.type == "do_group":
+                self._loop(child, sure=runs_at_least_once(node))
+            elif child.type != "comment":
+                self._node(child)
+
+    def _c_style_for(self, node: Node) -> None:
+        """What its head counts is not known."""
+        body = node.child_by_field_name("body")
+        for child in node.named_children:
+            if child == body:
+                continue
+            for name in re.findall(r"[A-Za-z_]\w*", text_of(child)):
+                self._set(name, (HOLE,))
+        if body is not None:
+            self._loop(body, sure=False)
+
+    def _compound(self, node: Node) -> tuple[str, ...] | None:
+        """`{ ...; }`, or `(( ... ))`."""
+        if text_of(node).startswith("(("):
+            self._count(text_of(node))
+        return self._each(node.children)
+
+    def _define(self, node: Node) -> None:
+        name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
+        if name is not None and body is not None:
+            self._functions[text_of(name)] = body
+            self._redirects(node.children_by_field_name("redirect"), sure=False)
+            self._called.discard(text_of(name))
+
+    def _function(self, name: str, body: Node, arguments: Sequence[Word]) -> tuple[str, ...] | None:
+        self._called.add(name)
+        if self.depth >= _DEEPEST:
+            self.listener.lost()
+            return None
+        before, self.arguments, self.depth = (self.arguments, self._left), tuple(arguments), self.depth + 1
+        try:
+            return self._node(body)
+        finally:
+            (self.arguments, self._left), self.depth = before, self.depth - 1
+
+    def _redirected(self, node: Node, *, may_fail: bool = False) -> tuple[str, ...] | None:
+        """`may_fail`: the command, whatever it fails for; the redirection is made in any case."""
+        body, redirects = node.child_by_field_name("body"), node.children_by_field_name("redirect")
+        if body is not None and body.type == "command":
+            self._substituted_first(body)
+        last_of_list = body is not None and body.type == "list"
+        if not last_of_list:
+            self._redirects(redirects, sure=self.is_sure)
+        into_file = any(child.type in _INTO for redirect in redirects for child in redirect.children)
+        before, self._fed = self._fed, self._feed(redirects)
+        with self._printing(shown=not into_file), self.perhaps_only() if may_fail else nullcontext():
+            printed = self._node(body) if body is not None else None
+        self._fed = before
+        if last_of_list and body is not None:
+            # A redirection behind `a && b` is that of `b`.
+            unsure = is_unsure(body, must_end_well=self.must_end_well)
+            self._redirects(redirects, sure=self.is_sure and not unsure)
+        return printed
+
+    def _substituted_first(self, node: Node) -> None:
+        """`echo $(cat file) > file` reads the file before it is written."""
+        for child in node.named_children:
+            if child.type == "command_substitution":
+                self._substitution(child)
+            else:
+                self._substituted_first(child)
+
+    def _feed(self, redirects: Sequence[Node]) -> str | None:
+        for redirect in redirects:
+            body = next((child for child in redirect.children if child.type == "heredoc_body"), None)
+            if body is not None:
+                return "".join(self._joined(body)[:1])
+        return None
+
+    def _redirects(self, redirects: Sequence[Node], *, sure: bool) -> None:
+        for redirect in redirects:
+            if redirect.type != "file_redirect":
+                self._backquoted(redirect)
+                for child in redirect.named_children:
+                    if child.type not in ("heredoc_start", "heredoc_end"):
+                        self._expand(child)
+                        # The rest of the line that a heredoc begins on.
+                        if child.type in ("pipeline", "command", "list", "file_redirect", "redirected_statement"):
+                            self._node(child)
+                continue
+            sign = next((child.type for child in redirect.children if not child.is_named), "")
+            for child in redirect.children_by_field_name("destination"):
+                for word in self._words(child):
+                    self.listener.redirection(self, sign, word, redirect.start_point[0], sure=sure)
+
+    def _backquoted(self, heredoc: Node) -> None:
+        """Commands in backquotes within a heredoc, which the grammar has no node for."""
+        parts = {child.type: child for child in heredoc.named_children}
+        start, body = parts.get("heredoc_start"), parts.get("heredoc_body")
+        if start is None or body is None or re.search(r"[\"'\\]", text_of(start)):
+            return
+        for command in re.findall(r"(?<!\\)`([^`]*)`", text_of(body)):
+            with self._own_state(), self.perhaps_only(), self._printing(shown=False):
+                self._eval([Word((command,))], body.start_point[0])
+
+    def _test(self, node: Node) -> None:
+        for child in node.named_children:
+            for part in (child, *child.named_children):
+                if part.type in _EXPANDED and part.type not in ("unary_expression", "binary_expression"):
+                    for word in self._words(part):
+                        for text in word.texts:
+                            self.listener.assigned(self, text, self._line, exported=False)
+                elif part is not child:
+                    self._expand(part)
+
+    def _file_redirect(self, node: Node) -> None:
+        self._redirects([node], sure=self.is_sure)
+
+    # --- variables
+
+    def _assignment(self, node: Node, *, exported: bool = False) -> None:
+        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        if name is None:
+            return
+        texts: tuple[str, ...] = ("",)
+        is_choice = False
+        if value is not None:
+            words = self._words(value)
+            texts = self._most(tuple(dict.fromkeys(text for word in words for text in word.texts))) or ("",)
+            is_choice = any(word.is_choice for word in words)
+        key = text_of(name).partition("[")[0]
+        for text in texts:
+            self.listener.assigned(self, text, node.start_point[0], exported=exported, name=key)
+        if exported or self._exports_all:
+            self.exported.add(key)
+        if key == "GLOBIGNORE":
+            self.dotglob = True
+        append = any(child.type == "+=" for child in node.children)
+        self._set(
+            text_of(name).partition("[")[0],
+            (*self.variables.get(text_of(name), ()), *texts) if append else texts,
+            is_choice=is_choice,
+        )
+
+    def _declaration(self, node: Node) -> None:
+        words = {text_of(child) for child in node.children}
+        exported = "export" in words or "-x" in words
+        changes = any(re.match(r"-\w*[nluci]", word) for word in words)  # `declare -n`, `-l`, `-i`: not the text itself
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                self._assignment(child, exported=exported)
+                if changes:
+                    self._set(text_of(child).partition("=")[0].partition("[")[0].rstrip("+"), (HOLE,))
+            elif child.type == "variable_name" and exported:
+                self.exported.add(text_of(child))
+            elif child.type == "variable_name" and node.children[0].type == "local":
+                self._set(text_of(child), ("",))
+            elif child.type not in ("variable_name", "word"):
+                self._declared(child, exported=exported)
+
+    def _declared(self, node: Node, *, exported: bool) -> None:
+        """`export "$name=$value"`, and `export $(cat file)`, of which nobody knows what it sets."""
+        for text in (text for word in self._words(node) for text in word.texts):
+            name, equals, value = text.partition("=")
+            if HOLE in name:
+                self.listener.lost()
+            elif equals:
+                self.listener.assigned(self, value, self._line, exported=exported, name=name)
+                self._set(name, (value,))
+            if exported:
+                self.exported.add(name)
+
+    # --- commands
+
+    def _command(self, node: Node) -> tuple[str, ...] | None:
+        line, words = node.start_point[0], list[Word]()
+        before = dict(self.variables), dict(self._perhaps), set(self.exported)
+        given = list[str]()
+        for child in node.children:
+            if child.type == "variable_assignment":
+                self._assignment(child, exported=True)
+                given.append(text_of(child).partition("=")[0].partition("[")[0].rstrip("+"))
+            elif child.type == "command_name":
+                words.extend(word for part in child.children for word in self._words(part))
+            elif child.type in ("file_redirect", "herestring_redirect", "heredoc_redirect"):
+                self._redirects([child], sure=self.is_sure)
+            elif child.is_named and child.type != "comment":
+                words.extend(self._words(child))
+        printed = self.command(words, line)
+        for name in given:
+            _put_back(name, self.variables, before[0])
+            _put_back(name, self._perhaps, before[1])
+        if given:
+            self.exported = before[2]
+        return printed
+
+
+_Handler = Callable[[Shell, "Node"], tuple[str, ...] | None]
+_HANDLERS: Mapping[str, _Handler] = {
+    "list": Shell._list,
+    "pipeline": Shell._pipeline,
+    "subshell": Shell._subshell,
+    "if_statement": Shell._conditional,
+    "case_statement": Shell._conditional,
+    "case_item": Shell._case_item,
+    "for_statement": Shell._for,
+    "while_statement": Shell._while,
+    "c_style_for_statement": Shell._c_style_for,
+    "function_definition": Shell._define,
+    "compound_statement": Shell._compound,
+    "redirected_statement": Shell._redirected,
+    "file_redirect": Shell._file_redirect,
+    "test_command": Shell._test,
+    "variable_assignment": Shell._assignment,
+    "declaration_command": Shell._declaration,
+    "command": Shell._command,
+}
+_EXPANDED = frozenset(
+    {
+        *("word", "string", "raw_string", "concatenation", "simple_expansion", "expansion", "command_substitution"),
+        *("arithmetic_expansion", "heredoc_body", "unary_expression", "binary_expression", "parenthesized_expression"),
+    }
+)
+_WRITTEN_OUT = frozenset({"word", "string", "raw_string", "number", "concatenation", "brace_expression"})
+_INTO = frozenset({">", ">>", ">|", "&>", "&>>", ">&"})
+
+
+def _program_of(node: Node) -> str:
+    name = node.child_by_field_name("name") if node.type == "command" else None
+    return posixpath.basename(text_of(name)) if name is not None else ""
+
+
+def _put_back(name: str, variables: dict[str, tuple[str, ...]], before: Mapping[str, tuple[str, ...]]) -> None:
+    if name in before:
+        variables[name] = before[name]
+    else:
+        variables.pop(name, None)
+
+
+def _is_there(loop: Node) -> bool:
+    """Whether a `for` has a value for certain: one that stands there as it is."""
+    values = [value for value in loop.children_by_field_name("value") if value.type in _WRITTEN_OUT]
+    is_select = bool(loop.children) and loop.children[0].type == "select"
+    return not is_select and any("@" not in text_of(value) and not has_magic(value) for value in values)

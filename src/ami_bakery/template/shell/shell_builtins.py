@@ -1,0 +1,290 @@
+"""Commands that change the shell itself: `cd`, `set`, `shift`, `exit`, `trap` and their like."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.expression.known_values import HOLE
+from ami_bakery.template.shell.expansion import ShellState
+from ami_bakery.template.shell.shell_wrappers import unwrap
+from ami_bakery.template.shell.words import Call, Word, absolute
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+
+class ShellCommands(ShellState):
+    """Runs one command of words."""
+
+    def run(self, text: str) -> tuple[str, ...] | None:
+        """Follows a text."""
+        raise NotImplementedError
+
+    def _function(self, name: str, body: Node, arguments: Sequence[Word]) -> tuple[str, ...] | None:
+        raise NotImplementedError
+
+    def command(self, words: Sequence[Word], line: int) -> tuple[str, ...] | None:
+        """Runs one command; what it prints, where that is known."""
+        found = unwrap(words)
+        if not found.folders and not found.given:
+            return self._command_here(found.words, line)
+        with self._own_state():
+            for name, value in found.given:
+                for text in value.texts:
+                    self.listener.assigned(self, text, line, exported=True, name=name)
+                self._set(name, value.texts)
+                self.exported.add(name)
+            for folder in found.folders:
+                self._cd([folder], line)
+            return self._command_here(found.words, line)
+
+    def _command_here(self, words: Sequence[Word], line: int) -> tuple[str, ...] | None:
+        if not words or not self.listener.goes_on():
+            return None
+        if len(words[0].texts) > 1 and not _BUILTINS.keys().isdisjoint(words[0].texts):
+            with self.perhaps_only():
+                for text in words[0].texts:
+                    self._command_here([words[0]._replace(texts=(text,)), *words[1:]], line)
+            return None
+        name, arguments = words[0].texts[0], words[1:]
+        if name in self._functions:
+            return self._function(name, self._functions[name], arguments)
+        builtin = _BUILTINS.get(name)
+        if builtin is not None:
+            return builtin(self, arguments, line)
+        for stand_in in self._stand_ins(name, arguments):
+            with self.perhaps_only():
+                self._eval([Word((stand_in,))], line)
+        call = Call(tuple(words), line, self.is_sure, self._shown, self._fed, self._fed_by)
+        for path in self._programs_here(name):
+            self.listener.call(self, call._replace(words=(words[0]._replace(texts=(path,)), *arguments), sure=False))
+            call = call._replace(sure=False)
+        self.listener.call(self, call)
+        return _printed(self, name, [word.texts for word in arguments])
+
+    def _stand_ins(self, name: str, arguments: Sequence[Word]) -> list[str]:
+        """What an alias of that name, if there is one, comes to. Those that are aliases themselves are not followed."""
+        if name not in self._aliases:
+            return []
+        quoted = " ".join(shlex.quote(word.texts[0]) for word in arguments)
+        meanings, self._aliases = self._aliases[name], {**self._aliases, name: ()}
+        try:
+            return [f"{meaning} {quoted}" for meaning in meanings]
+        finally:
+            self._aliases = {**self._aliases, name: meanings}
+
+    def _programs_here(self, name: str) -> list[str]:
+        """Files of the repository that a program's name may stand for: by `hash -p`, or in a folder that PATH names."""
+        found = list(self._hashed.get(name, ()))
+        if "/" not in name and HOLE not in name:
+            found += [path for path in self._on_path("PATH", name) if self.listener.is_here(self, path)]
+        return found
+
+    def _on_path(self, variable: str, name: str) -> list[str]:
+        """`name` in each folder that the variable lists, where the text sets it."""
+        folders = [folder for text in self.variables.get(variable, ()) for folder in text.split(":")]
+        return [posixpath.join(folder or ".", name) for folder in dict.fromkeys(folders) if folder != HOLE]
+
+    def sourced_by(self, texts: Sequence[str]) -> list[str]:
+        """The files that `. NAME` may read: a name without a slash is looked for in the folders of PATH first."""
+        found = list[str]()
+        for text in texts:
+            on_path = self._on_path("PATH", text) if "/" not in text and HOLE not in text else []
+            here = [path for path in on_path if self.listener.is_here(self, path)]
+            found += [*here, *([text] if not here or self.listener.is_here(self, text) else [])]
+        return found
+
+    def _cd(self, arguments: Sequence[Word], _line: int) -> tuple[str, ...]:
+        paths = [word.texts for word in arguments if not re.fullmatch(r"-[LPe@]+|--", word.texts[0])]
+        self._stack = [self.folder]
+        before, self._before = self._before, (self.folder, *self.elsewhere)
+        if paths and paths[0] == ("-",):
+            self.folder, self.elsewhere = before[0], before[1:]
+        elif paths:
+            self._enter([text for path in paths[0] for text in (*self._by_cdpath(path), path)])
+        else:
+            self._enter(self.variables.get("HOME") or ("/" + HOLE,))
+        return ("",)
+
+    def _by_cdpath(self, path: str) -> list[str]:
+        if re.match(r"\.{0,2}/|\.{1,2}\Z", path):
+            return []
+        if any(HOLE in text for text in self.variables.get("CDPATH", ())):
+            self.listener.lost()
+        return self._on_path("CDPATH", path)
+
+    def _enter(self, paths: Sequence[str]) -> None:
+        """One of the paths: nobody knows which, if there are several."""
+        before = (self.folder, *self.elsewhere)
+        entered = [self.listener.enter(folder, path) for folder in before for path in paths]
+        there = [folder for folder, is_there in entered if is_there]
+        self.folder = there[0] if there and len(paths) > 1 else entered[0][0]
+        known = there if self.is_sure and len(there) == len(entered) else [*before, *there]
+        self.elsewhere = self._most(tuple(dict.fromkeys(folder for folder in known if folder != self.folder)))
+
+    def _pushd(self, arguments: Sequence[Word], line: int) -> tuple[str, ...]:
+        before = [*self._stack, self.folder]
+        if not arguments and self._stack:
+            self.folder, before = self._stack[-1], [*self._stack[:-1], self.folder]
+        elif not arguments or re.match(r"[-+]", arguments[0].texts[0]):
+            self.folder, before = HOLE, [HOLE]
+        else:
+            self._cd(arguments, line)
+        self._stack = before
+        return ("",)
+
+    def _popd(self, arguments: Sequence[Word], _line: int) -> tuple[str, ...]:
+        if arguments:
+            self._stack = []
+        self.folder, self.elsewhere = self._stack.pop() if self._stack else HOLE, ()
+        return ("",)
+
+    def _source(self, arguments: Sequence[Word], line: int) -> None:
+        self.listener.source(self, arguments, line)
+
+    def _eval(self, arguments: Sequence[Word], line: int) -> tuple[str, ...] | None:
+        before, self.listener = self.listener, self.listener.further_down(line)
+        self.depth += 1
+        try:
+            printed = None
+            for number in range(max((len(word.texts) for word in arguments), default=0)):
+                printed = self.run(" ".join(word.texts[min(number, len(word.texts) - 1)] for word in arguments))
+            return printed
+        finally:
+            self.depth -= 1
+            self.listener = before
+
+    def _read(self, arguments: Sequence[Word], _line: int) -> None:
+        for word in (*arguments, Word(("REPLY",)), Word(("MAPFILE",))):
+            if re.fullmatch(r"[A-Za-z_]\w*", word.texts[0]):
+                self._set(word.texts[0], (HOLE,))
+            elif HOLE in word.texts[0]:
+                self.listener.lost()
+
+    def _let(self, arguments: Sequence[Word], _line: int) -> None:
+        for text in (text for word in arguments for text in word.texts):
+            self._count(text)
+
+    def _alias(self, arguments: Sequence[Word], _line: int) -> None:
+        for text in (text for word in arguments for text in word.texts if "=" in text):
+            name, _, meaning = text.partition("=")
+            self._aliases[name] = (*self._aliases.get(name, ()), meaning)
+
+    def _hash(self, arguments: Sequence[Word], _line: int) -> None:
+        """`hash -p PATH NAME`."""
+        given = [word.texts[0] for word in arguments]
+        if "-p" in given[:-2]:
+            path, *names = given[given.index("-p") + 1 :]
+            self._hashed |= dict.fromkeys(names, (path if "/" in path else f"./{path}",))
+
+    def _printf(self, arguments: Sequence[Word], line: int) -> None:
+        if len(arguments) > 1 and arguments[0].texts[0] == "-v":
+            self._set(arguments[1].texts[0].partition("[")[0], (HOLE,))
+        words = (Word(("printf",), is_literal=True), *arguments)
+        self.listener.call(self, Call(words, line, self.is_sure, self._shown, self._fed, self._fed_by))
+
+    def _unset(self, arguments: Sequence[Word], _line: int) -> None:
+        for word in arguments:
+            self._set(word.texts[0], ("",))
+
+    def _set_arguments(self, arguments: Sequence[Word], _line: int) -> None:
+        options = {word.texts[0] for word in arguments}
+        if "allexport" in options or any(re.match(r"-\w*a", option) for option in options):
+            self._exports_all = True
+        self.settings([word.texts[0] for word in arguments])
+        start = next((number for number, word in enumerate(arguments) if word.texts[0] == "--"), None)
+        if start is not None:
+            self.arguments = tuple(arguments[start + 1 :])
+
+    def _shift(self, arguments: Sequence[Word], _line: int) -> None:
+        count = arguments[0].texts[0] if arguments else "1"
+        # On a condition, or in a loop that counts them down, nobody knows what is left.
+        self.arguments = self.arguments[int(count) :] if self.is_sure and count.isdigit() else ()
+
+    def _exit(self, arguments: Sequence[Word], _line: int) -> None:
+        """What follows may not run, and the bake still succeeds; a status that is not 0 fails it."""
+        self._ended = self._ended or self._may_end(arguments)
+
+    def _leave(self, arguments: Sequence[Word], _line: int) -> None:
+        """Of a function, or a loop."""
+        self._left = self._left or self._may_end(arguments)
+
+    def _next_round(self, _arguments: Sequence[Word], _line: int) -> None:
+        self._left = self._left or self._may_end(())
+
+    def _may_end(self, arguments: Sequence[Word]) -> bool:
+        """Where it depends on files. What depends on how a script is called is as it is called here."""
+        fails = arguments and re.fullmatch(r"0*[1-9]\d*|-\d+", arguments[0].texts[0])
+        return not fails and (self.sure or self._asks_files)
+
+    def _trap(self, arguments: Sequence[Word], line: int) -> None:
+        """Runs it now, and once more at the end of the text: who knows when the signal comes."""
+        given = [word for word in arguments if word.texts[0] != "--"]
+        if len(given) > 1:
+            self._traps.append((given[0], line))
+            self._trapped(given[0], line)
+
+    def _trapped(self, command: Word, line: int) -> None:
+        with self._own_state(), self.perhaps_only():
+            self._eval([command], line)
+
+    def _shopt(self, arguments: Sequence[Word], _line: int) -> None:
+        self.settings([word.texts[0] for word in arguments])
+
+
+_BUILTINS: Mapping[str, Callable[[ShellCommands, Sequence[Word], int], tuple[str, ...] | None]] = {
+    "cd": ShellCommands._cd,
+    "chdir": ShellCommands._cd,
+    "pushd": ShellCommands._pushd,
+    "popd": ShellCommands._popd,
+    ".": ShellCommands._source,
+    "source": ShellCommands._source,
+    "eval": ShellCommands._eval,
+    "read": ShellCommands._read,
+    "mapfile": ShellCommands._read,
+    "readarray": ShellCommands._read,
+    "getopts": ShellCommands._read,
+    "unset": ShellCommands._unset,
+    "shift": ShellCommands._shift,
+    "set": ShellCommands._set_arguments,
+    "exit": ShellCommands._exit,
+    "return": ShellCommands._leave,
+    "break": ShellCommands._next_round,
+    "continue": ShellCommands._next_round,
+    "trap": ShellCommands._trap,
+    "printf": ShellCommands._printf,
+    "let": ShellCommands._let,
+    "alias": ShellCommands._alias,
+    "hash": ShellCommands._hash,
+    "shopt": ShellCommands._shopt,
+    "setopt": ShellCommands._shopt,
+}
+
+
+def _printed(shell: ShellCommands, name: str, arguments: list[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """What a command prints, for those that tell of paths alone."""
+    given = [texts for texts in arguments if not texts[0].startswith("-")]
+    match name:
+        case "pwd":
+            return tuple(absolute(folder) for folder in (shell.folder, *shell.elsewhere))
+        case "dirname" if given:
+            return tuple(posixpath.dirname(text) or "." for text in given[0])
+        case "basename" if given:
+            suffix = given[1][0] if len(given) > 1 else ""
+            return tuple(posixpath.basename(text.rstrip("/")).removesuffix(suffix) for text in given[0])
+        case "realpath" | "readlink" | "abspath" if given:
+            return tuple(
+                text if text.startswith(("/", HOLE)) else posixpath.join(absolute(shell.folder), text)
+                for text in given[0]
+            )
+        case "echo" if len(arguments) == len(given):
+            return (" ".join(texts[0] for texts in given),)
+        case "mktemp":
+            own = given[-1][0] if given and "/" in given[-1][0] else "/tmp/" + HOLE  # noqa: S108
+            return (re.sub("X{3,}", HOLE, own),)
+        case _:
+            return None

@@ -1,0 +1,117 @@
+"""Programs that run the command behind their own options: `sudo`, `env A=b` and their like."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ami_bakery.template.shell.words import Word
+
+_WRAPPERS: Mapping[str, frozenset[str]] = {
+    "sudo": frozenset({"-u", "-g", "-C", "-p", "-h", "-D", "--user", "--group", "--chdir"}),
+    "doas": frozenset({"-u", "-C"}),
+    "env": frozenset({"-u", "-C", "-S", "--unset", "--chdir", "--split-string"}),
+    "nice": frozenset({"-n", "--adjustment"}),
+    "ionice": frozenset({"-c", "-n"}),
+    "timeout": frozenset({"-k", "-s", "--signal", "--kill-after"}),
+    "stdbuf": frozenset({"-i", "-o", "-e"}),
+    "nohup": frozenset(),
+    "time": frozenset({"-o", "-f"}),
+    "command": frozenset(),
+    "builtin": frozenset(),
+    "exec": frozenset({"-a"}),
+    "setsid": frozenset(),
+    "unbuffer": frozenset(),
+    "fakeroot": frozenset(),
+    "flock": frozenset({"-w", "-E"}),
+}
+"""For each, the options that take the next word."""
+_FOLDER = {"env": "C", "sudo": "D"}
+"""The option that names the folder to run in; its long form is `--chdir`."""
+
+
+class Unwrapped(NamedTuple):
+    """A command without the programs that only run it.
+
+    given    the variables that they set for it
+    folders  where they run it, one after the other
+    """
+
+    words: tuple[Word, ...]
+    given: tuple[tuple[str, Word], ...] = ()
+    folders: tuple[Word, ...] = ()
+
+
+def unwrap(words: Sequence[Word]) -> Unwrapped:
+    found = Unwrapped(tuple(words))
+    while found.words and (name := _name(found.words[0])) in _WRAPPERS:
+        found = _without(name, found._replace(words=found.words[1:]))
+    return found
+
+
+def _name(word: Word) -> str:
+    return posixpath.basename(word.texts[0])
+
+
+def _without(name: str, found: Unwrapped) -> Unwrapped:
+    """Without the options of one such program."""
+    while found.words:
+        text = found.words[0].texts[0]
+        if text.startswith("-") and text != "-":
+            found = _without_option(name, text, found._replace(words=found.words[1:]))
+        elif text == "-" and name == "env":
+            found = found._replace(words=found.words[1:])
+        elif re.match(r"[A-Za-z_]\w*=", text):
+            key = text.partition("=")[0]
+            value = found.words[0]._replace(texts=tuple(each.partition("=")[2] for each in found.words[0].texts))
+            found = found._replace(words=found.words[1:], given=(*found.given, (key, value)))
+        else:
+            break
+    return found._replace(words=found.words[1:]) if name in ("timeout", "flock") and len(found.words) > 1 else found
+
+
+def _without_option(name: str, text: str, found: Unwrapped) -> Unwrapped:
+    value, rest = _value_of(name, text, found.words)
+    if value is None:
+        return found
+    is_folder = text.startswith("--chdir") or (name in _FOLDER and _letter(name, text) == _FOLDER[name])
+    if is_folder:
+        return found._replace(words=rest, folders=(*found.folders, value))
+    if name == "env" and (text.startswith("--split-string") or _letter(name, text) == "S"):
+        return found._replace(words=(*_split(value), *rest))
+    return found._replace(words=rest)
+
+
+def _letter(name: str, text: str) -> str:
+    """The letter of a group of short options that takes a value: `C` of `-iC`."""
+    taking = "".join(option[1] for option in _WRAPPERS[name] if len(option) == 2)
+    found = re.match(rf"-[A-Za-z]*?([{taking}])", text) if taking and not text.startswith("--") else None
+    return found[1] if found else ""
+
+
+def _value_of(name: str, text: str, words: tuple[Word, ...]) -> tuple[Word | None, tuple[Word, ...]]:
+    """The value of an option, and the words behind it."""
+    if text.startswith("--"):
+        option, equals, value = text.partition("=")
+        if equals:
+            return Word((value,)), words
+        return (words[0], words[1:]) if option in _WRAPPERS[name] and words else (None, words)
+    letter = _letter(name, text)
+    if not letter:
+        return None, words
+    attached = text[text.index(letter) + 1 :]
+    if attached:
+        return Word((attached,)), words
+    return (words[0], words[1:]) if words else (None, words)
+
+
+def _split(value: Word) -> list[Word]:
+    """The words of `env -S`."""
+    try:
+        parts = shlex.split(value.texts[0])
+    except ValueError:
+        parts = value.texts[0].split()
+    return [Word((part,)) for part in parts]

@@ -1,0 +1,35 @@
+"""Programs that a template names and that `packer validate` starts: to ask for their version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ami_bakery.template.component import Kind
+from ami_bakery.template.expression.known_values import Unknown
+
+if TYPE_CHECKING:
+    from ami_bakery.template.component import Component
+    from ami_bakery.template.location import Place
+
+_USUAL: Mapping[str, tuple[str, ...]] = {
+    "ansible": ("ansible-playbook",),
+    "ansible-navigator": ("ansible-navigator", "ansible-navigator run"),
+}
+"""By the provisioner's type, the programs that are installed. Any other may be a file of the repository, or run one.
+Source: `getVersion` in provisioner/ansible/provisioner.go. `inspec` has one too, and does not call it."""
+
+
+def started_by_validate(components: Iterable[Component]) -> Iterator[tuple[str, Place]]:
+    """The expression of each `command`, as written, that is none of the usual programs; with its place."""
+    for component in components:
+        usual = _USUAL.get(component.type) if component.kind is Kind.PROVISIONER else None
+        found = component.fields.get("command")
+        if usual is None or found is None or found.value in (None, "", *usual):
+            continue
+        if not _is_surely_true(component, "skip_version_check"):
+            yield found.written, found.place
+
+
+def _is_surely_true(component: Component, name: str) -> bool:
+    return not isinstance(component.value(name), Unknown) and component.is_true(name)

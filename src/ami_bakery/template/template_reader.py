@@ -1,0 +1,181 @@
+"""Reads a template: its format by its name, its language, and then what its components read.
+
+What reads a language, or Ansible's files, is imported where a template has need of it: it is most of the program.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from ami_bakery.errors import BakeryError, TemplateError, TooLargeError
+from ami_bakery.template.collector import Ledger
+from ami_bakery.template.component import Kind, builder_of, connects_through_packer, is_of_ansible
+from ami_bakery.template.definition import Definition, Reading
+from ami_bakery.template.expression.budget import TooCostly, limited
+from ami_bakery.template.expression.known_values import shown
+from ami_bakery.template.facts import Builder, TemplateFacts, TemplateFormat, TemplateRequest
+from ami_bakery.template.packer_outputs import Settled
+from ami_bakery.template.paths import Locations
+from ami_bakery.template.references import find_references
+from ami_bakery.template.shell.started_programs import started_by_validate
+from ami_bakery.template.source_tree import FileKind, SourceTree
+from ami_bakery.values import replace
+
+
+class PackerTemplateReader:
+    """Reads templates by Packer's own rules, without Packer. It keeps nothing from one template to the next.
+
+    Packer is taken to be told the template's path relative to the folder that it is started in.
+    """
+
+    def read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
+        """Raises `TemplateError` where the template is absent or does not parse, `SourceError` where it is
+        unreadable.
+        """
+        request = replace(request, template=posixpath.normpath(request.template))
+        try:
+            with limited():
+                return _without_marks(self._read(tree, request))
+        except TooCostly as error:
+            raise TooLargeError(
+                f"reading the template {request.template}",
+                str(error),
+                "Make its texts smaller, or pass them to Packer as variables.",
+            ) from None
+        except BakeryError as error:
+            error.doing, error.wrong, error.todo = map(shown, (error.doing, error.wrong, error.todo))
+            error.marks = tuple(mark._replace(message=shown(mark.message)) for mark in error.marks)
+            raise
+        except RecursionError:
+            raise TemplateError(
+                f"reading the template {request.template}", "it is nested too deeply", "Make it flatter."
+            ) from None
+
+    def _read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
+        entry = tree.entry(request.template, follow=True)
+        if entry is None:
+            raise TemplateError(
+                f"reading the template {request.template}", "there is no such file", "Correct the path of the template."
+            )
+        is_folder = entry.kind is FileKind.FOLDER
+        folder = request.template if is_folder else posixpath.dirname(request.template)
+        locations = Locations(tree, workdir=request.workdir or ".", template=folder or ".")
+        reading = Reading(tree=tree, request=request, locations=locations, ledger=Ledger())
+        if is_folder or request.template.endswith((".pkr.hcl", ".pkr.json")):
+            from ami_bakery.template.hcl.document import read_hcl2
+
+            return _facts(TemplateFormat.HCL2, reading, read_hcl2(reading))
+        if request.template.endswith(".hcl"):
+            raise TemplateError(
+                f"reading the template {request.template}",
+                "Packer takes it for JSON, because its name does not end in .pkr.hcl",
+                "Rename it to *.pkr.hcl.",
+            )
+        from ami_bakery.template.packer_json.legacy_template import read_legacy
+
+        return _facts(TemplateFormat.JSON, reading, read_legacy(reading, reading.parsed(request.template)))
+
+
+def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:
+    for component in definition.components:
+        for found in component.fields.values():
+            for value in (found.value, *found.alternatives):
+                reading.ledger.withhold(value)
+        reading.ledger.on_condition = component.may_not_run
+        find_references(reading, component)
+        if is_of_ansible(component):
+            from ami_bakery.template.ansible import find_ansible_files
+
+            find_ansible_files(reading, component)
+    ledger = reading.ledger
+    ledger.on_condition = False
+    settled = Settled(ledger, reading.tree)
+    builders: dict[Builder, None] = {
+        builder_of(component, reading.request.environment): None
+        for component in definition.components
+        if component.kind is Kind.BUILDER
+    }
+    return TemplateFacts(
+        format=kind,
+        files=definition.files,
+        variables=definition.variables,
+        builders=tuple(builders),
+        components=tuple(sorted({component.type for component in definition.components if component.type})),
+        required_plugins=definition.plugins,
+        references=tuple(settled.references),
+        unresolved=ledger.all_unresolved,
+        environment=ledger.all_environment,
+        outputs=settled.outputs,
+        overwritten=tuple(settled.overwritten),
+        contested=tuple(settled.contested),
+        touched=ledger.touched,
+        generated=settled.generated,
+        local_commands=ledger.local_commands,
+        unhashed_environment=ledger.unhashed_environment,
+        credentials=ledger.credentials,
+        builds_nothing=not builders and _surely_builds_nothing(reading, definition),
+        ansible=tuple(
+            dict.fromkeys(
+                (component.place, connects_through_packer(component))
+                for component in definition.components
+                if is_of_ansible(component)
+            )
+        ),
+        tolerant=tuple(
+            dict.fromkeys(
+                (component.type, component.place)
+                for component in definition.components
+                if component.kind is Kind.PROVISIONER and component.is_true("continue_on_error")
+            )
+        ),
+        started=tuple(dict.fromkeys(started_by_validate(definition.components))),
+        secrets=ledger.secrets,
+        withheld=ledger.secrets | ledger.withheld,
+    )
+
+
+def _surely_builds_nothing(reading: Reading, definition: Definition) -> bool:
+    """Of a template without builders: nothing is left out, and no `dynamic` block may make one. Packers that know
+    `required_plugins` refuse such a template by themselves."""
+    request = reading.request
+    selected = request.only or request.except_
+    return (
+        not selected
+        and not definition.plugins
+        and not any(b"dynamic" in reading.content(file) for file in definition.files)
+    )
+
+
+def _without_marks(facts: TemplateFacts) -> TemplateFacts:
+    """The marks that stand for the place of the checkout, and for what is unknown, leave the template reader here.
+
+    A name, a region or a base that rests on the place of the checkout is another one in the next checkout: not known.
+    """
+    unresolved = (
+        replace(item, expression=shown(item.expression), why=shown(item.why))
+        if names_mark(item.expression) or names_mark(item.why)
+        else item
+        for item in facts.unresolved
+    )
+    return replace(facts, builders=tuple(map(_known_everywhere, facts.builders)), unresolved=tuple(unresolved))
+
+
+def names_mark(text: str | None) -> bool:
+    return text is not None and shown(text) != text
+
+
+def _known_everywhere(builder: Builder) -> Builder:
+    asked = builder.source_ami_filter
+    texts = (*asked.owners, *(value for _, values in asked.filters for value in values)) if asked is not None else ()
+    if names_mark(builder.source_ami) or any(map(names_mark, texts)):
+        why = "it depends on where the checkout lies"
+        builder = replace(builder, source_ami=None, source_ami_filter=None, base_unknown=why)
+    if names_mark(builder.name) or names_mark(builder.base_unknown):
+        builder = replace(builder, name=shown(builder.name), base_unknown=shown(builder.base_unknown))
+    return replace(
+        builder,
+        ami_name=None if names_mark(builder.ami_name) else builder.ami_name,
+        region=None if names_mark(builder.region) else builder.region,
+        ami_regions=tuple(region for region in builder.ami_regions if not names_mark(region)),
+        region_places=tuple(pair for pair in builder.region_places if not names_mark(pair[0])),
+    )

@@ -1,0 +1,121 @@
+"""YAML with the line of every mapping and text, and with Ansible's tags taken as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from ami_bakery.errors import TemplateError
+from ami_bakery.template.expression.budget import MOST_PARTS
+from ami_bakery.template.location import Place
+
+
+class YamlText(str):
+    """A text of a YAML document that remembers its line (0 where there is none)."""
+
+    line: int
+
+    def __new__(cls, text: str, line: int) -> YamlText:
+        made = super().__new__(cls, text)
+        made.line = line
+        return made
+
+
+class YamlMap(dict[str, Any]):
+    """A mapping of a YAML document, by the text of its keys, with its line."""
+
+    line: int = 0
+
+
+class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+    """Knows where things stand; a tag it does not know (`!vault`, `!unsafe`) leaves the value as it is."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        _check_size(node)
+        return super().construct_document(node)
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Counts what an alias stands for wherever it is used: ten lines of aliases can mean a billion values."""
+    sizes: dict[yaml.Node, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if node not in sizes:
+            sizes[node] = 0  # of a node that holds itself, which has an error of its own
+            sizes[node] = 1 + sum(map(size, _children(node)))
+        return sizes[node]
+
+    if size(root) > MOST_PARTS:
+        raise _too_large()
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+
+
+def _check_length(source: bytes) -> None:
+    """Before a tree is made of it, which takes a thousand times the memory."""
+    if len(source) > MOST_PARTS:
+        for number, _ in enumerate(yaml.parse(source, Loader=_Loader)):
+            if number > 2 * MOST_PARTS:
+                raise _too_large()
+
+
+def _too_large() -> ValueError:
+    return ValueError(f"it has more than {MOST_PARTS:,} values")
+
+
+def _text(_loader: Any, node: yaml.ScalarNode) -> YamlText:
+    return YamlText(node.value, node.start_mark.line + 1)
+
+
+def _map(loader: Any, node: yaml.MappingNode) -> YamlMap:
+    loader.flatten_mapping(node)
+    made = YamlMap()
+    made.line = node.start_mark.line + 1
+    for key, value in node.value:
+        made[str(loader.construct_object(key, deep=True))] = loader.construct_object(value, deep=True)
+    return made
+
+
+def _list(loader: Any, node: yaml.SequenceNode) -> list[Any]:
+    return [loader.construct_object(child, deep=True) for child in node.value]
+
+
+def _tagged(loader: Any, _suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return _map(loader, node)
+    if isinstance(node, yaml.SequenceNode):
+        return _list(loader, node)
+    return _text(loader, node)  # type: ignore[arg-type]
+
+
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
+_Loader.add_constructor("tag:yaml.org,2002:map", _map)
+_Loader.add_constructor("tag:yaml.org,2002:seq", _list)
+_Loader.add_multi_constructor("", _tagged)
+
+
+def yaml_documents(source: bytes, file: str) -> list[Any]:
+    """Every document of a file: maps are `YamlMap`, texts `YamlText`, lists lists."""
+    try:
+        _check_length(source)
+        return list(yaml.load_all(source, Loader=_Loader))
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = Place(file=file, line=mark.line + 1 if mark else 1)
+        wrong = str(getattr(error, "problem", None) or error)
+        todo = "Correct the file; `ansible-playbook --syntax-check` says more about it."
+        raise TemplateError(f"reading {place}", wrong, todo, marks=(place.mark(wrong),)) from None
+
+
+def yaml_value(text: str) -> Any:
+    documents = yaml_documents(text.encode(), "yamldecode()")
+    return documents[0] if documents else None

@@ -1,0 +1,229 @@
+"""The real outside world: finds the configuration, and puts the adapters together for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+
+from ami_bakery.errors import UsageError
+from ami_bakery.ports import Outside
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from datetime import timedelta
+
+    from ami_bakery.adapters.aws.session import AwsSession
+    from ami_bakery.core.config.model import Config
+    from ami_bakery.ports import Clock, Git, Locks, Packer, Parameters, Person, Scaffold, TemplateReader, Watcher
+
+Adapter = TypeVar("Adapter")
+_KILL_SECONDS = 15 * 60.0
+INIT_VARIABLE = "AMI_BAKERY_INIT"
+
+
+def find_images(named: str | None, environment: Mapping[str, str]) -> Config:
+    """The configuration to work on: the one `named`, else the drop-in's where it is asked for, else `bakery.toml`."""
+    from ami_bakery.define.drop_in import drop_in_config, is_asked_for
+
+    if named is None and is_asked_for(environment):
+        return drop_in_config(environment, _current_folder())
+    return find_bakery_toml(named, _ABSENT)
+
+
+def template_config(path: str) -> Config:
+    """A template alone, without a `bakery.toml`: an image that is made of what the template reads.
+
+    The root is the current folder if the template is in it, else the template's git repository, else its folder.
+    """
+    from ami_bakery.core.config.model import Config, ImageConfig
+
+    absolute, folder = os.path.abspath(path), _current_folder()
+    if not os.path.exists(absolute):
+        raise UsageError(f"reading --template {path}", "there is no such file or folder", "Correct the path.")
+    root = folder if f"{absolute}/".startswith(f"{folder.rstrip('/')}/") else _repository_of(os.path.dirname(absolute))
+    name = re.sub(r"\.(pkr\.hcl|pkr\.json|json|hcl)$", "", os.path.basename(absolute.rstrip("/"))) or "template"
+    image = ImageConfig(name=name, template=os.path.relpath(absolute, root), inputs=())
+    return Config(root=root, file=path, images=(image,))
+
+
+def _repository_of(folder: str) -> str:
+    above = folder
+    while not os.path.exists(os.path.join(above, ".git")):
+        if above == os.path.dirname(above):
+            return folder
+        above = os.path.dirname(above)
+    return above
+
+
+_ABSENT = (
+    'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or name one with -C, or set '
+    "PACKER_JSON_PATH."
+)
+
+
+def find_bakery_toml(named: str | None, todo: str) -> Config:
+    """The one `named`, else the one in this folder or in the nearest above it; `todo` is for where there is none."""
+    from pathlib import Path
+
+    from ami_bakery.adapters.files.config_file import FILE_NAME, find_config, load_config
+
+    if named is not None:
+        return load_config(Path(named, FILE_NAME) if os.path.isdir(named) else Path(named))
+    folder = Path(_current_folder())
+    path = find_config(folder)
+    if path is None:
+        raise UsageError(
+            f"looking for bakery.toml in {folder} and the folders above",
+            "there is none",
+            todo,
+        )
+    return load_config(path)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise UsageError(
+            "looking for the current folder", error.strerror or str(error), "Change to a folder that exists."
+        ) from error
+
+
+def real_outside(
+    config: Config,
+    environment: Mapping[str, str],
+    watcher: Watcher,
+    person: Person,
+    stack: ExitStack,
+    *,
+    packer: str = "packer",
+    fetch_plugins: bool = False,
+    trusted: bool = False,
+    kill_timeout: timedelta | None = None,
+    terminal: BinaryIO,
+) -> Outside:
+    """`stack` will close what is open.
+
+    packer         the program, by name or path
+    fetch_plugins  whether `packer init` may fetch missing plugins; AMI_BAKERY_INIT=1 allows it, too
+    trusted        whether programs of the repository may be started: for a bake, not for planning
+    kill_timeout   how long an interrupted Packer may clean up
+    terminal       where Packer speaks to a person in debug mode
+    """
+    from ami_bakery.adapters.aws.credential_retry import patient
+    from ami_bakery.adapters.aws.ec2 import BotoEc2
+    from ami_bakery.adapters.aws.session import AwsSession
+    from ami_bakery.adapters.clock import SystemClock
+    from ami_bakery.adapters.files.source_tree import DiskTree
+
+    kill_seconds = _KILL_SECONDS if kill_timeout is None else kill_timeout.total_seconds()
+    may_fetch = fetch_plugins or environment.get(INIT_VARIABLE) == "1"
+    session = AwsSession(environment, watcher.note, repository="" if trusted else config.root)
+    stack.callback(session.close)
+    clock = SystemClock()
+    tree = DiskTree(config.root)
+    return Outside(
+        tree=tree,
+        stamps=tree,
+        templates=_later(_template_reader),
+        ec2=patient(BotoEc2(session), session, clock.sleep),
+        scaffold=_later(lambda: patient(_scaffold(session), session, clock.sleep)),
+        locks=_later(lambda: patient(_locks(session), session, clock.sleep)),
+        parameters=_later(lambda: patient(_parameters(session), session, clock.sleep)),
+        packer=_later(
+            lambda: _packer(
+                stack,
+                packer,
+                environment,
+                terminal,
+                kill_seconds=kill_seconds,
+                repository=config.root,
+                may_fetch=may_fetch,
+                trusted=trusted,
+            )
+        ),
+        git=_later(lambda: _git(environment)),
+        clock=clock,
+        watcher=watcher,
+        person=person,
+        parse_config=_parse_config,
+        new_run=lambda: _new_run(clock),
+        environment=environment,
+    )
+
+
+def _template_reader() -> TemplateReader:
+    from ami_bakery.template import PackerTemplateReader
+
+    return PackerTemplateReader()
+
+
+def _packer(
+    stack: ExitStack, program: str, environment: Mapping[str, str], terminal: BinaryIO, **settings: Any
+) -> Packer:
+    from ami_bakery.adapters.packer import HashicorpPacker
+
+    packer = HashicorpPacker(program, environment, terminal, **settings)
+    stack.callback(packer.close)
+    return packer
+
+
+def _scaffold(session: AwsSession) -> Scaffold:
+    from ami_bakery.adapters.aws.temporary_resources import BotoScaffold
+
+    return BotoScaffold(session)
+
+
+def _locks(session: AwsSession) -> Locks:
+    from ami_bakery.adapters.aws.ec2_lock import KeyPairLocks
+
+    return KeyPairLocks(session)
+
+
+def _parameters(session: AwsSession) -> Parameters:
+    from ami_bakery.adapters.aws.ssm import BotoParameters
+
+    return BotoParameters(session)
+
+
+def _new_run(clock: Clock) -> str:
+    import secrets
+
+    from ami_bakery.core.ec2.run import run_id
+
+    return run_id(clock.now(), secrets.token_hex(4))
+
+
+def _git(environment: Mapping[str, str]) -> Git:
+    from ami_bakery.adapters.git import GitProgram
+
+    return GitProgram(environment)
+
+
+def _parse_config(data: bytes, like: Config) -> Config:
+    from pathlib import Path
+
+    from ami_bakery.adapters.files.config_file import parse
+
+    return parse(data, Path(like.root) / like.file)
+
+
+def _later(make: Callable[[], Adapter]) -> Adapter:
+    """An adapter that is made, and its module imported, when it is first asked for something."""
+    return cast("Adapter", _Later(make))
+
+
+class _Later:
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._made: object = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> object:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return getattr(self._made, name)

@@ -1,0 +1,162 @@
+"""Answers are written to the file that a path leads to: through links, to devices and pipes, and never half."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.adapters.files.atomic_file import replace_file
+from ami_bakery.errors import OutputError
+
+
+def write(path: Path | str, text: str = "new") -> None:
+    replace_file(str(path), text, "Do something else.")
+
+
+def chain(folder: Path, last: str | Path, length: int = 3) -> Path:
+    """A symbolic link to a link, and so on, to `last`; each in a folder of its own, and relative."""
+    target = str(last)
+    for number in range(length):
+        link = folder / f"folder-{number}" / "link.json"
+        link.parent.mkdir()
+        link.symlink_to(target if os.path.isabs(target) else f"../{target}")
+        target = f"folder-{number}/link.json"
+    return link
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["target exists", "dangling"])
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path, length: int, there: bool) -> None:
+    target = tmp_path / "target.json"
+    if there:
+        target.write_text("old")
+        target.chmod(0o640)
+    link = chain(tmp_path, "target.json", length)
+    write(link)
+    assert link.is_symlink()
+    assert not target.is_symlink()
+    assert target.read_text() == "new"
+    assert not there or target.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["target.json"], "nothing else is left"
+
+
+def test_a_reader_of_the_target_keeps_the_whole_old_text(tmp_path: Path) -> None:
+    (tmp_path / "target.json").write_text("old")
+    link = chain(tmp_path, "target.json")
+    with link.open() as reader:
+        write(link)
+        assert reader.read() == "old"
+
+
+def test_a_target_with_the_same_text_is_not_written(tmp_path: Path) -> None:
+    target = tmp_path / "target.json"
+    target.write_text("new")
+    before = target.stat()
+    write(chain(tmp_path, "target.json"))
+    assert target.stat().st_ino == before.st_ino
+    assert target.stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/full"])
+def test_a_device_is_neither_replaced_nor_read(tmp_path: Path, device: str) -> None:
+    """/dev/zero has no end: with 300 MB of memory, reading it would fail."""
+    if not os.access(device, os.W_OK):
+        pytest.skip(f"{device} cannot be written to here")
+    link = chain(tmp_path, device)
+    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (300 << 20, resource.RLIM_INFINITY)); "
+    code = "from ami_bakery.adapters.files.atomic_file import replace_file; replace_file(sys.argv[1], 'new', 'Retry.')"
+    done = subprocess.run([sys.executable, "-c", limit + code, link], capture_output=True, text=True, check=False)
+    assert done.returncode == (1 if device == "/dev/full" else 0), done.stderr
+    assert ("No space left" in done.stderr) == (device == "/dev/full")
+    assert link.is_symlink()
+    assert Path(device).is_char_device()
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.parametrize("stdout", ["file", "pipe"])
+def test_a_link_to_stdout_adds_to_what_is_printed(tmp_path: Path, name: str, stdout: str) -> None:
+    code = (
+        "import sys; from ami_bakery.adapters.files.atomic_file import replace_file; "
+        "print('printed', flush=True); replace_file(sys.argv[1], 'written', 'Retry.')"
+    )
+    command = [sys.executable, "-c", code, str(chain(tmp_path, name))]
+    if stdout == "file":
+        with (tmp_path / "out").open("wb") as out:
+            subprocess.run(command, stdout=out, check=True)
+        said = (tmp_path / "out").read_text()
+    else:
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert said == "printed\nwritten"
+
+
+def test_the_file_that_is_stdout_is_not_replaced(tmp_path: Path) -> None:
+    """`--output out.json > out.json`: a new file would take the place of the one that the shell opened."""
+    out = tmp_path / "out.json"
+    code = "import sys; from ami_bakery.adapters.files.atomic_file import replace_file; replace_file(sys.argv[1], 'new', '')"
+    with out.open("wb") as stdout:
+        subprocess.run([sys.executable, "-c", f"print('printed', flush=True); {code}", out], stdout=stdout, check=True)
+        assert os.path.samestat(os.fstat(stdout.fileno()), out.stat())
+    assert out.read_text() == "printed\nnew"
+
+
+def test_a_pipe_gets_the_text(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said: list[str] = []
+    reader = threading.Thread(target=lambda: said.append(pipe.read_text()))
+    reader.start()
+    text = "x" * 200_000
+    while True:
+        try:
+            write(chain_once(tmp_path, pipe), text)
+            break
+        except OutputError as error:
+            assert error.wrong == "no program reads from this pipe", "the reader has not opened it yet"
+    reader.join()
+    assert said == [text], "more than a pipe holds"
+    assert pipe.is_fifo()
+
+
+def chain_once(folder: Path, target: Path) -> Path:
+    link = folder / "link.json"
+    if not link.is_symlink():
+        link.symlink_to(target)
+    return link
+
+
+def test_a_pipe_that_nobody_reads_is_an_error(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="no program reads"):
+        write(chain(tmp_path, pipe))
+
+
+def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OutputError, match="symbolic links"):
+        write(tmp_path / "a")
+    assert (tmp_path / "a").is_symlink()
+
+
+def test_a_link_into_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    link = chain(tmp_path, "absent/target.json")
+    with pytest.raises(OutputError, match="No such file"):
+        write(link)
+    assert link.is_symlink()
+
+
+def test_a_large_file_that_is_there_is_not_read(tmp_path: Path) -> None:
+    target = tmp_path / "target.json"
+    with target.open("wb") as file:
+        file.truncate(1 << 40)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    write(target)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    assert target.read_text() == "new"

@@ -1,0 +1,88 @@
+"""A signal that the kernel gives to another thread than the main one is handled at once all the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import signal, sys, threading, time
+from ami_bakery.adapters.terminal.prompt import Person
+from ami_bakery.errors import Interrupted
+
+def deliver():
+    time.sleep(0.2)
+    # Whatever thread the kernel chooses; here it is never the main one.
+    signal.pthread_kill(threading.get_ident(), signal.{name})
+    threading.Event().wait()
+
+# Whoever runs the tests may have switched it off (nohup).
+signal.signal(signal.{name}, signal.SIG_DFL)
+other = threading.Thread(target=deliver, daemon=True)
+other.start()
+try:
+    with Person(None, sys.stderr) as person:
+        {waits}
+except Interrupted as told:
+    print(told)
+print(signal.getsignal(signal.{name}) is signal.SIG_DFL, threading.active_count())
+"""
+WAITS = {
+    "a lock": "threading.Event().wait()",
+    "a thread": "other.join()",
+    "a socket": "import socket; pair = socket.socketpair(); pair[0].recv(1)",
+    "a process": "import subprocess; subprocess.run(['sleep', '60'])",
+}
+
+
+@pytest.mark.parametrize("waits", WAITS.values(), ids=WAITS)
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_main_thread_that_waits_is_woken(name: str, waits: str) -> None:
+    program = PROGRAM.format(name=name, waits=waits)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert run.stdout.splitlines() == [name, "True 2"], run.stderr
+    assert run.stderr == ""
+
+
+FLOOD = """
+import signal, sys, threading
+from ami_bakery.adapters.terminal.signal_wakeup import Waker
+
+sys.setswitchinterval(1e-5)
+signal.signal(signal.SIGTERM, lambda *_: None)
+for _ in range(2000):
+    waker = Waker()
+    waker.start()
+    signal.raise_signal(signal.SIGTERM)
+    waker.stop()
+print(threading.active_count())
+"""
+
+
+def test_the_waker_stops_while_it_wakes() -> None:
+    run = subprocess.run([sys.executable, "-c", FLOOD], capture_output=True, text=True, timeout=120, check=False)
+    assert (run.stdout, run.stderr) == ("1\n", "")
+
+
+LATE = """
+import signal, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from ami_bakery.adapters.terminal.prompt import Person
+from ami_bakery.bake.shutdown import wait_for_all
+
+done = []
+with Person(None, sys.stderr) as person, ThreadPoolExecutor() as pool:
+    cleaning = pool.submit(lambda: time.sleep(2) or done.append(1))
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    wait_for_all([cleaning], SimpleNamespace(person=person))
+    print(done)
+"""
+
+
+def test_a_first_signal_while_packer_cleans_up_does_not_end_the_waiting() -> None:
+    """Something else than a signal may have ended the bake."""
+    run = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=300, check=False)
+    assert (run.stdout, run.stderr) == ("[1]\n", "")

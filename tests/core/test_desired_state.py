@@ -1,0 +1,225 @@
+"""Tags and permissions of finished AMIs: what is wanted and what EC2 says in, only the difference out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from ami_bakery.core.ec2.image import DIGEST_TAG, KMS_KEY_TAG, SHARED_TAG, Ami, AmiState, copied_tags, snapshot_tags
+from ami_bakery.core.plan.desired_state import (
+    PUBLIC,
+    Permissions,
+    Step,
+    StepKind,
+    Upkeep,
+    describe,
+    take_back_steps,
+    upkeep_steps,
+)
+from ami_bakery.core.plan.plan import Action, ImagePlan, with_steps
+
+A, B = "111111111111", "222222222222"
+ORGANIZATION = "arn:aws:organizations::123456789012:organization/o-123example"
+AMI = Ami(
+    id="ami-1",
+    region="us-east-1",
+    name="app",
+    state=AmiState.AVAILABLE,
+    created=datetime(2026, 6, 1, tzinfo=UTC),
+    owner="1",
+    snapshots=("snap-1",),
+)
+
+
+def marked(marker: str) -> Ami:
+    return replace(AMI, tags={SHARED_TAG: marker})
+
+
+SHARED = marked(f"launch {A}")
+
+
+def steps(ami: Ami, upkeep: Upkeep, launch: set[str] | None = None, **volumes: set[str]) -> list[tuple[object, ...]]:
+    """(kind, what it is done to, targets or tags) of each step."""
+    permissions = None
+    if launch is not None:
+        by_snapshot = {name.replace("_", "-"): frozenset(targets) for name, targets in volumes.items()}
+        permissions = Permissions(launch=frozenset(launch), volumes=by_snapshot)
+    return [
+        (step.kind, step.snapshot or step.ami, step.targets or step.tags)
+        for step in upkeep_steps(ami, upkeep, permissions)
+    ]
+
+
+def test_only_the_difference_is_granted_and_revoked() -> None:
+    shared = marked(f"launch {A} {ORGANIZATION}")
+    assert steps(shared, Upkeep(share_with=(A, ORGANIZATION)), {ORGANIZATION, B}) == [
+        (StepKind.GRANT, "ami-1", (A,)),
+        (StepKind.REVOKE, "ami-1", (B,)),
+    ]
+    assert steps(SHARED, Upkeep(share_with=(A,)), {A}) == []
+
+
+def test_the_marker_comes_before_the_first_grant_and_goes_after_the_last() -> None:
+    assert steps(AMI, Upkeep(share_with=(A,)), set()) == [
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A}"),)),
+        (StepKind.GRANT, "ami-1", (A,)),
+    ]
+    assert steps(SHARED, Upkeep(share_with=(B,)), {A}) == [
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A} {B}"),)),
+        (StepKind.GRANT, "ami-1", (B,)),
+        (StepKind.REVOKE, "ami-1", (A,)),
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {B}"),)),
+    ]
+    assert steps(SHARED, Upkeep(), {A, B}) == [
+        (StepKind.REVOKE, "ami-1", (A, B)),
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, None),)),
+    ]
+
+
+def test_what_nobody_speaks_of_is_not_looked_at() -> None:
+    assert not Upkeep().looks_at(AMI)
+    assert not Upkeep().looks_at(replace(AMI, tags={SHARED_TAG: ""})), "a marker that was emptied"
+    assert Upkeep().looks_at(SHARED)
+    assert Upkeep(share_with=()).looks_at(AMI), "an empty list says that nobody may"
+    assert steps(AMI, Upkeep(share_with=()), {A}) == [(StepKind.REVOKE, "ami-1", (A,))]
+
+
+def test_what_is_public_stays_public() -> None:
+    assert steps(SHARED, Upkeep(share_with=(A,)), {PUBLIC, A}) == []
+
+
+def test_snapshots_are_shared_with_accounts_and_taken_back_when_that_is_switched_off() -> None:
+    upkeep = Upkeep(share_with=(A, ORGANIZATION), share_snapshots=True)
+    both = marked(f"launch snapshots {A} {ORGANIZATION}")
+    assert steps(both, upkeep, {A, ORGANIZATION}, snap_1={B}) == [
+        (StepKind.GRANT, "snap-1", (A,)),
+        (StepKind.REVOKE, "snap-1", (B,)),
+    ]
+    off = replace(upkeep, share_snapshots=False)
+    assert (off.looks_at_snapshots(both), off.looks_at_snapshots(SHARED)) == (True, False)
+    assert steps(both, off, {A, ORGANIZATION}, snap_1={A}) == [  # the marker last: a run may end before
+        (StepKind.REVOKE, "snap-1", (A,)),
+        (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A} {ORGANIZATION}"),)),
+    ]
+
+
+MANY = tuple(f"{number:012}" for number in range(30))
+
+
+@pytest.mark.parametrize(
+    ("marker", "upkeep", "takes_back"),
+    [
+        ("", Upkeep(), False),
+        (f"launch {A}", Upkeep(), True),
+        (f"launch {A}", Upkeep(share_with=(A, B)), False),
+        (f"launch {A} {B}", Upkeep(share_with=(A,)), True),
+        (f"launch snapshots {A}", Upkeep(share_with=(A,)), True),
+        (f"launch snapshots {A}", Upkeep(share_with=(A, B), share_snapshots=True), False),
+        ("launch", Upkeep(share_with=(A,)), True),
+        (Upkeep(share_with=MANY).marker, Upkeep(share_with=MANY), False),
+        (Upkeep(share_with=MANY).marker, Upkeep(share_with=MANY[1:]), True),
+    ],
+)
+def test_the_marker_tells_whether_anything_is_to_be_taken_back(marker: str, upkeep: Upkeep, takes_back: bool) -> None:
+    assert len(marker) <= 256
+    assert upkeep.takes_back(marked(marker)) is takes_back
+
+
+def test_an_older_ami_is_never_shared_anew() -> None:
+    older = marked(f"launch snapshots {A} {B}")
+    permissions = Permissions(launch=frozenset({A, B}), volumes={"snap-1": frozenset({A, B})})
+    found = list(take_back_steps(older, Upkeep(share_with=(B, ORGANIZATION), share_snapshots=True), permissions))
+    assert [(step.kind, step.snapshot, step.targets or step.tags) for step in found] == [
+        (StepKind.REVOKE, None, (A,)),
+        (StepKind.REVOKE, "snap-1", (A,)),
+        (StepKind.TAG, None, ((SHARED_TAG, f"launch snapshots {B}"),)),
+    ]
+
+
+def test_tags_that_differ_are_put_and_others_are_left() -> None:
+    ami = replace(AMI, tags={"team": "old", "cost": "7", "Name": "by the template"})
+    assert steps(ami, Upkeep(tags=(("cost", "7"), ("env", "live"), ("team", "web")))) == [
+        (StepKind.TAG, "ami-1", (("env", "live"), ("team", "web")))
+    ]
+
+
+def test_a_copy_has_the_tags_of_its_source_but_for_what_is_that_amis_own() -> None:
+    tags = {"aws:x": "1", "team": "web", DIGEST_TAG: "d", KMS_KEY_TAG: "old", SHARED_TAG: "launch"}
+    assert copied_tags(tags, {"team": "ops"}, "") == {"team": "ops", DIGEST_TAG: "d"}
+    assert copied_tags(tags, {}, "alias/new") == {"team": "web", DIGEST_TAG: "d", KMS_KEY_TAG: "alias/new"}
+    assert snapshot_tags(tags, ["team"]) == {"team": "web", DIGEST_TAG: "d"}
+
+
+def plan(action: Action, *there: Ami) -> ImagePlan:
+    amis = {ami.region: ami for ami in there}
+    return ImagePlan(
+        image="app",
+        action=action,
+        digest=None,
+        reasons=(),
+        regions=("us-east-1", "eu-west-1", "ap-south-1"),
+        amis=amis,
+        source=next(iter(there), None),
+    )
+
+
+def said(
+    plan: ImagePlan, upkeep: Upkeep, keys: dict[str, str] | None = None, made_by_packer: tuple[str, ...] = ()
+) -> list[str]:
+    done = with_steps(plan, upkeep, kms_keys=keys or {}, made_by_packer=made_by_packer, permissions={})
+    return [describe(step) for step in done.steps]
+
+
+def test_a_bake_is_followed_by_copies_and_permissions() -> None:
+    upkeep = Upkeep(share_with=(A,), share_snapshots=True)
+    assert said(plan(Action.BAKE), upkeep, {"ap-south-1": "alias/ami"}) == [
+        "bake in us-east-1",
+        "copy it to eu-west-1",
+        "copy it to ap-south-1, encrypted with alias/ami",
+        *(
+            f"let {A} {what} it in {region}"
+            for region in ("us-east-1", "eu-west-1", "ap-south-1")
+            for what in ("launch", "use the snapshots of")
+        ),
+    ]
+
+
+def test_what_the_template_makes_elsewhere_is_no_copy_unless_that_has_a_key() -> None:
+    made = ("us-east-1", "eu-west-1", "ap-south-1")
+    assert said(plan(Action.BAKE), Upkeep(), {"ap-south-1": "alias/ami"}, made) == [
+        "bake in us-east-1",
+        "bake in eu-west-1",
+        "bake in ap-south-1",
+        "copy it to ap-south-1, encrypted with alias/ami",
+    ]
+
+
+def test_a_missing_region_is_copied_and_what_is_there_is_kept() -> None:
+    assert said(plan(Action.COPY, AMI), Upkeep(tags=(("team", "web"),))) == [
+        "copy ami-1 of us-east-1 to eu-west-1",
+        "copy ami-1 of us-east-1 to ap-south-1",
+        "tag ami-1 of us-east-1: team = web",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (
+            Step(kind=StepKind.REVOKE, region="r", ami="ami-1", targets=(A, B)),
+            f"no longer let {A}, {B} launch ami-1 of r",
+        ),
+        (
+            Step(kind=StepKind.GRANT, region="r", ami="ami-1", on_snapshot=True, snapshot="snap-1", targets=(A,)),
+            f"let {A} use the snapshot snap-1 of ami-1 of r",
+        ),
+        (
+            Step(kind=StepKind.TAG, region="r", ami="ami-1", tags=((SHARED_TAG, None),)),
+            f"take {SHARED_TAG} off ami-1 of r",
+        ),
+    ],
+)
+def test_each_step_has_its_words(step: Step, text: str) -> None:
+    assert describe(step) == text

@@ -1,0 +1,72 @@
+"""A bake that is caught at work: started until Packer says something, and what is looked at meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+from tests.harness import Kitchen, json_template
+
+
+def bake_until(app: Kitchen, words: str, *arguments: str, told: str = "") -> subprocess.Popen[str]:
+    """A bakery in a process group of its own, at the moment when Packer has said `words`, and it `told` us this."""
+    process = app.start("bake", "-v", *arguments, own_group=True)
+    assert process.stderr is not None
+    awaited = {words, told} - {""}
+    while awaited:
+        line = process.stderr.readline()
+        assert line, "it ended before"
+        awaited = {part for part in awaited if part not in line}
+    return process
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 300) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.1)
+    return true()
+
+
+def provisioned(app: Kitchen, command: str) -> None:
+    app.write("ami/app.json", json_template() | {"provisioners": [{"type": "shell-local", "inline": [command]}]})
+
+
+def processes_with(text: str) -> list[int]:
+    """Those whose command line holds `text`, zombies left out."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                if text.encode() in file.read():
+                    found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    parents = {one: _parent_of(one) for one in map(int, filter(str.isdigit, os.listdir("/proc")))}
+    return [one for one, parent in parents.items() if parent == pid]
+
+
+def kill_everything_of(app: Kitchen, process: subprocess.Popen[str]) -> None:
+    """As when a container or a machine is gone: the bakery, its guard and Packer with its plugins."""
+    doomed = [process.pid]
+    for pid in doomed:
+        # Held first, so that none of them sees another die, or starts one more.
+        os.kill(pid, signal.SIGSTOP)
+        doomed += children_of(pid)
+    for pid in doomed:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=300)
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0

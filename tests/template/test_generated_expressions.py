@@ -1,0 +1,71 @@
+"""Expressions made by chance, and corners that differ in many evaluators: what Packer gives, or unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ami_bakery.template.expression import cty
+from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.evaluate import Scope, work_out
+from ami_bakery.template.expression.functions.json_and_csv import json_text
+from ami_bakery.template.hcl.hcl_parser import parse_body, parse_expression
+from ami_bakery.template.hcl.input_variables import declarations, default_of
+from ami_bakery.template.location import Place
+from tests.template.console import FAILED, answers
+from tests.template.generated import CORNERS, VARIABLES, generated
+
+HERE = Place(file="a.pkr.hcl", line=1)
+SEED = 20
+UNKNOWN = "unknown"
+
+
+def scope() -> Scope:
+    declared = declarations([parse_body(VARIABLES.encode(), "a.pkr.hcl")])
+    return Scope(names={"var": {name: default_of(each) for name, each in declared.items()}})
+
+
+def ours(text: str, here: Scope) -> tuple[object, tuple[str, ...]]:
+    """What we say it is, and what else it may be."""
+    try:
+        value: Cty = work_out(parse_expression(text, HERE), here)
+        if not value.is_whole:
+            return UNKNOWN, ()
+        return json_text(value), tuple(json_text(other) for other in cty.alternatives(value) if other.is_whole)
+    except Fault:
+        return FAILED, ()
+    except Unsure:
+        return UNKNOWN, ()
+
+
+@pytest.mark.parametrize("seed", [SEED, SEED + 1])
+def test_generated_expressions_come_to_what_current_packer_makes_of_them(
+    seed: int, current_packer: Path, tmp_path: Path
+) -> None:
+    questions = generated(1000, seed)
+    environment = {"PACKER_PLUGIN_PATH": str(current_packer / "plugins")}
+    theirs = answers(current_packer / "packer", tmp_path, VARIABLES, questions, environment)
+
+    here = scope()
+    made = {text: ours(text, here)[0] for text in questions}
+    wrong = {
+        text: (made[text], answer)
+        for text, answer in zip(questions, theirs, strict=True)
+        if made[text] not in (UNKNOWN, answer)
+    }
+    assert wrong == {}
+    assert sum(answer == UNKNOWN for answer in made.values()) <= len(questions) // 20
+
+
+@pytest.mark.parametrize("text", CORNERS)
+def test_a_corner_of_the_language_is_known(text: str) -> None:
+    assert ours(text, scope())[0] not in (UNKNOWN, FAILED)
+
+
+def test_corners_come_to_what_current_packer_makes_of_them(current_packer: Path, tmp_path: Path) -> None:
+    environment = {"PACKER_PLUGIN_PATH": str(current_packer / "plugins")}
+    theirs = answers(current_packer / "packer", tmp_path, VARIABLES, CORNERS, environment)
+
+    here = scope()
+    assert {text: ours(text, here)[0] for text in CORNERS} == dict(zip(CORNERS, theirs, strict=True))

@@ -1,0 +1,46 @@
+"""What the bakery hands over where a template declares a variable for it: it counts there, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.template.reading import BUILD, paths, read
+
+JSON_BUILD = {
+    "builders": [{"type": "amazon-ebs"}],
+    "provisioners": [{"type": "shell", "script": "{{user `aws_region`}}.sh"}],
+}
+HCL_BUILD = BUILD % 'provisioner "shell" {\n script = "${var.aws_region}.sh"\n}'
+SCRIPTS = {"eu-west-1.sh": "", "us-east-1.sh": "", ".sh": ""}
+OFFERED = {"aws_region": "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "script"),
+    [({"aws_region": "us-east-1"}, "eu-west-1.sh"), ({"aws_region": None}, "eu-west-1.sh"), ({}, ".sh")],
+    ids=["default", "required", "undeclared"],
+)
+def test_of_json(tmp_path: Path, variables: dict[str, str | None], script: str) -> None:
+    template = json.dumps({"variables": variables, **JSON_BUILD})
+    assert paths(read(tmp_path, {"a.json": template, **SCRIPTS}, template="a.json", offered=OFFERED)) == [script]
+
+
+@pytest.mark.parametrize("default", ['default = "us-east-1"', ""], ids=["default", "required"])
+def test_of_hcl(tmp_path: Path, default: str) -> None:
+    template = 'variable "aws_region" {\n' + default + "\n}\n" + HCL_BUILD
+    assert paths(read(tmp_path, {"a.pkr.hcl": template, **SCRIPTS}, offered=OFFERED)) == ["eu-west-1.sh"]
+
+
+def test_what_is_given_goes_before_it(tmp_path: Path) -> None:
+    template = json.dumps({"variables": {"aws_region": ""}, **JSON_BUILD})
+    facts = read(
+        tmp_path,
+        {"a.json": template, **SCRIPTS},
+        template="a.json",
+        offered=OFFERED,
+        variables={"aws_region": "us-east-1"},
+    )
+    assert paths(facts) == ["us-east-1.sh"]
