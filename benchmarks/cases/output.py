@@ -15,7 +15,7 @@ _READ = """\
 import io
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.adapters.packer.process import Run, _read_all
-from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher
+from ami_bakery.adapters.terminal.plain_reporter import PlainReporter
 from ami_bakery.core.text.masking import Masker
 from ami_bakery.core.packer.machine_output import ArtifactReader
 from ami_bakery.core.packer.build_progress import ProgressReader
@@ -24,7 +24,7 @@ with Log("benchmark") as log, open({file!r}, "rb") as output:
         image="app", arguments=(), workdir=".", environment={{}}, masker=Masker({secrets!r}), private_files=(),
         kill_seconds=1, log=log, reader=ArtifactReader(), progress=ProgressReader(),
     )
-    _read_all(output, run, PlainWatcher(io.StringIO()))
+    _read_all(output, run, PlainReporter(io.StringIO()))
 print("read")
 """
 _PLAIN = "for line in open({file!r}, 'rb'): line.decode()\nprint('read')"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
-from ami_bakery.core.config.keys import Wrong, parse_region
+from ami_bakery.core.config.keys import InvalidValue, parse_region
 from ami_bakery.core.config.selection import named, with_parents
 from ami_bakery.core.packer.arguments import parse_arguments
 from ami_bakery.core.plan.desired_state import Step  # noqa: TC001
@@ -215,14 +215,14 @@ class Bakery:
 
         Gives the images in the order of the file. Raises `BakeFailed` where one could not be baked.
         """
-        from ami_bakery.bake import Patience, bake_all
+        from ami_bakery.bake import WaitPolicy, bake_all
 
         if jobs < 1:
             raise UsageError(f"baking with jobs={jobs}", "at least 1 is wanted", "Leave it out for 4.")
         names = named(self._config, images)
         forced = frozenset(names if force else ())
         with self._resolver(trusted=True, fetch_plugins=True) as resolver:
-            patience = Patience(waits=wait, timeout=wait_timeout)
+            patience = WaitPolicy(waits=wait, timeout=wait_timeout)
             done = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=fail_fast, patience=patience)
             baked = {outcome.image: _baked(outcome) for outcome in done}
         errors = [image.error for image in baked.values() if image.error is not None]
@@ -321,7 +321,7 @@ class _Telling:
 def _checked_region(text: str) -> str:
     try:
         return parse_region(text)
-    except Wrong as wrong:
+    except InvalidValue as wrong:
         raise UsageError("reading regions", wrong.message, 'Write, for example: regions=["us-east-1"]') from None
 
 

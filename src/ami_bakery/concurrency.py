@@ -13,7 +13,7 @@ _AT_ONCE = 8
 Answer = TypeVar("Answer")
 
 
-def side_by_side(questions: Sequence[Callable[[], Answer]], *, at_once: int = _AT_ONCE) -> list[Answer]:
+def run_all(questions: Sequence[Callable[[], Answer]], *, at_once: int = _AT_ONCE) -> list[Answer]:
     """The answers, in the order of the questions. `at_once`: how many are asked at the same time, at most.
 
     After a failure nothing more is begun, and the first in that order is raised. An interruption is raised at once:
@@ -48,7 +48,7 @@ def side_by_side(questions: Sequence[Callable[[], Answer]], *, at_once: int = _A
 
 
 @contextmanager
-def meanwhile(question: Callable[[], object]) -> Iterator[Callable[[], bool]]:
+def in_background(question: Callable[[], object]) -> Iterator[Callable[[], bool]]:
     """Ask while what is in the `with` block is done; then wait, and raise what asking has raised.
 
     Gives what tells whether the answer is still to come. Where the block fails, or is interrupted, nobody waits: what

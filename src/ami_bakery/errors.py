@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Mark(NamedTuple):
+class Annotation(NamedTuple):
     """What is wrong at a line, from 1, of a file: absolute, or relative to the folder of bakery.toml."""
 
     file: str
@@ -24,7 +24,7 @@ class BakeryError(Exception):
 
     exit_status = 1
 
-    def __init__(self, doing: str, wrong: str, todo: str, *, marks: tuple[Mark, ...] = ()) -> None:
+    def __init__(self, doing: str, wrong: str, todo: str, *, marks: tuple[Annotation, ...] = ()) -> None:
         super().__init__(doing, wrong, todo)
         self.doing = doing
         self.wrong = wrong
@@ -67,7 +67,9 @@ class PackerError(BakeryError):
     `taken_by` is the AMI that has the name which Packer wanted to give, or empty.
     """
 
-    def __init__(self, doing: str, wrong: str, todo: str, *, taken_by: str = "", marks: tuple[Mark, ...] = ()) -> None:
+    def __init__(
+        self, doing: str, wrong: str, todo: str, *, taken_by: str = "", marks: tuple[Annotation, ...] = ()
+    ) -> None:
         super().__init__(doing, wrong, todo, marks=marks)
         self.taken_by = taken_by
 
@@ -89,7 +91,9 @@ class AwsError(BakeryError):
     `code` is the error code of the other side, such as ``UnauthorizedOperation``, or empty where it gave none.
     """
 
-    def __init__(self, doing: str, wrong: str, todo: str, *, code: str = "", marks: tuple[Mark, ...] = ()) -> None:
+    def __init__(
+        self, doing: str, wrong: str, todo: str, *, code: str = "", marks: tuple[Annotation, ...] = ()
+    ) -> None:
         super().__init__(doing, wrong, todo, marks=marks)
         self.code = code
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.definition.stamp import Stamp
     from ami_bakery.core.ec2.image import Ami
-    from ami_bakery.core.ec2.resource import Thing
+    from ami_bakery.core.ec2.resource import Resource
     from ami_bakery.core.lock.lock import SeenLock
-    from ami_bakery.core.packer.build_progress import Made
-    from ami_bakery.core.packer.machine_output import Built, Complaint
+    from ami_bakery.core.packer.build_progress import CreatedResource
+    from ami_bakery.core.packer.machine_output import Built, ValidationIssue
     from ami_bakery.core.packer.plugins import UsedPlugin
     from ami_bakery.core.text.table import Table
     from ami_bakery.errors import BakeryError
@@ -35,7 +35,7 @@ class StampReader(Protocol):
         """Every folder and link on the way to what `path` leads to, and that itself, as absolute paths."""
 
 
-class PastTree(SourceTree, Protocol):
+class RevisionTree(SourceTree, Protocol):
     """The files of a git revision. What no revision can tell of is as it is now: files that git is told to ignore, and
     what lies outside the repository."""
 
@@ -65,7 +65,7 @@ class BuilderAccount(Frozen):
     unknown: str = ""
 
 
-class CopyOrder(Frozen):
+class CopyRequest(Frozen):
     """A copy of an AMI to another region, encrypted where there is a `kms_key`."""
 
     source: Ami
@@ -152,11 +152,11 @@ class Ec2(Protocol):
     def revoke(self, region: str, resource: str, targets: Sequence[str]) -> None:
         """Take it back from these."""
 
-    def copy(self, order: CopyOrder) -> str:
+    def copy(self, order: CopyRequest) -> str:
         """Start a copy; its id. It is pending, and has its tags from the first moment."""
 
 
-class Scaffold(Protocol):
+class TemporaryResources(Protocol):
     """What is put up in EC2 to make an AMI, in one region at a time. Every method raises `AwsError`, asks for every
     page, and passes over what is not there."""
 
@@ -165,22 +165,22 @@ class Scaffold(Protocol):
 
     def instances(
         self, region: str, *, ids: Sequence[str] = (), key_pairs: Sequence[str] = (), amis: Sequence[str] = ()
-    ) -> tuple[Thing, ...]:
+    ) -> tuple[Resource, ...]:
         """Those that are not terminated: with these ids, with key pairs of these names, or started from these AMIs."""
 
     def security_groups(
         self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()
-    ) -> tuple[Thing, ...]: ...
+    ) -> tuple[Resource, ...]: ...
 
-    def key_pairs(self, region: str) -> tuple[Thing, ...] | None:
+    def key_pairs(self, region: str) -> tuple[Resource, ...] | None:
         """All of this account; None where there is no right to list them, which is not in Packer's own policy."""
 
-    def volumes(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]: ...
+    def volumes(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]: ...
 
-    def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]:
+    def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]:
         """Those of this account."""
 
-    def remove(self, thing: Thing) -> None:
+    def remove(self, thing: Resource) -> None:
         """Ask for it to be removed, which may take its time. What is gone already is removed."""
 
 
@@ -208,7 +208,7 @@ class Locks(Protocol):
         """By its id; where it is not there nothing happens."""
 
 
-class Parameters(Protocol):
+class ParameterStore(Protocol):
     """SSM's Parameter Store."""
 
     def values(self, region: str, names: Sequence[str]) -> Mapping[str, str | BakeryError]:
@@ -261,7 +261,7 @@ class Packer(Protocol):
         """Whether its builders take the value of a filter for comma-separated values. Raises as `version`."""
 
     def plugins(
-        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Reporter
     ) -> tuple[UsedPlugin, ...]:
         """The plugins that a template will be built with, apart from those that this Packer has built in. `template` is
         as `build` gets it. What is installed is listed once, and again after `forget_plugins`.
@@ -275,7 +275,7 @@ class Packer(Protocol):
 
     def forget_plugins(self) -> None: ...
 
-    def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
+    def build(self, request: BuildRequest, watcher: Reporter, made: Callable[[CreatedResource], None]) -> Built:
         """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its
         log, where the whole of it is, and the AMIs that it made all the same. `made` is told of each thing as soon as
         Packer says it, in a thread that Packer waits for: it must not take long."""
@@ -289,14 +289,14 @@ class Packer(Protocol):
     def interrupted(self) -> bool:
         """Whether all were told to."""
 
-    def at_work(self) -> Mapping[str, tuple[Made, ...]]:
+    def running_builds(self) -> Mapping[str, tuple[CreatedResource, ...]]:
         """What each build that runs has made so far, by image."""
 
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
         """Why `validate` would start a program that the definition brings, as a clause; empty where it would not, or
         where it may."""
 
-    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
+    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[ValidationIssue, ...]:
         """What `packer validate` complains of. It starts installed plugins, and what `why_not_validated` says.
         `syntax_only`: the template and its var-files are parsed, no more."""
 
@@ -322,7 +322,7 @@ class Git(Protocol):
     def references(self, folder: str) -> tuple[str, ...]:
         """The branches and tags of the repository that `folder` is in, by their short names."""
 
-    def tree(self, folder: str, revision: str) -> AbstractContextManager[PastTree | None]:
+    def tree(self, folder: str, revision: str) -> AbstractContextManager[RevisionTree | None]:
         """The files of a revision of the repository that `folder` is in, with `folder` as the root; None where git
         does not know the revision."""
 
@@ -344,7 +344,7 @@ class Clock(Protocol):
         """End every sleep, now and from now on."""
 
 
-class Watcher(Protocol):
+class Reporter(Protocol):
     """Where progress is told, for people: it decides nothing."""
 
     def step(self, image: str, step: str) -> None:
@@ -378,34 +378,34 @@ class Watcher(Protocol):
         """Leave the terminal as it was."""
 
 
-class Person(Protocol):
+class Prompter(Protocol):
     """Who sits at the terminal, if anybody does."""
 
-    def is_there(self) -> bool:
+    def is_interactive(self) -> bool:
         """Whether somebody can be asked."""
 
-    def agrees(self, question: str, waits: Callable[[], bool] = ..., /) -> bool:
+    def confirm(self, question: str, waits: Callable[[], bool] = ..., /) -> bool:
         """Asks, and gives whether the answer is yes. No where nobody is there, and as soon as it `waits` no longer."""
 
-    def insists(self) -> bool:
+    def interrupted_again(self) -> bool:
         """Whether we were told to end, by any signal, once more since this was asked last; the first one interrupts."""
 
 
-class Outside(Frozen):
+class Ports(Frozen):
     """The whole outside world, as one command sees it."""
 
     tree: SourceTree
     stamps: StampReader
     templates: TemplateReader
     ec2: Ec2
-    scaffold: Scaffold
+    scaffold: TemporaryResources
     locks: Locks
-    parameters: Parameters
+    parameters: ParameterStore
     packer: Packer
     git: Git
     clock: Clock
-    watcher: Watcher
-    person: Person
+    watcher: Reporter
+    person: Prompter
     parse_config: Callable[[bytes, Config], Config]
     """The text of bakery.toml as a configuration with the root and file of the one given. Raises `ConfigError`."""
     new_run: Callable[[], str]

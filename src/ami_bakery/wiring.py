@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from ami_bakery.errors import UsageError
-from ami_bakery.ports import Outside
+from ami_bakery.ports import Ports
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -17,14 +17,24 @@ if TYPE_CHECKING:
 
     from ami_bakery.adapters.aws.session import AwsSession
     from ami_bakery.core.config.model import Config
-    from ami_bakery.ports import Clock, Git, Locks, Packer, Parameters, Person, Scaffold, TemplateReader, Watcher
+    from ami_bakery.ports import (
+        Clock,
+        Git,
+        Locks,
+        Packer,
+        ParameterStore,
+        Prompter,
+        Reporter,
+        TemplateReader,
+        TemporaryResources,
+    )
 
 Adapter = TypeVar("Adapter")
 _KILL_SECONDS = 15 * 60.0
 INIT_VARIABLE = "AMI_BAKERY_INIT"
 
 
-def find_images(named: str | None, environment: Mapping[str, str]) -> Config:
+def load_config(named: str | None, environment: Mapping[str, str]) -> Config:
     """The configuration to work on: the one `named`, else the drop-in's where it is asked for, else `bakery.toml`."""
     from ami_bakery.define.drop_in import drop_in_config, is_asked_for
 
@@ -95,8 +105,8 @@ def _current_folder() -> str:
 def real_outside(
     config: Config,
     environment: Mapping[str, str],
-    watcher: Watcher,
-    person: Person,
+    watcher: Reporter,
+    person: Prompter,
     stack: ExitStack,
     *,
     packer: str = "packer",
@@ -104,7 +114,7 @@ def real_outside(
     trusted: bool = False,
     kill_timeout: timedelta | None = None,
     terminal: BinaryIO,
-) -> Outside:
+) -> Ports:
     """`stack` will close what is open.
 
     packer         the program, by name or path
@@ -125,7 +135,7 @@ def real_outside(
     stack.callback(session.close)
     clock = SystemClock()
     tree = DiskTree(config.root)
-    return Outside(
+    return Ports(
         tree=tree,
         stamps=tree,
         templates=_later(_template_reader),
@@ -171,7 +181,7 @@ def _packer(
     return packer
 
 
-def _scaffold(session: AwsSession) -> Scaffold:
+def _scaffold(session: AwsSession) -> TemporaryResources:
     from ami_bakery.adapters.aws.temporary_resources import BotoScaffold
 
     return BotoScaffold(session)
@@ -183,7 +193,7 @@ def _locks(session: AwsSession) -> Locks:
     return KeyPairLocks(session)
 
 
-def _parameters(session: AwsSession) -> Parameters:
+def _parameters(session: AwsSession) -> ParameterStore:
     from ami_bakery.adapters.aws.ssm import BotoParameters
 
     return BotoParameters(session)
@@ -206,9 +216,9 @@ def _git(environment: Mapping[str, str]) -> Git:
 def _parse_config(data: bytes, like: Config) -> Config:
     from pathlib import Path
 
-    from ami_bakery.adapters.files.config_file import parse
+    from ami_bakery.adapters.files.config_file import parse_config_file
 
-    return parse(data, Path(like.root) / like.file)
+    return parse_config_file(data, Path(like.root) / like.file)
 
 
 def _later(make: Callable[[], Adapter]) -> Adapter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from ami_bakery.adapters.aws.errors import Call, explained
+from ami_bakery.adapters.aws.errors import AwsCall, explained
 from ami_bakery.errors import AwsError
 
 
@@ -21,7 +21,7 @@ from ami_bakery.errors import AwsError
 )
 def test_what_the_default_key_encrypts_cannot_be_shared_in_either_wording(code: str, message: str) -> None:
     """EC2's words, as users have met them: one for AMIs (with an apostrophe of its own), one for snapshots."""
-    call = Call(doing="sharing ami-1", service="EC2", action="ModifyImageAttribute", region="us-east-1")
+    call = AwsCall(doing="sharing ami-1", service="EC2", action="ModifyImageAttribute", region="us-east-1")
     with pytest.raises(AwsError) as caught, explained(call):
         raise ClientError({"Error": {"Code": code, "Message": message}}, "ModifyImageAttribute")
     assert caught.value.todo.startswith("Only what is encrypted with a KMS key of your own can be shared")
@@ -30,7 +30,7 @@ def test_what_the_default_key_encrypts_cannot_be_shared_in_either_wording(code: 
 @pytest.mark.parametrize("code", ["503", "ServerInternal"])
 def test_a_fault_on_the_way_to_ec2_is_to_be_tried_later_and_may_have_been_carried_out(code: str) -> None:
     """botocore's code for an answer of a load balancer is its HTTP status."""
-    call = Call(doing="taking the lock", service="EC2", action="CreateKeyPair", region="us-east-1")
+    call = AwsCall(doing="taking the lock", service="EC2", action="CreateKeyPair", region="us-east-1")
     with pytest.raises(AwsError) as caught, explained(call):
         raise ClientError({"Error": {"Code": code, "Message": "Service Unavailable"}}, "CreateKeyPair")
     assert caught.value.todo.startswith("Wait a little and run again")

@@ -15,7 +15,7 @@ from ami_bakery.adapters.aws.ec2 import BotoEc2
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.errors import AwsError, BakeryError, UsageError
 from ami_bakery.local import Control
-from ami_bakery.local.faults import Fault
+from ami_bakery.local.faults import InjectedFault
 from ami_bakery.local.local_settings import ACCOUNTS
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ def test_a_proxy_that_is_no_address_is_named(refusal: Callable[..., BakeryError]
 def test_a_role_that_may_not_be_assumed_is_told_as_stss_refusal(
     refusal: Callable[..., BakeryError], local: LocalAws, code: str, message: str, said: str
 ) -> None:
-    Control(local.url).plan(Fault(action="AssumeRole", code=code, message=message, times=0))
+    Control(local.url).plan(InjectedFault(action="AssumeRole", code=code, message=message, times=0))
     error = refusal(f"{BASE}source_profile = base\n")
     assert f"STS answered {code} to AssumeRole of {ROLE}" in str(error)
     assert said in error.todo

@@ -10,12 +10,12 @@ import pytest
 
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.aws.ec2_lock import KeyPairLocks
-from ami_bakery.adapters.aws.ec2_xml import images
+from ami_bakery.adapters.aws.ec2_xml import image_dicts
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.core.lock.lock import LOCK_TAG
 from ami_bakery.errors import AwsError
 from ami_bakery.local import Control
-from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.faults import FaultKind, InjectedFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,14 +94,14 @@ def test_a_lock_is_deleted_by_its_id_and_its_successor_stays(locks: KeyPairLocks
 
 
 def test_a_lost_answer_looks_as_if_the_lock_were_taken(locks: KeyPairLocks, local: LocalAws) -> None:
-    Control(local.url).plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
+    Control(local.url).plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
     assert locks.take(HOME, "lock", {LOCK_TAG: "d", "run": "mine"}) is None
     (lock,) = locks.of_digests(HOME, ["d"])
     assert lock.tags["run"] == "mine"
 
 
 def test_a_right_that_is_missing_is_named(locks: KeyPairLocks, local: LocalAws) -> None:
-    Control(local.url).plan(Fault(action="CreateKeyPair", code="UnauthorizedOperation", times=2))
+    Control(local.url).plan(InjectedFault(action="CreateKeyPair", code="UnauthorizedOperation", times=2))
     with pytest.raises(AwsError) as refused:
         locks.take(HOME, "lock", {LOCK_TAG: "d"})
     assert refused.value.code == "UnauthorizedOperation"
@@ -114,7 +114,7 @@ def test_time_is_ec2s_own_once_it_has_answered(session: AwsSession, locks: KeyPa
     assert locks.now(HOME) < datetime(2026, 1, 31, 12, 1, tzinfo=UTC)
     locks.of_digests(HOME, ["d"])
     assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
-    session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, images)
+    session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, image_dicts)
     assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
 
 
@@ -127,5 +127,5 @@ def test_a_date_that_is_none_is_passed_over(date: str | None) -> None:
 
 def test_the_plain_way_to_ask_tells_the_time_too(session: AwsSession) -> None:
     session.clocks.told(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
-    assert session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, images) == []
+    assert session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     assert abs(session.clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)

@@ -21,13 +21,13 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.aws.ec2 import BotoEc2
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.aws.ec2_query import Ec2Query, Surroundings, encode, plain_surroundings, signed_headers
-from ami_bakery.adapters.aws.ec2_xml import Answer, done, images, key_pair, security_groups, snapshots
+from ami_bakery.adapters.aws.ec2_query import Ec2Query, StaticSettings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.aws.ec2_xml import Ec2Response, done, image_dicts, key_pair, security_groups, snapshots
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.adapters.aws.temporary_resources import BotoScaffold
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
-from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.counting_proxy import CountingProxy
 from tests.harness import Kitchen
 
@@ -43,7 +43,7 @@ def test_a_request_is_signed_as_botocore_signs_it(token: str) -> None:
     theirs.headers["content-type"] = "application/x-www-form-urlencoded; charset=utf-8"
     SigV4Auth(Credentials("AKIA", "secret", token or None), "ec2", "eu-west-1").add_auth(theirs)
     seconds = calendar.timegm(time.strptime(theirs.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
-    surroundings = Surroundings(access_key="AKIA", secret_key="secret", token=token, trusted="", proxy=None)
+    surroundings = StaticSettings(access_key="AKIA", secret_key="secret", token=token, trusted="", proxy=None)
     assert (
         signed_headers(surroundings, host, "eu-west-1", body, seconds)["authorization"]
         == (theirs.headers["Authorization"])
@@ -124,19 +124,19 @@ def test_tags_are_set_as_botocore_sets_them(both: Both, ec2: EC2Client) -> None:
 @pytest.mark.parametrize(
     ("read", "body"),
     [
-        (images, "<DescribeImagesResponse xmlns='e'><imagesSet><item><name>n</name></item></imagesSet>"),
+        (image_dicts, "<DescribeImagesResponse xmlns='e'><imagesSet><item><name>n</name></item></imagesSet>"),
         (snapshots, "<DescribeImagesResponse xmlns='e'><snapshotSet><item/></snapshotSet>"),
         (key_pair, "<DescribeImagesResponse xmlns='e'><keyName>n</keyName>"),
         (security_groups, "<DescribeImagesResponse xmlns='e'><securityGroupInfo><item/></securityGroupInfo>"),
         (done, "<DescribeImagesResponse xmlns='e'><return>false</return>"),
-        (images, "<ErrorResponse xmlns='e'>"),
-        (images, "<html>"),
+        (image_dicts, "<ErrorResponse xmlns='e'>"),
+        (image_dicts, "<html>"),
     ],
 )
-def test_an_answer_that_lacks_what_is_promised_is_none(read: Callable[[Answer], list[Any]], body: str) -> None:
+def test_an_answer_that_lacks_what_is_promised_is_none(read: Callable[[Ec2Response], list[Any]], body: str) -> None:
     end = f"</{body[1:].split('>')[0].split()[0]}>"
     with pytest.raises(ValueError):
-        read(Answer.of("DescribeImages", (body + end).encode()))
+        read(Ec2Response.of("DescribeImages", (body + end).encode()))
 
 
 def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
@@ -149,33 +149,33 @@ def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
 
 @pytest.mark.parametrize("kind", [FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER])
 def test_what_fails_is_asked_again_through_botocore(both: Both, app: Kitchen, kind: FaultKind) -> None:
-    app.control.plan(Fault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
+    app.control.plan(InjectedFault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
     assert both.plain.matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
-    assert both.plain_session.query.ask("us-east-1", "DescribeImages", {}, images) is None
+    assert both.plain_session.query.ask("us-east-1", "DescribeImages", {}, image_dicts) is None
 
 
 def test_a_refusal_is_left_to_botocore_and_what_comes_next_is_not(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
-    assert query.ask("us-east-1", "DescribeImages", {"ImageIds": ["ami-0123456789abcdef0"]}, images) is None
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    assert query.ask("us-east-1", "DescribeImages", {"ImageIds": ["ami-0123456789abcdef0"]}, image_dicts) is None
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
 
 
 def test_a_connection_that_was_closed_meanwhile_is_made_anew(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     ((connection,),) = query._lines._idle.values()  # type: ignore[union-attr]
     ours = socket.fromfd(connection.sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
     ours.shutdown(socket.SHUT_RD)
     ours.close()
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     assert connection.sock is None
 
 
 def test_after_its_end_no_connection_stays_open(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     query.close()
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, images) == []
+    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     assert not any(query._lines._idle.values())  # type: ignore[union-attr]
 
 
@@ -186,7 +186,7 @@ def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1", "evil.org/#"])
 def test_other_partitions_are_left_to_botocore(region: str) -> None:
-    assert Ec2Query(KEYS, Ec2Clocks()).ask(region, "DescribeImages", {}, images) is None
+    assert Ec2Query(KEYS, Ec2Clocks()).ask(region, "DescribeImages", {}, image_dicts) is None
 
 
 def test_a_key_alone_is_plain_and_botocores_authorities_are_trusted() -> None:
@@ -323,7 +323,7 @@ def test_what_cannot_be_opened_ahead_is_left_to_botocore(both: Both) -> None:
         left = threading.Event()
         query.expect(region, left.set)
         assert left.wait(30)
-        assert query.ask(region or "us-east-1", "DescribeImages", {}, images) is None
+        assert query.ask(region or "us-east-1", "DescribeImages", {}, image_dicts) is None
 
 
 READY = """

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import botocore.awsrequest
 import pytest
 
-from ami_bakery.adapters.aws.ec2_query import Surroundings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.aws.ec2_query import StaticSettings, encode, plain_surroundings, signed_headers
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.errors import BakeryError
 
@@ -160,7 +160,7 @@ def of_botocore(environment: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def of_ours(plain: Surroundings, date: str) -> dict[str, Any]:
+def of_ours(plain: StaticSettings, date: str) -> dict[str, Any]:
     body = encode({"Action": "DescribeImages", "Version": "2016-11-15", **ASKED})
     seconds = calendar.timegm(time.strptime(date, "%Y%m%dT%H%M%SZ"))
     headers = signed_headers(plain, HOST, REGION, body, seconds)

@@ -17,7 +17,7 @@ from ami_bakery.core.definition.manifest import EntryKind
 from ami_bakery.define.inputs import Inventory, collect, would_be_input
 from ami_bakery.errors import SourceError
 from ami_bakery.template.facts import Output, Reference, TemplateFacts, TemplateFormat
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
 FACTS = TemplateFacts(format=TemplateFormat.JSON, files=("ami/app.json",), variables=(), builders=())
 IMAGE = ImageConfig(name="app", template="ami/app.json", inputs=("ami",))
@@ -124,7 +124,7 @@ def test_inputs_left_out_mean_the_templates_folder(root: Path) -> None:
 def test_what_the_template_names_is_in_though_ignored_or_outside(root: Path) -> None:
     (root.parent / "shared.sh").write_text("x")
     (root / "ami/notes.md").write_text("x")
-    place = Place(file="ami/app.json", line=7)
+    place = SourceLocation(file="ami/app.json", line=7)
     references = tuple(Reference(path=path, place=place) for path in ("../shared.sh", "ami/notes.md"))
     image = replace(IMAGE, ignore=("*.md",))
     assert "ami/notes.md" not in paths(collected(root, image))
@@ -134,7 +134,7 @@ def test_what_the_template_names_is_in_though_ignored_or_outside(root: Path) -> 
 
 
 def test_a_reference_that_need_not_exist_is_in_as_soon_as_it_does(root: Path) -> None:
-    place = Place(file="ami/app.json", line=1)
+    place = SourceLocation(file="ami/app.json", line=1)
     facts = replace(FACTS, references=(Reference(path="maybe.sh", place=place, required=False),))
     before = collected(root, facts=facts).entries
     (root / "maybe.sh").touch()
@@ -143,7 +143,7 @@ def test_a_reference_that_need_not_exist_is_in_as_soon_as_it_does(root: Path) ->
 
 def test_what_the_template_makes_packer_write_is_out(root: Path) -> None:
     (root / "ami/.manifest.json").write_text("{}")
-    place = Place(file="ami/app.json", line=1)
+    place = SourceLocation(file="ami/app.json", line=1)
     facts = replace(FACTS, outputs=(Output(path="ami/.manifest.json", place=place),))
     assert "ami/.manifest.json" not in paths(collected(root, facts=facts))
 
@@ -322,7 +322,7 @@ def test_dots_behind_a_link_are_followed_as_the_system_does(root: Path) -> None:
 
 
 def referring(*names: str) -> TemplateFacts:
-    place = Place(file="ami/app.json", line=7)
+    place = SourceLocation(file="ami/app.json", line=7)
     return replace(FACTS, references=tuple(Reference(path=name, place=place) for name in names))
 
 
@@ -383,7 +383,7 @@ def test_a_folder_that_holds_but_what_is_left_out_is_not_recorded(root: Path) ->
 def test_a_folder_that_something_is_downloaded_into_keeps_its_inputs(root: Path) -> None:
     (root / "ami/conf").mkdir()
     (root / "ami/conf/a").write_text("1")
-    place = Place(file="ami/app.json", line=1)
+    place = SourceLocation(file="ami/app.json", line=1)
     facts = replace(FACTS, outputs=(Output(path="ami/conf", place=place),))
     assert "ami/conf/a" in paths(collected(root, facts=facts))
 
@@ -421,7 +421,7 @@ def test_an_output_is_out_by_whatever_path_it_is_come_to(root: Path) -> None:
     (root / "data/kept").write_text("1")
     (root / "data/m.json").write_text("1")
     (root / "ami/dl").symlink_to("../data")
-    place = Place(file="ami/app.json", line=1)
+    place = SourceLocation(file="ami/app.json", line=1)
     facts = replace(FACTS, outputs=(Output(path="data/m.json", place=place),))
     found = paths(collected(root, facts=facts))
     assert "ami/dl/kept" in found

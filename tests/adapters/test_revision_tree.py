@@ -15,7 +15,7 @@ from ami_bakery.adapters.files.source_tree import LARGEST_READ, DiskTree
 from ami_bakery.adapters.git import GitProgram
 from ami_bakery.adapters.git.repository import PIECE, Blobs, Repository
 from ami_bakery.errors import SourceError
-from ami_bakery.ports import PastTree
+from ami_bakery.ports import RevisionTree
 from ami_bakery.template.source_tree import FileKind, SourceTree
 
 NASTY = ("plain", "a b", 'quo"te', "back\\slash", "new\nline", "tab\t", "ünï", "-dash", "byte\udcff")
@@ -81,7 +81,7 @@ def told(tree: SourceTree, path: str) -> Iterator[tuple[object, ...]]:
             yield from told(tree, child.path)
 
 
-def compared(root: Path, tree: PastTree | None) -> None:
+def compared(root: Path, tree: RevisionTree | None) -> None:
     assert tree is not None
     disk = DiskTree(str(root))
     ours, theirs = list(told(tree, ".")), list(told(disk, "."))

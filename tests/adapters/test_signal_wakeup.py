@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import signal, sys, threading, time
-from ami_bakery.adapters.terminal.prompt import Person
+from ami_bakery.adapters.terminal.prompt import TerminalPrompter
 from ami_bakery.errors import Interrupted
 
 def deliver():
@@ -23,7 +23,7 @@ signal.signal(signal.{name}, signal.SIG_DFL)
 other = threading.Thread(target=deliver, daemon=True)
 other.start()
 try:
-    with Person(None, sys.stderr) as person:
+    with TerminalPrompter(None, sys.stderr) as person:
         {waits}
 except Interrupted as told:
     print(told)
@@ -70,11 +70,11 @@ LATE = """
 import signal, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
-from ami_bakery.adapters.terminal.prompt import Person
+from ami_bakery.adapters.terminal.prompt import TerminalPrompter
 from ami_bakery.bake.shutdown import wait_for_all
 
 done = []
-with Person(None, sys.stderr) as person, ThreadPoolExecutor() as pool:
+with TerminalPrompter(None, sys.stderr) as person, ThreadPoolExecutor() as pool:
     cleaning = pool.submit(lambda: time.sleep(2) or done.append(1))
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     wait_for_all([cleaning], SimpleNamespace(person=person))

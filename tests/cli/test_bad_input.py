@@ -17,7 +17,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import DIGEST_TAG
-from ami_bakery.local import Fault
+from ami_bakery.local import InjectedFault
 from tests.harness import PROGRAMS, TOML, Kitchen, Run, json_template
 
 
@@ -355,13 +355,13 @@ def test_no_permission_names_the_action(app: Kitchen, action: str) -> None:
     template = json_template()
     del template["builders"][0]["tags"]
     app.write("ami/app.json", template)
-    app.control.plan(Fault(action=action, code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action=action, code="UnauthorizedOperation", times=0))
     told(app.run("bake"), f"EC2 answered UnauthorizedOperation to {action}", f"Allow the action ec2:{action}")
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
 def test_expired_credentials(app: Kitchen, code: str) -> None:
-    app.control.plan(Fault(action="DescribeImages", code=code, times=0))
+    app.control.plan(InjectedFault(action="DescribeImages", code=code, times=0))
     told(app.run("bake"), code, "new credentials")
 
 
@@ -473,7 +473,7 @@ def test_a_folder_is_no_file_for_an_answer(app: Kitchen) -> None:
 
 def test_without_the_right_to_delete_tags_the_digest_is_emptied(app: Kitchen, ec2: EC2Client) -> None:
     """Packer's documented policy has CreateTags, and no DeleteTags."""
-    app.control.plan(Fault(action="DeleteTags", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="DeleteTags", code="UnauthorizedOperation", times=0))
     app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
     told(app.run("bake"), "was left, without the digest")
     counted = app.calls()

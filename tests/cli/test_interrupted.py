@@ -11,14 +11,14 @@ from collections.abc import Callable
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.local import Fault, FaultKind, LocalAws
+from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import ec2_client
 from tests.harness import Kitchen, json_template, key_pairs, left_in
 from tests.processes import bake_until, children_of, provisioned, wait_until
 from tests.terminal import Terminal
 
 AT_WORK = "amazon-ebs: at work"
-SLOW = Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600)
+SLOW = InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600)
 """Packer's cleanup lasts until the test clears the faults."""
 
 
@@ -158,7 +158,7 @@ def test_an_ami_that_packer_leaves_pending_is_removed(app: Kitchen, ec2: EC2Clie
 
 
 def test_what_a_killed_packer_leaves_is_removed(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.plan(Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
+    app.control.plan(InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
     process = at_work(app, "--kill-timeout", "1s")
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
@@ -171,7 +171,7 @@ def test_what_a_killed_packer_leaves_is_removed(app: Kitchen, ec2: EC2Client) ->
 
 
 def test_what_cannot_be_removed_is_named_with_the_command_that_removes_it(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.plan(Fault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0))
     process = at_work(app)
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
@@ -192,7 +192,7 @@ def test_what_on_error_abort_keeps_is_kept_and_named(app: Kitchen, ec2: EC2Clien
 def test_an_ami_of_that_name_that_is_anothers_is_not_removed(app: Kitchen, ec2: EC2Client) -> None:
     """Between Packer's look at the name and its CreateImage, somebody else took it."""
     app.write("ami/app.json", json_template(ami_name="one-name"))
-    app.control.plan(Fault(action="CreateImage", code="InvalidAMIName.Duplicate", message="AMI name is in use"))
+    app.control.plan(InjectedFault(action="CreateImage", code="InvalidAMIName.Duplicate", message="AMI name is in use"))
     base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
     process = bake_until(app, "Creating temporary keypair")
     taken = ec2.copy_image(Name="one-name", SourceImageId=base, SourceRegion="us-east-1")["ImageId"]
@@ -207,7 +207,7 @@ def test_copies_that_were_begun_are_removed_with_the_ami(app: Kitchen, ec2: EC2C
     elsewhere = ec2_client(local, "us-west-2")
     slow = FaultKind.DELAY
     app.control.plan(
-        Fault(action="DescribeImages", region="us-west-2", agent="aws-sdk-go", kind=slow, seconds=600, times=0)
+        InjectedFault(action="DescribeImages", region="us-west-2", agent="aws-sdk-go", kind=slow, seconds=600, times=0)
     )
     app.write("ami/app.json", json_template(ami_regions=["us-west-2"]))
     process = bake_until(app, "Copying to: us-west-2")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ami_bakery.local import Fault, FaultKind
+from ami_bakery.local import FaultKind, InjectedFault
 from tests.harness import TOML, Kitchen
 
 TERABYTE = 1 << 40
@@ -63,7 +63,7 @@ def peak(kitchen: Kitchen) -> int:
 
 
 def test_an_ec2_that_does_not_answer_is_told_of_and_can_be_interrupted(baker: Kitchen) -> None:
-    silent = Fault(action="DescribeImages", kind=FaultKind.HANG, seconds=30, times=0)
+    silent = InjectedFault(action="DescribeImages", kind=FaultKind.HANG, seconds=30, times=0)
     baker.control.plan(silent)
     process = baker.start("bake")
     assert process.stderr is not None

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ami_bakery.local import Fault
+from ami_bakery.local import InjectedFault
 from tests.harness import TOML, Kitchen
 from tests.histories.test_parallel import HEAD, image
 
@@ -35,7 +35,7 @@ def test_a_quiet_bake_and_one_of_a_single_image_have_no_table(app: Kitchen) -> N
     assert "OUTCOME" in app.run("bake").stderr
     assert app.run("bake", "-q").stderr == ""
     app.write("bakery.toml", TOML + 'salt = "2"\n')
-    app.control.plan(Fault(action="RunInstances", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="RunInstances", code="UnauthorizedOperation", times=0))
     run = app.run("bake")
     assert (run.status, "OUTCOME" in run.stderr) == (1, False), "the message has said it all"
 

@@ -8,7 +8,7 @@ import pytest
 
 from ami_bakery.core.packer.plugins import is_gone_from_github
 from ami_bakery.template.facts import Plugin
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.harness import TOML, Kitchen, json_template
 
 OTHER_PACKER = """#!/bin/sh
@@ -73,7 +73,9 @@ def codes(kitchen: Kitchen, *options: str, **environment: str | None) -> dict[st
     ],
 )
 def test_which_constraints_let_packer_init_take_a_plugin_that_is_not_on_github(constraint: str, gone: bool) -> None:
-    plugin = Plugin(name="amazon", source="hashicorp/amazon", version=constraint, place=Place(file="a", line=1))
+    plugin = Plugin(
+        name="amazon", source="hashicorp/amazon", version=constraint, place=SourceLocation(file="a", line=1)
+    )
     assert (is_gone_from_github(plugin) != "") is gone
 
 

@@ -10,8 +10,8 @@ from typing import TextIO, cast
 import pytest
 from rich.console import Console
 
-from ami_bakery.adapters.terminal.live_reporter import LiveWatcher
-from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher, Unbroken
+from ami_bakery.adapters.terminal.live_reporter import LiveReporter
+from ami_bakery.adapters.terminal.plain_reporter import PlainReporter, SafeStream
 from tests.harness import Kitchen, json_template
 from tests.histories.test_parallel import HEAD, image
 from tests.terminal import Terminal
@@ -42,8 +42,8 @@ class Closed(io.StringIO):
 
 @pytest.mark.parametrize("live", [True, False])
 def test_a_closed_terminal_stops_nothing(live: bool) -> None:
-    stream = cast(TextIO, Unbroken(Closed()))
-    watcher = LiveWatcher(Console(file=stream), verbose=True) if live else PlainWatcher(stream, verbose=True)
+    stream = cast(TextIO, SafeStream(Closed()))
+    watcher = LiveReporter(Console(file=stream), verbose=True) if live else PlainReporter(stream, verbose=True)
     watcher.step("app", "baking")
     watcher.line("app", "a line of Packer's")
     watcher.warn("a warning")
@@ -65,7 +65,7 @@ def test_a_closed_terminal_stops_nothing(live: bool) -> None:
 )
 def test_what_does_not_fit_on_the_terminal_is_counted(height: int, at_work: int, left: int, shown: list[str]) -> None:
     stream = io.StringIO()
-    watcher = LiveWatcher(Console(file=stream, force_terminal=True, width=80, height=height))
+    watcher = LiveReporter(Console(file=stream, force_terminal=True, width=80, height=height))
     watcher.left(left)
     for number in range(at_work):
         watcher.step(f"a{number}", "baking")

@@ -19,9 +19,9 @@ from ami_bakery.core.plan.desired_state import Step, StepKind
 from ami_bakery.core.plan.outcome import Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan, Reason
 from ami_bakery.core.text.sanitize import one_line, printable
-from ami_bakery.errors import ConfigError, Mark, TemplateError
+from ami_bakery.errors import Annotation, ConfigError, TemplateError
 from ami_bakery.render.markdown import error_markdown, findings_markdown, outcomes_markdown, plans_markdown
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.ci_logs import azure_commands, github_commands
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -30,7 +30,7 @@ LINE_ENDS = re.compile(r"[\v\f\x1c-\x1e\x85\u2028\u2029]")
 FINDING = Finding(
     level=Level.ERROR,
     code="skip-create-ami",
-    place=Place(file="ami/100%,a:b.json", line=7),
+    place=SourceLocation(file="ami/100%,a:b.json", line=7),
     message="it makes no AMI",
     todo="Take it out.",
 )
@@ -102,7 +102,7 @@ def test_what_others_say_is_no_command_of_the_ci(text: list[str]) -> None:
 
 
 def test_an_error_is_noted_at_each_of_its_lines() -> None:
-    marks = (Mark("/w/bakery.toml", 3, "unknown key"), Mark("/w/bakery.toml", 9, "no such region"))
+    marks = (Annotation("/w/bakery.toml", 3, "unknown key"), Annotation("/w/bakery.toml", 9, "no such region"))
     notes = error_notes(ConfigError("reading bakery.toml", "...", "Correct it.", marks=marks))
     assert [(note.line, note.message) for note in notes] == [
         (3, "unknown key\nCorrect it."),
@@ -114,7 +114,7 @@ def test_an_error_is_noted_at_each_of_its_lines() -> None:
 
 
 def test_gitlabs_report_knows_a_finding_again_when_lines_have_moved() -> None:
-    moved = replace(FINDING, place=Place(file=FINDING.place.file, line=70))
+    moved = replace(FINDING, place=SourceLocation(file=FINDING.place.file, line=70))
     notes = [finding_note(("app",), FINDING), finding_note(("app",), moved)]
     twice, (alone,) = (
         json.loads(code_quality(some, root="/w/repo/images", workspace="/w/repo")) for some in (notes, notes[1:])

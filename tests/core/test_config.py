@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.files.config_file import find_config, load_config, parse
+from ami_bakery.adapters.files.config_file import find_config, load_config, parse_config_file
 from ami_bakery.core.config.keys import KEYS
 from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, Config
 from ami_bakery.errors import ConfigError, UsageError
@@ -43,7 +43,7 @@ tags     = { tier = "2", "cost:center" = "" }
 
 
 def config(text: str) -> Config:
-    return parse(text.encode(), Path("/somewhere/bakery.toml"))
+    return parse_config_file(text.encode(), Path("/somewhere/bakery.toml"))
 
 
 def problems(text: str) -> list[str]:
@@ -317,7 +317,7 @@ def test_text_that_is_no_toml_is_refused_with_its_line() -> None:
     with pytest.raises(ConfigError, match="line 2"):
         config("version = 1\nimages = = 3\n")
     with pytest.raises(ConfigError, match="line 2: not UTF-8"):
-        parse(b"version = 1\n\xff", Path("bakery.toml"))
+        parse_config_file(b"version = 1\n\xff", Path("bakery.toml"))
     with pytest.raises(ConfigError):
         config("version = 1\nx = " + "[" * 5000 + "]" * 5000)
 

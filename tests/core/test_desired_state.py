@@ -10,10 +10,10 @@ import pytest
 from ami_bakery.core.ec2.image import DIGEST_TAG, KMS_KEY_TAG, SHARED_TAG, Ami, AmiState, copied_tags, snapshot_tags
 from ami_bakery.core.plan.desired_state import (
     PUBLIC,
+    DesiredState,
     Permissions,
     Step,
     StepKind,
-    Upkeep,
     describe,
     take_back_steps,
     upkeep_steps,
@@ -40,7 +40,9 @@ def marked(marker: str) -> Ami:
 SHARED = marked(f"launch {A}")
 
 
-def steps(ami: Ami, upkeep: Upkeep, launch: set[str] | None = None, **volumes: set[str]) -> list[tuple[object, ...]]:
+def steps(
+    ami: Ami, upkeep: DesiredState, launch: set[str] | None = None, **volumes: set[str]
+) -> list[tuple[object, ...]]:
     """(kind, what it is done to, targets or tags) of each step."""
     permissions = None
     if launch is not None:
@@ -54,44 +56,44 @@ def steps(ami: Ami, upkeep: Upkeep, launch: set[str] | None = None, **volumes: s
 
 def test_only_the_difference_is_granted_and_revoked() -> None:
     shared = marked(f"launch {A} {ORGANIZATION}")
-    assert steps(shared, Upkeep(share_with=(A, ORGANIZATION)), {ORGANIZATION, B}) == [
+    assert steps(shared, DesiredState(share_with=(A, ORGANIZATION)), {ORGANIZATION, B}) == [
         (StepKind.GRANT, "ami-1", (A,)),
         (StepKind.REVOKE, "ami-1", (B,)),
     ]
-    assert steps(SHARED, Upkeep(share_with=(A,)), {A}) == []
+    assert steps(SHARED, DesiredState(share_with=(A,)), {A}) == []
 
 
 def test_the_marker_comes_before_the_first_grant_and_goes_after_the_last() -> None:
-    assert steps(AMI, Upkeep(share_with=(A,)), set()) == [
+    assert steps(AMI, DesiredState(share_with=(A,)), set()) == [
         (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A}"),)),
         (StepKind.GRANT, "ami-1", (A,)),
     ]
-    assert steps(SHARED, Upkeep(share_with=(B,)), {A}) == [
+    assert steps(SHARED, DesiredState(share_with=(B,)), {A}) == [
         (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A} {B}"),)),
         (StepKind.GRANT, "ami-1", (B,)),
         (StepKind.REVOKE, "ami-1", (A,)),
         (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {B}"),)),
     ]
-    assert steps(SHARED, Upkeep(), {A, B}) == [
+    assert steps(SHARED, DesiredState(), {A, B}) == [
         (StepKind.REVOKE, "ami-1", (A, B)),
         (StepKind.TAG, "ami-1", ((SHARED_TAG, None),)),
     ]
 
 
 def test_what_nobody_speaks_of_is_not_looked_at() -> None:
-    assert not Upkeep().looks_at(AMI)
-    assert not Upkeep().looks_at(replace(AMI, tags={SHARED_TAG: ""})), "a marker that was emptied"
-    assert Upkeep().looks_at(SHARED)
-    assert Upkeep(share_with=()).looks_at(AMI), "an empty list says that nobody may"
-    assert steps(AMI, Upkeep(share_with=()), {A}) == [(StepKind.REVOKE, "ami-1", (A,))]
+    assert not DesiredState().looks_at(AMI)
+    assert not DesiredState().looks_at(replace(AMI, tags={SHARED_TAG: ""})), "a marker that was emptied"
+    assert DesiredState().looks_at(SHARED)
+    assert DesiredState(share_with=()).looks_at(AMI), "an empty list says that nobody may"
+    assert steps(AMI, DesiredState(share_with=()), {A}) == [(StepKind.REVOKE, "ami-1", (A,))]
 
 
 def test_what_is_public_stays_public() -> None:
-    assert steps(SHARED, Upkeep(share_with=(A,)), {PUBLIC, A}) == []
+    assert steps(SHARED, DesiredState(share_with=(A,)), {PUBLIC, A}) == []
 
 
 def test_snapshots_are_shared_with_accounts_and_taken_back_when_that_is_switched_off() -> None:
-    upkeep = Upkeep(share_with=(A, ORGANIZATION), share_snapshots=True)
+    upkeep = DesiredState(share_with=(A, ORGANIZATION), share_snapshots=True)
     both = marked(f"launch snapshots {A} {ORGANIZATION}")
     assert steps(both, upkeep, {A, ORGANIZATION}, snap_1={B}) == [
         (StepKind.GRANT, "snap-1", (A,)),
@@ -111,18 +113,20 @@ MANY = tuple(f"{number:012}" for number in range(30))
 @pytest.mark.parametrize(
     ("marker", "upkeep", "takes_back"),
     [
-        ("", Upkeep(), False),
-        (f"launch {A}", Upkeep(), True),
-        (f"launch {A}", Upkeep(share_with=(A, B)), False),
-        (f"launch {A} {B}", Upkeep(share_with=(A,)), True),
-        (f"launch snapshots {A}", Upkeep(share_with=(A,)), True),
-        (f"launch snapshots {A}", Upkeep(share_with=(A, B), share_snapshots=True), False),
-        ("launch", Upkeep(share_with=(A,)), True),
-        (Upkeep(share_with=MANY).marker, Upkeep(share_with=MANY), False),
-        (Upkeep(share_with=MANY).marker, Upkeep(share_with=MANY[1:]), True),
+        ("", DesiredState(), False),
+        (f"launch {A}", DesiredState(), True),
+        (f"launch {A}", DesiredState(share_with=(A, B)), False),
+        (f"launch {A} {B}", DesiredState(share_with=(A,)), True),
+        (f"launch snapshots {A}", DesiredState(share_with=(A,)), True),
+        (f"launch snapshots {A}", DesiredState(share_with=(A, B), share_snapshots=True), False),
+        ("launch", DesiredState(share_with=(A,)), True),
+        (DesiredState(share_with=MANY).marker, DesiredState(share_with=MANY), False),
+        (DesiredState(share_with=MANY).marker, DesiredState(share_with=MANY[1:]), True),
     ],
 )
-def test_the_marker_tells_whether_anything_is_to_be_taken_back(marker: str, upkeep: Upkeep, takes_back: bool) -> None:
+def test_the_marker_tells_whether_anything_is_to_be_taken_back(
+    marker: str, upkeep: DesiredState, takes_back: bool
+) -> None:
     assert len(marker) <= 256
     assert upkeep.takes_back(marked(marker)) is takes_back
 
@@ -130,7 +134,7 @@ def test_the_marker_tells_whether_anything_is_to_be_taken_back(marker: str, upke
 def test_an_older_ami_is_never_shared_anew() -> None:
     older = marked(f"launch snapshots {A} {B}")
     permissions = Permissions(launch=frozenset({A, B}), volumes={"snap-1": frozenset({A, B})})
-    found = list(take_back_steps(older, Upkeep(share_with=(B, ORGANIZATION), share_snapshots=True), permissions))
+    found = list(take_back_steps(older, DesiredState(share_with=(B, ORGANIZATION), share_snapshots=True), permissions))
     assert [(step.kind, step.snapshot, step.targets or step.tags) for step in found] == [
         (StepKind.REVOKE, None, (A,)),
         (StepKind.REVOKE, "snap-1", (A,)),
@@ -140,7 +144,7 @@ def test_an_older_ami_is_never_shared_anew() -> None:
 
 def test_tags_that_differ_are_put_and_others_are_left() -> None:
     ami = replace(AMI, tags={"team": "old", "cost": "7", "Name": "by the template"})
-    assert steps(ami, Upkeep(tags=(("cost", "7"), ("env", "live"), ("team", "web")))) == [
+    assert steps(ami, DesiredState(tags=(("cost", "7"), ("env", "live"), ("team", "web")))) == [
         (StepKind.TAG, "ami-1", (("env", "live"), ("team", "web")))
     ]
 
@@ -166,14 +170,14 @@ def plan(action: Action, *there: Ami) -> ImagePlan:
 
 
 def said(
-    plan: ImagePlan, upkeep: Upkeep, keys: dict[str, str] | None = None, made_by_packer: tuple[str, ...] = ()
+    plan: ImagePlan, upkeep: DesiredState, keys: dict[str, str] | None = None, made_by_packer: tuple[str, ...] = ()
 ) -> list[str]:
     done = with_steps(plan, upkeep, kms_keys=keys or {}, made_by_packer=made_by_packer, permissions={})
     return [describe(step) for step in done.steps]
 
 
 def test_a_bake_is_followed_by_copies_and_permissions() -> None:
-    upkeep = Upkeep(share_with=(A,), share_snapshots=True)
+    upkeep = DesiredState(share_with=(A,), share_snapshots=True)
     assert said(plan(Action.BAKE), upkeep, {"ap-south-1": "alias/ami"}) == [
         "bake in us-east-1",
         "copy it to eu-west-1",
@@ -188,7 +192,7 @@ def test_a_bake_is_followed_by_copies_and_permissions() -> None:
 
 def test_what_the_template_makes_elsewhere_is_no_copy_unless_that_has_a_key() -> None:
     made = ("us-east-1", "eu-west-1", "ap-south-1")
-    assert said(plan(Action.BAKE), Upkeep(), {"ap-south-1": "alias/ami"}, made) == [
+    assert said(plan(Action.BAKE), DesiredState(), {"ap-south-1": "alias/ami"}, made) == [
         "bake in us-east-1",
         "bake in eu-west-1",
         "bake in ap-south-1",
@@ -197,7 +201,7 @@ def test_what_the_template_makes_elsewhere_is_no_copy_unless_that_has_a_key() ->
 
 
 def test_a_missing_region_is_copied_and_what_is_there_is_kept() -> None:
-    assert said(plan(Action.COPY, AMI), Upkeep(tags=(("team", "web"),))) == [
+    assert said(plan(Action.COPY, AMI), DesiredState(tags=(("team", "web"),))) == [
         "copy ami-1 of us-east-1 to eu-west-1",
         "copy ami-1 of us-east-1 to ap-south-1",
         "tag ami-1 of us-east-1: team = web",

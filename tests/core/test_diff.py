@@ -8,19 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_bakery.core.definition.diff import compare_components, compare_manifests
-from ami_bakery.core.definition.manifest import Component, Entry, EntryKind, Manifest, hash_value
+from ami_bakery.core.definition.manifest import Entry, EntryKind, Manifest, ManifestPart, hash_value
 
 A = Entry(path="a", kind=EntryKind.FILE, sha256="1" * 64)
 MANIFEST = Manifest(image="app", salt="", template="t.json", workdir=".", entries=(A,))
 
 
-def kinds(before: Manifest, after: Manifest, component: Component) -> list[tuple[str, str]]:
+def kinds(before: Manifest, after: Manifest, component: ManifestPart) -> list[tuple[str, str]]:
     return [(change.kind, change.subject) for change in compare_manifests(before, after, component)]
 
 
 def test_files() -> None:
     def files(*entries: Entry) -> list[tuple[str, str]]:
-        return kinds(MANIFEST, replace(MANIFEST, entries=entries), Component.FILES)
+        return kinds(MANIFEST, replace(MANIFEST, entries=entries), ManifestPart.FILES)
 
     assert files(A) == []
     assert files() == [("file-removed", "a")]
@@ -34,7 +34,7 @@ def test_a_links_target() -> None:
     link = A._replace(kind=EntryKind.LINK, target="x")
     before = replace(MANIFEST, entries=(link,))
     after = replace(MANIFEST, entries=(link._replace(target="y"),))
-    assert kinds(before, after, Component.FILES) == [("file-target-changed", "a")]
+    assert kinds(before, after, ManifestPart.FILES) == [("file-target-changed", "a")]
 
 
 def test_variables_and_environment() -> None:
@@ -47,7 +47,7 @@ def test_variables_and_environment() -> None:
         environment=(("SET", None), ("UNSET", None)),
         var_files=("x.json",),
     )
-    assert kinds(before, after, Component.VARIABLES) == [
+    assert kinds(before, after, ManifestPart.VARIABLES) == [
         ("variable-removed", "gone"),
         ("variable-changed", "kept"),
         ("variable-added", "new"),
@@ -58,13 +58,13 @@ def test_variables_and_environment() -> None:
 
 def test_settings_base_and_tools() -> None:
     after = replace(MANIFEST, salt="2", workdir="x", only=("a",), base=(("", "ami-1"),), tools=(("packer", "1.7.0"),))
-    assert [kind for kind, _ in kinds(MANIFEST, after, Component.SETTINGS)] == [
+    assert [kind for kind, _ in kinds(MANIFEST, after, ManifestPart.SETTINGS)] == [
         "salt-changed",
         "workdir-changed",
         "only-changed",
     ]
-    assert kinds(MANIFEST, after, Component.BASE) == [("base-changed", "base")]
-    assert kinds(MANIFEST, after, Component.TOOLS) == [("tools-changed", "tools")]
+    assert kinds(MANIFEST, after, ManifestPart.BASE) == [("base-changed", "base")]
+    assert kinds(MANIFEST, after, ManifestPart.TOOLS) == [("tools-changed", "tools")]
 
 
 ENTRIES = st.lists(
@@ -90,8 +90,8 @@ def test_files_have_changes_exactly_where_the_digest_moved(old: tuple[Entry, ...
     before, after = manifest(old), manifest(new)
     moved = compare_components(before.components(), after.components())
     changed = {path for path in {e.path for e in (*old, *new)} if _shown(old, path) != _shown(new, path)}
-    assert (moved == (Component.FILES,)) == bool(changed)
-    assert {subject for _, subject in kinds(before, after, Component.FILES)} >= changed
+    assert (moved == (ManifestPart.FILES,)) == bool(changed)
+    assert {subject for _, subject in kinds(before, after, ManifestPart.FILES)} >= changed
 
 
 def _shown(entries: tuple[Entry, ...], path: str) -> object:

@@ -18,9 +18,9 @@ from ami_bakery.core.check.finding import (
 from ami_bakery.core.config.model import ImageConfig
 from ami_bakery.core.definition.manifest import Entry, EntryKind
 from ami_bakery.template.facts import Builder, SourceAmiFilter, TemplateFacts, TemplateFormat, Unresolved
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
-PLACE = Place(file="a.json", line=3)
+PLACE = SourceLocation(file="a.json", line=3)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from ami_bakery.core.ci.job import ci_job
 from ami_bakery.core.ec2.image import ORIGIN_TAG, Ami, AmiState
-from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.lock import (
     EXPIRES_TAG,
     LEFT_TAG,
@@ -35,7 +35,7 @@ TIMING = Timing()
 DIGEST = "d" * 64
 
 
-def lock(tags: Mapping[str, str] | None = None, *, after: float = 0, left: Left | None = None) -> SeenLock:
+def lock(tags: Mapping[str, str] | None = None, *, after: float = 0, left: InheritedAmis | None = None) -> SeenLock:
     new = new_lock_tags(
         digest=DIGEST,
         image="app",
@@ -44,7 +44,7 @@ def lock(tags: Mapping[str, str] | None = None, *, after: float = 0, left: Left 
         job="https://ci.example/job/7",
         now=NOON,
         timing=TIMING,
-        left=left or Left(),
+        left=left or InheritedAmis(),
     )
     seen_at = NOON + timedelta(seconds=after)
     return SeenLock(id="key-1", region="us-east-1", tags={**new, **(tags or {})}, seen_at=seen_at)
@@ -75,19 +75,21 @@ def test_it_has_finished_when_the_digest_was_written_on_it_and_the_ami_at_once()
 
 
 def test_what_dead_holders_left_is_carried_on() -> None:
-    assert lock().left == Left()
+    assert lock().left == InheritedAmis()
     noted = lock({VERIFIED_TAG: "us-east-1:ami-1 eu-west-1:ami-2", MADE_TAG: "ami-1"})
-    assert noted.left == Left("us-east-1:ami-1 eu-west-1:ami-2")
+    assert noted.left == InheritedAmis("us-east-1:ami-1 eu-west-1:ami-2")
     half = lock({MADE_TAG: "ami-3", LEFT_VERIFIED_TAG: "us-east-1:ami-1", LEFT_TAG: "us-east-1:ami-4"})
-    assert half.left == Left("us-east-1:ami-1", frozenset({"us-east-1:ami-3", "us-east-1:ami-4"}))
+    assert half.left == InheritedAmis("us-east-1:ami-1", frozenset({"us-east-1:ami-3", "us-east-1:ami-4"}))
     assert lock(left=half.left).left == half.left
-    assert lock({VERIFIED_TAG: "us-east-1:i-1; rm -rf /", LEFT_TAG: "ami-1"}).left == Left()
+    assert lock({VERIFIED_TAG: "us-east-1:i-1; rm -rf /", LEFT_TAG: "ami-1"}).left == InheritedAmis()
 
 
 def test_one_verified_ami_is_to_be_adopted_and_another_is_as_any_that_was_left() -> None:
-    assert Left("r:ami-1") | Left("r:ami-2", frozenset({"r:ami-1"})) == Left("r:ami-1", frozenset({"r:ami-2"}))
-    assert Left() | Left("r:ami-2") == Left("r:ami-2")
-    assert not Left()
+    assert InheritedAmis("r:ami-1") | InheritedAmis("r:ami-2", frozenset({"r:ami-1"})) == InheritedAmis(
+        "r:ami-1", frozenset({"r:ami-2"})
+    )
+    assert InheritedAmis() | InheritedAmis("r:ami-2") == InheritedAmis("r:ami-2")
+    assert not InheritedAmis()
 
 
 def test_as_many_amis_are_noted_as_fit_and_that_of_the_bakes_region_first() -> None:
@@ -101,7 +103,7 @@ def test_as_many_amis_are_noted_as_fit_and_that_of_the_bakes_region_first() -> N
 
 def test_no_tag_is_longer_than_ec2_takes_and_none_is_empty() -> None:
     new = new_lock_tags(
-        digest=DIGEST, image="app", run="r", holder="h" * 300, job="", now=NOON, timing=TIMING, left=Left()
+        digest=DIGEST, image="app", run="r", holder="h" * 300, job="", now=NOON, timing=TIMING, left=InheritedAmis()
     )
     assert max(map(len, new.values())) == 256
     assert all(new.values())
@@ -186,7 +188,7 @@ def test_the_longest_lifetime_that_can_be_set_is_not_too_long() -> None:
 def test_a_lock_carries_the_configured_tags_and_ours_win() -> None:
     configured = [("team", "web"), (EXPIRES_TAG, "never"), ("empty", "")]
     tags = new_lock_tags(
-        digest=DIGEST, image="app", run="r", holder="h", job="", now=NOON, timing=TIMING, left=Left(),
+        digest=DIGEST, image="app", run="r", holder="h", job="", now=NOON, timing=TIMING, left=InheritedAmis(),
         configured=configured,
     )  # fmt: skip
     assert (tags["team"], tags["empty"]) == ("web", "")
@@ -196,7 +198,7 @@ def test_a_lock_carries_the_configured_tags_and_ours_win() -> None:
 def test_configured_tags_leave_room_on_a_lock_for_what_is_noted_there() -> None:
     many = [(f"tag-{number:02}", "x") for number in range(40)]
     tags = new_lock_tags(
-        digest=DIGEST, image="app", run="r", holder="h", job="j", now=NOON, timing=TIMING, left=Left("us-east-1:ami-1"),
+        digest=DIGEST, image="app", run="r", holder="h", job="j", now=NOON, timing=TIMING, left=InheritedAmis("us-east-1:ami-1"),
         configured=many,
     )  # fmt: skip
     assert len(tags) == 33, "25 of those, and 8 of the 22 that a lock may come to have"

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ami_bakery.core.definition.manifest import (
-    Component,
     Entry,
     EntryKind,
     Manifest,
+    ManifestPart,
     format_components,
     hash_value,
     parse_components,
@@ -128,7 +128,7 @@ def test_names_that_are_not_utf8_have_bytes_of_their_own() -> None:
 def test_components_tell_which_part_moved() -> None:
     before = MANIFEST.components()
     after = replace(MANIFEST, base=()).components()
-    assert {component for component in Component if before[component] != after[component]} == {Component.BASE}
+    assert {component for component in ManifestPart if before[component] != after[component]} == {ManifestPart.BASE}
 
 
 def test_components_go_through_a_tag_and_back() -> None:

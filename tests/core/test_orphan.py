@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ami_bakery.core.ec2.resource import Kind, Thing
+from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.lock.lock import SeenLock
-from ami_bakery.core.orphan.orphan import Notes, expired_lock, judge, read_notes, suspects
+from ami_bakery.core.orphan.orphan import RunIndex, candidates, classify, expired_lock, read_notes
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 OLD = "20260131T080000Z-0a0a0a0a"
@@ -29,22 +29,31 @@ def lock(run: str, minutes: int, **more: str) -> SeenLock:
     return SeenLock(id="key-1", region="us-east-1", tags=tags, seen_at=NOW)
 
 
-def thing(kind: Kind = Kind.SECURITY_GROUP, run: str = OLD, **more: object) -> Thing:
-    name = {"name": "packer_1"} if kind in (Kind.SECURITY_GROUP, Kind.KEY_PAIR) else {}
-    uses = {"uses": ("packer_1",)} if kind is Kind.INSTANCE else {}
+def thing(kind: ResourceKind = ResourceKind.SECURITY_GROUP, run: str = OLD, **more: object) -> Resource:
+    name = {"name": "packer_1"} if kind in (ResourceKind.SECURITY_GROUP, ResourceKind.KEY_PAIR) else {}
+    uses = {"uses": ("packer_1",)} if kind is ResourceKind.INSTANCE else {}
     tags: Mapping[str, str] = {"ami-bakery:run": run, "ami-bakery:image": "app"} if run else {}
     given: dict[str, object] = {"kind": kind, "id": "x-1", "region": "us-east-1", "tags": tags, **name, **uses, **more}
-    return Thing(**given)  # type: ignore[arg-type]
+    return Resource(**given)  # type: ignore[arg-type]
 
 
-def verdict(one: Thing, *locks: SeenLock, noted: str = "") -> bool | None:
+def verdict(one: Resource, *locks: SeenLock, noted: str = "") -> bool | None:
     """Whether it is surely a leftover; None where it is none."""
-    judged = judge(one, read_notes(locks, {}), NOW, noted=noted)
+    judged = classify(one, read_notes(locks, {}), NOW, noted=noted)
     return judged.sure if judged else None
 
 
-@pytest.mark.parametrize("kind", [Kind.INSTANCE, Kind.SECURITY_GROUP, Kind.KEY_PAIR, Kind.AMI, Kind.SNAPSHOT])
-def test_a_thing_is_as_dead_as_its_run(kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ResourceKind.INSTANCE,
+        ResourceKind.SECURITY_GROUP,
+        ResourceKind.KEY_PAIR,
+        ResourceKind.AMI,
+        ResourceKind.SNAPSHOT,
+    ],
+)
+def test_a_thing_is_as_dead_as_its_run(kind: ResourceKind) -> None:
     assert verdict(thing(kind), lock(OLD, +1)) is None
     assert verdict(thing(kind), lock(OLD, -10)) is True
     assert verdict(thing(kind)) is True, "older than three hours"
@@ -55,10 +64,12 @@ def test_a_thing_is_as_dead_as_its_run(kind: Kind) -> None:
 
 def test_what_is_finished_is_no_leftover() -> None:
     tags = {"ami-bakery:run": OLD, "ami-bakery:format": "1"}
-    assert verdict(thing(Kind.AMI, tags=tags), lock(OLD, -10)) is None
+    assert verdict(thing(ResourceKind.AMI, tags=tags), lock(OLD, -10)) is None
     original = {"ami-bakery:run": OLD, "ami_config_checksum": "a" * 40}
-    assert verdict(thing(Kind.AMI, tags=original), lock(OLD, -10)) is None, "the original's checksum needs no more"
-    assert verdict(thing(Kind.SNAPSHOT, tags=original)) is None
+    assert verdict(thing(ResourceKind.AMI, tags=original), lock(OLD, -10)) is None, (
+        "the original's checksum needs no more"
+    )
+    assert verdict(thing(ResourceKind.SNAPSHOT, tags=original)) is None
 
 
 def test_a_lock_that_has_just_expired_may_be_renewed_yet() -> None:
@@ -67,14 +78,14 @@ def test_a_lock_that_has_just_expired_may_be_renewed_yet() -> None:
 
 
 def test_an_ami_that_the_next_bake_will_take_over_is_not_surely_one() -> None:
-    ami = thing(Kind.AMI, id="ami-1")
+    ami = thing(ResourceKind.AMI, id="ami-1")
     assert verdict(ami, lock(OLD, -10, verified="us-east-1:ami-1 eu-west-1:ami-2")) is False
     assert verdict(ami, lock(YOUNG, -10, left_verified="us-east-1:ami-1")) is False
     assert verdict(ami, lock(OLD, -10, verified="eu-west-1:ami-1")) is True
 
 
 def test_an_ami_that_a_living_run_has_taken_over_is_alive() -> None:
-    ami = thing(Kind.AMI, id="ami-1")
+    ami = thing(ResourceKind.AMI, id="ami-1")
     assert verdict(ami, lock(YOUNG, +1)) is True
     assert verdict(ami, lock(YOUNG, +1, left_verified="us-east-1:ami-1")) is None
     assert verdict(ami, lock(YOUNG, +1, left="us-east-1:ami-1")) is None
@@ -82,23 +93,23 @@ def test_an_ami_that_a_living_run_has_taken_over_is_alive() -> None:
 
 def test_an_ami_that_was_given_up_is_one() -> None:
     tags = {"ami-bakery:run": YOUNG, "ami-bakery:given-up": "20260131T110000Z-0c0c0c0c"}
-    assert verdict(thing(Kind.AMI, tags=tags)) is True
+    assert verdict(thing(ResourceKind.AMI, tags=tags)) is True
 
 
 def test_an_instance_that_only_has_the_tags_is_never_surely_one() -> None:
-    assert verdict(thing(Kind.INSTANCE, uses=("production",)), lock(OLD, -10)) is False
+    assert verdict(thing(ResourceKind.INSTANCE, uses=("production",)), lock(OLD, -10)) is False
     digest_only = {"ami_config_checksum": DIGEST}
-    assert verdict(thing(Kind.INSTANCE, "", tags=digest_only, uses=("production",))) is None
-    assert verdict(thing(Kind.INSTANCE, "", tags=digest_only)) is False
+    assert verdict(thing(ResourceKind.INSTANCE, "", tags=digest_only, uses=("production",))) is None
+    assert verdict(thing(ResourceKind.INSTANCE, "", tags=digest_only)) is False
 
 
-@pytest.mark.parametrize("kind", [Kind.VOLUME, Kind.SNAPSHOT])
-def test_volumes_and_snapshots_with_a_digest_only_are_somebodys(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ResourceKind.VOLUME, ResourceKind.SNAPSHOT])
+def test_volumes_and_snapshots_with_a_digest_only_are_somebodys(kind: ResourceKind) -> None:
     assert verdict(thing(kind, "", tags={"ami_config_checksum": DIGEST})) is None
 
 
 def test_what_carries_the_digest_of_a_living_lock_is_alive() -> None:
-    one = thing(Kind.AMI, "", tags={"ami_config_checksum": DIGEST})
+    one = thing(ResourceKind.AMI, "", tags={"ami_config_checksum": DIGEST})
     assert verdict(one) is False
     assert verdict(one, lock(YOUNG, +1)) is None
 
@@ -106,9 +117,9 @@ def test_what_carries_the_digest_of_a_living_lock_is_alive() -> None:
 def test_what_a_dead_lock_notes_is_a_leftover_without_tags() -> None:
     assert verdict(thing(run=""), lock(YOUNG, -10), noted=YOUNG) is True
     assert verdict(thing(run=""), lock(YOUNG, +1), noted=YOUNG) is None
-    by_name = thing(Kind.AMI, "", name="the name that its run wanted to give")
+    by_name = thing(ResourceKind.AMI, "", name="the name that its run wanted to give")
     assert verdict(by_name, lock(YOUNG, -10), noted=YOUNG) is False, "the name may be another's"
-    assert verdict(thing(Kind.INSTANCE, "", uses=("chosen",)), lock(YOUNG, -10), noted=YOUNG) is False
+    assert verdict(thing(ResourceKind.INSTANCE, "", uses=("chosen",)), lock(YOUNG, -10), noted=YOUNG) is False
 
 
 def test_notes_are_those_of_dead_locks() -> None:
@@ -129,4 +140,4 @@ def test_only_what_may_be_a_leftover_is_looked_at() -> None:
         "i-alive": {"ami-bakery:run": YOUNG},
         "i-dead": {"ami-bakery:run": OLD},
     }
-    assert list(suspects(tagged, Notes(alive=frozenset({YOUNG})))) == ["i-dead"]
+    assert list(candidates(tagged, RunIndex(alive=frozenset({YOUNG})))) == ["i-dead"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ami_bakery.core.packer.build_progress import Made, MadeKind, ProgressReader, Tolerated
-from ami_bakery.core.packer.machine_output import parse_message, spoken
+from ami_bakery.core.packer.build_progress import CreatedKind, CreatedResource, ProgressReader, Tolerated
+from ami_bakery.core.packer.machine_output import human_lines, parse_message
 
 OF_1_6_6 = """\
 1795417088,,ui,say,==> amazon-ebs: Prevalidating any provided VPC information
@@ -42,7 +42,7 @@ status: 3. Allowed exit codes are: [0]", but continue_on_error is set; continuin
 
 
 def read(lines: list[str]) -> ProgressReader:
-    told: list[Made] = []
+    told: list[CreatedResource] = []
     reader = ProgressReader(tell=told.append)
     for line in lines:
         reader.read(line)
@@ -52,28 +52,28 @@ def read(lines: list[str]) -> ProgressReader:
 
 def machine_lines(text: str) -> list[str]:
     messages = [parse_message(line) for line in text.splitlines()]
-    return [line for message in messages if message is not None for line in spoken(message)]
+    return [line for message in messages if message is not None for line in human_lines(message)]
 
 
 def test_what_packer_makes_is_read_and_what_a_provisioner_prints_is_not() -> None:
     made = [(one.kind, one.value) for one in read(machine_lines(OF_1_6_6)).made]
     assert made == [
-        (MadeKind.KEY_PAIR, "packer_6b03e3ff-5810-fb00-b122-a43f11b840c7"),
-        (MadeKind.SECURITY_GROUP, "packer_6b03e400-a3c9"),
-        (MadeKind.INSTANCE, "i-73ad996d99bf2614b"),
-        (MadeKind.AMI_NAME, "app-1"),
-        (MadeKind.AMI, "ami-ce4c57ce990654e6e"),
+        (CreatedKind.KEY_PAIR, "packer_6b03e3ff-5810-fb00-b122-a43f11b840c7"),
+        (CreatedKind.SECURITY_GROUP, "packer_6b03e400-a3c9"),
+        (CreatedKind.INSTANCE, "i-73ad996d99bf2614b"),
+        (CreatedKind.AMI_NAME, "app-1"),
+        (CreatedKind.AMI, "ami-ce4c57ce990654e6e"),
     ]
 
 
 def test_the_lines_of_current_packer_with_the_time_before_them_are_read_too() -> None:
     reader = read(OF_1_16.splitlines())
     assert [(one.builder, one.kind, one.value) for one in reader.made] == [
-        ("amazon-ebs.app", MadeKind.KEY_PAIR, "packer_1"),
-        ("amazon-ebs.app", MadeKind.INSTANCE, "i-1"),
-        ("amazon-ebs.app", MadeKind.AMI_NAME, "aB3dE6f"),
-        ("amazon-ebs.app", MadeKind.AMI, "ami-1"),
-        ("amazon-ebs.app", MadeKind.AMI_NAME, "final"),
+        ("amazon-ebs.app", CreatedKind.KEY_PAIR, "packer_1"),
+        ("amazon-ebs.app", CreatedKind.INSTANCE, "i-1"),
+        ("amazon-ebs.app", CreatedKind.AMI_NAME, "aB3dE6f"),
+        ("amazon-ebs.app", CreatedKind.AMI, "ami-1"),
+        ("amazon-ebs.app", CreatedKind.AMI_NAME, "final"),
     ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ami_bakery.core.packer.build_progress import ProgressReader, telling
 from ami_bakery.core.packer.failure import failing_lines
-from ami_bakery.core.packer.machine_output import Message, parse_message, spoken
+from ami_bakery.core.packer.machine_output import Message, human_lines, parse_message
 from ami_bakery.core.packer.stream import LONGEST, MachineReader
 from ami_bakery.core.text.masking import Masker, Stream
 
@@ -33,7 +33,7 @@ def one_by_one(data: bytes) -> tuple[list[str], list[Message]]:
     messages: list[Message] = []
     for raw in data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else ():
         message = parse_message(raw.rstrip("\r"))
-        lines += [raw.rstrip("\r")] if message is None else spoken(message)
+        lines += [raw.rstrip("\r")] if message is None else human_lines(message)
         if message is not None and message.type != "ui":
             messages.append(message)
     return lines, messages

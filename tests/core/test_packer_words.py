@@ -11,9 +11,9 @@ from ami_bakery.core.packer.machine_output import (
     Artifact,
     ArtifactReader,
     Message,
+    human_lines,
     parse_complaints,
     parse_message,
-    spoken,
 )
 
 
@@ -50,8 +50,8 @@ def test_a_gov_cloud_region_is_read() -> None:
 def test_lines_for_people_are_unescaped_and_split() -> None:
     message = parse_message("1,,ui,say,==> x: a%!(PACKER_COMMA) b\\n==> x: c")
     assert message is not None
-    assert spoken(message) == ("==> x: a, b", "==> x: c")
-    assert spoken(Message(target="", type="artifact", data=("0", "id", "x"))) == ()
+    assert human_lines(message) == ("==> x: a, b", "==> x: c")
+    assert human_lines(Message(target="", type="artifact", data=("0", "id", "x"))) == ()
 
 
 @given(st.text())
@@ -61,7 +61,7 @@ def test_no_line_makes_the_reader_fail(line: str) -> None:
     reader.read_plain(line)
     if message is not None:
         reader.read_message(message)
-        spoken(message)
+        human_lines(message)
 
 
 def test_plain_lines_of_a_debug_run_give_the_artifacts() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ami_bakery.core.definition.diff import compare_components, component_change
 from ami_bakery.core.definition.digest import Digest, Scheme
-from ami_bakery.core.definition.manifest import Component
+from ami_bakery.core.definition.manifest import ManifestPart
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.ec2.run import RUN_TAG, run_id
 from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
@@ -165,8 +165,8 @@ def test_an_image_never_baked_is_said() -> None:
 
 
 def test_what_moved_since_the_newest_ami_is_said() -> None:
-    before = {Component.FILES: "1", Component.BASE: "2"}
-    (moved,) = compare_components(before, {**before, Component.BASE: "3"})
+    before = {ManifestPart.FILES: "1", ManifestPart.BASE: "2"}
+    (moved,) = compare_components(before, {**before, ManifestPart.BASE: "3"})
     plan = explain(decided(WANTED), AMI, [component_change(moved)], (), now=NOW)
     assert kinds(plan) == ["definition-changed", "base-changed", "no-ami"]
     assert "since ami-00000001, baked 3 days ago" in plan.reasons[0].detail

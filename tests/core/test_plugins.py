@@ -6,7 +6,7 @@ import pytest
 
 from ami_bakery.core.packer.plugins import InstalledPlugin, PluginFile, allows, choose_plugins, parse_installed
 from ami_bakery.template.facts import Plugin
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
 AMAZON = "github.com/hashicorp/amazon"
 
@@ -55,7 +55,7 @@ def test_constraints(constraint: str, version: str, allowed: bool) -> None:
 
 
 def required(version: str, source: str = AMAZON) -> Plugin:
-    return Plugin(name="amazon", source=source, version=version, place=Place(file="a.pkr.hcl", line=1))
+    return Plugin(name="amazon", source=source, version=version, place=SourceLocation(file="a.pkr.hcl", line=1))
 
 
 INSTALLED = (

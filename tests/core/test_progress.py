@@ -6,7 +6,7 @@ import itertools
 from typing import cast
 
 from ami_bakery.define.progress import HashingProgress
-from ami_bakery.ports import Clock, Watcher
+from ami_bakery.ports import Clock, Reporter
 
 
 class Recorder:
@@ -30,7 +30,7 @@ class Recorder:
 def told(seconds: int) -> Recorder:
     """What is told in so many seconds of work, asked ten times a second."""
     recorder = Recorder()
-    progress = HashingProgress(cast(Watcher, recorder), cast(Clock, recorder), "app")
+    progress = HashingProgress(cast(Reporter, recorder), cast(Clock, recorder), "app")
     for tenth in range(seconds * 10):
         recorder.seconds = 100 + tenth / 10
         progress(tenth * 1000, tenth * 10_000_000)
@@ -57,7 +57,7 @@ def test_long_work_is_told_of_after_a_second_then_more_and_more_seldom() -> None
 
 def test_one_file_is_one_file() -> None:
     recorder = Recorder()
-    progress = HashingProgress(cast(Watcher, recorder), cast(Clock, recorder), "app")
+    progress = HashingProgress(cast(Reporter, recorder), cast(Clock, recorder), "app")
     recorder.seconds += 2
     progress(1, 1_500_000_000)
     assert recorder.steps == [(2.0, "app: hashing: 1 file, 1.5 GB so far")]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.files.config_file import parse
+from ami_bakery.adapters.files.config_file import parse_config_file
 from ami_bakery.core.config.selection import has_tags, named, parent_of, with_downstream, with_parents
 from ami_bakery.errors import UsageError
 
-CONFIG = parse(
+CONFIG = parse_config_file(
     b"""\
 version = 1
 [defaults]
@@ -42,7 +42,7 @@ def test_names_and_globs_give_images_in_the_order_of_the_file() -> None:
 def test_all_that_are_asked_for_may_be_switched_off() -> None:
     text = b"version = 1\n[images.a]\ntemplate = 'x'\nenabled = false\n"
     with pytest.raises(UsageError, match="all are switched off"):
-        named(parse(text, Path("bakery.toml")), ())
+        named(parse_config_file(text, Path("bakery.toml")), ())
 
 
 def test_a_tag_is_meant_with_its_value_or_with_any() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ami_bakery.adapters.terminal.live_reporter import _Running
-from ami_bakery.adapters.terminal.rich_tables import drawn
+from ami_bakery.adapters.terminal.rich_tables import draw_table
 from ami_bakery.core.text.table import Cell, Table
 
 TABLE = Table(
@@ -16,12 +16,12 @@ TABLE = Table(
 
 
 def test_a_wide_terminal_shows_all_columns() -> None:
-    assert "COMMIT" in drawn(TABLE, color=False, width=120)
-    assert "wider" not in drawn(TABLE, color=False, width=120)
+    assert "COMMIT" in draw_table(TABLE, color=False, width=120)
+    assert "wider" not in draw_table(TABLE, color=False, width=120)
 
 
 def test_a_narrow_terminal_leaves_the_least_important_columns_out() -> None:
-    shown = drawn(TABLE, color=False, width=60)
+    shown = draw_table(TABLE, color=False, width=60)
     assert "BASE" in shown
     assert "bbbb" not in shown
     assert shown.endswith("A wider terminal also shows: commit.")
@@ -29,7 +29,7 @@ def test_a_narrow_terminal_leaves_the_least_important_columns_out() -> None:
 
 
 def test_an_id_is_never_cut() -> None:
-    assert "ami-0123456789abcdef0" in drawn(TABLE, color=False, width=10)
+    assert "ami-0123456789abcdef0" in draw_table(TABLE, color=False, width=10)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ami_bakery.adapters.files.config_file import parse
+from ami_bakery.adapters.files.config_file import parse_config_file
 from ami_bakery.cli.parser import TAKE_DASHES, make_parser
 from ami_bakery.local import LocalAws
 from tests.conftest import aws_client
@@ -68,7 +68,7 @@ def test_every_example_of_bakery_toml_is_read_by_the_program(block: Block) -> No
     if "version" not in table:
         whole = "images" in table or "defaults" in table
         text = "version = 1\n" + ("" if whole else '[images.app]\ntemplate = "app.json"\n') + text
-    assert parse(text.encode(), Path("/repository/bakery.toml")) is not None
+    assert parse_config_file(text.encode(), Path("/repository/bakery.toml")) is not None
 
 
 @pytest.mark.parametrize("block", all_blocks("json"), ids=str)

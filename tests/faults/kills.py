@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from ami_bakery.local import Fault, FaultKind
+from ami_bakery.local import FaultKind, InjectedFault
 from tests.faults.account import Left, noted
 from tests.faults.recovery import Outcome, look_after
 from tests.processes import kill_everything_of, processes_with, wait_until
@@ -24,8 +24,8 @@ TABLE, TABLE_OF_LINES = "kills", "kills between Packer's steps"
 _SECONDS = 4
 """How long a call that is in flight is held, so that its run can be killed meanwhile."""
 MOMENTS = {
-    "before": Fault(action="", kind=FaultKind.HANG, seconds=_SECONDS),
-    "after": Fault(action="", kind=FaultKind.DELAY, seconds=_SECONDS),
+    "before": InjectedFault(action="", kind=FaultKind.HANG, seconds=_SECONDS),
+    "after": InjectedFault(action="", kind=FaultKind.DELAY, seconds=_SECONDS),
 }
 """Whether EC2 carries the call out."""
 

@@ -10,7 +10,7 @@ from tests.faults.account import REGIONS
 from tests.harness import json_template
 
 if TYPE_CHECKING:
-    from ami_bakery.local import Fault
+    from ami_bakery.local import InjectedFault
     from tests.harness import Kitchen
 
 CALLERS = {"ami-bakery": "the bakery", "aws-sdk-go": "Packer"}
@@ -44,7 +44,7 @@ class Step:
     def changes(self) -> bool:
         return not self.action.startswith("Describe")
 
-    def struck_by(self, fault: Fault) -> Fault:
+    def struck_by(self, fault: InjectedFault) -> InjectedFault:
         """The fault, at this call; one that strikes every action counts all calls from the first."""
         if fault.action == "*":
             return replace(fault, skip=self.place)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from ami_bakery.bake.slots import Patience
-from ami_bakery.bake.waiters import Sight
+from ami_bakery.bake.slots import WaitPolicy
+from ami_bakery.bake.waiters import AmiWaiter
 from ami_bakery.core.ec2.image import Ami, AmiState
 from ami_bakery.errors import AwsError, BusyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 
 class Hurried:
@@ -56,8 +56,8 @@ def ami(state: AmiState) -> Ami:
     return Ami(id="ami-1", region="eu-west-1", name="app", state=state, created=None, owner="111122223333")
 
 
-def sight(clock: Hurried, ec2: Showing) -> Sight:
-    return Sight(cast("Outside", SimpleNamespace(clock=clock, ec2=ec2, watcher=Quiet())), "app")
+def sight(clock: Hurried, ec2: Showing) -> AmiWaiter:
+    return AmiWaiter(cast("Ports", SimpleNamespace(clock=clock, ec2=ec2, watcher=Quiet())), "app")
 
 
 def test_an_ami_that_never_leaves_pending_is_given_up_after_an_hour_and_named() -> None:
@@ -97,11 +97,11 @@ def test_a_removed_ami_that_is_still_seen_is_waited_for_and_not_for_ever(
     assert clock.seconds == waited_seconds
 
 
-@pytest.mark.parametrize("patience", [Patience(waits=False), Patience(timeout=timedelta(seconds=30))])
-def test_who_is_not_to_wait_does_not_wait_for_another_runs_pending_ami(patience: Patience) -> None:
+@pytest.mark.parametrize("patience", [WaitPolicy(waits=False), WaitPolicy(timeout=timedelta(seconds=30))])
+def test_who_is_not_to_wait_does_not_wait_for_another_runs_pending_ami(patience: WaitPolicy) -> None:
     clock = Hurried()
     ec2 = Showing(clock, ami(AmiState.PENDING))
     with pytest.raises(BusyError) as refused:
-        sight(clock, ec2).wait_for_anothers(ec2.ami, patience)
+        sight(clock, ec2).wait_for_other_runner(ec2.ami, patience)
     assert "another run makes ami-1 of eu-west-1" in str(refused.value)
     assert clock.seconds == (30 if patience.waits else 0)

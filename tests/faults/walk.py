@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.local import Fault, FaultKind
+from ami_bakery.local import FaultKind, InjectedFault
 from tests.faults.account import Left, finished, left
 from tests.faults.recovery import Outcome, look_after, word
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 TABLE = "faults"
 FAULTS = {
-    "throttled": Fault(action="", code="RequestLimitExceeded"),
-    "InternalError": Fault(action="", code="InternalError"),
-    "connection lost": Fault(action="", kind=FaultKind.DROP_BEFORE),
-    "answer lost": Fault(action="", kind=FaultKind.DROP_AFTER),
-    "denied": Fault(action="", code="UnauthorizedOperation", times=0),
-    "down": Fault(action="", code="Unavailable", times=0),
-    "credentials expire": Fault(action="*", code="RequestExpired", times=0),
-    "no answer": Fault(action="", kind=FaultKind.HANG, seconds=35),
+    "throttled": InjectedFault(action="", code="RequestLimitExceeded"),
+    "InternalError": InjectedFault(action="", code="InternalError"),
+    "connection lost": InjectedFault(action="", kind=FaultKind.DROP_BEFORE),
+    "answer lost": InjectedFault(action="", kind=FaultKind.DROP_AFTER),
+    "denied": InjectedFault(action="", code="UnauthorizedOperation", times=0),
+    "down": InjectedFault(action="", code="Unavailable", times=0),
+    "credentials expire": InjectedFault(action="*", code="RequestExpired", times=0),
+    "no answer": InjectedFault(action="", kind=FaultKind.HANG, seconds=35),
 }
 """The ways to fail. Those with `times=0` strike this call and all later ones, of its kind or of every kind; the others
 one call. The last one is longer than the bakery waits for an answer."""

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from ami_bakery.adapters.aws import ec2_xml
 from ami_bakery.adapters.aws.ec2 import BotoEc2
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.aws.ec2_query import Ec2Query, Surroundings
-from ami_bakery.adapters.aws.ec2_xml import Answer
+from ami_bakery.adapters.aws.ec2_query import Ec2Query, StaticSettings
+from ami_bakery.adapters.aws.ec2_xml import Ec2Response
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.core.ec2.image import Ami, AmiState
 from ami_bakery.errors import BakeryError
-from ami_bakery.ports import CopyOrder
+from ami_bakery.ports import CopyRequest
 from tests.fuzz.mutate import FUZZ, mutated
 
 IMAGES = b"""\
@@ -94,9 +94,9 @@ ASKED: dict[str, tuple[bytes, Callable[[BotoEc2], object]]] = {
 }
 
 
-def order() -> CopyOrder:
+def order() -> CopyRequest:
     source = Ami(id="ami-1", region="eu-west-1", name="n", state=AmiState.AVAILABLE, created=None, owner="1")
-    return CopyOrder(source=source, region="us-east-1", name="name", tags={}, snapshot_tags={})
+    return CopyRequest(source=source, region="us-east-1", name="name", tags={}, snapshot_tags={})
 
 
 @pytest.mark.parametrize("asked", ASKED)
@@ -123,8 +123,8 @@ def answer_of(action: str, content: bytes) -> bytes:
     return head % action.encode() + content + b"</%bResponse>" % action.encode()
 
 
-PLAIN: dict[str, tuple[bytes, Callable[[Answer], list[Any]]]] = {
-    "DescribeImages": (IMAGES, ec2_xml.images),
+PLAIN: dict[str, tuple[bytes, Callable[[Ec2Response], list[Any]]]] = {
+    "DescribeImages": (IMAGES, ec2_xml.image_dicts),
     "DescribeSnapshots": (
         answer_of(
             "DescribeSnapshots",
@@ -181,7 +181,7 @@ def test_a_page_that_comes_again_and_again_is_left_to_botocore() -> None:
 class Saying:
     """In place of the lines to EC2: always one answer."""
 
-    surroundings = Surroundings(access_key="key", secret_key="secret", token="", trusted="", proxy=None)
+    surroundings = StaticSettings(access_key="key", secret_key="secret", token="", trusted="", proxy=None)
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status, self.body = status, body

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ami_bakery.adapters.files.config_file import parse
+from ami_bakery.adapters.files.config_file import parse_config_file
 from ami_bakery.adapters.files.source_tree import DiskTree
 from ami_bakery.core.config.model import Config
-from ami_bakery.core.packer.machine_output import ArtifactReader, Message, parse_complaints, parse_message, spoken
+from ami_bakery.core.packer.machine_output import ArtifactReader, Message, human_lines, parse_complaints, parse_message
 from ami_bakery.errors import BakeryError
 from ami_bakery.template import PackerTemplateReader
 from ami_bakery.template.facts import TemplateRequest
@@ -43,7 +43,7 @@ def test_there_is_something_to_change() -> None:
 @example(data=b"version = 1\n[images.a]\ntemplate = 'a'\nvars = { a = [[[[]]]] }")
 def test_a_configuration_is_read_or_refused(data: bytes) -> None:
     try:
-        config = parse(data, Path("/nowhere/bakery.toml"))
+        config = parse_config_file(data, Path("/nowhere/bakery.toml"))
     except BakeryError as error:
         assert error.doing
         assert error.wrong
@@ -80,7 +80,7 @@ def test_what_packer_says_is_read_as_amis_or_not_at_all(data: bytes) -> None:
             reader.read_plain(line)
         else:
             reader.read_message(message)
-            assert all("\n" not in said for said in spoken(message))
+            assert all("\n" not in said for said in human_lines(message))
     for artifact in reader.found():
         assert artifact.ami.startswith("ami-")
         # Nothing is made up: both stand in what Packer said.
@@ -100,5 +100,5 @@ def test_complaints_are_never_none(data: bytes) -> None:
 def test_a_message_of_any_parts_is_spoken_without_failing(target: str, parts: list[str]) -> None:
     for kind in ("ui", "artifact", "error"):
         message = Message(target=target, type=kind, data=tuple(parts))
-        spoken(message)
+        human_lines(message)
         ArtifactReader().read_message(message)

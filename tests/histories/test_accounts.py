@@ -13,7 +13,7 @@ from ami_bakery.adapters.aws.builder_account import AccountFinder, Keys
 from ami_bakery.errors import AwsError
 from ami_bakery.local.local_settings import ACCOUNTS
 from ami_bakery.template.facts import Login
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.conftest import ec2_client
 from tests.harness import json_template
 from tests.locking.bench import ended, read_until
@@ -196,7 +196,7 @@ def finder(tmp_path: Path, *, keys: bool = False, config: str = "") -> AccountFi
 
 
 def login(**fields: Any) -> Login:
-    return Login(place=Place(file="app.json", line=1), named=tuple(fields) or ("profile",), **fields)
+    return Login(place=SourceLocation(file="app.json", line=1), named=tuple(fields) or ("profile",), **fields)
 
 
 WITH_ROLE = f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\n"

@@ -21,17 +21,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher
+from ami_bakery.adapters.terminal.plain_reporter import PlainReporter
 from ami_bakery.adapters.terminal.prompt import Nobody
 from ami_bakery.bake import bake_all
 from ami_bakery.core.packer.arguments import parse_arguments
-from ami_bakery.core.packer.build_progress import Made
-from ami_bakery.core.packer.machine_output import Artifact, Built, Complaint
+from ami_bakery.core.packer.build_progress import CreatedResource
+from ami_bakery.core.packer.machine_output import Artifact, Built, ValidationIssue
 from ami_bakery.core.packer.plugins import UsedPlugin
 from ami_bakery.core.plan.outcome import Outcome, Result
 from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import PackerError, SkippedError
-from ami_bakery.ports import BuildRequest, Watcher
+from ami_bakery.ports import BuildRequest, Reporter
 from ami_bakery.template.facts import TemplateFacts
 from ami_bakery.wiring import find_bakery_toml, real_outside
 from tests.graphs import forests
@@ -64,7 +64,7 @@ class InstantPacker:
         return "1.6.6"
 
     def plugins(
-        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Reporter
     ) -> tuple[UsedPlugin, ...]:
         return ()
 
@@ -74,7 +74,7 @@ class InstantPacker:
     def forget_plugins(self) -> None:
         pass
 
-    def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
+    def build(self, request: BuildRequest, watcher: Reporter, made: Callable[[CreatedResource], None]) -> Built:
         with self.lock:
             self.events.append(("began", request.image))
             self.at_once += 1
@@ -113,7 +113,7 @@ class InstantPacker:
     def interrupted(self) -> bool:
         return False
 
-    def at_work(self) -> Mapping[str, tuple[Made, ...]]:
+    def running_builds(self) -> Mapping[str, tuple[CreatedResource, ...]]:
         raise AssertionError("nobody is interrupted")
 
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
@@ -122,7 +122,7 @@ class InstantPacker:
     def ssh_accepts_rsa(self) -> bool:
         return True
 
-    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
+    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[ValidationIssue, ...]:
         return ()
 
 
@@ -140,7 +140,7 @@ def bake(kitchen: Kitchen, parents: Mapping[str, str | None], packer: InstantPac
     kitchen.write("bakery.toml", HEAD + "".join(tables))
     config = find_bakery_toml(str(Path(kitchen.folder, "bakery.toml")), "")
     with ExitStack() as stack:
-        watcher = PlainWatcher(io.StringIO())
+        watcher = PlainReporter(io.StringIO())
         outside = real_outside(config, kitchen.environment, watcher, Nobody(), stack, terminal=io.BytesIO())
         resolver = Resolver(outside=replace(outside, packer=packer), config=config, arguments=parse_arguments(()))
         return list(bake_all(resolver, list(parents), forced=frozenset(), jobs=jobs))

@@ -10,7 +10,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import SHARED_TAG
-from ami_bakery.local import Fault, FaultKind, LocalAws
+from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import aws_client, ec2_client
 from tests.harness import Kitchen, json_template
 from tests.seed import finished, own_ami, public_ami, stock
@@ -87,7 +87,7 @@ def test_several_questions_that_are_slow_together_are_told_of_once(kitchen: Kitc
     names = ["ubuntu/images/*jammy*", "ubuntu/images/*noble*", "ubuntu/images/*focal*"]
     filters = [f'from = {{ owners = ["099720109477"], filters = {{ name = "{name}" }} }}' for name in names]
     images(kitchen, {f"i{number}": table for number, table in enumerate(filters)})
-    kitchen.control.plan(Fault(action="DescribeImages", kind=FaultKind.DELAY, seconds=600, times=3))
+    kitchen.control.plan(InjectedFault(action="DescribeImages", kind=FaultKind.DELAY, seconds=600, times=3))
     process = kitchen.start("digest")
     assert process.stderr is not None
     said = process.stderr.readline()
@@ -144,7 +144,7 @@ def test_parameters_are_read_one_by_one_where_only_that_is_allowed(kitchen: Kitc
     images(kitchen, {name: f'from = {{ ssm = "/{name}" }}' for name in "ab"})
     expected = kitchen.run("digest").answer
     kitchen.control.clear_report()
-    kitchen.control.plan(Fault(action="GetParameters", code="AccessDeniedException", times=0))
+    kitchen.control.plan(InjectedFault(action="GetParameters", code="AccessDeniedException", times=0))
     assert kitchen.run("digest").answer == expected
     assert kitchen.calls() == {"GetParameters": 1, "GetParameter": 2}
 
@@ -165,7 +165,7 @@ def test_a_parameter_that_is_not_there_stops_only_what_is_made_from_it(
 
 def test_a_region_that_refuses_is_named(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
     images(kitchen, {"a": ""}, regions=REGIONS)
-    refusal = Fault(action="DescribeImages", region="ap-south-1", code="UnauthorizedOperation", times=0)
+    refusal = InjectedFault(action="DescribeImages", region="ap-south-1", code="UnauthorizedOperation", times=0)
     kitchen.control.plan(refusal)
     run = kitchen.run("plan")
     assert (run.status, run.stdout) == (1, "")

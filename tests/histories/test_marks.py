@@ -5,7 +5,7 @@ from __future__ import annotations
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.run import run_began
-from ami_bakery.local import Fault, FaultKind
+from ami_bakery.local import FaultKind, InjectedFault
 from tests.harness import Kitchen
 from tests.processes import bake_until, provisioned, wait_until
 
@@ -38,7 +38,7 @@ def test_what_packer_makes_carries_run_and_image_while_it_works(app: Kitchen, ec
 def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
     app.environment["AMI_BAKERY_LOCK_SECONDS"] = "60"
-    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=0))
     process = bake_until(app, "amazon-ebs: at work", told="(not marked with its run: tagging i-")
     app.control.clear_faults()
     assert "instance" not in tags_of(ec2)
@@ -50,7 +50,7 @@ def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) 
 def test_what_is_behind_when_packer_ends_is_marked_all_the_same(app: Kitchen, ec2: EC2Client) -> None:
     """Packer is faster than EC2's answers to us; and the AMI is left, since the inputs moved."""
     provisioned(app, "python3 -c \"open('setup.sh', 'a').write('moved')\"")
-    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=0.3, times=0, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=0.3, times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 1
     (image,) = ec2.describe_images(Owners=["self"])["Images"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from ami_bakery.local import Fault
+from ami_bakery.local import InjectedFault
 from tests.harness import Kitchen, json_template, left_in, unlock
 from tests.processes import bake_until, kill_everything_of, provisioned, wait_until
 from tests.terminal import Terminal
@@ -147,7 +147,7 @@ def test_without_tags_it_is_found_by_what_the_lock_notes(dead: Kitchen, ec2: EC2
 def test_without_the_right_to_list_key_pairs_they_are_found_by_name(dead: Kitchen, ec2: EC2Client) -> None:
     run = run_of(ec2)
     lock(ec2, run, minutes=-10)
-    dead.control.plan(Fault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0))
+    dead.control.plan(InjectedFault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0))
     assert dead.run("images", "--orphans", "--clean", "--yes").status == 0
     dead.control.clear_faults()
     assert left_in(ec2) == []
@@ -155,8 +155,8 @@ def test_without_the_right_to_list_key_pairs_they_are_found_by_name(dead: Kitche
 
 def test_a_refusal_is_told_and_the_rest_goes_on(dead: Kitchen, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=-10)
-    dead.control.plan(Fault(action="TerminateInstances", code="UnauthorizedOperation", times=0))
-    dead.control.plan(Fault(action="DeleteSecurityGroup", code="UnauthorizedOperation", times=0))
+    dead.control.plan(InjectedFault(action="TerminateInstances", code="UnauthorizedOperation", times=0))
+    dead.control.plan(InjectedFault(action="DeleteSecurityGroup", code="UnauthorizedOperation", times=0))
     run = dead.run("images", "--orphans", "--clean", "--yes")
     assert run.status == 1
     assert "warning: not removed: instance i-" in run.stderr

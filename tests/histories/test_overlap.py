@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher
+from ami_bakery.adapters.terminal.plain_reporter import PlainReporter
 from ami_bakery.adapters.terminal.prompt import Nobody
-from ami_bakery.concurrency import meanwhile
+from ami_bakery.concurrency import in_background
 from ami_bakery.core.ec2.image import Ami
 from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import AwsError, SourceError
@@ -107,7 +107,7 @@ def resolver(here: Kitchen) -> Iterator[Resolver]:
     config = find_bakery_toml(str(here.folder / "bakery.toml"), "")
     hashed = threading.Event()
     with ExitStack() as stack:
-        watcher = PlainWatcher(io.StringIO())
+        watcher = PlainReporter(io.StringIO())
         outside = real_outside(config, here.environment, watcher, Nobody(), stack, terminal=io.BytesIO())
         ec2: Any = SlowEc2(outside.ec2, hashed)
         tree: Any = WatchedTree(outside.tree, hashed)
@@ -179,8 +179,8 @@ def test_a_connection_is_opened_where_the_first_image_is_baked(here: Kitchen, re
     expected: list[str | None] = []
     parts(resolver)[0].expect = expected.append  # type: ignore[attr-defined]
     for names in (["app", "b"], ["b", "app"], []):
-        replace(resolver, config=config).expect_ec2(names)
-    replace(resolver, config=config, regions=("eu-west-1",)).expect_ec2(["b"])
+        replace(resolver, config=config).warm_up_ec2(names)
+    replace(resolver, config=config, regions=("eu-west-1",)).warm_up_ec2(["b"])
     assert expected == ["us-east-1", None, "eu-west-1"]
 
 
@@ -191,6 +191,6 @@ def test_a_failure_to_ask_is_raised_when_the_other_work_is_done() -> None:
     def refuse() -> None:
         raise failure
 
-    with pytest.raises(AwsError) as raised, meanwhile(refuse):
+    with pytest.raises(AwsError) as raised, in_background(refuse):
         done.append("work")
     assert (raised.value, done) == (failure, ["work"])

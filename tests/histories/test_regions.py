@@ -13,7 +13,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, KMS_KEY_TAG
-from ami_bakery.local import Fault, FaultKind, LocalAws
+from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import ec2_client
 from tests.harness import TOML, Kitchen, json_template
 
@@ -51,7 +51,7 @@ def snapshot_of(client: EC2Client, ami: str) -> Any:
 
 def test_copies_are_begun_before_any_is_waited_for(app: Kitchen) -> None:
     configure(app, HOME, FIRST, SECOND)
-    app.control.plan(Fault(action="CopyImage", kind=FaultKind.DELAY, seconds=0.5, region=FIRST))
+    app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=0.5, region=FIRST))
     app.control.change(pending_seconds=1)
     run = app.run("bake", "--json")
     assert list(only(run.images)["amis"]) == [HOME, FIRST, SECOND]
@@ -66,7 +66,7 @@ def test_copies_are_begun_before_any_is_waited_for(app: Kitchen) -> None:
 def test_a_region_that_fails_does_not_lose_the_others(app: Kitchen) -> None:
     configure(app, HOME, FIRST, SECOND, "us-west-2")
     for region in (SECOND, "us-west-2"):
-        app.control.plan(Fault(action="CopyImage", code="UnauthorizedOperation", region=region))
+        app.control.plan(InjectedFault(action="CopyImage", code="UnauthorizedOperation", region=region))
     run = app.run("bake", "--json")
     failed = only(run.images)
     assert (run.status, failed["outcome"], list(failed["amis"])) == (1, "failed", [HOME, FIRST])
@@ -81,7 +81,7 @@ def test_a_region_that_fails_does_not_lose_the_others(app: Kitchen) -> None:
 
 def test_a_failed_image_prints_no_id(app: Kitchen) -> None:
     configure(app, HOME, FIRST)
-    app.control.plan(Fault(action="CopyImage", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="CopyImage", code="UnauthorizedOperation", times=0))
     run = app.run("bake")
     assert (run.status, run.stdout) == (1, "")
     assert "ami-" in run.stderr.partition("OUTCOME")[2], "the table has what is finished"

@@ -14,7 +14,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.core.ec2.image import COMMIT_TAG
-from ami_bakery.local import Fault, LocalAws
+from ami_bakery.local import InjectedFault, LocalAws
 from tests.conftest import ec2_client
 from tests.harness import PROGRAMS, TOML, Kitchen, json_template
 from tests.histories.test_why import commit, git
@@ -32,7 +32,7 @@ def test_after_a_forced_bake_whose_copy_failed_the_old_copy_is_not_handed_out(ap
     (first,) = app.run("bake", "--json").images
     # EC2 tells the date of an AMI in seconds, and a real bake takes minutes: the second one must be newer.
     time.sleep(1.1)
-    app.control.plan(Fault(action="CopyImage", code="UnauthorizedOperation", times=1))
+    app.control.plan(InjectedFault(action="CopyImage", code="UnauthorizedOperation", times=1))
     assert app.run("bake", "--force").status == 1
     (plan,) = app.run("plan", "--json").images
     assert plan["action"] == "copy"

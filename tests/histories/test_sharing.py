@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import SHARED_TAG
-from ami_bakery.local import Fault, LocalAws
+from ami_bakery.local import InjectedFault, LocalAws
 from tests.conftest import ec2_client
 from tests.harness import Kitchen, json_template
 from tests.histories.test_regions import configure, only, snapshot_of, tags_of
@@ -134,7 +134,7 @@ def test_a_marker_that_may_not_be_taken_off_is_emptied(app: Kitchen, ec2: EC2Cli
     configure(app, HOME, more=share(OTHER))
     ami = app.run("bake").answer
     configure(app, HOME)
-    app.control.plan(Fault(action="DeleteTags", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="DeleteTags", code="UnauthorizedOperation", times=0))
     assert app.run("bake").answer == ami
     assert tags_of(ec2, ami)[SHARED_TAG] == ""
     changes(app)
@@ -144,7 +144,7 @@ def test_a_marker_that_may_not_be_taken_off_is_emptied(app: Kitchen, ec2: EC2Cli
 
 def test_a_run_that_ended_before_it_shared_is_made_good(app: Kitchen, ec2: EC2Client) -> None:
     configure(app, HOME, more=share(OTHER))
-    app.control.plan(Fault(action="ModifyImageAttribute", code="UnauthorizedOperation"))
+    app.control.plan(InjectedFault(action="ModifyImageAttribute", code="UnauthorizedOperation"))
     run = app.run("bake", "--json")
     assert (run.status, only(run.images)["outcome"]) == (1, "failed")
     assert "ec2:ModifyImageAttribute" in only(run.images)["error"]
@@ -277,7 +277,7 @@ def test_what_was_shared_is_taken_back_before_another_bake(app: Kitchen, ec2: EC
         ("tag", before),
         ("bake", None),
     ]
-    app.control.plan(Fault(action="ModifyImageAttribute", code="UnauthorizedOperation"))
+    app.control.plan(InjectedFault(action="ModifyImageAttribute", code="UnauthorizedOperation"))
     assert app.run("bake").status == 1
     assert app.packer_runs == 1, "the new AMI would have no mark to come back by"
     now = app.run("bake").answer
@@ -294,12 +294,12 @@ def test_a_region_that_is_not_wanted_any_more_is_taken_back_too(
     assert app.run("plan", "--detailed-exitcode").status == 0
     assert {call.region for call in app.control.report().calls} == {HOME}
     set_up(app, HOME, more=share(OTHER, snapshots=True))
-    app.control.plan(Fault(action="DescribeImages", region="eu-west-3", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="DescribeImages", region="eu-west-3", code="UnauthorizedOperation", times=0))
     run = app.run("plan")
     assert f"> no longer let {THIRD} launch {amis[ABROAD]} of {ABROAD}\n" in run.answer
     assert "cannot be seen in eu-west-3" in run.stderr
     for refused in ("ModifyImageAttribute", "ModifySnapshotAttribute"):
-        app.control.plan(Fault(action=refused, region=ABROAD, code="UnauthorizedOperation"))
+        app.control.plan(InjectedFault(action=refused, region=ABROAD, code="UnauthorizedOperation"))
         assert app.run("bake").status == 1
         assert THIRD in launchers(ec2, amis[HOME]), "what is here comes last: it brings the next run back"
     assert app.run("bake").answer == amis[HOME]
@@ -315,7 +315,7 @@ def test_without_the_right_to_list_regions_it_is_said_what_cannot_be_seen(app: K
     set_up(app, HOME, more=share(OTHER))
     ami = app.run("bake").answer
     set_up(app, HOME)
-    app.control.plan(Fault(action="DescribeRegions", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="DescribeRegions", code="UnauthorizedOperation", times=0))
     run = app.run("bake")
     assert run.answer == ami
     assert "in regions that are not in `regions` are shared still cannot be seen" in run.stderr
@@ -361,7 +361,7 @@ def test_a_plan_that_may_not_read_permissions_says_so(app: Kitchen) -> None:
     set_up(app, HOME, more=share(OTHER))
     ami = app.run("bake").answer
     set_up(app, HOME, more=share(THIRD))
-    app.control.plan(Fault(action="DescribeImageAttribute", code="UnauthorizedOperation", times=0))
+    app.control.plan(InjectedFault(action="DescribeImageAttribute", code="UnauthorizedOperation", times=0))
     run = app.run("plan", "--json")
     (plan,) = run.images
     assert (run.status, plan["action"], plan["amis"]) == (0, "reuse", {HOME: ami})
@@ -374,7 +374,7 @@ def test_tags_are_put_on_an_ami_and_its_snapshots_together(app: Kitchen, ec2: EC
     ami = app.run("bake").answer
     set_up(app, HOME, more='tags = { team = "ops" }\n')
     changes(app)
-    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=2))
+    app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=2))
     assert app.run("bake").status == 1
     assert app.run("bake").answer == ami
     assert changes(app) == {"CreateTags": 3}, "two of them refused: plainly, and through botocore"

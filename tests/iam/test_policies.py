@@ -12,7 +12,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef, TagTypeDef
 
-from ami_bakery.local import Call, Fault, FaultKind, LocalAws
+from ami_bakery.local import ApiCall, FaultKind, InjectedFault, LocalAws
 from tests.documents import ROOT
 from tests.harness import TOML, Kitchen, json_template, left_in
 from tests.histories.test_orphans import lock
@@ -65,7 +65,7 @@ def stocked(folder: Path, local: LocalAws) -> Kitchen:
     return kitchen
 
 
-def refused(calls: tuple[Call, ...]) -> list[Call]:
+def refused(calls: tuple[ApiCall, ...]) -> list[ApiCall]:
     return [call for call in calls if call.error in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")]
 
 
@@ -117,7 +117,7 @@ def a_bake_that_is_cancelled_while_its_ami_is_pending(kitchen: Kitchen, ec2: EC2
 
 
 def a_bake_whose_packer_is_killed(kitchen: Kitchen, ec2: EC2Client) -> None:
-    kitchen.control.plan(Fault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
+    kitchen.control.plan(InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
     provisioned(kitchen, "echo at work; sleep 60")
     process = bake_until(kitchen, "amazon-ebs: at work", "--kill-timeout", "1s")
     process.send_signal(signal.SIGTERM)

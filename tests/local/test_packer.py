@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ami_bakery.local import Control, Fault
+from ami_bakery.local import Control, InjectedFault
 
 from .conftest import Client, bake, tags
 
@@ -100,7 +100,7 @@ def test_a_taken_name_stops_packer_before_it_bakes(
 def test_a_refused_right_reaches_packer_in_ec2s_words(
     project: Path, environment: dict[str, str], ec2: Any, control: Control
 ) -> None:
-    control.plan(Fault(action="RunInstances", code="UnauthorizedOperation", times=0))
+    control.plan(InjectedFault(action="RunInstances", code="UnauthorizedOperation", times=0))
     done = packer("legacy.json", project, environment)
     assert done.returncode == 1
     assert "not authorized to perform: ec2:RunInstances" in done.stdout + done.stderr

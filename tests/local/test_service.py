@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ProxyConnectionError
 
-from ami_bakery.local import Control, Fault, FaultKind, LocalAws, LocalSettings
+from ami_bakery.local import Control, FaultKind, InjectedFault, LocalAws, LocalSettings
 from ami_bakery.local.http import endpoint
 
 from .conftest import Client, bake, client_of, launch
@@ -91,7 +91,7 @@ def test_two_accounts_and_an_assumed_role_are_told_apart(client: Client) -> None
 def test_a_planned_error_meets_the_right_call_and_no_other(
     code: str, status: int, ec2: Any, client: Client, control: Control
 ) -> None:
-    control.plan(Fault(action="DescribeImages", code=code, region="us-east-1", skip=1, times=2))
+    control.plan(InjectedFault(action="DescribeImages", code=code, region="us-east-1", skip=1, times=2))
     client(region="eu-west-1").describe_images(Owners=["self"])
     ec2.describe_key_pairs()
     ec2.describe_images(Owners=["self"])
@@ -105,8 +105,8 @@ def test_a_planned_error_meets_the_right_call_and_no_other(
 
 
 def test_a_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, control: Control) -> None:
-    control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_BEFORE))
-    control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
+    control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_BEFORE))
+    control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
     with pytest.raises(_CUT):
         ec2.create_key_pair(KeyName="a")
     assert ec2.describe_key_pairs()["KeyPairs"] == []
@@ -116,7 +116,7 @@ def test_a_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, contro
 
 
 def test_a_call_that_hangs_changes_nothing_and_is_counted_before_it_ends(ec2: Any, control: Control) -> None:
-    control.plan(Fault(action="CreateKeyPair", kind=FaultKind.HANG, seconds=600, agent="boto"))
+    control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.HANG, seconds=600, agent="boto"))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(ec2.create_key_pair, KeyName="hangs")
         while control.struck() == 0:
@@ -127,14 +127,14 @@ def test_a_call_that_hangs_changes_nothing_and_is_counted_before_it_ends(ec2: An
         with pytest.raises(_CUT):
             hanging.result()
     assert ec2.describe_key_pairs()["KeyPairs"] == []
-    control.plan(Fault(action="CreateKeyPair", agent="packer"))
+    control.plan(InjectedFault(action="CreateKeyPair", agent="packer"))
     ec2.create_key_pair(KeyName="another program's fault")
     assert control.struck() == 0
     assert all("Boto" in call.agent for call in control.report().calls)
 
 
 def test_a_delayed_answer_holds_up_nobody_else(ec2: Any, client: Client, control: Control) -> None:
-    control.plan(Fault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=600))
+    control.plan(InjectedFault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=600))
     other = client()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         late = pool.submit(ec2.describe_key_pairs)
@@ -145,7 +145,7 @@ def test_a_delayed_answer_holds_up_nobody_else(ec2: Any, client: Client, control
 
 
 def test_any_call_can_be_met_by_its_number_and_faults_can_be_taken_back(ec2: Any, control: Control) -> None:
-    control.plan(Fault(action="*", skip=1, times=0))
+    control.plan(InjectedFault(action="*", skip=1, times=0))
     ec2.describe_images(Owners=["self"])
     assert refusal(ec2.describe_key_pairs)[0] == refusal(ec2.describe_images)[0] == "InternalError"
     control.clear_faults()
@@ -280,7 +280,7 @@ def test_reset_forgets_everything(ec2: Any, control: Control) -> None:
 
 
 def test_what_came_before_a_reset_is_not_of_what_comes_after(ec2: Any, control: Control) -> None:
-    control.plan(Fault(action="DescribeImages", kind=FaultKind.HANG, seconds=600))
+    control.plan(InjectedFault(action="DescribeImages", kind=FaultKind.HANG, seconds=600))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         before = pool.submit(ec2.describe_images, Owners=["self"])
         while not control.struck():

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
-from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.lock import EXPIRES_TAG, Timing, expired_now, expiry, lock_name, new_lock_tags
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def hold_lock(ec2: EC2Client, digest: str, *, expired: bool = False, image: str 
         job=JOB,
         now=now,
         timing=DAY,
-        left=Left(),
+        left=InheritedAmis(),
     )
     tags |= notes | {EXPIRES_TAG: expired_now(now - timedelta(minutes=1)) if expired else expiry(now, DAY)}
     tagged: Any = [{"ResourceType": "key-pair", "Tags": _pairs(tags)}]

@@ -23,35 +23,35 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, TypeVar
 
-from ami_bakery.core.lock.inherited import Left
-from ami_bakery.core.lock.protocol import Flight, advance, begin
+from ami_bakery.core.lock.inherited import InheritedAmis
+from ami_bakery.core.lock.protocol import ProtocolState, advance, begin
 from ami_bakery.core.lock.protocol_steps import (
-    AwaitSight,
+    AbandonInherited,
+    AmisAbandoned,
     Bake,
     Baked,
     BreakLock,
+    CheckInherited,
+    CopyToRegions,
     Discard,
     End,
     Ending,
-    Event,
     Finish,
-    GiveUpLeft,
-    JudgeLeft,
+    LockAcquired,
+    LockSeen,
     Look,
-    Looked,
-    Marked,
+    LookupResult,
     NoteVerified,
     NotShown,
     Pause,
+    ProtocolEvent,
     ReadLock,
     Release,
     RemoveLeft,
     Seen,
-    Shown,
-    Spread,
     Step,
     TakeLock,
-    Taken,
+    WaitVisible,
 )
 
 LAG = 1
@@ -70,7 +70,7 @@ class Rules:
             tagged all the same; `none`, it does not name the lock
     """
 
-    advance: Callable[[Flight, Seen], Flight] = advance
+    advance: Callable[[ProtocolState, Seen], ProtocolState] = advance
     settles: bool = True
     fence: str = "whole"
     breaks_by_name: bool = False
@@ -102,16 +102,16 @@ class Lock(NamedTuple):
 
     name: str
     owner: int
-    left: Left
+    left: InheritedAmis
     unverified: str | None = None
     verified: str | None = None
     finished: bool = False
     kept: bool = False
 
     @property
-    def carries(self) -> Left:
+    def carries(self) -> InheritedAmis:
         unverified = self.left.unverified | ({self.unverified} if self.unverified else frozenset())
-        return Left(self.verified) | Left(self.left.verified, unverified)
+        return InheritedAmis(self.verified) | InheritedAmis(self.left.verified, unverified)
 
 
 class Ami(NamedTuple):
@@ -248,8 +248,8 @@ class _Numbered(Generic[_Value]):
 
 _NAMES = tuple(f"{kind}-{number}" for kind in ("key", "ami") for number in range(16))
 _BITS = {name: 1 << place for place, name in enumerate(_NAMES)}
-_CHANGING = (TakeLock, BreakLock, Release, NoteVerified, GiveUpLeft, RemoveLeft, Discard, Finish)
-_FALLIBLE = (Look, Bake, Spread, AwaitSight, Finish, ReadLock)
+_CHANGING = (TakeLock, BreakLock, Release, NoteVerified, AbandonInherited, RemoveLeft, Discard, Finish)
+_FALLIBLE = (Look, Bake, CopyToRegions, WaitVisible, Finish, ReadLock)
 
 
 class Steps:
@@ -259,13 +259,20 @@ class Steps:
         self._rules = rules
 
     def outcomes(
-        self, cloud: Cloud, flight: Flight, held_for: int, own: int, living: frozenset[int], pauses: bool, free: Names
+        self,
+        cloud: Cloud,
+        flight: ProtocolState,
+        held_for: int,
+        own: int,
+        living: frozenset[int],
+        pauses: bool,
+        free: Names,
     ) -> Iterator[tuple[Cloud, Seen, bool]]:
         """With what is seen, and whether it takes a pause; the usual outcome first."""
         step = flight.step
         if isinstance(step, NoteVerified) and pauses and cloud.holds(step.lock):
             # It could not be renewed, and is there all the same.
-            yield cloud, Event.LOST, True
+            yield cloud, ProtocolEvent.LOST, True
         if isinstance(step, _CHANGING):
             for after, seen in self._changed(cloud, step, held_for, own, free.lock):
                 yield after, seen, False
@@ -273,22 +280,22 @@ class Steps:
         match step:
             case ReadLock():
                 yield from self._read(cloud, own, living, pauses)
-            case Pause() | Spread() | AwaitSight():
-                yield cloud, Event.DONE, False
+            case Pause() | CopyToRegions() | WaitVisible():
+                yield cloud, ProtocolEvent.DONE, False
             case Look(_, settled):
                 for looked in _looks(cloud):
                     if looked.ami or not (self._rules.settles and settled) or held_for >= SETTLED:
                         yield cloud, looked, False
-            case JudgeLeft(name):
+            case CheckInherited(name):
                 ami = cloud.find(name)
                 if ami is not None and ami.marked <= LAG and ami.removed <= LAG:
-                    yield cloud, Event.DONE, False
-                yield cloud, Event.REFUSED, False
+                    yield cloud, ProtocolEvent.DONE, False
+                yield cloud, ProtocolEvent.REFUSED, False
             case Bake():
                 yield from self._baked(cloud, flight.lock, pauses, free.ami)
 
     def _changed(self, cloud: Cloud, step: Step, held_for: int, own: int, free: str) -> Iterator[tuple[Cloud, Seen]]:
-        if isinstance(step, GiveUpLeft):
+        if isinstance(step, AbandonInherited):
             return self._given_up(cloud, step, self.may_give_up(step, held_for))
         return self.carried_out(cloud, own, step, free)
 
@@ -297,7 +304,7 @@ class Steps:
             if lock is None:
                 yield cloud, NotShown(), False
                 continue
-            shown = Shown(lock.name, lock.owner == own, False, lock.finished, lock.carries)
+            shown = LockSeen(lock.name, lock.owner == own, False, lock.finished, lock.carries)
             if lock.kept or lock.owner not in living:
                 yield cloud, replace(shown, expired=True), False
             elif pauses and lock.owner != own:
@@ -307,36 +314,36 @@ class Steps:
     def _baked(self, cloud: Cloud, lock: str | None, pauses: bool, free: str) -> Iterator[tuple[Cloud, Seen, bool]]:
         yield _made(cloud, lock, Ami(free)), Baked(free), False
         if not cloud.holds(lock):
-            yield cloud, Event.LOST, False
+            yield cloud, ProtocolEvent.LOST, False
         elif pauses:
-            yield cloud, Event.LOST, True
+            yield cloud, ProtocolEvent.LOST, True
 
     def carried_out(self, cloud: Cloud, own: int, step: Step, free: str) -> Iterator[tuple[Cloud, Seen]]:
         """What EC2 does with a request that changes something."""
         match step:
             case TakeLock() if cloud.lock is not None:
-                yield cloud, Event.REFUSED
+                yield cloud, ProtocolEvent.REFUSED
             case TakeLock(left):
-                yield cloud.with_lock(Lock(free, own, left)), Taken(free)
+                yield cloud.with_lock(Lock(free, own, left)), LockAcquired(free)
             case BreakLock(name) | Release(name, keep=False):
-                yield self._deleted(cloud, name), Event.DONE
+                yield self._deleted(cloud, name), ProtocolEvent.DONE
             case Release(name):
                 kept = cloud.with_lock(cloud.lock._replace(kept=True)) if cloud.lock and cloud.holds(name) else cloud
-                yield kept, Event.DONE
+                yield kept, ProtocolEvent.DONE
             case NoteVerified(name, ami):
                 if cloud.lock is not None and cloud.holds(name):
-                    yield cloud.with_lock(cloud.lock._replace(verified=ami)), Event.DONE
+                    yield cloud.with_lock(cloud.lock._replace(verified=ami)), ProtocolEvent.DONE
                     return
                 if cloud.may_hold(name):
-                    yield cloud, Event.DONE
-                yield cloud, Event.LOST
-            case GiveUpLeft():
-                yield cloud, Marked(())
+                    yield cloud, ProtocolEvent.DONE
+                yield cloud, ProtocolEvent.LOST
+            case AbandonInherited():
+                yield cloud, AmisAbandoned(())
                 yield from self._marked(cloud, step)
             case RemoveLeft(names):
-                yield _removed(cloud, names), Event.DONE
+                yield _removed(cloud, names), ProtocolEvent.DONE
             case Discard(name):
-                yield _removed(cloud, (name,)), Event.DONE
+                yield _removed(cloud, (name,)), ProtocolEvent.DONE
             case Finish(lock, name):
                 yield from self._finished(cloud, lock, name)
 
@@ -347,48 +354,48 @@ class Steps:
             raise Violation(f"{cloud.lock.name} is deleted by one who means {name}")
         return cloud
 
-    def may_give_up(self, step: GiveUpLeft, held_for: int) -> bool:
+    def may_give_up(self, step: AbandonInherited, held_for: int) -> bool:
         """Whether it may be sent by now."""
         return step.lock is not None and (held_for >= SETTLED or not self._rules.settles_to_remove)
 
-    def _given_up(self, cloud: Cloud, step: GiveUpLeft, may: bool) -> Iterator[tuple[Cloud, Seen]]:
+    def _given_up(self, cloud: Cloud, step: AbandonInherited, may: bool) -> Iterator[tuple[Cloud, Seen]]:
         """Whether a name is in the way is not modelled: all that are unfinished, or look it, may be, or none."""
-        yield cloud, Marked(())
+        yield cloud, AmisAbandoned(())
         if not may:
             return
         for ami in cloud.amis:
             if ami.finished != NEVER:
-                yield cloud, Looked(ami.name)
+                yield cloud, LookupResult(ami.name)
         yield from self._marked(cloud, step)
 
-    def _marked(self, cloud: Cloud, step: GiveUpLeft) -> Iterator[tuple[Cloud, Seen]]:
+    def _marked(self, cloud: Cloud, step: AbandonInherited) -> Iterator[tuple[Cloud, Seen]]:
         unfinished = tuple(ami for ami in cloud.amis if ami.finished <= LAG and ami.removed <= LAG)
         if not unfinished or not self._rules.removes:
             return
         names = tuple(ami.name for ami in unfinished)
         if not self._rules.marks:
-            yield cloud, Marked(names)
+            yield cloud, AmisAbandoned(names)
         elif cloud.may_hold(step.lock):
             marked = cloud
             for ami in unfinished:
                 marked = marked.with_ami(ami._replace(marked=0))
-            yield marked, Marked(names)
+            yield marked, AmisAbandoned(names)
         if not cloud.holds(step.lock):
-            yield cloud, Event.LOST
+            yield cloud, ProtocolEvent.LOST
 
     def _finished(self, cloud: Cloud, lock: str | None, name: str) -> Iterator[tuple[Cloud, Seen]]:
         ami = cloud.find(name)
         if ami is None or ami.removed != NEVER:
             # Whoever hears that looks for its lock, too.
-            yield cloud, Event.FAILED if cloud.holds(lock) else Event.LOST
+            yield cloud, ProtocolEvent.FAILED if cloud.holds(lock) else ProtocolEvent.LOST
         if ami is None or ami.removed > LAG:
             return
         if cloud.may_hold(lock) or self._rules.fence == "none":
-            yield _tagged(cloud, lock, ami), Event.DONE
+            yield _tagged(cloud, lock, ami), ProtocolEvent.DONE
         if not cloud.holds(lock) and self._rules.fence == "partial":
-            yield _tagged(cloud, lock, ami), Event.LOST
+            yield _tagged(cloud, lock, ami), ProtocolEvent.LOST
         elif not cloud.holds(lock) and self._rules.fence == "whole":
-            yield cloud, Event.LOST
+            yield cloud, ProtocolEvent.LOST
 
 
 class Explorer:
@@ -398,7 +405,7 @@ class Explorer:
         self._budget = budget
         self._rules = rules or Rules()
         self._steps = Steps(self._rules)
-        self._flights: _Numbered[Flight] = _Numbered()
+        self._flights: _Numbered[ProtocolState] = _Numbered()
         self._clouds: _Numbered[Cloud] = _Numbered()
         self._runners: _Numbered[Runner] = _Numbered()
         self._requests: _Numbered[Request] = _Numbered()
@@ -479,18 +486,18 @@ class Explorer:
             yield self._canonical(after), move.what
         step = self._flight_of(runner).step
         held_for = self._runners.values[runner].held_for
-        early = isinstance(step, GiveUpLeft) and not self._steps.may_give_up(step, held_for)
+        early = isinstance(step, AbandonInherited) and not self._steps.may_give_up(step, held_for)
         if world.late and isinstance(step, _CHANGING) and not early:
             sent = tuple(sorted((*world.sent, self._requests.number(Request(own, step)))))
             sending = world._replace(sent=sent, late=world.late - 1)
             yield self._canonical(sending), f"{own}: {step} gets no answer, and is sent again"
-            unanswered = Event.FAILED if isinstance(step, GiveUpLeft) else Event.UNANSWERED
+            unanswered = ProtocolEvent.FAILED if isinstance(step, AbandonInherited) else ProtocolEvent.UNANSWERED
             yield self._canonical(self._failed(sending, own, runner, unanswered)), f"{own}: {step} gets no answer"
         if world.failures and isinstance(step, _FALLIBLE):
             failing = world._replace(failures=world.failures - 1)
-            yield self._canonical(self._failed(failing, own, runner, Event.FAILED)), f"{own}: {step} fails"
+            yield self._canonical(self._failed(failing, own, runner, ProtocolEvent.FAILED)), f"{own}: {step} fails"
 
-    def _flight_of(self, runner: int) -> Flight:
+    def _flight_of(self, runner: int) -> ProtocolState:
         return self._flights.values[self._runners.values[runner].flight]
 
     def _left_by(self, world: World, runner: int) -> int:
@@ -547,11 +554,11 @@ class Explorer:
             cloud = cloud._replace(before=cloud.before[: self._budget.history])
         return self._clouds.number(cloud)
 
-    def _advanced(self, flight: Flight, seen: Seen) -> Flight:
+    def _advanced(self, flight: ProtocolState, seen: Seen) -> ProtocolState:
         """On to the next step that matters."""
         flight = self._rules.advance(flight, seen)
         while not self._budget.failures and _says_nothing(flight.step):
-            flight = self._rules.advance(flight, Event.DONE)
+            flight = self._rules.advance(flight, ProtocolEvent.DONE)
         return flight
 
     def _arrived(self, world: World, request: int) -> tuple[int, ...]:
@@ -631,7 +638,7 @@ class Explorer:
                     return living
                 case BreakLock(lock) | Release(lock):
                     return there.holds(lock)
-                case NoteVerified(lock) | GiveUpLeft(lock) | Finish(lock):
+                case NoteVerified(lock) | AbandonInherited(lock) | Finish(lock):
                     return there.may_hold(lock) or self._rules.fence != "whole" or not self._rules.marks
                 case _:
                     return True
@@ -736,7 +743,7 @@ def violation(budget: Budget, rules: Rules) -> str:
 
 def _says_nothing(step: Step) -> bool:
     """It has one outcome, at any time, and changes nothing."""
-    return isinstance(step, Pause | Spread | AwaitSight)
+    return isinstance(step, Pause | CopyToRegions | WaitVisible)
 
 
 def _answered(world: World, answer: int) -> World:
@@ -747,13 +754,13 @@ def _answered(world: World, answer: int) -> World:
     return world._replace(answer=answer)
 
 
-def _looks(cloud: Cloud) -> Iterator[Looked]:
+def _looks(cloud: Cloud) -> Iterator[LookupResult]:
     """What a look-up may show: everything that is old enough, and any of what is new."""
     finished = [ami for ami in cloud.amis if ami.finished != NEVER]
     for ami in finished:
-        yield Looked(ami.name)
+        yield LookupResult(ami.name)
     if all(ami.finished <= LAG for ami in finished):
-        yield Looked(None)
+        yield LookupResult(None)
 
 
 def _made(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
@@ -814,7 +821,7 @@ def _names_in_cloud(cloud: Cloud) -> Iterator[str]:
             yield from _names_left(lock.left)
 
 
-def _names_in_flight(flight: Flight) -> Iterator[str]:
+def _names_in_flight(flight: ProtocolState) -> Iterator[str]:
     yield from flight.gone
     yield from (name for name in (flight.lock, flight.ami) if name)
     yield from _names_left(flight.left)
@@ -824,10 +831,10 @@ def _names_in_flight(flight: Flight) -> Iterator[str]:
 def _names_in_step(step: Step) -> Iterator[str]:
     yield from (name for field in ("lock", "ami") if (name := getattr(step, field, None)))
     yield from getattr(step, "amis", ())
-    yield from _names_left(getattr(step, "left", Left()))
+    yield from _names_left(getattr(step, "left", InheritedAmis()))
 
 
-def _names_left(left: Left) -> Iterator[str]:
+def _names_left(left: InheritedAmis) -> Iterator[str]:
     yield from left.unverified
     if left.verified is not None:
         yield left.verified

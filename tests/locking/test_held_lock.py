@@ -83,7 +83,7 @@ def test_a_renewal_that_meets_any_exception_is_tried_again(locks: Failing, ec2: 
     assert wait_until(lambda: locks.times == 0 and locks.renewals > 0)
     assert EXPIRES_TAG in tags_of(ec2, lock.id)
     assert not lock.lost
-    lock.let_go(keep=False)
+    lock.release(keep=False)
     assert losses == []
 
 
@@ -138,7 +138,7 @@ def test_a_lock_whose_answer_came_late_is_renewed_before_it_is_relied_on(locks: 
     fresh = held(locks, print, lifetime=600)
     assert fresh.confirm()
     assert locks.renewals == 0
-    fresh.let_go(keep=False)
+    fresh.release(keep=False)
     late = held(locks, print, lifetime=600, late=200)
     renewals = locks.renewals
     assert late.confirm()

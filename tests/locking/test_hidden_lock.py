@@ -8,7 +8,7 @@ import pytest
 
 from ami_bakery.bake.hidden_lock import HiddenLock
 from ami_bakery.core.lock.lock import Timing, lock_name
-from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.processes import wait_until
 
 from .bench import ended, hold_lock, locks, read_until
@@ -75,7 +75,9 @@ def test_a_key_pair_that_is_no_lock_is_named_by_its_id(app: Kitchen, ec2: EC2Cli
 def test_who_may_not_list_key_pairs_is_told_how_to_find_the_id(app: Kitchen, ec2: EC2Client) -> None:
     name = lock_name(app.run("digest").answer)
     ec2.create_key_pair(KeyName=name)
-    app.control.plan(Fault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
+    app.control.plan(
+        InjectedFault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0, agent="ami-bakery")
+    )
     run = app.run("bake", environment=SHORT)
     assert run.status == 1
     assert f"aws ec2 describe-key-pairs --region us-east-1 --key-names {name}" in run.stderr
@@ -99,10 +101,10 @@ def test_who_was_slow_between_the_refusal_and_the_look_does_not_advise_to_delete
     """The first holder is gone when the slow one looks, and the second has begun when it tries again."""
     digest = app.run("digest").answer
     first = hold_lock(ec2, digest)
-    app.control.plan(Fault(action="DescribeTags", kind=FaultKind.HANG, seconds=seconds, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="DescribeTags", kind=FaultKind.HANG, seconds=seconds, agent="ami-bakery"))
     slow = app.start("bake", environment=SHORT)
     assert wait_until(lambda: app.calls().get("CreateKeyPair", 0) == 3)  # asked plainly, then by botocore
-    app.control.plan(Fault(action="DescribeImages", kind=FaultKind.DELAY, seconds=4, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="DescribeImages", kind=FaultKind.DELAY, seconds=4, agent="ami-bakery"))
     ec2.delete_key_pair(KeyPairId=first)
     assert wait_until(lambda: app.calls().get("DescribeTags", 0) >= 2)
     second = hold_lock(ec2, digest)

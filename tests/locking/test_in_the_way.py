@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.lock.lock import MADE_TAG
-from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.conftest import ec2_client
 from tests.harness import json_template
 from tests.processes import kill_everything_of, wait_until
@@ -33,7 +33,7 @@ NAMED = "app-{{user `config_checksum`}}"
 def test_what_a_failed_run_left_does_not_block_the_next_one(app: Kitchen, ec2: EC2Client) -> None:
     """Packer gets no answer to CreateImage, and fails: the AMI has the name that every bake of this digest gives."""
     app.write("ami/app.json", json_template(ami_name=NAMED, max_retries=1))
-    app.control.plan(Fault(action="CreateImage", kind=FaultKind.DROP_AFTER, agent="aws-sdk-go"))
+    app.control.plan(InjectedFault(action="CreateImage", kind=FaultKind.DROP_AFTER, agent="aws-sdk-go"))
     failed = app.run("bake")
     (left,) = own(ec2)
     assert failed.status == 1
@@ -61,7 +61,7 @@ def test_what_is_left_where_the_template_copies_to_does_not_block_the_next_one(
 def test_what_a_killed_run_could_not_even_note_does_not_block_the_next_one(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_name=NAMED))
     app.environment["AMI_BAKERY_LOCK_SECONDS"] = "8"
-    app.control.plan(Fault(action="CreateImage", kind=FaultKind.DELAY, seconds=600, agent="aws-sdk-go"))
+    app.control.plan(InjectedFault(action="CreateImage", kind=FaultKind.DELAY, seconds=600, agent="aws-sdk-go"))
     process = app.start("bake", own_group=True)
     assert wait_until(lambda: bool(own(ec2)))
     kill_everything_of(app, process)
@@ -75,7 +75,7 @@ def test_what_a_killed_run_could_not_even_note_does_not_block_the_next_one(app: 
 
 def test_what_was_removed_is_not_said_to_be_left(app: Kitchen, ec2: EC2Client, left: str) -> None:
     hold_lock(ec2, app.run("digest").answer, expired=True, **{MADE_TAG: left})
-    app.control.plan(Fault(action="RunInstances", code="UnauthorizedOperation", agent="aws-sdk-go"))
+    app.control.plan(InjectedFault(action="RunInstances", code="UnauthorizedOperation", agent="aws-sdk-go"))
     run = app.run("bake")
     assert run.status == 1
     assert f"removed AMI {left}" in run.stderr

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.processes import provisioned, wait_until
 
 from .bench import all_at_once, ended, finished, locks
@@ -34,7 +34,7 @@ def test_a_holder_whose_lock_expired_before_it_was_answered_builds_nothing(
     app: Kitchen, ec2: EC2Client, at_once: Path
 ) -> None:
     """The lock is made, and the answer comes when another runner has taken it over."""
-    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DELAY, seconds=18))
+    app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DELAY, seconds=18))
     first = app.start("bake", environment=SHORT)
     assert wait_until(lambda: bool(locks(ec2)))
     second = app.start("bake", environment=SHORT)
@@ -53,7 +53,7 @@ def test_credentials_that_expire_amid_sixteen_runners_leave_at_most_one_build_at
     """Of all callers, while the first one builds; then they work again."""
     processes = [app.start("bake", environment=SHORT) for _ in range(16)]
     assert wait_until((app.folder.parent / "builds").exists)
-    app.control.plan(Fault(action="*", code="RequestExpired", times=0))
+    app.control.plan(InjectedFault(action="*", code="RequestExpired", times=0))
     time.sleep(seconds)
     app.control.clear_faults()
     runs = [ended(process, 600) for process in processes]
@@ -66,7 +66,7 @@ def test_credentials_that_expire_amid_sixteen_runners_leave_at_most_one_build_at
 
 
 def test_runners_whose_every_answer_is_late_build_once(app: Kitchen, ec2: EC2Client, at_once: Path) -> None:
-    app.control.plan(Fault(action="*", kind=FaultKind.DELAY, seconds=1.5, times=0, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="*", kind=FaultKind.DELAY, seconds=1.5, times=0, agent="ami-bakery"))
     runs = all_at_once(app, 6, environment={"AMI_BAKERY_LOCK_SECONDS": "30"})
     app.control.clear_faults()
     assert {run.status for run in runs} == {0}, [run.stderr for run in runs]

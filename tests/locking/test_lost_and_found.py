@@ -13,7 +13,7 @@ from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.core.lock.lock import EXPIRES_TAG, GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG
 from ami_bakery.core.orphan.orphan import GROUP_TAG
-from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.harness import key_pairs
 from tests.processes import provisioned, wait_until
 
@@ -114,7 +114,7 @@ def test_a_lock_that_is_gone_when_packer_ends_is_noticed_before_anything_is_tagg
 
 
 def test_a_lock_that_is_lost_while_copies_are_made_does_not_undo_what_is_finished(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.plan(Fault(action="CopyImage", kind=FaultKind.DELAY, seconds=6))
+    app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=6))
     regions = ("--region", "us-east-1", "--region", "eu-west-1")
     process = app.start("bake", "--json", *regions, environment={"AMI_BAKERY_LOCK_SECONDS": "8"})
     read_until(process, "copying ami-")
@@ -131,7 +131,7 @@ def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, e
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
-    app.control.plan(Fault(action="CreateTags", code="Unavailable", times=0, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateTags", code="Unavailable", times=0, agent="ami-bakery"))
     said = read_until(process, "our lock is lost")
     assert "it could not be renewed before it expired (Unavailable)" in said
     app.control.clear_faults()
@@ -141,7 +141,7 @@ def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, e
 
 
 def test_our_own_lock_is_known_where_the_answer_was_lost(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     run = app.run("bake")
     assert finished(ec2, app.run("digest").answer) == [run.answer]
     assert "it is being baked by" not in run.stderr
@@ -155,7 +155,7 @@ def test_a_call_for_the_lock_that_fails_once_does_no_harm(
 ) -> None:
     if action == "DescribeTags":
         hold_lock(ec2, app.run("digest").answer, expired=True)
-    app.control.plan(Fault(action=action, kind=kind, code="Unavailable", agent="ami-bakery"))
+    app.control.plan(InjectedFault(action=action, kind=kind, code="Unavailable", agent="ami-bakery"))
     run = app.run("bake")
     assert finished(ec2, app.run("digest").answer) == [run.answer], run.stderr
     assert app.packer_runs == 1
@@ -163,7 +163,7 @@ def test_a_call_for_the_lock_that_fails_once_does_no_harm(
 
 
 def test_a_right_that_is_missing_is_named(app: Kitchen) -> None:
-    app.control.plan(Fault(action="CreateKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 1
     assert "Allow the action ec2:CreateKeyPair for these credentials" in run.stderr
@@ -174,7 +174,7 @@ def test_a_right_that_is_missing_is_named(app: Kitchen) -> None:
 def test_the_drop_in_bakes_without_the_right_to_lock(drop_in: Kitchen, ec2: EC2Client, action: str) -> None:
     if action == "DescribeTags":
         hold_lock(ec2, drop_in.run("digest").answer, image="default")
-    drop_in.control.plan(Fault(action=action, code="UnauthorizedOperation", times=0, agent="ami-bakery"))
+    drop_in.control.plan(InjectedFault(action=action, code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = drop_in.run(program="bake")
     assert run.answer.startswith("ami-")
     assert "warning: default is baked without a lock" in run.stderr
@@ -182,7 +182,7 @@ def test_the_drop_in_bakes_without_the_right_to_lock(drop_in: Kitchen, ec2: EC2C
 
 
 def test_a_lock_that_may_not_be_deleted_expires_by_itself(app: Kitchen, ec2: EC2Client) -> None:
-    app.control.plan(Fault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 0
     assert "warning: app: the lock expires by itself" in run.stderr
@@ -198,9 +198,9 @@ def test_a_lifetime_that_is_none_is_refused(app: Kitchen) -> None:
 
 def test_no_private_key_is_ever_shown_or_kept(app: Kitchen, ec2: EC2Client) -> None:
     logs = {"AMI_BAKERY_LOCK_SECONDS": "4", "PACKER_LOG": "0"}
-    app.control.plan(Fault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     said = [app.run("bake", "-v", environment=logs)]
-    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     said.append(app.run("bake", "-v", "--force", environment=logs))
     assert [run.status for run in said] == [0, 1]
     files = [path.read_text(errors="replace") for path in app.folder.parent.rglob("*") if path.is_file()]
@@ -223,7 +223,9 @@ def test_a_key_pair_that_cannot_be_marked_goes_with_the_lock_that_tells_of_it(ap
     """To list key pairs is not in Packer's documented policy."""
     ec2.create_key_pair(KeyName="packer_of-the-dead")
     hold_lock(ec2, app.run("digest").answer, expired=True, **{KEY_PAIR_TAG: "packer_of-the-dead"})
-    app.control.plan(Fault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
+    app.control.plan(
+        InjectedFault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0, agent="ami-bakery")
+    )
     assert app.run("bake").status == 0
     assert key_pairs(ec2) == []
 
@@ -335,7 +337,7 @@ def _held_after(app: Kitchen, reached: Callable[[], object]) -> bool:
 def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen, ec2: EC2Client) -> None:
     """Each answer to CreateTags comes late, so that it can be killed while it waits for the one to its note."""
     short = {"AMI_BAKERY_LOCK_SECONDS": "20"}
-    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=short)
 
     def noted() -> str:
@@ -356,7 +358,7 @@ def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitche
 
 def test_a_runner_that_may_not_tag_leaves_what_it_verified_to_the_next(app: Kitchen, ec2: EC2Client) -> None:
     """The lock stays, expired, for what is noted on it: nobody need wait."""
-    app.control.plan(Fault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=LONG)
 
     def noted() -> bool:
@@ -364,7 +366,7 @@ def test_a_runner_that_may_not_tag_leaves_what_it_verified_to_the_next(app: Kitc
 
     assert wait_until(lambda: _held_after(app, noted))
     app.control.clear_faults()
-    app.control.plan(Fault(action="CreateTags", code="UnauthorizedOperation", times=2, agent="ami-bakery"))
+    app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=2, agent="ami-bakery"))
     failed = ended(process)
     assert failed.status == 1, failed.stderr
     assert "was left, verified but without the digest: the next run takes it up" in failed.stderr

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, ORIGIN_TAG
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.lock.lock import HOLDER_TAG, LOCK_TAG, SINCE_TAG, lock_name
-from ami_bakery.local.faults import Fault, FaultKind
+from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.harness import TOML, json_template, key_pairs
 from tests.processes import provisioned, wait_until
 
@@ -146,7 +146,7 @@ def test_a_plan_says_who_is_baking(app: Kitchen, ec2: EC2Client) -> None:
     assert app.calls()["DescribeTags"] == 2
     (forced,) = app.run("plan", "--json", "--force").images
     assert forced["action"] == "bake"
-    app.control.plan(Fault(action="DescribeTags", code="UnauthorizedOperation"))
+    app.control.plan(InjectedFault(action="DescribeTags", code="UnauthorizedOperation"))
     denied = app.run("plan")
     assert denied.status == 0
     assert denied.stdout.startswith("+ bake")
@@ -260,7 +260,7 @@ def test_the_lock_is_the_digests_of_the_region_of_the_bake(app: Kitchen, ec2: EC
 
 def test_the_answer_is_on_the_lock_as_soon_as_it_is_on_the_ami(app: Kitchen, ec2: EC2Client) -> None:
     """While the holder copies on, a waiter that wants no copies need not wait."""
-    app.control.plan(Fault(action="CopyImage", kind=FaultKind.DELAY, seconds=600))
+    app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=600))
     holder = app.start("bake", "--region", "us-east-1", "--region", "eu-west-1", environment=LONG)
     read_until(holder, "copying ami-")
     (lock,) = locks(ec2).values()

@@ -13,7 +13,16 @@ import os
 import pytest
 
 from ami_bakery.core.lock.protocol import advance, begin
-from ami_bakery.core.lock.protocol_steps import Bake, End, Ending, Event, Looked, NotShown, Shown, Taken
+from ami_bakery.core.lock.protocol_steps import (
+    Bake,
+    End,
+    Ending,
+    LockAcquired,
+    LockSeen,
+    LookupResult,
+    NotShown,
+    ProtocolEvent,
+)
 
 from . import mutations
 from .explorer import Budget, Explorer, Rules, violation
@@ -74,30 +83,30 @@ def test_the_way_to_a_fault_is_told_step_by_step() -> None:
 def test_a_step_cannot_end_as_another_one_does() -> None:
     flight = begin()
     with pytest.raises(ValueError, match="cannot end with"):
-        advance(flight, Looked())
-    ended = advance(flight, Event.FAILED)
+        advance(flight, LookupResult())
+    ended = advance(flight, ProtocolEvent.FAILED)
     assert ended.step == End(Ending.FAILED)
     with pytest.raises(ValueError, match="it has ended"):
-        advance(ended, Event.DONE)
+        advance(ended, ProtocolEvent.DONE)
 
 
 def test_who_may_not_wait_ends_at_once_and_who_needs_no_lock_bakes_without() -> None:
-    refused = advance(begin(waits=False), Event.REFUSED)
-    assert advance(refused, Shown("key-1", ours=False, expired=False)).step == End(Ending.BUSY)
-    denied = advance(begin(required=False), Event.DENIED)
-    flight = advance(advance(denied, Looked()), mutations.nothing_left)
+    refused = advance(begin(waits=False), ProtocolEvent.REFUSED)
+    assert advance(refused, LockSeen("key-1", ours=False, expired=False)).step == End(Ending.BUSY)
+    denied = advance(begin(required=False), ProtocolEvent.DENIED)
+    flight = advance(advance(denied, LookupResult()), mutations.nothing_left)
     assert (flight.step, flight.lock) == (Bake(), None)
-    assert advance(begin(), Event.DENIED).step == End(Ending.FAILED)
+    assert advance(begin(), ProtocolEvent.DENIED).step == End(Ending.FAILED)
 
 
 def test_our_own_lock_is_known_by_its_run_where_the_answer_was_lost() -> None:
-    unanswered = advance(begin(), Event.UNANSWERED)
-    held = advance(unanswered, Shown("key-1", ours=True, expired=False))
+    unanswered = advance(begin(), ProtocolEvent.UNANSWERED)
+    held = advance(unanswered, LockSeen("key-1", ours=True, expired=False))
     assert held.lock == "key-1"
 
 
 def test_a_name_that_stays_taken_by_nothing_of_ours_is_told() -> None:
-    refused = advance(begin(), Event.REFUSED)
+    refused = advance(begin(), ProtocolEvent.REFUSED)
     assert advance(refused, NotShown(overdue=True)).step == End(Ending.TAKEN)
 
 
@@ -106,6 +115,6 @@ def test_who_loses_its_lock_again_and_again_gives_up() -> None:
     for lock in ("key-1", "key-2", "key-3"):
         while not isinstance(flight.step, Bake):
             flight = advance(flight, mutations.straight_on(flight, lock))
-        flight = advance(flight, Event.LOST)
+        flight = advance(flight, ProtocolEvent.LOST)
     assert flight.step == End(Ending.LOST)
-    assert advance(begin(), Taken("key-1")).lock == "key-1"
+    assert advance(begin(), LockAcquired("key-1")).lock == "key-1"

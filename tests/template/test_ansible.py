@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.template.reading_ansible import found, read, tasks
 
 
@@ -101,7 +101,7 @@ def test_files_of_modules_are_found_where_ansible_looks(tmp_path: Path) -> None:
         *("a/files/one.txt", "a/templates/two.j2", "a/three.sh", "a/files/four.tgz", "a/five", "a/six.txt"),
         *("a/files/globbed/x.conf", "a/eight.txt", "a/files/nine.txt", "a/ten.txt"),
     }
-    assert facts.environment == (("SEVEN", Place(file="a/site.yml", line=10)),)
+    assert facts.environment == (("SEVEN", SourceLocation(file="a/site.yml", line=10)),)
 
 
 def test_variables_are_followed_with_every_value_they_may_have(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_folder_known_in_front_of_an_unknown_name_is_in_whole(tmp_path: Path) 
 
     assert found(facts) == {"a/vars", "a/os-Debian.yml", "a/files/by"}
     (unresolved,) = facts.unresolved
-    assert (unresolved.place, unresolved.expression) == (Place(file="a/site.yml", line=5), "{{ who }}")
+    assert (unresolved.place, unresolved.expression) == (SourceLocation(file="a/site.yml", line=5), "{{ who }}")
 
 
 def test_what_galaxy_fetches_is_pinned_by_the_file_that_lists_it(tmp_path: Path) -> None:
@@ -240,14 +240,14 @@ def test_yaml_that_does_not_parse_is_said_with_its_line(tmp_path: Path) -> None:
     files = {"a/site.yml": tasks("import_tasks: t.yml"), "a/t.yml": "- copy:\n  - {src: [}\n"}
     (unresolved,) = read(tmp_path, files).unresolved
 
-    assert unresolved.place == Place(file="a/t.yml", line=2)
+    assert unresolved.place == SourceLocation(file="a/t.yml", line=2)
     assert "does not parse" in unresolved.why
 
 
 def test_a_file_that_a_task_names_and_nobody_has_is_said(tmp_path: Path) -> None:
     (unresolved,) = read(tmp_path, {"a/site.yml": tasks("copy: {src: nowhere.txt, dest: /x}")}).unresolved
 
-    assert unresolved.place == Place(file="a/site.yml", line=3)
+    assert unresolved.place == SourceLocation(file="a/site.yml", line=3)
     assert "there is no such file" in unresolved.why
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.template.reading_ansible import SITE, credentials, empty, found, read, read_hcl, unresolved
 
 FILES = {**empty("v.yml", "w.yml", "inv/hosts", "inv/group_vars/all.yml"), "more.yml": "- hosts: all\n"}
@@ -61,7 +61,7 @@ def test_an_unknown_file_among_the_arguments_is_said_with_its_line(tmp_path: Pat
     facts = read_hcl(tmp_path, FILES, settings)
 
     assert [(each.place, each.expression) for each in facts.unresolved] == [
-        (Place(file="a.pkr.hcl", line=7), "@${build.ID}.yml")
+        (SourceLocation(file="a.pkr.hcl", line=7), "@${build.ID}.yml")
     ]
 
 

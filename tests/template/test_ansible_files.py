@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.template.reading_ansible import empty, found, read, tasks, unresolved
 
 LOOP = "debug: {msg: '{{ item }}'}\n      with_"
@@ -108,7 +108,7 @@ def test_an_unknown_part_hides_no_known_file_and_is_said(tmp_path: Path, task: s
 def test_what_is_not_known_is_said_with_its_line(tmp_path: Path, task: str) -> None:
     (each,) = read(tmp_path, {"a/site.yml": tasks(task)}).unresolved
 
-    assert each.place == Place(file="a/site.yml", line=3)
+    assert each.place == SourceLocation(file="a/site.yml", line=3)
 
 
 @pytest.mark.parametrize(

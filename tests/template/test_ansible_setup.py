@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.template.reading_ansible import SITE, credentials, empty, found, read, read_hcl, tasks, unresolved
 
 WITH_SETTINGS = "ansible-navigator:\n  ansible:\n"
@@ -49,7 +49,7 @@ def test_a_configuration_names_folders_credentials_and_outputs(tmp_path: Path) -
 def test_a_variable_that_is_not_set_in_a_configuration_is_said(tmp_path: Path) -> None:
     (each,) = read(tmp_path, {**SITE, "ansible.cfg": "[defaults]\n\nroles_path = $NOWHERE/roles\n"}).unresolved
 
-    assert (each.place, each.expression) == (Place(file="ansible.cfg", line=3), "roles_path")
+    assert (each.place, each.expression) == (SourceLocation(file="ansible.cfg", line=3), "roles_path")
 
 
 def test_variables_of_inventories_name_files(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.files.config_file import parse
+from ami_bakery.adapters.files.config_file import parse_config_file
 from ami_bakery.errors import BakeryError, ConfigError, TemplateError, TooLargeError
 from ami_bakery.template.globs import fileset, name_matches
 from tests.template.reading import BUILD, read
@@ -139,7 +139,7 @@ def test_json_that_python_cannot_take_is_an_error_of_the_template(name: str, val
 )
 def test_a_bakery_toml_that_python_cannot_take_is_an_error_of_the_file(line: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(f"version = 1\n{line}\n".encode(), Path("/x/bakery.toml"))
+        parse_config_file(f"version = 1\n{line}\n".encode(), Path("/x/bakery.toml"))
 
     assert "sys." not in caught.value.wrong
 

@@ -6,14 +6,14 @@ import pytest
 
 from ami_bakery.template.env_inputs import why_not_hashed
 from ami_bakery.template.facts import TemplateFacts, TemplateFormat, Variable
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
 FACTS = TemplateFacts(
     format=TemplateFormat.HCL2,
     files=("app.pkr.hcl",),
     variables=(
-        Variable(name="motto", place=Place("app.pkr.hcl", 1), sensitive=True, required=True),
-        Variable(name="color", place=Place("app.pkr.hcl", 2), sensitive=False, required=True),
+        Variable(name="motto", place=SourceLocation("app.pkr.hcl", 1), sensitive=True, required=True),
+        Variable(name="color", place=SourceLocation("app.pkr.hcl", 2), sensitive=False, required=True),
     ),
     builders=(),
 )

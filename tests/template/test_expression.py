@@ -15,9 +15,9 @@ from ami_bakery.template.expression.functions.catalogue import FUNCTIONS
 from ami_bakery.template.expression.go_template import render
 from ami_bakery.template.expression.known_values import CHECKOUT, Text, Unknown, Value, concatenate, first_unknown
 from ami_bakery.template.hcl.hcl_parser import parse_expression, parse_template
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
-HERE = Place(file="a.pkr.hcl", line=7)
+HERE = SourceLocation(file="a.pkr.hcl", line=7)
 UNKNOWN = Unknown(why="nobody knows")
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=20)

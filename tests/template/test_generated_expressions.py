@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from ami_bakery.template.expression import cty
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.evaluate import Scope, work_out
 from ami_bakery.template.expression.functions.json_and_csv import json_text
 from ami_bakery.template.hcl.hcl_parser import parse_body, parse_expression
 from ami_bakery.template.hcl.input_variables import declarations, default_of
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.template.console import FAILED, answers
 from tests.template.generated import CORNERS, VARIABLES, generated
 
-HERE = Place(file="a.pkr.hcl", line=1)
+HERE = SourceLocation(file="a.pkr.hcl", line=1)
 SEED = 20
 UNKNOWN = "unknown"
 
@@ -33,7 +33,7 @@ def ours(text: str, here: Scope) -> tuple[object, tuple[str, ...]]:
         if not value.is_whole:
             return UNKNOWN, ()
         return json_text(value), tuple(json_text(other) for other in cty.alternatives(value) if other.is_whole)
-    except Fault:
+    except EvaluationError:
         return FAILED, ()
     except Unsure:
         return UNKNOWN, ()

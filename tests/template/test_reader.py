@@ -8,7 +8,7 @@ import pytest
 
 from ami_bakery.errors import TemplateError
 from ami_bakery.template.facts import SourceAmiFilter, TemplateFormat
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.template.reading import BUILD, paths, read
 
 # --- formats and errors
@@ -98,7 +98,7 @@ def test_environment_is_told_where_it_matters(tmp_path: Path) -> None:
     json = '{"variables": {"a": "{{env `A`}}", "b": "{{env `B`}}"}, "builders": []}'
 
     in_hcl = read(tmp_path, {"a.pkr.hcl": hcl}, variables={"b": "given"})
-    assert in_hcl.environment == (("A", Place(file="a.pkr.hcl", line=2)),)
+    assert in_hcl.environment == (("A", SourceLocation(file="a.pkr.hcl", line=2)),)
     surroundings = {"PKR_VAR_a": "x", "PKR_VAR_b": "y", "PKR_VAR_c": "z"}
     told = read(tmp_path, {"a.pkr.hcl": hcl}, environment=surroundings, variables={"b": "given"})
     assert [name for name, _ in told.environment] == ["PKR_VAR_a"]
@@ -247,4 +247,4 @@ def test_required_plugins_are_listed(tmp_path: Path) -> None:
     (plugin,) = read(tmp_path, {"a.pkr.hcl": hcl}).required_plugins
 
     assert (plugin.name, plugin.source, plugin.version) == ("amazon", "github.com/hashicorp/amazon", ">= 1.2")
-    assert plugin.place == Place(file="a.pkr.hcl", line=3)
+    assert plugin.place == SourceLocation(file="a.pkr.hcl", line=3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ami_bakery.template.facts import Certainty
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from tests.template.reading import paths
 from tests.template.test_local_commands import outputs, run_here
 
@@ -172,4 +172,4 @@ def test_what_is_clobbered_all_the_same_is_an_output(command: str, tmp_path: Pat
 def test_a_text_within_a_text_is_said_at_the_line_that_runs_it(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, "sh a.sh", {"a.sh": f"true\ntrue\n{command}\ntrue\n", "x": ""})
 
-    assert [place for found in facts.local_commands for place in found.unknown] == [Place(file="a.sh", line=3)]
+    assert [place for found in facts.local_commands for place in found.unknown] == [SourceLocation(file="a.sh", line=3)]

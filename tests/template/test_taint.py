@@ -15,9 +15,9 @@ from ami_bakery.template.expression.known_values import (
     is_tainted,
 )
 from ami_bakery.template.hcl.hcl_parser import parse_expression
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
-HERE = Place(file="a.pkr.hcl", line=7)
+HERE = SourceLocation(file="a.pkr.hcl", line=7)
 SECRET = Text("hunter2", HERE, tainted=True)
 
 

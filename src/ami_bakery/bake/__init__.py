@@ -5,6 +5,6 @@ made; `regions` copies and shares what is finished; `sight` waits until EC2 show
 """
 
 from ami_bakery.bake.scheduler import bake_all
-from ami_bakery.bake.slots import Patience
+from ami_bakery.bake.slots import WaitPolicy
 
-__all__ = ["Patience", "bake_all"]
+__all__ = ["WaitPolicy", "bake_all"]

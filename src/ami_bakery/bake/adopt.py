@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.cleanup.deletion import remove
 from ami_bakery.core.check.finding import is_constant
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
-from ami_bakery.core.ec2.resource import Kind, Thing
+from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.core.lock.lock import GIVEN_UP_TAG, read_amis
 from ami_bakery.errors import AwsError
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from ami_bakery.bake.baker import Baker
     from ami_bakery.core.definition.digest import Digest
-    from ami_bakery.core.lock.inherited import Left
+    from ami_bakery.core.lock.inherited import InheritedAmis
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.plan.planner import Planned
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 _TELLING = 8
 """How many digits of a digest in a name say that it is of that digest: names have it shortened."""
@@ -51,7 +51,7 @@ def _is_too_old(ami: Ami, baker: Baker) -> bool:
     return max_age is not None and ami.created is not None and baker.outside.clock.now() - ami.created > max_age
 
 
-def in_the_way(resolver: Resolver, planned: Planned, left: Left) -> tuple[Ami, ...]:
+def name_conflicts(resolver: Resolver, planned: Planned, left: InheritedAmis) -> tuple[Ami, ...]:
     """Those that have the name which the AMI will get, and are provably what a run of this digest left unfinished: one
     is noted on its lock, has the digest that Packer writes, or is marked by one of our runs and has the digest in its
     name; and nothing of what is written when it is verified. Also where the template itself copies to: a name that is
@@ -120,11 +120,14 @@ def _names(resolver: Resolver, planned: Planned) -> set[str]:
     return {builder.ami_name for builder in builders if builder.ami_name and is_constant(builder.ami_name)}
 
 
-def remove_amis(outside: Outside, image: str, amis: Iterable[Ami], why: str) -> None:
+def remove_amis(outside: Ports, image: str, amis: Iterable[Ami], why: str) -> None:
     """With their snapshots; what cannot be removed is told, and stays."""
-    things = [Thing(kind=Kind.AMI, id=ami.id, region=ami.region, name=ami.name, parts=ami.snapshots) for ami in amis]
+    things = [
+        Resource(kind=ResourceKind.AMI, id=ami.id, region=ami.region, name=ami.name, parts=ami.snapshots)
+        for ami in amis
+    ]
     for thing, error in remove(outside, things, outside.clock.sleep):
         if error is not None:
             outside.watcher.warn(f"{image}: {thing} of {thing.region} is left: {error.wrong}")
-        elif thing.kind is Kind.AMI:
+        elif thing.kind is ResourceKind.AMI:
             outside.watcher.note(f"{image}: removed {thing} of {thing.region}, {why}")

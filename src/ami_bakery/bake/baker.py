@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from ami_bakery.bake.resource_tagger import Marks
+from ami_bakery.bake.resource_tagger import ResourceTagger
 from ami_bakery.cleanup.post_build import Sweep
 from ami_bakery.core.check.finding import built_elsewhere
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.definition.stamp import replaced
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami, finished_tags, regions_tag, snapshot_tags
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.plan.desired_state import Upkeep
+from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.define.accounts import account_findings, check_account
 from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
 from ami_bakery.plan.build_request import build_request
@@ -26,12 +26,12 @@ from ami_bakery.plan.planner import check_it_can_end_well
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
-    from ami_bakery.bake.waiters import Sight
+    from ami_bakery.bake.waiters import AmiWaiter
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.core.packer.arguments import PackerArguments
-    from ami_bakery.core.packer.build_progress import Made, Tolerated
+    from ami_bakery.core.packer.build_progress import CreatedResource, Tolerated
     from ami_bakery.core.packer.machine_output import Artifact, Built
-    from ami_bakery.define.resolver import Definition, Resolver
+    from ami_bakery.define.resolver import ImageDefinition, Resolver
     from ami_bakery.plan.planner import Planned
     from ami_bakery.template.facts import TemplateFacts
 
@@ -48,7 +48,7 @@ class Baker:
         self,
         resolver: Resolver,
         planned: Planned,
-        sight: Sight,
+        sight: AmiWaiter,
         *,
         run: str,
         note: Callable[[Mapping[str, str]], None],
@@ -57,7 +57,7 @@ class Baker:
         self.resolver = resolver
         self.outside = resolver.outside
         self.sight = sight
-        self.definition: Definition = planned.definition
+        self.definition: ImageDefinition = planned.definition
         self.planned = planned
         self.image = planned.definition.image
         self.commit: str | None = None
@@ -96,7 +96,7 @@ class Baker:
 
         request = build_request(self.resolver, self.planned, facts)
         try:
-            with Marks(self.outside, self.image.name, self.run, region_of, self.note) as marks:
+            with ResourceTagger(self.outside, self.image.name, self.run, region_of, self.note) as marks:
                 built = self.outside.packer.build(request, self.outside.watcher, marks.tell)
         except PackerError as error:
             self.sight.step("looking whether Packer has left something in EC2")
@@ -105,7 +105,7 @@ class Baker:
         self._sweep(facts, marks.made, region_of).sweep_scaffold()
         return built
 
-    def _sweep(self, facts: TemplateFacts, made: Sequence[Made], region_of: Callable[[str], str]) -> Sweep:
+    def _sweep(self, facts: TemplateFacts, made: Sequence[CreatedResource], region_of: Callable[[str], str]) -> Sweep:
         copies = [region for builder in facts.builders for region in builder.ami_regions]
         return Sweep(
             outside=self.outside,
@@ -153,7 +153,7 @@ class Baker:
         What a filter has just found is there.
         """
         home = self.planned.plan.regions[0]
-        bases = sorted({base for _, base in self.definition.base} - set(self.resolver.bases_seen(home)))
+        bases = sorted({base for _, base in self.definition.base} - set(self.resolver.known_bases(home)))
         there = {ami.id for ami in self.outside.ec2.by_ids(home, bases)} if bases else set()
         gone = [base for base in bases if base not in there]
         if gone:
@@ -289,7 +289,7 @@ class Baker:
             return sources[0].source in expected
         if self.image.base is not None:
             return True  # pinned: the template was seen to use what it is handed
-        again = self.resolver.afresh().define(self.image, {})
+        again = self.resolver.without_cache().define(self.image, {})
         return {ami for _, ami in again.base} == expected
 
     def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
@@ -343,7 +343,7 @@ class Baker:
         """
         self.sight.step("tagging the AMI")
         home = amis[self.planned.plan.regions[0]]
-        finished, others = self._finished_tags(home, home), Upkeep.of(self.image).ami_tags
+        finished, others = self._finished_tags(home, home), DesiredState.of(self.image).ami_tags
         if self.image.scheme is Scheme.SHA256:
             others = {**others, **regions_tag(region for region in amis if region != home.region)}
         try:
@@ -366,7 +366,7 @@ class Baker:
         for region, ami in amis.items():
             if region == home.region:
                 continue
-            tags = {**Upkeep.of(self.image).ami_tags, **self._finished_tags(ami, home)}
+            tags = {**DesiredState.of(self.image).ami_tags, **self._finished_tags(ami, home)}
             try:
                 self._tag_snapshots(ami, tags)
                 if tags:

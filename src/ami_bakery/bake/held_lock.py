@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ami_bakery.core.lock.lock import Timing
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 _STOP_AGAIN_SECONDS = 1.0
 """Packer may have been about to start when it was told to stop."""
@@ -31,7 +31,7 @@ class HeldLock:
 
     def __init__(
         self,
-        outside: Outside,
+        outside: Ports,
         region: str,
         lock: str,
         timing: Timing,
@@ -51,7 +51,7 @@ class HeldLock:
         self._lost = threading.Event()
         self._over = threading.Event()
         self._losing = threading.Lock()
-        for name, work in (("renews", self._renew_on_and_on), ("watches", self._watch_expiry)):
+        for name, work in (("renews", self._renew_loop), ("watches", self._watch_expiry)):
             threading.Thread(target=work, name=f"{name} {lock}", daemon=True).start()
 
     @property
@@ -93,7 +93,7 @@ class HeldLock:
                 return False
             self._outside.clock.rest(min(1.0, self._timing.settling_seconds / 4))
 
-    def let_go(self, *, keep: bool) -> None:
+    def release(self, *, keep: bool) -> None:
         """Delete it; or leave it for what is noted on it, expired. Where neither can be done it expires by itself."""
         self.abandon()
         locks = self._outside.locks
@@ -106,7 +106,7 @@ class HeldLock:
         """No more renewals."""
         self._over.set()
 
-    def _renew_on_and_on(self) -> None:
+    def _renew_loop(self) -> None:
         """Renew until it is let go or lost. Whatever a renewal raises is a failed renewal, and tried again."""
         pause, why = self._timing.renew_seconds, ""
         while not (why or self._lost.is_set() or self._over.wait(pause)):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.bake.adopt import adoptable, check_names, in_the_way, remove_amis
+from ami_bakery.bake.adopt import adoptable, check_names, name_conflicts, remove_amis
 from ami_bakery.bake.baker import Baker
 from ami_bakery.bake.held_lock import HeldLock
 from ami_bakery.bake.hidden_lock import HiddenLock, foreign_key_pair
-from ami_bakery.bake.region_copies import copied
-from ami_bakery.bake.waiters import BUSY_TODO, Sight
-from ami_bakery.cleanup.takeover import mark_remains
+from ami_bakery.bake.region_copies import copy_to_regions
+from ami_bakery.bake.waiters import BUSY_TODO, AmiWaiter
+from ami_bakery.cleanup.takeover import tag_orphaned_resources
 from ami_bakery.core.ci.job import ci_job
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.image import DIGEST_TAG, Ami, AmiState
@@ -27,38 +27,38 @@ from ami_bakery.core.lock.lock import (
 )
 from ami_bakery.core.lock.protocol import advance, begin
 from ami_bakery.core.lock.protocol_steps import (
-    AwaitSight,
+    AbandonInherited,
+    AmisAbandoned,
     Bake,
     Baked,
     BreakLock,
+    CheckInherited,
+    CopyToRegions,
     Discard,
     End,
     Ending,
-    Event,
     Finish,
-    GiveUpLeft,
-    JudgeLeft,
+    LockAcquired,
+    LockSeen,
     Look,
-    Looked,
-    Marked,
+    LookupResult,
     NoteVerified,
     NotShown,
     Pause,
+    ProtocolEvent,
     Purpose,
     ReadLock,
     Release,
     RemoveLeft,
     Seen,
-    Shown,
-    Spread,
     Step,
     TakeLock,
-    Taken,
+    WaitVisible,
 )
 from ami_bakery.core.plan.outcome import Copies, Result
 from ami_bakery.core.plan.plan import Action, Reason, reason_lines
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SourceError
-from ami_bakery.plan.planner import Planned, look_again, plan_again
+from ami_bakery.plan.planner import Planned, refresh, replan
 from ami_bakery.template.facts import regions_named
 from ami_bakery.values import Frozen, replace
 
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from ami_bakery.bake.slots import Patience, Place
+    from ami_bakery.bake.slots import BuildSlot, WaitPolicy
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.define.resolver import Resolver
 
@@ -77,7 +77,7 @@ _MAY_HAVE_HAPPENED = (TakeLock, BreakLock, RemoveLeft, NoteVerified, Finish, Dis
 """Where it matters that a request without an answer may have been carried out."""
 
 
-class Ended(Frozen):
+class BakeResult(Frozen):
     """How it ended well. `copies` are all AMIs, by region."""
 
     result: Result
@@ -100,8 +100,8 @@ class LockedBake:
         *,
         forced: frozenset[str],
         settled: Mapping[str, Ami | None],
-        place: Place,
-        patience: Patience,
+        place: BuildSlot,
+        patience: WaitPolicy,
     ) -> None:
         assert planned.plan.digest is not None
         self.resolver = resolver
@@ -116,7 +116,7 @@ class LockedBake:
         self.patience = patience
         self.timing = lock_timing(self.outside.environment)
         self.run = self.outside.new_run()
-        self.sight = Sight(self.outside, self.image)
+        self.sight = AmiWaiter(self.outside, self.image)
         self.held: HeldLock | None = None
         self.shown: SeenLock | None = None
         self.error: BakeryError | None = None
@@ -135,7 +135,7 @@ class LockedBake:
         self._seen_first: dict[str, datetime] = {}
         self._wait_until: float | None = None
 
-    def carry_out(self) -> Ended | None:
+    def carry_out(self) -> BakeResult | None:
         """None where the definition moved meanwhile: `planned` is what it is now. Raises where it fails."""
         flight = begin(
             forced=self.image in self.forced,
@@ -145,7 +145,7 @@ class LockedBake:
         try:
             while not isinstance(flight.step, End):
                 self._gone = flight.gone
-                self._finished = isinstance(flight.step, Spread | AwaitSight)
+                self._finished = isinstance(flight.step, CopyToRegions | WaitVisible)
                 flight = advance(flight, self._seen(flight.step))
                 self._hold(flight.lock)
         finally:
@@ -179,16 +179,16 @@ class LockedBake:
                 if error.is_denied and isinstance(step, _LOCK_STEPS):
                     return self._denied(step, error)
                 if error.is_unanswered and isinstance(step, _MAY_HAVE_HAPPENED):
-                    return Event.UNANSWERED
-            return Event.FAILED
+                    return ProtocolEvent.UNANSWERED
+            return ProtocolEvent.FAILED
 
-    def _denied(self, step: Step, error: AwsError) -> Event:
+    def _denied(self, step: Step, error: AwsError) -> ProtocolEvent:
         if isinstance(step, TakeLock | ReadLock) and self.digest.scheme is Scheme.SHA1:
             self.outside.watcher.warn(
                 f"{self.image} is baked without a lock, so that another runner may bake it at the same time: {error}. "
                 f"{error.todo}"
             )
-        return Event.DENIED
+        return ProtocolEvent.DENIED
 
     # The lock.
 
@@ -209,9 +209,9 @@ class LockedBake:
         self._expires_at = self.outside.clock.monotonic() + self.timing.lifetime_seconds
         lock = locks.take(self.home, lock_name(self.digest.hex), tags)
         if lock is not None:
-            return Taken(lock)
+            return LockAcquired(lock)
         self.hidden.refused(self.outside.clock.monotonic())
-        return Event.REFUSED
+        return ProtocolEvent.REFUSED
 
     def _read(self, _step: ReadLock) -> Seen:
         self.place.give_back()
@@ -225,11 +225,11 @@ class LockedBake:
         )
         return self._show(lock)
 
-    def _show(self, lock: SeenLock) -> Shown:
+    def _show(self, lock: SeenLock) -> LockSeen:
         self.shown = lock
         self._expires_at = self.outside.clock.monotonic() + lock.seconds_left
         self.hidden.end()
-        return Shown(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.left)
+        return LockSeen(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.left)
 
     def _known_longest(self, lock: SeenLock) -> SeenLock:
         """A lock that does not tell for how long it has been there has been there since we saw it first."""
@@ -258,9 +258,9 @@ class LockedBake:
         if self.shown is not None and self.shown.run != self.run:
             self.outside.watcher.note(f"{self.image}: taking over the lock of {self.shown.describe()}: it has expired")
             facts = self.planned.definition.facts or self.resolver.facts(self.planned.definition.image)
-            mark_remains(self.outside, self.image, self.shown, regions_named(facts.builders))
+            tag_orphaned_resources(self.outside, self.image, self.shown, regions_named(facts.builders))
         self.outside.locks.delete(self.home, step.lock)
-        return Event.DONE
+        return ProtocolEvent.DONE
 
     def _pause(self, _step: Pause) -> Seen:
         self.place.give_back()
@@ -269,7 +269,7 @@ class LockedBake:
         if self._wait_until is None and timeout is not None:
             self._wait_until = now + timeout.total_seconds()
         if self._wait_until is not None and now >= self._wait_until:
-            return Event.TIMED_OUT
+            return ProtocolEvent.TIMED_OUT
         who = self.shown.describe() if self.shown else "somebody else"
         said = f"waiting: it is being baked by {who}"
         watcher.still(self.image, said) if said == self._told else watcher.step(self.image, said)
@@ -277,20 +277,20 @@ class LockedBake:
         # Not all in step: they would ask EC2 in the same moments.
         seconds = self.timing.poll_seconds * random.uniform(0.75, 1.25)
         clock.sleep(seconds if self._wait_until is None else min(seconds, self._wait_until - now))
-        return Event.DONE
+        return ProtocolEvent.DONE
 
     def _release(self, step: Release) -> Seen:
         held, self.held = self.held, None
         assert held is not None
         try:
-            held.let_go(keep=step.keep)
+            held.release(keep=step.keep)
         except Exception as error:
             # Whatever it is: the lock is no reason to lose the AMI that was finished under it.
             held.abandon()
             left = f"until then others wait: {self.timing.lifetime_seconds} s at most"
             why = error if isinstance(error, BakeryError) else type(error).__name__
             self.outside.watcher.warn(f"{self.image}: the lock expires by itself ({left}), since {why}")
-        return Event.DONE
+        return ProtocolEvent.DONE
 
     # What is there.
 
@@ -303,14 +303,14 @@ class LockedBake:
         if self.planned.plan.action is Action.WAIT:
             # Somebody bakes without a lock: with the original's checksum that is possible.
             pending = next(ami for ami in self.planned.found if ami.state is AmiState.PENDING)
-            self.sight.wait_for_anothers(pending, self.patience)
+            self.sight.wait_for_other_runner(pending, self.patience)
             seen = self._plan_again()
         return seen
 
     def _settle(self) -> None:
         """Until an AMI is seen, or what was done under the lock before ours can be seen by everybody."""
         self.sight.step("waiting until EC2 shows what the last one has done")
-        while (seconds := self._to_settle()) > 0 and not _is_there(look_again(self.resolver, self.planned)):
+        while (seconds := self._to_settle()) > 0 and not _is_there(refresh(self.resolver, self.planned)):
             self.outside.clock.sleep(min(seconds, self.timing.poll_seconds))
 
     def _to_settle(self) -> float:
@@ -322,10 +322,10 @@ class LockedBake:
         The stamps are taken before the inputs are hashed: no change can fall between the two.
         """
         self.stamps = self._stamps()
-        self.resolver = self.resolver.afresh()
-        self.planned = plan_again(self.resolver, self.planned, forced=self.forced, known=self.settled)
+        self.resolver = self.resolver.without_cache()
+        self.planned = replan(self.resolver, self.planned, forced=self.forced, known=self.settled)
         if self.planned.plan.digest != self.digest or self.planned.plan.regions[0] != self.home:
-            return Event.MOVED
+            return ProtocolEvent.MOVED
         return _looked(self.planned)
 
     def _stamps(self) -> Stamps | None:
@@ -337,34 +337,34 @@ class LockedBake:
         except SourceError:
             return None  # an input is gone: planning again reports it, or finds that it is no input any more
 
-    def _look_for_anothers(self) -> Looked:
+    def _look_for_anothers(self) -> LookupResult:
         """Our look before may have been too early to show what was finished just before we took the lock."""
         while True:
             seconds = self._to_settle()
-            again = look_again(self.resolver, self.planned)
+            again = refresh(self.resolver, self.planned)
             if _is_there(again):
                 self.planned = again
                 return _looked(again)
             if seconds <= 0:
-                return Looked()
+                return LookupResult()
             self.outside.clock.sleep(min(seconds, self.timing.poll_seconds))
 
     # What a dead holder left.
 
-    def _judge(self, step: JudgeLeft) -> Seen:
+    def _judge(self, step: CheckInherited) -> Seen:
         baker = self._new_baker()
         self.amis = adoptable(baker, step.ami)
         if not self.amis:
-            return Event.REFUSED
+            return ProtocolEvent.REFUSED
         ami, who = self.amis[self.home].id, self.shown.describe() if self.shown else "a run"
         detail = f"{ami} was baked and verified by {who}, which ended before it could tag it"
         self.planned = replace(self.planned, plan=replace(self.planned.plan, reasons=(Reason("adopted", ami, detail),)))
-        return Event.DONE
+        return ProtocolEvent.DONE
 
-    def _give_up_left(self, step: GiveUpLeft) -> Seen:
+    def _give_up_left(self, step: AbandonInherited) -> Seen:
         if self.held is None:
-            return Marked()
-        amis = in_the_way(self.resolver, self.planned, step.left)
+            return AmisAbandoned()
+        amis = name_conflicts(self.resolver, self.planned, step.left)
         if amis and self._to_settle() > 0:
             # What was finished a moment ago may look unfinished yet.
             self.sight.step("waiting until EC2 shows what the last one has done")
@@ -372,20 +372,20 @@ class LockedBake:
                 return looked
             while (seconds := self._to_settle()) > 0:
                 self.outside.clock.sleep(seconds)
-            amis = in_the_way(self.resolver, self.planned, step.left)
+            amis = name_conflicts(self.resolver, self.planned, step.left)
         if not amis:
-            return Marked()
+            return AmisAbandoned()
         # The lock is still ours: so what was seen is of runs before ours, wherever it is.
         if not self.held.tag([ami.id for ami in amis if ami.region == self.home], {GIVEN_UP_TAG: self.run}):
-            return Marked() if self.held.renew(patient=True) else Event.LOST
+            return AmisAbandoned() if self.held.renew(patient=True) else ProtocolEvent.LOST
         self.amis = {ami.id: ami for ami in amis}
-        return Marked(tuple(self.amis))
+        return AmisAbandoned(tuple(self.amis))
 
     def _remove_left(self, _step: RemoveLeft) -> Seen:
         why = "which another run left unfinished under the name that this one will get"
         remove_amis(self.outside, self.image, self.amis.values(), why)
         self.sight.await_gone(self.amis.values())
-        return Event.DONE
+        return ProtocolEvent.DONE
 
     # The work.
 
@@ -408,17 +408,17 @@ class LockedBake:
         baker, self.amis = self._new_baker(), {}
         check_names(self.resolver, self.planned)
         if self.held is not None and not self.held.confirm():
-            return Event.LOST
+            return ProtocolEvent.LOST
         try:
             self.amis = baker.make()
         except BakeryError:
             if self.held is not None and self.held.lost:
-                return Event.LOST
+                return ProtocolEvent.LOST
             raise
         home = self.amis[self.home]
         if self.held is not None and self.held.lost:
             self.outside.watcher.warn(f"{self.image}: {home.id} of {self.home} was left, without the digest")
-            return Event.LOST
+            return ProtocolEvent.LOST
         finished = self.digest.scheme is Scheme.SHA1 and home.tags.get(DIGEST_TAG) == self.digest.hex
         return Baked(noted_amis(self.amis.values(), self.home), finished)
 
@@ -429,7 +429,7 @@ class LockedBake:
     def _note_verified(self, step: NoteVerified) -> Seen:
         assert self.held is not None
         there = not self.held.lost and self.held.renew({VERIFIED_TAG: step.ami}, patient=True)
-        return Event.DONE if there else Event.LOST
+        return ProtocolEvent.DONE if there else ProtocolEvent.LOST
 
     def _finish(self, step: Finish) -> Seen:
         assert self.baker is not None
@@ -437,30 +437,30 @@ class LockedBake:
         finished = self.baker.finish(self.amis, held.tag if held is not None and step.lock is not None else None)
         if finished is not None:
             self.amis = finished
-            return Event.DONE
+            return ProtocolEvent.DONE
         if held is not None and held.renew(patient=True):
             ami = self.amis[self.home]
             raise AwsError(
                 f"tagging {ami.id} in {self.home}", "EC2 does not know it any more", "Bake again: somebody deleted it."
             )
-        return Event.LOST
+        return ProtocolEvent.LOST
 
     def _discard(self, _step: Discard) -> Seen:
         remove_amis(self.outside, self.image, self.amis.values(), "since another runner had finished one before")
-        return Event.DONE
+        return ProtocolEvent.DONE
 
-    def _spread(self, _step: Spread) -> Seen:
+    def _spread(self, _step: CopyToRegions) -> Seen:
         plan = self.planned.plan
         if plan.action is Action.COPY:
             self._tell_plan()
-            self.copies = copied(self.resolver, self.planned, self.sight, plan.amis, plan.source)
+            self.copies = copy_to_regions(self.resolver, self.planned, self.sight, plan.amis, plan.source)
         else:
             assert self.baker is not None
             amis = self.baker.finish_others(self.amis)
-            self.copies = copied(self.resolver, self.planned, self.sight, amis, amis[self.home])
-        return Event.DONE
+            self.copies = copy_to_regions(self.resolver, self.planned, self.sight, amis, amis[self.home])
+        return ProtocolEvent.DONE
 
-    def _await_sight(self, _step: AwaitSight) -> Seen:
+    def _await_sight(self, _step: WaitVisible) -> Seen:
         """The next one that gets the lock should see it."""
         assert self.copies is not None
         home = self.copies.amis.get(self.home)
@@ -477,11 +477,11 @@ class LockedBake:
                 )
                 break
             self.outside.clock.sleep(self.timing.poll_seconds)
-        return Event.DONE
+        return ProtocolEvent.DONE
 
     # The end.
 
-    def _ended(self, ending: Ending) -> Ended | None:
+    def _ended(self, ending: Ending) -> BakeResult | None:
         doing = f"baking image {self.image}"
         match ending:
             case Ending.MOVED:
@@ -501,7 +501,7 @@ class LockedBake:
                 assert self.error is not None
                 raise self._with_what_is_left(self.error)
         copies = self.copies if self.copies is not None else Copies(amis=self.planned.plan.amis)
-        return Ended(result=_RESULTS[ending], planned=self.planned, copies=copies)
+        return BakeResult(result=_RESULTS[ending], planned=self.planned, copies=copies)
 
     def _with_what_is_left(self, error: BakeryError) -> BakeryError:
         """What is baked and verified, and has no digest for want of what failed after it."""
@@ -523,15 +523,15 @@ _HANDLERS: dict[type[Any], Callable[[LockedBake, Any], Seen]] = {
     BreakLock: LockedBake._break,
     Pause: LockedBake._pause,
     Look: LockedBake._look,
-    JudgeLeft: LockedBake._judge,
-    GiveUpLeft: LockedBake._give_up_left,
+    CheckInherited: LockedBake._judge,
+    AbandonInherited: LockedBake._give_up_left,
     RemoveLeft: LockedBake._remove_left,
     Bake: LockedBake._bake,
     NoteVerified: LockedBake._note_verified,
     Finish: LockedBake._finish,
     Discard: LockedBake._discard,
-    Spread: LockedBake._spread,
-    AwaitSight: LockedBake._await_sight,
+    CopyToRegions: LockedBake._spread,
+    WaitVisible: LockedBake._await_sight,
     Release: LockedBake._release,
 }
 
@@ -540,8 +540,8 @@ def _is_there(planned: Planned) -> bool:
     return planned.plan.action in (Action.REUSE, Action.COPY)
 
 
-def _looked(planned: Planned) -> Looked:
+def _looked(planned: Planned) -> LookupResult:
     if not _is_there(planned):
-        return Looked()
+        return LookupResult()
     assert planned.plan.source is not None
-    return Looked(planned.plan.source.id, whole=planned.plan.action is Action.REUSE)
+    return LookupResult(planned.plan.source.id, whole=planned.plan.action is Action.REUSE)

@@ -5,26 +5,26 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.ec2.image import SHARED_TAG
 from ami_bakery.core.plan.desired_state import (
+    DesiredState,
     Permissions,
     Step,
     StepKind,
-    Upkeep,
     describe,
     take_back_steps,
     upkeep_steps,
 )
 from ami_bakery.errors import AwsError, BakeryError, Stopped
-from ami_bakery.plan.sharing import look
+from ami_bakery.plan.sharing import read_permissions
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ami_bakery.core.ec2.image import Ami
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 
 class Kept(Frozen):
@@ -34,16 +34,16 @@ class Kept(Frozen):
     failures: tuple[BakeryError, ...]
 
 
-def keep(outside: Outside, image: str, upkeep: Upkeep, amis: Iterable[Ami]) -> Kept:
+def apply(outside: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
     """Side by side; what fails for one AMI does not stop the others."""
-    done = side_by_side([partial(_keep_one, outside, image, upkeep, ami, upkeep_steps) for ami in amis])
+    done = run_all([partial(_keep_one, outside, image, upkeep, ami, upkeep_steps) for ami in amis])
     return Kept(
         steps=tuple(step for steps, _ in done for step in steps),
         failures=tuple(failure for _, failure in done if failure is not None),
     )
 
 
-def take_back(outside: Outside, image: str, upkeep: Upkeep, amis: Iterable[Ami]) -> Kept:
+def revoke_stale_shares(outside: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
     """What AMIs that do not count are shared for and should not be; one after the other, and no further than the first
     that fails: as long as those at the end carry their mark, the next run comes back to the others."""
     steps: list[Step] = []
@@ -60,15 +60,15 @@ def _is_gone(failure: BakeryError) -> bool:
 
 
 def _keep_one(
-    outside: Outside,
+    outside: Ports,
     image: str,
-    upkeep: Upkeep,
+    upkeep: DesiredState,
     ami: Ami,
-    steps: Callable[[Ami, Upkeep, Permissions | None], Iterable[Step]],
+    steps: Callable[[Ami, DesiredState, Permissions | None], Iterable[Step]],
 ) -> tuple[list[Step], BakeryError | None]:
     done: list[Step] = []
     try:
-        for step in steps(ami, upkeep, look(outside, ami, upkeep)):
+        for step in steps(ami, upkeep, read_permissions(outside, ami, upkeep)):
             _do(outside, ami, step)
             outside.watcher.note(f"{image}: {describe(step)}")
             done.append(step)
@@ -79,7 +79,7 @@ def _keep_one(
     return done, None
 
 
-def _do(outside: Outside, ami: Ami, step: Step) -> None:
+def _do(outside: Ports, ami: Ami, step: Step) -> None:
     resource = step.snapshot or ami.id
     match step.kind:
         case StepKind.TAG:

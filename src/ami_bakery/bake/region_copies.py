@@ -8,22 +8,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ami_bakery.bake.adopt import remove_amis
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.ec2.image import Ami, AmiState, copied_tags, newest, snapshot_tags
-from ami_bakery.core.plan.desired_state import Upkeep
+from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.core.plan.outcome import Copies
 from ami_bakery.core.text.table import clock_time
 from ami_bakery.errors import AwsError, BakeryError, Stopped
-from ami_bakery.ports import CopyOrder
+from ami_bakery.ports import CopyRequest
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ami_bakery.bake.waiters import Sight
+    from ami_bakery.bake.waiters import AmiWaiter
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.plan.planner import Planned
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 _NAME_LENGTH = 128
 """The longest name of an AMI (EC2 API reference, CopyImage)."""
@@ -52,9 +52,9 @@ class _Waiting:
 class Regions:
     """One image's AMIs, in all of its regions."""
 
-    outside: Outside
+    outside: Ports
     planned: Planned
-    sight: Sight
+    sight: AmiWaiter
     kms_keys: Mapping[str, str]
 
     def copy_to_all(self, finished: Mapping[str, Ami], source: Ami) -> Copies:
@@ -84,7 +84,7 @@ class Regions:
             except BakeryError as error:
                 return error
 
-        return side_by_side([partial(tried, step) for step in steps])
+        return run_all([partial(tried, step) for step in steps])
 
     def _started(self, source: Ami, region: str) -> Ami:
         """A copy that another run has started, or left untagged, is taken over."""
@@ -119,7 +119,7 @@ class Regions:
     def _ordered(self, source: Ami, region: str, names: Sequence[str]) -> Ami:
         """Under the first of `names` that nobody takes meanwhile; unless who has taken it makes the same copy."""
         tags = self._tags(source, region)
-        order = CopyOrder(
+        order = CopyRequest(
             source=source,
             region=region,
             name=names[0],
@@ -172,11 +172,13 @@ class Regions:
         return copied_tags(source.tags, self._upkeep.ami_tags, self.kms_keys.get(region, ""))
 
     @property
-    def _upkeep(self) -> Upkeep:
-        return Upkeep.of(self.planned.definition.image)
+    def _upkeep(self) -> DesiredState:
+        return DesiredState.of(self.planned.definition.image)
 
 
-def copied(resolver: Resolver, planned: Planned, sight: Sight, amis: Mapping[str, Ami], source: Ami | None) -> Copies:
+def copy_to_regions(
+    resolver: Resolver, planned: Planned, sight: AmiWaiter, amis: Mapping[str, Ami], source: Ami | None
+) -> Copies:
     """`amis` in all regions of the image. Where a copy is to have a key of its own, it is one of those that have it:
     not one that Packer has made there."""
     kms_keys = resolver.kms_keys(planned.definition.image)

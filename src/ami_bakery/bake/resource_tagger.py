@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Self
 
 from ami_bakery.core.ec2.image import IMAGE_TAG
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
-from ami_bakery.core.packer.build_progress import Made, MadeKind
+from ami_bakery.core.packer.build_progress import CreatedKind, CreatedResource
 from ami_bakery.errors import AwsError, BakeryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 _PAUSES_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """EC2 may not know at once what it has made; and Packer names a security group before it makes it."""
@@ -25,7 +25,7 @@ _LAST_SECONDS = 2.0
 """How long what is behind may take when Packer has ended: it is not to be lost because Packer was faster."""
 
 
-class Marks:
+class ResourceTagger:
     """As a context manager: from before Packer starts until it has ended.
 
     region_of  the region that a builder, by the name that Packer prints, works in
@@ -34,7 +34,7 @@ class Marks:
 
     def __init__(
         self,
-        outside: Outside,
+        outside: Ports,
         image: str,
         run: str,
         region_of: Callable[[str], str],
@@ -46,13 +46,13 @@ class Marks:
         self._region_of = region_of
         self._note = note
         self._key_pairs: dict[str, str] = {}
-        self._to_note: queue.SimpleQueue[Made | None] = queue.SimpleQueue()
-        self._to_mark: queue.SimpleQueue[Made | None] = queue.SimpleQueue()
+        self._to_note: queue.SimpleQueue[CreatedResource | None] = queue.SimpleQueue()
+        self._to_mark: queue.SimpleQueue[CreatedResource | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._over = threading.Event()
         # A call that EC2 does not answer must not keep the program from ending, nor a mark the next note.
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._note_all, self._mark_all)]
-        self.made: list[Made] = []
+        self.made: list[CreatedResource] = []
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -67,7 +67,7 @@ class Marks:
             thread.join(_LAST_SECONDS / 2)
         self._over.set()
 
-    def tell(self, made: Made) -> None:
+    def tell(self, made: CreatedResource) -> None:
         self.made.append(made)
         self._to_note.put(made)
         self._to_mark.put(made)
@@ -95,14 +95,14 @@ class Marks:
     def _tell(self, text: str) -> None:
         self._outside.watcher.line(self._image, f"({text})")
 
-    def _mark(self, made: Made) -> None:
+    def _mark(self, made: CreatedResource) -> None:
         region = self._region_of(made.builder)
         tags = {RUN_TAG: self._run, IMAGE_TAG: self._image}
-        if made.kind is MadeKind.KEY_PAIR:
+        if made.kind is CreatedKind.KEY_PAIR:
             self._key_pairs[made.builder] = made.value
-        if made.kind in (MadeKind.KEY_PAIR, MadeKind.AMI_NAME):
+        if made.kind in (CreatedKind.KEY_PAIR, CreatedKind.AMI_NAME):
             return
-        if made.kind is not MadeKind.AMI and made.builder in self._key_pairs:
+        if made.kind is not CreatedKind.AMI and made.builder in self._key_pairs:
             tags[KEY_PAIR_TAG] = self._key_pairs[made.builder]
         for seconds in _PAUSES_SECONDS:
             if seconds and self._ended.wait(seconds):
@@ -115,8 +115,8 @@ class Marks:
                 if not error.code.endswith(".NotFound"):
                     raise
 
-    def _ids(self, made: Made, region: str) -> Sequence[str]:
-        if made.kind is not MadeKind.SECURITY_GROUP:
+    def _ids(self, made: CreatedResource, region: str) -> Sequence[str]:
+        if made.kind is not CreatedKind.SECURITY_GROUP:
             return [made.value]
         return [group.id for group in self._outside.scaffold.security_groups(region, names=[made.value])]
 

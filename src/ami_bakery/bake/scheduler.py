@@ -7,18 +7,18 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.bake.reconcile import keep, take_back
-from ami_bakery.bake.slots import Patience, Place, Places
+from ami_bakery.bake.reconcile import apply, revoke_stale_shares
+from ami_bakery.bake.slots import BuildSlot, BuildSlots, WaitPolicy
 from ami_bakery.core.config.model import BaseImage
 from ami_bakery.core.config.selection import parent_of, with_parents
 from ami_bakery.core.ec2.image import Ami, AmiState
-from ami_bakery.core.plan.desired_state import Upkeep
+from ami_bakery.core.plan.desired_state import DesiredState
 from ami_bakery.core.plan.outcome import Copies, Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.core.plan.schedule import Schedule
 from ami_bakery.errors import AwsError, BakeryError, BusyError, SkippedError, SourceError, Stopped
 from ami_bakery.plan.planner import Planned, make_plans, warn_of_unseen
-from ami_bakery.plan.sharing import still_shared
+from ami_bakery.plan.sharing import stale_shares
 from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def bake_all(
     forced: frozenset[str],
     jobs: int,
     fail_fast: bool = False,
-    patience: Patience | None = None,
+    patience: WaitPolicy | None = None,
 ) -> Generator[Outcome]:
     """Make sure that these images' AMIs exist, and those of what they are made from; outcomes as they come.
 
@@ -64,11 +64,11 @@ def bake_all(
         resolver,
         plans,
         failures,
-        still_shared=still_shared(resolver, plans),
+        stale_shares=stale_shares(resolver, plans),
         forced=forced,
         fail_fast=fail_fast,
-        places=Places(jobs),
-        patience=patience or Patience(),
+        places=BuildSlots(jobs),
+        patience=patience or WaitPolicy(),
     )
     if turns.are_quick:
         yield from turns.take_here(schedule)
@@ -98,17 +98,17 @@ class _Turns:
         plans: Iterable[Planned],
         undefined: Mapping[str, BakeryError],
         *,
-        still_shared: Mapping[str, tuple[Ami, ...]],
+        stale_shares: Mapping[str, tuple[Ami, ...]],
         forced: frozenset[str],
         fail_fast: bool,
-        places: Places,
-        patience: Patience,
+        places: BuildSlots,
+        patience: WaitPolicy,
     ) -> None:
         """`undefined`: the images that could not be planned to begin with."""
         self.resolver = resolver
         self.first = {planned.plan.image: planned for planned in plans}
         self.undefined = dict(undefined)
-        self.still_shared = still_shared
+        self.stale_shares = stale_shares
         self.forced = forced
         self.fail_fast = fail_fast
         self.places = places
@@ -123,7 +123,7 @@ class _Turns:
     @property
     def are_quick(self) -> bool:
         """Whether nothing is to be baked, asked or waited for: threads would only cost time."""
-        return not (self.undefined or self.still_shared) and all(map(_is_quick, self.first.values()))
+        return not (self.undefined or self.stale_shares) and all(map(_is_quick, self.first.values()))
 
     def take_here(self, schedule: Schedule) -> Iterator[Outcome]:
         while schedule.unfinished:
@@ -149,9 +149,9 @@ class _Turns:
                 schedule.finish([name])
                 yield outcome
 
-    def _place(self, name: str) -> Place:
+    def _place(self, name: str) -> BuildSlot:
         """Images get to work in the order of their turns, not in that in which their threads wake up."""
-        place = Place(self.places)
+        place = BuildSlot(self.places)
         first = self.first.get(name)
         if first is not None and first.plan.action in _WORK:
             place.ask()
@@ -190,7 +190,7 @@ class _Turns:
         return SkippedError(f"baking image {name}", wrong, f"Mend {self.culprit} first, then run again.")
 
     def _turn(
-        self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], place: Place
+        self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], place: BuildSlot
     ) -> Outcome:
         """`settled` and `failed` are those of the time when the image's turn came."""
         with place:
@@ -201,7 +201,7 @@ class _Turns:
         return outcome
 
     def _taken(
-        self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], place: Place
+        self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], place: BuildSlot
     ) -> Outcome:
         if image in self.undefined:
             return _failed(image, self.undefined[image])
@@ -216,12 +216,12 @@ class _Turns:
         try:
             if not stands or first.plan.action is Action.PENDING:
                 place.take()
-                (first,) = make_plans(self.resolver.afresh(), [image], forced=self.forced, known=settled)
+                (first,) = make_plans(self.resolver.without_cache(), [image], forced=self.forced, known=settled)
         except BakeryError as error:
             return _failed(image, error)
         return self._attempt(first, settled, place)
 
-    def _attempt(self, planned: Planned, settled: Mapping[str, Ami | None], place: Place) -> Outcome:
+    def _attempt(self, planned: Planned, settled: Mapping[str, Ami | None], place: BuildSlot) -> Outcome:
         """Do what is planned for one image; a failure is an outcome, too."""
         outside = self.resolver.outside
         started = outside.clock.monotonic()
@@ -240,12 +240,12 @@ class _Turns:
             error=_all_told(planned.plan.image, carried.failures),
         )
 
-    def _carry_out(self, planned: Planned, settled: Mapping[str, Ami | None], place: Place) -> _Carried:
+    def _carry_out(self, planned: Planned, settled: Mapping[str, Ami | None], place: BuildSlot) -> _Carried:
         """Do what the plan says, and what there is to do for the AMIs in any case. What is to be taken back comes
         first: the next AMI of an image that is shared no more has no mark that would bring us back."""
         image = planned.definition.image
-        taken_back = take_back(
-            self.resolver.outside, image.name, Upkeep.of(image), self.still_shared.get(image.name, ())
+        taken_back = revoke_stale_shares(
+            self.resolver.outside, image.name, DesiredState.of(image), self.stale_shares.get(image.name, ())
         )
         if taken_back.failures:
             return _Carried(
@@ -260,16 +260,16 @@ class _Turns:
                 planned, result, copies = self._locked(planned, settled, place)
             case Action.PENDING:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
-        plan, upkeep = planned.plan, Upkeep.of(image)
+        plan, upkeep = planned.plan, DesiredState.of(image)
         amis = {region: copies.amis[region] for region in plan.regions if region in copies.amis}
-        kept = keep(self.resolver.outside, plan.image, upkeep, amis.values())
+        kept = apply(self.resolver.outside, plan.image, upkeep, amis.values())
         failures = (*copies.failures, *kept.failures)
         return _Carried(
             planned=planned, result=result, amis=amis, kept=(*taken_back.steps, *kept.steps), failures=failures
         )
 
     def _locked(
-        self, planned: Planned, settled: Mapping[str, Ami | None], place: Place
+        self, planned: Planned, settled: Mapping[str, Ami | None], place: BuildSlot
     ) -> tuple[Planned, Result, Copies]:
         """A lock is of one digest: where the definition moves, the next one is of another."""
         from ami_bakery.bake.locked_bake import LockedBake
@@ -304,7 +304,7 @@ def _without_base(image: str, base: str, error: BakeryError) -> BakeryError:
 
 
 def _is_quick(planned: Planned) -> bool:
-    upkeep = Upkeep.of(planned.definition.image)
+    upkeep = DesiredState.of(planned.definition.image)
     return planned.plan.action is Action.REUSE and not any(map(upkeep.concerns, planned.plan.amis.values()))
 
 
@@ -332,8 +332,8 @@ class _Carried(Frozen):
     failures: tuple[BakeryError, ...] = ()
 
 
-def _wait_for_pending(resolver: Resolver, planned: Planned, patience: Patience) -> dict[str, Ami]:
-    from ami_bakery.bake.waiters import Sight
+def _wait_for_pending(resolver: Resolver, planned: Planned, patience: WaitPolicy) -> dict[str, Ami]:
+    from ami_bakery.bake.waiters import AmiWaiter
 
     pending = next(ami for ami in planned.found if ami.state is AmiState.PENDING)
-    return {pending.region: Sight(resolver.outside, planned.plan.image).wait_for_anothers(pending, patience)}
+    return {pending.region: AmiWaiter(resolver.outside, planned.plan.image).wait_for_other_runner(pending, patience)}

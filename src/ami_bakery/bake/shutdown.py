@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from concurrent.futures import Future
 
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 _POLL_SECONDS = 0.2
 
 
-def wait_for_all(futures: Collection[Future[Any]], outside: Outside) -> None:
+def wait_for_all(futures: Collection[Future[Any]], outside: Ports) -> None:
     """Raises `LeaveNow` where the person at the terminal insists, is told what that leaves behind, and says yes."""
     while _not_done(futures):
-        if not outside.person.insists():
+        if not outside.person.interrupted_again():
             continue
-        if not outside.person.is_there():
+        if not outside.person.is_interactive():
             outside.watcher.note("told to end once more: still waiting until Packer has cleaned up")
             continue
         outside.watcher.close()
-        if outside.person.agrees(_question(outside), lambda: bool(wait(futures, timeout=0).not_done)):
+        if outside.person.confirm(_question(outside), lambda: bool(wait(futures, timeout=0).not_done)):
             raise LeaveNow("the person at the terminal")
 
 
@@ -37,9 +37,9 @@ def _not_done(futures: Collection[Future[Any]]) -> bool:
         return True
 
 
-def _question(outside: Outside) -> str:
+def _question(outside: Ports) -> str:
     lines = []
-    for image, made in outside.packer.at_work().items():
+    for image, made in outside.packer.running_builds().items():
         things = ", ".join(f"{one.kind.replace('-', ' ')} {one.value}" for one in made)
         lines.append(f"{image}: Packer is still cleaning up ({things or 'it has made nothing yet'}).")
     lines.append("If you leave now, it goes on alone, and nobody tells you whether it ended well;")

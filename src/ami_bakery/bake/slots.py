@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 
-class Patience(Frozen):
+class WaitPolicy(Frozen):
     """What to do while another runner bakes: wait, at most for `timeout`, or as long as it takes; or not at all."""
 
     waits: bool = True
     timeout: timedelta | None = None
 
 
-class Places:
+class BuildSlots:
     """Who asked first gets one first."""
 
     def __init__(self, count: int) -> None:
         self._free = count
         self._closed = False
-        self._waiting: list[Place] = []
+        self._waiting: list[BuildSlot] = []
         self._changed = threading.Condition()
 
     def close(self) -> None:
@@ -34,11 +34,11 @@ class Places:
             self._closed = True
             self._changed.notify_all()
 
-    def ask(self, place: Place) -> None:
+    def ask(self, place: BuildSlot) -> None:
         with self._changed:
             self._waiting.append(place)
 
-    def take(self, place: Place) -> None:
+    def take(self, place: BuildSlot) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or place in self._waiting[: self._free])
             if self._closed:
@@ -46,7 +46,7 @@ class Places:
             self._waiting.remove(place)
             self._free -= 1
 
-    def leave(self, place: Place, *, had: bool) -> None:
+    def leave(self, place: BuildSlot, *, had: bool) -> None:
         with self._changed:
             if had:
                 self._free += 1
@@ -55,10 +55,10 @@ class Places:
             self._changed.notify_all()
 
 
-class Place:
+class BuildSlot:
     """One image's, which it may have or not. As a context manager: it is given back at the end."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: BuildSlots) -> None:
         self._places = places
         self._has = False
         self._asked = False

@@ -11,8 +11,8 @@ from ami_bakery.errors import AwsError, BusyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ami_bakery.bake.slots import Patience
-    from ami_bakery.ports import Outside
+    from ami_bakery.bake.slots import WaitPolicy
+    from ami_bakery.ports import Ports
 
 BUSY_TODO = "Run again later, or wait longer (--wait-timeout, no --no-wait): its AMI is the answer then."
 _POLL_SECONDS = 5.0
@@ -23,10 +23,10 @@ _SIGHT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class AmiWaiter:
     """What can be seen in EC2 for one image."""
 
-    outside: Outside
+    outside: Ports
     image: str
 
     def step(self, text: str) -> None:
@@ -57,7 +57,7 @@ class Sight:
             f"Look at {ami.id} in EC2: when it is finished, or deregistered, run again.",
         )
 
-    def wait_for_anothers(self, pending: Ami, patience: Patience) -> Ami:
+    def wait_for_other_runner(self, pending: Ami, patience: WaitPolicy) -> Ami:
         """One that another run makes: waited for as long as one may wait for others. Raises `BusyError`."""
         self.step(f"waiting for {pending.id} in {pending.region}, which another run makes")
         began = self.outside.clock.monotonic()

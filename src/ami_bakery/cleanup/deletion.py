@@ -6,14 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.ec2.image import IMAGE_TAG
-from ami_bakery.core.ec2.resource import Kind, Thing
+from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 _POLL_SECONDS = 5.0
 _WAIT_SECONDS = 10 * 60.0
@@ -22,26 +22,26 @@ _IN_USE = "DependencyViolation"
 
 
 def remove(
-    outside: Outside, things: Iterable[Thing], pause: Callable[[float], None]
-) -> Iterator[tuple[Thing, AwsError | None]]:
+    outside: Ports, things: Iterable[Resource], pause: Callable[[float], None]
+) -> Iterator[tuple[Resource, AwsError | None]]:
     """Each of them with why it could not be removed, as they come; a refusal does not keep the others back.
 
     An AMI from which an instance was started stays. The parts of what is removed go with it, and are told of, too.
     """
-    ordered = sorted(things, key=lambda thing: (list(Kind).index(thing.kind), thing.region, thing.id))
-    instances = [thing for thing in ordered if thing.kind is Kind.INSTANCE]
+    ordered = sorted(things, key=lambda thing: (list(ResourceKind).index(thing.kind), thing.region, thing.id))
+    instances = [thing for thing in ordered if thing.kind is ResourceKind.INSTANCE]
     refused = dict(_terminate(outside, instances, pause))
     for instance in instances:
         yield instance, refused.get(instance.id)
         if instance.id not in refused:
             yield from _parts_removed(outside, instance, pause)
     for thing in ordered:
-        if thing.kind is not Kind.INSTANCE:
+        if thing.kind is not ResourceKind.INSTANCE:
             yield from _removed(outside, thing, pause)
 
 
 def _terminate(
-    outside: Outside, instances: Sequence[Thing], pause: Callable[[float], None]
+    outside: Ports, instances: Sequence[Resource], pause: Callable[[float], None]
 ) -> Iterator[tuple[str, AwsError]]:
     """Ask for all, then wait for all: their security groups can go only when they are gone."""
     waiting: dict[str, list[str]] = {}
@@ -62,7 +62,7 @@ def _terminate(
             pause(_POLL_SECONDS)
 
 
-def _too_slow(instance: Thing) -> AwsError:
+def _too_slow(instance: Resource) -> AwsError:
     return AwsError(
         f"waiting until {instance.id} is terminated in {instance.region}",
         f"it is not after {_WAIT_SECONDS / 60:.0f} minutes",
@@ -70,9 +70,11 @@ def _too_slow(instance: Thing) -> AwsError:
     )
 
 
-def _removed(outside: Outside, thing: Thing, pause: Callable[[float], None]) -> Iterator[tuple[Thing, AwsError | None]]:
+def _removed(
+    outside: Ports, thing: Resource, pause: Callable[[float], None]
+) -> Iterator[tuple[Resource, AwsError | None]]:
     try:
-        if thing.kind is Kind.AMI:
+        if thing.kind is ResourceKind.AMI:
             _check_unused(outside, thing)
             _mark_snapshots(outside, thing)
         _remove_patiently(outside, thing, pause)
@@ -84,14 +86,14 @@ def _removed(outside: Outside, thing: Thing, pause: Callable[[float], None]) -> 
 
 
 def _parts_removed(
-    outside: Outside, thing: Thing, pause: Callable[[float], None]
-) -> Iterator[tuple[Thing, AwsError | None]]:
-    kind = Kind.SNAPSHOT if thing.kind is Kind.AMI else Kind.VOLUME
+    outside: Ports, thing: Resource, pause: Callable[[float], None]
+) -> Iterator[tuple[Resource, AwsError | None]]:
+    kind = ResourceKind.SNAPSHOT if thing.kind is ResourceKind.AMI else ResourceKind.VOLUME
     for part in thing.parts:
-        yield from _removed(outside, Thing(kind=kind, id=part, region=thing.region), pause)
+        yield from _removed(outside, Resource(kind=kind, id=part, region=thing.region), pause)
 
 
-def _mark_snapshots(outside: Outside, ami: Thing) -> None:
+def _mark_snapshots(outside: Ports, ami: Resource) -> None:
     """They are found by it where they outlive their AMI: if one cannot be deleted, or we are killed in between."""
     if RUN_TAG in ami.tags and ami.parts:
         tags = {name: ami.tags[name] for name in (RUN_TAG, IMAGE_TAG) if name in ami.tags}
@@ -99,7 +101,7 @@ def _mark_snapshots(outside: Outside, ami: Thing) -> None:
             outside.ec2.tag(ami.region, ami.parts, tags)
 
 
-def _remove_patiently(outside: Outside, thing: Thing, pause: Callable[[float], None]) -> None:
+def _remove_patiently(outside: Ports, thing: Resource, pause: Callable[[float], None]) -> None:
     """A terminated instance may hold its security group for some moments yet."""
     deadline = outside.clock.monotonic() + _WAIT_SECONDS / 10
     while True:
@@ -111,7 +113,7 @@ def _remove_patiently(outside: Outside, thing: Thing, pause: Callable[[float], N
         pause(_POLL_SECONDS)
 
 
-def _check_unused(outside: Outside, ami: Thing) -> None:
+def _check_unused(outside: Ports, ami: Resource) -> None:
     users = outside.scaffold.instances(ami.region, amis=[ami.id])
     if users:
         raise AwsError(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.ec2.image import IMAGE_TAG
-from ami_bakery.core.ec2.resource import Kind, Thing, kind_of
+from ami_bakery.core.ec2.resource import Resource, ResourceKind, kind_of
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.core.lock.lock import LOCK_TAG, MADE_TAG, SeenLock
 from ami_bakery.core.orphan.orphan import (
@@ -16,12 +16,12 @@ from ami_bakery.core.orphan.orphan import (
     INSTANCE_TAG,
     KEYS,
     NAME_TAG,
-    Leftover,
-    Notes,
+    Orphan,
+    RunIndex,
+    candidates,
+    classify,
     expired_lock,
-    judge,
     read_notes,
-    suspects,
 )
 from ami_bakery.errors import BakeryError
 from ami_bakery.template.facts import regions_named
@@ -33,21 +33,21 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.ec2.image import Ami
     from ami_bakery.define.resolver import Resolver
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 
-def find_leftovers(resolver: Resolver, names: Sequence[str]) -> tuple[Leftover, ...]:
+def find_leftovers(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]:
     """Of every image, in the regions of these: who asks chooses. In the order of region, image, run and kind."""
     regions = sorted({region for name in names for region in _regions(resolver, name)})
     scaffold, now = resolver.outside.scaffold, resolver.outside.clock.now()
-    tagged = side_by_side([partial(scaffold.tagged, region, KEYS) for region in regions])
+    tagged = run_all([partial(scaffold.tagged, region, KEYS) for region in regions])
     by_region = dict(zip(regions, tagged, strict=True))
     locks = [lock for region in regions for lock in _locks(resolver.outside, region, by_region[region])]
     everything = [tags for of_region in tagged for tags in of_region.values()]
     images = {tags[RUN_TAG]: tags[IMAGE_TAG] for tags in everything if RUN_TAG in tags and IMAGE_TAG in tags}
     notes = read_notes(locks, images)
     asked = [partial(_in_region, resolver.outside, region, by_region[region], notes, now) for region in regions]
-    found = (leftover for leftovers in side_by_side(asked) for leftover in leftovers)
+    found = (leftover for leftovers in run_all(asked) for leftover in leftovers)
     return tuple(sorted(found, key=_order))
 
 
@@ -62,12 +62,12 @@ def _regions(resolver: Resolver, name: str) -> tuple[str, ...]:
     return (*resolver.regions_of(image), *regions_named(builders))
 
 
-def _order(leftover: Leftover) -> tuple[str, str, str, int, str]:
+def _order(leftover: Orphan) -> tuple[str, str, str, int, str]:
     thing = leftover.thing
-    return thing.region, leftover.image, leftover.run, list(Kind).index(thing.kind), thing.id
+    return thing.region, leftover.image, leftover.run, list(ResourceKind).index(thing.kind), thing.id
 
 
-def _locks(outside: Outside, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[SeenLock]:
+def _locks(outside: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[SeenLock]:
     """By EC2's own time: it has just been asked."""
     seen_at = outside.locks.now(region)
     locks = [
@@ -80,16 +80,16 @@ def _locks(outside: Outside, region: str, tagged: Mapping[str, Mapping[str, str]
 
 
 def _in_region(
-    outside: Outside, region: str, tagged: Mapping[str, Mapping[str, str]], notes: Notes, now: datetime
-) -> tuple[Leftover, ...]:
-    suspected = {one: tagged[one] for one in suspects(tagged, notes)}
+    outside: Ports, region: str, tagged: Mapping[str, Mapping[str, str]], notes: RunIndex, now: datetime
+) -> tuple[Orphan, ...]:
+    suspected = {one: tagged[one] for one in candidates(tagged, notes)}
     search = _Search(outside, region, suspected, notes)
-    judged = (judge(thing, notes, now, noted=run) for thing, run in search.things())
+    judged = (classify(thing, notes, now, noted=run) for thing, run in search.things())
     locks = (expired_lock(lock) for lock in _locks(outside, region, tagged))
     return tuple(leftover for leftover in (*judged, *locks) if leftover is not None)
 
 
-def traced(outside: Outside, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Thing, ...]:
+def traced(outside: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
     """What is there of what an expired lock notes of its run, and of what that leads to.
 
     regions  further regions, to which the template itself copies the AMI
@@ -97,15 +97,15 @@ def traced(outside: Outside, lock: SeenLock, regions: Iterable[str] = ()) -> tup
     notes = read_notes([lock], {})
     search = _Search(outside, lock.region, {}, notes)
     here = [thing for thing, run in search.things() if run == lock.run]
-    copies = side_by_side(
+    copies = run_all(
         [partial(_copies, outside, region, notes, here) for region in dict.fromkeys(regions) if region != lock.region]
     )
     return (*here, *(copy for some in copies for copy in some))
 
 
-def _copies(outside: Outside, region: str, notes: Notes, made: Sequence[Thing]) -> list[Thing]:
+def _copies(outside: Ports, region: str, notes: RunIndex, made: Sequence[Resource]) -> list[Resource]:
     """The copies of a run's AMI: Packer gives them its name, and EC2 tells what they were copied from."""
-    sources = {*notes.noted(MADE_TAG), *(thing.id for thing in made if thing.kind is Kind.AMI)}
+    sources = {*notes.noted(MADE_TAG), *(thing.id for thing in made if thing.kind is ResourceKind.AMI)}
     named = outside.ec2.named(region, list(notes.noted(NAME_TAG)))
     return [_thing(ami) for ami in named if ami.source is None or ami.source in sources]
 
@@ -115,16 +115,16 @@ class _Search:
     """What is there of what is tagged (`tagged`: by id), of what is noted, and of what one thing tells of another: each
     with its run, where something else than its own tags tells that."""
 
-    outside: Outside
+    outside: Ports
     region: str
     tagged: Mapping[str, Mapping[str, str]]
-    notes: Notes
+    notes: RunIndex
 
-    def things(self) -> Iterator[tuple[Thing, str]]:
+    def things(self) -> Iterator[tuple[Resource, str]]:
         scaffold, region = self.outside.scaffold, self.region
         pairs = {**self._pairs_of_tags(), **self.notes.noted(KEY_PAIR_TAG)}
         instances = scaffold.instances(
-            region, ids=[*self._of(Kind.INSTANCE), *self.notes.noted(INSTANCE_TAG)], key_pairs=list(pairs)
+            region, ids=[*self._of(ResourceKind.INSTANCE), *self.notes.noted(INSTANCE_TAG)], key_pairs=list(pairs)
         )
         noted = {**pairs, **self.notes.noted(GROUP_TAG, INSTANCE_TAG)}
         runs = {instance.id: _run_of(instance, noted) for instance in instances}
@@ -133,12 +133,12 @@ class _Search:
         yield from ((instance, runs[instance.id]) for instance in instances)
         yield from ((group, _run_of(group, {**used, **noted})) for group in groups)
         yield from self._key_pairs({**_named_by(instances, groups), **pairs})
-        yield from ((volume, "") for volume in scaffold.volumes(region, self._of(Kind.VOLUME)))
-        yield from ((snapshot, "") for snapshot in scaffold.snapshots(region, self._of(Kind.SNAPSHOT)))
+        yield from ((volume, "") for volume in scaffold.volumes(region, self._of(ResourceKind.VOLUME)))
+        yield from ((snapshot, "") for snapshot in scaffold.snapshots(region, self._of(ResourceKind.SNAPSHOT)))
         made_by = {instance.id: used_by for instance in instances if (used_by := _run_that_made(instance, runs))}
         yield from self._amis({**self._gone_instances(), **self.notes.noted(INSTANCE_TAG), **made_by})
 
-    def _of(self, kind: Kind) -> list[str]:
+    def _of(self, kind: ResourceKind) -> list[str]:
         return [one for one in self.tagged if kind_of(one) is kind]
 
     def _pairs_of_tags(self) -> dict[str, str]:
@@ -152,53 +152,55 @@ class _Search:
         return {
             one: tags.get(RUN_TAG, "")
             for one, tags in self.tagged.items()
-            if kind_of(one) is Kind.INSTANCE and KEY_PAIR_TAG in tags
+            if kind_of(one) is ResourceKind.INSTANCE and KEY_PAIR_TAG in tags
         }
 
-    def _groups(self, used: Sequence[str]) -> list[Thing]:
+    def _groups(self, used: Sequence[str]) -> list[Resource]:
         """Those that an instance uses may be the user's: only Packer's are its run's."""
-        asked = self._of(Kind.SECURITY_GROUP)
+        asked = self._of(ResourceKind.SECURITY_GROUP)
         found = self.outside.scaffold.security_groups(
             self.region, ids=list(dict.fromkeys([*asked, *used])), names=list(self.notes.noted(GROUP_TAG))
         )
         return [group for group in found if group.id in asked or group.name.startswith("packer_")]
 
-    def _key_pairs(self, names: Mapping[str, str]) -> Iterator[tuple[Thing, str]]:
+    def _key_pairs(self, names: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
         """By id where they may be listed; else those that something else tells of, which most often are there."""
-        ids = self._of(Kind.KEY_PAIR)
+        ids = self._of(ResourceKind.KEY_PAIR)
         if not names and not ids:
             return
         there = self.outside.scaffold.key_pairs(self.region)
         if there is None:
-            there = tuple(Thing(kind=Kind.KEY_PAIR, id=name, region=self.region, name=name) for name in names)
+            there = tuple(
+                Resource(kind=ResourceKind.KEY_PAIR, id=name, region=self.region, name=name) for name in names
+            )
         for pair in there:
             if pair.name in names or pair.id in ids:
                 yield pair, names.get(pair.name, "")
 
-    def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Thing, str]]:
+    def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
         """By id, by name, and by the instance that they were made from: the run of each is known."""
         ids, names = self.notes.noted(MADE_TAG), self.notes.noted(NAME_TAG)
-        amis = {ami.id: ami for ami in self.outside.ec2.own(self.region, [*self._of(Kind.AMI), *ids])}
+        amis = {ami.id: ami for ami in self.outside.ec2.own(self.region, [*self._of(ResourceKind.AMI), *ids])}
         amis |= {ami.id: ami for ami in self.outside.ec2.named(self.region, list(names))}
         amis |= {ami.id: ami for ami in self.outside.ec2.made_from(self.region, list(instances))}
         for ami in amis.values():
             yield _thing(ami), ids.get(ami.id) or names.get(ami.name) or instances.get(ami.source_instance or "", "")
 
 
-def _run_of(thing: Thing, noted: Mapping[str, str]) -> str:
+def _run_of(thing: Resource, noted: Mapping[str, str]) -> str:
     return next((noted[name] for name in (thing.id, thing.name, *thing.uses) if noted.get(name)), "")
 
 
-def _run_that_made(instance: Thing, runs: Mapping[str, str]) -> str:
+def _run_that_made(instance: Resource, runs: Mapping[str, str]) -> str:
     """Empty where it may be a person's, who has copied the tags."""
     return runs[instance.id] or instance.tags.get(RUN_TAG, "") if _has_packers_key(instance) else ""
 
 
-def _has_packers_key(instance: Thing) -> bool:
+def _has_packers_key(instance: Resource) -> bool:
     return any(name.startswith("packer_") for name in instance.uses)
 
 
-def _named_by(instances: Iterable[Thing], groups: Iterable[Thing]) -> dict[str, str]:
+def _named_by(instances: Iterable[Resource], groups: Iterable[Resource]) -> dict[str, str]:
     """The key pairs that they tell of, with their runs. An instance may use one that the user has chosen."""
     named = {
         one.tags[KEY_PAIR_TAG]: one.tags.get(RUN_TAG, "") for one in (*instances, *groups) if KEY_PAIR_TAG in one.tags
@@ -207,9 +209,9 @@ def _named_by(instances: Iterable[Thing], groups: Iterable[Thing]) -> dict[str, 
     return {**used, **named}
 
 
-def _thing(ami: Ami) -> Thing:
-    return Thing(
-        kind=Kind.AMI,
+def _thing(ami: Ami) -> Resource:
+    return Resource(
+        kind=ResourceKind.AMI,
         id=ami.id,
         region=ami.region,
         name=ami.name,

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.deletion import remove
 from ami_bakery.core.ec2.image import IMAGE_TAG, Ami
-from ami_bakery.core.ec2.resource import Kind, Thing, kind_of
+from ami_bakery.core.ec2.resource import Resource, ResourceKind, kind_of
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.packer.build_progress import Made, MadeKind
+from ami_bakery.core.packer.build_progress import CreatedKind, CreatedResource
 from ami_bakery.errors import AwsError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 _SETTLING_SECONDS = 5.0
 """EC2 may go on showing what Packer has just removed."""
@@ -28,10 +28,10 @@ class Sweep(Frozen):
     hands_off  why nothing is to be removed; empty where it is
     """
 
-    outside: Outside
+    outside: Ports
     image: str
     run: str
-    made: Sequence[Made]
+    made: Sequence[CreatedResource]
     region_of: Callable[[str], str]
     regions: Sequence[str]
     hands_off: str = ""
@@ -48,7 +48,7 @@ class Sweep(Frozen):
             self._tell_unseen(refusal)
             return
         # An AMI of a run that failed of itself may be what the user wants to look at.
-        self._carry_out(things, [one for one in things if self.interrupted or one.kind is not Kind.AMI])
+        self._carry_out(things, [one for one in things if self.interrupted or one.kind is not ResourceKind.AMI])
         if not things and self.interrupted:
             self.outside.watcher.note(f"{self.image}: Packer has cleaned up: nothing of this run is left in EC2")
 
@@ -66,7 +66,7 @@ class Sweep(Frozen):
             return
         self._carry_out(left, left)
 
-    def _carry_out(self, things: Sequence[Thing], removable: Sequence[Thing]) -> None:
+    def _carry_out(self, things: Sequence[Resource], removable: Sequence[Resource]) -> None:
         """Remove these, and tell of the others."""
         doomed = [] if self.hands_off else removable
         results = list(remove(self.outside, doomed, self.outside.clock.rest))
@@ -82,7 +82,7 @@ class Sweep(Frozen):
             why = f" ({self.hands_off})" if self.hands_off else ""
             self._tell_command(f"left in EC2{why}: {_listed(untouched)}")
 
-    def _mark(self, things: Sequence[Thing]) -> None:
+    def _mark(self, things: Sequence[Resource]) -> None:
         """So that it is found later: where EC2's answer was lost, Packer itself does not know what it has made."""
         for thing in things:
             if RUN_TAG not in thing.tags and kind_of(thing.id) is not None:
@@ -99,48 +99,53 @@ class Sweep(Frozen):
         command = f"ami-bakery images {self.image} --orphans --clean"
         self.outside.watcher.warn(f"{self.image}: {text}. `{command}` removes what is left")
 
-    def _left(self) -> Iterator[Thing]:
+    def _left(self) -> Iterator[Resource]:
         yield from self._scaffold()
-        names = _values(self.made, MadeKind.AMI_NAME)
+        names = _values(self.made, CreatedKind.AMI_NAME)
         for region in dict.fromkeys([*self._homes().values(), *self.regions]):
             for ami in self.outside.ec2.named(region, names) if names else ():
                 if self._is_ours(ami):
-                    yield Thing(
-                        kind=Kind.AMI, id=ami.id, region=region, name=ami.name, tags=ami.tags, parts=ami.snapshots
+                    yield Resource(
+                        kind=ResourceKind.AMI,
+                        id=ami.id,
+                        region=region,
+                        name=ami.name,
+                        tags=ami.tags,
+                        parts=ami.snapshots,
                     )
 
-    def _scaffold(self, *, listed: bool = False) -> Iterator[Thing]:
+    def _scaffold(self, *, listed: bool = False) -> Iterator[Resource]:
         """`listed`: key pairs only where they can be listed."""
         homes = self._homes()
         for region in dict.fromkeys(homes.values()):
             made = [one for one in self.made if homes[one.builder] == region]
-            pairs = _values(made, MadeKind.KEY_PAIR)
-            yield from self.outside.scaffold.instances(region, ids=_values(made, MadeKind.INSTANCE), key_pairs=pairs)
-            yield from self.outside.scaffold.security_groups(region, names=_values(made, MadeKind.SECURITY_GROUP))
+            pairs = _values(made, CreatedKind.KEY_PAIR)
+            yield from self.outside.scaffold.instances(region, ids=_values(made, CreatedKind.INSTANCE), key_pairs=pairs)
+            yield from self.outside.scaffold.security_groups(region, names=_values(made, CreatedKind.SECURITY_GROUP))
             yield from self._key_pairs(region, pairs, listed=listed)
 
     def _homes(self) -> Mapping[str, str]:
         return {made.builder: self.region_of(made.builder) for made in self.made}
 
-    def _key_pairs(self, region: str, names: Sequence[str], *, listed: bool) -> Iterator[Thing]:
+    def _key_pairs(self, region: str, names: Sequence[str], *, listed: bool) -> Iterator[Resource]:
         """Where they cannot be listed: to delete one that is not there does nothing."""
         there = self.outside.scaffold.key_pairs(region) if names else ()
         known = None if there is None else {pair.name for pair in there}
         for name in names:
             if name in known if known is not None else not listed:
-                yield Thing(kind=Kind.KEY_PAIR, id=name, region=region, name=name)
+                yield Resource(kind=ResourceKind.KEY_PAIR, id=name, region=region, name=name)
 
     def _is_ours(self, ami: Ami) -> bool:
         """Packer's words alone do not say so: it may have been refused the name, because another's AMI has it."""
         if ami.verified:
             return False
-        amis = _values(self.made, MadeKind.AMI)
-        return ami.id in amis or ami.source in amis or ami.source_instance in _values(self.made, MadeKind.INSTANCE)
+        amis = _values(self.made, CreatedKind.AMI)
+        return ami.id in amis or ami.source in amis or ami.source_instance in _values(self.made, CreatedKind.INSTANCE)
 
 
-def _values(made: Iterable[Made], kind: MadeKind) -> list[str]:
+def _values(made: Iterable[CreatedResource], kind: CreatedKind) -> list[str]:
     return [one.value for one in made if one.kind is kind]
 
 
-def _listed(things: Iterable[Thing]) -> str:
+def _listed(things: Iterable[Resource]) -> str:
     return ", ".join(f"{thing} of {thing.region}" for thing in things)

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.orphans import traced
 from ami_bakery.core.ec2.image import FORMAT_TAG, IMAGE_TAG
-from ami_bakery.core.ec2.resource import Kind, kind_of
+from ami_bakery.core.ec2.resource import ResourceKind, kind_of
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ami_bakery.core.ec2.resource import Thing
+    from ami_bakery.core.ec2.resource import Resource
     from ami_bakery.core.lock.lock import SeenLock
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 
-def mark_remains(outside: Outside, image: str, lock: SeenLock, regions: Sequence[str]) -> None:
+def tag_orphaned_resources(outside: Ports, image: str, lock: SeenLock, regions: Sequence[str]) -> None:
     """Best effort: it must keep nobody from taking over. What cannot be marked is told.
 
     regions  where the template itself copies the AMI to
@@ -38,15 +38,15 @@ def mark_remains(outside: Outside, image: str, lock: SeenLock, regions: Sequence
             outside.watcher.warn(f"{image}: {thing} of {thing.region}, left by {lock.holder}, is not marked: {error}")
 
 
-def _mark(outside: Outside, image: str, thing: Thing, lock: SeenLock, others: Sequence[Thing]) -> None:
+def _mark(outside: Ports, image: str, thing: Resource, lock: SeenLock, others: Sequence[Resource]) -> None:
     if thing.tags.get(RUN_TAG) or thing.tags.get(FORMAT_TAG):
         return
     pair = lock.tags.get(KEY_PAIR_TAG, "")
     if kind_of(thing.id) is not None:
         tags = {RUN_TAG: lock.run, IMAGE_TAG: lock.tags.get(IMAGE_TAG, image)}
-        if pair and thing.kind in (Kind.INSTANCE, Kind.SECURITY_GROUP):
+        if pair and thing.kind in (ResourceKind.INSTANCE, ResourceKind.SECURITY_GROUP):
             tags[KEY_PAIR_TAG] = pair
         outside.ec2.tag(thing.region, [thing.id], tags)
-    elif not any(other.kind in (Kind.INSTANCE, Kind.SECURITY_GROUP) for other in others):
+    elif not any(other.kind in (ResourceKind.INSTANCE, ResourceKind.SECURITY_GROUP) for other in others):
         # Known by its name only, where key pairs may not be listed; and nothing else will tell of it.
         outside.scaffold.remove(thing)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TextIO, cast
 
-from ami_bakery.adapters.terminal.prompt import Person
+from ami_bakery.adapters.terminal.prompt import TerminalPrompter
 from ami_bakery.cli.parser import (
     COMMANDS,
     DONE,
@@ -18,9 +18,9 @@ from ami_bakery.cli.parser import (
     columns,
     command_module,
     make_parser,
-    parse,
+    parse_arguments,
     resolve_words,
-    split,
+    split_at_dashes,
     subparsers,
 )
 from ami_bakery.errors import BakeryError, LeaveNow
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     import argparse
 
     from ami_bakery.adapters.ci import CiLog
-    from ami_bakery.cli.commands.context import How, Invocation
+    from ami_bakery.cli.commands.context import Context, How
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.text.table import Table
     from ami_bakery.core.text.tree import Tree
-    from ami_bakery.ports import Outside, Watcher
+    from ami_bakery.ports import Ports, Reporter
 
 FAILED, OUR_BUG, INTERRUPTED = 1, 70, 130
 
@@ -68,9 +68,9 @@ def _run(program: str, argv: list[str]) -> int:
         for subparser in subparsers(parser).values():
             offer_values(subparser, os.environ)
         argcomplete.autocomplete(subparsers(parser)["bake"] if program == "bake" else parser)
-    before, after = split(argv)
+    before, after = split_at_dashes(argv)
     try:
-        arguments = parse(parser, before, after)
+        arguments = parse_arguments(parser, before, after)
     except SystemExit as end:
         # The parser has told what is wrong. With this option 2 says that there is something to do.
         if end.code == WRONG_USAGE and any(_DETAILED.startswith(word) and len(word) > len("--de") for word in before):
@@ -79,7 +79,7 @@ def _run(program: str, argv: list[str]) -> int:
     ci = _ci_log(arguments)
     with (
         _handled(arguments, ci) as outcome,
-        Person(sys.stdin if _has_a_viewer(sys.stderr) else None, sys.stderr) as person,
+        TerminalPrompter(sys.stdin if _has_a_viewer(sys.stderr) else None, sys.stderr) as person,
         contextlib.ExitStack() as stack,
     ):
         outcome.status = command_module(arguments.command).run(_invocation(arguments, after, person, stack, ci))
@@ -193,21 +193,21 @@ def _report_bug() -> None:
 def _invocation(
     arguments: argparse.Namespace,
     after_dashes: tuple[str, ...],
-    person: Person,
+    person: TerminalPrompter,
     stack: contextlib.ExitStack,
     ci: CiLog | None,
-) -> Invocation:
+) -> Context:
     from ami_bakery.adapters.files.atomic_file import append_file, replace_file
-    from ami_bakery.cli.commands.context import Invocation
+    from ami_bakery.cli.commands.context import Context
     from ami_bakery.core.packer.arguments import parse_arguments
     from ami_bakery.render.text import ansi, plain
-    from ami_bakery.wiring import find_images, real_outside, template_config
+    from ami_bakery.wiring import load_config, real_outside, template_config
 
     environment = dict(os.environ)
 
-    def bakery(named: str | None, bakes: bool) -> tuple[Config, Outside]:
+    def bakery(named: str | None, bakes: bool) -> tuple[Config, Ports]:
         template = getattr(arguments, "template", None)
-        config = template_config(template) if template else find_images(named or arguments.config, environment)
+        config = template_config(template) if template else load_config(named or arguments.config, environment)
         if ci is not None:
             ci.root = config.root
         debugging = parse_arguments(after_dashes).debug
@@ -248,7 +248,7 @@ def _invocation(
         settings = LocalSettings(policy=read_policy(policy) if policy is not None else "")
         return run(command, environment=environment, settings=settings, stderr=sys.stderr)
 
-    return Invocation(
+    return Context(
         arguments=arguments,
         after_dashes=after_dashes,
         environment=environment,
@@ -295,23 +295,23 @@ def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
     if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and sys.stdout.encoding.lower().startswith("utf"):
         from ami_bakery.adapters.terminal import rich_tables
 
-        return partial(rich_tables.drawn, color=color, width=columns())
-    return partial(text.drawn, style=text.ansi if color else text.plain)
+        return partial(rich_tables.draw_table, color=color, width=columns())
+    return partial(text.draw_plain, style=text.ansi if color else text.plain)
 
 
-def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Watcher:
+def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
     """A live view on a terminal, unless Packer itself is to speak to the person there."""
-    from ami_bakery.adapters.terminal.plain_reporter import PlainWatcher, Unbroken
+    from ami_bakery.adapters.terminal.plain_reporter import PlainReporter, SafeStream
 
     verbose, color = arguments.verbose, _colored(arguments, sys.stderr)
     live = _has_a_viewer(sys.stderr) and not arguments.quiet and os.environ.get("TERM") != "dumb" and not debugging
     if live and arguments.command in ("bake", "plan"):
         from rich.console import Console
 
-        from ami_bakery.adapters.terminal.live_reporter import LiveWatcher
+        from ami_bakery.adapters.terminal.live_reporter import LiveReporter
 
-        return LiveWatcher(Console(file=cast(TextIO, Unbroken(sys.stderr)), no_color=not color), verbose=verbose)
-    return PlainWatcher(sys.stderr, verbose=verbose, quiet=arguments.quiet, color=color)
+        return LiveReporter(Console(file=cast(TextIO, SafeStream(sys.stderr)), no_color=not color), verbose=verbose)
+    return PlainReporter(sys.stderr, verbose=verbose, quiet=arguments.quiet, color=color)
 
 
 def _has_a_viewer(stream: TextIO) -> bool:

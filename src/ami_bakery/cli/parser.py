@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 from ami_bakery.core.text.sanitize import one_line
 
 if TYPE_CHECKING:
-    from ami_bakery.cli.commands.context import Invocation
+    from ami_bakery.cli.commands.context import Context
 
 DONE, WRONG_USAGE = 0, 2
 
@@ -46,12 +46,12 @@ _OF_A_COMMAND = re.compile(r"--(packer|region|jobs|output|force|tag|changed-sinc
 """Options that people write before the command, where the parser would take their value for the command."""
 
 
-class Command(Protocol):
+class Subcommand(Protocol):
     """What each module in `commands` has."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
-    def run(self, invocation: Invocation) -> int: ...
+    def run(self, invocation: Context) -> int: ...
 
 
 def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> _Parser:
@@ -96,7 +96,7 @@ def columns() -> int:
         return 80
 
 
-def command_module(name: str) -> Command:
+def command_module(name: str) -> Subcommand:
     module: object = importlib.import_module(f"ami_bakery.cli.commands.{name.replace('-', '_')}")
     return module  # type: ignore[return-value]
 
@@ -158,7 +158,7 @@ def _print_version() -> NoReturn:
     sys.exit(DONE)
 
 
-def parse(parser: argparse.ArgumentParser, before: list[str], after: tuple[str, ...]) -> argparse.Namespace:
+def parse_arguments(parser: argparse.ArgumentParser, before: list[str], after: tuple[str, ...]) -> argparse.Namespace:
     command = next((word for word in before if word in COMMANDS), None)
     used = parser if command is None else _subparser(parser, command)
     of_packer = next((word for word in before if _OF_PACKER.fullmatch(word)), None)
@@ -199,7 +199,7 @@ def resolve_words(argv: list[str]) -> list[str]:
     if not argv:
         make_parser(used=()).print_help(sys.stderr)
         sys.exit(WRONG_USAGE)
-    before, _ = split(argv)
+    before, _ = split_at_dashes(argv)
     found = _command_word(before)
     misplaced = any(_OF_A_COMMAND.match(word) for word in before) and not COMMANDS.keys().isdisjoint(before)
     if found is None or found[1] in COMMANDS or misplaced:
@@ -250,7 +250,7 @@ def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
     }
 
 
-def split(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
+def split_at_dashes(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
     """What stands before and behind the first `--`."""
     if "--" not in argv:
         return argv, ()

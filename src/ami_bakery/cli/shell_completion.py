@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ami_bakery.errors import BakeryError
-from ami_bakery.wiring import find_images
+from ami_bakery.wiring import load_config
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +20,7 @@ def offer_values(parser: argparse.ArgumentParser, environment: Mapping[str, str]
 
     def config_of(arguments: argparse.Namespace) -> Config | None:
         try:
-            return find_images(getattr(arguments, "config", None), environment)
+            return load_config(getattr(arguments, "config", None), environment)
         except BakeryError:
             return None
 

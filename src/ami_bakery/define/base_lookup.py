@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.config.model import BaseFilter, BaseParameter, ImageConfig
 from ami_bakery.core.ec2.image import Ami, newest_in_second
 from ami_bakery.core.packer.csv_filter import listed
@@ -15,7 +15,7 @@ from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
-    from ami_bakery.ports import Outside, Packer
+    from ami_bakery.ports import Packer, Ports
     from ami_bakery.template.facts import SourceAmiFilter, TemplateFacts
 
 
@@ -42,15 +42,15 @@ class ParameterValue(Frozen):
     name: str
 
 
-Question: TypeAlias = NewestAmi | ParameterValue
-Answer: TypeAlias = tuple[Ami, ...] | str | BakeryError
+BaseQuery: TypeAlias = NewestAmi | ParameterValue
+BaseResult: TypeAlias = tuple[Ami, ...] | str | BakeryError
 """The newest AMIs, several if they are of the same second, none if no AMI matches; an id; or what the other side
 refused with."""
 
 
-def questions_of(
+def base_queries(
     image: ImageConfig, facts: TemplateFacts, region: Callable[[], str], packer: Packer
-) -> Iterator[Question]:
+) -> Iterator[BaseQuery]:
     """What is to be asked to know what an image starts from. `region`: where it is baked, wanted only then."""
     match image.base:
         case BaseFilter(owners=owners, filters=filters):
@@ -80,7 +80,7 @@ def question_of_filter(asked: SourceAmiFilter, region: str, packer: Packer) -> N
     )
 
 
-def ask(outside: Outside, questions: Iterable[Question]) -> Mapping[Question, Answer]:
+def ask(outside: Ports, questions: Iterable[BaseQuery]) -> Mapping[BaseQuery, BaseResult]:
     """The answer to each. A refusal is an answer, too: it stops only the images that are made from that base."""
     distinct = dict.fromkeys(questions)
     filters = [question for question in distinct if isinstance(question, NewestAmi)]
@@ -90,18 +90,18 @@ def ask(outside: Outside, questions: Iterable[Question]) -> Mapping[Question, An
             names.setdefault(question.region, []).append(question.name)
     tasks = [partial(_ask_ec2, outside, question) for question in filters]
     tasks += [partial(_ask_ssm, outside, region, asked) for region, asked in names.items()]
-    return {question: answer for answers in side_by_side(tasks) for question, answer in answers.items()}
+    return {question: answer for answers in run_all(tasks) for question, answer in answers.items()}
 
 
-def matching(outside: Outside, question: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
+def matching_amis(outside: Ports, question: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
     return outside.ec2.matching(
         question.region, question.owners, question.filters, deprecated=question.deprecated, in_any_state=in_any_state
     )
 
 
-def _ask_ec2(outside: Outside, question: NewestAmi) -> dict[Question, Answer]:
+def _ask_ec2(outside: Ports, question: NewestAmi) -> dict[BaseQuery, BaseResult]:
     try:
-        return {question: newest_in_second(matching(outside, question))}
+        return {question: newest_in_second(matching_amis(outside, question))}
     except AwsError as error:
         return {question: _without_values(question, error) if question.written else error}
     except BakeryError as error:
@@ -114,6 +114,6 @@ def _without_values(question: NewestAmi, error: AwsError) -> AwsError:
     return AwsError(masker.mask(error.doing), masker.mask(error.wrong), error.todo, code=error.code)
 
 
-def _ask_ssm(outside: Outside, region: str, names: Iterable[str]) -> dict[Question, Answer]:
+def _ask_ssm(outside: Ports, region: str, names: Iterable[str]) -> dict[BaseQuery, BaseResult]:
     answers = outside.parameters.values(region, tuple(names))
     return {ParameterValue(region=region, name=name): answer for name, answer in answers.items()}

@@ -7,20 +7,20 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from ami_bakery.concurrency import meanwhile
+from ami_bakery.concurrency import in_background
 from ami_bakery.core.config.model import BaseImage, ImageConfig
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import HOW_TO_CORRECT, REGIONS, unknown_region
 from ami_bakery.define.preconditions import check_required
 from ami_bakery.errors import AwsError, BakeryError, ConfigError
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
 if TYPE_CHECKING:
     from ami_bakery.core.definition.manifest import Entry
     from ami_bakery.core.ec2.image import Ami
-    from ami_bakery.define.base_lookup import Question
+    from ami_bakery.define.base_lookup import BaseQuery
     from ami_bakery.define.inputs import Inventory
-    from ami_bakery.define.resolver import Definition, Resolver
+    from ami_bakery.define.resolver import ImageDefinition, Resolver
     from ami_bakery.template.facts import TemplateFacts
 
 _Inputs: TypeAlias = "tuple[TemplateFacts, Inventory | Iterator[Entry]] | None"
@@ -29,24 +29,24 @@ _AHEAD = 4096
 """Inputs of a digest that are hashed, and kept, while it is asked what the image starts from; at most."""
 
 
-def define_together(
+def define_many(
     resolver: Resolver,
     names: Sequence[str],
     parents: Mapping[str, Ami | None],
     failures: dict[str, BakeryError] | None,
     *,
     kept: bool = True,
-) -> list[Definition]:
+) -> list[ImageDefinition]:
     """What these start from is asked for at once, when all their templates are read; meanwhile inputs are hashed."""
-    resolver.expect_tools(names)
+    resolver.warm_up_tools(names)
     if kept:
         # Who keeps the inputs wants to know of the AMIs, too.
-        resolver.expect_ec2(names)
+        resolver.warm_up_ec2(names)
     read: dict[str, TemplateFacts | None] = {}
-    questions: list[Question] = []
+    questions: list[BaseQuery] = []
     for name in names:
         image = resolver.image(name)
-        with noted(failures, name):
+        with collect_failures(failures, name):
             _check_regions(resolver, image)
             _check_owners(resolver, image)
             facts: TemplateFacts | None = None
@@ -65,7 +65,7 @@ def define_together(
     with ExitStack() as stack:
         inputs = _inputs_while_asking(resolver, read, resolver.unanswered(questions), failures, stack, kept=kept)
         for name, of_image in inputs.items():
-            with noted(failures, name):
+            with collect_failures(failures, name):
                 definitions.append(resolver.define(resolver.image(name), parents, of_image))
     return definitions
 
@@ -73,7 +73,7 @@ def define_together(
 def _inputs_while_asking(
     resolver: Resolver,
     read: Mapping[str, TemplateFacts | None],
-    questions: Sequence[Question],
+    questions: Sequence[BaseQuery],
     failures: dict[str, BakeryError] | None,
     stack: ExitStack,
     *,
@@ -82,13 +82,13 @@ def _inputs_while_asking(
     """`read`: what the templates say. Of inputs that are not kept, those of a single image are hashed until the answer
     is there; `stack` will close what that has opened."""
     inputs: dict[str, _Inputs] = {}
-    with meanwhile(partial(resolver.ask_ahead, questions)) if questions else nullcontext() as asking:
+    with in_background(partial(resolver.prefetch, questions)) if questions else nullcontext() as asking:
 
         def at_once(hashed: int) -> bool:
             return asking is not None and len(read) == 1 and hashed < _AHEAD and asking()
 
         for name, facts in read.items():
-            with noted(failures, name):
+            with collect_failures(failures, name):
                 image = resolver.image(name)
                 if facts is None:
                     inputs[name] = None
@@ -100,7 +100,7 @@ def _inputs_while_asking(
 
 
 @contextmanager
-def noted(failures: dict[str, BakeryError] | None, name: str) -> Iterator[None]:
+def collect_failures(failures: dict[str, BakeryError] | None, name: str) -> Iterator[None]:
     """A failure of one image goes to `failures`, where there is such a place."""
     try:
         yield
@@ -141,7 +141,7 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
 
 def _wrong_at(resolver: Resolver, image: ImageConfig, line: int, wrong: str, todo: str) -> ConfigError:
     """A line of bakery.toml that the image cannot be planned with."""
-    place = Place(file=resolver.config.file, line=line)
+    place = SourceLocation(file=resolver.config.file, line=line)
     return ConfigError(f"planning image {image.name} ({place})", wrong, todo, marks=(place.mark(wrong),))
 
 
@@ -166,16 +166,16 @@ def check_region_names(resolver: Resolver, image: ImageConfig, facts: TemplateFa
 
 def _named_regions(
     resolver: Resolver, image: ImageConfig, facts: TemplateFacts | None
-) -> Iterator[tuple[str, Place | str]]:
+) -> Iterator[tuple[str, SourceLocation | str]]:
     """Each region, and the line or the option that names it. The default region is checked when it is first used."""
     file = resolver.config.file
     if resolver.regions:
         yield from ((region, "--region") for region in resolver.regions)
     else:
         lines = (image.line("regions", index) for index in range(len(image.regions)))
-        yield from zip(image.regions, (Place(file=file, line=line) for line in lines), strict=True)
+        yield from zip(image.regions, (SourceLocation(file=file, line=line) for line in lines), strict=True)
     for region, _ in image.kms_keys.by_region:
-        yield region, Place(file=file, line=image.line("kms_key", region))
+        yield region, SourceLocation(file=file, line=image.line("kms_key", region))
     for builder in facts.builders if facts is not None else ():
         # A region that is handed over with `aws_region` is one of those above.
         yield from ((region, place) for region, place in builder.region_places if region not in image.regions[:1])

@@ -13,7 +13,7 @@ from ami_bakery.core.definition.drop_in_checksum import checksum_of_sorted, is_c
 from ami_bakery.core.definition.manifest import Entry, EntryKind
 from ami_bakery.define.inputs import Inventory
 from ami_bakery.errors import SourceError, UsageError
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind, SourceTree, TreeEntry
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def drop_in_checksum(
 
 def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
     """The covered files as an inventory, in the order in which the checksum takes them."""
-    place = Place(file=FOLDERS_VARIABLE, line=1)
+    place = SourceLocation(file=FOLDERS_VARIABLE, line=1)
     paths = list(dict.fromkeys(covered_files(tree, image.inputs or ())))
     entries = tuple(
         Entry(path=path, kind=EntryKind.FILE, executable=executable, sha256=sha256)

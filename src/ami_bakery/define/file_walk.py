@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.define.output_paths import Written
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
 """Left out everywhere: a checkout has them, an image does not."""
@@ -24,7 +24,7 @@ VERSION_CONTROL = (".git", ".hg", ".svn", ".bzr")
 _GLOB = re.compile(r"[*?\[]")
 
 
-class Origin(Frozen):
+class NamedBy(Frozen):
     """A path that is in, and the line that says so.
 
     declared  bakery.toml says it, so that a glob may be meant
@@ -33,7 +33,7 @@ class Origin(Frozen):
     """
 
     path: str
-    place: Place
+    place: SourceLocation
     required: bool = True
     declared: bool = False
     guessed: bool = False
@@ -49,7 +49,7 @@ class _Ignore:
     origin is named, so it is meant.
     """
 
-    def __init__(self, origin: Origin, path: str, patterns: Iterable[str], config_file: str) -> None:
+    def __init__(self, origin: NamedBy, path: str, patterns: Iterable[str], config_file: str) -> None:
         own: list[str] = []
         if origin.declared:
             own = [pattern for pattern in patterns if not _matches([pattern], path, folder=True)]
@@ -96,21 +96,21 @@ def _as_matched(path: str, *, folder: bool) -> str:
     return path.lstrip("/") + ("/" if folder else "")
 
 
-class Found(NamedTuple):
+class WalkEntry(NamedTuple):
     """What a walk comes to. `target` is the text of a link; an empty folder has no content, nor has a link to one."""
 
     path: str
     kind: EntryKind
-    place: Place
+    place: SourceLocation
     has_content: bool
     target: str | None = None
 
     def entry(self, home: str, sha256: str | None = None, executable: bool = False) -> Entry:
-        path = told_path(self.path, home) if home else self.path
+        path = display_path(self.path, home) if home else self.path
         return Entry(path, self.kind, executable, sha256, self.target)
 
 
-class Walk:
+class FileWalk:
     """All that one origin comes to, in the manifest's order; each iteration walks again.
 
     walked     by the true place of a folder: the paths that it was come to by
@@ -119,7 +119,7 @@ class Walk:
     """
 
     def __init__(
-        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: Written, origin: Origin
+        self, tree: SourceTree, image: ImageConfig, config_file: str, outputs: Written, origin: NamedBy
     ) -> None:
         self.tree = tree
         self.origin = origin
@@ -131,7 +131,7 @@ class Walk:
         self.left_out: dict[str, set[str]] = {}
         self.has_files = False
 
-    def __iter__(self) -> Iterator[Found]:
+    def __iter__(self) -> Iterator[WalkEntry]:
         try:
             for found in self._found():
                 self.has_files = self.has_files or found.kind is not EntryKind.FOLDER
@@ -164,7 +164,7 @@ class Walk:
         above = self.tree.identity(folder).rstrip("/") + "/"
         return place.startswith(above) and spec.match_file(place[len(above) :])
 
-    def _found(self) -> Iterator[Found]:
+    def _found(self) -> Iterator[WalkEntry]:
         start = self.tree.entry(self.path)
         if start is not None:
             is_folder = start.kind is FileKind.FOLDER
@@ -175,7 +175,7 @@ class Walk:
         elif self.origin.required:
             raise _missing(self.path)
 
-    def _at_glob(self) -> Iterator[Found]:
+    def _at_glob(self) -> Iterator[WalkEntry]:
         found = False
         for entry in self._matching():
             found = True
@@ -228,7 +228,7 @@ class Walk:
         """In a folder that bakery.toml names, a pattern for all in it, or in one above, does not count."""
         return self.outputs.holds(place, declared_at=self._start if self.origin.declared else None)
 
-    def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[Found]:
+    def _at(self, found: TreeEntry, above: tuple[str, ...], identity: str | None = None) -> Iterator[WalkEntry]:
         """What stands at a path, and all below it.
 
         above     the folders on the way, by identity
@@ -237,7 +237,7 @@ class Walk:
         path = found.path
         match found.kind:
             case FileKind.FILE:
-                yield Found(path, EntryKind.FILE, self.origin.place, True)
+                yield WalkEntry(path, EntryKind.FILE, self.origin.place, True)
             case FileKind.FOLDER:
                 yield from self._at_folder(path, above, identity or self.tree.identity(path))
             case FileKind.LINK:
@@ -251,7 +251,7 @@ class Walk:
         """What the template uploads is uploaded whole, whatever is ignored."""
         return ", or name it in `ignore`" if self.origin.declared else ": the template uploads this folder whole"
 
-    def _at_folder(self, path: str, above: tuple[str, ...], identity: str) -> Iterator[Found]:
+    def _at_folder(self, path: str, above: tuple[str, ...], identity: str) -> Iterator[WalkEntry]:
         if identity in above:
             raise SourceError(f"reading {path}", "links lead in a circle", f"Take the link away{self._or_ignore}.")
         self.walked.setdefault(identity.rstrip("/") or "/", []).append(path)
@@ -259,15 +259,15 @@ class Walk:
         # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
         # empty: the bake itself may make such a folder.
         if not children and path != "." and not self.outputs.makes_folder(identity):
-            yield Found(path, EntryKind.FOLDER, self.origin.place, False)
+            yield WalkEntry(path, EntryKind.FOLDER, self.origin.place, False)
         for child in self._kept(children, identity):
             if child.kind is FileKind.FILE:
-                yield Found(child.path, EntryKind.FILE, self.origin.place, True)
+                yield WalkEntry(child.path, EntryKind.FILE, self.origin.place, True)
             else:
                 own = f"{identity.rstrip('/')}/{child.path.rpartition('/')[2]}"
                 yield from self._at(child, (*above, identity), own)
 
-    def _at_link(self, path: str, above: tuple[str, ...]) -> Iterator[Found]:
+    def _at_link(self, path: str, above: tuple[str, ...]) -> Iterator[WalkEntry]:
         target = self.tree.entry(path, follow=True)
         text = self.tree.link_target(path)
         if target is None:
@@ -279,7 +279,7 @@ class Walk:
                 f"following the link {path}", f"it leads to {text}, which is no file or folder", "Remove the link."
             )
         is_file = target.kind is FileKind.FILE
-        yield Found(path, EntryKind.LINK, self.origin.place, is_file, self._portable(text))
+        yield WalkEntry(path, EntryKind.LINK, self.origin.place, is_file, self._portable(text))
         if not is_file:
             yield from self._at_folder(path, above, self.tree.identity(path))
 
@@ -295,7 +295,7 @@ def _path_as_bytes(entry: TreeEntry) -> bytes:
     return entry.path.encode("utf-8", "surrogateescape")
 
 
-def error_at(place: Place, error: SourceError) -> SourceError:
+def error_at(place: SourceLocation, error: SourceError) -> SourceError:
     """The same failure, with the place that names what could not be had."""
     doing = f"{error.doing} (named at {place})"
     return SourceError(doing, error.wrong, error.todo, marks=(place.mark(str(error)),))
@@ -313,5 +313,5 @@ def _missing(path: str) -> SourceError:
     return SourceError(f"looking for {path}", "there is no such file or folder", "Create it, or correct the path.")
 
 
-def told_path(path: str, home: str) -> str:
+def display_path(path: str, home: str) -> str:
     return f"~/{path[len(home) :]}" if home and path.startswith(home) else path

@@ -12,7 +12,7 @@ from ami_bakery.template.source_tree import FileKind
 
 if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
-    from ami_bakery.define.file_walk import Walk
+    from ami_bakery.define.file_walk import FileWalk
     from ami_bakery.ports import StampReader
     from ami_bakery.template.facts import TemplateFacts
     from ami_bakery.template.source_tree import SourceTree
@@ -56,7 +56,7 @@ def take_stamps(
 
 
 def _listed(
-    tree: SourceTree, image: ImageConfig, facts: TemplateFacts, walks: Sequence[Walk]
+    tree: SourceTree, image: ImageConfig, facts: TemplateFacts, walks: Sequence[FileWalk]
 ) -> dict[str, frozenset[str]]:
     """Folders that are read as a whole, by true place, each with the names that are left out.
 

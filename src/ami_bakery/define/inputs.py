@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.define.file_walk import Found, Origin, Walk, error_at, told_path
+from ami_bakery.define.file_walk import FileWalk, NamedBy, WalkEntry, display_path, error_at
 from ami_bakery.define.output_paths import Written, true_place
 from ami_bakery.errors import SourceError
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind, SourceTree
 from ami_bakery.values import Frozen
 
@@ -36,7 +36,7 @@ class Inventory(Frozen):
     """Every input, sorted as the manifest has them, and the places that name each, by path."""
 
     entries: tuple[Entry, ...]
-    named_by: Mapping[str, tuple[Place, ...]]
+    named_by: Mapping[str, tuple[SourceLocation, ...]]
 
 
 def template_folder(tree: SourceTree, template: str) -> str:
@@ -53,9 +53,9 @@ def collect(tree: SourceTree, image: ImageConfig, config_file: str, facts: Templ
     return inventory_of(stream(tree, image, config_file, facts))
 
 
-def inventory_of(found: Iterable[tuple[Entry, tuple[Place, ...]]]) -> Inventory:
-    named_by: dict[str, tuple[Place, ...]] = {}
-    shared: dict[tuple[Place, ...], tuple[Place, ...]] = {}
+def inventory_of(found: Iterable[tuple[Entry, tuple[SourceLocation, ...]]]) -> Inventory:
+    named_by: dict[str, tuple[SourceLocation, ...]] = {}
+    shared: dict[tuple[SourceLocation, ...], tuple[SourceLocation, ...]] = {}
     entries = []
     for entry, places in found:
         entries.append(entry)
@@ -72,7 +72,7 @@ def stream(
     *,
     home: str = "",
     progress: Progress | None = None,
-) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
+) -> Iterator[tuple[Entry, tuple[SourceLocation, ...]]]:
     """Every input of `image` with the places that name it, as it is come to, sorted as the manifest has it.
 
     Nothing is kept, however many there are. Raises `SourceError` with the place that names what cannot be had.
@@ -85,7 +85,7 @@ def stream(
     yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
     # With `inputs = []`, only what the template reads is an input.
     if declared and not any(walk.has_files for walk in declared):
-        place = Place(file=config_file, line=image.line("inputs"))
+        place = SourceLocation(file=config_file, line=image.line("inputs"))
         raise SourceError(
             f"listing the inputs of image {image.name} ({place})",
             "there is no file in them",
@@ -96,11 +96,13 @@ def stream(
 
 def walks_of(
     tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts, written: Iterable[str] = ()
-) -> tuple[list[Walk], list[Walk]]:
+) -> tuple[list[FileWalk], list[FileWalk]]:
     """The walks of what bakery.toml declares, and of what the template names."""
     outputs = _outputs(tree, image, facts, written)
-    declared = [Walk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
-    named = [Walk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)]
+    declared = [FileWalk(tree, image, config_file, outputs, origin) for origin in _declared(tree, image, config_file)]
+    named = [
+        FileWalk(tree, image, config_file, outputs, origin) for origin in _read_by_packer(image, config_file, facts)
+    ]
     return declared, named
 
 
@@ -109,10 +111,10 @@ def folders_of_outputs(tree: SourceTree, facts: TemplateFacts) -> frozenset[str]
     return Written(tree, facts.outputs, ()).folders
 
 
-def _merged(walks: Sequence[Walk], home: str) -> Iterator[tuple[Found, tuple[Place, ...]]]:
+def _merged(walks: Sequence[FileWalk], home: str) -> Iterator[tuple[WalkEntry, tuple[SourceLocation, ...]]]:
     """What all walks come to, sorted, each path once: with the places that name it."""
-    last: Found | None = None
-    places: tuple[Place, ...] = ()
+    last: WalkEntry | None = None
+    places: tuple[SourceLocation, ...] = ()
     for found in heapq.merge(*(_renamed(walk, home) for walk in walks), key=partial(_sort_key, home)):
         if last is not None and found.path == last.path:
             places = tuple(sorted({*places, found.place}))
@@ -124,16 +126,16 @@ def _merged(walks: Sequence[Walk], home: str) -> Iterator[tuple[Found, tuple[Pla
         yield last, places
 
 
-def _sort_key(home: str, found: Found) -> tuple[bytes, bool]:
+def _sort_key(home: str, found: WalkEntry) -> tuple[bytes, bool]:
     """By path components as bytes, like `Entry.sort_key`: NUL, which no name has, is below all that a name may have.
 
     What is called `~/...` comes before what lies in a folder of that name.
     """
-    told = told_path(found.path, home)
+    told = display_path(found.path, home)
     return told.encode("utf-8", "surrogateescape").replace(b"/", b"\0"), told is found.path
 
 
-def _renamed(walk: Walk, home: str) -> Iterable[Found]:
+def _renamed(walk: FileWalk, home: str) -> Iterable[WalkEntry]:
     """A walk in the order of what its paths are called, which only a walk from above the home is not by itself."""
     if home and f"{walk.path.rstrip('/')}/" != home and home.startswith(f"{walk.path.rstrip('/')}/"):
         return sorted(walk, key=partial(_sort_key, home))
@@ -141,10 +143,13 @@ def _renamed(walk: Walk, home: str) -> Iterable[Found]:
 
 
 def _hashed(
-    tree: SourceTree, found: Iterator[tuple[Found, tuple[Place, ...]]], home: str, progress: Progress | None
-) -> Iterator[tuple[Entry, tuple[Place, ...]]]:
+    tree: SourceTree,
+    found: Iterator[tuple[WalkEntry, tuple[SourceLocation, ...]]],
+    home: str,
+    progress: Progress | None,
+) -> Iterator[tuple[Entry, tuple[SourceLocation, ...]]]:
     """With the hashes of contents. Failures come in the order of the paths, too: what is hashed ahead is told first."""
-    waiting: deque[tuple[Found, tuple[Place, ...]]] = deque()
+    waiting: deque[tuple[WalkEntry, tuple[SourceLocation, ...]]] = deque()
     failures: list[SourceError] = []
 
     def with_content() -> Iterator[str]:
@@ -180,7 +185,7 @@ def would_be_input(tree: SourceTree, image: ImageConfig, config_file: str, facts
     if wanted is None:
         return False
     origins = (*_declared(tree, image, config_file), *_read_by_packer(image, config_file, facts))
-    walks = [Walk(tree, image, config_file, outputs, origin) for origin in origins]
+    walks = [FileWalk(tree, image, config_file, outputs, origin) for origin in origins]
     for walk in walks:
         deque(walk, maxlen=0)
     return any(wanted == true_place(tree, walk.path) or walk.takes(wanted) or walk.glob_takes(wanted) for walk in walks)
@@ -202,21 +207,23 @@ def _debug_keys(facts: TemplateFacts) -> Iterator[str]:
             yield from (f"ec2_{name}.pem" for name in {builder.name, builder.name.rpartition(".")[2]})
 
 
-def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[Origin]:
+def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[NamedBy]:
     if image.inputs is None:
-        place = Place(file=config_file, line=image.line("template"))
-        yield Origin(path=template_folder(tree, image.template), place=place, declared=True)
+        place = SourceLocation(file=config_file, line=image.line("template"))
+        yield NamedBy(path=template_folder(tree, image.template), place=place, declared=True)
     for index, path in enumerate(image.inputs or ()):
-        yield Origin(path=path, place=Place(file=config_file, line=image.line("inputs", index)), declared=True)
+        yield NamedBy(
+            path=path, place=SourceLocation(file=config_file, line=image.line("inputs", index)), declared=True
+        )
 
 
-def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[Origin]:
+def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[NamedBy]:
     for path in facts.files:
-        yield Origin(path=path, place=Place(file=config_file, line=image.line("template")))
+        yield NamedBy(path=path, place=SourceLocation(file=config_file, line=image.line("template")))
     for index, path in enumerate(image.var_files):
-        yield Origin(path=path, place=Place(file=config_file, line=image.line("var_files", index)))
+        yield NamedBy(path=path, place=SourceLocation(file=config_file, line=image.line("var_files", index)))
     for reference in facts.references:
-        yield Origin(
+        yield NamedBy(
             path=reference.path,
             place=reference.place,
             required=reference.required,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.packer.plugins import how_to_pin, numbers_of
 from ami_bakery.errors import BakeryError
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
 if TYPE_CHECKING:
     from ami_bakery.core.packer.arguments import PackerArguments
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
     from ami_bakery.template.facts import TemplateFacts
 
 ENFORCED = "enforced-provisioners"
@@ -23,7 +23,7 @@ _SSH_VARIABLES = ("ANSIBLE_SSH_ARGS", "ANSIBLE_SSH_COMMON_ARGS", "ANSIBLE_SSH_EX
 _ALGORITHMS = "HostKeyAlgorithms"
 
 
-def pitfalls(outside: Outside, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
+def pitfalls(outside: Ports, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
     """Warnings only: each may be wanted, or be no matter on another machine. None where Packer is not to be had."""
     try:
         version = outside.packer.version()
@@ -48,7 +48,7 @@ def _plugins_gone(version: str, facts: TemplateFacts) -> Iterator[Finding]:
             )
 
 
-def _ansible(outside: Outside, version: str, facts: TemplateFacts) -> Iterator[Finding]:
+def _ansible(outside: Ports, version: str, facts: TemplateFacts) -> Iterator[Finding]:
     if outside.environment.get("AMI_BAKERY_LOCAL_URL"):
         for place, _ in facts.ansible:
             yield Finding(
@@ -74,7 +74,7 @@ def _ansible(outside: Outside, version: str, facts: TemplateFacts) -> Iterator[F
             )
 
 
-def _uses_default_algorithms(outside: Outside, facts: TemplateFacts) -> bool:
+def _uses_default_algorithms(outside: Ports, facts: TemplateFacts) -> bool:
     """Whether neither the environment nor an ansible.cfg says which host keys are accepted."""
     if any(_ALGORITHMS in outside.environment.get(name, "") for name in _SSH_VARIABLES):
         return False
@@ -89,7 +89,7 @@ def _uses_default_algorithms(outside: Outside, facts: TemplateFacts) -> bool:
         return False
 
 
-def _enforced(outside: Outside, version: str, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
+def _enforced(outside: Ports, version: str, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
     """Where HCP Packer is on, by Packer's own rule (internal/hcp/registry/hcp.go). Not switched off for the user: an
     organization enforces them on purpose, and `-skip-enforcement` takes an administrator."""
     skipped = any(word.lstrip("-") in ("skip-enforcement", "skip-enforcement=true") for word in arguments.other)
@@ -105,7 +105,7 @@ def _enforced(outside: Outside, version: str, facts: TemplateFacts, arguments: P
         )
 
 
-def _hcp_place(outside: Outside, facts: TemplateFacts) -> Place | None:
+def _hcp_place(outside: Ports, facts: TemplateFacts) -> SourceLocation | None:
     """The line that switches HCP Packer on: the template's first where the environment does. None where it is off."""
     environment = outside.environment
     if environment.get("HCP_PACKER_REGISTRY", "").lower() in ("off", "0"):
@@ -113,6 +113,6 @@ def _hcp_place(outside: Outside, facts: TemplateFacts) -> Place | None:
     for file in facts.files:
         for number, line in enumerate(outside.tree.read(file).splitlines(), 1):
             if line.lstrip().startswith((b"hcp_packer_registry", b'"hcp_packer_registry"')):
-                return Place(file=file, line=number)
+                return SourceLocation(file=file, line=number)
     switched_on = environment.get("HCP_PACKER_BUCKET_NAME") or environment.get("HCP_PACKER_REGISTRY")
-    return Place(file=facts.files[0], line=1) if switched_on and facts.files else None
+    return SourceLocation(file=facts.files[0], line=1) if switched_on and facts.files else None

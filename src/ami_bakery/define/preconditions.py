@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.text.suggestions import nearest
-from ami_bakery.errors import ConfigError, Mark, TemplateError
+from ami_bakery.errors import Annotation, ConfigError, TemplateError
 from ami_bakery.template.facts import TemplateFormat
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind, SourceTree, TreeEntry
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def check_places(tree: SourceTree, file: str, image: ImageConfig) -> None:
                 raise _misplaced(file, image, "var_files", tree.relative(path), entry, FileKind.FILE)
     if tree.entry(tree.relative(image.template), follow=True) is None:
         doing, wrong = f"reading the template {tree.relative(image.template)}", "there is no such file"
-        place = Place(file=file, line=image.line("template"))
+        place = SourceLocation(file=file, line=image.line("template"))
         named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else place
         marks = () if image.scheme is Scheme.SHA1 else (place.mark(f"{doing}: {wrong}"),)
         raise TemplateError(f"{doing} ({named_by})", wrong, "Correct the path of the template.", marks=marks)
@@ -49,7 +49,7 @@ def _misplaced(
         what = _CALLED.get(found.kind)
         kind = f"a {what}" if what else "a pipe, a socket or a device"
         wrong = f"images.{image.name}.{key}: {path} is {kind}, not a {_CALLED[wanted]}"
-    place = Place(file=file, line=image.line(key))
+    place = SourceLocation(file=file, line=image.line(key))
     todo = f"Name a {_CALLED[wanted]}: the path is relative to the folder of bakery.toml."
     return ConfigError(f"reading {file}", f"{place}: {wrong}", todo, marks=(place.mark(wrong),))
 
@@ -96,5 +96,5 @@ def check_variables(config: Config, image: ImageConfig, facts: TemplateFacts) ->
             f"comparing {config.file} with {image.template}",
             "\n".join(f"{config.file}:{line}: images.{image.name}.{text}" for line, text in sorted(problems)),
             "Declare it in the template, or correct the name (`from_variable` names the base's).",
-            marks=tuple(Mark(config.file, line, text) for line, text in sorted(problems)),
+            marks=tuple(Annotation(config.file, line, text) for line, text in sorted(problems)),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ami_bakery.ports import Clock, Watcher
+    from ami_bakery.ports import Clock, Reporter
 
 _FIRST_SECONDS = 1.0
 _SELDOM_SECONDS = 30.0
@@ -14,7 +14,7 @@ _SELDOM_SECONDS = 30.0
 class HashingProgress:
     """A `Progress` that tells the watcher: after a second, and then each time half as much time again has passed."""
 
-    def __init__(self, watcher: Watcher, clock: Clock, image: str) -> None:
+    def __init__(self, watcher: Reporter, clock: Clock, image: str) -> None:
         self._watcher = watcher
         self._clock = clock
         self._image = image

@@ -20,7 +20,7 @@ from ami_bakery.core.config.model import (
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.definition.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer.arguments import PackerArguments
-from ami_bakery.define.base_lookup import Answer, Question, ask, question_of_filter, questions_of
+from ami_bakery.define.base_lookup import BaseQuery, BaseResult, ask, base_queries, question_of_filter
 from ami_bakery.define.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
 from ami_bakery.define.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
 from ami_bakery.define.preconditions import check_places, check_variables
@@ -36,7 +36,7 @@ from ami_bakery.errors import (
 )
 from ami_bakery.ports import BuildRequest
 from ami_bakery.template.env_inputs import why_not_hashed
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.definition.stamp import Stamps
     from ami_bakery.core.ec2.image import Ami
     from ami_bakery.core.packer.plugins import UsedPlugin
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
     from ami_bakery.template.facts import Builder, SourceAmiFilter, TemplateFacts
 
 
@@ -53,7 +53,7 @@ PLACEHOLDER_AMI = "ami-00000000000000000"
 nobody asks EC2 for it."""
 
 
-class Definition(Frozen):
+class ImageDefinition(Frozen):
     """One image with everything pinned.
 
     digest    None where it is not known, since the base is still to be baked: `awaits` names that image
@@ -95,12 +95,12 @@ class Resolver(Frozen):
     is_past  whether the files are those of a git revision, which other programs cannot read
     """
 
-    outside: Outside
+    outside: Ports
     config: Config
     arguments: PackerArguments = field(default_factory=PackerArguments)
     regions: tuple[str, ...] = ()
     is_past: bool = False
-    _answers: dict[Question, Answer] = field(default_factory=dict)
+    _answers: dict[BaseQuery, BaseResult] = field(default_factory=dict)
 
     def image(self, name: str) -> ImageConfig:
         """As configured, with what stands after `--` and `--region` merged in."""
@@ -136,7 +136,7 @@ class Resolver(Frozen):
         behind = (path if path.startswith("/") else f"{workdir}/{path}" for path in self.arguments.var_files)
         return tuple(tree.relative(path) for path in (*image.var_files, *behind))
 
-    def told_template(self, image: ImageConfig) -> str:
+    def template_argument(self, image: ImageConfig) -> str:
         """The template as Packer is told of it.
 
         Relative to the folder that Packer is started in, as a person there would write it, since `path.root` becomes
@@ -217,7 +217,7 @@ class Resolver(Frozen):
         if image.scheme is Scheme.SHA1 or "plugin-versions" in image.digest_without:
             return ()
         workdir = self.outside.tree.absolute(self.workdir(image))
-        found = self.outside.packer.plugin_programs(self.told_template(image), workdir, facts)
+        found = self.outside.packer.plugin_programs(self.template_argument(image), workdir, facts)
         return tuple(os.path.realpath(path) for path in found)
 
     def entries(
@@ -250,7 +250,7 @@ class Resolver(Frozen):
     def check_places(self, image: ImageConfig) -> None:
         check_places(self.outside.tree, self.config.file, image)
 
-    def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Generator[tuple[Entry, tuple[Place, ...]]]:
+    def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Generator[tuple[Entry, tuple[SourceLocation, ...]]]:
         """The same, as they are come to. Progress is told."""
         home = self.outside.environment.get("HOME", "")
         with self._progress(image) as progress:
@@ -281,7 +281,7 @@ class Resolver(Frozen):
         tree = self.outside.tree
         request = BuildRequest(
             image=image.name,
-            template=self.told_template(image),
+            template=self.template_argument(image),
             workdir=tree.absolute(self.workdir(image)),
             region=next(iter(image.regions), "us-east-1"),
             var_files=tuple(tree.absolute(path) for path in self.var_files(image)),
@@ -335,7 +335,7 @@ class Resolver(Frozen):
         image: ImageConfig,
         parents: Mapping[str, Ami | None],
         inputs: tuple[TemplateFacts, Inventory | Iterator[Entry]] | None = None,
-    ) -> Definition:
+    ) -> ImageDefinition:
         """`parents`: the AMI of each image that another is made from, None where it is still to be baked.
 
         inputs  as `inputs` gave them, where they have been read already; of `entries` nothing is kept: memory is the
@@ -346,17 +346,17 @@ class Resolver(Frozen):
             with self._progress(image) as progress:
                 digest = drop_in_checksum(self.outside.tree, image, unseen, progress)
             told = tuple(warnings(self.outside.tree, image, self.outside.environment, unseen))
-            return Definition(image=image, digest=digest, unseen=told)
+            return ImageDefinition(image=image, digest=digest, unseen=told)
         facts, found = inputs or self.inputs(image)
         inventory, entries = (found, None) if isinstance(found, Inventory) else (None, found)
         base = self._base(image, facts, parents)
         if base.awaits is not None:
             self._check_base_is_used(image, PLACEHOLDER_AMI)
-            return Definition(image=image, awaits=base.awaits, facts=facts, inventory=inventory)
+            return ImageDefinition(image=image, awaits=base.awaits, facts=facts, inventory=inventory)
         if image.base is not None:
             self._check_base_is_used(image, base.ids[0][1])
         manifest = self.manifest(image, facts, inventory, base.ids)
-        return Definition(
+        return ImageDefinition(
             image=image,
             digest=manifest.digest(entries),
             facts=facts,
@@ -393,19 +393,19 @@ class Resolver(Frozen):
             left_out=tuple(sorted(without)),
         )
 
-    def afresh(self) -> Resolver:
+    def without_cache(self) -> Resolver:
         """The same, without what was looked up before."""
         self.outside.packer.forget_plugins()
         return replace(self, _answers={})
 
-    def expect_tools(self, names: Iterable[str]) -> None:
+    def warm_up_tools(self, names: Iterable[str]) -> None:
         """Let Packer be asked for its version and its plugins, if these images' digests have them, while we go on."""
         images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
         plugins = any("plugin-versions" not in image.digest_without for image in images)
         if plugins or any("packer-version" not in image.digest_without for image in images):
             self.outside.packer.expect(plugins=plugins)
 
-    def expect_ec2(self, names: Iterable[str]) -> None:
+    def warm_up_ec2(self, names: Iterable[str]) -> None:
         """Let a connection to EC2 be opened where the first of these images is baked, while we go on."""
         for name in islice(names, 1):
             regions = self.regions or self.config.image(name).regions
@@ -421,11 +421,11 @@ class Resolver(Frozen):
         """The plugins that the image will be built with. Raises `PackerError` where one is missing that it requires,
         and must not or cannot be fetched."""
         workdir = self.outside.tree.absolute(self.workdir(image))
-        told = self.told_template(image)
+        told = self.template_argument(image)
         return self.outside.packer.plugins(image.name, told, workdir, facts, self.outside.watcher)
 
     def handed_variables(
-        self, definition: Definition, facts: TemplateFacts, region: str
+        self, definition: ImageDefinition, facts: TemplateFacts, region: str
     ) -> tuple[tuple[str, str], ...]:
         """What Packer gets with `-var`: the image's own, and those of ours that the template declares."""
         image, digest = definition.image, definition.digest
@@ -447,18 +447,18 @@ class Resolver(Frozen):
             (name, hash_value(values[name]) if name in values else None) for name in sorted({*image.environment, *read})
         )
 
-    def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[Question, ...]:
+    def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[BaseQuery, ...]:
         """What is to be asked of EC2 or SSM to know what an image starts from."""
-        return tuple(questions_of(image, facts, lambda: self.region_of(image), self.outside.packer))
+        return tuple(base_queries(image, facts, lambda: self.region_of(image), self.outside.packer))
 
-    def ask_ahead(self, questions: Iterable[Question]) -> None:
+    def prefetch(self, questions: Iterable[BaseQuery]) -> None:
         """Ask in bulk, so that `define` need not ask for each image."""
         self._answers.update(ask(self.outside, self.unanswered(questions)))
 
-    def unanswered(self, questions: Iterable[Question]) -> list[Question]:
+    def unanswered(self, questions: Iterable[BaseQuery]) -> list[BaseQuery]:
         return [question for question in questions if question not in self._answers]
 
-    def bases_seen(self, region: str) -> dict[str, Ami]:
+    def known_bases(self, region: str) -> dict[str, Ami]:
         """The AMIs of a region that EC2 told of, in this run, when it was asked what images start from; by id."""
         told = (answer for answer in self._answers.values() if isinstance(answer, tuple))
         return {ami.id: ami for amis in told for ami in amis if ami.region == region}
@@ -473,16 +473,16 @@ class Resolver(Frozen):
                 parent = parents.get(name)
                 return _Base(awaits=name) if parent is None else _Base(ids=(("", parent.id),))
             case BaseFilter() | BaseParameter():
-                place = Place(file=self.config.file, line=image.line("from"))
+                place = SourceLocation(file=self.config.file, line=image.line("from"))
                 (question,) = self.questions(image, facts)
                 return _Base(ids=(("", self._answer(question, place)[-1]),))
             case _:
                 assert_never(image.base)
 
-    def _answer(self, question: Question, place: Place) -> tuple[str, ...]:
+    def _answer(self, question: BaseQuery, place: SourceLocation) -> tuple[str, ...]:
         """The ids of the newest AMIs, of which there are several where they are of the same second. `place`: who wants
         to know."""
-        self.ask_ahead([question])
+        self.prefetch([question])
         match self._answers[question]:
             case str(ami):
                 return (ami,)

@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ami_bakery.errors import BakeryError, Mark, TemplateError, TemplateSyntaxError
+from ami_bakery.errors import Annotation, BakeryError, TemplateError, TemplateSyntaxError
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def in_packers_words(tree: SourceTree, packer: Packer, request: BuildRequest, er
         complaints = packer.validate(request, syntax_only=True)
     except BakeryError:
         return error
-    marks: list[Mark] = []
+    marks: list[Annotation] = []
     for each in complaints:
         same = any(each.message == mark.message or each.line == mark.line for mark in marks)
         if each.file and not same:
-            marks.append(Mark(tree.relative(posixpath.join(request.workdir, each.file)), each.line, each.message))
+            marks.append(Annotation(tree.relative(posixpath.join(request.workdir, each.file)), each.line, each.message))
     if not marks:
         return error
     wrong = "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks)

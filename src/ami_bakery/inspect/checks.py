@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.check.finding import (
     Finding,
     Level,
@@ -26,7 +26,7 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import REGIONS
 from ami_bakery.core.plan.plan import Action
 from ami_bakery.define.accounts import account_findings
-from ami_bakery.define.base_lookup import NewestAmi, matching, question_of_filter
+from ami_bakery.define.base_lookup import NewestAmi, matching_amis, question_of_filter
 from ami_bakery.define.drop_in import unseen_in, warnings
 from ami_bakery.define.pitfalls import pitfalls
 from ami_bakery.errors import AwsError, BakeryError
@@ -35,7 +35,7 @@ from ami_bakery.inspect.reading_findings import reading_findings
 from ami_bakery.plan.planner import Planned, make_plans
 from ami_bakery.plan.validation import facts_for_packer, stand_in, validation_findings, with_placeholders
 from ami_bakery.template.env_inputs import why_not_hashed
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> 
     counts: dict[NewestAmi, int] = {}
     for check in checks:
         check.look_at_bases(counts)
-    side_by_side([check.validate for check in checks if check.planned is not None], at_once=jobs)
+    run_all([check.validate for check in checks if check.planned is not None], at_once=jobs)
     for check in checks:
         if check.not_validated is not None:
             check.findings += _told_once(resolver, check.image, check.not_validated, told)
@@ -200,9 +200,9 @@ def _told_once(
 
 def failure_findings(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Iterator[Finding]:
     """A failure as findings: one for each line that it is about. The place is not repeated in the message."""
-    marks = error.marks or (Place(file=resolver.config.file, line=image.line("template")).mark(str(error)),)
+    marks = error.marks or (SourceLocation(file=resolver.config.file, line=image.line("template")).mark(str(error)),)
     for mark in marks:
-        place = Place(file=mark.file, line=mark.line)
+        place = SourceLocation(file=mark.file, line=mark.line)
         yield Finding(
             level=Level.ERROR,
             code=CANNOT_BE_PLANNED,
@@ -212,7 +212,7 @@ def failure_findings(resolver: Resolver, image: ImageConfig, error: BakeryError)
         )
 
 
-def _one_sentence(text: str, place: Place) -> str:
+def _one_sentence(text: str, place: SourceLocation) -> str:
     without_place = text.replace(f" ({place})", "").replace(f"{place}: ", "")
     return " ".join(without_place.split())
 
@@ -221,7 +221,7 @@ def _not_fully_checked(resolver: Resolver, image: ImageConfig) -> Finding:
     return Finding(
         level=Level.WARNING,
         code="not-fully-checked",
-        place=Place(file=resolver.config.file, line=image.line("template")),
+        place=SourceLocation(file=resolver.config.file, line=image.line("template")),
         message="not fully checked, for the same reason as an image above",
         todo="Correct that first, then check again.",
     )
@@ -230,7 +230,7 @@ def _not_fully_checked(resolver: Resolver, image: ImageConfig) -> Finding:
 def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Finding]:
     """What needs neither AWS nor Packer."""
     if image.scheme is Scheme.SHA1:
-        place = Place(file=resolver.config.file, line=1)
+        place = SourceLocation(file=resolver.config.file, line=1)
         todo = "Describe the image in a bakery.toml: its digest covers all of it."
         tree = resolver.outside.tree
         for warning in warnings(tree, image, resolver.outside.environment, unseen_in(tree, image)):
@@ -263,7 +263,7 @@ def _git_findings(resolver: Resolver) -> Iterator[Finding]:
         yield Finding(
             level=Level.WARNING,
             code="git-refused",
-            place=Place(file=resolver.config.file, line=1),
+            place=SourceLocation(file=resolver.config.file, line=1),
             message=f"AMIs carry no commit, and a plan cannot say what changed: {words}",
             todo=f"{todo[:1].upper()}{todo[1:]}",
         )
@@ -305,7 +305,7 @@ def _look_at_names(resolver: Resolver, checks: Sequence[_Check]) -> None:
     regions = [region for region, names in asked.items() if names]
     taken: dict[str, frozenset[str]] = {}
     try:
-        answers = side_by_side([partial(resolver.outside.ec2.named, region, list(asked[region])) for region in regions])
+        answers = run_all([partial(resolver.outside.ec2.named, region, list(asked[region])) for region in regions])
         taken = {region: frozenset(ami.name for ami in amis) for region, amis in zip(regions, answers, strict=True)}
     except BakeryError as error:
         first = next(check for check in checks if check.ami_names)
@@ -344,7 +344,7 @@ def _ambiguous_bases(
         question = question_of_filter(asked, region, outside.packer)
         if question not in counts:
             # Packer looks at no state.
-            counts[question] = len(matching(outside, question, in_any_state=True))
+            counts[question] = len(matching_amis(outside, question, in_any_state=True))
         if counts[question] > 1:
             yield Finding(
                 level=Level.ERROR,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.definition.manifest import Entry
     from ami_bakery.define.inputs import Inventory
     from ami_bakery.define.resolver import Resolver
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 
 def input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:
@@ -46,7 +46,9 @@ def _head(resolver: Resolver, path: str) -> bytes:
     return resolver.outside.tree.head(path.replace("~", home, 1) if path.startswith("~/") else path, SCAN_BYTES)
 
 
-def _content_findings(config_file: str, entry: Entry, head: bytes, places: Sequence[Place]) -> Iterator[Finding]:
+def _content_findings(
+    config_file: str, entry: Entry, head: bytes, places: Sequence[SourceLocation]
+) -> Iterator[Finding]:
     why = secret_in(entry.path, head)
     if why:
         yield Finding(
@@ -70,7 +72,7 @@ def _content_findings(config_file: str, entry: Entry, head: bytes, places: Seque
         yield _line_ends(entry, places, "a shell on Linux takes the carriage returns for a part of its commands")
 
 
-def _line_ends(entry: Entry, places: Sequence[Place], why: str) -> Finding:
+def _line_ends(entry: Entry, places: Sequence[SourceLocation], why: str) -> Finding:
     return Finding(
         level=Level.WARNING,
         code="windows-line-ends",
@@ -80,7 +82,7 @@ def _line_ends(entry: Entry, places: Sequence[Place], why: str) -> Finding:
     )
 
 
-def _how_to_leave_out(config_file: str, places: Sequence[Place]) -> str:
+def _how_to_leave_out(config_file: str, places: Sequence[SourceLocation]) -> str:
     """`ignore` holds for the folders that bakery.toml declares, not for what the template uploads."""
     by_template = next((place for place in places if place.file != config_file), None)
     if by_template is None:

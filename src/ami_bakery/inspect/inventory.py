@@ -6,23 +6,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.config.selection import with_parents
 from ami_bakery.core.definition.diff import compare_components
 from ami_bakery.core.definition.digest import Digest, Scheme
-from ami_bakery.core.definition.manifest import Component, parse_components
+from ami_bakery.core.definition.manifest import ManifestPart, parse_components
 from ami_bakery.core.ec2.image import COMPONENTS_TAG, DIGEST_TAG, IMAGE_TAG, REGIONS_TAG, Ami, newest
 from ami_bakery.core.ec2.lineage import AmiKey, Lineage, baked_from, copied_from, grow, key_of, parent_key
 from ami_bakery.plan.planner import define_all, of_images
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
-    from ami_bakery.define.resolver import Definition, Resolver
+    from ami_bakery.define.resolver import ImageDefinition, Resolver
 
 _SHA1_LENGTH = 40
 
 
-class Made(Frozen):
+class ImageAmi(Frozen):
     """One AMI of an image. `base` is None where it is not known, `base_ami` where EC2 does not have it any more."""
 
     image: str
@@ -39,10 +39,10 @@ class Outdated(Frozen):
     moved   the parts that are not what they were; none where the AMI does not say what it was made of
     """
 
-    made: Made
+    made: ImageAmi
     digest: Digest | None
     awaits: str | None
-    moved: tuple[Component, ...]
+    moved: tuple[ManifestPart, ...]
 
 
 class Listing:
@@ -59,7 +59,7 @@ class Listing:
             self._amis[key_of(ami)] = ami
             self._images[key_of(ami)] = name
 
-    def made(self) -> tuple[Made, ...]:
+    def made(self) -> tuple[ImageAmi, ...]:
         """Image by image, the region where it is built first; newest first."""
         listed = self._chosen()
         self._look_at(base for key in listed if (base := baked_from(self._amis[key], self._home(key))) is not None)
@@ -125,10 +125,10 @@ class Listing:
         ami = self._amis.get(key)
         return None if ami is None else parent_key(ami, self._home(key))
 
-    def _made(self, key: AmiKey) -> Made:
+    def _made(self, key: AmiKey) -> ImageAmi:
         ami, home = self._amis[key], self._home(key)
         base = baked_from(ami, home)
-        return Made(
+        return ImageAmi(
             image=self._images[key],
             ami=ami,
             base=base,
@@ -143,20 +143,20 @@ class Listing:
             asked.setdefault(key.region, set()).add(key.id)
             self._gone.add(key)
         by_ids = self._resolver.outside.ec2.by_ids
-        for amis in side_by_side([partial(by_ids, region, sorted(ids)) for region, ids in sorted(asked.items())]):
+        for amis in run_all([partial(by_ids, region, sorted(ids)) for region, ids in sorted(asked.items())]):
             self._amis.update({key_of(ami): ami for ami in amis})
         self._gone -= self._amis.keys()
 
-    def _moved(self, definition: Definition, ami: Ami) -> tuple[Component, ...]:
+    def _moved(self, definition: ImageDefinition, ami: Ami) -> tuple[ManifestPart, ...]:
         if definition.image.scheme is Scheme.SHA1:
-            return (Component.FILES,)
+            return (ManifestPart.FILES,)
         tagged = parse_components(ami.tags.get(COMPONENTS_TAG, ""))
-        now: Mapping[Component, str] = {}
+        now: Mapping[ManifestPart, str] = {}
         if definition.manifest is not None:
             now = definition.manifest.components()
         elif definition.facts is not None and definition.inventory is not None:
             manifest = self._resolver.manifest(definition.image, definition.facts, definition.inventory, base=())
-            now = {part: digest for part, digest in manifest.components().items() if part is not Component.BASE}
+            now = {part: digest for part, digest in manifest.components().items() if part is not ManifestPart.BASE}
         return compare_components(tagged, now) if tagged else ()
 
 
@@ -180,7 +180,7 @@ def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
     found += of_images(resolver, _elsewhere(asked, found))
     made = [(ami.tags[IMAGE_TAG], ami) for ami in found if ami.verified]
     with_any_digest = resolver.outside.ec2.with_any_digest
-    answers = side_by_side([partial(with_any_digest, region, owners) for _, region, owners in drop_in])
+    answers = run_all([partial(with_any_digest, region, owners) for _, region, owners in drop_in])
     for (name, _, _), amis in zip(drop_in, answers, strict=True):
         made += [(name, ami) for ami in amis if not ami.verified and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH]
     return made

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.check.finding import Finding, Level
-from ami_bakery.define.file_walk import VERSION_CONTROL, Walk
+from ami_bakery.define.file_walk import VERSION_CONTROL, FileWalk
 from ami_bakery.define.inputs import walks_of, would_be_input
 from ami_bakery.template.facts import Certainty, LocalCommand
 from ami_bakery.template.outputs import OutputNames
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.define.inputs import Inventory
     from ami_bakery.template.facts import Output, TemplateFacts
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
     from ami_bakery.template.source_tree import SourceTree
 
 _MOST_NAMED = 3
@@ -246,7 +246,7 @@ def _upload_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
             yield _not_in_digest(walk, of_bakes, of_git=False)
 
 
-def _left_out(walk: Walk) -> Iterator[tuple[str, str]]:
+def _left_out(walk: FileWalk) -> Iterator[tuple[str, str]]:
     """Files of bakes and of version control; what `ignore` leaves out is meant."""
     for folder, names in sorted(walk.left_out.items()):
         for name in sorted(names):
@@ -255,7 +255,7 @@ def _left_out(walk: Walk) -> Iterator[tuple[str, str]]:
                 yield path, name
 
 
-def _not_in_digest(walk: Walk, paths: Sequence[str], *, of_git: bool) -> Finding:
+def _not_in_digest(walk: FileWalk, paths: Sequence[str], *, of_git: bool) -> Finding:
     reads = "a local command is given" if walk.origin.guessed else "what is uploaded has"
     names = _few(paths)
     not_in_digest = f"which {'is' if len(paths) == 1 else 'are'} not in the digest"
@@ -275,7 +275,7 @@ def _not_in_digest(walk: Walk, paths: Sequence[str], *, of_git: bool) -> Finding
 
 
 def _git_findings(inventory: Inventory) -> Iterator[Finding]:
-    said: set[Place] = set()
+    said: set[SourceLocation] = set()
     for path, places in inventory.named_by.items():
         if ".git" not in path.split("/") or not _new(places, said):
             continue
@@ -289,7 +289,7 @@ def _git_findings(inventory: Inventory) -> Iterator[Finding]:
         )
 
 
-def _new(places: Collection[Place], said: set[Place]) -> bool:
+def _new(places: Collection[SourceLocation], said: set[SourceLocation]) -> bool:
     new = said.isdisjoint(places)
     said.update(places)
     return new

@@ -14,7 +14,7 @@ from ami_bakery.local.report import Report
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ami_bakery.local.faults import Fault
+    from ami_bakery.local.faults import InjectedFault
 
 
 class Control:
@@ -34,7 +34,7 @@ class Control:
         """Everything as at the start: no instances, only the public AMIs, no faults, an empty report."""
         self._request("POST", "/reset")
 
-    def plan(self, fault: Fault) -> None:
+    def plan(self, fault: InjectedFault) -> None:
         """Let coming calls fail, after those that earlier faults were planned for."""
         self._request("POST", "/faults", msgspec.json.encode(fault))
 

@@ -44,7 +44,7 @@ class FaultKind(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
+class InjectedFault:
     """The calls of `action` after the first `skip` ones fail, `times` of them (0: all). `*` stands for every action."""
 
     action: str
@@ -124,7 +124,7 @@ class FaultPlan:
         """How many calls have met a fault since the last `clear`: each is counted before it is carried out."""
         return self._struck
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: InjectedFault) -> None:
         with self._lock:
             self._pending.append(_Pending(fault))
 
@@ -134,11 +134,11 @@ class FaultPlan:
             self._struck = 0
         self.release()
 
-    def next(self, action: str, region: str, agent: str) -> Fault | None:
+    def next(self, action: str, region: str, agent: str) -> InjectedFault | None:
         """The fault that this call meets. Every fault that concerns the call counts it, also where another strikes."""
         with self._lock:
             concerned = [pending for pending in self._pending if pending.fault.concerns(action, region, agent)]
-            struck: Fault | None = None
+            struck: InjectedFault | None = None
             for pending in concerned:
                 if pending.to_skip > 0:
                     pending.to_skip -= 1
@@ -152,7 +152,7 @@ class FaultPlan:
 class _Pending:
     """A fault and what is left of it; `left` below zero never ends."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: InjectedFault) -> None:
         self.fault = fault
         self.to_skip = fault.skip
         self.left = fault.times or -1

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class ApiCall:
     """One API call. `error` is empty where it succeeded; `account` where its credentials are not known. `agent` is the
     caller's User-Agent."""
 
@@ -32,7 +32,7 @@ class Upload:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Command:
+class SshCommand:
     """One command that an instance was asked to run, and did not."""
 
     instance: str
@@ -44,9 +44,9 @@ class Command:
 class Report:
     """In the order in which things happened."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[ApiCall, ...]
     uploads: tuple[Upload, ...]
-    commands: tuple[Command, ...]
+    commands: tuple[SshCommand, ...]
 
     def count(self, action: str, *, region: str | None = None, account: str | None = None) -> int:
         """How many calls of `action` came in, failed ones too."""
@@ -61,11 +61,11 @@ class Recorder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls: list[Call] = []
+        self._calls: list[ApiCall] = []
         self._uploads: list[Upload] = []
-        self._commands: list[Command] = []
+        self._commands: list[SshCommand] = []
 
-    def call(self, call: Call) -> None:
+    def call(self, call: ApiCall) -> None:
         with self._lock:
             self._calls.append(call)
 
@@ -73,7 +73,7 @@ class Recorder:
         with self._lock:
             self._uploads.append(upload)
 
-    def command(self, command: Command) -> None:
+    def command(self, command: SshCommand) -> None:
         with self._lock:
             self._commands.append(command)
 

@@ -22,7 +22,7 @@ def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) ->
     sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)
     return BuildRequest(
         image=image.name,
-        template=resolver.told_template(image),
+        template=resolver.template_argument(image),
         workdir=tree.absolute(workdir),
         region=region,
         variables=variables,

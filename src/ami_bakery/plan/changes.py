@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.definition.diff import Change, compare_components, compare_manifests, component_change
 from ami_bakery.core.definition.digest import SHORT_LENGTH, Scheme
-from ami_bakery.core.definition.manifest import Component, EntryKind, Manifest, parse_components
+from ami_bakery.core.definition.manifest import EntryKind, Manifest, ManifestPart, parse_components
 from ami_bakery.core.ec2.image import COMMIT_TAG, COMPONENTS_TAG, FROM_TAG, Ami
 from ami_bakery.define.drop_in import drop_in_inputs
 from ami_bakery.errors import BakeryError
@@ -15,15 +15,15 @@ from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
-    from ami_bakery.define.resolver import Definition, Resolver
-    from ami_bakery.ports import PastTree
+    from ami_bakery.define.resolver import ImageDefinition, Resolver
+    from ami_bakery.ports import RevisionTree
 
-_IN_GIT = (Component.FILES, Component.VARIABLES, Component.SETTINGS)
+_IN_GIT = (ManifestPart.FILES, ManifestPart.VARIABLES, ManifestPart.SETTINGS)
 """Components whose old state a commit has: what the base and the tools were, only the AMI knows."""
 _SHOWN = 3
 
 
-def changes_since(resolver: Resolver, definition: Definition, ami: Ami) -> tuple[Change, ...]:
+def changes_since(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> tuple[Change, ...]:
     """What moved since `ami`, one of the same image with another digest; nothing where it does not say.
 
     Where git cannot tell everything (`ami` names no commit, or one that is not here, or the tree was dirty), that is
@@ -38,7 +38,7 @@ def changes_since(resolver: Resolver, definition: Definition, ami: Ami) -> tuple
         return ()
     moved = compare_components(tagged, definition.manifest.components())
     if awaits_base:
-        moved = tuple(component for component in moved if component is not Component.BASE)
+        moved = tuple(component for component in moved if component is not ManifestPart.BASE)
     commit, _, dirty = ami.tags.get(COMMIT_TAG, "").partition("+")
     past = _past_definition(resolver, definition, commit) if commit and set(moved) & set(_IN_GIT) else None
     before = past.manifest if past else None
@@ -50,7 +50,7 @@ def changes_since(resolver: Resolver, definition: Definition, ami: Ami) -> tuple
 
 
 def _caveats(
-    ami: Ami, commit: str, dirty: bool, tagged: Mapping[Component, str], past: _Past | None, refusal: str
+    ami: Ami, commit: str, dirty: bool, tagged: Mapping[ManifestPart, str], past: _Past | None, refusal: str
 ) -> Iterator[Change]:
     """What git cannot tell of the definition that `ami` was baked from. `refusal`: why it tells nothing of anything."""
     unknown = "what changed in detail is not known"
@@ -65,7 +65,7 @@ def _caveats(
     elif dirty:
         detail = f"{ami.id} was baked with changes that were not committed: told is what changed since {commit[:12]}"
         yield Change(kind="tree-was-dirty", subject=commit, detail=detail)
-    elif past is not None and past.manifest.components()[Component.FILES] != tagged.get(Component.FILES):
+    elif past is not None and past.manifest.components()[ManifestPart.FILES] != tagged.get(ManifestPart.FILES):
         some = f" ({', '.join(past.unheld[:_SHOWN])})" if past.unheld else ""
         detail = f"{commit[:12]} does not hold all that {ami.id} was made of: some files are not in git{some}"
         yield Change(kind="commit-incomplete", subject=commit, detail=detail)
@@ -79,13 +79,15 @@ def _some(paths: Sequence[str]) -> str:
     return ", ".join(paths[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _changes(definition: Definition, ami: Ami, component: Component, before: Manifest | None) -> Iterator[Change]:
+def _changes(
+    definition: ImageDefinition, ami: Ami, component: ManifestPart, before: Manifest | None
+) -> Iterator[Change]:
     change = component_change(component)
-    if component is Component.BASE and (old := ami.tags.get(FROM_TAG)):
+    if component is ManifestPart.BASE and (old := ami.tags.get(FROM_TAG)):
         now = ", ".join(sorted({base for _, base in definition.base}))
         yield replace(change, subject=now or change.subject, detail=f"the base moved from {old} to {now or 'none'}")
         return
-    if component is Component.TOOLS and definition.manifest:
+    if component is ManifestPart.TOOLS and definition.manifest:
         tools = ", ".join(_tool(*tool) for tool in definition.manifest.tools)
         yield replace(change, detail=f"{change.detail} (now {tools or 'left out'})")
         return
@@ -110,7 +112,7 @@ class _Past(Frozen):
     undecided: tuple[str, ...]
 
 
-def _past_definition(resolver: Resolver, definition: Definition, revision: str) -> _Past | None:
+def _past_definition(resolver: Resolver, definition: ImageDefinition, revision: str) -> _Past | None:
     """The definition of an image as it was at a revision, worked out of git without a checkout.
 
     With today's environment, base and tools, which git does not know. None where the revision is not in the history
@@ -134,7 +136,7 @@ def _past_definition(resolver: Resolver, definition: Definition, revision: str) 
         return None
 
 
-def commit_of(resolver: Resolver, definition: Definition) -> str:
+def commit_of(resolver: Resolver, definition: ImageDefinition) -> str:
     """The commit that an image is built from, with `+dirty` behind it where the image's definition is another one than
     the commit's; empty where git does not tell. Other changes in the work tree do not matter."""
     root = resolver.config.root
@@ -147,7 +149,7 @@ def commit_of(resolver: Resolver, definition: Definition) -> str:
     return commit
 
 
-def _is_committed(now: Resolver, definition: Definition, revision: str) -> bool:
+def _is_committed(now: Resolver, definition: ImageDefinition, revision: str) -> bool:
     """Whether a revision has the same definition. Files that git ignores, and the environment, are those of now."""
     image = definition.image
     try:
@@ -188,7 +190,7 @@ def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tu
         return tuple(name for name in names if _differs(resolver, then, tree, name))
 
 
-def _resolver_at(resolver: Resolver, tree: PastTree) -> Resolver | None:
+def _resolver_at(resolver: Resolver, tree: RevisionTree) -> Resolver | None:
     """The same bakery with the files of then; None where it had no configuration that can be read."""
     config = resolver.config
     try:
@@ -199,7 +201,7 @@ def _resolver_at(resolver: Resolver, tree: PastTree) -> Resolver | None:
     return replace(resolver, outside=replace(resolver.outside, tree=tree), config=config, is_past=True)
 
 
-def _differs(now: Resolver, then: Resolver, tree: PastTree, name: str) -> bool:
+def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bool:
     if not then.config.has(name):
         return True
     image, before = now.image(name), then.image(name)
@@ -221,7 +223,7 @@ def _as_written(resolver: Resolver, image: ImageConfig) -> Manifest:
     return _without_folders(resolver.manifest(image, facts, inventory, base=(), tools=()))
 
 
-def _as_checked_out(then: Manifest, now: Manifest, tree: PastTree) -> Manifest:
+def _as_checked_out(then: Manifest, now: Manifest, tree: RevisionTree) -> Manifest:
     """`then` with what a checkout would make of its files: git keeps them as they are before its filters."""
     today = {entry.path: entry for entry in now.entries}
     suspects = _differing(then, now)
@@ -244,7 +246,7 @@ def _differing(then: Manifest, now: Manifest) -> list[str]:
     ]
 
 
-def _checksum_differs(now: Resolver, image: ImageConfig, tree: PastTree) -> bool:
+def _checksum_differs(now: Resolver, image: ImageConfig, tree: RevisionTree) -> bool:
     """By the drop-in's checksum: the contents of its files, in the order of their paths."""
     try:
         before, today = (drop_in_inputs(side, image).entries for side in (tree, now.outside.tree))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.check.tag_limit import tag_findings
 from ami_bakery.core.config.model import BaseId
 from ami_bakery.core.config.selection import parent_of, with_parents
@@ -14,17 +14,17 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami, newest
 from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, being_baked, decide, explain, judge_bases
 from ami_bakery.define.accounts import check_account
-from ami_bakery.define.definitions import define_together, noted
+from ami_bakery.define.definitions import collect_failures, define_many
 from ami_bakery.errors import AwsError, BakeryError, TemplateError
 from ami_bakery.template.env_inputs import MACHINE_VARIABLES, why_not_hashed
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen, replace
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ami_bakery.core.definition.diff import Change
-    from ami_bakery.define.resolver import Definition, Resolver
+    from ami_bakery.define.resolver import ImageDefinition, Resolver
     from ami_bakery.template.facts import TemplateFacts
 
 
@@ -34,7 +34,7 @@ class Planned(Frozen):
     before  AMIs of the image with other digests, in the region of the bake; where it has none, to explain that
     """
 
-    definition: Definition
+    definition: ImageDefinition
     plan: ImagePlan
     found: tuple[Ami, ...]
     before: tuple[Ami, ...] = ()
@@ -56,9 +56,7 @@ def make_plans(
     return _explained(resolver, _plans(resolver, names, forced=forced, known=known or {}, failures=failures))
 
 
-def plan_again(
-    resolver: Resolver, planned: Planned, *, forced: frozenset[str], known: Mapping[str, Ami | None]
-) -> Planned:
+def replan(resolver: Resolver, planned: Planned, *, forced: frozenset[str], known: Mapping[str, Ami | None]) -> Planned:
     """The plan of an image as it is now, defined anew. Where it is to be baked as before, so are the reasons."""
     (again,) = _plans(resolver, [planned.plan.image], forced=forced, known=known)
     before, now = planned.plan, again.plan
@@ -86,9 +84,9 @@ def _plans(
         ready = [name for name in waiting if parent_of(resolver.config, name) in (None, *parents)]
         waiting = [name for name in waiting if name not in ready]
         parents.update(dict.fromkeys(ready))
-        definitions = define_together(resolver, ready, parents, failures)
+        definitions = define_many(resolver, ready, parents, failures)
         generation = _decided(resolver, definitions, forced, copied=frozenset(copied))
-        for planned in _with_bases_judged(resolver, generation, seen, planning=True, failures=failures):
+        for planned in _verify_bases(resolver, generation, seen, planning=True, failures=failures):
             plans.append(planned)
             parents[planned.plan.image] = _settled(planned)
             if planned.plan.action is Action.COPY:
@@ -107,7 +105,7 @@ def with_locks(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
         return tuple(plans)
     of_digests = resolver.outside.locks.of_digests
     try:
-        answers = side_by_side([partial(of_digests, region, sorted(digests)) for region, digests in asked.items()])
+        answers = run_all([partial(of_digests, region, sorted(digests)) for region, digests in asked.items()])
     except AwsError as error:
         if not error.is_denied:
             raise
@@ -155,7 +153,7 @@ def _warn_of_pitfalls(resolver: Resolver, planned: Planned) -> None:
             resolver.outside.watcher.warn(f"{finding.place}: {finding.message}. {finding.todo}")
 
 
-def _unseen(definition: Definition, facts: TemplateFacts, environment: Mapping[str, str]) -> Iterator[str]:
+def _unseen(definition: ImageDefinition, facts: TemplateFacts, environment: Mapping[str, str]) -> Iterator[str]:
     for item in facts.unresolved:
         yield f"{item.place}: {item.expression} cannot be worked out ({item.why}): what it reads is not in the digest"
     for builder in facts.builders:
@@ -168,7 +166,7 @@ def _unseen(definition: Definition, facts: TemplateFacts, environment: Mapping[s
                 yield f'{name} is set and is not in the digest: {why}. To have its value hashed: env = ["{name}"]'
 
 
-def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -> tuple[Definition, ...]:
+def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -> tuple[ImageDefinition, ...]:
     """Definitions of these images alone. EC2 is asked only for what they are made from.
 
     kept  whether their inputs are kept, for who wants more than the digest
@@ -176,14 +174,14 @@ def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -
     chosen = tuple(names)
     bases = dict.fromkeys(parent for name in chosen if (parent := parent_of(resolver.config, name)) is not None)
     parents = {planned.plan.image: _settled(planned) for planned in make_plans(resolver, bases)}
-    return tuple(define_together(resolver, chosen, parents, None, kept=kept))
+    return tuple(define_many(resolver, chosen, parents, None, kept=kept))
 
 
 def of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
     """All AMIs of these images, by region and owners: one call for each, side by side."""
     of_images = resolver.outside.ec2.of_images
     questions = [partial(of_images, region, sorted(names), owners) for (region, owners), names in sorted(asked.items())]
-    return [ami for amis in side_by_side(questions) for ami in amis]
+    return [ami for amis in run_all(questions) for ami in amis]
 
 
 def _settled(planned: Planned) -> Ami | None:
@@ -193,15 +191,15 @@ def _settled(planned: Planned) -> Ami | None:
     return planned.plan.amis.get(planned.plan.regions[0])
 
 
-def look_again(resolver: Resolver, planned: Planned) -> Planned:
+def refresh(resolver: Resolver, planned: Planned) -> Planned:
     """What there is to do now for a definition that is known: EC2 is asked anew, and no file is read."""
-    (again,) = _with_bases_judged(resolver, _decided(resolver, [planned.definition], frozenset()), {})
+    (again,) = _verify_bases(resolver, _decided(resolver, [planned.definition], frozenset()), {})
     return again
 
 
 def _decided(
     resolver: Resolver,
-    definitions: Sequence[Definition],
+    definitions: Sequence[ImageDefinition],
     forced: frozenset[str],
     copied: frozenset[str] = frozenset(),
 ) -> list[Planned]:
@@ -228,12 +226,12 @@ def _decided(
     return plans
 
 
-def _regions_of(resolver: Resolver, definition: Definition) -> tuple[str, ...]:
+def _regions_of(resolver: Resolver, definition: ImageDefinition) -> tuple[str, ...]:
     """Those that are configured, and those to which the template itself copies: that AMI is kept as any other is."""
     return tuple(dict.fromkeys((*resolver.regions_of(definition.image), *definition.regions_of_template)))
 
 
-def _with_bases_judged(
+def _verify_bases(
     resolver: Resolver,
     plans: Sequence[Planned],
     seen: Mapping[tuple[str, str], Ami],
@@ -251,17 +249,17 @@ def _with_bases_judged(
     for planned in plans:
         if planned.plan.action in (Action.REUSE, Action.COPY) or (planning and _bakes_from_id(planned)):
             asked.setdefault(planned.plan.regions[0], set()).update(base for _, base in planned.definition.base)
-    known = {(region, base): ami for region in asked for base, ami in resolver.bases_seen(region).items()} | dict(seen)
+    known = {(region, base): ami for region in asked for base, ami in resolver.known_bases(region).items()} | dict(seen)
     unseen = {region: sorted(base for base in bases if (region, base) not in known) for region, bases in asked.items()}
     by_ids = resolver.outside.ec2.by_ids
-    looked_at = side_by_side([partial(by_ids, region, bases) for region, bases in sorted(unseen.items()) if bases])
+    looked_at = run_all([partial(by_ids, region, bases) for region, bases in sorted(unseen.items()) if bases])
     known.update({(ami.region, ami.id): ami for amis in looked_at for ami in amis})
     now = resolver.outside.clock.now()
     judged = []
     for planned in plans:
         bases = sorted({base for _, base in planned.definition.base})
         there = {base: ami for base in bases if (ami := known.get((planned.plan.regions[0], base))) is not None}
-        with noted(failures, planned.plan.image):
+        with collect_failures(failures, planned.plan.image):
             if planning:
                 # First: in another account other AMIs are there.
                 _check_account(resolver, planned)
@@ -320,7 +318,7 @@ def _check_bases_are_there(resolver: Resolver, planned: Planned, gone: Sequence[
         image, facts = planned.definition.image, planned.definition.facts
         named_by = [builder.place for builder in (facts.builders if facts else ()) if builder.source_ami in gone]
         if image.base is not None:
-            named_by = [Place(file=resolver.config.file, line=image.line("from"))]
+            named_by = [SourceLocation(file=resolver.config.file, line=image.line("from"))]
         elif not named_by:
             # A data source of the template found it.
             named_by = [builder.place for builder in (facts.builders if facts else ())]
@@ -334,7 +332,7 @@ def _check_bases_are_there(resolver: Resolver, planned: Planned, gone: Sequence[
         )
 
 
-def _look_up(resolver: Resolver, definitions: Sequence[Definition]) -> dict[str, list[Ami]]:
+def _look_up(resolver: Resolver, definitions: Sequence[ImageDefinition]) -> dict[str, list[Ami]]:
     """AMIs by digest: all digests of a generation in one call for each region and set of owners, side by side."""
     asked: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     for definition in definitions:
@@ -346,7 +344,7 @@ def _look_up(resolver: Resolver, definitions: Sequence[Definition]) -> dict[str,
         partial(with_digests, region, sorted(digests), owners) for (region, owners), digests in sorted(asked.items())
     ]
     found: dict[str, list[Ami]] = {}
-    for ami in (ami for amis in side_by_side(questions) for ami in amis):
+    for ami in (ami for amis in run_all(questions) for ami in amis):
         found.setdefault(ami.tags.get(DIGEST_TAG, ""), []).append(ami)
     return found
 
@@ -375,7 +373,7 @@ def _snapshots(resolver: Resolver, digests: Mapping[str, Iterable[str]]) -> Mapp
     """Snapshots that carry these digests, by region and digest."""
     with_digests = resolver.outside.ec2.snapshots_with_digests
     regions = sorted(digests)
-    answers = side_by_side([partial(with_digests, region, sorted(digests[region])) for region in regions])
+    answers = run_all([partial(with_digests, region, sorted(digests[region])) for region in regions])
     return {
         (region, digest): ids for region, answer in zip(regions, answers, strict=True) for digest, ids in answer.items()
     }

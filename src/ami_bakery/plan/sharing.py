@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.image import IMAGE_TAG, SHARED_TAG
-from ami_bakery.core.plan.desired_state import PUBLIC, Permissions, Upkeep, is_marked
+from ami_bakery.core.plan.desired_state import PUBLIC, DesiredState, Permissions, is_marked
 from ami_bakery.core.plan.plan import Action, with_steps
 from ami_bakery.errors import AwsError
 from ami_bakery.values import replace
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ami_bakery.core.ec2.image import Ami
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.plan.planner import Planned
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 
-def look(outside: Outside, ami: Ami, upkeep: Upkeep) -> Permissions | None:
+def read_permissions(outside: Ports, ami: Ami, upkeep: DesiredState) -> Permissions | None:
     """None where this AMI's permissions are no business of ours: then nobody is asked."""
     if not upkeep.looks_at(ami):
         return None
@@ -39,8 +39,8 @@ def look(outside: Outside, ami: Ami, upkeep: Upkeep) -> Permissions | None:
 
 def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
     """Plans with all that a bake would do: one question for each AMI of images that are shared, side by side."""
-    upkeep = {planned.plan.image: Upkeep.of(planned.definition.image) for planned in plans}
-    shared = still_shared(resolver, plans)
+    upkeep = {planned.plan.image: DesiredState.of(planned.definition.image) for planned in plans}
+    shared = stale_shares(resolver, plans)
     there = [
         (ami, upkeep[planned.plan.image])
         for planned in plans
@@ -48,16 +48,16 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
     ]
     refused: list[AwsError] = []
 
-    def seen(ami: Ami, kept: Upkeep) -> Permissions | None:
+    def seen(ami: Ami, kept: DesiredState) -> Permissions | None:
         try:
-            return look(resolver.outside, ami, kept)
+            return read_permissions(resolver.outside, ami, kept)
         except AwsError as error:
             if not error.is_denied:
                 raise
             refused.append(error)
             return None
 
-    answers = side_by_side([partial(seen, ami, kept) for ami, kept in there])
+    answers = run_all([partial(seen, ami, kept) for ami, kept in there])
     if refused:
         resolver.outside.watcher.warn(
             f"who may use AMIs cannot be read, so that what is to be granted or taken back is not known: {refused[0]}"
@@ -72,14 +72,14 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
                 kms_keys=resolver.kms_keys(planned.definition.image),
                 made_by_packer=planned.definition.regions_of_template,
                 permissions=permissions,
-                still_shared=shared.get(planned.plan.image, ()),
+                stale_shares=shared.get(planned.plan.image, ()),
             ),
         )
         for planned in plans
     )
 
 
-def still_shared(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, tuple[Ami, ...]]:
+def stale_shares(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, tuple[Ami, ...]]:
     """By image the AMIs beside those that count that are shared with somebody who is not to have them any more: older
     ones, and those in regions where the image is not wanted any more.
 
@@ -87,7 +87,7 @@ def still_shared(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, t
     are the account's other regions asked, too; what they have goes first, so that a run which ends early comes back.
     """
     upkeep = {
-        planned.plan.image: Upkeep.of(planned.definition.image)
+        planned.plan.image: DesiredState.of(planned.definition.image)
         for planned in plans
         if planned.definition.image.scheme is Scheme.SHA256 and _is_or_was_shared(planned)
     }
@@ -116,7 +116,7 @@ def _is_or_was_shared(planned: Planned) -> bool:
 
 def _marked(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> list[Ami]:
     """The AMIs of these images that the bakery has shared, in these regions of each."""
-    return [ami for amis in side_by_side(list(_questions(resolver, regions).values())) for ami in amis]
+    return [ami for amis in run_all(list(_questions(resolver, regions).values())) for ami in amis]
 
 
 def _questions(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> dict[str, Callable[[], tuple[Ami, ...]]]:
@@ -154,7 +154,7 @@ def _marked_elsewhere(resolver: Resolver, regions: Mapping[str, Sequence[str]]) 
         return []
     others = {image: [region for region in every if region not in wanted] for image, wanted in regions.items()}
     questions = _questions(resolver, others)
-    found = [ami for amis in side_by_side([partial(seen, *asked) for asked in questions.items()]) for ami in amis]
+    found = [ami for amis in run_all([partial(seen, *asked) for asked in questions.items()]) for ami in amis]
     if unseen:
         where = ", ".join(sorted(unseen))
         watcher.warn(f"whether AMIs are shared still cannot be seen in {where}: DescribeImages is refused there")

@@ -8,23 +8,23 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.concurrency import side_by_side
+from ami_bakery.concurrency import run_all
 from ami_bakery.core.check.finding import Finding, Level
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.plan.plan import Action, ImagePlan
-from ami_bakery.define.resolver import PLACEHOLDER_AMI, Definition
+from ami_bakery.define.resolver import PLACEHOLDER_AMI, ImageDefinition
 from ami_bakery.errors import BakeryError, TemplateError
 from ami_bakery.plan.build_request import build_request
 from ami_bakery.plan.planner import Planned
 from ami_bakery.template.facts import TemplateFormat
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ami_bakery.core.config.model import ImageConfig
-    from ami_bakery.core.packer.machine_output import Complaint
+    from ami_bakery.core.packer.machine_output import ValidationIssue
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.template.facts import TemplateFacts
 
@@ -44,7 +44,7 @@ def stand_in(resolver: Resolver, image: ImageConfig) -> Planned:
         regions=resolver.regions_of(image),
         amis={},
     )
-    return Planned(definition=Definition(image=image), plan=plan, found=())
+    return Planned(definition=ImageDefinition(image=image), plan=plan, found=())
 
 
 def with_placeholders(planned: Planned) -> Planned:
@@ -96,27 +96,29 @@ def _not_validated(facts: TemplateFacts, why_not: str) -> Finding:
     return Finding(
         level=Level.WARNING,
         code="not-validated",
-        place=Place(file=facts.files[0], line=1),
+        place=SourceLocation(file=facts.files[0], line=1),
         message=f"packer validate was not run: {why_not}; planning starts no program of a definition",
         todo="Run `packer validate` yourself, if you trust the definition.",
     )
 
 
-def _is_told(facts: TemplateFacts, complaint: Complaint) -> bool:
+def _is_told(facts: TemplateFacts, complaint: ValidationIssue) -> bool:
     """A variable without a value is an error of the plan already."""
     named = _VARIABLE.search(complaint.message)
     return named is not None and any(variable.missing and variable.name == named[1] for variable in facts.variables)
 
 
-def place_of_complaint(resolver: Resolver, image: ImageConfig, facts: TemplateFacts, complaint: Complaint) -> Place:
+def place_of_complaint(
+    resolver: Resolver, image: ImageConfig, facts: TemplateFacts, complaint: ValidationIssue
+) -> SourceLocation:
     """Packer names files as it was told of them: relative to the folder it was started in, or absolute."""
     tree = resolver.outside.tree
     if complaint.file:
         file = tree.relative(posixpath.join(tree.absolute(resolver.workdir(image)), complaint.file))
         if tree.entry(file) is not None and not file.rpartition("/")[2].startswith("ami-bakery-"):
-            return Place(file=file, line=complaint.line)
+            return SourceLocation(file=file, line=complaint.line)
         # Our own file of variables, which is gone by now.
-        return Place(file=resolver.config.file, line=image.line("vars"))
+        return SourceLocation(file=resolver.config.file, line=image.line("vars"))
     named = _VARIABLE.search(complaint.message)
     for variable in facts.variables:
         if named is not None and variable.name == named[1]:
@@ -130,10 +132,10 @@ def place_of_complaint(resolver: Resolver, image: ImageConfig, facts: TemplateFa
         return place
     if len(facts.builders) == 1:
         return facts.builders[0].place
-    return Place(file=facts.files[0] if facts.files else tree.relative(image.template), line=1)
+    return SourceLocation(file=facts.files[0] if facts.files else tree.relative(image.template), line=1)
 
 
-def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> Place | None:
+def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> SourceLocation | None:
     """The line of a JSON template with a word that Packer quotes, where it stands on one line alone: Packer names no
     lines there. The names of builders, which it quotes too, say less."""
     known = {word for builder in facts.builders for word in (builder.name, builder.type)}
@@ -143,7 +145,7 @@ def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> P
         for word in words:
             found = [number for number, line in enumerate(lines, 1) if f'"{word}"' in line]
             if len(found) == 1:
-                return Place(file=file, line=found[0])
+                return SourceLocation(file=file, line=found[0])
     return None
 
 
@@ -168,7 +170,7 @@ def validate_waiting(resolver: Resolver, plans: Sequence[Planned]) -> Iterator[t
                 waiting.append((rehearsed, facts))
             except BakeryError as error:
                 yield planned.plan.image, error
-    refusals = side_by_side([partial(_refusal, resolver, *pair) for pair in waiting], at_once=_AT_ONCE)
+    refusals = run_all([partial(_refusal, resolver, *pair) for pair in waiting], at_once=_AT_ONCE)
     for (planned, _), refusal in zip(waiting, refusals, strict=True):
         if refusal is not None:
             yield planned.plan.image, refusal

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ec2.image import COMMIT_TAG, DIGEST_TAG, Ami
 from ami_bakery.core.plan.plan import describe_age, describe_span
-from ami_bakery.core.text.sanitize import json_text
+from ami_bakery.core.text.sanitize import safe_json
 from ami_bakery.core.text.table import Cell, Table
 from ami_bakery.core.text.tree import Tree
 from ami_bakery.render.text import FORMAT
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ami_bakery.core.ec2.lineage import Lineage
-    from ami_bakery.core.orphan.orphan import Leftover
-    from ami_bakery.inspect.inventory import Listing, Made, Outdated
+    from ami_bakery.core.orphan.orphan import Orphan
+    from ami_bakery.inspect.inventory import ImageAmi, Listing, Outdated
 
 _SHORT = 12
 """Characters of a digest or a commit that are shown."""
 
 
-def images_json(made: Sequence[Made], now: datetime) -> str:
-    return json_text({"format": FORMAT, "images": [_made_json(item, now) for item in made]}, indent=2)
+def images_json(made: Sequence[ImageAmi], now: datetime) -> str:
+    return safe_json({"format": FORMAT, "images": [_made_json(item, now) for item in made]}, indent=2)
 
 
 def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
@@ -37,7 +37,7 @@ def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
         }
         for item in outdated
     ]
-    return json_text({"format": FORMAT, "images": images}, indent=2)
+    return safe_json({"format": FORMAT, "images": images}, indent=2)
 
 
 def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: datetime) -> str:
@@ -57,10 +57,10 @@ def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: da
         }
 
     regions = [{"region": region, "roots": [node(root) for root in roots]} for region, roots in trees.items()]
-    return json_text({"format": FORMAT, "regions": regions}, indent=2)
+    return safe_json({"format": FORMAT, "regions": regions}, indent=2)
 
 
-def leftover_json(leftover: Leftover, now: datetime) -> dict[str, Any]:
+def leftover_json(leftover: Orphan, now: datetime) -> dict[str, Any]:
     began = leftover.began
     return {
         "kind": leftover.thing.kind.value,
@@ -77,10 +77,10 @@ def leftover_json(leftover: Leftover, now: datetime) -> dict[str, Any]:
 
 
 def orphans_json(orphans: Sequence[Mapping[str, Any]]) -> str:
-    return json_text({"format": FORMAT, "orphans": list(orphans)}, indent=2)
+    return safe_json({"format": FORMAT, "orphans": list(orphans)}, indent=2)
 
 
-def orphans_table(leftovers: Sequence[Leftover], now: datetime) -> Table:
+def orphans_table(leftovers: Sequence[Orphan], now: datetime) -> Table:
     return Table(
         columns=("KIND", "ID", "REGION", "IMAGE", "RUN", "AGE", "WHY"),
         rows=tuple(
@@ -99,7 +99,7 @@ def orphans_table(leftovers: Sequence[Leftover], now: datetime) -> Table:
     )
 
 
-def _made_json(made: Made, now: datetime) -> dict[str, Any]:
+def _made_json(made: ImageAmi, now: datetime) -> dict[str, Any]:
     base = made.base_ami
     return {
         "image": made.image,
@@ -125,7 +125,7 @@ def _time_json(ami: Ami | None, now: datetime) -> dict[str, Any]:
     return {"created": ami.created.isoformat(), "age_seconds": int((now - ami.created).total_seconds())}
 
 
-def images_table(made: Sequence[Made], now: datetime) -> Table:
+def images_table(made: Sequence[ImageAmi], now: datetime) -> Table:
     """A row for each AMI; `-` where a tag is not there."""
     columns = ("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "BASE AGE", "COMMIT")
     rows = tuple(
@@ -194,7 +194,7 @@ def _age(ami: Ami, now: datetime) -> str:
     return "-" if ami.created is None else describe_age(ami, now).removesuffix(" ago")
 
 
-def _base_age(made: Made, now: datetime) -> Cell:
+def _base_age(made: ImageAmi, now: datetime) -> Cell:
     if made.base is None:
         return Cell("-")
     return Cell("gone", "red") if made.base_ami is None else Cell(_age(made.base_ami, now))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from ami_bakery.core.plan.desired_state import Step, StepKind
 from ami_bakery.core.plan.outcome import Outcome, Result
 from ami_bakery.core.plan.plan import Action, ImagePlan, reason_lines, step_lines
-from ami_bakery.core.text.sanitize import COLORS, json_text, one_line, printable
+from ami_bakery.core.text.sanitize import COLORS, one_line, printable, safe_json
 from ami_bakery.core.text.tree import Tree
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def ansi(text: str, color: str) -> str:
 
 
 def document(images: Sequence[Mapping[str, Any]]) -> str:
-    return json_text({"format": FORMAT, "images": list(images)}, indent=2)
+    return safe_json({"format": FORMAT, "images": list(images)}, indent=2)
 
 
 def error_text(error: BakeryError, style: Style = plain) -> str:
@@ -227,7 +227,7 @@ def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) 
     return f"{one_line(str(finding.place))}: {level} {message}\n  {one_line(finding.todo)}"
 
 
-def drawn(shown: Table | Tree, style: Style = plain) -> str:
+def draw_plain(shown: Table | Tree, style: Style = plain) -> str:
     """A table or a tree in plain characters, for a file or another program."""
 
     def cells(line: Iterable[Cell], gap: str) -> str:
@@ -252,7 +252,7 @@ def tfvars(outcomes: Sequence[Outcome], only: str | None = None) -> str:
     if len(outcomes) == 1:
         ids = amis[outcomes[0].image]
         values = {"ami_id": next(iter(ids.values()), ""), "ami_ids": ids, **values}
-    return json_text(values if only is None else {only: values[only]}, indent=2) + "\n"
+    return safe_json(values if only is None else {only: values[only]}, indent=2) + "\n"
 
 
 def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str], region: str) -> str:
@@ -262,9 +262,9 @@ def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str
         "region": region,
         "ami_id": amis[region],
         "digest": digest.hex if digest else "",
-        "amis": json_text(dict(amis)),
+        "amis": safe_json(dict(amis)),
     }
-    return json_text(answer)
+    return safe_json(answer)
 
 
 def dotenv(outcomes: Sequence[Outcome], limit: int | None = None) -> tuple[str, tuple[str, ...]]:
@@ -330,7 +330,7 @@ def github_findings(levels: Collection[Level]) -> str:
 def _github_output(amis: Mapping[str, Mapping[str, Ami]], outcome: str) -> str:
     ids = {image: {region: ami.id for region, ami in found.items()} for image, found in amis.items()}
     single = [f"ami-id={ami}" for found in ids.values() for ami in list(found.values())[:1] if len(ids) == 1]
-    lines = [*single, f"amis={json_text(ids)}", f"outcome={outcome}"]
+    lines = [*single, f"amis={safe_json(ids)}", f"outcome={outcome}"]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -22,7 +22,7 @@ from ami_bakery.values import replace
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 
 _LONGEST_SHOWN = 300
@@ -36,20 +36,20 @@ class Ledger:
         self._references: dict[str, Reference] = {}
         self._outputs: dict[tuple[str, bool], Output] = {}
         self._early: set[str] = set()
-        self._touched: dict[tuple[str, Place, str], None] = {}
+        self._touched: dict[tuple[str, SourceLocation, str], None] = {}
         self.on_condition = False
         """Whether what writes now may not run in a build that succeeds."""
         self._generated: dict[str, Reference] = {}
         self._commands: dict[LocalCommand, None] = {}
-        self._unhashed: dict[str, tuple[str, Place, str]] = {}
+        self._unhashed: dict[str, tuple[str, SourceLocation, str]] = {}
         self._credentials: dict[str, Reference] = {}
         self._unresolved: dict[Unresolved, None] = {}
-        self._environment: dict[str, Place] = {}
+        self._environment: dict[str, SourceLocation] = {}
         self._secrets: set[str] = set()
         self._withheld: set[str] = set()
 
     def reference(
-        self, path: str, place: Place, *, required: bool = True, guessed: bool = False, written: str = ""
+        self, path: str, place: SourceLocation, *, required: bool = True, guessed: bool = False, written: str = ""
     ) -> None:
         """`written`: see `Reference`."""
         _keep(self._references, path, place, required, guessed, written)
@@ -57,7 +57,7 @@ class Ledger:
     def output(
         self,
         path: str,
-        place: Place,
+        place: SourceLocation,
         *,
         certainty: Certainty = Certainty.SURE,
         is_folder: bool = False,
@@ -103,35 +103,35 @@ class Ledger:
         ):
             self._early.add(path)
 
-    def touch(self, path: str, place: Place, does: str) -> None:
+    def touch(self, path: str, place: SourceLocation, does: str) -> None:
         """`does`: what is done to it, as a verb."""
         self._touched[(path, place, does)] = None
 
     def is_read_early(self, path: str) -> bool:
         return path in self._early
 
-    def generated(self, path: str, place: Place, *, written: str = "") -> None:
+    def generated(self, path: str, place: SourceLocation, *, written: str = "") -> None:
         """A source that is said to be made while Packer runs."""
         _keep(self._generated, path, place, False, False, written)
 
     def local_command(self, command: LocalCommand) -> None:
         self._commands[command] = None
 
-    def unhashed(self, name: str, place: Place, why: str) -> None:
+    def unhashed(self, name: str, place: SourceLocation, why: str) -> None:
         """An environment variable that a local command reads, and that stays out of the digest."""
         self._unhashed.setdefault(name, (name, place, why))
 
-    def credential(self, path: str, place: Place) -> None:
+    def credential(self, path: str, place: SourceLocation) -> None:
         _keep(self._credentials, path, place, False, False)
 
-    def unresolved(self, place: Place, expression: str, why: str) -> None:
+    def unresolved(self, place: SourceLocation, expression: str, why: str) -> None:
         shown = "a value that is not shown" if is_tainted(expression) else _clipped(expression)
         self._unresolved[Unresolved(place=place, expression=shown, why=why)] = None
 
-    def not_known(self, place: Place, expression: str, unknown: Unknown) -> None:
+    def not_known(self, place: SourceLocation, expression: str, unknown: Unknown) -> None:
         self.unresolved(place, expression, unknown.why)
 
-    def environment(self, name: str, place: Place) -> None:
+    def environment(self, name: str, place: SourceLocation) -> None:
         self._environment.setdefault(name, place)
 
     def secret(self, value: Value) -> None:
@@ -177,7 +177,7 @@ class Ledger:
         return tuple(self._references[path] for path in sorted(self._references))
 
     @property
-    def touched(self) -> tuple[tuple[str, Place, str], ...]:
+    def touched(self) -> tuple[tuple[str, SourceLocation, str], ...]:
         return tuple(sorted(self._touched))
 
     @property
@@ -193,7 +193,7 @@ class Ledger:
         return tuple(sorted(self._commands, key=lambda each: (each.place, each.component, each.programs)))
 
     @property
-    def unhashed_environment(self) -> tuple[tuple[str, Place, str], ...]:
+    def unhashed_environment(self) -> tuple[tuple[str, SourceLocation, str], ...]:
         return tuple(self._unhashed[name] for name in sorted(self._unhashed))
 
     @property
@@ -205,7 +205,7 @@ class Ledger:
         return tuple(sorted(self._unresolved, key=lambda each: (each.place, each.expression, each.why)))
 
     @property
-    def all_environment(self) -> tuple[tuple[str, Place], ...]:
+    def all_environment(self) -> tuple[tuple[str, SourceLocation], ...]:
         return tuple(sorted(self._environment.items()))
 
     @property
@@ -222,7 +222,7 @@ def _clipped(expression: str) -> str:
 
 
 def _keep(
-    known: dict[str, Reference], path: str, place: Place, required: bool, guessed: bool, written: str = ""
+    known: dict[str, Reference], path: str, place: SourceLocation, required: bool, guessed: bool, written: str = ""
 ) -> None:
     before = known.get(path)
     if before is None:

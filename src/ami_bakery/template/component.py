@@ -22,10 +22,10 @@ from ami_bakery.template.facts import Builder, SourceAmiFilter
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 
-class Kind(StrEnum):
+class ComponentKind(StrEnum):
     BUILDER = "builder"
     PROVISIONER = "provisioner"
     POST_PROCESSOR = "post-processor"
@@ -41,7 +41,7 @@ class Field(Frozen):
     """
 
     value: Value
-    place: Place
+    place: SourceLocation
     written: str
     alternatives: tuple[Value, ...] = ()
 
@@ -50,10 +50,10 @@ class Component(Frozen):
     """`name` is what `-only` knows a builder by; fields are by lower-case name. `on_failure`: it runs only where the
     build fails."""
 
-    kind: Kind
+    kind: ComponentKind
     type: str
     name: str
-    place: Place
+    place: SourceLocation
     fields: Mapping[str, Field] = field(default_factory=dict)
     on_failure: bool = False
 
@@ -79,7 +79,7 @@ class Component(Frozen):
     def is_true(self, name: str) -> bool:
         return _is_true(self.value(name))
 
-    def texts(self, name: str) -> tuple[tuple[str | Unknown, Place, str], ...]:
+    def texts(self, name: str) -> tuple[tuple[str | Unknown, SourceLocation, str], ...]:
         """The texts of a field that is a text or a list of them, each with place and expression."""
         found = self.fields.get(name)
         if found is None or found.value is None:
@@ -91,7 +91,7 @@ class Component(Frozen):
             if item is not None
         )
 
-    def list_texts(self, name: str) -> tuple[tuple[str | Unknown, Place, str], ...]:
+    def list_texts(self, name: str) -> tuple[tuple[str | Unknown, SourceLocation, str], ...]:
         """The texts of a list field, which may be given as one text with commas."""
         found = self.fields.get(name)
         if found is not None and isinstance(found.value, str):
@@ -133,7 +133,7 @@ def _written(item: Value, found: Field) -> str:
     return item.pattern if isinstance(item, Unknown) and item.pattern else found.written
 
 
-def _text(item: Value, place: Place) -> str | Unknown:
+def _text(item: Value, place: SourceLocation) -> str | Unknown:
     """A tainted number becomes a tainted text."""
     text = as_text(item)
     return Text(text, place, tainted=True) if isinstance(text, str) and is_tainted(item) else text
@@ -178,7 +178,7 @@ def builder_of(component: Component, environment: Mapping[str, str]) -> Builder:
     )
 
 
-def _region_places(component: Component) -> Iterator[tuple[str, Place]]:
+def _region_places(component: Component) -> Iterator[tuple[str, SourceLocation]]:
     for text, place, written in (*component.texts("region"), *component.list_texts("ami_regions")):
         if isinstance(text, str) and text:
             yield written if _is_withheld(text, _REGION) else str(text), place
@@ -294,7 +294,7 @@ def _known_texts(value: Value) -> tuple[str, ...]:
 
 def is_of_ansible(component: Component) -> bool:
     """Whether Ansible runs on this machine for it: `ansible-local` uploads what its fields name, and runs it there."""
-    return component.kind is Kind.PROVISIONER and component.type in ("ansible", "ansible-navigator")
+    return component.kind is ComponentKind.PROVISIONER and component.type in ("ansible", "ansible-navigator")
 
 
 def connects_through_packer(component: Component) -> bool:

@@ -6,9 +6,9 @@ import posixpath
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ami_bakery.errors import Mark, SourceError, TooLargeError
+from ami_bakery.errors import Annotation, SourceError, TooLargeError
 from ami_bakery.template.expression.budget import LARGEST_PARSED
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind, SourceTree
 from ami_bakery.values import Frozen
 
@@ -44,7 +44,7 @@ class Reading(Frozen):
         if len(content) > LARGEST_PARSED:
             wrong = f"it has more than {LARGEST_PARSED >> 20} MiB, which is more than is parsed"
             todo = "Make it smaller: move data into files that are uploaded."
-            raise TooLargeError(f"reading {path}:1", wrong, todo, marks=(Mark(path, 1, wrong),))
+            raise TooLargeError(f"reading {path}:1", wrong, todo, marks=(Annotation(path, 1, wrong),))
         return content
 
     def is_foreign(self, path: str) -> bool:
@@ -61,9 +61,9 @@ class Reading(Frozen):
         work_trees = (folder for folder in folders if self.tree.entry(f"{folder}/.git") is not None)
         return self.tree.identity(next(work_trees, "."))
 
-    def given_place(self) -> Place:
+    def given_place(self) -> SourceLocation:
         """The place of what the caller gives: it stands in no file of the template, so its first file stands for it."""
-        return Place(file=self._first_file, line=1)
+        return SourceLocation(file=self._first_file, line=1)
 
     @cached_property
     def _first_file(self) -> str:
@@ -83,7 +83,7 @@ class Reading(Frozen):
         return posixpath.join(home, path[2:]) if home else None
 
 
-class Definition(Frozen):
+class TemplateDefinition(Frozen):
     files: tuple[str, ...]
     variables: tuple[Variable, ...]
     components: tuple[Component, ...]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 
 class TemplateFormat(StrEnum):
@@ -46,7 +46,7 @@ class Variable(Frozen):
     value."""
 
     name: str
-    place: Place
+    place: SourceLocation
     sensitive: bool
     required: bool
     missing: bool = False
@@ -78,7 +78,7 @@ class Login(Frozen):
     unknown  why some of it cannot be worked out; empty where all of it is known
     """
 
-    place: Place
+    place: SourceLocation
     named: tuple[str, ...]
     role: str = ""
     profile: str = ""
@@ -107,7 +107,7 @@ class Builder(Frozen):
 
     name: str
     type: str
-    place: Place
+    place: SourceLocation
     source_ami: str | None = None
     source_ami_filter: SourceAmiFilter | None = None
     base_unknown: str = ""
@@ -120,7 +120,7 @@ class Builder(Frozen):
     login: Login | None = None
     tags: frozenset[str] = frozenset()
     force_deregister: bool = False
-    region_places: tuple[tuple[str, Place], ...] = ()
+    region_places: tuple[tuple[str, SourceLocation], ...] = ()
 
 
 class Reference(Frozen):
@@ -134,7 +134,7 @@ class Reference(Frozen):
     """
 
     path: str
-    place: Place
+    place: SourceLocation
     required: bool = True
     guessed: bool = False
     written: str = ""
@@ -167,7 +167,7 @@ class Output(Frozen):
     """
 
     path: str
-    place: Place
+    place: SourceLocation
     certainty: Certainty = Certainty.SURE
     pattern: str = ""
     is_folder: bool = False
@@ -186,16 +186,16 @@ class LocalCommand(Frozen):
     unknown   where words stand that cannot be worked out
     """
 
-    place: Place
+    place: SourceLocation
     component: str
     programs: tuple[str, ...]
-    unknown: tuple[Place, ...] = ()
+    unknown: tuple[SourceLocation, ...] = ()
 
 
 class Unresolved(Frozen):
     """A path that cannot be worked out before Packer runs: `expression` as written, `why` as a clause."""
 
-    place: Place
+    place: SourceLocation
     expression: str
     why: str
 
@@ -206,7 +206,7 @@ class Plugin(Frozen):
     name: str
     source: str
     version: str
-    place: Place
+    place: SourceLocation
 
 
 class TemplateFacts(Frozen):
@@ -245,19 +245,19 @@ class TemplateFacts(Frozen):
     required_plugins: tuple[Plugin, ...] = ()
     references: tuple[Reference, ...] = ()
     unresolved: tuple[Unresolved, ...] = ()
-    environment: tuple[tuple[str, Place], ...] = ()
+    environment: tuple[tuple[str, SourceLocation], ...] = ()
     outputs: tuple[Output, ...] = ()
     overwritten: tuple[tuple[Reference, Output], ...] = ()
     contested: tuple[tuple[Reference, Output], ...] = ()
-    touched: tuple[tuple[str, Place, str], ...] = ()
+    touched: tuple[tuple[str, SourceLocation, str], ...] = ()
     generated: tuple[tuple[Reference, bool], ...] = ()
     local_commands: tuple[LocalCommand, ...] = ()
-    unhashed_environment: tuple[tuple[str, Place, str], ...] = ()
+    unhashed_environment: tuple[tuple[str, SourceLocation, str], ...] = ()
     credentials: tuple[Reference, ...] = ()
     builds_nothing: bool = False
-    ansible: tuple[tuple[Place, bool], ...] = ()
-    tolerant: tuple[tuple[str, Place], ...] = ()
-    started: tuple[tuple[str, Place], ...] = ()
+    ansible: tuple[tuple[SourceLocation, bool], ...] = ()
+    tolerant: tuple[tuple[str, SourceLocation], ...] = ()
+    started: tuple[tuple[str, SourceLocation], ...] = ()
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     withheld: frozenset[str] = field(default=frozenset(), repr=False)
 

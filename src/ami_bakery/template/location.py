@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ami_bakery.errors import Mark
+from ami_bakery.errors import Annotation
 
 
-class Place(NamedTuple):
+class SourceLocation(NamedTuple):
     """A line of a file. `file` is relative to the root (the folder of bakery.toml); `line` counts from 1."""
 
     file: str
@@ -16,5 +16,5 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
-    def mark(self, message: str) -> Mark:
-        return Mark(self.file, self.line, message)
+    def mark(self, message: str) -> Annotation:
+        return Annotation(self.file, self.line, message)

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.template import fields as known
-from ami_bakery.template.component import Component, Kind
+from ami_bakery.template.component import Component, ComponentKind
 from ami_bakery.template.expression.known_values import HOLE, Unknown, is_tainted
 from ami_bakery.template.facts import Certainty, Output, Reference
 from ami_bakery.template.outputs import OutputNames, as_shown
@@ -17,18 +17,18 @@ from ami_bakery.values import replace
 if TYPE_CHECKING:
     from ami_bakery.template.collector import Ledger
     from ami_bakery.template.definition import Reading
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
     from ami_bakery.template.source_tree import SourceTree
 
 _PROVENANCE = (".provenance.json", ".provenance.sigstore.json", ".sbom.cdx.json", ".sbom.spdx.json", ".sbom.att.json")
 
 
-def find_outputs(reading: Reading, component: Component) -> None:
-    if component.kind is Kind.POST_PROCESSOR:
+def find_packer_outputs(reading: Reading, component: Component) -> None:
+    if component.kind is ComponentKind.POST_PROCESSOR:
         _of_post_processor(reading, component)
-    elif component.kind is Kind.PROVISIONER and component.type == "file":
+    elif component.kind is ComponentKind.PROVISIONER and component.type == "file":
         _of_file(reading, component)
-    elif component.kind is Kind.PROVISIONER and component.type == "hcp-sbom":
+    elif component.kind is ComponentKind.PROVISIONER and component.type == "hcp-sbom":
         for text, place, written in _known_texts(reading, component, "destination"):
             if _is_folder(reading, text):
                 _write(reading, posixpath.join(text, f"packer-user-sbom-{HOLE}.json"), place, written)
@@ -89,7 +89,7 @@ def _if_hidden(written: str) -> str:
 
 def _known_texts(
     reading: Reading, component: Component, name: str, *, silent: bool = False
-) -> list[tuple[str, Place, str]]:
+) -> list[tuple[str, SourceLocation, str]]:
     """With `HOLE` where only Packer knows; of what nothing is known, it is said, where it is not `silent`."""
     found = []
     for one in (component, *component.alternatives(name)):
@@ -102,7 +102,7 @@ def _known_texts(
     return found
 
 
-def _write(reading: Reading, text: str, place: Place, written: str, *, likely: bool = False) -> None:
+def _write(reading: Reading, text: str, place: SourceLocation, written: str, *, likely: bool = False) -> None:
     path = reading.locations.from_workdir(text)
     if not isinstance(path, str) or path == ".":
         return

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ami_bakery.template import fields as known
-from ami_bakery.template.component import Component, Field, Kind
+from ami_bakery.template.component import Component, ComponentKind, Field
 from ami_bakery.template.expression.known_values import (
     CHECKOUT,
     Text,
@@ -19,13 +19,13 @@ from ami_bakery.template.expression.known_values import (
     is_tainted,
 )
 from ami_bakery.template.globs import fileset
-from ami_bakery.template.packer_outputs import find_outputs, is_download
+from ami_bakery.template.packer_outputs import find_packer_outputs, is_download
 from ami_bakery.template.source_tree import FileKind
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _GLOB = re.compile(r"[*?\[]")
 _QUOTED_OR_INTO = re.compile(
@@ -47,15 +47,15 @@ def runs_here(component: Component) -> bool:
     """Whether something of a component is run on this machine; of one that we do not know, whether it may be."""
     if component.type in ("shell-local", "inspec") or component.type.startswith(("amazon-chroot", "external")):
         return not _COMMAND_FIELDS.isdisjoint(component.fields) or component.type == "inspec"
-    unknown = component.kind is not Kind.BUILDER and not known.is_known(component.type)
+    unknown = component.kind is not ComponentKind.BUILDER and not known.is_known(component.type)
     return unknown and any(known.COMMANDS.search(name) for name in component.fields)
 
 
 def find_references(reading: Reading, component: Component) -> None:
     """Everything but what Ansible reads on its own."""
-    inputs = known.BUILDER_INPUTS if component.kind is Kind.BUILDER else known.INPUTS.get(component.type)
-    find_outputs(reading, component)
-    is_file = component.type == "file" and component.kind is Kind.PROVISIONER
+    inputs = known.BUILDER_INPUTS if component.kind is ComponentKind.BUILDER else known.INPUTS.get(component.type)
+    find_packer_outputs(reading, component)
+    is_file = component.type == "file" and component.kind is ComponentKind.PROVISIONER
     if is_file and (is_download(component) or component.is_true("generated")):
         return
     for name, field in component.fields.items():
@@ -141,7 +141,7 @@ def _perhaps(reading: Reading, name: str, field: Field, *, is_known: bool) -> No
             _perhaps(reading, inner, Field(value=value, place=field.place, written=field.written), is_known=is_known)
 
 
-def _texts_in(value: Value, place: Place) -> Iterator[tuple[str | Unknown, Place]]:
+def _texts_in(value: Value, place: SourceLocation) -> Iterator[tuple[str | Unknown, SourceLocation]]:
     for item in value if is_sequence(value) else (value,):
         if isinstance(item, str | Unknown):
             yield item, item.place if isinstance(item, Text) else place
@@ -173,7 +173,7 @@ def command_words(command: str) -> list[str]:
     return [part.removeprefix("@") for part in parts if part]
 
 
-def note_file_if_here(reading: Reading, word: str, place: Place) -> None:
+def note_file_if_here(reading: Reading, word: str, place: SourceLocation) -> None:
     if not _is_here(reading, word):
         return
     path = reading.locations.from_workdir(word)

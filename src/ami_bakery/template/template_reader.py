@@ -9,8 +9,8 @@ import posixpath
 
 from ami_bakery.errors import BakeryError, TemplateError, TooLargeError
 from ami_bakery.template.collector import Ledger
-from ami_bakery.template.component import Kind, builder_of, connects_through_packer, is_of_ansible
-from ami_bakery.template.definition import Definition, Reading
+from ami_bakery.template.component import ComponentKind, builder_of, connects_through_packer, is_of_ansible
+from ami_bakery.template.definition import Reading, TemplateDefinition
 from ami_bakery.template.expression.budget import TooCostly, limited
 from ami_bakery.template.expression.known_values import shown
 from ami_bakery.template.facts import Builder, TemplateFacts, TemplateFormat, TemplateRequest
@@ -76,7 +76,7 @@ class PackerTemplateReader:
         return _facts(TemplateFormat.JSON, reading, read_legacy(reading, reading.parsed(request.template)))
 
 
-def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> TemplateFacts:
+def _facts(kind: TemplateFormat, reading: Reading, definition: TemplateDefinition) -> TemplateFacts:
     for component in definition.components:
         for found in component.fields.values():
             for value in (found.value, *found.alternatives):
@@ -93,7 +93,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
     builders: dict[Builder, None] = {
         builder_of(component, reading.request.environment): None
         for component in definition.components
-        if component.kind is Kind.BUILDER
+        if component.kind is ComponentKind.BUILDER
     }
     return TemplateFacts(
         format=kind,
@@ -125,7 +125,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
             dict.fromkeys(
                 (component.type, component.place)
                 for component in definition.components
-                if component.kind is Kind.PROVISIONER and component.is_true("continue_on_error")
+                if component.kind is ComponentKind.PROVISIONER and component.is_true("continue_on_error")
             )
         ),
         started=tuple(dict.fromkeys(started_by_validate(definition.components))),
@@ -134,7 +134,7 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: Definition) -> Te
     )
 
 
-def _surely_builds_nothing(reading: Reading, definition: Definition) -> bool:
+def _surely_builds_nothing(reading: Reading, definition: TemplateDefinition) -> bool:
     """Of a template without builders: nothing is left out, and no `dynamic` block may make one. Packers that know
     `required_plugins` refuse such a template by themselves."""
     request = reading.request

@@ -9,7 +9,7 @@ import yaml
 
 from ami_bakery.errors import TemplateError
 from ami_bakery.template.expression.budget import MOST_PARTS
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
 
 class YamlText(str):
@@ -110,7 +110,7 @@ def yaml_documents(source: bytes, file: str) -> list[Any]:
         return list(yaml.load_all(source, Loader=_Loader))
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        place = Place(file=file, line=mark.line + 1 if mark else 1)
+        place = SourceLocation(file=file, line=mark.line + 1 if mark else 1)
         wrong = str(getattr(error, "problem", None) or error)
         todo = "Correct the file; `ansible-playbook --syntax-check` says more about it."
         raise TemplateError(f"reading {place}", wrong, todo, marks=(place.mark(wrong),)) from None

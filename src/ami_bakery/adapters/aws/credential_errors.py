@@ -27,7 +27,7 @@ class Trouble(NamedTuple):
     code: str = "NoCredentials"
 
 
-class Origin(NamedTuple):
+class CredentialOrigin(NamedTuple):
     """What gave the credentials: botocore's name of the method, and the profile where that is known."""
 
     method: str
@@ -39,9 +39,9 @@ def is_foreign(error: BaseException) -> bool:
     return any(_package(traceback) in _PACKAGES for traceback in _frames(error))
 
 
-def origin_of(error: BaseException) -> Origin | None:
+def origin_of(error: BaseException) -> CredentialOrigin | None:
     """The innermost provider of credentials on the way to the exception; None where none is."""
-    found: Origin | None = None
+    found: CredentialOrigin | None = None
     for traceback in _frames(error):
         frame = traceback.tb_frame
         if frame.f_globals.get("__name__") not in ("botocore.credentials", "botocore.tokens"):
@@ -50,7 +50,7 @@ def origin_of(error: BaseException) -> Origin | None:
         method = _METHODS.get(type(me).__name__) or getattr(me, "method", None) or getattr(me, "METHOD", None)
         profile = getattr(me, "_profile_name", None)
         if isinstance(method, str):
-            found = Origin(method, profile if isinstance(profile, str) else "")
+            found = CredentialOrigin(method, profile if isinstance(profile, str) else "")
     return found
 
 
@@ -166,7 +166,7 @@ def _of_mfa(settings: Settings, profile: str) -> Trouble:
     )
 
 
-def _of_anything(error: Exception, origin: Origin, profile: str, settings: Settings) -> Trouble | None:
+def _of_anything(error: Exception, origin: CredentialOrigin, profile: str, settings: Settings) -> Trouble | None:
     """Known exceptions of botocore have words of their own."""
     import botocore.exceptions as boto
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
     from ami_bakery.adapters.aws.session import AwsSession
-    from ami_bakery.ports import BuilderAccount, CopyOrder
+    from ami_bakery.ports import BuilderAccount, CopyRequest
     from ami_bakery.template.facts import Login
 
 _FILTER_VALUES = 200
@@ -261,7 +261,7 @@ class BotoEc2:
             with explained(self._session.call(doing, "EC2", "ModifyImageAttribute", region)):
                 client.modify_image_attribute(ImageId=resource, LaunchPermission=_permission_change(how, targets))
 
-    def copy(self, order: CopyOrder) -> str:
+    def copy(self, order: CopyRequest) -> str:
         client: EC2Client = self._session.client("ec2", order.region)
         source = order.source
         encryption: Any = {"Encrypted": True, "KmsKeyId": order.kms_key} if order.kms_key else {}
@@ -289,7 +289,7 @@ class BotoEc2:
         yield from (_ami(image, region) for image in found or ())
 
     def _plainly(self, region: str, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        return self._session.query.ask(region, "DescribeImages", asked, ec2_xml.images)
+        return self._session.query.ask(region, "DescribeImages", asked, ec2_xml.image_dicts)
 
     def _asked_of_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Ami]:
         client: EC2Client = self._session.client("ec2", region)

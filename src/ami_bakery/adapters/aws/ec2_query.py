@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ami_bakery.adapters.aws.ec2_xml import Answer
+from ami_bakery.adapters.aws.ec2_xml import Ec2Response
 from ami_bakery.adapters.aws.sdk_settings import Settings
 from ami_bakery.core.ec2.regions import REGIONS
 from ami_bakery.values import Frozen, field
@@ -58,7 +58,7 @@ _NOTHING_TO_WAIT_FOR = threading.Event()
 _NOTHING_TO_WAIT_FOR.set()
 
 
-class Surroundings(Frozen):
+class StaticSettings(Frozen):
     """All that it takes to ask. `proxy` is (host, port), or None; `trusted` a file of certificates."""
 
     access_key: str
@@ -68,7 +68,7 @@ class Surroundings(Frozen):
     proxy: tuple[str, int] | None
 
 
-def plain_surroundings(environment: Mapping[str, str]) -> Surroundings | None:
+def plain_surroundings(environment: Mapping[str, str]) -> StaticSettings | None:
     """None where anything calls for botocore."""
     key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
     # Elsewhere the system has proxy settings of its own.
@@ -89,7 +89,7 @@ def plain_surroundings(environment: Mapping[str, str]) -> Surroundings | None:
     trusted = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE") or _botocores_certificates()
     if (named and not proxy) or _may_pass_by(environment) or not trusted:
         return None
-    return Surroundings(
+    return StaticSettings(
         access_key=key,
         secret_key=secret,
         token=environment.get("AWS_SESSION_TOKEN", ""),
@@ -134,7 +134,7 @@ def _botocores_certificates() -> str | None:
     return None
 
 
-class _NotPlain(Exception):
+class _Unsupported(Exception):
     """For botocore, from now on."""
 
 
@@ -148,7 +148,7 @@ class Ec2Query:
     def __init__(self, environment: Mapping[str, str], clocks: Ec2Clocks) -> None:
         self._environment = environment
         self._clocks = clocks
-        self._lines: _Lines | None = None
+        self._lines: _ConnectionPool | None = None
         self._lock = threading.Lock()
         self._left_to_botocore = False
         self._closed = False
@@ -184,7 +184,7 @@ class Ec2Query:
         region: str,
         action: str,
         asked: Mapping[str, Any],
-        read: Callable[[Answer], list[Read]],
+        read: Callable[[Ec2Response], list[Read]],
         *,
         patient: bool = True,
     ) -> list[Read] | None:
@@ -204,7 +204,7 @@ class Ec2Query:
             try:
                 while token != "":
                     page = {**asked, **({"NextToken": token} if token else {})}
-                    answer = Answer.of(action, self._answer(region, action, page, patient=patient))
+                    answer = Ec2Response.of(action, self._answer(region, action, page, patient=patient))
                     found += read(answer)
                     if answer.next_token and answer.next_token == token:
                         raise ValueError("the same page again")
@@ -222,7 +222,7 @@ class Ec2Query:
 
         try:
             yield
-        except (_NotPlain, OSError, HTTPException, ParseError, ValueError):
+        except (_Unsupported, OSError, HTTPException, ParseError, ValueError):
             self._left_to_botocore = True
 
     def close(self) -> None:
@@ -241,13 +241,13 @@ class Ec2Query:
         self.has_answered = True
         return answer
 
-    def _ready_lines(self) -> _Lines:
+    def _ready_lines(self) -> _ConnectionPool:
         with self._lock:
             if self._lines is None:
                 surroundings = plain_surroundings(self._environment)
                 if surroundings is None or self._closed:
-                    raise _NotPlain
-                self._lines = _Lines(surroundings)
+                    raise _Unsupported
+                self._lines = _ConnectionPool(surroundings)
             return self._lines
 
 
@@ -260,10 +260,10 @@ def _host(region: str) -> str:
     return f"ec2.{region}.amazonaws.com"
 
 
-class _Lines:
+class _ConnectionPool:
     """Connections to AWS's hosts: those that nobody uses just now are kept for the next question."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: StaticSettings) -> None:
         from ssl import create_default_context
 
         self.surroundings = surroundings
@@ -297,7 +297,7 @@ class _Lines:
         if self._closed:
             self.close()
         if response.status != 200:
-            raise _Refused if response.status < 500 and b"<Errors><Error><Code>" in answer else _NotPlain
+            raise _Refused if response.status < 500 and b"<Errors><Error><Code>" in answer else _Unsupported
         return answer, response.getheader("Date")
 
     def close(self) -> None:
@@ -369,7 +369,7 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _flat(f"{name.removesuffix('s')}.{number}", inner)
 
 
-def signed_headers(surroundings: Surroundings, host: str, region: str, body: bytes, now: float) -> dict[str, str]:
+def signed_headers(surroundings: StaticSettings, host: str, region: str, body: bytes, now: float) -> dict[str, str]:
     """AWS Signature Version 4 (AWS General Reference, "Create a signed AWS API request")."""
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     headers = {

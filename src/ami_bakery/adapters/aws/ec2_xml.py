@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-class Answer(Frozen):
+class Ec2Response(Frozen):
     """One page, or a part of it. All names in EC2's answers are of one namespace."""
 
     element: Element
@@ -37,19 +37,19 @@ class Answer(Frozen):
     def text(self, *path: str) -> str | None:
         return self.element.findtext(self.namespace + f"/{self.namespace}".join(path))
 
-    def items(self, name: str) -> Iterator[Answer]:
+    def items(self, name: str) -> Iterator[Ec2Response]:
         for element in self.element.iterfind(f"{self.namespace}{name}/{self.namespace}item"):
-            yield Answer(element=element, namespace=self.namespace)
+            yield Ec2Response(element=element, namespace=self.namespace)
 
 
-def images(answer: Answer) -> list[dict[str, Any]]:
+def image_dicts(answer: Ec2Response) -> list[dict[str, Any]]:
     found = [_image(item) for item in answer.items("imagesSet")]
     if not all(image.get("ImageId", "").startswith("ami-") for image in found):
         raise ValueError("an image without an id")
     return found
 
 
-def security_groups(answer: Answer) -> list[dict[str, Any]]:
+def security_groups(answer: Ec2Response) -> list[dict[str, Any]]:
     found = [
         {"GroupId": item.text("groupId"), "GroupName": item.text("groupName") or "", "Tags": _tags(item)}
         for item in answer.items("securityGroupInfo")
@@ -59,14 +59,14 @@ def security_groups(answer: Answer) -> list[dict[str, Any]]:
     return found
 
 
-def snapshots(answer: Answer) -> list[dict[str, Any]]:
+def snapshots(answer: Ec2Response) -> list[dict[str, Any]]:
     found = [{"SnapshotId": item.text("snapshotId"), "Tags": _tags(item)} for item in answer.items("snapshotSet")]
     if not all(snapshot["SnapshotId"] for snapshot in found):
         raise ValueError("a snapshot without an id")
     return found
 
 
-def key_pair(answer: Answer) -> list[str]:
+def key_pair(answer: Ec2Response) -> list[str]:
     """The id of one that was made."""
     made = answer.text("keyPairId")
     if not made:
@@ -74,14 +74,14 @@ def key_pair(answer: Answer) -> list[str]:
     return [made]
 
 
-def done(answer: Answer) -> list[bool]:
+def done(answer: Ec2Response) -> list[bool]:
     """Of an action whose answer says no more than that, if so much."""
     if answer.text("return") not in (None, "true"):
         raise ValueError("it was not done")
     return [True]
 
 
-def _image(item: Answer) -> dict[str, Any]:
+def _image(item: Ec2Response) -> dict[str, Any]:
     image: dict[str, Any] = {member: value for name, member in _TEXTS.items() if (value := item.text(name))}
     image["Tags"] = _tags(item)
     image["StateReason"] = {"Message": item.text("stateReason", "message") or ""}
@@ -91,7 +91,7 @@ def _image(item: Answer) -> dict[str, Any]:
     return image
 
 
-def _tags(item: Answer) -> list[dict[str, str]]:
+def _tags(item: Ec2Response) -> list[dict[str, str]]:
     return [{"Key": tag.text("key") or "", "Value": tag.text("value") or ""} for tag in item.items("tagSet")]
 
 

@@ -45,7 +45,7 @@ _OWN_KEY = (
 )
 
 
-class Call(Frozen):
+class AwsCall(Frozen):
     """What is being asked: `doing` as a clause, and which service and action of which region it takes."""
 
     doing: str
@@ -57,7 +57,7 @@ class Call(Frozen):
 
 
 @contextmanager
-def explained(call: Call) -> Iterator[None]:
+def explained(call: AwsCall) -> Iterator[None]:
     """Turns whatever botocore raises into `AwsError`, or `UsageError` where a setting is wrong; a bug of ours stays.
 
     None of them is chained to what it came from: that may hold a header's value, which is a secret.
@@ -86,7 +86,7 @@ def explained(call: Call) -> Iterator[None]:
         raise _translated(call, doing, error) from None
 
 
-def _translated(call: Call, doing: str, error: Exception) -> BakeryError:
+def _translated(call: AwsCall, doing: str, error: Exception) -> BakeryError:
     import botocore.exceptions as boto
 
     from ami_bakery.adapters.aws.credential_errors import trouble
@@ -129,7 +129,7 @@ def _correct(settings: Settings, text: str) -> str:
     return f"Correct {', '.join(blamed)}." if blamed else f"Correct the AWS settings in the environment, {files}."
 
 
-def _not_reached(call: Call, doing: str, error: Exception, text: str) -> BakeryError:
+def _not_reached(call: AwsCall, doing: str, error: Exception, text: str) -> BakeryError:
     inner = getattr(error, "kwargs", {}).get("error")
     if isinstance(inner, ValueError) and "header" in str(inner).lower():
         # Its words have the value.
@@ -177,7 +177,7 @@ _GIVES_CREDENTIALS = frozenset(
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 
 
-def _refused(call: Call, doing: str, error: Exception) -> BakeryError:
+def _refused(call: AwsCall, doing: str, error: Exception) -> BakeryError:
     details = getattr(error, "response", {}).get("Error", {})
     code = str(details.get("Code", ""))
     message = call.settings.masked(one_line(str(details.get("Message", "")).strip())) or "no message"
@@ -223,7 +223,7 @@ def _shown(error: Exception) -> str:
     return f"it has no {error}" if isinstance(error, KeyError) else one_line(str(error)[:120])
 
 
-def _unreachable(call: Call) -> str:
+def _unreachable(call: AwsCall) -> str:
     if call.known_regions and call.region not in call.known_regions:
         return f"No region of that name is known: correct it{nearest(call.region, call.known_regions)}"
     return "Look at the network and the proxy settings (HTTPS_PROXY), then run again."

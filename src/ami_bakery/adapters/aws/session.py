@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.adapters.aws import ec2_xml
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.aws.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
-from ami_bakery.adapters.aws.errors import Call, explained
+from ami_bakery.adapters.aws.errors import AwsCall, explained
 from ami_bakery.adapters.aws.sdk_settings import Settings
 from ami_bakery.adapters.program_search import is_in_repository
 from ami_bakery.core.ec2.regions import HOW_TO_CORRECT, REGIONS, has_own_endpoint, unknown_region
@@ -143,8 +143,8 @@ class AwsSession:
                 code="NoCredentials",
             )
 
-    def _call(self, doing: str, service: str = "", action: str = "", region: str = "") -> Call:
-        return Call(doing=doing, service=service, action=action, region=region, settings=self._settings)
+    def _call(self, doing: str, service: str = "", action: str = "", region: str = "") -> AwsCall:
+        return AwsCall(doing=doing, service=service, action=action, region=region, settings=self._settings)
 
     def default_region(self) -> str:
         region = self._named_region() or self.session().region_name
@@ -200,9 +200,9 @@ class AwsSession:
         self._has_answered = self._has_answered or http_response.status_code == 200
         self.clocks.told(region, http_response.headers.get("Date"))
 
-    def call(self, doing: str, service: str, action: str, region: str) -> Call:
+    def call(self, doing: str, service: str, action: str, region: str) -> AwsCall:
         known = self.session().get_available_regions(service.lower())
-        return Call(
+        return AwsCall(
             doing=doing, service=service, action=action, region=region, known_regions=known, settings=self._settings
         )
 

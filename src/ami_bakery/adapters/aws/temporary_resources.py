@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws.ec2_xml import security_groups
 from ami_bakery.adapters.aws.errors import explained
-from ami_bakery.core.ec2.resource import Kind, Thing
+from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.errors import DENIED, AwsError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class BotoScaffold:
 
     def instances(
         self, region: str, *, ids: Sequence[str] = (), key_pairs: Sequence[str] = (), amis: Sequence[str] = ()
-    ) -> tuple[Thing, ...]:
+    ) -> tuple[Resource, ...]:
         things = {}
         for name, values in (("instance-id", ids), ("key-name", key_pairs), ("image-id", amis)):
             asked = {name: values, "instance-state-name": _THERE}
@@ -59,14 +59,16 @@ class BotoScaffold:
                         things[instance["InstanceId"]] = _instance(instance, region)
         return tuple(things.values())
 
-    def security_groups(self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()) -> tuple[Thing, ...]:
+    def security_groups(
+        self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()
+    ) -> tuple[Resource, ...]:
         things = {}
         for name, values in (("group-id", ids), ("group-name", names)):
             for group in self._security_groups(region, name, values):
                 things[group.id] = group
         return tuple(things.values())
 
-    def _security_groups(self, region: str, name: str, values: Sequence[str]) -> Sequence[Thing]:
+    def _security_groups(self, region: str, name: str, values: Sequence[str]) -> Sequence[Resource]:
         """Plainly, where few are asked for: the mark that a group gets is not to wait for botocore."""
         if not values:
             return ()
@@ -79,13 +81,13 @@ class BotoScaffold:
             pages = self._pages(region, "describe_security_groups", "SecurityGroups", **{name: values})
             return [_security_group(group, region) for group in pages]
 
-    def key_pairs(self, region: str) -> tuple[Thing, ...] | None:
+    def key_pairs(self, region: str) -> tuple[Resource, ...] | None:
         client: EC2Client = self._session.client("ec2", region)
         try:
             with self._explained("DescribeKeyPairs", region):
                 return tuple(
-                    Thing(
-                        kind=Kind.KEY_PAIR,
+                    Resource(
+                        kind=ResourceKind.KEY_PAIR,
                         id=pair["KeyPairId"],
                         region=region,
                         name=pair["KeyName"],
@@ -99,11 +101,11 @@ class BotoScaffold:
                 return None
             raise
 
-    def volumes(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]:
+    def volumes(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]:
         with self._explained("DescribeVolumes", region):
             return tuple(
-                Thing(
-                    kind=Kind.VOLUME,
+                Resource(
+                    kind=ResourceKind.VOLUME,
                     id=volume["VolumeId"],
                     region=region,
                     began=volume.get("CreateTime"),
@@ -112,11 +114,11 @@ class BotoScaffold:
                 for volume in self._pages(region, "describe_volumes", "Volumes", **{"volume-id": ids})
             )
 
-    def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Thing, ...]:
+    def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]:
         with self._explained("DescribeSnapshots", region):
             return tuple(
-                Thing(
-                    kind=Kind.SNAPSHOT,
+                Resource(
+                    kind=ResourceKind.SNAPSHOT,
                     id=snapshot["SnapshotId"],
                     region=region,
                     began=snapshot.get("StartTime"),
@@ -125,7 +127,7 @@ class BotoScaffold:
                 for snapshot in self._pages(region, "describe_snapshots", "Snapshots", **{"snapshot-id": ids})
             )
 
-    def remove(self, thing: Thing) -> None:
+    def remove(self, thing: Resource) -> None:
         client: EC2Client = self._session.client("ec2", thing.region)
         action, call = _removal(client, thing)
         try:
@@ -151,28 +153,28 @@ class BotoScaffold:
                 yield from page[member]
 
 
-def _removal(client: EC2Client, thing: Thing) -> tuple[str, Callable[[], object]]:
+def _removal(client: EC2Client, thing: Resource) -> tuple[str, Callable[[], object]]:
     """The name of EC2's action, and the call."""
     match thing.kind:
-        case Kind.INSTANCE:
+        case ResourceKind.INSTANCE:
             return "TerminateInstances", lambda: client.terminate_instances(InstanceIds=[thing.id])
-        case Kind.VOLUME:
+        case ResourceKind.VOLUME:
             return "DeleteVolume", lambda: client.delete_volume(VolumeId=thing.id)
-        case Kind.SECURITY_GROUP:
+        case ResourceKind.SECURITY_GROUP:
             return "DeleteSecurityGroup", lambda: client.delete_security_group(GroupId=thing.id)
-        case Kind.KEY_PAIR | Kind.LOCK if thing.id.startswith("key-"):
+        case ResourceKind.KEY_PAIR | ResourceKind.LOCK if thing.id.startswith("key-"):
             return "DeleteKeyPair", lambda: client.delete_key_pair(KeyPairId=thing.id)
-        case Kind.KEY_PAIR | Kind.LOCK:
+        case ResourceKind.KEY_PAIR | ResourceKind.LOCK:
             return "DeleteKeyPair", lambda: client.delete_key_pair(KeyName=thing.id)
-        case Kind.AMI:
+        case ResourceKind.AMI:
             return "DeregisterImage", lambda: client.deregister_image(ImageId=thing.id)
-        case Kind.SNAPSHOT:
+        case ResourceKind.SNAPSHOT:
             return "DeleteSnapshot", lambda: client.delete_snapshot(SnapshotId=thing.id)
 
 
-def _instance(instance: Mapping[str, Any], region: str) -> Thing:
-    return Thing(
-        kind=Kind.INSTANCE,
+def _instance(instance: Mapping[str, Any], region: str) -> Resource:
+    return Resource(
+        kind=ResourceKind.INSTANCE,
         id=instance["InstanceId"],
         region=region,
         began=instance.get("LaunchTime"),
@@ -187,9 +189,9 @@ def _instance(instance: Mapping[str, Any], region: str) -> Thing:
     )
 
 
-def _security_group(group: Mapping[str, Any], region: str) -> Thing:
-    return Thing(
-        kind=Kind.SECURITY_GROUP,
+def _security_group(group: Mapping[str, Any], region: str) -> Resource:
+    return Resource(
+        kind=ResourceKind.SECURITY_GROUP,
         id=group["GroupId"],
         region=region,
         name=group.get("GroupName", ""),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.config.reader import Document, parse_config
-from ami_bakery.errors import ConfigError, Mark, UsageError
+from ami_bakery.errors import Annotation, ConfigError, UsageError
 from ami_bakery.template.expression.budget import LARGEST_PARSED
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError(doing, error.strerror or str(error), "Make it a file that this user may read.") from error
     if data is None:
         raise UsageError(doing, "it is no file but a folder, a pipe, a socket or a device", _NAME_A_FILE)
-    return parse(data, path)
+    return parse_config_file(data, path)
 
 
 def _content(path: Path) -> bytes | None:
@@ -54,7 +54,7 @@ def _content(path: Path) -> bytes | None:
         return file.read(LARGEST_PARSED + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
-def parse(data: bytes, path: Path) -> Config:
+def parse_config_file(data: bytes, path: Path) -> Config:
     """`path` need not exist: it says what the file is called and which folder is the root."""
     try:
         return _parse(data, path)
@@ -69,18 +69,18 @@ def _parse(data: bytes, path: Path) -> Config:
         raise ConfigError(doing, wrong, "Make it smaller, or split it: each image needs a few lines.")
     if data.startswith(codecs.BOM_UTF8):
         wrong = "it begins with a byte order mark"
-        marks = (Mark(os.path.abspath(path), 1, wrong),)
+        marks = (Annotation(os.path.abspath(path), 1, wrong),)
         raise ConfigError(doing, wrong, "Save the file as UTF-8 without one.", marks=marks)
     try:
         text = data.decode("utf-8")
         table = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        marks = (Mark(os.path.abspath(path), line, "not UTF-8"),)
+        marks = (Annotation(os.path.abspath(path), line, "not UTF-8"),)
         raise ConfigError(doing, f"line {line}: not UTF-8", "Save the file as UTF-8.", marks=marks) from None
     except tomllib.TOMLDecodeError as error:
         todo = "Mend the line; https://toml.io has the syntax."
-        marks = (Mark(os.path.abspath(path), _line_told(str(error)), str(error)),)
+        marks = (Annotation(os.path.abspath(path), _line_told(str(error)), str(error)),)
         raise ConfigError(doing, f"not valid TOML: {error}", todo, marks=marks) from None
     except ValueError:
         raise ConfigError(doing, "a number has more than 4,300 digits", "Write a smaller one.") from None
@@ -94,7 +94,7 @@ def _parse(data: bytes, path: Path) -> Config:
             f"{doing} ({count})",
             listed,
             "Correct the file. Nothing was done.",
-            marks=tuple(Mark(file, problem.line, f"{problem.key}: {problem.message}") for problem in problems),
+            marks=tuple(Annotation(file, problem.line, f"{problem.key}: {problem.message}") for problem in problems),
         )
     return config
 

@@ -81,7 +81,7 @@ class _Reading:
         self._begun += len(batch)
         if process is not None:
             process.ask([place for _, place in batch])
-            yield _Asked(batch, process)
+            yield _RequestedBatch(batch, process)
             return
         small: list[Hash] = []
         for path, place in batch:
@@ -105,7 +105,7 @@ class _Reading:
         match begun:
             case _LargeFile():
                 return begun.done.is_set()
-            case _Asked():
+            case _RequestedBatch():
                 return begun.process.has_answered(0)
             case _:
                 return True
@@ -122,7 +122,7 @@ class _Reading:
                 return begun
             case _LargeFile():
                 return (self._finished(begun),)
-            case _Asked():
+            case _RequestedBatch():
                 return self._answered(begun)
             case _:
                 raise begun
@@ -136,7 +136,7 @@ class _Reading:
         self._files += 1
         return file.hash, _is_executable(file.before)
 
-    def _answered(self, asked: _Asked) -> Iterator[Hash]:
+    def _answered(self, asked: _RequestedBatch) -> Iterator[Hash]:
         while not asked.process.has_answered(_TELL_SECONDS):
             self._progress(self._files, self._bytes)
         for (path, place), found in zip(asked.batch, asked.process.answers(len(asked.batch)), strict=True):
@@ -252,14 +252,14 @@ class _LargeFile:
         self.failure: SourceError | None = None
 
 
-class _Asked(NamedTuple):
+class _RequestedBatch(NamedTuple):
     """A batch that a process was asked for."""
 
     batch: Sequence[tuple[str, bytes]]
     process: HashingProcess
 
 
-_Begun = list[Hash] | _LargeFile | _Asked | SourceError
+_Begun = list[Hash] | _LargeFile | _RequestedBatch | SourceError
 
 
 def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, size: int) -> None:

@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping
 
-from ami_bakery.adapters.git.repository import Repository, hold
+from ami_bakery.adapters.git.repository import Repository, load_revision
 from ami_bakery.adapters.git.revision_tree import GitTree
 from ami_bakery.adapters.git.status import is_clean
 from ami_bakery.define.inputs import OUR_OUTPUT, PACKERS_OUTPUTS
@@ -85,7 +85,7 @@ class GitProgram:
             top = repository.text("rev-parse", "--show-toplevel")
             # `core.worktree` may name another folder, whose files these are not.
             commit = _commit(repository, revision) if top and top == repository.top else None
-            holding = hold(repository, commit, stack) if commit else None
+            holding = load_revision(repository, commit, stack) if commit else None
             yield GitTree(folder, top, commit, holding) if top and commit and holding else None
 
     def _repository(self, folder: str) -> Repository:

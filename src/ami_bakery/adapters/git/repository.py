@@ -29,7 +29,7 @@ PIECE = 1 << 18
 """Bytes of an object that are read at once."""
 
 
-class Told(Frozen):
+class CommandResult(Frozen):
     """How a git command ended: its status (127: there is no git program), its answer and its complaint."""
 
     status: int
@@ -51,11 +51,15 @@ class Repository:
         self._given = environment
         self._environment = safe_environment(environment, folder)
 
-    def run(self, *arguments: str, given: bytes = b"", settings: Sequence[str] = ()) -> Told:
+    def run(self, *arguments: str, given: bytes = b"", settings: Sequence[str] = ()) -> CommandResult:
         if self._program is None:
-            return Told(status=127, answer=b"", complaint="git cannot be run: there is no such program on PATH")
+            return CommandResult(
+                status=127, answer=b"", complaint="git cannot be run: there is no such program on PATH"
+            )
         if self.top is None:
-            return Told(status=128, answer=b"", complaint="not a git repository (or any of the parent directories)")
+            return CommandResult(
+                status=128, answer=b"", complaint="not a git repository (or any of the parent directories)"
+            )
         try:
             done = subprocess.run(
                 self._words(arguments, settings),
@@ -65,16 +69,16 @@ class Repository:
                 check=False,
             )
         except OSError as error:
-            return Told(status=127, answer=b"", complaint=f"git cannot be run: {error.strerror or error}")
-        return Told(
+            return CommandResult(status=127, answer=b"", complaint=f"git cannot be run: {error.strerror or error}")
+        return CommandResult(
             status=done.returncode, answer=done.stdout, complaint=done.stderr.decode("utf-8", "replace").strip()
         )
 
-    def run_unfiltered(self, *arguments: str, given: bytes = b"") -> Told:
+    def run_unfiltered(self, *arguments: str, given: bytes = b"") -> CommandResult:
         """Run a command that compares files with objects: without the filters that are configured."""
         settings = without_filters(self.names("config", "--list", "--name-only", "-z"))
         if settings is None:
-            return Told(status=128, answer=b"", complaint="a filter has a name that cannot be switched off")
+            return CommandResult(status=128, answer=b"", complaint="a filter has a name that cannot be switched off")
         return self.run(*arguments, given=given, settings=settings)
 
     def ask(self, *arguments: str) -> bytes | None:
@@ -238,7 +242,7 @@ def is_pointer_to(blobs: Blobs, name: str, path: str) -> bool:
 _LONGEST_POINTER = 1024
 
 
-class Node(Frozen):
+class RevisionEntry(Frozen):
     """What a revision holds at a path: its mode, and its object, in which repository that lies mounted at `mount`."""
 
     mode: str
@@ -248,27 +252,27 @@ class Node(Frozen):
     mount: str = ""
 
 
-class Holding(Frozen):
+class RevisionContents(Frozen):
     """The content of a revision, by path from the top; submodules are entered.
 
     ignored  paths of now, files and whole folders, that git is told to leave alone: no revision tells of them
     """
 
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, RevisionEntry]
     ignored: frozenset[str]
 
 
-def hold(repository: Repository, commit: str, stack: contextlib.ExitStack) -> Holding | None:
+def load_revision(repository: Repository, commit: str, stack: contextlib.ExitStack) -> RevisionContents | None:
     """What a commit holds; None where git does not have it. What is needed to read it is closed with `stack`."""
-    nodes = {".": Node(mode=FOLDER)}
+    nodes = {".": RevisionEntry(mode=FOLDER)}
     ignored: set[str] = set()
     if not _mount(repository, commit, "", stack, nodes, ignored):
         return None
     for path in ignored:
         # A folder that holds nothing but what is ignored, and files that git has never seen, is on the way to it.
         while (path := posixpath.dirname(path)) and path not in nodes:
-            nodes[path] = Node(mode=FOLDER)
-    return Holding(nodes=nodes, ignored=frozenset(ignored - nodes.keys()))
+            nodes[path] = RevisionEntry(mode=FOLDER)
+    return RevisionContents(nodes=nodes, ignored=frozenset(ignored - nodes.keys()))
 
 
 def _mount(
@@ -276,7 +280,7 @@ def _mount(
     commit: str,
     mount: str,
     stack: contextlib.ExitStack,
-    nodes: dict[str, Node],
+    nodes: dict[str, RevisionEntry],
     ignored: set[str],
 ) -> bool:
     listing = repository.ask("ls-tree", "-r", "-t", "-z", "--full-tree", commit)
@@ -293,7 +297,7 @@ def _mount(
             submodule = repository.submodule(path)
             # Where it is not checked out, it is an empty folder, now as then.
             mode = FOLDER if submodule is None or _mount(submodule, name, place, stack, nodes, ignored) else SUBMODULE
-        nodes[place] = Node(mode=mode, name=name, blobs=blobs, repository=repository, mount=mount)
+        nodes[place] = RevisionEntry(mode=mode, name=name, blobs=blobs, repository=repository, mount=mount)
     listed = repository.names("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
     ignored.update(posixpath.join(mount, path.rstrip("/")) for path in listed)
     return True

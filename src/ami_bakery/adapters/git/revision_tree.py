@@ -14,9 +14,9 @@ from ami_bakery.adapters.git.repository import (
     FOLDER,
     LINK,
     SUBMODULE,
-    Holding,
-    Node,
     Repository,
+    RevisionContents,
+    RevisionEntry,
     is_pointer_to,
 )
 from ami_bakery.errors import SourceError
@@ -36,7 +36,7 @@ class _Compared(Frozen):
 
     path: str
     within: str
-    node: Node
+    node: RevisionEntry
 
 
 class GitTree:
@@ -46,7 +46,7 @@ class GitTree:
     the repository. Content is the blob's, without filters such as end-of-line conversion: see `same_content`.
     """
 
-    def __init__(self, folder: str, top: str, commit: str, holding: Holding) -> None:
+    def __init__(self, folder: str, top: str, commit: str, holding: RevisionContents) -> None:
         self.commit = commit
         self._folder = folder
         self._top = top
@@ -165,18 +165,18 @@ class GitTree:
     def _absent(self, path: str) -> SourceError:
         return SourceError(f"reading {path}", f"commit {self.commit[:12]} has no such file", "Correct the path.")
 
-    def _content(self, path: str, node: Node) -> bytes:
+    def _content(self, path: str, node: RevisionEntry) -> bytes:
         content = self._head(path, node, LARGEST_READ + 1)
         if len(content) > LARGEST_READ:
             raise too_large(path)
         return content
 
-    def _head(self, path: str, node: Node, size: int) -> bytes:
+    def _head(self, path: str, node: RevisionEntry, size: int) -> bytes:
         content = bytearray()
         self._feed(path, node, lambda piece: content.extend(piece[: size - len(content)]))
         return bytes(content)
 
-    def _feed(self, path: str, node: Node, take: Callable[[bytes], object]) -> None:
+    def _feed(self, path: str, node: RevisionEntry, take: Callable[[bytes], object]) -> None:
         if node.mode in (FOLDER, SUBMODULE) or node.blobs is None or not node.blobs.feed(node.name, take):
             raise SourceError(
                 f"reading {path} of commit {self.commit[:12]}", "git has no content for it", "Fetch the whole history."
@@ -200,7 +200,7 @@ class GitTree:
         above = self._top.rstrip("/") + "/"
         return place[len(above) :] if place.startswith(above) else None
 
-    def _node(self, place: str) -> Node | None:
+    def _node(self, place: str) -> RevisionEntry | None:
         key = self._key(place)
         return None if key is None else self._nodes.get(key)
 

@@ -15,13 +15,13 @@ from ami_bakery.adapters.packer.empty_folder import EmptyFolder
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.adapters.packer.options import build_options, definition_options, private_variables
 from ami_bakery.adapters.packer.plugin_files import PluginPlaces, checksums
-from ami_bakery.adapters.packer.process import Run, Running, run_alone, run_with_person, start
+from ami_bakery.adapters.packer.process import Run, Running, run_detached, run_interactive, start
 from ami_bakery.adapters.program_search import find_program, safe_path
 from ami_bakery.core.ci.annotations import is_automated
 from ami_bakery.core.packer.machine_output import (
     ArtifactReader,
     Built,
-    Complaint,
+    ValidationIssue,
     parse_complaints,
 )
 from ami_bakery.core.packer.plugins import (
@@ -39,8 +39,8 @@ from ami_bakery.errors import PackerError
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
-    from ami_bakery.core.packer.build_progress import Made
-    from ami_bakery.ports import BuildRequest, Watcher
+    from ami_bakery.core.packer.build_progress import CreatedResource
+    from ami_bakery.ports import BuildRequest, Reporter
     from ami_bakery.template.facts import Plugin, TemplateFacts
 
 OLDEST = (1, 6, 6)
@@ -130,7 +130,7 @@ class HashicorpPacker:
     def lists_in_filters(self) -> bool:
         return _numbers(self.version()) >= _LISTS_IN_FILTERS
 
-    def build(self, request: BuildRequest, watcher: Watcher, made: Callable[[Made], None]) -> Built:
+    def build(self, request: BuildRequest, watcher: Reporter, made: Callable[[CreatedResource], None]) -> Built:
         from ami_bakery.core.packer.build_progress import ProgressReader
 
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
@@ -150,9 +150,9 @@ class HashicorpPacker:
                 progress=ProgressReader(tell=made),
             )
             status = (
-                run_with_person(run, self._terminal, watcher, self._running)
+                run_interactive(run, self._terminal, watcher, self._running)
                 if request.debug
-                else run_alone(run, watcher, self._running)
+                else run_detached(run, watcher, self._running)
             )
             if status != 0:
                 raise self._failed(request, status, run)
@@ -170,7 +170,7 @@ class HashicorpPacker:
     def interrupted(self) -> bool:
         return self._running.interrupted
 
-    def at_work(self) -> Mapping[str, tuple[Made, ...]]:
+    def running_builds(self) -> Mapping[str, tuple[CreatedResource, ...]]:
         return self._running.made()
 
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
@@ -187,7 +187,7 @@ class HashicorpPacker:
             return f"it would start {plugin.path}, a plugin that lies in the repository"
         return ""
 
-    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[Complaint, ...]:
+    def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[ValidationIssue, ...]:
         mode, alone = (("-syntax-only",), _NO_PLUGINS) if syntax_only else ((), {})
         with private_variables(request) as private:
             environment = {
@@ -214,11 +214,11 @@ class HashicorpPacker:
         withheld = request.secrets | request.withheld
         if sum(map(len, withheld)) > _WITHHELD_AT_MOST:
             message = "Packer refuses it, and its words may hold what the template reads: run `packer validate`"
-            return (Complaint(message=message),)
+            return (ValidationIssue(message=message),)
         return parse_complaints(Masker(withheld, loosely=True).mask(said.decode("utf-8", "replace")))
 
     def plugins(
-        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Watcher
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Reporter
     ) -> tuple[UsedPlugin, ...]:
         places = self._places(workdir, template)
         choice = self._choice(places, facts)
@@ -298,7 +298,7 @@ class HashicorpPacker:
         return parse_installed(answer.stdout.decode("utf-8", "replace")) if answer.returncode == 0 else None
 
     def _init(
-        self, image: str, places: PluginPlaces, template: str, missing: Sequence[Plugin], watcher: Watcher
+        self, image: str, places: PluginPlaces, template: str, missing: Sequence[Plugin], watcher: Reporter
     ) -> None:
         watcher.step(image, "fetching the plugins (packer init)")
         answer = self._ask("init", template, environment=places.absolute_path())

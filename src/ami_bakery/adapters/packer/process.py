@@ -21,9 +21,9 @@ from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from ami_bakery.adapters.packer.log import Log
-    from ami_bakery.core.packer.build_progress import Made, ProgressReader
+    from ami_bakery.core.packer.build_progress import CreatedResource, ProgressReader
     from ami_bakery.core.packer.machine_output import ArtifactReader
-    from ami_bakery.ports import Watcher
+    from ami_bakery.ports import Reporter
 
 _CLEANING_UP = "Packer was told to stop: waiting until it has cleaned up"
 _CHUNK = 1 << 18
@@ -102,13 +102,13 @@ class Running:
             self._told.add(process)
             _terminate(process)
 
-    def made(self) -> dict[str, tuple[Made, ...]]:
+    def made(self) -> dict[str, tuple[CreatedResource, ...]]:
         """What each that runs has made so far, by image."""
         with self._lock:
             return {run.image: tuple(run.progress.made) for run in self._runs.values()}
 
 
-def run_alone(run: Run, watcher: Watcher, running: Running) -> int:
+def run_detached(run: Run, watcher: Reporter, running: Running) -> int:
     """Run Packer in a session of its own, so that a terminal's Ctrl-C reaches us alone and we pass it on once."""
 
     def read(output: IO[bytes]) -> None:
@@ -117,7 +117,7 @@ def run_alone(run: Run, watcher: Watcher, running: Running) -> int:
     return _run(run, watcher, running, read, in_foreground=False)
 
 
-def run_with_person(run: Run, terminal: BinaryIO, watcher: Watcher, running: Running) -> int:
+def run_interactive(run: Run, terminal: BinaryIO, watcher: Reporter, running: Running) -> int:
     """Run Packer in the foreground: it asks on the terminal and reads answers from it, and Ctrl-C reaches it directly.
 
     `-debug` and `-machine-readable` do not go together, so the artifacts are read from the lines for people.
@@ -130,7 +130,7 @@ def run_with_person(run: Run, terminal: BinaryIO, watcher: Watcher, running: Run
 
 
 def _run(
-    run: Run, watcher: Watcher, running: Running, read: Callable[[IO[bytes]], None], *, in_foreground: bool
+    run: Run, watcher: Reporter, running: Running, read: Callable[[IO[bytes]], None], *, in_foreground: bool
 ) -> int:
     """Whatever happens to those who listen, its output is read to the end: a full pipe would stop it for ever."""
     reading, writing = os.pipe()
@@ -164,7 +164,7 @@ def _started(run: Run, output: int, *, in_foreground: bool) -> subprocess.Popen[
     )
 
 
-def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Watcher, running: Running, *, own_group: bool) -> int:
+def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Reporter, running: Running, *, own_group: bool) -> int:
     """Until Packer ends; once told to stop, until it has cleaned up in EC2, which can take minutes, or is killed."""
     deadline: float | None = None
     while True:
@@ -201,7 +201,7 @@ def _end_rest(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _read_all(stream: IO[bytes], run: Run, watcher: Watcher) -> None:
+def _read_all(stream: IO[bytes], run: Run, watcher: Reporter) -> None:
     from ami_bakery.core.packer.build_progress import telling
 
     masked, reader = Stream(run.masker), MachineReader(run.masker)

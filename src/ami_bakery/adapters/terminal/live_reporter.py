@@ -47,7 +47,7 @@ class _Running:
         return f"{self.step[: match.start()]}({clock_time(hours * 3600 + minutes * 60 + seconds + now - self.told)})"
 
 
-class LiveWatcher:
+class LiveReporter:
     """A `Watcher` for a terminal: for each image how long it has been at work, its step, and Packer's last line."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:

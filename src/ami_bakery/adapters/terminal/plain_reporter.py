@@ -18,7 +18,7 @@ _STILL_SECONDS = 60.0
 """How often a log is told that a step goes on."""
 
 
-class Unbroken:
+class SafeStream:
     """A stream to a terminal that may be closed, or to a reader that may go: what cannot be written is dropped.
 
     Nothing that we tell is worth stopping a bake, or the waiting for a Packer that cleans up.
@@ -40,11 +40,11 @@ class Unbroken:
         return getattr(self._stream, name)
 
 
-class PlainWatcher:
+class PlainReporter:
     """A `Watcher` that prints a line for each thing. Packer's own lines only with `verbose`."""
 
     def __init__(self, stream: TextIO, *, verbose: bool = False, quiet: bool = False, color: bool = False) -> None:
-        self._stream = Unbroken(stream)
+        self._stream = SafeStream(stream)
         self._verbose = verbose
         self._quiet = quiet
         self._color = color

@@ -20,20 +20,20 @@ _POLL_SECONDS = 0.2
 
 
 class Nobody:
-    """A `Person` port for a program that uses ours as a library: its terminal and its signals are its own."""
+    """A `TerminalPrompter` port for a program that uses ours as a library: its terminal and its signals are its own."""
 
-    def is_there(self) -> bool:
+    def is_interactive(self) -> bool:
         return False
 
-    def agrees(self, _question: str, _waits: Callable[[], bool] = lambda: True, /) -> bool:
+    def confirm(self, _question: str, _waits: Callable[[], bool] = lambda: True, /) -> bool:
         return False
 
-    def insists(self) -> bool:
+    def interrupted_again(self) -> bool:
         return False
 
 
-class Person:
-    """A `Person` port, and a context manager: inside, the first SIGINT, SIGTERM or SIGHUP raises `Interrupted` in the
+class TerminalPrompter:
+    """A `TerminalPrompter` port, and a context manager: inside, the first SIGINT, SIGTERM or SIGHUP raises `Interrupted` in the
     main thread. More of them are only counted. A signal that our parent has switched off (`nohup`) stays off.
     """
 
@@ -47,7 +47,7 @@ class Person:
         self._over = False
         self._previous: dict[int, signal.Handlers | int | Callable[[int, FrameType | None], object] | None] = {}
 
-    def __enter__(self) -> Person:
+    def __enter__(self) -> TerminalPrompter:
         self._waker.start()
         self._previous = {number: signal.getsignal(number) for number in _SIGNALS}
         for number, handler in self._previous.items():
@@ -70,19 +70,19 @@ class Person:
         if len(self._signals) == 1 and not self._over:
             raise Interrupted(self._signals[0])
 
-    def insists(self) -> bool:
+    def interrupted_again(self) -> bool:
         heard, self._heard = self._heard, max(self._heard, len(self._signals))
         return self._heard > heard
 
-    def is_there(self) -> bool:
+    def is_interactive(self) -> bool:
         """In the foreground: who is in the background would be stopped for reading."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if self._answers is not None and self._answers.isatty() and self._questions.isatty():
                 return os.tcgetpgrp(self._answers.fileno()) == os.getpgrp()
         return False
 
-    def agrees(self, question: str, waits: Callable[[], bool] = lambda: True, /) -> bool:
-        if not self.is_there() or self._answers is None:
+    def confirm(self, question: str, waits: Callable[[], bool] = lambda: True, /) -> bool:
+        if not self.is_interactive() or self._answers is None:
             return False
         import select
         import termios

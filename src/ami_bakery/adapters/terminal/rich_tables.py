@@ -18,7 +18,7 @@ _WIDEST = 10_000
 """Columns; nothing that is shown is as wide."""
 
 
-def drawn(shown: Table | Tree, *, color: bool, width: int) -> str:
+def draw_table(shown: Table | Tree, *, color: bool, width: int) -> str:
     """As wide as it needs, in a terminal of `width` columns: a narrower one breaks the lines, and every id stays whole.
 
     A table first does without its optional columns, and names them.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ami_bakery.bake import Patience, bake_all
-from ami_bakery.cli.commands.context import Invocation, add_packer, add_regions, add_selection, duration
-from ami_bakery.cli.commands.output import Form, Output, add_output, find_outputs, write_all
+from ami_bakery.bake import WaitPolicy, bake_all
+from ami_bakery.cli.commands.context import Context, add_packer, add_regions, add_selection, duration
+from ami_bakery.cli.commands.output import OutputFile, OutputFormat, add_output, output_files, write_all
 from ami_bakery.core.ci.dotenv import LIMIT_VARIABLE, variable_limit
 from ami_bakery.core.config.selection import shown_names, with_parents
 from ami_bakery.core.definition.digest import Scheme
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.core.plan.outcome import Outcome
     from ami_bakery.define.resolver import Resolver
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
 
 _JOBS = 4
-_FORMS = (Form.TFVARS, Form.VARIABLES, Form.JSON, Form.GITHUB, Form.SHELL)
+_FORMS = (OutputFormat.TFVARS, OutputFormat.VARIABLES, OutputFormat.JSON, OutputFormat.GITHUB, OutputFormat.SHELL)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,12 +82,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "the ids", _FORMS)
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     resolver = invocation.resolver()
     config, outside = resolver.config, resolver.outside
     names = invocation.selected(resolver)
     _check_id(invocation, names)
-    outputs = find_outputs(resolver, invocation, names, _FORMS)
+    outputs = output_files(resolver, invocation, names, _FORMS)
     for output in outputs:
         _check_names(resolver, output, names)
     outcomes = []
@@ -100,7 +100,7 @@ def run(invocation: Invocation) -> int:
         forced=forced,
         jobs=jobs,
         fail_fast=invocation.arguments.fail_fast,
-        patience=Patience(waits=not invocation.arguments.no_wait, timeout=invocation.arguments.wait_timeout),
+        patience=WaitPolicy(waits=not invocation.arguments.no_wait, timeout=invocation.arguments.wait_timeout),
     )
     parents = with_parents(config, names)
     several = len(parents) > 1 or any(len(resolver.regions_of(resolver.image(name))) > 1 for name in names)
@@ -143,7 +143,7 @@ def _status(errors: Sequence[BakeryError]) -> int:
     return max((error.exit_status for error in lasting or busy), default=0)
 
 
-def _check_id(invocation: Invocation, names: Sequence[str]) -> None:
+def _check_id(invocation: Context, names: Sequence[str]) -> None:
     if not invocation.arguments.id:
         return
     if invocation.arguments.json:
@@ -153,7 +153,7 @@ def _check_id(invocation: Invocation, names: Sequence[str]) -> None:
         raise UsageError("reading --id", found, "Name exactly one image, as in `ami-bakery bake app --id`.")
 
 
-def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: Outcome) -> None:
+def _write_drop_in_answer(invocation: Context, image: ImageConfig, outcome: Outcome) -> None:
     """`.ami_id.json` beside the template, as the original wrote it."""
     if image.scheme is Scheme.SHA1 and outcome.amis and outcome.error is None:
         folder = image.template.rpartition("/")[0] or ("/" if image.template.startswith("/") else ".")
@@ -161,7 +161,7 @@ def _write_drop_in_answer(invocation: Invocation, image: ImageConfig, outcome: O
         invocation.answer_in(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', "replace-link")
 
 
-def _check_names(resolver: Resolver, output: Output, names: Sequence[str]) -> None:
+def _check_names(resolver: Resolver, output: OutputFile, names: Sequence[str]) -> None:
     """Refuse what the form cannot tell apart."""
     doing = f"checking --output {output.path}"
     if output.only_variable in ("ami_id", "ami_ids") and len(names) > 1:
@@ -170,7 +170,7 @@ def _check_names(resolver: Resolver, output: Output, names: Sequence[str]) -> No
             f"{output.only_variable} is of one image, and {len(names)} are to be baked: {', '.join(names)}",
             "Name one image, or write amis.auto.tfvars.json.",
         )
-    if output.form in (Form.VARIABLES, Form.SHELL):
+    if output.form in (OutputFormat.VARIABLES, OutputFormat.SHELL):
         taken: dict[str, str] = {}
         for name in names:
             for variable in variable_names(name, resolver.regions_of(resolver.image(name))):
@@ -182,7 +182,7 @@ def _check_names(resolver: Resolver, output: Output, names: Sequence[str]) -> No
                     )
 
 
-def _tell_ci(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
+def _tell_ci(invocation: Context, outcomes: Sequence[Outcome]) -> None:
     if invocation.tell_ci is None:
         return
     from ami_bakery.core.ci.annotations import error_notes
@@ -193,23 +193,23 @@ def _tell_ci(invocation: Invocation, outcomes: Sequence[Outcome]) -> None:
     invocation.tell_ci(notes, outcomes_markdown(outcomes))
 
 
-def _written(invocation: Invocation, outside: Outside, output: Output, outcomes: Sequence[Outcome]) -> str | None:
+def _written(invocation: Context, outside: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str | None:
     """None where not every image is there; what GitHub gets says so itself, and may be read after a failure."""
-    if output.form is Form.GITHUB:
+    if output.form is OutputFormat.GITHUB:
         return github_output(outcomes)
     if not outcomes or any(outcome.error is not None for outcome in outcomes):
         # Where nothing was chosen, the ids of an earlier bake still hold.
         return None
-    if output.form is Form.TFVARS:
+    if output.form is OutputFormat.TFVARS:
         return tfvars(outcomes, output.only_variable)
-    if output.form is Form.VARIABLES:
+    if output.form is OutputFormat.VARIABLES:
         return _dotenv(invocation, outside, output, outcomes)
-    if output.form is Form.SHELL:
+    if output.form is OutputFormat.SHELL:
         return shell_exports(outcomes)
     return document([outcome_json(outcome) for outcome in outcomes]) + "\n"
 
 
-def _dotenv(invocation: Invocation, outside: Outside, output: Output, outcomes: Sequence[Outcome]) -> str:
+def _dotenv(invocation: Context, outside: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str:
     limit = variable_limit(invocation.environment)
     text, omitted = dotenv(outcomes, limit)
     if omitted:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Invocation, add_init, add_packer, add_regions, add_selection
-from ami_bakery.cli.commands.output import Form, add_output, find_outputs, write_all
+from ami_bakery.cli.commands.context import Context, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.output import OutputFormat, add_output, output_files, write_all
 from ami_bakery.core.check.finding import Level, group_findings
 from ami_bakery.core.ci.annotations import code_quality, finding_note
 from ami_bakery.errors import UsageError
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from ami_bakery.cli.commands.output import Output
+    from ami_bakery.cli.commands.output import OutputFile
     from ami_bakery.core.ci.annotations import Note
 
-_FORMS = (Form.JSON, Form.GITHUB, Form.CODE_QUALITY)
+_FORMS = (OutputFormat.JSON, OutputFormat.GITHUB, OutputFormat.CODE_QUALITY)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "the findings", _FORMS)
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     jobs: int = invocation.arguments.jobs
     if jobs < 1:
         raise UsageError("reading --jobs", f"{jobs} is less than 1", "Name a number of at least 1.")
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
-    outputs = find_outputs(resolver, invocation, names, _FORMS)
+    outputs = output_files(resolver, invocation, names, _FORMS)
     found = check_images(resolver, names, jobs)
     grouped = group_findings(found)
     rendered = document(
@@ -67,10 +67,10 @@ def run(invocation: Invocation) -> int:
     return 1 if Level.ERROR in levels or (Level.WARNING in levels and invocation.arguments.strict) else 0
 
 
-def _written(invocation: Invocation, root: str, output: Output, notes: Sequence[Note], rendered: str) -> str:
-    if output.form is Form.GITHUB:
+def _written(invocation: Context, root: str, output: OutputFile, notes: Sequence[Note], rendered: str) -> str:
+    if output.form is OutputFormat.GITHUB:
         return github_findings([note.level for note in notes])
-    if output.form is Form.CODE_QUALITY:
+    if output.form is OutputFormat.CODE_QUALITY:
         project = os.path.realpath(invocation.environment.get("CI_PROJECT_DIR") or root)
         within = f"{root}/".startswith(f"{project.rstrip('/')}/")
         return code_quality(notes, root=root, workspace=project if within else root)

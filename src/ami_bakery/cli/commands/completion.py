@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from ami_bakery.cli.commands.context import Invocation
+    from ami_bakery.cli.commands.context import Context
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=SHELLS, help="which shell")
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     from argcomplete.shell_integration import shellcode
 
     shell: str = invocation.arguments.shell

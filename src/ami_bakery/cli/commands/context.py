@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.text.table import Table
     from ami_bakery.core.text.tree import Tree
-    from ami_bakery.ports import Outside
+    from ami_bakery.ports import Ports
     from ami_bakery.render.text import Style
 
 
@@ -27,7 +27,7 @@ How = Literal["replace", "replace-link", "append"]
 """`replace` writes to the target of a symbolic link, `replace-link` puts a file in the link's place."""
 
 
-class Invocation(Frozen):
+class Context(Frozen):
     """One call of the program.
 
     after_dashes  what stands behind `--`
@@ -48,7 +48,7 @@ class Invocation(Frozen):
     style: Style
     draw: Callable[[Table | Tree], str]
     error_style: Style
-    bakery: Callable[[str | None, bool], tuple[Config, Outside]]
+    bakery: Callable[[str | None, bool], tuple[Config, Ports]]
     one_terminal: bool
     write_file: Callable[[str, str, str, How], None]
     run_local: Callable[[Sequence[str], str | None], int]
@@ -128,11 +128,11 @@ def add_regions(parser: argparse.ArgumentParser) -> None:
 
 
 def _region(text: str) -> str:
-    from ami_bakery.core.config.keys import Wrong, parse_region
+    from ami_bakery.core.config.keys import InvalidValue, parse_region
 
     try:
         return parse_region(text)
-    except Wrong as wrong:
+    except InvalidValue as wrong:
         raise argparse.ArgumentTypeError(wrong.message) from None
 
 

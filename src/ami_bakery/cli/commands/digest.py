@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Invocation, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.context import Context, add_init, add_packer, add_regions, add_selection
 from ami_bakery.errors import AwsError
 from ami_bakery.plan.planner import define_all
 from ami_bakery.render.text import digest_json, document
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_init(parser)
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
     definitions = [item for item in define_all(resolver, names, kept=False) if item.image.name in names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Invocation, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.context import Context, add_init, add_packer, add_regions, add_selection
 from ami_bakery.cli.commands.orphans import refuse_views, show_orphans
 from ami_bakery.inspect.inventory import Listing
 from ami_bakery.render.images import (
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_init(parser)
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     if invocation.arguments.orphans or invocation.arguments.clean or invocation.arguments.yes:
         return show_orphans(invocation)
     resolver = invocation.resolver()
@@ -59,7 +59,7 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-def _all(invocation: Invocation, listing: Listing) -> str:
+def _all(invocation: Context, listing: Listing) -> str:
     """Prints the answer; gives what to say of it where there is none."""
     made = listing.made()
     if invocation.arguments.json:
@@ -69,7 +69,7 @@ def _all(invocation: Invocation, listing: Listing) -> str:
     return "" if made else _NONE_MADE
 
 
-def _outdated(invocation: Invocation, listing: Listing) -> str:
+def _outdated(invocation: Context, listing: Listing) -> str:
     outdated = listing.outdated()
     if invocation.arguments.json:
         invocation.answer(outdated_json(outdated, listing.now))
@@ -78,7 +78,7 @@ def _outdated(invocation: Invocation, listing: Listing) -> str:
     return "" if outdated else "no image is behind its definition"
 
 
-def _tree(invocation: Invocation, listing: Listing) -> str:
+def _tree(invocation: Context, listing: Listing) -> str:
     trees = listing.trees()
     if invocation.arguments.json:
         invocation.answer(trees_json(listing, trees, listing.now))

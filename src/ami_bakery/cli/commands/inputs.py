@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Invocation, add_selection
+from ami_bakery.cli.commands.context import Context, add_selection
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.define.drop_in import drop_in_inputs, unseen_in, warnings
 from ami_bakery.errors import UsageError
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init", action="store_true", help="accepted for symmetry with plan; no plugin is needed here")
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     _check_template(invocation)
     resolver = invocation.resolver()
     rendered, inventories = [], []
@@ -47,7 +47,7 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-def _check_template(invocation: Invocation) -> None:
+def _check_template(invocation: Context) -> None:
     arguments = invocation.arguments
     if arguments.template is None:
         return

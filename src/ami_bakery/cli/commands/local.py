@@ -9,7 +9,7 @@ from ami_bakery.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from ami_bakery.cli.commands.context import Invocation
+    from ami_bakery.cli.commands.context import Context
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="CMD", help="the command, after `--`; none means a shell")
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     if invocation.arguments.words:
         raise UsageError(
             "reading the command line",

@@ -6,28 +6,28 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.deletion import remove
 from ami_bakery.cleanup.orphans import find_leftovers
-from ami_bakery.core.ec2.resource import Kind
+from ami_bakery.core.ec2.resource import ResourceKind
 from ami_bakery.errors import UsageError
 from ami_bakery.render.images import leftover_json, orphans_json, orphans_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ami_bakery.cli.commands.context import Invocation
+    from ami_bakery.cli.commands.context import Context
     from ami_bakery.core.config.model import Config
-    from ami_bakery.core.ec2.resource import Thing
-    from ami_bakery.core.orphan.orphan import Leftover
+    from ami_bakery.core.ec2.resource import Resource
+    from ami_bakery.core.orphan.orphan import Orphan
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.errors import AwsError
 
 
-def show_orphans(invocation: Invocation) -> int:
+def show_orphans(invocation: Context) -> int:
     arguments = invocation.arguments
     _check(invocation)
     resolver = invocation.resolver()
     refuse_views(resolver.config, arguments.image)
     person, now = resolver.outside.person, resolver.outside.clock.now()
-    if arguments.clean and not arguments.yes and not person.is_there():
+    if arguments.clean and not arguments.yes and not person.is_interactive():
         raise UsageError(
             "cleaning up what dead runs have left",
             "nobody is there to be asked: this is no terminal",
@@ -72,13 +72,13 @@ def refuse_views(config: Config, words: Sequence[str]) -> None:
             )
 
 
-def _check(invocation: Invocation) -> None:
+def _check(invocation: Context) -> None:
     for option, needed in (("clean", "orphans"), ("yes", "clean")):
         if getattr(invocation.arguments, option) and not getattr(invocation.arguments, needed):
             raise UsageError(f"reading --{option}", f"it goes with --{needed}", f"Give --{needed}, too.")
 
 
-def _selected(invocation: Invocation, resolver: Resolver) -> tuple[Leftover, ...]:
+def _selected(invocation: Context, resolver: Resolver) -> tuple[Orphan, ...]:
     """Those of the images asked for. Where all are, what names no image is shown, too, and of others there is word."""
     names = invocation.selected(resolver)
     known = {image.name for image in resolver.config.images}
@@ -92,33 +92,33 @@ def _selected(invocation: Invocation, resolver: Resolver) -> tuple[Leftover, ...
     return tuple(one for one in found if one.image in names or (whole and not one.image))
 
 
-def _agreed(leftovers: Sequence[Leftover], resolver: Resolver, *, asks: bool) -> list[Leftover]:
+def _agreed(leftovers: Sequence[Orphan], resolver: Resolver, *, asks: bool) -> list[Orphan]:
     """What is to be removed. What may be alive, or needed, is asked for on its own."""
     sure = [one for one in leftovers if one.sure]
     unsure = [one for one in leftovers if not one.sure]
     person, agreed = resolver.outside.person, []
-    if sure and (not asks or person.agrees(f"Remove {_counted(sure)}? [y/N] ")):
+    if sure and (not asks or person.confirm(f"Remove {_counted(sure)}? [y/N] ")):
         agreed += sure
-    if unsure and asks and person.agrees(f"Remove what may be alive or needed, too: {_counted(unsure)}? [y/N] "):
+    if unsure and asks and person.confirm(f"Remove what may be alive or needed, too: {_counted(unsure)}? [y/N] "):
         agreed += unsure
     elif unsure:
         resolver.outside.watcher.note(f"left alone, since it may be alive or needed: {_counted(unsure)}")
     return agreed
 
 
-def _counted(leftovers: Sequence[Leftover]) -> str:
+def _counted(leftovers: Sequence[Orphan]) -> str:
     return ", ".join(str(one.thing) for one in leftovers)
 
 
-def _removed(resolver: Resolver, doomed: Sequence[Leftover]) -> dict[str, AwsError | None]:
+def _removed(resolver: Resolver, doomed: Sequence[Orphan]) -> dict[str, AwsError | None]:
     """By id, why it could not be removed. Locks last, and only where all of their run is gone: they tell of it."""
-    locks = [one for one in doomed if one.thing.kind is Kind.LOCK]
+    locks = [one for one in doomed if one.thing.kind is ResourceKind.LOCK]
     results = _told(resolver, [one.thing for one in doomed if one not in locks])
     failed = {one.run for one in doomed if results.get(one.thing.id) is not None}
     return results | _told(resolver, [lock.thing for lock in locks if lock.run not in failed])
 
 
-def _told(resolver: Resolver, things: Sequence[Thing]) -> dict[str, AwsError | None]:
+def _told(resolver: Resolver, things: Sequence[Resource]) -> dict[str, AwsError | None]:
     outside, results = resolver.outside, {}
     for thing, error in remove(outside, things, outside.clock.sleep):
         results[thing.id] = error
@@ -129,7 +129,7 @@ def _told(resolver: Resolver, things: Sequence[Thing]) -> dict[str, AwsError | N
     return results
 
 
-def _result_json(thing: Thing, results: dict[str, AwsError | None]) -> dict[str, object]:
+def _result_json(thing: Resource, results: dict[str, AwsError | None]) -> dict[str, object]:
     if thing.id not in results:
         return {"removed": False}
     error = results[thing.id]

@@ -17,14 +17,14 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     import argparse
 
-    from ami_bakery.cli.commands.context import Invocation
+    from ami_bakery.cli.commands.context import Context
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.define.resolver import Resolver
 
 _TFVARS = ".tfvars.json"
 
 
-class Form(StrEnum):
+class OutputFormat(StrEnum):
     """As `--help` and messages name them."""
 
     TFVARS = "*.tfvars.json"
@@ -35,23 +35,23 @@ class Form(StrEnum):
     CODE_QUALITY = "GitLab's gl-code-quality-report.json"
 
 
-class Output(Frozen):
+class OutputFile(Frozen):
     path: str
-    form: Form
+    form: OutputFormat
 
     @property
     def only_variable(self) -> str | None:
         """A file that has the name of a variable holds that one alone: `amis.auto.tfvars.json`, `amis.tfvars.json`."""
         stem = os.path.basename(self.path).removesuffix(_TFVARS).removesuffix(".auto")
-        return stem if self.form is Form.TFVARS and stem in TFVARS else None
+        return stem if self.form is OutputFormat.TFVARS and stem in TFVARS else None
 
     @property
     def appended(self) -> bool:
         """Files that a CI makes, and others may have written to."""
-        return self.form in (Form.GITHUB, Form.SHELL)
+        return self.form in (OutputFormat.GITHUB, OutputFormat.SHELL)
 
 
-def add_output(parser: argparse.ArgumentParser, what: str, forms: Sequence[Form]) -> None:
+def add_output(parser: argparse.ArgumentParser, what: str, forms: Sequence[OutputFormat]) -> None:
     listed = ", ".join(forms[:-1]) + f", or {forms[-1]}"
     parser.add_argument(
         "--output",
@@ -62,15 +62,15 @@ def add_output(parser: argparse.ArgumentParser, what: str, forms: Sequence[Form]
     )
 
 
-def find_outputs(
-    resolver: Resolver, invocation: Invocation, names: Sequence[str], forms: Collection[Form]
-) -> tuple[Output, ...]:
+def output_files(
+    resolver: Resolver, invocation: Context, names: Sequence[str], forms: Collection[OutputFormat]
+) -> tuple[OutputFile, ...]:
     """Raises `UsageError` for a file that cannot be written, or whose being written would move a digest."""
     paths = dict.fromkeys(invocation.arguments.output)
     return tuple(_find_output(resolver, invocation, names, forms, path) for path in paths)
 
 
-def write_all(outputs: Sequence[Output], invocation: Invocation, written: Callable[[Output], str | None]) -> None:
+def write_all(outputs: Sequence[OutputFile], invocation: Context, written: Callable[[OutputFile], str | None]) -> None:
     """What is `written` to each, unless that is None. One that fails keeps none of the others from being written."""
     failures = []
     for output in outputs:
@@ -85,17 +85,17 @@ def write_all(outputs: Sequence[Output], invocation: Invocation, written: Callab
 
 
 def _find_output(
-    resolver: Resolver, invocation: Invocation, names: Sequence[str], forms: Collection[Form], path: str
-) -> Output:
+    resolver: Resolver, invocation: Context, names: Sequence[str], forms: Collection[OutputFormat], path: str
+) -> OutputFile:
     form = _form(invocation, path)
     doing = f"checking --output {path}"
     if form is None or form not in forms:
         raise UsageError(
             doing,
             "its name does not tell which form is wanted" if form is None else f"{form} is of another command",
-            f"Name it {', '.join(form for form in Form if form in forms)}.",
+            f"Name it {', '.join(form for form in OutputFormat if form in forms)}.",
         )
-    output = Output(path=path, form=form)
+    output = OutputFile(path=path, form=form)
     _check_writable(doing, path, output.appended)
     if not output.appended:
         for written in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
@@ -103,13 +103,18 @@ def _find_output(
     return output
 
 
-def _form(invocation: Invocation, path: str) -> Form | None:
-    for form, variable in ((Form.GITHUB, "GITHUB_OUTPUT"), (Form.SHELL, "BASH_ENV")):
+def _form(invocation: Context, path: str) -> OutputFormat | None:
+    for form, variable in ((OutputFormat.GITHUB, "GITHUB_OUTPUT"), (OutputFormat.SHELL, "BASH_ENV")):
         if path and path == invocation.environment.get(variable):
             return form
     if os.path.basename(path).startswith("gl-code-quality") and path.endswith(".json"):
-        return Form.CODE_QUALITY
-    endings = {_TFVARS: Form.TFVARS, ".json": Form.JSON, ".env": Form.VARIABLES, ".properties": Form.VARIABLES}
+        return OutputFormat.CODE_QUALITY
+    endings = {
+        _TFVARS: OutputFormat.TFVARS,
+        ".json": OutputFormat.JSON,
+        ".env": OutputFormat.VARIABLES,
+        ".properties": OutputFormat.VARIABLES,
+    }
     return next((form for ending, form in endings.items() if path.endswith(ending)), None)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Invocation, add_init, add_packer, add_regions, add_selection
-from ami_bakery.cli.commands.output import Form, add_output, find_outputs, write_all
+from ami_bakery.cli.commands.context import Context, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.output import OutputFormat, add_output, output_files, write_all
 from ami_bakery.plan.planner import make_plans, warn_of_unseen, with_locks
 from ami_bakery.plan.sharing import add_steps
 from ami_bakery.render.text import document, error_text, github_plan, plan_json, plan_text
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.errors import BakeryError
 
-_FORMS = (Form.JSON, Form.GITHUB)
+_FORMS = (OutputFormat.JSON, OutputFormat.GITHUB)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     resolver = invocation.resolver()
     names = invocation.selected(resolver)
-    outputs = find_outputs(resolver, invocation, names, _FORMS)
+    outputs = output_files(resolver, invocation, names, _FORMS)
     forced = frozenset(names if invocation.arguments.force else ())
     failures: dict[str, BakeryError] = {}
     made = make_plans(resolver, names, forced=forced, failures=failures)
@@ -58,11 +58,15 @@ def run(invocation: Invocation) -> int:
         from ami_bakery.render.markdown import plans_markdown
 
         invocation.tell_ci((), plans_markdown(plans))
-    write_all(outputs, invocation, lambda output: github_plan(plans) if output.form is Form.GITHUB else rendered + "\n")
+    write_all(
+        outputs,
+        invocation,
+        lambda output: github_plan(plans) if output.form is OutputFormat.GITHUB else rendered + "\n",
+    )
     return 2 if any(plan.to_do for plan in plans) and invocation.arguments.detailed_exitcode else 0
 
 
-def _tell(invocation: Invocation, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
+def _tell(invocation: Context, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
     """A plan is of all images or is none: but who mends them wants to know of every one that cannot be planned."""
     for failure in failures[:-1]:
         resolver.outside.watcher.fail(error_text(failure, invocation.error_style))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.bake import bake_all
-from ami_bakery.cli.commands.context import Invocation, add_init, add_packer
+from ami_bakery.cli.commands.context import Context, add_init, add_packer
 from ami_bakery.core.ci.terraform import Query, QueryAction, parse_query
 from ami_bakery.core.config.selection import refuse_switched_off
 from ami_bakery.core.packer.arguments import parse_arguments
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(quiet=True)
 
 
-def run(invocation: Invocation) -> int:
+def run(invocation: Context) -> int:
     query = parse_query(_read(invocation))
     config, outside = invocation.bakery(query.config, query.action is QueryAction.BAKE)
     image = config.image(_name(query, config))
@@ -57,7 +57,7 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-def _read(invocation: Invocation) -> str:
+def _read(invocation: Context) -> str:
     doing = "reading Terraform's query"
     todo = 'Pipe one in: echo \'{"image": "app"}\' | ami-bakery terraform-external'
     if invocation.stdin is None or invocation.stdin.isatty():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.config.keys import is_account
 from ami_bakery.core.definition.manifest import Entry, EntryKind
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Finding(Frozen):
 
     level: Level
     code: str
-    place: Place
+    place: SourceLocation
     message: str
     todo: str
 
@@ -201,7 +201,7 @@ def _no_ami(facts: TemplateFacts) -> Finding | None:
         return Finding(
             level=Level.ERROR,
             code="no-ami",
-            place=Place(file=facts.files[0], line=1),
+            place=SourceLocation(file=facts.files[0], line=1),
             message="the template has no build with a source: this makes no AMI",
             todo="Name a source in a `build` block, or a builder in `builders`.",
         )
@@ -250,7 +250,7 @@ def selection_findings(
         yield Finding(
             level=Level.ERROR,
             code="no-build-selected",
-            place=Place(file=file, line=image.line(key)),
+            place=SourceLocation(file=file, line=image.line(key)),
             message=f"{key} ({', '.join(image.only or image.except_)}) leaves none of the template's builds",
             todo=f"Choose among {', '.join(builder.name for builder in all_of)}.",
         )
@@ -263,7 +263,7 @@ def key_finding(image: ImageConfig, regions: Sequence[str], file: str) -> Findin
     return Finding(
         level=Level.WARNING,
         code="key-without-copies",
-        place=Place(file=file, line=image.line("kms_key")),
+        place=SourceLocation(file=file, line=image.line("kms_key")),
         message="no copies are made, of one region: kms_key encrypts nothing",
         todo="Say in the template how the volumes are encrypted (encrypt_boot, kms_key_id), or take kms_key out.",
     )
@@ -289,7 +289,7 @@ def owner_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
         yield Finding(
             level=Level.WARNING,
             code="owners-never-found",
-            place=Place(file=file, line=image.line("owners")),
+            place=SourceLocation(file=file, line=image.line("owners")),
             message=f"AMIs of {', '.join(others)} are never found: their tags are seen by that account alone",
             todo="Leave `owners` out: `self` is the account that bakes.",
         )
@@ -302,13 +302,13 @@ def sharing_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
         yield Finding(
             level=Level.WARNING,
             code="snapshots-not-shared",
-            place=Place(file=file, line=image.line("share_snapshots")),
+            place=SourceLocation(file=file, line=image.line("share_snapshots")),
             message=f"EC2 shares snapshots with accounts only: {', '.join(left_out)} may launch the AMI, not copy it",
             todo="Name the accounts that copy it in `share_with`, too.",
         )
 
 
-def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[Place, ...]]) -> Iterator[Finding]:
+def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[SourceLocation, ...]]) -> Iterator[Finding]:
     """Links that lead out of the tree: another machine may have something else there, or nothing."""
     for entry in entries:
         if entry.kind is EntryKind.LINK and entry.target is not None and leads_out(entry.path, entry.target):

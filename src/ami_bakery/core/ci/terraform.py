@@ -6,7 +6,7 @@ import json
 from enum import StrEnum
 from typing import Any
 
-from ami_bakery.core.config.keys import Wrong, parse_region, type_name
+from ami_bakery.core.config.keys import InvalidValue, parse_region, type_name
 from ami_bakery.core.text.suggestions import nearest
 from ami_bakery.errors import UsageError
 from ami_bakery.values import Frozen
@@ -62,7 +62,7 @@ def parse_query(text: str) -> Query:
 def _region(text: str | None) -> str | None:
     try:
         return text if text is None else parse_region(text)
-    except Wrong as wrong:
+    except InvalidValue as wrong:
         raise _wrong(f"region: {wrong.message}") from None
 
 

@@ -13,7 +13,7 @@ from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import Frozen
 
 
-class Wrong(Exception):
+class InvalidValue(Exception):
     """What is wrong with one value: `path` is relative to the value."""
 
     def __init__(self, message: str, *path: str | int) -> None:
@@ -44,9 +44,9 @@ DIGEST_PARTS = ("packer-version", "plugin-versions", "environment", "selection")
 
 def _string(value: Any) -> str:
     if not isinstance(value, str):
-        raise Wrong(f"a string is wanted, not {type_name(value)}")
+        raise InvalidValue(f"a string is wanted, not {type_name(value)}")
     if "\0" in value:
-        raise Wrong("no program can be given a NUL character")
+        raise InvalidValue("no program can be given a NUL character")
     return value
 
 
@@ -54,7 +54,7 @@ def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         text = _string(value)
         if not pattern.fullmatch(text):
-            raise Wrong(f"{wanted} is wanted, not {text!r}")
+            raise InvalidValue(f"{wanted} is wanted, not {text!r}")
         return text
 
     return parse
@@ -62,27 +62,27 @@ def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise Wrong(f"true or false is wanted, not {type_name(value)}")
+        raise InvalidValue(f"true or false is wanted, not {type_name(value)}")
     return value
 
 
 def _path(value: Any) -> str:
     text = _string(value)
     if not text:
-        raise Wrong("a path is wanted, not an empty string")
+        raise InvalidValue("a path is wanted, not an empty string")
     return text
 
 
 def _list_of(parse: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
     def parse_list(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list):
-            raise Wrong(f"a list is wanted, not {type_name(value)}")
+            raise InvalidValue(f"a list is wanted, not {type_name(value)}")
         items = []
         for index, item in enumerate(value):
             try:
                 items.append(parse(item))
-            except Wrong as wrong:
-                raise Wrong(wrong.message, index, *wrong.path) from None
+            except InvalidValue as wrong:
+                raise InvalidValue(wrong.message, index, *wrong.path) from None
         return tuple(items)
 
     return parse_list
@@ -96,7 +96,7 @@ def _non_empty(parse: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple
     def parse_list(value: Any) -> tuple[str, ...]:
         items = parse(value)
         if not items:
-            raise Wrong("at least one entry is wanted")
+            raise InvalidValue("at least one entry is wanted")
         return items
 
     return parse_list
@@ -108,7 +108,7 @@ def _one_of(known: Iterable[str]) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         text = _string(value)
         if text not in choices:
-            raise Wrong(f"{text!r} is not one of {', '.join(choices)}{nearest(text, choices)}")
+            raise InvalidValue(f"{text!r} is not one of {', '.join(choices)}{nearest(text, choices)}")
         return text
 
     return parse
@@ -121,7 +121,7 @@ def _ignore_pattern(value: Any) -> str:
     try:
         pathspec.GitIgnoreSpec.from_lines([text])
     except ValueError as error:
-        raise Wrong(f"not a gitignore pattern: {error}") from None
+        raise InvalidValue(f"not a gitignore pattern: {error}") from None
     return text
 
 
@@ -133,7 +133,7 @@ def is_account(target: str) -> bool:
 def _share_target(value: Any) -> str:
     text = _string(value)
     if not (_ACCOUNT.fullmatch(text) or _ORGANIZATION.fullmatch(text)):
-        raise Wrong(f"an account (12 digits) or the ARN of an organization or an OU is wanted, not {text!r}")
+        raise InvalidValue(f"an account (12 digits) or the ARN of an organization or an OU is wanted, not {text!r}")
     return text
 
 
@@ -144,13 +144,13 @@ def _kms_keys(value: Any) -> KmsKeys:
     if isinstance(value, str):
         return KmsKeys(everywhere=_kms_key(value))
     if not isinstance(value, dict):
-        raise Wrong(f"a KMS key, or a table of one for each region, is wanted, not {type_name(value)}")
+        raise InvalidValue(f"a KMS key, or a table of one for each region, is wanted, not {type_name(value)}")
     pairs = []
     for name in value:
         try:
             region = parse_region(name)
-        except Wrong as wrong:
-            raise Wrong(wrong.message, name) from None
+        except InvalidValue as wrong:
+            raise InvalidValue(wrong.message, name) from None
         pairs.append((region, _within(name, _kms_key, value)))
     return KmsKeys(by_region=tuple(sorted(pairs)))
 
@@ -158,7 +158,7 @@ def _kms_keys(value: Any) -> KmsKeys:
 def _kms_key(value: Any) -> str:
     text = _string(value)
     if not _KMS_KEY.fullmatch(text):
-        raise Wrong(f"the id, alias (alias/...) or ARN of a KMS key is wanted, not {text!r}")
+        raise InvalidValue(f"the id, alias (alias/...) or ARN of a KMS key is wanted, not {text!r}")
     return text
 
 
@@ -171,7 +171,7 @@ def region_of_key(key: str) -> str:
 def _duration(value: Any) -> timedelta:
     match = _DURATION.fullmatch(_string(value))
     if not match or int(match[1]) == 0 or len(match[1]) > 6:
-        raise Wrong(f"a time such as 12h, 30d or 8w is wanted, not {value!r}")
+        raise InvalidValue(f"a time such as 12h, 30d or 8w is wanted, not {value!r}")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -189,13 +189,13 @@ def _variables(value: Any) -> tuple[tuple[str, str], ...]:
     pairs = []
     for name, item in table.items():
         if not _VARIABLE.fullmatch(name):
-            raise Wrong("not a name that a Packer variable can have", name)
+            raise InvalidValue("not a name that a Packer variable can have", name)
         if name == "config_checksum":
-            raise Wrong("the bakery gives the digest to the template in this variable", name)
+            raise InvalidValue("the bakery gives the digest to the template in this variable", name)
         if not _is_plain(item):
-            raise Wrong(f"a string, number, boolean, list or table is wanted, not {type_name(item)}", name)
+            raise InvalidValue(f"a string, number, boolean, list or table is wanted, not {type_name(item)}", name)
         if "\0" in packer_value(item):
-            raise Wrong("no program can be given a NUL character", name)
+            raise InvalidValue("no program can be given a NUL character", name)
         pairs.append((name, packer_value(item)))
     return tuple(sorted(pairs))
 
@@ -204,15 +204,15 @@ def _tags(value: Any) -> tuple[tuple[str, str], ...]:
     table = _table(value)
     for name in table:
         if not 0 < len(name) <= _TAG_NAME_LENGTH or "\0" in name:
-            raise Wrong(f"a tag's name has 1 to {_TAG_NAME_LENGTH} characters", name)
+            raise InvalidValue(f"a tag's name has 1 to {_TAG_NAME_LENGTH} characters", name)
         if name.lower().startswith("aws:"):
-            raise Wrong("names that begin with aws: are AWS's own", name)
+            raise InvalidValue("names that begin with aws: are AWS's own", name)
         if name.lower().startswith(OUR_TAGS) or name == DIGEST_TAG:
-            raise Wrong("the bakery itself writes this tag", name)
+            raise InvalidValue("the bakery itself writes this tag", name)
         if len(_within(name, _string, table)) > _TAG_VALUE_LENGTH:
-            raise Wrong(f"a tag's value has at most {_TAG_VALUE_LENGTH} characters", name)
+            raise InvalidValue(f"a tag's value has at most {_TAG_VALUE_LENGTH} characters", name)
     if len(table) > TAGS_AT_MOST:
-        raise Wrong(too_many_tags(len(table)))
+        raise InvalidValue(too_many_tags(len(table)))
     return tuple(sorted(table.items()))
 
 
@@ -230,7 +230,7 @@ def _is_plain(value: Any) -> bool:
 
 def _table(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise Wrong(f"a table is wanted, not {type_name(value)}")
+        raise InvalidValue(f"a table is wanted, not {type_name(value)}")
     return value
 
 
@@ -239,27 +239,29 @@ def _base(value: Any) -> BaseSource:
         if value.startswith("ami-") and AMI_ID.fullmatch(value):
             return BaseId(ami=value)
         if not IMAGE_NAME.fullmatch(value):
-            raise Wrong(f"an AMI id, the name of another image, or a table is wanted, not {value!r}")
+            raise InvalidValue(f"an AMI id, the name of another image, or a table is wanted, not {value!r}")
         return BaseImage(image=value)
     if not isinstance(value, dict):
-        raise Wrong(
+        raise InvalidValue(
             "an AMI id, the name of another image, { owners, filters } or { ssm } is wanted, "
             f"not {type_name(value)}"
         )
     known = ("filters", "owners", "ssm")
     for key in value:
         if key not in known:
-            raise Wrong(f"unknown key{nearest_always(key, known)}", key)
+            raise InvalidValue(f"unknown key{nearest_always(key, known)}", key)
     if "ssm" in value:
         if len(value) > 1:
-            raise Wrong("ssm stands alone: an AMI is found by a parameter or by filters, not by both")
+            raise InvalidValue("ssm stands alone: an AMI is found by a parameter or by filters, not by both")
         return BaseParameter(
             parameter=_within("ssm", _matching(re.compile(r"/?[\w./:-]+"), "the name of a parameter"), value)
         )
     if "owners" not in value:
-        raise Wrong("owners is missing: without it, a filter finds anybody's AMI, an attacker's of the same name too")
+        raise InvalidValue(
+            "owners is missing: without it, a filter finds anybody's AMI, an attacker's of the same name too"
+        )
     if "filters" not in value:
-        raise Wrong("filters is missing")
+        raise InvalidValue("filters is missing")
     owners = _within("owners", _non_empty(_list_of(_string)), value)
     return BaseFilter(owners=owners, filters=_within("filters", _filters, value))
 
@@ -267,7 +269,7 @@ def _base(value: Any) -> BaseSource:
 def _filters(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
     table = _table(value)
     if not table:
-        raise Wrong("at least one filter is wanted")
+        raise InvalidValue("at least one filter is wanted")
     pairs = []
     for name, item in table.items():
         if isinstance(item, bool):
@@ -284,8 +286,8 @@ _Parsed: TypeAlias = Any
 def _within(key: str, parse: Callable[[Any], _Parsed], table: Mapping[str, Any]) -> _Parsed:
     try:
         return parse(table[key])
-    except Wrong as wrong:
-        raise Wrong(wrong.message, key, *wrong.path) from None
+    except InvalidValue as wrong:
+        raise InvalidValue(wrong.message, key, *wrong.path) from None
 
 
 class Key(Frozen):

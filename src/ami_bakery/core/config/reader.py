@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ami_bakery.core.config.constraints import disagreements
-from ami_bakery.core.config.keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, Wrong, too_many_tags, type_name
+from ami_bakery.core.config.keys import AMI_ID, IMAGE_NAME, KEYS, TAGS_AT_MOST, InvalidValue, too_many_tags, type_name
 from ami_bakery.core.config.model import BaseImage, Config, ImageConfig, KeyPath
 from ami_bakery.core.text.suggestions import nearest, nearest_always
 from ami_bakery.values import Frozen
@@ -131,7 +131,7 @@ class _Reader:
                 continue
             try:
                 values[keys[name].field] = keys[name].parse(value)
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 self._problem((*path, name, *wrong.path), wrong.message)
         return values
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ami_bakery.core.definition.manifest import Component, Entry, EntryKind, Manifest
+from ami_bakery.core.definition.manifest import Entry, EntryKind, Manifest, ManifestPart
 from ami_bakery.values import Frozen
 
 _WORDS = {
-    Component.FILES: "the files changed",
-    Component.VARIABLES: "variables, var-files or environment variables changed",
-    Component.BASE: "the base moved",
-    Component.TOOLS: "Packer or a plugin is another one",
-    Component.SETTINGS: "the template's place, the builds selected, Packer's arguments, digest_without or salt changed",
+    ManifestPart.FILES: "the files changed",
+    ManifestPart.VARIABLES: "variables, var-files or environment variables changed",
+    ManifestPart.BASE: "the base moved",
+    ManifestPart.TOOLS: "Packer or a plugin is another one",
+    ManifestPart.SETTINGS: "the template's place, the builds selected, Packer's arguments, digest_without or salt changed",
 }
 
 
@@ -24,28 +24,28 @@ class Change(Frozen):
     detail: str
 
 
-def compare_components(old: Mapping[Component, str], new: Mapping[Component, str]) -> tuple[Component, ...]:
+def compare_components(old: Mapping[ManifestPart, str], new: Mapping[ManifestPart, str]) -> tuple[ManifestPart, ...]:
     """From the tag `ami-bakery:components` of an AMI and today's components; a part that only one side has, moved."""
-    return tuple(component for component in Component if old.get(component) != new.get(component))
+    return tuple(component for component in ManifestPart if old.get(component) != new.get(component))
 
 
-def component_change(component: Component) -> Change:
+def component_change(component: ManifestPart) -> Change:
     return Change(kind=f"{component}-changed", subject=component, detail=_WORDS[component])
 
 
-def compare_manifests(old: Manifest, new: Manifest, component: Component) -> tuple[Change, ...]:
+def compare_manifests(old: Manifest, new: Manifest, component: ManifestPart) -> tuple[Change, ...]:
     """The very things that moved within one component, in the order of the manifest."""
     match component:
-        case Component.FILES:
+        case ManifestPart.FILES:
             return tuple(_files(old.entries, new.entries))
-        case Component.VARIABLES:
+        case ManifestPart.VARIABLES:
             variables = _named("variable", dict(old.variables), dict(new.variables))
             environment = _named("environment", dict(old.environment), dict(new.environment))
             return (*variables, *_values("var-files", " ".join(old.var_files), " ".join(new.var_files)), *environment)
-        case Component.SETTINGS:
+        case ManifestPart.SETTINGS:
             return tuple(_settings(old, new))
-        case Component.BASE | Component.TOOLS:
-            pairs = (old.base, new.base) if component is Component.BASE else (old.tools, new.tools)
+        case ManifestPart.BASE | ManifestPart.TOOLS:
+            pairs = (old.base, new.base) if component is ManifestPart.BASE else (old.tools, new.tools)
             before, after = (", ".join(" ".join(part for part in pair if part) for pair in side) for side in pairs)
             return tuple(_values(component, before, after))
 

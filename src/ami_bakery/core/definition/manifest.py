@@ -65,7 +65,7 @@ class Entry(NamedTuple):
         return b"(7:symlink%d:%b%b%b%b)" % (len(path), path, target, bit, content)
 
 
-class Component(StrEnum):
+class ManifestPart(StrEnum):
     """The parts of a manifest that are compared one by one, to say which of them moved."""
 
     FILES = "files"
@@ -101,13 +101,13 @@ class Manifest(Frozen):
     tools: tuple[tuple[str, ...], ...] = ()
     left_out: tuple[str, ...] = ()
 
-    def parts(self, entries: Iterable[Entry] | None = None) -> Iterator[tuple[Component, Iterable[bytes]]]:
+    def parts(self, entries: Iterable[Entry] | None = None) -> Iterator[tuple[ManifestPart, Iterable[bytes]]]:
         """The canonical bytes of each part, in their order, piece by piece. Entries must be sorted by `sort_key`.
 
         entries  in place of the manifest's own
         """
         yield (
-            Component.SETTINGS,
+            ManifestPart.SETTINGS,
             _encode(
                 (
                     ("image", self.image),
@@ -122,7 +122,7 @@ class Manifest(Frozen):
             ),
         )
         yield (
-            Component.VARIABLES,
+            ManifestPart.VARIABLES,
             _encode(
                 (
                     ("variables", *((name, sha256) for name, sha256 in self.variables)),
@@ -137,9 +137,9 @@ class Manifest(Frozen):
                 )
             ),
         )
-        yield Component.BASE, _encode(tuple((builder, ami) for builder, ami in self.base))
-        yield Component.TOOLS, _encode(tuple(tuple(tool) for tool in self.tools))
-        yield Component.FILES, _encode_entries(self.entries if entries is None else entries)
+        yield ManifestPart.BASE, _encode(tuple((builder, ami) for builder, ami in self.base))
+        yield ManifestPart.TOOLS, _encode(tuple(tuple(tool) for tool in self.tools))
+        yield ManifestPart.FILES, _encode_entries(self.entries if entries is None else entries)
 
     def to_bytes(self) -> bytes:
         return b"".join(self.chunks())
@@ -160,7 +160,7 @@ class Manifest(Frozen):
             sha256.update(chunk)
         return Digest(Scheme.SHA256, sha256.hexdigest())
 
-    def components(self) -> dict[Component, str]:
+    def components(self) -> dict[ManifestPart, str]:
         """A short digest of each part, as the tag `ami-bakery:components` carries them."""
         return {component: _short(encoded) for component, encoded in self.parts()}
 
@@ -170,16 +170,16 @@ def hash_value(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def format_components(components: dict[Component, str]) -> str:
+def format_components(components: dict[ManifestPart, str]) -> str:
     """As a tag value: `base=0123456789ab files=...`, by name."""
     return " ".join(f"{name}={components[name]}" for name in sorted(components))
 
 
-def parse_components(text: str) -> dict[Component, str]:
+def parse_components(text: str) -> dict[ManifestPart, str]:
     """The reverse of `format_components`. Parts that this version does not know are passed over."""
-    known = {component.value for component in Component}
+    known = {component.value for component in ManifestPart}
     pairs = (part.partition("=") for part in text.split())
-    return {Component(name): value for name, _, value in pairs if name in known}
+    return {ManifestPart(name): value for name, _, value in pairs if name in known}
 
 
 def _atom(text: str) -> bytes:

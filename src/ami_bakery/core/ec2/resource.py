@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Kind(StrEnum):
+class ResourceKind(StrEnum):
     """In the order in which they can be removed: what uses others goes first."""
 
     INSTANCE = "instance"
@@ -26,21 +26,21 @@ class Kind(StrEnum):
 
 
 _PREFIXES = {
-    "i-": Kind.INSTANCE,
-    "vol-": Kind.VOLUME,
-    "sg-": Kind.SECURITY_GROUP,
-    "key-": Kind.KEY_PAIR,
-    "ami-": Kind.AMI,
-    "snap-": Kind.SNAPSHOT,
+    "i-": ResourceKind.INSTANCE,
+    "vol-": ResourceKind.VOLUME,
+    "sg-": ResourceKind.SECURITY_GROUP,
+    "key-": ResourceKind.KEY_PAIR,
+    "ami-": ResourceKind.AMI,
+    "snap-": ResourceKind.SNAPSHOT,
 }
 
 
-def kind_of(identifier: str) -> Kind | None:
+def kind_of(identifier: str) -> ResourceKind | None:
     """By the form of EC2's ids; None for a kind that no run leaves."""
     return next((kind for prefix, kind in _PREFIXES.items() if identifier.startswith(prefix)), None)
 
 
-class Thing(Frozen):
+class Resource(Frozen):
     """One of them. `id` is a key pair's name where its id is not known.
 
     name   of a key pair, security group or AMI
@@ -50,7 +50,7 @@ class Thing(Frozen):
     parts  what is to go with it: an AMI's snapshots, the volumes that an instance would leave
     """
 
-    kind: Kind
+    kind: ResourceKind
     id: str
     region: str
     name: str = ""
@@ -61,4 +61,4 @@ class Thing(Frozen):
     parts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.kind.replace('-', ' ') if self.kind is not Kind.AMI else 'AMI'} {self.id}"
+        return f"{self.kind.replace('-', ' ') if self.kind is not ResourceKind.AMI else 'AMI'} {self.id}"

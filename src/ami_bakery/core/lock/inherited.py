@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class InheritedAmis:
     """What dead holders noted on their lock, which whoever takes it over carries on.
 
     verified    an AMI that was verified and may lack the digest only
@@ -19,8 +19,8 @@ class Left:
     def __bool__(self) -> bool:
         return self.verified is not None or bool(self.unverified)
 
-    def __or__(self, other: Left) -> Left:
+    def __or__(self, other: InheritedAmis) -> InheritedAmis:
         """One AMI is enough to be adopted; another is as any that was left."""
         verified = self.verified or other.verified
         second = {other.verified} - {verified, None} if other.verified else set()
-        return Left(verified, (self.unverified | other.unverified | second) - {verified})
+        return InheritedAmis(verified, (self.unverified | other.unverified | second) - {verified})

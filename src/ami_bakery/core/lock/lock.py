@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.ec2.image import IMAGE_TAG, ORIGIN_TAG
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.errors import UsageError
 from ami_bakery.values import Frozen
 
@@ -156,12 +156,12 @@ class SeenLock(Frozen):
         return ORIGIN_TAG in self.tags
 
     @property
-    def left(self) -> Left:
+    def left(self) -> InheritedAmis:
         """What whoever takes it over has to know."""
         verified = _listed(self.tags.get(VERIFIED_TAG, "")) or _listed(self.tags.get(LEFT_VERIFIED_TAG, ""))
         begun = f"{self.region}:{self.tags[MADE_TAG]}" if MADE_TAG in self.tags else ""
         unverified = {*_listed(begun), *_listed(self.tags.get(LEFT_TAG, ""))} - set(verified)
-        return Left(" ".join(verified) or None, frozenset(unverified))
+        return InheritedAmis(" ".join(verified) or None, frozenset(unverified))
 
     def describe(self) -> str:
         """``build-7 (pid 42) since 12:03:04 UTC, https://ci.example/job/7``"""
@@ -184,7 +184,7 @@ def new_lock_tags(
     job: str,
     now: datetime,
     timing: Timing,
-    left: Left,
+    left: InheritedAmis,
     configured: Iterable[tuple[str, str]] = (),
 ) -> dict[str, str]:
     """What a lock is created with. Empty values of ours are left out.

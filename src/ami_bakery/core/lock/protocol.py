@@ -11,35 +11,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.protocol_steps import (
-    AwaitSight,
+    AbandonInherited,
+    AmisAbandoned,
     Bake,
     Baked,
     BreakLock,
+    CheckInherited,
+    CopyToRegions,
     Discard,
     End,
     Ending,
-    Event,
     Finish,
-    GiveUpLeft,
-    JudgeLeft,
+    LockAcquired,
+    LockSeen,
     Look,
-    Looked,
-    Marked,
+    LookupResult,
     NoteVerified,
     NotShown,
     Pause,
+    ProtocolEvent,
     Purpose,
     ReadLock,
     Release,
     RemoveLeft,
     Seen,
-    Shown,
-    Spread,
     Step,
     TakeLock,
-    Taken,
+    WaitVisible,
 )
 from ami_bakery.values import Frozen, field, replace
 
@@ -48,7 +48,7 @@ _MOST_LOSSES = 2
 _MOST_UNANSWERED = 3
 
 
-class Flight(Frozen):
+class ProtocolState(Frozen):
     """Where a runner is: `step` is to be carried out next.
 
     forced    bake whatever is there
@@ -73,18 +73,18 @@ class Flight(Frozen):
     unanswered: int = 0
     losses: int = 0
     gone: frozenset[str] = field(default=frozenset())
-    left: Left = field(default=Left())
+    left: InheritedAmis = field(default=InheritedAmis())
     ami: str | None = None
     noted: bool = False
     ending: Ending | None = None
 
 
-def begin(*, forced: bool = False, required: bool = True, waits: bool = True) -> Flight:
+def begin(*, forced: bool = False, required: bool = True, waits: bool = True) -> ProtocolState:
     """A runner that has looked, and found that there is something to bake or to copy."""
-    return Flight(step=TakeLock(Left()), forced=forced, required=required, waits=waits)
+    return ProtocolState(step=TakeLock(InheritedAmis()), forced=forced, required=required, waits=waits)
 
 
-def advance(flight: Flight, seen: Seen) -> Flight:
+def advance(flight: ProtocolState, seen: Seen) -> ProtocolState:
     """Raises ValueError where the step cannot be seen to end like that."""
     if isinstance(flight.step, End):
         raise ValueError("it has ended")
@@ -94,27 +94,27 @@ def advance(flight: Flight, seen: Seen) -> Flight:
     return after
 
 
-def _after_take(flight: Flight, seen: Seen) -> Flight | None:
+def _after_take(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
-        case Taken(lock):
+        case LockAcquired(lock):
             return _hold(flight, lock)
-        case Event.REFUSED:
+        case ProtocolEvent.REFUSED:
             # The first time we look who has it at once. Then, as long as nobody is shown, we take our time.
             step = Pause() if flight.refusals and flight.waits else ReadLock()
             return replace(flight, step=step, contended=True, refusals=min(flight.refusals + 1, 2))
-        case Event.UNANSWERED if flight.unanswered < _MOST_UNANSWERED:
+        case ProtocolEvent.UNANSWERED if flight.unanswered < _MOST_UNANSWERED:
             # It may be ours without our knowing: then it is shown with our name on it.
             return replace(flight, step=ReadLock(), contended=True, unanswered=flight.unanswered + 1)
-        case Event.DENIED:
+        case ProtocolEvent.DENIED:
             return _without_right(flight)
-        case Event.UNANSWERED | Event.FAILED:
+        case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_read(flight: Flight, seen: Seen) -> Flight | None:
+def _after_read(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
-        case Shown():
+        case LockSeen():
             return _after_sight(flight, seen)
         case NotShown(overdue=True):
             return _end(flight, Ending.TAKEN)
@@ -122,14 +122,14 @@ def _after_read(flight: Flight, seen: Seen) -> Flight | None:
             if flight.refusals > 1 and not flight.waits:
                 return _end(flight, Ending.BUSY)
             return replace(flight, step=Look(Purpose.GONE))
-        case Event.DENIED:
+        case ProtocolEvent.DENIED:
             return _without_right(flight)
-        case Event.FAILED:
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_sight(flight: Flight, seen: Shown) -> Flight:
+def _after_sight(flight: ProtocolState, seen: LockSeen) -> ProtocolState:
     if seen.lock in flight.gone:
         # News are late, or it is there all the same. Where the name stays taken, we take our time.
         return replace(flight, step=BreakLock(seen.lock), left=flight.left | seen.left)
@@ -144,39 +144,39 @@ def _after_sight(flight: Flight, seen: Shown) -> Flight:
     return _wait(flight)
 
 
-def _after_break(flight: Flight, seen: Seen) -> Flight | None:
+def _after_break(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen, flight.step:
-        case ((Event.DONE | Event.UNANSWERED), BreakLock(lock)):
+        case ((ProtocolEvent.DONE | ProtocolEvent.UNANSWERED), BreakLock(lock)):
             return replace(flight, step=TakeLock(flight.left), contended=True, gone=flight.gone | {lock})
-        case ((Event.DENIED | Event.FAILED), _):
+        case ((ProtocolEvent.DENIED | ProtocolEvent.FAILED), _):
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_pause(flight: Flight, seen: Seen) -> Flight | None:
+def _after_pause(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
-        case Event.DONE:
+        case ProtocolEvent.DONE:
             return replace(flight, step=ReadLock())
-        case Event.TIMED_OUT:
+        case ProtocolEvent.TIMED_OUT:
             return _end(flight, Ending.BUSY)
-        case Event.FAILED:
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_look(flight: Flight, seen: Seen) -> Flight | None:
+def _after_look(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     assert isinstance(flight.step, Look)
     match seen:
-        case Event.MOVED:
+        case ProtocolEvent.MOVED:
             return _end(flight, Ending.MOVED)
-        case Event.FAILED:
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
-        case Looked():
+        case LookupResult():
             return _LOOKED[flight.step.purpose](flight, seen)
     return None
 
 
-def _looked_from_outside(flight: Flight, seen: Looked) -> Flight:
+def _looked_from_outside(flight: ProtocolState, seen: LookupResult) -> ProtocolState:
     if seen.ami is not None and seen.whole:
         return _end(flight, Ending.REUSED, seen.ami)
     if flight.step == Look(Purpose.FINISHED):
@@ -184,15 +184,15 @@ def _looked_from_outside(flight: Flight, seen: Looked) -> Flight:
     return replace(flight, step=TakeLock(flight.left))
 
 
-def _looked_before(flight: Flight, seen: Looked) -> Flight:
+def _looked_before(flight: ProtocolState, seen: LookupResult) -> ProtocolState:
     if seen.ami is not None:
         return _use(flight, seen.ami, Ending.REUSED if seen.whole else Ending.COPIED)
     if flight.left.verified is not None and flight.lock is not None and not flight.forced:
-        return replace(flight, step=JudgeLeft(flight.left.verified))
-    return replace(flight, step=GiveUpLeft(flight.lock, flight.left))
+        return replace(flight, step=CheckInherited(flight.left.verified))
+    return replace(flight, step=AbandonInherited(flight.lock, flight.left))
 
 
-def _looked_after(flight: Flight, seen: Looked) -> Flight:
+def _looked_after(flight: ProtocolState, seen: LookupResult) -> ProtocolState:
     """EC2 did not show the AMI of the holder before us when we began; now it must, whoever finished one."""
     assert flight.ami is not None
     if seen.ami is None or seen.ami == flight.ami:
@@ -201,139 +201,139 @@ def _looked_after(flight: Flight, seen: Looked) -> Flight:
     return replace(flight, step=Discard(flight.ami), ami=seen.ami, ending=ending)
 
 
-def _after_judge(flight: Flight, seen: Seen) -> Flight | None:
+def _after_judge(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
-        case Event.DONE:
+        case ProtocolEvent.DONE:
             # It is noted already: taking the lock over has carried the note on.
             ami = flight.left.verified
             assert ami is not None
             return replace(flight, step=Finish(flight.lock, ami), ami=ami, ending=Ending.ADOPTED)
-        case Event.REFUSED:
-            return replace(flight, step=GiveUpLeft(flight.lock, flight.left))
-        case Event.FAILED:
+        case ProtocolEvent.REFUSED:
+            return replace(flight, step=AbandonInherited(flight.lock, flight.left))
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_giving_up(flight: Flight, seen: Seen) -> Flight | None:
+def _after_giving_up(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
-        case Marked(()):
-            return replace(flight, step=Bake(), left=Left(), noted=False)
-        case Marked(amis):
-            return replace(flight, step=RemoveLeft(amis), left=Left(), noted=False)
-        case Looked(ami, whole) if ami is not None:
+        case AmisAbandoned(()):
+            return replace(flight, step=Bake(), left=InheritedAmis(), noted=False)
+        case AmisAbandoned(amis):
+            return replace(flight, step=RemoveLeft(amis), left=InheritedAmis(), noted=False)
+        case LookupResult(ami, whole) if ami is not None:
             return _use(flight, ami, Ending.REUSED if whole else Ending.COPIED)
-        case Event.LOST:
+        case ProtocolEvent.LOST:
             return _lose(flight)
-        case Event.FAILED:
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_removing(flight: Flight, seen: Seen) -> Flight | None:
+def _after_removing(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
-        case Event.DONE | Event.UNANSWERED | Event.DENIED:
+        case ProtocolEvent.DONE | ProtocolEvent.UNANSWERED | ProtocolEvent.DENIED:
             # Where it is still there, Packer says that the name is taken.
             return replace(flight, step=Bake())
-        case Event.FAILED:
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_bake(flight: Flight, seen: Seen) -> Flight | None:
+def _after_bake(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
         case Baked(ami, finished=True):
-            return replace(flight, step=Spread(ami), ami=ami, ending=Ending.BAKED)
+            return replace(flight, step=CopyToRegions(ami), ami=ami, ending=Ending.BAKED)
         case Baked(ami):
             flight = replace(flight, ami=ami, ending=Ending.BAKED)
             if flight.forced:
                 return replace(flight, step=_tag(flight, ami))
             return replace(flight, step=Look(Purpose.AFTER, settled=flight.lock is not None))
-        case Event.LOST:
+        case ProtocolEvent.LOST:
             return _lose(flight)
-        case Event.FAILED:
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_note(flight: Flight, seen: Seen) -> Flight | None:
+def _after_note(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     assert flight.ami is not None
     match seen:
-        case Event.DONE:
+        case ProtocolEvent.DONE:
             return replace(flight, step=Finish(flight.lock, flight.ami), noted=True)
-        case Event.LOST:
+        case ProtocolEvent.LOST:
             return _lose(flight)
-        case Event.UNANSWERED | Event.FAILED:
+        case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
             return _end(replace(flight, noted=True), Ending.FAILED)
     return None
 
 
-def _after_finish(flight: Flight, seen: Seen) -> Flight | None:
+def _after_finish(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     assert flight.ami is not None
     match seen:
-        case Event.DONE:
-            return replace(flight, step=Spread(flight.ami), noted=False)
-        case Event.LOST:
+        case ProtocolEvent.DONE:
+            return replace(flight, step=CopyToRegions(flight.ami), noted=False)
+        case ProtocolEvent.LOST:
             # An earlier try of the same call may have been carried out: what we see when we wait decides.
             return _lose(flight)
-        case Event.UNANSWERED | Event.FAILED:
+        case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_discard(flight: Flight, seen: Seen) -> Flight | None:
+def _after_discard(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
-        case Event.DONE | Event.UNANSWERED | Event.DENIED:
+        case ProtocolEvent.DONE | ProtocolEvent.UNANSWERED | ProtocolEvent.DENIED:
             assert flight.ami is not None and flight.ending is not None
             return _use(flight, flight.ami, flight.ending)
-        case Event.FAILED:
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_spread(flight: Flight, seen: Seen) -> Flight | None:
+def _after_spread(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     assert flight.ami is not None
     match seen:
-        case Event.DONE:
-            return replace(flight, step=AwaitSight(flight.ami))
-        case Event.FAILED:
+        case ProtocolEvent.DONE:
+            return replace(flight, step=WaitVisible(flight.ami))
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_sight_of_own(flight: Flight, seen: Seen) -> Flight | None:
+def _after_sight_of_own(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
     match seen:
-        case Event.DONE:
+        case ProtocolEvent.DONE:
             assert flight.ending is not None
             return _end(flight, flight.ending, flight.ami)
-        case Event.FAILED:
+        case ProtocolEvent.FAILED:
             return _end(flight, Ending.FAILED)
     return None
 
 
-def _after_release(flight: Flight, _seen: Seen) -> Flight:
+def _after_release(flight: ProtocolState, _seen: Seen) -> ProtocolState:
     assert flight.ending is not None
-    return Flight(step=End(flight.ending, flight.ami))
+    return ProtocolState(step=End(flight.ending, flight.ami))
 
 
-_AFTER: dict[type[Any], Callable[[Flight, Seen], Flight | None]] = {
+_AFTER: dict[type[Any], Callable[[ProtocolState, Seen], ProtocolState | None]] = {
     TakeLock: _after_take,
     ReadLock: _after_read,
     BreakLock: _after_break,
     Pause: _after_pause,
     Look: _after_look,
-    JudgeLeft: _after_judge,
-    GiveUpLeft: _after_giving_up,
+    CheckInherited: _after_judge,
+    AbandonInherited: _after_giving_up,
     RemoveLeft: _after_removing,
     Bake: _after_bake,
     NoteVerified: _after_note,
     Finish: _after_finish,
     Discard: _after_discard,
-    Spread: _after_spread,
-    AwaitSight: _after_sight_of_own,
+    CopyToRegions: _after_spread,
+    WaitVisible: _after_sight_of_own,
     Release: _after_release,
 }
-_LOOKED: dict[Purpose, Callable[[Flight, Looked], Flight]] = {
+_LOOKED: dict[Purpose, Callable[[ProtocolState, LookupResult], ProtocolState]] = {
     Purpose.GONE: _looked_from_outside,
     Purpose.FINISHED: _looked_from_outside,
     Purpose.BEFORE: _looked_before,
@@ -341,7 +341,7 @@ _LOOKED: dict[Purpose, Callable[[Flight, Looked], Flight]] = {
 }
 
 
-def _hold(flight: Flight, lock: str) -> Flight:
+def _hold(flight: ProtocolState, lock: str) -> ProtocolState:
     return replace(
         flight,
         step=Look(Purpose.BEFORE, settled=flight.contended and not flight.forced),
@@ -353,28 +353,28 @@ def _hold(flight: Flight, lock: str) -> Flight:
     )
 
 
-def _without_right(flight: Flight) -> Flight:
+def _without_right(flight: ProtocolState) -> ProtocolState:
     if flight.required:
         return _end(flight, Ending.FAILED)
     return replace(flight, step=Look(Purpose.BEFORE), lock=None)
 
 
-def _wait(flight: Flight) -> Flight:
+def _wait(flight: ProtocolState) -> ProtocolState:
     return replace(flight, step=Pause()) if flight.waits else _end(flight, Ending.BUSY)
 
 
-def _tag(flight: Flight, ami: str) -> Step:
+def _tag(flight: ProtocolState, ami: str) -> Step:
     return Finish(None, ami) if flight.lock is None else NoteVerified(flight.lock, ami)
 
 
-def _use(flight: Flight, ami: str, ending: Ending) -> Flight:
+def _use(flight: ProtocolState, ami: str, ending: Ending) -> ProtocolState:
     """What somebody else has finished; where it is not whole, we copy it."""
     if ending is Ending.COPIED:
-        return replace(flight, step=Spread(ami), ami=ami, ending=ending)
+        return replace(flight, step=CopyToRegions(ami), ami=ami, ending=ending)
     return _end(flight, ending, ami)
 
 
-def _lose(flight: Flight) -> Flight:
+def _lose(flight: ProtocolState) -> ProtocolState:
     """Without the lock we are as any other who wants it. What we have verified is as good as what the dead left."""
     if flight.losses == _MOST_LOSSES:
         return _end(replace(flight, lock=None), Ending.LOST)
@@ -386,15 +386,15 @@ def _lose(flight: Flight) -> Flight:
         contended=True,
         losses=flight.losses + 1,
         gone=flight.gone | {flight.lock},
-        left=Left(flight.ami) | flight.left,
+        left=InheritedAmis(flight.ami) | flight.left,
         ami=None,
         noted=False,
         ending=None,
     )
 
 
-def _end(flight: Flight, ending: Ending, ami: str | None = None) -> Flight:
+def _end(flight: ProtocolState, ending: Ending, ami: str | None = None) -> ProtocolState:
     if flight.lock is None:
-        return Flight(step=End(ending, ami))
+        return ProtocolState(step=End(ending, ami))
     keep = flight.noted and ending in (Ending.FAILED, Ending.MOVED)
-    return Flight(step=Release(flight.lock, keep), lock=flight.lock, ami=ami, ending=ending)
+    return ProtocolState(step=Release(flight.lock, keep), lock=flight.lock, ami=ami, ending=ending)

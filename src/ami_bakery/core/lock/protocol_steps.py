@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ami_bakery.core.lock.inherited import Left
+from ami_bakery.core.lock.inherited import InheritedAmis
 
 
 class Purpose(StrEnum):
@@ -39,14 +39,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TakeLock:
-    """Create it. Seen: `Taken`, REFUSED, UNANSWERED, DENIED, FAILED."""
+    """Create it. Seen: `LockAcquired`, REFUSED, UNANSWERED, DENIED, FAILED."""
 
-    left: Left
+    left: InheritedAmis
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLock:
-    """Seen: `Shown`, `NotShown`, DENIED, FAILED."""
+    """Seen: `LockSeen`, `NotShown`, DENIED, FAILED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Look for the AMI of the digest. Seen: `Looked`, MOVED, FAILED.
+    """Look for the AMI of the digest. Seen: `LookupResult`, MOVED, FAILED.
 
     settled  not to be told that there is none before the settling time has passed since we took the lock
     """
@@ -73,20 +73,20 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeLeft:
+class CheckInherited:
     """Whether the AMI is there, may be used, and was given up by nobody. Seen: DONE if so, REFUSED, FAILED."""
 
     ami: str
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUpLeft:
+class AbandonInherited:
     """Mark those AMIs as given up that others left unfinished and that would be in the way. The call names our lock,
     too, so that it does nothing where that is gone. Where there are any, the settling time passes before, and if an AMI
-    is finished after all, that is seen. Seen: `Marked`, `Looked`, LOST, FAILED."""
+    is finished after all, that is seen. Seen: `AmisAbandoned`, `LookupResult`, LOST, FAILED."""
 
     lock: str | None
-    left: Left
+    left: InheritedAmis
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +125,14 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class CopyToRegions:
     """Copy what is finished to the other regions. Seen: DONE, FAILED."""
 
     ami: str
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitSight:
+class WaitVisible:
     """Wait until our own look-up shows the AMI: the next holder's should, too. Seen: DONE, FAILED."""
 
     ami: str
@@ -158,15 +158,15 @@ Step = (
     | BreakLock
     | Pause
     | Look
-    | JudgeLeft
-    | GiveUpLeft
+    | CheckInherited
+    | AbandonInherited
     | RemoveLeft
     | Bake
     | NoteVerified
     | Finish
     | Discard
-    | Spread
-    | AwaitSight
+    | CopyToRegions
+    | WaitVisible
     | Release
     | End
 )
@@ -175,7 +175,7 @@ Step = (
 # What is seen of a step.
 
 
-class Event(StrEnum):
+class ProtocolEvent(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     UNANSWERED = "no answer: it may have been carried out, or will be later"
@@ -187,12 +187,12 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class LockAcquired:
     lock: str
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class LockSeen:
     """A lock of this digest as EC2 shows it, which may be as it was a moment ago.
 
     finished  the holder's digest is written
@@ -202,7 +202,7 @@ class Shown:
     ours: bool
     expired: bool
     finished: bool = False
-    left: Left = field(default=Left())
+    left: InheritedAmis = field(default=InheritedAmis())
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class NotShown:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class LookupResult:
     """The finished AMI of the digest, if there is one; `whole`: in every region that it is wanted in."""
 
     ami: str | None = None
@@ -221,7 +221,7 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class AmisAbandoned:
     amis: tuple[str, ...] = ()
 
 
@@ -233,4 +233,4 @@ class Baked:
     finished: bool = False
 
 
-Seen = Event | Taken | Shown | NotShown | Looked | Marked | Baked
+Seen = ProtocolEvent | LockAcquired | LockSeen | NotShown | LookupResult | AmisAbandoned | Baked

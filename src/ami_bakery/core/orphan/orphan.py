@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG
-from ami_bakery.core.ec2.resource import Kind, Thing
+from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG, run_began
 from ami_bakery.core.lock.lock import (
     EXPIRES_TAG,
@@ -19,11 +19,11 @@ from ami_bakery.core.lock.lock import (
     VERIFIED_TAG,
     SeenLock,
 )
-from ami_bakery.core.packer.build_progress import MadeKind
+from ami_bakery.core.packer.build_progress import CreatedKind
 from ami_bakery.values import Frozen, field, replace
 
 GROUP_TAG, INSTANCE_TAG, NAME_TAG = (
-    f"ami-bakery:{kind}" for kind in (MadeKind.SECURITY_GROUP, MadeKind.INSTANCE, MadeKind.AMI_NAME)
+    f"ami-bakery:{kind}" for kind in (CreatedKind.SECURITY_GROUP, CreatedKind.INSTANCE, CreatedKind.AMI_NAME)
 )
 """On a lock: what its run has made, or was about to make; key pair and AMI likewise."""
 KEYS = (
@@ -52,7 +52,7 @@ SURELY_EXPIRED = timedelta(minutes=5)
 _LEGACY_DIGEST = 40
 
 
-class Leftover(Frozen):
+class Orphan(Frozen):
     """Something that a dead run has left, or may have left.
 
     image  empty where nothing tells it
@@ -60,7 +60,7 @@ class Leftover(Frozen):
     sure   that its run is dead, and that nobody needs it
     """
 
-    thing: Thing
+    thing: Resource
     image: str
     run: str
     began: datetime | None
@@ -68,7 +68,7 @@ class Leftover(Frozen):
     sure: bool
 
 
-class Notes(Frozen):
+class RunIndex(Frozen):
     """What the tags of an account say of runs.
 
     alive     runs and digests whose lock lives, and the AMIs (``us-east-1:ami-...``) that its holder works with
@@ -87,8 +87,8 @@ class Notes(Frozen):
         return {lock.tags[key]: run for run, lock in self.dead.items() for key in keys if lock.tags.get(key)}
 
 
-def read_notes(locks: Iterable[SeenLock], images: Mapping[str, str]) -> Notes:
-    """`locks` of whatever region; `images` as `Notes` has them."""
+def read_notes(locks: Iterable[SeenLock], images: Mapping[str, str]) -> RunIndex:
+    """`locks` of whatever region; `images` as `RunIndex` has them."""
     alive: set[str] = set()
     dead: dict[str, SeenLock] = {}
     verified: set[str] = set()
@@ -99,17 +99,17 @@ def read_notes(locks: Iterable[SeenLock], images: Mapping[str, str]) -> Notes:
             verified |= ready
         else:
             alive |= {lock.run, lock.digest, *ready, *lock.left.unverified}
-    return Notes(alive=frozenset(alive - {""}), dead=dead, verified=frozenset(verified), images=images)
+    return RunIndex(alive=frozenset(alive - {""}), dead=dead, verified=frozenset(verified), images=images)
 
 
-def suspects(tagged: Mapping[str, Mapping[str, str]], notes: Notes) -> Iterator[str]:
+def candidates(tagged: Mapping[str, Mapping[str, str]], notes: RunIndex) -> Iterator[str]:
     """The ids that have to be looked at: less what is finished, or of a run that is alive."""
     for identifier, tags in tagged.items():
         if LOCK_TAG not in tags and not _is_finished(tags) and not _is_alive(tags, notes):
             yield identifier
 
 
-def _is_alive(tags: Mapping[str, str], notes: Notes) -> bool:
+def _is_alive(tags: Mapping[str, str], notes: RunIndex) -> bool:
     return bool({tags.get(RUN_TAG, ""), tags.get(DIGEST_TAG, "")} & notes.alive)
 
 
@@ -118,7 +118,7 @@ def _is_finished(tags: Mapping[str, str]) -> bool:
     return bool(tags.get(FORMAT_TAG)) or len(tags.get(DIGEST_TAG, "")) == _LEGACY_DIGEST
 
 
-def judge(thing: Thing, notes: Notes, now: datetime, *, noted: str = "") -> Leftover | None:
+def classify(thing: Resource, notes: RunIndex, now: datetime, *, noted: str = "") -> Orphan | None:
     """What is to be said of something that is there; None where it is no leftover.
 
     `noted` is the run that a lock tells of it, where its own tags tell of none.
@@ -129,7 +129,7 @@ def judge(thing: Thing, notes: Notes, now: datetime, *, noted: str = "") -> Left
     if not run and not _is_packers(thing):
         return None
     why, sure = _why(thing, run, notes, now)
-    return Leftover(
+    return Orphan(
         thing=thing,
         image=thing.tags.get(IMAGE_TAG) or (notes.images.get(run, "") if run else ""),
         run=run,
@@ -139,7 +139,7 @@ def judge(thing: Thing, notes: Notes, now: datetime, *, noted: str = "") -> Left
     )
 
 
-def _why(thing: Thing, run: str, notes: Notes, now: datetime) -> tuple[str, bool]:
+def _why(thing: Resource, run: str, notes: RunIndex, now: datetime) -> tuple[str, bool]:
     """Why it is a leftover, and whether that is sure."""
     if GIVEN_UP_TAG in thing.tags:
         return "given up by the run that came after", True
@@ -155,7 +155,7 @@ def _why(thing: Thing, run: str, notes: Notes, now: datetime) -> tuple[str, bool
     return "no lock, but its run may be alive", False
 
 
-def _key(thing: Thing) -> str:
+def _key(thing: Resource) -> str:
     return f"{thing.region}:{thing.id}"
 
 
@@ -164,23 +164,23 @@ def _expiry(lock: SeenLock) -> tuple[str, bool]:
     return f"the lock of its run has {'' if sure else 'just '}expired", sure
 
 
-def _is_packers(thing: Thing) -> bool:
+def _is_packers(thing: Resource) -> bool:
     """Of what carries a digest only: people may have put that tag on their own instances and volumes."""
-    if thing.kind is Kind.INSTANCE:
+    if thing.kind is ResourceKind.INSTANCE:
         return any(name.startswith("packer_") for name in thing.uses)
-    return thing.kind is Kind.AMI or thing.name.startswith("packer_")
+    return thing.kind is ResourceKind.AMI or thing.name.startswith("packer_")
 
 
-def _is_made_by_run(thing: Thing) -> bool:
+def _is_made_by_run(thing: Resource) -> bool:
     """Whether not only a tag says so, which may have been copied: an instance that is at work must not go."""
-    if thing.kind is Kind.INSTANCE:
+    if thing.kind is ResourceKind.INSTANCE:
         return any(name.startswith("packer_") for name in thing.uses)
-    if thing.kind is Kind.AMI:
+    if thing.kind is ResourceKind.AMI:
         return RUN_TAG in thing.tags
-    return thing.kind is Kind.SNAPSHOT or thing.name.startswith("packer_")
+    return thing.kind is ResourceKind.SNAPSHOT or thing.name.startswith("packer_")
 
 
-def expired_lock(lock: SeenLock) -> Leftover | None:
+def expired_lock(lock: SeenLock) -> Orphan | None:
     if not lock.expired and not lock.outlives_all:
         return None
     _, sure = _expiry(lock)
@@ -188,8 +188,8 @@ def expired_lock(lock: SeenLock) -> Leftover | None:
     why = f"it expired at {expires}"
     if lock.outlives_all:
         why = f"it expires at {expires}, which no run of ami-bakery can have written"
-    return Leftover(
-        thing=Thing(kind=Kind.LOCK, id=lock.id, region=lock.region, name=lock.digest, tags=lock.tags),
+    return Orphan(
+        thing=Resource(kind=ResourceKind.LOCK, id=lock.id, region=lock.region, name=lock.digest, tags=lock.tags),
         image=lock.tags.get(IMAGE_TAG, ""),
         run=lock.run,
         began=run_began(lock.run),

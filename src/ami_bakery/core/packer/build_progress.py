@@ -13,7 +13,7 @@ from enum import StrEnum
 from ami_bakery.values import Frozen
 
 
-class MadeKind(StrEnum):
+class CreatedKind(StrEnum):
     """`KEY_PAIR`, `SECURITY_GROUP` and `AMI_NAME` are names, known before there is anything of that name."""
 
     KEY_PAIR = "key-pair"
@@ -23,11 +23,11 @@ class MadeKind(StrEnum):
     AMI = "ami"
 
 
-class Made(Frozen):
+class CreatedResource(Frozen):
     """Something that Packer has made, or is about to make. `builder` is the build's name as Packer prints it."""
 
     builder: str
-    kind: MadeKind
+    kind: CreatedKind
     value: str
 
 
@@ -41,12 +41,12 @@ class Tolerated(Frozen):
 
 _SAID = re.compile(r"(?:\S+: )?(?:==>|   ) (?P<builder>.+?): (?P<text>.*)")
 """A line of a build; in front of it the time, with -timestamp-ui."""
-_LINES: tuple[tuple[MadeKind, re.Pattern[str]], ...] = (
-    (MadeKind.KEY_PAIR, re.compile(r"Creating temporary keypair: (packer_\S+)")),
-    (MadeKind.SECURITY_GROUP, re.compile(r"Creating temporary security group for this instance: (packer_\S+)")),
-    (MadeKind.INSTANCE, re.compile(r"Instance ID: (i-[0-9a-f]+)")),
-    (MadeKind.AMI_NAME, re.compile(r"Creating AMI (.+) from instance (i-[0-9a-f]+)")),
-    (MadeKind.AMI, re.compile(r"AMI: (ami-[0-9a-f]+)")),
+_LINES: tuple[tuple[CreatedKind, re.Pattern[str]], ...] = (
+    (CreatedKind.KEY_PAIR, re.compile(r"Creating temporary keypair: (packer_\S+)")),
+    (CreatedKind.SECURITY_GROUP, re.compile(r"Creating temporary security group for this instance: (packer_\S+)")),
+    (CreatedKind.INSTANCE, re.compile(r"Instance ID: (i-[0-9a-f]+)")),
+    (CreatedKind.AMI_NAME, re.compile(r"Creating AMI (.+) from instance (i-[0-9a-f]+)")),
+    (CreatedKind.AMI, re.compile(r"AMI: (ami-[0-9a-f]+)")),
 )
 _NAMES_FINALLY = re.compile(
     r"Registering the AMI\.\.\.|Copying/Encrypting AMI \(ami-[0-9a-f]+\) to other regions\.\.\."
@@ -61,7 +61,7 @@ _TOLERATED = re.compile(
 
 
 @dataclass(slots=True)
-class _Build:
+class _BuilderProgress:
     """How far one builder is."""
 
     validated: str = ""
@@ -79,29 +79,29 @@ class ProgressReader:
     Names of key pairs that the template chose are passed over: another run may use the same.
     """
 
-    tell: Callable[[Made], None] = field(default=lambda _: None)
-    made: list[Made] = field(default_factory=list)
+    tell: Callable[[CreatedResource], None] = field(default=lambda _: None)
+    made: list[CreatedResource] = field(default_factory=list)
     tolerated: list[Tolerated] = field(default_factory=list)
     taken_by: str = ""
     """The AMI that has the name which Packer wanted to give."""
-    _builds: dict[str, _Build] = field(default_factory=dict)
+    _builds: dict[str, _BuilderProgress] = field(default_factory=dict)
 
     def read(self, line: str) -> None:
         match = _SAID.fullmatch(line.rstrip())
         if match is None:
             return
-        build = self._builds.setdefault(match["builder"], _Build())
+        build = self._builds.setdefault(match["builder"], _BuilderProgress())
         self._read_step(match["builder"], build, match["text"])
         for kind, pattern in _LINES:
             if (found := pattern.fullmatch(match["text"])) and _is_due(build, kind, found):
                 self._add(match["builder"], kind, found[1])
 
-    def _read_step(self, builder: str, build: _Build, text: str) -> None:
+    def _read_step(self, builder: str, build: _BuilderProgress, text: str) -> None:
         if (found := _VALIDATED.fullmatch(text)) and not build.instance:
             build.validated = found[1]
         elif _NAMES_FINALLY.fullmatch(text) and build.validated:
             build.naming = build.naming or text.startswith("Registering")
-            self._add(builder, MadeKind.AMI_NAME, build.validated)
+            self._add(builder, CreatedKind.AMI_NAME, build.validated)
         elif (found := _TAKEN.fullmatch(text)) and not build.instance:
             self.taken_by = found[1]
         elif _STEP.fullmatch(text):
@@ -109,25 +109,25 @@ class ProgressReader:
         elif found := _TOLERATED.fullmatch(text):
             self.tolerated.append(Tolerated(builder=builder, step=build.step, error=found[1]))
 
-    def _add(self, builder: str, kind: MadeKind, value: str) -> None:
-        made = Made(builder=builder, kind=kind, value=value)
+    def _add(self, builder: str, kind: CreatedKind, value: str) -> None:
+        made = CreatedResource(builder=builder, kind=kind, value=value)
         if made not in self.made:
             self.made.append(made)
             self.tell(made)
 
 
-def _is_due(build: _Build, kind: MadeKind, found: re.Match[str]) -> bool:
+def _is_due(build: _BuilderProgress, kind: CreatedKind, found: re.Match[str]) -> bool:
     """Whether Packer is so far that it can say this; notes how far it is now."""
     match kind:
-        case MadeKind.KEY_PAIR | MadeKind.SECURITY_GROUP:
+        case CreatedKind.KEY_PAIR | CreatedKind.SECURITY_GROUP:
             return not build.instance
-        case MadeKind.INSTANCE:
+        case CreatedKind.INSTANCE:
             due, build.instance = not build.instance, build.instance or found[1]
             return due
-        case MadeKind.AMI_NAME:
+        case CreatedKind.AMI_NAME:
             build.naming = build.naming or found[2] == build.instance
             return found[2] == build.instance
-        case MadeKind.AMI:
+        case CreatedKind.AMI:
             due, build.naming = build.naming, False
             return due
 

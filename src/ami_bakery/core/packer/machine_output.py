@@ -49,14 +49,16 @@ def parse_message(line: str) -> Message | None:
     match = _MACHINE.fullmatch(line)
     if not match:
         return None
-    return Message(target=match[2], type=match[3], data=tuple(unescape(part) for part in match[4].split(",")))
+    return Message(
+        target=match[2], type=match[3], data=tuple(unescape_machine_text(part) for part in match[4].split(","))
+    )
 
 
-def unescape(text: str) -> str:
+def unescape_machine_text(text: str) -> str:
     return text.replace("%!(PACKER_COMMA)", ",").replace("\\n", "\n").replace("\\r", "\r")
 
 
-def spoken(message: Message) -> tuple[str, ...]:
+def human_lines(message: Message) -> tuple[str, ...]:
     """The lines that a person would have read of this message; none for what only programs read."""
     if message.type != "ui" or len(message.data) < 2:
         return ()
@@ -95,7 +97,7 @@ class ArtifactReader:
         return tuple(self._artifacts)
 
 
-class Complaint(Frozen):
+class ValidationIssue(Frozen):
     """Something that `packer validate` finds wrong. `file` as Packer names it; empty where it names none."""
 
     message: str
@@ -112,17 +114,17 @@ _LEAD = re.compile(r"^(?!\s*\*)(\S.*:)\s*\n\s*\* ", re.MULTILINE)
 _COUNT = re.compile(r"\d+ errors?(?:\(s\))? occurred:")
 
 
-def parse_complaints(text: str) -> tuple[Complaint, ...]:
+def parse_complaints(text: str) -> tuple[ValidationIssue, ...]:
     """From what `packer validate` says to people: each starts with `Error:` and may list several, with one place.
 
     Never empty: where nothing is recognised, all of it is one complaint.
     """
     blocks = [block for block in re.split(r"^Error: ?", COLOR.sub("", text), flags=re.MULTILINE) if block.strip()]
     complaints = tuple(complaint for block in blocks for complaint in _complaints_of(block))
-    return complaints or (Complaint(message="it is not valid, and Packer does not say why"),)
+    return complaints or (ValidationIssue(message="it is not valid, and Packer does not say why"),)
 
 
-def _complaints_of(block: str) -> Iterator[Complaint]:
+def _complaints_of(block: str) -> Iterator[ValidationIssue]:
     place = _PLACE.search(block)
     file, line = (place[1], int(place[2])) if place else ("", 0)
     block = _SNIPPET.sub("", _PLACE.sub("", block))
@@ -134,4 +136,4 @@ def _complaints_of(block: str) -> Iterator[Complaint]:
         title, detail = words[0].strip(), " ".join(words[1].split()) if len(words) > 1 else ""
         messages = [": ".join(part for part in (title, detail) if part.strip(": "))]
     for message in messages:
-        yield Complaint(message=message, file=file, line=line)
+        yield ValidationIssue(message=message, file=file, line=line)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ami_bakery.core.packer.machine_output import COLOR, Message, parse_message, spoken, unescape
+from ami_bakery.core.packer.machine_output import COLOR, Message, human_lines, parse_message, unescape_machine_text
 
 if TYPE_CHECKING:
     from ami_bakery.core.text.masking import Masker
@@ -25,7 +25,7 @@ _UI_HEADER = re.compile(r"\d+,[^,\n]*,ui,[a-z0-9-]+,")
 _LONGEST_ESCAPE = len("%!(PACKER_COMMA)")
 
 
-class Block(NamedTuple):
+class OutputBlock(NamedTuple):
     """What a chunk completes. `messages` are those that no person reads: artifacts, errors."""
 
     lines: list[str]
@@ -44,10 +44,10 @@ class MachineReader:
         self.copied = 0
         """Characters that were put together again: a measure of the work, for tests."""
 
-    def feed(self, data: bytes, *, final: bool = False) -> Block:
+    def feed(self, data: bytes, *, final: bool = False) -> OutputBlock:
         """`final`: the end of the output, whose last line may have no line break."""
         text = self._decoder.decode(data, final)
-        block = Block([], [])
+        block = OutputBlock([], [])
         end = text.rfind("\n") + 1
         if end:
             self._complete(self._joined(text[:end]), block)
@@ -67,7 +67,7 @@ class MachineReader:
         self._raw, self._size = [], 0
         return whole
 
-    def _complete(self, text: str, block: Block) -> None:
+    def _complete(self, text: str, block: OutputBlock) -> None:
         if self._long.open:
             head, _, text = text.partition("\n")
             self._long.end(head, block)
@@ -88,7 +88,7 @@ class _LongLine:
         self._size = 0
         self.open = False
 
-    def begin(self, raw: str, block: Block) -> None:
+    def begin(self, raw: str, block: OutputBlock) -> None:
         """The first part, or one more."""
         if not self.open:
             self.open = True
@@ -97,11 +97,11 @@ class _LongLine:
             raw = raw[ui.end() :] if ui else raw
         self._add(raw, block, final=False)
 
-    def end(self, raw: str, block: Block) -> None:
+    def end(self, raw: str, block: OutputBlock) -> None:
         self._add(raw.rstrip("\r"), block, final=True)
         self.open = False
 
-    def _add(self, raw: str, block: Block, *, final: bool) -> None:
+    def _add(self, raw: str, block: OutputBlock, *, final: bool) -> None:
         if self._dropped:
             return
         if self._escaped:
@@ -112,7 +112,7 @@ class _LongLine:
             raw, self._rest = raw[:at], raw[at:]
             if "," in raw:
                 raw, self._rest, self._dropped = raw.partition(",")[0], "", True
-            raw = unescape(raw)
+            raw = unescape_machine_text(raw)
         *lines, last = raw.split("\n")
         for line in lines:
             block.lines.append(_plain("".join((*self._text, line))))
@@ -139,7 +139,7 @@ def cut(text: str, masker: Masker) -> tuple[str, str]:
     return (text[:at], text[at:]) if at > 0 else (text, "")
 
 
-def _read(text: str, block: Block) -> None:
+def _read(text: str, block: OutputBlock) -> None:
     """Whole lines, each with its line break; the last one may have none."""
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     said: list[str] = []
@@ -155,7 +155,7 @@ def _read(text: str, block: Block) -> None:
     if plain:
         block.lines.extend(_mixed(lines))
     elif said:
-        block.lines.extend(_plain(unescape("\n".join(said))).split("\n"))
+        block.lines.extend(_plain(unescape_machine_text("\n".join(said))).split("\n"))
 
 
 def _mixed(lines: Iterable[str]) -> Iterator[str]:
@@ -165,7 +165,7 @@ def _mixed(lines: Iterable[str]) -> Iterator[str]:
         if message is None:
             yield line.rstrip("\r")
         else:
-            yield from spoken(message)
+            yield from human_lines(message)
 
 
 def _plain(text: str) -> str:

@@ -63,7 +63,7 @@ class Permissions(Frozen):
     volumes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-class Upkeep(Frozen):
+class DesiredState(Frozen):
     """How the AMIs of an image are to be kept. `share_with` is None where nobody has said."""
 
     tags: tuple[tuple[str, str], ...] = ()
@@ -71,7 +71,7 @@ class Upkeep(Frozen):
     share_snapshots: bool = False
 
     @classmethod
-    def of(cls, image: ImageConfig) -> Upkeep:
+    def of(cls, image: ImageConfig) -> DesiredState:
         return cls(tags=image.tags, share_with=image.share_with, share_snapshots=image.share_snapshots)
 
     @property
@@ -153,7 +153,7 @@ def _united(before: str, wanted: str) -> str:
     return _marker(both, (*targets, *more_targets))
 
 
-def upkeep_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -> Iterator[Step]:
+def upkeep_steps(ami: Ami, upkeep: DesiredState, permissions: Permissions | None) -> Iterator[Step]:
     """What is to be done for one AMI, in this order. `permissions` is None where they are no business of ours.
 
     The marker comes before the first grant and goes after the last is revoked: a run that ends in between leaves
@@ -174,7 +174,7 @@ def upkeep_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -> I
         yield Step(kind=StepKind.TAG, region=ami.region, ami=ami.id, tags=((SHARED_TAG, marker or None),))
 
 
-def take_back_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -> Iterator[Step]:
+def take_back_steps(ami: Ami, upkeep: DesiredState, permissions: Permissions | None) -> Iterator[Step]:
     """What is to be done for an AMI that is not the one that counts: nobody is let in, and nothing else is changed."""
     if permissions is None:
         return
@@ -182,7 +182,7 @@ def take_back_steps(ami: Ami, upkeep: Upkeep, permissions: Permissions | None) -
     yield from _permission_steps(ami, None, permissions.launch, tuple(permissions.launch & launch))
     for snapshot, now in sorted(permissions.volumes.items()):
         yield from _permission_steps(ami, snapshot, now, tuple(now & accounts))
-    kept = Upkeep(
+    kept = DesiredState(
         share_with=tuple(permissions.launch & launch),
         share_snapshots=any(now & accounts for now in permissions.volumes.values()),
     )
@@ -207,7 +207,7 @@ def _permission_steps(ami: Ami, snapshot: str | None, now: frozenset[str], wante
             )
 
 
-def first_steps(region: str, upkeep: Upkeep) -> Iterator[Step]:
+def first_steps(region: str, upkeep: DesiredState) -> Iterator[Step]:
     """What is to be done for an AMI that is still to be made; its tags come with it."""
     if upkeep.share_with:
         yield Step(kind=StepKind.GRANT, region=region, targets=upkeep.share_with)

@@ -11,10 +11,10 @@ from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.ec2.image import COMPONENTS_TAG, FROM_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.ec2.run import RUN_TAG, run_began
 from ami_bakery.core.plan.desired_state import (
+    DesiredState,
     Permissions,
     Step,
     StepKind,
-    Upkeep,
     describe,
     first_steps,
     take_back_steps,
@@ -319,12 +319,12 @@ def _with(plan: ImagePlan, *reasons: Reason) -> ImagePlan:
 
 def with_steps(
     plan: ImagePlan,
-    upkeep: Upkeep,
+    upkeep: DesiredState,
     *,
     kms_keys: Mapping[str, str],
     made_by_packer: Sequence[str],
     permissions: Mapping[str, Permissions],
-    still_shared: Sequence[Ami] = (),
+    stale_shares: Sequence[Ami] = (),
 ) -> ImagePlan:
     """The plan with all that a bake will do, in order.
 
@@ -341,7 +341,7 @@ def with_steps(
     source = None if to_bake else plan.source
     right = {*there, *(region for region in baked if region not in kms_keys)}
     steps: list[Step] = []
-    for older in still_shared:
+    for older in stale_shares:
         steps += take_back_steps(older, upkeep, permissions.get(older.id))
     steps += (Step(kind=StepKind.BAKE, region=region) for region in baked)
     steps += (

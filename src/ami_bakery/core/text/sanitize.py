@@ -35,7 +35,7 @@ def one_line(text: str) -> str:
     return _BREAKING.sub(lambda match: {"\t": "\\t", "\n": "\\n"}[match[0]], printable(text))
 
 
-def json_text(value: object, *, indent: int | None = None) -> str:
+def safe_json(value: object, *, indent: int | None = None) -> str:
     """JSON that is no command of a CI, whatever its texts hold: `##` is written as `#\\u0023`, which reads the same."""
     import json
 

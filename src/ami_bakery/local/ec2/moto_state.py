@@ -49,7 +49,9 @@ class LocalBackend(EC2Backend):
         return self.default_key
 
     def _load_amis(self) -> None:
-        self.amis.update({image.ami_id: public_image(self, image) for image in public_images.images(self.region_name)})
+        self.amis.update(
+            {image.ami_id: public_image(self, image) for image in public_images.public_images(self.region_name)}
+        )
 
 
 class MotoState:

@@ -98,7 +98,7 @@ _CATALOGUE = (
 )
 
 
-def images(region: str) -> tuple[PublicImage, ...]:
+def public_images(region: str) -> tuple[PublicImage, ...]:
     """The public AMIs of a region. An id is made of the region and the name."""
     return tuple(
         PublicImage(
@@ -119,4 +119,4 @@ def images(region: str) -> tuple[PublicImage, ...]:
 
 def parameters(region: str) -> dict[str, str]:
     """The public SSM parameters of a region: name to AMI id."""
-    return {image.parameter: image.ami_id for image in images(region) if image.parameter}
+    return {image.parameter: image.ami_id for image in public_images(region) if image.parameter}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ami_bakery.local.faults import Fault
-from ami_bakery.local.http.response import Answer
-from ami_bakery.local.http.service import Stock
+from ami_bakery.local.faults import InjectedFault
+from ami_bakery.local.http.response import Response
+from ami_bakery.local.http.service import SeedImages
 from ami_bakery.local.iam_policy import Policy
 from ami_bakery.local.report import as_document
 
@@ -39,7 +39,7 @@ class ControlHandler:
             ("DELETE", "/report"): lambda _: service.recorder.clear(),
             ("POST", "/reset"): lambda _: self._reset(),
             ("GET", "/faults"): lambda _: {"struck": service.faults.struck, "held": service.faults.held},
-            ("POST", "/faults"): lambda body: service.faults.add(msgspec.json.decode(body, type=Fault)),
+            ("POST", "/faults"): lambda body: service.faults.add(msgspec.json.decode(body, type=InjectedFault)),
             ("POST", "/faults/release"): lambda _: service.faults.release(),
             ("DELETE", "/faults"): lambda _: service.faults.clear(),
             ("POST", "/settings"): self._change,
@@ -48,7 +48,7 @@ class ControlHandler:
             ("DELETE", "/policy"): lambda _: setattr(service.behaviour, "policy", None),
         }
 
-    def __call__(self, method: str, path: str, body: bytes) -> Answer:
+    def __call__(self, method: str, path: str, body: bytes) -> Response:
         route = self._routes.get((method, path))
         if route is None:
             known = ", ".join(f"{verb} {where}" for verb, where in self._routes)
@@ -66,7 +66,7 @@ class ControlHandler:
         self._service.behaviour.policy = Policy.parse(json.loads(body))
 
     def _stock(self, body: bytes) -> dict[str, list[str]]:
-        return {"ids": self._service.stock(msgspec.json.decode(body, type=Stock))}
+        return {"ids": self._service.stock(msgspec.json.decode(body, type=SeedImages))}
 
     def _change(self, body: bytes) -> None:
         change = msgspec.json.decode(body, type=BehaviourChange)
@@ -81,6 +81,6 @@ class ControlHandler:
                 setattr(self._service.behaviour, name, value)
 
 
-def _json(status: int, document: object) -> Answer:
+def _json(status: int, document: object) -> Response:
     body = json.dumps(document).encode() + b"\n"
-    return Answer(status=status, body=body, headers={"Content-Type": "application/json"})
+    return Response(status=status, body=body, headers={"Content-Type": "application/json"})

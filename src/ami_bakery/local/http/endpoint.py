@@ -66,7 +66,7 @@ def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[
             yield last
 
 
-def parse(host: str) -> Endpoint:
+def parse_host(host: str) -> Endpoint:
     """Reads `ec2.eu-west-1.amazonaws.com` and its like; other names (a bucket's) have no service that we know."""
     name = host.lower().rstrip(".")
     for suffix in _SUFFIXES:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from ami_bakery.local.http import endpoint
-from ami_bakery.local.http.response import Answer
+from ami_bakery.local.http.response import Response
 from ami_bakery.local.http.service import ApiRequest, Service
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _HOP_BY_HOP = frozenset(
 )
 _CONNECT_TIMEOUT_SECONDS = 10
 
-ControlHandler = Callable[[str, str, bytes], Answer]
+ControlHandler = Callable[[str, str, bytes], Response]
 """Method, path and body of a request to the proxy's own address, to its answer."""
 
 
@@ -149,7 +149,9 @@ class _Connection(BaseHTTPRequestHandler):
             self._refuse_metadata(host)
         elif not endpoint.is_aws(host):
             self._relay(host, int(port) if port.isdigit() else 443)
-        elif (where := endpoint.parse(host)).service in endpoint.MODELLED and where.region not in endpoint.regions():
+        elif (
+            where := endpoint.parse_host(host)
+        ).service in endpoint.MODELLED and where.region not in endpoint.regions():
             self.server.note(f"refused: there is no region '{where.region}' ({host})")
             self._fail(502, f"embedded EC2: there is no host {host}, because there is no region '{where.region}'")
         else:
@@ -252,7 +254,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.rfile.readline()
         return chunk
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Response) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             if name.lower() not in ("server", "date"):

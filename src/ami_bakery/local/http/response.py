@@ -20,7 +20,7 @@ class Protocol(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Response:
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ def protocol_of(service: str, headers: Mapping[str, str]) -> Protocol:
     return Protocol.XML
 
 
-def error(protocol: Protocol, code: str, message: str, status: int = 400) -> Answer:
+def error(protocol: Protocol, code: str, message: str, status: int = 400) -> Response:
     """An error as a service of that protocol would word it."""
     request_id = str(uuid.uuid4())
     xml = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
@@ -57,8 +57,8 @@ def error(protocol: Protocol, code: str, message: str, status: int = 400) -> Ans
         case Protocol.JSON:
             headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-ErrorType": code}
             body = json.dumps({"__type": code, "message": message}).encode()
-            return Answer(status=status, body=body, headers=headers | {"x-amzn-RequestId": request_id}, error=code)
-    return Answer(
+            return Response(status=status, body=body, headers=headers | {"x-amzn-RequestId": request_id}, error=code)
+    return Response(
         status=status,
         body=f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode(),
         headers={"Content-Type": "text/xml;charset=UTF-8", "x-amzn-RequestId": request_id},

@@ -27,10 +27,10 @@ from ami_bakery.local.ec2.local_images import stocked_image
 from ami_bakery.local.ec2.moto_state import MotoState
 from ami_bakery.local.faults import FaultKind, FaultPlan
 from ami_bakery.local.http import endpoint
-from ami_bakery.local.http.response import Answer, Protocol, error, protocol_of
+from ami_bakery.local.http.response import Protocol, Response, error, protocol_of
 from ami_bakery.local.http.signature import is_signed_with
 from ami_bakery.local.local_settings import Behaviour, LocalSettings
-from ami_bakery.local.report import Call, Recorder
+from ami_bakery.local.report import ApiCall, Recorder
 
 if TYPE_CHECKING:
     from ami_bakery.local.http.endpoint import Endpoint
@@ -64,7 +64,7 @@ class StockedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     tags: dict[str, str] = {}
 
 
-class Stock(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class SeedImages(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The body of `POST /images` of the control URL."""
 
     region: str
@@ -72,7 +72,7 @@ class Stock(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Asked:
+class _ParsedRequest:
     """What a request asks for, read from its bytes; `era` counts the resets before it came."""
 
     endpoint: Endpoint
@@ -113,7 +113,7 @@ class Service:
         for name in Behaviour.__slots__:
             setattr(self.behaviour, name, getattr(first, name))
 
-    def stock(self, stock: Stock) -> list[str]:
+    def stock(self, stock: SeedImages) -> list[str]:
         """Put AMIs of the first account in place, and give their ids. Raises ValueError, and makes none, where a name
         is taken."""
         with self._state:
@@ -129,7 +129,7 @@ class Service:
                 made.append(ami.id)
             return made
 
-    def answer(self, request: ApiRequest) -> Answer | None:
+    def answer(self, request: ApiRequest) -> Response | None:
         """None where a fault wants the connection dropped."""
         asked = _read(request, self._era)
         account = self._account(request)
@@ -139,7 +139,7 @@ class Service:
             answer = _refuse_credentials(request, asked)
         if asked.era == self._era:
             self.recorder.call(
-                Call(
+                ApiCall(
                     service=asked.endpoint.service,
                     action=asked.action,
                     region=asked.endpoint.region,
@@ -151,7 +151,7 @@ class Service:
             )
         return answer
 
-    def _answer_known(self, request: ApiRequest, asked: _Asked, account: str) -> Answer | None:
+    def _answer_known(self, request: ApiRequest, asked: _ParsedRequest, account: str) -> Response | None:
         """The answer, or a refusal by the policy, or the fault that was planned for it."""
         refusal = self._refused_by_policy(asked, account)
         if refusal is not None:
@@ -178,7 +178,7 @@ class Service:
                 return answer
         assert_never(fault.kind)
 
-    def _refused_by_policy(self, asked: _Asked, account: str) -> Answer | None:
+    def _refused_by_policy(self, asked: _ParsedRequest, account: str) -> Response | None:
         """A policy holds for everybody of the first account."""
         allowed, service, region = self.behaviour.policy, asked.endpoint.service, asked.endpoint.region
         if allowed is None or account != self._settings.accounts[0].account_id:
@@ -210,7 +210,7 @@ class Service:
         with self._state:
             return self._state.account_of_issued_key(key)
 
-    def _carry_out(self, request: ApiRequest, asked: _Asked, account_id: str) -> Answer:
+    def _carry_out(self, request: ApiRequest, asked: _ParsedRequest, account_id: str) -> Response:
         service, region = asked.endpoint.service, asked.endpoint.region
         if service not in endpoint.MODELLED:
             return self._refuse(asked, "UnsupportedOperation", f"the service '{service}' ({request.host})")
@@ -242,7 +242,7 @@ class Service:
             return responder
         return {"iam": IamResponse, "ssm": SimpleSystemManagerResponse, "sts": TokenResponse}[service]()
 
-    def _refuse(self, asked: _Asked, code: str, what: str) -> Answer:
+    def _refuse(self, asked: _ParsedRequest, code: str, what: str) -> Response:
         self._say_once(f"refused: it does not model {what}")
         return error(asked.protocol, code, f"The embedded EC2 does not model {what}. Nothing was sent to AWS.")
 
@@ -257,12 +257,12 @@ class Service:
         self._state.clear()
 
 
-def _read(request: ApiRequest, era: int) -> _Asked:
+def _read(request: ApiRequest, era: int) -> _ParsedRequest:
     target = request.headers.get("x-amz-target", "")
     text = request.body.decode("utf-8", "replace") if request.method == "POST" else request.path.partition("?")[2]
     action = target.rpartition(".")[2] or (parse_qs(text).get("Action") or [""])[0]
-    where = endpoint.parse(request.host)
-    return _Asked(
+    where = endpoint.parse_host(request.host)
+    return _ParsedRequest(
         endpoint=where,
         action=action or f"{request.method} {request.path.partition('?')[0]}",
         protocol=protocol_of(where.service, request.headers),
@@ -292,7 +292,7 @@ def _is_genuine(request: ApiRequest, secret: str) -> bool:
     return is_signed_with(secret, method=request.method, path=request.path, headers=request.headers, body=request.body)
 
 
-def _refuse_credentials(request: ApiRequest, asked: _Asked) -> Answer:
+def _refuse_credentials(request: ApiRequest, asked: _ParsedRequest) -> Response:
     signed = "authorization" in request.headers or "X-Amz-Credential" in request.path
     match asked.protocol:
         case Protocol.EC2 if signed:
@@ -308,7 +308,7 @@ def _refuse_credentials(request: ApiRequest, asked: _Asked) -> Answer:
             return error(asked.protocol, "MissingAuthenticationToken", "Request is missing Authentication Token", 403)
 
 
-def _moto_request(request: ApiRequest, asked: _Asked, account_id: str) -> Request:
+def _moto_request(request: ApiRequest, asked: _ParsedRequest, account_id: str) -> Request:
     """With the host written as moto reads regions from it, and the account as moto takes it from a header."""
     where = asked.endpoint
     suffix = "amazonaws.com.cn" if where.region.startswith("cn-") else "amazonaws.com"
@@ -322,11 +322,11 @@ def _moto_request(request: ApiRequest, asked: _Asked, account_id: str) -> Reques
     return moto_request
 
 
-def _answer_of(response: Any) -> Answer:
+def _answer_of(response: Any) -> Response:
     status, headers, body = response
     content = body.encode() if isinstance(body, str) else body
     found = _ERROR_CODE.search(content.decode("utf-8", "replace")) if status >= 400 else None
-    return Answer(
+    return Response(
         status=int(status),
         body=content,
         headers={

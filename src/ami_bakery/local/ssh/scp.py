@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 18
 
 
-class Reader(Protocol):
+class ScpReader(Protocol):
     async def readline(self) -> bytes: ...
     async def readexactly(self, n: int) -> bytes: ...
     async def read(self, n: int = -1) -> bytes: ...
@@ -45,7 +45,7 @@ class ScpError(Exception):
     """What the other side is told."""
 
 
-def parse(command: str) -> ScpRequest | None:
+def parse_scp(command: str) -> ScpRequest | None:
     """Reads a command line; None where it is not scp's remote side.
 
     Packer's `scp -vt DIR` and `scp -rvt DIR` always name a folder, with the options in one word; OpenSSH's own client
@@ -71,7 +71,7 @@ def parse(command: str) -> ScpRequest | None:
     return ScpRequest(path=options.path, receives=options.t, recurses=options.r, into_folder=options.d or packer)
 
 
-async def serve(request: ScpRequest, user: str, files: InstanceFiles, reader: Reader, writer: Writer) -> int:
+async def serve(request: ScpRequest, user: str, files: InstanceFiles, reader: ScpReader, writer: Writer) -> int:
     """Carries out one scp; the exit status."""
     path = files.inside(request.path, user)
     try:
@@ -85,7 +85,7 @@ async def serve(request: ScpRequest, user: str, files: InstanceFiles, reader: Re
     return 0
 
 
-async def _receive(request: ScpRequest, path: str, files: InstanceFiles, reader: Reader, writer: Writer) -> None:
+async def _receive(request: ScpRequest, path: str, files: InstanceFiles, reader: ScpReader, writer: Writer) -> None:
     if request.into_folder:
         files.make_folder(path)
     folders = [path]
@@ -119,7 +119,9 @@ def _header(rest: bytes) -> tuple[int, int, str]:
     return int(mode, 8) & 0o777, int(size), text
 
 
-async def _receive_file(path: str, mode: int, size: int, files: InstanceFiles, reader: Reader, writer: Writer) -> None:
+async def _receive_file(
+    path: str, mode: int, size: int, files: InstanceFiles, reader: ScpReader, writer: Writer
+) -> None:
     files.make_folder(posixpath.dirname(path))
     kept = files.outside(path)
     with kept.open("wb") as file:
@@ -135,7 +137,7 @@ async def _receive_file(path: str, mode: int, size: int, files: InstanceFiles, r
     files.arrived(path)
 
 
-async def _send(path: str, kept: Path, recurses: bool, reader: Reader, writer: Writer, *, top: bool) -> None:
+async def _send(path: str, kept: Path, recurses: bool, reader: ScpReader, writer: Writer, *, top: bool) -> None:
     if top:
         await _acknowledged(reader)
     name = posixpath.basename(path).encode("utf-8", "surrogateescape") or b"/"
@@ -162,7 +164,7 @@ async def _send(path: str, kept: Path, recurses: bool, reader: Reader, writer: W
     await _acknowledged(reader)
 
 
-async def _acknowledged(reader: Reader) -> None:
+async def _acknowledged(reader: ScpReader) -> None:
     answer = await reader.read(1)
     if answer != b"\0":
         raise ScpError((await reader.readline()).decode("utf-8", "replace") or "the receiver hung up")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncssh
 
-from ami_bakery.local.report import Command, Recorder
+from ami_bakery.local.report import Recorder, SshCommand
 from ami_bakery.local.ssh import scp
 from ami_bakery.local.ssh.instance_files import InstanceFiles
 from ami_bakery.local.ssh.loopback import listen
@@ -138,7 +138,7 @@ class _Instance:
         if text is None:
             await self._shell(process, user)
             return
-        request = scp.parse(text)
+        request = scp.parse_scp(text)
         if request is not None:
             process.exit(await scp.serve(request, user, self.files, process.stdin, process.stdout))
             return
@@ -158,7 +158,7 @@ class _Instance:
         process.exit(0)
 
     def _record(self, process: asyncssh.SSHServerProcess[bytes], user: str, text: str) -> None:
-        self.recorder.command(Command(instance=self.instance_id, user=user, command=text.rstrip("\n")))
+        self.recorder.command(SshCommand(instance=self.instance_id, user=user, command=text.rstrip("\n")))
         shown = " ".join(text.split())
         if len(shown) > _SHOWN_CHARACTERS:
             shown = shown[: _SHOWN_CHARACTERS - 3] + "..."

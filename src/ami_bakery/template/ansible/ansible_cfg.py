@@ -13,7 +13,7 @@ from ami_bakery.errors import TooLargeError
 from ami_bakery.template.ansible.jinja.holes import HOLE
 from ami_bakery.template.ansible.playbook_arguments import note_ssh_arguments
 from ami_bakery.template.expression.known_values import CHECKOUT
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 @dataclass(kw_only=True)
-class Config:
+class AnsibleConfig:
     """
     roles, collections  folders in which they are looked for, relative to the root
     inventories         files and folders
@@ -42,22 +42,22 @@ class Config:
 
     roles: list[str] = field(default_factory=list)
     collections: list[str] = field(default_factory=list)
-    inventories: list[tuple[str, Place]] = field(default_factory=list)
+    inventories: list[tuple[str, SourceLocation]] = field(default_factory=list)
     is_local: bool = False
 
 
 class ConfigReader:
     """`own`: the variables that the provisioner sets itself; `environment` is what Packer is started with."""
 
-    def __init__(self, reading: Reading, own: Iterable[tuple[str, str]], place: Place) -> None:
+    def __init__(self, reading: Reading, own: Iterable[tuple[str, str]], place: SourceLocation) -> None:
         self._reading = reading
         self._own: dict[str, list[str]] = {}
         for name, value in own:
             self._own.setdefault(name, []).append(value)
         self._place = place
-        self.config = Config()
+        self.config = AnsibleConfig()
 
-    def read(self, *named: str) -> Config:
+    def read(self, *named: str) -> AnsibleConfig:
         """`named`: configuration files that something else than the environment names."""
         for path in named or self._values("ANSIBLE_CONFIG") or ["ansible.cfg"]:
             self._file(path)
@@ -99,15 +99,15 @@ class ConfigReader:
             parser.read_string(source)
         except (configparser.Error, TooLargeError) as error:
             why = f"it does not parse: {error.wrong if isinstance(error, TooLargeError) else type(error).__name__}"
-            self._reading.ledger.unresolved(Place(file=path, line=1), posixpath.basename(path), why)
+            self._reading.ledger.unresolved(SourceLocation(file=path, line=1), posixpath.basename(path), why)
             return
         for section in parser.sections():
             for name, value in parser[section].items():
-                place = Place(file=path, line=_line(source, name))
+                place = SourceLocation(file=path, line=_line(source, name))
                 known = section in _SECTIONS
                 self._apply(name if known else "", value or "", posixpath.dirname(path) or ".", place)
 
-    def _apply(self, name: str, value: str, folder: str, place: Place) -> None:
+    def _apply(self, name: str, value: str, folder: str, place: SourceLocation) -> None:
         """One setting; what is relative in it starts at `folder`."""
         value = self._expanded(value)
         if name == "transport":
@@ -124,7 +124,7 @@ class ConfigReader:
             for path in self._folders(value, folder, "," if name == "inventory" else ":", known, place):
                 self._path(name, path, place, is_plugins=is_plugins)
 
-    def _path(self, name: str, path: str, place: Place, *, is_plugins: bool) -> None:
+    def _path(self, name: str, path: str, place: SourceLocation, *, is_plugins: bool) -> None:
         if name in _LISTS:
             listed = self.config.roles if name == "roles_path" else self.config.collections
             listed += [path] if path not in listed else []
@@ -152,7 +152,7 @@ class ConfigReader:
             return CHECKOUT if workdir == "." else f"{CHECKOUT}/{workdir}"
         return next(iter(self._values(name)), HOLE)
 
-    def _folders(self, paths: str, folder: str, separator: str, name: str, place: Place) -> Iterator[str]:
+    def _folders(self, paths: str, folder: str, separator: str, name: str, place: SourceLocation) -> Iterator[str]:
         """What lies in the home folder or in the system is Ansible's installation, no input."""
         for path in paths.split(separator):
             path = path.strip().strip("'\"")
@@ -177,7 +177,7 @@ def _line(source: str, name: str) -> int:
     return source.count("\n", 0, found.start()) + source[found.start() : found.end()].count("\n") + 1 if found else 1
 
 
-def reference_if_here(reading: Reading, path: str, place: Place) -> bool:
+def reference_if_here(reading: Reading, path: str, place: SourceLocation) -> bool:
     """A file or folder that Ansible takes where it finds it; what lies outside the root counts where it is named."""
     if reading.tree.entry(path, follow=True) is None:
         return False

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.ansible.ansible_cfg import Config, ConfigReader, reference_if_here
+from ami_bakery.template.ansible.ansible_cfg import AnsibleConfig, ConfigReader, reference_if_here
 from ami_bakery.template.ansible.installed import note_installed
 from ami_bakery.template.ansible.navigator import Navigator, navigator_of
 from ami_bakery.template.ansible.playbook_arguments import (
@@ -23,11 +23,11 @@ from ami_bakery.template.references import local_path
 if TYPE_CHECKING:
     from ami_bakery.template.component import Component
     from ami_bakery.template.definition import Reading
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 
 @dataclass(kw_only=True)
-class Surroundings:
+class AnsibleSettings:
     """
     roles, collections  folders in which roles and collections are looked for, relative to the root
     installed           roles and collections that ansible-galaxy fetches: they are pinned by the file that lists them
@@ -36,7 +36,7 @@ class Surroundings:
     roles: list[str] = field(default_factory=list)
     collections: list[str] = field(default_factory=list)
     installed: set[str] = field(default_factory=set)
-    config: Config = field(default_factory=Config)
+    config: AnsibleConfig = field(default_factory=AnsibleConfig)
     arguments: Arguments = field(default_factory=Arguments)
     navigator: Navigator = field(default_factory=Navigator)
 
@@ -45,11 +45,11 @@ class Surroundings:
         return self.config.is_local or self.arguments.is_local
 
 
-def surroundings_of(reading: Reading, component: Component) -> Surroundings:
+def surroundings_of(reading: Reading, component: Component) -> AnsibleSettings:
     navigator = navigator_of(reading, component)
     own = [*navigator.environment, *_own_environment(reading, component)]
     config = ConfigReader(reading, own, component.place).read(*navigator.configs)
-    made = Surroundings(roles=config.roles, collections=config.collections, config=config, navigator=navigator)
+    made = AnsibleSettings(roles=config.roles, collections=config.collections, config=config, navigator=navigator)
     for name, listed in (("roles_path", made.roles), ("collections_path", made.collections)):
         listed[:0] = [path for path, _ in paths_of(reading, component, name)]
     for path, place in paths_of(reading, component, "galaxy_file", "requirements_file"):
@@ -67,7 +67,7 @@ def surroundings_of(reading: Reading, component: Component) -> Surroundings:
     return made
 
 
-def paths_of(reading: Reading, component: Component, *names: str) -> list[tuple[str, Place]]:
+def paths_of(reading: Reading, component: Component, *names: str) -> list[tuple[str, SourceLocation]]:
     """The paths of fields, from the root, for every value that a field may have."""
     found = []
     for name in names:

@@ -9,16 +9,16 @@ from ami_bakery.template.expression.known_values import HOLE
 from ami_bakery.template.facts import Certainty
 
 if TYPE_CHECKING:
-    from ami_bakery.template.ansible.ansible_settings import Surroundings
+    from ami_bakery.template.ansible.ansible_settings import AnsibleSettings
     from ami_bakery.template.definition import Reading
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 INSTALLED_ROLE = "meta/.galaxy_install_info"
 INSTALLED_COLLECTION = "MANIFEST.json"
 """Files that ansible-galaxy writes into what it installs."""
 
 
-def is_installed(reading: Reading, surroundings: Surroundings, path: str, mark: str) -> bool:
+def is_installed(reading: Reading, surroundings: AnsibleSettings, path: str, mark: str) -> bool:
     """Whether a role or collection lies where ansible-galaxy installs it, and has its mark.
 
     It installs into the first folder that is configured, or below the user's home.
@@ -29,7 +29,7 @@ def is_installed(reading: Reading, surroundings: Surroundings, path: str, mark: 
     return is_there and reading.tree.entry(posixpath.join(path, mark), follow=True) is not None
 
 
-def note_installed(reading: Reading, surroundings: Surroundings, place: Place) -> None:
+def note_installed(reading: Reading, surroundings: AnsibleSettings, place: SourceLocation) -> None:
     """Notes what ansible-galaxy installs as outputs, but for what is there and is not its own."""
     for folder in surroundings.roles[:1]:
         for name in sorted(surroundings.installed):
@@ -42,7 +42,7 @@ def note_installed(reading: Reading, surroundings: Surroundings, place: Place) -
             reading.ledger.output(f"{told}/**", place, certainty=Certainty.LIKELY)
 
 
-def _note(reading: Reading, path: str, mark: str, place: Place) -> None:
+def _note(reading: Reading, path: str, mark: str, place: SourceLocation) -> None:
     if path.startswith(("/", "~")) or "/" in posixpath.basename(path):
         return
     is_there = reading.tree.entry(path, follow=True) is not None

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.errors import TemplateError, TooLargeError
 from ami_bakery.template.ansible.ansible_cfg import reference_if_here
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind
 from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
 
 if TYPE_CHECKING:
-    from ami_bakery.template.ansible.playbook_walk import Walk
+    from ami_bakery.template.ansible.playbook_walk import PlaybookWalk
 
 _YAML = (".yml", ".yaml", ".json")
 _IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|md|txt|rst)))\Z")
@@ -23,7 +23,7 @@ _IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|
 _PAIR = re.compile(r"(\w+)\s*=\s*(.*)\Z", re.DOTALL)
 
 
-def read_inventory(walk: Walk, path: str, place: Place) -> None:
+def read_inventory(walk: PlaybookWalk, path: str, place: SourceLocation) -> None:
     """`path`: a file or a folder, which is an input already."""
     entry = walk.reading.tree.entry(path, follow=True)
     is_folder = entry is not None and entry.kind is FileKind.FOLDER
@@ -35,14 +35,14 @@ def read_inventory(walk: Walk, path: str, place: Place) -> None:
         _file(walk, file)
 
 
-def read_beside(walk: Walk, folder: str, place: Place) -> None:
+def read_beside(walk: PlaybookWalk, folder: str, place: SourceLocation) -> None:
     for name in ("group_vars", "host_vars"):
         beside = posixpath.normpath(posixpath.join(folder, name))
         if reference_if_here(walk.reading, beside, place):
             walk.variables_folder(beside)
 
 
-def _files(walk: Walk, folder: str, depth: int = 0) -> Iterator[str]:
+def _files(walk: PlaybookWalk, folder: str, depth: int = 0) -> Iterator[str]:
     for child in walk.reading.tree.children(folder):
         path = posixpath.normpath(child.path)
         name = posixpath.basename(path)
@@ -55,7 +55,7 @@ def _files(walk: Walk, folder: str, depth: int = 0) -> Iterator[str]:
             yield path
 
 
-def _file(walk: Walk, path: str) -> None:
+def _file(walk: PlaybookWalk, path: str) -> None:
     entry = walk.reading.tree.entry(path, follow=True)
     if entry is None or entry.kind is not FileKind.FILE:
         return
@@ -64,7 +64,7 @@ def _file(walk: Walk, path: str) -> None:
     try:
         source = walk.reading.parsed(path)
     except TooLargeError as error:
-        walk.reading.ledger.unresolved(Place(file=path, line=1), posixpath.basename(path), error.wrong)
+        walk.reading.ledger.unresolved(SourceLocation(file=path, line=1), posixpath.basename(path), error.wrong)
         return
     if source.startswith(b"$ANSIBLE_VAULT") or b"\0" in source:
         return
@@ -76,7 +76,7 @@ def _file(walk: Walk, path: str) -> None:
         _ini(walk, source.decode("utf-8", "replace"))
 
 
-def _yaml(walk: Walk, path: str, source: bytes) -> None:
+def _yaml(walk: PlaybookWalk, path: str, source: bytes) -> None:
     """Hosts and groups, or the configuration of an inventory plugin, whose texts may name files."""
     try:
         documents = yaml_documents(source, path)
@@ -89,7 +89,7 @@ def _yaml(walk: Walk, path: str, source: bytes) -> None:
             _groups(walk, document)
 
 
-def _groups(walk: Walk, node: Any, depth: int = 0) -> None:
+def _groups(walk: PlaybookWalk, node: Any, depth: int = 0) -> None:
     if not isinstance(node, YamlMap) or depth > 32:
         return
     for name, child in node.items():
@@ -102,7 +102,7 @@ def _groups(walk: Walk, node: Any, depth: int = 0) -> None:
             _groups(walk, child, depth + 1)
 
 
-def _ini(walk: Walk, source: str) -> None:
+def _ini(walk: PlaybookWalk, source: str) -> None:
     section = ""
     for line in source.splitlines():
         line = line.strip()

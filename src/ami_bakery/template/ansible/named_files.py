@@ -10,12 +10,12 @@ from ami_bakery.errors import TooLargeError
 from ami_bakery.template.ansible.jinja.holes import FACT, HOLE, has_hole, is_static, merged_texts
 from ami_bakery.template.ansible.jinja.rendering import (
     LookupCall,
-    alternatives,
     first_found_terms,
     included_templates,
     known_words,
     lookups,
     parses,
+    text_alternatives,
     texts_in,
 )
 from ami_bakery.template.ansible.scope import Context, PlayScope, glob_in, search_folders
@@ -23,7 +23,7 @@ from ami_bakery.template.ansible.search import find, is_file
 from ami_bakery.template.ansible.yaml_files import documents_of, yaml_at, yaml_below
 from ami_bakery.template.expression.known_values import CHECKOUT
 from ami_bakery.template.expression.known_values import HOLE as PACKERS_HOLE
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.shell.local_commands import LocalRun
 from ami_bakery.template.yaml_parser import YamlText
 from ami_bakery.values import replace
@@ -74,10 +74,10 @@ class Files:
         self._visited.add(key)
         return True
 
-    def say(self, place: Place, written: str, why: str = _UNKNOWN) -> None:
+    def say(self, place: SourceLocation, written: str, why: str = _UNKNOWN) -> None:
         self.reading.ledger.unresolved(place, str(written), why)
 
-    def reference(self, path: str, place: Place, context: Context | None = None) -> None:
+    def reference(self, path: str, place: SourceLocation, context: Context | None = None) -> None:
         roles = (context.role, *context.above) if context is not None and context.role else ()
         if not any(path.startswith(f"{role}/") for role in roles):  # all of a role's folder is in
             self.reading.ledger.reference(path, place, required=False)
@@ -85,10 +85,17 @@ class Files:
     # --- names
 
     def follow(
-        self, text: str, folders: tuple[str, ...], place: Place, take: Take, context: Context, *, optional: bool = False
+        self,
+        text: str,
+        folders: tuple[str, ...],
+        place: SourceLocation,
+        take: Take,
+        context: Context,
+        *,
+        optional: bool = False,
     ) -> None:
         """Takes whatever a text may name; says so where it cannot be said what that is."""
-        names = alternatives(text, self.scope(context))
+        names = text_alternatives(text, self.scope(context))
         unknown, found_any = not parses(text), False
         for name in names:
             found = self._named(name, folders, context)
@@ -138,7 +145,7 @@ class Files:
 
     def glob(self, text: str, context: Context, line: int) -> None:
         folders = search_folders(context, "files")
-        for pattern in alternatives(text, self.scope(context)):
+        for pattern in text_alternatives(text, self.scope(context)):
             if has_hole(pattern):
                 self.files(YamlText(text, line), "files", context, line, optional=True)
                 continue
@@ -152,7 +159,7 @@ class Files:
             if text.strip("./ ") and "\n" not in text and is_static(text):
                 for found in find(self.reading, text, folders):
                     if is_file(self.reading, found):
-                        self.reference(found, Place(file=path, line=max(text.line, 1)))
+                        self.reference(found, SourceLocation(file=path, line=max(text.line, 1)))
 
     # --- lookups
 
@@ -290,7 +297,7 @@ class Files:
         for file in yaml_at(self.reading, path):
             if self.reading.is_foreign(file):
                 why = "it lies outside of the repository, and planning does not use its values"
-                self.say(Place(file=file, line=1), posixpath.basename(file), why)
+                self.say(SourceLocation(file=file, line=1), posixpath.basename(file), why)
             else:
                 self._variables_in(file)
 
@@ -299,5 +306,5 @@ class Files:
             self.variables.add(document)
 
     @staticmethod
-    def place(context: Context, line: int) -> Place:
-        return Place(file=context.file, line=max(line, 1))
+    def place(context: Context, line: int) -> SourceLocation:
+        return SourceLocation(file=context.file, line=max(line, 1))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.errors import TemplateError
 from ami_bakery.template.ansible.ansible_cfg import reference_if_here
 from ami_bakery.template.ansible.jinja.holes import HOLE
-from ami_bakery.template.ansible.playbook_arguments import Word, words_of
+from ami_bakery.template.ansible.playbook_arguments import ArgumentWord, words_of
 from ami_bakery.template.component import Component, Field
 from ami_bakery.template.expression.known_values import HOLE as PACKERS_HOLE
 from ami_bakery.template.expression.known_values import (
@@ -25,7 +25,7 @@ from ami_bakery.template.expression.known_values import (
     is_sequence,
     is_tainted,
 )
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind
 from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
 
@@ -44,9 +44,9 @@ class Navigator:
     environment       variables that the settings set
     """
 
-    playbooks: list[tuple[str, Place]] = field(default_factory=list)
-    roles: list[tuple[str, Place]] = field(default_factory=list)
-    words: list[Word] = field(default_factory=list)
+    playbooks: list[tuple[str, SourceLocation]] = field(default_factory=list)
+    roles: list[tuple[str, SourceLocation]] = field(default_factory=list)
+    words: list[ArgumentWord] = field(default_factory=list)
     configs: list[str] = field(default_factory=list)
     environment: list[tuple[str, str]] = field(default_factory=list)
 
@@ -83,12 +83,12 @@ def _play(reading: Reading, play: Mapping[str, Value], found: Field, made: Navig
     for name in ("extra_args", "extra_arguments"):
         made.words += words_of(_field(play, name, found))
     for word in words_of(_field(play, "vars_files", found)):
-        made.words += [_word("-e", found.place), Word(**{**_parts(word), "text": f"@{word.text}"})]
+        made.words += [_word("-e", found.place), ArgumentWord(**{**_parts(word), "text": f"@{word.text}"})]
     variables = play.get("extra_vars")
     for name, value in variables.items() if is_mapping(variables) else ():
         text = as_text(value)
         known = text if isinstance(text, str) else text.known.replace(PACKERS_HOLE, HOLE) or HOLE
-        given = Word(
+        given = ArgumentWord(
             text=f"{name}={_quoted(known)}", place=found.place, written=found.written, tainted=is_tainted(value)
         )
         made.words += [_word("-e", found.place), given]
@@ -98,7 +98,7 @@ def _field(play: Mapping[str, Value], name: str, found: Field) -> Field | None:
     return Field(value=play[name], place=found.place, written=found.written) if name in play else None
 
 
-def _parts(word: Word) -> dict[str, Any]:
+def _parts(word: ArgumentWord) -> dict[str, Any]:
     return {
         "place": word.place,
         "written": word.written,
@@ -108,8 +108,8 @@ def _parts(word: Word) -> dict[str, Any]:
     }
 
 
-def _word(text: str, place: Place) -> Word:
-    return Word(text=text, place=place, written=text)
+def _word(text: str, place: SourceLocation) -> ArgumentWord:
+    return ArgumentWord(text=text, place=place, written=text)
 
 
 def _quoted(text: str) -> str:
@@ -133,16 +133,16 @@ def _settings_file(reading: Reading, component: Component, made: Navigator) -> N
             documents = yaml_documents(reading.parsed(path), path)
         except TemplateError as error:
             reading.ledger.unresolved(
-                Place(file=path, line=1), posixpath.basename(path), f"it does not parse: {error.wrong}"
+                SourceLocation(file=path, line=1), posixpath.basename(path), f"it does not parse: {error.wrong}"
             )
             continue
         for document in documents:
             settings = document.get("ansible-navigator") if isinstance(document, YamlMap) else None
             if isinstance(settings, YamlMap):
-                _settings(reading, settings, Place(file=path, line=settings.line or 1), made)
+                _settings(reading, settings, SourceLocation(file=path, line=settings.line or 1), made)
 
 
-def _settings(reading: Reading, settings: Mapping[str, Any], place: Place, made: Navigator) -> None:
+def _settings(reading: Reading, settings: Mapping[str, Any], place: SourceLocation, made: Navigator) -> None:
     """Of the file, or of the block `navigator_config`, whose names have `_` for `-`."""
     ansible = _child(settings, "ansible", "ansible-config")
     config = ansible.get("config")

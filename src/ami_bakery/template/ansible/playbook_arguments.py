@@ -22,7 +22,7 @@ from ami_bakery.template.yaml_parser import yaml_documents
 if TYPE_CHECKING:
     from ami_bakery.template.component import Field
     from ami_bakery.template.definition import Reading
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _LITERAL = re.compile(r'"((?:[^"\\$%]|[$%](?!\{))*)"')
 """A text in an expression, without parts that are worked out."""
@@ -77,15 +77,15 @@ class Arguments:
     """
 
     variables: dict[str, Any] = field(default_factory=dict)
-    variable_files: list[tuple[str, Place]] = field(default_factory=list)
-    inventories: list[tuple[str, Place]] = field(default_factory=list)
-    modules: list[tuple[str, Place]] = field(default_factory=list)
-    playbooks: list[tuple[str, Place]] = field(default_factory=list)
+    variable_files: list[tuple[str, SourceLocation]] = field(default_factory=list)
+    inventories: list[tuple[str, SourceLocation]] = field(default_factory=list)
+    modules: list[tuple[str, SourceLocation]] = field(default_factory=list)
+    playbooks: list[tuple[str, SourceLocation]] = field(default_factory=list)
     is_local: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class Word:
+class ArgumentWord:
     """One argument; what is not known in it is a hole.
 
     is_list      it stands for any number of arguments
@@ -94,7 +94,7 @@ class Word:
     """
 
     text: str
-    place: Place
+    place: SourceLocation
     written: str
     why: str = ""
     is_list: bool = False
@@ -102,7 +102,7 @@ class Word:
     is_optional: bool = False
 
 
-def argument_lists(found: Field | None) -> Iterator[list[Word]]:
+def argument_lists(found: Field | None) -> Iterator[list[ArgumentWord]]:
     """The arguments of a list field, which may be given as one text with commas; once for each value it may have."""
     if found is not None:
         yield _list(found.value, found)
@@ -110,12 +110,12 @@ def argument_lists(found: Field | None) -> Iterator[list[Word]]:
             yield [replace(word, is_optional=True) for word in _list(value, found)]
 
 
-def words_of(found: Field | None) -> list[Word]:
+def words_of(found: Field | None) -> list[ArgumentWord]:
     """The arguments of every value that a list field may have."""
     return [word for words in argument_lists(found) for word in words]
 
 
-def _list(value: Value, found: Field) -> list[Word]:
+def _list(value: Value, found: Field) -> list[ArgumentWord]:
     if value is None:
         return []
     if is_sequence(value):
@@ -123,24 +123,24 @@ def _list(value: Value, found: Field) -> list[Word]:
     return list(_words(value, found, is_list=True))
 
 
-def _words(value: Value, found: Field, *, is_list: bool) -> Iterator[Word]:
+def _words(value: Value, found: Field, *, is_list: bool) -> Iterator[ArgumentWord]:
     place = value.place if isinstance(value, Text) else found.place
     text = as_text(value)
     if isinstance(text, Unknown):
         yield from _unknown_words(text, place, text.pattern or found.written, is_list=is_list)
         return
     for part in _parts(text, is_list=is_list):
-        yield Word(text=part, place=place, written=found.written, tainted=is_tainted(value))
+        yield ArgumentWord(text=part, place=place, written=found.written, tainted=is_tainted(value))
 
 
-def _unknown_words(unknown: Unknown, place: Place, written: str, *, is_list: bool) -> Iterator[Word]:
+def _unknown_words(unknown: Unknown, place: SourceLocation, written: str, *, is_list: bool) -> Iterator[ArgumentWord]:
     known = unknown.known.replace(PACKERS_HOLE, HOLE)
     if known.strip(HOLE):
         for part in _parts(known, is_list=is_list):
-            yield Word(text=part, place=place, written=written, why=unknown.why, tainted=unknown.tainted)
+            yield ArgumentWord(text=part, place=place, written=written, why=unknown.why, tainted=unknown.tainted)
         return
-    yield Word(text=HOLE, place=place, written=written, why=unknown.why, is_list=is_list)
-    optional = Word(text="", place=place, written=written, why=unknown.why, is_optional=True)
+    yield ArgumentWord(text=HOLE, place=place, written=written, why=unknown.why, is_list=is_list)
+    optional = ArgumentWord(text="", place=place, written=written, why=unknown.why, is_optional=True)
     for candidate in unknown.candidates:
         for item in candidate if is_sequence(candidate) else (candidate,):
             text = as_text(item)
@@ -170,7 +170,7 @@ def _shell_words(text: str) -> list[str]:
         return text.split()
 
 
-def read_arguments(reading: Reading, words: Sequence[Word], made: Arguments) -> None:
+def read_arguments(reading: Reading, words: Sequence[ArgumentWord], made: Arguments) -> None:
     """Adds what the words name to `made`, and references and credentials to the ledger."""
     waiting = ""
     for word in words:
@@ -206,7 +206,7 @@ def _option(word: str) -> tuple[str, str | None]:
     return "", None
 
 
-def _loose(reading: Reading, word: Word, made: Arguments) -> None:
+def _loose(reading: Reading, word: ArgumentWord, made: Arguments) -> None:
     """A word that belongs to no option that we know: behind one that is not known, it may be the value of any."""
     text = word.text
     if text.startswith("@"):
@@ -229,7 +229,7 @@ def _paths_here(reading: Reading, text: str) -> Iterator[str]:
             yield path
 
 
-def _argument(reading: Reading, option: str, value: str, word: Word, made: Arguments) -> None:
+def _argument(reading: Reading, option: str, value: str, word: ArgumentWord, made: Arguments) -> None:
     if value[:1] in ("'", '"') and value[-1:] == value[:1]:
         value = value[1:-1]
     if option == "vars":
@@ -251,7 +251,7 @@ def _argument(reading: Reading, option: str, value: str, word: Word, made: Argum
             reading.ledger.reference(path, word.place, required=False)
 
 
-def _path(reading: Reading, text: str, word: Word) -> str | None:
+def _path(reading: Reading, text: str, word: ArgumentWord) -> str | None:
     """The path, from the root; None, and a finding, where it is not known."""
     if HOLE in text:
         reading.ledger.unresolved(word.place, word.written, word.why or "it is not known before Packer runs")
@@ -265,21 +265,21 @@ def _path(reading: Reading, text: str, word: Word) -> str | None:
     return path
 
 
-def _reference(reading: Reading, text: str, word: Word) -> str | None:
+def _reference(reading: Reading, text: str, word: ArgumentWord) -> str | None:
     path = _path(reading, text, word)
     if path is not None:
         reading.ledger.reference(path, word.place, required=not word.is_optional)
     return path
 
 
-def _credential(reading: Reading, text: str, word: Word) -> None:
+def _credential(reading: Reading, text: str, word: ArgumentWord) -> None:
     expanded = reading.expand_home(text) if text not in ("prompt", "prompt_ask_vault_pass", "") else None
     path = _path(reading, expanded, word) if expanded and HOLE not in expanded else None
     if path is not None:
         reading.ledger.credential(path, word.place)
 
 
-def _variables(reading: Reading, value: str, word: Word, made: Arguments) -> None:
+def _variables(reading: Reading, value: str, word: ArgumentWord, made: Arguments) -> None:
     if value.startswith("@"):
         path = _reference(reading, value[1:], word)
         if path is not None:
@@ -290,7 +290,7 @@ def _variables(reading: Reading, value: str, word: Word, made: Arguments) -> Non
     made.variables.update(extra_variables(value))
 
 
-def _inventory(reading: Reading, value: str, word: Word, made: Arguments) -> None:
+def _inventory(reading: Reading, value: str, word: ArgumentWord, made: Arguments) -> None:
     """A file or a folder, or hosts with commas between them, of which Packer's own is one."""
     if "," in value:
         return
@@ -299,7 +299,7 @@ def _inventory(reading: Reading, value: str, word: Word, made: Arguments) -> Non
         made.inventories.append((path, word.place))
 
 
-def note_ssh_arguments(reading: Reading, text: str, place: Place) -> None:
+def note_ssh_arguments(reading: Reading, text: str, place: SourceLocation) -> None:
     """Files that ssh's own options name: configurations are inputs, keys are not."""
     words = _shell_words(text)
     for before, word in zip(["", *words], words, strict=False):

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.template.ansible.ansible_cfg import reference_if_here
 from ami_bakery.template.ansible.jinja.holes import is_static
-from ami_bakery.template.ansible.jinja.rendering import alternatives, items_of, rendered
+from ami_bakery.template.ansible.jinja.rendering import items_of, rendered_values, text_alternatives
 from ami_bakery.template.ansible.named_files import Files
 from ami_bakery.template.ansible.roles import RoleFinder
 from ami_bakery.template.ansible.scope import Context, PlayScope
 from ami_bakery.template.ansible.search import is_file
 from ami_bakery.template.ansible.task_walk import TaskWalk
-from ami_bakery.template.ansible.tasks import may_run_here, runs_here
-from ami_bakery.template.ansible.yaml_files import documents_of, listed, maps_of, yaml_below
+from ami_bakery.template.ansible.tasks import may_run_here, task_runs_here
+from ami_bakery.template.ansible.yaml_files import as_list, documents_of, maps_of, yaml_below
 from ami_bakery.template.yaml_parser import YamlMap, YamlText
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
-    from ami_bakery.template.ansible.ansible_settings import Surroundings
+    from ami_bakery.template.ansible.ansible_settings import AnsibleSettings
     from ami_bakery.template.ansible.variables import VariableTable
     from ami_bakery.template.definition import Reading
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _BESIDE = (
     *("group_vars", "host_vars", "library", "module_utils", "action_plugins", "become_plugins", "cache_plugins"),
@@ -35,13 +35,13 @@ _TASKS = ("pre_tasks", "tasks", "post_tasks", "handlers")
 _NOT_VARIABLES = ("role", "name", "vars", "when", "tags")
 
 
-class Walk(Files):
+class PlaybookWalk(Files):
     """One round through everything that a provisioner's playbooks reach, with the variables known so far.
 
     It writes what it finds to the ledger of its reading, and adds to the variables, so that a second round sees more.
     """
 
-    def __init__(self, reading: Reading, surroundings: Surroundings, variables: VariableTable) -> None:
+    def __init__(self, reading: Reading, surroundings: AnsibleSettings, variables: VariableTable) -> None:
         super().__init__(reading, variables)
         self._surroundings = surroundings
         self._roles = RoleFinder(reading, surroundings)
@@ -50,7 +50,7 @@ class Walk(Files):
 
     # --- playbooks
 
-    def playbook(self, path: str, place: Place) -> None:
+    def playbook(self, path: str, place: SourceLocation) -> None:
         if path in self._importing:
             why = f"the playbook imports itself: {' -> '.join([*self._importing, path])}"
             self.say(place, posixpath.basename(path), why)
@@ -65,7 +65,7 @@ class Walk(Files):
             self._play(play, context)
         self._importing.pop()
 
-    def role_target(self, name: str, place: Place) -> None:
+    def role_target(self, name: str, place: SourceLocation) -> None:
         """A role that the provisioner names itself, without a playbook."""
         context = self._context(place.file, self.reading.locations.workdir)
         self.role(name, context, place.line)
@@ -74,7 +74,7 @@ class Walk(Files):
         may_be_local = "local" in self.variables.lookup("ansible_connection")
         return Context(file=file, playbook=playbook, is_local=self._surroundings.is_local, may_be_local=may_be_local)
 
-    def _beside(self, context: Context, place: Place) -> None:
+    def _beside(self, context: Context, place: SourceLocation) -> None:
         for name in _BESIDE:
             folder = posixpath.normpath(posixpath.join(context.playbook, name))
             if reference_if_here(self.reading, folder, place) and name in ("group_vars", "host_vars"):
@@ -83,7 +83,7 @@ class Walk(Files):
 
     def _play(self, play: YamlMap, context: Context) -> None:
         self.variables.add(play.get("vars"))
-        for prompt in listed(play.get("vars_prompt")):
+        for prompt in as_list(play.get("vars_prompt")):
             if isinstance(prompt, YamlMap) and "name" in prompt:
                 self.variables.add({str(prompt["name"]): prompt.get("default", "{{ prompted }}")})
         for name in ("import_playbook", "ansible.builtin.import_playbook", "include"):
@@ -91,14 +91,14 @@ class Walk(Files):
                 self._imported_playbook(play, str(play[name]), context)
                 return
         may_be_local = context.may_be_local or may_run_here(play)
-        context = replace(context, is_local=runs_here(play, context.is_local), may_be_local=may_be_local)
+        context = replace(context, is_local=task_runs_here(play, context.is_local), may_be_local=may_be_local)
         scope = self.scope(context)
-        for given in listed(play.get("vars_files")):
+        for given in as_list(play.get("vars_files")):
             for text in self._elements(given, scope):
                 self.files(str(text), "vars", context, self._line(play, text), self.variables_file)
-        for name in listed(play.get("collections")):
+        for name in as_list(play.get("collections")):
             self._roles.collection(f"{name}.", context, self.place(context, play.line), say=False)
-        for given in listed(play.get("roles")):
+        for given in as_list(play.get("roles")):
             for role in self._elements(given, scope):
                 self._role_entry(role, context, play.line)
         for part in _TASKS:
@@ -109,8 +109,8 @@ class Walk(Files):
     def _elements(given: Any, scope: PlayScope) -> list[Any]:
         """The elements of a list that a variable holds; anything else as it is written."""
         if not isinstance(given, str) or is_static(given):
-            return listed(given)
-        if not any(isinstance(value, list) for value in rendered(given, scope)):
+            return as_list(given)
+        if not any(isinstance(value, list) for value in rendered_values(given, scope)):
             return [given]
         line = getattr(given, "line", 0)
         return [YamlText(item, line) if isinstance(item, str) else item for item in items_of(given, scope)]
@@ -124,7 +124,7 @@ class Walk(Files):
             return
         self.follow(text, (context.folder,), place, lambda path: self.playbook(path, place), context)
 
-    def _collection_playbook(self, name: str, context: Context, place: Place) -> None:
+    def _collection_playbook(self, name: str, context: Context, place: SourceLocation) -> None:
         folder = self._roles.collection(name, context, place)
         for extension in ("yml", "yaml") if folder else ():
             path = posixpath.join(folder or "", "playbooks", f"{name.split('.', 2)[2].replace('.', '/')}.{extension}")
@@ -140,7 +140,7 @@ class Walk(Files):
             self.lookups(entry, context)
             name = entry.get("role") or entry.get("name") or entry.get("src")
             line = entry.line
-            context = replace(context, is_local=runs_here(entry, context.is_local))
+            context = replace(context, is_local=task_runs_here(entry, context.is_local))
         else:
             name, line = entry, getattr(entry, "line", 0) or line
         if isinstance(name, str) and name:
@@ -148,11 +148,11 @@ class Walk(Files):
 
     def role(self, name: str, context: Context, line: int) -> None:
         place = self.place(context, line)
-        for text in alternatives(name, self.scope(context)):
+        for text in text_alternatives(name, self.scope(context)):
             for folder in self._roles.folders(text, name, context, place):
                 self._role_folder(folder, context)
 
-    def collection_of(self, name: str, context: Context, place: Place) -> None:
+    def collection_of(self, name: str, context: Context, place: SourceLocation) -> None:
         if not name.startswith(("ansible.builtin.", "ansible.legacy.")) and is_static(name):
             self._roles.collection(name, context, place, say=False)
 
@@ -175,9 +175,9 @@ class Walk(Files):
         for document in documents_of(self.reading, path):
             if not isinstance(document, YamlMap):
                 continue
-            for dependency in listed(document.get("dependencies")):
+            for dependency in as_list(document.get("dependencies")):
                 self._role_entry(dependency, context, document.line)
-            for name in listed(document.get("collections")):
+            for name in as_list(document.get("collections")):
                 if isinstance(name, str):
                     self._roles.collection(f"{name}.", context, self.place(context, document.line), say=False)
 

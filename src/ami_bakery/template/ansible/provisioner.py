@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.ansible.ansible_settings import Surroundings, paths_of, surroundings_of
+from ami_bakery.template.ansible.ansible_settings import AnsibleSettings, paths_of, surroundings_of
 from ami_bakery.template.ansible.inventories import read_beside, read_inventory
-from ami_bakery.template.ansible.playbook_walk import Walk
+from ami_bakery.template.ansible.playbook_walk import PlaybookWalk
 from ami_bakery.template.ansible.variables import VariableTable
 from ami_bakery.template.collector import Ledger
 from ami_bakery.template.definition import Reading
@@ -17,7 +17,7 @@ from ami_bakery.template.source_tree import FileKind
 
 if TYPE_CHECKING:
     from ami_bakery.template.component import Component
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _ROUNDS = 6
 
@@ -31,7 +31,7 @@ def find_ansible_files(reading: Reading, component: Component) -> None:
     for _ in range(_ROUNDS):
         # A variable may be met after the path that it is part of: go round until no round learns more.
         size, scratch = variables.size, Ledger()
-        walk = Walk(_with_ledger(reading, scratch), surroundings, variables)
+        walk = PlaybookWalk(_with_ledger(reading, scratch), surroundings, variables)
         _inventories(component, surroundings, walk)
         for path, _place in surroundings.arguments.variable_files:
             walk.variables_file(path)
@@ -52,7 +52,7 @@ def _with_ledger(reading: Reading, ledger: Ledger) -> Reading:
     return Reading(tree=reading.tree, request=reading.request, locations=reading.locations, ledger=ledger)
 
 
-def _targets(reading: Reading, surroundings: Surroundings) -> list[tuple[str, Place]]:
+def _targets(reading: Reading, surroundings: AnsibleSettings) -> list[tuple[str, SourceLocation]]:
     """Playbooks that plays of ansible-navigator name, and such as stand among the arguments."""
     found = list(surroundings.arguments.playbooks)
     for target, place in surroundings.navigator.playbooks:
@@ -64,7 +64,7 @@ def _targets(reading: Reading, surroundings: Surroundings) -> list[tuple[str, Pl
     return found
 
 
-def _inventories(component: Component, surroundings: Surroundings, walk: Walk) -> None:
+def _inventories(component: Component, surroundings: AnsibleSettings, walk: PlaybookWalk) -> None:
     """The provisioner writes one of its own into `inventory_directory`, beside what is there, and removes it again."""
     named = paths_of(walk.reading, component, "inventory_file")
     for path, place in [*named, *surroundings.arguments.inventories, *surroundings.config.inventories]:
@@ -76,7 +76,7 @@ def _inventories(component: Component, surroundings: Surroundings, walk: Walk) -
         read_beside(walk, path, place)
 
 
-def _commands(walk: Walk, component: Component) -> None:
+def _commands(walk: PlaybookWalk, component: Component) -> None:
     """`command` may be a wrapper that lies beside the template."""
     reading, folder = walk.reading, walk.reading.locations.workdir
     for name in ("command", "galaxy_command", "sftp_command"):
@@ -89,7 +89,7 @@ def _commands(walk: Walk, component: Component) -> None:
                     walk.run.script(path, "", (), None, folder=folder)
 
 
-def _note_local_commands(walk: Walk, component: Component) -> None:
+def _note_local_commands(walk: PlaybookWalk, component: Component) -> None:
     if walk.run.opaque or walk.run.unknown:
         programs = tuple(sorted(name for name in walk.run.opaque if name))
         unknown = tuple(sorted(walk.run.unknown))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.errors import TemplateError
 from ami_bakery.template.ansible.ansible_cfg import reference_if_here
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
 
 if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
 
 
-def required_names(reading: Reading, path: str, place: Place, above: tuple[str, ...] = ()) -> set[str]:
+def required_names(reading: Reading, path: str, place: SourceLocation, above: tuple[str, ...] = ()) -> set[str]:
     """The names that a requirements file fetches; what it takes from a folder here is an input."""
     if reading.tree.entry(path, follow=True) is None or path in above:
         return set()  # a missing galaxy_file is said as a missing input
@@ -37,7 +37,7 @@ def required_names(reading: Reading, path: str, place: Place, above: tuple[str, 
 
 def _entry(reading: Reading, path: str, entry: Any, above: tuple[str, ...]) -> set[str]:
     given = entry if isinstance(entry, YamlMap) else {"name": entry}
-    place = Place(file=path, line=max(getattr(entry, "line", 1), 1))
+    place = SourceLocation(file=path, line=max(getattr(entry, "line", 1), 1))
     source = str(given.get("src") or given.get("source") or given.get("role") or given.get("name") or "")
     included = _here(reading, path, str(given.get("include", "")))
     if included is not None and reference_if_here(reading, included, place):

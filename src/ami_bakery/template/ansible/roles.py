@@ -14,10 +14,10 @@ from ami_bakery.template.ansible.jinja.holes import HOLE, has_hole
 from ami_bakery.template.ansible.search import is_folder
 
 if TYPE_CHECKING:
-    from ami_bakery.template.ansible.ansible_settings import Surroundings
+    from ami_bakery.template.ansible.ansible_settings import AnsibleSettings
     from ami_bakery.template.ansible.scope import Context
     from ami_bakery.template.definition import Reading
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _PARTS = ("tasks", "meta", "handlers", "defaults", "vars", "files", "templates", "library")
 
@@ -30,11 +30,11 @@ class RoleFinder:
     another folder than that which it installs into.
     """
 
-    def __init__(self, reading: Reading, surroundings: Surroundings) -> None:
+    def __init__(self, reading: Reading, surroundings: AnsibleSettings) -> None:
         self._reading = reading
         self._surroundings = surroundings
 
-    def folders(self, text: str, written: str, context: Context, place: Place) -> list[str]:
+    def folders(self, text: str, written: str, context: Context, place: SourceLocation) -> list[str]:
         """The folders of the roles that a name may mean; several where it is known only when Ansible runs."""
         if has_hole(text):
             return self._any(text, written, context, place)
@@ -73,7 +73,7 @@ class RoleFinder:
         names = {posixpath.basename(child.path) for child in self._reading.tree.children(path)}
         return not names.isdisjoint(_PARTS)
 
-    def _any(self, text: str, written: str, context: Context, place: Place) -> list[str]:
+    def _any(self, text: str, written: str, context: Context, place: SourceLocation) -> list[str]:
         """Every role that is here and whose name fits may be meant; a name that may be any path is a finding, too."""
         fits = re.compile(
             "".join("[^/]*" if part in "\0\1" else re.escape(part) for part in re.split("([\0\1])", text))
@@ -123,14 +123,14 @@ class RoleFinder:
         names = {posixpath.basename(child.path) for child in self._reading.tree.children(path)}
         return not names.isdisjoint(("galaxy.yml", "MANIFEST.json", "plugins", "roles", "playbooks", "meta"))
 
-    def all_collections(self, context: Context, place: Place) -> None:
+    def all_collections(self, context: Context, place: SourceLocation) -> None:
         """Any of them may be used by a short name."""
         for path in self._collections(context):
             name = ".".join(path.split("/")[-2:])
             if not self._is_installed(name, path, _INSTALLED_COLLECTION):
                 self._reading.ledger.reference(path, place, required=False)
 
-    def collection(self, name: str, context: Context, place: Place, *, say: bool = True) -> str | None:
+    def collection(self, name: str, context: Context, place: SourceLocation, *, say: bool = True) -> str | None:
         """The folder of the collection that a full name such as `ns.collection.thing` lies in, if it is here."""
         if name.count(".") < 2:
             return None
@@ -146,7 +146,7 @@ class RoleFinder:
             self._reading.ledger.unresolved(place, name, why)
         return None
 
-    def _of_collection(self, name: str, context: Context, place: Place) -> list[str]:
+    def _of_collection(self, name: str, context: Context, place: SourceLocation) -> list[str]:
         if f"{'.'.join(name.split('.')[:2])}" in ("ansible.builtin", "ansible.legacy"):
             return []
         folder = self.collection(name, context, place)

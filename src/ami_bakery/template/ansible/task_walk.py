@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ami_bakery.template.ansible import tasks as task_reader
 from ami_bakery.template.ansible.jinja.holes import has_hole
-from ami_bakery.template.ansible.jinja.rendering import LookupCall, alternatives
+from ami_bakery.template.ansible.jinja.rendering import LookupCall, text_alternatives
 from ami_bakery.template.ansible.scope import Context, search_folders
 from ami_bakery.template.ansible.search import find, is_file, is_folder
-from ami_bakery.template.ansible.yaml_files import listed, maps_of, yaml_at
+from ami_bakery.template.ansible.yaml_files import as_list, maps_of, yaml_at
 from ami_bakery.template.yaml_parser import YamlMap
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.template.ansible.named_files import Files, Take
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _INCLUDES = ("include_tasks", "import_tasks", "include")
 _ROLES = ("include_role", "import_role")
@@ -28,7 +28,7 @@ class Roles(Protocol):
     def role(self, name: str, context: Context, line: int) -> None:
         """Follows the role, or every role that a name which is not known may mean."""
 
-    def collection_of(self, name: str, context: Context, place: Place) -> None:
+    def collection_of(self, name: str, context: Context, place: SourceLocation) -> None:
         """Takes the collection of a module's full name, where it is here."""
 
 
@@ -48,7 +48,7 @@ class TaskWalk:
             self.tasks(maps_of(self._reading, path), inside)
 
     def tasks(self, tasks: Any, context: Context) -> None:
-        for task in listed(tasks):
+        for task in as_list(tasks):
             if isinstance(task, YamlMap):
                 self._task(task, context)
 
@@ -58,7 +58,7 @@ class TaskWalk:
             self._variables.add({str(task["register"]): "{{ registered }}"})
         context = replace(
             context,
-            is_local=task_reader.runs_here(task, context.is_local),
+            is_local=task_reader.task_runs_here(task, context.is_local),
             may_be_local=context.may_be_local or task_reader.may_run_here(task),
         )
         for part in _BLOCKS:
@@ -90,7 +90,7 @@ class TaskWalk:
 
     # --- calls
 
-    def _call(self, call: task_reader.Call, task: YamlMap, context: Context) -> None:
+    def _call(self, call: task_reader.ModuleCall, task: YamlMap, context: Context) -> None:
         place = self._files.place(context, call.line)
         if call.full.count(".") >= 2:
             self._roles.collection_of(call.full, context, place)
@@ -116,18 +116,18 @@ class TaskWalk:
         for item in context.loop_items or ():
             self._variables.add({context.loop_name: item})
 
-    def _included_tasks(self, call: task_reader.Call, context: Context) -> None:
+    def _included_tasks(self, call: task_reader.ModuleCall, context: Context) -> None:
         text = call.arguments.get("file", call.arguments.get("_raw"))
         applied = call.arguments.get("apply")
         if isinstance(applied, Mapping):
-            context = replace(context, is_local=task_reader.runs_here(applied, context.is_local))
+            context = replace(context, is_local=task_reader.task_runs_here(applied, context.is_local))
         if isinstance(text, str):
             self._pass_on(context)
             place, static = self._files.place(context, call.line), call.module == "import_tasks"
             folders = search_folders(context, "tasks")
             self._files.follow(text, folders, place, lambda path: self._included(path, context, place, static), context)
 
-    def _included(self, path: str, context: Context, place: Place, static: bool) -> None:
+    def _included(self, path: str, context: Context, place: SourceLocation, static: bool) -> None:
         self._files.reference(path, place, context)
         for file in yaml_at(self._reading, path):
             if file in self._importing and static:
@@ -138,7 +138,7 @@ class TaskWalk:
             self.file(file, context)
             self._importing.pop()
 
-    def _module_files(self, call: task_reader.Call, context: Context) -> None:
+    def _module_files(self, call: task_reader.ModuleCall, context: Context) -> None:
         for text, kind, required in task_reader.files_of(call):
             each = self._what_to_do_with(call.module, context)
             line = getattr(text, "line", 0) or call.line
@@ -148,7 +148,7 @@ class TaskWalk:
                 self._if_here(text, search_folders(context, kind), context, line)
 
     def _if_here(self, text: str, folders: tuple[str, ...], context: Context, line: int) -> None:
-        for name in alternatives(text, self._files.scope(context)):
+        for name in text_alternatives(text, self._files.scope(context)):
             if name.strip("./ ") and "\n" not in name and "://" not in name and not has_hole(name):
                 for path in find(self._reading, name, folders):
                     self._files.reference(path, self._files.place(context, line), context)
@@ -162,17 +162,17 @@ class TaskWalk:
 
     # --- what runs, or is written, on this machine
 
-    def _local(self, call: task_reader.Call, context: Context) -> None:
+    def _local(self, call: task_reader.ModuleCall, context: Context) -> None:
         """A task that runs here: what its command does, and every argument that is the name of a file here."""
         scope, folders = self._files.scope(context), (context.playbook, self._reading.locations.workdir)
         chdir = call.arguments.get("chdir", call.arguments.get("project_path"))
         started = self._started_in(str(chdir), folders, context, call.line) if chdir else ()
         for text in task_reader.commands_of(call):
             line = getattr(text, "line", 0) or call.line
-            self._files.command(alternatives(text, scope), text, context, line, started)
+            self._files.command(text_alternatives(text, scope), text, context, line, started)
         if call.module == "script":
             for text, kind, _ in task_reader.files_of(call):
-                for name in alternatives(text, scope):
+                for name in text_alternatives(text, scope):
                     for path in find(self._reading, name, search_folders(context, kind)):
                         self._files.run.script(path, "", (), None, folder=context.playbook)
         for _, text in task_reader.texts_of(call):
@@ -181,7 +181,7 @@ class TaskWalk:
     def _started_in(self, text: str, folders: tuple[str, ...], context: Context, line: int) -> tuple[str, ...]:
         """The folder that a command changes to: what it finds there without a name counts whole."""
         started = []
-        for name in alternatives(text, self._files.scope(context)):
+        for name in text_alternatives(text, self._files.scope(context)):
             for path in find(self._reading, name, folders):
                 started.append(path)
                 if is_folder(self._reading, path) and path not in (context.playbook, *folders, "."):
@@ -190,7 +190,7 @@ class TaskWalk:
             self._files.say(self._files.place(context, line), text, "where the command runs is not known")
         return tuple(started)
 
-    def _outputs(self, call: task_reader.Call, task: YamlMap, context: Context) -> None:
+    def _outputs(self, call: task_reader.ModuleCall, task: YamlMap, context: Context) -> None:
         """A file that a task writes here each time is no input."""
         name = "dest" if call.module == "fetch" else task_reader.WRITERS.get(call.module, "")
         text = call.arguments.get(name)
@@ -199,12 +199,12 @@ class TaskWalk:
         source = call.arguments.get("src", call.arguments.get("url"))
         for given in context.loop_items if context.loop_items is not None else (None,):
             one = context if given is None else replace(context, loop_items=(given,))
-            targets = alternatives(text, self._files.scope(one))
-            sources = alternatives(str(source), self._files.scope(one)) if source else ("",)
+            targets = text_alternatives(text, self._files.scope(one))
+            sources = text_alternatives(str(source), self._files.scope(one)) if source else ("",)
             if len(targets) == 1 and len(sources) == 1 and not has_hole(targets[0] + sources[0]):
                 self._output(call, targets[0], sources[0], one)
 
-    def _output(self, call: task_reader.Call, target: str, source: str, context: Context) -> None:
+    def _output(self, call: task_reader.ModuleCall, target: str, source: str, context: Context) -> None:
         path = self._reading.locations.resolve(target, context.playbook)
         if not isinstance(path, str):
             return

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ami_bakery.template.ansible.jinja.holes import FACT, HOLE, MOST, has_hole, is_static
-from ami_bakery.template.ansible.jinja.rendering import Scope, items_of
-from ami_bakery.template.ansible.yaml_files import listed
+from ami_bakery.template.ansible.jinja.rendering import JinjaScope, items_of
+from ami_bakery.template.ansible.yaml_files import as_list
 from ami_bakery.template.yaml_parser import YamlMap, YamlText
 from ami_bakery.values import Frozen
 
@@ -65,7 +65,7 @@ _NOT_MODULES = frozenset(
 )
 
 
-class Call(Frozen):
+class ModuleCall(Frozen):
     """A module with its arguments; what is given free of names is `_raw`. `full`: the name as it is written."""
 
     module: str
@@ -74,7 +74,7 @@ class Call(Frozen):
     full: str = ""
 
 
-def call_of(task: YamlMap) -> Call | None:
+def call_of(task: YamlMap) -> ModuleCall | None:
     for name, value in task.items():
         if name in ("action", "local_action"):
             return _action(value, task)
@@ -83,14 +83,14 @@ def call_of(task: YamlMap) -> Call | None:
     return None
 
 
-def _action(value: Any, task: YamlMap) -> Call | None:
+def _action(value: Any, task: YamlMap) -> ModuleCall | None:
     if isinstance(value, YamlMap):
         return _call(str(value.get("module", "")), {k: v for k, v in value.items() if k != "module"}, task)
     module, _, rest = str(value).partition(" ")
     return _call(module, YamlText(rest, getattr(value, "line", task.line)), task)
 
 
-def _call(name: str, value: Any, task: YamlMap) -> Call:
+def _call(name: str, value: Any, task: YamlMap) -> ModuleCall:
     arguments: dict[str, Any] = {}
     if isinstance(value, Mapping):
         arguments.update(value)
@@ -100,7 +100,7 @@ def _call(name: str, value: Any, task: YamlMap) -> Call:
     if isinstance(more, Mapping):
         arguments.update(more)
     line = getattr(value, "line", 0) or task.line
-    return Call(module=_BUILTIN.sub("", name), arguments=arguments, line=line, full=name)
+    return ModuleCall(module=_BUILTIN.sub("", name), arguments=arguments, line=line, full=name)
 
 
 def _free_form(text: str) -> dict[str, str]:
@@ -134,7 +134,7 @@ _GUARD = str.maketrans({" ": "\x02", "'": "\x03", '"': "\x05", "\\": "\x06"})
 _UNGUARD = str.maketrans({"\x02": " ", "\x03": "'", "\x05": '"', "\x06": "\\"})
 
 
-def files_of(call: Call) -> Iterator[tuple[str, str, bool]]:
+def files_of(call: ModuleCall) -> Iterator[tuple[str, str, bool]]:
     """The texts that name files here, each with its subfolder, and whether it must be there."""
     if is_true(call.arguments.get("remote_src", call.module == "assemble")) or _is_false(call.arguments.get("copy")):
         return
@@ -165,7 +165,7 @@ def _is_false(value: Any) -> bool:
 # --- loops
 
 
-def loop_items(task: YamlMap, scope: Scope) -> list[Any] | None:
+def loop_items(task: YamlMap, scope: JinjaScope) -> list[Any] | None:
     """What `item` goes through, with every alternative; None where the task is not repeated."""
     if "loop" in task:
         return items_of(task["loop"], scope)
@@ -177,12 +177,12 @@ def loop_items(task: YamlMap, scope: Scope) -> list[Any] | None:
         return [item for each in items_of(task["with_dict"], scope) for item in _pairs(each)]
     for name in ("with_nested", "with_cartesian", "with_together"):
         if name in task:
-            columns = [items_of(each, scope) for each in listed(task[name])]
+            columns = [items_of(each, scope) for each in as_list(task[name])]
             return [list(row) for row in itertools.islice(itertools.product(*columns), 16 * MOST)]
     if "with_indexed_items" in task:
         return [[0, item] for item in _flat(items_of(task["with_indexed_items"], scope), scope)]
     if "with_subelements" in task:
-        return _subelements(listed(task["with_subelements"]), scope)
+        return _subelements(as_list(task["with_subelements"]), scope)
     if any(True for _ in file_loops(task)):
         return [item for plugin, value in file_loops(task) for item in _found_items(plugin, value, scope)]
     return [HOLE] if any(name.startswith("with_") for name in task) else None
@@ -193,7 +193,7 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]*", value) is not None
 
 
-def _flat(items: list[Any], scope: Scope) -> list[Any]:
+def _flat(items: list[Any], scope: JinjaScope) -> list[Any]:
     return [inner for item in items for inner in (items_of(item, scope) if isinstance(item, list) else [item])]
 
 
@@ -203,7 +203,7 @@ def _pairs(value: Any) -> list[Any]:
     return [value]
 
 
-def _subelements(given: list[Any], scope: Scope) -> list[Any]:
+def _subelements(given: list[Any], scope: JinjaScope) -> list[Any]:
     name = str(given[1]) if len(given) > 1 else ""
     rows = []
     for each in items_of(given[0], scope) if given else []:
@@ -212,7 +212,7 @@ def _subelements(given: list[Any], scope: Scope) -> list[Any]:
     return rows
 
 
-def _found_items(plugin: str, value: Any, scope: Scope) -> Iterator[Any]:
+def _found_items(plugin: str, value: Any, scope: JinjaScope) -> Iterator[Any]:
     """Of `with_fileglob` and `with_first_found`: the names; of `with_file` the content, which is not known here."""
     if plugin not in ("fileglob", "first_found", "filetree"):
         yield HOLE
@@ -225,14 +225,14 @@ def _found_items(plugin: str, value: Any, scope: Scope) -> Iterator[Any]:
             yield name
 
 
-def loop_names(value: Any, scope: Scope) -> list[str]:
+def loop_names(value: Any, scope: JinjaScope) -> list[str]:
     """The names that a loop over files is given."""
     names = []
-    for given in listed(value):
+    for given in as_list(value):
         for each in items_of(given, scope):
             if isinstance(each, Mapping):  # first_found with files and paths
-                paths = [str(path) for path in items_of(listed(each.get("paths")), scope)] or [""]
-                for path, file in itertools.product(paths, items_of(listed(each.get("files")), scope)):
+                paths = [str(path) for path in items_of(as_list(each.get("paths")), scope)] or [""]
+                for path, file in itertools.product(paths, items_of(as_list(each.get("files")), scope)):
                     names.append(f"{path}/{file}" if path else str(file))
             elif isinstance(each, str):
                 names.append(each)
@@ -250,7 +250,7 @@ def file_loops(task: YamlMap) -> Iterator[tuple[str, Any]]:
 # --- tasks that run here
 
 
-def runs_here(task: Mapping[str, Any], inherited: bool) -> bool:
+def task_runs_here(task: Mapping[str, Any], inherited: bool) -> bool:
     """Whether a task, a block or a play runs on this machine."""
     if "local_action" in task:
         return True
@@ -272,23 +272,23 @@ def may_run_here(task: Mapping[str, Any]) -> bool:
     return is_unknown or not _LOCAL_HOSTS.isdisjoint(re.split(r"[,:&! ]+", named[0]))
 
 
-def commands_of(call: Call) -> list[str]:
+def commands_of(call: ModuleCall) -> list[str]:
     """The texts of a command, whatever way they are written."""
     if call.module not in _COMMANDS and not call.module.endswith(("command", "shell")):
         return []
     free = "_whole" if "_whole" in call.arguments else "_raw"
     texts = [call.arguments[name] for name in (free, "cmd", "command") if isinstance(call.arguments.get(name), str)]
-    words = [str(each) for each in listed(call.arguments.get("argv"))]
+    words = [str(each) for each in as_list(call.arguments.get("argv"))]
     return [*texts, " ".join(each if "{{" in each else shlex.quote(each) for each in words)] if words else texts
 
 
-def texts_of(call: Call) -> Iterator[tuple[str, str]]:
+def texts_of(call: ModuleCall) -> Iterator[tuple[str, str]]:
     """The arguments of a module that runs here, by name, but for what it writes and what a command is given."""
     commands = ("_whole", "cmd", "command", "_raw", "argv", "creates", "removes", "content", "msg")
     for name, value in call.arguments.items():
         if name in commands or name == WRITERS.get(call.module) or call.module in ("file", "debug", "set_fact"):
             continue
-        for each in listed(value):
+        for each in as_list(value):
             if isinstance(each, str):
                 yield name, each
 
@@ -301,7 +301,7 @@ def conditions(task: Mapping[str, Any]) -> list[YamlText]:
     """Expressions that stand without braces, as texts with them."""
     found = []
     for name in _CONDITIONS:
-        for each in listed(task.get(name)):
+        for each in as_list(task.get(name)):
             if isinstance(each, YamlText) and is_static(each) and re.search(r"\b(?:lookup|query|q)\s*\(", each):
                 found.append(YamlText(f"{{{{ {each} }}}}", each.line))
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ami_bakery.errors import TemplateError
 from ami_bakery.template.ansible.search import is_folder
 from ami_bakery.template.globs import fileset
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind
 from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _EXTENSIONS = (".yml", ".yaml", ".json")
 
 
-def listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
@@ -31,13 +31,13 @@ def documents_of(reading: Reading, path: str) -> list[Any]:
             return []  # the file itself is an input; what it holds is a secret
         return yaml_documents(source, path)
     except TemplateError as error:
-        place = Place(file=path, line=int(error.doing.rpartition(":")[2] or 1))
+        place = SourceLocation(file=path, line=int(error.doing.rpartition(":")[2] or 1))
         reading.ledger.unresolved(place, posixpath.basename(path), f"it does not parse: {error.wrong}")
         return []
 
 
 def maps_of(reading: Reading, path: str) -> list[YamlMap]:
-    found = (item for document in documents_of(reading, path) for item in listed(document))
+    found = (item for document in documents_of(reading, path) for item in as_list(document))
     return [item for item in found if isinstance(item, YamlMap)]
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from ami_bakery.template.expression import cty, cty_types
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, DYNAMIC, NUMBER, STRING, UNKNOWN, Type, friendly
 from ami_bakery.template.expression.numbers import Number
 
@@ -15,7 +15,7 @@ Conversion: TypeAlias = Callable[[Cty], Cty]
 
 
 def convert(value: Cty, wanted: Type) -> Cty:
-    """The value as another type; raises `Fault` where cty does."""
+    """The value as another type; raises `EvaluationError` where cty does."""
     if value.type == cty_types.without_optional(wanted):
         return value
     if value.type.kind == "unknown":
@@ -29,7 +29,7 @@ def convert(value: Cty, wanted: Type) -> Cty:
         raise Unsure("the type of an element is not known")
     made = conversion(value.type, wanted, unsafe=True)
     if made is None:
-        raise Fault(f"{friendly(wanted)} is needed, and it is {friendly(value.type)}")
+        raise EvaluationError(f"{friendly(wanted)} is needed, and it is {friendly(value.type)}")
     return made(value)
 
 
@@ -38,7 +38,7 @@ def _each(value: Cty, wanted: Type) -> tuple[Cty, ...]:
     for other in value.others:
         try:
             made.append(convert(other, wanted))
-        except (Fault, Unsure):
+        except (EvaluationError, Unsure):
             continue
     return tuple(made)
 
@@ -110,14 +110,14 @@ def _text_to_number(value: Cty) -> Cty:
     if parsed is None:
         if value.raw.lower().lstrip("+-") in ("inf", "infinity"):
             raise Unsure("an infinity is not worked out")
-        raise Fault("a number is needed, and the text is none")
+        raise EvaluationError("a number is needed, and the text is none")
     return cty.number(parsed)
 
 
 def _text_to_bool(value: Cty) -> Cty:
     if value.raw in ("true", "1", "false", "0"):
         return Cty(BOOL, value.raw in ("true", "1"))
-    raise Fault("a bool is needed, and the text is none")
+    raise EvaluationError("a bool is needed, and the text is none")
 
 
 _PRIMITIVES: dict[tuple[str, str, bool], Conversion] = {
@@ -150,7 +150,7 @@ def _object_to_object(given: Type, wanted: Type, unsafe: bool) -> Conversion | N
         kept = {name: made(value.raw[name]) if made else value.raw[name] for name, made in inner.items()}
         for name in wanted.optional:
             kept.setdefault(name, cty.null(wanted.attributes[name]))
-        return cty.object_of(kept)
+        return cty.object_value(kept)
 
     return work
 
@@ -161,7 +161,9 @@ def _tuple_to_tuple(given: Type, wanted: Type, unsafe: bool) -> Conversion | Non
     inner = [None if a == b else conversion(a, b, unsafe=unsafe) for a, b in zip(given.of, wanted.of, strict=True)]
     if any(made is None and a != b for made, a, b in zip(inner, given.of, wanted.of, strict=True)):
         return None
-    return lambda value: cty.tuple_of(made(item) if made else item for made, item in zip(inner, value.raw, strict=True))
+    return lambda value: cty.tuple_value(
+        made(item) if made else item for made, item in zip(inner, value.raw, strict=True)
+    )
 
 
 def _collection(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
@@ -172,7 +174,7 @@ def _collection(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
         inner = None
     elif inner is None:
         return None
-    build = cty.list_of if wanted.kind == "list" else cty.set_of
+    build = cty.list_value if wanted.kind == "list" else cty.set_value
 
     def work(value: Cty) -> Cty:
         items = [inner(item) if inner else item for item in value.raw]
@@ -187,10 +189,10 @@ def _map_to_map(wanted: Type, inner: Conversion | None) -> Conversion:
         items = {name: inner(item) if inner else item for name, item in value.raw.items()}
         if not items:
             empty = value.type.element if wanted.element.kind == "dynamic" else wanted.element
-            return cty.map_of({}, empty)
+            return cty.map_value({}, empty)
         if wanted.element.is_collection or wanted.element.kind == "object":
             items = dict(zip(items, unified(list(items.values()), unsafe=False), strict=True))
-        return cty.map_of(items)
+        return cty.map_value(items)
 
     return work
 
@@ -206,7 +208,7 @@ def _element_of(given: Type, wanted: Type, unsafe: bool) -> Type | None:
 
 
 def _from_tuple(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
-    build = cty.list_of if wanted.kind == "list" else cty.set_of
+    build = cty.list_value if wanted.kind == "list" else cty.set_value
     if not given.of:
         return lambda _: build((), cty_types.without_optional(wanted.element))
     element = _element_of(given, wanted, unsafe)
@@ -225,7 +227,7 @@ def _from_tuple(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
 
 def _object_to_map(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
     if not given.of:
-        return lambda _: cty.map_of({}, cty_types.without_optional(wanted.element))
+        return lambda _: cty.map_value({}, cty_types.without_optional(wanted.element))
     element: Type | None = wanted.element
     if wanted.element.kind == "dynamic":
         element = unify(given.of, unsafe=unsafe)
@@ -243,7 +245,7 @@ def _object_to_map(given: Type, wanted: Type, unsafe: bool) -> Conversion | None
         items = {name: made(value.raw[name]) if made else value.raw[name] for name, made in inner.items()}
         if structured:
             items = dict(zip(items, unified(list(items.values()), unsafe=unsafe), strict=True))
-        return cty.map_of(items)
+        return cty.map_value(items)
 
     return work
 
@@ -262,13 +264,13 @@ def _map_to_object(given: Type, wanted: Type) -> Conversion | None:
             if name in value.raw:
                 made = inner.get(name)
                 if made is None and name in inner:
-                    raise Fault(f"an attribute has to be {friendly(kind)}")
+                    raise EvaluationError(f"an attribute has to be {friendly(kind)}")
                 kept[name] = made(value.raw[name]) if made else value.raw[name]
             elif name in wanted.optional:
                 kept[name] = cty.null(kind)
             else:
-                raise Fault("the map lacks an attribute that is needed")
-        return cty.object_of(kept)
+                raise EvaluationError("the map lacks an attribute that is needed")
+        return cty.object_value(kept)
 
     return work
 
@@ -282,14 +284,14 @@ def unified(items: Sequence[Cty], *, unsafe: bool) -> list[Cty]:
         return list(items)
     wanted = unify(tuple(item.type for item in items), unsafe=unsafe)
     if wanted is None:
-        raise Fault("there is no type for all elements")
+        raise EvaluationError("there is no type for all elements")
     return [item if item.type == wanted else _must(item, wanted, unsafe) for item in items]
 
 
 def _must(value: Cty, wanted: Type, unsafe: bool) -> Cty:
     made = conversion(value.type, wanted, unsafe=unsafe)
     if made is None:
-        raise Fault("there is no type for all elements")
+        raise EvaluationError("there is no type for all elements")
     return made(value)
 
 

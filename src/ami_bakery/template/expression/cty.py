@@ -14,7 +14,7 @@ from ami_bakery.template.expression.known_values import CHECKOUT
 from ami_bakery.template.expression.numbers import Number
 
 if TYPE_CHECKING:
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 MOST_ALTERNATIVES = 48
 """Of one value; beyond them more are not looked at."""
@@ -23,12 +23,12 @@ LONGEST_WITH_ALTERNATIVES = 1 << 16
 """Characters of a text that could have been another."""
 
 
-class Fault(Exception):
+class EvaluationError(Exception):
     """Packer fails here. The reason names types, functions and expressions, never a value."""
 
 
 class Unsure(Exception):
-    """Whether Packer fails, or what it makes of it, is not known here; the reason is as `Fault`'s."""
+    """Whether Packer fails, or what it makes of it, is not known here; the reason is as `EvaluationError`'s."""
 
 
 class Missing:
@@ -66,7 +66,7 @@ class Cty:
         raw: Any,
         *,
         tainted: bool = False,
-        place: Place | None = None,
+        place: SourceLocation | None = None,
         others: tuple[Cty, ...] = (),
     ) -> None:
         self.type, self.raw, self.tainted, self.place, self.others = kind, raw, tainted, place, others
@@ -148,7 +148,7 @@ def hidden(value: Cty) -> Cty:
     return value.but(raw=raw, tainted=True, others=tuple(hidden(other) for other in value.others))
 
 
-def text(value: str, place: Place | None = None, *, tainted: bool = False) -> Cty:
+def text(value: str, place: SourceLocation | None = None, *, tainted: bool = False) -> Cty:
     """As Packer normalises it; unknown where it would put a joiner between very many combining marks."""
     if not value.isascii():
         if _has_long_run_of_marks(value):
@@ -201,30 +201,30 @@ def _check_size(items: Iterable[Cty]) -> None:
         raise TooCostly(f"it makes a value of more than {MOST_PARTS:,} parts")
 
 
-def tuple_of(items: Iterable[Cty]) -> Cty:
+def tuple_value(items: Iterable[Cty]) -> Cty:
     made = tuple(items)
     _check_size(made)
     return Cty(Type("tuple", tuple(item.type for item in made)), made)
 
 
-def object_of(attributes: Mapping[str, Cty]) -> Cty:
+def object_value(attributes: Mapping[str, Cty]) -> Cty:
     names = tuple(sorted(attributes))
     _check_size(attributes.values())
     kind = Type("object", tuple(attributes[name].type for name in names), names)
     return Cty(kind, {name: attributes[name] for name in names})
 
 
-def list_of(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
+def list_value(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
     """A list of items that have one type. `otherwise`: the type of the elements of an empty list."""
     return Cty(cty_types.list_of(_one_type(items, otherwise)), tuple(items))
 
 
-def map_of(items: Mapping[str, Cty], otherwise: Type = DYNAMIC) -> Cty:
+def map_value(items: Mapping[str, Cty], otherwise: Type = DYNAMIC) -> Cty:
     kind = cty_types.map_of(_one_type(list(items.values()), otherwise))
     return Cty(kind, {name: items[name] for name in sorted(items)})
 
 
-def set_of(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
+def set_value(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
     """A set: each item once, in cty's order. One with something unknown in it is unknown."""
     kind = cty_types.set_of(_one_type(items, otherwise))
     tainted = any(item.is_dirty for item in items)
@@ -232,7 +232,7 @@ def set_of(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
     if lost is not None:
         known = [item for item in items if item.is_whole]
         made = unknown(why_of(lost), kind, tainted=tainted)
-        return made.with_others([set_of(known, kind.element)] if known else [])
+        return made.with_others([set_value(known, kind.element)] if known else [])
     kept: dict[str, list[Cty]] = {}
     for item in items:
         bucket = kept.setdefault(_hashed(item), [])
@@ -251,7 +251,7 @@ def _one_type(items: Sequence[Cty], otherwise: Type) -> Type:
     if any(cty_types.has_unknown(kind) for kind in kinds):
         raise Unsure("the type of an element is not known")
     if len(kinds) > 1:
-        raise Fault("the elements have different types")
+        raise EvaluationError("the elements have different types")
     return items[0].type
 
 
@@ -392,11 +392,11 @@ def alternatives(value: Cty) -> list[Cty]:
 
 def _exchanged(value: Cty, place: Any, child: Cty) -> Cty:
     if value.type.kind == "object":
-        return object_of({**value.raw, place: child})
+        return object_value({**value.raw, place: child})
     if value.type.kind == "map":
         return value.but(raw={**value.raw, place: child}, others=())
     items = (*value.raw[:place], child, *value.raw[place + 1 :])
-    return tuple_of(items) if value.type.kind == "tuple" else value.but(raw=items, others=())
+    return tuple_value(items) if value.type.kind == "tuple" else value.but(raw=items, others=())
 
 
 def without_unknown(value: Cty) -> Cty | None:
@@ -408,12 +408,12 @@ def without_unknown(value: Cty) -> Cty | None:
     if isinstance(value.raw, dict):
         kept = {name: left for name, child in value.raw.items() if (left := without_unknown(child)) is not None}
         if value.type.kind == "object":
-            return object_of(kept) if kept else None
+            return object_value(kept) if kept else None
         return value.but(raw=kept) if kept else None
     items = [left for child in value.raw if (left := without_unknown(child)) is not None]
     if not items:
         return None
-    return tuple_of(items) if value.type.kind == "tuple" else value.but(raw=tuple(items))
+    return tuple_value(items) if value.type.kind == "tuple" else value.but(raw=tuple(items))
 
 
 def lifted(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Cty:
@@ -427,7 +427,7 @@ def lifted(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Ct
     for row in _rows(arguments):
         try:
             made = work(row)
-        except (Fault, Unsure):
+        except (EvaluationError, Unsure):
             continue
         others.extend((made, *made.others))
     return main.with_others(others)

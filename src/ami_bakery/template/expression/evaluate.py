@@ -9,7 +9,7 @@ from ami_bakery.errors import TemplateError, TooLargeError
 from ami_bakery.template.expression import cty, operators, syntax
 from ami_bakery.template.expression.budget import TooCostly, limited, spend
 from ami_bakery.template.expression.convert import convert, unify
-from ami_bakery.template.expression.cty import Cty, Fault, Missing, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Missing, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, DYNAMIC, NUMBER, STRING, UNKNOWN, Type, friendly, has_unknown
 from ami_bakery.template.expression.functions.json_and_csv import json_text
 from ami_bakery.template.expression.numbers import Number, NumberTooLarge
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ami_bakery.template.expression.syntax import Expression
 
 Names: TypeAlias = "Cty | Mapping[str, Cty]"
-Surrounding: TypeAlias = "Callable[[syntax.Call, Sequence[Cty], Scope], Cty]"
+Surrounding: TypeAlias = "Callable[[syntax.FunctionCall, Sequence[Cty], Scope], Cty]"
 """A function that asks the surroundings, such as `file()`: it gets the call, its arguments and where it is called."""
 
 
@@ -69,7 +69,7 @@ def resolve(expression: Expression, scope: Scope) -> Cty:
     with limited():
         try:
             return work_out(expression, scope)
-        except Fault as fault:
+        except EvaluationError as fault:
             return cty.unknown(f"Packer fails here: {fault}")
         except TooCostly as error:
             raise too_costly(expression, error) from None
@@ -89,7 +89,7 @@ def too_costly(expression: Expression, why: object) -> TemplateError:
 
 
 def work_out(expression: Expression, scope: Scope) -> Cty:
-    """Raises `Fault` where Packer fails; the inner step of `resolve`."""
+    """Raises `EvaluationError` where Packer fails; the inner step of `resolve`."""
     spend(steps=1)
     match expression:
         case syntax.Literal(value=value):
@@ -99,7 +99,7 @@ def work_out(expression: Expression, scope: Scope) -> Cty:
         case syntax.Attribute():
             return _attribute(expression, scope)
         case syntax.TupleOf(items=items):
-            return cty.tuple_of(_all((item, scope) for item in items))
+            return cty.tuple_value(_all((item, scope) for item in items))
         case _:
             try:
                 return _compound(expression, scope)
@@ -132,7 +132,7 @@ def _compound(expression: Expression, scope: Scope) -> Cty:
             return _index(expression, scope)
         case syntax.Splat():
             return loops.splat(expression, scope)
-        case syntax.Call():
+        case syntax.FunctionCall():
             return call(expression, scope)
         case syntax.Conditional():
             return _conditional(expression, scope)
@@ -151,21 +151,21 @@ def _compound(expression: Expression, scope: Scope) -> Cty:
 def _all(pairs: Iterable[tuple[Expression, Scope]]) -> list[Cty]:
     """Works all out before the first failure is raised: what files a later one reads is seen all the same."""
     made: list[Cty] = []
-    fault: Fault | None = None
+    fault: EvaluationError | None = None
     for expression, scope in pairs:
         try:
             made.append(work_out(expression, scope))
-        except Fault as error:
+        except EvaluationError as error:
             fault = fault or error
     if fault:
         raise fault
     return made
 
 
-def attempt(expression: Expression, scope: Scope) -> Cty | Fault:
+def attempt(expression: Expression, scope: Scope) -> Cty | EvaluationError:
     try:
         return work_out(expression, scope)
-    except Fault as fault:
+    except EvaluationError as fault:
         return fault
 
 
@@ -176,9 +176,9 @@ def _named(name: str, scope: Scope) -> Cty:
     if name not in scope.names:
         if scope.any_name is not None:
             return scope.any_name
-        raise Fault(f"there is no `{name}` here")
+        raise EvaluationError(f"there is no `{name}` here")
     found = scope.names[name]
-    return found if isinstance(found, Cty) else cty.object_of(dict(found))
+    return found if isinstance(found, Cty) else cty.object_value(dict(found))
 
 
 def _attribute(expression: syntax.Attribute, scope: Scope) -> Cty:
@@ -188,7 +188,7 @@ def _attribute(expression: syntax.Attribute, scope: Scope) -> Cty:
         holder = scope.names.get(of.name)
         if isinstance(holder, Mapping) and not isinstance(holder, Cty):
             if name not in holder:
-                raise Fault(f"there is no `{expression.written}`")
+                raise EvaluationError(f"there is no `{expression.written}`")
             return holder[name]
     return cty.lifted(lambda values: attribute(values[0], name), [work_out(of, scope)])
 
@@ -198,21 +198,21 @@ def attribute(value: Cty, name: str) -> Cty:
     if not value.is_known and value.type.kind in ("unknown", "dynamic"):
         return _part_of_unknown(value)
     if value.is_null:
-        raise Fault("a value that is null is asked for an attribute")
+        raise EvaluationError("a value that is null is asked for an attribute")
     if value.type.kind == "object":
         if name not in value.type.names:
-            raise Fault("an object has no attribute of that name")
+            raise EvaluationError("an object has no attribute of that name")
         return _child(value, name, value.type.attributes[name])
     if value.type.kind == "map":
         return _child(value, name, value.type.element)
-    raise Fault(f"{friendly(value.type)} has no attributes")
+    raise EvaluationError(f"{friendly(value.type)} has no attributes")
 
 
 def _child(value: Cty, key: str | int, kind: Type) -> Cty:
     if not value.is_known:
         return cty.unknown(value.raw.why, kind, tainted=value.tainted)
     if isinstance(key, str) and key not in value.raw:
-        raise Fault("a map has no such key")
+        raise EvaluationError("a map has no such key")
     child: Cty = value.raw[key]
     return child.but(tainted=True) if value.tainted and not child.tainted else child
 
@@ -223,13 +223,13 @@ def _part_of_unknown(value: Cty) -> Cty:
 
 def _index(expression: syntax.Index, scope: Scope) -> Cty:
     value, key = _all(((expression.of, scope), (expression.key, scope)))
-    return cty.lifted(lambda values: index(values[0], values[1]), [value, key]).taint_by(key)
+    return cty.lifted(lambda values: element_at(values[0], values[1]), [value, key]).taint_by(key)
 
 
-def index(value: Cty, key: Cty) -> Cty:
+def element_at(value: Cty, key: Cty) -> Cty:
     """`value[key]`."""
     if value.is_null or key.is_null:
-        raise Fault("null is used as an index, or is asked for one")
+        raise EvaluationError("null is used as an index, or is asked for one")
     kind = value.type.kind
     if kind in ("unknown", "dynamic") or key.type.kind in ("unknown", "dynamic"):
         return _undecided(value, key)
@@ -238,7 +238,7 @@ def index(value: Cty, key: Cty) -> Cty:
     if kind in ("map", "object"):
         name = convert(key, STRING)
         return attribute(value, name.raw) if name.is_known else _undecided(value, name)
-    raise Fault(f"{friendly(value.type)} has no indices")
+    raise EvaluationError(f"{friendly(value.type)} has no indices")
 
 
 def _item(value: Cty, key: Cty) -> Cty:
@@ -249,7 +249,7 @@ def _item(value: Cty, key: Cty) -> Cty:
     if not place.is_whole or place.negative or (length is not None and place.truncated() >= length):
         if place.is_whole and place.truncated() == 0 and length:
             return _child(value, 0, value.type.of[0])
-        raise Fault("a list has no such item")
+        raise EvaluationError("a list has no such item")
     at = place.truncated()
     return _child(value, at, value.type.of[at] if value.type.kind == "tuple" else value.type.element)
 
@@ -270,7 +270,7 @@ def _conditional(expression: syntax.Conditional, scope: Scope) -> Cty:
     taken = truth_of(condition) if isinstance(condition, Cty) else None
     then = attempt(expression.then, scope if taken is True else scope.maybe)
     otherwise = attempt(expression.otherwise, scope if taken is False else scope.maybe)
-    if isinstance(condition, Fault):
+    if isinstance(condition, EvaluationError):
         raise condition
     kinds = (_type_of(then, expression.then), _type_of(otherwise, expression.otherwise))
     return chosen(condition, taken, (then, otherwise), kinds)
@@ -280,12 +280,12 @@ def truth_of(condition: Cty) -> bool | None:
     """None where it is unknown, or no condition at all."""
     try:
         truth = convert(condition, BOOL)
-    except (Fault, Unsure):
+    except (EvaluationError, Unsure):
         return None
     return truth.raw if isinstance(truth.raw, bool) else None
 
 
-def _type_of(arm: Cty | Fault, expression: Expression) -> Type:
+def _type_of(arm: Cty | EvaluationError, expression: Expression) -> Type:
     if isinstance(arm, Cty):
         return arm.type
     if isinstance(expression, syntax.Template) and not (expression.alone and len(expression.parts) == 1):
@@ -299,36 +299,43 @@ def _fails_without_type(expression: Expression) -> bool:
     """Whether HCL knows nothing of a value that could not be worked out; of a list it still knows its other items."""
     while isinstance(expression, syntax.Attribute | syntax.Index):
         expression = expression.of
-    return isinstance(expression, syntax.Name | syntax.Call)
+    return isinstance(expression, syntax.Name | syntax.FunctionCall)
 
 
-def chosen(condition: Cty, taken: bool | None, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+def chosen(
+    condition: Cty,
+    taken: bool | None,
+    arms: tuple[Cty | EvaluationError, Cty | EvaluationError],
+    kinds: tuple[Type, Type],
+) -> Cty:
     """One arm of two, as HCL converts both to one type; the other is an alternative."""
     if condition.is_null:
-        raise Fault("the condition is null")
+        raise EvaluationError("the condition is null")
     convert(condition, BOOL)
     if taken is None:
         return _either(condition, arms, kinds)
     arm, other = arms if taken else arms[::-1]
-    if isinstance(arm, Fault):
+    if isinstance(arm, EvaluationError):
         raise arm
     result = _as_common(arm, arms, kinds)
-    others = [] if isinstance(other, Fault) else [_converted_or_same(other, arms, kinds)]
+    others = [] if isinstance(other, EvaluationError) else [_converted_or_same(other, arms, kinds)]
     more = [each for one in others for each in cty.alternatives(one)]
     return result.with_others([*result.others, *others, *more]).taint_by(condition)
 
 
-def _converted_or_same(arm: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+def _converted_or_same(
+    arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationError], kinds: tuple[Type, Type]
+) -> Cty:
     try:
         return _as_common(arm, arms, kinds)
-    except (Fault, Unsure):
+    except (EvaluationError, Unsure):
         return arm
 
 
-def _either(condition: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+def _either(condition: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationError], kinds: tuple[Type, Type]) -> Cty:
     known = [arm for arm in arms if isinstance(arm, Cty)]
     if not known:
-        raise next(arm for arm in arms if isinstance(arm, Fault))
+        raise next(arm for arm in arms if isinstance(arm, EvaluationError))
     made = [_converted_or_same(arm, arms, kinds) for arm in known]
     if len(made) == 2 and cty.same(made[0], made[1]):
         return made[0].taint_by(condition)
@@ -338,7 +345,7 @@ def _either(condition: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[
     return result.with_others([each for arm in made for each in (arm, *cty.alternatives(arm))])
 
 
-def _as_common(arm: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+def _as_common(arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationError], kinds: tuple[Type, Type]) -> Cty:
     """An arm in the type of both."""
     for number in (0, 1):
         one = arms[number]
@@ -350,11 +357,13 @@ def _as_common(arm: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Typ
         return _as_common_perhaps(arm, arms, kinds)
     common = unify(kinds, unsafe=True)
     if common is None:
-        raise Fault(f"a conditional has arms of different types: {friendly(kinds[0])}, {friendly(kinds[1])}")
+        raise EvaluationError(f"a conditional has arms of different types: {friendly(kinds[0])}, {friendly(kinds[1])}")
     return arm if arm.type == common else convert(arm, common)
 
 
-def _as_common_perhaps(arm: Cty, arms: tuple[Cty | Fault, Cty | Fault], kinds: tuple[Type, Type]) -> Cty:
+def _as_common_perhaps(
+    arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationError], kinds: tuple[Type, Type]
+) -> Cty:
     """Where an arm is unknown it may also fail, and have no type: the other has to look the same in both cases."""
     if arm.type == STRING:
         return arm
@@ -375,7 +384,7 @@ def _operation(expression: syntax.Operation, scope: Scope) -> Cty:
             lambda values: operators.unary(expression.operator, values[0]), [work_out(expression.right, scope)]
         )
     left, right = attempt(expression.left, scope), attempt(expression.right, scope)
-    if isinstance(left, Fault) or isinstance(right, Fault):
+    if isinstance(left, EvaluationError) or isinstance(right, EvaluationError):
         return operators.with_failure(expression.operator, left, right)
     return cty.lifted(lambda values: operators.binary(expression.operator, values[0], values[1]), [left, right])
 
@@ -387,12 +396,12 @@ def _object(expression: syntax.ObjectOf, scope: Scope) -> Cty:
     for number, (key, _) in enumerate(expression.items):
         name, value = pairs[2 * number], pairs[2 * number + 1]
         if name.is_null:
-            raise Fault("a key is null")
+            raise EvaluationError("a key is null")
         name = convert(name, STRING)
         lost = lost or (None if name.is_known else name)
         made[name.raw if name.is_known else key.written] = value
     tainted = any(name.is_dirty for name in pairs[::2])
-    result = cty.object_of(made)
+    result = cty.object_value(made)
     if lost is not None:
         unsure = cty.unknown(cty.why_of(lost), tainted=tainted or result.is_dirty)
         return unsure.with_others([result, *cty.alternatives(result)])

@@ -14,18 +14,18 @@ def _upper_letter(letter: str) -> str:
     return changed if len(changed) == 1 else letter
 
 
-def upper(text: str) -> str:
+def upper_case(text: str) -> str:
     """Letter by letter: one that would become two stays as it is."""
     return text.upper() if text.isascii() else "".join(map(_upper_letter, text))
 
 
-def lower(text: str) -> str:
+def lower_case(text: str) -> str:
     if text.isascii():
         return text.lower()
     return "".join("i" if letter == "\u0130" else letter.lower() for letter in text)
 
 
-def title(text: str) -> str:
+def title_case(text: str) -> str:
     made, before = [], " "
     for letter in text:
         changed = letter

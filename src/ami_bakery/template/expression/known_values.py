@@ -9,7 +9,7 @@ from ami_bakery.template.expression.budget import spend
 from ami_bakery.values import Frozen, field, replace
 
 if TYPE_CHECKING:
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 CHECKOUT = "/\ufdd0"
 """Stands for the absolute path of the root, which is no part of any answer: a digest is the same in every checkout."""
@@ -29,10 +29,10 @@ def shown(text: str) -> str:
 class Text(str):
     """A string with the line it was written on. `tainted`: see `is_tainted`."""
 
-    place: Place
+    place: SourceLocation
     tainted: bool
 
-    def __new__(cls, text: str, place: Place, *, tainted: bool = False) -> Text:
+    def __new__(cls, text: str, place: SourceLocation, *, tainted: bool = False) -> Text:
         made = super().__new__(cls, text)
         made.place = place
         made.tainted = tainted
@@ -116,7 +116,7 @@ def is_tainted(value: Value) -> bool:
     return bool(getattr(value, "tainted", False))
 
 
-def taint(value: Value, place: Place) -> Value:
+def taint(value: Value, place: SourceLocation) -> Value:
     """The same value, tainted however deep. `place`: of a text that has none."""
     match value:
         case str():
@@ -188,7 +188,7 @@ def as_number(value: Value) -> int | float | Unknown:
     return Unknown(why="a value that is not a number stands where a number is needed")
 
 
-def place_of(value: Value, otherwise: Place) -> Place:
+def place_of(value: Value, otherwise: SourceLocation) -> SourceLocation:
     return value.place if isinstance(value, Text) else otherwise
 
 

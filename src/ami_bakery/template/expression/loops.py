@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.template.expression import cty, syntax
 from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault
+from ami_bakery.template.expression.cty import Cty, EvaluationError
 from ami_bakery.template.expression.cty_types import BOOL, STRING, friendly
 from ami_bakery.template.expression.evaluate import truth_of, work_out
 
@@ -47,19 +47,19 @@ def _loop_over(collection: Cty, expression: syntax.For, scope: Scope) -> Cty:
     made = cty.unknown(cty.why_of(lost), tainted=any(mark.is_dirty for mark in (*marks, lost)))
     try:
         candidate = build(rows, expression)
-    except Fault:
+    except EvaluationError:
         return made
     return made.with_others([candidate, *cty.alternatives(candidate)] if rows else [])
 
 
 def _check(collection: Cty) -> Cty | None:
-    """The collection where it is unknown. Raises `Fault` where there is nothing to go through."""
+    """The collection where it is unknown. Raises `EvaluationError` where there is nothing to go through."""
     if collection.is_null:
-        raise Fault("a `for` goes through null")
+        raise EvaluationError("a `for` goes through null")
     if not (
         collection.type.is_sequence or collection.type.is_mapping or collection.type.kind in ("unknown", "dynamic")
     ):
-        raise Fault(f"a `for` goes through {friendly(collection.type)}")
+        raise EvaluationError(f"a `for` goes through {friendly(collection.type)}")
     return None if collection.is_known else collection
 
 
@@ -75,16 +75,16 @@ def _bound(scope: Scope, key_name: str | None, value_name: str, key: Cty, value:
     return scope.binding(**{value_name: value} | ({key_name: key} if key_name else {}))
 
 
-def _rows(collection: Cty, expression: syntax.For, scope: Scope) -> tuple[list[_Row], Fault | None]:
+def _rows(collection: Cty, expression: syntax.For, scope: Scope) -> tuple[list[_Row], EvaluationError | None]:
     rows: list[_Row] = []
-    fault: Fault | None = None
+    fault: EvaluationError | None = None
     if expression.condition is not None and collection.is_known and not collection.raw:
         one = cty.unknown("there is no element")
         work_out(expression.condition, _bound(scope.maybe, expression.key, expression.value, one, one))
     for key, value in _elements(collection):
         try:
             rows.append(_row(expression, _bound(scope, expression.key, expression.value, key, value)))
-        except Fault as error:
+        except EvaluationError as error:
             fault = fault or error
     return [row for row in rows if row.kept is not False], fault
 
@@ -95,7 +95,7 @@ def _row(expression: syntax.For, scope: Scope) -> _Row:
     kept: bool | None = True
     if condition is not None:
         if condition.is_null:
-            raise Fault("the condition of a `for` is null")
+            raise EvaluationError("the condition of a `for` is null")
         convert(condition, BOOL)
         kept = truth_of(condition)
         if kept is False:
@@ -105,7 +105,7 @@ def _row(expression: syntax.For, scope: Scope) -> _Row:
     if expression.key_result is not None:
         key = work_out(expression.key_result, scope)
         if key.is_null:
-            raise Fault("a key is null")
+            raise EvaluationError("a key is null")
         key = convert(key, STRING)
     return _Row(kept, condition, key, work_out(expression.result, scope))
 
@@ -120,7 +120,7 @@ def _first_lost(rows: list[_Row]) -> Cty | None:
 
 
 def _tuple(rows: list[_Row], _: syntax.For) -> Cty:
-    return cty.tuple_of(row.value for row in rows if row.value is not None)
+    return cty.tuple_value(row.value for row in rows if row.value is not None)
 
 
 def _object(rows: list[_Row], expression: syntax.For) -> Cty:
@@ -131,10 +131,10 @@ def _object(rows: list[_Row], expression: syntax.For) -> Cty:
         name = row.key.raw if row.key.is_known else f"{number}"
         grouped.setdefault(name, []).append(row.value)
     if expression.group:
-        return cty.object_of({name: cty.tuple_of(values) for name, values in grouped.items()})
+        return cty.object_value({name: cty.tuple_value(values) for name, values in grouped.items()})
     if any(len(values) > 1 for values in grouped.values()):
-        raise Fault("two elements of a `for` have the same key")
-    return cty.object_of({name: values[0] for name, values in grouped.items()})
+        raise EvaluationError("two elements of a `for` have the same key")
+    return cty.object_value({name: values[0] for name, values in grouped.items()})
 
 
 def over(collection: Expression, key: str | None, value: str, body: Callable[[Scope], Cty], scope: Scope) -> Cty:
@@ -148,11 +148,11 @@ def over(collection: Expression, key: str | None, value: str, body: Callable[[Sc
             spend(steps=1)
             try:
                 made.append(body(_bound(inner, key, value, name, item)))
-            except Fault as error:
+            except EvaluationError as error:
                 fault = fault or error
         if fault and not unsure:
             raise fault
-        result = cty.tuple_of(made)
+        result = cty.tuple_value(made)
         if unsure:
             lost = cty.unknown(cty.why_of(given), tainted=given.is_dirty or result.is_dirty)
             return lost.with_others([result, *cty.alternatives(result)])
@@ -177,8 +177,8 @@ def _splat_over(source: Cty, each: Callable[[Cty], Cty]) -> Cty:
     sequence = source.type.is_sequence
     if source.is_null:
         if sequence:
-            raise Fault("a splat goes through null")
-        return cty.tuple_of(()).taint_by(source)
+            raise EvaluationError("a splat goes through null")
+        return cty.tuple_value(()).taint_by(source)
     if not source.is_known and (source.type.kind in ("unknown", "dynamic") or not sequence):
         return cty.unknown(source.raw.why, tainted=source.tainted)
     if not source.is_known:
@@ -186,8 +186,8 @@ def _splat_over(source: Cty, each: Callable[[Cty], Cty]) -> Cty:
     items = [value for _, value in source.items()] if sequence else [source]
     made = [each(item) for item in items]
     if source.type.kind not in ("list", "set"):
-        return cty.tuple_of(made).taint_by(*([source] if source.tainted else []))
+        return cty.tuple_value(made).taint_by(*([source] if source.tainted else []))
     if not made:
         kind = each(cty.unknown("there is no element", source.type.element)).type
-        return cty.list_of((), kind).taint_by(source)
-    return cty.list_of(made).taint_by(*([source] if source.tainted else []))
+        return cty.list_value((), kind).taint_by(source)
+    return cty.list_value(made).taint_by(*([source] if source.tainted else []))

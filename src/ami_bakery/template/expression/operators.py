@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, NUMBER, Type
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def unary(sign: str, value: Cty) -> Cty:
 
 def _operand(value: Cty, kind: Type) -> Cty:
     if value.is_null:
-        raise Fault("null is an operand")
+        raise EvaluationError("null is an operand")
     return convert(value, kind).but(others=())
 
 
@@ -88,12 +88,12 @@ def _logic(sign: str, left: Cty, right: Cty) -> Cty:
     return Cty(BOOL, not decisive).taint_by(left, right)
 
 
-def with_failure(sign: str, left: Cty | Fault, right: Cty | Fault) -> Cty:
+def with_failure(sign: str, left: Cty | EvaluationError, right: Cty | EvaluationError) -> Cty:
     """An operation one side of which fails: newer versions forgive that where the other side decides."""
-    fault = left if isinstance(left, Fault) else right
-    assert isinstance(fault, Fault)
-    other = right if isinstance(left, Fault) else left
-    if sign not in ("&&", "||") or isinstance(other, Fault):
+    fault = left if isinstance(left, EvaluationError) else right
+    assert isinstance(fault, EvaluationError)
+    other = right if isinstance(left, EvaluationError) else left
+    if sign not in ("&&", "||") or isinstance(other, EvaluationError):
         raise fault
     truth = _operand(other, BOOL)
     if not truth.is_known:

@@ -11,10 +11,10 @@ from ami_bakery.template.expression.known_values import Flag, Real, Text, Unknow
 from ami_bakery.template.expression.numbers import Number
 
 if TYPE_CHECKING:
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 
-def to_value(value: Cty, place: Place, *, tainted: bool = False, candidates: bool = True) -> Value:
+def to_value(value: Cty, place: SourceLocation, *, tainted: bool = False, candidates: bool = True) -> Value:
     """`place`: of the texts that were not written anywhere. `candidates`: an unknown tells what it may be."""
     tainted = tainted or value.tainted
     raw = value.raw
@@ -57,7 +57,7 @@ def from_value(value: Value) -> Cty:
     if isinstance(value, int):
         return Cty(NUMBER, Number.whole(value), tainted=tainted)
     if is_mapping(value):
-        return cty.object_of({str(name): from_value(child) for name, child in value.items()})
+        return cty.object_value({str(name): from_value(child) for name, child in value.items()})
     if isinstance(value, tuple):
-        return cty.tuple_of(from_value(child) for child in value)
+        return cty.tuple_value(from_value(child) for child in value)
     return cty.null()

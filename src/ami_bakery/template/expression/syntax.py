@@ -8,17 +8,17 @@ from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
     from ami_bakery.template.expression.known_values import Value
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 
-class Node(Frozen):
+class SyntaxNode(Frozen):
     """Where an expression stands, and how it is written there."""
 
-    place: Place
+    place: SourceLocation
     written: str
 
 
-class Literal(Node):
+class Literal(SyntaxNode):
     value: Value
 
 
@@ -35,28 +35,28 @@ class ForEach(Frozen):
     parts: tuple[Part, ...]
 
 
-class Template(Node):
+class Template(SyntaxNode):
     """Text with `${...}` and `%{...}` in it. `alone`: it is one interpolation and no more, so it keeps its type."""
 
     parts: tuple[Part, ...]
     alone: bool
 
 
-class Name(Node):
+class Name(SyntaxNode):
     name: str
 
 
-class Attribute(Node):
+class Attribute(SyntaxNode):
     of: Expression
     name: str
 
 
-class Index(Node):
+class Index(SyntaxNode):
     of: Expression
     key: Expression
 
 
-class Splat(Node):
+class Splat(SyntaxNode):
     """`of[*]` and what follows; in `each`, the name `EACH` stands for one item."""
 
     of: Expression
@@ -66,7 +66,7 @@ class Splat(Node):
 EACH = "*"
 
 
-class Call(Node):
+class FunctionCall(SyntaxNode):
     """`expand`: the last argument is a list that is spread (`f(xs...)`)."""
 
     name: str
@@ -74,13 +74,13 @@ class Call(Node):
     expand: bool
 
 
-class Conditional(Node):
+class Conditional(SyntaxNode):
     condition: Expression
     then: Expression
     otherwise: Expression
 
 
-class Operation(Node):
+class Operation(SyntaxNode):
     """A binary operation; a unary one has no `left`."""
 
     operator: str
@@ -88,15 +88,15 @@ class Operation(Node):
     right: Expression
 
 
-class TupleOf(Node):
+class TupleOf(SyntaxNode):
     items: tuple[Expression, ...]
 
 
-class ObjectOf(Node):
+class ObjectOf(SyntaxNode):
     items: tuple[tuple[Expression, Expression], ...]
 
 
-class For(Node):
+class For(SyntaxNode):
     """`[for k, v in xs : value if condition]`; with `key_result`, `{for ... : key_result => value}`."""
 
     key: str | None
@@ -109,7 +109,18 @@ class For(Node):
 
 
 Expression: TypeAlias = (
-    Literal | Template | Name | Attribute | Index | Splat | Call | Conditional | Operation | TupleOf | ObjectOf | For
+    Literal
+    | Template
+    | Name
+    | Attribute
+    | Index
+    | Splat
+    | FunctionCall
+    | Conditional
+    | Operation
+    | TupleOf
+    | ObjectOf
+    | For
 )
 Part: TypeAlias = str | If | ForEach | Expression
 
@@ -119,14 +130,14 @@ class Setting(Frozen):
 
     name: str
     expression: Expression
-    place: Place
+    place: SourceLocation
 
 
 class Block(Frozen):
     type: str
     labels: tuple[str, ...]
     body: Body
-    place: Place
+    place: SourceLocation
 
 
 class Body(Frozen):

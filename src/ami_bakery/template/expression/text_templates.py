@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.template.expression import cty, syntax
 from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault, Missing
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Missing
 from ami_bakery.template.expression.cty_types import STRING
 from ami_bakery.template.expression.evaluate import attempt, chosen, truth_of, work_out
 from ami_bakery.template.expression.known_values import HOLE
@@ -31,12 +31,12 @@ def joined(parts: Sequence[Part], scope: Scope) -> Cty:
     """The text that the parts come to, one after the other."""
     pieces: list[Cty] = []
     written: list[str] = []
-    fault: Fault | None = None
+    fault: EvaluationError | None = None
     for part in parts:
         try:
             pieces.append(_piece(part, scope))
             written.append(_written(part))
-        except Fault as error:
+        except EvaluationError as error:
             fault = fault or error
     if fault:
         raise fault
@@ -87,7 +87,7 @@ def _concatenated(values: Sequence[Cty], written: Sequence[str]) -> Cty:
 
 def _text(value: Cty) -> Cty:
     if value.is_null:
-        raise Fault("null stands in a text")
+        raise EvaluationError("null stands in a text")
     return value if value.type == STRING else convert(value, STRING)
 
 
@@ -98,15 +98,15 @@ def _if(part: syntax.If, scope: Scope) -> Cty:
         _attempt(part.then, scope if taken is True else scope.maybe),
         _attempt(part.otherwise, scope if taken is False else scope.maybe),
     )
-    if isinstance(condition, Fault):
+    if isinstance(condition, EvaluationError):
         raise condition
     return chosen(condition, taken, arms, (STRING, STRING))
 
 
-def _attempt(parts: Sequence[Part], scope: Scope) -> Cty | Fault:
+def _attempt(parts: Sequence[Part], scope: Scope) -> Cty | EvaluationError:
     try:
         return joined(parts, scope)
-    except Fault as fault:
+    except EvaluationError as fault:
         return fault
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression import cty, cty_types, syntax
 from ami_bakery.template.expression.convert import convert, unified
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, DYNAMIC, NUMBER, STRING, Type
 from ami_bakery.values import Frozen, field
 
@@ -27,7 +27,7 @@ class Defaults(Frozen):
 
 
 def type_of(expression: Expression) -> Type:
-    """The type; raises `Fault` where it is none."""
+    """The type; raises `EvaluationError` where it is none."""
     return constraint(expression)[0]
 
 
@@ -35,8 +35,8 @@ def constraint(expression: Expression) -> tuple[Type, Defaults | None]:
     expression = _unwrapped(expression)
     if isinstance(expression, syntax.Name) and expression.name in _WORDS:
         return _WORDS[expression.name], None
-    if not isinstance(expression, syntax.Call) or len(expression.arguments) != 1:
-        raise Fault("it is no type")
+    if not isinstance(expression, syntax.FunctionCall) or len(expression.arguments) != 1:
+        raise EvaluationError("it is no type")
     inner = _unwrapped(expression.arguments[0])
     if expression.name in ("list", "set", "map"):
         kind, defaults = constraint(inner)
@@ -49,7 +49,7 @@ def constraint(expression: Expression) -> tuple[Type, Defaults | None]:
         return made, Defaults(type=made, children=children) if children else None
     if expression.name == "object" and isinstance(inner, syntax.ObjectOf):
         return _object(inner)
-    raise Fault("it is no type")
+    raise EvaluationError("it is no type")
 
 
 def _unwrapped(expression: Expression) -> Expression:
@@ -66,9 +66,9 @@ def _object(inner: syntax.ObjectOf) -> tuple[Type, Defaults | None]:
     children: dict[str, Defaults] = {}
     for key, of in inner.items:
         if not isinstance(key, syntax.Literal) or not isinstance(key.value, str) or key.value in attributes:
-            raise Fault("it is no type")
+            raise EvaluationError("it is no type")
         name = key.value
-        if isinstance(of, syntax.Call) and of.name == "optional" and 1 <= len(of.arguments) <= 2:
+        if isinstance(of, syntax.FunctionCall) and of.name == "optional" and 1 <= len(of.arguments) <= 2:
             optional.append(name)
             kind, defaults = constraint(of.arguments[0])
             if len(of.arguments) == 2:
@@ -96,7 +96,7 @@ def filled(value: Cty, defaults: Defaults | None) -> Cty:
     if value.type.is_sequence:
         items = [filled(item, _child(defaults, number)) for number, item in enumerate(value.raw)]
         if value.type.kind == "tuple":
-            return cty.tuple_of(items).taint_by(value)
+            return cty.tuple_value(items).taint_by(value)
         return _rebuilt(value, items)
     if not value.type.is_mapping:
         return value
@@ -106,18 +106,20 @@ def filled(value: Cty, defaults: Defaults | None) -> Cty:
             made[name] = filled(default, defaults.children.get(name))
     if value.type.kind == "map":
         try:
-            return cty.map_of(dict(zip(made, unified(list(made.values()), unsafe=True), strict=True))).taint_by(value)
-        except (Fault, Unsure):
+            return cty.map_value(dict(zip(made, unified(list(made.values()), unsafe=True), strict=True))).taint_by(
+                value
+            )
+        except (EvaluationError, Unsure):
             pass
-    return cty.object_of(made).taint_by(value)
+    return cty.object_value(made).taint_by(value)
 
 
 def _rebuilt(value: Cty, items: list[Cty]) -> Cty:
     try:
         same = unified(items, unsafe=True)
-    except (Fault, Unsure):
-        return cty.tuple_of(items).taint_by(value)
-    build = cty.set_of if value.type.kind == "set" else cty.list_of
+    except (EvaluationError, Unsure):
+        return cty.tuple_value(items).taint_by(value)
+    build = cty.set_value if value.type.kind == "set" else cty.list_value
     return build(same, value.type.element).taint_by(value)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.component import Component, Field, Kind, overridden, started_from
+from ami_bakery.template.component import Component, ComponentKind, Field, overridden, started_from
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.evaluate import Scope, evaluate, resolve
 from ami_bakery.template.expression.known_values import Unknown, as_text, is_mapping, is_sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ami_bakery.template.expression.cty import Cty
     from ami_bakery.template.expression.syntax import Block, Body, Setting
     from ami_bakery.template.facts import TemplateRequest
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _META = frozenset(
     {"name", "only", "except", "override", "pause_before", "max_retries", "timeout", "keep_input_artifact"}
@@ -42,8 +42,8 @@ def components_of(
     components = [_data_source(block, inner) for block, inner in blocks if block.type == "data"]
     for block, inner in blocks:
         if block.type == "build":
-            components.extend(_Build(reading, block, inner, sources).components())
-    data = {component.name: component for component in components if component.kind is Kind.DATA}
+            components.extend(_BuildBlock(reading, block, inner, sources).components())
+    data = {component.name: component for component in components if component.kind is ComponentKind.DATA}
     return tuple(
         started_from(component, data[name])
         if (name := _data_of(component, locals_written)) in data and data[name].type == "amazon-ami"
@@ -54,7 +54,7 @@ def components_of(
 
 def _data_of(builder: Component, locals_written: Mapping[str, str]) -> str:
     """The data source whose id alone is a builder's `source_ami`, perhaps through locals; empty where it is none."""
-    if builder.kind is not Kind.BUILDER or "source_ami" not in builder.fields:
+    if builder.kind is not ComponentKind.BUILDER or "source_ami" not in builder.fields:
         return ""
     written = builder.fields["source_ami"].written.strip()
     for _ in range(len(locals_written) + 1):
@@ -107,7 +107,7 @@ def _items(collection: Cty) -> Iterator[tuple[Cty, Cty]]:
 
 def _fields(body: Body, scope: Scope, *, without: Iterable[str] = ()) -> dict[str, Field]:
     fields = {setting.name.lower(): _field(setting, scope) for setting in body.settings if setting.name not in without}
-    nested: dict[str, list[tuple[dict[str, Field], Place]]] = {}
+    nested: dict[str, list[tuple[dict[str, Field], SourceLocation]]] = {}
     for block, inner in _concrete(body, scope):
         nested.setdefault(block.type, []).append((_fields(block.body, inner), block.place))
     for name, found in nested.items():
@@ -136,7 +136,7 @@ def _field(setting: Setting, scope: Scope) -> Field:
 def _data_source(block: Block, scope: Scope) -> Component:
     kind, name = (*block.labels, "", "")[:2]
     fields = _fields(block.body, scope)
-    return Component(kind=Kind.DATA, type=kind, name=name, place=block.place, fields=fields)
+    return Component(kind=ComponentKind.DATA, type=kind, name=name, place=block.place, fields=fields)
 
 
 def _source_parts(reference: str) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ def _source_parts(reference: str) -> tuple[str, ...]:
     return tuple(parts[-2:]) if len(parts) >= 2 else ()
 
 
-class _Build:
+class _BuildBlock:
     """One `build` block, and the sources declared beside it."""
 
     def __init__(
@@ -177,7 +177,9 @@ class _Build:
             scope = self._scope.binding(source={"type": cty.text(reference[0]), "name": cty.text(name)})
             fields = {**_fields(source.body, scope), **use.additions(scope)}
             shown = f"{self._name}.{full}" if isinstance(self._name, str) and self._name else full
-            builder = Component(kind=Kind.BUILDER, type=reference[0], name=shown, place=source.place, fields=fields)
+            builder = Component(
+                kind=ComponentKind.BUILDER, type=reference[0], name=shown, place=source.place, fields=fields
+            )
             here = self._reading.locations.absolute(".")
             build = {"build_name": reference[1], "build_type": reference[0], "pwd": here}
             for component in (builder, *self._provisioners(full, name, scope), *self._post_processors(full, scope)):
@@ -221,7 +223,7 @@ class _Build:
                 upper = {key: Field(value=value, place=place, written=written) for key, value in mine.items()}
                 fields = overridden(fields, upper)
             yield Component(
-                kind=Kind.PROVISIONER,
+                kind=ComponentKind.PROVISIONER,
                 type=block.labels[0],
                 name="",
                 place=block.place,
@@ -244,7 +246,7 @@ class _Build:
                     break  # the rest of the chain has nothing to work on
                 fields = _fields(step.body, here.binding(source=scope.names["source"]), without=_META)
                 yield Component(
-                    kind=Kind.POST_PROCESSOR, type=step.labels[0], name=name, place=step.place, fields=fields
+                    kind=ComponentKind.POST_PROCESSOR, type=step.labels[0], name=name, place=step.place, fields=fields
                 )
 
 

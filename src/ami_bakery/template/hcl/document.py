@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.errors import TemplateError
-from ami_bakery.template.definition import Definition, Reading
+from ami_bakery.template.definition import Reading, TemplateDefinition
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.cty import Cty
 from ami_bakery.template.expression.evaluate import Scope, evaluate, resolve
@@ -26,9 +26,9 @@ from ami_bakery.template.facts import Plugin, Variable
 from ami_bakery.template.hcl.build_blocks import components_of
 from ami_bakery.template.hcl.hcl_parser import parse_body
 from ami_bakery.template.hcl.input_variables import VariableFile, declarations, is_given, values_of
-from ami_bakery.template.hcl.io_functions import Surroundings
+from ami_bakery.template.hcl.io_functions import IoFunctions
 from ami_bakery.template.hcl.json_body import parse_json_body
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from ami_bakery.template.hcl.input_variables import Declaration
 
 
-def read_hcl2(reading: Reading) -> Definition:
+def read_hcl2(reading: Reading) -> TemplateDefinition:
     files = _template_files(reading)
     bodies = [_parse(reading, file) for file in files]
-    surroundings = Surroundings(reading)
+    surroundings = IoFunctions(reading)
     declared = declarations(bodies)
     variable_files = _variable_files(reading)
     values = values_of(reading, declared, variable_files, surroundings)
@@ -59,7 +59,9 @@ def read_hcl2(reading: Reading) -> Definition:
     )
     texts = {name: expression.written for name, expression in _local_expressions(bodies).items()}
     components: tuple[Component, ...] = components_of(reading, bodies, scope, texts)
-    return Definition(files=files, variables=variables, components=components, plugins=tuple(_plugins(bodies, scope)))
+    return TemplateDefinition(
+        files=files, variables=variables, components=components, plugins=tuple(_plugins(bodies, scope))
+    )
 
 
 def _withhold(reading: Reading, declaration: Declaration, value: Value) -> None:
@@ -127,7 +129,7 @@ def _variable_files(reading: Reading) -> tuple[VariableFile, ...]:
                 "Packer cannot guess its format",
                 "Name it *.pkrvars.hcl or *.pkrvars.json.",
             )
-        place = reading.given_place() if given else Place(file=path, line=1)
+        place = reading.given_place() if given else SourceLocation(file=path, line=1)
         reading.ledger.reference(reading.locations.normalise(path), place)
         made.append(VariableFile(path=path, body=_parse(reading, path, variables_only=True)))
     return tuple(made)
@@ -179,7 +181,7 @@ def _local_expressions(bodies: Iterable[Body]) -> dict[str, Expression]:
     return expressions
 
 
-def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], surroundings: Surroundings) -> Scope:
+def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], surroundings: IoFunctions) -> Scope:
     sensitive = [
         block.labels[0]
         for body in bodies
@@ -217,7 +219,7 @@ def _plugins(bodies: list[Body], scope: Scope) -> Iterator[Plugin]:
                     yield _plugin(setting.name, evaluate(setting.expression, scope), setting.place)
 
 
-def _plugin(name: str, value: Value, place: Place) -> Plugin:
+def _plugin(name: str, value: Value, place: SourceLocation) -> Plugin:
     told = value if is_mapping(value) else {"version": value}
     source, version = as_text(told.get("source", "")), as_text(told.get("version", ""))
     return Plugin(

@@ -14,7 +14,7 @@ from ami_bakery.template.expression import syntax
 from ami_bakery.template.expression.budget import LARGEST_PARSED, TooCostly
 from ami_bakery.template.expression.syntax import Block, Body, Expression, Setting
 from ami_bakery.template.hcl import string_templates
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
 _NOT_IN_GRAMMAR = re.compile(rb"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+(?!\w)|%{3,}\{")
 
@@ -26,7 +26,7 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_hcl.language()))
 
 
-def refuse(place: Place, wrong: str) -> TemplateSyntaxError:
+def refuse(place: SourceLocation, wrong: str) -> TemplateSyntaxError:
     return TemplateSyntaxError(
         f"reading {place}",
         wrong,
@@ -37,15 +37,15 @@ def refuse(place: Place, wrong: str) -> TemplateSyntaxError:
 
 def parse_body(source: bytes, file: str) -> Body:
     """A whole file of HCL."""
-    reader = _Reader(_decoded(source, file), file)
+    reader = _HclReader(_decoded(source, file), file)
     root = reader.parse()
     body = next((child for child in root.children if child.type == "body"), None)
     return reader.body(body) if body else Body()
 
 
-def parse_expression(text: str, place: Place) -> Expression:
+def parse_expression(text: str, place: SourceLocation) -> Expression:
     """A lone expression, such as the value of a variable given on the command line."""
-    reader = _Reader(f"value = {text}\n".encode(), place.file, place.line - 1)
+    reader = _HclReader(f"value = {text}\n".encode(), place.file, place.line - 1)
     body = reader.parse().children
     settings = reader.body(body[0]).settings if body else ()
     if len(settings) != 1:
@@ -53,7 +53,7 @@ def parse_expression(text: str, place: Place) -> Expression:
     return settings[0].expression
 
 
-def parse_template(text: str, place: Place) -> syntax.Template:
+def parse_template(text: str, place: SourceLocation) -> syntax.Template:
     """A text with `${...}` and `%{...}`, as `templatefile()` and HCL in JSON have them."""
     if len(text) > LARGEST_PARSED:
         raise TooCostly(f"it parses a text of more than {LARGEST_PARSED:,} characters")
@@ -61,7 +61,7 @@ def parse_template(text: str, place: Place) -> syntax.Template:
     while mark in text:
         mark += "_"
     source = f"value = <<{mark}\n{text}\n{mark}\n"
-    reader = _Reader(source.encode("utf-8", "surrogateescape"), place.file, place.line - 2)
+    reader = _HclReader(source.encode("utf-8", "surrogateescape"), place.file, place.line - 2)
     root = reader.parse(otherwise=place)
     settings = reader.body(root.children[0]).settings
     setting = settings[0]
@@ -76,11 +76,11 @@ def _decoded(source: bytes, file: str) -> bytes:
         source.decode()
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
-        raise refuse(Place(file=file, line=line), "the file is not UTF-8") from None
+        raise refuse(SourceLocation(file=file, line=line), "the file is not UTF-8") from None
     return source
 
 
-class _Reader:
+class _HclReader:
     """Turns the tree of one source into our syntax. `first_line`: the number of the line before the first."""
 
     def __init__(self, source: bytes, file: str, first_line: int = 0) -> None:
@@ -88,7 +88,7 @@ class _Reader:
         self.file = file
         self.first_line = first_line
 
-    def parse(self, *, otherwise: Place | None = None) -> Node:
+    def parse(self, *, otherwise: SourceLocation | None = None) -> Node:
         """`otherwise`: the place of an error that shows only at the end of what was put around a text."""
         root = _parser().parse(self.source).root_node
         if root.has_error and _NOT_IN_GRAMMAR.search(self.source):
@@ -111,8 +111,8 @@ class _Reader:
         near = self.text(last).strip().splitlines()
         return refuse(self.place(last), f"syntax error near `{near[0][:60]}`" if near else "syntax error")
 
-    def place(self, node: Node) -> Place:
-        return Place(file=self.file, line=max(1, self.first_line + node.start_point[0] + 1))
+    def place(self, node: Node) -> SourceLocation:
+        return SourceLocation(file=self.file, line=max(1, self.first_line + node.start_point[0] + 1))
 
     def text(self, node: Node) -> str:
         return self.source[node.start_byte : node.end_byte].decode("utf-8", "surrogateescape")
@@ -135,7 +135,7 @@ class _Reader:
         body = Body()
         for child in node.named_children:
             if child.type == "string_lit":
-                labels.append(string_templates.unescape(self.text(child)[1:-1]))
+                labels.append(string_templates.unescape_quoted(self.text(child)[1:-1]))
             elif child.type == "identifier":
                 labels.append(self.text(child))
             elif child.type == "body":
@@ -206,7 +206,7 @@ class _Reader:
         child = node.named_children[0] if node.type == "literal_value" else node
         text, place = self.text(child), self.place(node)
         if child.type == "string_lit":
-            inner = string_templates.unescape(text[1:-1])
+            inner = string_templates.unescape_quoted(text[1:-1])
             return syntax.Literal(place=place, written=text, value=inner)
         if child.type == "numeric_lit":
             return syntax.Literal(place=place, written=text, value=_number(text))
@@ -229,7 +229,7 @@ class _Reader:
                 arguments = [self.expression(part) for part in child.named_children if part.type == "expression"]
                 expand = any(part.type == "ellipsis" for part in child.children)
         place, written = self.place(node), self.text(node)
-        return syntax.Call(place=place, written=written, name=name, arguments=tuple(arguments), expand=expand)
+        return syntax.FunctionCall(place=place, written=written, name=name, arguments=tuple(arguments), expand=expand)
 
     def _conditional(self, node: Node) -> Expression:
         condition, then, otherwise = (part for part in node.named_children if part.type != "comment")
@@ -320,24 +320,24 @@ def _number(text: str) -> float:
     return int(text, 16) if text[:2] in ("0x", "0X") else float(text)
 
 
-_PRIMARY: dict[str, Callable[[_Reader, Node], Expression]] = {
-    "expression": _Reader.expression,
-    "literal_value": _Reader._literal,
-    "string_lit": _Reader._literal,
-    "template_expr": _Reader._template,
-    "quoted_template": _Reader._template,
-    "heredoc_template": _Reader._template,
-    "variable_expr": _Reader._name,
-    "identifier": _Reader._name,
-    "function_call": _Reader._call,
-    "conditional": _Reader._conditional,
-    "operation": _Reader._operation,
-    "collection_value": _Reader._only_child,
-    "tuple": _Reader._tuple,
-    "object": _Reader._object,
-    "for_expr": _Reader._for,
-    "for_tuple_expr": _Reader._for,
-    "for_object_expr": _Reader._for,
+_PRIMARY: dict[str, Callable[[_HclReader, Node], Expression]] = {
+    "expression": _HclReader.expression,
+    "literal_value": _HclReader._literal,
+    "string_lit": _HclReader._literal,
+    "template_expr": _HclReader._template,
+    "quoted_template": _HclReader._template,
+    "heredoc_template": _HclReader._template,
+    "variable_expr": _HclReader._name,
+    "identifier": _HclReader._name,
+    "function_call": _HclReader._call,
+    "conditional": _HclReader._conditional,
+    "operation": _HclReader._operation,
+    "collection_value": _HclReader._only_child,
+    "tuple": _HclReader._tuple,
+    "object": _HclReader._object,
+    "for_expr": _HclReader._for,
+    "for_tuple_expr": _HclReader._for,
+    "for_object_expr": _HclReader._for,
 }
 
 

@@ -9,7 +9,7 @@ from ami_bakery.errors import TemplateError
 from ami_bakery.template.env_inputs import why_not_used
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import DYNAMIC, NUMBER, STRING, Type
 from ami_bakery.template.expression.evaluate import Scope, evaluate, resolve
 from ami_bakery.template.expression.known_values import as_bool
@@ -20,13 +20,13 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
     from ami_bakery.template.expression.syntax import Block, Body, Expression
-    from ami_bakery.template.hcl.io_functions import Surroundings
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.hcl.io_functions import IoFunctions
+    from ami_bakery.template.location import SourceLocation
 
 
 class Declaration(Frozen):
     name: str
-    place: Place
+    place: SourceLocation
     type: Expression | None
     default: Expression | None
     sensitive: bool
@@ -67,7 +67,7 @@ def values_of(
     reading: Reading,
     declared: Mapping[str, Declaration],
     files: Sequence[VariableFile],
-    surroundings: Surroundings,
+    surroundings: IoFunctions,
 ) -> dict[str, Cty]:
     """default < PKR_VAR_ environment < auto files < var-files in order < `-var`."""
     values = {name: _value(reading, declaration, files, surroundings) for name, declaration in declared.items()}
@@ -92,7 +92,7 @@ def _wanted(declaration: Declaration) -> _Wanted:
         return _Wanted(type=DYNAMIC)
     try:
         kind, defaults = constraint(declaration.type)
-    except (Fault, Unsure):
+    except (EvaluationError, Unsure):
         return _Wanted(type=None)
     return _Wanted(type=kind, defaults=defaults)
 
@@ -107,9 +107,7 @@ def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool
     )
 
 
-def _value(
-    reading: Reading, declaration: Declaration, files: Sequence[VariableFile], surroundings: Surroundings
-) -> Cty:
+def _value(reading: Reading, declaration: Declaration, files: Sequence[VariableFile], surroundings: IoFunctions) -> Cty:
     name = declaration.name
     if name in reading.request.later:
         return cty.unknown(f"the variable `{name}` gets its value when the image is baked")
@@ -141,7 +139,7 @@ def _value(
     return value_as(wanted).with_others([inferred]) if is_empty else inferred
 
 
-def _default(declaration: Declaration, surroundings: Surroundings, *, matters: bool) -> Cty:
+def _default(declaration: Declaration, surroundings: IoFunctions, *, matters: bool) -> Cty:
     if declaration.default is None:
         return cty.unknown(f"the variable `{declaration.name}` has no value")
     environment = surroundings.environment(record=matters)
@@ -167,7 +165,7 @@ def _from_files(name: str, files: Sequence[VariableFile]) -> Cty | None:
     return cty.unknown(why).with_others([value, other])
 
 
-def _given(text: str, declaration: Declaration, wanted: _Wanted, place: Place) -> Cty:
+def _given(text: str, declaration: Declaration, wanted: _Wanted, place: SourceLocation) -> Cty:
     """A value from the command line or the environment: a text, or an expression where the type is no primitive."""
     if wanted.type in (STRING, NUMBER, DYNAMIC):
         return cty.text(text, place)
@@ -184,5 +182,5 @@ def _converted(value: Cty, wanted: _Wanted) -> Cty:
         return value
     try:
         return cty.lifted(lambda values: convert(filled(values[0], wanted.defaults), wanted.type or DYNAMIC), [value])
-    except (Fault, Unsure) as error:
+    except (EvaluationError, Unsure) as error:
         return cty.unknown(f"the value does not fit the type of the variable: {error}", tainted=value.is_dirty)

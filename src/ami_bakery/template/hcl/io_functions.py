@@ -10,14 +10,14 @@ from ami_bakery.errors import SourceError, TemplateError
 from ami_bakery.template.env_inputs import why_not_used
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault
+from ami_bakery.template.expression.cty import Cty, EvaluationError
 from ami_bakery.template.expression.cty_types import BOOL, STRING, UNKNOWN
 from ami_bakery.template.expression.evaluate import Scope, Surrounding, work_out
 from ami_bakery.template.expression.known_values import Unknown
 from ami_bakery.template.expression.public_values import to_value
 from ami_bakery.template.globs import fileset
 from ami_bakery.template.hcl.hcl_parser import parse_template
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _Path = Callable[[str], str | Unknown]
 
 
-class Surroundings:
+class IoFunctions:
     """What `file()` and its like answer. `rendering`: the templates that are being rendered, outermost first."""
 
     def __init__(self, reading: Reading) -> None:
@@ -48,7 +48,7 @@ class Surroundings:
     def environment(self, *, record: bool) -> Mapping[str, Surrounding]:
         """`env()`, which only the default of a variable may call. `record`: its answer matters."""
 
-        def env(call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+        def env(call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
             name = _text(call, arguments, 0, 1)
             if not isinstance(name.raw, str):
                 return cty.unknown(cty.why_of(name), STRING, tainted=True)
@@ -64,17 +64,17 @@ class Surroundings:
 
     # --- the functions
 
-    def _file(self, call: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
+    def _file(self, call: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
         found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.locations.from_template)
         return found if isinstance(found, Cty) else self._withheld(_decoded(call, found[1]))
 
-    def _filebase64(self, call: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
+    def _filebase64(self, call: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
         found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.locations.from_workdir)
         if isinstance(found, Cty):
             return found
         return self._withheld(cty.text(base64.b64encode(found[1]).decode(), call.place, tainted=True))
 
-    def _fileexists(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+    def _fileexists(self, call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
         given = _text(call, arguments, 0, 1)
         path = self._path(call, given, self._reading.locations.from_template)
         if isinstance(path, Cty):
@@ -82,10 +82,10 @@ class Surroundings:
         self._reading.ledger.reference(path, call.place, required=False, written=_if_tainted(call, given))
         entry = self._reading.tree.entry(path, follow=True)
         if entry is not None and entry.kind is not FileKind.FILE:
-            raise Fault("`fileexists()` is asked about what is not a file")
+            raise EvaluationError("`fileexists()` is asked about what is not a file")
         return Cty(BOOL, entry is not None).taint_by(given)
 
-    def _fileset(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+    def _fileset(self, call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
         given, pattern = _text(call, arguments, 0, 2), _text(call, arguments, 1, 2)
         folder = self._path(call, given, self._reading.locations.from_template)
         if isinstance(folder, Cty):
@@ -94,9 +94,9 @@ class Surroundings:
             self._reading.ledger.not_known(call.place, call.written, Unknown(why=cty.why_of(pattern)))
             return cty.unknown(cty.why_of(pattern), tainted=pattern.tainted)
         names = fileset(self._reading.tree, folder, pattern.raw)
-        return cty.set_of([cty.text(name, call.place) for name in names], STRING).taint_by(given, pattern)
+        return cty.set_value([cty.text(name, call.place) for name in names], STRING).taint_by(given, pattern)
 
-    def _templatefile(self, call: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
+    def _templatefile(self, call: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
         found = self._read(call, _text(call, arguments, 0, 2), scope, self._reading.locations.from_template)
         if isinstance(found, Cty):
             return found.but(kind=UNKNOWN)
@@ -109,7 +109,7 @@ class Surroundings:
         source = _decoded(call, content)
         if not isinstance(source.raw, str):
             return source
-        template = parse_template(content.decode(), Place(file=path, line=1))
+        template = parse_template(content.decode(), SourceLocation(file=path, line=1))
         self._rendering.append(path)
         try:
             inner = Scope(names=names, surroundings=scope.surroundings, optional=scope.optional, any_name=any_name)
@@ -117,13 +117,13 @@ class Surroundings:
         finally:
             self._rendering.pop()
 
-    def _abspath(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+    def _abspath(self, call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
         path = _text(call, arguments, 0, 1)
         if not isinstance(path.raw, str):
             return path
         return cty.text(self._reading.locations.absolute(path.raw), path.place, tainted=path.tainted)
 
-    def _pathexpand(self, call: syntax.Call, arguments: Sequence[Cty], _scope: Scope) -> Cty:
+    def _pathexpand(self, call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
         path = _text(call, arguments, 0, 1)
         if not isinstance(path.raw, str):
             return path
@@ -139,7 +139,7 @@ class Surroundings:
 
     # --- where and what
 
-    def _path(self, call: syntax.Call, path: Cty, resolve: _Path) -> str | Cty:
+    def _path(self, call: syntax.FunctionCall, path: Cty, resolve: _Path) -> str | Cty:
         """The path that an argument names; one that cannot be worked out is a finding, for a file is read by it."""
         found: str | Unknown
         if isinstance(path.raw, str):
@@ -152,7 +152,7 @@ class Surroundings:
         self._reading.ledger.not_known(call.place, call.written, found)
         return cty.unknown(found.why, STRING, tainted=True)
 
-    def _read(self, call: syntax.Call, given: Cty, scope: Scope, resolve: _Path) -> tuple[str, bytes] | Cty:
+    def _read(self, call: syntax.FunctionCall, given: Cty, scope: Scope, resolve: _Path) -> tuple[str, bytes] | Cty:
         path = self._path(call, given, resolve)
         if isinstance(path, Cty):
             return path
@@ -161,7 +161,7 @@ class Surroundings:
         entry = self._reading.tree.entry(path, follow=True)
         if entry is None:
             if scope.optional:
-                raise Fault(f"the file that `{call.written}` reads is not there")
+                raise EvaluationError(f"the file that `{call.written}` reads is not there")
             # It may be made before Packer runs, and Packer fails where it is not.
             return cty.unknown(f"the file that `{call.written}` reads is not there", STRING, tainted=True)
         if entry.kind is not FileKind.FILE:
@@ -180,12 +180,12 @@ class Surroundings:
             raise TemplateError(f"reading {call.place}", wrong, error.todo, marks=marks) from None
 
 
-def _if_tainted(call: syntax.Call, path: Cty) -> str:
+def _if_tainted(call: syntax.FunctionCall, path: Cty) -> str:
     """The call as written, if no message may show the path."""
     return call.written if path.is_dirty else ""
 
 
-def _decoded(call: syntax.Call, content: bytes) -> Cty:
+def _decoded(call: syntax.FunctionCall, content: bytes) -> Cty:
     try:
         return cty.text(content.decode(), call.place, tainted=True)
     except UnicodeDecodeError:
@@ -195,16 +195,16 @@ def _decoded(call: syntax.Call, content: bytes) -> Cty:
 def _names(given: Cty) -> tuple[Mapping[str, Cty], Cty | None]:
     """The names in a template, and what stands for any other where they are not all known."""
     if given.is_null or not (given.type.is_mapping or given.type.kind in ("unknown", "dynamic")):
-        raise Fault("the variables of `templatefile()` are no map")
+        raise EvaluationError("the variables of `templatefile()` are no map")
     if given.is_known:
         return dict(given.raw), None
     return {}, cty.unknown(cty.why_of(given), tainted=given.tainted)
 
 
-def _text(call: syntax.Call, arguments: Sequence[Cty], number: int, wanted: int) -> Cty:
+def _text(call: syntax.FunctionCall, arguments: Sequence[Cty], number: int, wanted: int) -> Cty:
     if len(arguments) != wanted:
-        raise Fault(f"`{call.name}()` is called with {len(arguments)} arguments")
+        raise EvaluationError(f"`{call.name}()` is called with {len(arguments)} arguments")
     value = convert(arguments[number], STRING)
     if value.is_null:
-        raise Fault(f"`{call.name}()` is given null")
+        raise EvaluationError(f"`{call.name}()` is given null")
     return value

@@ -12,7 +12,7 @@ from ami_bakery.template.hcl.hcl_parser import parse_template
 from ami_bakery.template.packer_json.json_parser import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 
 if TYPE_CHECKING:
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 # Which names are blocks in a body of a given type, and how many labels each has.
 _BLOCKS: dict[str, dict[str, int]] = {
@@ -99,12 +99,12 @@ def _expression(value: JsonValue) -> Expression:
     return syntax.Literal(place=place, written=json.dumps(value.value), value=value.value)
 
 
-def _text(text: str, place: Place) -> Expression:
+def _text(text: str, place: SourceLocation) -> Expression:
     if "${" in text or "%{" in text:
         return parse_template(text, place)
     return syntax.Literal(place=place, written=json.dumps(text, ensure_ascii=False), value=text)
 
 
-def _bad(place: Place, wrong: str) -> TemplateError:
+def _bad(place: SourceLocation, wrong: str) -> TemplateError:
     todo = "Correct the file; `packer validate` says more about it."
     return TemplateError(f"reading {place}", wrong, todo, marks=(place.mark(wrong),))

@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
     from ami_bakery.errors import TemplateError
     from ami_bakery.template.expression.syntax import Expression, Part
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
-class Reader(Protocol):
+class TreeReader(Protocol):
     """What this module needs of the one that reads the tree."""
 
     source: bytes
 
     def expression(self, node: Node) -> Expression: ...
     def error(self, node: Node) -> TemplateError: ...
-    def place(self, node: Node) -> Place: ...
+    def place(self, node: Node) -> SourceLocation: ...
     def text(self, node: Node) -> str: ...
 
 
-class _Token(Frozen):
+class _TemplateToken(Frozen):
     """One piece of a template in a flat row: a literal line, or a mark (`node`) of the given kind."""
 
     kind: str
@@ -40,7 +40,7 @@ class _Token(Frozen):
     trim_right: bool = False
 
 
-def unescape(text: str) -> str:
+def unescape_quoted(text: str) -> str:
     """What a quoted string says."""
 
     def meant(found: re.Match[str]) -> str:
@@ -55,14 +55,14 @@ def _unescape_heredoc(text: str) -> str:
     return re.sub(r"\$\$(?=\{)|%%(?=\{)", lambda found: found[0][1:], text)
 
 
-def read(reader: Reader, node: Node) -> Expression:
+def read(reader: TreeReader, node: Node) -> Expression:
     """A `quoted_template` or `heredoc_template` node."""
     heredoc = node.type == "heredoc_template"
     if heredoc:
         start, end, flush = _heredoc_bounds(reader, node)
     else:
         start, end, flush = node.start_byte + 1, node.end_byte - 1, False
-    tokens = list(_tokens(reader, node, start, end, unescape_with=_unescape_heredoc if heredoc else unescape))
+    tokens = list(_tokens(reader, node, start, end, unescape_with=_unescape_heredoc if heredoc else unescape_quoted))
     tokens = _trimmed(tokens)
     if flush:
         tokens = _without_indentation(tokens)
@@ -71,7 +71,7 @@ def read(reader: Reader, node: Node) -> Expression:
     return syntax.Template(place=place, written=written, parts=parts, alone=not heredoc)
 
 
-def without_last_newline(template: syntax.Template, place: Place, written: str) -> syntax.Template:
+def without_last_newline(template: syntax.Template, place: SourceLocation, written: str) -> syntax.Template:
     """Takes back the line end that was added to parse a text as a heredoc."""
     parts = template.parts
     if parts and isinstance(parts[-1], str):
@@ -80,7 +80,7 @@ def without_last_newline(template: syntax.Template, place: Place, written: str) 
     return replace(template, parts=parts, place=place, written=written, alone=True)
 
 
-def _heredoc_bounds(reader: Reader, node: Node) -> tuple[int, int, bool]:
+def _heredoc_bounds(reader: TreeReader, node: Node) -> tuple[int, int, bool]:
     first = next(child for child in node.children if child.type == "heredoc_identifier")
     start = reader.source.index(b"\n", first.end_byte) + 1
     last = node.children[-1]
@@ -89,8 +89,8 @@ def _heredoc_bounds(reader: Reader, node: Node) -> tuple[int, int, bool]:
 
 
 def _tokens(
-    reader: Reader, node: Node, start: int, end: int, *, unescape_with: Callable[[str], str]
-) -> Iterator[_Token]:
+    reader: TreeReader, node: Node, start: int, end: int, *, unescape_with: Callable[[str], str]
+) -> Iterator[_TemplateToken]:
     position = start
     for mark in _marks(node):
         if mark.type == "template_interpolation" and reader.source[mark.start_byte - 1 : mark.start_byte] == b"$":
@@ -99,14 +99,14 @@ def _tokens(
         position = mark.end_byte
         text = reader.text(mark)
         kind = mark.type
-        yield _Token(kind=kind, node=mark, trim_left=text[2:3] == "~", trim_right=text[-2:-1] == "~")
+        yield _TemplateToken(kind=kind, node=mark, trim_left=text[2:3] == "~", trim_right=text[-2:-1] == "~")
     yield from _lines(reader, position, end, unescape_with)
 
 
-def _lines(reader: Reader, start: int, end: int, unescape_with: Callable[[str], str]) -> Iterator[_Token]:
+def _lines(reader: TreeReader, start: int, end: int, unescape_with: Callable[[str], str]) -> Iterator[_TemplateToken]:
     raw = reader.source[start:end].decode("utf-8", "surrogateescape")
     for line in re.findall(r"[^\n]*\n|[^\n]+", raw):
-        yield _Token(kind="literal", text=unescape_with(line))
+        yield _TemplateToken(kind="literal", text=unescape_with(line))
 
 
 _MARKS = (
@@ -127,7 +127,7 @@ def _marks(node: Node) -> Iterator[Node]:
             yield from _marks(child)
 
 
-def _without_indentation(tokens: list[_Token]) -> list[_Token]:
+def _without_indentation(tokens: list[_TemplateToken]) -> list[_TemplateToken]:
     """`<<-` takes the smallest indentation away from every line; lines of nothing but space do not count."""
     at_start, smallest, indented = True, None, []
     for number, token in enumerate(tokens):
@@ -146,7 +146,7 @@ def _without_indentation(tokens: list[_Token]) -> list[_Token]:
     return tokens
 
 
-def _trimmed(tokens: list[_Token]) -> list[_Token]:
+def _trimmed(tokens: list[_TemplateToken]) -> list[_TemplateToken]:
     """Carries out the `~` marks: they take white space away on their side, of the piece next to them and no further.
 
     A line is a piece, so that in `%{ if x ~}`, a line end, and an indented line, only the line end goes.
@@ -160,7 +160,7 @@ def _trimmed(tokens: list[_Token]) -> list[_Token]:
     return made
 
 
-def _nest(reader: Reader, tokens: Iterator[_Token]) -> tuple[tuple[Part, ...], str]:
+def _nest(reader: TreeReader, tokens: Iterator[_TemplateToken]) -> tuple[tuple[Part, ...], str]:
     """The parts up to the end of this level, and the kind of mark that ended it."""
     parts: list[Part] = []
     lines: list[str] = []
@@ -200,7 +200,7 @@ def _end_literal(parts: list[Part], lines: list[str]) -> None:
     lines.clear()
 
 
-def _inner(reader: Reader, node: Node) -> Node:
+def _inner(reader: TreeReader, node: Node) -> Node:
     found = next((child for child in node.named_children if child.type == "expression"), None)
     if found is None:
         raise reader.error(node)

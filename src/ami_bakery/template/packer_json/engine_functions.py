@@ -23,7 +23,7 @@ from ami_bakery.values import replace
 
 if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _DEPTH = 100  # as many rounds as Packer itself takes to work variables out
 
@@ -44,7 +44,7 @@ class LegacyContext:
     def __init__(
         self,
         reading: Reading,
-        raw: Mapping[str, tuple[str, Place]],
+        raw: Mapping[str, tuple[str, SourceLocation]],
         *,
         sensitive: Collection[str] = (),
         build: Mapping[str, str] | None = None,
@@ -82,7 +82,7 @@ class LegacyContext:
         shared.busy.pop()
         return shared.rendered[name]
 
-    def _variable_text(self, name: str, text: str, place: Place) -> Value:
+    def _variable_text(self, name: str, text: str, place: SourceLocation) -> Value:
         try:
             return render(text, self._functions(place), fields_as_written=True)
         except TooCostly as error:
@@ -93,7 +93,7 @@ class LegacyContext:
                 marks=(place.mark(str(error)),),
             ) from None
 
-    def _functions(self, in_variable_at: Place | None = None) -> GoFunctions:
+    def _functions(self, in_variable_at: SourceLocation | None = None) -> GoFunctions:
         """`in_variable_at`: a variable is being worked out, where `env` is allowed and `user` must be declared."""
         functions: dict[str, Callable[..., Value]] = {**_PLAIN}
         functions["template_dir"] = lambda: self.reading.locations.absolute(self.reading.locations.from_packer())
@@ -107,7 +107,7 @@ class LegacyContext:
             functions["env"] = lambda name: self._environment(name, in_variable_at)
         return functions
 
-    def _environment(self, name: str, place: Place) -> Value:
+    def _environment(self, name: str, place: SourceLocation) -> Value:
         self.reading.ledger.environment(name, place)
         text = self.reading.request.environment.get(name, "")
         if text and (why := why_not_used(name)) is not None:

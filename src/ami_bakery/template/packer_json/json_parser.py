@@ -11,24 +11,24 @@ import tree_sitter_json
 from tree_sitter import Language, Node, Parser
 
 from ami_bakery.errors import TemplateError
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 
 
 class JsonScalar(NamedTuple):
     value: str | int | float | bool | None
-    place: Place
+    place: SourceLocation
 
 
 class JsonArray(NamedTuple):
     items: tuple[JsonValue, ...]
-    place: Place
+    place: SourceLocation
 
 
 class JsonObject(NamedTuple):
     """The members as they are written: a key may occur more than once."""
 
     members: tuple[tuple[str, JsonValue], ...]
-    place: Place
+    place: SourceLocation
 
     def last(self) -> dict[str, JsonValue]:
         """What Go makes of it: the last of several members of one name."""
@@ -48,21 +48,23 @@ def parse_json(source: bytes, file: str) -> JsonValue:
     """The last one is kept: a template is read again when it has turned out to ask for the region."""
     text = source.decode("utf-8", "replace")
     if text.startswith("\ufeff"):
-        raise _refused(Place(file=file, line=1), "it begins with a byte order mark: save it as UTF-8 without one")
+        raise _refused(
+            SourceLocation(file=file, line=1), "it begins with a byte order mark: save it as UTF-8 without one"
+        )
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        raise _refused(Place(file=file, line=error.lineno), error.msg) from None
+        raise _refused(SourceLocation(file=file, line=error.lineno), error.msg) from None
     except RecursionError:
-        raise _refused(Place(file=file, line=1), "it is nested too deeply") from None
+        raise _refused(SourceLocation(file=file, line=1), "it is nested too deeply") from None
     except ValueError as error:
         long = "Exceeds the limit" in str(error)
         wrong = "a number has more than 4,300 digits: write it as a string" if long else str(error)
-        raise _refused(Place(file=file, line=1), wrong) from None
+        raise _refused(SourceLocation(file=file, line=1), wrong) from None
     encoded = text.encode()
     root = _parser().parse(encoded).root_node
     if root.has_error:
-        raise _refused(Place(file=file, line=1), "it cannot be read as JSON")
+        raise _refused(SourceLocation(file=file, line=1), "it cannot be read as JSON")
     return _value(encoded, next(_values(root)), file)
 
 
@@ -70,7 +72,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _refused(place: Place, wrong: str) -> TemplateError:
+def _refused(place: SourceLocation, wrong: str) -> TemplateError:
     return TemplateError(
         f"reading {place}",
         wrong,
@@ -84,7 +86,7 @@ def _values(node: Node) -> Iterator[Node]:
 
 
 def _value(source: bytes, node: Node, file: str) -> JsonValue:
-    place = Place(file=file, line=node.start_point[0] + 1)
+    place = SourceLocation(file=file, line=node.start_point[0] + 1)
     if node.type == "object":
         members = []
         for pair in _values(node):

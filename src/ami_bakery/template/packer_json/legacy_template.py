@@ -6,20 +6,20 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.errors import TemplateError
-from ami_bakery.template.component import Component, Field, Kind, go_folded, overridden
-from ami_bakery.template.definition import Definition, Reading
+from ami_bakery.template.component import Component, ComponentKind, Field, go_folded, overridden
+from ami_bakery.template.definition import Reading, TemplateDefinition
 from ami_bakery.template.expression.known_values import Text, Value, is_tainted
 from ami_bakery.template.facts import Variable
 from ami_bakery.template.packer_json.engine_functions import LegacyContext
 from ami_bakery.template.packer_json.json_parser import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 
 if TYPE_CHECKING:
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _META = frozenset({"type", "name", "only", "except", "override", "pause_before", "max_retries", "timeout"})
 
 
-def read_legacy(reading: Reading, source: bytes) -> Definition:
+def read_legacy(reading: Reading, source: bytes) -> TemplateDefinition:
     template = reading.request.template
     document = parse_json(source, template)
     if not isinstance(document, JsonObject):
@@ -36,10 +36,10 @@ def read_legacy(reading: Reading, source: bytes) -> Definition:
         here = context.in_build(rendered if isinstance(rendered, str) else builder.name, builder.type)
         components.extend(_provisioners(root, raw_name, here))
         components.extend(_post_processors(root, raw_name, here, reading.request.except_))
-    return Definition(files=(template,), variables=_declared(root, raw), components=tuple(components))
+    return TemplateDefinition(files=(template,), variables=_declared(root, raw), components=tuple(components))
 
 
-def _bad(place: Place, wrong: str) -> TemplateError:
+def _bad(place: SourceLocation, wrong: str) -> TemplateError:
     return TemplateError(
         f"reading {place}",
         wrong,
@@ -106,9 +106,9 @@ def _declared(root: Mapping[str, JsonValue], given: Collection[str]) -> tuple[Va
     )
 
 
-def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tuple[str, Place]]:
+def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tuple[str, SourceLocation]]:
     """What each variable is before its templates are rendered: default < var-files in order < `-var`."""
-    raw: dict[str, tuple[str, Place]] = {}
+    raw: dict[str, tuple[str, SourceLocation]] = {}
     variables = root.get("variables")
     declared = variables.members if isinstance(variables, JsonObject) else ()
     for name, value in declared:
@@ -185,7 +185,7 @@ def _builders(root: Mapping[str, JsonValue], context: LegacyContext) -> list[tup
         known = name if isinstance(name, str) else name.pattern
         shown = raw_name if is_tainted(name) else known
         fields = _fields(members, context.in_build(known, kind), without=frozenset({"type", "name"}))
-        component = Component(kind=Kind.BUILDER, type=kind, name=shown, place=item.place, fields=fields)
+        component = Component(kind=ComponentKind.BUILDER, type=kind, name=shown, place=item.place, fields=fields)
         made.append((raw_name, component))
     return made
 
@@ -209,7 +209,7 @@ def _provisioners(root: Mapping[str, JsonValue], build: str, context: LegacyCont
         if own is not None:
             fields = overridden(fields, _fields(_members(own), context, without=frozenset()))
         yield Component(
-            kind=Kind.PROVISIONER,
+            kind=ComponentKind.PROVISIONER,
             type=_text(members["type"]),
             name="",
             place=item.place,
@@ -234,4 +234,4 @@ def _post_processors(
                 break  # the rest of the chain has nothing to work on
             without = frozenset({"type", "name", "only", "except", "keep_input_artifact"})
             fields = _fields(members, context, without=without)
-            yield Component(kind=Kind.POST_PROCESSOR, type=kind, name=name, place=step.place, fields=fields)
+            yield Component(kind=ComponentKind.POST_PROCESSOR, type=kind, name=name, place=step.place, fields=fields)

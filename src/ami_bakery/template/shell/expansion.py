@@ -12,9 +12,9 @@ from ami_bakery.template.shell.shell_conditions import asks_files
 from ami_bakery.template.shell.words import (
     MAGIC,
     MOST,
-    Call,
-    Word,
-    absolute,
+    ShellCall,
+    ShellWord,
+    absolute_folder,
     braced,
     has_braces,
     has_magic,
@@ -43,12 +43,12 @@ class Listener(Protocol):
     def goes_on(self) -> bool:
         """Asked before each command: whether there is no end of them."""
 
-    def call(self, shell: ShellCommands, call: Call) -> None: ...
+    def call(self, shell: ShellCommands, call: ShellCall) -> None: ...
 
     def lost(self) -> None:
         """There is more of something than is looked at."""
 
-    def redirection(self, shell: ShellCommands, sign: str, word: Word, line: int, *, sure: bool) -> None: ...
+    def redirection(self, shell: ShellCommands, sign: str, word: ShellWord, line: int, *, sure: bool) -> None: ...
 
     def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool, name: str = "") -> None:
         """`name`: of the variable, where the text is all of its value."""
@@ -62,7 +62,7 @@ class Listener(Protocol):
     def loose(self, shell: ShellCommands, text: str, line: int) -> None:
         """A text that is not understood; its words may be files."""
 
-    def source(self, shell: ShellCommands, words: Sequence[Word], line: int) -> None:
+    def source(self, shell: ShellCommands, words: Sequence[ShellWord], line: int) -> None:
         """`. file`: to be run by the same shell."""
 
     def environment(self, name: str, line: int) -> str:
@@ -94,7 +94,7 @@ class ShellState:
         folder: str,
         variables: Mapping[str, tuple[str, ...]] | None = None,
         script: str = HOLE,
-        arguments: Sequence[Word] = (),
+        arguments: Sequence[ShellWord] = (),
         depth: int = 0,
         sure: bool = True,
         must_end_well: bool = False,
@@ -121,7 +121,7 @@ class ShellState:
         self.clobbers = True
         self._aliases: dict[str, tuple[str, ...]] = {}
         self._hashed: dict[str, tuple[str, ...]] = {}
-        self._traps: list[tuple[Word, int]] = []
+        self._traps: list[tuple[ShellWord, int]] = []
         self._perhaps: dict[str, tuple[str, ...]] = {}
         self._functions: dict[str, Node] = {}
         self._called: set[str] = set()
@@ -230,7 +230,7 @@ class ShellState:
 
     def _folders(self, *, before: bool) -> tuple[str, ...]:
         folders = self._before if before else (self.folder, *self.elsewhere)
-        return tuple(absolute(folder) for folder in folders)
+        return tuple(absolute_folder(folder) for folder in folders)
 
     def _count(self, expression: str) -> None:
         """What an arithmetic expression gives to a variable is not known."""
@@ -261,7 +261,7 @@ class ShellState:
         separators = "".join(self.variables.get("IFS", ()))
         return text.split() or [""] if not separators.strip() else re.split(f"[{re.escape(separators)}\\s]+", text)
 
-    def _words(self, node: Node) -> list[Word]:
+    def _words(self, node: Node) -> list[ShellWord]:
         """The words that one node comes to: a variable without quotes may be several."""
         if node.type == "array":
             return [word for child in node.named_children for word in self._words(child)]
@@ -271,7 +271,7 @@ class ShellState:
             return []
         self._chose = False
         if text_of(node).strip('"') in ("$@", "${@}", "$*", "${*}"):
-            return list(self.arguments) or [Word((HOLE,))]
+            return list(self.arguments) or [ShellWord((HOLE,))]
         texts = self._expand(node)
         if node.type in ("word", "concatenation"):
             texts = tuple(
@@ -281,9 +281,9 @@ class ShellState:
         if node.type in ("simple_expansion", "expansion", "command_substitution") or is_list_of_arguments(node):
             parts = dict.fromkeys(part for text in texts for part in self._split(text))
             if any(len(self._split(text)) > 1 for text in texts):
-                return [Word((part,), is_pattern=bool(MAGIC.search(part))) for part in parts]
+                return [ShellWord((part,), is_pattern=bool(MAGIC.search(part))) for part in parts]
         return [
-            Word(
+            ShellWord(
                 tuple(dict.fromkeys(braced)),
                 is_pattern=has_magic(node),
                 is_literal=node.type in _LITERAL,

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 from ami_bakery.template.env_inputs import why_left_out_of_commands, why_not_used
 from ami_bakery.template.expression.known_values import CHECKOUT, HOLE, Unknown, names_checkout
 from ami_bakery.template.facts import Certainty
-from ami_bakery.template.location import Place
+from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.shell.local_files import (
     LocalFiles,
-    copied,
+    copied_files,
     is_of_other_process,
-    matching,
+    matching_files,
     may_be_path,
     of_own_process,
 )
 from ami_bakery.template.shell.programs import effects_of, runs_more, words_of_code
 from ami_bakery.template.shell.script_walk import Shell
-from ami_bakery.template.shell.words import Call, Word
+from ami_bakery.template.shell.words import ShellCall, ShellWord
 from ami_bakery.template.source_tree import FileKind
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class LocalRun(LocalFiles):
     # --- what is run
 
     def text(
-        self, text: str, places: Sequence[Place], *, folder: str, tainted: bool = False, wraps: bool = False
+        self, text: str, places: Sequence[SourceLocation], *, folder: str, tainted: bool = False, wraps: bool = False
     ) -> None:
         """A shell text of the template.
 
@@ -73,16 +73,16 @@ class LocalRun(LocalFiles):
         shell.start()
         shell.run(text)
 
-    def words(self, words: Sequence[str], place: Place, *, folder: str, tainted: bool = False) -> None:
+    def words(self, words: Sequence[str], place: SourceLocation, *, folder: str, tainted: bool = False) -> None:
         """A command that is started without a shell; a program that is not known in it is `{{.Script}}`."""
         self._hide(tainted)
         listener = _Listener(self, lambda _line: place, shows_names=not tainted, wraps=True)
-        self._shell(listener, folder).command([Word((text,), is_literal=True) for text in words], 0)
+        self._shell(listener, folder).command([ShellWord((text,), is_literal=True) for text in words], 0)
 
     def _hide(self, tainted: bool) -> None:
         self.written = "a file that a command with a value that is not shown writes" if tainted else ""
 
-    def loose(self, text: str, place: Place, *, folder: str) -> None:
+    def loose(self, text: str, place: SourceLocation, *, folder: str) -> None:
         listener = _Listener(self, lambda _line: place, shows_names=False)
         listener.loose(self._shell(listener, folder), text, 0)
 
@@ -114,7 +114,7 @@ class LocalRun(LocalFiles):
             folder=folder,
             variables=shell.given_to_children(self.environment) if shell else self.variables,
             script=path if path.startswith("/") else f"{CHECKOUT}/{path}",
-            arguments=[Word((text,)) for text in arguments],
+            arguments=[ShellWord((text,)) for text in arguments],
             depth=shell.depth + 1 if shell else 1,
             sure=shell.is_sure if shell else True,
             must_end_well=shell.must_end_well if shell else True,
@@ -126,13 +126,13 @@ class LocalRun(LocalFiles):
 
     def _foreign(self, path: str, content: str, interpreter: str, folder: str) -> None:
         """A script in another language: its words, and the modules that lie beside it."""
-        place = Place(file=path, line=1)
+        place = SourceLocation(file=path, line=1)
         self.opaque[interpreter] = None
         if interpreter.startswith("python"):
             cache = posixpath.normpath(posixpath.join(posixpath.dirname(path), "__pycache__/**"))
             self.reading.ledger.output(cache, place, certainty=Certainty.LIKELY)
         for number, line in enumerate(content.splitlines()[:5000], 1):
-            here = Place(file=path, line=number)
+            here = SourceLocation(file=path, line=number)
             for word in words_of_code(line):
                 for base in dict.fromkeys((folder, posixpath.dirname(path) or ".")):
                     self.read(word, base, here, folders=word.count("/") > 0)
@@ -162,7 +162,7 @@ class _Listener:
     """
 
     def __init__(
-        self, run: LocalRun, place: Callable[[int], Place], *, shows_names: bool = True, wraps: bool = False
+        self, run: LocalRun, place: Callable[[int], SourceLocation], *, shows_names: bool = True, wraps: bool = False
     ) -> None:
         self._run = run
         self._place = place
@@ -175,7 +175,7 @@ class _Listener:
             self._run.opaque[""] = None  # what the rest reads is not known
         return self._run.commands <= _MOST_COMMANDS
 
-    def call(self, shell: ShellCommands, call: Call) -> None:
+    def call(self, shell: ShellCommands, call: ShellCall) -> None:
         words = [expanded for word in call.words for expanded in self._expanded(shell, word)]
         if any(word.is_choice for word in words):
             call = call._replace(sure=False)
@@ -187,16 +187,16 @@ class _Listener:
     def lost(self) -> None:
         self._run.opaque[""] = None
 
-    def _expanded(self, shell: ShellCommands, word: Word) -> list[Word]:
+    def _expanded(self, shell: ShellCommands, word: ShellWord) -> list[ShellWord]:
         if not word.is_pattern:
             return [word]
         found = [self.matching(shell, pattern) or (pattern,) for pattern in word.texts]
         if len(found) > 1:
             # One of them, and nobody knows which.
             return [word._replace(texts=tuple(dict.fromkeys(text for texts in found for text in texts)))]
-        return [Word((text,)) for text in found[0]] if found[0] != word.texts else [word]
+        return [ShellWord((text,)) for text in found[0]] if found[0] != word.texts else [word]
 
-    def _read(self, shell: ShellCommands, text: str, place: Place, **how: bool) -> bool:
+    def _read(self, shell: ShellCommands, text: str, place: SourceLocation, **how: bool) -> bool:
         """In the folder where the shell is, and where it may be."""
         found = [self._run.read(text, folder, place, **how) for folder in (shell.folder, *shell.elsewhere)]
         return any(found)
@@ -206,7 +206,7 @@ class _Listener:
         folders = (shell.folder, *shell.elsewhere)
         return [(path, folder) for folder in folders if (path := self._run.here(text, folder)) is not None]
 
-    def _one_call(self, shell: ShellCommands, call: Call, words: list[str]) -> None:
+    def _one_call(self, shell: ShellCommands, call: ShellCall, words: list[str]) -> None:
         place = self._place(call.line)
         if HOLE in words[0]:
             if words[0].strip(HOLE + " "):
@@ -225,7 +225,7 @@ class _Listener:
         self._writes(shell, effects, place, sure=call.sure)
         self._runs(shell, call, effects, place)
 
-    def _reads(self, shell: ShellCommands, effects: Effects, place: Place, exact: Collection[str]) -> None:
+    def _reads(self, shell: ShellCommands, effects: Effects, place: SourceLocation, exact: Collection[str]) -> None:
         written = (*effects.likely, *effects.perhaps, *effects.writes)
         in_shell = any(interpreter in ("", "sh") for interpreter, _, _ in effects.scripts)
         for text in effects.reads:
@@ -245,7 +245,7 @@ class _Listener:
             return may_be_path(text) or text in effects.files
         return HOLE in shell.folder and not shell.folder.startswith("/") and text in effects.files
 
-    def _writes(self, shell: ShellCommands, effects: Effects, place: Place, *, sure: bool) -> None:
+    def _writes(self, shell: ShellCommands, effects: Effects, place: SourceLocation, *, sure: bool) -> None:
         run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
         sure = sure and not shell.elsewhere
         surely = Certainty.SURE if sure and not effects.keeps else Certainty.PERHAPS
@@ -259,7 +259,7 @@ class _Listener:
         for text in effects.appends:
             self._append(shell, text, place, likely)
         for sources, target in effects.copies:
-            for text in copied(run, sources, target, folder):
+            for text in copied_files(run, sources, target, folder):
                 run.write(text, folder, place, surely)
         for text in effects.touched:
             path = run.here(text, folder)
@@ -272,7 +272,7 @@ class _Listener:
         self._folders(shell, effects, place, surely, likely)
 
     def _folders(
-        self, shell: ShellCommands, effects: Effects, place: Place, surely: Certainty, likely: Certainty
+        self, shell: ShellCommands, effects: Effects, place: SourceLocation, surely: Certainty, likely: Certainty
     ) -> None:
         run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
         for text in effects.made:
@@ -288,7 +288,7 @@ class _Listener:
                 for each in (path, f"{path}/**") if below else (path,):
                     ledger.output(each, place, certainty=likely, written=run.written, is_removed=True)
 
-    def _append(self, shell: ShellCommands, text: str, place: Place, certainty: Certainty) -> None:
+    def _append(self, shell: ShellCommands, text: str, place: SourceLocation, certainty: Certainty) -> None:
         """What was there before stays, and so counts where something reads the file; but for a log."""
         if _LOG.search(text):
             self._run.write(text, shell.folder, place, Certainty.SURE if certainty is Certainty.LIKELY else certainty)
@@ -298,7 +298,7 @@ class _Listener:
             self._run.reading.ledger.read_now(path)
         self._run.write(text, shell.folder, place, certainty)
 
-    def _runs(self, shell: ShellCommands, call: Call, effects: Effects, place: Place) -> None:
+    def _runs(self, shell: ShellCommands, call: ShellCall, effects: Effects, place: SourceLocation) -> None:
         for interpreter, text, arguments in effects.scripts:
             self._script(shell, interpreter, text, arguments, place)
         for text, arguments in effects.texts:
@@ -315,7 +315,7 @@ class _Listener:
                 self.loose(shell, call.fed, call.line)
         for nested in effects.nested:
             with shell.perhaps_only():
-                shell.command([Word((text,)) for text in nested], call.line)
+                shell.command([ShellWord((text,)) for text in nested], call.line)
 
     def _code(self, shell: ShellCommands, program: str, text: str) -> None:
         """A file with a program for `awk`, `sed` or `jq`."""
@@ -325,10 +325,10 @@ class _Listener:
                 self._run.opaque[program if self._shows_names else ""] = None
             for number, line in enumerate((content or "").splitlines()[:5000], 1):
                 for word in words_of_code(line):
-                    self._run.read(word, folder, Place(file=path, line=number), folders=False)
+                    self._run.read(word, folder, SourceLocation(file=path, line=number), folders=False)
 
     def _inner(
-        self, shell: ShellCommands, text: str, call: Call, settings: Sequence[str], arguments: Sequence[str] = ()
+        self, shell: ShellCommands, text: str, call: ShellCall, settings: Sequence[str], arguments: Sequence[str] = ()
     ) -> None:
         """A text that a line of this one has a shell run."""
         inner = Shell(
@@ -336,7 +336,7 @@ class _Listener:
             folder=shell.folder,
             variables=shell.given_to_children(self._run.environment),
             script=arguments[0] if arguments else shell.script,
-            arguments=[Word((argument,)) for argument in arguments[1:]],
+            arguments=[ShellWord((argument,)) for argument in arguments[1:]],
             depth=shell.depth + 1,
             sure=shell.is_sure and call.sure,
             must_end_well=shell.must_end_well,
@@ -347,7 +347,7 @@ class _Listener:
         inner.run(text)
 
     def _script(
-        self, shell: ShellCommands, interpreter: str, text: str, arguments: Sequence[str], place: Place
+        self, shell: ShellCommands, interpreter: str, text: str, arguments: Sequence[str], place: SourceLocation
     ) -> None:
         if HOLE in text:
             self._run.unknown[place] = None
@@ -364,7 +364,7 @@ class _Listener:
         for path, folder in found:
             self._run.script(path, interpreter, arguments, shell, folder=folder)
 
-    def redirection(self, shell: ShellCommands, sign: str, word: Word, line: int, *, sure: bool) -> None:
+    def redirection(self, shell: ShellCommands, sign: str, word: ShellWord, line: int, *, sure: bool) -> None:
         place = self._place(line)
         for text in word.texts:
             if re.fullmatch(r"\d+|-", text) and "&" in sign:
@@ -393,7 +393,7 @@ class _Listener:
             self._run.opaque[""] = None
 
     def further_down(self, line: int) -> _Listener:
-        def place(further: int) -> Place:
+        def place(further: int) -> SourceLocation:
             return self._place(line + further)
 
         return _Listener(self._run, place, shows_names=self._shows_names, wraps=self._wraps)
@@ -405,7 +405,7 @@ class _Listener:
         for word in words_of_code(text):
             self._read(shell, word, self._place(line), folders="/" in word)
 
-    def source(self, shell: ShellCommands, words: Sequence[Word], line: int) -> None:
+    def source(self, shell: ShellCommands, words: Sequence[ShellWord], line: int) -> None:
         place = self._place(line)
         if not words:
             self._run.unknown[place] = None  # `source <(...)`
@@ -466,12 +466,12 @@ class _Listener:
         if pattern.startswith("/") and not pattern.startswith(CHECKOUT):
             return ()
         folders, dots = (shell.folder, *shell.elsewhere), shell.dotglob
-        found = (text for folder in folders for text in matching(self._run, pattern, folder, dots=dots))
+        found = (text for folder in folders for text in matching_files(self._run, pattern, folder, dots=dots))
         return tuple(dict.fromkeys(found))
 
 
 def _of_script(run: LocalRun, path: str) -> _Listener:
-    return _Listener(run, lambda line: Place(file=path, line=line + 1))
+    return _Listener(run, lambda line: SourceLocation(file=path, line=line + 1))
 
 
 def _shebang(content: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ami_bakery.template import fields as known
-from ami_bakery.template.component import Component, Kind
+from ami_bakery.template.component import Component, ComponentKind
 from ami_bakery.template.expression.known_values import HOLE, Unknown, as_text, is_mapping, is_sequence, is_tainted
 from ami_bakery.template.facts import Certainty, LocalCommand
 from ami_bakery.template.shell.local_commands import LocalRun
@@ -16,7 +16,7 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
     from ami_bakery.template.expression.known_values import Value
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _WORD = re.compile(r"(?:\$\{[^}]*\}|\{\{.*?\}\}|%\{[^}]*\}|[^\s;|&<>()\"'])+")
 
@@ -28,7 +28,7 @@ class _Given(Frozen):
     """A text of a field, with `HOLE` for what only Packer knows. `unknown`: where it has one."""
 
     text: str
-    place: Place
+    place: SourceLocation
     written: str
     unknown: Unknown | None = None
     tainted: bool = False
@@ -39,11 +39,11 @@ def find_local_commands(reading: Reading, component: Component) -> None:
     run = LocalRun(reading, _environment_of(component))
     if component.type == "shell-local":
         _shell_local(run, component)
-    elif component.type.startswith("amazon-chroot") and component.kind is Kind.BUILDER:
+    elif component.type.startswith("amazon-chroot") and component.kind is ComponentKind.BUILDER:
         _chroot(run, component)
     elif component.type == "inspec":
         _inspec(run, component)
-    elif component.type.startswith("external") and component.kind is Kind.DATA:
+    elif component.type.startswith("external") and component.kind is ComponentKind.DATA:
         _external(run, component)
     else:
         _of_unknown(run, component)
@@ -127,7 +127,7 @@ def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder:
         run.loose(given.text, given.place, folder=folder)
 
 
-def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[Place]:
+def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[SourceLocation]:
     """Says words of the template itself that are paths and have an unknown piece; where they stand."""
     said = set()
     for given in lines:

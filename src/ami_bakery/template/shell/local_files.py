@@ -16,7 +16,7 @@ from ami_bakery.template.source_tree import FileKind
 if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
     from ami_bakery.template.facts import Certainty
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _LARGEST = 512 * 1024
 _MOST_MATCHES = 5000
@@ -48,7 +48,7 @@ class LocalFiles:
 
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
-        self.unknown: dict[Place, None] = {}
+        self.unknown: dict[SourceLocation, None] = {}
         self.written = ""
         self.opaque: dict[str, None] = {}
 
@@ -84,7 +84,7 @@ class LocalFiles:
         self,
         text: str,
         folder: str,
-        place: Place,
+        place: SourceLocation,
         *,
         folders: bool = True,
         dots: bool = False,
@@ -114,7 +114,7 @@ class LocalFiles:
         ]
         return any(found)
 
-    def write(self, text: str, folder: str, place: Place, certainty: Certainty) -> None:
+    def write(self, text: str, folder: str, place: SourceLocation, certainty: Certainty) -> None:
         path = self.place_of(text, folder)
         if path is not None:
             self.reading.ledger.output(path, place, certainty=certainty, written=self.written)
@@ -132,7 +132,7 @@ class LocalFiles:
         return None if isinstance(path, Unknown) or path.startswith("/") or path == "." else path
 
 
-def matching(run: LocalFiles, pattern: str, folder: str, *, dots: bool = False) -> list[str]:
+def matching_files(run: LocalFiles, pattern: str, folder: str, *, dots: bool = False) -> list[str]:
     """What the shell makes of a pattern, name by name; `**` is any number of folders, as some shells have it.
 
     dots  whether names that begin with a dot match, too
@@ -212,7 +212,7 @@ def _children(run: LocalFiles, text: str, folder: str) -> list[str]:
     return sorted(posixpath.basename(child.path) for child in run.reading.tree.children(path))
 
 
-def copied(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> Iterator[str]:
+def copied_files(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> Iterator[str]:
     """What `cp` and its like write: into a folder that is there, or to that very name."""
     is_folder = _is_folder(run, target, folder)
     if target.endswith("/") or is_folder or len(sources) > 1:

@@ -21,7 +21,7 @@ from ami_bakery.template.shell.shell_conditions import (
     may_be_missed,
     runs_at_least_once,
 )
-from ami_bakery.template.shell.words import Word, has_magic, text_of
+from ami_bakery.template.shell.words import ShellWord, has_magic, text_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -67,7 +67,7 @@ class Shell(ShellCommands):
             texts = self.variables.get(name, ())
             if any(texts):
                 with self.perhaps_only():
-                    self.listener.source(self, [Word(texts)], 0)
+                    self.listener.source(self, [ShellWord(texts)], 0)
         for name in ("SHELLOPTS", "BASHOPTS"):
             self.settings([option for text in self.variables.get(name, ()) for option in text.split(":")])
 
@@ -231,7 +231,7 @@ class Shell(ShellCommands):
             self._redirects(node.children_by_field_name("redirect"), sure=False)
             self._called.discard(text_of(name))
 
-    def _function(self, name: str, body: Node, arguments: Sequence[Word]) -> tuple[str, ...] | None:
+    def _function(self, name: str, body: Node, arguments: Sequence[ShellWord]) -> tuple[str, ...] | None:
         self._called.add(name)
         if self.depth >= _DEEPEST:
             self.listener.lost()
@@ -300,7 +300,7 @@ class Shell(ShellCommands):
             return
         for command in re.findall(r"(?<!\\)`([^`]*)`", text_of(body)):
             with self._own_state(), self.perhaps_only(), self._printing(shown=False):
-                self._eval([Word((command,))], body.start_point[0])
+                self._eval([ShellWord((command,))], body.start_point[0])
 
     def _test(self, node: Node) -> None:
         for child in node.named_children:
@@ -372,7 +372,7 @@ class Shell(ShellCommands):
     # --- commands
 
     def _command(self, node: Node) -> tuple[str, ...] | None:
-        line, words = node.start_point[0], list[Word]()
+        line, words = node.start_point[0], list[ShellWord]()
         before = dict(self.variables), dict(self._perhaps), set(self.exported)
         given = list[str]()
         for child in node.children:

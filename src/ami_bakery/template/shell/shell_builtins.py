@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.template.expression.known_values import HOLE
 from ami_bakery.template.shell.expansion import ShellState
 from ami_bakery.template.shell.shell_wrappers import unwrap
-from ami_bakery.template.shell.words import Call, Word, absolute
+from ami_bakery.template.shell.words import ShellCall, ShellWord, absolute_folder
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -24,10 +24,10 @@ class ShellCommands(ShellState):
         """Follows a text."""
         raise NotImplementedError
 
-    def _function(self, name: str, body: Node, arguments: Sequence[Word]) -> tuple[str, ...] | None:
+    def _function(self, name: str, body: Node, arguments: Sequence[ShellWord]) -> tuple[str, ...] | None:
         raise NotImplementedError
 
-    def command(self, words: Sequence[Word], line: int) -> tuple[str, ...] | None:
+    def command(self, words: Sequence[ShellWord], line: int) -> tuple[str, ...] | None:
         """Runs one command; what it prints, where that is known."""
         found = unwrap(words)
         if not found.folders and not found.given:
@@ -42,7 +42,7 @@ class ShellCommands(ShellState):
                 self._cd([folder], line)
             return self._command_here(found.words, line)
 
-    def _command_here(self, words: Sequence[Word], line: int) -> tuple[str, ...] | None:
+    def _command_here(self, words: Sequence[ShellWord], line: int) -> tuple[str, ...] | None:
         if not words or not self.listener.goes_on():
             return None
         if len(words[0].texts) > 1 and not _BUILTINS.keys().isdisjoint(words[0].texts):
@@ -58,15 +58,15 @@ class ShellCommands(ShellState):
             return builtin(self, arguments, line)
         for stand_in in self._stand_ins(name, arguments):
             with self.perhaps_only():
-                self._eval([Word((stand_in,))], line)
-        call = Call(tuple(words), line, self.is_sure, self._shown, self._fed, self._fed_by)
+                self._eval([ShellWord((stand_in,))], line)
+        call = ShellCall(tuple(words), line, self.is_sure, self._shown, self._fed, self._fed_by)
         for path in self._programs_here(name):
             self.listener.call(self, call._replace(words=(words[0]._replace(texts=(path,)), *arguments), sure=False))
             call = call._replace(sure=False)
         self.listener.call(self, call)
         return _printed(self, name, [word.texts for word in arguments])
 
-    def _stand_ins(self, name: str, arguments: Sequence[Word]) -> list[str]:
+    def _stand_ins(self, name: str, arguments: Sequence[ShellWord]) -> list[str]:
         """What an alias of that name, if there is one, comes to. Those that are aliases themselves are not followed."""
         if name not in self._aliases:
             return []
@@ -98,7 +98,7 @@ class ShellCommands(ShellState):
             found += [*here, *([text] if not here or self.listener.is_here(self, text) else [])]
         return found
 
-    def _cd(self, arguments: Sequence[Word], _line: int) -> tuple[str, ...]:
+    def _cd(self, arguments: Sequence[ShellWord], _line: int) -> tuple[str, ...]:
         paths = [word.texts for word in arguments if not re.fullmatch(r"-[LPe@]+|--", word.texts[0])]
         self._stack = [self.folder]
         before, self._before = self._before, (self.folder, *self.elsewhere)
@@ -126,7 +126,7 @@ class ShellCommands(ShellState):
         known = there if self.is_sure and len(there) == len(entered) else [*before, *there]
         self.elsewhere = self._most(tuple(dict.fromkeys(folder for folder in known if folder != self.folder)))
 
-    def _pushd(self, arguments: Sequence[Word], line: int) -> tuple[str, ...]:
+    def _pushd(self, arguments: Sequence[ShellWord], line: int) -> tuple[str, ...]:
         before = [*self._stack, self.folder]
         if not arguments and self._stack:
             self.folder, before = self._stack[-1], [*self._stack[:-1], self.folder]
@@ -137,16 +137,16 @@ class ShellCommands(ShellState):
         self._stack = before
         return ("",)
 
-    def _popd(self, arguments: Sequence[Word], _line: int) -> tuple[str, ...]:
+    def _popd(self, arguments: Sequence[ShellWord], _line: int) -> tuple[str, ...]:
         if arguments:
             self._stack = []
         self.folder, self.elsewhere = self._stack.pop() if self._stack else HOLE, ()
         return ("",)
 
-    def _source(self, arguments: Sequence[Word], line: int) -> None:
+    def _source(self, arguments: Sequence[ShellWord], line: int) -> None:
         self.listener.source(self, arguments, line)
 
-    def _eval(self, arguments: Sequence[Word], line: int) -> tuple[str, ...] | None:
+    def _eval(self, arguments: Sequence[ShellWord], line: int) -> tuple[str, ...] | None:
         before, self.listener = self.listener, self.listener.further_down(line)
         self.depth += 1
         try:
@@ -158,40 +158,40 @@ class ShellCommands(ShellState):
             self.depth -= 1
             self.listener = before
 
-    def _read(self, arguments: Sequence[Word], _line: int) -> None:
-        for word in (*arguments, Word(("REPLY",)), Word(("MAPFILE",))):
+    def _read(self, arguments: Sequence[ShellWord], _line: int) -> None:
+        for word in (*arguments, ShellWord(("REPLY",)), ShellWord(("MAPFILE",))):
             if re.fullmatch(r"[A-Za-z_]\w*", word.texts[0]):
                 self._set(word.texts[0], (HOLE,))
             elif HOLE in word.texts[0]:
                 self.listener.lost()
 
-    def _let(self, arguments: Sequence[Word], _line: int) -> None:
+    def _let(self, arguments: Sequence[ShellWord], _line: int) -> None:
         for text in (text for word in arguments for text in word.texts):
             self._count(text)
 
-    def _alias(self, arguments: Sequence[Word], _line: int) -> None:
+    def _alias(self, arguments: Sequence[ShellWord], _line: int) -> None:
         for text in (text for word in arguments for text in word.texts if "=" in text):
             name, _, meaning = text.partition("=")
             self._aliases[name] = (*self._aliases.get(name, ()), meaning)
 
-    def _hash(self, arguments: Sequence[Word], _line: int) -> None:
+    def _hash(self, arguments: Sequence[ShellWord], _line: int) -> None:
         """`hash -p PATH NAME`."""
         given = [word.texts[0] for word in arguments]
         if "-p" in given[:-2]:
             path, *names = given[given.index("-p") + 1 :]
             self._hashed |= dict.fromkeys(names, (path if "/" in path else f"./{path}",))
 
-    def _printf(self, arguments: Sequence[Word], line: int) -> None:
+    def _printf(self, arguments: Sequence[ShellWord], line: int) -> None:
         if len(arguments) > 1 and arguments[0].texts[0] == "-v":
             self._set(arguments[1].texts[0].partition("[")[0], (HOLE,))
-        words = (Word(("printf",), is_literal=True), *arguments)
-        self.listener.call(self, Call(words, line, self.is_sure, self._shown, self._fed, self._fed_by))
+        words = (ShellWord(("printf",), is_literal=True), *arguments)
+        self.listener.call(self, ShellCall(words, line, self.is_sure, self._shown, self._fed, self._fed_by))
 
-    def _unset(self, arguments: Sequence[Word], _line: int) -> None:
+    def _unset(self, arguments: Sequence[ShellWord], _line: int) -> None:
         for word in arguments:
             self._set(word.texts[0], ("",))
 
-    def _set_arguments(self, arguments: Sequence[Word], _line: int) -> None:
+    def _set_arguments(self, arguments: Sequence[ShellWord], _line: int) -> None:
         options = {word.texts[0] for word in arguments}
         if "allexport" in options or any(re.match(r"-\w*a", option) for option in options):
             self._exports_all = True
@@ -200,43 +200,43 @@ class ShellCommands(ShellState):
         if start is not None:
             self.arguments = tuple(arguments[start + 1 :])
 
-    def _shift(self, arguments: Sequence[Word], _line: int) -> None:
+    def _shift(self, arguments: Sequence[ShellWord], _line: int) -> None:
         count = arguments[0].texts[0] if arguments else "1"
         # On a condition, or in a loop that counts them down, nobody knows what is left.
         self.arguments = self.arguments[int(count) :] if self.is_sure and count.isdigit() else ()
 
-    def _exit(self, arguments: Sequence[Word], _line: int) -> None:
+    def _exit(self, arguments: Sequence[ShellWord], _line: int) -> None:
         """What follows may not run, and the bake still succeeds; a status that is not 0 fails it."""
         self._ended = self._ended or self._may_end(arguments)
 
-    def _leave(self, arguments: Sequence[Word], _line: int) -> None:
+    def _leave(self, arguments: Sequence[ShellWord], _line: int) -> None:
         """Of a function, or a loop."""
         self._left = self._left or self._may_end(arguments)
 
-    def _next_round(self, _arguments: Sequence[Word], _line: int) -> None:
+    def _next_round(self, _arguments: Sequence[ShellWord], _line: int) -> None:
         self._left = self._left or self._may_end(())
 
-    def _may_end(self, arguments: Sequence[Word]) -> bool:
+    def _may_end(self, arguments: Sequence[ShellWord]) -> bool:
         """Where it depends on files. What depends on how a script is called is as it is called here."""
         fails = arguments and re.fullmatch(r"0*[1-9]\d*|-\d+", arguments[0].texts[0])
         return not fails and (self.sure or self._asks_files)
 
-    def _trap(self, arguments: Sequence[Word], line: int) -> None:
+    def _trap(self, arguments: Sequence[ShellWord], line: int) -> None:
         """Runs it now, and once more at the end of the text: who knows when the signal comes."""
         given = [word for word in arguments if word.texts[0] != "--"]
         if len(given) > 1:
             self._traps.append((given[0], line))
             self._trapped(given[0], line)
 
-    def _trapped(self, command: Word, line: int) -> None:
+    def _trapped(self, command: ShellWord, line: int) -> None:
         with self._own_state(), self.perhaps_only():
             self._eval([command], line)
 
-    def _shopt(self, arguments: Sequence[Word], _line: int) -> None:
+    def _shopt(self, arguments: Sequence[ShellWord], _line: int) -> None:
         self.settings([word.texts[0] for word in arguments])
 
 
-_BUILTINS: Mapping[str, Callable[[ShellCommands, Sequence[Word], int], tuple[str, ...] | None]] = {
+_BUILTINS: Mapping[str, Callable[[ShellCommands, Sequence[ShellWord], int], tuple[str, ...] | None]] = {
     "cd": ShellCommands._cd,
     "chdir": ShellCommands._cd,
     "pushd": ShellCommands._pushd,
@@ -270,7 +270,7 @@ def _printed(shell: ShellCommands, name: str, arguments: list[tuple[str, ...]]) 
     given = [texts for texts in arguments if not texts[0].startswith("-")]
     match name:
         case "pwd":
-            return tuple(absolute(folder) for folder in (shell.folder, *shell.elsewhere))
+            return tuple(absolute_folder(folder) for folder in (shell.folder, *shell.elsewhere))
         case "dirname" if given:
             return tuple(posixpath.dirname(text) or "." for text in given[0])
         case "basename" if given:
@@ -278,7 +278,7 @@ def _printed(shell: ShellCommands, name: str, arguments: list[tuple[str, ...]]) 
             return tuple(posixpath.basename(text.rstrip("/")).removesuffix(suffix) for text in given[0])
         case "realpath" | "readlink" | "abspath" if given:
             return tuple(
-                text if text.startswith(("/", HOLE)) else posixpath.join(absolute(shell.folder), text)
+                text if text.startswith(("/", HOLE)) else posixpath.join(absolute_folder(shell.folder), text)
                 for text in given[0]
             )
         case "echo" if len(arguments) == len(given):

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ami_bakery.template.shell.words import Word
+from ami_bakery.template.shell.words import ShellWord
 
 _WRAPPERS: Mapping[str, frozenset[str]] = {
     "sudo": frozenset({"-u", "-g", "-C", "-p", "-h", "-D", "--user", "--group", "--chdir"}),
@@ -40,19 +40,19 @@ class Unwrapped(NamedTuple):
     folders  where they run it, one after the other
     """
 
-    words: tuple[Word, ...]
-    given: tuple[tuple[str, Word], ...] = ()
-    folders: tuple[Word, ...] = ()
+    words: tuple[ShellWord, ...]
+    given: tuple[tuple[str, ShellWord], ...] = ()
+    folders: tuple[ShellWord, ...] = ()
 
 
-def unwrap(words: Sequence[Word]) -> Unwrapped:
+def unwrap(words: Sequence[ShellWord]) -> Unwrapped:
     found = Unwrapped(tuple(words))
     while found.words and (name := _name(found.words[0])) in _WRAPPERS:
         found = _without(name, found._replace(words=found.words[1:]))
     return found
 
 
-def _name(word: Word) -> str:
+def _name(word: ShellWord) -> str:
     return posixpath.basename(word.texts[0])
 
 
@@ -92,26 +92,26 @@ def _letter(name: str, text: str) -> str:
     return found[1] if found else ""
 
 
-def _value_of(name: str, text: str, words: tuple[Word, ...]) -> tuple[Word | None, tuple[Word, ...]]:
+def _value_of(name: str, text: str, words: tuple[ShellWord, ...]) -> tuple[ShellWord | None, tuple[ShellWord, ...]]:
     """The value of an option, and the words behind it."""
     if text.startswith("--"):
         option, equals, value = text.partition("=")
         if equals:
-            return Word((value,)), words
+            return ShellWord((value,)), words
         return (words[0], words[1:]) if option in _WRAPPERS[name] and words else (None, words)
     letter = _letter(name, text)
     if not letter:
         return None, words
     attached = text[text.index(letter) + 1 :]
     if attached:
-        return Word((attached,)), words
+        return ShellWord((attached,)), words
     return (words[0], words[1:]) if words else (None, words)
 
 
-def _split(value: Word) -> list[Word]:
+def _split(value: ShellWord) -> list[ShellWord]:
     """The words of `env -S`."""
     try:
         parts = shlex.split(value.texts[0])
     except ValueError:
         parts = value.texts[0].split()
-    return [Word((part,)) for part in parts]
+    return [ShellWord((part,)) for part in parts]

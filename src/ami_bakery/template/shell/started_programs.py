@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.component import Kind
+from ami_bakery.template.component import ComponentKind
 from ami_bakery.template.expression.known_values import Unknown
 
 if TYPE_CHECKING:
     from ami_bakery.template.component import Component
-    from ami_bakery.template.location import Place
+    from ami_bakery.template.location import SourceLocation
 
 _USUAL: Mapping[str, tuple[str, ...]] = {
     "ansible": ("ansible-playbook",),
@@ -20,10 +20,10 @@ _USUAL: Mapping[str, tuple[str, ...]] = {
 Source: `getVersion` in provisioner/ansible/provisioner.go. `inspec` has one too, and does not call it."""
 
 
-def started_by_validate(components: Iterable[Component]) -> Iterator[tuple[str, Place]]:
+def started_by_validate(components: Iterable[Component]) -> Iterator[tuple[str, SourceLocation]]:
     """The expression of each `command`, as written, that is none of the usual programs; with its place."""
     for component in components:
-        usual = _USUAL.get(component.type) if component.kind is Kind.PROVISIONER else None
+        usual = _USUAL.get(component.type) if component.kind is ComponentKind.PROVISIONER else None
         found = component.fields.get("command")
         if usual is None or found is None or found.value in (None, "", *usual):
             continue

@@ -21,7 +21,7 @@ _BRACES = re.compile(r"\{([^{},]*,[^{}]*|-?\d{1,18}\.\.-?\d{1,18}(?:\.\.-?\d{1,1
 MAGIC = re.compile(r"[*?\[]|[@+!]\(")
 
 
-class Word(NamedTuple):
+class ShellWord(NamedTuple):
     """An argument.
 
     texts       what it may be
@@ -36,7 +36,7 @@ class Word(NamedTuple):
     is_choice: bool = False
 
 
-class Call(NamedTuple):
+class ShellCall(NamedTuple):
     """A command.
 
     sure    it runs whenever the text runs
@@ -45,7 +45,7 @@ class Call(NamedTuple):
     fed_by  the program before it in a pipeline
     """
 
-    words: tuple[Word, ...]
+    words: tuple[ShellWord, ...]
     line: int
     sure: bool
     shown: bool
@@ -53,7 +53,7 @@ class Call(NamedTuple):
     fed_by: str = ""
 
 
-def absolute(folder: str) -> str:
+def absolute_folder(folder: str) -> str:
     """A folder relative to the root as an absolute path."""
     if folder.startswith("/") or HOLE in folder:
         return folder

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ami_bakery.template.ansible.jinja.holes import HOLE, MOST, joined
+from ami_bakery.template.ansible.jinja.holes import HOLE, MOST, join_with_holes
 
 _SAME = frozenset(
     """string trim mandatory quote list flatten unique sort reverse select reject selectattr rejectattr difference
@@ -66,7 +66,7 @@ def _join(given: Sequence[Any], arguments: Sequence[Sequence[Any]], _named: Any)
     rows = (
         [part for each in value for part in (separator, str(each))][1:] for value in given if isinstance(value, list)
     )
-    return [joined(row) for row in rows] or [HOLE]
+    return [join_with_holes(row) for row in rows] or [HOLE]
 
 
 def _path_join(given: Sequence[Any], _arguments: Any, _named: Any) -> list[Any]:

@@ -23,7 +23,7 @@ def has_hole(text: str) -> bool:
     return HOLE in text or FACT in text
 
 
-def joined(parts: Sequence[str]) -> str:
+def join_with_holes(parts: Sequence[str]) -> str:
     """The parts as one text; a hole where that is longer than any path."""
     return HOLE if sum(map(len, parts)) > LONGEST else "".join(parts)
 

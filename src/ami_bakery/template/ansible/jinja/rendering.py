@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from jinja2 import Environment, TemplateError, nodes
 
 from ami_bakery.template.ansible.jinja.filters import apply_filter
-from ami_bakery.template.ansible.jinja.holes import FACT, HOLE, LONGEST, MOST, is_static, joined, merged_texts
+from ami_bakery.template.ansible.jinja.holes import FACT, HOLE, LONGEST, MOST, is_static, join_with_holes, merged_texts
 from ami_bakery.template.yaml_parser import YamlText
 
 _DEPTH = 8
@@ -22,7 +22,7 @@ _MAY_LOOK_UP = re.compile(r"\b(?:lookup|query|q)\s*\(|\bfileglob\b")
 _AS_GIVEN = frozenset({"items", "list", "flattened", "random_choice", "indexed_items"})
 
 
-class Scope(Protocol):
+class JinjaScope(Protocol):
     """What the names of an expression may stand for."""
 
     def lookup(self, name: str) -> Iterable[Any]:
@@ -67,26 +67,26 @@ def _environment(text: str) -> Environment:
         return Environment(autoescape=False, extensions=_EXTENSIONS)  # noqa: S701
 
 
-def alternatives(text: str, scope: Scope) -> tuple[str, ...]:
+def text_alternatives(text: str, scope: JinjaScope) -> tuple[str, ...]:
     """Every text that `text` may render to, as far as values are known; the rest is `HOLE` or `FACT`."""
     if is_static(text):
         return (text,)
-    texts = (_as_text(value) for value in rendered(text, scope))
+    texts = (_as_text(value) for value in rendered_values(text, scope))
     return tuple(dict.fromkeys(itertools.islice(texts, MOST))) or (HOLE,)
 
 
-def rendered(text: str, scope: Scope) -> list[Any]:
-    """As `alternatives`, but a text that is one expression keeps its type, so that a list stays a list."""
+def rendered_values(text: str, scope: JinjaScope) -> list[Any]:
+    """As `text_alternatives`, but a text that is one expression keeps its type, so that a list stays a list."""
     return _Evaluation(scope).text(text, 0) or [HOLE]
 
 
-def items_of(value: Any, scope: Scope) -> list[Any]:
+def items_of(value: Any, scope: JinjaScope) -> list[Any]:
     """What a loop over `value` goes through: elements of lists, known or not, with every alternative."""
     found: list[Any] = []
-    for each in rendered(value, scope) if isinstance(value, str) else [value]:
+    for each in rendered_values(value, scope) if isinstance(value, str) else [value]:
         if isinstance(each, list | tuple):
             for inner in each:
-                found += rendered(inner, scope) if isinstance(inner, str) else [inner]
+                found += rendered_values(inner, scope) if isinstance(inner, str) else [inner]
         else:
             found.append(each)
     return found[: 16 * MOST]
@@ -101,7 +101,7 @@ def _as_text(value: Any) -> str:
 class _Evaluation:
     """One text, with everything that it refers to; it gives up after a number of steps."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: JinjaScope) -> None:
         self._scope = scope
         self._steps = 0
         self._bound: dict[str, list[Any]] = {}
@@ -129,7 +129,7 @@ class _Evaluation:
                 self._bound[node.target.name] = self.value(node.node, depth)
             else:
                 rows.append([HOLE])
-        return [joined(row) for row in itertools.islice(itertools.product(*rows), MOST)]
+        return [join_with_holes(row) for row in itertools.islice(itertools.product(*rows), MOST)]
 
     def _texts(self, node: nodes.Node, depth: int) -> list[str]:
         if isinstance(node, nodes.TemplateData):
@@ -202,7 +202,7 @@ class _Evaluation:
 
     def _concat(self, node: nodes.Concat, depth: int) -> list[Any]:
         rows = [self._texts(part, depth) for part in node.nodes]
-        return [joined(row) for row in itertools.islice(itertools.product(*rows), MOST)]
+        return [join_with_holes(row) for row in itertools.islice(itertools.product(*rows), MOST)]
 
     def _add(self, node: nodes.Add, depth: int) -> list[Any]:
         pairs = itertools.product(self.value(node.left, depth) or [HOLE], self.value(node.right, depth) or [HOLE])
@@ -317,7 +317,7 @@ def _sum(left: Any, right: Any) -> Any:
     if isinstance(left, list) or isinstance(right, list):
         return [*(left if isinstance(left, list) else [HOLE]), *(right if isinstance(right, list) else [HOLE])]
     if isinstance(left, str) and isinstance(right, str):
-        return joined((left, right))
+        return join_with_holes((left, right))
     return HOLE
 
 
@@ -354,7 +354,7 @@ def _flat(values: Iterable[Any]) -> Iterator[Any]:
             yield value
 
 
-def lookups(text: str, scope: Scope) -> list[LookupCall]:
+def lookups(text: str, scope: JinjaScope) -> list[LookupCall]:
     """Every call of a lookup anywhere in a text."""
     template = _parsed(text) if _MAY_LOOK_UP.search(text) and not is_static(text) else None
     if template is None:
@@ -371,7 +371,7 @@ def _glob_filter(evaluation: _Evaluation, node: nodes.Filter) -> LookupCall | No
     return LookupCall("fileglob", evaluation.value(node.node, 0), {})
 
 
-def known_words(text: str, scope: Scope) -> list[str]:
+def known_words(text: str, scope: JinjaScope) -> list[str]:
     """The texts that an expression has in it, and those that its names may stand for: they may name files, too."""
     template = None if is_static(text) else _parsed(text)
     if template is None:
@@ -384,7 +384,7 @@ def known_words(text: str, scope: Scope) -> list[str]:
     return [word for word in dict.fromkeys(words) if HOLE not in word and FACT not in word][: 4 * MOST]
 
 
-def included_templates(text: str, scope: Scope) -> list[str]:
+def included_templates(text: str, scope: JinjaScope) -> list[str]:
     """What a template takes in: `{% include 'x' %}`, `{% extends 'x' %}`, `{% import 'x' as y %}`; lists, too."""
     template = _parsed(text)
     if template is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression import cty, cty_types, syntax
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault, Missing, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Missing, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, friendly
 from ami_bakery.template.expression.evaluate import attempt, work_out
 from ami_bakery.template.expression.functions.catalogue import FUNCTIONS, NEWER, Function, Parameter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _READING = frozenset({"file", "filebase64", "templatefile"})
 
 
-def call(expression: syntax.Call, scope: Scope) -> Cty:
+def call(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     name = expression.name
     if name == "try":
         return _try(expression, scope)
@@ -36,18 +36,18 @@ def call(expression: syntax.Call, scope: Scope) -> Cty:
         return _surrounding(expression, arguments, scope)
     function = FUNCTIONS.get(name)
     if function is None:
-        raise Fault(f"Packer has no function `{name}()`")
+        raise EvaluationError(f"Packer has no function `{name}()`")
     result = cty.lifted(lambda values: apply(function, name, values), arguments)
     return _placed(result, arguments, expression)
 
 
-def _arguments(expression: syntax.Call, scope: Scope) -> list[Cty] | None:
+def _arguments(expression: syntax.FunctionCall, scope: Scope) -> list[Cty] | None:
     """None where what is spread is unknown."""
     made: list[Cty] = []
-    fault: Fault | None = None
+    fault: EvaluationError | None = None
     for argument in expression.arguments:
         found = attempt(argument, scope)
-        if isinstance(found, Fault):
+        if isinstance(found, EvaluationError):
             fault = fault or found
         else:
             made.append(found)
@@ -57,13 +57,13 @@ def _arguments(expression: syntax.Call, scope: Scope) -> list[Cty] | None:
         return made
     last = made.pop()
     if last.is_null or not (last.type.is_sequence or last.type.kind in ("unknown", "dynamic")):
-        raise Fault(f"`{expression.name}()` spreads {friendly(last.type)}")
+        raise EvaluationError(f"`{expression.name}()` spreads {friendly(last.type)}")
     if not last.is_known:
         return None
     return [*made, *(value for _, value in last.items())]
 
 
-def _surrounding(expression: syntax.Call, arguments: Sequence[Cty], scope: Scope) -> Cty:
+def _surrounding(expression: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
     ask = scope.surroundings[expression.name]
     first = True
 
@@ -77,7 +77,7 @@ def _surrounding(expression: syntax.Call, arguments: Sequence[Cty], scope: Scope
     return cty.lifted(work, arguments)
 
 
-def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.Call) -> Cty:
+def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.FunctionCall) -> Cty:
     """Texts that a function makes were written where its arguments were."""
     if result.place is None and (isinstance(result.raw, str) or result.type.kind == "list"):
         texts = (argument for argument in arguments if argument.place is not None)
@@ -95,7 +95,7 @@ def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.Call) -> C
 
 
 def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
-    """Calls a function of values alone. Raises `Fault` where Packer's fails."""
+    """Calls a function of values alone. Raises `EvaluationError` where Packer's fails."""
     tainted = any(argument.tainted or (argument.is_dirty and not function.structural) for argument in arguments)
     try:
         given = _converted(function, name, arguments)
@@ -109,8 +109,8 @@ def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
         return cty.unknown(f"what `{name}()` makes of it depends on where the checkout lies", tainted=tainted)
     try:
         result = function.call(*given)
-    except Fault as fault:
-        raise Fault(f"`{name}()`: {fault}") from None
+    except EvaluationError as fault:
+        raise EvaluationError(f"`{name}()`: {fault}") from None
     except (Unsure, NumberTooLarge) as error:
         return cty.unknown(f"`{name}()`: {str(error) or 'a number is too large'}", tainted=tainted)
     return result.but(tainted=True) if tainted else result
@@ -119,7 +119,7 @@ def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
 def _converted(function: Function, name: str, arguments: Sequence[Cty]) -> list[Cty]:
     fixed, rest = function.parameters, function.rest
     if len(arguments) < len(fixed) or (rest is None and len(arguments) > len(fixed)):
-        raise Fault(f"`{name}()` is called with {len(arguments)} arguments")
+        raise EvaluationError(f"`{name}()` is called with {len(arguments)} arguments")
     made: list[Cty] = []
     for number, argument in enumerate(arguments):
         parameter = fixed[number] if number < len(fixed) else rest
@@ -131,10 +131,10 @@ def _converted(function: Function, name: str, arguments: Sequence[Cty]) -> list[
 def _argument(parameter: Parameter, name: str, argument: Cty) -> Cty:
     try:
         value = convert(argument, parameter.type)
-    except Fault as fault:
-        raise Fault(f"`{name}()`: {fault}") from None
+    except EvaluationError as fault:
+        raise EvaluationError(f"`{name}()`: {fault}") from None
     if value.is_null and not parameter.null:
-        raise Fault(f"`{name}()` is given null")
+        raise EvaluationError(f"`{name}()` is given null")
     return value
 
 
@@ -157,7 +157,7 @@ def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], lost: C
     kept = [left for argument in arguments if (left := cty.without_unknown(argument)) is not None]
     try:
         return made.with_others([apply(function, name, kept)] if kept else [])
-    except (Fault, Unsure):
+    except (EvaluationError, Unsure):
         return made
 
 
@@ -167,17 +167,17 @@ def _known_pieces(separator: Cty, text: Cty) -> list[Cty]:
     if not known or not isinstance(separator.raw, str) or not separator.raw:
         return []
     pieces = [piece for piece in known.split(separator.raw) if piece and HOLE not in piece]
-    return [cty.list_of([cty.text(piece, text.place, tainted=text.is_dirty) for piece in pieces])] if pieces else []
+    return [cty.list_value([cty.text(piece, text.place, tainted=text.is_dirty) for piece in pieces])] if pieces else []
 
 
 # --- what forgives failures
 
 
-def _try(expression: syntax.Call, scope: Scope) -> Cty:
+def _try(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     found = [attempt(argument, scope.maybe) for argument in expression.arguments]
     values = [value for value in found if isinstance(value, Cty)]
     if not values:
-        raise Fault("no argument of `try()` can be worked out")
+        raise EvaluationError("no argument of `try()` can be worked out")
     # Whether Packer fails where a value is unknown is not known: any of those that follow may be it.
     first, others = values[0], [each for value in values for each in (value, *cty.alternatives(value))]
     if first.is_whole:
@@ -188,11 +188,11 @@ def _try(expression: syntax.Call, scope: Scope) -> Cty:
     return made.with_others(others)
 
 
-def _can(expression: syntax.Call, scope: Scope) -> Cty:
+def _can(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     if len(expression.arguments) != 1:
-        raise Fault("`can()` takes one argument")
+        raise EvaluationError("`can()` takes one argument")
     found = attempt(expression.arguments[0], scope.maybe)
-    if isinstance(found, Fault):
+    if isinstance(found, EvaluationError):
         return Cty(BOOL, False)
     if not found.is_whole:
         return cty.unknown(cty.why_of(found), BOOL, tainted=found.is_dirty)
@@ -202,22 +202,22 @@ def _can(expression: syntax.Call, scope: Scope) -> Cty:
 
 def _uses_newer(part: object) -> bool:
     """Whether a function is called that not every version of Packer has: where there is none, that fails."""
-    if isinstance(part, syntax.Call) and part.name in NEWER:
+    if isinstance(part, syntax.FunctionCall) and part.name in NEWER:
         return True
     if isinstance(part, tuple):
         return any(map(_uses_newer, part))
-    if isinstance(part, syntax.Node | syntax.If | syntax.ForEach):
+    if isinstance(part, syntax.SyntaxNode | syntax.If | syntax.ForEach):
         return any(map(_uses_newer, vars(part).values()))
     return False
 
 
-def _convert(expression: syntax.Call, scope: Scope) -> Cty:
+def _convert(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     from ami_bakery.template.expression.type_constraints import type_of
 
     if len(expression.arguments) != 2:
-        raise Fault("`convert()` takes two arguments")
+        raise EvaluationError("`convert()` takes two arguments")
     value = work_out(expression.arguments[0], scope)
     wanted = type_of(expression.arguments[1])
     if cty_types.without_optional(wanted) != wanted:
-        raise Fault("`convert()` takes no type with optional attributes")
+        raise EvaluationError("`convert()` takes no type with optional attributes")
     return cty.lifted(lambda values: convert(values[0], wanted), [value])

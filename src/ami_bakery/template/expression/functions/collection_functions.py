@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ami_bakery.template.expression import cty, cty_types, graphemes
 from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert, unify
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, DYNAMIC, STRING, Type
 from ami_bakery.template.expression.functions.text_functions import int_of
 
@@ -20,7 +20,7 @@ def _list_or_tuple(value: Cty) -> Cty:
 
 
 def _unless_unknown(value: Cty, why: str) -> Exception:
-    return Unsure(cty.why_of(value)) if value.type.kind in ("unknown", "dynamic") else Fault(why)
+    return Unsure(cty.why_of(value)) if value.type.kind in ("unknown", "dynamic") else EvaluationError(why)
 
 
 def _items(value: Cty) -> list[Cty]:
@@ -29,7 +29,7 @@ def _items(value: Cty) -> list[Cty]:
 
 def concat(*lists: Cty) -> Cty:
     if not lists:
-        raise Fault("a list is needed")
+        raise EvaluationError("a list is needed")
     for each in lists:
         _list_or_tuple(each)
     spend(steps=sum(len(each.raw) for each in lists))
@@ -37,23 +37,23 @@ def concat(*lists: Cty) -> Cty:
     if all(each.type.kind == "list" for each in lists):
         common = unify(tuple(each.type for each in lists), unsafe=True)
         if common is not None:
-            return cty.list_of([convert(item, common.element) for item in items], common.element)
-    return cty.tuple_of(items)
+            return cty.list_value([convert(item, common.element) for item in items], common.element)
+    return cty.tuple_value(items)
 
 
 def coalesce(*arguments: Cty) -> Cty:
     if not arguments:
-        raise Fault("all arguments must have one type")
+        raise EvaluationError("all arguments must have one type")
     lost = next((argument for argument in arguments if cty_types.has_unknown(argument.type)), None)
     if lost is not None:
         return _first_unless_unknown(arguments, lost)
     kind = unify(tuple(argument.type for argument in arguments), unsafe=True)
     if kind is None:
-        raise Fault("all arguments must have one type")
+        raise EvaluationError("all arguments must have one type")
     made = [_as(argument, kind) for argument in arguments]
     candidates = [value for value in made if not value.is_null and not (kind == STRING and value.raw == "")]
     if not candidates:
-        raise Fault("every argument is null or empty")
+        raise EvaluationError("every argument is null or empty")
     first = candidates[0]
     tainted = any(value.is_dirty for value in made[: made.index(first)])
     if not first.is_known:
@@ -78,25 +78,25 @@ def _first_unless_unknown(arguments: Sequence[Cty], lost: Cty) -> Cty:
 
 def coalescelist(*lists: Cty) -> Cty:
     if not lists:
-        raise Fault("a list is needed")
+        raise EvaluationError("a list is needed")
     for number, each in enumerate(lists):
         if not each.is_known:
             return cty.unknown(each.raw.why, tainted=each.tainted).with_others(lists[number + 1 :])
         if each.type.kind not in ("list", "tuple"):
-            raise Fault("a list is needed")
+            raise EvaluationError("a list is needed")
     found = [each for each in lists if not each.is_null and each.raw]
     if not found:
-        raise Fault("every list is empty")
+        raise EvaluationError("every list is empty")
     return found[0].with_others([*found[0].others, *found[1:]])
 
 
 def compact(items: Cty) -> Cty:
-    return cty.list_of([item for item in items.raw if item.raw not in ("", None)], STRING)
+    return cty.list_value([item for item in items.raw if item.raw not in ("", None)], STRING)
 
 
 def contains(items: Cty, wanted: Cty) -> Cty:
     if not items.type.is_sequence:
-        raise Fault("a list is needed")
+        raise EvaluationError("a list is needed")
     return Cty(BOOL, _among(wanted, items.raw))
 
 
@@ -122,7 +122,7 @@ def distinct(items: Cty) -> Cty:
         if not _among(item, bucket):
             bucket.append(item)
             kept.append(item)
-    return cty.list_of(kept, items.type.element)
+    return cty.list_value(kept, items.type.element)
 
 
 def _bucket(value: Cty) -> str:
@@ -133,27 +133,27 @@ def _bucket(value: Cty) -> str:
 def chunklist(items: Cty, size: Cty) -> Cty:
     step = int_of(size)
     if step < 0:
-        raise Fault("the size is negative")
+        raise EvaluationError("the size is negative")
     if not items.raw:
-        return cty.list_of((), items.type)
+        return cty.list_value((), items.type)
     if step == 0:
-        return cty.list_of([items])
+        return cty.list_value([items])
     chunks = [items.raw[start : start + step] for start in range(0, len(items.raw), step)]
-    return cty.list_of([cty.list_of(chunk, items.type.element) for chunk in chunks])
+    return cty.list_value([cty.list_value(chunk, items.type.element) for chunk in chunks])
 
 
 def element(items: Cty, position: Cty) -> Cty:
     _list_or_tuple(items)
     place = int_of(position)
     if place < 0 or not items.raw:
-        raise Fault("there is no such element")
+        raise EvaluationError("there is no such element")
     return _items(items)[place % len(items.raw)]
 
 
 def flatten(items: Cty) -> Cty:
     if not items.type.is_sequence:
         raise _unless_unknown(items, "a list is needed")
-    return cty.tuple_of(_flat(items))
+    return cty.tuple_value(_flat(items))
 
 
 def _flat(items: Cty) -> list[Cty]:
@@ -175,12 +175,12 @@ def _mapping(value: Cty) -> Cty:
 
 def keys(mapping: Cty) -> Cty:
     names = [key for key, _ in _mapping(mapping).items()]
-    return cty.tuple_of(names) if mapping.type.kind == "object" else cty.list_of(names, STRING)
+    return cty.tuple_value(names) if mapping.type.kind == "object" else cty.list_value(names, STRING)
 
 
 def values(mapping: Cty) -> Cty:
     items = _items(_mapping(mapping))
-    return cty.tuple_of(items) if mapping.type.kind == "object" else cty.list_of(items, mapping.type.element)
+    return cty.tuple_value(items) if mapping.type.kind == "object" else cty.list_value(items, mapping.type.element)
 
 
 def lookup(mapping: Cty, key: Cty, default: Cty) -> Cty:
@@ -195,41 +195,41 @@ def lookup(mapping: Cty, key: Cty, default: Cty) -> Cty:
 
 def merge(*mappings: Cty) -> Cty:
     if not mappings:
-        return cty.object_of({})
+        return cty.object_value({})
     attributes: dict[str, Cty] = {}
     for mapping in mappings:
         if mapping.type.kind == "unknown":
             raise Unsure(cty.why_of(mapping))
         if not mapping.type.is_mapping and mapping.type.kind != "dynamic":
-            raise Fault("a map or an object is needed")
+            raise EvaluationError("a map or an object is needed")
         for name, value in () if mapping.is_null else mapping.raw.items():
             attributes[name] = value.taint_by(*([mapping] if mapping.tainted else []))
     first = mappings[0].type
     if first.kind == "map" and all(mapping.type == first for mapping in mappings):
-        return cty.map_of(attributes, first.element)
-    return cty.object_of(attributes)
+        return cty.map_value(attributes, first.element)
+    return cty.object_value(attributes)
 
 
 def reverse(items: Cty) -> Cty:
     if not items.type.is_sequence:
         raise _unless_unknown(items, "a list is needed")
     turned = _items(items)[::-1]
-    return cty.tuple_of(turned) if items.type.kind == "tuple" else cty.list_of(turned, items.type.element)
+    return cty.tuple_value(turned) if items.type.kind == "tuple" else cty.list_value(turned, items.type.element)
 
 
 def slice_(items: Cty, start: Cty, end: Cty) -> Cty:
     _list_or_tuple(items)
     first, last = int_of(start), int_of(end)
     if not 0 <= first <= last <= len(items.raw):
-        raise Fault("there are no such elements")
+        raise EvaluationError("there are no such elements")
     kept = _items(items)[first:last]
-    return cty.tuple_of(kept) if items.type.kind == "tuple" else cty.list_of(kept, items.type.element)
+    return cty.tuple_value(kept) if items.type.kind == "tuple" else cty.list_value(kept, items.type.element)
 
 
 def sort(items: Cty) -> Cty:
     if any(item.is_null for item in items.raw):
-        raise Fault("null cannot be sorted")
-    return cty.list_of(sorted(items.raw, key=lambda item: item.raw), STRING)
+        raise EvaluationError("null cannot be sorted")
+    return cty.list_value(sorted(items.raw, key=lambda item: item.raw), STRING)
 
 
 def zipmap(names: Cty, items: Cty) -> Cty:
@@ -237,12 +237,12 @@ def zipmap(names: Cty, items: Cty) -> Cty:
     if not names.is_whole:
         raise Unsure(cty.why_of(names))
     if len(names.raw) != len(items.raw):
-        raise Fault("there are not as many keys as values")
+        raise EvaluationError("there are not as many keys as values")
     if any(name.is_null for name in names.raw):
-        raise Fault("a key is null")
+        raise EvaluationError("a key is null")
     made = {name.raw: item for name, item in zip(names.raw, _items(items), strict=True)}
     tainted = names.is_dirty
-    result = cty.object_of(made) if items.type.kind == "tuple" else cty.map_of(made, items.type.element)
+    result = cty.object_value(made) if items.type.kind == "tuple" else cty.map_value(made, items.type.element)
     return result.but(tainted=True) if tainted else result
 
 
@@ -255,7 +255,7 @@ def index(items: Cty, wanted: Cty) -> Cty:
                 return cty.whole(number).with_others([older] if older else [])
     if older:
         raise Unsure("what it gives depends on the version of Packer")
-    raise Fault("there is no such element")
+    raise EvaluationError("there is no such element")
 
 
 def _item_at(items: Cty, key: Cty) -> Cty | None:
@@ -276,19 +276,19 @@ def length(value: Cty) -> Cty:
         raise Unsure(cty.why_of(value))
     if isinstance(value.raw, tuple | dict):
         return cty.whole(len(value.raw))
-    raise Fault("a text, a list or a map is needed")
+    raise EvaluationError("a text, a list or a map is needed")
 
 
 def _sets(sets: Sequence[Cty], combine: Callable[[list[Cty], list[Cty]], list[Cty]]) -> Cty:
     elements = [each.type.element for each in sets if each.raw or each.type.element.kind != "dynamic"]
     element = unify(tuple(elements), unsafe=True) if elements else DYNAMIC
     if element is None:
-        raise Fault("the sets have elements of different types")
+        raise EvaluationError("the sets have elements of different types")
     converted = [list(convert(each, cty_types.set_of(element)).raw) for each in sets]
     made = converted[0]
     for other in converted[1:]:
         made = combine(made, other)
-    return cty.set_of(made, element)
+    return cty.set_value(made, element)
 
 
 def setunion(*sets: Cty) -> Cty:
@@ -308,20 +308,20 @@ def _common(first: list[Cty], second: list[Cty]) -> list[Cty]:
 
 def setproduct(*sets: Cty) -> Cty:
     if len(sets) < 2:
-        raise Fault("two sets are needed")
+        raise EvaluationError("two sets are needed")
     elements = [_element_of(each) for each in sets]
     as_list = all(each.type.kind != "set" for each in sets)
     size = math.prod(len(each.raw) for each in sets)
     spend(steps=size * len(sets))
     kind = cty_types.tuple_of(*elements)
     if size == 0:
-        return cty.list_of((), kind) if as_list else cty.set_of((), kind)
+        return cty.list_value((), kind) if as_list else cty.set_value((), kind)
     columns = [[_as(item, kind) for item in _items(each)] for each, kind in zip(sets, elements, strict=True)]
     rows: list[tuple[Cty, ...]] = [()]
     for column in columns:
         rows = [(*row, item) for row in rows for item in column]
-    made = [cty.tuple_of(row) for row in rows]
-    return cty.list_of(made, kind) if as_list else cty.set_of(made, kind)
+    made = [cty.tuple_value(row) for row in rows]
+    return cty.list_value(made, kind) if as_list else cty.set_value(made, kind)
 
 
 def _element_of(value: Cty) -> Type:
@@ -333,7 +333,7 @@ def _element_of(value: Cty) -> Type:
         return DYNAMIC
     found = unify(value.type.of, unsafe=True)
     if found is None:
-        raise Fault("the elements have different types")
+        raise EvaluationError("the elements have different types")
     return found
 
 

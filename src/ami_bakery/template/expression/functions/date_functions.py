@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 from ami_bakery.template.expression import cty
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 
 _STAMP = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:Z|([+-])(\d\d):(\d\d))")
 _UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -15,7 +15,7 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 def _moment(value: Cty) -> datetime:
     found = _STAMP.fullmatch(value.raw)
     if not found:
-        raise (Unsure if re.match(r"\d{4}-", value.raw) else Fault)("the text is no time that is read here")
+        raise (Unsure if re.match(r"\d{4}-", value.raw) else EvaluationError)("the text is no time that is read here")
     zone = UTC
     if found[7]:
         offset = timedelta(hours=int(found[8]), minutes=int(found[9]))
@@ -23,7 +23,7 @@ def _moment(value: Cty) -> datetime:
     try:
         return datetime(*(int(found[number]) for number in range(1, 7)), tzinfo=zone)  # type: ignore[arg-type,misc]
     except ValueError:
-        raise Fault("there is no such time") from None
+        raise EvaluationError("there is no such time") from None
 
 
 def timeadd(moment: Cty, duration: Cty) -> Cty:
@@ -46,7 +46,7 @@ def formatdate(form: Cty, moment: Cty) -> Cty:
     for found in re.finditer(r"'(?:[^']|'')*'|([A-Za-z])\1*|[^A-Za-z']|'", form.raw):
         verb = found[0]
         if verb == "'":
-            raise Fault("a quote in the format is not closed")
+            raise EvaluationError("a quote in the format is not closed")
         if verb.startswith("'"):
             made.append(verb[1:-1].replace("''", "'"))
         elif found[1]:
@@ -86,7 +86,7 @@ def _verb(verb: str, when: datetime) -> str:
         return _zone(when, verb)
     if verb == "ZZZ":
         return "UTC" if not when.utcoffset() else _zone(when, "ZZZZ")
-    raise Fault("the format has a verb that is not known")
+    raise EvaluationError("the format has a verb that is not known")
 
 
 def _zone(when: datetime, verb: str) -> str:

@@ -9,7 +9,7 @@ import uuid
 from urllib.parse import quote_plus
 
 from ami_bakery.template.expression import cty
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 
 _ENCODINGS = {
     "utf-8": "utf-8",
@@ -32,7 +32,7 @@ def base64decode(value: Cty) -> Cty:
     try:
         return cty.text(_decoded(value.raw).decode())
     except UnicodeDecodeError:
-        raise Fault("the bytes are no UTF-8") from None
+        raise EvaluationError("the bytes are no UTF-8") from None
 
 
 def _decoded(text: str) -> bytes:
@@ -41,7 +41,7 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(clean, validate=True) if clean.isascii() else _refuse()
     except (binascii.Error, ValueError):
-        raise Fault("the text is no base64") from None
+        raise EvaluationError("the text is no base64") from None
 
 
 def _refuse() -> bytes:
@@ -59,7 +59,7 @@ def textencodebase64(value: Cty, encoding: Cty) -> Cty:
     try:
         return cty.text(base64.b64encode(value.raw.encode(_encoding(encoding))).decode())
     except UnicodeEncodeError:
-        raise Fault("a character is not in the encoding") from None
+        raise EvaluationError("a character is not in the encoding") from None
 
 
 def textdecodebase64(value: Cty, encoding: Cty) -> Cty:
@@ -69,7 +69,7 @@ def textdecodebase64(value: Cty, encoding: Cty) -> Cty:
     try:
         made = _decoded(value.raw).decode(name)
     except UnicodeDecodeError:
-        raise Fault("the bytes are not in the encoding") from None
+        raise EvaluationError("the bytes are not in the encoding") from None
     if "\ufffd" in made or made.startswith("\ufeff"):
         raise Unsure("the text is read by Packer alone")
     return cty.text(made)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ami_bakery.template.expression import cty, graphemes
 from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, NUMBER, STRING
 from ami_bakery.template.expression.functions.json_and_csv import json_text
 
@@ -34,7 +34,7 @@ def format_(form: Cty, *arguments: Cty) -> Cty:
 def formatlist(form: Cty, *arguments: Cty) -> Cty:
     lists = [argument for argument in arguments if argument.type.is_sequence and not argument.is_null]
     if len({len(each.raw) for each in lists}) > 1:
-        raise Fault("the lists have different lengths")
+        raise EvaluationError("the lists have different lengths")
     count = len(lists[0].raw) if lists else 1
     made = []
     for number in range(count):
@@ -43,7 +43,7 @@ def formatlist(form: Cty, *arguments: Cty) -> Cty:
             for argument in arguments
         ]
         made.append(cty.text(_formatted(form.raw, row), form.place))
-    return cty.list_of(made, STRING)
+    return cty.list_value(made, STRING)
 
 
 def _formatted(template: str, arguments: Sequence[Cty]) -> str:
@@ -61,7 +61,7 @@ def _formatted(template: str, arguments: Sequence[Cty]) -> str:
             continue
         found = _VERB.match(template, position)
         if found is None:
-            raise Fault("the format is none that Packer reads")
+            raise EvaluationError("the format is none that Packer reads")
         position = found.end()
         if found["percent"]:
             made.append("%")
@@ -69,17 +69,17 @@ def _formatted(template: str, arguments: Sequence[Cty]) -> str:
         number = int(found["number"]) if found["number"] else following
         highest, following = max(highest, number), number + 1
         if number > len(arguments):
-            raise Fault("there are too few arguments for the format")
+            raise EvaluationError("there are too few arguments for the format")
         made.append(_one(_Verb(found), arguments[number - 1]))
     if highest < len(arguments):
-        raise Fault("there are too many arguments for the format")
+        raise EvaluationError("there are too many arguments for the format")
     spend(text=sum(map(len, made)))
     return "".join(made)
 
 
 def _one(verb: _Verb, value: Cty) -> str:
     if verb.mode != "v" and value.is_null:
-        raise Fault("null cannot be formatted")
+        raise EvaluationError("null cannot be formatted")
     spend(text=max(verb.width, 0) + max(verb.precision, 0))
     match verb.mode:
         case "v":
@@ -92,7 +92,7 @@ def _one(verb: _Verb, value: Cty) -> str:
             return _integer(verb, convert(value, NUMBER))
         case "e" | "E" | "f" | "g" | "G":
             return _float(verb, convert(value, NUMBER))
-    raise Fault("the format has a verb that is not known")
+    raise EvaluationError("the format has a verb that is not known")
 
 
 def _as_is(verb: _Verb, value: Cty) -> str:
@@ -130,7 +130,7 @@ def _sign(verb: _Verb, negative: bool) -> str:
 def _integer(verb: _Verb, value: Cty) -> str:
     number = value.raw
     if not number.is_whole:
-        raise Fault("a whole number is needed")
+        raise EvaluationError("a whole number is needed")
     size = number.truncated()
     digits: str = format(abs(size), verb.mode)
     prefix = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}.get(verb.mode, "") if "#" in verb.flags else ""

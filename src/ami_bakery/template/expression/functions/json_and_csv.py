@@ -8,7 +8,7 @@ from typing import Any
 
 from ami_bakery.template.expression import cty, cty_types
 from ami_bakery.template.expression.budget import spend
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, NUMBER, STRING
 from ami_bakery.template.expression.numbers import Number
 
@@ -74,7 +74,7 @@ def jsondecode(value: Cty) -> Cty:
     except Unsure:
         raise
     except (ValueError, RecursionError):
-        raise Fault("the text is no JSON") from None
+        raise EvaluationError("the text is no JSON") from None
     if document[end:].strip(" \t\r\n"):
         raise Unsure("what follows a JSON document is read by Packer alone")
     return from_document(made)
@@ -110,9 +110,9 @@ def from_document(value: Any) -> Cty:
     if isinstance(value, int):
         return cty.whole(value)
     if isinstance(value, dict):
-        return cty.object_of({_key(str(name)): from_document(child) for name, child in value.items()})
+        return cty.object_value({_key(str(name)): from_document(child) for name, child in value.items()})
     if isinstance(value, list | tuple):
-        return cty.tuple_of(from_document(child) for child in value)
+        return cty.tuple_value(from_document(child) for child in value)
     raise Unsure("the document holds something that only Packer reads")
 
 
@@ -128,16 +128,16 @@ def csvdecode(value: Cty) -> Cty:
         _refuse_odd_quotes(text)
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     if not rows:
-        raise Fault("there is no header line")
+        raise EvaluationError("there is no header line")
     header = rows[0]
     if len(set(header)) != len(header):
-        raise Fault("a column occurs twice")
+        raise EvaluationError("a column occurs twice")
     kind = cty_types.object_of(dict.fromkeys(header, STRING))
     if any(len(row) != len(header) for row in rows):
-        raise Fault("a row has not as many columns as the header")
+        raise EvaluationError("a row has not as many columns as the header")
     spend(steps=len(rows) * len(header))
-    made = [cty.object_of(dict(zip(header, map(cty.text, row), strict=True))) for row in rows[1:]]
-    return cty.list_of(made, kind)
+    made = [cty.object_value(dict(zip(header, map(cty.text, row), strict=True))) for row in rows[1:]]
+    return cty.list_value(made, kind)
 
 
 def _refuse_odd_quotes(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from ami_bakery.template.expression import cty
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import STRING
 from ami_bakery.template.expression.functions.text_functions import int_of
 
@@ -20,14 +20,14 @@ def _network(value: Cty) -> ipaddress.IPv4Network:
     try:
         return ipaddress.IPv4Network(value.raw, strict=False)
     except ValueError:
-        raise Fault("the text is no network") from None
+        raise EvaluationError("the text is no network") from None
 
 
 def cidrhost(prefix: Cty, number: Cty) -> Cty:
     network, host = _network(prefix), int_of(number)
     size = network.num_addresses
     if not -size <= host < size:
-        raise Fault("the network has no such host")
+        raise EvaluationError("the network has no such host")
     return cty.text(str(network[host] if host >= 0 else network.broadcast_address + host + 1))
 
 
@@ -39,7 +39,7 @@ def cidrsubnet(prefix: Cty, bits: Cty, number: Cty) -> Cty:
     network, more, which = _network(prefix), int_of(bits), int_of(number)
     length = network.prefixlen + more
     if more < 0 or length > 32 or not 0 <= which < 1 << more:
-        raise Fault("the network has no such subnet")
+        raise EvaluationError("the network has no such subnet")
     start = int(network.network_address) + (which << (32 - length))
     return cty.text(f"{ipaddress.IPv4Address(start)}/{length}")
 
@@ -52,11 +52,11 @@ def cidrsubnets(prefix: Cty, *bits: Cty) -> Cty:
         more = int_of(each)
         length = network.prefixlen + more
         if more < 1 or length > 32 or more > 32:
-            raise Fault("the network has no such subnet")
+            raise EvaluationError("the network has no such subnet")
         size = 1 << (32 - length)
         start = -(-start // size) * size
         if start + size > end:
-            raise Fault("the network is too small for the subnets")
+            raise EvaluationError("the network is too small for the subnets")
         made.append(cty.text(f"{ipaddress.IPv4Address(start)}/{length}"))
         start += size
-    return cty.list_of(made, STRING)
+    return cty.list_value(made, STRING)

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import NUMBER
 from ami_bakery.template.expression.functions.text_functions import int_of
 from ami_bakery.template.expression.numbers import Number
@@ -90,7 +90,7 @@ def minimum(*arguments: Cty) -> Cty:
 
 def _extreme(arguments: tuple[Cty, ...], wanted: int) -> Cty:
     if not arguments:
-        raise Fault("a number is needed")
+        raise EvaluationError("a number is needed")
     found = arguments[0]
     for argument in arguments[1:]:
         if argument.raw.compare(found.raw) == wanted:
@@ -100,12 +100,12 @@ def _extreme(arguments: tuple[Cty, ...], wanted: int) -> Cty:
 
 def total(items: Cty) -> Cty:
     if not items.type.is_sequence and not items.type.is_mapping:
-        raise Fault("a list of numbers is needed")
+        raise EvaluationError("a list of numbers is needed")
     if not items.raw or not items.type.is_sequence:
-        raise Fault("a list of numbers is needed")
+        raise EvaluationError("a list of numbers is needed")
     numbers = [convert(item, NUMBER) for item in items.raw]
     if any(number.is_null for number in numbers):
-        raise Fault("null is no number")
+        raise EvaluationError("null is no number")
     result = numbers[0].raw
     for number in numbers[1:]:
         result = result + number.raw
@@ -114,13 +114,13 @@ def total(items: Cty) -> Cty:
 
 def parseint(value: Cty, base: Cty) -> Cty:
     if value.type.kind != "string":
-        raise Fault("a text is needed")
+        raise EvaluationError("a text is needed")
     radix = int_of(base)
     if not 2 <= radix <= 62:
-        raise Fault("the base is not between 2 and 62")
+        raise EvaluationError("the base is not between 2 and 62")
     found = re.fullmatch(r"([+-]?)([0-9a-zA-Z]+)", value.raw)
     if not found or not value.raw.isascii():
-        raise Fault("the text is no whole number of that base")
+        raise EvaluationError("the text is no whole number of that base")
     if len(found[2]) > 1000:
         raise Unsure("the number is too long")
     digits = found[2].lower() if radix <= 36 else found[2]
@@ -128,14 +128,14 @@ def parseint(value: Cty, base: Cty) -> Cty:
     for digit in digits:
         worth = _DIGITS.index(digit)
         if worth >= radix:
-            raise Fault("the text is no whole number of that base")
+            raise EvaluationError("the text is no whole number of that base")
         size = size * radix + worth
     return cty.whole(-size if found[1] == "-" else size)
 
 
 def range_(*limits: Cty) -> Cty:
     if not 1 <= len(limits) <= 3:
-        raise Fault("one, two or three numbers are needed")
+        raise EvaluationError("one, two or three numbers are needed")
     numbers = [limit.raw for limit in limits]
     start, end = (Number.whole(0), numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
     step = numbers[2] if len(numbers) == 3 else Number.whole(-1 if end.compare(start) < 0 else 1)
@@ -143,12 +143,12 @@ def range_(*limits: Cty) -> Cty:
         raise Unsure("the step is zero")
     down = step.negative
     if end.compare(start) == (1 if down else -1):
-        raise Fault("the end lies on the wrong side of the start")
+        raise EvaluationError("the end lies on the wrong side of the start")
     made: list[Cty] = []
     number = start
     while number.compare(end) == (1 if down else -1):
         if len(made) >= 1024:
-            raise Fault("there are more than 1024 values")
+            raise EvaluationError("there are more than 1024 values")
         made.append(cty.number(number))
         number = number + step
-    return cty.list_of(made, NUMBER)
+    return cty.list_value(made, NUMBER)

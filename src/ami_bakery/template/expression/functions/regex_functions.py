@@ -8,7 +8,7 @@ from typing import Any
 
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.budget import MOST_TEXT, spend
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import STRING, Type, object_of, tuple_of
 
 _ONLY_ONE = re.compile(r"\\C|\(\?<|\\pN|\\p\{\^")
@@ -30,13 +30,13 @@ def _compiled(pattern: str) -> Any:
     try:
         return re2.compile(pattern, options)
     except re2.error:
-        raise Fault("the regular expression is none") from None
+        raise EvaluationError("the regular expression is none") from None
 
 
 def _shape(compiled: Any) -> Type:
     names = {number: name for name, number in compiled.groupindex.items()}
     if names and len(names) < compiled.groups:
-        raise Fault("the regular expression has groups with and without names")
+        raise EvaluationError("the regular expression has groups with and without names")
     if names:
         return object_of(dict.fromkeys(names.values(), STRING))
     return tuple_of(*[STRING] * compiled.groups) if compiled.groups else STRING
@@ -47,9 +47,9 @@ def _match_value(found: Any, shape: Type) -> Cty:
         return cty.null(STRING) if group is None else cty.text(group)
 
     if shape.kind == "object":
-        return cty.object_of({name: text(found.group(name)) for name in shape.names})
+        return cty.object_value({name: text(found.group(name)) for name in shape.names})
     if shape.kind == "tuple":
-        return cty.tuple_of(text(group) for group in found.groups())
+        return cty.tuple_value(text(group) for group in found.groups())
     return cty.text(found.group(0))
 
 
@@ -78,7 +78,7 @@ def regex(pattern: Cty, value: Cty) -> Cty:
     shape = _shape(compiled)
     found = compiled.search(value.raw)
     if found is None:
-        raise Fault("the regular expression does not match")
+        raise EvaluationError("the regular expression does not match")
     return _match_value(found, shape)
 
 
@@ -86,7 +86,7 @@ def regexall(pattern: Cty, value: Cty) -> Cty:
     compiled = _compiled(pattern.raw)
     shape = _shape(compiled)
     found = _matches(compiled, value.raw, replacing=False)
-    return cty.list_of([_match_value(match, shape) for match in found], shape)
+    return cty.list_value([_match_value(match, shape) for match in found], shape)
 
 
 def regex_replace(value: Cty, pattern: Cty, replacement: Cty) -> Cty:

@@ -6,7 +6,7 @@ import posixpath
 
 from ami_bakery.template.expression import cty, go_text, graphemes
 from ami_bakery.template.expression.budget import spend
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, STRING
 from ami_bakery.template.expression.known_values import CHECKOUT, names_checkout
 
@@ -23,34 +23,34 @@ def int_of(value: Cty) -> int:
     """A whole number of 64 bits, as Go's functions need it."""
     number = value.raw
     if not number.is_whole or not -(1 << 63) <= number.truncated() < 1 << 63:
-        raise Fault("a whole number is needed")
+        raise EvaluationError("a whole number is needed")
     return int(number.truncated())
 
 
 def lower(value: Cty) -> Cty:
-    return _kept(value, go_text.lower(value.raw))
+    return _kept(value, go_text.lower_case(value.raw))
 
 
 def upper(value: Cty) -> Cty:
-    return _kept(value, go_text.upper(value.raw))
+    return _kept(value, go_text.upper_case(value.raw))
 
 
 def title(value: Cty) -> Cty:
-    return _kept(value, go_text.title(value.raw))
+    return _kept(value, go_text.title_case(value.raw))
 
 
 def split(separator: Cty, value: Cty) -> Cty:
     parts = value.raw.split(separator.raw) if separator.raw else list(value.raw)
     spend(steps=len(parts), text=len(value.raw))
-    return cty.list_of([cty.text(part, value.place) for part in parts], STRING)
+    return cty.list_value([cty.text(part, value.place) for part in parts], STRING)
 
 
 def join(separator: Cty, *lists: Cty) -> Cty:
     if not lists:
-        raise Fault("a list is needed")
+        raise EvaluationError("a list is needed")
     items = [item for each in lists for item in each.raw]
     if any(item.is_null for item in items):
-        raise Fault("null cannot be joined")
+        raise EvaluationError("null cannot be joined")
     spend(text=sum(len(item.raw) for item in items) + len(separator.raw) * len(items))
     place = next((item.place for item in items if item.place), None)
     return cty.text(separator.raw.join(item.raw for item in items), place)
@@ -86,7 +86,7 @@ def strrev(value: Cty) -> Cty:
 def indent(spaces: Cty, value: Cty) -> Cty:
     count = int_of(spaces)
     if count < 0:
-        raise Fault("the number of spaces is negative")
+        raise EvaluationError("the number of spaces is negative")
     spend(text=len(value.raw) + value.raw.count("\n") * count)
     if count > 1 << 26:
         raise Unsure("the number of spaces is too large")

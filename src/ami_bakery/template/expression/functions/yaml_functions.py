@@ -11,7 +11,7 @@ import yaml
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert
-from ami_bakery.template.expression.cty import Cty, Fault, Unsure
+from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, NUMBER, STRING
 from ami_bakery.template.expression.numbers import Number
 
@@ -32,13 +32,13 @@ def yamldecode(value: Cty) -> Cty:
     for _ in range(2):
         started = next(events)
     if not isinstance(started, yaml.DocumentStartEvent):
-        raise Fault("the YAML holds no document")
+        raise EvaluationError("the YAML holds no document")
     if started.version or started.tags:
         raise Unsure("directives of YAML are read by Packer alone")
     made = _node(next(events), events)
     rest = list(events)
     if len(rest) != 2:
-        raise Fault("the YAML holds more than one document")
+        raise EvaluationError("the YAML holds more than one document")
     return made
 
 
@@ -48,8 +48,8 @@ def _node(event: Any, events: Iterator[Any]) -> Cty:
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event)
     if isinstance(event, yaml.SequenceStartEvent):
-        return cty.tuple_of(_sequence(events))
-    return cty.object_of(_mapping(events))
+        return cty.tuple_value(_sequence(events))
+    return cty.object_value(_mapping(events))
 
 
 def _sequence(events: Iterator[Any]) -> Iterator[Cty]:
