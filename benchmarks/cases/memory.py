@@ -16,7 +16,7 @@ template = "app.json"
 inputs = ["files"]
 regions = ["{REGION}"]
 # Packer, which is asked for its version, would count as ours.
-digest_without = ["packer-version", "plugin-versions"]
+digest_exclude = ["packer-version", "plugin-versions"]
 """
 
 

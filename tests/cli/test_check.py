@@ -60,7 +60,7 @@ def test_inputs_outside_links_out_and_secrets(app: Kitchen) -> None:
     outside.chmod(0o755)
     run = app.run("check")
     assert run.status == 0
-    for code in ("input-outside", "link-out-of-tree", "secret-among-inputs"):
+    for code in ("input-outside", "link-out-of-tree", "secret-in-inputs"):
         assert f"[{code}, image app]" in run.stdout
     assert "ami/deploy.key looks like a secret" in run.stdout
     assert "ami/notes.txt looks like a secret" in run.stdout
@@ -111,14 +111,14 @@ def test_what_packer_validate_complains_of(app: Kitchen, ec2: EC2Client) -> None
 
 def test_a_definition_that_cannot_be_planned(app: Kitchen) -> None:
     (app.folder / "ami/broken").symlink_to("nowhere")
-    assert "nowhere" in findings(app, status=1)["cannot-be-planned"]["message"]
+    assert "nowhere" in findings(app, status=1)["plan-failed"]["message"]
 
 
 def test_a_file_that_is_missing_is_shown_where_it_is_named(app: Kitchen) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "script": "missing.sh"}]
     app.write("ami/app.json", template)
-    found = findings(app, status=1)["cannot-be-planned"]
+    found = findings(app, status=1)["plan-failed"]
     assert (found["file"], found["line"]) == ("ami/app.json", line_of(app, "ami/app.json", "missing.sh"))
 
 

@@ -52,7 +52,7 @@ def test_a_template_that_is_meant_to_be_built_from_the_root(kitchen: Kitchen) ->
     advice = 'Write workdir = "." in [images.app] of bakery.toml: from there, 3 of 3 missing paths are found.'
     for command in ("plan", "bake", "digest", "inputs"):
         assert advice in kitchen.run(command).stderr
-    found = findings(kitchen)["cannot-be-planned"]
+    found = findings(kitchen)["plan-failed"]
     assert (found["todo"], found["file"], found["line"]) == (advice, "packer/app/app.pkr.hcl", 18)
     kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
     assert findings(kitchen) == {}
@@ -142,13 +142,13 @@ def test_a_public_certificate_and_a_playbook_of_that_name_are_no_secrets(app: Ki
 
 def test_the_advice_for_a_secret_works(app: Kitchen) -> None:
     app.write("ami/files/deploy.key", "x\n")
-    assert "Name it in `ignore`" in findings(app)["secret-among-inputs"]["todo"]
+    assert "Name it in `ignore`" in findings(app)["secret-in-inputs"]["todo"]
     app.write("bakery.toml", TOML + 'ignore = ["*.key"]\n')
     assert findings(app) == {}
     template = json_template()
     template["provisioners"] = [{"type": "file", "source": "files", "destination": "/tmp/x"}]
     app.write("ami/app.json", template)
-    found = findings(app)["secret-among-inputs"]
+    found = findings(app)["secret-in-inputs"]
     assert "`ignore` does not hold there" in found["todo"]
     assert "(ami/app.json:" in found["todo"]
 

@@ -300,7 +300,7 @@ def test_gitlabs_code_quality_report(app: Kitchen) -> None:
     app.run("check", "--output", "gl-code-quality-report.json", environment=in_project)
     (entry,) = json.loads((app.folder / "gl-code-quality-report.json").read_text())
     assert entry["location"] == {"path": "repository/bakery.toml", "lines": {"begin": int(line)}}
-    assert (entry["severity"], entry["check_name"]) == ("minor", "secret-among-inputs (image app)")
+    assert (entry["severity"], entry["check_name"]) == ("minor", "secret-in-inputs (image app)")
     run = app.run("bake", "--output", "gl-code-quality-report.json")
     assert run.status == 2
     assert "is of another command" in run.stderr

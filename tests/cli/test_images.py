@@ -102,7 +102,7 @@ def test_how_much_is_asked_does_not_grow_with_the_images(bakery: Kitchen, ec2: E
     for client in (ec2, europe):
         for name in names:
             own_ami(client, name, finished(name, DIGEST, base=own_ami(client, f"base-of-{name}")))
-    for option, calls in (("--json", 2 + 2), ("--tree", 2 + 2 + 2)):
+    for option, calls in (("--json", 2 + 2), ("--lineage", 2 + 2 + 2)):
         bakery.control.clear_report()
         assert bakery.run("images", option).status == 0
         # Of each region: the AMIs, their bases; for the tree, what these were copied from.
@@ -124,13 +124,13 @@ def test_a_base_that_is_gone_is_said(bakery: Kitchen, ec2: EC2Client) -> None:
     (item,) = bakery.run("images", "--json").images
     assert (item["ami"], item["base"], item["base_state"], item["base_created"]) == (ami, base, "gone", None)
     assert re.search(rf"{base}  gone ", bakery.run("images").answer)
-    assert bakery.run("images", "--tree").answer.splitlines()[:2] == ["us-east-1", f"`-- {base}  gone"]
+    assert bakery.run("images", "--lineage").answer.splitlines()[:2] == ["us-east-1", f"`-- {base}  gone"]
 
 
 def test_the_tree_goes_from_the_bases_of_others_to_the_leaves(bakery: Kitchen, ec2: EC2Client) -> None:
     amis = baked(bakery)
     digests = {item["image"]: item["digest"][:12] for item in bakery.run("digest", "--json").images}
-    text = re.sub(r"just now|\d+ (second|minute|day)s?", "AGE", bakery.run("images", "--tree").answer)
+    text = re.sub(r"just now|\d+ (second|minute|day)s?", "AGE", bakery.run("images", "--lineage").answer)
     american, european = ({name: ids[region] for name, ids in amis.items()} for region in ("us-east-1", "eu-west-1"))
     base, app = (f"{name}  AGE  {digests[name]}" for name in ("base", "app"))
     assert text.splitlines() == [
@@ -151,11 +151,11 @@ def test_the_tree_of_one_image_shows_what_is_above_it_and_nothing_beside_it(bake
     golden = own_ami(ec2, "golden", {IMAGE_TAG: "forged\nus-east-1", FROM_TAG: "ami-00000000"})
     base = own_ami(ec2, "base", finished("base", DIGEST, base=golden))
     app, _ = (own_ami(ec2, name, finished(name, DIGEST, base=base)) for name in ("app", "other"))
-    run = bakery.run("images", "--tree", "app")
+    run = bakery.run("images", "--lineage", "app")
     ids = re.findall(r"ami-[0-9a-f]+", run.answer)
     assert ids == ["ami-00000000", golden, base, app]
     assert "forged\\nus-east-1" in run.stdout, "a tag cannot make a line of its own"
-    (region,) = bakery.run("images", "--tree", "app", "--json").document["regions"]
+    (region,) = bakery.run("images", "--lineage", "app", "--json").document["regions"]
     at, path = region["roots"], []
     while at:
         (node,) = at
@@ -170,13 +170,13 @@ def test_what_is_behind_its_definition_is_told_with_what_moved(bakery: Kitchen) 
     assert (run.status, run.stdout, run.stderr) == (0, "", "no image is behind its definition\n")
     bakery.write("app/setup.sh", "other\n")
     (item,) = bakery.run("images", "--outdated", "--json").images
-    assert (item["image"], item["ami"], item["moved"]) == ("app", amis["app"]["us-east-1"], ["files"])
+    assert (item["image"], item["ami"], item["changed"]) == ("app", amis["app"]["us-east-1"], ["files"])
     assert item["current_digest"] == bakery.run("digest", "app").answer != item["digest"]
     write_config(bakery, TABLES | {"base": 'salt = "2"\nvars = { size = "t3.small" }\n'})
     run = bakery.run("images", "--outdated")
     assert run.status == 0
     rows = [re.split(r" {2,}", line) for line in run.answer.splitlines()]
-    assert rows[0] == ["IMAGE", "REGION", "AMI", "AGE", "DIGEST", "DIGEST NOW", "MOVED"]
+    assert rows[0] == ["IMAGE", "REGION", "AMI", "AGE", "DIGEST", "CURRENT DIGEST", "CHANGED"]
     told = {row[0]: row[-2:] for row in rows[1:]}
     assert told["base"] == [bakery.run("digest", "base").answer[:12], "variables, settings"]
     assert told["app"] == ["not known", "files, base (base is to be baked)"]
@@ -195,7 +195,7 @@ def test_what_has_an_older_ami_again_is_not_behind(bakery: Kitchen) -> None:
 
 
 def test_an_image_that_was_never_baked_is_not_behind(bakery: Kitchen) -> None:
-    for options in ((), ("--outdated",), ("--tree",)):
+    for options in ((), ("--outdated",), ("--lineage",)):
         run = bakery.run("images", *options)
         assert (run.status, run.stdout) == (0, "")
     assert bakery.run("images").stderr == "no AMI has been made of these images yet\n"
@@ -205,17 +205,17 @@ def test_the_drop_ins_amis_are_listed_in_every_way(drop_in: Kitchen, ec2: EC2Cli
     ami = drop_in.run("bake").answer
     (item,) = drop_in.run("images", "--json").images
     assert (item["image"], item["ami"], item["base"]) == ("default", ami, public_ami(ec2))
-    lines = drop_in.run("images", "--tree").answer.splitlines()
+    lines = drop_in.run("images", "--lineage").answer.splitlines()
     assert [re.findall(r"ami-\w+|us-east-1", line)[0] for line in lines] == ["us-east-1", public_ami(ec2), ami]
     assert drop_in.run("images", "--outdated", "--json").images == []
     drop_in.write("ami/setup.sh", "other\n")
     (item,) = drop_in.run("images", "--outdated", "--json").images
-    assert (item["ami"], item["moved"]) == (ami, ["files"])
+    assert (item["ami"], item["changed"]) == (ami, ["files"])
 
 
 def test_a_terminal_gets_a_table_and_a_tree_with_lines(bakery: Kitchen, ec2: EC2Client) -> None:
     ami = own_ami(ec2, "base", finished("base", DIGEST))
-    for option, drawn in (("--color=always", "────"), ("--tree", "└── ")):
+    for option, drawn in (("--color=always", "────"), ("--lineage", "└── ")):
         terminal = Terminal(bakery, "images", option)
         assert terminal.watch(lambda _: "") == 0
         assert drawn in terminal.seen
@@ -223,5 +223,5 @@ def test_a_terminal_gets_a_table_and_a_tree_with_lines(bakery: Kitchen, ec2: EC2
 
 
 def test_tree_and_outdated_are_asked_for_one_at_a_time(bakery: Kitchen) -> None:
-    run = bakery.run("images", "--tree", "--outdated")
+    run = bakery.run("images", "--lineage", "--outdated")
     assert (run.status, run.stdout) == (2, "")

@@ -27,7 +27,7 @@ def baker(request: pytest.FixtureRequest) -> Kitchen:
     kitchen: Kitchen = request.getfixturevalue("app" if request.param == "bakery.toml" else "drop_in")
     if request.param == "bakery.toml":
         # Packer would count as ours where memory is measured.
-        kitchen.write("bakery.toml", TOML + 'digest_without = ["packer-version", "plugin-versions"]\n')
+        kitchen.write("bakery.toml", TOML + 'digest_exclude = ["packer-version", "plugin-versions"]\n')
     return kitchen
 
 

@@ -124,7 +124,7 @@ def test_plugins_that_are_missing_are_fetched_once_and_are_in_the_digest(hcl: Ki
     assert hcl.run("digest", "--packer", packer.path).answer not in (first, second)
     packer.plugin("1.2.9").write_text("a version that is not used")
     before = hcl.run("digest", "--packer", packer.path).answer
-    hcl.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'digest_without = ["plugin-versions"]\n')
+    hcl.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'digest_exclude = ["plugin-versions"]\n')
     without = hcl.run("digest", "--packer", packer.path).answer
     packer.plugin("1.3.6").write_text("again")
     assert hcl.run("digest", "--packer", packer.path).answer == without != before
@@ -265,7 +265,7 @@ def test_the_content_of_a_plugin_that_was_put_there_by_hand_is_in_the_digest(
     other.write_text(GUEST.format("not used"))
     assert app.run("digest").answer == digests[-1]
     text = (app.folder / "bakery.toml").read_text()
-    app.write("bakery.toml", text + 'digest_without = ["plugin-versions"]\n')
+    app.write("bakery.toml", text + 'digest_exclude = ["plugin-versions"]\n')
     before = app.run("digest").answer
     program.write_text(GUEST.format("3"))
     assert app.run("digest").answer == before

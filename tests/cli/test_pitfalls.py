@@ -40,7 +40,7 @@ build {
   sources = ["source.amazon-ebs.app"]
 }
 """
-WITHOUT_VERSIONS = 'digest_without = ["packer-version", "plugin-versions"]\n'
+WITHOUT_VERSIONS = 'digest_exclude = ["packer-version", "plugin-versions"]\n'
 
 
 def hcl(kitchen: Kitchen, constraint: str, version: str) -> tuple[str, ...]:

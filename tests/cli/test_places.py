@@ -39,7 +39,7 @@ def test_a_file_of_variables_that_packer_refuses(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'var_files = ["ami/vars/a.pkrvars.hcl"]\n')
     app.write("ami/app.pkr.hcl", HCL)
     app.write("ami/vars/a.pkrvars.hcl", '# one\nregion = "x\n')
-    assert places(app, "cannot-be-planned") == {("ami/vars/a.pkrvars.hcl", 2)}
+    assert places(app, "plan-failed") == {("ami/vars/a.pkrvars.hcl", 2)}
 
 
 def test_a_template_above_the_folder_that_packer_runs_in(app: Kitchen) -> None:
@@ -124,7 +124,7 @@ def test_a_place_is_told_once(app: Kitchen, change: dict[str, Any], words: str) 
 def test_a_workdir_that_is_a_file_is_called_one(app: Kitchen) -> None:
     app.write("bakery.toml", TOML + 'workdir = "ami/setup.sh"\n')
     assert "images.app.workdir: ami/setup.sh is a file, not a folder" in app.run("plan").stderr
-    assert places(app, "cannot-be-planned") == {("bakery.toml", 7)}
+    assert places(app, "plan-failed") == {("bakery.toml", 7)}
     app.write("bakery.toml", TOML + 'var_files = ["ami"]\n')
     assert "images.app.var_files: ami is a folder, not a file" in app.run("plan").stderr
 
@@ -167,11 +167,11 @@ def test_a_credential_that_is_wrong_for_all_images_is_told_once(app: Kitchen) ->
     assert "[not-fully-checked, images i0, i1, i2 and 2 more]" in run.stdout
     document = app.run("check", "--json", environment=wrong)
     codes = [[finding["code"] for finding in image["findings"]] for image in document.images]
-    assert codes == [["cannot-be-planned"], *[["not-fully-checked"]] * 5]
+    assert codes == [["plan-failed"], *[["not-fully-checked"]] * 5]
 
 
 def test_a_packer_that_is_missing_is_told_once(app: Kitchen) -> None:
-    without = 'digest_without = ["packer-version", "plugin-versions"]\n'
+    without = 'digest_exclude = ["packer-version", "plugin-versions"]\n'
     tables = "".join(
         f'\n[images.i{n}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n{without}' for n in range(3)
     )

@@ -108,7 +108,7 @@ vars = { ok = 1, "not a name" = 2 }
 from = "bse"
 regions = ["us-east-1", "eu"]
 max_age = 3
-digest_without = ["packer"]
+digest_exclude = ["packer"]
 [images."a b"]
 template = 1
 [images.child]
@@ -125,7 +125,7 @@ from = { filters = { name = "x" } }
         "10: images.app.from: app -> bse: there is no image 'bse' in this file; did you mean 'base'?",
         "11: images.app.regions[1]: a region such as us-east-1 is wanted, not 'eu'",
         "12: images.app.max_age: a string is wanted, not a number",
-        "13: images.app.digest_without[0]: 'packer' is not one of packer-version, plugin-versions, environment, "
+        "13: images.app.digest_exclude[0]: 'packer' is not one of packer-version, plugin-versions, environment, "
         "selection; did you mean 'packer-version'?",
         '14: images."a b": an image\'s name is made of letters, digits, dots, dashes and underscores',
         '15: images."a b".template: a string is wanted, not a number',

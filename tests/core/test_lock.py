@@ -13,11 +13,11 @@ from ami_bakery.core.ci.job import ci_job
 from ami_bakery.core.ec2.image import ORIGIN_TAG, Ami, AmiState
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.lock import (
+    ACQUIRED_TAG,
+    CREATED_AMI_TAG,
     EXPIRES_TAG,
-    LEFT_TAG,
-    LEFT_VERIFIED_TAG,
-    MADE_TAG,
-    SINCE_TAG,
+    INHERITED_TAG,
+    INHERITED_VERIFIED_TAG,
     VERIFIED_TAG,
     SeenLock,
     Timing,
@@ -76,12 +76,12 @@ def test_it_has_finished_when_the_digest_was_written_on_it_and_the_ami_at_once()
 
 def test_what_dead_holders_left_is_carried_on() -> None:
     assert lock().left == InheritedAmis()
-    noted = lock({VERIFIED_TAG: "us-east-1:ami-1 eu-west-1:ami-2", MADE_TAG: "ami-1"})
+    noted = lock({VERIFIED_TAG: "us-east-1:ami-1 eu-west-1:ami-2", CREATED_AMI_TAG: "ami-1"})
     assert noted.left == InheritedAmis("us-east-1:ami-1 eu-west-1:ami-2")
-    half = lock({MADE_TAG: "ami-3", LEFT_VERIFIED_TAG: "us-east-1:ami-1", LEFT_TAG: "us-east-1:ami-4"})
+    half = lock({CREATED_AMI_TAG: "ami-3", INHERITED_VERIFIED_TAG: "us-east-1:ami-1", INHERITED_TAG: "us-east-1:ami-4"})
     assert half.left == InheritedAmis("us-east-1:ami-1", frozenset({"us-east-1:ami-3", "us-east-1:ami-4"}))
     assert lock(left=half.left).left == half.left
-    assert lock({VERIFIED_TAG: "us-east-1:i-1; rm -rf /", LEFT_TAG: "ami-1"}).left == InheritedAmis()
+    assert lock({VERIFIED_TAG: "us-east-1:i-1; rm -rf /", INHERITED_TAG: "ami-1"}).left == InheritedAmis()
 
 
 def test_one_verified_ami_is_to_be_adopted_and_another_is_as_any_that_was_left() -> None:
@@ -111,15 +111,15 @@ def test_no_tag_is_longer_than_ec2_takes_and_none_is_empty() -> None:
 
 def test_all_spans_go_with_the_lifetime() -> None:
     assert (TIMING.lifetime_seconds, TIMING.renew_seconds, TIMING.settling_seconds) == (180, 45, 15)
-    short = lock_timing({"AMI_BAKERY_LOCK_SECONDS": " 12 "})
+    short = lock_timing({"AMI_BAKERY_LOCK_TTL_SECONDS": " 12 "})
     assert (short.lifetime_seconds, short.renew_seconds, short.settling_seconds, short.poll_seconds) == (12, 3, 1, 1)
-    assert lock_timing({}) == TIMING == lock_timing({"AMI_BAKERY_LOCK_SECONDS": ""})
+    assert lock_timing({}) == TIMING == lock_timing({"AMI_BAKERY_LOCK_TTL_SECONDS": ""})
 
 
 @pytest.mark.parametrize("text", ["1", "0", "-5", "3m", "1.5", "nan", "86401", "9" * 30, "٣٣"])
 def test_a_lifetime_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="a whole number of seconds is wanted, from 2 to 86400"):
-        lock_timing({"AMI_BAKERY_LOCK_SECONDS": text})
+        lock_timing({"AMI_BAKERY_LOCK_TTL_SECONDS": text})
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_an_expiry_that_no_renewal_can_have_written_ends_after_the_longest_lifet
 
 @pytest.mark.parametrize("since", ["2098-01-01T00:00:00Z", "yesterday", ""])
 def test_a_beginning_that_tells_nothing_counts_from_when_the_lock_was_seen_first(since: str) -> None:
-    lying = far(**{SINCE_TAG: since})
+    lying = far(**{ACQUIRED_TAG: since})
     assert lying.outlives_all
     assert not lying.expired
     assert not replace(lying, there_since=lying.seen_at - DAY + timedelta(seconds=1)).expired

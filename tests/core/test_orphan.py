@@ -92,7 +92,7 @@ def test_an_ami_that_a_living_run_has_taken_over_is_alive() -> None:
 
 
 def test_an_ami_that_was_given_up_is_one() -> None:
-    tags = {"ami-bakery:run": YOUNG, "ami-bakery:given-up": "20260131T110000Z-0c0c0c0c"}
+    tags = {"ami-bakery:run": YOUNG, "ami-bakery:abandoned": "20260131T110000Z-0c0c0c0c"}
     assert verdict(thing(ResourceKind.AMI, tags=tags)) is True
 
 

@@ -46,7 +46,7 @@ def test_the_newest_of_several_is_taken_and_the_others_are_said() -> None:
     newer = replace(AMI, id="ami-00000002", created=NOW)
     plan = decided(WANTED, newer, AMI)
     assert plan.amis["us-east-1"].id == newer.id
-    assert kinds(plan) == ["unchanged", "several"]
+    assert kinds(plan) == ["unchanged", "multiple-amis"]
 
 
 def test_no_ami_is_a_bake() -> None:
@@ -140,7 +140,7 @@ def test_of_several_copies_the_newest_with_the_configured_key_is_taken() -> None
     newer = replace(keyed("alias/old", "ami-00000004"), created=NOW)
     plan = decided(ABROAD, AMI, keyed("alias/new"), newer)
     assert (plan.action, plan.amis["eu-west-1"].id) == (Action.REUSE, COPY.id)
-    assert "several" not in kinds(plan), "the other one is not what is wanted"
+    assert "multiple-amis" not in kinds(plan), "the other one is not what is wanted"
 
 
 def test_where_only_a_copy_with_another_key_is_left_it_is_the_source() -> None:
@@ -190,7 +190,7 @@ BASE = replace(AMI, id="ami-0000ba5e", tags={})
     ("base", "action", "kind"),
     [
         (BASE, Action.REUSE, "unchanged"),
-        (None, Action.BAKE, "base-vanished"),
+        (None, Action.BAKE, "base-missing"),
         (replace(BASE, deprecated_at=NOW - timedelta(days=1)), Action.BAKE, "base-deprecated"),
         (replace(BASE, deprecated_at=NOW - timedelta(days=4)), Action.REUSE, "unchanged"),
         (replace(BASE, deprecated_at=NOW + timedelta(days=1)), Action.REUSE, "unchanged"),

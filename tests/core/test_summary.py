@@ -70,7 +70,7 @@ def test_what_changed_is_counted_without_its_part_and_without_what_git_cannot_te
     named = Reason("file-changed", "a.sh", "a.sh has other content")
     moved = Reason("base-changed", "ami-2", "the base moved from ami-1 to ami-2")
     dirty = Reason("tree-was-dirty", "c0ffee", "ami-1 was baked with changes that were not committed")
-    bare = Reason("commit-none", "ami-1", "ami-1 carries no commit, as baked outside of git")
+    bare = Reason("commit-missing", "ami-1", "ami-1 carries no commit, as baked outside of git")
     no_ami = Reason("no-ami", "abc", "no AMI with digest abc")
     told = {
         (files, named, dirty, no_ami): "a.sh has other content",

@@ -73,7 +73,7 @@ def look_after(kitchen: Kitchen, local: LocalAws, excused: Callable[[Left], str]
             problems.append(f"finished were {before}, and it was baked again")
     things = left(local)
     if any(thing.kind == "lock" for thing in things):
-        time.sleep(int(kitchen.environment["AMI_BAKERY_LOCK_SECONDS"]) + 1)
+        time.sleep(int(kitchen.environment["AMI_BAKERY_LOCK_TTL_SECONDS"]) + 1)
     unknown: dict[Left, str] = {}
     if things:
         unknown = {thing: excused(thing) for thing in _unknown(kitchen, things)}

@@ -58,7 +58,7 @@ def plant(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", _CONFIG)
     kitchen.write("ami/app.json", template)
     kitchen.write("ami/setup.sh", "echo set up\n")
-    kitchen.environment |= {"AMI_BAKERY_LOCK_SECONDS": "8", "PACKER_NO_COLOR": "1"}
+    kitchen.environment |= {"AMI_BAKERY_LOCK_TTL_SECONDS": "8", "PACKER_NO_COLOR": "1"}
 
 
 def steps_of_a_bake(kitchen: Kitchen) -> tuple[Step, ...]:

@@ -293,13 +293,13 @@ def test_credentials_that_come_back_within_the_retries_lose_no_bake(logged_in: K
 
 def test_credentials_that_do_not_come_back_are_told_with_the_ami_and_the_next_run_is_free(logged_in: Kitchen) -> None:
     out = logging_out_once(logged_in)
-    run = logged_in.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "4"}, timeout=200)
+    run = logged_in.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"}, timeout=200)
     assert run.status == 1
     assert "please log in" in run.stderr
     assert "credential_process of the profile default" in run.stderr
     assert "bug" not in run.stderr
     out.unlink()
-    assert logged_in.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "4"}).status == 0
+    assert logged_in.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"}).status == 0
 
 
 def test_who_is_not_logged_in_is_told_so_at_once(logged_in: Kitchen) -> None:

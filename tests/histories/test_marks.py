@@ -37,7 +37,7 @@ def test_what_packer_makes_carries_run_and_image_while_it_works(app: Kitchen, ec
 
 def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
-    app.environment["AMI_BAKERY_LOCK_SECONDS"] = "60"
+    app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "60"
     app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=0))
     process = bake_until(app, "amazon-ebs: at work", told="(not marked with its run: tagging i-")
     app.control.clear_faults()

@@ -92,7 +92,7 @@ def test_a_copy_that_a_killed_run_began_is_taken_over(app: Kitchen) -> None:
     assert app.run("bake").status == 0
     configure(app, HOME, FIRST)
     app.control.change(pending_seconds=600)
-    short = {"AMI_BAKERY_LOCK_SECONDS": "3"}
+    short = {"AMI_BAKERY_LOCK_TTL_SECONDS": "3"}
     process = app.start("bake", environment=short)
     while app.calls().get("CopyImage", 0) == 0:
         assert process.poll() is None, "it ended before it copied"

@@ -234,6 +234,6 @@ def test_another_plugin_that_came_or_went_while_packer_ran(meanwhile: str, uploa
 
 
 def test_a_plugin_that_is_not_in_the_digest_may_be_replaced(uploads: Kitchen, ec2: EC2Client) -> None:
-    uploads.write("bakery.toml", TOML + 'digest_without = ["plugin-versions"]\n')
+    uploads.write("bakery.toml", TOML + 'digest_exclude = ["plugin-versions"]\n')
     assert bake_while_plugins_change(uploads, f"echo B > {USED}").status == 0
     assert finished(ec2) == 1

@@ -157,7 +157,7 @@ def test_files_that_differ_from_git_by_its_filters_alone_are_not_told(repository
 def test_without_git_the_parts_that_moved_are_named_and_why_no_file_is(app: Kitchen) -> None:
     ami = app.run("bake").answer
     app.write("ami/setup.sh", "other\n")
-    assert set(reasons(app)) == {"definition-changed", "files-changed", "commit-none", "no-ami"}
+    assert set(reasons(app)) == {"definition-changed", "files-changed", "commit-missing", "no-ami"}
     why = f"what changed in detail is not known: {ami} carries no commit, as baked outside of git"
     assert why in app.run("plan").stdout
 
@@ -168,7 +168,7 @@ def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
     (reason,) = (reason for reason in plan["reasons"] if reason["kind"] == "tools-changed")
     assert "1.99.0" in reason["detail"]
-    app.write("bakery.toml", TOML + 'digest_without = ["packer-version"]\n')
+    app.write("bakery.toml", TOML + 'digest_exclude = ["packer-version"]\n')
     app.run("bake")
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
     assert plan["action"] == "reuse"
@@ -286,7 +286,7 @@ def test_a_base_that_is_gone_is_said_before_packer_runs(app: Kitchen, ec2: EC2Cl
     pinned(app, base)
     app.run("bake")
     ec2.deregister_image(ImageId=base)
-    assert reasons(app) == {"base-vanished": [base]}
+    assert reasons(app) == {"base-missing": [base]}
     run = app.run("bake")
     assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
     assert f"{base} is not there" in run.stderr
@@ -470,7 +470,7 @@ def test_what_is_known_besides_of_a_child_of_an_image_to_be_baked_is_said(app: K
     another = 'salt = "2"'
     assert told(another) == [("base-to-be-baked", "base"), ("otherwise-unchanged", ami)]
     changed = [("base-to-be-baked", "base"), ("definition-changed", ami), ("variables-changed", "variables")]
-    changed.append(("commit-none", ami))
+    changed.append(("commit-missing", ami))
     assert told(another, 'vars = { size = "t3.small" }') == changed
     (step,) = plan_of(app, "app")["steps"]
     assert step == {"step": "bake", "region": "us-east-1", "certain": False}

@@ -15,7 +15,7 @@ from .bench import tags_of, unfinish
 def _patient(request: pytest.FixtureRequest) -> None:
     if "kitchen" in request.fixturenames:
         kitchen: Kitchen = request.getfixturevalue("kitchen")
-        kitchen.environment["AMI_BAKERY_LOCK_SECONDS"] = "60"
+        kitchen.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "60"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, FROM_TAG, ORIGIN_TAG
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.lock.lock import EXPIRES_TAG, MADE_TAG, SINCE_TAG
+from ami_bakery.core.lock.lock import ACQUIRED_TAG, CREATED_AMI_TAG, EXPIRES_TAG
 from ami_bakery.core.orphan.orphan import NAME_TAG
 from tests.conftest import ec2_client
 from tests.harness import TOML, json_template
@@ -38,7 +38,7 @@ def forge(ec2: EC2Client, digest: str, **tags: str) -> str:
 
 
 def test_a_lock_that_would_live_for_ever_is_taken_over_after_the_longest_lifetime(app: Kitchen, ec2: EC2Client) -> None:
-    forge(ec2, app.run("digest").answer, **{SINCE_TAG: ago(hours=25)})
+    forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: ago(hours=25)})
     run = app.run("bake", "--no-wait")
     assert run.status == 0, run.stderr
     assert locks(ec2) == {}
@@ -47,7 +47,7 @@ def test_a_lock_that_would_live_for_ever_is_taken_over_after_the_longest_lifetim
 @pytest.mark.parametrize("since", ["just now", "2098-12-31T00:00:00Z", "never", ""])
 def test_before_that_it_is_waited_for(app: Kitchen, ec2: EC2Client, since: str) -> None:
     since = ago(minutes=5) if since == "just now" else since
-    lock = forge(ec2, app.run("digest").answer, **{SINCE_TAG: since})
+    lock = forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: since})
     assert app.run("bake", "--no-wait").status == 75
     assert list(locks(ec2).values()) == [lock]
 
@@ -62,7 +62,7 @@ def test_it_is_among_the_orphans_from_the_beginning(app: Kitchen, ec2: EC2Client
 
 
 def test_an_old_one_is_removed_with_the_other_orphans(app: Kitchen, ec2: EC2Client) -> None:
-    forge(ec2, app.run("digest").answer, **{SINCE_TAG: ago(days=2)})
+    forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: ago(days=2)})
     run = app.run("images", "--orphans", "--clean", "--yes")
     assert run.status == 0
     assert locks(ec2) == {}, run.stdout + run.stderr
@@ -107,13 +107,13 @@ def test_a_copy_that_packer_made_before_it_was_killed_is_marked_and_listed(
     template = json_template(ami_name="app-{{timestamp}}", ami_regions=["eu-west-1"])
     post = [{"type": "shell-local", "inline": ["echo copied; sleep 60"]}]
     app.write("ami/app.json", template | {"post-processors": post})
-    short = {"AMI_BAKERY_LOCK_SECONDS": "4"}
+    short = {"AMI_BAKERY_LOCK_TTL_SECONDS": "4"}
     process = app.start("bake", "-v", environment=short, own_group=True)
     read_until(process, "copied")
     kill_everything_of(app, process)
     (copy,) = abroad.describe_images(Owners=["self"])["Images"]
     (lock,) = locks(ec2).values()
-    assert tags_of(ec2, lock)[MADE_TAG] == copy["SourceImageId"]
+    assert tags_of(ec2, lock)[CREATED_AMI_TAG] == copy["SourceImageId"]
 
     def listed() -> set[str]:
         return {one["id"] for one in app.run("images", "--orphans", "--json").document["orphans"]}

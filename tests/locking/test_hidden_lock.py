@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.harness import Kitchen
 
 TIMING = Timing(lifetime_seconds=180)
-SHORT = {"AMI_BAKERY_LOCK_SECONDS": "2"}
+SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "2"}
 
 
 def told(*looks: tuple[str, float]) -> bool:

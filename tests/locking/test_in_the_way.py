@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
-from ami_bakery.core.lock.lock import MADE_TAG
+from ami_bakery.core.lock.lock import CREATED_AMI_TAG
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.conftest import ec2_client
 from tests.harness import json_template
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ami_bakery.local import LocalAws
     from tests.harness import Kitchen
 
-SHORT = {"AMI_BAKERY_LOCK_SECONDS": "12"}
-LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}
+SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "12"}
+LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
 
 
 def own(ec2: EC2Client) -> list[str]:
@@ -60,13 +60,13 @@ def test_what_is_left_where_the_template_copies_to_does_not_block_the_next_one(
 
 def test_what_a_killed_run_could_not_even_note_does_not_block_the_next_one(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_name=NAMED))
-    app.environment["AMI_BAKERY_LOCK_SECONDS"] = "8"
+    app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "8"
     app.control.plan(InjectedFault(action="CreateImage", kind=FaultKind.DELAY, seconds=600, agent="aws-sdk-go"))
     process = app.start("bake", own_group=True)
     assert wait_until(lambda: bool(own(ec2)))
     kill_everything_of(app, process)
     app.control.clear_faults()
-    assert all(MADE_TAG not in tags_of(ec2, lock) for lock in locks(ec2).values())
+    assert all(CREATED_AMI_TAG not in tags_of(ec2, lock) for lock in locks(ec2).values())
     (left,) = own(ec2)
     run = app.run("bake")
     assert finished(ec2, app.run("digest").answer) == [run.answer] != [left], run.stderr
@@ -74,7 +74,7 @@ def test_what_a_killed_run_could_not_even_note_does_not_block_the_next_one(app: 
 
 
 def test_what_was_removed_is_not_said_to_be_left(app: Kitchen, ec2: EC2Client, left: str) -> None:
-    hold_lock(ec2, app.run("digest").answer, expired=True, **{MADE_TAG: left})
+    hold_lock(ec2, app.run("digest").answer, expired=True, **{CREATED_AMI_TAG: left})
     app.control.plan(InjectedFault(action="RunInstances", code="UnauthorizedOperation", agent="aws-sdk-go"))
     run = app.run("bake")
     assert run.status == 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.harness import Kitchen
 
-SHORT = {"AMI_BAKERY_LOCK_SECONDS": "12"}
+SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "12"}
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_credentials_that_expire_amid_sixteen_runners_leave_at_most_one_build_at
 
 def test_runners_whose_every_answer_is_late_build_once(app: Kitchen, ec2: EC2Client, at_once: Path) -> None:
     app.control.plan(InjectedFault(action="*", kind=FaultKind.DELAY, seconds=1.5, times=0, agent="ami-bakery"))
-    runs = all_at_once(app, 6, environment={"AMI_BAKERY_LOCK_SECONDS": "30"})
+    runs = all_at_once(app, 6, environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "30"})
     app.control.clear_faults()
     assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
     assert not at_once.exists(), [run.stderr for run in runs]

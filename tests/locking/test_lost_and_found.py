@@ -11,7 +11,7 @@ import pytest
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
-from ami_bakery.core.lock.lock import EXPIRES_TAG, GIVEN_UP_TAG, MADE_TAG, VERIFIED_TAG
+from ami_bakery.core.lock.lock import ABANDONED_TAG, CREATED_AMI_TAG, EXPIRES_TAG, VERIFIED_TAG
 from ami_bakery.core.orphan.orphan import GROUP_TAG
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.harness import key_pairs
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.harness import Kitchen
 
-LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}
+LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
 
 
 def test_an_expired_lock_is_taken_over_by_one_of_several(app: Kitchen, ec2: EC2Client) -> None:
@@ -42,7 +42,7 @@ def test_an_expired_lock_is_taken_over_by_one_of_several(app: Kitchen, ec2: EC2C
 def test_a_killed_runners_lock_expires_and_the_next_one_bakes(app: Kitchen, ec2: EC2Client) -> None:
     ran = app.folder.parent / "ran"
     provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 60")
-    process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
     process.kill()
     process.communicate()
@@ -55,7 +55,7 @@ def test_a_killed_runners_lock_expires_and_the_next_one_bakes(app: Kitchen, ec2:
 def test_a_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Client) -> None:
     folder = app.folder.parent
     provisioned(app, f"echo at work; while [ ! -e {folder}/go ]; do sleep 0.1; done")
-    process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "30"})
+    process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "30"})
     read_until(process, "amazon-ebs: at work")
     (lock,) = locks(ec2).values()
     first = tags_of(ec2, lock)[EXPIRES_TAG]
@@ -68,7 +68,7 @@ def test_a_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Clie
 
 def test_a_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
-    process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
     digest = app.run("digest").answer
     (lock,) = locks(ec2).values()
@@ -85,7 +85,7 @@ def test_a_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen,
 def test_a_holder_that_lost_its_lock_returns_the_winners_ami(app: Kitchen, ec2: EC2Client) -> None:
     ran = app.folder.parent / "ran"
     provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 60")
-    slow = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    slow = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(slow, "amazon-ebs: at work")
     slow.send_signal(signal.SIGSTOP)
     winner = app.run("bake", environment=LONG)
@@ -116,7 +116,7 @@ def test_a_lock_that_is_gone_when_packer_ends_is_noticed_before_anything_is_tagg
 def test_a_lock_that_is_lost_while_copies_are_made_does_not_undo_what_is_finished(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=6))
     regions = ("--region", "us-east-1", "--region", "eu-west-1")
-    process = app.start("bake", "--json", *regions, environment={"AMI_BAKERY_LOCK_SECONDS": "8"})
+    process = app.start("bake", "--json", *regions, environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "8"})
     read_until(process, "copying ami-")
     (lock,) = locks(ec2).values()
     ec2.delete_key_pair(KeyPairId=lock)
@@ -129,7 +129,7 @@ def test_a_lock_that_is_lost_while_copies_are_made_does_not_undo_what_is_finishe
 
 def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
-    process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_SECONDS": "4"})
+    process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
     app.control.plan(InjectedFault(action="CreateTags", code="Unavailable", times=0, agent="ami-bakery"))
     said = read_until(process, "our lock is lost")
@@ -191,13 +191,13 @@ def test_a_lock_that_may_not_be_deleted_expires_by_itself(app: Kitchen, ec2: EC2
 
 
 def test_a_lifetime_that_is_none_is_refused(app: Kitchen) -> None:
-    run = app.run("bake", environment={"AMI_BAKERY_LOCK_SECONDS": "3m"})
+    run = app.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "3m"})
     assert run.status == 2
-    assert "AMI_BAKERY_LOCK_SECONDS" in run.stderr
+    assert "AMI_BAKERY_LOCK_TTL_SECONDS" in run.stderr
 
 
 def test_no_private_key_is_ever_shown_or_kept(app: Kitchen, ec2: EC2Client) -> None:
-    logs = {"AMI_BAKERY_LOCK_SECONDS": "4", "PACKER_LOG": "0"}
+    logs = {"AMI_BAKERY_LOCK_TTL_SECONDS": "4", "PACKER_LOG": "0"}
     app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     said = [app.run("bake", "-v", environment=logs)]
     app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
@@ -251,7 +251,7 @@ def test_what_was_not_verified_is_never_adopted_and_removed_where_its_name_is_in
 ) -> None:
     digest = app.run("digest").answer
     snapshots = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
-    hold_lock(ec2, digest, expired=True, **{MADE_TAG: left})
+    hold_lock(ec2, digest, expired=True, **{CREATED_AMI_TAG: left})
     run = app.run("bake")
     assert run.answer != left
     assert f"app: removed AMI {left} of us-east-1, which another run left unfinished" in run.stderr
@@ -275,7 +275,7 @@ def test_what_is_not_in_the_way_stays(app: Kitchen, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     digest = app.run("digest").answer
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": FORMAT_TAG}])
-    hold_lock(ec2, digest, expired=True, **{MADE_TAG: ami})
+    hold_lock(ec2, digest, expired=True, **{CREATED_AMI_TAG: ami})
     assert app.run("bake").answer != ami
     assert ec2.describe_images(ImageIds=[ami])["Images"]
 
@@ -296,7 +296,7 @@ def with_another_base(ec2: EC2Client, _left: str) -> str:
 
 
 def given_up(ec2: EC2Client, left: str) -> str:
-    ec2.create_tags(Resources=[left], Tags=[{"Key": GIVEN_UP_TAG, "Value": "1"}])
+    ec2.create_tags(Resources=[left], Tags=[{"Key": ABANDONED_TAG, "Value": "1"}])
     return left
 
 
@@ -336,7 +336,7 @@ def _held_after(app: Kitchen, reached: Callable[[], object]) -> bool:
 
 def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen, ec2: EC2Client) -> None:
     """Each answer to CreateTags comes late, so that it can be killed while it waits for the one to its note."""
-    short = {"AMI_BAKERY_LOCK_SECONDS": "20"}
+    short = {"AMI_BAKERY_LOCK_TTL_SECONDS": "20"}
     app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=short)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, ORIGIN_TAG
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.lock.lock import HOLDER_TAG, LOCK_TAG, SINCE_TAG, lock_name
+from ami_bakery.core.lock.lock import ACQUIRED_TAG, HOLDER_TAG, LOCK_TAG, lock_name
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.harness import TOML, json_template, key_pairs
 from tests.processes import provisioned, wait_until
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.harness import Kitchen
 
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "3"))
-LONG = {"AMI_BAKERY_LOCK_SECONDS": "60"}
+LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
 """For a machine on which a process may stand still for a while."""
 
 
@@ -43,7 +43,7 @@ def test_of_two_runners_one_bakes_and_the_other_returns_its_ami(app: Kitchen, ec
     assert tags[LOCK_TAG] == app.run("digest").answer
     assert tags[IMAGE_TAG] == "app"
     assert f"(pid {first.pid})" in tags[HOLDER_TAG]
-    assert {RUN_TAG, SINCE_TAG} <= set(tags)
+    assert {RUN_TAG, ACQUIRED_TAG} <= set(tags)
     waiting = app.start("bake", "--json")
     read_until(waiting, f"app: waiting: it is being baked by {tags[HOLDER_TAG]} since ")
     go.touch()

@@ -30,7 +30,7 @@ _LATEST_SECONDS = 8.0
 
 
 def test_runners_that_are_killed_at_random_leave_one_answer(app: Kitchen, ec2: EC2Client) -> None:
-    app.environment["AMI_BAKERY_LOCK_SECONDS"] = "8"
+    app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "8"
     seed = int(os.environ.get("AMI_BAKERY_SEED") or random.randrange(10**6))
     chance = random.Random(seed)
     for number in range(ROUNDS):

@@ -12,7 +12,7 @@ from ami_bakery.core.check.finding import is_constant
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.lock.lock import GIVEN_UP_TAG, read_amis
+from ami_bakery.core.lock.lock import ABANDONED_TAG, read_amis
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
     ids = read_amis(noted)
     amis = {region: ami for region, ami_id in ids.items() for ami in outside.ec2.own(region, [ami_id]) if ami.available}
     found = amis.get(home)
-    if found is None or GIVEN_UP_TAG in found.tags or found.verified or _is_too_old(found, baker):
+    if found is None or ABANDONED_TAG in found.tags or found.verified or _is_too_old(found, baker):
         return {}
     digest, expected = baker.definition.digest, {base for _, base in baker.definition.base}
     if digest is None or found.tags.get(DIGEST_TAG, digest.hex) != digest.hex:

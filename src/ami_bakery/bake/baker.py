@@ -68,7 +68,7 @@ class Baker:
     def make(self) -> dict[str, Ami]:
         """The AMIs that Packer made, by region: available and verified, and without the digest."""
         facts = self.definition.facts or self.resolver.facts(self.image)
-        if self.definition.manifest is None or "plugin-versions" in self.image.digest_without:
+        if self.definition.manifest is None or "plugin-versions" in self.image.digest_exclude:
             # Nobody has asked for the plugins yet, so those that the template requires may not be here.
             self.resolver.plugins(self.image, facts)
         check_it_can_end_well(self.resolver, self.planned)

@@ -16,7 +16,7 @@ from ami_bakery.core.ci.job import ci_job
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.image import DIGEST_TAG, Ami, AmiState
 from ami_bakery.core.lock.lock import (
-    GIVEN_UP_TAG,
+    ABANDONED_TAG,
     LOCK_TAG,
     VERIFIED_TAG,
     SeenLock,
@@ -376,7 +376,7 @@ class LockedBake:
         if not amis:
             return AmisAbandoned()
         # The lock is still ours: so what was seen is of runs before ours, wherever it is.
-        if not self.held.tag([ami.id for ami in amis if ami.region == self.home], {GIVEN_UP_TAG: self.run}):
+        if not self.held.tag([ami.id for ami in amis if ami.region == self.home], {ABANDONED_TAG: self.run}):
             return AmisAbandoned() if self.held.renew(patient=True) else ProtocolEvent.LOST
         self.amis = {ami.id: ami for ami in amis}
         return AmisAbandoned(tuple(self.amis))
@@ -495,7 +495,7 @@ class LockedBake:
                 raise AwsError(
                     doing,
                     f"its lock was lost again and again: {self._loss or 'others took it over'}",
-                    "Look at this machine's network and load; AMI_BAKERY_LOCK_SECONDS lets locks live longer.",
+                    "Look at this machine's network and load; AMI_BAKERY_LOCK_TTL_SECONDS lets locks live longer.",
                 )
             case Ending.FAILED:
                 assert self.error is not None

@@ -10,7 +10,7 @@ from ami_bakery.concurrency import run_all
 from ami_bakery.core.ec2.image import IMAGE_TAG
 from ami_bakery.core.ec2.resource import Resource, ResourceKind, kind_of
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
-from ami_bakery.core.lock.lock import LOCK_TAG, MADE_TAG, SeenLock
+from ami_bakery.core.lock.lock import CREATED_AMI_TAG, LOCK_TAG, SeenLock
 from ami_bakery.core.orphan.orphan import (
     GROUP_TAG,
     INSTANCE_TAG,
@@ -105,7 +105,7 @@ def traced(outside: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple
 
 def _copies(outside: Ports, region: str, notes: RunIndex, made: Sequence[Resource]) -> list[Resource]:
     """The copies of a run's AMI: Packer gives them its name, and EC2 tells what they were copied from."""
-    sources = {*notes.noted(MADE_TAG), *(thing.id for thing in made if thing.kind is ResourceKind.AMI)}
+    sources = {*notes.noted(CREATED_AMI_TAG), *(thing.id for thing in made if thing.kind is ResourceKind.AMI)}
     named = outside.ec2.named(region, list(notes.noted(NAME_TAG)))
     return [_thing(ami) for ami in named if ami.source is None or ami.source in sources]
 
@@ -179,7 +179,7 @@ class _Search:
 
     def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
         """By id, by name, and by the instance that they were made from: the run of each is known."""
-        ids, names = self.notes.noted(MADE_TAG), self.notes.noted(NAME_TAG)
+        ids, names = self.notes.noted(CREATED_AMI_TAG), self.notes.noted(NAME_TAG)
         amis = {ami.id: ami for ami in self.outside.ec2.own(self.region, [*self._of(ResourceKind.AMI), *ids])}
         amis |= {ami.id: ami for ami in self.outside.ec2.named(self.region, list(names))}
         amis |= {ami.id: ami for ami in self.outside.ec2.made_from(self.region, list(instances))}

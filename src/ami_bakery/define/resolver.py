@@ -214,7 +214,7 @@ class Resolver(Frozen):
 
     def _plugin_programs(self, image: ImageConfig, facts: TemplateFacts) -> tuple[str, ...]:
         """Those whose checksums are in the digest."""
-        if image.scheme is Scheme.SHA1 or "plugin-versions" in image.digest_without:
+        if image.scheme is Scheme.SHA1 or "plugin-versions" in image.digest_exclude:
             return ()
         workdir = self.outside.tree.absolute(self.workdir(image))
         found = self.outside.packer.plugin_programs(self.template_argument(image), workdir, facts)
@@ -374,7 +374,7 @@ class Resolver(Frozen):
         tools: tuple[tuple[str, ...], ...] | None = None,
     ) -> Manifest:
         """`tools` where they are known already; else Packer is asked."""
-        without = frozenset(image.digest_without)
+        without = frozenset(image.digest_exclude)
         selected = "selection" not in without
         return Manifest(
             image=image.name,
@@ -401,8 +401,8 @@ class Resolver(Frozen):
     def warm_up_tools(self, names: Iterable[str]) -> None:
         """Let Packer be asked for its version and its plugins, if these images' digests have them, while we go on."""
         images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
-        plugins = any("plugin-versions" not in image.digest_without for image in images)
-        if plugins or any("packer-version" not in image.digest_without for image in images):
+        plugins = any("plugin-versions" not in image.digest_exclude for image in images)
+        if plugins or any("packer-version" not in image.digest_exclude for image in images):
             self.outside.packer.expect(plugins=plugins)
 
     def warm_up_ec2(self, names: Iterable[str]) -> None:

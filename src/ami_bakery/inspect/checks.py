@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 JOBS = 4
 """How many Packers validate at once, unless asked for another number."""
-CANNOT_BE_PLANNED = "cannot-be-planned"
+CANNOT_BE_PLANNED = "plan-failed"
 
 
 def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> dict[str, tuple[Finding, ...]]:

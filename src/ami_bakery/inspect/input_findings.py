@@ -53,7 +53,7 @@ def _content_findings(
     if why:
         yield Finding(
             level=Level.WARNING,
-            code="secret-among-inputs",
+            code="secret-in-inputs",
             place=places[0],
             message=f"{entry.path} looks like a secret ({why}): whoever has the AMI may have it, too",
             todo=f"{_how_to_leave_out(config_file, places)} Give secrets to an instance when it starts.",

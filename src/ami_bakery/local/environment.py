@@ -68,7 +68,7 @@ def child_environment(
         "AWS_PAGER": base.get("AWS_PAGER", ""),
         "AWS_POLL_DELAY_SECONDS": base.get("AWS_POLL_DELAY_SECONDS", "1"),
         # Nothing lags here unless it is asked to: the lock need not settle for long.
-        "AMI_BAKERY_LOCK_SECONDS": base.get("AMI_BAKERY_LOCK_SECONDS", "12"),
+        "AMI_BAKERY_LOCK_TTL_SECONDS": base.get("AMI_BAKERY_LOCK_TTL_SECONDS", "12"),
         "CHECKPOINT_DISABLE": "1",
         "AMI_BAKERY_LOCAL_URL": proxy_url,
     }

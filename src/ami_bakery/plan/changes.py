@@ -58,7 +58,7 @@ def _caveats(
         yield Change(kind="git-refused", subject=commit or ami.id, detail=f"{unknown}: {refusal}")
     elif not commit:
         detail = f"{unknown}: {ami.id} carries no commit, as baked outside of git"
-        yield Change(kind="commit-none", subject=ami.id, detail=detail)
+        yield Change(kind="commit-missing", subject=ami.id, detail=detail)
     elif past is None:
         detail = f"{unknown}: {ami.id} was baked at {commit[:12]}, which cannot be read here"
         yield Change(kind="commit-unknown", subject=commit, detail=detail)

@@ -33,7 +33,7 @@ def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
             **_made_json(item.made, now),
             "current_digest": item.digest.hex if item.digest else None,
             "awaits": item.awaits,
-            "moved": [part.value for part in item.moved],
+            "changed": [part.value for part in item.moved],
         }
         for item in outdated
     ]
@@ -146,8 +146,8 @@ def images_table(made: Sequence[ImageAmi], now: datetime) -> Table:
 
 
 def outdated_table(outdated: Sequence[Outdated], now: datetime) -> Table:
-    columns = ("IMAGE", "REGION", "AMI", "AGE", "DIGEST", "DIGEST NOW", "MOVED")
-    optional = ("DIGEST NOW", "DIGEST", "AGE")
+    columns = ("IMAGE", "REGION", "AMI", "AGE", "DIGEST", "CURRENT DIGEST", "CHANGED")
+    optional = ("CURRENT DIGEST", "DIGEST", "AGE")
     rows = tuple(
         (
             Cell(item.made.image, "bold"),

@@ -17,15 +17,15 @@ _LONGEST = 60
 """Characters of a reason in the table; the whole of it was told when it happened."""
 _BRIEF = {
     "base-deprecated": "its base is deprecated",
-    "base-vanished": "its base is gone",
+    "base-missing": "its base is gone",
     "ami-deleted": "its AMI was deleted",
     "forced": "forced",
     "never-baked": "never baked",
     "too-old": "older than max_age",
 }
 _KEPT = {StepKind.TAG: "tags", StepKind.GRANT: "permissions", StepKind.REVOKE: "permissions"}
-_CAVEATS = ("git-refused", "commit-none", "commit-unknown", "tree-was-dirty", "commit-incomplete", "filter-not-run")
-_NOT_TOLD = frozenset({"no-ami", "not-finished", "several", "definition-changed", *_CAVEATS})
+_CAVEATS = ("git-refused", "commit-missing", "commit-unknown", "tree-was-dirty", "commit-incomplete", "filter-not-run")
+_NOT_TOLD = frozenset({"no-ami", "not-finished", "multiple-amis", "definition-changed", *_CAVEATS})
 """Reasons that say nothing beside the others."""
 _PARTS = frozenset({"files-changed", "variables-changed", "base-changed", "tools-changed", "settings-changed"})
 """Reasons that say nothing where the very thing follows."""

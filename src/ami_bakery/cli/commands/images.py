@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of each image the newest AMI, where the definition has moved on since, and what moved",
     )
-    view.add_argument("--tree", action="store_true", help="what was made from what, from the bases of others down")
+    view.add_argument("--lineage", action="store_true", help="what was made from what, from the bases of others down")
     view.add_argument(
         "--orphans",
         action="store_true",
@@ -48,7 +48,7 @@ def run(invocation: Context) -> int:
     refuse_views(resolver.config, invocation.arguments.image)
     names = invocation.selected(resolver)
     listing = Listing(resolver, names)
-    if invocation.arguments.tree:
+    if invocation.arguments.lineage:
         nothing = _tree(invocation, listing)
     elif invocation.arguments.outdated:
         nothing = _outdated(invocation, listing)

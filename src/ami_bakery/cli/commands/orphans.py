@@ -54,7 +54,7 @@ _VIEWS = {
     "clean": "To remove what interrupted builds left in EC2, run `ami-bakery images --orphans --clean`.",
     "orphans": "Run `ami-bakery images --orphans`.",
     "outdated": "Run `ami-bakery images --outdated`.",
-    "tree": "Run `ami-bakery images --tree`.",
+    "tree": "Run `ami-bakery images --lineage`.",
     "list": "Run `ami-bakery images` alone to list all AMIs.",
     "ls": "Run `ami-bakery images` alone to list all AMIs.",
 }

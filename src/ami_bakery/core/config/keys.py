@@ -444,8 +444,8 @@ KEYS: tuple[Key, ...] = (
         about="Goes into the digest as it is: change it to disown every AMI baked so far.",
     ),
     Key(
-        name="digest_without",
-        field="digest_without",
+        name="digest_exclude",
+        field="digest_exclude",
         parse=_list_of(_one_of(DIGEST_PARTS)),
         type="list of strings",
         about=f"Parts to leave out of the digest, by name: {', '.join(f'`{part}`' for part in DIGEST_PARTS)}.",

@@ -92,7 +92,7 @@ class ImageConfig(Frozen):
     owners: tuple[str, ...] = ("self",)
     max_age: timedelta | None = None
     salt: str = ""
-    digest_without: tuple[str, ...] = ()
+    digest_exclude: tuple[str, ...] = ()
     scheme: Scheme = Scheme.SHA256
     lines: Mapping[KeyPath, int] = field(default_factory=dict, repr=False, compare=False)
 

@@ -12,7 +12,7 @@ _WORDS = {
     ManifestPart.VARIABLES: "variables, var-files or environment variables changed",
     ManifestPart.BASE: "the base moved",
     ManifestPart.TOOLS: "Packer or a plugin is another one",
-    ManifestPart.SETTINGS: "the template's place, the builds selected, Packer's arguments, digest_without or salt changed",
+    ManifestPart.SETTINGS: "the template's place, the builds selected, Packer's arguments, digest_exclude or salt changed",
 }
 
 
@@ -94,7 +94,7 @@ def _settings(old: Manifest, new: Manifest) -> Iterator[Change]:
     yield from _values("only", ", ".join(sorted(old.only)), ", ".join(sorted(new.only)))
     yield from _values("except", ", ".join(sorted(old.except_)), ", ".join(sorted(new.except_)))
     yield from _values("arguments", " ".join(old.arguments), " ".join(new.arguments))
-    yield from _values("digest_without", ", ".join(old.left_out), ", ".join(new.left_out))
+    yield from _values("digest_exclude", ", ".join(old.left_out), ", ".join(new.left_out))
 
 
 def _values(what: str, old: str, new: str) -> Iterator[Change]:

@@ -22,19 +22,19 @@ LOCK_TAG = "ami-bakery:lock"
 """The digest that is locked."""
 HOLDER_TAG = "ami-bakery:holder"
 JOB_TAG = "ami-bakery:job"
-SINCE_TAG = "ami-bakery:since"
+ACQUIRED_TAG = "ami-bakery:acquired-at"
 EXPIRES_TAG = "ami-bakery:expires"
 VERIFIED_TAG = "ami-bakery:verified"
 """The AMIs of this bake, verified: what lacks is the digest."""
-MADE_TAG = "ami-bakery:ami"
+CREATED_AMI_TAG = "ami-bakery:created-ami"
 """The AMI that Packer has begun to make."""
-LEFT_VERIFIED_TAG = "ami-bakery:left-verified"
-LEFT_TAG = "ami-bakery:left"
+INHERITED_VERIFIED_TAG = "ami-bakery:inherited-verified"
+INHERITED_TAG = "ami-bakery:inherited-unverified"
 """The same two, of a dead holder from whom the lock was taken over; of the second there may be several."""
-GIVEN_UP_TAG = "ami-bakery:given-up"
+ABANDONED_TAG = "ami-bakery:abandoned"
 """On an AMI: it will be removed, and is never an answer."""
 
-LIFETIME_VARIABLE = "AMI_BAKERY_LOCK_SECONDS"
+LIFETIME_VARIABLE = "AMI_BAKERY_LOCK_TTL_SECONDS"
 _LIFETIME = 180
 _SHORTEST, _LONGEST = 2, 24 * 60 * 60
 LONGEST_LIFETIME = timedelta(seconds=_LONGEST)
@@ -118,7 +118,7 @@ class SeenLock(Frozen):
     @property
     def since(self) -> str:
         """As it is written, which sorts by time."""
-        return self.tags.get(SINCE_TAG, "")
+        return self.tags.get(ACQUIRED_TAG, "")
 
     @property
     def expired(self) -> bool:
@@ -158,9 +158,9 @@ class SeenLock(Frozen):
     @property
     def left(self) -> InheritedAmis:
         """What whoever takes it over has to know."""
-        verified = _listed(self.tags.get(VERIFIED_TAG, "")) or _listed(self.tags.get(LEFT_VERIFIED_TAG, ""))
-        begun = f"{self.region}:{self.tags[MADE_TAG]}" if MADE_TAG in self.tags else ""
-        unverified = {*_listed(begun), *_listed(self.tags.get(LEFT_TAG, ""))} - set(verified)
+        verified = _listed(self.tags.get(VERIFIED_TAG, "")) or _listed(self.tags.get(INHERITED_VERIFIED_TAG, ""))
+        begun = f"{self.region}:{self.tags[CREATED_AMI_TAG]}" if CREATED_AMI_TAG in self.tags else ""
+        unverified = {*_listed(begun), *_listed(self.tags.get(INHERITED_TAG, ""))} - set(verified)
         return InheritedAmis(" ".join(verified) or None, frozenset(unverified))
 
     def describe(self) -> str:
@@ -197,10 +197,10 @@ def new_lock_tags(
         RUN_TAG: run,
         HOLDER_TAG: holder,
         JOB_TAG: job,
-        SINCE_TAG: _text(now),
+        ACQUIRED_TAG: _text(now),
         EXPIRES_TAG: expiry(now, timing),
-        LEFT_VERIFIED_TAG: left.verified or "",
-        LEFT_TAG: _fitting(sorted(left.unverified)),
+        INHERITED_VERIFIED_TAG: left.verified or "",
+        INHERITED_TAG: _fitting(sorted(left.unverified)),
     }
     ours = {name: value[:_VALUE_LENGTH] for name, value in tags.items() if value}
     return {**dict(islice(configured, _CONFIGURED_AT_MOST)), **ours}

@@ -9,13 +9,13 @@ from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, IMAGE_TAG
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG, run_began
 from ami_bakery.core.lock.lock import (
+    ABANDONED_TAG,
+    ACQUIRED_TAG,
+    CREATED_AMI_TAG,
     EXPIRES_TAG,
-    GIVEN_UP_TAG,
-    LEFT_TAG,
-    LEFT_VERIFIED_TAG,
+    INHERITED_TAG,
+    INHERITED_VERIFIED_TAG,
     LOCK_TAG,
-    MADE_TAG,
-    SINCE_TAG,
     VERIFIED_TAG,
     SeenLock,
 )
@@ -32,17 +32,17 @@ KEYS = (
     FORMAT_TAG,
     DIGEST_TAG,
     KEY_PAIR_TAG,
-    GIVEN_UP_TAG,
+    ABANDONED_TAG,
     LOCK_TAG,
     EXPIRES_TAG,
-    SINCE_TAG,
+    ACQUIRED_TAG,
     VERIFIED_TAG,
-    LEFT_VERIFIED_TAG,
-    LEFT_TAG,
+    INHERITED_VERIFIED_TAG,
+    INHERITED_TAG,
     GROUP_TAG,
     INSTANCE_TAG,
     NAME_TAG,
-    MADE_TAG,
+    CREATED_AMI_TAG,
 )
 """The tags by which they are found."""
 SURELY_DEAD = timedelta(hours=3)
@@ -141,7 +141,7 @@ def classify(thing: Resource, notes: RunIndex, now: datetime, *, noted: str = ""
 
 def _why(thing: Resource, run: str, notes: RunIndex, now: datetime) -> tuple[str, bool]:
     """Why it is a leftover, and whether that is sure."""
-    if GIVEN_UP_TAG in thing.tags:
+    if ABANDONED_TAG in thing.tags:
         return "given up by the run that came after", True
     if _key(thing) in notes.verified:
         return "verified: the next bake of its digest finishes it", False

@@ -242,7 +242,7 @@ def judge_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami],
         ami = known.get(base)
         deprecated = ami.deprecated_at if ami else None
         if ami is None:
-            reasons.append(Reason("base-vanished", base, f"the base {base} is not there any more"))
+            reasons.append(Reason("base-missing", base, f"the base {base} is not there any more"))
         elif deprecated and deprecated <= now and (chosen.created is None or chosen.created < deprecated):
             reasons.append(
                 Reason("base-deprecated", base, f"the base {base} was deprecated since {chosen.id} was baked")
@@ -438,4 +438,4 @@ def _reuse_reasons(wanted: Wanted, found: Sequence[Ami], amis: Mapping[str, Ami]
         same = [other for other in found if other.region == region and other.id != ami.id and wanted.is_right(other)]
         others = [other.id for other in same if other.available]
         if others:
-            yield Reason("several", region, f"{len(others) + 1} AMIs match in {region}; using the newest")
+            yield Reason("multiple-amis", region, f"{len(others) + 1} AMIs match in {region}; using the newest")
