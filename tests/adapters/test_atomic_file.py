@@ -98,7 +98,10 @@ def test_a_link_to_stdout_adds_to_what_is_printed(tmp_path: Path, name: str, std
 def test_the_file_that_is_stdout_is_not_replaced(tmp_path: Path) -> None:
     """`--output out.json > out.json`: a new file would take the place of the one that the shell opened."""
     out = tmp_path / "out.json"
-    code = "import sys; from ami_bakery.adapters.files.atomic_file import replace_file; replace_file(sys.argv[1], 'new', '')"
+    code = (
+        "import sys; from ami_bakery.adapters.files.atomic_file import replace_file; "
+        "replace_file(sys.argv[1], 'new', '')"
+    )
     with out.open("wb") as stdout:
         subprocess.run([sys.executable, "-c", f"print('printed', flush=True); {code}", out], stdout=stdout, check=True)
         assert os.path.samestat(os.fstat(stdout.fileno()), out.stat())

@@ -198,8 +198,8 @@ def test_a_lock_carries_the_configured_tags_and_ours_win() -> None:
 def test_configured_tags_leave_room_on_a_lock_for_what_is_noted_there() -> None:
     many = [(f"tag-{number:02}", "x") for number in range(40)]
     tags = new_lock_tags(
-        digest=DIGEST, image="app", run="r", holder="h", job="j", now=NOON, timing=TIMING, left=InheritedAmis("us-east-1:ami-1"),
-        configured=many,
+        digest=DIGEST, image="app", run="r", holder="h", job="j", now=NOON, timing=TIMING,
+        left=InheritedAmis("us-east-1:ami-1"), configured=many,
     )  # fmt: skip
     assert len(tags) == 33, "25 of those, and 8 of the 22 that a lock may come to have"
     assert "tag-24" in tags

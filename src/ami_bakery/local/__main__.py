@@ -1,7 +1,29 @@
-"""What `namespace` starts in a new network namespace; not a command for people (that is `ami-bakery local`)."""
+"""Runs a command in the embedded EC2, in a network namespace that `namespace.command` entered. Not for users."""
 
+from __future__ import annotations
+
+import os
 import sys
+from collections.abc import Sequence
 
-from ami_bakery.local.namespace import main
+import msgspec
 
-raise SystemExit(main(sys.argv[1:]))
+from ami_bakery.errors import BakeryError
+from ami_bakery.local.local_session import run
+from ami_bakery.local.local_settings import LocalSettings
+from ami_bakery.local.namespace import MARK, raise_loopback
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`arguments`: the settings as JSON, then the command."""
+    raise_loopback()
+    settings = msgspec.json.decode(arguments[0], type=LocalSettings)
+    try:
+        return run(arguments[1:], environment={**os.environ, MARK: "1"}, settings=settings, stderr=sys.stderr)
+    except BakeryError as error:
+        sys.stderr.write(f"{error}\n{error.todo}\n")
+        return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,6 @@
 """Where the SSH port cannot be had: run everything again in a network namespace of its own, where every port is free.
 
-This is the one place that starts the program anew: `command` makes the command line, `main` is what it starts (by
-`python -m ami_bakery.local`).
+`command` gives the command line that starts the program again (`python -m ami_bakery.local`).
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from typing import TextIO
 
 import msgspec
 
-from ami_bakery.errors import BakeryError, UsageError
+from ami_bakery.errors import UsageError
 from ami_bakery.local.local_settings import LocalSettings
 from ami_bakery.local.ssh.loopback import listen
 
-_MARK = "AMI_BAKERY_LOCAL_NAMESPACE"
+MARK = "AMI_BAKERY_LOCAL_NAMESPACE"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -36,7 +35,7 @@ def port_is_free(port: int) -> bool:
 
 def entered(environment: Mapping[str, str]) -> bool:
     """Whether this process is the one that `command` started."""
-    return _MARK in environment
+    return MARK in environment
 
 
 def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> list[str] | None:
@@ -69,22 +68,9 @@ def _way_in(port: int) -> list[str] | None:
     return None
 
 
-def _raise_loopback() -> None:
+def raise_loopback() -> None:
     """What `ip link set lo up` does; a new namespace has it down."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
-
-
-def main(arguments: Sequence[str]) -> int:
-    """In the new namespace: the settings as JSON, then the command."""
-    from ami_bakery.local.local_session import run
-
-    _raise_loopback()
-    settings = msgspec.json.decode(arguments[0], type=LocalSettings)
-    try:
-        return run(arguments[1:], environment={**os.environ, _MARK: "1"}, settings=settings, stderr=sys.stderr)
-    except BakeryError as error:
-        sys.stderr.write(f"{error}\n{error.todo}\n")
-        return error.exit_status

@@ -33,8 +33,8 @@ class Nobody:
 
 
 class TerminalPrompter:
-    """A `TerminalPrompter` port, and a context manager: inside, the first SIGINT, SIGTERM or SIGHUP raises `Interrupted` in the
-    main thread. More of them are only counted. A signal that our parent has switched off (`nohup`) stays off.
+    """A `Prompter`, and a context manager: inside, the first SIGINT, SIGTERM or SIGHUP raises `Interrupted` in the main
+    thread. More of them are only counted. A signal that our parent has switched off (`nohup`) stays off.
     """
 
     def __init__(self, answers: TextIO | None, questions: TextIO) -> None:

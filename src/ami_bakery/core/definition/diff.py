@@ -12,7 +12,7 @@ _WORDS = {
     ManifestPart.VARIABLES: "variables, var-files or environment variables changed",
     ManifestPart.BASE: "the base moved",
     ManifestPart.TOOLS: "Packer or a plugin is another one",
-    ManifestPart.SETTINGS: "the template's place, the builds selected, Packer's arguments, digest_exclude or salt changed",
+    ManifestPart.SETTINGS: "build settings changed",
 }
 
 
