@@ -13,13 +13,15 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
 from ami_bakery.errors import UsageError
-from ami_bakery.local.local_settings import LocalSettings
 from ami_bakery.local.ssh.loopback import listen
+
+if TYPE_CHECKING:
+    from ami_bakery.local.local_settings import LocalSettings
 
 MARK = "AMI_BAKERY_LOCAL_NAMESPACE"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
