@@ -257,8 +257,8 @@ class Bakery:
                 arguments=parse_arguments(self._packer_arguments),
                 regions=self._regions,
             )
-        if telling.error is not None:
-            raise telling.error
+        if telling.failure is not None:
+            raise telling.failure
 
 
 class _Telling:
@@ -271,12 +271,12 @@ class _Telling:
     def __init__(self, watch: Watch | None) -> None:
         self._watch = watch
         self._lock = threading.Lock()
-        self.error: Exception | None = None
+        self.failure: Exception | None = None
 
     def step(self, image: str, step: str) -> None:
         self._tell(EventKind.STEP, step, image)
 
-    def still(self, image: str, step: str) -> None:
+    def update(self, image: str, step: str) -> None:
         self._tell(EventKind.STEP, step, image)
 
     def line(self, image: str, line: str) -> None:
@@ -289,7 +289,7 @@ class _Telling:
     def done(self, image: str) -> None:
         self._tell(EventKind.DONE, "", image)
 
-    def left(self, images: int) -> None:
+    def remaining(self, images: int) -> None:
         """Whoever calls knows how many there are."""
 
     def note(self, message: str) -> None:
@@ -298,7 +298,7 @@ class _Telling:
     def warn(self, message: str) -> None:
         self._tell(EventKind.WARNING, message)
 
-    def fail(self, message: str) -> None:
+    def error(self, message: str) -> None:
         self._tell(EventKind.WARNING, message)
 
     def table(self, table: Table) -> None:
@@ -311,11 +311,11 @@ class _Telling:
         if self._watch is None:
             return
         with self._lock:
-            if self.error is None:
+            if self.failure is None:
                 try:
                     self._watch(Event(kind=kind, text=text, image=image))
                 except Exception as error:
-                    self.error = error
+                    self.failure = error
 
 
 def _checked_region(text: str) -> str:

@@ -96,31 +96,31 @@ class Ec2(Protocol):
         """The account that a builder with credentials of its own builds in, with this version of Packer. Starts no
         program that a profile names. Raises nothing."""
 
-    def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_digest(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs whose tag `ami_config_checksum` is one of `digests`, in any state."""
 
-    def of_images(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_image(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs whose tag `ami-bakery:image` is one of `images`, in any state."""
 
-    def marked(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
+    def find_tagged(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
         """AMIs of this account whose tag `ami-bakery:image` is one of `images` and that carry `tag`, in any state."""
 
     def regions(self, region: str) -> tuple[str, ...]:
         """The regions that this account can use, as `region` tells of them."""
 
-    def with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
+    def find_with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs that carry the tag `ami_config_checksum`, whatever its value, in any state."""
 
-    def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_id(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Those of `ids` that exist."""
 
-    def own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+    def find_own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """Those of `ids` that belong to this account."""
 
-    def snapshots_with_digests(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    def find_snapshots_by_digest(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         """Snapshots of this account tagged with one of the digests, by digest: they outlive a deregistered AMI."""
 
-    def matching(
+    def find_matching(
         self,
         region: str,
         owners: Sequence[str],
@@ -132,10 +132,10 @@ class Ec2(Protocol):
         """AMIs of these owners that match EC2's filters: available ones, and of others' not those that are deprecated,
         where nothing else is said."""
 
-    def named(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_name(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs of this account with one of these names, in any state: a name is taken once."""
 
-    def made_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
+    def find_created_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
         """AMIs of this account that were made from these instances, which may be gone."""
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
@@ -308,7 +308,7 @@ class Git(Protocol):
         What bakes write (`.ami_id.json`, `packer_cache`) is no change.
         """
 
-    def named(self, folder: str, revision: str) -> str:
+    def resolve_revision(self, folder: str, revision: str) -> str:
         """The commit that a revision names, in the repository that `folder` is in. Raises `UsageError` where git does
         not know it."""
 
@@ -337,7 +337,7 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Raises `Stopped` where it is interrupted, or was."""
 
-    def rest(self, seconds: float) -> None:
+    def sleep_uninterrupted(self, seconds: float) -> None:
         """A sleep for what has to be finished: an interruption does not end it."""
 
     def interrupt(self) -> None:
@@ -350,7 +350,7 @@ class Reporter(Protocol):
     def step(self, image: str, step: str) -> None:
         """What is being done for `image` now, as a clause: `baking with Packer 1.6.6`."""
 
-    def still(self, image: str, step: str) -> None:
+    def update(self, image: str, step: str) -> None:
         """The step that was told last goes on, and this is what to say of it now; for a log, now and then is enough."""
 
     def line(self, image: str, line: str) -> None:
@@ -362,14 +362,14 @@ class Reporter(Protocol):
     def done(self, image: str) -> None:
         """Nothing more is being done for `image`."""
 
-    def left(self, images: int) -> None:
+    def remaining(self, images: int) -> None:
         """So many images are not done yet, those at work among them."""
 
     def note(self, message: str) -> None: ...
 
     def warn(self, message: str) -> None: ...
 
-    def fail(self, message: str) -> None:
+    def error(self, message: str) -> None:
         """A failure of one image among several, worded and colored already; told however quiet we are."""
 
     def table(self, table: Table) -> None: ...

@@ -51,7 +51,7 @@ def refusal(local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         session = AwsSession(environment)
         sessions.append(session)
         with pytest.raises(BakeryError) as caught:
-            BotoEc2(session).named(region, ["x"])
+            BotoEc2(session).find_by_name(region, ["x"])
         return caught.value
 
     yield ask

@@ -81,12 +81,12 @@ def test_the_answers_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -
     ec2.enable_image_deprecation(ImageId=made[0], DeprecateAt="2031-01-01T00:00:00Z")
     region, owners = "us-east-1", ("self",)
     asks: tuple[Callable[[BotoEc2], tuple[Ami, ...]], ...] = (
-        lambda side: side.with_digests(region, ["ab" * 32, "cd" * 32], owners),
-        lambda side: side.with_any_digest(region, owners),
-        lambda side: side.of_images(region, ["<äpp> & co"], owners),
-        lambda side: side.by_ids(region, made),
-        lambda side: side.named(region, ["app-(1)"]),
-        lambda side: side.matching(region, ("099720109477", "amazon"), [("state", ("available",))]),
+        lambda side: side.find_by_digest(region, ["ab" * 32, "cd" * 32], owners),
+        lambda side: side.find_with_any_digest(region, owners),
+        lambda side: side.find_by_image(region, ["<äpp> & co"], owners),
+        lambda side: side.find_by_id(region, made),
+        lambda side: side.find_by_name(region, ["app-(1)"]),
+        lambda side: side.find_matching(region, ("099720109477", "amazon"), [("state", ("available",))]),
     )
     for ask in asks:
         plain = sorted(ask(both.plain), key=lambda ami: ami.id)
@@ -98,9 +98,9 @@ def test_snapshots_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> 
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     made = sorted(ec2.create_snapshot(VolumeId=volume)["SnapshotId"] for _ in range(3))
     ec2.create_tags(Resources=made[:2], Tags=[{"Key": DIGEST_TAG, "Value": "ab" * 32}, {"Key": "<ä>", "Value": ""}])
-    found = both.plain.snapshots_with_digests("us-east-1", ["ab" * 32, "cd" * 32])
+    found = both.plain.find_snapshots_by_digest("us-east-1", ["ab" * 32, "cd" * 32])
     assert found == {"ab" * 32: tuple(made[:2])}
-    assert found == both.botocore.snapshots_with_digests("us-east-1", ["ab" * 32, "cd" * 32])
+    assert found == both.botocore.find_snapshots_by_digest("us-east-1", ["ab" * 32, "cd" * 32])
 
 
 def test_security_groups_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> None:
@@ -141,7 +141,7 @@ def test_an_answer_that_lacks_what_is_promised_is_none(read: Callable[[Ec2Respon
 
 def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
     app.control.change(page_cap=2)
-    found = both.plain.matching("us-east-1", ("099720109477", "amazon"), [("state", ("available",))])
+    found = both.plain.find_matching("us-east-1", ("099720109477", "amazon"), [("state", ("available",))])
     assert len(found) > 4
     assert len(found) == len({ami.id for ami in found})
     assert app.calls()["DescribeImages"] == (len(found) + 1) // 2
@@ -150,7 +150,7 @@ def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
 @pytest.mark.parametrize("kind", [FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER])
 def test_what_fails_is_asked_again_through_botocore(both: Both, app: Kitchen, kind: FaultKind) -> None:
     app.control.plan(InjectedFault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
-    assert both.plain.matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
+    assert both.plain.find_matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
     assert both.plain_session.query.ask("us-east-1", "DescribeImages", {}, image_dicts) is None
 
 
@@ -180,8 +180,8 @@ def test_after_its_end_no_connection_stays_open(both: Both, app: Kitchen) -> Non
 
 
 def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:
-    (base,) = both.plain.matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])[:1]
-    assert [ami.id for ami in both.plain.by_ids("us-east-1", [base.id, "ami-0123456789abcdef0"])] == [base.id]
+    (base,) = both.plain.find_matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])[:1]
+    assert [ami.id for ami in both.plain.find_by_id("us-east-1", [base.id, "ami-0123456789abcdef0"])] == [base.id]
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1", "evil.org/#"])
@@ -284,17 +284,17 @@ def test_a_connection_that_was_opened_ahead_is_the_one_that_is_used(both: Both, 
     ec2 = behind(both, counting)
     ec2.expect("us-east-1")
     wait_until(lambda: counting.asked == [HOME])
-    assert ec2.with_digests("us-east-1", ["ab" * 32], ("self",)) == ()
-    assert ec2.of_images("us-east-1", ["app"], ("self",)) == ()
+    assert ec2.find_by_digest("us-east-1", ["ab" * 32], ("self",)) == ()
+    assert ec2.find_by_image("us-east-1", ["app"], ("self",)) == ()
     assert counting.asked == [HOME]
 
 
 def test_where_ec2_was_asked_already_no_further_connection_is_opened(both: Both, counting: CountingProxy) -> None:
     ec2 = behind(both, counting)
     for _ in range(2):
-        assert ec2.of_images("eu-west-1", ["app"], ("self",)) == ()
+        assert ec2.find_by_image("eu-west-1", ["app"], ("self",)) == ()
         ec2.expect("eu-west-1")
-    assert ec2.of_images("us-east-1", ["app"], ("self",)) == ()
+    assert ec2.find_by_image("us-east-1", ["app"], ("self",)) == ()
     assert counting.asked == [ABROAD, HOME]
 
 

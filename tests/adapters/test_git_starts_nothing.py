@@ -308,7 +308,7 @@ def ask_everything(it: Repository) -> None:
     with ExitStack() as stack:
         stack.callback(os.chdir, os.getcwd())
         os.chdir(folder)
-        tree = stack.enter_context(git.tree(folder, git.named(folder, "HEAD")))
+        tree = stack.enter_context(git.tree(folder, git.resolve_revision(folder, "HEAD")))
         assert tree is not None
         paths = [entry.path for entry in tree.children(".")]
         assert "./file" in paths

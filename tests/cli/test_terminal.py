@@ -66,7 +66,7 @@ def test_a_closed_terminal_stops_nothing(live: bool) -> None:
 def test_what_does_not_fit_on_the_terminal_is_counted(height: int, at_work: int, left: int, shown: list[str]) -> None:
     stream = io.StringIO()
     watcher = LiveReporter(Console(file=stream, force_terminal=True, width=80, height=height))
-    watcher.left(left)
+    watcher.remaining(left)
     for number in range(at_work):
         watcher.step(f"a{number}", "baking")
         watcher.line(f"a{number}", f"last line of a{number}")

@@ -38,11 +38,11 @@ class Showing:
     def __init__(self, clock: Hurried, ami: Ami, *, after_seconds: float = 0) -> None:
         self.clock, self.ami, self.after_seconds, self.asked = clock, ami, after_seconds, 0
 
-    def own(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+    def find_own(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """A deregistered one is shown until that moment."""
         return (self.ami,) if self.ami.id in ids and self.clock.seconds < self.after_seconds else ()
 
-    def by_ids(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_id(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         self.asked += 1
         return (self.ami,) if self.ami.id in ids and self.clock.seconds >= self.after_seconds else ()
 

@@ -88,8 +88,8 @@ def ec2(answering: Answering) -> Iterator[BotoEc2]:
 
 
 ASKED: dict[str, tuple[bytes, Callable[[BotoEc2], object]]] = {
-    "by digest": (IMAGES, lambda ec2: ec2.with_digests("us-east-1", ["abc"], ["self"])),
-    "by id": (IMAGES, lambda ec2: ec2.by_ids("us-east-1", ["ami-0123456789abcdef0"])),
+    "by digest": (IMAGES, lambda ec2: ec2.find_by_digest("us-east-1", ["abc"], ["self"])),
+    "by id": (IMAGES, lambda ec2: ec2.find_by_id("us-east-1", ["ami-0123456789abcdef0"])),
     "copy": (COPY, lambda ec2: ec2.copy(order())),
 }
 

@@ -48,11 +48,11 @@ class SlowEc2:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.ec2, name)
 
-    def matching(self, region: str, owners: Sequence[str], filters: Any, **more: Any) -> tuple[Ami, ...]:
+    def find_matching(self, region: str, owners: Sequence[str], filters: Any, **more: Any) -> tuple[Ami, ...]:
         self.waited = self.hashed.wait(ENOUGH)
         self.gave_up = not self.waited
         try:
-            return self.ec2.matching(region, owners, filters, **more)
+            return self.ec2.find_matching(region, owners, filters, **more)
         finally:
             self.answered.set()
 

@@ -25,7 +25,7 @@ class SystemClock:
         if self._stopped.wait(seconds):
             raise Stopped("waiting", "the program was told to stop", "Run again: finished work is found.")
 
-    def rest(self, seconds: float) -> None:
+    def sleep_uninterrupted(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def interrupt(self) -> None:

@@ -36,7 +36,9 @@ def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
     """
     outside, home = baker.outside, baker.planned.plan.regions[0]
     ids = read_amis(noted)
-    amis = {region: ami for region, ami_id in ids.items() for ami in outside.ec2.own(region, [ami_id]) if ami.available}
+    amis = {
+        region: ami for region, ami_id in ids.items() for ami in outside.ec2.find_own(region, [ami_id]) if ami.available
+    }
     found = amis.get(home)
     if found is None or ABANDONED_TAG in found.tags or found.verified or _is_too_old(found, baker):
         return {}
@@ -69,7 +71,7 @@ def name_conflicts(resolver: Resolver, planned: Planned, left: InheritedAmis) ->
     return tuple(
         ami
         for region in regions
-        for ami in resolver.outside.ec2.named(region, sorted(names))
+        for ami in resolver.outside.ec2.find_by_name(region, sorted(names))
         if not ami.verified
         and not ami.carries(digest)
         and ((region, ami.id) in noted or _is_of(ami, digest, planned.plan.image))
@@ -92,7 +94,7 @@ def check_names(resolver: Resolver, planned: Planned) -> None:
     replaces = facts is not None and any(builder.force_deregister for builder in facts.builders)
     regions = dict.fromkeys((home, *planned.definition.regions_of_template)) if names else ()
     for region in regions:
-        for ami in resolver.outside.ec2.named(region, names):
+        for ami in resolver.outside.ec2.find_by_name(region, names):
             if ami.state is AmiState.DISABLED or (region != home and not replaces):
                 raise _name_taken(planned, ami)
 

@@ -123,7 +123,7 @@ class Baker:
         if not error.taken_by:
             return error
         home = self.planned.plan.regions[0]
-        found = self.outside.ec2.by_ids(home, [error.taken_by])
+        found = self.outside.ec2.find_by_id(home, [error.taken_by])
         if not found:
             return error
         holder = found[0]
@@ -154,7 +154,7 @@ class Baker:
         """
         home = self.planned.plan.regions[0]
         bases = sorted({base for _, base in self.definition.base} - set(self.resolver.known_bases(home)))
-        there = {ami.id for ami in self.outside.ec2.by_ids(home, bases)} if bases else set()
+        there = {ami.id for ami in self.outside.ec2.find_by_id(home, bases)} if bases else set()
         gone = [base for base in bases if base not in there]
         if gone:
             raise AwsError(
@@ -258,7 +258,7 @@ class Baker:
     def _why_not_ours(self, ami_id: str, region: str, ami: Ami | None) -> str:
         """What Packer says that it made may be somebody's AMI all the same; empty where nothing speaks against it."""
         if ami is None:
-            others = self.outside.ec2.by_ids(region, [ami_id])
+            others = self.outside.ec2.find_by_id(region, [ami_id])
             return f"it belongs to the account {others[0].owner}" if others else ""
         if ami.verified:
             return "it was finished before, and is not what Packer has just made"
@@ -284,7 +284,7 @@ class Baker:
         may show that one for a while; when it is gone, what the template finds must still be what was hashed."""
         if not home.source or home.source in expected:
             return True
-        sources = self.outside.ec2.by_ids(home.region, [home.source])
+        sources = self.outside.ec2.find_by_id(home.region, [home.source])
         if sources:
             return sources[0].source in expected
         if self.image.base is not None:

@@ -91,7 +91,7 @@ class HeldLock:
                 return True
             if self.held_seconds >= self._timing.settling_seconds:
                 return False
-            self._outside.clock.rest(min(1.0, self._timing.settling_seconds / 4))
+            self._outside.clock.sleep_uninterrupted(min(1.0, self._timing.settling_seconds / 4))
 
     def release(self, *, keep: bool) -> None:
         """Delete it; or leave it for what is noted on it, expired. Where neither can be done it expires by itself."""

@@ -272,7 +272,7 @@ class LockedBake:
             return ProtocolEvent.TIMED_OUT
         who = self.shown.describe() if self.shown else "somebody else"
         said = f"waiting: it is being baked by {who}"
-        watcher.still(self.image, said) if said == self._told else watcher.step(self.image, said)
+        watcher.update(self.image, said) if said == self._told else watcher.step(self.image, said)
         self._told = said
         # Not all in step: they would ask EC2 in the same moments.
         seconds = self.timing.poll_seconds * random.uniform(0.75, 1.25)
@@ -467,7 +467,7 @@ class LockedBake:
         deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
         owners = self.planned.definition.image.owners
         while home is not None:
-            found = self.outside.ec2.with_digests(self.home, [self.digest.hex], owners)
+            found = self.outside.ec2.find_by_digest(self.home, [self.digest.hex], owners)
             if any(ami.id == home.id and ami.carries(self.digest) for ami in found):
                 break
             if self.outside.clock.monotonic() > deadline:

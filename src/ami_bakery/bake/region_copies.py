@@ -89,7 +89,7 @@ class Regions:
     def _started(self, source: Ami, region: str) -> Ami:
         """A copy that another run has started, or left untagged, is taken over."""
         names = self._names(source)
-        named = self.outside.ec2.named(region, names)
+        named = self.outside.ec2.find_by_name(region, names)
         left = self._left(source, region, (*self.planned.found, *named))
         if left is not None:
             return left
@@ -144,10 +144,10 @@ class Regions:
         clock, watcher = self.outside.clock, self.outside.watcher
         try:
             ami = self.sight.wait_available(
-                copy, meanwhile=lambda: watcher.still(self.sight.image, waiting.told(clock.monotonic()))
+                copy, meanwhile=lambda: watcher.update(self.sight.image, waiting.told(clock.monotonic()))
             )
         except AwsError as error:
-            if not self._failed(source, copy.region, self.outside.ec2.by_ids(copy.region, [copy.id])):
+            if not self._failed(source, copy.region, self.outside.ec2.find_by_id(copy.region, [copy.id])):
                 raise
             key = self.kms_keys.get(copy.region, "")
             todo = "Look in CloudTrail for what became of it, then run again: the copy is begun anew."

@@ -142,7 +142,7 @@ class _Turns:
             for name in schedule.start_ready():
                 place = self._place(name)
                 running[pool.submit(partial(self._turn, name, dict(self.settled), dict(self.failed), place))] = name
-            self.resolver.outside.watcher.left(schedule.left)
+            self.resolver.outside.watcher.remaining(schedule.left)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 outcome = self._settle(name, future.result())

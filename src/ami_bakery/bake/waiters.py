@@ -76,7 +76,7 @@ class AmiWaiter:
     def seen(self, region: str, ami_id: str) -> Ami | None:
         deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
         while True:
-            found = self.outside.ec2.by_ids(region, [ami_id])
+            found = self.outside.ec2.find_by_id(region, [ami_id])
             if found or self.outside.clock.monotonic() >= deadline:
                 return found[0] if found else None
             self.outside.clock.sleep(_POLL_SECONDS)
@@ -84,7 +84,9 @@ class AmiWaiter:
     def named(self, region: str, name: str) -> tuple[Ami, ...]:
         """Who has a name that EC2 says is taken, as soon as it shows that."""
         deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
-        while not (found := self.outside.ec2.named(region, [name])) and self.outside.clock.monotonic() < deadline:
+        while (
+            not (found := self.outside.ec2.find_by_name(region, [name])) and self.outside.clock.monotonic() < deadline
+        ):
             self.outside.clock.sleep(_POLL_SECONDS)
         return found
 
@@ -92,14 +94,14 @@ class AmiWaiter:
         """Until EC2 does not show them any more, but not for ever: names are free when their AMIs are gone."""
         deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
         for ami in amis:
-            while self.outside.ec2.own(ami.region, [ami.id]) and self.outside.clock.monotonic() < deadline:
+            while self.outside.ec2.find_own(ami.region, [ami.id]) and self.outside.clock.monotonic() < deadline:
                 self.outside.clock.sleep(_POLL_SECONDS)
 
     def seen_own(self, region: str, ami_id: str) -> Ami | None:
         """As `seen`, of this account: another's is not waited for."""
         deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
-        while not (found := self.outside.ec2.own(region, [ami_id])):
-            if self.outside.clock.monotonic() >= deadline or self.outside.ec2.by_ids(region, [ami_id]):
+        while not (found := self.outside.ec2.find_own(region, [ami_id])):
+            if self.outside.clock.monotonic() >= deadline or self.outside.ec2.find_by_id(region, [ami_id]):
                 return None
             self.outside.clock.sleep(_POLL_SECONDS)
         return found[0]

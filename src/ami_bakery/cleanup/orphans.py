@@ -106,7 +106,7 @@ def traced(outside: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple
 def _copies(outside: Ports, region: str, notes: RunIndex, made: Sequence[Resource]) -> list[Resource]:
     """The copies of a run's AMI: Packer gives them its name, and EC2 tells what they were copied from."""
     sources = {*notes.noted(CREATED_AMI_TAG), *(thing.id for thing in made if thing.kind is ResourceKind.AMI)}
-    named = outside.ec2.named(region, list(notes.noted(NAME_TAG)))
+    named = outside.ec2.find_by_name(region, list(notes.noted(NAME_TAG)))
     return [_thing(ami) for ami in named if ami.source is None or ami.source in sources]
 
 
@@ -180,9 +180,9 @@ class _Search:
     def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
         """By id, by name, and by the instance that they were made from: the run of each is known."""
         ids, names = self.notes.noted(CREATED_AMI_TAG), self.notes.noted(NAME_TAG)
-        amis = {ami.id: ami for ami in self.outside.ec2.own(self.region, [*self._of(ResourceKind.AMI), *ids])}
-        amis |= {ami.id: ami for ami in self.outside.ec2.named(self.region, list(names))}
-        amis |= {ami.id: ami for ami in self.outside.ec2.made_from(self.region, list(instances))}
+        amis = {ami.id: ami for ami in self.outside.ec2.find_own(self.region, [*self._of(ResourceKind.AMI), *ids])}
+        amis |= {ami.id: ami for ami in self.outside.ec2.find_by_name(self.region, list(names))}
+        amis |= {ami.id: ami for ami in self.outside.ec2.find_created_from(self.region, list(instances))}
         for ami in amis.values():
             yield _thing(ami), ids.get(ami.id) or names.get(ami.name) or instances.get(ami.source_instance or "", "")
 

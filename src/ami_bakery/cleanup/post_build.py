@@ -59,7 +59,7 @@ class Sweep(Frozen):
         try:
             left = list(self._scaffold(listed=True))
             if left:
-                self.outside.clock.rest(_SETTLING_SECONDS)
+                self.outside.clock.sleep_uninterrupted(_SETTLING_SECONDS)
                 left = list(self._scaffold(listed=True))
         except AwsError as refusal:
             self._tell_unseen(refusal)
@@ -69,7 +69,7 @@ class Sweep(Frozen):
     def _carry_out(self, things: Sequence[Resource], removable: Sequence[Resource]) -> None:
         """Remove these, and tell of the others."""
         doomed = [] if self.hands_off else removable
-        results = list(remove(self.outside, doomed, self.outside.clock.rest))
+        results = list(remove(self.outside, doomed, self.outside.clock.sleep_uninterrupted))
         removed = [thing for thing, error in results if error is None]
         if removed:
             self.outside.watcher.note(f"{self.image}: removed what Packer had left: {_listed(removed)}")
@@ -103,7 +103,7 @@ class Sweep(Frozen):
         yield from self._scaffold()
         names = _values(self.made, CreatedKind.AMI_NAME)
         for region in dict.fromkeys([*self._homes().values(), *self.regions]):
-            for ami in self.outside.ec2.named(region, names) if names else ():
+            for ami in self.outside.ec2.find_by_name(region, names) if names else ():
                 if self._is_ours(ami):
                     yield Resource(
                         kind=ResourceKind.AMI,

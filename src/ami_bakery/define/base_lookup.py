@@ -94,7 +94,7 @@ def ask(outside: Ports, questions: Iterable[BaseQuery]) -> Mapping[BaseQuery, Ba
 
 
 def matching_amis(outside: Ports, question: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
-    return outside.ec2.matching(
+    return outside.ec2.find_matching(
         question.region, question.owners, question.filters, deprecated=question.deprecated, in_any_state=in_any_state
     )
 

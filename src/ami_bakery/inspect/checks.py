@@ -305,7 +305,9 @@ def _look_at_names(resolver: Resolver, checks: Sequence[_Check]) -> None:
     regions = [region for region, names in asked.items() if names]
     taken: dict[str, frozenset[str]] = {}
     try:
-        answers = run_all([partial(resolver.outside.ec2.named, region, list(asked[region])) for region in regions])
+        answers = run_all(
+            [partial(resolver.outside.ec2.find_by_name, region, list(asked[region])) for region in regions]
+        )
         taken = {region: frozenset(ami.name for ami in amis) for region, amis in zip(regions, answers, strict=True)}
     except BakeryError as error:
         first = next(check for check in checks if check.ami_names)

@@ -183,7 +183,7 @@ def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tu
     definition cannot be read now or then, counts as changed. Raises `UsageError` where git does not know the revision.
     """
     git, root = resolver.outside.git, resolver.config.root
-    with git.tree(root, git.named(root, revision)) as tree:
+    with git.tree(root, git.resolve_revision(root, revision)) as tree:
         then = _resolver_at(resolver, tree) if tree is not None else None
         if then is None or tree is None:
             return tuple(names)

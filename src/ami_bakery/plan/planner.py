@@ -179,7 +179,7 @@ def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -
 
 def of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
     """All AMIs of these images, by region and owners: one call for each, side by side."""
-    of_images = resolver.outside.ec2.of_images
+    of_images = resolver.outside.ec2.find_by_image
     questions = [partial(of_images, region, sorted(names), owners) for (region, owners), names in sorted(asked.items())]
     return [ami for amis in run_all(questions) for ami in amis]
 
@@ -251,7 +251,7 @@ def _verify_bases(
             asked.setdefault(planned.plan.regions[0], set()).update(base for _, base in planned.definition.base)
     known = {(region, base): ami for region in asked for base, ami in resolver.known_bases(region).items()} | dict(seen)
     unseen = {region: sorted(base for base in bases if (region, base) not in known) for region, bases in asked.items()}
-    by_ids = resolver.outside.ec2.by_ids
+    by_ids = resolver.outside.ec2.find_by_id
     looked_at = run_all([partial(by_ids, region, bases) for region, bases in sorted(unseen.items()) if bases])
     known.update({(ami.region, ami.id): ami for amis in looked_at for ami in amis})
     now = resolver.outside.clock.now()
@@ -339,7 +339,7 @@ def _look_up(resolver: Resolver, definitions: Sequence[ImageDefinition]) -> dict
         if definition.digest is not None:
             for region in _regions_of(resolver, definition):
                 asked.setdefault((region, definition.image.owners), set()).add(definition.digest.hex)
-    with_digests = resolver.outside.ec2.with_digests
+    with_digests = resolver.outside.ec2.find_by_digest
     questions = [
         partial(with_digests, region, sorted(digests), owners) for (region, owners), digests in sorted(asked.items())
     ]
@@ -371,7 +371,7 @@ def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
 
 def _snapshots(resolver: Resolver, digests: Mapping[str, Iterable[str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
     """Snapshots that carry these digests, by region and digest."""
-    with_digests = resolver.outside.ec2.snapshots_with_digests
+    with_digests = resolver.outside.ec2.find_snapshots_by_digest
     regions = sorted(digests)
     answers = run_all([partial(with_digests, region, sorted(digests[region])) for region in regions])
     return {

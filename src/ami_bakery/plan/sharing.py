@@ -124,7 +124,7 @@ def _questions(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> dict
     for image, wanted in regions.items():
         for region in wanted:
             asked.setdefault(region, []).append(image)
-    marked = resolver.outside.ec2.marked
+    marked = resolver.outside.ec2.find_tagged
     return {region: partial(marked, region, images, SHARED_TAG) for region, images in sorted(asked.items())}
 
 

@@ -73,7 +73,7 @@ class BotoEc2:
                 self._accounts[key] = finder.find(login, packer)
             return self._accounts[key]
 
-    def with_digests(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_digest(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(
             ami
             for values in _batches(digests)
@@ -86,7 +86,7 @@ class BotoEc2:
             )
         )
 
-    def of_images(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_image(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(
             ami
             for values in _batches(images)
@@ -99,7 +99,7 @@ class BotoEc2:
             )
         )
 
-    def marked(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
+    def find_tagged(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
         # The tag's own name is a value, too.
         return tuple(
             ami
@@ -117,16 +117,16 @@ class BotoEc2:
         with explained(self._session.call("listing the account's regions", "EC2", "DescribeRegions", region)):
             return tuple(sorted(found["RegionName"] for found in client.describe_regions()["Regions"]))
 
-    def with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
+    def find_with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
         filters = [_filter("tag-key", (DIGEST_TAG,))]
         doing = "listing the AMIs made so far"
         return tuple(self._describe(doing, region, Owners=list(owners), Filters=filters, IncludeDisabled=True))
 
-    def by_ids(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_id(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         """By id and not by a filter, which would go through everybody's public AMIs; deprecated ones, too."""
         return tuple(ami for batch in _batches(ids) for ami in self._by_ids(region, batch))
 
-    def own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
+    def find_own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(
             ami
             for batch in _batches(ids)
@@ -151,7 +151,7 @@ class BotoEc2:
                 wanted = [ami for ami in wanted if ami not in unknown]
         return ()
 
-    def snapshots_with_digests(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    def find_snapshots_by_digest(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, list[str]] = {}
         for values in _batches(digests):
             for digest, snapshot in self._snapshots(region, [_filter(f"tag:{DIGEST_TAG}", values)]):
@@ -171,7 +171,7 @@ class BotoEc2:
             )
             return [_with_digest(snapshot) for page in pages for snapshot in page["Snapshots"]]
 
-    def matching(
+    def find_matching(
         self,
         region: str,
         owners: Sequence[str],
@@ -186,7 +186,7 @@ class BotoEc2:
         more = {"IncludeDeprecated": True} if deprecated else {}
         return tuple(self._describe("looking for the base image", region, Owners=list(owners), Filters=asked, **more))
 
-    def named(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
+    def find_by_name(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(
             ami
             for values in _batches([_literal(name) for name in names])
@@ -200,7 +200,7 @@ class BotoEc2:
             )
         )
 
-    def made_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
+    def find_created_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(
             ami
             for batch in _batches(instances)

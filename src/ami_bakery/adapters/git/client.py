@@ -39,7 +39,7 @@ class GitProgram:
             return ""
         return head if is_clean(repository, _NOT_LOOKED_AT) else f"{head}+dirty"
 
-    def named(self, folder: str, revision: str) -> str:
+    def resolve_revision(self, folder: str, revision: str) -> str:
         doing = f"looking for the git revision {revision!r}"
         repository = self._repository(folder)
         inside = repository.run("rev-parse", "--show-toplevel")

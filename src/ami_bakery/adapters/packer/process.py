@@ -179,7 +179,7 @@ def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Reporter, running
             process.kill()
             deadline = math.inf
         elif deadline is not None:
-            watcher.still(run.image, _CLEANING_UP)
+            watcher.update(run.image, _CLEANING_UP)
             if not own_group:
                 # In debug mode it pauses in its clean-up, too; a signal is as good as the key that is waited for.
                 _terminate(process)

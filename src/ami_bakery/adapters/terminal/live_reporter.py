@@ -64,7 +64,7 @@ class LiveReporter:
             running.step, running.line, running.told = one_line(step), "", time.monotonic()
             self._show()
 
-    def still(self, image: str, step: str) -> None:
+    def update(self, image: str, step: str) -> None:
         self.step(image, step)
 
     def line(self, image: str, line: str) -> None:
@@ -85,7 +85,7 @@ class LiveReporter:
             if not self._running:
                 self.close()
 
-    def left(self, images: int) -> None:
+    def remaining(self, images: int) -> None:
         with self._lock:
             self._left = images
 
@@ -93,7 +93,7 @@ class LiveReporter:
         with self._lock:
             self._console.print(one_line(message), markup=False, highlight=False)
 
-    def fail(self, message: str) -> None:
+    def error(self, message: str) -> None:
         from rich.text import Text
 
         self._print(Text.from_ansi(message))

@@ -56,7 +56,7 @@ class PlainReporter:
         if not self._quiet:
             self._print(f"{image}: {one_line(step)}")
 
-    def still(self, image: str, step: str) -> None:
+    def update(self, image: str, step: str) -> None:
         if time.monotonic() - self._told.get(image, 0) >= _STILL_SECONDS:
             self.step(image, step)
 
@@ -71,7 +71,7 @@ class PlainReporter:
     def done(self, image: str) -> None:
         pass
 
-    def left(self, images: int) -> None:
+    def remaining(self, images: int) -> None:
         pass
 
     def note(self, message: str) -> None:
@@ -81,7 +81,7 @@ class PlainReporter:
     def warn(self, message: str) -> None:
         self._print(f"{self._styled('warning:', 'yellow')} {one_line(message)}")
 
-    def fail(self, message: str) -> None:
+    def error(self, message: str) -> None:
         self._print(message)
 
     def table(self, table: Table) -> None:

@@ -111,7 +111,7 @@ def run(invocation: Context) -> int:
         for outcome in baking:
             outcomes.append(outcome)
             if outcome.error is not None:
-                outside.watcher.fail(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
+                outside.watcher.error(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
             elif not several or outcome.result is not Result.REUSED:
                 outside.watcher.note(outcome_note(outcome, ids=told_ids))
     by_name = {outcome.image: outcome for outcome in outcomes}
