@@ -236,11 +236,11 @@ class Bakery:
         """A new outside world for each call: an interrupted one stays interrupted, and credentials grow old."""
         from ami_bakery.adapters.terminal.prompt import Nobody
         from ami_bakery.define.resolver import Resolver
-        from ami_bakery.wiring import real_outside
+        from ami_bakery.wiring import create_ports
 
         telling = _Telling(self._watch)
         with ExitStack() as stack:
-            outside = real_outside(
+            ports = create_ports(
                 self._config,
                 dict(os.environ),
                 telling,
@@ -252,7 +252,7 @@ class Bakery:
                 terminal=io.BytesIO(),
             )
             yield Resolver(
-                outside=outside,
+                ports=ports,
                 config=self._config,
                 arguments=parse_arguments(self._packer_arguments),
                 regions=self._regions,

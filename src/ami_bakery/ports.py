@@ -261,7 +261,7 @@ class Packer(Protocol):
         """Whether its builders take the value of a filter for comma-separated values. Raises as `version`."""
 
     def plugins(
-        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Reporter
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, reporter: Reporter
     ) -> tuple[UsedPlugin, ...]:
         """The plugins that a template will be built with, apart from those that this Packer has built in. `template` is
         as `build` gets it. What is installed is listed once, and again after `forget_plugins`.
@@ -275,7 +275,7 @@ class Packer(Protocol):
 
     def forget_plugins(self) -> None: ...
 
-    def build(self, request: BuildRequest, watcher: Reporter, made: Callable[[CreatedResource], None]) -> Built:
+    def build(self, request: BuildRequest, reporter: Reporter, made: Callable[[CreatedResource], None]) -> Built:
         """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its
         log, where the whole of it is, and the AMIs that it made all the same. `made` is told of each thing as soon as
         Packer says it, in a thread that Packer waits for: it must not take long."""
@@ -398,14 +398,14 @@ class Ports(Frozen):
     stamps: StampReader
     templates: TemplateReader
     ec2: Ec2
-    scaffold: TemporaryResources
+    temporary_resources: TemporaryResources
     locks: Locks
     parameters: ParameterStore
     packer: Packer
     git: Git
     clock: Clock
-    watcher: Reporter
-    person: Prompter
+    reporter: Reporter
+    prompter: Prompter
     parse_config: Callable[[bytes, Config], Config]
     """The text of bakery.toml as a configuration with the root and file of the one given. Raises `ConfigError`."""
     new_run: Callable[[], str]

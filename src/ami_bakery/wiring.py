@@ -102,11 +102,11 @@ def _current_folder() -> str:
         ) from error
 
 
-def real_outside(
+def create_ports(
     config: Config,
     environment: Mapping[str, str],
-    watcher: Reporter,
-    person: Prompter,
+    reporter: Reporter,
+    prompter: Prompter,
     stack: ExitStack,
     *,
     packer: str = "packer",
@@ -131,7 +131,7 @@ def real_outside(
 
     kill_seconds = _KILL_SECONDS if kill_timeout is None else kill_timeout.total_seconds()
     may_fetch = fetch_plugins or environment.get(INIT_VARIABLE) == "1"
-    session = AwsSession(environment, watcher.note, repository="" if trusted else config.root)
+    session = AwsSession(environment, reporter.note, repository="" if trusted else config.root)
     stack.callback(session.close)
     clock = SystemClock()
     tree = DiskTree(config.root)
@@ -140,7 +140,7 @@ def real_outside(
         stamps=tree,
         templates=_later(_template_reader),
         ec2=patient(BotoEc2(session), session, clock.sleep),
-        scaffold=_later(lambda: patient(_scaffold(session), session, clock.sleep)),
+        temporary_resources=_later(lambda: patient(_temporary_resources(session), session, clock.sleep)),
         locks=_later(lambda: patient(_locks(session), session, clock.sleep)),
         parameters=_later(lambda: patient(_parameters(session), session, clock.sleep)),
         packer=_later(
@@ -157,8 +157,8 @@ def real_outside(
         ),
         git=_later(lambda: _git(environment)),
         clock=clock,
-        watcher=watcher,
-        person=person,
+        reporter=reporter,
+        prompter=prompter,
         parse_config=_parse_config,
         new_run=lambda: _new_run(clock),
         environment=environment,
@@ -181,10 +181,10 @@ def _packer(
     return packer
 
 
-def _scaffold(session: AwsSession) -> TemporaryResources:
-    from ami_bakery.adapters.aws.temporary_resources import BotoScaffold
+def _temporary_resources(session: AwsSession) -> TemporaryResources:
+    from ami_bakery.adapters.aws.temporary_resources import BotoTemporaryResources
 
-    return BotoScaffold(session)
+    return BotoTemporaryResources(session)
 
 
 def _locks(session: AwsSession) -> Locks:

@@ -24,7 +24,7 @@ from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
 from ami_bakery.adapters.aws.ec2_query import Ec2Query, StaticSettings, encode, plain_surroundings, signed_headers
 from ami_bakery.adapters.aws.ec2_xml import Ec2Response, done, image_dicts, key_pair, security_groups, snapshots
 from ami_bakery.adapters.aws.session import AwsSession
-from ami_bakery.adapters.aws.temporary_resources import BotoScaffold
+from ami_bakery.adapters.aws.temporary_resources import BotoTemporaryResources
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
 from ami_bakery.local.faults import FaultKind, InjectedFault
@@ -106,7 +106,7 @@ def test_snapshots_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> 
 def test_security_groups_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> None:
     tags: Any = [{"ResourceType": "security-group", "Tags": [{"Key": "<ä>", "Value": "1"}]}]
     made = ec2.create_security_group(GroupName="packer_1", Description="d", TagSpecifications=tags)["GroupId"]
-    plain, botocore = BotoScaffold(both.plain_session), BotoScaffold(both.session)
+    plain, botocore = BotoTemporaryResources(both.plain_session), BotoTemporaryResources(both.session)
     (found,) = plain.security_groups("us-east-1", names=["packer_1", "packer_2"])
     assert (found.id, found.name, found.tags) == (made, "packer_1", {"<ä>": "1"})
     assert botocore.security_groups("us-east-1", names=["packer_1"]) == (found,)

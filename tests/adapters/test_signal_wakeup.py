@@ -23,7 +23,7 @@ signal.signal(signal.{name}, signal.SIG_DFL)
 other = threading.Thread(target=deliver, daemon=True)
 other.start()
 try:
-    with TerminalPrompter(None, sys.stderr) as person:
+    with TerminalPrompter(None, sys.stderr) as prompter:
         {waits}
 except Interrupted as told:
     print(told)
@@ -74,10 +74,10 @@ from ami_bakery.adapters.terminal.prompt import TerminalPrompter
 from ami_bakery.bake.shutdown import wait_for_all
 
 done = []
-with TerminalPrompter(None, sys.stderr) as person, ThreadPoolExecutor() as pool:
+with TerminalPrompter(None, sys.stderr) as prompter, ThreadPoolExecutor() as pool:
     cleaning = pool.submit(lambda: time.sleep(2) or done.append(1))
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
-    wait_for_all([cleaning], SimpleNamespace(person=person))
+    wait_for_all([cleaning], SimpleNamespace(prompter=prompter))
     print(done)
 """
 

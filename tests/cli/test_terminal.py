@@ -43,12 +43,12 @@ class Closed(io.StringIO):
 @pytest.mark.parametrize("live", [True, False])
 def test_a_closed_terminal_stops_nothing(live: bool) -> None:
     stream = cast(TextIO, SafeStream(Closed()))
-    watcher = LiveReporter(Console(file=stream), verbose=True) if live else PlainReporter(stream, verbose=True)
-    watcher.step("app", "baking")
-    watcher.line("app", "a line of Packer's")
-    watcher.warn("a warning")
-    watcher.done("app")
-    watcher.close()
+    reporter = LiveReporter(Console(file=stream), verbose=True) if live else PlainReporter(stream, verbose=True)
+    reporter.step("app", "baking")
+    reporter.line("app", "a line of Packer's")
+    reporter.warn("a warning")
+    reporter.done("app")
+    reporter.close()
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_a_closed_terminal_stops_nothing(live: bool) -> None:
 )
 def test_what_does_not_fit_on_the_terminal_is_counted(height: int, at_work: int, left: int, shown: list[str]) -> None:
     stream = io.StringIO()
-    watcher = LiveReporter(Console(file=stream, force_terminal=True, width=80, height=height))
-    watcher.remaining(left)
+    reporter = LiveReporter(Console(file=stream, force_terminal=True, width=80, height=height))
+    reporter.remaining(left)
     for number in range(at_work):
-        watcher.step(f"a{number}", "baking")
-        watcher.line(f"a{number}", f"last line of a{number}")
+        reporter.step(f"a{number}", "baking")
+        reporter.line(f"a{number}", f"last line of a{number}")
     drawn = Console(file=io.StringIO(), width=80, height=height)
-    drawn.print(watcher._render())
-    watcher.close()
+    drawn.print(reporter._render())
+    reporter.close()
     lines = []
     for line in drawn.file.getvalue().splitlines():  # type: ignore[attr-defined]
         own = re.match(r". (a\d)  0:00  baking(  last line of \1)?$", line)

@@ -57,7 +57,7 @@ def ami(state: AmiState) -> Ami:
 
 
 def sight(clock: Hurried, ec2: Showing) -> AmiWaiter:
-    return AmiWaiter(cast("Ports", SimpleNamespace(clock=clock, ec2=ec2, watcher=Quiet())), "app")
+    return AmiWaiter(cast("Ports", SimpleNamespace(clock=clock, ec2=ec2, reporter=Quiet())), "app")
 
 
 def test_an_ami_that_never_leaves_pending_is_given_up_after_an_hour_and_named() -> None:

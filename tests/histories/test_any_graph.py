@@ -33,7 +33,7 @@ from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import PackerError, SkippedError
 from ami_bakery.ports import BuildRequest, Reporter
 from ami_bakery.template.facts import TemplateFacts
-from ami_bakery.wiring import find_bakery_toml, real_outside
+from ami_bakery.wiring import create_ports, find_bakery_toml
 from tests.graphs import forests
 from tests.harness import Kitchen
 from tests.histories.test_parallel import HEAD, image
@@ -64,7 +64,7 @@ class InstantPacker:
         return "1.6.6"
 
     def plugins(
-        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Reporter
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, reporter: Reporter
     ) -> tuple[UsedPlugin, ...]:
         return ()
 
@@ -74,7 +74,7 @@ class InstantPacker:
     def forget_plugins(self) -> None:
         pass
 
-    def build(self, request: BuildRequest, watcher: Reporter, made: Callable[[CreatedResource], None]) -> Built:
+    def build(self, request: BuildRequest, reporter: Reporter, made: Callable[[CreatedResource], None]) -> Built:
         with self.lock:
             self.events.append(("began", request.image))
             self.at_once += 1
@@ -140,9 +140,9 @@ def bake(kitchen: Kitchen, parents: Mapping[str, str | None], packer: InstantPac
     kitchen.write("bakery.toml", HEAD + "".join(tables))
     config = find_bakery_toml(str(Path(kitchen.folder, "bakery.toml")), "")
     with ExitStack() as stack:
-        watcher = PlainReporter(io.StringIO())
-        outside = real_outside(config, kitchen.environment, watcher, Nobody(), stack, terminal=io.BytesIO())
-        resolver = Resolver(outside=replace(outside, packer=packer), config=config, arguments=parse_arguments(()))
+        reporter = PlainReporter(io.StringIO())
+        ports = create_ports(config, kitchen.environment, reporter, Nobody(), stack, terminal=io.BytesIO())
+        resolver = Resolver(ports=replace(ports, packer=packer), config=config, arguments=parse_arguments(()))
         return list(bake_all(resolver, list(parents), forced=frozenset(), jobs=jobs))
 
 

@@ -22,7 +22,7 @@ from ami_bakery.errors import AwsError, SourceError
 from ami_bakery.plan.planner import define_all
 from ami_bakery.ports import Ec2
 from ami_bakery.template.source_tree import Progress, SourceTree
-from ami_bakery.wiring import find_bakery_toml, real_outside
+from ami_bakery.wiring import create_ports, find_bakery_toml
 from tests.harness import Kitchen, json_template
 
 TOML = """\
@@ -107,16 +107,16 @@ def resolver(here: Kitchen) -> Iterator[Resolver]:
     config = find_bakery_toml(str(here.folder / "bakery.toml"), "")
     hashed = threading.Event()
     with ExitStack() as stack:
-        watcher = PlainReporter(io.StringIO())
-        outside = real_outside(config, here.environment, watcher, Nobody(), stack, terminal=io.BytesIO())
-        ec2: Any = SlowEc2(outside.ec2, hashed)
-        tree: Any = WatchedTree(outside.tree, hashed)
-        yield Resolver(outside=replace(outside, ec2=ec2, tree=tree), config=config)
+        reporter = PlainReporter(io.StringIO())
+        ports = create_ports(config, here.environment, reporter, Nobody(), stack, terminal=io.BytesIO())
+        ec2: Any = SlowEc2(ports.ec2, hashed)
+        tree: Any = WatchedTree(ports.tree, hashed)
+        yield Resolver(ports=replace(ports, ec2=ec2, tree=tree), config=config)
 
 
 def parts(resolver: Resolver) -> tuple[SlowEc2, WatchedTree]:
-    ec2: Any = resolver.outside.ec2
-    tree: Any = resolver.outside.tree
+    ec2: Any = resolver.ports.ec2
+    tree: Any = resolver.ports.tree
     return ec2, tree
 
 

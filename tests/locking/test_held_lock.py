@@ -70,9 +70,9 @@ def held(locks: Failing, on_loss: Any, lifetime: int = 4, late: float = 0) -> He
     """`late`: so many seconds ago it was asked for."""
     lock = locks.take(HOME, "ami-bakery-lock-d", {LOCK_TAG: "d"})
     assert lock is not None
-    outside: Any = SimpleNamespace(clock=SystemClock(), locks=locks)
+    ports: Any = SimpleNamespace(clock=SystemClock(), locks=locks)
     expires_at = time.monotonic() + lifetime - late
-    return HeldLock(outside, HOME, lock, Timing(lifetime_seconds=lifetime), on_loss, expires_at=expires_at)
+    return HeldLock(ports, HOME, lock, Timing(lifetime_seconds=lifetime), on_loss, expires_at=expires_at)
 
 
 @pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)

@@ -34,10 +34,10 @@ def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
 
     They were verified, and the inputs hashed again, by who noted them; what can be seen of them is looked at again.
     """
-    outside, home = baker.outside, baker.planned.plan.regions[0]
+    ports, home = baker.ports, baker.planned.plan.regions[0]
     ids = read_amis(noted)
     amis = {
-        region: ami for region, ami_id in ids.items() for ami in outside.ec2.find_own(region, [ami_id]) if ami.available
+        region: ami for region, ami_id in ids.items() for ami in ports.ec2.find_own(region, [ami_id]) if ami.available
     }
     found = amis.get(home)
     if found is None or ABANDONED_TAG in found.tags or found.verified or _is_too_old(found, baker):
@@ -50,7 +50,7 @@ def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
 
 def _is_too_old(ami: Ami, baker: Baker) -> bool:
     max_age = baker.image.max_age
-    return max_age is not None and ami.created is not None and baker.outside.clock.now() - ami.created > max_age
+    return max_age is not None and ami.created is not None and baker.ports.clock.now() - ami.created > max_age
 
 
 def name_conflicts(resolver: Resolver, planned: Planned, left: InheritedAmis) -> tuple[Ami, ...]:
@@ -71,7 +71,7 @@ def name_conflicts(resolver: Resolver, planned: Planned, left: InheritedAmis) ->
     return tuple(
         ami
         for region in regions
-        for ami in resolver.outside.ec2.find_by_name(region, sorted(names))
+        for ami in resolver.ports.ec2.find_by_name(region, sorted(names))
         if not ami.verified
         and not ami.carries(digest)
         and ((region, ami.id) in noted or _is_of(ami, digest, planned.plan.image))
@@ -94,7 +94,7 @@ def check_names(resolver: Resolver, planned: Planned) -> None:
     replaces = facts is not None and any(builder.force_deregister for builder in facts.builders)
     regions = dict.fromkeys((home, *planned.definition.regions_of_template)) if names else ()
     for region in regions:
-        for ami in resolver.outside.ec2.find_by_name(region, names):
+        for ami in resolver.ports.ec2.find_by_name(region, names):
             if ami.state is AmiState.DISABLED or (region != home and not replaces):
                 raise _name_taken(planned, ami)
 
@@ -122,14 +122,14 @@ def _names(resolver: Resolver, planned: Planned) -> set[str]:
     return {builder.ami_name for builder in builders if builder.ami_name and is_constant(builder.ami_name)}
 
 
-def remove_amis(outside: Ports, image: str, amis: Iterable[Ami], why: str) -> None:
+def remove_amis(ports: Ports, image: str, amis: Iterable[Ami], why: str) -> None:
     """With their snapshots; what cannot be removed is told, and stays."""
     things = [
         Resource(kind=ResourceKind.AMI, id=ami.id, region=ami.region, name=ami.name, parts=ami.snapshots)
         for ami in amis
     ]
-    for thing, error in remove(outside, things, outside.clock.sleep):
+    for thing, error in remove(ports, things, ports.clock.sleep):
         if error is not None:
-            outside.watcher.warn(f"{image}: {thing} of {thing.region} is left: {error.wrong}")
+            ports.reporter.warn(f"{image}: {thing} of {thing.region} is left: {error.wrong}")
         elif thing.kind is ResourceKind.AMI:
-            outside.watcher.note(f"{image}: removed {thing} of {thing.region}, {why}")
+            ports.reporter.note(f"{image}: removed {thing} of {thing.region}, {why}")

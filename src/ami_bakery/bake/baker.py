@@ -55,7 +55,7 @@ class Baker:
         stamps: Stamps | None,
     ) -> None:
         self.resolver = resolver
-        self.outside = resolver.outside
+        self.ports = resolver.ports
         self.sight = sight
         self.definition: ImageDefinition = planned.definition
         self.planned = planned
@@ -96,8 +96,8 @@ class Baker:
 
         request = build_request(self.resolver, self.planned, facts)
         try:
-            with ResourceTagger(self.outside, self.image.name, self.run, region_of, self.note) as marks:
-                built = self.outside.packer.build(request, self.outside.watcher, marks.tell)
+            with ResourceTagger(self.ports, self.image.name, self.run, region_of, self.note) as marks:
+                built = self.ports.packer.build(request, self.ports.reporter, marks.tell)
         except PackerError as error:
             self.sight.step("looking whether Packer has left something in EC2")
             self._sweep(facts, marks.made, region_of).sweep()
@@ -108,14 +108,14 @@ class Baker:
     def _sweep(self, facts: TemplateFacts, made: Sequence[CreatedResource], region_of: Callable[[str], str]) -> Sweep:
         copies = [region for builder in facts.builders for region in builder.ami_regions]
         return Sweep(
-            outside=self.outside,
+            ports=self.ports,
             image=self.image.name,
             run=self.run,
             made=made,
             region_of=region_of,
             regions=copies,
             hands_off=_hands_off(self.resolver.arguments),
-            interrupted=self.outside.packer.interrupted(),
+            interrupted=self.ports.packer.interrupted(),
         )
 
     def _with_taken_name(self, error: PackerError) -> PackerError:
@@ -123,7 +123,7 @@ class Baker:
         if not error.taken_by:
             return error
         home = self.planned.plan.regions[0]
-        found = self.outside.ec2.find_by_id(home, [error.taken_by])
+        found = self.ports.ec2.find_by_id(home, [error.taken_by])
         if not found:
             return error
         holder = found[0]
@@ -145,7 +145,7 @@ class Baker:
             marks = (elsewhere.place.mark(elsewhere.message),)
             raise TemplateError(doing, elsewhere.message, elsewhere.todo, marks=marks)
         for finding in account_findings(self.resolver, facts, home):
-            self.outside.watcher.warn(f"{finding.place}: {finding.message}. {finding.todo}")
+            self.ports.reporter.warn(f"{finding.place}: {finding.message}. {finding.todo}")
 
     def _check_bases(self) -> None:
         """Before it costs anything: Packer would find out when it has made a key pair and a security group.
@@ -154,7 +154,7 @@ class Baker:
         """
         home = self.planned.plan.regions[0]
         bases = sorted({base for _, base in self.definition.base} - set(self.resolver.known_bases(home)))
-        there = {ami.id for ami in self.outside.ec2.find_by_id(home, bases)} if bases else set()
+        there = {ami.id for ami in self.ports.ec2.find_by_id(home, bases)} if bases else set()
         gone = [base for base in bases if base not in there]
         if gone:
             raise AwsError(
@@ -187,7 +187,7 @@ class Baker:
             )
         for region, made in several.items():
             message = f"Packer made {len(made)} AMIs in {region}; the last is the answer, as it was with the original"
-            self.outside.watcher.warn(message)
+            self.ports.reporter.warn(message)
         chosen = {region: made[-1] for region, made in by_region.items()}
         home = self.planned.plan.regions[0]
         if home not in chosen:
@@ -249,7 +249,7 @@ class Baker:
         if not logins:
             return "EC2 does not know it", "Look at Packer's log, and bake again."
         named = ", ".join(f"{' and '.join(login.named)} at {login.place}" for login in logins)
-        account = self.outside.ec2.account(self.planned.plan.regions[0])
+        account = self.ports.ec2.account(self.planned.plan.regions[0])
         return (
             f"EC2 does not know it in the account {account}: the builder has credentials of its own ({named})",
             "Run ami-bakery with the builder's credentials; the AMI stays in the account that it was built in.",
@@ -258,7 +258,7 @@ class Baker:
     def _why_not_ours(self, ami_id: str, region: str, ami: Ami | None) -> str:
         """What Packer says that it made may be somebody's AMI all the same; empty where nothing speaks against it."""
         if ami is None:
-            others = self.outside.ec2.find_by_id(region, [ami_id])
+            others = self.ports.ec2.find_by_id(region, [ami_id])
             return f"it belongs to the account {others[0].owner}" if others else ""
         if ami.verified:
             return "it was finished before, and is not what Packer has just made"
@@ -284,7 +284,7 @@ class Baker:
         may show that one for a while; when it is gone, what the template finds must still be what was hashed."""
         if not home.source or home.source in expected:
             return True
-        sources = self.outside.ec2.find_by_id(home.region, [home.source])
+        sources = self.ports.ec2.find_by_id(home.region, [home.source])
         if sources:
             return sources[0].source in expected
         if self.image.base is not None:
@@ -349,10 +349,10 @@ class Baker:
         try:
             if others:
                 # In a call of their own: the lock, which gets the same as the AMI, has no room for so many.
-                self.outside.ec2.tag(home.region, [home.id], others)
+                self.ports.ec2.tag(home.region, [home.id], others)
             self._tag_snapshots(home, {**others, **finished})
             if finished and tag is None:
-                self.outside.ec2.tag(home.region, [home.id], finished)
+                self.ports.ec2.tag(home.region, [home.id], finished)
             elif finished and tag is not None and not tag([home.id], finished):
                 return None
         except AwsError as error:
@@ -370,7 +370,7 @@ class Baker:
             try:
                 self._tag_snapshots(ami, tags)
                 if tags:
-                    self.outside.ec2.tag(region, [ami.id], tags)
+                    self.ports.ec2.tag(region, [ami.id], tags)
             except AwsError as error:
                 raise self._untagged(error, [one for one in amis.values() if one.region not in tagged]) from error
             tagged[region] = replace(ami, tags={**ami.tags, **tags})
@@ -380,7 +380,7 @@ class Baker:
         """Before the AMI has the digest: nobody comes back to the snapshots of one that is finished."""
         tags = snapshot_tags(ami_tags, dict(self.image.tags))
         if ami.snapshots and tags:
-            self.outside.ec2.tag(ami.region, ami.snapshots, tags)
+            self.ports.ec2.tag(ami.region, ami.snapshots, tags)
 
     def _untagged(self, error: AwsError, left: Iterable[Ami], *, kept: bool = False) -> AwsError:
         listed = ", ".join(f"{ami.id} of {ami.region}" for ami in left)
@@ -415,7 +415,7 @@ class Baker:
             raise VerificationError(doing, wrong, todo)
         try:
             for region, ami_id in left:
-                self.outside.ec2.untag(region, [ami_id], [DIGEST_TAG])
+                self.ports.ec2.untag(region, [ami_id], [DIGEST_TAG])
         except BakeryError as error:
             remove = f"Deregister {listed}: it was left, and the tag {DIGEST_TAG} could not be taken off ({error})."
             raise VerificationError(doing, wrong, f"{todo} {remove}") from error

@@ -31,7 +31,7 @@ class HeldLock:
 
     def __init__(
         self,
-        outside: Ports,
+        ports: Ports,
         region: str,
         lock: str,
         timing: Timing,
@@ -40,11 +40,11 @@ class HeldLock:
         expires_at: float,
     ) -> None:
         self.id = lock
-        self._outside = outside
+        self._ports = ports
         self._region = region
         self._timing = timing
         self._on_loss = on_loss
-        self._taken_at = outside.clock.monotonic()
+        self._taken_at = ports.clock.monotonic()
         self._expires_at = expires_at
         self._error: Exception | None = None
         """Of the last renewal; None where it went well, or has not returned."""
@@ -60,18 +60,18 @@ class HeldLock:
 
     @property
     def held_seconds(self) -> float:
-        return self._outside.clock.monotonic() - self._taken_at
+        return self._ports.clock.monotonic() - self._taken_at
 
     def confirm(self) -> bool:
         """Whether it is ours now: renews it where a renewal is due. Raises `AwsError`."""
         renewed_at = self._expires_at - self._timing.lifetime_seconds
-        due = self._outside.clock.monotonic() >= renewed_at + self._timing.renew_seconds
+        due = self._ports.clock.monotonic() >= renewed_at + self._timing.renew_seconds
         return not self.lost and (not due or self.renew(patient=True))
 
     def renew(self, notes: Mapping[str, str] | None = None, *, patient: bool = False) -> bool:
         """With notes in the same call, if there are any. False where it is gone. Raises `AwsError`."""
-        before = self._outside.clock.monotonic()
-        tags = {**(notes or {}), EXPIRES_TAG: expiry(self._outside.locks.now(self._region), self._timing)}
+        before = self._ports.clock.monotonic()
+        tags = {**(notes or {}), EXPIRES_TAG: expiry(self._ports.locks.now(self._region), self._timing)}
         if not self.tag((), tags, patient=patient):
             return False
         self._expires_at = before + self._timing.lifetime_seconds
@@ -79,7 +79,7 @@ class HeldLock:
 
     def note(self, notes: Mapping[str, str]) -> None:
         """Best effort: for whoever takes the lock over from us. Raises `AwsError`."""
-        self._outside.locks.tag(self._region, [self.id], notes, patient=False)
+        self._ports.locks.tag(self._region, [self.id], notes, patient=False)
 
     def tag(self, amis: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
         """In one call with the lock, all or nothing. False where the lock or one of the AMIs is not there.
@@ -87,16 +87,16 @@ class HeldLock:
         A lock that is new may not be there yet for all parts of EC2: only later is it gone.
         """
         while True:
-            if self._outside.locks.tag(self._region, [self.id, *amis], tags, patient=patient):
+            if self._ports.locks.tag(self._region, [self.id, *amis], tags, patient=patient):
                 return True
             if self.held_seconds >= self._timing.settling_seconds:
                 return False
-            self._outside.clock.sleep_uninterrupted(min(1.0, self._timing.settling_seconds / 4))
+            self._ports.clock.sleep_uninterrupted(min(1.0, self._timing.settling_seconds / 4))
 
     def release(self, *, keep: bool) -> None:
         """Delete it; or leave it for what is noted on it, expired. Where neither can be done it expires by itself."""
         self.abandon()
-        locks = self._outside.locks
+        locks = self._ports.locks
         if keep:
             locks.tag(self._region, [self.id], {EXPIRES_TAG: expired_now(locks.now(self._region))}, patient=False)
         else:
@@ -117,7 +117,7 @@ class HeldLock:
                 self._error = error
                 # More often, as long as it lives.
                 pause = self._timing.settling_seconds
-                if self._outside.clock.monotonic() >= self._expires_at:
+                if self._ports.clock.monotonic() >= self._expires_at:
                     why = _why(error)
             else:
                 pause = self._timing.renew_seconds
@@ -131,9 +131,9 @@ class HeldLock:
 
         Whoever takes the lock over lets the settling time pass before it builds: until then our Packer has stopped.
         """
-        woke_at = grace_until = self._outside.clock.monotonic()
+        woke_at = grace_until = self._ports.clock.monotonic()
         while not self._lost.is_set() and not self._over.wait(_WATCH_SECONDS):
-            now = self._outside.clock.monotonic()
+            now = self._ports.clock.monotonic()
             if now - woke_at >= _WATCH_SECONDS + _PAUSED_SECONDS:
                 # This machine was paused: the renewal is about to run, and tells whether somebody has it.
                 grace_until = now + max(_PAUSED_SECONDS, self._timing.settling_seconds)

@@ -105,7 +105,7 @@ class LockedBake:
     ) -> None:
         assert planned.plan.digest is not None
         self.resolver = resolver
-        self.outside = resolver.outside
+        self.ports = resolver.ports
         self.planned = planned
         self.image = planned.plan.image
         self.digest = planned.plan.digest
@@ -114,9 +114,9 @@ class LockedBake:
         self.settled = settled
         self.place = place
         self.patience = patience
-        self.timing = lock_timing(self.outside.environment)
-        self.run = self.outside.new_run()
-        self.sight = AmiWaiter(self.outside, self.image)
+        self.timing = lock_timing(self.ports.environment)
+        self.run = self.ports.new_run()
+        self.sight = AmiWaiter(self.ports, self.image)
         self.held: HeldLock | None = None
         self.shown: SeenLock | None = None
         self.error: BakeryError | None = None
@@ -160,14 +160,14 @@ class LockedBake:
             self.held = None
         if lock is not None and self.held is None:
             self._loss = ""
-            self.held = HeldLock(self.outside, self.home, lock, self.timing, self._on_loss, expires_at=self._expires_at)
+            self.held = HeldLock(self.ports, self.home, lock, self.timing, self._on_loss, expires_at=self._expires_at)
 
     def _on_loss(self, why: str) -> None:
-        self.outside.packer.stop(self.image)
+        self.ports.packer.stop(self.image)
         if not self._loss:
             self._loss = why
             then = "The AMI is finished all the same" if self._finished else "Packer is told to stop, nothing is tagged"
-            self.outside.watcher.warn(f"{self.image}: our lock is lost: {why}. {then}")
+            self.ports.reporter.warn(f"{self.image}: our lock is lost: {why}. {then}")
 
     def _seen(self, step: Step) -> Seen:
         handle: Callable[[LockedBake, Any], Seen] = _HANDLERS[type(step)]
@@ -184,7 +184,7 @@ class LockedBake:
 
     def _denied(self, step: Step, error: AwsError) -> ProtocolEvent:
         if isinstance(step, TakeLock | ReadLock) and self.digest.scheme is Scheme.SHA1:
-            self.outside.watcher.warn(
+            self.ports.reporter.warn(
                 f"{self.image} is baked without a lock, so that another runner may bake it at the same time: {error}. "
                 f"{error.todo}"
             )
@@ -194,28 +194,28 @@ class LockedBake:
 
     def _take(self, step: TakeLock) -> Seen:
         self.place.take()
-        locks = self.outside.locks
+        locks = self.ports.locks
         tags = new_lock_tags(
             digest=self.digest.hex,
             image=self.image,
             run=self.run,
             holder=locks.holder(),
-            job=ci_job(self.outside.environment),
+            job=ci_job(self.ports.environment),
             now=locks.now(self.home),
             timing=self.timing,
             left=step.left,
             configured=self.planned.definition.image.tags,
         )
-        self._expires_at = self.outside.clock.monotonic() + self.timing.lifetime_seconds
+        self._expires_at = self.ports.clock.monotonic() + self.timing.lifetime_seconds
         lock = locks.take(self.home, lock_name(self.digest.hex), tags)
         if lock is not None:
             return LockAcquired(lock)
-        self.hidden.refused(self.outside.clock.monotonic())
+        self.hidden.refused(self.ports.clock.monotonic())
         return ProtocolEvent.REFUSED
 
     def _read(self, _step: ReadLock) -> Seen:
         self.place.give_back()
-        found = self.outside.locks.of_digests(self.home, [self.digest.hex])
+        found = self.ports.locks.of_digests(self.home, [self.digest.hex])
         if not found:
             return self._not_shown()
         found = tuple(self._known_longest(lock) for lock in found)
@@ -227,7 +227,7 @@ class LockedBake:
 
     def _show(self, lock: SeenLock) -> LockSeen:
         self.shown = lock
-        self._expires_at = self.outside.clock.monotonic() + lock.seconds_left
+        self._expires_at = self.ports.clock.monotonic() + lock.seconds_left
         self.hidden.end()
         return LockSeen(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.left)
 
@@ -238,9 +238,9 @@ class LockedBake:
 
     def _not_shown(self) -> Seen:
         """Nobody is shown although the name is taken: it may be too early, or a key pair that is no lock."""
-        if not self.hidden.is_overdue(self.outside.clock.monotonic()):
+        if not self.hidden.is_overdue(self.ports.clock.monotonic()):
             return NotShown()
-        pairs = self.outside.scaffold.key_pairs(self.home)
+        pairs = self.ports.temporary_resources.key_pairs(self.home)
         if pairs is None:
             return NotShown(overdue=True)
         name = lock_name(self.digest.hex)
@@ -249,22 +249,22 @@ class LockedBake:
         if pair is None:
             return NotShown()
         if LOCK_TAG in pair.tags:
-            now = self.outside.locks.now(self.home)
+            now = self.ports.locks.now(self.home)
             return self._show(SeenLock(id=pair.id, region=self.home, tags=pair.tags, seen_at=now))
         self.foreign = pair.id
         return NotShown(overdue=True)
 
     def _break(self, step: BreakLock) -> Seen:
         if self.shown is not None and self.shown.run != self.run:
-            self.outside.watcher.note(f"{self.image}: taking over the lock of {self.shown.describe()}: it has expired")
+            self.ports.reporter.note(f"{self.image}: taking over the lock of {self.shown.describe()}: it has expired")
             facts = self.planned.definition.facts or self.resolver.facts(self.planned.definition.image)
-            tag_orphaned_resources(self.outside, self.image, self.shown, regions_named(facts.builders))
-        self.outside.locks.delete(self.home, step.lock)
+            tag_orphaned_resources(self.ports, self.image, self.shown, regions_named(facts.builders))
+        self.ports.locks.delete(self.home, step.lock)
         return ProtocolEvent.DONE
 
     def _pause(self, _step: Pause) -> Seen:
         self.place.give_back()
-        clock, watcher = self.outside.clock, self.outside.watcher
+        clock, reporter = self.ports.clock, self.ports.reporter
         now, timeout = clock.monotonic(), self.patience.timeout
         if self._wait_until is None and timeout is not None:
             self._wait_until = now + timeout.total_seconds()
@@ -272,7 +272,7 @@ class LockedBake:
             return ProtocolEvent.TIMED_OUT
         who = self.shown.describe() if self.shown else "somebody else"
         said = f"waiting: it is being baked by {who}"
-        watcher.update(self.image, said) if said == self._told else watcher.step(self.image, said)
+        reporter.update(self.image, said) if said == self._told else reporter.step(self.image, said)
         self._told = said
         # Not all in step: they would ask EC2 in the same moments.
         seconds = self.timing.poll_seconds * random.uniform(0.75, 1.25)
@@ -289,7 +289,7 @@ class LockedBake:
             held.abandon()
             left = f"until then others wait: {self.timing.lifetime_seconds} s at most"
             why = error if isinstance(error, BakeryError) else type(error).__name__
-            self.outside.watcher.warn(f"{self.image}: the lock expires by itself ({left}), since {why}")
+            self.ports.reporter.warn(f"{self.image}: the lock expires by itself ({left}), since {why}")
         return ProtocolEvent.DONE
 
     # What is there.
@@ -311,7 +311,7 @@ class LockedBake:
         """Until an AMI is seen, or what was done under the lock before ours can be seen by everybody."""
         self.sight.step("waiting until EC2 shows what the last one has done")
         while (seconds := self._to_settle()) > 0 and not _is_there(refresh(self.resolver, self.planned)):
-            self.outside.clock.sleep(min(seconds, self.timing.poll_seconds))
+            self.ports.clock.sleep(min(seconds, self.timing.poll_seconds))
 
     def _to_settle(self) -> float:
         return self.timing.settling_seconds - self.held.held_seconds if self.held is not None else 0.0
@@ -347,7 +347,7 @@ class LockedBake:
                 return _looked(again)
             if seconds <= 0:
                 return LookupResult()
-            self.outside.clock.sleep(min(seconds, self.timing.poll_seconds))
+            self.ports.clock.sleep(min(seconds, self.timing.poll_seconds))
 
     # What a dead holder left.
 
@@ -371,7 +371,7 @@ class LockedBake:
             if self.image not in self.forced and (looked := self._look_for_anothers()).ami is not None:
                 return looked
             while (seconds := self._to_settle()) > 0:
-                self.outside.clock.sleep(seconds)
+                self.ports.clock.sleep(seconds)
             amis = name_conflicts(self.resolver, self.planned, step.left)
         if not amis:
             return AmisAbandoned()
@@ -383,7 +383,7 @@ class LockedBake:
 
     def _remove_left(self, _step: RemoveLeft) -> Seen:
         why = "which another run left unfinished under the name that this one will get"
-        remove_amis(self.outside, self.image, self.amis.values(), why)
+        remove_amis(self.ports, self.image, self.amis.values(), why)
         self.sight.await_gone(self.amis.values())
         return ProtocolEvent.DONE
 
@@ -417,14 +417,14 @@ class LockedBake:
             raise
         home = self.amis[self.home]
         if self.held is not None and self.held.lost:
-            self.outside.watcher.warn(f"{self.image}: {home.id} of {self.home} was left, without the digest")
+            self.ports.reporter.warn(f"{self.image}: {home.id} of {self.home} was left, without the digest")
             return ProtocolEvent.LOST
         finished = self.digest.scheme is Scheme.SHA1 and home.tags.get(DIGEST_TAG) == self.digest.hex
         return Baked(noted_amis(self.amis.values(), self.home), finished)
 
     def _tell_plan(self) -> None:
         because = "; ".join(reason_lines(self.planned.plan.reasons))
-        self.outside.watcher.note(f"{self.image}: {self.planned.plan.action}: {because}")
+        self.ports.reporter.note(f"{self.image}: {self.planned.plan.action}: {because}")
 
     def _note_verified(self, step: NoteVerified) -> Seen:
         assert self.held is not None
@@ -446,7 +446,7 @@ class LockedBake:
         return ProtocolEvent.LOST
 
     def _discard(self, _step: Discard) -> Seen:
-        remove_amis(self.outside, self.image, self.amis.values(), "since another runner had finished one before")
+        remove_amis(self.ports, self.image, self.amis.values(), "since another runner had finished one before")
         return ProtocolEvent.DONE
 
     def _spread(self, _step: CopyToRegions) -> Seen:
@@ -464,19 +464,19 @@ class LockedBake:
         """The next one that gets the lock should see it."""
         assert self.copies is not None
         home = self.copies.amis.get(self.home)
-        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
         owners = self.planned.definition.image.owners
         while home is not None:
-            found = self.outside.ec2.find_by_digest(self.home, [self.digest.hex], owners)
+            found = self.ports.ec2.find_by_digest(self.home, [self.digest.hex], owners)
             if any(ami.id == home.id and ami.carries(self.digest) for ami in found):
                 break
-            if self.outside.clock.monotonic() > deadline:
-                self.outside.watcher.warn(
+            if self.ports.clock.monotonic() > deadline:
+                self.ports.reporter.warn(
                     f"{self.image}: {home.id} is tagged, and EC2 does not find it by its digest after "
                     f"{_SIGHT_SECONDS:.0f} s: another runner may bake it again"
                 )
                 break
-            self.outside.clock.sleep(self.timing.poll_seconds)
+            self.ports.clock.sleep(self.timing.poll_seconds)
         return ProtocolEvent.DONE
 
     # The end.

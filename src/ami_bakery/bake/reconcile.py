@@ -34,21 +34,21 @@ class Kept(Frozen):
     failures: tuple[BakeryError, ...]
 
 
-def apply(outside: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
+def apply(ports: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
     """Side by side; what fails for one AMI does not stop the others."""
-    done = run_all([partial(_keep_one, outside, image, upkeep, ami, upkeep_steps) for ami in amis])
+    done = run_all([partial(_keep_one, ports, image, upkeep, ami, upkeep_steps) for ami in amis])
     return Kept(
         steps=tuple(step for steps, _ in done for step in steps),
         failures=tuple(failure for _, failure in done if failure is not None),
     )
 
 
-def revoke_stale_shares(outside: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
+def revoke_stale_shares(ports: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
     """What AMIs that do not count are shared for and should not be; one after the other, and no further than the first
     that fails: as long as those at the end carry their mark, the next run comes back to the others."""
     steps: list[Step] = []
     for ami in amis:
-        done, failure = _keep_one(outside, image, upkeep, ami, take_back_steps)
+        done, failure = _keep_one(ports, image, upkeep, ami, take_back_steps)
         steps += done
         if failure is not None and not _is_gone(failure):
             return Kept(steps=tuple(steps), failures=(failure,))
@@ -60,7 +60,7 @@ def _is_gone(failure: BakeryError) -> bool:
 
 
 def _keep_one(
-    outside: Ports,
+    ports: Ports,
     image: str,
     upkeep: DesiredState,
     ami: Ami,
@@ -68,9 +68,9 @@ def _keep_one(
 ) -> tuple[list[Step], BakeryError | None]:
     done: list[Step] = []
     try:
-        for step in steps(ami, upkeep, read_permissions(outside, ami, upkeep)):
-            _do(outside, ami, step)
-            outside.watcher.note(f"{image}: {describe(step)}")
+        for step in steps(ami, upkeep, read_permissions(ports, ami, upkeep)):
+            _do(ports, ami, step)
+            ports.reporter.note(f"{image}: {describe(step)}")
             done.append(step)
     except Stopped:
         raise
@@ -79,7 +79,7 @@ def _keep_one(
     return done, None
 
 
-def _do(outside: Ports, ami: Ami, step: Step) -> None:
+def _do(ports: Ports, ami: Ami, step: Step) -> None:
     resource = step.snapshot or ami.id
     match step.kind:
         case StepKind.TAG:
@@ -88,15 +88,15 @@ def _do(outside: Ports, ami: Ami, step: Step) -> None:
             marker = {name: put.pop(name) for name in (SHARED_TAG,) if name in put}
             if put:
                 # Together: what the AMI has is not looked for on its snapshots again.
-                outside.ec2.tag(ami.region, [ami.id, *ami.snapshots], put)
+                ports.ec2.tag(ami.region, [ami.id, *ami.snapshots], put)
             if marker:
-                outside.ec2.tag(ami.region, [ami.id], marker)
+                ports.ec2.tag(ami.region, [ami.id], marker)
             if off:
-                outside.ec2.untag(ami.region, [ami.id], off)
+                ports.ec2.untag(ami.region, [ami.id], off)
         case StepKind.GRANT:
-            outside.ec2.grant(ami.region, resource, step.targets)
+            ports.ec2.grant(ami.region, resource, step.targets)
         case StepKind.REVOKE:
-            outside.ec2.revoke(ami.region, resource, step.targets)
+            ports.ec2.revoke(ami.region, resource, step.targets)
         case StepKind.BAKE | StepKind.COPY:
             raise AssertionError(f"{step.kind} is no upkeep")
         case _:

@@ -52,7 +52,7 @@ class _Waiting:
 class Regions:
     """One image's AMIs, in all of its regions."""
 
-    outside: Ports
+    ports: Ports
     planned: Planned
     sight: AmiWaiter
     kms_keys: Mapping[str, str]
@@ -66,7 +66,7 @@ class Regions:
         self.sight.step(f"copying {source.id} to {', '.join(regions)}")
         started = self._all([partial(self._started, source, region) for region in regions])
         copies = [copy for copy in started if isinstance(copy, Ami)]
-        now = self.outside.clock.monotonic()
+        now = self.ports.clock.monotonic()
         waiting = _Waiting({copy.region: now for copy in copies})
         ended = self._all([partial(self._finished, source, copy, waiting) for copy in copies])
         made = {copy.region: copy for copy in ended if isinstance(copy, Ami)}
@@ -89,7 +89,7 @@ class Regions:
     def _started(self, source: Ami, region: str) -> Ami:
         """A copy that another run has started, or left untagged, is taken over."""
         names = self._names(source)
-        named = self.outside.ec2.find_by_name(region, names)
+        named = self.ports.ec2.find_by_name(region, names)
         left = self._left(source, region, (*self.planned.found, *named))
         if left is not None:
             return left
@@ -107,12 +107,12 @@ class Regions:
         failed = tuple(
             ami for ami in known if ami.region == region and ami.source == source.id and ami.state is AmiState.FAILED
         )
-        remove_amis(self.outside, self.sight.image, failed, "a copy that failed")
+        remove_amis(self.ports, self.sight.image, failed, "a copy that failed")
         return failed
 
     def _names(self, source: Ami) -> list[str]:
         """A name is taken once in a region: where something else has the source's, the copy gets one of its own."""
-        now = f"{self.outside.clock.now():%Y%m%dT%H%M%S}"
+        now = f"{self.ports.clock.now():%Y%m%dT%H%M%S}"
         suffixes = ("", f"-{source.id}", f"-{source.id}-{now}")
         return [source.name[: _NAME_LENGTH - len(suffix)] + suffix for suffix in suffixes]
 
@@ -128,7 +128,7 @@ class Regions:
             kms_key=self.kms_keys.get(region, ""),
         )
         try:
-            copy = self.outside.ec2.copy(order)
+            copy = self.ports.ec2.copy(order)
         except AwsError as error:
             if error.code != "InvalidAMIName.Duplicate":
                 raise
@@ -141,13 +141,13 @@ class Regions:
         return Ami(id=copy, region=region, name=names[0], state=AmiState.PENDING, created=None, owner=source.owner)
 
     def _finished(self, source: Ami, copy: Ami, waiting: _Waiting) -> Ami:
-        clock, watcher = self.outside.clock, self.outside.watcher
+        clock, reporter = self.ports.clock, self.ports.reporter
         try:
             ami = self.sight.wait_available(
-                copy, meanwhile=lambda: watcher.update(self.sight.image, waiting.told(clock.monotonic()))
+                copy, meanwhile=lambda: reporter.update(self.sight.image, waiting.told(clock.monotonic()))
             )
         except AwsError as error:
-            if not self._failed(source, copy.region, self.outside.ec2.find_by_id(copy.region, [copy.id])):
+            if not self._failed(source, copy.region, self.ports.ec2.find_by_id(copy.region, [copy.id])):
                 raise
             key = self.kms_keys.get(copy.region, "")
             todo = "Look in CloudTrail for what became of it, then run again: the copy is begun anew."
@@ -164,8 +164,8 @@ class Regions:
         tags = self._tags(source, copy.region)
         if any(copy.tags.get(name) != value for name, value in tags.items()):
             if copy.snapshots:
-                self.outside.ec2.tag(copy.region, copy.snapshots, snapshot_tags(tags, dict(self._upkeep.tags)))
-            self.outside.ec2.tag(copy.region, [copy.id], tags)
+                self.ports.ec2.tag(copy.region, copy.snapshots, snapshot_tags(tags, dict(self._upkeep.tags)))
+            self.ports.ec2.tag(copy.region, [copy.id], tags)
         return replace(copy, tags={**copy.tags, **tags})
 
     def _tags(self, source: Ami, region: str) -> dict[str, str]:
@@ -184,4 +184,4 @@ def copy_to_regions(
     kms_keys = resolver.kms_keys(planned.definition.image)
     right = {region: ami for region, ami in amis.items() if ami.kms_key == kms_keys.get(region, ami.kms_key)}
     assert source is not None, f"nothing of {planned.plan.image} is there to be copied"
-    return Regions(resolver.outside, planned, sight, kms_keys).copy_to_all(right, source)
+    return Regions(resolver.ports, planned, sight, kms_keys).copy_to_all(right, source)

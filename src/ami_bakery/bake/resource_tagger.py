@@ -34,13 +34,13 @@ class ResourceTagger:
 
     def __init__(
         self,
-        outside: Ports,
+        ports: Ports,
         image: str,
         run: str,
         region_of: Callable[[str], str],
         note: Callable[[Mapping[str, str]], None],
     ) -> None:
-        self._outside = outside
+        self._ports = ports
         self._image = image
         self._run = run
         self._region_of = region_of
@@ -93,7 +93,7 @@ class ResourceTagger:
                 self._tell(f"not marked with its run: {_shown(error)}")
 
     def _tell(self, text: str) -> None:
-        self._outside.watcher.line(self._image, f"({text})")
+        self._ports.reporter.line(self._image, f"({text})")
 
     def _mark(self, made: CreatedResource) -> None:
         region = self._region_of(made.builder)
@@ -109,7 +109,7 @@ class ResourceTagger:
                 return
             try:
                 if ids := self._ids(made, region):
-                    self._outside.ec2.tag(region, ids, tags)
+                    self._ports.ec2.tag(region, ids, tags)
                     return
             except AwsError as error:
                 if not error.code.endswith(".NotFound"):
@@ -118,7 +118,7 @@ class ResourceTagger:
     def _ids(self, made: CreatedResource, region: str) -> Sequence[str]:
         if made.kind is not CreatedKind.SECURITY_GROUP:
             return [made.value]
-        return [group.id for group in self._outside.scaffold.security_groups(region, names=[made.value])]
+        return [group.id for group in self._ports.temporary_resources.security_groups(region, names=[made.value])]
 
 
 def _shown(error: Exception) -> str:

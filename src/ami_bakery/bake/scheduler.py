@@ -84,7 +84,7 @@ def bake_all(
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         turns.interrupt()
-        wait_for_all(turns.running, resolver.outside)
+        wait_for_all(turns.running, resolver.ports)
         raise
     pool.shutdown()
 
@@ -142,7 +142,7 @@ class _Turns:
             for name in schedule.start_ready():
                 place = self._place(name)
                 running[pool.submit(partial(self._turn, name, dict(self.settled), dict(self.failed), place))] = name
-            self.resolver.outside.watcher.remaining(schedule.left)
+            self.resolver.ports.reporter.remaining(schedule.left)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 outcome = self._settle(name, future.result())
@@ -159,8 +159,8 @@ class _Turns:
 
     def interrupt(self) -> None:
         """Every Packer is told to stop and to clean up, and nothing waits any longer."""
-        self.resolver.outside.packer.interrupt()
-        self.resolver.outside.clock.interrupt()
+        self.resolver.ports.packer.interrupt()
+        self.resolver.ports.clock.interrupt()
         self.places.close()
 
     def _settle(self, name: str, outcome: Outcome) -> Outcome:
@@ -223,20 +223,20 @@ class _Turns:
 
     def _attempt(self, planned: Planned, settled: Mapping[str, Ami | None], place: BuildSlot) -> Outcome:
         """Do what is planned for one image; a failure is an outcome, too."""
-        outside = self.resolver.outside
-        started = outside.clock.monotonic()
+        ports = self.resolver.ports
+        started = ports.clock.monotonic()
         try:
             carried = self._carry_out(planned, settled, place)
         except BakeryError as raised:
             carried = _Carried(planned=planned, result=Result.FAILED, amis={}, failures=(raised,))
         finally:
-            outside.watcher.done(planned.plan.image)
+            ports.reporter.done(planned.plan.image)
         return Outcome(
             plan=carried.planned.plan,
             result=Result.FAILED if carried.failures else carried.result,
             amis=carried.amis,
             kept=carried.kept,
-            seconds=outside.clock.monotonic() - started,
+            seconds=ports.clock.monotonic() - started,
             error=_all_told(planned.plan.image, carried.failures),
         )
 
@@ -245,7 +245,7 @@ class _Turns:
         first: the next AMI of an image that is shared no more has no mark that would bring us back."""
         image = planned.definition.image
         taken_back = revoke_stale_shares(
-            self.resolver.outside, image.name, DesiredState.of(image), self.stale_shares.get(image.name, ())
+            self.resolver.ports, image.name, DesiredState.of(image), self.stale_shares.get(image.name, ())
         )
         if taken_back.failures:
             return _Carried(
@@ -262,7 +262,7 @@ class _Turns:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
         plan, upkeep = planned.plan, DesiredState.of(image)
         amis = {region: copies.amis[region] for region in plan.regions if region in copies.amis}
-        kept = apply(self.resolver.outside, plan.image, upkeep, amis.values())
+        kept = apply(self.resolver.ports, plan.image, upkeep, amis.values())
         failures = (*copies.failures, *kept.failures)
         return _Carried(
             planned=planned, result=result, amis=amis, kept=(*taken_back.steps, *kept.steps), failures=failures
@@ -336,4 +336,4 @@ def _wait_for_pending(resolver: Resolver, planned: Planned, patience: WaitPolicy
     from ami_bakery.bake.waiters import AmiWaiter
 
     pending = next(ami for ami in planned.found if ami.state is AmiState.PENDING)
-    return {pending.region: AmiWaiter(resolver.outside, planned.plan.image).wait_for_other_runner(pending, patience)}
+    return {pending.region: AmiWaiter(resolver.ports, planned.plan.image).wait_for_other_runner(pending, patience)}

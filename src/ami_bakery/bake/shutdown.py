@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.2
 
 
-def wait_for_all(futures: Collection[Future[Any]], outside: Ports) -> None:
+def wait_for_all(futures: Collection[Future[Any]], ports: Ports) -> None:
     """Raises `LeaveNow` where the person at the terminal insists, is told what that leaves behind, and says yes."""
     while _not_done(futures):
-        if not outside.person.interrupted_again():
+        if not ports.prompter.interrupted_again():
             continue
-        if not outside.person.is_interactive():
-            outside.watcher.note("told to end once more: still waiting until Packer has cleaned up")
+        if not ports.prompter.is_interactive():
+            ports.reporter.note("told to end once more: still waiting until Packer has cleaned up")
             continue
-        outside.watcher.close()
-        if outside.person.confirm(_question(outside), lambda: bool(wait(futures, timeout=0).not_done)):
+        ports.reporter.close()
+        if ports.prompter.confirm(_question(ports), lambda: bool(wait(futures, timeout=0).not_done)):
             raise LeaveNow("the person at the terminal")
 
 
@@ -37,9 +37,9 @@ def _not_done(futures: Collection[Future[Any]]) -> bool:
         return True
 
 
-def _question(outside: Ports) -> str:
+def _question(ports: Ports) -> str:
     lines = []
-    for image, made in outside.packer.running_builds().items():
+    for image, made in ports.packer.running_builds().items():
         things = ", ".join(f"{one.kind.replace('-', ' ')} {one.value}" for one in made)
         lines.append(f"{image}: Packer is still cleaning up ({things or 'it has made nothing yet'}).")
     lines.append("If you leave now, it goes on alone, and nobody tells you whether it ended well;")

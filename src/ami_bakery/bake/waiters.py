@@ -26,17 +26,17 @@ _SIGHT_SECONDS = 60.0
 class AmiWaiter:
     """What can be seen in EC2 for one image."""
 
-    outside: Ports
+    ports: Ports
     image: str
 
     def step(self, text: str) -> None:
-        self.outside.watcher.step(self.image, text)
+        self.ports.reporter.step(self.image, text)
 
     def wait_available(self, ami: Ami, *, meanwhile: Callable[[], None] = lambda: None) -> Ami:
         """`meanwhile` is called each time that it is not available yet."""
-        deadline = self.outside.clock.monotonic() + _WAIT_SECONDS
+        deadline = self.ports.clock.monotonic() + _WAIT_SECONDS
         doing = f"waiting for {ami.id} of image {self.image} in {ami.region}"
-        while self.outside.clock.monotonic() < deadline:
+        while self.ports.clock.monotonic() < deadline:
             seen = self.seen(ami.region, ami.id)
             if seen is None:
                 raise AwsError(doing, "EC2 does not know it any more", "Bake again.")
@@ -50,7 +50,7 @@ class AmiWaiter:
                     f"Deregister {ami.id} if nobody needs it, then bake again.",
                 )
             meanwhile()
-            self.outside.clock.sleep(_POLL_SECONDS)
+            self.ports.clock.sleep(_POLL_SECONDS)
         raise AwsError(
             doing,
             f"it is still pending after {_WAIT_SECONDS / 60:.0f} minutes",
@@ -60,10 +60,10 @@ class AmiWaiter:
     def wait_for_other_runner(self, pending: Ami, patience: WaitPolicy) -> Ami:
         """One that another run makes: waited for as long as one may wait for others. Raises `BusyError`."""
         self.step(f"waiting for {pending.id} in {pending.region}, which another run makes")
-        began = self.outside.clock.monotonic()
+        began = self.ports.clock.monotonic()
 
         def may_wait() -> None:
-            waited, timeout = self.outside.clock.monotonic() - began, patience.timeout
+            waited, timeout = self.ports.clock.monotonic() - began, patience.timeout
             if not patience.waits or (timeout is not None and waited >= timeout.total_seconds()):
                 raise BusyError(
                     f"baking image {self.image}",
@@ -74,34 +74,32 @@ class AmiWaiter:
         return self.wait_available(pending, meanwhile=may_wait)
 
     def seen(self, region: str, ami_id: str) -> Ami | None:
-        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
         while True:
-            found = self.outside.ec2.find_by_id(region, [ami_id])
-            if found or self.outside.clock.monotonic() >= deadline:
+            found = self.ports.ec2.find_by_id(region, [ami_id])
+            if found or self.ports.clock.monotonic() >= deadline:
                 return found[0] if found else None
-            self.outside.clock.sleep(_POLL_SECONDS)
+            self.ports.clock.sleep(_POLL_SECONDS)
 
     def named(self, region: str, name: str) -> tuple[Ami, ...]:
         """Who has a name that EC2 says is taken, as soon as it shows that."""
-        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
-        while (
-            not (found := self.outside.ec2.find_by_name(region, [name])) and self.outside.clock.monotonic() < deadline
-        ):
-            self.outside.clock.sleep(_POLL_SECONDS)
+        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
+        while not (found := self.ports.ec2.find_by_name(region, [name])) and self.ports.clock.monotonic() < deadline:
+            self.ports.clock.sleep(_POLL_SECONDS)
         return found
 
     def await_gone(self, amis: Iterable[Ami]) -> None:
         """Until EC2 does not show them any more, but not for ever: names are free when their AMIs are gone."""
-        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
+        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
         for ami in amis:
-            while self.outside.ec2.find_own(ami.region, [ami.id]) and self.outside.clock.monotonic() < deadline:
-                self.outside.clock.sleep(_POLL_SECONDS)
+            while self.ports.ec2.find_own(ami.region, [ami.id]) and self.ports.clock.monotonic() < deadline:
+                self.ports.clock.sleep(_POLL_SECONDS)
 
     def seen_own(self, region: str, ami_id: str) -> Ami | None:
         """As `seen`, of this account: another's is not waited for."""
-        deadline = self.outside.clock.monotonic() + _SIGHT_SECONDS
-        while not (found := self.outside.ec2.find_own(region, [ami_id])):
-            if self.outside.clock.monotonic() >= deadline or self.outside.ec2.find_by_id(region, [ami_id]):
+        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
+        while not (found := self.ports.ec2.find_own(region, [ami_id])):
+            if self.ports.clock.monotonic() >= deadline or self.ports.ec2.find_by_id(region, [ami_id]):
                 return None
-            self.outside.clock.sleep(_POLL_SECONDS)
+            self.ports.clock.sleep(_POLL_SECONDS)
         return found[0]

@@ -22,7 +22,7 @@ _IN_USE = "DependencyViolation"
 
 
 def remove(
-    outside: Ports, things: Iterable[Resource], pause: Callable[[float], None]
+    ports: Ports, things: Iterable[Resource], pause: Callable[[float], None]
 ) -> Iterator[tuple[Resource, AwsError | None]]:
     """Each of them with why it could not be removed, as they come; a refusal does not keep the others back.
 
@@ -30,32 +30,32 @@ def remove(
     """
     ordered = sorted(things, key=lambda thing: (list(ResourceKind).index(thing.kind), thing.region, thing.id))
     instances = [thing for thing in ordered if thing.kind is ResourceKind.INSTANCE]
-    refused = dict(_terminate(outside, instances, pause))
+    refused = dict(_terminate(ports, instances, pause))
     for instance in instances:
         yield instance, refused.get(instance.id)
         if instance.id not in refused:
-            yield from _parts_removed(outside, instance, pause)
+            yield from _parts_removed(ports, instance, pause)
     for thing in ordered:
         if thing.kind is not ResourceKind.INSTANCE:
-            yield from _removed(outside, thing, pause)
+            yield from _removed(ports, thing, pause)
 
 
 def _terminate(
-    outside: Ports, instances: Sequence[Resource], pause: Callable[[float], None]
+    ports: Ports, instances: Sequence[Resource], pause: Callable[[float], None]
 ) -> Iterator[tuple[str, AwsError]]:
     """Ask for all, then wait for all: their security groups can go only when they are gone."""
     waiting: dict[str, list[str]] = {}
     for instance in instances:
         try:
-            outside.scaffold.remove(instance)
+            ports.temporary_resources.remove(instance)
         except AwsError as error:
             yield instance.id, error
         else:
             waiting.setdefault(instance.region, []).append(instance.id)
-    deadline = outside.clock.monotonic() + _WAIT_SECONDS
+    deadline = ports.clock.monotonic() + _WAIT_SECONDS
     for region, ids in waiting.items():
-        while left := outside.scaffold.instances(region, ids=ids):
-            if outside.clock.monotonic() > deadline:
+        while left := ports.temporary_resources.instances(region, ids=ids):
+            if ports.clock.monotonic() > deadline:
                 for instance in left:
                     yield instance.id, _too_slow(instance)
                 break
@@ -71,50 +71,50 @@ def _too_slow(instance: Resource) -> AwsError:
 
 
 def _removed(
-    outside: Ports, thing: Resource, pause: Callable[[float], None]
+    ports: Ports, thing: Resource, pause: Callable[[float], None]
 ) -> Iterator[tuple[Resource, AwsError | None]]:
     try:
         if thing.kind is ResourceKind.AMI:
-            _check_unused(outside, thing)
-            _mark_snapshots(outside, thing)
-        _remove_patiently(outside, thing, pause)
+            _check_unused(ports, thing)
+            _mark_snapshots(ports, thing)
+        _remove_patiently(ports, thing, pause)
     except AwsError as error:
         yield thing, error
         return
     yield thing, None
-    yield from _parts_removed(outside, thing, pause)
+    yield from _parts_removed(ports, thing, pause)
 
 
 def _parts_removed(
-    outside: Ports, thing: Resource, pause: Callable[[float], None]
+    ports: Ports, thing: Resource, pause: Callable[[float], None]
 ) -> Iterator[tuple[Resource, AwsError | None]]:
     kind = ResourceKind.SNAPSHOT if thing.kind is ResourceKind.AMI else ResourceKind.VOLUME
     for part in thing.parts:
-        yield from _removed(outside, Resource(kind=kind, id=part, region=thing.region), pause)
+        yield from _removed(ports, Resource(kind=kind, id=part, region=thing.region), pause)
 
 
-def _mark_snapshots(outside: Ports, ami: Resource) -> None:
+def _mark_snapshots(ports: Ports, ami: Resource) -> None:
     """They are found by it where they outlive their AMI: if one cannot be deleted, or we are killed in between."""
     if RUN_TAG in ami.tags and ami.parts:
         tags = {name: ami.tags[name] for name in (RUN_TAG, IMAGE_TAG) if name in ami.tags}
         with suppress(AwsError):
-            outside.ec2.tag(ami.region, ami.parts, tags)
+            ports.ec2.tag(ami.region, ami.parts, tags)
 
 
-def _remove_patiently(outside: Ports, thing: Resource, pause: Callable[[float], None]) -> None:
+def _remove_patiently(ports: Ports, thing: Resource, pause: Callable[[float], None]) -> None:
     """A terminated instance may hold its security group for some moments yet."""
-    deadline = outside.clock.monotonic() + _WAIT_SECONDS / 10
+    deadline = ports.clock.monotonic() + _WAIT_SECONDS / 10
     while True:
         try:
-            return outside.scaffold.remove(thing)
+            return ports.temporary_resources.remove(thing)
         except AwsError as error:
-            if error.code != _IN_USE or outside.clock.monotonic() > deadline:
+            if error.code != _IN_USE or ports.clock.monotonic() > deadline:
                 raise
         pause(_POLL_SECONDS)
 
 
-def _check_unused(outside: Ports, ami: Resource) -> None:
-    users = outside.scaffold.instances(ami.region, amis=[ami.id])
+def _check_unused(ports: Ports, ami: Resource) -> None:
+    users = ports.temporary_resources.instances(ami.region, amis=[ami.id])
     if users:
         raise AwsError(
             f"removing {ami} in {ami.region}",

@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 def find_leftovers(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]:
     """Of every image, in the regions of these: who asks chooses. In the order of region, image, run and kind."""
     regions = sorted({region for name in names for region in _regions(resolver, name)})
-    scaffold, now = resolver.outside.scaffold, resolver.outside.clock.now()
-    tagged = run_all([partial(scaffold.tagged, region, KEYS) for region in regions])
+    resources, now = resolver.ports.temporary_resources, resolver.ports.clock.now()
+    tagged = run_all([partial(resources.tagged, region, KEYS) for region in regions])
     by_region = dict(zip(regions, tagged, strict=True))
-    locks = [lock for region in regions for lock in _locks(resolver.outside, region, by_region[region])]
+    locks = [lock for region in regions for lock in _locks(resolver.ports, region, by_region[region])]
     everything = [tags for of_region in tagged for tags in of_region.values()]
     images = {tags[RUN_TAG]: tags[IMAGE_TAG] for tags in everything if RUN_TAG in tags and IMAGE_TAG in tags}
     notes = read_notes(locks, images)
-    asked = [partial(_in_region, resolver.outside, region, by_region[region], notes, now) for region in regions]
+    asked = [partial(_in_region, resolver.ports, region, by_region[region], notes, now) for region in regions]
     found = (leftover for leftovers in run_all(asked) for leftover in leftovers)
     return tuple(sorted(found, key=_order))
 
@@ -57,7 +57,7 @@ def _regions(resolver: Resolver, name: str) -> tuple[str, ...]:
     try:
         builders = resolver.facts(image).builders
     except BakeryError as error:
-        resolver.outside.watcher.warn(f"{name}: the regions that its template names are not searched: {error}")
+        resolver.ports.reporter.warn(f"{name}: the regions that its template names are not searched: {error}")
         builders = ()
     return (*resolver.regions_of(image), *regions_named(builders))
 
@@ -67,46 +67,46 @@ def _order(leftover: Orphan) -> tuple[str, str, str, int, str]:
     return thing.region, leftover.image, leftover.run, list(ResourceKind).index(thing.kind), thing.id
 
 
-def _locks(outside: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[SeenLock]:
+def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[SeenLock]:
     """By EC2's own time: it has just been asked."""
-    seen_at = outside.locks.now(region)
+    seen_at = ports.locks.now(region)
     locks = [
         SeenLock(id=one, region=region, tags=tags, seen_at=seen_at) for one, tags in tagged.items() if LOCK_TAG in tags
     ]
     if not any(lock.outlives_all and not lock.expired for lock in locks):
         return locks
-    created = {pair.id: pair.began for pair in outside.scaffold.key_pairs(region) or ()}
+    created = {pair.id: pair.began for pair in ports.temporary_resources.key_pairs(region) or ()}
     return [replace(lock, there_since=created.get(lock.id)) for lock in locks]
 
 
 def _in_region(
-    outside: Ports, region: str, tagged: Mapping[str, Mapping[str, str]], notes: RunIndex, now: datetime
+    ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]], notes: RunIndex, now: datetime
 ) -> tuple[Orphan, ...]:
     suspected = {one: tagged[one] for one in candidates(tagged, notes)}
-    search = _Search(outside, region, suspected, notes)
+    search = _Search(ports, region, suspected, notes)
     judged = (classify(thing, notes, now, noted=run) for thing, run in search.things())
-    locks = (expired_lock(lock) for lock in _locks(outside, region, tagged))
+    locks = (expired_lock(lock) for lock in _locks(ports, region, tagged))
     return tuple(leftover for leftover in (*judged, *locks) if leftover is not None)
 
 
-def traced(outside: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
+def traced(ports: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
     """What is there of what an expired lock notes of its run, and of what that leads to.
 
     regions  further regions, to which the template itself copies the AMI
     """
     notes = read_notes([lock], {})
-    search = _Search(outside, lock.region, {}, notes)
+    search = _Search(ports, lock.region, {}, notes)
     here = [thing for thing, run in search.things() if run == lock.run]
     copies = run_all(
-        [partial(_copies, outside, region, notes, here) for region in dict.fromkeys(regions) if region != lock.region]
+        [partial(_copies, ports, region, notes, here) for region in dict.fromkeys(regions) if region != lock.region]
     )
     return (*here, *(copy for some in copies for copy in some))
 
 
-def _copies(outside: Ports, region: str, notes: RunIndex, made: Sequence[Resource]) -> list[Resource]:
+def _copies(ports: Ports, region: str, notes: RunIndex, made: Sequence[Resource]) -> list[Resource]:
     """The copies of a run's AMI: Packer gives them its name, and EC2 tells what they were copied from."""
     sources = {*notes.noted(CREATED_AMI_TAG), *(thing.id for thing in made if thing.kind is ResourceKind.AMI)}
-    named = outside.ec2.find_by_name(region, list(notes.noted(NAME_TAG)))
+    named = ports.ec2.find_by_name(region, list(notes.noted(NAME_TAG)))
     return [_thing(ami) for ami in named if ami.source is None or ami.source in sources]
 
 
@@ -115,15 +115,15 @@ class _Search:
     """What is there of what is tagged (`tagged`: by id), of what is noted, and of what one thing tells of another: each
     with its run, where something else than its own tags tells that."""
 
-    outside: Ports
+    ports: Ports
     region: str
     tagged: Mapping[str, Mapping[str, str]]
     notes: RunIndex
 
     def things(self) -> Iterator[tuple[Resource, str]]:
-        scaffold, region = self.outside.scaffold, self.region
+        resources, region = self.ports.temporary_resources, self.region
         pairs = {**self._pairs_of_tags(), **self.notes.noted(KEY_PAIR_TAG)}
-        instances = scaffold.instances(
+        instances = resources.instances(
             region, ids=[*self._of(ResourceKind.INSTANCE), *self.notes.noted(INSTANCE_TAG)], key_pairs=list(pairs)
         )
         noted = {**pairs, **self.notes.noted(GROUP_TAG, INSTANCE_TAG)}
@@ -133,8 +133,8 @@ class _Search:
         yield from ((instance, runs[instance.id]) for instance in instances)
         yield from ((group, _run_of(group, {**used, **noted})) for group in groups)
         yield from self._key_pairs({**_named_by(instances, groups), **pairs})
-        yield from ((volume, "") for volume in scaffold.volumes(region, self._of(ResourceKind.VOLUME)))
-        yield from ((snapshot, "") for snapshot in scaffold.snapshots(region, self._of(ResourceKind.SNAPSHOT)))
+        yield from ((volume, "") for volume in resources.volumes(region, self._of(ResourceKind.VOLUME)))
+        yield from ((snapshot, "") for snapshot in resources.snapshots(region, self._of(ResourceKind.SNAPSHOT)))
         made_by = {instance.id: used_by for instance in instances if (used_by := _run_that_made(instance, runs))}
         yield from self._amis({**self._gone_instances(), **self.notes.noted(INSTANCE_TAG), **made_by})
 
@@ -158,7 +158,7 @@ class _Search:
     def _groups(self, used: Sequence[str]) -> list[Resource]:
         """Those that an instance uses may be the user's: only Packer's are its run's."""
         asked = self._of(ResourceKind.SECURITY_GROUP)
-        found = self.outside.scaffold.security_groups(
+        found = self.ports.temporary_resources.security_groups(
             self.region, ids=list(dict.fromkeys([*asked, *used])), names=list(self.notes.noted(GROUP_TAG))
         )
         return [group for group in found if group.id in asked or group.name.startswith("packer_")]
@@ -168,7 +168,7 @@ class _Search:
         ids = self._of(ResourceKind.KEY_PAIR)
         if not names and not ids:
             return
-        there = self.outside.scaffold.key_pairs(self.region)
+        there = self.ports.temporary_resources.key_pairs(self.region)
         if there is None:
             there = tuple(
                 Resource(kind=ResourceKind.KEY_PAIR, id=name, region=self.region, name=name) for name in names
@@ -180,9 +180,9 @@ class _Search:
     def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
         """By id, by name, and by the instance that they were made from: the run of each is known."""
         ids, names = self.notes.noted(CREATED_AMI_TAG), self.notes.noted(NAME_TAG)
-        amis = {ami.id: ami for ami in self.outside.ec2.find_own(self.region, [*self._of(ResourceKind.AMI), *ids])}
-        amis |= {ami.id: ami for ami in self.outside.ec2.find_by_name(self.region, list(names))}
-        amis |= {ami.id: ami for ami in self.outside.ec2.find_created_from(self.region, list(instances))}
+        amis = {ami.id: ami for ami in self.ports.ec2.find_own(self.region, [*self._of(ResourceKind.AMI), *ids])}
+        amis |= {ami.id: ami for ami in self.ports.ec2.find_by_name(self.region, list(names))}
+        amis |= {ami.id: ami for ami in self.ports.ec2.find_created_from(self.region, list(instances))}
         for ami in amis.values():
             yield _thing(ami), ids.get(ami.id) or names.get(ami.name) or instances.get(ami.source_instance or "", "")
 

@@ -28,7 +28,7 @@ class Sweep(Frozen):
     hands_off  why nothing is to be removed; empty where it is
     """
 
-    outside: Ports
+    ports: Ports
     image: str
     run: str
     made: Sequence[CreatedResource]
@@ -50,17 +50,17 @@ class Sweep(Frozen):
         # An AMI of a run that failed of itself may be what the user wants to look at.
         self._carry_out(things, [one for one in things if self.interrupted or one.kind is not ResourceKind.AMI])
         if not things and self.interrupted:
-            self.outside.watcher.note(f"{self.image}: Packer has cleaned up: nothing of this run is left in EC2")
+            self.ports.reporter.note(f"{self.image}: Packer has cleaned up: nothing of this run is left in EC2")
 
     def sweep_scaffold(self) -> None:
         """After a Packer that ended well: what it could not remove is a line of its log only, which costs money."""
         if not self.made:
             return
         try:
-            left = list(self._scaffold(listed=True))
+            left = list(self._temporary_resources(listed=True))
             if left:
-                self.outside.clock.sleep_uninterrupted(_SETTLING_SECONDS)
-                left = list(self._scaffold(listed=True))
+                self.ports.clock.sleep_uninterrupted(_SETTLING_SECONDS)
+                left = list(self._temporary_resources(listed=True))
         except AwsError as refusal:
             self._tell_unseen(refusal)
             return
@@ -69,10 +69,10 @@ class Sweep(Frozen):
     def _carry_out(self, things: Sequence[Resource], removable: Sequence[Resource]) -> None:
         """Remove these, and tell of the others."""
         doomed = [] if self.hands_off else removable
-        results = list(remove(self.outside, doomed, self.outside.clock.sleep_uninterrupted))
+        results = list(remove(self.ports, doomed, self.ports.clock.sleep_uninterrupted))
         removed = [thing for thing, error in results if error is None]
         if removed:
-            self.outside.watcher.note(f"{self.image}: removed what Packer had left: {_listed(removed)}")
+            self.ports.reporter.note(f"{self.image}: removed what Packer had left: {_listed(removed)}")
         for thing, error in results:
             if error is not None:
                 self._tell_command(f"{thing} of {thing.region} is left: {error.wrong}")
@@ -87,9 +87,9 @@ class Sweep(Frozen):
         for thing in things:
             if RUN_TAG not in thing.tags and kind_of(thing.id) is not None:
                 try:
-                    self.outside.ec2.tag(thing.region, [thing.id], {RUN_TAG: self.run, IMAGE_TAG: self.image})
+                    self.ports.ec2.tag(thing.region, [thing.id], {RUN_TAG: self.run, IMAGE_TAG: self.image})
                 except AwsError as error:
-                    self.outside.watcher.warn(f"{self.image}: {thing} could not be marked with its run: {error}")
+                    self.ports.reporter.warn(f"{self.image}: {thing} could not be marked with its run: {error}")
 
     def _tell_unseen(self, refusal: AwsError) -> None:
         made = ", ".join(f"{made.kind.replace('-', ' ')} {made.value}" for made in self.made)
@@ -97,13 +97,13 @@ class Sweep(Frozen):
 
     def _tell_command(self, text: str) -> None:
         command = f"ami-bakery images {self.image} --orphans --clean"
-        self.outside.watcher.warn(f"{self.image}: {text}. `{command}` removes what is left")
+        self.ports.reporter.warn(f"{self.image}: {text}. `{command}` removes what is left")
 
     def _left(self) -> Iterator[Resource]:
-        yield from self._scaffold()
+        yield from self._temporary_resources()
         names = _values(self.made, CreatedKind.AMI_NAME)
         for region in dict.fromkeys([*self._homes().values(), *self.regions]):
-            for ami in self.outside.ec2.find_by_name(region, names) if names else ():
+            for ami in self.ports.ec2.find_by_name(region, names) if names else ():
                 if self._is_ours(ami):
                     yield Resource(
                         kind=ResourceKind.AMI,
@@ -114,14 +114,18 @@ class Sweep(Frozen):
                         parts=ami.snapshots,
                     )
 
-    def _scaffold(self, *, listed: bool = False) -> Iterator[Resource]:
+    def _temporary_resources(self, *, listed: bool = False) -> Iterator[Resource]:
         """`listed`: key pairs only where they can be listed."""
         homes = self._homes()
         for region in dict.fromkeys(homes.values()):
             made = [one for one in self.made if homes[one.builder] == region]
             pairs = _values(made, CreatedKind.KEY_PAIR)
-            yield from self.outside.scaffold.instances(region, ids=_values(made, CreatedKind.INSTANCE), key_pairs=pairs)
-            yield from self.outside.scaffold.security_groups(region, names=_values(made, CreatedKind.SECURITY_GROUP))
+            yield from self.ports.temporary_resources.instances(
+                region, ids=_values(made, CreatedKind.INSTANCE), key_pairs=pairs
+            )
+            yield from self.ports.temporary_resources.security_groups(
+                region, names=_values(made, CreatedKind.SECURITY_GROUP)
+            )
             yield from self._key_pairs(region, pairs, listed=listed)
 
     def _homes(self) -> Mapping[str, str]:
@@ -129,7 +133,7 @@ class Sweep(Frozen):
 
     def _key_pairs(self, region: str, names: Sequence[str], *, listed: bool) -> Iterator[Resource]:
         """Where they cannot be listed: to delete one that is not there does nothing."""
-        there = self.outside.scaffold.key_pairs(region) if names else ()
+        there = self.ports.temporary_resources.key_pairs(region) if names else ()
         known = None if there is None else {pair.name for pair in there}
         for name in names:
             if name in known if known is not None else not listed:

@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 
-def tag_orphaned_resources(outside: Ports, image: str, lock: SeenLock, regions: Sequence[str]) -> None:
+def tag_orphaned_resources(ports: Ports, image: str, lock: SeenLock, regions: Sequence[str]) -> None:
     """Best effort: it must keep nobody from taking over. What cannot be marked is told.
 
     regions  where the template itself copies the AMI to
     """
     try:
-        things = traced(outside, lock, regions)
+        things = traced(ports, lock, regions)
     except AwsError as error:
-        outside.watcher.warn(f"{image}: whether {lock.holder} has left something could not be seen: {error}")
+        ports.reporter.warn(f"{image}: whether {lock.holder} has left something could not be seen: {error}")
         return
     for thing in things:
         try:
-            _mark(outside, image, thing, lock, things)
+            _mark(ports, image, thing, lock, things)
         except AwsError as error:
-            outside.watcher.warn(f"{image}: {thing} of {thing.region}, left by {lock.holder}, is not marked: {error}")
+            ports.reporter.warn(f"{image}: {thing} of {thing.region}, left by {lock.holder}, is not marked: {error}")
 
 
-def _mark(outside: Ports, image: str, thing: Resource, lock: SeenLock, others: Sequence[Resource]) -> None:
+def _mark(ports: Ports, image: str, thing: Resource, lock: SeenLock, others: Sequence[Resource]) -> None:
     if thing.tags.get(RUN_TAG) or thing.tags.get(FORMAT_TAG):
         return
     pair = lock.tags.get(KEY_PAIR_TAG, "")
@@ -46,7 +46,7 @@ def _mark(outside: Ports, image: str, thing: Resource, lock: SeenLock, others: S
         tags = {RUN_TAG: lock.run, IMAGE_TAG: lock.tags.get(IMAGE_TAG, image)}
         if pair and thing.kind in (ResourceKind.INSTANCE, ResourceKind.SECURITY_GROUP):
             tags[KEY_PAIR_TAG] = pair
-        outside.ec2.tag(thing.region, [thing.id], tags)
+        ports.ec2.tag(thing.region, [thing.id], tags)
     elif not any(other.kind in (ResourceKind.INSTANCE, ResourceKind.SECURITY_GROUP) for other in others):
         # Known by its name only, where key pairs may not be listed; and nothing else will tell of it.
-        outside.scaffold.remove(thing)
+        ports.temporary_resources.remove(thing)

@@ -79,10 +79,10 @@ def _run(program: str, argv: list[str]) -> int:
     ci = _ci_log(arguments)
     with (
         _handled(arguments, ci) as outcome,
-        TerminalPrompter(sys.stdin if _has_a_viewer(sys.stderr) else None, sys.stderr) as person,
+        TerminalPrompter(sys.stdin if _has_a_viewer(sys.stderr) else None, sys.stderr) as prompter,
         contextlib.ExitStack() as stack,
     ):
-        outcome.status = command_module(arguments.command).run(_invocation(arguments, after, person, stack, ci))
+        outcome.status = command_module(arguments.command).run(_invocation(arguments, after, prompter, stack, ci))
     _leave_streams()
     if outcome.at_once:
         # Python itself would wait for the threads that listen to Packer.
@@ -193,7 +193,7 @@ def _report_bug() -> None:
 def _invocation(
     arguments: argparse.Namespace,
     after_dashes: tuple[str, ...],
-    person: TerminalPrompter,
+    prompter: TerminalPrompter,
     stack: contextlib.ExitStack,
     ci: CiLog | None,
 ) -> Context:
@@ -201,7 +201,7 @@ def _invocation(
     from ami_bakery.cli.commands.context import Context
     from ami_bakery.core.packer.arguments import parse_arguments
     from ami_bakery.render.text import ansi, plain
-    from ami_bakery.wiring import load_config, real_outside, template_config
+    from ami_bakery.wiring import create_ports, load_config, template_config
 
     environment = dict(os.environ)
 
@@ -212,17 +212,17 @@ def _invocation(
             ci.root = config.root
         debugging = parse_arguments(after_dashes).debug
         if debugging:
-            person.ask_nobody()
-        watcher = _watcher(arguments, debugging=debugging)
-        stack.callback(watcher.close)
+            prompter.ask_nobody()
+        reporter = _reporter(arguments, debugging=debugging)
+        stack.callback(reporter.close)
         # Commands that bake nothing do not have all of these.
         given = {name: getattr(arguments, name) for name in ("packer", "kill_timeout") if hasattr(arguments, name)}
         fetch_plugins = bakes or getattr(arguments, "init", False)
-        return config, real_outside(
+        return config, create_ports(
             config,
             environment,
-            watcher,
-            person,
+            reporter,
+            prompter,
             stack,
             terminal=sys.stderr.buffer,
             fetch_plugins=fetch_plugins,
@@ -299,7 +299,7 @@ def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
     return partial(text.draw_plain, style=text.ansi if color else text.plain)
 
 
-def _watcher(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
+def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
     """A live view on a terminal, unless Packer itself is to speak to the person there."""
     from ami_bakery.adapters.terminal.plain_reporter import PlainReporter, SafeStream
 

@@ -42,10 +42,10 @@ def check_account(resolver: Resolver, image: str, facts: TemplateFacts, region: 
 def _finding(resolver: Resolver, builder: Builder, region: str) -> Finding | None:
     login = builder.login
     assert login is not None
-    outside = resolver.outside
+    ports = resolver.ports
     try:
-        found = outside.ec2.account_of(region, login, outside.packer.version())
-        ours = outside.ec2.account(region)
+        found = ports.ec2.account_of(region, login, ports.packer.version())
+        ours = ports.ec2.account(region)
     except BakeryError as error:
         return _unknown(builder, str(error))
     named = " and ".join(login.named)

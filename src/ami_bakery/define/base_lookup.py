@@ -80,7 +80,7 @@ def question_of_filter(asked: SourceAmiFilter, region: str, packer: Packer) -> N
     )
 
 
-def ask(outside: Ports, questions: Iterable[BaseQuery]) -> Mapping[BaseQuery, BaseResult]:
+def ask(ports: Ports, questions: Iterable[BaseQuery]) -> Mapping[BaseQuery, BaseResult]:
     """The answer to each. A refusal is an answer, too: it stops only the images that are made from that base."""
     distinct = dict.fromkeys(questions)
     filters = [question for question in distinct if isinstance(question, NewestAmi)]
@@ -88,20 +88,20 @@ def ask(outside: Ports, questions: Iterable[BaseQuery]) -> Mapping[BaseQuery, Ba
     for question in distinct:
         if isinstance(question, ParameterValue):
             names.setdefault(question.region, []).append(question.name)
-    tasks = [partial(_ask_ec2, outside, question) for question in filters]
-    tasks += [partial(_ask_ssm, outside, region, asked) for region, asked in names.items()]
+    tasks = [partial(_ask_ec2, ports, question) for question in filters]
+    tasks += [partial(_ask_ssm, ports, region, asked) for region, asked in names.items()]
     return {question: answer for answers in run_all(tasks) for question, answer in answers.items()}
 
 
-def matching_amis(outside: Ports, question: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
-    return outside.ec2.find_matching(
+def matching_amis(ports: Ports, question: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
+    return ports.ec2.find_matching(
         question.region, question.owners, question.filters, deprecated=question.deprecated, in_any_state=in_any_state
     )
 
 
-def _ask_ec2(outside: Ports, question: NewestAmi) -> dict[BaseQuery, BaseResult]:
+def _ask_ec2(ports: Ports, question: NewestAmi) -> dict[BaseQuery, BaseResult]:
     try:
-        return {question: newest_in_second(matching_amis(outside, question))}
+        return {question: newest_in_second(matching_amis(ports, question))}
     except AwsError as error:
         return {question: _without_values(question, error) if question.written else error}
     except BakeryError as error:
@@ -114,6 +114,6 @@ def _without_values(question: NewestAmi, error: AwsError) -> AwsError:
     return AwsError(masker.mask(error.doing), masker.mask(error.wrong), error.todo, code=error.code)
 
 
-def _ask_ssm(outside: Ports, region: str, names: Iterable[str]) -> dict[BaseQuery, BaseResult]:
-    answers = outside.parameters.values(region, tuple(names))
+def _ask_ssm(ports: Ports, region: str, names: Iterable[str]) -> dict[BaseQuery, BaseResult]:
+    answers = ports.parameters.values(region, tuple(names))
     return {ParameterValue(region=region, name=name): answer for name, answer in answers.items()}

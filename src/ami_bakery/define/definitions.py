@@ -150,7 +150,7 @@ def check_region_names(resolver: Resolver, image: ImageConfig, facts: TemplateFa
     named = tuple(_named_regions(resolver, image, facts))
     if all(region in REGIONS for region, _ in named):
         return
-    known = resolver.outside.ec2.known_regions()
+    known = resolver.ports.ec2.known_regions()
     unknown = [] if not known else [pair for pair in named if pair[0] not in {*REGIONS, *known}]
     doing = f"planning image {image.name}"
     marks = []
@@ -185,7 +185,7 @@ def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
     """EC2 shows tags to the owner of an AMI alone: whoever does not ask for the own AMIs never finds one."""
     if "self" in image.owners:
         return
-    account = resolver.outside.ec2.account(resolver.region_of(image))
+    account = resolver.ports.ec2.account(resolver.region_of(image))
     if account not in image.owners:
         raise _wrong_at(
             resolver,

@@ -23,15 +23,15 @@ _SSH_VARIABLES = ("ANSIBLE_SSH_ARGS", "ANSIBLE_SSH_COMMON_ARGS", "ANSIBLE_SSH_EX
 _ALGORITHMS = "HostKeyAlgorithms"
 
 
-def pitfalls(outside: Ports, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
+def pitfalls(ports: Ports, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
     """Warnings only: each may be wanted, or be no matter on another machine. None where Packer is not to be had."""
     try:
-        version = outside.packer.version()
+        version = ports.packer.version()
     except BakeryError:
         return
     yield from _plugins_gone(version, facts)
-    yield from _ansible(outside, version, facts)
-    yield from _enforced(outside, version, facts, arguments)
+    yield from _ansible(ports, version, facts)
+    yield from _enforced(ports, version, facts, arguments)
 
 
 def _plugins_gone(version: str, facts: TemplateFacts) -> Iterator[Finding]:
@@ -48,8 +48,8 @@ def _plugins_gone(version: str, facts: TemplateFacts) -> Iterator[Finding]:
             )
 
 
-def _ansible(outside: Ports, version: str, facts: TemplateFacts) -> Iterator[Finding]:
-    if outside.environment.get("AMI_BAKERY_LOCAL_URL"):
+def _ansible(ports: Ports, version: str, facts: TemplateFacts) -> Iterator[Finding]:
+    if ports.environment.get("AMI_BAKERY_LOCAL_URL"):
         for place, _ in facts.ansible:
             yield Finding(
                 level=Level.WARNING,
@@ -59,10 +59,10 @@ def _ansible(outside: Ports, version: str, facts: TemplateFacts) -> Iterator[Fin
                 todo="Build it in an account, or leave the provisioner out here (`only`, `except`).",
             )
     brings_own = any(plugin.source.endswith("hashicorp/ansible") for plugin in facts.required_plugins)
-    if numbers_of(version) >= _ANSIBLE_WITH_ECDSA or brings_own or not _uses_default_algorithms(outside, facts):
+    if numbers_of(version) >= _ANSIBLE_WITH_ECDSA or brings_own or not _uses_default_algorithms(ports, facts):
         return
     for place, through_packer in facts.ansible:
-        if through_packer and not outside.packer.ssh_accepts_rsa():
+        if through_packer and not ports.packer.ssh_accepts_rsa():
             yield Finding(
                 level=Level.WARNING,
                 code="ansible-host-key",
@@ -74,26 +74,26 @@ def _ansible(outside: Ports, version: str, facts: TemplateFacts) -> Iterator[Fin
             )
 
 
-def _uses_default_algorithms(outside: Ports, facts: TemplateFacts) -> bool:
+def _uses_default_algorithms(ports: Ports, facts: TemplateFacts) -> bool:
     """Whether neither the environment nor an ansible.cfg says which host keys are accepted."""
-    if any(_ALGORITHMS in outside.environment.get(name, "") for name in _SSH_VARIABLES):
+    if any(_ALGORITHMS in ports.environment.get(name, "") for name in _SSH_VARIABLES):
         return False
     configurations = (item.path for item in facts.references if item.path.endswith("ansible.cfg"))
     try:
         return not any(
-            _ALGORITHMS.lower().encode() in outside.tree.read(path).lower()
+            _ALGORITHMS.lower().encode() in ports.tree.read(path).lower()
             for path in configurations
-            if outside.tree.entry(path) is not None
+            if ports.tree.entry(path) is not None
         )
     except BakeryError:
         return False
 
 
-def _enforced(outside: Ports, version: str, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
+def _enforced(ports: Ports, version: str, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
     """Where HCP Packer is on, by Packer's own rule (internal/hcp/registry/hcp.go). Not switched off for the user: an
     organization enforces them on purpose, and `-skip-enforcement` takes an administrator."""
     skipped = any(word.lstrip("-") in ("skip-enforcement", "skip-enforcement=true") for word in arguments.other)
-    place = _hcp_place(outside, facts) if numbers_of(version) >= _ENFORCES and not skipped else None
+    place = _hcp_place(ports, facts) if numbers_of(version) >= _ENFORCES and not skipped else None
     if place is not None:
         yield Finding(
             level=Level.WARNING,
@@ -105,13 +105,13 @@ def _enforced(outside: Ports, version: str, facts: TemplateFacts, arguments: Pac
         )
 
 
-def _hcp_place(outside: Ports, facts: TemplateFacts) -> SourceLocation | None:
+def _hcp_place(ports: Ports, facts: TemplateFacts) -> SourceLocation | None:
     """The line that switches HCP Packer on: the template's first where the environment does. None where it is off."""
-    environment = outside.environment
+    environment = ports.environment
     if environment.get("HCP_PACKER_REGISTRY", "").lower() in ("off", "0"):
         return None
     for file in facts.files:
-        for number, line in enumerate(outside.tree.read(file).splitlines(), 1):
+        for number, line in enumerate(ports.tree.read(file).splitlines(), 1):
             if line.lstrip().startswith((b"hcp_packer_registry", b'"hcp_packer_registry"')):
                 return SourceLocation(file=file, line=number)
     switched_on = environment.get("HCP_PACKER_BUCKET_NAME") or environment.get("HCP_PACKER_REGISTRY")

@@ -14,8 +14,8 @@ _SELDOM_SECONDS = 30.0
 class HashingProgress:
     """A `Progress` that tells the watcher: after a second, and then each time half as much time again has passed."""
 
-    def __init__(self, watcher: Reporter, clock: Clock, image: str) -> None:
-        self._watcher = watcher
+    def __init__(self, reporter: Reporter, clock: Clock, image: str) -> None:
+        self._reporter = reporter
         self._clock = clock
         self._image = image
         self._began = clock.monotonic()
@@ -27,13 +27,13 @@ class HashingProgress:
         if now >= self._next:
             self._next = now + min(max((now - self._began) / 2, _FIRST_SECONDS), _SELDOM_SECONDS)
             self._told = True
-            self._watcher.step(
+            self._reporter.step(
                 self._image, f"hashing: {files:,} {'file' if files == 1 else 'files'}, {_told(size)} so far"
             )
 
     def end(self) -> None:
         if self._told:
-            self._watcher.done(self._image)
+            self._reporter.done(self._image)
 
 
 def _told(size: int) -> str:

@@ -95,7 +95,7 @@ class Resolver(Frozen):
     is_past  whether the files are those of a git revision, which other programs cannot read
     """
 
-    outside: Ports
+    ports: Ports
     config: Config
     arguments: PackerArguments = field(default_factory=PackerArguments)
     regions: tuple[str, ...] = ()
@@ -114,7 +114,7 @@ class Resolver(Frozen):
         )
 
     def regions_of(self, image: ImageConfig) -> tuple[str, ...]:
-        return image.regions or (self.outside.ec2.default_region(),)
+        return image.regions or (self.ports.ec2.default_region(),)
 
     def region_of(self, image: ImageConfig) -> str:
         """Where it is baked."""
@@ -127,12 +127,12 @@ class Resolver(Frozen):
 
     def workdir(self, image: ImageConfig) -> str:
         """Relative to the root."""
-        tree = self.outside.tree
+        tree = self.ports.tree
         return tree.relative(image.workdir) if image.workdir is not None else template_folder(tree, image.template)
 
     def var_files(self, image: ImageConfig) -> tuple[str, ...]:
         """In Packer's order, relative to the root; those behind `--` are written relative to Packer's folder."""
-        tree, workdir = self.outside.tree, self.workdir(image)
+        tree, workdir = self.ports.tree, self.workdir(image)
         behind = (path if path.startswith("/") else f"{workdir}/{path}" for path in self.arguments.var_files)
         return tuple(tree.relative(path) for path in (*image.var_files, *behind))
 
@@ -142,7 +142,7 @@ class Resolver(Frozen):
         Relative to the folder that Packer is started in, as a person there would write it, since `path.root` becomes
         what is written; the template reader counts on it. The drop-in gives an absolute path, as the original did.
         """
-        tree = self.outside.tree
+        tree = self.ports.tree
         path = tree.relative(image.template)
         if image.scheme is Scheme.SHA1 or path.startswith("/"):
             return tree.absolute(image.template)
@@ -180,7 +180,7 @@ class Resolver(Frozen):
         offered = {"aws_region": region} if region is not None and "aws_region" not in given else {}
         pinned = {image.from_variable} if image.base is not None else set()
         request = TemplateRequest(
-            template=self.outside.tree.relative(image.template),
+            template=self.ports.tree.relative(image.template),
             workdir=workdir,
             variables=given,
             offered=offered,
@@ -188,9 +188,9 @@ class Resolver(Frozen):
             var_files=self.var_files(image),
             only=image.only,
             except_=image.except_,
-            environment=self.outside.environment,
+            environment=self.ports.environment,
         )
-        return self.outside.templates.read(self.outside.tree, request)
+        return self.ports.templates.read(self.ports.tree, request)
 
     def inputs(self, image: ImageConfig) -> tuple[TemplateFacts, Inventory]:
         """Every file of an image. Needs no AWS."""
@@ -204,20 +204,20 @@ class Resolver(Frozen):
         """The status of every input now: taken before and after a build, it shows what was replaced meanwhile."""
         from ami_bakery.define.input_stamps import take_stamps
 
-        outside = self.outside
+        ports = self.ports
         # With -debug Packer writes a private key into its folder, and removes it.
         busy = (self.workdir(image),) if self.arguments.debug else ()
         written = self._written(image)
-        made = take_stamps(outside.tree, outside.stamps, image, self.config.file, facts, written, busy=busy)
-        programs = ((path, outside.stamps.stamp(path)) for path in self._plugin_programs(image, facts))
+        made = take_stamps(ports.tree, ports.stamps, image, self.config.file, facts, written, busy=busy)
+        programs = ((path, ports.stamps.stamp(path)) for path in self._plugin_programs(image, facts))
         return replace(made, files={**made.files, **{path: stamp for path, stamp in programs if stamp is not None}})
 
     def _plugin_programs(self, image: ImageConfig, facts: TemplateFacts) -> tuple[str, ...]:
         """Those whose checksums are in the digest."""
         if image.scheme is Scheme.SHA1 or "plugin-versions" in image.digest_exclude:
             return ()
-        workdir = self.outside.tree.absolute(self.workdir(image))
-        found = self.outside.packer.plugin_programs(self.template_argument(image), workdir, facts)
+        workdir = self.ports.tree.absolute(self.workdir(image))
+        found = self.ports.packer.plugin_programs(self.template_argument(image), workdir, facts)
         return tuple(os.path.realpath(path) for path in found)
 
     def entries(
@@ -248,15 +248,15 @@ class Resolver(Frozen):
         return facts
 
     def check_places(self, image: ImageConfig) -> None:
-        check_places(self.outside.tree, self.config.file, image)
+        check_places(self.ports.tree, self.config.file, image)
 
     def _inputs(self, image: ImageConfig, facts: TemplateFacts) -> Generator[tuple[Entry, tuple[SourceLocation, ...]]]:
         """The same, as they are come to. Progress is told."""
-        home = self.outside.environment.get("HOME", "")
+        home = self.ports.environment.get("HOME", "")
         with self._progress(image) as progress:
             try:
                 yield from stream(
-                    self.outside.tree,
+                    self.ports.tree,
                     image,
                     self.config.file,
                     facts,
@@ -269,16 +269,16 @@ class Resolver(Frozen):
 
     def _missing_submodule(self, image: ImageConfig, error: BakeryError) -> str | None:
         """The one that is not checked out and in which the file that `error` misses would be."""
-        tree = self.outside.tree
+        tree = self.ports.tree
         declared = {tree.relative(path) for path in image.inputs or ()}
-        missing = map(tree.relative, self.outside.git.missing_submodules(self.config.root))
+        missing = map(tree.relative, self.ports.git.missing_submodules(self.config.root))
         return next((path for path in missing if f" {path}/" in error.doing or path in declared), None)
 
     def _in_packers_words(self, image: ImageConfig, error: TemplateError) -> BakeryError:
         """A syntax error as Packer tells it, which knows the line better. Of a git revision Packer can read nothing."""
         if self.is_past:
             return error
-        tree = self.outside.tree
+        tree = self.ports.tree
         request = BuildRequest(
             image=image.name,
             template=self.template_argument(image),
@@ -289,7 +289,7 @@ class Resolver(Frozen):
         )
         from ami_bakery.define.template_errors import in_packers_words
 
-        return in_packers_words(tree, self.outside.packer, request, error)
+        return in_packers_words(tree, self.ports.packer, request, error)
 
     def _with_folder_advice(self, image: ImageConfig, error: BakeryError) -> BakeryError:
         """The same error, which says so where a submodule is missing, or Packer is to be started in another folder."""
@@ -301,9 +301,9 @@ class Resolver(Frozen):
             return type(error)(error.doing, error.wrong, todo, marks=error.marks)
         from ami_bakery.define.template_errors import better_folder
 
-        folder = template_folder(self.outside.tree, image.template)
+        folder = template_folder(self.ports.tree, image.template)
         found = better_folder(
-            self.outside.tree,
+            self.ports.tree,
             self.workdir(image),
             folder,
             lambda workdir: self.facts(replace(image, workdir=workdir)),
@@ -315,7 +315,7 @@ class Resolver(Frozen):
 
     @contextmanager
     def _progress(self, image: ImageConfig) -> Iterator[HashingProgress]:
-        progress = HashingProgress(self.outside.watcher, self.outside.clock, image.name)
+        progress = HashingProgress(self.ports.reporter, self.ports.clock, image.name)
         try:
             yield progress
         finally:
@@ -323,11 +323,11 @@ class Resolver(Frozen):
 
     def would_be_input(self, image: ImageConfig, path: str) -> bool:
         """Whether a file at `path`, which is absolute, would be an input of the image."""
-        return would_be_input(self.outside.tree, image, self.config.file, self.facts(image), path)
+        return would_be_input(self.ports.tree, image, self.config.file, self.facts(image), path)
 
     def _written(self, image: ImageConfig) -> tuple[str, ...]:
         """Packer's own log, where the environment asks for one: the same in every run, and no input."""
-        log = self.outside.environment.get("PACKER_LOG_PATH", "")
+        log = self.ports.environment.get("PACKER_LOG_PATH", "")
         return (log if log.startswith("/") else f"{self.workdir(image)}/{log}",) if log else ()
 
     def define(
@@ -344,8 +344,8 @@ class Resolver(Frozen):
         if image.scheme is Scheme.SHA1:
             unseen = Unseen()
             with self._progress(image) as progress:
-                digest = drop_in_checksum(self.outside.tree, image, unseen, progress)
-            told = tuple(warnings(self.outside.tree, image, self.outside.environment, unseen))
+                digest = drop_in_checksum(self.ports.tree, image, unseen, progress)
+            told = tuple(warnings(self.ports.tree, image, self.ports.environment, unseen))
             return ImageDefinition(image=image, digest=digest, unseen=told)
         facts, found = inputs or self.inputs(image)
         inventory, entries = (found, None) if isinstance(found, Inventory) else (None, found)
@@ -379,7 +379,7 @@ class Resolver(Frozen):
         return Manifest(
             image=image.name,
             salt=image.salt,
-            template=self.outside.tree.relative(image.template),
+            template=self.ports.tree.relative(image.template),
             workdir=self.workdir(image),
             entries=inventory.entries if inventory else (),
             variables=tuple((name, hash_value(value)) for name, value in image.variables),
@@ -395,7 +395,7 @@ class Resolver(Frozen):
 
     def without_cache(self) -> Resolver:
         """The same, without what was looked up before."""
-        self.outside.packer.forget_plugins()
+        self.ports.packer.forget_plugins()
         return replace(self, _answers={})
 
     def warm_up_tools(self, names: Iterable[str]) -> None:
@@ -403,26 +403,26 @@ class Resolver(Frozen):
         images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
         plugins = any("plugin-versions" not in image.digest_exclude for image in images)
         if plugins or any("packer-version" not in image.digest_exclude for image in images):
-            self.outside.packer.expect(plugins=plugins)
+            self.ports.packer.expect(plugins=plugins)
 
     def warm_up_ec2(self, names: Iterable[str]) -> None:
         """Let a connection to EC2 be opened where the first of these images is baked, while we go on."""
         for name in islice(names, 1):
             regions = self.regions or self.config.image(name).regions
-            self.outside.ec2.expect(regions[0] if regions else None)
+            self.ports.ec2.expect(regions[0] if regions else None)
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, ...]]:
         if "packer-version" not in without:
-            yield "packer", self.outside.packer.version()
+            yield "packer", self.ports.packer.version()
         if "plugin-versions" not in without:
             yield from self.plugins(image, facts)
 
     def plugins(self, image: ImageConfig, facts: TemplateFacts) -> tuple[UsedPlugin, ...]:
         """The plugins that the image will be built with. Raises `PackerError` where one is missing that it requires,
         and must not or cannot be fetched."""
-        workdir = self.outside.tree.absolute(self.workdir(image))
+        workdir = self.ports.tree.absolute(self.workdir(image))
         told = self.template_argument(image)
-        return self.outside.packer.plugins(image.name, told, workdir, facts, self.outside.watcher)
+        return self.ports.packer.plugins(image.name, told, workdir, facts, self.ports.reporter)
 
     def handed_variables(
         self, definition: ImageDefinition, facts: TemplateFacts, region: str
@@ -430,7 +430,7 @@ class Resolver(Frozen):
         """What Packer gets with `-var`: the image's own, and those of ours that the template declares."""
         image, digest = definition.image, definition.digest
         ours = {"config_checksum": digest.hex if digest else "", "aws_region": region}
-        if image.scheme is Scheme.SHA1 and (subnet := self.outside.environment.get(SUBNET_VARIABLE)):
+        if image.scheme is Scheme.SHA1 and (subnet := self.ports.environment.get(SUBNET_VARIABLE)):
             ours["aws_subnet_id"] = subnet
         handed = {name: value for name, value in ours.items() if facts.declares(name)}
         if image.base is not None and definition.base:
@@ -442,18 +442,18 @@ class Resolver(Frozen):
     def _environment(self, image: ImageConfig, facts: TemplateFacts) -> tuple[tuple[str, str | None], ...]:
         """Declared variables, and those that the template is seen to read; each set or unset."""
         read = {name for name, _ in facts.environment if why_not_hashed(name, facts) is None}
-        values = self.outside.environment
+        values = self.ports.environment
         return tuple(
             (name, hash_value(values[name]) if name in values else None) for name in sorted({*image.environment, *read})
         )
 
     def questions(self, image: ImageConfig, facts: TemplateFacts) -> tuple[BaseQuery, ...]:
         """What is to be asked of EC2 or SSM to know what an image starts from."""
-        return tuple(base_queries(image, facts, lambda: self.region_of(image), self.outside.packer))
+        return tuple(base_queries(image, facts, lambda: self.region_of(image), self.ports.packer))
 
     def prefetch(self, questions: Iterable[BaseQuery]) -> None:
         """Ask in bulk, so that `define` need not ask for each image."""
-        self._answers.update(ask(self.outside, self.unanswered(questions)))
+        self._answers.update(ask(self.ports, self.unanswered(questions)))
 
     def unanswered(self, questions: Iterable[BaseQuery]) -> list[BaseQuery]:
         return [question for question in questions if question not in self._answers]
@@ -541,4 +541,4 @@ class Resolver(Frozen):
                 'Name the owners: "owners": ["099720109477"].',
                 marks=(builder.place.mark(without_owners(builder)),),
             )
-        return self._answer(question_of_filter(asked, self.region_of(image), self.outside.packer), builder.place)
+        return self._answer(question_of_filter(asked, self.region_of(image), self.ports.packer), builder.place)

@@ -232,8 +232,8 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     if image.scheme is Scheme.SHA1:
         place = SourceLocation(file=resolver.config.file, line=1)
         todo = "Describe the image in a bakery.toml: its digest covers all of it."
-        tree = resolver.outside.tree
-        for warning in warnings(tree, image, resolver.outside.environment, unseen_in(tree, image)):
+        tree = resolver.ports.tree
+        for warning in warnings(tree, image, resolver.ports.environment, unseen_in(tree, image)):
             yield Finding(level=Level.WARNING, code="not-covered", place=place, message=warning, todo=todo)
         yield from template_findings(resolver.facts(image))
         return
@@ -242,9 +242,9 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
     yield from link_findings(inventory.entries, inventory.named_by)
     yield from input_findings(resolver, image, inventory)
     yield from _git_findings(resolver)
-    yield from pitfalls(resolver.outside, facts, resolver.arguments)
+    yield from pitfalls(resolver.ports, facts, resolver.arguments)
     yield from _environment_findings(image, facts)
-    yield from reading_findings(resolver.outside.tree, image, resolver.config.file, facts, inventory)
+    yield from reading_findings(resolver.ports.tree, image, resolver.config.file, facts, inventory)
     yield from _base_findings(image, facts)
     yield from sharing_findings(image, resolver.config.file)
     yield from owner_findings(image, resolver.config.file)
@@ -257,7 +257,7 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
 
 
 def _git_findings(resolver: Resolver) -> Iterator[Finding]:
-    refusal = resolver.outside.git.refusal(resolver.config.root)
+    refusal = resolver.ports.git.refusal(resolver.config.root)
     words, _, todo = refusal.partition("; ")
     if refusal:
         yield Finding(
@@ -305,9 +305,7 @@ def _look_at_names(resolver: Resolver, checks: Sequence[_Check]) -> None:
     regions = [region for region, names in asked.items() if names]
     taken: dict[str, frozenset[str]] = {}
     try:
-        answers = run_all(
-            [partial(resolver.outside.ec2.find_by_name, region, list(asked[region])) for region in regions]
-        )
+        answers = run_all([partial(resolver.ports.ec2.find_by_name, region, list(asked[region])) for region in regions])
         taken = {region: frozenset(ami.name for ami in amis) for region, amis in zip(regions, answers, strict=True)}
     except BakeryError as error:
         first = next(check for check in checks if check.ami_names)
@@ -338,15 +336,15 @@ def _ambiguous_bases(
 ) -> Iterator[Finding]:
     """Filters of the template that Packer refuses, since it does not know which of several AMIs is meant. `counts`: of
     the filters asked for before, and of this."""
-    outside = resolver.outside
+    ports = resolver.ports
     for builder in facts.builders:
         asked = builder.source_ami_filter
         if asked is None or asked.most_recent or not asked.owners or builder.source_ami or builder.base_unknown:
             continue
-        question = question_of_filter(asked, region, outside.packer)
+        question = question_of_filter(asked, region, ports.packer)
         if question not in counts:
             # Packer looks at no state.
-            counts[question] = len(matching_amis(outside, question, in_any_state=True))
+            counts[question] = len(matching_amis(ports, question, in_any_state=True))
         if counts[question] > 1:
             yield Finding(
                 level=Level.ERROR,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:
-    declared = [resolver.outside.tree.relative(path).rstrip("/") for path in image.inputs or ()]
+    declared = [resolver.ports.tree.relative(path).rstrip("/") for path in image.inputs or ()]
     for entry in inventory.entries:
         places = inventory.named_by[entry.path]
         outside = entry.path.startswith(("../", "/", "~/"))
@@ -42,8 +42,8 @@ def input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory)
 
 
 def _head(resolver: Resolver, path: str) -> bytes:
-    home = resolver.outside.environment.get("HOME", "")
-    return resolver.outside.tree.head(path.replace("~", home, 1) if path.startswith("~/") else path, SCAN_BYTES)
+    home = resolver.ports.environment.get("HOME", "")
+    return resolver.ports.tree.head(path.replace("~", home, 1) if path.startswith("~/") else path, SCAN_BYTES)
 
 
 def _content_findings(
@@ -95,8 +95,8 @@ def _submodule_findings(resolver: Resolver, inventory: Inventory) -> Iterator[Fi
     folders = [entry for entry in inventory.entries if entry.kind is EntryKind.FOLDER]
     if not folders:
         return
-    tree = resolver.outside.tree
-    empty = {tree.relative(path) for path in resolver.outside.git.missing_submodules(resolver.config.root)}
+    tree = resolver.ports.tree
+    empty = {tree.relative(path) for path in resolver.ports.git.missing_submodules(resolver.config.root)}
     for entry in folders:
         if entry.path in empty:
             yield Finding(

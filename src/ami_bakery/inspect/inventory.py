@@ -51,7 +51,7 @@ class Listing:
     def __init__(self, resolver: Resolver, names: Sequence[str]) -> None:
         self._resolver = resolver
         self._names = names
-        self.now = resolver.outside.clock.now()
+        self.now = resolver.ports.clock.now()
         self._amis: dict[AmiKey, Ami] = {}
         self._gone: set[AmiKey] = set()
         self._images: dict[AmiKey, str] = {}
@@ -142,7 +142,7 @@ class Listing:
         for key in set(keys) - self._amis.keys() - self._gone:
             asked.setdefault(key.region, set()).add(key.id)
             self._gone.add(key)
-        by_ids = self._resolver.outside.ec2.find_by_id
+        by_ids = self._resolver.ports.ec2.find_by_id
         for amis in run_all([partial(by_ids, region, sorted(ids)) for region, ids in sorted(asked.items())]):
             self._amis.update({key_of(ami): ami for ami in amis})
         self._gone -= self._amis.keys()
@@ -179,7 +179,7 @@ def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
     found = of_images(resolver, asked)
     found += of_images(resolver, _elsewhere(asked, found))
     made = [(ami.tags[IMAGE_TAG], ami) for ami in found if ami.verified]
-    with_any_digest = resolver.outside.ec2.find_with_any_digest
+    with_any_digest = resolver.ports.ec2.find_with_any_digest
     answers = run_all([partial(with_any_digest, region, owners) for _, region, owners in drop_in])
     for (name, _, _), amis in zip(drop_in, answers, strict=True):
         made += [(name, ami) for ami in amis if not ami.verified and len(ami.tags[DIGEST_TAG]) == _SHA1_LENGTH]

@@ -16,7 +16,7 @@ _CREDENTIALS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKE
 
 def build_request(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> BuildRequest:
     image, region = planned.definition.image, planned.plan.regions[0]
-    tree, environment = resolver.outside.tree, resolver.outside.environment
+    tree, environment = resolver.ports.tree, resolver.ports.environment
     workdir = resolver.workdir(image)
     variables = resolver.handed_variables(planned.definition, facts, region)
     sensitive = frozenset(variable.name for variable in facts.variables if variable.sensitive)

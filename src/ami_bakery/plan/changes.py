@@ -44,7 +44,7 @@ def changes_since(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> 
     before = past.manifest if past else None
     changes = [change for component in moved for change in _changes(definition, ami, component, before)]
     if set(moved) & set(_IN_GIT):
-        refusal = "" if past is not None else resolver.outside.git.refusal(resolver.config.root)
+        refusal = "" if past is not None else resolver.ports.git.refusal(resolver.config.root)
         changes += _caveats(ami, commit, bool(dirty), tagged, past, refusal)
     return tuple(changes)
 
@@ -120,7 +120,7 @@ def _past_definition(resolver: Resolver, definition: ImageDefinition, revision: 
     """
     now = definition.manifest
     try:
-        with resolver.outside.git.tree(resolver.config.root, revision) as tree:
+        with resolver.ports.git.tree(resolver.config.root, revision) as tree:
             then = _resolver_at(resolver, tree) if tree is not None else None
             if then is None or tree is None or now is None or not then.config.has(definition.image.name):
                 return None
@@ -140,12 +140,12 @@ def commit_of(resolver: Resolver, definition: ImageDefinition) -> str:
     """The commit that an image is built from, with `+dirty` behind it where the image's definition is another one than
     the commit's; empty where git does not tell. Other changes in the work tree do not matter."""
     root = resolver.config.root
-    commit = resolver.outside.git.commit(root)
+    commit = resolver.ports.git.commit(root)
     head, _, dirty = commit.partition("+")
     if dirty and _is_committed(resolver, definition, head):
         return head
-    if not commit and (refusal := resolver.outside.git.refusal(root)):
-        resolver.outside.watcher.warn(f"image {definition.image.name}: the AMI carries no commit: {refusal}")
+    if not commit and (refusal := resolver.ports.git.refusal(root)):
+        resolver.ports.reporter.warn(f"image {definition.image.name}: the AMI carries no commit: {refusal}")
     return commit
 
 
@@ -153,7 +153,7 @@ def _is_committed(now: Resolver, definition: ImageDefinition, revision: str) -> 
     """Whether a revision has the same definition. Files that git ignores, and the environment, are those of now."""
     image = definition.image
     try:
-        with now.outside.git.tree(now.config.root, revision) as tree:
+        with now.ports.git.tree(now.config.root, revision) as tree:
             then = _resolver_at(now, tree) if tree is not None else None
             if then is None or tree is None or not then.config.has(image.name):
                 return False
@@ -182,7 +182,7 @@ def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tu
     those of now on both sides, and so are files that git does not have. An image that was not there then, or whose
     definition cannot be read now or then, counts as changed. Raises `UsageError` where git does not know the revision.
     """
-    git, root = resolver.outside.git, resolver.config.root
+    git, root = resolver.ports.git, resolver.config.root
     with git.tree(root, git.resolve_revision(root, revision)) as tree:
         then = _resolver_at(resolver, tree) if tree is not None else None
         if then is None or tree is None:
@@ -195,10 +195,10 @@ def _resolver_at(resolver: Resolver, tree: RevisionTree) -> Resolver | None:
     config = resolver.config
     try:
         if all(image.scheme is Scheme.SHA256 for image in config.images):
-            config = resolver.outside.parse_config(tree.read(config.file), config)
+            config = resolver.ports.parse_config(tree.read(config.file), config)
     except BakeryError:
         return None
-    return replace(resolver, outside=replace(resolver.outside, tree=tree), config=config, is_past=True)
+    return replace(resolver, ports=replace(resolver.ports, tree=tree), config=config, is_past=True)
 
 
 def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bool:
@@ -249,7 +249,7 @@ def _differing(then: Manifest, now: Manifest) -> list[str]:
 def _checksum_differs(now: Resolver, image: ImageConfig, tree: RevisionTree) -> bool:
     """By the drop-in's checksum: the contents of its files, in the order of their paths."""
     try:
-        before, today = (drop_in_inputs(side, image).entries for side in (tree, now.outside.tree))
+        before, today = (drop_in_inputs(side, image).entries for side in (tree, now.ports.tree))
     except BakeryError:
         return True
     ours = {entry.path: entry.sha256 for entry in today}

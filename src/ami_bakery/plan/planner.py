@@ -103,13 +103,13 @@ def with_locks(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
             asked.setdefault(planned.plan.regions[0], set()).add(planned.plan.digest.hex)
     if not asked:
         return tuple(plans)
-    of_digests = resolver.outside.locks.of_digests
+    of_digests = resolver.ports.locks.of_digests
     try:
         answers = run_all([partial(of_digests, region, sorted(digests)) for region, digests in asked.items()])
     except AwsError as error:
         if not error.is_denied:
             raise
-        resolver.outside.watcher.warn(f"whether another runner is baking something cannot be seen: {error}")
+        resolver.ports.reporter.warn(f"whether another runner is baking something cannot be seen: {error}")
         return tuple(plans)
     alive = {(lock.region, lock.digest): lock for locks in answers for lock in locks if not lock.expired}
     return tuple(
@@ -128,14 +128,14 @@ def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
     """A digest that does not see everything must not look as if it did."""
     for planned in plans:
         for message in planned.definition.unseen:
-            resolver.outside.watcher.warn(message)
+            resolver.ports.reporter.warn(message)
         image = resolver.config.image(planned.plan.image)
         if image.kms_keys.everywhere and max(len(image.regions), len(planned.plan.regions)) < 2:
             place = f"{resolver.config.file}:{image.line('kms_key')}"
-            resolver.outside.watcher.warn(f"{place}: image {image.name}: no copies are made: kms_key encrypts nothing")
+            resolver.ports.reporter.warn(f"{place}: image {image.name}: no copies are made: kms_key encrypts nothing")
         if planned.definition.facts is not None and planned.definition.manifest is not None:
-            for message in _unseen(planned.definition, planned.definition.facts, resolver.outside.environment):
-                resolver.outside.watcher.warn(message)
+            for message in _unseen(planned.definition, planned.definition.facts, resolver.ports.environment):
+                resolver.ports.reporter.warn(message)
         _warn_of_pitfalls(resolver, planned)
 
 
@@ -144,13 +144,13 @@ def _warn_of_pitfalls(resolver: Resolver, planned: Planned) -> None:
     facts, action = planned.definition.facts, planned.plan.action
     if facts is None or planned.definition.image.scheme is Scheme.SHA1:
         return
-    if action is Action.REUSE and not any(name.startswith("HCP_") for name in resolver.outside.environment):
+    if action is Action.REUSE and not any(name.startswith("HCP_") for name in resolver.ports.environment):
         return
     from ami_bakery.define.pitfalls import ENFORCED, pitfalls
 
-    for finding in pitfalls(resolver.outside, facts, resolver.arguments):
+    for finding in pitfalls(resolver.ports, facts, resolver.arguments):
         if action in (Action.BAKE, Action.PENDING) or finding.code == ENFORCED:
-            resolver.outside.watcher.warn(f"{finding.place}: {finding.message}. {finding.todo}")
+            resolver.ports.reporter.warn(f"{finding.place}: {finding.message}. {finding.todo}")
 
 
 def _unseen(definition: ImageDefinition, facts: TemplateFacts, environment: Mapping[str, str]) -> Iterator[str]:
@@ -179,7 +179,7 @@ def define_all(resolver: Resolver, names: Iterable[str], *, kept: bool = True) -
 
 def of_images(resolver: Resolver, asked: Mapping[tuple[str, tuple[str, ...]], Iterable[str]]) -> list[Ami]:
     """All AMIs of these images, by region and owners: one call for each, side by side."""
-    of_images = resolver.outside.ec2.find_by_image
+    of_images = resolver.ports.ec2.find_by_image
     questions = [partial(of_images, region, sorted(names), owners) for (region, owners), names in sorted(asked.items())]
     return [ami for amis in run_all(questions) for ami in amis]
 
@@ -205,7 +205,7 @@ def _decided(
 ) -> list[Planned]:
     """`copied`: images that are there already, but for copies."""
     found = _look_up(resolver, definitions)
-    now = resolver.outside.clock.now()
+    now = resolver.ports.clock.now()
     plans = []
     for definition in definitions:
         regions = _regions_of(resolver, definition)
@@ -251,10 +251,10 @@ def _verify_bases(
             asked.setdefault(planned.plan.regions[0], set()).update(base for _, base in planned.definition.base)
     known = {(region, base): ami for region in asked for base, ami in resolver.known_bases(region).items()} | dict(seen)
     unseen = {region: sorted(base for base in bases if (region, base) not in known) for region, bases in asked.items()}
-    by_ids = resolver.outside.ec2.find_by_id
+    by_ids = resolver.ports.ec2.find_by_id
     looked_at = run_all([partial(by_ids, region, bases) for region, bases in sorted(unseen.items()) if bases])
     known.update({(ami.region, ami.id): ami for amis in looked_at for ami in amis})
-    now = resolver.outside.clock.now()
+    now = resolver.ports.clock.now()
     judged = []
     for planned in plans:
         bases = sorted({base for _, base in planned.definition.base})
@@ -339,7 +339,7 @@ def _look_up(resolver: Resolver, definitions: Sequence[ImageDefinition]) -> dict
         if definition.digest is not None:
             for region in _regions_of(resolver, definition):
                 asked.setdefault((region, definition.image.owners), set()).add(definition.digest.hex)
-    with_digests = resolver.outside.ec2.find_by_digest
+    with_digests = resolver.ports.ec2.find_by_digest
     questions = [
         partial(with_digests, region, sorted(digests), owners) for (region, owners), digests in sorted(asked.items())
     ]
@@ -362,7 +362,7 @@ def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
             digests.setdefault(planned.plan.regions[0], set()).add(planned.plan.digest.hex)
     made = of_images(resolver, asked)
     snapshots = _snapshots(resolver, digests)
-    now = resolver.outside.clock.now()
+    now = resolver.ports.clock.now()
     return tuple(
         _explain(resolver, planned, made, snapshots, now) if _needs_explaining(planned) else planned
         for planned in plans
@@ -371,7 +371,7 @@ def _explained(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, .
 
 def _snapshots(resolver: Resolver, digests: Mapping[str, Iterable[str]]) -> Mapping[tuple[str, str], tuple[str, ...]]:
     """Snapshots that carry these digests, by region and digest."""
-    with_digests = resolver.outside.ec2.find_snapshots_by_digest
+    with_digests = resolver.ports.ec2.find_snapshots_by_digest
     regions = sorted(digests)
     answers = run_all([partial(with_digests, region, sorted(digests[region])) for region in regions])
     return {

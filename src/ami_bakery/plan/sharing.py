@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 
-def read_permissions(outside: Ports, ami: Ami, upkeep: DesiredState) -> Permissions | None:
+def read_permissions(ports: Ports, ami: Ami, upkeep: DesiredState) -> Permissions | None:
     """None where this AMI's permissions are no business of ours: then nobody is asked."""
     if not upkeep.looks_at(ami):
         return None
-    ask = partial(outside.ec2.permissions, ami.region)
+    ask = partial(ports.ec2.permissions, ami.region)
     launch = ask(ami.id)
     if PUBLIC in launch:
-        outside.watcher.warn(
+        ports.reporter.warn(
             f"{ami.id} of {ami.region} is public: anybody may launch it, whatever `share_with` says. "
             "If that is not meant, take the permission away in EC2"
         )
@@ -50,7 +50,7 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
 
     def seen(ami: Ami, kept: DesiredState) -> Permissions | None:
         try:
-            return read_permissions(resolver.outside, ami, kept)
+            return read_permissions(resolver.ports, ami, kept)
         except AwsError as error:
             if not error.is_denied:
                 raise
@@ -59,7 +59,7 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
 
     answers = run_all([partial(seen, ami, kept) for ami, kept in there])
     if refused:
-        resolver.outside.watcher.warn(
+        resolver.ports.reporter.warn(
             f"who may use AMIs cannot be read, so that what is to be granted or taken back is not known: {refused[0]}"
         )
     permissions = {ami.id: answer for (ami, _), answer in zip(there, answers, strict=True) if answer is not None}
@@ -124,7 +124,7 @@ def _questions(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> dict
     for image, wanted in regions.items():
         for region in wanted:
             asked.setdefault(region, []).append(image)
-    marked = resolver.outside.ec2.find_tagged
+    marked = resolver.ports.ec2.find_tagged
     return {region: partial(marked, region, images, SHARED_TAG) for region, images in sorted(asked.items())}
 
 
@@ -144,18 +144,18 @@ def _marked_elsewhere(resolver: Resolver, regions: Mapping[str, Sequence[str]]) 
             unseen.append(region)
             return ()
 
-    watcher = resolver.outside.watcher
+    reporter = resolver.ports.reporter
     try:
-        every = resolver.outside.ec2.regions(next(iter(regions.values()))[0])
+        every = resolver.ports.ec2.regions(next(iter(regions.values()))[0])
     except AwsError as error:
         if not error.is_denied:
             raise
-        watcher.warn(f"whether AMIs in regions that are not in `regions` are shared still cannot be seen: {error}")
+        reporter.warn(f"whether AMIs in regions that are not in `regions` are shared still cannot be seen: {error}")
         return []
     others = {image: [region for region in every if region not in wanted] for image, wanted in regions.items()}
     questions = _questions(resolver, others)
     found = [ami for amis in run_all([partial(seen, *asked) for asked in questions.items()]) for ami in amis]
     if unseen:
         where = ", ".join(sorted(unseen))
-        watcher.warn(f"whether AMIs are shared still cannot be seen in {where}: DescribeImages is refused there")
+        reporter.warn(f"whether AMIs are shared still cannot be seen in {where}: DescribeImages is refused there")
     return found

@@ -73,10 +73,10 @@ def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFac
     """What `packer validate` complains of, each at its line where Packer names one or where the template shows it; or
     why it was not run."""
     request = build_request(resolver, planned, facts)
-    why_not = resolver.outside.packer.why_not_validated(request, facts)
+    why_not = resolver.ports.packer.why_not_validated(request, facts)
     if why_not:
         return (_not_validated(facts, why_not),)
-    complaints = resolver.outside.packer.validate(request)
+    complaints = resolver.ports.packer.validate(request)
     if complaints:
         from ami_bakery.core.packer.plugins import how_to_install
     return tuple(
@@ -112,7 +112,7 @@ def place_of_complaint(
     resolver: Resolver, image: ImageConfig, facts: TemplateFacts, complaint: ValidationIssue
 ) -> SourceLocation:
     """Packer names files as it was told of them: relative to the folder it was started in, or absolute."""
-    tree = resolver.outside.tree
+    tree = resolver.ports.tree
     if complaint.file:
         file = tree.relative(posixpath.join(tree.absolute(resolver.workdir(image)), complaint.file))
         if tree.entry(file) is not None and not file.rpartition("/")[2].startswith("ami-bakery-"):
@@ -141,7 +141,7 @@ def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> S
     known = {word for builder in facts.builders for word in (builder.name, builder.type)}
     words = [word for word in _QUOTED.findall(message) if word not in known]
     for file in facts.files if words else ():
-        lines = resolver.outside.tree.read(file).decode("utf-8", "replace").splitlines()
+        lines = resolver.ports.tree.read(file).decode("utf-8", "replace").splitlines()
         for word in words:
             found = [number for number, line in enumerate(lines, 1) if f'"{word}"' in line]
             if len(found) == 1:
@@ -150,7 +150,7 @@ def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> S
 
 
 def _relative_to_root(resolver: Resolver, text: str) -> str:
-    root = resolver.outside.tree.absolute(".").removesuffix(".").rstrip("/")
+    root = resolver.ports.tree.absolute(".").removesuffix(".").rstrip("/")
     return text.replace(f"{root}/", "") if root else text
 
 

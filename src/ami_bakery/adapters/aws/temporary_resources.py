@@ -34,7 +34,7 @@ _GONE = frozenset(
 )
 
 
-class BotoScaffold:
+class BotoTemporaryResources:
     """A `Scaffold` port."""
 
     def __init__(self, session: AwsSession) -> None:

@@ -130,13 +130,13 @@ class HashicorpPacker:
     def lists_in_filters(self) -> bool:
         return _numbers(self.version()) >= _LISTS_IN_FILTERS
 
-    def build(self, request: BuildRequest, watcher: Reporter, made: Callable[[CreatedResource], None]) -> Built:
+    def build(self, request: BuildRequest, reporter: Reporter, made: Callable[[CreatedResource], None]) -> Built:
         from ami_bakery.core.packer.build_progress import ProgressReader
 
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
         masker = Masker(request.secrets)
         with Log(request.image) as log, private_variables(request) as private:
-            watcher.step(request.image, f"baking with Packer {self.version()}")
+            reporter.step(request.image, f"baking with Packer {self.version()}")
             run = Run(
                 image=request.image,
                 arguments=(self._executable(), "build", *build_options(request, private), request.template),
@@ -150,9 +150,9 @@ class HashicorpPacker:
                 progress=ProgressReader(tell=made),
             )
             status = (
-                run_interactive(run, self._terminal, watcher, self._running)
+                run_interactive(run, self._terminal, reporter, self._running)
                 if request.debug
-                else run_detached(run, watcher, self._running)
+                else run_detached(run, reporter, self._running)
             )
             if status != 0:
                 raise self._failed(request, status, run)
@@ -218,12 +218,12 @@ class HashicorpPacker:
         return parse_complaints(Masker(withheld, loosely=True).mask(said.decode("utf-8", "replace")))
 
     def plugins(
-        self, image: str, template: str, workdir: str, facts: TemplateFacts, watcher: Reporter
+        self, image: str, template: str, workdir: str, facts: TemplateFacts, reporter: Reporter
     ) -> tuple[UsedPlugin, ...]:
         places = self._places(workdir, template)
         choice = self._choice(places, facts)
         if choice.missing and self._may_fetch:
-            self._init(image, places, os.path.join(workdir, template), choice.missing, watcher)
+            self._init(image, places, os.path.join(workdir, template), choice.missing, reporter)
             choice = self._choice(places, facts)
         if choice.missing:
             raise self._missing(image, choice.missing)
@@ -298,12 +298,12 @@ class HashicorpPacker:
         return parse_installed(answer.stdout.decode("utf-8", "replace")) if answer.returncode == 0 else None
 
     def _init(
-        self, image: str, places: PluginPlaces, template: str, missing: Sequence[Plugin], watcher: Reporter
+        self, image: str, places: PluginPlaces, template: str, missing: Sequence[Plugin], reporter: Reporter
     ) -> None:
-        watcher.step(image, "fetching the plugins (packer init)")
+        reporter.step(image, "fetching the plugins (packer init)")
         answer = self._ask("init", template, environment=places.absolute_path())
         self.forget_plugins()
-        watcher.done(image)
+        reporter.done(image)
         if answer.returncode != 0:
             raise PackerError(
                 f"fetching the plugins of image {image} (packer init)",

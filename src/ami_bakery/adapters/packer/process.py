@@ -108,16 +108,16 @@ class Running:
             return {run.image: tuple(run.progress.made) for run in self._runs.values()}
 
 
-def run_detached(run: Run, watcher: Reporter, running: Running) -> int:
+def run_detached(run: Run, reporter: Reporter, running: Running) -> int:
     """Run Packer in a session of its own, so that a terminal's Ctrl-C reaches us alone and we pass it on once."""
 
     def read(output: IO[bytes]) -> None:
-        _read_all(output, run, watcher)
+        _read_all(output, run, reporter)
 
-    return _run(run, watcher, running, read, in_foreground=False)
+    return _run(run, reporter, running, read, in_foreground=False)
 
 
-def run_interactive(run: Run, terminal: BinaryIO, watcher: Reporter, running: Running) -> int:
+def run_interactive(run: Run, terminal: BinaryIO, reporter: Reporter, running: Running) -> int:
     """Run Packer in the foreground: it asks on the terminal and reads answers from it, and Ctrl-C reaches it directly.
 
     `-debug` and `-machine-readable` do not go together, so the artifacts are read from the lines for people.
@@ -126,11 +126,11 @@ def run_interactive(run: Run, terminal: BinaryIO, watcher: Reporter, running: Ru
     def read(output: IO[bytes]) -> None:
         _show_all(output, run, terminal)
 
-    return _run(run, watcher, running, read, in_foreground=True)
+    return _run(run, reporter, running, read, in_foreground=True)
 
 
 def _run(
-    run: Run, watcher: Reporter, running: Running, read: Callable[[IO[bytes]], None], *, in_foreground: bool
+    run: Run, reporter: Reporter, running: Running, read: Callable[[IO[bytes]], None], *, in_foreground: bool
 ) -> int:
     """Whatever happens to those who listen, its output is read to the end: a full pipe would stop it for ever."""
     reading, writing = os.pipe()
@@ -145,7 +145,7 @@ def _run(
             watching.watch(process.pid, own_group=not in_foreground)
             listener.start()
             with running.of(process, run):
-                status = _wait(process, run, watcher, running, own_group=not in_foreground)
+                status = _wait(process, run, reporter, running, own_group=not in_foreground)
         listener.join(timeout=_LAST_WORDS_SECONDS)
     finally:
         if not listener.is_alive():
@@ -164,7 +164,7 @@ def _started(run: Run, output: int, *, in_foreground: bool) -> subprocess.Popen[
     )
 
 
-def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Reporter, running: Running, *, own_group: bool) -> int:
+def _wait(process: subprocess.Popen[bytes], run: Run, reporter: Reporter, running: Running, *, own_group: bool) -> int:
     """Until Packer ends; once told to stop, until it has cleaned up in EC2, which can take minutes, or is killed."""
     deadline: float | None = None
     while True:
@@ -173,13 +173,13 @@ def _wait(process: subprocess.Popen[bytes], run: Run, watcher: Reporter, running
             break
         if running.is_told(process) and deadline is None:
             deadline = time.monotonic() + run.kill_seconds
-            watcher.step(run.image, _CLEANING_UP)
+            reporter.step(run.image, _CLEANING_UP)
         elif deadline is not None and time.monotonic() > deadline:
-            watcher.warn(f"{run.image}: Packer has not cleaned up within {run.kill_seconds:.0f} s, and is killed")
+            reporter.warn(f"{run.image}: Packer has not cleaned up within {run.kill_seconds:.0f} s, and is killed")
             process.kill()
             deadline = math.inf
         elif deadline is not None:
-            watcher.update(run.image, _CLEANING_UP)
+            reporter.update(run.image, _CLEANING_UP)
             if not own_group:
                 # In debug mode it pauses in its clean-up, too; a signal is as good as the key that is waited for.
                 _terminate(process)
@@ -201,7 +201,7 @@ def _end_rest(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
 
 
-def _read_all(stream: IO[bytes], run: Run, watcher: Reporter) -> None:
+def _read_all(stream: IO[bytes], run: Run, reporter: Reporter) -> None:
     from ami_bakery.core.packer.build_progress import telling
 
     masked, reader = Stream(run.masker), MachineReader(run.masker)
@@ -209,7 +209,7 @@ def _read_all(stream: IO[bytes], run: Run, watcher: Reporter) -> None:
     def show(lines: list[str]) -> None:
         if lines:
             run.log.write_all(lines)
-            watcher.lines(run.image, lines)
+            reporter.lines(run.image, lines)
 
     final = False
     while not final:

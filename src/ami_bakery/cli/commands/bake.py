@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(invocation: Context) -> int:
     resolver = invocation.resolver()
-    config, outside = resolver.config, resolver.outside
+    config, ports = resolver.config, resolver.ports
     names = invocation.selected(resolver)
     _check_id(invocation, names)
     outputs = output_files(resolver, invocation, names, _FORMS)
@@ -111,9 +111,9 @@ def run(invocation: Context) -> int:
         for outcome in baking:
             outcomes.append(outcome)
             if outcome.error is not None:
-                outside.watcher.error(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
+                ports.reporter.error(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
             elif not several or outcome.result is not Result.REUSED:
-                outside.watcher.note(outcome_note(outcome, ids=told_ids))
+                ports.reporter.note(outcome_note(outcome, ids=told_ids))
     by_name = {outcome.image: outcome for outcome in outcomes}
     # Of a single image the table says more than the messages only where it has several regions, or AMIs of a failure.
     if len(outcomes) > 1 or any(
@@ -122,7 +122,7 @@ def run(invocation: Context) -> int:
         from ami_bakery.render.summary import summary
 
         answered = frozenset(names) if invocation.one_terminal else frozenset()
-        outside.watcher.table(summary([by_name[name] for name in with_parents(config, names)], answered))
+        ports.reporter.table(summary([by_name[name] for name in with_parents(config, names)], answered))
     asked = [by_name[name] for name in names]
     if invocation.arguments.json:
         invocation.answer(document([outcome_json(outcome) for outcome in asked]))
@@ -132,7 +132,7 @@ def run(invocation: Context) -> int:
     # The files come last: where they cannot be written, the ids are told all the same.
     for outcome in asked:
         _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
-    write_all(outputs, invocation, lambda output: _written(invocation, outside, output, asked))
+    write_all(outputs, invocation, lambda output: _written(invocation, ports, output, asked))
     return _status([outcome.error for outcome in outcomes if outcome.error is not None])
 
 
@@ -193,7 +193,7 @@ def _tell_ci(invocation: Context, outcomes: Sequence[Outcome]) -> None:
     invocation.tell_ci(notes, outcomes_markdown(outcomes))
 
 
-def _written(invocation: Context, outside: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str | None:
+def _written(invocation: Context, ports: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str | None:
     """None where not every image is there; what GitHub gets says so itself, and may be read after a failure."""
     if output.form is OutputFormat.GITHUB:
         return github_output(outcomes)
@@ -203,17 +203,17 @@ def _written(invocation: Context, outside: Ports, output: OutputFile, outcomes: 
     if output.form is OutputFormat.TFVARS:
         return tfvars(outcomes, output.only_variable)
     if output.form is OutputFormat.VARIABLES:
-        return _dotenv(invocation, outside, output, outcomes)
+        return _dotenv(invocation, ports, output, outcomes)
     if output.form is OutputFormat.SHELL:
         return shell_exports(outcomes)
     return document([outcome_json(outcome) for outcome in outcomes]) + "\n"
 
 
-def _dotenv(invocation: Context, outside: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str:
+def _dotenv(invocation: Context, ports: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str:
     limit = variable_limit(invocation.environment)
     text, omitted = dotenv(outcomes, limit)
     if omitted:
-        outside.watcher.warn(
+        ports.reporter.warn(
             f"{output.path}: GitLab's dotenv report holds {limit} variables and 5 kB; {len(omitted)} variables "
             f"do not fit and are omitted, the first is {omitted[0]}. Write a *.json file for all of them"
             f"{'' if limit == 150 else f', or set {LIMIT_VARIABLE} to 100 or 150 if your GitLab plan allows it'}"

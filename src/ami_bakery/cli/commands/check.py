@@ -63,7 +63,7 @@ def run(invocation: Context) -> int:
     write_all(outputs, invocation, lambda output: _written(invocation, resolver.config.root, output, notes, rendered))
     levels = [note.level for note in notes]
     if found and not levels:
-        resolver.outside.watcher.note("nothing was found")
+        resolver.ports.reporter.note("nothing was found")
     return 1 if Level.ERROR in levels or (Level.WARNING in levels and invocation.arguments.strict) else 0
 
 

@@ -75,9 +75,9 @@ class Context(Frozen):
         return f"Mend that and run again{': what is baked is found, not baked again' if bakes else ''}."
 
     def resolver(self) -> Resolver:
-        config, outside = self.bakery(None, self.arguments.command == "bake")
+        config, ports = self.bakery(None, self.arguments.command == "bake")
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
-        return Resolver(outside=outside, config=config, arguments=parse_arguments(self.after_dashes), regions=regions)
+        return Resolver(ports=ports, config=config, arguments=parse_arguments(self.after_dashes), regions=regions)
 
     def selected(self, resolver: Resolver) -> tuple[str, ...]:
         """The images asked for, in the order of the file: all where nothing is said.
@@ -94,7 +94,7 @@ class Context(Frozen):
             names = changed_since(resolver, names, arguments.changed_since)
             conditions.append(f"has changed since {arguments.changed_since}")
         if not names:
-            resolver.outside.watcher.note(f"nothing to do: no image {' and '.join(conditions)}")
+            resolver.ports.reporter.note(f"nothing to do: no image {' and '.join(conditions)}")
         return with_downstream(resolver.config, names) if arguments.downstream else names
 
 

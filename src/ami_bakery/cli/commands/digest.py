@@ -26,7 +26,7 @@ def run(invocation: Context) -> int:
     definitions = [item for item in define_all(resolver, names, kept=False) if item.image.name in names]
     for item in definitions:
         for message in item.unseen:
-            resolver.outside.watcher.warn(message)
+            resolver.ports.reporter.warn(message)
     if invocation.arguments.json:
         rendered = [digest_json(item.image.name, item.digest, item.awaits) for item in definitions]
         invocation.answer(document(rendered))

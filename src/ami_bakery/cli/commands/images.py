@@ -55,7 +55,7 @@ def run(invocation: Context) -> int:
     else:
         nothing = _all(invocation, listing)
     if nothing and names:
-        resolver.outside.watcher.note(nothing)
+        resolver.ports.reporter.note(nothing)
     return 0
 
 

@@ -29,10 +29,10 @@ def run(invocation: Context) -> int:
     for name in invocation.selected(resolver):
         image = resolver.image(name)
         if image.scheme is Scheme.SHA1:
-            tree = resolver.outside.tree
+            tree = resolver.ports.tree
             facts, inventory = None, drop_in_inputs(tree, image)
-            for message in warnings(tree, image, resolver.outside.environment, unseen_in(tree, image)):
-                resolver.outside.watcher.warn(message)
+            for message in warnings(tree, image, resolver.ports.environment, unseen_in(tree, image)):
+                resolver.ports.reporter.warn(message)
         else:
             facts, inventory = resolver.inputs(image)
         rendered.append(inputs_json(image, facts, inventory))

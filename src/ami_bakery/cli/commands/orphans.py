@@ -26,8 +26,8 @@ def show_orphans(invocation: Context) -> int:
     _check(invocation)
     resolver = invocation.resolver()
     refuse_views(resolver.config, arguments.image)
-    person, now = resolver.outside.person, resolver.outside.clock.now()
-    if arguments.clean and not arguments.yes and not person.is_interactive():
+    prompter, now = resolver.ports.prompter, resolver.ports.clock.now()
+    if arguments.clean and not arguments.yes and not prompter.is_interactive():
         raise UsageError(
             "cleaning up what dead runs have left",
             "nobody is there to be asked: this is no terminal",
@@ -38,7 +38,7 @@ def show_orphans(invocation: Context) -> int:
     if not arguments.json and leftovers:
         invocation.answer(invocation.draw(orphans_table(leftovers, now)))
     if not leftovers:
-        resolver.outside.watcher.note("no dead run has left anything")
+        resolver.ports.reporter.note("no dead run has left anything")
     elif arguments.clean:
         doomed = _agreed(leftovers, resolver, asks=not arguments.yes)
         results = _removed(resolver, doomed)
@@ -86,7 +86,7 @@ def _selected(invocation: Context, resolver: Resolver) -> tuple[Orphan, ...]:
     whole = known <= set(names)
     others = sorted({one.image for one in found if one.image and one.image not in known})
     if whole and others:
-        resolver.outside.watcher.note(
+        resolver.ports.reporter.note(
             f"not shown: what was left of {', '.join(others)}, which {resolver.config.file} does not have"
         )
     return tuple(one for one in found if one.image in names or (whole and not one.image))
@@ -96,13 +96,13 @@ def _agreed(leftovers: Sequence[Orphan], resolver: Resolver, *, asks: bool) -> l
     """What is to be removed. What may be alive, or needed, is asked for on its own."""
     sure = [one for one in leftovers if one.sure]
     unsure = [one for one in leftovers if not one.sure]
-    person, agreed = resolver.outside.person, []
-    if sure and (not asks or person.confirm(f"Remove {_counted(sure)}? [y/N] ")):
+    prompter, agreed = resolver.ports.prompter, []
+    if sure and (not asks or prompter.confirm(f"Remove {_counted(sure)}? [y/N] ")):
         agreed += sure
-    if unsure and asks and person.confirm(f"Remove what may be alive or needed, too: {_counted(unsure)}? [y/N] "):
+    if unsure and asks and prompter.confirm(f"Remove what may be alive or needed, too: {_counted(unsure)}? [y/N] "):
         agreed += unsure
     elif unsure:
-        resolver.outside.watcher.note(f"left alone, since it may be alive or needed: {_counted(unsure)}")
+        resolver.ports.reporter.note(f"left alone, since it may be alive or needed: {_counted(unsure)}")
     return agreed
 
 
@@ -119,13 +119,13 @@ def _removed(resolver: Resolver, doomed: Sequence[Orphan]) -> dict[str, AwsError
 
 
 def _told(resolver: Resolver, things: Sequence[Resource]) -> dict[str, AwsError | None]:
-    outside, results = resolver.outside, {}
-    for thing, error in remove(outside, things, outside.clock.sleep):
+    ports, results = resolver.ports, {}
+    for thing, error in remove(ports, things, ports.clock.sleep):
         results[thing.id] = error
         if error is None:
-            outside.watcher.note(f"removed: {thing} of {thing.region}")
+            ports.reporter.note(f"removed: {thing} of {thing.region}")
         else:
-            outside.watcher.warn(f"not removed: {thing} of {thing.region}: {error.wrong}. {error.todo}")
+            ports.reporter.warn(f"not removed: {thing} of {thing.region}: {error.wrong}. {error.todo}")
     return results
 
 

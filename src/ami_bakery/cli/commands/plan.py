@@ -69,7 +69,7 @@ def run(invocation: Context) -> int:
 def _tell(invocation: Context, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
     """A plan is of all images or is none: but who mends them wants to know of every one that cannot be planned."""
     for failure in failures[:-1]:
-        resolver.outside.watcher.error(error_text(failure, invocation.error_style))
+        resolver.ports.reporter.error(error_text(failure, invocation.error_style))
         if invocation.tell_ci is not None:
             from ami_bakery.core.ci.annotations import error_notes
             from ami_bakery.render.markdown import error_markdown

@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(invocation: Context) -> int:
     query = parse_query(_read(invocation))
-    config, outside = invocation.bakery(query.config, query.action is QueryAction.BAKE)
+    config, ports = invocation.bakery(query.config, query.action is QueryAction.BAKE)
     image = config.image(_name(query, config))
     # Where the file names regions, the query chooses among them: the digest is that of the first, where it is baked.
     chosen = (query.region,) if query.region and not image.regions else ()
     arguments = parse_arguments(invocation.after_dashes)
-    resolver = Resolver(outside=outside, config=config, arguments=arguments, regions=chosen)
+    resolver = Resolver(ports=ports, config=config, arguments=arguments, regions=chosen)
     regions = resolver.regions_of(resolver.image(image.name))
     region = query.region or regions[0]
     if region not in regions:

@@ -11,7 +11,7 @@ from ami_bakery.local.ec2.image_actions import StrictResponse
 from ami_bakery.local.ec2.local_images import check_value_count
 
 
-class ScaffoldActions(StrictResponse):
+class GroupVolumeActions(StrictResponse):
     """The actions, named as moto dispatches them."""
 
     def delete_security_group(self) -> ActionResult:

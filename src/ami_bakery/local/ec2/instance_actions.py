@@ -9,7 +9,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, MissingParameterError
 from moto.ec2.models.instances import Instance, InstanceState
 
-from ami_bakery.local.ec2.group_volume_actions import ScaffoldActions
+from ami_bakery.local.ec2.group_volume_actions import GroupVolumeActions
 from ami_bakery.local.ec2.image_actions import ImageActions, usable
 from ami_bakery.local.ec2.permission_actions import PermissionActions
 from ami_bakery.local.ec2.tag_actions import TagActions
@@ -62,7 +62,7 @@ class LocalInstance(Instance):
     public_ip = public_ip_address
 
 
-class EmbeddedEc2(PermissionActions, ImageActions, ScaffoldActions, TagActions):
+class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagActions):
     """Everything that the embedded EC2 answers under the name of EC2; what is not overridden here is moto's."""
 
     host: InstanceHost
