@@ -166,7 +166,7 @@ def create_ports(
 
 
 def _template_reader() -> TemplateReader:
-    from ami_bakery.template import PackerTemplateReader
+    from ami_bakery.template.template_reader import PackerTemplateReader
 
     return PackerTemplateReader()
 

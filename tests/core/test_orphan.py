@@ -80,15 +80,15 @@ def test_a_lock_that_has_just_expired_may_be_renewed_yet() -> None:
 def test_an_ami_that_the_next_bake_will_take_over_is_not_surely_one() -> None:
     ami = thing(ResourceKind.AMI, id="ami-1")
     assert verdict(ami, lock(OLD, -10, verified="us-east-1:ami-1 eu-west-1:ami-2")) is False
-    assert verdict(ami, lock(YOUNG, -10, left_verified="us-east-1:ami-1")) is False
+    assert verdict(ami, lock(YOUNG, -10, inherited_verified="us-east-1:ami-1")) is False
     assert verdict(ami, lock(OLD, -10, verified="eu-west-1:ami-1")) is True
 
 
 def test_an_ami_that_a_living_run_has_taken_over_is_alive() -> None:
     ami = thing(ResourceKind.AMI, id="ami-1")
     assert verdict(ami, lock(YOUNG, +1)) is True
-    assert verdict(ami, lock(YOUNG, +1, left_verified="us-east-1:ami-1")) is None
-    assert verdict(ami, lock(YOUNG, +1, left="us-east-1:ami-1")) is None
+    assert verdict(ami, lock(YOUNG, +1, inherited_verified="us-east-1:ami-1")) is None
+    assert verdict(ami, lock(YOUNG, +1, inherited_unverified="us-east-1:ami-1")) is None
 
 
 def test_an_ami_that_was_given_up_is_one() -> None:

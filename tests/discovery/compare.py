@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ami_bakery.adapters.files.source_tree import DiskTree
-from ami_bakery.template import PackerTemplateReader
 from ami_bakery.template.facts import TemplateFacts, TemplateRequest
+from ami_bakery.template.template_reader import PackerTemplateReader
 from tests.discovery.fake_remote import sink
 from tests.discovery.swap import make_plugins, swap
 from tests.discovery.traced import trace

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ami_bakery.adapters.files.source_tree import DiskTree
-from ami_bakery.template import PackerTemplateReader
 from ami_bakery.template.facts import TemplateRequest
+from ami_bakery.template.template_reader import PackerTemplateReader
 from tests.discovery.cases_ansible import HOSTS, LAYOUTS, Layout
 from tests.discovery.compare import Options, compare, files_of
 from tests.discovery.traced import trace

@@ -18,8 +18,8 @@ import pytest
 from ami_bakery.adapters.files.source_tree import DiskTree
 from ami_bakery.cli.main import main
 from ami_bakery.errors import BakeryError
-from ami_bakery.template import PackerTemplateReader
 from ami_bakery.template.facts import TemplateFacts, TemplateRequest
+from ami_bakery.template.template_reader import PackerTemplateReader
 from ami_bakery.values import replace
 from tests.harness import Kitchen
 

@@ -14,8 +14,8 @@ from ami_bakery.adapters.files.source_tree import DiskTree
 from ami_bakery.core.config.model import Config
 from ami_bakery.core.packer.machine_output import ArtifactReader, Message, human_lines, parse_complaints, parse_message
 from ami_bakery.errors import BakeryError
-from ami_bakery.template import PackerTemplateReader
 from ami_bakery.template.facts import TemplateRequest
+from ami_bakery.template.template_reader import PackerTemplateReader
 from tests.fuzz.mutate import FUZZ, mutated
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ami_bakery.template import PackerTemplateReader
 from ami_bakery.template.facts import TemplateFacts, TemplateRequest
+from ami_bakery.template.template_reader import PackerTemplateReader
 from tests.trees import write_tree
 
 BUILD = 'source "amazon-ebs" "a" {\n}\nbuild {\n  sources = ["source.amazon-ebs.a"]\n%s\n}\n'

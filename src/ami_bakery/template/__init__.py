@@ -1,5 +1,4 @@
-"""Packer templates, legacy JSON and HCL2, read by Packer's own rules and without Packer."""
+"""Reads Packer templates, legacy JSON and HCL2, by Packer's rules and without running Packer.
 
-from ami_bakery.template.template_reader import PackerTemplateReader
-
-__all__ = ["PackerTemplateReader"]
+Nothing is imported here: many modules need a source location alone. Start at `template_reader.PackerTemplateReader`.
+"""
