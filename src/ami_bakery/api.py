@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from ami_bakery.core.config.keys import InvalidValue, parse_region
 from ami_bakery.core.config.selection import named, with_parents
-from ami_bakery.core.packer.arguments import parse_arguments
+from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.plan.desired_state import Step  # noqa: TC001
 from ami_bakery.core.plan.outcome import Result  # noqa: TC001 (whoever asks for the hints of these classes gets them)
 from ami_bakery.core.plan.plan import Action, Reason  # noqa: TC001
@@ -158,7 +158,7 @@ class Bakery:
         from ami_bakery.wiring import find_bakery_toml
 
         arguments = tuple(packer_arguments)
-        if parse_arguments(arguments).debug:
+        if parse_packer_arguments(arguments).debug:
             raise UsageError(
                 "reading packer_arguments",
                 "-debug asks somebody at a terminal, and a library has none",
@@ -238,12 +238,12 @@ class Bakery:
         from ami_bakery.define.resolver import Resolver
         from ami_bakery.wiring import create_ports
 
-        telling = _Telling(self._watch)
+        reporter = _CallbackReporter(self._watch)
         with ExitStack() as stack:
             ports = create_ports(
                 self._config,
                 dict(os.environ),
-                telling,
+                reporter,
                 Nobody(),
                 stack,
                 packer=self._packer,
@@ -254,14 +254,14 @@ class Bakery:
             yield Resolver(
                 ports=ports,
                 config=self._config,
-                arguments=parse_arguments(self._packer_arguments),
+                arguments=parse_packer_arguments(self._packer_arguments),
                 regions=self._regions,
             )
-        if telling.failure is not None:
-            raise telling.failure
+        if reporter.failure is not None:
+            raise reporter.failure
 
 
-class _Telling:
+class _CallbackReporter:
     """A `Watcher` that hands on to a function of the user's.
 
     What that raises must not stop the thread that listens to Packer: it is kept, to be raised when the call ends, and

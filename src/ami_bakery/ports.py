@@ -31,7 +31,7 @@ class StampReader(Protocol):
     def stamp(self, path: str) -> Stamp | None:
         """The status of what stands at `path`, links not followed; None where nothing does."""
 
-    def passed(self, path: str) -> Iterator[str]:
+    def visited_paths(self, path: str) -> Iterator[str]:
         """Every folder and link on the way to what `path` leads to, and that itself, as absolute paths."""
 
 
@@ -85,7 +85,7 @@ class Ec2(Protocol):
     def known_regions(self) -> tuple[str, ...]:
         """The regions that the SDK knows. Empty where EC2 is at an address of the user's own. Asks nothing."""
 
-    def expect(self, region: str | None) -> None:
+    def warm_up(self, region: str | None) -> None:
         """EC2 will be asked, most likely in this region (None: the default one): what takes time before may be done
         meanwhile."""
 
@@ -194,7 +194,7 @@ class Locks(Protocol):
     def now(self, region: str) -> datetime:
         """EC2's own time, which is the same for all runners. Asks nothing."""
 
-    def take(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
+    def acquire(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
         """The id of the new lock, which has these tags from its first moment on; None where the name is taken."""
 
     def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
@@ -247,7 +247,7 @@ class BuildRequest(Frozen):
 
 
 class Packer(Protocol):
-    def expect(self, *, plugins: bool) -> None:
+    def warm_up(self, *, plugins: bool) -> None:
         """`version`, and `plugins` where said, will be asked for soon: find out meanwhile. Raises nothing."""
 
     def version(self) -> str:

@@ -78,10 +78,10 @@ def find_bakery_toml(named: str | None, todo: str) -> Config:
     """The one `named`, else the one in this folder or in the nearest above it; `todo` is for where there is none."""
     from pathlib import Path
 
-    from ami_bakery.adapters.files.config_file import FILE_NAME, find_config, load_config
+    from ami_bakery.adapters.files.config_file import FILE_NAME, find_config, read_config_file
 
     if named is not None:
-        return load_config(Path(named, FILE_NAME) if os.path.isdir(named) else Path(named))
+        return read_config_file(Path(named, FILE_NAME) if os.path.isdir(named) else Path(named))
     folder = Path(_current_folder())
     path = find_config(folder)
     if path is None:
@@ -90,7 +90,7 @@ def find_bakery_toml(named: str | None, todo: str) -> Config:
             "there is none",
             todo,
         )
-    return load_config(path)
+    return read_config_file(path)
 
 
 def _current_folder() -> str:

@@ -47,7 +47,7 @@ def locks(session: AwsSession) -> KeyPairLocks:
 def test_of_many_that_want_a_lock_one_gets_it(locks: KeyPairLocks) -> None:
     taken: list[str | None] = []
     threads = [
-        threading.Thread(target=lambda: taken.append(locks.take(HOME, "lock", {LOCK_TAG: "d"}))) for _ in range(8)
+        threading.Thread(target=lambda: taken.append(locks.acquire(HOME, "lock", {LOCK_TAG: "d"}))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -60,9 +60,10 @@ def test_of_many_that_want_a_lock_one_gets_it(locks: KeyPairLocks) -> None:
 def test_locks_are_found_by_their_digests_with_all_their_tags(locks: KeyPairLocks, local: LocalAws) -> None:
     digests = [f"{number:064}" for number in range(250)]
     held = {
-        digest: locks.take(HOME, f"lock-{digest}", {LOCK_TAG: digest, "note": digest[-1]}) for digest in digests[::50]
+        digest: locks.acquire(HOME, f"lock-{digest}", {LOCK_TAG: digest, "note": digest[-1]})
+        for digest in digests[::50]
     }
-    locks.take(HOME, "lock-other", {LOCK_TAG: "other"})
+    locks.acquire(HOME, "lock-other", {LOCK_TAG: "other"})
     control = Control(local.url)
     control.clear_report()
     seen = locks.of_digests(HOME, digests)
@@ -75,7 +76,7 @@ def test_locks_are_found_by_their_digests_with_all_their_tags(locks: KeyPairLock
 
 def test_nothing_is_tagged_where_the_lock_is_gone(locks: KeyPairLocks, ec2: EC2Client) -> None:
     (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
-    lock = locks.take(HOME, "lock", {LOCK_TAG: "d"})
+    lock = locks.acquire(HOME, "lock", {LOCK_TAG: "d"})
     assert lock is not None
     assert locks.tag(HOME, [lock, base["ImageId"]], {"done": "1"})
     locks.delete(HOME, lock)
@@ -85,17 +86,17 @@ def test_nothing_is_tagged_where_the_lock_is_gone(locks: KeyPairLocks, ec2: EC2C
 
 
 def test_a_lock_is_deleted_by_its_id_and_its_successor_stays(locks: KeyPairLocks) -> None:
-    first = locks.take(HOME, "lock", {LOCK_TAG: "d"})
+    first = locks.acquire(HOME, "lock", {LOCK_TAG: "d"})
     assert first is not None
     locks.delete(HOME, first)
-    second = locks.take(HOME, "lock", {LOCK_TAG: "d"})
+    second = locks.acquire(HOME, "lock", {LOCK_TAG: "d"})
     locks.delete(HOME, first)
     assert [lock.id for lock in locks.of_digests(HOME, ["d"])] == [second]
 
 
 def test_a_lost_answer_looks_as_if_the_lock_were_taken(locks: KeyPairLocks, local: LocalAws) -> None:
     Control(local.url).plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
-    assert locks.take(HOME, "lock", {LOCK_TAG: "d", "run": "mine"}) is None
+    assert locks.acquire(HOME, "lock", {LOCK_TAG: "d", "run": "mine"}) is None
     (lock,) = locks.of_digests(HOME, ["d"])
     assert lock.tags["run"] == "mine"
 
@@ -103,7 +104,7 @@ def test_a_lost_answer_looks_as_if_the_lock_were_taken(locks: KeyPairLocks, loca
 def test_a_right_that_is_missing_is_named(locks: KeyPairLocks, local: LocalAws) -> None:
     Control(local.url).plan(InjectedFault(action="CreateKeyPair", code="UnauthorizedOperation", times=2))
     with pytest.raises(AwsError) as refused:
-        locks.take(HOME, "lock", {LOCK_TAG: "d"})
+        locks.acquire(HOME, "lock", {LOCK_TAG: "d"})
     assert refused.value.code == "UnauthorizedOperation"
     assert "ec2:CreateKeyPair" in refused.value.todo
 

@@ -282,7 +282,7 @@ HOME, ABROAD = "ec2.us-east-1.amazonaws.com", "ec2.eu-west-1.amazonaws.com"
 
 def test_a_connection_that_was_opened_ahead_is_the_one_that_is_used(both: Both, counting: CountingProxy) -> None:
     ec2 = behind(both, counting)
-    ec2.expect("us-east-1")
+    ec2.warm_up("us-east-1")
     wait_until(lambda: counting.asked == [HOME])
     assert ec2.find_by_digest("us-east-1", ["ab" * 32], ("self",)) == ()
     assert ec2.find_by_image("us-east-1", ["app"], ("self",)) == ()
@@ -293,7 +293,7 @@ def test_where_ec2_was_asked_already_no_further_connection_is_opened(both: Both,
     ec2 = behind(both, counting)
     for _ in range(2):
         assert ec2.find_by_image("eu-west-1", ["app"], ("self",)) == ()
-        ec2.expect("eu-west-1")
+        ec2.warm_up("eu-west-1")
     assert ec2.find_by_image("us-east-1", ["app"], ("self",)) == ()
     assert counting.asked == [ABROAD, HOME]
 
@@ -306,10 +306,10 @@ def is_opening() -> bool:
 def test_what_is_closed_leaves_nothing_open(both: Both, counting: CountingProxy, pause: float) -> None:
     """Whichever comes first."""
     ec2 = behind(both, counting)
-    ec2.expect("us-east-1")
+    ec2.warm_up("us-east-1")
     time.sleep(pause)
     both.plain_session.close()
-    ec2.expect("eu-west-1")
+    ec2.warm_up("eu-west-1")
     wait_until(lambda: not is_opening())
     wait_until(lambda: counting.open == 0)
 
@@ -321,7 +321,7 @@ def test_what_cannot_be_opened_ahead_is_left_to_botocore(both: Both) -> None:
     for region in ("us-east-1", "cn-north-1", None):
         query = Ec2Query(environment, Ec2Clocks())
         left = threading.Event()
-        query.expect(region, left.set)
+        query.warm_up(region, left.set)
         assert left.wait(30)
         assert query.ask(region or "us-east-1", "DescribeImages", {}, image_dicts) is None
 
@@ -329,7 +329,7 @@ def test_what_cannot_be_opened_ahead_is_left_to_botocore(both: Both) -> None:
 READY = """
 import sys, threading
 from ami_bakery.adapters.aws.session import AwsSession
-AwsSession({"AWS_PROFILE": "ci"}).expect("us-east-1")
+AwsSession({"AWS_PROFILE": "ci"}).warm_up("us-east-1")
 for thread in threading.enumerate():
     if thread is not threading.main_thread():
         thread.join()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bakery.adapters.files.config_file import find_config, load_config, parse_config_file
+from ami_bakery.adapters.files.config_file import find_config, parse_config_file, read_config_file
 from ami_bakery.core.config.keys import KEYS
 from ami_bakery.core.config.model import BaseFilter, BaseId, BaseImage, BaseParameter, Config
 from ami_bakery.errors import ConfigError, UsageError
@@ -330,7 +330,7 @@ def test_the_file_is_found_in_a_folder_above(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
-        load_config(tmp_path / "absent.toml")
+        read_config_file(tmp_path / "absent.toml")
 
 
 def test_every_key_has_a_description() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ami_bakery.core.packer.arguments import parse_arguments
+from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.packer.machine_output import (
     Artifact,
     ArtifactReader,
@@ -85,20 +85,20 @@ def test_plain_lines_of_a_debug_run_give_the_artifacts() -> None:
     [("-var", "a=b=c"), ("-var=a=b=c",), ("--var=a=b=c",), ("--var", "a=b=c")],
 )
 def test_a_variable_behind_the_dashes_is_part_of_the_definition(words: tuple[str, ...]) -> None:
-    arguments = parse_arguments(words)
+    arguments = parse_packer_arguments(words)
     assert arguments.variables == (("a", "b=c"),)
     assert arguments.definition == words
     assert arguments.other == ()
 
 
 def test_selection_is_taken_over_and_not_passed_twice() -> None:
-    arguments = parse_arguments(["-only=a,b", "-except", "c", "-debug", "-on-error=ask"])
+    arguments = parse_packer_arguments(["-only=a,b", "-except", "c", "-debug", "-on-error=ask"])
     assert (arguments.only, arguments.except_, arguments.debug) == (("a", "b"), ("c",), True)
     assert arguments.passed == ("-debug", "-on-error=ask")
 
 
 def test_an_argument_that_is_not_known_is_in_the_definition() -> None:
-    arguments = parse_arguments(["-new-thing=1", "other.json", "-var-file", "x.json", "-debug=false"])
+    arguments = parse_packer_arguments(["-new-thing=1", "other.json", "-var-file", "x.json", "-debug=false"])
     assert arguments.other == ("-new-thing=1", "other.json")
     assert arguments.var_files == ("x.json",)
     assert not arguments.debug

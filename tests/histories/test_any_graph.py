@@ -24,7 +24,7 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.adapters.terminal.plain_reporter import PlainReporter
 from ami_bakery.adapters.terminal.prompt import Nobody
 from ami_bakery.bake import bake_all
-from ami_bakery.core.packer.arguments import parse_arguments
+from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.packer.build_progress import CreatedResource
 from ami_bakery.core.packer.machine_output import Artifact, Built, ValidationIssue
 from ami_bakery.core.packer.plugins import UsedPlugin
@@ -54,7 +54,7 @@ class InstantPacker:
         self.most_at_once = 0
         self.lock = threading.Lock()
 
-    def expect(self, *, plugins: bool) -> None:
+    def warm_up(self, *, plugins: bool) -> None:
         pass
 
     def lists_in_filters(self) -> bool:
@@ -142,7 +142,7 @@ def bake(kitchen: Kitchen, parents: Mapping[str, str | None], packer: InstantPac
     with ExitStack() as stack:
         reporter = PlainReporter(io.StringIO())
         ports = create_ports(config, kitchen.environment, reporter, Nobody(), stack, terminal=io.BytesIO())
-        resolver = Resolver(ports=replace(ports, packer=packer), config=config, arguments=parse_arguments(()))
+        resolver = Resolver(ports=replace(ports, packer=packer), config=config, arguments=parse_packer_arguments(()))
         return list(bake_all(resolver, list(parents), forced=frozenset(), jobs=jobs))
 
 

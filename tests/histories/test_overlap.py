@@ -177,7 +177,7 @@ def test_a_connection_is_opened_where_the_first_image_is_baked(here: Kitchen, re
     here.write("bakery.toml", f'{TOML}[images.b]\ntemplate = "template/app.json"\ninputs = ["ami"]\n')
     config = find_bakery_toml(str(here.folder / "bakery.toml"), "")
     expected: list[str | None] = []
-    parts(resolver)[0].expect = expected.append  # type: ignore[attr-defined]
+    parts(resolver)[0].warm_up = expected.append  # type: ignore[attr-defined]
     for names in (["app", "b"], ["b", "app"], []):
         replace(resolver, config=config).warm_up_ec2(names)
     replace(resolver, config=config, regions=("eu-west-1",)).warm_up_ec2(["b"])

@@ -19,15 +19,15 @@ from pathlib import Path
 import pytest
 
 from ami_bakery.errors import UsageError
-from ami_bakery.local import LocalAws, LocalSettings, child_program, run
+from ami_bakery.local import LocalAws, LocalSettings, child_program, run_local
 from ami_bakery.local.shell_prompt import with_prompt
 
 from .conftest import client_of, launch, until
 
 _RUN = (
-    "import os, sys; from ami_bakery.local import LocalSettings, run; from ami_bakery.errors import BakeryError\n"
+    "import os, sys; from ami_bakery.local import LocalSettings, run_local; from ami_bakery.errors import BakeryError\n"
     "try:\n"
-    "    status = run(sys.argv[1:], environment=os.environ, settings=LocalSettings(), stderr=sys.stderr)\n"
+    "    status = run_local(sys.argv[1:], environment=os.environ, settings=LocalSettings(), stderr=sys.stderr)\n"
     "except BakeryError as error:\n"
     "    print(error, error.todo, file=sys.stderr); status = error.exit_status\n"
     "sys.exit(status)\n"
@@ -74,7 +74,7 @@ def test_the_aws_cli_reaches_it() -> None:
 @pytest.mark.parametrize("name", ["no-such-command", "/etc/passwd", "/"])
 def test_a_command_that_cannot_be_started_is_a_message(name: str) -> None:
     with pytest.raises(UsageError) as caught:
-        run([name], environment=os.environ, settings=LocalSettings(), stderr=io.StringIO())
+        run_local([name], environment=os.environ, settings=LocalSettings(), stderr=io.StringIO())
     assert name in caught.value.wrong
 
 
@@ -83,7 +83,7 @@ def test_a_script_that_the_kernel_does_not_know_is_a_message(tmp_path: Path) -> 
     script.write_text("\0")
     script.chmod(0o755)
     with pytest.raises(UsageError, match="Exec format error"):
-        run([str(script)], environment=os.environ, settings=LocalSettings(), stderr=io.StringIO())
+        run_local([str(script)], environment=os.environ, settings=LocalSettings(), stderr=io.StringIO())
 
 
 def test_a_shell_is_told_what_it_is_in(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def locks(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]
 
 def held(locks: Failing, on_loss: Any, lifetime: int = 4, late: float = 0) -> HeldLock:
     """`late`: so many seconds ago it was asked for."""
-    lock = locks.take(HOME, "ami-bakery-lock-d", {LOCK_TAG: "d"})
+    lock = locks.acquire(HOME, "ami-bakery-lock-d", {LOCK_TAG: "d"})
     assert lock is not None
     ports: Any = SimpleNamespace(clock=SystemClock(), locks=locks)
     expires_at = time.monotonic() + lifetime - late

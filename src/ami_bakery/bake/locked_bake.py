@@ -207,7 +207,7 @@ class LockedBake:
             configured=self.planned.definition.image.tags,
         )
         self._expires_at = self.ports.clock.monotonic() + self.timing.lifetime_seconds
-        lock = locks.take(self.home, lock_name(self.digest.hex), tags)
+        lock = locks.acquire(self.home, lock_name(self.digest.hex), tags)
         if lock is not None:
             return LockAcquired(lock)
         self.hidden.refused(self.ports.clock.monotonic())

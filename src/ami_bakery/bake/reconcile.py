@@ -34,7 +34,7 @@ class Kept(Frozen):
     failures: tuple[BakeryError, ...]
 
 
-def apply(ports: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
+def reconcile_amis(ports: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
     """Side by side; what fails for one AMI does not stop the others."""
     done = run_all([partial(_keep_one, ports, image, upkeep, ami, upkeep_steps) for ami in amis])
     return Kept(

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ami_bakery.bake.reconcile import apply, revoke_stale_shares
+from ami_bakery.bake.reconcile import reconcile_amis, revoke_stale_shares
 from ami_bakery.bake.slots import BuildSlot, BuildSlots, WaitPolicy
 from ami_bakery.core.config.model import BaseImage
 from ami_bakery.core.config.selection import parent_of, with_parents
@@ -262,7 +262,7 @@ class _Turns:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
         plan, upkeep = planned.plan, DesiredState.of(image)
         amis = {region: copies.amis[region] for region in plan.regions if region in copies.amis}
-        kept = apply(self.resolver.ports, plan.image, upkeep, amis.values())
+        kept = reconcile_amis(self.resolver.ports, plan.image, upkeep, amis.values())
         failures = (*copies.failures, *kept.failures)
         return _Carried(
             planned=planned, result=result, amis=amis, kept=(*taken_back.steps, *kept.steps), failures=failures

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 
-def find_leftovers(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]:
+def find_orphans(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]:
     """Of every image, in the regions of these: who asks chooses. In the order of region, image, run and kind."""
     regions = sorted({region for name in names for region in _regions(resolver, name)})
     resources, now = resolver.ports.temporary_resources, resolver.ports.clock.now()

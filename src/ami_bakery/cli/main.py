@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import argparse
 
     from ami_bakery.adapters.ci import CiLog
-    from ami_bakery.cli.commands.context import Context, How
+    from ami_bakery.cli.commands.context import CommandContext, How
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.text.table import Table
     from ami_bakery.core.text.tree import Tree
@@ -82,7 +82,7 @@ def _run(program: str, argv: list[str]) -> int:
         TerminalPrompter(sys.stdin if _has_a_viewer(sys.stderr) else None, sys.stderr) as prompter,
         contextlib.ExitStack() as stack,
     ):
-        outcome.status = command_module(arguments.command).run(_invocation(arguments, after, prompter, stack, ci))
+        outcome.status = command_module(arguments.command).run(_command_context(arguments, after, prompter, stack, ci))
     _leave_streams()
     if outcome.at_once:
         # Python itself would wait for the threads that listen to Packer.
@@ -190,16 +190,16 @@ def _report_bug() -> None:
     _tell(f"error: a bug in ami-bakery\n  {last}\n  {where}")
 
 
-def _invocation(
+def _command_context(
     arguments: argparse.Namespace,
     after_dashes: tuple[str, ...],
     prompter: TerminalPrompter,
     stack: contextlib.ExitStack,
     ci: CiLog | None,
-) -> Context:
+) -> CommandContext:
     from ami_bakery.adapters.files.atomic_file import append_file, replace_file
-    from ami_bakery.cli.commands.context import Context
-    from ami_bakery.core.packer.arguments import parse_arguments
+    from ami_bakery.cli.commands.context import CommandContext
+    from ami_bakery.core.packer.arguments import parse_packer_arguments
     from ami_bakery.render.text import ansi, plain
     from ami_bakery.wiring import create_ports, load_config, template_config
 
@@ -210,7 +210,7 @@ def _invocation(
         config = template_config(template) if template else load_config(named or arguments.config, environment)
         if ci is not None:
             ci.root = config.root
-        debugging = parse_arguments(after_dashes).debug
+        debugging = parse_packer_arguments(after_dashes).debug
         if debugging:
             prompter.ask_nobody()
         reporter = _reporter(arguments, debugging=debugging)
@@ -236,9 +236,9 @@ def _invocation(
         else:
             replace_file(path, text, todo, follow=how == "replace")
 
-    def run_local(command: Sequence[str], policy: str | None) -> int:
+    def run_in_local_ec2(command: Sequence[str], policy: str | None) -> int:
         try:
-            from ami_bakery.local import LocalSettings, read_policy, run
+            from ami_bakery.local import LocalSettings, read_policy, run_local
         except ImportError as error:
             raise BakeryError(
                 "starting the embedded EC2",
@@ -246,9 +246,9 @@ def _invocation(
                 "Install it with: pip install 'ami-bakery[local]'",
             ) from error
         settings = LocalSettings(policy=read_policy(policy) if policy is not None else "")
-        return run(command, environment=environment, settings=settings, stderr=sys.stderr)
+        return run_local(command, environment=environment, settings=settings, stderr=sys.stderr)
 
-    return Context(
+    return CommandContext(
         arguments=arguments,
         after_dashes=after_dashes,
         environment=environment,
@@ -260,7 +260,7 @@ def _invocation(
         bakery=bakery,
         one_terminal=_is_one_terminal(),
         write_file=write_file,
-        run_local=run_local,
+        run_local=run_in_local_ec2,
         tell_ci=partial(ci.tell, arguments.command) if ci is not None else None,
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 from ami_bakery.core.text.sanitize import one_line
 
 if TYPE_CHECKING:
-    from ami_bakery.cli.commands.context import Context
+    from ami_bakery.cli.commands.context import CommandContext
 
 DONE, WRONG_USAGE = 0, 2
 
@@ -51,7 +51,7 @@ class Subcommand(Protocol):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
-    def run(self, invocation: Context) -> int: ...
+    def run(self, context: CommandContext) -> int: ...
 
 
 def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> _Parser:

@@ -40,7 +40,7 @@ def take_stamps(
         for found in walk:
             (links if found.kind is EntryKind.LINK else files).add(tree.absolute(found.path))
     above = {path.rpartition("/")[0] for path in files}
-    passed = {step for path in (*above, *links) for step in reader.passed(path)}
+    passed = {step for path in (*above, *links) for step in reader.visited_paths(path)}
     outputs = folders_of_outputs(tree, facts) | {tree.identity(folder) for folder in busy}
     folders = {
         folder: Folder(stamp, tuple((name, reader.stamp(f"{folder}/{name}")) for name in names), folder in outputs)

@@ -403,13 +403,13 @@ class Resolver(Frozen):
         images = [image for image in map(self.image, names) if image.scheme is Scheme.SHA256]
         plugins = any("plugin-versions" not in image.digest_exclude for image in images)
         if plugins or any("packer-version" not in image.digest_exclude for image in images):
-            self.ports.packer.expect(plugins=plugins)
+            self.ports.packer.warm_up(plugins=plugins)
 
     def warm_up_ec2(self, names: Iterable[str]) -> None:
         """Let a connection to EC2 be opened where the first of these images is baked, while we go on."""
         for name in islice(names, 1):
             regions = self.regions or self.config.image(name).regions
-            self.ports.ec2.expect(regions[0] if regions else None)
+            self.ports.ec2.warm_up(regions[0] if regions else None)
 
     def _tools(self, image: ImageConfig, facts: TemplateFacts, without: frozenset[str]) -> Iterator[tuple[str, ...]]:
         if "packer-version" not in without:

@@ -3,7 +3,7 @@
 from ami_bakery.local.control import Control
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from ami_bakery.local.iam_policy import read_policy
-from ami_bakery.local.local_session import LocalAws, run
+from ami_bakery.local.local_session import LocalAws, run_local
 from ami_bakery.local.local_settings import Account, LocalSettings
 from ami_bakery.local.report import ApiCall, Report, SshCommand, Upload
 
@@ -19,5 +19,5 @@ __all__ = [
     "SshCommand",
     "Upload",
     "read_policy",
-    "run",
+    "run_local",
 ]

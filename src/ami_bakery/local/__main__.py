@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ami_bakery.errors import BakeryError
-from ami_bakery.local.local_session import run
+from ami_bakery.local.local_session import run_local
 from ami_bakery.local.local_settings import LocalSettings
 from ami_bakery.local.namespace import MARK, raise_loopback
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     raise_loopback()
     settings = msgspec.json.decode(arguments[0], type=LocalSettings)
     try:
-        return run(arguments[1:], environment={**os.environ, MARK: "1"}, settings=settings, stderr=sys.stderr)
+        return run_local(arguments[1:], environment={**os.environ, MARK: "1"}, settings=settings, stderr=sys.stderr)
     except BakeryError as error:
         sys.stderr.write(f"{error}\n{error.todo}\n")
         return error.exit_status

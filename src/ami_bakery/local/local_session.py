@@ -155,7 +155,9 @@ def _is_abandoned(folder: Path) -> bool:
     return True
 
 
-def run(command: Sequence[str], *, environment: Mapping[str, str], settings: LocalSettings, stderr: TextIO) -> int:
+def run_local(
+    command: Sequence[str], *, environment: Mapping[str, str], settings: LocalSettings, stderr: TextIO
+) -> int:
     """Run a command inside an embedded EC2 that lives as long as the command does; its exit status, 128+n for signal n.
 
     An empty command is the user's shell. Where the instances' SSH port cannot be had, the whole of it runs in a network

@@ -60,7 +60,7 @@ def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: da
     return safe_json({"format": FORMAT, "regions": regions}, indent=2)
 
 
-def leftover_json(leftover: Orphan, now: datetime) -> dict[str, Any]:
+def orphan_json(leftover: Orphan, now: datetime) -> dict[str, Any]:
     began = leftover.began
     return {
         "kind": leftover.thing.kind.value,

@@ -47,8 +47,8 @@ class BotoEc2:
     def known_regions(self) -> tuple[str, ...]:
         return self._session.known_regions()
 
-    def expect(self, region: str | None) -> None:
-        self._session.expect(region)
+    def warm_up(self, region: str | None) -> None:
+        self._session.warm_up(region)
 
     def account(self, region: str) -> str:
         if not self._account:

@@ -45,7 +45,7 @@ class KeyPairLocks:
     def now(self, region: str) -> datetime:
         return self._session.clocks.now(region)
 
-    def take(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
+    def acquire(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
         tagged: Any = [{"ResourceType": "key-pair", "Tags": as_tags(tags)}]
         asked: Any = {"KeyName": name, "KeyType": "ed25519", "TagSpecifications": tagged}
         # The private key in the answer is of no use to anybody, and goes nowhere.

@@ -157,7 +157,7 @@ class Ec2Query:
         self._opened: dict[str, threading.Event] = {}
         """By region: whether the first connection to it is there, or has come to nothing."""
 
-    def expect(self, region: str | None, otherwise: Callable[[], object]) -> None:
+    def warm_up(self, region: str | None, otherwise: Callable[[], object]) -> None:
         """Open a connection, in a thread, for the first question to this region, which waits for it. Where botocore
         will be asked, `otherwise` is called there. What goes wrong is told when it is asked."""
         if (region or "") in self._opened:

@@ -75,10 +75,10 @@ class AwsSession:
             self._session = None
             self._clients = {}
 
-    def expect(self, region: str | None) -> None:
+    def warm_up(self, region: str | None) -> None:
         """Open a connection, or make botocore ready as far as nobody is asked for that: who keeps the credentials may
         be a program, or a person."""
-        self.query.expect(region or self._named_region(), self.session)
+        self.query.warm_up(region or self._named_region(), self.session)
 
     @contextmanager
     def waiting(self, doing: str, region: str) -> Iterator[None]:

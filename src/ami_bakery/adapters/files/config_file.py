@@ -30,7 +30,7 @@ def find_config(folder: Path) -> Path | None:
     return next((path for parent in (folder, *folder.parents) if (path := parent / FILE_NAME).is_file()), None)
 
 
-def load_config(path: Path) -> Config:
+def read_config_file(path: Path) -> Config:
     """Raises `UsageError` where there is no such file, `ConfigError` where it is wrong."""
     doing = f"reading {path}"
     try:

@@ -67,7 +67,7 @@ class DiskTree:
         size = 0 if is_folder else status.st_size
         return Stamp(is_folder, size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
 
-    def passed(self, path: str) -> Iterator[str]:
+    def visited_paths(self, path: str) -> Iterator[str]:
         here, links = "", 0
         waiting = self.absolute(path).split("/")[::-1]
         while waiting:

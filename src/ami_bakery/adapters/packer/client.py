@@ -103,7 +103,7 @@ class HashicorpPacker:
     def close(self) -> None:
         self._folder.close()
 
-    def expect(self, *, plugins: bool) -> None:
+    def warm_up(self, *, plugins: bool) -> None:
         """Packer takes a tenth of a second to say its version, and its list of plugins takes three."""
         threading.Thread(target=self._find_out, args=(plugins,), daemon=True).start()
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ami_bakery.bake import WaitPolicy, bake_all
-from ami_bakery.cli.commands.context import Context, add_packer, add_regions, add_selection, duration
+from ami_bakery.cli.commands.context import CommandContext, add_packer, add_regions, add_selection, duration
 from ami_bakery.cli.commands.output import OutputFile, OutputFormat, add_output, output_files, write_all
 from ami_bakery.core.ci.dotenv import LIMIT_VARIABLE, variable_limit
 from ami_bakery.core.config.selection import shown_names, with_parents
@@ -82,36 +82,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "the ids", _FORMS)
 
 
-def run(invocation: Context) -> int:
-    resolver = invocation.resolver()
+def run(context: CommandContext) -> int:
+    resolver = context.resolver()
     config, ports = resolver.config, resolver.ports
-    names = invocation.selected(resolver)
-    _check_id(invocation, names)
-    outputs = output_files(resolver, invocation, names, _FORMS)
+    names = context.selected(resolver)
+    _check_id(context, names)
+    outputs = output_files(resolver, context, names, _FORMS)
     for output in outputs:
         _check_names(resolver, output, names)
     outcomes = []
-    forced = frozenset(names if invocation.arguments.force else ())
+    forced = frozenset(names if context.arguments.force else ())
     # A person who answers Packer's prompts can do so for one at a time.
-    jobs = 1 if resolver.arguments.debug else invocation.arguments.jobs
+    jobs = 1 if resolver.arguments.debug else context.arguments.jobs
     baking = bake_all(
         resolver,
         names,
         forced=forced,
         jobs=jobs,
-        fail_fast=invocation.arguments.fail_fast,
-        patience=WaitPolicy(waits=not invocation.arguments.no_wait, timeout=invocation.arguments.wait_timeout),
+        fail_fast=context.arguments.fail_fast,
+        patience=WaitPolicy(waits=not context.arguments.no_wait, timeout=context.arguments.wait_timeout),
     )
     parents = with_parents(config, names)
     several = len(parents) > 1 or any(len(resolver.regions_of(resolver.image(name))) > 1 for name in names)
     # Each id is printed once in each place: on a terminal that shows stdout too, the answer has them.
-    told_ids = not several and not invocation.one_terminal
+    told_ids = not several and not context.one_terminal
     # Closed in any case: an interruption may come while an outcome is told.
     with closing(baking):
         for outcome in baking:
             outcomes.append(outcome)
             if outcome.error is not None:
-                ports.reporter.error(f"{outcome.image}: {error_text(outcome.error, invocation.error_style)}")
+                ports.reporter.error(f"{outcome.image}: {error_text(outcome.error, context.error_style)}")
             elif not several or outcome.result is not Result.REUSED:
                 ports.reporter.note(outcome_note(outcome, ids=told_ids))
     by_name = {outcome.image: outcome for outcome in outcomes}
@@ -121,18 +121,18 @@ def run(invocation: Context) -> int:
     ):
         from ami_bakery.render.summary import summary
 
-        answered = frozenset(names) if invocation.one_terminal else frozenset()
+        answered = frozenset(names) if context.one_terminal else frozenset()
         ports.reporter.table(summary([by_name[name] for name in with_parents(config, names)], answered))
     asked = [by_name[name] for name in names]
-    if invocation.arguments.json:
-        invocation.answer(document([outcome_json(outcome) for outcome in asked]))
-    elif text := outcome_id(asked) if invocation.arguments.id else outcome_text(asked):
-        invocation.answer(text)
-    _tell_ci(invocation, [by_name[name] for name in with_parents(config, names)])
+    if context.arguments.json:
+        context.answer(document([outcome_json(outcome) for outcome in asked]))
+    elif text := outcome_id(asked) if context.arguments.id else outcome_text(asked):
+        context.answer(text)
+    _tell_ci(context, [by_name[name] for name in with_parents(config, names)])
     # The files come last: where they cannot be written, the ids are told all the same.
     for outcome in asked:
-        _write_drop_in_answer(invocation, config.image(outcome.image), outcome)
-    write_all(outputs, invocation, lambda output: _written(invocation, ports, output, asked))
+        _write_drop_in_answer(context, config.image(outcome.image), outcome)
+    write_all(outputs, context, lambda output: _written(context, ports, output, asked))
     return _status([outcome.error for outcome in outcomes if outcome.error is not None])
 
 
@@ -143,22 +143,22 @@ def _status(errors: Sequence[BakeryError]) -> int:
     return max((error.exit_status for error in lasting or busy), default=0)
 
 
-def _check_id(invocation: Context, names: Sequence[str]) -> None:
-    if not invocation.arguments.id:
+def _check_id(context: CommandContext, names: Sequence[str]) -> None:
+    if not context.arguments.id:
         return
-    if invocation.arguments.json:
+    if context.arguments.json:
         raise UsageError("reading --id", "it does not go with --json", "Use one of them.")
     if len(names) != 1:
         found = f"{len(names)} images are selected: {shown_names(names)}" if names else "no image is selected"
         raise UsageError("reading --id", found, "Name exactly one image, as in `ami-bakery bake app --id`.")
 
 
-def _write_drop_in_answer(invocation: Context, image: ImageConfig, outcome: Outcome) -> None:
+def _write_drop_in_answer(context: CommandContext, image: ImageConfig, outcome: Outcome) -> None:
     """`.ami_id.json` beside the template, as the original wrote it."""
     if image.scheme is Scheme.SHA1 and outcome.amis and outcome.error is None:
         folder = image.template.rpartition("/")[0] or ("/" if image.template.startswith("/") else ".")
         ami = next(iter(outcome.amis.values()))
-        invocation.answer_in(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', "replace-link")
+        context.answer_in(f"{folder}/{ANSWER_FILE}", f'{{"ami_id": "{ami.id}"}}', "replace-link")
 
 
 def _check_names(resolver: Resolver, output: OutputFile, names: Sequence[str]) -> None:
@@ -182,18 +182,18 @@ def _check_names(resolver: Resolver, output: OutputFile, names: Sequence[str]) -
                     )
 
 
-def _tell_ci(invocation: Context, outcomes: Sequence[Outcome]) -> None:
-    if invocation.tell_ci is None:
+def _tell_ci(context: CommandContext, outcomes: Sequence[Outcome]) -> None:
+    if context.tell_ci is None:
         return
     from ami_bakery.core.ci.annotations import error_notes
     from ami_bakery.render.markdown import outcomes_markdown
 
     errors = [(outcome.image, outcome.error) for outcome in outcomes if outcome.error is not None]
     notes = [note for image, error in errors for note in error_notes(error, image)]
-    invocation.tell_ci(notes, outcomes_markdown(outcomes))
+    context.tell_ci(notes, outcomes_markdown(outcomes))
 
 
-def _written(invocation: Context, ports: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str | None:
+def _written(context: CommandContext, ports: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str | None:
     """None where not every image is there; what GitHub gets says so itself, and may be read after a failure."""
     if output.form is OutputFormat.GITHUB:
         return github_output(outcomes)
@@ -203,14 +203,14 @@ def _written(invocation: Context, ports: Ports, output: OutputFile, outcomes: Se
     if output.form is OutputFormat.TFVARS:
         return tfvars(outcomes, output.only_variable)
     if output.form is OutputFormat.VARIABLES:
-        return _dotenv(invocation, ports, output, outcomes)
+        return _dotenv(context, ports, output, outcomes)
     if output.form is OutputFormat.SHELL:
         return shell_exports(outcomes)
     return document([outcome_json(outcome) for outcome in outcomes]) + "\n"
 
 
-def _dotenv(invocation: Context, ports: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str:
-    limit = variable_limit(invocation.environment)
+def _dotenv(context: CommandContext, ports: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str:
+    limit = variable_limit(context.environment)
     text, omitted = dotenv(outcomes, limit)
     if omitted:
         ports.reporter.warn(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Context, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_regions, add_selection
 from ami_bakery.cli.commands.output import OutputFormat, add_output, output_files, write_all
 from ami_bakery.core.check.finding import Level, group_findings
 from ami_bakery.core.ci.annotations import code_quality, finding_note
@@ -37,41 +37,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "the findings", _FORMS)
 
 
-def run(invocation: Context) -> int:
-    jobs: int = invocation.arguments.jobs
+def run(context: CommandContext) -> int:
+    jobs: int = context.arguments.jobs
     if jobs < 1:
         raise UsageError("reading --jobs", f"{jobs} is less than 1", "Name a number of at least 1.")
-    resolver = invocation.resolver()
-    names = invocation.selected(resolver)
-    outputs = output_files(resolver, invocation, names, _FORMS)
+    resolver = context.resolver()
+    names = context.selected(resolver)
+    outputs = output_files(resolver, context, names, _FORMS)
     found = check_images(resolver, names, jobs)
     grouped = group_findings(found)
     rendered = document(
         [{"image": name, "findings": [finding_json(item) for item in items]} for name, items in found.items()]
     )
-    if invocation.arguments.json:
-        invocation.answer(rendered)
+    if context.arguments.json:
+        context.answer(rendered)
     else:
         for images, item in grouped:
-            invocation.answer(finding_text(images, item, invocation.style))
+            context.answer(finding_text(images, item, context.style))
     notes = [finding_note(images, item) for images, item in grouped]
     notes.sort(key=lambda note: note.level.order)
-    if invocation.tell_ci is not None:
+    if context.tell_ci is not None:
         from ami_bakery.render.markdown import findings_markdown
 
-        invocation.tell_ci(notes, findings_markdown(found))
-    write_all(outputs, invocation, lambda output: _written(invocation, resolver.config.root, output, notes, rendered))
+        context.tell_ci(notes, findings_markdown(found))
+    write_all(outputs, context, lambda output: _written(context, resolver.config.root, output, notes, rendered))
     levels = [note.level for note in notes]
     if found and not levels:
         resolver.ports.reporter.note("nothing was found")
-    return 1 if Level.ERROR in levels or (Level.WARNING in levels and invocation.arguments.strict) else 0
+    return 1 if Level.ERROR in levels or (Level.WARNING in levels and context.arguments.strict) else 0
 
 
-def _written(invocation: Context, root: str, output: OutputFile, notes: Sequence[Note], rendered: str) -> str:
+def _written(context: CommandContext, root: str, output: OutputFile, notes: Sequence[Note], rendered: str) -> str:
     if output.form is OutputFormat.GITHUB:
         return github_findings([note.level for note in notes])
     if output.form is OutputFormat.CODE_QUALITY:
-        project = os.path.realpath(invocation.environment.get("CI_PROJECT_DIR") or root)
+        project = os.path.realpath(context.environment.get("CI_PROJECT_DIR") or root)
         within = f"{root}/".startswith(f"{project.rstrip('/')}/")
         return code_quality(notes, root=root, workspace=project if within else root)
     return rendered + "\n"

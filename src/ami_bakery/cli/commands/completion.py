@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-    from ami_bakery.cli.commands.context import Context
+    from ami_bakery.cli.commands.context import CommandContext
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=SHELLS, help="which shell")
 
 
-def run(invocation: Context) -> int:
+def run(context: CommandContext) -> int:
     from argcomplete.shell_integration import shellcode
 
-    shell: str = invocation.arguments.shell
-    invocation.answer(shellcode(["ami-bakery", "bake"], shell=shell))
+    shell: str = context.arguments.shell
+    context.answer(shellcode(["ami-bakery", "bake"], shell=shell))
     return 0

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from ami_bakery.core.config.selection import has_tags, named, with_downstream
-from ami_bakery.core.packer.arguments import parse_arguments
+from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import OutputError
 from ami_bakery.values import Frozen, field
@@ -27,7 +27,7 @@ How = Literal["replace", "replace-link", "append"]
 """`replace` writes to the target of a symbolic link, `replace-link` puts a file in the link's place."""
 
 
-class Context(Frozen):
+class CommandContext(Frozen):
     """One call of the program.
 
     after_dashes  what stands behind `--`
@@ -77,7 +77,9 @@ class Context(Frozen):
     def resolver(self) -> Resolver:
         config, ports = self.bakery(None, self.arguments.command == "bake")
         regions = tuple(dict.fromkeys(getattr(self.arguments, "region", None) or ()))
-        return Resolver(ports=ports, config=config, arguments=parse_arguments(self.after_dashes), regions=regions)
+        return Resolver(
+            ports=ports, config=config, arguments=parse_packer_arguments(self.after_dashes), regions=regions
+        )
 
     def selected(self, resolver: Resolver) -> tuple[str, ...]:
         """The images asked for, in the order of the file: all where nothing is said.

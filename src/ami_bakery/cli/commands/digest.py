@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Context, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_regions, add_selection
 from ami_bakery.errors import AwsError
 from ami_bakery.plan.planner import define_all
 from ami_bakery.render.text import digest_json, document
@@ -20,22 +20,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_init(parser)
 
 
-def run(invocation: Context) -> int:
-    resolver = invocation.resolver()
-    names = invocation.selected(resolver)
+def run(context: CommandContext) -> int:
+    resolver = context.resolver()
+    names = context.selected(resolver)
     definitions = [item for item in define_all(resolver, names, kept=False) if item.image.name in names]
     for item in definitions:
         for message in item.unseen:
             resolver.ports.reporter.warn(message)
-    if invocation.arguments.json:
+    if context.arguments.json:
         rendered = [digest_json(item.image.name, item.digest, item.awaits) for item in definitions]
-        invocation.answer(document(rendered))
+        context.answer(document(rendered))
         return 0
     known = [item for item in definitions if item.digest is not None]
     if known and len(definitions) == 1:
-        invocation.answer(str(known[0].digest))
+        context.answer(str(known[0].digest))
     elif known:
-        invocation.answer("\n".join(f"{item.image.name}\t{item.digest}" for item in known))
+        context.answer("\n".join(f"{item.image.name}\t{item.digest}" for item in known))
     for item in definitions:
         if item.digest is None:
             raise AwsError(

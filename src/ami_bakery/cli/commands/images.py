@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Context, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_regions, add_selection
 from ami_bakery.cli.commands.orphans import refuse_views, show_orphans
 from ami_bakery.inspect.inventory import Listing
 from ami_bakery.render.images import (
@@ -41,50 +41,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_init(parser)
 
 
-def run(invocation: Context) -> int:
-    if invocation.arguments.orphans or invocation.arguments.clean or invocation.arguments.yes:
-        return show_orphans(invocation)
-    resolver = invocation.resolver()
-    refuse_views(resolver.config, invocation.arguments.image)
-    names = invocation.selected(resolver)
+def run(context: CommandContext) -> int:
+    if context.arguments.orphans or context.arguments.clean or context.arguments.yes:
+        return show_orphans(context)
+    resolver = context.resolver()
+    refuse_views(resolver.config, context.arguments.image)
+    names = context.selected(resolver)
     listing = Listing(resolver, names)
-    if invocation.arguments.lineage:
-        nothing = _tree(invocation, listing)
-    elif invocation.arguments.outdated:
-        nothing = _outdated(invocation, listing)
+    if context.arguments.lineage:
+        nothing = _tree(context, listing)
+    elif context.arguments.outdated:
+        nothing = _outdated(context, listing)
     else:
-        nothing = _all(invocation, listing)
+        nothing = _all(context, listing)
     if nothing and names:
         resolver.ports.reporter.note(nothing)
     return 0
 
 
-def _all(invocation: Context, listing: Listing) -> str:
+def _all(context: CommandContext, listing: Listing) -> str:
     """Prints the answer; gives what to say of it where there is none."""
     made = listing.made()
-    if invocation.arguments.json:
-        invocation.answer(images_json(made, listing.now))
+    if context.arguments.json:
+        context.answer(images_json(made, listing.now))
     elif made:
-        invocation.answer(invocation.draw(images_table(made, listing.now)))
+        context.answer(context.draw(images_table(made, listing.now)))
     return "" if made else _NONE_MADE
 
 
-def _outdated(invocation: Context, listing: Listing) -> str:
+def _outdated(context: CommandContext, listing: Listing) -> str:
     outdated = listing.outdated()
-    if invocation.arguments.json:
-        invocation.answer(outdated_json(outdated, listing.now))
+    if context.arguments.json:
+        context.answer(outdated_json(outdated, listing.now))
     elif outdated:
-        invocation.answer(invocation.draw(outdated_table(outdated, listing.now)))
+        context.answer(context.draw(outdated_table(outdated, listing.now)))
     return "" if outdated else "no image is behind its definition"
 
 
-def _tree(invocation: Context, listing: Listing) -> str:
+def _tree(context: CommandContext, listing: Listing) -> str:
     trees = listing.trees()
-    if invocation.arguments.json:
-        invocation.answer(trees_json(listing, trees, listing.now))
+    if context.arguments.json:
+        context.answer(trees_json(listing, trees, listing.now))
     else:
         for tree in lineage_trees(listing, trees, listing.now):
-            invocation.answer(invocation.draw(tree))
+            context.answer(context.draw(tree))
     return "" if trees else _NONE_MADE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Context, add_selection
+from ami_bakery.cli.commands.context import CommandContext, add_selection
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.define.drop_in import drop_in_inputs, unseen_in, warnings
 from ami_bakery.errors import UsageError
@@ -22,11 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init", action="store_true", help="accepted for symmetry with plan; no plugin is needed here")
 
 
-def run(invocation: Context) -> int:
-    _check_template(invocation)
-    resolver = invocation.resolver()
+def run(context: CommandContext) -> int:
+    _check_template(context)
+    resolver = context.resolver()
     rendered, inventories = [], []
-    for name in invocation.selected(resolver):
+    for name in context.selected(resolver):
         image = resolver.image(name)
         if image.scheme is Scheme.SHA1:
             tree = resolver.ports.tree
@@ -37,18 +37,18 @@ def run(invocation: Context) -> int:
             facts, inventory = resolver.inputs(image)
         rendered.append(inputs_json(image, facts, inventory))
         inventories.append(inventory)
-    if invocation.arguments.json:
-        invocation.answer(document(rendered))
+    if context.arguments.json:
+        context.answer(document(rendered))
         return 0
     for item, inventory in zip(rendered, inventories, strict=True):
         if len(rendered) > 1:
-            invocation.answer(f"{item['image']}:")
-        invocation.answer(inputs_text(item, inventory))
+            context.answer(f"{item['image']}:")
+        context.answer(inputs_text(item, inventory))
     return 0
 
 
-def _check_template(invocation: Context) -> None:
-    arguments = invocation.arguments
+def _check_template(context: CommandContext) -> None:
+    arguments = context.arguments
     if arguments.template is None:
         return
     others = {

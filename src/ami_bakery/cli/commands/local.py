@@ -9,7 +9,7 @@ from ami_bakery.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from ami_bakery.cli.commands.context import Context
+    from ami_bakery.cli.commands.context import CommandContext
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="CMD", help="the command, after `--`; none means a shell")
 
 
-def run(invocation: Context) -> int:
-    if invocation.arguments.words:
+def run(context: CommandContext) -> int:
+    if context.arguments.words:
         raise UsageError(
             "reading the command line",
-            f"{invocation.arguments.words[0]!r} stands before `--`",
+            f"{context.arguments.words[0]!r} stands before `--`",
             "Write the command behind it: ami-bakery local -- CMD...",
         )
-    return invocation.run_local(invocation.after_dashes, invocation.arguments.policy)
+    return context.run_local(context.after_dashes, context.arguments.policy)

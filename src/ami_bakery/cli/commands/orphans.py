@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ami_bakery.cleanup.deletion import remove
-from ami_bakery.cleanup.orphans import find_leftovers
+from ami_bakery.cleanup.orphans import find_orphans
 from ami_bakery.core.ec2.resource import ResourceKind
 from ami_bakery.errors import UsageError
-from ami_bakery.render.images import leftover_json, orphans_json, orphans_table
+from ami_bakery.render.images import orphan_json, orphans_json, orphans_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ami_bakery.cli.commands.context import Context
+    from ami_bakery.cli.commands.context import CommandContext
     from ami_bakery.core.config.model import Config
     from ami_bakery.core.ec2.resource import Resource
     from ami_bakery.core.orphan.orphan import Orphan
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ami_bakery.errors import AwsError
 
 
-def show_orphans(invocation: Context) -> int:
-    arguments = invocation.arguments
-    _check(invocation)
-    resolver = invocation.resolver()
+def show_orphans(context: CommandContext) -> int:
+    arguments = context.arguments
+    _check(context)
+    resolver = context.resolver()
     refuse_views(resolver.config, arguments.image)
     prompter, now = resolver.ports.prompter, resolver.ports.clock.now()
     if arguments.clean and not arguments.yes and not prompter.is_interactive():
@@ -33,19 +33,17 @@ def show_orphans(invocation: Context) -> int:
             "nobody is there to be asked: this is no terminal",
             "Look at it with --orphans alone, then give --yes, too.",
         )
-    leftovers = _selected(invocation, resolver)
+    leftovers = _selected(context, resolver)
     results: dict[str, AwsError | None] = {}
     if not arguments.json and leftovers:
-        invocation.answer(invocation.draw(orphans_table(leftovers, now)))
+        context.answer(context.draw(orphans_table(leftovers, now)))
     if not leftovers:
         resolver.ports.reporter.note("no dead run has left anything")
     elif arguments.clean:
         doomed = _agreed(leftovers, resolver, asks=not arguments.yes)
         results = _removed(resolver, doomed)
     if arguments.json:
-        invocation.answer(
-            orphans_json([leftover_json(one, now) | _result_json(one.thing, results) for one in leftovers])
-        )
+        context.answer(orphans_json([orphan_json(one, now) | _result_json(one.thing, results) for one in leftovers]))
     return 1 if any(error is not None for error in results.values()) else 0
 
 
@@ -72,17 +70,17 @@ def refuse_views(config: Config, words: Sequence[str]) -> None:
             )
 
 
-def _check(invocation: Context) -> None:
+def _check(context: CommandContext) -> None:
     for option, needed in (("clean", "orphans"), ("yes", "clean")):
-        if getattr(invocation.arguments, option) and not getattr(invocation.arguments, needed):
+        if getattr(context.arguments, option) and not getattr(context.arguments, needed):
             raise UsageError(f"reading --{option}", f"it goes with --{needed}", f"Give --{needed}, too.")
 
 
-def _selected(invocation: Context, resolver: Resolver) -> tuple[Orphan, ...]:
+def _selected(context: CommandContext, resolver: Resolver) -> tuple[Orphan, ...]:
     """Those of the images asked for. Where all are, what names no image is shown, too, and of others there is word."""
-    names = invocation.selected(resolver)
+    names = context.selected(resolver)
     known = {image.name for image in resolver.config.images}
-    found = find_leftovers(resolver, names)
+    found = find_orphans(resolver, names)
     whole = known <= set(names)
     others = sorted({one.image for one in found if one.image and one.image not in known})
     if whole and others:

@@ -17,7 +17,7 @@ from ami_bakery.values import Frozen
 if TYPE_CHECKING:
     import argparse
 
-    from ami_bakery.cli.commands.context import Context
+    from ami_bakery.cli.commands.context import CommandContext
     from ami_bakery.core.config.model import ImageConfig
     from ami_bakery.define.resolver import Resolver
 
@@ -63,21 +63,23 @@ def add_output(parser: argparse.ArgumentParser, what: str, forms: Sequence[Outpu
 
 
 def output_files(
-    resolver: Resolver, invocation: Context, names: Sequence[str], forms: Collection[OutputFormat]
+    resolver: Resolver, context: CommandContext, names: Sequence[str], forms: Collection[OutputFormat]
 ) -> tuple[OutputFile, ...]:
     """Raises `UsageError` for a file that cannot be written, or whose being written would move a digest."""
-    paths = dict.fromkeys(invocation.arguments.output)
-    return tuple(_find_output(resolver, invocation, names, forms, path) for path in paths)
+    paths = dict.fromkeys(context.arguments.output)
+    return tuple(_find_output(resolver, context, names, forms, path) for path in paths)
 
 
-def write_all(outputs: Sequence[OutputFile], invocation: Context, written: Callable[[OutputFile], str | None]) -> None:
+def write_all(
+    outputs: Sequence[OutputFile], context: CommandContext, written: Callable[[OutputFile], str | None]
+) -> None:
     """What is `written` to each, unless that is None. One that fails keeps none of the others from being written."""
     failures = []
     for output in outputs:
         text = written(output)
         if text is not None:
             try:
-                invocation.answer_in(output.path, text, "append" if output.appended else "replace")
+                context.answer_in(output.path, text, "append" if output.appended else "replace")
             except OutputError as error:
                 failures.append(error)
     if failures:
@@ -85,9 +87,9 @@ def write_all(outputs: Sequence[OutputFile], invocation: Context, written: Calla
 
 
 def _find_output(
-    resolver: Resolver, invocation: Context, names: Sequence[str], forms: Collection[OutputFormat], path: str
+    resolver: Resolver, context: CommandContext, names: Sequence[str], forms: Collection[OutputFormat], path: str
 ) -> OutputFile:
-    form = _form(invocation, path)
+    form = _form(context, path)
     doing = f"checking --output {path}"
     if form is None or form not in forms:
         raise UsageError(
@@ -103,9 +105,9 @@ def _find_output(
     return output
 
 
-def _form(invocation: Context, path: str) -> OutputFormat | None:
+def _form(context: CommandContext, path: str) -> OutputFormat | None:
     for form, variable in ((OutputFormat.GITHUB, "GITHUB_OUTPUT"), (OutputFormat.SHELL, "BASH_ENV")):
-        if path and path == invocation.environment.get(variable):
+        if path and path == context.environment.get(variable):
             return form
     if os.path.basename(path).startswith("gl-code-quality") and path.endswith(".json"):
         return OutputFormat.CODE_QUALITY

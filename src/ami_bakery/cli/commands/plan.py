@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import Context, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_regions, add_selection
 from ami_bakery.cli.commands.output import OutputFormat, add_output, output_files, write_all
 from ami_bakery.plan.planner import make_plans, warn_of_unseen, with_locks
 from ami_bakery.plan.sharing import add_steps
@@ -38,42 +38,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(invocation: Context) -> int:
-    resolver = invocation.resolver()
-    names = invocation.selected(resolver)
-    outputs = output_files(resolver, invocation, names, _FORMS)
-    forced = frozenset(names if invocation.arguments.force else ())
+def run(context: CommandContext) -> int:
+    resolver = context.resolver()
+    names = context.selected(resolver)
+    outputs = output_files(resolver, context, names, _FORMS)
+    forced = frozenset(names if context.arguments.force else ())
     failures: dict[str, BakeryError] = {}
     made = make_plans(resolver, names, forced=forced, failures=failures)
-    _tell(invocation, resolver, tuple(failures.values()))
+    _tell(context, resolver, tuple(failures.values()))
     planned = add_steps(resolver, with_locks(resolver, made))
     warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.to_do]
-    rendered = document([plan_json(plan, steps=invocation.arguments.steps) for plan in plans])
-    if invocation.arguments.json:
-        invocation.answer(rendered)
+    rendered = document([plan_json(plan, steps=context.arguments.steps) for plan in plans])
+    if context.arguments.json:
+        context.answer(rendered)
     elif plans:
-        invocation.answer(plan_text(plans, invocation.style))
-    if invocation.tell_ci is not None:
+        context.answer(plan_text(plans, context.style))
+    if context.tell_ci is not None:
         from ami_bakery.render.markdown import plans_markdown
 
-        invocation.tell_ci((), plans_markdown(plans))
+        context.tell_ci((), plans_markdown(plans))
     write_all(
         outputs,
-        invocation,
+        context,
         lambda output: github_plan(plans) if output.form is OutputFormat.GITHUB else rendered + "\n",
     )
-    return 2 if any(plan.to_do for plan in plans) and invocation.arguments.detailed_exitcode else 0
+    return 2 if any(plan.to_do for plan in plans) and context.arguments.detailed_exitcode else 0
 
 
-def _tell(invocation: Context, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
+def _tell(context: CommandContext, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
     """A plan is of all images or is none: but who mends them wants to know of every one that cannot be planned."""
     for failure in failures[:-1]:
-        resolver.ports.reporter.error(error_text(failure, invocation.error_style))
-        if invocation.tell_ci is not None:
+        resolver.ports.reporter.error(error_text(failure, context.error_style))
+        if context.tell_ci is not None:
             from ami_bakery.core.ci.annotations import error_notes
             from ami_bakery.render.markdown import error_markdown
 
-            invocation.tell_ci(error_notes(failure), error_markdown("plan", failure))
+            context.tell_ci(error_notes(failure), error_markdown("plan", failure))
     if failures:
         raise failures[-1]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ami_bakery.bake import bake_all
-from ami_bakery.cli.commands.context import Context, add_init, add_packer
+from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer
 from ami_bakery.core.ci.terraform import Query, QueryAction, parse_query
-from ami_bakery.core.config.selection import refuse_switched_off
-from ami_bakery.core.packer.arguments import parse_arguments
+from ami_bakery.core.config.selection import refuse_disabled
+from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.plan.plan import Action, reason_lines
 from ami_bakery.core.text.suggestions import nearest
 from ami_bakery.define.resolver import Resolver
@@ -32,13 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(quiet=True)
 
 
-def run(invocation: Context) -> int:
-    query = parse_query(_read(invocation))
-    config, ports = invocation.bakery(query.config, query.action is QueryAction.BAKE)
+def run(context: CommandContext) -> int:
+    query = parse_query(_read(context))
+    config, ports = context.bakery(query.config, query.action is QueryAction.BAKE)
     image = config.image(_name(query, config))
     # Where the file names regions, the query chooses among them: the digest is that of the first, where it is baked.
     chosen = (query.region,) if query.region and not image.regions else ()
-    arguments = parse_arguments(invocation.after_dashes)
+    arguments = parse_packer_arguments(context.after_dashes)
     resolver = Resolver(ports=ports, config=config, arguments=arguments, regions=chosen)
     regions = resolver.regions_of(resolver.image(image.name))
     region = query.region or regions[0]
@@ -53,24 +53,24 @@ def run(invocation: Context) -> int:
     else:
         digest, amis = _found(resolver, image.name, region)
     ids = {region: ami.id for region, ami in amis.items()}
-    invocation.answer(terraform_external(image.name, digest, ids, region))
+    context.answer(terraform_external(image.name, digest, ids, region))
     return 0
 
 
-def _read(invocation: Context) -> str:
+def _read(context: CommandContext) -> str:
     doing = "reading Terraform's query"
     todo = 'Pipe one in: echo \'{"image": "app"}\' | ami-bakery terraform-external'
-    if invocation.stdin is None or invocation.stdin.isatty():
+    if context.stdin is None or context.stdin.isatty():
         raise UsageError(doing, "it is read from standard input, where there is nobody to write it", todo)
     try:
-        return invocation.stdin.read()
+        return context.stdin.read()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(doing, f"standard input cannot be read: {error}", todo) from None
 
 
 def _name(query: Query, config: Config) -> str:
     if query.image is not None:
-        refuse_switched_off(config, query.image)
+        refuse_disabled(config, query.image)
     names = [image.name for image in config.images if image.enabled]
     if query.image is None and len(names) == 1:
         return names[0]

@@ -24,7 +24,7 @@ def named(config: Config, patterns: Sequence[str]) -> tuple[str, ...]:
         )
     chosen = set() if patterns else set(names)
     for pattern in patterns:
-        refuse_switched_off(config, pattern)
+        refuse_disabled(config, pattern)
         matched = fnmatch.filter(names, pattern)
         if not matched:
             raise UsageError(
@@ -36,7 +36,7 @@ def named(config: Config, patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in chosen)
 
 
-def refuse_switched_off(config: Config, name: str) -> None:
+def refuse_disabled(config: Config, name: str) -> None:
     for image in config.images:
         if image.name == name and not image.enabled:
             raise UsageError(

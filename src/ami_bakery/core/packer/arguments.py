@@ -43,7 +43,7 @@ class PackerArguments(Frozen):
     on_error: str = "cleanup"
 
 
-def parse_arguments(arguments: Sequence[str]) -> PackerArguments:
+def parse_packer_arguments(arguments: Sequence[str]) -> PackerArguments:
     """`-var x=y`, `-var=x=y` and `--var=x=y` are the same to Packer (Go's flag package), and here."""
     values: dict[str, list[str]] = {name: [] for name in _VALUED}
     other: list[str] = []

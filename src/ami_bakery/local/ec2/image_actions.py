@@ -96,7 +96,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
                 )
 
 
-def usable(image: LocalAmi) -> LocalAmi:
+def require_usable(image: LocalAmi) -> LocalAmi:
     """The image, unless its state forbids to launch, copy or share it."""
     if image.state != "available":
         raise EC2ClientError(
@@ -201,7 +201,7 @@ class ImageActions(StrictResponse):
 
     def _copied(self) -> LocalAmi:
         source_region = self._get_param("SourceRegion")
-        source = usable(self.visible_image(self._get_param("SourceImageId", ""), source_region))
+        source = require_usable(self.visible_image(self._get_param("SourceImageId", ""), source_region))
         name = self._free_name()
         tags = self._tag_specifications(("image", "snapshot"))
         self.error_on_dryrun()
@@ -331,7 +331,7 @@ class ImageActions(StrictResponse):
         return ActionResult({"Return": True})
 
     def disable_image(self) -> ActionResult:
-        image = usable(self.own_image())
+        image = require_usable(self.own_image())
         self.error_on_dryrun()
         image.state = "disabled"
         image.launch_permissions.clear()

@@ -10,7 +10,7 @@ from moto.ec2.exceptions import EC2ClientError, MissingParameterError
 from moto.ec2.models.instances import Instance, InstanceState
 
 from ami_bakery.local.ec2.group_volume_actions import GroupVolumeActions
-from ami_bakery.local.ec2.image_actions import ImageActions, usable
+from ami_bakery.local.ec2.image_actions import ImageActions, require_usable
 from ami_bakery.local.ec2.permission_actions import PermissionActions
 from ami_bakery.local.ec2.tag_actions import TagActions
 
@@ -116,7 +116,7 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
     def _launched(self) -> Any:
         image = None
         if image_id := self._get_param("ImageId"):
-            image = usable(self.visible_image(image_id, self.region))
+            image = require_usable(self.visible_image(image_id, self.region))
         key_name = self._get_param("KeyName")
         key_pair = self.ec2_backend.key_pairs.get(key_name) if key_name else None
         if key_name and key_pair is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, MissingParameterError
 
-from ami_bakery.local.ec2.image_actions import StrictResponse, usable
+from ami_bakery.local.ec2.image_actions import StrictResponse, require_usable
 
 if TYPE_CHECKING:
     from moto.ec2.models.elastic_block_store import Snapshot
@@ -34,7 +34,7 @@ class PermissionActions(StrictResponse):
     """The actions, named as moto dispatches them."""
 
     def modify_image_attribute(self) -> ActionResult:
-        image = usable(self.own_image())
+        image = require_usable(self.own_image())
         description = self._get_param("Description.Value")
         if self._get_param("Attribute") == "description":
             description = self._get_param("Value")
@@ -72,7 +72,7 @@ class PermissionActions(StrictResponse):
         return ActionResult(result)
 
     def reset_image_attribute(self) -> ActionResult:  # type: ignore[override]
-        image = usable(self.own_image())
+        image = require_usable(self.own_image())
         self.error_on_dryrun()
         image.launch_permissions.clear()
         return ActionResult({"Return": True})
