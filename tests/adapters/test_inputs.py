@@ -124,18 +124,18 @@ def test_inputs_left_out_mean_the_templates_folder(root: Path) -> None:
 def test_what_the_template_names_is_in_though_ignored_or_outside(root: Path) -> None:
     (root.parent / "shared.sh").write_text("x")
     (root / "ami/notes.md").write_text("x")
-    place = SourceLocation(file="ami/app.json", line=7)
-    references = tuple(Reference(path=path, place=place) for path in ("../shared.sh", "ami/notes.md"))
+    location = SourceLocation(file="ami/app.json", line=7)
+    references = tuple(Reference(path=path, location=location) for path in ("../shared.sh", "ami/notes.md"))
     image = replace(IMAGE, ignore=("*.md",))
     assert "ami/notes.md" not in paths(collected(root, image))
     inventory = collected(root, image, replace(FACTS, references=references))
     assert {"../shared.sh", "ami/notes.md"} <= set(paths(inventory))
-    assert inventory.named_by["../shared.sh"] == (place,)
+    assert inventory.named_by["../shared.sh"] == (location,)
 
 
 def test_a_reference_that_need_not_exist_is_in_as_soon_as_it_does(root: Path) -> None:
-    place = SourceLocation(file="ami/app.json", line=1)
-    facts = replace(FACTS, references=(Reference(path="maybe.sh", place=place, required=False),))
+    location = SourceLocation(file="ami/app.json", line=1)
+    facts = replace(FACTS, references=(Reference(path="maybe.sh", location=location, required=False),))
     before = collected(root, facts=facts).entries
     (root / "maybe.sh").touch()
     assert collected(root, facts=facts).entries != before
@@ -143,8 +143,8 @@ def test_a_reference_that_need_not_exist_is_in_as_soon_as_it_does(root: Path) ->
 
 def test_what_the_template_makes_packer_write_is_out(root: Path) -> None:
     (root / "ami/.manifest.json").write_text("{}")
-    place = SourceLocation(file="ami/app.json", line=1)
-    facts = replace(FACTS, outputs=(Output(path="ami/.manifest.json", place=place),))
+    location = SourceLocation(file="ami/app.json", line=1)
+    facts = replace(FACTS, outputs=(Output(path="ami/.manifest.json", location=location),))
     assert "ami/.manifest.json" not in paths(collected(root, facts=facts))
 
 
@@ -202,7 +202,7 @@ def stopped(root: Path, *words: str, image: ImageConfig = IMAGE) -> None:
     with pytest.raises(SourceError) as caught:
         collected(root, image)
     said = f"{caught.value.doing} {caught.value.wrong} {caught.value.todo}"
-    assert "bakery.toml:" in said, "the place that names it"
+    assert "bakery.toml:" in said, "the location that names it"
     for word in words:
         assert word in said
 
@@ -322,8 +322,8 @@ def test_dots_behind_a_link_are_followed_as_the_system_does(root: Path) -> None:
 
 
 def referring(*names: str) -> TemplateFacts:
-    place = SourceLocation(file="ami/app.json", line=7)
-    return replace(FACTS, references=tuple(Reference(path=name, place=place) for name in names))
+    location = SourceLocation(file="ami/app.json", line=7)
+    return replace(FACTS, references=tuple(Reference(path=name, location=location) for name in names))
 
 
 def test_what_the_template_uploads_is_whole_whatever_is_ignored(root: Path) -> None:
@@ -383,8 +383,8 @@ def test_a_folder_that_holds_but_what_is_left_out_is_not_recorded(root: Path) ->
 def test_a_folder_that_something_is_downloaded_into_keeps_its_inputs(root: Path) -> None:
     (root / "ami/conf").mkdir()
     (root / "ami/conf/a").write_text("1")
-    place = SourceLocation(file="ami/app.json", line=1)
-    facts = replace(FACTS, outputs=(Output(path="ami/conf", place=place),))
+    location = SourceLocation(file="ami/app.json", line=1)
+    facts = replace(FACTS, outputs=(Output(path="ami/conf", location=location),))
     assert "ami/conf/a" in paths(collected(root, facts=facts))
 
 
@@ -421,8 +421,8 @@ def test_an_output_is_out_by_whatever_path_it_is_come_to(root: Path) -> None:
     (root / "data/kept").write_text("1")
     (root / "data/m.json").write_text("1")
     (root / "ami/dl").symlink_to("../data")
-    place = SourceLocation(file="ami/app.json", line=1)
-    facts = replace(FACTS, outputs=(Output(path="data/m.json", place=place),))
+    location = SourceLocation(file="ami/app.json", line=1)
+    facts = replace(FACTS, outputs=(Output(path="data/m.json", location=location),))
     found = paths(collected(root, facts=facts))
     assert "ami/dl/kept" in found
     assert "ami/dl/m.json" not in found

@@ -74,7 +74,7 @@ def codes(kitchen: Kitchen, *options: str, **environment: str | None) -> dict[st
 )
 def test_which_constraints_let_packer_init_take_a_plugin_that_is_not_on_github(constraint: str, gone: bool) -> None:
     plugin = Plugin(
-        name="amazon", source="hashicorp/amazon", version=constraint, place=SourceLocation(file="a", line=1)
+        name="amazon", source="hashicorp/amazon", version=constraint, location=SourceLocation(file="a", line=1)
     )
     assert (is_gone_from_github(plugin) != "") is gone
 

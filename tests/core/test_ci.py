@@ -30,7 +30,7 @@ LINE_ENDS = re.compile(r"[\v\f\x1c-\x1e\x85\u2028\u2029]")
 FINDING = Finding(
     level=Level.ERROR,
     code="skip-create-ami",
-    place=SourceLocation(file="ami/100%,a:b.json", line=7),
+    location=SourceLocation(file="ami/100%,a:b.json", line=7),
     message="it makes no AMI",
     todo="Take it out.",
 )
@@ -114,7 +114,7 @@ def test_an_error_is_noted_at_each_of_its_lines() -> None:
 
 
 def test_gitlabs_report_knows_a_finding_again_when_lines_have_moved() -> None:
-    moved = replace(FINDING, place=SourceLocation(file=FINDING.place.file, line=70))
+    moved = replace(FINDING, location=SourceLocation(file=FINDING.location.file, line=70))
     notes = [finding_note(("app",), FINDING), finding_note(("app",), moved)]
     twice, (alone,) = (
         json.loads(code_quality(some, root="/w/repo/images", workspace="/w/repo")) for some in (notes, notes[1:])

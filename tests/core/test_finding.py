@@ -42,7 +42,7 @@ def test_a_link_leads_out_where_it_climbs_above_the_root(path: str, target: str,
 
 
 def name_of(ami_name: str | None, taken: tuple[str, ...] = (), *, by_digest: bool = False) -> str | None:
-    builder = Builder(name="b", type="amazon-ebs", place=PLACE, ami_name=ami_name)
+    builder = Builder(name="b", type="amazon-ebs", location=PLACE, ami_name=ami_name)
     finding = name_finding(builder, taken, by_digest=by_digest)
     return finding.code if finding else None
 
@@ -58,7 +58,7 @@ def test_a_name_that_is_taken_or_the_same_for_ever_is_found() -> None:
 
 @pytest.mark.parametrize("taken", [(), ("app",)])
 def test_a_name_that_packer_frees_by_force_is_not_in_the_way(taken: tuple[str, ...]) -> None:
-    builder = Builder(name="b", type="amazon-ebs", place=PLACE, ami_name="app", force_deregister=True)
+    builder = Builder(name="b", type="amazon-ebs", location=PLACE, ami_name="app", force_deregister=True)
     finding = name_finding(builder, taken, by_digest=False)
     assert finding is not None
     assert (finding.code, finding.level.value) == ("constant-ami-name", "warning")
@@ -72,10 +72,10 @@ def test_what_the_template_alone_tells() -> None:
         files=("a.json",),
         variables=(),
         builders=(
-            Builder(name="a", type="amazon-ebs", place=PLACE, skip_create_ami=True),
-            Builder(name="b", type="amazon-ebs", place=PLACE, source_ami_filter=search),
+            Builder(name="a", type="amazon-ebs", location=PLACE, skip_create_ami=True),
+            Builder(name="b", type="amazon-ebs", location=PLACE, source_ami_filter=search),
         ),
-        unresolved=(Unresolved(place=PLACE, expression="${x}", why="x is not known"),),
+        unresolved=(Unresolved(location=PLACE, expression="${x}", why="x is not known"),),
     )
     found = [(finding.level, finding.code) for finding in template_findings(facts)]
     assert found == [
@@ -116,7 +116,7 @@ def test_only_a_failure_that_is_sure_keeps_packer_from_running(
         files=("a.json",),
         variables=(),
         builders=tuple(
-            Builder(name=f"b{number}", type=kind, place=PLACE, region=region, ami_regions=copies)
+            Builder(name=f"b{number}", type=kind, location=PLACE, region=region, ami_regions=copies)
             for number, (kind, region, copies) in enumerate(builders)
         ),
     )

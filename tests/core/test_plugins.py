@@ -55,7 +55,7 @@ def test_constraints(constraint: str, version: str, allowed: bool) -> None:
 
 
 def required(version: str, source: str = AMAZON) -> Plugin:
-    return Plugin(name="amazon", source=source, version=version, place=SourceLocation(file="a.pkr.hcl", line=1))
+    return Plugin(name="amazon", source=source, version=version, location=SourceLocation(file="a.pkr.hcl", line=1))
 
 
 INSTALLED = (

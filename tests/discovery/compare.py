@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, files in (("opened", result.opened), ("extra", result.extra)):
             print(f"{name}:", *sorted(files), sep="\n  ")
     for each in result.facts.unresolved:
-        print(f"unresolved: {each.place}: {each.expression}: {each.why}")
+        print(f"unresolved: {each.location}: {each.expression}: {each.why}")
     for path in sorted(result.missed):
         print(f"missed: {path}")
     counts = ", ".join(f"{name} {len(getattr(result, name))}" for name in ("opened", "found", "missed", "extra"))

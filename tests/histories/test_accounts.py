@@ -196,7 +196,7 @@ def finder(tmp_path: Path, *, keys: bool = False, config: str = "") -> AccountFi
 
 
 def login(**fields: Any) -> Login:
-    return Login(place=SourceLocation(file="app.json", line=1), named=tuple(fields) or ("profile",), **fields)
+    return Login(location=SourceLocation(file="app.json", line=1), named=tuple(fields) or ("profile",), **fields)
 
 
 WITH_ROLE = f"[profile p]\nrole_arn = {ROLE}\nsource_profile = q\n"

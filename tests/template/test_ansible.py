@@ -140,7 +140,7 @@ def test_a_folder_known_in_front_of_an_unknown_name_is_in_whole(tmp_path: Path) 
 
     assert found(facts) == {"a/vars", "a/os-Debian.yml", "a/files/by"}
     (unresolved,) = facts.unresolved
-    assert (unresolved.place, unresolved.expression) == (SourceLocation(file="a/site.yml", line=5), "{{ who }}")
+    assert (unresolved.location, unresolved.expression) == (SourceLocation(file="a/site.yml", line=5), "{{ who }}")
 
 
 def test_what_galaxy_fetches_is_pinned_by_the_file_that_lists_it(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_imports_in_a_circle_end_and_are_said(tmp_path: Path) -> None:
         },
     )
 
-    assert [str(each.place) for each in facts.unresolved] == ["a/b.yml:4", "a/u.yml:1"]
+    assert [str(each.location) for each in facts.unresolved] == ["a/b.yml:4", "a/u.yml:1"]
     assert all("themselves" in each.why or "itself" in each.why for each in facts.unresolved)
 
 
@@ -240,14 +240,14 @@ def test_yaml_that_does_not_parse_is_said_with_its_line(tmp_path: Path) -> None:
     files = {"a/site.yml": tasks("import_tasks: t.yml"), "a/t.yml": "- copy:\n  - {src: [}\n"}
     (unresolved,) = read(tmp_path, files).unresolved
 
-    assert unresolved.place == SourceLocation(file="a/t.yml", line=2)
+    assert unresolved.location == SourceLocation(file="a/t.yml", line=2)
     assert "does not parse" in unresolved.why
 
 
 def test_a_file_that_a_task_names_and_nobody_has_is_said(tmp_path: Path) -> None:
     (unresolved,) = read(tmp_path, {"a/site.yml": tasks("copy: {src: nowhere.txt, dest: /x}")}).unresolved
 
-    assert unresolved.place == SourceLocation(file="a/site.yml", line=3)
+    assert unresolved.location == SourceLocation(file="a/site.yml", line=3)
     assert "there is no such file" in unresolved.why
 
 

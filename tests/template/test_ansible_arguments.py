@@ -60,7 +60,7 @@ def test_an_unknown_file_among_the_arguments_is_said_with_its_line(tmp_path: Pat
 
     facts = read_hcl(tmp_path, FILES, settings)
 
-    assert [(each.place, each.expression) for each in facts.unresolved] == [
+    assert [(each.location, each.expression) for each in facts.unresolved] == [
         (SourceLocation(file="a.pkr.hcl", line=7), "@${build.ID}.yml")
     ]
 

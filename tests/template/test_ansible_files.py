@@ -88,7 +88,7 @@ def test_an_unknown_part_hides_no_known_file_and_is_said(tmp_path: Path, task: s
     facts = read(tmp_path, {"a/site.yml": site, **empty("a/k.txt")})
 
     assert found(facts) == {"a/k.txt"}
-    assert {str(each.place) for each in facts.unresolved} == {"a/site.yml:5"}
+    assert {str(each.location) for each in facts.unresolved} == {"a/site.yml:5"}
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_unknown_part_hides_no_known_file_and_is_said(tmp_path: Path, task: s
 def test_what_is_not_known_is_said_with_its_line(tmp_path: Path, task: str) -> None:
     (each,) = read(tmp_path, {"a/site.yml": tasks(task)}).unresolved
 
-    assert each.place == SourceLocation(file="a/site.yml", line=3)
+    assert each.location == SourceLocation(file="a/site.yml", line=3)
 
 
 @pytest.mark.parametrize(

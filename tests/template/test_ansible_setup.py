@@ -49,7 +49,7 @@ def test_a_configuration_names_folders_credentials_and_outputs(tmp_path: Path) -
 def test_a_variable_that_is_not_set_in_a_configuration_is_said(tmp_path: Path) -> None:
     (each,) = read(tmp_path, {**SITE, "ansible.cfg": "[defaults]\n\nroles_path = $NOWHERE/roles\n"}).unresolved
 
-    assert (each.place, each.expression) == (SourceLocation(file="ansible.cfg", line=3), "roles_path")
+    assert (each.location, each.expression) == (SourceLocation(file="ansible.cfg", line=3), "roles_path")
 
 
 def test_variables_of_inventories_name_files(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_plays_of_ansible_navigator_name_playbooks_roles_and_variables(tmp_path:
 def test_a_play_whose_target_is_not_known_is_said(tmp_path: Path) -> None:
     facts = read_hcl(tmp_path, {}, 'play {\n target = "${build.ID}.yml"\n }', "ansible-navigator")
 
-    assert [(each.place.line, each.expression) for each in facts.unresolved] == [(7, "${build.ID}.yml")]
+    assert [(each.location.line, each.expression) for each in facts.unresolved] == [(7, "${build.ID}.yml")]
 
 
 def test_the_settings_of_ansible_navigator_are_read(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ FACTS = TemplateFacts(
     format=TemplateFormat.HCL2,
     files=("app.pkr.hcl",),
     variables=(
-        Variable(name="motto", place=SourceLocation("app.pkr.hcl", 1), sensitive=True, required=True),
-        Variable(name="color", place=SourceLocation("app.pkr.hcl", 2), sensitive=False, required=True),
+        Variable(name="motto", location=SourceLocation("app.pkr.hcl", 1), sensitive=True, required=True),
+        Variable(name="color", location=SourceLocation("app.pkr.hcl", 2), sensitive=False, required=True),
     ),
     builders=(),
 )

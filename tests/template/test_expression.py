@@ -147,7 +147,7 @@ def test_a_text_remembers_the_line_it_was_written_on() -> None:
     value = work_out('concat(["a"], [lower("B")])')
 
     assert isinstance(value, tuple)
-    assert [item.place for item in value if isinstance(item, Text)] == [HERE, HERE]
+    assert [item.location for item in value if isinstance(item, Text)] == [HERE, HERE]
 
 
 def test_an_unknown_text_keeps_what_is_known_of_it() -> None:

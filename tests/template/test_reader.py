@@ -247,4 +247,4 @@ def test_required_plugins_are_listed(tmp_path: Path) -> None:
     (plugin,) = read(tmp_path, {"a.pkr.hcl": hcl}).required_plugins
 
     assert (plugin.name, plugin.source, plugin.version) == ("amazon", "github.com/hashicorp/amazon", ">= 1.2")
-    assert plugin.place == SourceLocation(file="a.pkr.hcl", line=3)
+    assert plugin.location == SourceLocation(file="a.pkr.hcl", line=3)

@@ -21,8 +21,8 @@ def test_a_reference_names_the_line_that_names_the_file(tmp_path: Path) -> None:
 
     references = read(tmp_path, {"a.pkr.hcl": hcl}).references
     assert references == (
-        Reference(path="a.sh", place=SourceLocation(file="a.pkr.hcl", line=7)),
-        Reference(path="b.sh", place=SourceLocation(file="a.pkr.hcl", line=8)),
+        Reference(path="a.sh", location=SourceLocation(file="a.pkr.hcl", line=7)),
+        Reference(path="b.sh", location=SourceLocation(file="a.pkr.hcl", line=8)),
     )
 
 
@@ -45,7 +45,7 @@ def test_a_templatefile_that_includes_itself_is_said(tmp_path: Path) -> None:
     }
     (unresolved,) = read(tmp_path, files).unresolved
 
-    assert unresolved.place == SourceLocation(file="b.tpl", line=2)
+    assert unresolved.location == SourceLocation(file="b.tpl", line=2)
     assert "includes itself: a.tpl -> b.tpl -> a.tpl" in unresolved.why
 
 
@@ -68,7 +68,7 @@ def test_what_only_packer_knows_is_said_where_it_reaches_a_path_and_nowhere_else
     )
     (unresolved,) = read(tmp_path, {"a.pkr.hcl": hcl}).unresolved
 
-    assert unresolved.place == SourceLocation(file="a.pkr.hcl", line=9)
+    assert unresolved.location == SourceLocation(file="a.pkr.hcl", line=9)
     assert unresolved.expression == "s/${build.ID}.sh"
     assert unresolved.why == "`build` is known only when Packer runs"
 

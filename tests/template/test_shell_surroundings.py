@@ -172,4 +172,6 @@ def test_what_is_clobbered_all_the_same_is_an_output(command: str, tmp_path: Pat
 def test_a_text_within_a_text_is_said_at_the_line_that_runs_it(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, "sh a.sh", {"a.sh": f"true\ntrue\n{command}\ntrue\n", "x": ""})
 
-    assert [place for found in facts.local_commands for place in found.unknown] == [SourceLocation(file="a.sh", line=3)]
+    assert [location for found in facts.local_commands for location in found.unknown] == [
+        SourceLocation(file="a.sh", line=3)
+    ]

@@ -141,11 +141,11 @@ class Baker:
         check_account(self.resolver, self.image.name, facts, home)
         elsewhere = built_elsewhere(facts, home)
         if elsewhere is not None:
-            doing = f"looking at which region image {self.image.name} is built in ({elsewhere.place})"
-            marks = (elsewhere.place.mark(elsewhere.message),)
+            doing = f"looking at which region image {self.image.name} is built in ({elsewhere.location})"
+            marks = (elsewhere.location.mark(elsewhere.message),)
             raise TemplateError(doing, elsewhere.message, elsewhere.todo, marks=marks)
         for finding in account_findings(self.resolver, facts, home):
-            self.ports.reporter.warn(f"{finding.place}: {finding.message}. {finding.todo}")
+            self.ports.reporter.warn(f"{finding.location}: {finding.message}. {finding.todo}")
 
     def _check_bases(self) -> None:
         """Before it costs anything: Packer would find out when it has made a key pair and a security group.
@@ -248,7 +248,7 @@ class Baker:
         logins = [builder.login for builder in facts.builders if builder.login is not None]
         if not logins:
             return "EC2 does not know it", "Look at Packer's log, and bake again."
-        named = ", ".join(f"{' and '.join(login.named)} at {login.place}" for login in logins)
+        named = ", ".join(f"{' and '.join(login.named)} at {login.location}" for login in logins)
         account = self.ports.ec2.account(self.planned.plan.regions[0])
         return (
             f"EC2 does not know it in the account {account}: the builder has credentials of its own ({named})",
@@ -271,7 +271,7 @@ class Baker:
         if not failed:
             return
         steps = "; ".join(f"{one.step or 'a provisioner'} ({one.builder}) failed with {one.error}" for one in failed)
-        allowed = ", ".join(f"{place} ({kind})" for kind, place in facts.tolerant)
+        allowed = ", ".join(f"{location} ({kind})" for kind, location in facts.tolerant)
         self._reject(
             {region: ami.id for region, ami in amis.items()},
             f"looking whether every provisioner of image {self.image.name} did its work",

@@ -20,7 +20,7 @@ def account_findings(resolver: Resolver, facts: TemplateFacts, region: str) -> I
             yield Finding(
                 level=Level.WARNING,
                 code="region-unknown",
-                place=builder.place,
+                location=builder.location,
                 message=f"which region {builder.name} builds in is not known before the build: {why}",
                 todo=f"Write the variable aws_region as its region: it is given {region}.",
             )
@@ -34,8 +34,8 @@ def check_account(resolver: Resolver, image: str, facts: TemplateFacts, region: 
     """Raises `AwsError` where the template builds in another account for certain."""
     for finding in account_findings(resolver, facts, region):
         if finding.level is Level.ERROR:
-            doing = f"looking at which account image {image} is built in ({finding.place})"
-            marks = (finding.place.mark(finding.message),)
+            doing = f"looking at which account image {image} is built in ({finding.location})"
+            marks = (finding.location.mark(finding.message),)
             raise AwsError(doing, finding.message, finding.todo, marks=marks)
 
 
@@ -59,7 +59,7 @@ def _finding(resolver: Resolver, builder: Builder, region: str) -> Finding | Non
     return Finding(
         level=Level.ERROR,
         code="another-account",
-        place=login.place,
+        location=login.location,
         message=f"{builder.name} builds in the account {other} ({named}), and ami-bakery looks for its AMI in {ours}",
         todo=f"Run ami-bakery with credentials of {other}, and take {named} out of the template.",
     )
@@ -70,7 +70,7 @@ def _unknown(builder: Builder, why: str) -> Finding:
     return Finding(
         level=Level.WARNING,
         code="account-unknown",
-        place=builder.login.place,
+        location=builder.login.location,
         message=f"which account {builder.name} builds in is not known before the build: {why}",
         todo="Give ami-bakery the builder's credentials (AWS_PROFILE), and take them out of the template.",
     )

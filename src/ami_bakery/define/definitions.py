@@ -141,8 +141,8 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
 
 def _wrong_at(resolver: Resolver, image: ImageConfig, line: int, wrong: str, todo: str) -> ConfigError:
     """A line of bakery.toml that the image cannot be planned with."""
-    place = SourceLocation(file=resolver.config.file, line=line)
-    return ConfigError(f"planning image {image.name} ({place})", wrong, todo, marks=(place.mark(wrong),))
+    location = SourceLocation(file=resolver.config.file, line=line)
+    return ConfigError(f"planning image {image.name} ({location})", wrong, todo, marks=(location.mark(wrong),))
 
 
 def check_region_names(resolver: Resolver, image: ImageConfig, facts: TemplateFacts | None) -> None:
@@ -178,7 +178,9 @@ def _named_regions(
         yield region, SourceLocation(file=file, line=image.line("kms_key", region))
     for builder in facts.builders if facts is not None else ():
         # A region that is handed over with `aws_region` is one of those above.
-        yield from ((region, place) for region, place in builder.region_places if region not in image.regions[:1])
+        yield from (
+            (region, location) for region, location in builder.region_locations if region not in image.regions[:1]
+        )
 
 
 def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
@@ -209,6 +211,6 @@ def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: Templ
                 image,
                 image.line("kms_key", twice[0]),
                 f"kms_key has a key for copies in {regions}, and {builder.name} makes the AMI there itself, by its "
-                f"ami_regions ({builder.place}): there would be two",
+                f"ami_regions ({builder.location}): there would be two",
                 f"Take {regions} out of the template's ami_regions, and name it in `regions`; or do without kms_key.",
             )

@@ -135,13 +135,13 @@ def drop_in_checksum(
 
 def drop_in_inputs(tree: SourceTree, image: ImageConfig) -> Inventory:
     """The covered files as an inventory, in the order in which the checksum takes them."""
-    place = SourceLocation(file=FOLDERS_VARIABLE, line=1)
+    location = SourceLocation(file=FOLDERS_VARIABLE, line=1)
     paths = list(dict.fromkeys(covered_files(tree, image.inputs or ())))
     entries = tuple(
         Entry(path=path, kind=EntryKind.FILE, executable=executable, sha256=sha256)
         for path, (sha256, executable) in zip(paths, tree.hashes(paths), strict=True)
     )
-    return Inventory(entries=entries, named_by=dict.fromkeys(paths, (place,)))
+    return Inventory(entries=entries, named_by=dict.fromkeys(paths, (location,)))
 
 
 def unseen_in(tree: SourceTree, image: ImageConfig) -> Unseen:

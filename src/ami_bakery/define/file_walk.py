@@ -33,7 +33,7 @@ class NamedBy(Frozen):
     """
 
     path: str
-    place: SourceLocation
+    location: SourceLocation
     required: bool = True
     declared: bool = False
     guessed: bool = False
@@ -101,7 +101,7 @@ class WalkEntry(NamedTuple):
 
     path: str
     kind: EntryKind
-    place: SourceLocation
+    location: SourceLocation
     has_content: bool
     target: str | None = None
 
@@ -141,9 +141,9 @@ class FileWalk:
             if written:
                 # Not `from`: a report of a bug would show it.
                 raise error_at(
-                    self.origin.place, SourceError(f"looking for {written}", error.wrong, error.todo)
+                    self.origin.location, SourceError(f"looking for {written}", error.wrong, error.todo)
                 ) from None
-            raise error_at(self.origin.place, error) from error
+            raise error_at(self.origin.location, error) from error
 
     def takes(self, place: str) -> bool:
         """Whether a file at this true place would have been come to on the last walk."""
@@ -237,7 +237,7 @@ class FileWalk:
         path = found.path
         match found.kind:
             case FileKind.FILE:
-                yield WalkEntry(path, EntryKind.FILE, self.origin.place, True)
+                yield WalkEntry(path, EntryKind.FILE, self.origin.location, True)
             case FileKind.FOLDER:
                 yield from self._at_folder(path, above, identity or self.tree.identity(path))
             case FileKind.LINK:
@@ -259,10 +259,10 @@ class FileWalk:
         # An empty folder is uploaded as one; nothing below it tells of it. One that holds but what is left out is not
         # empty: the bake itself may make such a folder.
         if not children and path != "." and not self.outputs.makes_folder(identity):
-            yield WalkEntry(path, EntryKind.FOLDER, self.origin.place, False)
+            yield WalkEntry(path, EntryKind.FOLDER, self.origin.location, False)
         for child in self._kept(children, identity):
             if child.kind is FileKind.FILE:
-                yield WalkEntry(child.path, EntryKind.FILE, self.origin.place, True)
+                yield WalkEntry(child.path, EntryKind.FILE, self.origin.location, True)
             else:
                 own = f"{identity.rstrip('/')}/{child.path.rpartition('/')[2]}"
                 yield from self._at(child, (*above, identity), own)
@@ -279,7 +279,7 @@ class FileWalk:
                 f"following the link {path}", f"it leads to {text}, which is no file or folder", "Remove the link."
             )
         is_file = target.kind is FileKind.FILE
-        yield WalkEntry(path, EntryKind.LINK, self.origin.place, is_file, self._portable(text))
+        yield WalkEntry(path, EntryKind.LINK, self.origin.location, is_file, self._portable(text))
         if not is_file:
             yield from self._at_folder(path, above, self.tree.identity(path))
 
@@ -295,10 +295,10 @@ def _path_as_bytes(entry: TreeEntry) -> bytes:
     return entry.path.encode("utf-8", "surrogateescape")
 
 
-def error_at(place: SourceLocation, error: SourceError) -> SourceError:
+def error_at(location: SourceLocation, error: SourceError) -> SourceError:
     """The same failure, with the place that names what could not be had."""
-    doing = f"{error.doing} (named at {place})"
-    return SourceError(doing, error.wrong, error.todo, marks=(place.mark(str(error)),))
+    doing = f"{error.doing} (named at {location})"
+    return SourceError(doing, error.wrong, error.todo, marks=(location.mark(str(error)),))
 
 
 def _split_glob(pattern: str) -> tuple[str, GitIgnoreSpec]:

@@ -1,6 +1,6 @@
 """From an image's definition to every file that it is made of, and which line of which file names it.
 
-Inputs come from two places: what `bakery.toml` declares, and what the template itself makes Packer read. Folders are
+Inputs come from two locations: what `bakery.toml` declares, and what the template itself makes Packer read. Folders are
 walked, links are recorded and what they lead to is recorded under the link's own path, since that is what Packer
 uploads. What cannot be hashed truly (missing, unreadable, a pipe, a link in a circle) stops the program.
 """
@@ -33,7 +33,7 @@ OUR_OUTPUT = ".ami_id.json"
 
 
 class Inventory(Frozen):
-    """Every input, sorted as the manifest has them, and the places that name each, by path."""
+    """Every input, sorted as the manifest has them, and the locations that name each, by path."""
 
     entries: tuple[Entry, ...]
     named_by: Mapping[str, tuple[SourceLocation, ...]]
@@ -49,7 +49,7 @@ def template_folder(tree: SourceTree, template: str) -> str:
 
 
 def collect(tree: SourceTree, image: ImageConfig, config_file: str, facts: TemplateFacts) -> Inventory:
-    """Every input of `image`. Raises `SourceError` with the place that names what cannot be had."""
+    """Every input of `image`. Raises `SourceError` with the location that names what cannot be had."""
     return inventory_of(stream(tree, image, config_file, facts))
 
 
@@ -57,9 +57,9 @@ def inventory_of(found: Iterable[tuple[Entry, tuple[SourceLocation, ...]]]) -> I
     named_by: dict[str, tuple[SourceLocation, ...]] = {}
     shared: dict[tuple[SourceLocation, ...], tuple[SourceLocation, ...]] = {}
     entries = []
-    for entry, places in found:
+    for entry, locations in found:
         entries.append(entry)
-        named_by[entry.path] = shared.setdefault(places, places)
+        named_by[entry.path] = shared.setdefault(locations, locations)
     return Inventory(entries=tuple(entries), named_by=named_by)
 
 
@@ -73,9 +73,9 @@ def stream(
     home: str = "",
     progress: Progress | None = None,
 ) -> Iterator[tuple[Entry, tuple[SourceLocation, ...]]]:
-    """Every input of `image` with the places that name it, as it is come to, sorted as the manifest has it.
+    """Every input of `image` with the locations that name it, as it is come to, sorted as the manifest has it.
 
-    Nothing is kept, however many there are. Raises `SourceError` with the place that names what cannot be had.
+    Nothing is kept, however many there are. Raises `SourceError` with the location that names what cannot be had.
 
     written  more files that the bake writes, relative to the root: they are no inputs
     home     the user's: what lies in it is called `~/...`, so that it is the same definition for another user
@@ -85,12 +85,12 @@ def stream(
     yield from _hashed(tree, _merged([*declared, *named], prefix), prefix, progress)
     # With `inputs = []`, only what the template reads is an input.
     if declared and not any(walk.has_files for walk in declared):
-        place = SourceLocation(file=config_file, line=image.line("inputs"))
+        location = SourceLocation(file=config_file, line=image.line("inputs"))
         raise SourceError(
-            f"listing the inputs of image {image.name} ({place})",
+            f"listing the inputs of image {image.name} ({location})",
             "there is no file in them",
             "Name the files and folders that the image is made of in `inputs`.",
-            marks=(place.mark("there is no file in the inputs"),),
+            marks=(location.mark("there is no file in the inputs"),),
         )
 
 
@@ -112,18 +112,18 @@ def folders_of_outputs(tree: SourceTree, facts: TemplateFacts) -> frozenset[str]
 
 
 def _merged(walks: Sequence[FileWalk], home: str) -> Iterator[tuple[WalkEntry, tuple[SourceLocation, ...]]]:
-    """What all walks come to, sorted, each path once: with the places that name it."""
+    """What all walks come to, sorted, each path once: with the locations that name it."""
     last: WalkEntry | None = None
-    places: tuple[SourceLocation, ...] = ()
+    locations: tuple[SourceLocation, ...] = ()
     for found in heapq.merge(*(_renamed(walk, home) for walk in walks), key=partial(_sort_key, home)):
         if last is not None and found.path == last.path:
-            places = tuple(sorted({*places, found.place}))
+            locations = tuple(sorted({*locations, found.location}))
             continue
         if last is not None:
-            yield last, places
-        last, places = found, (found.place,)
+            yield last, locations
+        last, locations = found, (found.location,)
     if last is not None:
-        yield last, places
+        yield last, locations
 
 
 def _sort_key(home: str, found: WalkEntry) -> tuple[bytes, bool]:
@@ -167,10 +167,10 @@ def _hashed(
                 yield item[0].entry(home), item[1]
             yield item[0].entry(home, sha256, executable), item[1]
     except SourceError as error:
-        place = next(item.place for item, _ in waiting if item.has_content)
-        raise error_at(place, error) from error
-    for entry, places in waiting:
-        yield entry.entry(home), places
+        location = next(item.location for item, _ in waiting if item.has_content)
+        raise error_at(location, error) from error
+    for entry, locations in waiting:
+        yield entry.entry(home), locations
     if failures:
         raise failures[0]
 
@@ -209,23 +209,23 @@ def _debug_keys(facts: TemplateFacts) -> Iterator[str]:
 
 def _declared(tree: SourceTree, image: ImageConfig, config_file: str) -> Iterator[NamedBy]:
     if image.inputs is None:
-        place = SourceLocation(file=config_file, line=image.line("template"))
-        yield NamedBy(path=template_folder(tree, image.template), place=place, declared=True)
+        location = SourceLocation(file=config_file, line=image.line("template"))
+        yield NamedBy(path=template_folder(tree, image.template), location=location, declared=True)
     for index, path in enumerate(image.inputs or ()):
         yield NamedBy(
-            path=path, place=SourceLocation(file=config_file, line=image.line("inputs", index)), declared=True
+            path=path, location=SourceLocation(file=config_file, line=image.line("inputs", index)), declared=True
         )
 
 
 def _read_by_packer(image: ImageConfig, config_file: str, facts: TemplateFacts) -> Iterator[NamedBy]:
     for path in facts.files:
-        yield NamedBy(path=path, place=SourceLocation(file=config_file, line=image.line("template")))
+        yield NamedBy(path=path, location=SourceLocation(file=config_file, line=image.line("template")))
     for index, path in enumerate(image.var_files):
-        yield NamedBy(path=path, place=SourceLocation(file=config_file, line=image.line("var_files", index)))
+        yield NamedBy(path=path, location=SourceLocation(file=config_file, line=image.line("var_files", index)))
     for reference in facts.references:
         yield NamedBy(
             path=reference.path,
-            place=reference.place,
+            location=reference.location,
             required=reference.required,
             guessed=reference.guessed,
             written=reference.written,

@@ -1,4 +1,4 @@
-"""Known traps of Packer, its plugins and Ansible that an image would fall into: each with its place and way out."""
+"""Known traps of Packer, its plugins and Ansible that an image would fall into: each with its location and way out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _plugins_gone(version: str, facts: TemplateFacts) -> Iterator[Finding]:
             yield Finding(
                 level=Level.WARNING,
                 code="plugin-not-on-github",
-                place=plugin.place,
+                location=plugin.location,
                 message=f"`packer init` of Packer {version} fails with 404: the newest {plugin.source} that "
                 f'"{plugin.version}" allows is not on GitHub, the only place where this Packer looks',
                 todo=todo,
@@ -50,23 +50,23 @@ def _plugins_gone(version: str, facts: TemplateFacts) -> Iterator[Finding]:
 
 def _ansible(ports: Ports, version: str, facts: TemplateFacts) -> Iterator[Finding]:
     if ports.environment.get("AMI_BAKERY_LOCAL_URL"):
-        for place, _ in facts.ansible:
+        for location, _ in facts.ansible:
             yield Finding(
                 level=Level.WARNING,
                 code="ansible-not-executed",
-                place=place,
+                location=location,
                 message="the embedded EC2 records commands and runs none, so Ansible fails on its instances",
                 todo="Build it in an account, or leave the provisioner out here (`only`, `except`).",
             )
     brings_own = any(plugin.source.endswith("hashicorp/ansible") for plugin in facts.required_plugins)
     if numbers_of(version) >= _ANSIBLE_WITH_ECDSA or brings_own or not _uses_default_algorithms(ports, facts):
         return
-    for place, through_packer in facts.ansible:
+    for location, through_packer in facts.ansible:
         if through_packer and not ports.packer.ssh_accepts_rsa():
             yield Finding(
                 level=Level.WARNING,
                 code="ansible-host-key",
-                place=place,
+                location=location,
                 message=f"Ansible cannot connect: the SSH server of Packer {version} offers an ssh-rsa host key alone, "
                 'which the OpenSSH here refuses ("Their offer: ssh-rsa")',
                 todo='Write ansible_ssh_extra_args = ["-oHostKeyAlgorithms=+ssh-rsa -oPubkeyAcceptedKeyTypes=+ssh-rsa"]'
@@ -93,19 +93,19 @@ def _enforced(ports: Ports, version: str, facts: TemplateFacts, arguments: Packe
     """Where HCP Packer is on, by Packer's own rule (internal/hcp/registry/hcp.go). Not switched off for the user: an
     organization enforces them on purpose, and `-skip-enforcement` takes an administrator."""
     skipped = any(word.lstrip("-") in ("skip-enforcement", "skip-enforcement=true") for word in arguments.other)
-    place = _hcp_place(ports, facts) if numbers_of(version) >= _ENFORCES and not skipped else None
-    if place is not None:
+    location = _hcp_location(ports, facts) if numbers_of(version) >= _ENFORCES and not skipped else None
+    if location is not None:
         yield Finding(
             level=Level.WARNING,
             code=ENFORCED,
-            place=place,
+            location=location,
             message=f"Packer {version} adds the provisioners that HCP Packer enforces: they are in no file, and not in "
             "the digest, so that a change of them builds nothing",
             todo="Change `salt` when they change, or build without them: `-- -skip-enforcement` (for administrators).",
         )
 
 
-def _hcp_place(ports: Ports, facts: TemplateFacts) -> SourceLocation | None:
+def _hcp_location(ports: Ports, facts: TemplateFacts) -> SourceLocation | None:
     """The line that switches HCP Packer on: the template's first where the environment does. None where it is off."""
     environment = ports.environment
     if environment.get("HCP_PACKER_REGISTRY", "").lower() in ("off", "0"):

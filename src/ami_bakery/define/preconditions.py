@@ -31,9 +31,9 @@ def check_places(tree: SourceTree, file: str, image: ImageConfig) -> None:
                 raise _misplaced(file, image, "var_files", tree.relative(path), entry, FileKind.FILE)
     if tree.entry(tree.relative(image.template), follow=True) is None:
         doing, wrong = f"reading the template {tree.relative(image.template)}", "there is no such file"
-        place = SourceLocation(file=file, line=image.line("template"))
-        named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else place
-        marks = () if image.scheme is Scheme.SHA1 else (place.mark(f"{doing}: {wrong}"),)
+        location = SourceLocation(file=file, line=image.line("template"))
+        named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else location
+        marks = () if image.scheme is Scheme.SHA1 else (location.mark(f"{doing}: {wrong}"),)
         raise TemplateError(f"{doing} ({named_by})", wrong, "Correct the path of the template.", marks=marks)
 
 
@@ -49,9 +49,9 @@ def _misplaced(
         what = _CALLED.get(found.kind)
         kind = f"a {what}" if what else "a pipe, a socket or a device"
         wrong = f"images.{image.name}.{key}: {path} is {kind}, not a {_CALLED[wanted]}"
-    place = SourceLocation(file=file, line=image.line(key))
+    location = SourceLocation(file=file, line=image.line(key))
     todo = f"Name a {_CALLED[wanted]}: the path is relative to the folder of bakery.toml."
-    return ConfigError(f"reading {file}", f"{place}: {wrong}", todo, marks=(place.mark(wrong),))
+    return ConfigError(f"reading {file}", f"{location}: {wrong}", todo, marks=(location.mark(wrong),))
 
 
 def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
@@ -63,7 +63,7 @@ def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
     if not missing:
         return
     marks = tuple(
-        variable.place.mark(f"the variable {variable.name!r} has no default and no value") for variable in missing
+        variable.location.mark(f"the variable {variable.name!r} has no default and no value") for variable in missing
     )
     name = missing[0].name
     environment = f", or set PKR_VAR_{name}" if facts.format is TemplateFormat.HCL2 else ""

@@ -473,33 +473,32 @@ class Resolver(Frozen):
                 parent = parents.get(name)
                 return _Base(awaits=name) if parent is None else _Base(ids=(("", parent.id),))
             case BaseFilter() | BaseParameter():
-                place = SourceLocation(file=self.config.file, line=image.line("from"))
+                location = SourceLocation(file=self.config.file, line=image.line("from"))
                 (question,) = self.questions(image, facts)
-                return _Base(ids=(("", self._answer(question, place)[-1]),))
+                return _Base(ids=(("", self._answer(question, location)[-1]),))
             case _:
                 assert_never(image.base)
 
-    def _answer(self, question: BaseQuery, place: SourceLocation) -> tuple[str, ...]:
-        """The ids of the newest AMIs, of which there are several where they are of the same second. `place`: who wants
-        to know."""
+    def _answer(self, question: BaseQuery, location: SourceLocation) -> tuple[str, ...]:
+        """The ids of the newest AMIs; several if they were created in the same second. `location`: of the query."""
         self.prefetch([question])
         match self._answers[question]:
             case str(ami):
                 return (ami,)
             case ():
                 raise AwsError(
-                    f"looking for the base image in {question.region} ({place})",
+                    f"looking for the base image in {question.region} ({location})",
                     str(question),
                     "Correct the filters, the owners or the region.",
-                    marks=(place.mark(f"no base image in {question.region}: {question}"),),
+                    marks=(location.mark(f"no base image in {question.region}: {question}"),),
                 )
             case AwsError() as error:
                 raise AwsError(
-                    f"{error.doing} ({place})",
+                    f"{error.doing} ({location})",
                     error.wrong,
                     error.todo,
                     code=error.code,
-                    marks=(place.mark(str(error)),),
+                    marks=(location.mark(str(error)),),
                 )
             case BakeryError() as error:
                 raise error
@@ -514,10 +513,10 @@ class Resolver(Frozen):
                 awaited = image.base.image if isinstance(image.base, BaseImage) else base
                 wrong = f"image {image.name} is made from {awaited} (`from`), and the builder uses {other}"
                 raise TemplateError(
-                    f"looking at what {builder.name} starts from ({builder.place})",
+                    f"looking at what {builder.name} starts from ({builder.location})",
                     wrong,
                     f"Write the variable {image.from_variable} as its source_ami.",
-                    marks=(builder.place.mark(wrong),),
+                    marks=(builder.location.mark(wrong),),
                 )
 
     def _template_bases(self, image: ImageConfig, facts: TemplateFacts) -> list[tuple[str, str]]:
@@ -536,9 +535,9 @@ class Resolver(Frozen):
             from ami_bakery.core.check.finding import without_owners
 
             raise TemplateError(
-                f"looking for the base of {builder.name} ({builder.place})",
+                f"looking for the base of {builder.name} ({builder.location})",
                 "its filter names no owners, so it finds anybody's AMI, an attacker's of the same name too",
                 'Name the owners: "owners": ["099720109477"].',
-                marks=(builder.place.mark(without_owners(builder)),),
+                marks=(builder.location.mark(without_owners(builder)),),
             )
-        return self._answer(question_of_filter(asked, self.region_of(image), self.ports.packer), builder.place)
+        return self._answer(question_of_filter(asked, self.region_of(image), self.ports.packer), builder.location)

@@ -1,4 +1,4 @@
-"""Finds, before it costs a build, what would go wrong or would weaken the digest: each finding with its place."""
+"""Finds, before it costs a build, what would go wrong or would weaken the digest: each finding with its location."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CANNOT_BE_PLANNED = "plan-failed"
 
 
 def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> dict[str, tuple[Finding, ...]]:
-    """The findings of each image: errors first, each kind in the order of its places.
+    """The findings of each image: errors first, each kind in the order of its locations.
 
     A failure on the way is a finding, too. All images are looked up at once, as for a plan; then Packer validates their
     templates, as many at a time as there are `jobs`.
@@ -147,14 +147,14 @@ class _Check:
 
     def sorted_findings(self) -> tuple[Finding, ...]:
         """Each once: what is known to be wrong by a code of its own is also why the image cannot be planned."""
-        told = {(finding.place, finding.message) for finding in self.findings if finding.code != CANNOT_BE_PLANNED}
+        told = {(finding.location, finding.message) for finding in self.findings if finding.code != CANNOT_BE_PLANNED}
         kept = {
             finding
             for finding in self.findings
-            if finding.code != CANNOT_BE_PLANNED or (finding.place, finding.message) not in told
+            if finding.code != CANNOT_BE_PLANNED or (finding.location, finding.message) not in told
         }
         return tuple(
-            sorted(kept, key=lambda finding: (finding.level.order, finding.place, finding.code, finding.message))
+            sorted(kept, key=lambda finding: (finding.level.order, finding.location, finding.code, finding.message))
         )
 
 
@@ -199,29 +199,29 @@ def _told_once(
 
 
 def failure_findings(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Iterator[Finding]:
-    """A failure as findings: one for each line that it is about. The place is not repeated in the message."""
+    """A failure as findings: one for each line that it is about. The location is not repeated in the message."""
     marks = error.marks or (SourceLocation(file=resolver.config.file, line=image.line("template")).mark(str(error)),)
     for mark in marks:
-        place = SourceLocation(file=mark.file, line=mark.line)
+        location = SourceLocation(file=mark.file, line=mark.line)
         yield Finding(
             level=Level.ERROR,
             code=CANNOT_BE_PLANNED,
-            place=place,
-            message=_one_sentence(mark.message, place),
+            location=location,
+            message=_one_sentence(mark.message, location),
             todo=" ".join(error.todo.split()),
         )
 
 
-def _one_sentence(text: str, place: SourceLocation) -> str:
-    without_place = text.replace(f" ({place})", "").replace(f"{place}: ", "")
-    return " ".join(without_place.split())
+def _one_sentence(text: str, location: SourceLocation) -> str:
+    without_location = text.replace(f" ({location})", "").replace(f"{location}: ", "")
+    return " ".join(without_location.split())
 
 
 def _not_fully_checked(resolver: Resolver, image: ImageConfig) -> Finding:
     return Finding(
         level=Level.WARNING,
         code="not-fully-checked",
-        place=SourceLocation(file=resolver.config.file, line=image.line("template")),
+        location=SourceLocation(file=resolver.config.file, line=image.line("template")),
         message="not fully checked, for the same reason as an image above",
         todo="Correct that first, then check again.",
     )
@@ -230,11 +230,11 @@ def _not_fully_checked(resolver: Resolver, image: ImageConfig) -> Finding:
 def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Finding]:
     """What needs neither AWS nor Packer."""
     if image.scheme is Scheme.SHA1:
-        place = SourceLocation(file=resolver.config.file, line=1)
+        location = SourceLocation(file=resolver.config.file, line=1)
         todo = "Describe the image in a bakery.toml: its digest covers all of it."
         tree = resolver.ports.tree
         for warning in warnings(tree, image, resolver.ports.environment, unseen_in(tree, image)):
-            yield Finding(level=Level.WARNING, code="not-covered", place=place, message=warning, todo=todo)
+            yield Finding(level=Level.WARNING, code="not-covered", location=location, message=warning, todo=todo)
         yield from template_findings(resolver.facts(image))
         return
     facts, inventory = resolver.inputs(image)
@@ -263,20 +263,20 @@ def _git_findings(resolver: Resolver) -> Iterator[Finding]:
         yield Finding(
             level=Level.WARNING,
             code="git-refused",
-            place=SourceLocation(file=resolver.config.file, line=1),
+            location=SourceLocation(file=resolver.config.file, line=1),
             message=f"AMIs carry no commit, and a plan cannot say what changed: {words}",
             todo=f"{todo[:1].upper()}{todo[1:]}",
         )
 
 
 def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
-    for name, place in facts.environment:
+    for name, location in facts.environment:
         why = why_not_hashed(name, facts)
         if why is not None and name not in image.environment and not name.startswith("AWS_"):
             yield Finding(
                 level=Level.WARNING,
                 code="environment-not-hashed",
-                place=place,
+                location=location,
                 message=f"the template reads {name}, which is not in the digest: {why}",
                 todo=f'Do without it, or have its value hashed: env = ["{name}"].',
             )
@@ -290,7 +290,7 @@ def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding
             yield Finding(
                 level=Level.WARNING,
                 code="unresolved-base",
-                place=builder.place,
+                location=builder.location,
                 message=f"what {builder.name} starts from is not in the digest: {builder.base_unknown}",
                 todo="Say it with `from` in bakery.toml: the id is hashed, and handed to Packer.",
             )
@@ -324,7 +324,7 @@ def _equally_new_bases(planned: Planned) -> Iterator[Finding]:
             yield Finding(
                 level=Level.WARNING,
                 code="equally-new-bases",
-                place=builder.place,
+                location=builder.location,
                 message=f"{' and '.join(amis)} match the filter of {builder.name} and are of the same second: "
                 "Packer may take either, and the digest has them all",
                 todo="Have the filters match one of them only, or say it with `from` in bakery.toml.",
@@ -349,7 +349,7 @@ def _ambiguous_bases(
             yield Finding(
                 level=Level.ERROR,
                 code="ambiguous-base",
-                place=builder.place,
+                location=builder.location,
                 message=f"{counts[question]} AMIs match the filter of {builder.name}, and most_recent is not set",
                 todo="Set most_recent to true, or have the filters match one AMI only.",
             )

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 def input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory) -> Iterator[Finding]:
     declared = [resolver.ports.tree.relative(path).rstrip("/") for path in image.inputs or ()]
     for entry in inventory.entries:
-        places = inventory.named_by[entry.path]
+        locations = inventory.named_by[entry.path]
         outside = entry.path.startswith(("../", "/", "~/"))
         if outside and not any(entry.path == path or entry.path.startswith(f"{path}/") for path in declared):
             yield Finding(
                 level=Level.WARNING,
                 code="input-outside",
-                place=places[0],
+                location=locations[0],
                 message=f"{entry.path} lies outside the folder of {resolver.config.file}, and not in `inputs`",
                 todo="Name it in `inputs`, or move it inside: another machine may have something else there.",
             )
         if entry.kind is EntryKind.FILE:
-            yield from _content_findings(resolver.config.file, entry, _head(resolver, entry.path), places)
+            yield from _content_findings(resolver.config.file, entry, _head(resolver, entry.path), locations)
     yield from _submodule_findings(resolver, inventory)
 
 
@@ -47,44 +47,44 @@ def _head(resolver: Resolver, path: str) -> bytes:
 
 
 def _content_findings(
-    config_file: str, entry: Entry, head: bytes, places: Sequence[SourceLocation]
+    config_file: str, entry: Entry, head: bytes, locations: Sequence[SourceLocation]
 ) -> Iterator[Finding]:
     why = secret_in(entry.path, head)
     if why:
         yield Finding(
             level=Level.WARNING,
             code="secret-in-inputs",
-            place=places[0],
+            location=locations[0],
             message=f"{entry.path} looks like a secret ({why}): whoever has the AMI may have it, too",
-            todo=f"{_how_to_leave_out(config_file, places)} Give secrets to an instance when it starts.",
+            todo=f"{_how_to_leave_out(config_file, locations)} Give secrets to an instance when it starts.",
         )
     if is_lfs_pointer(head):
         yield Finding(
             level=Level.ERROR,
             code="lfs-pointer",
-            place=places[0],
+            location=locations[0],
             message=f"{entry.path} is a Git LFS pointer, not the file itself: the AMI would get the pointer",
             todo="Fetch the files: `git lfs install && git lfs pull` (in CI: check out with LFS).",
         )
     if has_windows_shebang(head):
-        yield _line_ends(entry, places, "its first line (#!) ends in a carriage return, and Linux cannot start it")
+        yield _line_ends(entry, locations, "its first line (#!) ends in a carriage return, and Linux cannot start it")
     elif entry.path.endswith((".sh", ".bash")) and has_windows_line_ends(head):
-        yield _line_ends(entry, places, "a shell on Linux takes the carriage returns for a part of its commands")
+        yield _line_ends(entry, locations, "a shell on Linux takes the carriage returns for a part of its commands")
 
 
-def _line_ends(entry: Entry, places: Sequence[SourceLocation], why: str) -> Finding:
+def _line_ends(entry: Entry, locations: Sequence[SourceLocation], why: str) -> Finding:
     return Finding(
         level=Level.WARNING,
         code="windows-line-ends",
-        place=places[0],
+        location=locations[0],
         message=f"{entry.path} has Windows line ends (CRLF): {why}",
         todo="Write it with LF, and add `*.sh text eol=lf` to .gitattributes: every checkout has the same bytes then.",
     )
 
 
-def _how_to_leave_out(config_file: str, places: Sequence[SourceLocation]) -> str:
+def _how_to_leave_out(config_file: str, locations: Sequence[SourceLocation]) -> str:
     """`ignore` holds for the folders that bakery.toml declares, not for what the template uploads."""
-    by_template = next((place for place in places if place.file != config_file), None)
+    by_template = next((location for location in locations if location.file != config_file), None)
     if by_template is None:
         return "Name it in `ignore`, or take it out of the inputs."
     return f"Move it out of what the template reads or uploads ({by_template}); `ignore` does not hold there."
@@ -102,7 +102,7 @@ def _submodule_findings(resolver: Resolver, inventory: Inventory) -> Iterator[Fi
             yield Finding(
                 level=Level.ERROR,
                 code="empty-submodule",
-                place=inventory.named_by[entry.path][0],
+                location=inventory.named_by[entry.path][0],
                 message=f"{entry.path} is a git submodule that is not checked out: the folder is empty",
                 todo=f"Check it out: `git submodule update --init --recursive {entry.path}`.",
             )

@@ -37,18 +37,18 @@ def command_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Findi
         yield Finding(
             level=Level.NOTICE if image.inputs else Level.WARNING,
             code="local-command",
-            place=command.place,
+            location=command.location,
             message=_what_is_unknown(command),
             todo="Name the files and folders that it reads in `inputs`."
             if not image.inputs
             else "If it reads files that `inputs` does not have, name them there.",
         )
-    for name, place, why in facts.unhashed_environment:
+    for name, location, why in facts.unhashed_environment:
         if name not in image.environment:
             yield Finding(
                 level=Level.NOTICE,
                 code="environment-not-hashed",
-                place=place,
+                location=location,
                 message=f"a local command reads {name}, which is not in the digest: {why}",
                 todo=f'If the image depends on it, have its value hashed: env = ["{name}"].',
             )
@@ -62,9 +62,9 @@ def _what_is_unknown(command: LocalCommand) -> str:
     if programs or not command.unknown:
         parts.append(f"runs {programs or 'a program'}, which may read more than the files that its words name")
     if command.unknown:
-        places = ", ".join(str(place) for place in command.unknown[:_MOST_NAMED])
+        locations = ", ".join(str(location) for location in command.unknown[:_MOST_NAMED])
         more = f" and {len(command.unknown) - _MOST_NAMED} more" if len(command.unknown) > _MOST_NAMED else ""
-        parts.append(f"has words that cannot be worked out ({places}{more})")
+        parts.append(f"has words that cannot be worked out ({locations}{more})")
     return f"this {command.component} {', and '.join(parts)}"
 
 
@@ -78,8 +78,8 @@ def _written_findings(
         yield Finding(
             level=Level.WARNING,
             code="output-used",
-            place=reference.place,
-            message=f"{reference.shown} is not in the digest: the bake writes it ({output.place})",
+            location=reference.location,
+            message=f"{reference.shown} is not in the digest: the bake writes it ({output.location})",
             todo="See that what it is made of is among the inputs, and say so with `generated = true` where it is "
             "uploaded.",
         )
@@ -89,9 +89,9 @@ def _written_findings(
             yield Finding(
                 level=Level.WARNING,
                 code="input-written",
-                place=reference.place,
-                message=f"{reference.path} is an input, and the bake may "
-                f"{_does(output).removesuffix('s')} it ({output.place}): an AMI whose bake changes it gets no digest",
+                location=reference.location,
+                message=f"{reference.path} is an input, and the bake may {_does(output).removesuffix('s')} it "
+                f"({output.location}): an AMI whose bake changes it gets no digest",
                 todo="Let the bake write elsewhere; or name it in `ignore`, or set `generated = true`, if it is made "
                 "by the bake alone.",
             )
@@ -101,7 +101,7 @@ def _written_findings(
         yield Finding(
             level=Level.NOTICE if is_input or image.inputs else Level.WARNING,
             code="generated-unseen",
-            place=source.place,
+            location=source.location,
             message=f"{source.shown} is said to be generated, and nothing in the template is seen to make it: {counts}",
             todo="Take `generated` out if it is there before Packer runs."
             if is_input
@@ -113,13 +113,13 @@ def _written_findings(
 
 def _touched_findings(facts: TemplateFacts, inputs: Collection[str]) -> Iterator[Finding]:
     """Commands that change what a file is called, its mode or its times: such as `chmod`, `touch` and `mv`."""
-    for path, place, does in facts.touched:
+    for path, location, does in facts.touched:
         changed = sorted(each for each in inputs if each == path or _lies_in(each, path))
         if changed:
             yield Finding(
                 level=Level.WARNING,
                 code="input-written",
-                place=place,
+                location=location,
                 message=f"the bake {does} {_few(changed)}, which {'is an input' if len(changed) == 1 else 'are inputs'}"
                 ": an AMI whose bake changes an input gets no digest",
                 todo="Let the command work on a copy outside the inputs. A file mode can be committed: "
@@ -150,7 +150,7 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
             yield Finding(
                 level=Level.WARNING,
                 code="output-inside",
-                place=output.place,
+                location=output.location,
                 message=f"the bake {_does(output)} {output.shown} in a folder that is uploaded: it is left out of the "
                 "digest",
                 todo="Let it write elsewhere, so that nothing that is uploaded is left out by mistake.",
@@ -159,7 +159,7 @@ def _output_findings(tree: SourceTree, image: ImageConfig, config_file: str, fac
             yield Finding(
                 level=Level.NOTICE,
                 code="output-inside",
-                place=output.place,
+                location=output.location,
                 message=f"the bake {_does(output)} {output.shown}: it is left out of the digest",
                 todo="Nothing, if the bake alone makes it. If it is an input, name this very file in `inputs`.",
             )
@@ -191,7 +191,7 @@ def _left_out_by_pattern(
         yield Finding(
             level=Level.NOTICE,
             code="output-inside",
-            place=output.place,
+            location=output.location,
             message=f"the bake {_does(output)} {output.shown}: what is there is not in the digest ({_few([*paths])})",
             todo="Nothing, if the bake alone makes it. If it is an input, name this very file in `inputs`.",
         )
@@ -215,7 +215,7 @@ def _maybe_written(output: Output, there: bool) -> Finding:
     return Finding(
         level=Level.NOTICE,
         code="input-written",
-        place=output.place,
+        location=output.location,
         message=f"{output.shown} {'is' if there else 'will be'} an input, and the bake {_does(output)} it on a "
         "condition: an AMI whose bake changes it gets no digest",
         todo="Name it in `ignore` if the bake alone makes it.",
@@ -268,7 +268,7 @@ def _not_in_digest(walk: FileWalk, paths: Sequence[str], *, of_git: bool) -> Fin
     return Finding(
         level=Level.NOTICE if walk.origin.guessed else Level.WARNING,
         code="upload-not-in-digest",
-        place=walk.origin.place,
+        location=walk.origin.location,
         message=wrong,
         todo=todo,
     )
@@ -276,20 +276,20 @@ def _not_in_digest(walk: FileWalk, paths: Sequence[str], *, of_git: bool) -> Fin
 
 def _git_findings(inventory: Inventory) -> Iterator[Finding]:
     said: set[SourceLocation] = set()
-    for path, places in inventory.named_by.items():
-        if ".git" not in path.split("/") or not _new(places, said):
+    for path, locations in inventory.named_by.items():
+        if ".git" not in path.split("/") or not _new(locations, said):
             continue
         yield Finding(
             level=Level.WARNING,
             code="input-in-git",
-            place=places[0],
+            location=locations[0],
             message=f"{path} is an input: the digest is another one after each commit, whatever it changes",
             todo="Give the commit to the template in another way, such as a tag that the bakery writes "
             "(`ami-bakery:commit`), or leave it out.",
         )
 
 
-def _new(places: Collection[SourceLocation], said: set[SourceLocation]) -> bool:
-    new = said.isdisjoint(places)
-    said.update(places)
+def _new(locations: Collection[SourceLocation], said: set[SourceLocation]) -> bool:
+    new = said.isdisjoint(locations)
+    said.update(locations)
     return new

@@ -131,8 +131,10 @@ def warn_of_unseen(resolver: Resolver, plans: Iterable[Planned]) -> None:
             resolver.ports.reporter.warn(message)
         image = resolver.config.image(planned.plan.image)
         if image.kms_keys.everywhere and max(len(image.regions), len(planned.plan.regions)) < 2:
-            place = f"{resolver.config.file}:{image.line('kms_key')}"
-            resolver.ports.reporter.warn(f"{place}: image {image.name}: no copies are made: kms_key encrypts nothing")
+            location = f"{resolver.config.file}:{image.line('kms_key')}"
+            resolver.ports.reporter.warn(
+                f"{location}: image {image.name}: no copies are made: kms_key encrypts nothing"
+            )
         if planned.definition.facts is not None and planned.definition.manifest is not None:
             for message in _unseen(planned.definition, planned.definition.facts, resolver.ports.environment):
                 resolver.ports.reporter.warn(message)
@@ -150,15 +152,16 @@ def _warn_of_pitfalls(resolver: Resolver, planned: Planned) -> None:
 
     for finding in pitfalls(resolver.ports, facts, resolver.arguments):
         if action in (Action.BAKE, Action.PENDING) or finding.code == ENFORCED:
-            resolver.ports.reporter.warn(f"{finding.place}: {finding.message}. {finding.todo}")
+            resolver.ports.reporter.warn(f"{finding.location}: {finding.message}. {finding.todo}")
 
 
 def _unseen(definition: ImageDefinition, facts: TemplateFacts, environment: Mapping[str, str]) -> Iterator[str]:
     for item in facts.unresolved:
-        yield f"{item.place}: {item.expression} cannot be worked out ({item.why}): what it reads is not in the digest"
+        what = f"{item.expression} cannot be worked out ({item.why})"
+        yield f"{item.location}: {what}: what it reads is not in the digest"
     for builder in facts.builders:
         if definition.image.base is None and builder.base_unknown:
-            yield f"{builder.place}: what {builder.name} starts from is not in the digest: {builder.base_unknown}"
+            yield f"{builder.location}: what {builder.name} starts from is not in the digest: {builder.base_unknown}"
     for name, _ in facts.environment:
         if name in environment and name not in MACHINE_VARIABLES and name not in definition.image.environment:
             why = why_not_hashed(name, facts)
@@ -283,8 +286,8 @@ def _check_tags(planned: Planned) -> None:
     facts, image = planned.definition.facts, planned.definition.image
     if facts is not None and planned.plan.action in (Action.BAKE, Action.PENDING):
         for finding in tag_findings(image, facts.builders):
-            doing = f"counting the tags of image {image.name}'s AMI ({finding.place})"
-            raise TemplateError(doing, finding.message, finding.todo, marks=(finding.place.mark(finding.message),))
+            doing = f"counting the tags of image {image.name}'s AMI ({finding.location})"
+            raise TemplateError(doing, finding.message, finding.todo, marks=(finding.location.mark(finding.message),))
 
 
 def check_it_can_end_well(resolver: Resolver, planned: Planned) -> None:
@@ -304,8 +307,8 @@ def check_it_can_end_well(resolver: Resolver, planned: Planned) -> None:
         everything = resolver.facts(replace(image, only=(), except_=())).builders
         finding = next(selection_findings(image, (), everything, resolver.config.file), None)
     if finding is not None:
-        marks = (finding.place.mark(finding.message),)
-        raise TemplateError(f"{doing} ({finding.place})", finding.message, finding.todo, marks=marks)
+        marks = (finding.location.mark(finding.message),)
+        raise TemplateError(f"{doing} ({finding.location})", finding.message, finding.todo, marks=marks)
 
 
 def _bakes_from_id(planned: Planned) -> bool:
@@ -316,19 +319,19 @@ def _bakes_from_id(planned: Planned) -> bool:
 def _check_bases_are_there(resolver: Resolver, planned: Planned, gone: Sequence[str]) -> None:
     if gone:
         image, facts = planned.definition.image, planned.definition.facts
-        named_by = [builder.place for builder in (facts.builders if facts else ()) if builder.source_ami in gone]
+        named_by = [builder.location for builder in (facts.builders if facts else ()) if builder.source_ami in gone]
         if image.base is not None:
             named_by = [SourceLocation(file=resolver.config.file, line=image.line("from"))]
         elif not named_by:
             # A data source of the template found it.
-            named_by = [builder.place for builder in (facts.builders if facts else ())]
+            named_by = [builder.location for builder in (facts.builders if facts else ())]
         doing = f"looking at the base of image {image.name} in {planned.plan.regions[0]}"
         wrong = f"{', '.join(gone)} is not there, or not shared with this account"
         raise AwsError(
             f"{doing} ({', '.join(map(str, named_by))})",
             wrong,
             "Name another base: `from` in bakery.toml, or the template's source_ami.",
-            marks=tuple(place.mark(f"{doing}: {wrong}") for place in named_by),
+            marks=tuple(location.mark(f"{doing}: {wrong}") for location in named_by),
         )
 
 

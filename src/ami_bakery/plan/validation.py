@@ -83,7 +83,7 @@ def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFac
         Finding(
             level=Level.ERROR,
             code="packer-validate",
-            place=place_of_complaint(resolver, planned.definition.image, facts, complaint),
+            location=location_of_complaint(resolver, planned.definition.image, facts, complaint),
             message=_relative_to_root(resolver, complaint.message),
             todo=how_to_install(complaint.message) or "Correct the template: Packer refuses it.",
         )
@@ -96,7 +96,7 @@ def _not_validated(facts: TemplateFacts, why_not: str) -> Finding:
     return Finding(
         level=Level.WARNING,
         code="not-validated",
-        place=SourceLocation(file=facts.files[0], line=1),
+        location=SourceLocation(file=facts.files[0], line=1),
         message=f"packer validate was not run: {why_not}; planning starts no program of a definition",
         todo="Run `packer validate` yourself, if you trust the definition.",
     )
@@ -108,7 +108,7 @@ def _is_told(facts: TemplateFacts, complaint: ValidationIssue) -> bool:
     return named is not None and any(variable.missing and variable.name == named[1] for variable in facts.variables)
 
 
-def place_of_complaint(
+def location_of_complaint(
     resolver: Resolver, image: ImageConfig, facts: TemplateFacts, complaint: ValidationIssue
 ) -> SourceLocation:
     """Packer names files as it was told of them: relative to the folder it was started in, or absolute."""
@@ -122,16 +122,16 @@ def place_of_complaint(
     named = _VARIABLE.search(complaint.message)
     for variable in facts.variables:
         if named is not None and variable.name == named[1]:
-            return variable.place
+            return variable.location
     if facts.required_plugins:
         from ami_bakery.core.packer.plugins import is_missing
 
         if is_missing(complaint.message):
-            return facts.required_plugins[0].place
-    if facts.format is TemplateFormat.JSON and (place := _only_line_with(resolver, facts, complaint.message)):
-        return place
+            return facts.required_plugins[0].location
+    if facts.format is TemplateFormat.JSON and (location := _only_line_with(resolver, facts, complaint.message)):
+        return location
     if len(facts.builders) == 1:
-        return facts.builders[0].place
+        return facts.builders[0].location
     return SourceLocation(file=facts.files[0] if facts.files else tree.relative(image.template), line=1)
 
 
@@ -184,7 +184,7 @@ def _refusal(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> Bake
     findings = tuple(finding for finding in findings if finding.level is Level.ERROR)
     if not findings:
         return None
-    wrong = "\n".join(f"{finding.place}: {finding.message}" for finding in findings)
-    marks = tuple(finding.place.mark(finding.message) for finding in findings)
+    wrong = "\n".join(f"{finding.location}: {finding.message}" for finding in findings)
+    marks = tuple(finding.location.mark(finding.message) for finding in findings)
     doing = f"validating image {planned.plan.image} before its base is built"
     return TemplateError(doing, wrong, findings[0].todo, marks=marks)

@@ -65,7 +65,7 @@ def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:
         (
             _word(finding.level),
             _text(images_named(images).partition(" ")[2]),
-            _code(str(finding.place)),
+            _code(str(finding.location)),
             f"{_text(finding.message)} ({_code(finding.code)})",
             _text(finding.todo),
         )
@@ -73,7 +73,7 @@ def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:
     ]
     counted = _counted((finding.level for _, finding in grouped), Level)
     heading = f"ami-bakery check: {counted or 'nothing was found'}"
-    return _section(heading, ("level", "image", "place", "finding", "what to do"), rows)
+    return _section(heading, ("level", "image", "location", "finding", "what to do"), rows)
 
 
 def error_markdown(command: str, error: BakeryError) -> str:

@@ -172,13 +172,13 @@ def inputs_json(image: ImageConfig, facts: TemplateFacts | None, inventory: Inve
             "type": entry.kind.value,
             "executable": entry.executable,
             "sha256": entry.sha256,
-            "named_by": [{"file": place.file, "line": place.line} for place in inventory.named_by[entry.path]],
+            "named_by": [{"file": location.file, "line": location.line} for location in inventory.named_by[entry.path]],
         }
         inputs.append(rendered)
     unresolved = [
         {
-            "file": item.place.file,
-            "line": item.place.line,
+            "file": item.location.file,
+            "line": item.location.line,
             "expression": item.expression,
             "why": item.why,
         }
@@ -192,11 +192,11 @@ def inputs_text(rendered: Mapping[str, Any], inventory: Inventory) -> str:
     lines = []
     for item, entry in zip(rendered["inputs"], inventory.entries, strict=True):
         mark = {"file": "x" if item["executable"] else "-", "directory": "/", "symlink": "@"}[item["type"]]
-        places = item["named_by"]
-        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        locations = item["named_by"]
+        more = f" and {len(locations) - 1} more" if len(locations) > 1 else ""
         target = f" -> {entry.target}" if entry.target is not None else ""
         digest = (item["sha256"] or "")[:12]
-        where = f"{places[0]['file']}:{places[0]['line']}{more}" if places else ""
+        where = f"{locations[0]['file']}:{locations[0]['line']}{more}" if locations else ""
         lines.append(f"{digest:12} {mark} {one_line(item['path'] + target)}\t{one_line(where)}")
     for item in rendered["unresolved"]:
         where = f"{item['file']}:{item['line']}"
@@ -208,8 +208,8 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     return {
         "level": finding.level.value,
         "code": finding.code,
-        "file": finding.place.file,
-        "line": finding.place.line,
+        "file": finding.location.file,
+        "line": finding.location.line,
         "message": finding.message,
         "todo": finding.todo,
     }
@@ -219,12 +219,12 @@ _COLOURS = {"error": "red", "warning": "yellow", "notice": "dim"}
 
 
 def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) -> str:
-    """`file:line: level: message`, as compilers have it, so that editors and CI find the place."""
+    """`file:line: level: message`, as compilers have it, so that editors and CI find the location."""
     from ami_bakery.core.check.finding import images_named
 
     level = style(f"{finding.level}:", _COLOURS[finding.level])
     message = one_line(f"{finding.message} [{finding.code}, {images_named(images)}]")
-    return f"{one_line(str(finding.place))}: {level} {message}\n  {one_line(finding.todo)}"
+    return f"{one_line(str(finding.location))}: {level} {message}\n  {one_line(finding.todo)}"
 
 
 def draw_plain(shown: Table | Tree, style: Style = plain) -> str:

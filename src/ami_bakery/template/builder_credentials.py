@@ -53,7 +53,7 @@ def login_of(component: Component, environment: Mapping[str, str]) -> Login | No
     if not named:
         return None
     return Login(
-        place=component.fields[named[0]].place,
+        location=component.fields[named[0]].location,
         named=tuple(named),
         role=role,
         profile=known.get("profile", ""),

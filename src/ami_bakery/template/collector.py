@@ -29,8 +29,8 @@ _LONGEST_SHOWN = 300
 """Characters of an expression that is not known."""
 
 
-class Ledger:
-    """Collects findings. The first place that names a thing is kept, and `required` if any place requires it."""
+class Collector:
+    """Collects findings. The first location that names a thing is kept, and `required` if any location requires it."""
 
     def __init__(self) -> None:
         self._references: dict[str, Reference] = {}
@@ -49,15 +49,15 @@ class Ledger:
         self._withheld: set[str] = set()
 
     def reference(
-        self, path: str, place: SourceLocation, *, required: bool = True, guessed: bool = False, written: str = ""
+        self, path: str, location: SourceLocation, *, required: bool = True, guessed: bool = False, written: str = ""
     ) -> None:
         """`written`: see `Reference`."""
-        _keep(self._references, path, place, required, guessed, written)
+        _keep(self._references, path, location, required, guessed, written)
 
     def output(
         self,
         path: str,
-        place: SourceLocation,
+        location: SourceLocation,
         *,
         certainty: Certainty = Certainty.SURE,
         is_folder: bool = False,
@@ -70,12 +70,12 @@ class Ledger:
         pattern = pattern_of(path) if HOLE in path or path.endswith("/**") else ""
         if pattern is None:
             why = "any file could be meant by it; files that it writes must be named in `ignore`"
-            self.unresolved(place, written or as_shown(path), why)
+            self.unresolved(location, written or as_shown(path), why)
             return
         self._keep_output(
             Output(
                 path=as_shown(path),
-                place=place,
+                location=location,
                 certainty=certainty,
                 pattern=pattern,
                 is_folder=is_folder,
@@ -103,36 +103,36 @@ class Ledger:
         ):
             self._early.add(path)
 
-    def touch(self, path: str, place: SourceLocation, does: str) -> None:
+    def touch(self, path: str, location: SourceLocation, does: str) -> None:
         """`does`: what is done to it, as a verb."""
-        self._touched[(path, place, does)] = None
+        self._touched[(path, location, does)] = None
 
     def is_read_early(self, path: str) -> bool:
         return path in self._early
 
-    def generated(self, path: str, place: SourceLocation, *, written: str = "") -> None:
+    def generated(self, path: str, location: SourceLocation, *, written: str = "") -> None:
         """A source that is said to be made while Packer runs."""
-        _keep(self._generated, path, place, False, False, written)
+        _keep(self._generated, path, location, False, False, written)
 
     def local_command(self, command: LocalCommand) -> None:
         self._commands[command] = None
 
-    def unhashed(self, name: str, place: SourceLocation, why: str) -> None:
+    def unhashed(self, name: str, location: SourceLocation, why: str) -> None:
         """An environment variable that a local command reads, and that stays out of the digest."""
-        self._unhashed.setdefault(name, (name, place, why))
+        self._unhashed.setdefault(name, (name, location, why))
 
-    def credential(self, path: str, place: SourceLocation) -> None:
-        _keep(self._credentials, path, place, False, False)
+    def credential(self, path: str, location: SourceLocation) -> None:
+        _keep(self._credentials, path, location, False, False)
 
-    def unresolved(self, place: SourceLocation, expression: str, why: str) -> None:
+    def unresolved(self, location: SourceLocation, expression: str, why: str) -> None:
         shown = "a value that is not shown" if is_tainted(expression) else _clipped(expression)
-        self._unresolved[Unresolved(place=place, expression=shown, why=why)] = None
+        self._unresolved[Unresolved(location=location, expression=shown, why=why)] = None
 
-    def not_known(self, place: SourceLocation, expression: str, unknown: Unknown) -> None:
-        self.unresolved(place, expression, unknown.why)
+    def not_known(self, location: SourceLocation, expression: str, unknown: Unknown) -> None:
+        self.unresolved(location, expression, unknown.why)
 
-    def environment(self, name: str, place: SourceLocation) -> None:
-        self._environment.setdefault(name, place)
+    def environment(self, name: str, location: SourceLocation) -> None:
+        self._environment.setdefault(name, location)
 
     def secret(self, value: Value) -> None:
         """Every text inside of a sensitive value is a secret; so is a number."""
@@ -145,12 +145,12 @@ class Ledger:
         if unknown is not None and unknown.tainted:
             self._withheld |= {part for part in unknown.known.split(HOLE) if part}
 
-    def merge(self, other: Ledger) -> None:
+    def merge(self, other: Collector) -> None:
         for reference in other.references:
             _keep(
                 self._references,
                 reference.path,
-                reference.place,
+                reference.location,
                 reference.required,
                 reference.guessed,
                 reference.written,
@@ -158,17 +158,17 @@ class Ledger:
         for output in other.outputs:
             self._keep_output(output)
         for made in other.all_generated:
-            self.generated(made.path, made.place, written=made.written)
+            self.generated(made.path, made.location, written=made.written)
         self._commands |= other._commands
         self._early |= other._early
         self._touched |= other._touched
         self._unhashed = other._unhashed | self._unhashed
         for credential in other.credentials:
-            self.credential(credential.path, credential.place)
+            self.credential(credential.path, credential.location)
         for unresolved in other.all_unresolved:
             self._unresolved[unresolved] = None
-        for name, place in other.all_environment:
-            self.environment(name, place)
+        for name, location in other.all_environment:
+            self.environment(name, location)
         self._secrets |= other.secrets
         self._withheld |= other.withheld
 
@@ -190,7 +190,7 @@ class Ledger:
 
     @property
     def local_commands(self) -> tuple[LocalCommand, ...]:
-        return tuple(sorted(self._commands, key=lambda each: (each.place, each.component, each.programs)))
+        return tuple(sorted(self._commands, key=lambda each: (each.location, each.component, each.programs)))
 
     @property
     def unhashed_environment(self) -> tuple[tuple[str, SourceLocation, str], ...]:
@@ -202,7 +202,7 @@ class Ledger:
 
     @property
     def all_unresolved(self) -> tuple[Unresolved, ...]:
-        return tuple(sorted(self._unresolved, key=lambda each: (each.place, each.expression, each.why)))
+        return tuple(sorted(self._unresolved, key=lambda each: (each.location, each.expression, each.why)))
 
     @property
     def all_environment(self) -> tuple[tuple[str, SourceLocation], ...]:
@@ -222,14 +222,14 @@ def _clipped(expression: str) -> str:
 
 
 def _keep(
-    known: dict[str, Reference], path: str, place: SourceLocation, required: bool, guessed: bool, written: str = ""
+    known: dict[str, Reference], path: str, location: SourceLocation, required: bool, guessed: bool, written: str = ""
 ) -> None:
     before = known.get(path)
     if before is None:
-        known[path] = Reference(path=path, place=place, required=required, guessed=guessed, written=written)
+        known[path] = Reference(path=path, location=location, required=required, guessed=guessed, written=written)
         return
     if before.guessed and not guessed:
-        before = replace(before, place=place)
+        before = replace(before, location=location)
     known[path] = replace(
         before,
         required=before.required or required,

@@ -41,7 +41,7 @@ class Field(Frozen):
     """
 
     value: Value
-    place: SourceLocation
+    location: SourceLocation
     written: str
     alternatives: tuple[Value, ...] = ()
 
@@ -53,7 +53,7 @@ class Component(Frozen):
     kind: ComponentKind
     type: str
     name: str
-    place: SourceLocation
+    location: SourceLocation
     fields: Mapping[str, Field] = field(default_factory=dict)
     on_failure: bool = False
 
@@ -80,13 +80,17 @@ class Component(Frozen):
         return _is_true(self.value(name))
 
     def texts(self, name: str) -> tuple[tuple[str | Unknown, SourceLocation, str], ...]:
-        """The texts of a field that is a text or a list of them, each with place and expression."""
+        """The texts of a field that is a text or a list of them, each with location and expression."""
         found = self.fields.get(name)
         if found is None or found.value is None:
             return ()
         items = found.value if is_sequence(found.value) else (found.value,)
         return tuple(
-            (_text(item, found.place), item.place if isinstance(item, Text) else found.place, _written(item, found))
+            (
+                _text(item, found.location),
+                item.location if isinstance(item, Text) else found.location,
+                _written(item, found),
+            )
             for item in items
             if item is not None
         )
@@ -95,9 +99,9 @@ class Component(Frozen):
         """The texts of a list field, which may be given as one text with commas."""
         found = self.fields.get(name)
         if found is not None and isinstance(found.value, str):
-            place = found.value.place if isinstance(found.value, Text) else found.place
+            location = found.value.location if isinstance(found.value, Text) else found.location
             return tuple(
-                (Text(part, place, tainted=True) if is_tainted(found.value) else part, place, found.written)
+                (Text(part, location, tainted=True) if is_tainted(found.value) else part, location, found.written)
                 for part in found.value.split(",")
                 if found.value
             )
@@ -133,10 +137,10 @@ def _written(item: Value, found: Field) -> str:
     return item.pattern if isinstance(item, Unknown) and item.pattern else found.written
 
 
-def _text(item: Value, place: SourceLocation) -> str | Unknown:
+def _text(item: Value, location: SourceLocation) -> str | Unknown:
     """A tainted number becomes a tainted text."""
     text = as_text(item)
-    return Text(text, place, tainted=True) if isinstance(text, str) and is_tainted(item) else text
+    return Text(text, location, tainted=True) if isinstance(text, str) and is_tainted(item) else text
 
 
 def builder_of(component: Component, environment: Mapping[str, str]) -> Builder:
@@ -157,7 +161,7 @@ def builder_of(component: Component, environment: Mapping[str, str]) -> Builder:
     return Builder(
         name=component.name,
         type=component.type,
-        place=component.place,
+        location=component.location,
         source_ami=str(source_ami) if isinstance(source_ami, str) and source_ami else None,
         source_ami_filter=base_filter,
         base_unknown=why,
@@ -174,14 +178,14 @@ def builder_of(component: Component, environment: Mapping[str, str]) -> Builder:
         login=login_of(component, environment),
         tags=frozenset(_tag_names(component)),
         force_deregister=component.is_true("force_deregister"),
-        region_places=tuple(_region_places(component)),
+        region_locations=tuple(_region_locations(component)),
     )
 
 
-def _region_places(component: Component) -> Iterator[tuple[str, SourceLocation]]:
-    for text, place, written in (*component.texts("region"), *component.list_texts("ami_regions")):
+def _region_locations(component: Component) -> Iterator[tuple[str, SourceLocation]]:
+    for text, location, written in (*component.texts("region"), *component.list_texts("ami_regions")):
         if isinstance(text, str) and text:
-            yield written if _is_withheld(text, _REGION) else str(text), place
+            yield written if _is_withheld(text, _REGION) else str(text), location
 
 
 _AMI_ID = re.compile(r"ami-[0-9a-f]{8,17}")
@@ -246,7 +250,7 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
         return None, "one of its owners, which a file, the environment or a secret had a part in, is no account"
     if _is_withheld(_member(found, "region"), _REGION):
         return None, "its region, which a file, the environment or a secret had a part in, is none"
-    place = component.fields["source_ami_filter"].place
+    location = component.fields["source_ami_filter"].location
     most_recent = _member(found, "most_recent")
     made = SourceAmiFilter(
         filters=tuple(sorted(filters.items())),
@@ -254,7 +258,7 @@ def _filter(component: Component) -> tuple[SourceAmiFilter | None, str]:
         most_recent=isinstance(most_recent, Unknown) or _is_true(most_recent),
         deprecated=_is_true(_member(found, "include_deprecated")),
         region=_text_or_none(_member(found, "region")),
-        written=f"the filters at {place}" if is_tainted((given, _member(found, "filter"))) else "",
+        written=f"the filters at {location}" if is_tainted((given, _member(found, "filter"))) else "",
     )
     return made, ""
 

@@ -13,10 +13,10 @@ from ami_bakery.template.source_tree import FileKind, SourceTree
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
-    from ami_bakery.template.collector import Ledger
+    from ami_bakery.template.collector import Collector
     from ami_bakery.template.component import Component
     from ami_bakery.template.facts import Plugin, TemplateRequest, Variable
-    from ami_bakery.template.paths import Locations
+    from ami_bakery.template.paths import PathResolver
 
 
 _MOST_FOLDERS_UP = 32
@@ -27,8 +27,8 @@ class Reading(Frozen):
 
     tree: SourceTree
     request: TemplateRequest
-    locations: Locations
-    ledger: Ledger
+    paths: PathResolver
+    collector: Collector
 
     def content(self, path: str) -> bytes:
         """The bytes of a file. A pipe or a device is refused before it is opened: reading it might never end."""
@@ -61,8 +61,8 @@ class Reading(Frozen):
         work_trees = (folder for folder in folders if self.tree.entry(f"{folder}/.git") is not None)
         return self.tree.identity(next(work_trees, "."))
 
-    def given_place(self) -> SourceLocation:
-        """The place of what the caller gives: it stands in no file of the template, so its first file stands for it."""
+    def given_location(self) -> SourceLocation:
+        """Returns line 1 of the template's first file: the location for values that the caller gives."""
         return SourceLocation(file=self._first_file, line=1)
 
     @cached_property

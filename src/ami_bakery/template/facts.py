@@ -46,7 +46,7 @@ class Variable(Frozen):
     value."""
 
     name: str
-    place: SourceLocation
+    location: SourceLocation
     sensitive: bool
     required: bool
     missing: bool = False
@@ -78,7 +78,7 @@ class Login(Frozen):
     unknown  why some of it cannot be worked out; empty where all of it is known
     """
 
-    place: SourceLocation
+    location: SourceLocation
     named: tuple[str, ...]
     role: str = ""
     profile: str = ""
@@ -102,12 +102,12 @@ class Builder(Frozen):
     login      None where it takes the credentials of the environment
     force_deregister  whether Packer removes what has the AMI's name
     tags       the names of the tags that the AMI gets from Packer, as far as they are known
-    region_places  the line that says each region, by its name: of `region` and of `ami_regions`
+    region_locations  the line that says each region, by its name: of `region` and of `ami_regions`
     """
 
     name: str
     type: str
-    place: SourceLocation
+    location: SourceLocation
     source_ami: str | None = None
     source_ami_filter: SourceAmiFilter | None = None
     base_unknown: str = ""
@@ -120,7 +120,7 @@ class Builder(Frozen):
     login: Login | None = None
     tags: frozenset[str] = frozenset()
     force_deregister: bool = False
-    region_places: tuple[tuple[str, SourceLocation], ...] = ()
+    region_locations: tuple[tuple[str, SourceLocation], ...] = ()
 
 
 class Reference(Frozen):
@@ -134,7 +134,7 @@ class Reference(Frozen):
     """
 
     path: str
-    place: SourceLocation
+    location: SourceLocation
     required: bool = True
     guessed: bool = False
     written: str = ""
@@ -167,7 +167,7 @@ class Output(Frozen):
     """
 
     path: str
-    place: SourceLocation
+    location: SourceLocation
     certainty: Certainty = Certainty.SURE
     pattern: str = ""
     is_folder: bool = False
@@ -186,7 +186,7 @@ class LocalCommand(Frozen):
     unknown   where words stand that cannot be worked out
     """
 
-    place: SourceLocation
+    location: SourceLocation
     component: str
     programs: tuple[str, ...]
     unknown: tuple[SourceLocation, ...] = ()
@@ -195,7 +195,7 @@ class LocalCommand(Frozen):
 class Unresolved(Frozen):
     """A path that cannot be worked out before Packer runs: `expression` as written, `why` as a clause."""
 
-    place: SourceLocation
+    location: SourceLocation
     expression: str
     why: str
 
@@ -206,7 +206,7 @@ class Plugin(Frozen):
     name: str
     source: str
     version: str
-    place: SourceLocation
+    location: SourceLocation
 
 
 class TemplateFacts(Frozen):
@@ -214,7 +214,7 @@ class TemplateFacts(Frozen):
 
     files          the template's own files, relative to the root (one, or those of a folder build)
     components     the types of builders, provisioners, post-processors and data sources that take part, sorted
-    environment    names of environment variables that the template reads, set or not, each with the first place that
+    environment    names of environment variables that the template reads, set or not, each with the first location that
                    does; and the PKR_VAR_... that are set, that it declares, and that nothing given overrides.
                    Credentials (AWS_SECRET_ACCESS_KEY and the like) are among them: what may not be hashed is left
                    out by who asks
@@ -225,13 +225,13 @@ class TemplateFacts(Frozen):
     generated      `generated` sources that nothing in the template is seen to write, and whether they are inputs
     local_commands components that run commands here which may open what no word names
     unhashed_environment  environment variables that local commands read and that tell of the machine or the CI job, or
-                   look like a secret: each with its place and why it is not hashed
+                   look like a secret: each with its location and why it is not hashed
     credentials    files of keys and passwords that the template names: they stay out of the digest
     builds_nothing  whether it surely has no builder at all, whatever is selected
-    ansible        provisioners that run Ansible here: the place of each, and whether it connects through Packer's own
-                   SSH server with the host key algorithms that OpenSSH accepts by default
-    tolerant       provisioners that may fail without failing the build: the type and place of each
-    started        programs of the definition that `packer validate` would start: expression and place of each
+    ansible        provisioners that run Ansible on this machine: the location of each, and whether it connects through
+                   Packer's own SSH server with the host key algorithms that OpenSSH accepts by default
+    tolerant       provisioners that may fail without failing the build: the type and location of each
+    started        programs of the definition that `packer validate` would start: expression and location of each
     secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
     withheld       those and all other values that a file, the environment or a data source had a part in: to be masked
                    in what Packer says before a build

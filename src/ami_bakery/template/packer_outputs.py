@@ -15,7 +15,7 @@ from ami_bakery.template.source_tree import FileKind
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
-    from ami_bakery.template.collector import Ledger
+    from ami_bakery.template.collector import Collector
     from ami_bakery.template.definition import Reading
     from ami_bakery.template.location import SourceLocation
     from ami_bakery.template.source_tree import SourceTree
@@ -29,26 +29,26 @@ def find_packer_outputs(reading: Reading, component: Component) -> None:
     elif component.kind is ComponentKind.PROVISIONER and component.type == "file":
         _of_file(reading, component)
     elif component.kind is ComponentKind.PROVISIONER and component.type == "hcp-sbom":
-        for text, place, written in _known_texts(reading, component, "destination"):
+        for text, location, written in _known_texts(reading, component, "destination"):
             if _is_folder(reading, text):
-                _write(reading, posixpath.join(text, f"packer-user-sbom-{HOLE}.json"), place, written)
+                _write(reading, posixpath.join(text, f"packer-user-sbom-{HOLE}.json"), location, written)
             else:
-                _write(reading, text, place, written)
+                _write(reading, text, location, written)
 
 
 def _of_post_processor(reading: Reading, component: Component) -> None:
     for name in known.OUTPUTS.get(component.type, ()):
-        for text, place, written in _known_texts(reading, component, name):
+        for text, location, written in _known_texts(reading, component, name):
             # `artifice` only says what something else has written.
-            _write(reading, text, place, written, likely=component.type == "artifice")
+            _write(reading, text, location, written, likely=component.type == "artifice")
     if "output" not in component.fields:
         for default in known.DEFAULT_OUTPUTS.get(component.type, ()):
-            _write(reading, default.replace("*", HOLE), component.place, default)
+            _write(reading, default.replace("*", HOLE), component.location, default)
     if component.type == "provenance":
         found = _known_texts(reading, component, "output_dir")
-        for folder, _, written in found or [(".", component.place, ".")]:
+        for folder, _, written in found or [(".", component.location, ".")]:
             for suffix in (*_PROVENANCE, ".sbom.att.sigstore.json"):
-                _write(reading, posixpath.join(folder, f"{HOLE}{suffix}"), component.place, written)
+                _write(reading, posixpath.join(folder, f"{HOLE}{suffix}"), component.location, written)
 
 
 def is_download(component: Component) -> bool:
@@ -61,15 +61,15 @@ def _of_file(reading: Reading, component: Component) -> None:
         sources = [
             text for name in ("source", "sources") for text, _, _ in _known_texts(reading, component, name, silent=True)
         ]
-        for text, place, written in _known_texts(reading, component, "destination"):
+        for text, location, written in _known_texts(reading, component, "destination"):
             for source in sources or [HOLE]:
-                _write(reading, _downloaded(text, source), place, written)
+                _write(reading, _downloaded(text, source), location, written)
     elif component.is_true("generated"):
         for name in ("source", "sources"):
-            for text, place, written in _known_texts(reading, component, name):
-                path = reading.locations.from_workdir(text)
+            for text, location, written in _known_texts(reading, component, name):
+                path = reading.paths.from_workdir(text)
                 if isinstance(path, str):
-                    reading.ledger.generated(path, place, written=_if_hidden(written))
+                    reading.collector.generated(path, location, written=_if_hidden(written))
 
 
 def _downloaded(target: str, source: str) -> str:
@@ -93,30 +93,30 @@ def _known_texts(
     """With `HOLE` where only Packer knows; of what nothing is known, it is said, where it is not `silent`."""
     found = []
     for one in (component, *component.alternatives(name)):
-        for text, place, written in one.list_texts(name) if name in known.LISTS else one.texts(name):
+        for text, location, written in one.list_texts(name) if name in known.LISTS else one.texts(name):
             if isinstance(text, Unknown) and not text.known:
                 if not silent and one is component:
-                    reading.ledger.not_known(place, written, text)
+                    reading.collector.not_known(location, written, text)
             elif told := text.known if isinstance(text, Unknown) else text:
-                found.append((told, place, _Hidden(written) if is_tainted(text) else written))
+                found.append((told, location, _Hidden(written) if is_tainted(text) else written))
     return found
 
 
-def _write(reading: Reading, text: str, place: SourceLocation, written: str, *, likely: bool = False) -> None:
-    path = reading.locations.from_workdir(text)
+def _write(reading: Reading, text: str, location: SourceLocation, written: str, *, likely: bool = False) -> None:
+    path = reading.paths.from_workdir(text)
     if not isinstance(path, str) or path == ".":
         return
     folder = "." if path == "**" else path.removesuffix("/**")
-    if folder != path and reading.locations.holds_template(folder):
+    if folder != path and reading.paths.holds_template(folder):
         why = "a folder that holds the template is written into; files that it writes must be named in `ignore`"
-        reading.ledger.unresolved(place, written, why)
+        reading.collector.unresolved(location, written, why)
         return
     certainty = Certainty.LIKELY if likely or folder != path else Certainty.SURE
-    reading.ledger.output(path, place, certainty=certainty, written=_if_hidden(written))
+    reading.collector.output(path, location, certainty=certainty, written=_if_hidden(written))
 
 
 def _is_folder(reading: Reading, text: str) -> bool:
-    path = reading.locations.from_workdir(text)
+    path = reading.paths.from_workdir(text)
     entry = reading.tree.entry(path, follow=True) if isinstance(path, str) else None
     return text.endswith("/") or (entry is not None and entry.kind is FileKind.FOLDER)
 
@@ -124,18 +124,18 @@ def _is_folder(reading: Reading, text: str) -> bool:
 class Settled:
     """Inputs and outputs once all components have been looked at: an output is never an input."""
 
-    def __init__(self, ledger: Ledger, tree: SourceTree) -> None:
-        self.generated = _settle_generated(ledger)
-        self.outputs: tuple[Output, ...] = ledger.outputs
+    def __init__(self, collector: Collector, tree: SourceTree) -> None:
+        self.generated = _settle_generated(collector)
+        self.outputs: tuple[Output, ...] = collector.outputs
         self.references: list[Reference] = []
         self.overwritten: list[tuple[Reference, Output]] = []
         self.contested: list[tuple[Reference, Output]] = []
         names = OutputNames(self.outputs)
-        for reference in ledger.references:
+        for reference in collector.references:
             output = names.match(reference.path)
             if output is not None and output.certainty is Certainty.PERHAPS and _is_made(reference, tree):
                 self.overwritten.append((reference, output))
-            elif output is None or not _is_output(output, reference, early=ledger.is_read_early(reference.path)):
+            elif output is None or not _is_output(output, reference, early=collector.is_read_early(reference.path)):
                 self.references.append(reference)
                 self.contested.extend([(reference, output)] if output is not None else [])
             elif reference.required:
@@ -160,26 +160,26 @@ def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
             assert_never(output.certainty)
 
 
-def _settle_generated(ledger: Ledger) -> tuple[tuple[Reference, bool], ...]:
+def _settle_generated(collector: Collector) -> tuple[tuple[Reference, bool], ...]:
     """`generated` sources are outputs where something may make them, else inputs.
 
     Returns those that nothing is seen to make, and whether they are inputs.
     """
-    names = OutputNames(ledger.outputs)
-    written = [output.path for output in ledger.outputs]
+    names = OutputNames(collector.outputs)
+    written = [output.path for output in collector.outputs]
     unseen = []
-    for source in ledger.all_generated:
+    for source in collector.all_generated:
         within = any(path.startswith(f"{source.path}/") for path in written)
         seen = names.match(source.path) is not None or within
-        if within and not names.match(source.path) and not ledger.local_commands:
+        if within and not names.match(source.path) and not collector.local_commands:
             # What is seen to be written into the folder is all that is made.
-            ledger.reference(source.path, source.place, required=False, written=source.written)
-        elif seen or ledger.local_commands or HOLE in source.path:
-            ledger.output(source.path, source.place, written=source.written)
-            ledger.output(f"{source.path}/**", source.place, certainty=Certainty.LIKELY, written=source.written)
+            collector.reference(source.path, source.location, required=False, written=source.written)
+        elif seen or collector.local_commands or HOLE in source.path:
+            collector.output(source.path, source.location, written=source.written)
+            collector.output(f"{source.path}/**", source.location, certainty=Certainty.LIKELY, written=source.written)
         else:
-            ledger.reference(source.path, source.place, required=False, written=source.written)
+            collector.reference(source.path, source.location, required=False, written=source.written)
         if not seen:
-            is_input = not ledger.local_commands and HOLE not in source.path
+            is_input = not collector.local_commands and HOLE not in source.path
             unseen.append((replace(source, path=as_shown(source.path)), is_input))
     return tuple(unseen)

@@ -11,7 +11,7 @@ _LONGEST = 255
 """Bytes of a name, on the file systems that we know."""
 
 
-class Locations:
+class PathResolver:
     """Turns paths as Packer reads them into paths relative to the root; absolute ones stay absolute.
 
     workdir   the folder that Packer is started in, relative to the root

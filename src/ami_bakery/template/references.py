@@ -82,11 +82,11 @@ def _elsewhere(component: Component, name: str) -> bool:
 
 
 def _credential(reading: Reading, component: Component, name: str) -> None:
-    for text, place, _ in component.texts(name):
+    for text, location, _ in component.texts(name):
         expanded = reading.expand_home(text) if isinstance(text, str) and text else None
-        path = reading.locations.from_workdir(expanded) if expanded else None
+        path = reading.paths.from_workdir(expanded) if expanded else None
         if isinstance(path, str):
-            reading.ledger.credential(path, place)
+            reading.collector.credential(path, location)
 
 
 def if_tainted(value: Value, written: str) -> str:
@@ -96,23 +96,23 @@ def if_tainted(value: Value, written: str) -> str:
 
 def local_path(reading: Reading, text: str | Unknown) -> str | Unknown:
     """A path field: relative to the folder that Packer is started in."""
-    return text if isinstance(text, Unknown) else reading.locations.from_workdir(text)
+    return text if isinstance(text, Unknown) else reading.paths.from_workdir(text)
 
 
 def _input(reading: Reading, component: Component, name: str, *, required: bool = True) -> None:
     texts = component.list_texts(name) if name in known.LISTS else component.texts(name)
-    for text, place, written in texts:
+    for text, location, written in texts:
         if text == "" or _is_url(component, name, text):
             continue
         path = local_path(reading, text)
         if isinstance(path, Unknown):
             if required:
-                reading.ledger.not_known(place, written, path)
+                reading.collector.not_known(location, written, path)
         elif name in _GLOBBED and _GLOB.search(path):
             for found in fileset(reading.tree, ".", path):
-                reading.ledger.reference(found, place, required=required)
+                reading.collector.reference(found, location, required=required)
         else:
-            reading.ledger.reference(path, place, required=required, written=if_tainted(text, written))
+            reading.collector.reference(path, location, required=required, written=if_tainted(text, written))
 
 
 def _is_url(component: Component, name: str, text: str | Unknown) -> bool:
@@ -125,26 +125,28 @@ def _is_url(component: Component, name: str, text: str | Unknown) -> bool:
 
 def _perhaps(reading: Reading, name: str, field: Field, *, is_known: bool) -> None:
     looks = known.LIKE_A_PATH.search(name) is not None
-    for text, place in _texts_in(field.value, field.place):
+    for text, location in _texts_in(field.value, field.location):
         if isinstance(text, Unknown):
             if not is_known and known.MUST_BE_KNOWN.search(name):
-                reading.ledger.not_known(place, text.pattern or field.written, text)
+                reading.collector.not_known(location, text.pattern or field.written, text)
             continue
         if (looks or (not is_known and re.search(r"[/.]", text))) and _is_here(reading, text):
-            path = reading.locations.from_workdir(text)
+            path = reading.paths.from_workdir(text)
             if isinstance(path, str):
-                reading.ledger.reference(path, place, required=False, guessed=True)
+                reading.collector.reference(path, location, required=False, guessed=True)
     for inner, value in _nested(field.value):
         if inner in known.CREDENTIALS:
             continue
         if inner not in known.ELSEWHERE:
-            _perhaps(reading, inner, Field(value=value, place=field.place, written=field.written), is_known=is_known)
+            _perhaps(
+                reading, inner, Field(value=value, location=field.location, written=field.written), is_known=is_known
+            )
 
 
-def _texts_in(value: Value, place: SourceLocation) -> Iterator[tuple[str | Unknown, SourceLocation]]:
+def _texts_in(value: Value, location: SourceLocation) -> Iterator[tuple[str | Unknown, SourceLocation]]:
     for item in value if is_sequence(value) else (value,):
         if isinstance(item, str | Unknown):
-            yield item, item.place if isinstance(item, Text) else place
+            yield item, item.location if isinstance(item, Text) else location
 
 
 def _nested(value: Value) -> Iterator[tuple[str, Value]]:
@@ -158,7 +160,7 @@ def _is_here(reading: Reading, text: str) -> bool:
     inside = text.startswith(CHECKOUT) or not text.startswith(("/", "~"))
     if not inside or not text or len(text) > 1024 or "\n" in text or text in (".", "./", ".."):
         return False
-    path = reading.locations.from_workdir(text)
+    path = reading.paths.from_workdir(text)
     return isinstance(path, str) and path != "." and reading.tree.entry(path) is not None
 
 
@@ -173,13 +175,13 @@ def command_words(command: str) -> list[str]:
     return [part.removeprefix("@") for part in parts if part]
 
 
-def note_file_if_here(reading: Reading, word: str, place: SourceLocation) -> None:
+def note_file_if_here(reading: Reading, word: str, location: SourceLocation) -> None:
     if not _is_here(reading, word):
         return
-    path = reading.locations.from_workdir(word)
+    path = reading.paths.from_workdir(word)
     entry = reading.tree.entry(path, follow=True) if isinstance(path, str) else None
     if isinstance(path, str) and entry and entry.kind is FileKind.FILE:
-        reading.ledger.reference(path, place, required=False, guessed=True)
+        reading.collector.reference(path, location, required=False, guessed=True)
 
 
 def _converge(reading: Reading, component: Component) -> None:
@@ -188,6 +190,6 @@ def _converge(reading: Reading, component: Component) -> None:
         if name == "source" and found and isinstance(value, str | Unknown):
             path = local_path(reading, value)
             if isinstance(path, Unknown):
-                reading.ledger.not_known(found.place, found.written, path)
+                reading.collector.not_known(found.location, found.written, path)
             else:
-                reading.ledger.reference(path, found.place, written=if_tainted(value, found.written))
+                reading.collector.reference(path, found.location, written=if_tainted(value, found.written))

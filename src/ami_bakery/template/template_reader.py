@@ -8,14 +8,14 @@ from __future__ import annotations
 import posixpath
 
 from ami_bakery.errors import BakeryError, TemplateError, TooLargeError
-from ami_bakery.template.collector import Ledger
+from ami_bakery.template.collector import Collector
 from ami_bakery.template.component import ComponentKind, builder_of, connects_through_packer, is_of_ansible
 from ami_bakery.template.definition import Reading, TemplateDefinition
 from ami_bakery.template.expression.budget import TooCostly, limited
 from ami_bakery.template.expression.known_values import shown
 from ami_bakery.template.facts import Builder, TemplateFacts, TemplateFormat, TemplateRequest
 from ami_bakery.template.packer_outputs import Settled
-from ami_bakery.template.paths import Locations
+from ami_bakery.template.paths import PathResolver
 from ami_bakery.template.references import find_references
 from ami_bakery.template.shell.started_programs import started_by_validate
 from ami_bakery.template.source_tree import FileKind, SourceTree
@@ -59,8 +59,8 @@ class PackerTemplateReader:
             )
         is_folder = entry.kind is FileKind.FOLDER
         folder = request.template if is_folder else posixpath.dirname(request.template)
-        locations = Locations(tree, workdir=request.workdir or ".", template=folder or ".")
-        reading = Reading(tree=tree, request=request, locations=locations, ledger=Ledger())
+        paths = PathResolver(tree, workdir=request.workdir or ".", template=folder or ".")
+        reading = Reading(tree=tree, request=request, paths=paths, collector=Collector())
         if is_folder or request.template.endswith((".pkr.hcl", ".pkr.json")):
             from ami_bakery.template.hcl.document import read_hcl2
 
@@ -80,16 +80,16 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: TemplateDefinitio
     for component in definition.components:
         for found in component.fields.values():
             for value in (found.value, *found.alternatives):
-                reading.ledger.withhold(value)
-        reading.ledger.on_condition = component.may_not_run
+                reading.collector.withhold(value)
+        reading.collector.on_condition = component.may_not_run
         find_references(reading, component)
         if is_of_ansible(component):
             from ami_bakery.template.ansible import find_ansible_files
 
             find_ansible_files(reading, component)
-    ledger = reading.ledger
-    ledger.on_condition = False
-    settled = Settled(ledger, reading.tree)
+    collector = reading.collector
+    collector.on_condition = False
+    settled = Settled(collector, reading.tree)
     builders: dict[Builder, None] = {
         builder_of(component, reading.request.environment): None
         for component in definition.components
@@ -103,34 +103,34 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: TemplateDefinitio
         components=tuple(sorted({component.type for component in definition.components if component.type})),
         required_plugins=definition.plugins,
         references=tuple(settled.references),
-        unresolved=ledger.all_unresolved,
-        environment=ledger.all_environment,
+        unresolved=collector.all_unresolved,
+        environment=collector.all_environment,
         outputs=settled.outputs,
         overwritten=tuple(settled.overwritten),
         contested=tuple(settled.contested),
-        touched=ledger.touched,
+        touched=collector.touched,
         generated=settled.generated,
-        local_commands=ledger.local_commands,
-        unhashed_environment=ledger.unhashed_environment,
-        credentials=ledger.credentials,
+        local_commands=collector.local_commands,
+        unhashed_environment=collector.unhashed_environment,
+        credentials=collector.credentials,
         builds_nothing=not builders and _surely_builds_nothing(reading, definition),
         ansible=tuple(
             dict.fromkeys(
-                (component.place, connects_through_packer(component))
+                (component.location, connects_through_packer(component))
                 for component in definition.components
                 if is_of_ansible(component)
             )
         ),
         tolerant=tuple(
             dict.fromkeys(
-                (component.type, component.place)
+                (component.type, component.location)
                 for component in definition.components
                 if component.kind is ComponentKind.PROVISIONER and component.is_true("continue_on_error")
             )
         ),
         started=tuple(dict.fromkeys(started_by_validate(definition.components))),
-        secrets=ledger.secrets,
-        withheld=ledger.secrets | ledger.withheld,
+        secrets=collector.secrets,
+        withheld=collector.secrets | collector.withheld,
     )
 
 
@@ -147,9 +147,9 @@ def _surely_builds_nothing(reading: Reading, definition: TemplateDefinition) -> 
 
 
 def _without_marks(facts: TemplateFacts) -> TemplateFacts:
-    """The marks that stand for the place of the checkout, and for what is unknown, leave the template reader here.
+    """Removes the marks for the checkout's path and for unknown parts.
 
-    A name, a region or a base that rests on the place of the checkout is another one in the next checkout: not known.
+    A name, a region or a base that depends on the checkout's path differs between checkouts: it is unknown.
     """
     unresolved = (
         replace(item, expression=shown(item.expression), why=shown(item.why))
@@ -177,5 +177,5 @@ def _known_everywhere(builder: Builder) -> Builder:
         ami_name=None if names_mark(builder.ami_name) else builder.ami_name,
         region=None if names_mark(builder.region) else builder.region,
         ami_regions=tuple(region for region in builder.ami_regions if not names_mark(region)),
-        region_places=tuple(pair for pair in builder.region_places if not names_mark(pair[0])),
+        region_locations=tuple(pair for pair in builder.region_locations if not names_mark(pair[0])),
     )

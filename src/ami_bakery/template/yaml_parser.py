@@ -110,10 +110,10 @@ def yaml_documents(source: bytes, file: str) -> list[Any]:
         return list(yaml.load_all(source, Loader=_Loader))
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        place = SourceLocation(file=file, line=mark.line + 1 if mark else 1)
+        location = SourceLocation(file=file, line=mark.line + 1 if mark else 1)
         wrong = str(getattr(error, "problem", None) or error)
         todo = "Correct the file; `ansible-playbook --syntax-check` says more about it."
-        raise TemplateError(f"reading {place}", wrong, todo, marks=(place.mark(wrong),)) from None
+        raise TemplateError(f"reading {location}", wrong, todo, marks=(location.mark(wrong),)) from None
 
 
 def yaml_value(text: str) -> Any:

@@ -176,8 +176,8 @@ class HashicorpPacker:
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
         if self._trusted:
             return ""
-        for expression, place in facts.started:
-            return f"it would start what the template names: {expression} ({place})"
+        for expression, location in facts.started:
+            return f"it would start what the template names: {expression} ({location})"
         places = self._places(request.workdir, request.template)
         for file in places.manual():
             is_started = file.kind == "plugin" or file.provides(facts.components)
@@ -240,19 +240,19 @@ class HashicorpPacker:
 
     def _missing(self, image: str, missing: Sequence[Plugin]) -> PackerError:
         names = ", ".join(f"{plugin.source} {plugin.version}".strip() for plugin in missing)
-        place = missing[0].place
-        doing = f"looking for the plugins of image {image} ({place})"
+        location = missing[0].location
+        doing = f"looking for the plugins of image {image} ({location})"
         if self._may_fetch:
             todo = "Correct required_plugins, or install the plugin with `packer plugins install`."
             wrong = f"packer init fetched none that fits {names}"
-            return PackerError(doing, wrong, todo, marks=(place.mark(wrong),))
+            return PackerError(doing, wrong, todo, marks=(location.mark(wrong),))
         wrong = f"not installed: {names}. Planning fetches no plugin, because a template can name any source"
         return PackerError(
             doing,
             wrong,
             "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1."
             + (f" {pin}" if (pin := how_to_pin(self.version(), missing)) else ""),
-            marks=(place.mark(wrong),),
+            marks=(location.mark(wrong),),
         )
 
     def _places(self, workdir: str, template: str) -> PluginPlaces:

@@ -36,7 +36,7 @@ class Finding(Frozen):
 
     level: Level
     code: str
-    place: SourceLocation
+    location: SourceLocation
     message: str
     todo: str
 
@@ -73,15 +73,15 @@ def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
         yield Finding(
             level=Level.WARNING,
             code="unresolved-path",
-            place=item.place,
+            location=item.location,
             message=f"{item.expression}: this path cannot be worked out: {item.why}",
             todo="Write a path that does not depend on it, or name the files in `inputs`: they are not in the digest.",
         )
-    for kind, place in facts.tolerant:
+    for kind, location in facts.tolerant:
         yield Finding(
             level=Level.WARNING,
             code="failure-tolerated",
-            place=place,
+            location=location,
             message=f"this provisioner ({kind}) has continue_on_error: when it fails, the AMI gets no digest",
             todo="Take it out; where a failure does not matter, let the command end well (`|| true`).",
         )
@@ -97,7 +97,7 @@ def _builder_findings(builder: Builder) -> Iterator[Finding]:
         yield Finding(
             level=Level.ERROR,
             code="skip-create-ami",
-            place=builder.place,
+            location=builder.location,
             message=f"{builder.name} has skip_create_ami: it makes no AMI",
             todo="Take it out, or leave this builder out with `except`.",
         )
@@ -105,7 +105,7 @@ def _builder_findings(builder: Builder) -> Iterator[Finding]:
         yield Finding(
             level=Level.ERROR,
             code="filter-without-owners",
-            place=builder.place,
+            location=builder.location,
             message=without_owners(builder),
             todo='Name the owners: "owners": ["099720109477"].',
         )
@@ -138,7 +138,7 @@ def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> 
         return Finding(
             level=Level.ERROR,
             code="ami-name-taken",
-            place=builder.place,
+            location=builder.location,
             message=f"an AMI of this account is called {shown} already, so {builder.name} cannot be baked",
             todo="Put {{timestamp}} into ami_name, or deregister that AMI if nobody needs it.",
         )
@@ -146,7 +146,7 @@ def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> 
         return Finding(
             level=Level.WARNING,
             code="constant-ami-name",
-            place=builder.place,
+            location=builder.location,
             message=f"{builder.name} always calls its AMI {shown}: the second bake will clash with the first",
             todo="Put {{timestamp}} into ami_name.",
         )
@@ -160,7 +160,7 @@ def _replacing(builder: Builder, shown: str, *, is_taken: bool, by_digest: bool)
     return Finding(
         level=Level.WARNING,
         code="constant-ami-name",
-        place=builder.place,
+        location=builder.location,
         message=f"{builder.name} always names its AMI {shown} and has force_deregister: each bake deregisters the AMI "
         "of the bake before",
         todo="Put {{timestamp}} into ami_name and remove force_deregister, to keep the AMIs that are in use.",
@@ -201,7 +201,7 @@ def _no_ami(facts: TemplateFacts) -> Finding | None:
         return Finding(
             level=Level.ERROR,
             code="no-ami",
-            place=SourceLocation(file=facts.files[0], line=1),
+            location=SourceLocation(file=facts.files[0], line=1),
             message="the template has no build with a source: this makes no AMI",
             todo="Name a source in a `build` block, or a builder in `builders`.",
         )
@@ -213,7 +213,7 @@ def _no_ami(facts: TemplateFacts) -> Finding | None:
     return Finding(
         level=Level.ERROR,
         code="no-ami",
-        place=facts.builders[0].place,
+        location=facts.builders[0].location,
         message=f"{names}: this makes no AMI",
         todo="Use a builder that makes one, such as amazon-ebs, without skip_create_ami.",
     )
@@ -227,7 +227,7 @@ def region_findings(builders: Sequence[Builder], region: str) -> Iterator[Findin
             yield Finding(
                 level=Level.ERROR,
                 code="region-mismatch",
-                place=builder.place,
+                location=builder.location,
                 message=f"{builder.name} bakes in {builder.region}, and the image is wanted in {region}",
                 todo="Correct `regions`, or write the variable aws_region as the builder's region.",
             )
@@ -235,7 +235,7 @@ def region_findings(builders: Sequence[Builder], region: str) -> Iterator[Findin
         yield Finding(
             level=Level.ERROR,
             code="several-amis",
-            place=making[1].place,
+            location=making[1].location,
             message=f"{' and '.join(builder.name for builder in making)} each make an AMI: an image is one",
             todo="Choose one with `only`, and make an image of each.",
         )
@@ -250,7 +250,7 @@ def selection_findings(
         yield Finding(
             level=Level.ERROR,
             code="no-build-selected",
-            place=SourceLocation(file=file, line=image.line(key)),
+            location=SourceLocation(file=file, line=image.line(key)),
             message=f"{key} ({', '.join(image.only or image.except_)}) leaves none of the template's builds",
             todo=f"Choose among {', '.join(builder.name for builder in all_of)}.",
         )
@@ -263,7 +263,7 @@ def key_finding(image: ImageConfig, regions: Sequence[str], file: str) -> Findin
     return Finding(
         level=Level.WARNING,
         code="key-without-copies",
-        place=SourceLocation(file=file, line=image.line("kms_key")),
+        location=SourceLocation(file=file, line=image.line("kms_key")),
         message="no copies are made, of one region: kms_key encrypts nothing",
         todo="Say in the template how the volumes are encrypted (encrypt_boot, kms_key_id), or take kms_key out.",
     )
@@ -276,7 +276,7 @@ def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
             yield Finding(
                 level=Level.WARNING,
                 code="name-does-not-age",
-                place=builder.place,
+                location=builder.location,
                 message=f"with max_age an unchanged definition is baked again, and {builder.name} has one name for it",
                 todo="Put {{timestamp}} into ami_name.",
             )
@@ -289,7 +289,7 @@ def owner_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
         yield Finding(
             level=Level.WARNING,
             code="owners-never-found",
-            place=SourceLocation(file=file, line=image.line("owners")),
+            location=SourceLocation(file=file, line=image.line("owners")),
             message=f"AMIs of {', '.join(others)} are never found: their tags are seen by that account alone",
             todo="Leave `owners` out: `self` is the account that bakes.",
         )
@@ -302,7 +302,7 @@ def sharing_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
         yield Finding(
             level=Level.WARNING,
             code="snapshots-not-shared",
-            place=SourceLocation(file=file, line=image.line("share_snapshots")),
+            location=SourceLocation(file=file, line=image.line("share_snapshots")),
             message=f"EC2 shares snapshots with accounts only: {', '.join(left_out)} may launch the AMI, not copy it",
             todo="Name the accounts that copy it in `share_with`, too.",
         )
@@ -315,7 +315,7 @@ def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[SourceL
             yield Finding(
                 level=Level.WARNING,
                 code="link-out-of-tree",
-                place=named_by[entry.path][0],
+                location=named_by[entry.path][0],
                 message=f"{entry.path} is a link to {entry.target}, outside the repository",
                 todo="Put a copy of it into the repository: what it leads to may differ from machine to machine.",
             )

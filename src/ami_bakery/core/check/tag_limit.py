@@ -40,7 +40,7 @@ def tag_findings(image: ImageConfig, builders: Iterable[Builder]) -> Iterator[Fi
             yield Finding(
                 level=Level.ERROR,
                 code="too-many-tags",
-                place=builder.place,
+                location=builder.location,
                 message=f"the AMI of {builder.name} would have {len(names)} tags, and EC2 takes {_AT_MOST}: "
                 f"{len(builder.tags)} of the template, {len(configured)} of bakery.toml, {len(ours)} of ami-bakery",
                 todo=f"Take {len(names) - _AT_MOST} or more out of the template's tags and run_tags, or of `tags`.",

@@ -67,8 +67,8 @@ def finding_note(images: Sequence[str], finding: Finding) -> Note:
         level=finding.level,
         title=f"{finding.code} ({images_named(images)})",
         message=f"{finding.message}\n{finding.todo}",
-        file=finding.place.file,
-        line=finding.place.line,
+        file=finding.location.file,
+        line=finding.location.line,
     )
 
 

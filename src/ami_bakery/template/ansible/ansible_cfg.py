@@ -49,12 +49,12 @@ class AnsibleConfig:
 class ConfigReader:
     """`own`: the variables that the provisioner sets itself; `environment` is what Packer is started with."""
 
-    def __init__(self, reading: Reading, own: Iterable[tuple[str, str]], place: SourceLocation) -> None:
+    def __init__(self, reading: Reading, own: Iterable[tuple[str, str]], location: SourceLocation) -> None:
         self._reading = reading
         self._own: dict[str, list[str]] = {}
         for name, value in own:
             self._own.setdefault(name, []).append(value)
-        self._place = place
+        self._location = location
         self.config = AnsibleConfig()
 
     def read(self, *named: str) -> AnsibleConfig:
@@ -72,69 +72,69 @@ class ConfigReader:
             return self._own[name]
         value = self._reading.request.environment.get(name)
         if value:
-            self._reading.ledger.environment(name, self._place)
+            self._reading.collector.environment(name, self._location)
         return [value] if value else []
 
     def _variable(self, name: str) -> None:
         key = _NAME_OF_VARIABLE.get(name, name.removeprefix("ANSIBLE_").lower())
         if key in _LISTS | _CREDENTIALS | _SSH | {"inventory", "transport", "log_path"} or _PLUGINS.fullmatch(key):
             for value in self._values(name):
-                self._apply(key, value, self._reading.locations.workdir, self._place)
+                self._apply(key, value, self._reading.paths.workdir, self._location)
 
     def _file(self, named: str) -> None:
         if HOLE in named:
-            self._reading.ledger.unresolved(self._place, "ANSIBLE_CONFIG", "it is not known before Packer runs")
+            self._reading.collector.unresolved(self._location, "ANSIBLE_CONFIG", "it is not known before Packer runs")
             return
-        path = self._reading.locations.resolve(named, self._reading.locations.workdir)
+        path = self._reading.paths.resolve(named, self._reading.paths.workdir)
         entry = self._reading.tree.entry(path, follow=True) if isinstance(path, str) else None
         if isinstance(path, str) and entry and entry.kind is FileKind.FOLDER:
             path = posixpath.join(path, "ansible.cfg")
             entry = self._reading.tree.entry(path, follow=True)
         if not isinstance(path, str) or entry is None or entry.kind is not FileKind.FILE:
             return
-        self._reading.ledger.reference(path, self._place, required=False)
+        self._reading.collector.reference(path, self._location, required=False)
         parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",), allow_no_value=True)
         try:
             source = self._reading.parsed(path).decode("utf-8", "replace")
             parser.read_string(source)
         except (configparser.Error, TooLargeError) as error:
             why = f"it does not parse: {error.wrong if isinstance(error, TooLargeError) else type(error).__name__}"
-            self._reading.ledger.unresolved(SourceLocation(file=path, line=1), posixpath.basename(path), why)
+            self._reading.collector.unresolved(SourceLocation(file=path, line=1), posixpath.basename(path), why)
             return
         for section in parser.sections():
             for name, value in parser[section].items():
-                place = SourceLocation(file=path, line=_line(source, name))
+                location = SourceLocation(file=path, line=_line(source, name))
                 known = section in _SECTIONS
-                self._apply(name if known else "", value or "", posixpath.dirname(path) or ".", place)
+                self._apply(name if known else "", value or "", posixpath.dirname(path) or ".", location)
 
-    def _apply(self, name: str, value: str, folder: str, place: SourceLocation) -> None:
+    def _apply(self, name: str, value: str, folder: str, location: SourceLocation) -> None:
         """One setting; what is relative in it starts at `folder`."""
         value = self._expanded(value)
         if name == "transport":
             self.config.is_local = value.strip() == "local"
         elif name in _SSH:
-            note_ssh_arguments(self._reading, value, place)
+            note_ssh_arguments(self._reading, value, location)
         elif name in _CREDENTIALS:
             for part in value.split(","):
-                for path in self._folders(part.rpartition("@")[2], folder, ":", name, place):
-                    self._reading.ledger.credential(path, place)
+                for path in self._folders(part.rpartition("@")[2], folder, ":", name, location):
+                    self._reading.collector.credential(path, location)
         else:
             is_plugins = _PLUGINS.fullmatch(name) is not None
             known = name if is_plugins or name in _LISTS or name in ("inventory", "log_path") else ""
-            for path in self._folders(value, folder, "," if name == "inventory" else ":", known, place):
-                self._path(name, path, place, is_plugins=is_plugins)
+            for path in self._folders(value, folder, "," if name == "inventory" else ":", known, location):
+                self._path(name, path, location, is_plugins=is_plugins)
 
-    def _path(self, name: str, path: str, place: SourceLocation, *, is_plugins: bool) -> None:
+    def _path(self, name: str, path: str, location: SourceLocation, *, is_plugins: bool) -> None:
         if name in _LISTS:
             listed = self.config.roles if name == "roles_path" else self.config.collections
             listed += [path] if path not in listed else []
         elif name == "log_path":
-            self._reading.ledger.output(path, place)
+            self._reading.collector.output(path, location)
         elif name == "inventory":
-            if reference_if_here(self._reading, path, place):
-                self.config.inventories.append((path, place))
+            if reference_if_here(self._reading, path, location):
+                self.config.inventories.append((path, location))
         elif is_plugins or self._is_file(path):
-            reference_if_here(self._reading, path, place)
+            reference_if_here(self._reading, path, location)
 
     def _is_file(self, path: str) -> bool:
         entry = self._reading.tree.entry(path, follow=True)
@@ -142,25 +142,25 @@ class ConfigReader:
 
     def _expanded(self, value: str) -> str:
         """As Ansible expands a path: `$NAME` from the environment, and its own `{{CWD}}`."""
-        workdir = self._reading.locations.workdir
+        workdir = self._reading.paths.workdir
         value = re.sub(r"\{\{ *CWD *\}\}", CHECKOUT if workdir == "." else f"{CHECKOUT}/{workdir}", value)
         return _VARIABLE.sub(lambda found: self._environment(found[1] or found[2]), value)
 
     def _environment(self, name: str) -> str:
         if name == "PWD":
-            workdir = self._reading.locations.workdir
+            workdir = self._reading.paths.workdir
             return CHECKOUT if workdir == "." else f"{CHECKOUT}/{workdir}"
         return next(iter(self._values(name)), HOLE)
 
-    def _folders(self, paths: str, folder: str, separator: str, name: str, place: SourceLocation) -> Iterator[str]:
+    def _folders(self, paths: str, folder: str, separator: str, name: str, location: SourceLocation) -> Iterator[str]:
         """What lies in the home folder or in the system is Ansible's installation, no input."""
         for path in paths.split(separator):
             path = path.strip().strip("'\"")
             if HOLE in path and name:
-                self._reading.ledger.unresolved(place, name, "a variable in it is not known")
+                self._reading.collector.unresolved(location, name, "a variable in it is not known")
             if not path or path.startswith("~") or HOLE in path or "{{" in path or "\n" in path:
                 continue
-            resolved = self._reading.locations.resolve(path, folder)
+            resolved = self._reading.paths.resolve(path, folder)
             if isinstance(resolved, str):
                 yield resolved
 
@@ -177,9 +177,9 @@ def _line(source: str, name: str) -> int:
     return source.count("\n", 0, found.start()) + source[found.start() : found.end()].count("\n") + 1 if found else 1
 
 
-def reference_if_here(reading: Reading, path: str, place: SourceLocation) -> bool:
+def reference_if_here(reading: Reading, path: str, location: SourceLocation) -> bool:
     """A file or folder that Ansible takes where it finds it; what lies outside the root counts where it is named."""
     if reading.tree.entry(path, follow=True) is None:
         return False
-    reading.ledger.reference(path, place, required=False)
+    reading.collector.reference(path, location, required=False)
     return True

@@ -48,22 +48,22 @@ class AnsibleSettings:
 def surroundings_of(reading: Reading, component: Component) -> AnsibleSettings:
     navigator = navigator_of(reading, component)
     own = [*navigator.environment, *_own_environment(reading, component)]
-    config = ConfigReader(reading, own, component.place).read(*navigator.configs)
+    config = ConfigReader(reading, own, component.location).read(*navigator.configs)
     made = AnsibleSettings(roles=config.roles, collections=config.collections, config=config, navigator=navigator)
     for name, listed in (("roles_path", made.roles), ("collections_path", made.collections)):
         listed[:0] = [path for path, _ in paths_of(reading, component, name)]
-    for path, place in paths_of(reading, component, "galaxy_file", "requirements_file"):
-        reference_if_here(reading, path, place)
-        made.installed |= required_names(reading, path, place)
-        note_installed(reading, made, place)
+    for path, location in paths_of(reading, component, "galaxy_file", "requirements_file"):
+        reference_if_here(reading, path, location)
+        made.installed |= required_names(reading, path, location)
+        note_installed(reading, made, location)
     for name in ("extra_arguments", "extra_args"):
         for words in argument_lists(component.fields.get(name)):
             read_arguments(reading, words, made.arguments)
     read_arguments(reading, navigator.words, made.arguments)
     for word in words_of(component.fields.get("ansible_ssh_extra_args")):
-        note_ssh_arguments(reading, word.text, word.place)
-    for path, place in made.arguments.modules:
-        reference_if_here(reading, path, place)
+        note_ssh_arguments(reading, word.text, word.location)
+    for path, location in made.arguments.modules:
+        reference_if_here(reading, path, location)
     return made
 
 
@@ -72,10 +72,10 @@ def paths_of(reading: Reading, component: Component, *names: str) -> list[tuple[
     found = []
     for name in names:
         for one in (component, *component.alternatives(name)):
-            for text, place, _ in one.list_texts(name) if name.endswith("s") else one.texts(name):
+            for text, location, _ in one.list_texts(name) if name.endswith("s") else one.texts(name):
                 texts = text.candidates if isinstance(text, Unknown) else (text,)
                 resolved = (local_path(reading, each) for each in texts if isinstance(each, str) and each)
-                found += [(path, place) for path in resolved if isinstance(path, str)]
+                found += [(path, location) for path in resolved if isinstance(path, str)]
     return found
 
 
@@ -86,4 +86,4 @@ def _own_environment(reading: Reading, component: Component) -> Iterator[tuple[s
         if sign:
             yield name.strip(), value.strip("'\"")
         elif word.why:
-            reading.ledger.unresolved(word.place, word.written, word.why)
+            reading.collector.unresolved(word.location, word.written, word.why)

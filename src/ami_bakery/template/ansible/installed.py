@@ -29,22 +29,22 @@ def is_installed(reading: Reading, surroundings: AnsibleSettings, path: str, mar
     return is_there and reading.tree.entry(posixpath.join(path, mark), follow=True) is not None
 
 
-def note_installed(reading: Reading, surroundings: AnsibleSettings, place: SourceLocation) -> None:
+def note_installed(reading: Reading, surroundings: AnsibleSettings, location: SourceLocation) -> None:
     """Notes what ansible-galaxy installs as outputs, but for what is there and is not its own."""
     for folder in surroundings.roles[:1]:
         for name in sorted(surroundings.installed):
-            _note(reading, posixpath.join(folder, name), INSTALLED_ROLE, place)
+            _note(reading, posixpath.join(folder, name), INSTALLED_ROLE, location)
     for folder in surroundings.collections[:1]:
         inside = posixpath.join(folder, "ansible_collections")
         for name in sorted(each for each in surroundings.installed if each.count(".") == 1):
-            _note(reading, posixpath.join(inside, *name.split(".")), INSTALLED_COLLECTION, place)
+            _note(reading, posixpath.join(inside, *name.split(".")), INSTALLED_COLLECTION, location)
             told = posixpath.normpath(posixpath.join(inside, f"{name}-{HOLE}.info"))
-            reading.ledger.output(f"{told}/**", place, certainty=Certainty.LIKELY)
+            reading.collector.output(f"{told}/**", location, certainty=Certainty.LIKELY)
 
 
-def _note(reading: Reading, path: str, mark: str, place: SourceLocation) -> None:
+def _note(reading: Reading, path: str, mark: str, location: SourceLocation) -> None:
     if path.startswith(("/", "~")) or "/" in posixpath.basename(path):
         return
     is_there = reading.tree.entry(path, follow=True) is not None
     if not is_there or reading.tree.entry(posixpath.join(path, mark), follow=True) is not None:
-        reading.ledger.output(f"{posixpath.normpath(path)}/**", place, certainty=Certainty.LIKELY)
+        reading.collector.output(f"{posixpath.normpath(path)}/**", location, certainty=Certainty.LIKELY)

@@ -23,22 +23,22 @@ _IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|
 _PAIR = re.compile(r"(\w+)\s*=\s*(.*)\Z", re.DOTALL)
 
 
-def read_inventory(walk: PlaybookWalk, path: str, place: SourceLocation) -> None:
+def read_inventory(walk: PlaybookWalk, path: str, location: SourceLocation) -> None:
     """`path`: a file or a folder, which is an input already."""
     entry = walk.reading.tree.entry(path, follow=True)
     is_folder = entry is not None and entry.kind is FileKind.FOLDER
     folder = path if is_folder else posixpath.dirname(path) or "."
-    read_beside(walk, folder, place)
+    read_beside(walk, folder, location)
     if is_folder and path.startswith(("/", "..")):
         return  # a folder of the machine may be very large
     for file in _files(walk, path) if is_folder else [path]:
         _file(walk, file)
 
 
-def read_beside(walk: PlaybookWalk, folder: str, place: SourceLocation) -> None:
+def read_beside(walk: PlaybookWalk, folder: str, location: SourceLocation) -> None:
     for name in ("group_vars", "host_vars"):
         beside = posixpath.normpath(posixpath.join(folder, name))
-        if reference_if_here(walk.reading, beside, place):
+        if reference_if_here(walk.reading, beside, location):
             walk.variables_folder(beside)
 
 
@@ -64,12 +64,12 @@ def _file(walk: PlaybookWalk, path: str) -> None:
     try:
         source = walk.reading.parsed(path)
     except TooLargeError as error:
-        walk.reading.ledger.unresolved(SourceLocation(file=path, line=1), posixpath.basename(path), error.wrong)
+        walk.reading.collector.unresolved(SourceLocation(file=path, line=1), posixpath.basename(path), error.wrong)
         return
     if source.startswith(b"$ANSIBLE_VAULT") or b"\0" in source:
         return
     if source.startswith(b"#!"):
-        walk.run.script(path, "", (), None, folder=walk.reading.locations.workdir)  # read, not run
+        walk.run.script(path, "", (), None, folder=walk.reading.paths.workdir)  # read, not run
     elif path.endswith(_YAML):
         _yaml(walk, path, source)
     else:

@@ -57,7 +57,7 @@ def _is_elsewhere(name: str) -> bool:
 
 
 class Files:
-    """Writes what it finds to the ledger of its reading, and variables to the table. `run`: what local commands do."""
+    """Writes findings to the collector of its reading, and variables to the table. `run`: effects of local commands."""
 
     def __init__(self, reading: Reading, variables: VariableTable) -> None:
         self.reading = reading
@@ -74,13 +74,13 @@ class Files:
         self._visited.add(key)
         return True
 
-    def say(self, place: SourceLocation, written: str, why: str = _UNKNOWN) -> None:
-        self.reading.ledger.unresolved(place, str(written), why)
+    def say(self, location: SourceLocation, written: str, why: str = _UNKNOWN) -> None:
+        self.reading.collector.unresolved(location, str(written), why)
 
-    def reference(self, path: str, place: SourceLocation, context: Context | None = None) -> None:
+    def reference(self, path: str, location: SourceLocation, context: Context | None = None) -> None:
         roles = (context.role, *context.above) if context is not None and context.role else ()
         if not any(path.startswith(f"{role}/") for role in roles):  # all of a role's folder is in
-            self.reading.ledger.reference(path, place, required=False)
+            self.reading.collector.reference(path, location, required=False)
 
     # --- names
 
@@ -88,7 +88,7 @@ class Files:
         self,
         text: str,
         folders: tuple[str, ...],
-        place: SourceLocation,
+        location: SourceLocation,
         take: Take,
         context: Context,
         *,
@@ -106,9 +106,9 @@ class Files:
         if any(HOLE in name for name in names):
             self.take_known_words(text, folders, take, context)
         if unknown:
-            self.say(place, text)
+            self.say(location, text)
         elif not found_any and not optional and FACT not in "".join(names):
-            self.say(place, text, f"there is no such file in {' or '.join(folders[:2])}")
+            self.say(location, text, f"there is no such file in {' or '.join(folders[:2])}")
 
     def _named(self, name: str, folders: tuple[str, ...], context: Context) -> list[str] | None:
         """None where the name is none of a file here."""
@@ -133,15 +133,15 @@ class Files:
         self, text: str, kind: str, context: Context, line: int, each: Take | None = None, *, optional: bool = False
     ) -> None:
         """Every file that a text may name where Ansible looks for files of this kind."""
-        place = self.place(context, line)
+        location = self.location(context, line)
 
         def take(path: str) -> None:
-            self.reference(path, place, context)
+            self.reference(path, location, context)
             if each:
                 each(path)
 
         optional = optional or kind == "vars"
-        self.follow(text, search_folders(context, kind), place, take, context, optional=optional)
+        self.follow(text, search_folders(context, kind), location, take, context, optional=optional)
 
     def glob(self, text: str, context: Context, line: int) -> None:
         folders = search_folders(context, "files")
@@ -150,11 +150,11 @@ class Files:
                 self.files(YamlText(text, line), "files", context, line, optional=True)
                 continue
             for path in glob_in(self.reading, pattern, folders):
-                self.reference(path, self.place(context, line), context)
+                self.reference(path, self.location(context, line), context)
 
     def texts_if_here(self, document: Any, path: str) -> None:
         """Texts of a configuration that name files: by how they look."""
-        folders = (posixpath.dirname(path) or ".", self.reading.locations.workdir)
+        folders = (posixpath.dirname(path) or ".", self.reading.paths.workdir)
         for text in texts_in(document):
             if text.strip("./ ") and "\n" not in text and is_static(text):
                 for found in find(self.reading, text, folders):
@@ -173,9 +173,9 @@ class Files:
         if call.plugin == "env":
             for name in terms:
                 if not has_hole(name):
-                    self.reading.ledger.environment(name, self.place(context, line))
+                    self.reading.collector.environment(name, self.location(context, line))
                 else:
-                    self.say(self.place(context, line), text)
+                    self.say(self.location(context, line), text)
         elif call.plugin in _COMMANDS:
             self.command(terms, text, context, line)
         elif call.plugin in _IN_OPTIONS:
@@ -189,7 +189,7 @@ class Files:
             self._terms_if_here(call, terms, context, line)
 
     def _lookup_files(self, plugin: str, names: Iterable[str], written: str, context: Context, line: int) -> None:
-        kind, place = FILE_LOOKUPS[plugin], self.place(context, line)
+        kind, location = FILE_LOOKUPS[plugin], self.location(context, line)
         folders = search_folders(context, kind)
         if plugin == "first_found":
             folders += tuple(
@@ -202,17 +202,17 @@ class Files:
             else:
                 found = self._named(name, folders, context)
             for path in found or ():
-                self.reference(path, place, context)
+                self.reference(path, location, context)
                 if plugin == "template":
                     self.template(path, context)
             if HOLE in name:
-                self.take_known_words(written, folders, lambda path: self.reference(path, place, context), context)
+                self.take_known_words(written, folders, lambda path: self.reference(path, location, context), context)
             found_any = found_any or found is None or bool(found) or FACT in name
             unknown = unknown or (not found and (HOLE in name or (found is not None and _is_elsewhere(name))))
         if unknown:
-            self.say(place, written)
+            self.say(location, written)
         elif not found_any and plugin not in ("first_found", "fileglob"):
-            self.say(place, written, f"there is no such file in {' or '.join(folders[:2])}")
+            self.say(location, written, f"there is no such file in {' or '.join(folders[:2])}")
 
     def _option_files(self, call: LookupCall, terms: list[str], text: str, context: Context, line: int) -> None:
         """`csvfile` and `ini`: the file is an option, inside of the term or beside it."""
@@ -224,14 +224,16 @@ class Files:
 
     def _passwords(self, terms: list[str], text: str, context: Context, line: int) -> None:
         """A file with a password, which is read where it is there, and else made."""
-        folders, place = (context.playbook, self.reading.locations.workdir), self.place(context, line)
+        folders, location = (context.playbook, self.reading.paths.workdir), self.location(context, line)
         for term in terms:
             name = term.split(" ")[0]
             found = find(self.reading, name, folders) if name and name != "/dev/null" else [name]
             for path in found if name != "/dev/null" else ():
-                self.reference(path, place, context)
+                self.reference(path, location, context)
             if not found:
-                self.say(place, text, "Ansible makes this file of a password while Packer runs: a later build reads it")
+                self.say(
+                    location, text, "Ansible makes this file of a password while Packer runs: a later build reads it"
+                )
 
     def _terms_if_here(self, call: LookupCall, terms: list[str], context: Context, line: int) -> None:
         """A plugin that we do not know: its texts, where they are files."""
@@ -240,7 +242,7 @@ class Files:
             if text.strip("./ ") and "\n" not in text and not has_hole(text):
                 for path in find(self.reading, text, search_folders(context, "files")):
                     if is_file(self.reading, path):
-                        self.reference(path, self.place(context, line), context)
+                        self.reference(path, self.location(context, line), context)
 
     # --- templates
 
@@ -252,16 +254,16 @@ class Files:
         try:
             text = self.reading.parsed(path).decode("utf-8", "replace")
         except TooLargeError as error:
-            self.say(self.place(inside, 1), posixpath.basename(path), error.wrong)
+            self.say(self.location(inside, 1), posixpath.basename(path), error.wrong)
             return
         if not parses(text):
-            self.say(self.place(inside, 1), posixpath.basename(path), "Jinja does not understand it")
+            self.say(self.location(inside, 1), posixpath.basename(path), "Jinja does not understand it")
             return
         self.lookups([YamlText(text, 1)], inside)
-        place, folders = self.place(inside, 1), search_folders(inside, "templates")
+        location, folders = self.location(inside, 1), search_folders(inside, "templates")
 
         def take(found: str) -> None:
-            self.reference(found, place, context)
+            self.reference(found, location, context)
             self.template(found, inside)
 
         for name in included_templates(text, self.scope(inside)):
@@ -269,7 +271,9 @@ class Files:
                 take(found)
             if HOLE in name:
                 self.take_known_words(text, folders, take, inside)
-                self.say(place, posixpath.basename(path), "which template it includes is known only when Ansible runs")
+                self.say(
+                    location, posixpath.basename(path), "which template it includes is known only when Ansible runs"
+                )
 
     # --- commands on this machine
 
@@ -277,14 +281,14 @@ class Files:
         self, texts: Iterable[str], written: str, context: Context, line: int, folders: tuple[str, ...] = ()
     ) -> None:
         """A local command, which Ansible starts in the playbook's folder, or where `chdir` says."""
-        place = self.place(context, line)
+        location = self.location(context, line)
         for text in texts:
             known = text.replace(HOLE, PACKERS_HOLE).replace(FACT, PACKERS_HOLE)
             for folder in folders or (context.playbook,):
-                self.run.text(known, [place], folder=folder, tainted=not is_static(written))
-            self.run.loose(known, place, folder=self.reading.locations.workdir)
+                self.run.text(known, [location], folder=folder, tainted=not is_static(written))
+            self.run.loose(known, location, folder=self.reading.paths.workdir)
             if text.lstrip().startswith(HOLE):
-                self.say(place, written)
+                self.say(location, written)
 
     # --- variables
 
@@ -306,5 +310,5 @@ class Files:
             self.variables.add(document)
 
     @staticmethod
-    def place(context: Context, line: int) -> SourceLocation:
+    def location(context: Context, line: int) -> SourceLocation:
         return SourceLocation(file=context.file, line=max(line, 1))

@@ -59,7 +59,7 @@ def navigator_of(reading: Reading, component: Component) -> Navigator:
             for play, found in _blocks(component.fields.get(name)):
                 _play(reading, play, found, made)
         for block, found in _blocks(component.fields.get("navigator_config")):
-            _settings(reading, block, found.place, made)
+            _settings(reading, block, found.location, made)
         _settings_file(reading, component, made)
     return made
 
@@ -73,34 +73,34 @@ def _blocks(found: Field | None) -> Iterator[tuple[Mapping[str, Value], Field]]:
 
 def _play(reading: Reading, play: Mapping[str, Value], found: Field, made: Navigator) -> None:
     target = as_text(play.get("target", play.get("playbook", play.get("playbook_file"))) or "")
-    place = target.place if isinstance(target, Text) else found.place
+    location = target.location if isinstance(target, Text) else found.location
     if isinstance(target, Unknown):
-        reading.ledger.not_known(place, target.pattern or found.written, target)
+        reading.collector.not_known(location, target.pattern or found.written, target)
     elif target.endswith((".yml", ".yaml")):
-        made.playbooks.append((target, place))
+        made.playbooks.append((target, location))
     elif target:
-        made.roles.append((target, place))
+        made.roles.append((target, location))
     for name in ("extra_args", "extra_arguments"):
         made.words += words_of(_field(play, name, found))
     for word in words_of(_field(play, "vars_files", found)):
-        made.words += [_word("-e", found.place), ArgumentWord(**{**_parts(word), "text": f"@{word.text}"})]
+        made.words += [_word("-e", found.location), ArgumentWord(**{**_parts(word), "text": f"@{word.text}"})]
     variables = play.get("extra_vars")
     for name, value in variables.items() if is_mapping(variables) else ():
         text = as_text(value)
         known = text if isinstance(text, str) else text.known.replace(PACKERS_HOLE, HOLE) or HOLE
         given = ArgumentWord(
-            text=f"{name}={_quoted(known)}", place=found.place, written=found.written, tainted=is_tainted(value)
+            text=f"{name}={_quoted(known)}", location=found.location, written=found.written, tainted=is_tainted(value)
         )
-        made.words += [_word("-e", found.place), given]
+        made.words += [_word("-e", found.location), given]
 
 
 def _field(play: Mapping[str, Value], name: str, found: Field) -> Field | None:
-    return Field(value=play[name], place=found.place, written=found.written) if name in play else None
+    return Field(value=play[name], location=found.location, written=found.written) if name in play else None
 
 
 def _parts(word: ArgumentWord) -> dict[str, Any]:
     return {
-        "place": word.place,
+        "location": word.location,
         "written": word.written,
         "why": word.why,
         "is_list": word.is_list,
@@ -108,8 +108,8 @@ def _parts(word: ArgumentWord) -> dict[str, Any]:
     }
 
 
-def _word(text: str, place: SourceLocation) -> ArgumentWord:
-    return ArgumentWord(text=text, place=place, written=text)
+def _word(text: str, location: SourceLocation) -> ArgumentWord:
+    return ArgumentWord(text=text, location=location, written=text)
 
 
 def _quoted(text: str) -> str:
@@ -122,17 +122,17 @@ def _quoted(text: str) -> str:
 def _settings_file(reading: Reading, component: Component, made: Navigator) -> None:
     named = reading.request.environment.get("ANSIBLE_NAVIGATOR_CONFIG")
     if named:
-        reading.ledger.environment("ANSIBLE_NAVIGATOR_CONFIG", component.place)
+        reading.collector.environment("ANSIBLE_NAVIGATOR_CONFIG", component.location)
     for name in (named,) if named else _SETTINGS:
-        path = reading.locations.from_workdir(name)
+        path = reading.paths.from_workdir(name)
         entry = reading.tree.entry(path, follow=True) if isinstance(path, str) else None
         if not isinstance(path, str) or entry is None or entry.kind is not FileKind.FILE:
             continue
-        reading.ledger.reference(path, component.place, required=False)
+        reading.collector.reference(path, component.location, required=False)
         try:
             documents = yaml_documents(reading.parsed(path), path)
         except TemplateError as error:
-            reading.ledger.unresolved(
+            reading.collector.unresolved(
                 SourceLocation(file=path, line=1), posixpath.basename(path), f"it does not parse: {error.wrong}"
             )
             continue
@@ -142,32 +142,32 @@ def _settings_file(reading: Reading, component: Component, made: Navigator) -> N
                 _settings(reading, settings, SourceLocation(file=path, line=settings.line or 1), made)
 
 
-def _settings(reading: Reading, settings: Mapping[str, Any], place: SourceLocation, made: Navigator) -> None:
+def _settings(reading: Reading, settings: Mapping[str, Any], location: SourceLocation, made: Navigator) -> None:
     """Of the file, or of the block `navigator_config`, whose names have `_` for `-`."""
     ansible = _child(settings, "ansible", "ansible-config")
     config = ansible.get("config")
     path = config.get("path") if isinstance(config, Mapping) else config
     made.configs += [str(path)] if isinstance(path, str) else []
     for entry in _listed(_child(ansible, "inventory").get("entries")):
-        made.words += [_word("-i", place), _word(str(entry), place)]
+        made.words += [_word("-i", location), _word(str(entry), location)]
     cmdline = ansible.get("cmdline")
-    made.words += [_word(part, place) for part in str(cmdline).split()] if isinstance(cmdline, str) else []
+    made.words += [_word(part, location) for part in str(cmdline).split()] if isinstance(cmdline, str) else []
     environment = _child(settings, "execution-environment")
     for mount in _listed(environment.get("volume-mounts", environment.get("volume_mounts"))):
         source = mount.get("src") if isinstance(mount, Mapping) else None
-        resolved = reading.locations.from_workdir(str(source)) if source else None
+        resolved = reading.paths.from_workdir(str(source)) if source else None
         if isinstance(resolved, str):
-            reference_if_here(reading, resolved, place)
+            reference_if_here(reading, resolved, location)
     variables = _child(environment, "environment-variables")
     for name, value in _child(variables, "set").items():
         made.environment.append((str(name), str(value)))
     for name in _listed(variables.get("pass")):
         if isinstance(name, str):
-            reading.ledger.environment(name, place)
+            reading.collector.environment(name, location)
     for output in (_child(settings, "logging").get("file"), _child(settings, "playbook-artifact").get("save-as")):
-        resolved = reading.locations.from_workdir(output) if isinstance(output, str) else None
+        resolved = reading.paths.from_workdir(output) if isinstance(output, str) else None
         if isinstance(resolved, str):
-            reading.ledger.output(resolved, place)
+            reading.collector.output(resolved, location)
 
 
 def _child(settings: Mapping[str, Any], *names: str) -> Mapping[str, Any]:

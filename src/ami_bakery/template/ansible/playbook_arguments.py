@@ -94,7 +94,7 @@ class ArgumentWord:
     """
 
     text: str
-    place: SourceLocation
+    location: SourceLocation
     written: str
     why: str = ""
     is_list: bool = False
@@ -124,23 +124,25 @@ def _list(value: Value, found: Field) -> list[ArgumentWord]:
 
 
 def _words(value: Value, found: Field, *, is_list: bool) -> Iterator[ArgumentWord]:
-    place = value.place if isinstance(value, Text) else found.place
+    location = value.location if isinstance(value, Text) else found.location
     text = as_text(value)
     if isinstance(text, Unknown):
-        yield from _unknown_words(text, place, text.pattern or found.written, is_list=is_list)
+        yield from _unknown_words(text, location, text.pattern or found.written, is_list=is_list)
         return
     for part in _parts(text, is_list=is_list):
-        yield ArgumentWord(text=part, place=place, written=found.written, tainted=is_tainted(value))
+        yield ArgumentWord(text=part, location=location, written=found.written, tainted=is_tainted(value))
 
 
-def _unknown_words(unknown: Unknown, place: SourceLocation, written: str, *, is_list: bool) -> Iterator[ArgumentWord]:
+def _unknown_words(
+    unknown: Unknown, location: SourceLocation, written: str, *, is_list: bool
+) -> Iterator[ArgumentWord]:
     known = unknown.known.replace(PACKERS_HOLE, HOLE)
     if known.strip(HOLE):
         for part in _parts(known, is_list=is_list):
-            yield ArgumentWord(text=part, place=place, written=written, why=unknown.why, tainted=unknown.tainted)
+            yield ArgumentWord(text=part, location=location, written=written, why=unknown.why, tainted=unknown.tainted)
         return
-    yield ArgumentWord(text=HOLE, place=place, written=written, why=unknown.why, is_list=is_list)
-    optional = ArgumentWord(text="", place=place, written=written, why=unknown.why, is_optional=True)
+    yield ArgumentWord(text=HOLE, location=location, written=written, why=unknown.why, is_list=is_list)
+    optional = ArgumentWord(text="", location=location, written=written, why=unknown.why, is_optional=True)
     for candidate in unknown.candidates:
         for item in candidate if is_sequence(candidate) else (candidate,):
             text = as_text(item)
@@ -171,7 +173,7 @@ def _shell_words(text: str) -> list[str]:
 
 
 def read_arguments(reading: Reading, words: Sequence[ArgumentWord], made: Arguments) -> None:
-    """Adds what the words name to `made`, and references and credentials to the ledger."""
+    """Adds what the words name to `made`, and references and credentials to the collector."""
     waiting = ""
     for word in words:
         lost = word.is_optional and _option(word.text)[0]  # an unknown value may be left out of a candidate
@@ -214,17 +216,17 @@ def _loose(reading: Reading, word: ArgumentWord, made: Arguments) -> None:
         return
     if HOLE in text or text.startswith("-"):
         if text.startswith(HOLE) or "@" in text:
-            reading.ledger.unresolved(word.place, word.written, word.why)
+            reading.collector.unresolved(word.location, word.written, word.why)
         text = text.partition("=")[2].removeprefix("@")
     for path in _paths_here(reading, text):
-        reading.ledger.reference(path, word.place, required=False)
+        reading.collector.reference(path, word.location, required=False)
         if path.endswith((".yml", ".yaml")):
-            made.playbooks.append((path, word.place))
+            made.playbooks.append((path, word.location))
 
 
 def _paths_here(reading: Reading, text: str) -> Iterator[str]:
     for part in {text, *text.split(":")}:
-        path = reading.locations.from_workdir(part) if part.strip("./") and HOLE not in part else None
+        path = reading.paths.from_workdir(part) if part.strip("./") and HOLE not in part else None
         if isinstance(path, str) and reading.tree.entry(path, follow=True) is not None:
             yield path
 
@@ -239,28 +241,28 @@ def _argument(reading: Reading, option: str, value: str, word: ArgumentWord, mad
     elif option == "inventory":
         _inventory(reading, value, word, made)
     elif option == "modules":
-        made.modules += [(path, word.place) for part in value.split(":") if (path := _path(reading, part, word))]
+        made.modules += [(path, word.location) for part in value.split(":") if (path := _path(reading, part, word))]
     elif option == "limit" and value.startswith("@"):
         _reference(reading, value[1:], word)
     elif option == "connection":
         made.is_local = made.is_local or value == "local"
     elif option == "ssh":
-        note_ssh_arguments(reading, value, word.place)
+        note_ssh_arguments(reading, value, word.location)
     elif option == "mount":
         for path in _paths_here(reading, value.split(":")[0]):
-            reading.ledger.reference(path, word.place, required=False)
+            reading.collector.reference(path, word.location, required=False)
 
 
 def _path(reading: Reading, text: str, word: ArgumentWord) -> str | None:
     """The path, from the root; None, and a finding, where it is not known."""
     if HOLE in text:
-        reading.ledger.unresolved(word.place, word.written, word.why or "it is not known before Packer runs")
+        reading.collector.unresolved(word.location, word.written, word.why or "it is not known before Packer runs")
         return None
-    path = reading.locations.from_workdir(text) if text else None
+    path = reading.paths.from_workdir(text) if text else None
     if not isinstance(path, str):
         return None
     if word.tainted and reading.tree.entry(path, follow=True) is None:
-        reading.ledger.unresolved(word.place, word.written, "there is no such file")
+        reading.collector.unresolved(word.location, word.written, "there is no such file")
         return None
     return path
 
@@ -268,7 +270,7 @@ def _path(reading: Reading, text: str, word: ArgumentWord) -> str | None:
 def _reference(reading: Reading, text: str, word: ArgumentWord) -> str | None:
     path = _path(reading, text, word)
     if path is not None:
-        reading.ledger.reference(path, word.place, required=not word.is_optional)
+        reading.collector.reference(path, word.location, required=not word.is_optional)
     return path
 
 
@@ -276,17 +278,17 @@ def _credential(reading: Reading, text: str, word: ArgumentWord) -> None:
     expanded = reading.expand_home(text) if text not in ("prompt", "prompt_ask_vault_pass", "") else None
     path = _path(reading, expanded, word) if expanded and HOLE not in expanded else None
     if path is not None:
-        reading.ledger.credential(path, word.place)
+        reading.collector.credential(path, word.location)
 
 
 def _variables(reading: Reading, value: str, word: ArgumentWord, made: Arguments) -> None:
     if value.startswith("@"):
         path = _reference(reading, value[1:], word)
         if path is not None:
-            made.variable_files.append((path, word.place))
+            made.variable_files.append((path, word.location))
         return
     if word.is_list and HOLE in value:
-        reading.ledger.unresolved(word.place, word.written, word.why)
+        reading.collector.unresolved(word.location, word.written, word.why)
     made.variables.update(extra_variables(value))
 
 
@@ -296,20 +298,20 @@ def _inventory(reading: Reading, value: str, word: ArgumentWord, made: Arguments
         return
     path = _reference(reading, value, word)
     if path is not None:
-        made.inventories.append((path, word.place))
+        made.inventories.append((path, word.location))
 
 
-def note_ssh_arguments(reading: Reading, text: str, place: SourceLocation) -> None:
+def note_ssh_arguments(reading: Reading, text: str, location: SourceLocation) -> None:
     """Files that ssh's own options name: configurations are inputs, keys are not."""
     words = _shell_words(text)
     for before, word in zip(["", *words], words, strict=False):
         name, _, value = word.rpartition("=")
         if before == "-i" or name.lower() in ("identityfile", "certificatefile"):
             for path in _paths_here(reading, value):
-                reading.ledger.credential(path, place)
+                reading.collector.credential(path, location)
         elif not word.startswith("-") or before == "-F" or word.startswith("-F"):
             for path in _paths_here(reading, value.removeprefix("-F")):
-                reading.ledger.reference(path, place, required=False)
+                reading.collector.reference(path, location, required=False)
 
 
 def extra_variables(text: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _NOT_VARIABLES = ("role", "name", "vars", "when", "tags")
 class PlaybookWalk(Files):
     """One round through everything that a provisioner's playbooks reach, with the variables known so far.
 
-    It writes what it finds to the ledger of its reading, and adds to the variables, so that a second round sees more.
+    It writes findings to the collector of its reading, and adds variables, so that a second round sees more.
     """
 
     def __init__(self, reading: Reading, surroundings: AnsibleSettings, variables: VariableTable) -> None:
@@ -50,36 +50,36 @@ class PlaybookWalk(Files):
 
     # --- playbooks
 
-    def playbook(self, path: str, place: SourceLocation) -> None:
+    def playbook(self, path: str, location: SourceLocation) -> None:
         if path in self._importing:
             why = f"the playbook imports itself: {' -> '.join([*self._importing, path])}"
-            self.say(place, posixpath.basename(path), why)
+            self.say(location, posixpath.basename(path), why)
             return
         if not self.first_visit(path):
             return
-        self.reading.ledger.reference(path, place)
+        self.reading.collector.reference(path, location)
         context = self._context(path, posixpath.dirname(path) or ".")
-        self._beside(context, place)
+        self._beside(context, location)
         self._importing.append(path)
         for play in maps_of(self.reading, path):
             self._play(play, context)
         self._importing.pop()
 
-    def role_target(self, name: str, place: SourceLocation) -> None:
+    def role_target(self, name: str, location: SourceLocation) -> None:
         """A role that the provisioner names itself, without a playbook."""
-        context = self._context(place.file, self.reading.locations.workdir)
-        self.role(name, context, place.line)
+        context = self._context(location.file, self.reading.paths.workdir)
+        self.role(name, context, location.line)
 
     def _context(self, file: str, playbook: str) -> Context:
         may_be_local = "local" in self.variables.lookup("ansible_connection")
         return Context(file=file, playbook=playbook, is_local=self._surroundings.is_local, may_be_local=may_be_local)
 
-    def _beside(self, context: Context, place: SourceLocation) -> None:
+    def _beside(self, context: Context, location: SourceLocation) -> None:
         for name in _BESIDE:
             folder = posixpath.normpath(posixpath.join(context.playbook, name))
-            if reference_if_here(self.reading, folder, place) and name in ("group_vars", "host_vars"):
+            if reference_if_here(self.reading, folder, location) and name in ("group_vars", "host_vars"):
                 self.variables_folder(folder)
-        self._roles.all_collections(context, place)
+        self._roles.all_collections(context, location)
 
     def _play(self, play: YamlMap, context: Context) -> None:
         self.variables.add(play.get("vars"))
@@ -97,7 +97,7 @@ class PlaybookWalk(Files):
             for text in self._elements(given, scope):
                 self.files(str(text), "vars", context, self._line(play, text), self.variables_file)
         for name in as_list(play.get("collections")):
-            self._roles.collection(f"{name}.", context, self.place(context, play.line), say=False)
+            self._roles.collection(f"{name}.", context, self.location(context, play.line), say=False)
         for given in as_list(play.get("roles")):
             for role in self._elements(given, scope):
                 self._role_entry(role, context, play.line)
@@ -118,18 +118,18 @@ class PlaybookWalk(Files):
     def _imported_playbook(self, play: YamlMap, text: str, context: Context) -> None:
         words = text.split()
         text = words[0] if words and is_static(text) else text
-        place = self.place(context, self._line(play, text))
+        location = self.location(context, self._line(play, text))
         if "/" not in text and text.count(".") >= 2 and not text.endswith((".yml", ".yaml")):
-            self._collection_playbook(text, context, place)
+            self._collection_playbook(text, context, location)
             return
-        self.follow(text, (context.folder,), place, lambda path: self.playbook(path, place), context)
+        self.follow(text, (context.folder,), location, lambda path: self.playbook(path, location), context)
 
-    def _collection_playbook(self, name: str, context: Context, place: SourceLocation) -> None:
-        folder = self._roles.collection(name, context, place)
+    def _collection_playbook(self, name: str, context: Context, location: SourceLocation) -> None:
+        folder = self._roles.collection(name, context, location)
         for extension in ("yml", "yaml") if folder else ():
             path = posixpath.join(folder or "", "playbooks", f"{name.split('.', 2)[2].replace('.', '/')}.{extension}")
             if is_file(self.reading, path):
-                self.playbook(path, place)
+                self.playbook(path, location)
 
     # --- roles
 
@@ -147,14 +147,14 @@ class PlaybookWalk(Files):
             self.role(str(name).split(",")[0] if is_static(str(name)) else str(name), context, line)
 
     def role(self, name: str, context: Context, line: int) -> None:
-        place = self.place(context, line)
+        location = self.location(context, line)
         for text in text_alternatives(name, self.scope(context)):
-            for folder in self._roles.folders(text, name, context, place):
+            for folder in self._roles.folders(text, name, context, location):
                 self._role_folder(folder, context)
 
-    def collection_of(self, name: str, context: Context, place: SourceLocation) -> None:
+    def collection_of(self, name: str, context: Context, location: SourceLocation) -> None:
         if not name.startswith(("ansible.builtin.", "ansible.legacy.")) and is_static(name):
-            self._roles.collection(name, context, place, say=False)
+            self._roles.collection(name, context, location, say=False)
 
     def _role_folder(self, folder: str, context: Context) -> None:
         if not self.first_visit(folder, context.playbook, "role", str(context.is_local)):
@@ -179,7 +179,7 @@ class PlaybookWalk(Files):
                 self._role_entry(dependency, context, document.line)
             for name in as_list(document.get("collections")):
                 if isinstance(name, str):
-                    self._roles.collection(f"{name}.", context, self.place(context, document.line), say=False)
+                    self._roles.collection(f"{name}.", context, self.location(context, document.line), say=False)
 
     @staticmethod
     def _line(play: YamlMap, text: Any) -> int:

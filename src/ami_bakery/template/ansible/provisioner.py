@@ -9,7 +9,7 @@ from ami_bakery.template.ansible.ansible_settings import AnsibleSettings, paths_
 from ami_bakery.template.ansible.inventories import read_beside, read_inventory
 from ami_bakery.template.ansible.playbook_walk import PlaybookWalk
 from ami_bakery.template.ansible.variables import VariableTable
-from ami_bakery.template.collector import Ledger
+from ami_bakery.template.collector import Collector
 from ami_bakery.template.definition import Reading
 from ami_bakery.template.facts import LocalCommand
 from ami_bakery.template.references import command_words, if_tainted, note_file_if_here
@@ -30,60 +30,60 @@ def find_ansible_files(reading: Reading, component: Component) -> None:
     playbooks = paths_of(reading, component, "playbook_file", "playbook_files") + _targets(reading, surroundings)
     for _ in range(_ROUNDS):
         # A variable may be met after the path that it is part of: go round until no round learns more.
-        size, scratch = variables.size, Ledger()
-        walk = PlaybookWalk(_with_ledger(reading, scratch), surroundings, variables)
+        size, scratch = variables.size, Collector()
+        walk = PlaybookWalk(_with_collector(reading, scratch), surroundings, variables)
         _inventories(component, surroundings, walk)
-        for path, _place in surroundings.arguments.variable_files:
+        for path, _location in surroundings.arguments.variable_files:
             walk.variables_file(path)
-        for path, place in playbooks:
+        for path, location in playbooks:
             entry = reading.tree.entry(path, follow=True)
             if entry is not None and entry.kind is FileKind.FILE:
-                walk.playbook(path, place)
-        for name, place in surroundings.navigator.roles:
-            walk.role_target(name, place)
+                walk.playbook(path, location)
+        for name, location in surroundings.navigator.roles:
+            walk.role_target(name, location)
         if variables.size == size:
             break
     _commands(walk, component)
     _note_local_commands(walk, component)
-    reading.ledger.merge(scratch)
+    reading.collector.merge(scratch)
 
 
-def _with_ledger(reading: Reading, ledger: Ledger) -> Reading:
-    return Reading(tree=reading.tree, request=reading.request, locations=reading.locations, ledger=ledger)
+def _with_collector(reading: Reading, collector: Collector) -> Reading:
+    return Reading(tree=reading.tree, request=reading.request, paths=reading.paths, collector=collector)
 
 
 def _targets(reading: Reading, surroundings: AnsibleSettings) -> list[tuple[str, SourceLocation]]:
     """Playbooks that plays of ansible-navigator name, and such as stand among the arguments."""
     found = list(surroundings.arguments.playbooks)
-    for target, place in surroundings.navigator.playbooks:
+    for target, location in surroundings.navigator.playbooks:
         expanded = reading.expand_home(target)
-        path = reading.locations.from_workdir(expanded) if expanded else None
+        path = reading.paths.from_workdir(expanded) if expanded else None
         if isinstance(path, str):
-            reading.ledger.reference(path, place, written=if_tainted(target, "the target of a play"))
-            found.append((path, place))
+            reading.collector.reference(path, location, written=if_tainted(target, "the target of a play"))
+            found.append((path, location))
     return found
 
 
 def _inventories(component: Component, surroundings: AnsibleSettings, walk: PlaybookWalk) -> None:
     """The provisioner writes one of its own into `inventory_directory`, beside what is there, and removes it again."""
     named = paths_of(walk.reading, component, "inventory_file")
-    for path, place in [*named, *surroundings.arguments.inventories, *surroundings.config.inventories]:
+    for path, location in [*named, *surroundings.arguments.inventories, *surroundings.config.inventories]:
         if walk.reading.tree.entry(path, follow=True) is not None:
-            read_inventory(walk, path, place)
-    for path, place in paths_of(walk.reading, component, "inventory_directory"):
+            read_inventory(walk, path, location)
+    for path, location in paths_of(walk.reading, component, "inventory_directory"):
         if walk.reading.tree.entry(path, follow=True) is not None:
-            walk.reading.ledger.output(posixpath.join(path, "packer-provisioner-ansible"), place)
-        read_beside(walk, path, place)
+            walk.reading.collector.output(posixpath.join(path, "packer-provisioner-ansible"), location)
+        read_beside(walk, path, location)
 
 
 def _commands(walk: PlaybookWalk, component: Component) -> None:
     """`command` may be a wrapper that lies beside the template."""
-    reading, folder = walk.reading, walk.reading.locations.workdir
+    reading, folder = walk.reading, walk.reading.paths.workdir
     for name in ("command", "galaxy_command", "sftp_command"):
         same = (component, *component.alternatives(name))
-        for text, place, _ in (found for one in same for found in one.texts(name)):
+        for text, location, _ in (found for one in same for found in one.texts(name)):
             for word in command_words(text) if isinstance(text, str) else ():
-                note_file_if_here(reading, word, place)
+                note_file_if_here(reading, word, location)
                 path = walk.run.here(word, folder)
                 if path is not None:
                     walk.run.script(path, "", (), None, folder=folder)
@@ -93,6 +93,6 @@ def _note_local_commands(walk: PlaybookWalk, component: Component) -> None:
     if walk.run.opaque or walk.run.unknown:
         programs = tuple(sorted(name for name in walk.run.opaque if name))
         unknown = tuple(sorted(walk.run.unknown))
-        walk.reading.ledger.local_command(
-            LocalCommand(place=component.place, component=component.type, programs=programs, unknown=unknown)
+        walk.reading.collector.local_command(
+            LocalCommand(location=component.location, component=component.type, programs=programs, unknown=unknown)
         )

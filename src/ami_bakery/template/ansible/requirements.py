@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
 
 
-def required_names(reading: Reading, path: str, place: SourceLocation, above: tuple[str, ...] = ()) -> set[str]:
+def required_names(reading: Reading, path: str, location: SourceLocation, above: tuple[str, ...] = ()) -> set[str]:
     """The names that a requirements file fetches; what it takes from a folder here is an input."""
     if reading.tree.entry(path, follow=True) is None or path in above:
         return set()  # a missing galaxy_file is said as a missing input
     try:
         documents = yaml_documents(reading.parsed(path), path)
     except TemplateError as error:
-        reading.ledger.unresolved(place, path, f"it does not parse: {error.wrong}")
+        reading.collector.unresolved(location, path, f"it does not parse: {error.wrong}")
         return set()
     names: set[str] = set()
     for document in documents:
@@ -37,15 +37,15 @@ def required_names(reading: Reading, path: str, place: SourceLocation, above: tu
 
 def _entry(reading: Reading, path: str, entry: Any, above: tuple[str, ...]) -> set[str]:
     given = entry if isinstance(entry, YamlMap) else {"name": entry}
-    place = SourceLocation(file=path, line=max(getattr(entry, "line", 1), 1))
+    location = SourceLocation(file=path, line=max(getattr(entry, "line", 1), 1))
     source = str(given.get("src") or given.get("source") or given.get("role") or given.get("name") or "")
     included = _here(reading, path, str(given.get("include", "")))
-    if included is not None and reference_if_here(reading, included, place):
-        return required_names(reading, included, place, above)
+    if included is not None and reference_if_here(reading, included, location):
+        return required_names(reading, included, location, above)
     local = _here(reading, path, re.sub(r"\A(?:git\+)?file://", "", source).partition("#")[0])
     is_path = re.match(r"\.|/|(?:git\+)?file://", source) is not None
     if local is not None and (is_path or given.get("type") in ("dir", "file", "subdirs")):
-        reference_if_here(reading, local, place)
+        reference_if_here(reading, local, location)
     name = str(given.get("name") or re.sub(r"(\.git|\.tar\.gz)?\Z", "", source.rsplit("/", 1)[-1]).split(",")[0])
     return {name}
 
@@ -54,7 +54,7 @@ def _here(reading: Reading, file: str, text: str) -> str | None:
     """Relative to the requirements file, or to the folder that ansible-galaxy is started in."""
     if not text or "\n" in text:
         return None
-    folders = (posixpath.dirname(file) or ".", reading.locations.workdir)
-    paths = [path for folder in folders if isinstance(path := reading.locations.resolve(text, folder), str)]
+    folders = (posixpath.dirname(file) or ".", reading.paths.workdir)
+    paths = [path for folder in folders if isinstance(path := reading.paths.resolve(text, folder), str)]
     here = [path for path in paths if path != "." and reading.tree.entry(path, follow=True) is not None]
     return next(iter(here), None)

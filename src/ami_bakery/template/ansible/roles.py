@@ -34,24 +34,24 @@ class RoleFinder:
         self._reading = reading
         self._surroundings = surroundings
 
-    def folders(self, text: str, written: str, context: Context, place: SourceLocation) -> list[str]:
+    def folders(self, text: str, written: str, context: Context, location: SourceLocation) -> list[str]:
         """The folders of the roles that a name may mean; several where it is known only when Ansible runs."""
         if has_hole(text):
-            return self._any(text, written, context, place)
+            return self._any(text, written, context, location)
         if text.count(".") >= 2 and "/" not in text:
-            return self._of_collection(text, context, place)
+            return self._of_collection(text, context, location)
         for folder in self._search(context):
-            path = self._reading.locations.resolve(text, folder)
+            path = self._reading.paths.resolve(text, folder)
             if isinstance(path, str) and self._is_role(path):
                 if self._is_installed(text, path, _INSTALLED_ROLE):
                     return []
-                self._reading.ledger.reference(path, place)
+                self._reading.collector.reference(path, location)
                 return [path]
-        inside = (self._reading.locations.resolve(text, f"{folder}/roles") for folder in self._collections(context))
+        inside = (self._reading.paths.resolve(text, f"{folder}/roles") for folder in self._collections(context))
         found = [path for path in inside if isinstance(path, str) and self._is_role(path)]
         if not found and not self._is_required(text):
             why = "there is no such role beside the playbook or in roles_path, and no galaxy_file fetches it"
-            self._reading.ledger.unresolved(place, written, why)
+            self._reading.collector.unresolved(location, written, why)
         return found
 
     def _is_required(self, name: str) -> bool:
@@ -64,7 +64,7 @@ class RoleFinder:
         folders = [posixpath.join(context.playbook, "roles"), *self._surroundings.roles]
         for role in (context.role, *context.above) if context.role else ():
             folders += [posixpath.dirname(role) or ".", posixpath.join(role, "roles")]
-        folders += [context.playbook, self._reading.locations.workdir]
+        folders += [context.playbook, self._reading.paths.workdir]
         return list(dict.fromkeys(posixpath.normpath(folder) for folder in folders))
 
     def _is_role(self, path: str) -> bool:
@@ -73,7 +73,7 @@ class RoleFinder:
         names = {posixpath.basename(child.path) for child in self._reading.tree.children(path)}
         return not names.isdisjoint(_PARTS)
 
-    def _any(self, text: str, written: str, context: Context, place: SourceLocation) -> list[str]:
+    def _any(self, text: str, written: str, context: Context, location: SourceLocation) -> list[str]:
         """Every role that is here and whose name fits may be meant; a name that may be any path is a finding, too."""
         fits = re.compile(
             "".join("[^/]*" if part in "\0\1" else re.escape(part) for part in re.split("([\0\1])", text))
@@ -86,11 +86,11 @@ class RoleFinder:
                 name = posixpath.basename(path)
                 is_meant = fits.fullmatch(name) or fits.fullmatch(path)
                 if is_meant and self._is_role(path) and not self._is_installed(name, path, _INSTALLED_ROLE):
-                    self._reading.ledger.reference(path, place, required=False)
+                    self._reading.collector.reference(path, location, required=False)
                     found.append(path)
         if not found or HOLE in text:
             why = "which role it is, is known only when Ansible runs"
-            self._reading.ledger.unresolved(place, written, why)
+            self._reading.collector.unresolved(location, written, why)
         return sorted(set(found))
 
     # --- collections
@@ -123,14 +123,14 @@ class RoleFinder:
         names = {posixpath.basename(child.path) for child in self._reading.tree.children(path)}
         return not names.isdisjoint(("galaxy.yml", "MANIFEST.json", "plugins", "roles", "playbooks", "meta"))
 
-    def all_collections(self, context: Context, place: SourceLocation) -> None:
+    def all_collections(self, context: Context, location: SourceLocation) -> None:
         """Any of them may be used by a short name."""
         for path in self._collections(context):
             name = ".".join(path.split("/")[-2:])
             if not self._is_installed(name, path, _INSTALLED_COLLECTION):
-                self._reading.ledger.reference(path, place, required=False)
+                self._reading.collector.reference(path, location, required=False)
 
-    def collection(self, name: str, context: Context, place: SourceLocation, *, say: bool = True) -> str | None:
+    def collection(self, name: str, context: Context, location: SourceLocation, *, say: bool = True) -> str | None:
         """The folder of the collection that a full name such as `ns.collection.thing` lies in, if it is here."""
         if name.count(".") < 2:
             return None
@@ -139,17 +139,17 @@ class RoleFinder:
             path = posixpath.normpath(posixpath.join(folder, namespace, collection))
             if is_folder(self._reading, path):
                 if not self._is_installed(f"{namespace}.{collection}", path, _INSTALLED_COLLECTION):
-                    self._reading.ledger.reference(path, place, required=False)
+                    self._reading.collector.reference(path, location, required=False)
                 return path
         if say and f"{namespace}.{collection}" not in self._surroundings.installed:
             why = "the collection is not here, and no galaxy_file fetches it"
-            self._reading.ledger.unresolved(place, name, why)
+            self._reading.collector.unresolved(location, name, why)
         return None
 
-    def _of_collection(self, name: str, context: Context, place: SourceLocation) -> list[str]:
+    def _of_collection(self, name: str, context: Context, location: SourceLocation) -> list[str]:
         if f"{'.'.join(name.split('.')[:2])}" in ("ansible.builtin", "ansible.legacy"):
             return []
-        folder = self.collection(name, context, place)
+        folder = self.collection(name, context, location)
         inside = posixpath.join(folder or ".", "roles")
-        role = self._reading.locations.resolve(re.sub(r"\A\w+\.\w+\.", "", name), inside)
+        role = self._reading.paths.resolve(re.sub(r"\A\w+\.\w+\.", "", name), inside)
         return [role] if folder and isinstance(role, str) and self._is_role(role) else []

@@ -93,13 +93,13 @@ class PlayScope:
             yield in_checkout(path) if not path.startswith("/") else path
 
     def environment(self, name: str) -> Iterable[str]:
-        return (in_checkout(self._reading.locations.workdir),) if name == "PWD" else ()
+        return (in_checkout(self._reading.paths.workdir),) if name == "PWD" else ()
 
 
 def glob_in(reading: Reading, pattern: str, folders: Iterable[str]) -> list[str]:
     """The files that match, from the root. With a hole, the folder before it counts whole elsewhere."""
     if has_hole(pattern):
         return []
-    resolved = (reading.locations.resolve(pattern, folder) for folder in folders)
+    resolved = (reading.paths.resolve(pattern, folder) for folder in folders)
     paths = dict.fromkeys(path for path in resolved if isinstance(path, str))
     return [found for path in paths for found in fileset(reading.tree, ".", path)]

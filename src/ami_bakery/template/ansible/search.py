@@ -20,12 +20,12 @@ def find(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
     Where no folder stands before it, a hole within a name is any one word, and one that begins the text cannot be said.
     """
     if not has_hole(text):
-        paths = dict.fromkeys(reading.locations.resolve(text, folder) for folder in folders)
+        paths = dict.fromkeys(reading.paths.resolve(text, folder) for folder in folders)
         return [path for path in paths if isinstance(path, str) and reading.tree.entry(path, follow=True) is not None]
     before = re.split(f"[{HOLE}{FACT}]", text, maxsplit=1)[0]
     prefix = before.rpartition("/")[0]
     if prefix.strip("./"):
-        inside = (reading.locations.resolve(prefix, folder) for folder in folders)
+        inside = (reading.paths.resolve(prefix, folder) for folder in folders)
         return [path for path in inside if isinstance(path, str) and _is_inside(path) and is_folder(reading, path)]
     return [] if not before and HOLE in text else _words(reading, text, folders)
 
@@ -45,7 +45,7 @@ def is_file(reading: Reading, path: str) -> bool:
 
 def _kind(reading: Reading, path: str) -> FileKind | None:
     """None where nothing is there, or no file can bear the name."""
-    resolved = reading.locations.resolve(path, ".")
+    resolved = reading.paths.resolve(path, ".")
     entry = reading.tree.entry(resolved, follow=True) if isinstance(resolved, str) else None
     return entry.kind if entry else None
 

@@ -28,7 +28,7 @@ class Roles(Protocol):
     def role(self, name: str, context: Context, line: int) -> None:
         """Follows the role, or every role that a name which is not known may mean."""
 
-    def collection_of(self, name: str, context: Context, place: SourceLocation) -> None:
+    def collection_of(self, name: str, context: Context, location: SourceLocation) -> None:
         """Takes the collection of a module's full name, where it is here."""
 
 
@@ -91,9 +91,9 @@ class TaskWalk:
     # --- calls
 
     def _call(self, call: task_reader.ModuleCall, task: YamlMap, context: Context) -> None:
-        place = self._files.place(context, call.line)
+        location = self._files.location(context, call.line)
         if call.full.count(".") >= 2:
-            self._roles.collection_of(call.full, context, place)
+            self._roles.collection_of(call.full, context, location)
         if call.module in _INCLUDES:
             self._included_tasks(call, context)
         elif call.module in _ROLES:
@@ -123,16 +123,18 @@ class TaskWalk:
             context = replace(context, is_local=task_reader.task_runs_here(applied, context.is_local))
         if isinstance(text, str):
             self._pass_on(context)
-            place, static = self._files.place(context, call.line), call.module == "import_tasks"
+            location, static = self._files.location(context, call.line), call.module == "import_tasks"
             folders = search_folders(context, "tasks")
-            self._files.follow(text, folders, place, lambda path: self._included(path, context, place, static), context)
+            self._files.follow(
+                text, folders, location, lambda path: self._included(path, context, location, static), context
+            )
 
-    def _included(self, path: str, context: Context, place: SourceLocation, static: bool) -> None:
-        self._files.reference(path, place, context)
+    def _included(self, path: str, context: Context, location: SourceLocation, static: bool) -> None:
+        self._files.reference(path, location, context)
         for file in yaml_at(self._reading, path):
             if file in self._importing and static:
                 why = f"the tasks import themselves: {' -> '.join([*self._importing, file])}"
-                self._files.say(place, posixpath.basename(file), why)
+                self._files.say(location, posixpath.basename(file), why)
                 continue
             self._importing.append(file)
             self.file(file, context)
@@ -151,7 +153,7 @@ class TaskWalk:
         for name in text_alternatives(text, self._files.scope(context)):
             if name.strip("./ ") and "\n" not in name and "://" not in name and not has_hole(name):
                 for path in find(self._reading, name, folders):
-                    self._files.reference(path, self._files.place(context, line), context)
+                    self._files.reference(path, self._files.location(context, line), context)
 
     def _what_to_do_with(self, module: str, context: Context) -> Take | None:
         if module == "include_vars":
@@ -164,7 +166,7 @@ class TaskWalk:
 
     def _local(self, call: task_reader.ModuleCall, context: Context) -> None:
         """A task that runs here: what its command does, and every argument that is the name of a file here."""
-        scope, folders = self._files.scope(context), (context.playbook, self._reading.locations.workdir)
+        scope, folders = self._files.scope(context), (context.playbook, self._reading.paths.workdir)
         chdir = call.arguments.get("chdir", call.arguments.get("project_path"))
         started = self._started_in(str(chdir), folders, context, call.line) if chdir else ()
         for text in task_reader.commands_of(call):
@@ -185,9 +187,9 @@ class TaskWalk:
             for path in find(self._reading, name, folders):
                 started.append(path)
                 if is_folder(self._reading, path) and path not in (context.playbook, *folders, "."):
-                    self._files.reference(path, self._files.place(context, line), context)
+                    self._files.reference(path, self._files.location(context, line), context)
         if not started:
-            self._files.say(self._files.place(context, line), text, "where the command runs is not known")
+            self._files.say(self._files.location(context, line), text, "where the command runs is not known")
         return tuple(started)
 
     def _outputs(self, call: task_reader.ModuleCall, task: YamlMap, context: Context) -> None:
@@ -205,7 +207,7 @@ class TaskWalk:
                 self._output(call, targets[0], sources[0], one)
 
     def _output(self, call: task_reader.ModuleCall, target: str, source: str, context: Context) -> None:
-        path = self._reading.locations.resolve(target, context.playbook)
+        path = self._reading.paths.resolve(target, context.playbook)
         if not isinstance(path, str):
             return
         if call.module == "fetch" and not task_reader.is_true(call.arguments.get("flat")):
@@ -213,4 +215,4 @@ class TaskWalk:
         if target.endswith("/") or is_folder(self._reading, path):
             path = posixpath.normpath(posixpath.join(path, posixpath.basename(source)))
         if path != "." and (is_file(self._reading, path) or self._reading.tree.entry(path) is None):
-            self._reading.ledger.output(path, self._files.place(context, call.line))
+            self._reading.collector.output(path, self._files.location(context, call.line))

@@ -31,8 +31,8 @@ def documents_of(reading: Reading, path: str) -> list[Any]:
             return []  # the file itself is an input; what it holds is a secret
         return yaml_documents(source, path)
     except TemplateError as error:
-        place = SourceLocation(file=path, line=int(error.doing.rpartition(":")[2] or 1))
-        reading.ledger.unresolved(place, posixpath.basename(path), f"it does not parse: {error.wrong}")
+        location = SourceLocation(file=path, line=int(error.doing.rpartition(":")[2] or 1))
+        reading.collector.unresolved(location, posixpath.basename(path), f"it does not parse: {error.wrong}")
         return []
 
 

@@ -61,7 +61,7 @@ def conversion(given: Type, wanted: Type, *, unsafe: bool) -> Conversion | None:
         result = convert_known(value)
         return result.but(
             tainted=value.tainted or result.tainted,
-            place=result.place or value.place,
+            location=result.location or value.location,
             others=_each(value, wanted) if value.others else result.others,
         )
 

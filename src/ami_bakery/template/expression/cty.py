@@ -46,17 +46,17 @@ class Cty:
     type        its type; `cty_types.UNKNOWN` where even that is unknown
     raw         str, Number, bool, tuple (list, set, tuple), dict (map, object), None (null), or Missing (unknown)
     tainted     something secret or read had a part in it; of a collection: in all of it
-    place       where a text was written
+    location       where a text was written
     others      other values that it may have, as far as some are known
     is_whole    nothing in it is unknown
     is_dirty    something in it is tainted
     has_others  something in it has alternatives
-    sees_checkout  the place of the checkout shows in it
+    sees_checkout  the location of the checkout shows in it
     size        how many values it is, with those in it
     """
 
     __slots__ = (
-        *("type", "raw", "tainted", "place", "others"),
+        *("type", "raw", "tainted", "location", "others"),
         *("is_whole", "is_dirty", "has_others", "sees_checkout", "size"),
     )
 
@@ -66,10 +66,10 @@ class Cty:
         raw: Any,
         *,
         tainted: bool = False,
-        place: SourceLocation | None = None,
+        location: SourceLocation | None = None,
         others: tuple[Cty, ...] = (),
     ) -> None:
-        self.type, self.raw, self.tainted, self.place, self.others = kind, raw, tainted, place, others
+        self.type, self.raw, self.tainted, self.location, self.others = kind, raw, tainted, location, others
         self.is_whole, self.is_dirty, self.has_others, self.sees_checkout = True, tainted, bool(others), False
         self.size = 1
         if isinstance(raw, str):
@@ -101,11 +101,11 @@ class Cty:
         return self.raw is None
 
     def but(self, **changes: Any) -> Cty:
-        """The same with other marks, place, alternatives or type."""
+        """The same with other marks, location, alternatives or type."""
         given: dict[str, Any] = {
             "raw": self.raw,
             "tainted": self.tainted,
-            "place": self.place,
+            "location": self.location,
             "others": self.others,
             **changes,
         }
@@ -125,7 +125,7 @@ class Cty:
         """Pairs of key and value, as cty iterates: maps and objects in the order of their keys, sets by themselves."""
         if isinstance(self.raw, dict):
             for name in sorted(self.raw):
-                yield text(name, self.place, tainted=self.tainted), self.raw[name].taint_by(self._own)
+                yield text(name, self.location, tainted=self.tainted), self.raw[name].taint_by(self._own)
         else:
             for number, child in enumerate(self.raw):
                 child = child.taint_by(self._own)
@@ -148,7 +148,7 @@ def hidden(value: Cty) -> Cty:
     return value.but(raw=raw, tainted=True, others=tuple(hidden(other) for other in value.others))
 
 
-def text(value: str, place: SourceLocation | None = None, *, tainted: bool = False) -> Cty:
+def text(value: str, location: SourceLocation | None = None, *, tainted: bool = False) -> Cty:
     """As Packer normalises it; unknown where it would put a joiner between very many combining marks."""
     if not value.isascii():
         if _has_long_run_of_marks(value):
@@ -156,7 +156,7 @@ def text(value: str, place: SourceLocation | None = None, *, tainted: bool = Fal
                 "more than 30 combining marks in a row are normalised by Packer alone", STRING, tainted=tainted
             )
         value = normalize("NFC", value)
-    return Cty(STRING, value, place=place, tainted=tainted)
+    return Cty(STRING, value, location=location, tainted=tainted)
 
 
 _MOST_MARKS = 30
@@ -381,21 +381,21 @@ def alternatives(value: Cty) -> list[Cty]:
         if len(made) < MOST_ALTERNATIVES:
             made.extend(alternatives(other))
     children = value.raw if isinstance(value.raw, dict | tuple) else ()
-    for place in children if isinstance(children, dict) else range(len(children)):
-        child: Cty = children[place]
+    for key in children if isinstance(children, dict) else range(len(children)):
+        child: Cty = children[key]
         for other in alternatives(child) if child.has_others else ():
             if len(made) >= MOST_ALTERNATIVES:
                 return made
-            made.append(_exchanged(value, place, other))
+            made.append(_exchanged(value, key, other))
     return made
 
 
-def _exchanged(value: Cty, place: Any, child: Cty) -> Cty:
+def _exchanged(value: Cty, key: Any, child: Cty) -> Cty:
     if value.type.kind == "object":
-        return object_value({**value.raw, place: child})
+        return object_value({**value.raw, key: child})
     if value.type.kind == "map":
-        return value.but(raw={**value.raw, place: child}, others=())
-    items = (*value.raw[:place], child, *value.raw[place + 1 :])
+        return value.but(raw={**value.raw, key: child}, others=())
+    items = (*value.raw[:key], child, *value.raw[key + 1 :])
     return tuple_value(items) if value.type.kind == "tuple" else value.but(raw=items, others=())
 
 

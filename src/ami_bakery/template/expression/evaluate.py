@@ -61,7 +61,7 @@ def scope_of(names: Mapping[str, Value]) -> Scope:
 
 def evaluate(expression: Expression, scope: Scope) -> Value:
     """What the expression comes to. Raises `TemplateError` where it takes too much time or memory."""
-    return to_value(resolve(expression, scope), expression.place)
+    return to_value(resolve(expression, scope), expression.location)
 
 
 def resolve(expression: Expression, scope: Scope) -> Cty:
@@ -79,12 +79,12 @@ def resolve(expression: Expression, scope: Scope) -> Cty:
 
 def too_costly(expression: Expression, why: object) -> TemplateError:
     shown = expression.written.strip().splitlines()[0][:120] if expression.written.strip() else ""
-    place = expression.place
+    location = expression.location
     return TooLargeError(
-        f"working out `{shown}` ({place})",
+        f"working out `{shown}` ({location})",
         str(why),
         "Make it smaller, or pass its result to Packer as a variable.",
-        marks=(place.mark(str(why)),),
+        marks=(location.mark(str(why)),),
     )
 
 
@@ -109,7 +109,7 @@ def work_out(expression: Expression, scope: Scope) -> Cty:
 
 def _literal(value: object, expression: syntax.Literal) -> Cty:
     if isinstance(value, str):
-        return cty.text(value, expression.place)
+        return cty.text(value, expression.location)
     if isinstance(value, bool):
         return Cty(BOOL, value)
     if value is None:
@@ -245,12 +245,12 @@ def _item(value: Cty, key: Cty) -> Cty:
     if not key.is_known:
         return _undecided(value, key)
     length = len(value.type.of) if value.type.kind == "tuple" else len(value.raw) if value.is_known else None
-    place: Number = key.raw
-    if not place.is_whole or place.negative or (length is not None and place.truncated() >= length):
-        if place.is_whole and place.truncated() == 0 and length:
+    number: Number = key.raw
+    if not number.is_whole or number.negative or (length is not None and number.truncated() >= length):
+        if number.is_whole and number.truncated() == 0 and length:
             return _child(value, 0, value.type.of[0])
         raise EvaluationError("a list has no such item")
-    at = place.truncated()
+    at = number.truncated()
     return _child(value, at, value.type.of[at] if value.type.kind == "tuple" else value.type.element)
 
 

@@ -159,4 +159,4 @@ def _call(name: str, arguments: Sequence[Value], functions: GoFunctions) -> Valu
     if unknown:
         return Unknown(why=unknown.why, tainted=tainted is not None)
     given = function(*(argument if isinstance(argument, int) else as_text(argument) for argument in arguments))
-    return taint(given, tainted.place) if isinstance(tainted, Text) else given
+    return taint(given, tainted.location) if isinstance(tainted, Text) else given

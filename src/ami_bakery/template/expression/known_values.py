@@ -29,12 +29,12 @@ def shown(text: str) -> str:
 class Text(str):
     """A string with the line it was written on. `tainted`: see `is_tainted`."""
 
-    place: SourceLocation
+    location: SourceLocation
     tainted: bool
 
-    def __new__(cls, text: str, place: SourceLocation, *, tainted: bool = False) -> Text:
+    def __new__(cls, text: str, location: SourceLocation, *, tainted: bool = False) -> Text:
         made = super().__new__(cls, text)
-        made.place = place
+        made.location = location
         made.tainted = tainted
         return made
 
@@ -116,11 +116,11 @@ def is_tainted(value: Value) -> bool:
     return bool(getattr(value, "tainted", False))
 
 
-def taint(value: Value, place: SourceLocation) -> Value:
-    """The same value, tainted however deep. `place`: of a text that has none."""
+def taint(value: Value, location: SourceLocation) -> Value:
+    """The same value, tainted however deep. `location`: of a text that has none."""
     match value:
         case str():
-            return Text(value, place_of(value, place), tainted=True)
+            return Text(value, location_of(value, location), tainted=True)
         case Unknown():
             return replace(value, tainted=True, pattern="")
         case bool() | Flag():
@@ -130,15 +130,15 @@ def taint(value: Value, place: SourceLocation) -> Value:
         case int():
             return Whole(value)
         case tuple():
-            return tuple(taint(child, place) for child in value)
+            return tuple(taint(child, location) for child in value)
         case Mapping():
-            return {name: taint(child, place) for name, child in value.items()}
+            return {name: taint(child, location) for name, child in value.items()}
         case _:
             return value
 
 
 def names_checkout(value: Value) -> bool:
-    """Whether the place of the checkout shows anywhere in `value`."""
+    """Whether the location of the checkout shows anywhere in `value`."""
     if isinstance(value, str):
         return CHECKOUT[1] in value
     if is_mapping(value):
@@ -188,8 +188,8 @@ def as_number(value: Value) -> int | float | Unknown:
     return Unknown(why="a value that is not a number stands where a number is needed")
 
 
-def place_of(value: Value, otherwise: SourceLocation) -> SourceLocation:
-    return value.place if isinstance(value, Text) else otherwise
+def location_of(value: Value, otherwise: SourceLocation) -> SourceLocation:
+    return value.location if isinstance(value, Text) else otherwise
 
 
 def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
@@ -214,7 +214,7 @@ def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
         known += piece.known or HOLE
     if unknown:
         return Unknown(why=unknown.why, pattern=pattern, tainted=tainted, known=known)
-    return Text(text, source.place, tainted=True) if source else text
+    return Text(text, source.location, tainted=True) if source else text
 
 
 def equal(left: Value, right: Value) -> bool | Unknown:

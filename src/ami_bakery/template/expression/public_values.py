@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
 
 
-def to_value(value: Cty, place: SourceLocation, *, tainted: bool = False, candidates: bool = True) -> Value:
-    """`place`: of the texts that were not written anywhere. `candidates`: an unknown tells what it may be."""
+def to_value(value: Cty, location: SourceLocation, *, tainted: bool = False, candidates: bool = True) -> Value:
+    """`location`: of the texts that were not written anywhere. `candidates`: an unknown tells what it may be."""
     tainted = tainted or value.tainted
     raw = value.raw
     if isinstance(raw, str):
-        return Text(raw, value.place or place, tainted=tainted)
+        return Text(raw, value.location or location, tainted=tainted)
     if isinstance(raw, Number):
         return _number(raw, tainted)
     if isinstance(raw, bool):
         return Flag(raw) if tainted else raw
     if isinstance(raw, Missing):
         given = cty.alternatives(value) if candidates else []
-        found = tuple(to_value(other, place, tainted=tainted, candidates=False) for other in given)
+        found = tuple(to_value(other, location, tainted=tainted, candidates=False) for other in given)
         return Unknown(why=raw.why, pattern=raw.pattern, candidates=found, tainted=tainted, known=raw.known)
     if isinstance(raw, tuple):
-        return tuple(to_value(child, place, tainted=tainted) for child in raw)
+        return tuple(to_value(child, location, tainted=tainted) for child in raw)
     if isinstance(raw, dict):
-        return {name: to_value(child, place, tainted=tainted) for name, child in raw.items()}
+        return {name: to_value(child, location, tainted=tainted) for name, child in raw.items()}
     return None
 
 
@@ -48,7 +48,7 @@ def from_value(value: Value) -> Cty:
         made = cty.unknown(value.why, pattern=value.pattern, known=value.known, tainted=tainted)
         return made.with_others(from_value(candidate) for candidate in value.candidates)
     if isinstance(value, str):
-        return cty.text(value, value.place if isinstance(value, Text) else None, tainted=tainted)
+        return cty.text(value, value.location if isinstance(value, Text) else None, tainted=tainted)
     if isinstance(value, bool | Flag):
         return Cty(BOOL, bool(value), tainted=tainted)
     if isinstance(value, float):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class SyntaxNode(Frozen):
     """Where an expression stands, and how it is written there."""
 
-    place: SourceLocation
+    location: SourceLocation
     written: str
 
 
@@ -130,14 +130,14 @@ class Setting(Frozen):
 
     name: str
     expression: Expression
-    place: SourceLocation
+    location: SourceLocation
 
 
 class Block(Frozen):
     type: str
     labels: tuple[str, ...]
     body: Body
-    place: SourceLocation
+    location: SourceLocation
 
 
 class Body(Frozen):

@@ -24,7 +24,7 @@ def rendered(template: syntax.Template, scope: Scope) -> Cty:
         if not isinstance(only, str | syntax.If | syntax.ForEach):
             return work_out(only, scope)
     made = joined(template.parts, scope)
-    return made if made.place else made.but(place=template.place)
+    return made if made.location else made.but(location=template.location)
 
 
 def joined(parts: Sequence[Part], scope: Scope) -> Cty:

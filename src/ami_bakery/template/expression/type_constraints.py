@@ -55,7 +55,7 @@ def constraint(expression: Expression) -> tuple[Type, Defaults | None]:
 def _unwrapped(expression: Expression) -> Expression:
     """HCL in JSON writes types as texts."""
     if isinstance(expression, syntax.Literal) and isinstance(expression.value, str) and expression.value in _WORDS:
-        return syntax.Name(place=expression.place, written=expression.written, name=expression.value)
+        return syntax.Name(location=expression.location, written=expression.written, name=expression.value)
     return expression
 
 

@@ -109,7 +109,7 @@ def _fields(body: Body, scope: Scope, *, without: Iterable[str] = ()) -> dict[st
     fields = {setting.name.lower(): _field(setting, scope) for setting in body.settings if setting.name not in without}
     nested: dict[str, list[tuple[dict[str, Field], SourceLocation]]] = {}
     for block, inner in _concrete(body, scope):
-        nested.setdefault(block.type, []).append((_fields(block.body, inner), block.place))
+        nested.setdefault(block.type, []).append((_fields(block.body, inner), block.location))
     for name, found in nested.items():
         values = tuple({key: field.value for key, field in inner.items()} for inner, _ in found)
         others = tuple(
@@ -118,25 +118,25 @@ def _fields(body: Body, scope: Scope, *, without: Iterable[str] = ()) -> dict[st
             for key, field in inner.items()
             for other in field.alternatives
         )
-        made = Field(value=values, place=found[0][1], written=name, alternatives=others)
+        made = Field(value=values, location=found[0][1], written=name, alternatives=others)
         fields.setdefault(name.lower(), made)
     return fields
 
 
 def _field(setting: Setting, scope: Scope) -> Field:
-    found, place = resolve(setting.expression, scope), setting.place
+    found, location = resolve(setting.expression, scope), setting.location
     return Field(
-        value=to_value(found, setting.expression.place),
-        place=place,
+        value=to_value(found, setting.expression.location),
+        location=location,
         written=setting.expression.written,
-        alternatives=tuple(to_value(other, setting.expression.place) for other in cty.alternatives(found)),
+        alternatives=tuple(to_value(other, setting.expression.location) for other in cty.alternatives(found)),
     )
 
 
 def _data_source(block: Block, scope: Scope) -> Component:
     kind, name = (*block.labels, "", "")[:2]
     fields = _fields(block.body, scope)
-    return Component(kind=ComponentKind.DATA, type=kind, name=name, place=block.place, fields=fields)
+    return Component(kind=ComponentKind.DATA, type=kind, name=name, location=block.location, fields=fields)
 
 
 def _source_parts(reference: str) -> tuple[str, ...]:
@@ -178,9 +178,9 @@ class _BuildBlock:
             fields = {**_fields(source.body, scope), **use.additions(scope)}
             shown = f"{self._name}.{full}" if isinstance(self._name, str) and self._name else full
             builder = Component(
-                kind=ComponentKind.BUILDER, type=reference[0], name=shown, place=source.place, fields=fields
+                kind=ComponentKind.BUILDER, type=reference[0], name=shown, location=source.location, fields=fields
             )
-            here = self._reading.locations.absolute(".")
+            here = self._reading.paths.absolute(".")
             build = {"build_name": reference[1], "build_type": reference[0], "pwd": here}
             for component in (builder, *self._provisioners(full, name, scope), *self._post_processors(full, scope)):
                 yield _rendered(component, build)
@@ -219,14 +219,14 @@ class _BuildBlock:
             own = evaluate(override.expression, inner) if override else None
             if is_mapping(own) and is_mapping(mine := own.get(name)):
                 written = override.expression.written if override else ""
-                place = override.place if override else block.place
-                upper = {key: Field(value=value, place=place, written=written) for key, value in mine.items()}
+                location = override.location if override else block.location
+                upper = {key: Field(value=value, location=location, written=written) for key, value in mine.items()}
                 fields = overridden(fields, upper)
             yield Component(
                 kind=ComponentKind.PROVISIONER,
                 type=block.labels[0],
                 name="",
-                place=block.place,
+                location=block.location,
                 fields=fields,
                 on_failure=block.type == "error-cleanup-provisioner",
             )
@@ -246,7 +246,11 @@ class _BuildBlock:
                     break  # the rest of the chain has nothing to work on
                 fields = _fields(step.body, here.binding(source=scope.names["source"]), without=_META)
                 yield Component(
-                    kind=ComponentKind.POST_PROCESSOR, type=step.labels[0], name=name, place=step.place, fields=fields
+                    kind=ComponentKind.POST_PROCESSOR,
+                    type=step.labels[0],
+                    name=name,
+                    location=step.location,
+                    fields=fields,
                 )
 
 

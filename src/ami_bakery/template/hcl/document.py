@@ -45,12 +45,12 @@ def read_hcl2(reading: Reading) -> TemplateDefinition:
     variable_files = _variable_files(reading)
     values = values_of(reading, declared, variable_files, surroundings)
     for declaration in declared.values():
-        _withhold(reading, declaration, to_value(values[declaration.name], declaration.place))
+        _withhold(reading, declaration, to_value(values[declaration.name], declaration.location))
     scope = _scope(reading, bodies, values, surroundings)
     variables = tuple(
         Variable(
             name=each.name,
-            place=each.place,
+            location=each.location,
             sensitive=each.sensitive,
             required=each.default is None,
             missing=each.default is None and not is_given(reading, each.name, variable_files),
@@ -67,10 +67,10 @@ def read_hcl2(reading: Reading) -> TemplateDefinition:
 def _withhold(reading: Reading, declaration: Declaration, value: Value) -> None:
     """As it is given, too: Packer repeats what it cannot parse."""
     given = reading.request.variables.get(declaration.name)
-    told = Text(reading.request.environment.get(f"PKR_VAR_{declaration.name}", ""), declaration.place, tainted=True)
-    reading.ledger.withhold((value, told))
+    told = Text(reading.request.environment.get(f"PKR_VAR_{declaration.name}", ""), declaration.location, tainted=True)
+    reading.collector.withhold((value, told))
     if declaration.sensitive:
-        reading.ledger.secret((value, given, told) if first_unknown(value) else value)
+        reading.collector.secret((value, given, told) if first_unknown(value) else value)
 
 
 def _parse(reading: Reading, file: str, *, variables_only: bool = False) -> Body:
@@ -90,7 +90,7 @@ def _in_folder(reading: Reading, *endings: str) -> tuple[str, ...]:
         followed = reading.tree.entry(child.path, follow=True)
         if child.kind is not FileKind.FOLDER and (child.kind is FileKind.LINK or followed):
             names.append(posixpath.basename(child.path))
-    folder = reading.locations.template
+    folder = reading.paths.template
     return tuple(
         posixpath.normpath(posixpath.join(folder, name))
         for ending in endings
@@ -129,8 +129,8 @@ def _variable_files(reading: Reading) -> tuple[VariableFile, ...]:
                 "Packer cannot guess its format",
                 "Name it *.pkrvars.hcl or *.pkrvars.json.",
             )
-        place = reading.given_place() if given else SourceLocation(file=path, line=1)
-        reading.ledger.reference(reading.locations.normalise(path), place)
+        location = reading.given_location() if given else SourceLocation(file=path, line=1)
+        reading.collector.reference(reading.paths.normalise(path), location)
         made.append(VariableFile(path=path, body=_parse(reading, path, variables_only=True)))
     return tuple(made)
 
@@ -189,12 +189,12 @@ def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], surr
         if (flag := block.body.setting("sensitive")) and as_bool(evaluate(flag.expression, Scope())) is True
     ]
     local = _Locals(_local_expressions(bodies), sensitive)
-    inside = CHECKOUT if reading.locations.workdir == "." else f"{CHECKOUT}/{reading.locations.workdir}"
+    inside = CHECKOUT if reading.paths.workdir == "." else f"{CHECKOUT}/{reading.paths.workdir}"
     scope = Scope(
         names={
             "var": values,
             "local": local,
-            "path": {"cwd": cty.text(inside), "root": cty.text(reading.locations.from_packer())},
+            "path": {"cwd": cty.text(inside), "root": cty.text(reading.paths.from_packer())},
             "packer": cty.unknown("`packer` is known only when Packer runs"),
             "build": cty.unknown("`build` is known only when Packer runs"),
             "data": cty.unknown("a data source is asked only when Packer runs", tainted=True),
@@ -204,10 +204,10 @@ def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], surr
     )
     local.scope = scope
     for name in local:  # Packer works them all out, used or not
-        value = to_value(local[name], reading.given_place())
-        reading.ledger.withhold(value)
+        value = to_value(local[name], reading.given_location())
+        reading.collector.withhold(value)
         if name in sensitive:
-            reading.ledger.secret(value)
+            reading.collector.secret(value)
     return scope
 
 
@@ -216,17 +216,17 @@ def _plugins(bodies: list[Body], scope: Scope) -> Iterator[Plugin]:
         for packer in body.of_type("packer"):
             for block in packer.body.of_type("required_plugins"):
                 for setting in block.body.settings:
-                    yield _plugin(setting.name, evaluate(setting.expression, scope), setting.place)
+                    yield _plugin(setting.name, evaluate(setting.expression, scope), setting.location)
 
 
-def _plugin(name: str, value: Value, place: SourceLocation) -> Plugin:
+def _plugin(name: str, value: Value, location: SourceLocation) -> Plugin:
     told = value if is_mapping(value) else {"version": value}
     source, version = as_text(told.get("source", "")), as_text(told.get("version", ""))
     return Plugin(
         name=name,
         source=_plain(source),
         version=_plain(version),
-        place=place,
+        location=location,
     )
 
 

@@ -26,12 +26,12 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_hcl.language()))
 
 
-def refuse(place: SourceLocation, wrong: str) -> TemplateSyntaxError:
+def refuse(location: SourceLocation, wrong: str) -> TemplateSyntaxError:
     return TemplateSyntaxError(
-        f"reading {place}",
+        f"reading {location}",
         wrong,
         "Correct the file; `packer validate` says more about what is wrong with it.",
-        marks=(place.mark(wrong),),
+        marks=(location.mark(wrong),),
     )
 
 
@@ -43,17 +43,17 @@ def parse_body(source: bytes, file: str) -> Body:
     return reader.body(body) if body else Body()
 
 
-def parse_expression(text: str, place: SourceLocation) -> Expression:
+def parse_expression(text: str, location: SourceLocation) -> Expression:
     """A lone expression, such as the value of a variable given on the command line."""
-    reader = _HclReader(f"value = {text}\n".encode(), place.file, place.line - 1)
+    reader = _HclReader(f"value = {text}\n".encode(), location.file, location.line - 1)
     body = reader.parse().children
     settings = reader.body(body[0]).settings if body else ()
     if len(settings) != 1:
-        raise refuse(place, f"{text!r} is no expression")
+        raise refuse(location, f"{text!r} is no expression")
     return settings[0].expression
 
 
-def parse_template(text: str, place: SourceLocation) -> syntax.Template:
+def parse_template(text: str, location: SourceLocation) -> syntax.Template:
     """A text with `${...}` and `%{...}`, as `templatefile()` and HCL in JSON have them."""
     if len(text) > LARGEST_PARSED:
         raise TooCostly(f"it parses a text of more than {LARGEST_PARSED:,} characters")
@@ -61,13 +61,13 @@ def parse_template(text: str, place: SourceLocation) -> syntax.Template:
     while mark in text:
         mark += "_"
     source = f"value = <<{mark}\n{text}\n{mark}\n"
-    reader = _HclReader(source.encode("utf-8", "surrogateescape"), place.file, place.line - 2)
-    root = reader.parse(otherwise=place)
+    reader = _HclReader(source.encode("utf-8", "surrogateescape"), location.file, location.line - 2)
+    root = reader.parse(otherwise=location)
     settings = reader.body(root.children[0]).settings
     setting = settings[0]
     if len(settings) != 1 or not isinstance(setting.expression, syntax.Template):
-        raise refuse(place, "the text is no template")
-    return string_templates.without_last_newline(setting.expression, place, text)
+        raise refuse(location, "the text is no template")
+    return string_templates.without_last_newline(setting.expression, location, text)
 
 
 def _decoded(source: bytes, file: str) -> bytes:
@@ -89,7 +89,7 @@ class _HclReader:
         self.first_line = first_line
 
     def parse(self, *, otherwise: SourceLocation | None = None) -> Node:
-        """`otherwise`: the place of an error that shows only at the end of what was put around a text."""
+        """`otherwise`: the location of an error that shows only at the end of what was put around a text."""
         root = _parser().parse(self.source).root_node
         if root.has_error and _NOT_IN_GRAMMAR.search(self.source):
             # The grammar knows no `1e3` and no `%%%{`: to it, digits stand there, and the text is read as written.
@@ -103,15 +103,15 @@ class _HclReader:
 
     def error(self, node: Node) -> TemplateError:
         if node.is_missing:
-            return refuse(self.place(node), f"`{node.type}` is missing")
+            return refuse(self.location(node), f"`{node.type}` is missing")
         # An error that holds many lines begins long before what is wrong: the end of what was understood is nearer.
         last = node
         while last.children and last.start_point[0] != last.end_point[0]:
             last = last.children[-1]
         near = self.text(last).strip().splitlines()
-        return refuse(self.place(last), f"syntax error near `{near[0][:60]}`" if near else "syntax error")
+        return refuse(self.location(last), f"syntax error near `{near[0][:60]}`" if near else "syntax error")
 
-    def place(self, node: Node) -> SourceLocation:
+    def location(self, node: Node) -> SourceLocation:
         return SourceLocation(file=self.file, line=max(1, self.first_line + node.start_point[0] + 1))
 
     def text(self, node: Node) -> str:
@@ -124,7 +124,9 @@ class _HclReader:
         for child in node.named_children:
             if child.type == "attribute":
                 name, value = (part for part in child.named_children if part.type != "comment")
-                setting = Setting(name=self.text(name), expression=self.expression(value), place=self.place(child))
+                setting = Setting(
+                    name=self.text(name), expression=self.expression(value), location=self.location(child)
+                )
                 settings.append(setting)
             elif child.type == "block":
                 blocks.append(self._block(child))
@@ -140,7 +142,7 @@ class _HclReader:
                 labels.append(self.text(child))
             elif child.type == "body":
                 body = self.body(child)
-        return Block(type=labels[0], labels=tuple(labels[1:]), body=body, place=self.place(node))
+        return Block(type=labels[0], labels=tuple(labels[1:]), body=body, location=self.location(node))
 
     # --- expressions
 
@@ -157,7 +159,7 @@ class _HclReader:
     def _few(self, nodes: list[Node]) -> list[Node]:
         """The parts of a chain such as `a.b[0].c`: of each the whole text up to it is kept."""
         if len(nodes) > _LONGEST_CHAIN:
-            raise refuse(self.place(nodes[0]), f"it has more than {_LONGEST_CHAIN} accesses in a row")
+            raise refuse(self.location(nodes[0]), f"it has more than {_LONGEST_CHAIN} accesses in a row")
         return nodes
 
     def _primary(self, node: Node) -> Expression:
@@ -170,20 +172,20 @@ class _HclReader:
         return self._primary(next(child for child in node.named_children if child.type != "comment"))
 
     def _access(self, of: Expression, node: Node) -> Expression:
-        place, written = of.place, of.written + self.text(node)
+        location, written = of.location, of.written + self.text(node)
         if node.type == "get_attr":
             name = self.text(node.named_children[-1])
-            return syntax.Attribute(place=place, written=written, of=of, name=name)
+            return syntax.Attribute(location=location, written=written, of=of, name=name)
         if node.type == "splat":
             return self._splat(of, node.children[0])
         if node.type == "index":
             kind = node.children[0]
             if kind.type == "legacy_index":
                 digits = self.text(kind).lstrip(".").strip()
-                key: Expression = syntax.Literal(place=place, written=digits, value=_number(digits))
+                key: Expression = syntax.Literal(location=location, written=digits, value=_number(digits))
             else:
                 key = self.expression(next(part for part in kind.named_children if part.type == "expression"))
-            return syntax.Index(place=place, written=written, of=of, key=key)
+            return syntax.Index(location=location, written=written, of=of, key=key)
         raise self.error(node)
 
     def _splat(self, of: Expression, kind: Node) -> Expression:
@@ -192,29 +194,29 @@ class _HclReader:
         count = len(accesses)
         if kind.type == "attr_splat":
             count = next((number for number, access in enumerate(accesses) if access.type != "get_attr"), count)
-        each: Expression = syntax.Name(place=of.place, written="", name=syntax.EACH)
+        each: Expression = syntax.Name(location=of.location, written="", name=syntax.EACH)
         for access in accesses[:count]:
             each = self._access(each, access)
         star = "[*]" if kind.type == "full_splat" else ".*"
         written = of.written + star + each.written
-        made: Expression = syntax.Splat(place=of.place, written=written, of=of, each=each)
+        made: Expression = syntax.Splat(location=of.location, written=written, of=of, each=each)
         for access in accesses[count:]:
             made = self._access(made, access)
         return made
 
     def _literal(self, node: Node) -> Expression:
         child = node.named_children[0] if node.type == "literal_value" else node
-        text, place = self.text(child), self.place(node)
+        text, location = self.text(child), self.location(node)
         if child.type == "string_lit":
             inner = string_templates.unescape_quoted(text[1:-1])
-            return syntax.Literal(place=place, written=text, value=inner)
+            return syntax.Literal(location=location, written=text, value=inner)
         if child.type == "numeric_lit":
-            return syntax.Literal(place=place, written=text, value=_number(text))
-        return syntax.Literal(place=place, written=text, value={"true": True, "false": False}.get(text))
+            return syntax.Literal(location=location, written=text, value=_number(text))
+        return syntax.Literal(location=location, written=text, value={"true": True, "false": False}.get(text))
 
     def _name(self, node: Node) -> Expression:
         name = self.text(node)
-        return syntax.Name(place=self.place(node), written=name, name=name)
+        return syntax.Name(location=self.location(node), written=name, name=name)
 
     def _template(self, node: Node) -> Expression:
         inner = node.named_children[0] if node.type == "template_expr" else node
@@ -228,8 +230,10 @@ class _HclReader:
             if child.type == "function_arguments":
                 arguments = [self.expression(part) for part in child.named_children if part.type == "expression"]
                 expand = any(part.type == "ellipsis" for part in child.children)
-        place, written = self.place(node), self.text(node)
-        return syntax.FunctionCall(place=place, written=written, name=name, arguments=tuple(arguments), expand=expand)
+        location, written = self.location(node), self.text(node)
+        return syntax.FunctionCall(
+            location=location, written=written, name=name, arguments=tuple(arguments), expand=expand
+        )
 
     def _conditional(self, node: Node) -> Expression:
         condition, then, otherwise = (part for part in node.named_children if part.type != "comment")
@@ -242,7 +246,7 @@ class _HclReader:
             first, second, third = (part for part in bare.named_children if part.type != "comment")
             return self._chosen(node, first, self.expression(second), self._chosen(node, third, then, otherwise))
         return syntax.Conditional(
-            place=self.place(node),
+            location=self.location(node),
             written=self.text(node),
             condition=self.expression(condition),
             then=then,
@@ -270,12 +274,12 @@ class _HclReader:
         if right is None or len(sides) > 2:
             raise self.error(node)
         return syntax.Operation(
-            place=self.place(node), written=self.text(node), operator=operator, left=left, right=right
+            location=self.location(node), written=self.text(node), operator=operator, left=left, right=right
         )
 
     def _tuple(self, node: Node) -> Expression:
         items = tuple(self.expression(child) for child in node.named_children if child.type == "expression")
-        return syntax.TupleOf(place=self.place(node), written=self.text(node), items=items)
+        return syntax.TupleOf(location=self.location(node), written=self.text(node), items=items)
 
     def _object(self, node: Node) -> Expression:
         items = []
@@ -283,13 +287,13 @@ class _HclReader:
             if child.type == "object_elem":
                 key, value = (part for part in child.named_children if part.type == "expression")
                 items.append((self._key(key), self.expression(value)))
-        return syntax.ObjectOf(place=self.place(node), written=self.text(node), items=tuple(items))
+        return syntax.ObjectOf(location=self.location(node), written=self.text(node), items=tuple(items))
 
     def _key(self, node: Node) -> Expression:
         """A bare word is a key as it stands; in parentheses it is a name."""
         key = self.expression(node)
         if isinstance(key, syntax.Name) and not self.text(node).startswith("("):
-            return syntax.Literal(place=key.place, written=key.written, value=key.name)
+            return syntax.Literal(location=key.location, written=key.written, value=key.name)
         return key
 
     def _for(self, node: Node) -> Expression:
@@ -301,7 +305,7 @@ class _HclReader:
         filters = [child for child in inner.named_children if child.type == "for_cond"]
         condition = next((part for each in filters for part in each.named_children if part.type == "expression"), None)
         return syntax.For(
-            place=self.place(node),
+            location=self.location(node),
             written=self.text(node),
             key=names[0] if len(names) == 2 else None,
             value=names[-1],

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 class Declaration(Frozen):
     name: str
-    place: SourceLocation
+    location: SourceLocation
     type: Expression | None
     default: Expression | None
     sensitive: bool
@@ -47,7 +47,7 @@ def declarations(bodies: Sequence[Body]) -> dict[str, Declaration]:
         for block in body.of_type("variables"):
             for setting in block.body.settings:
                 declared[setting.name] = Declaration(
-                    name=setting.name, place=setting.place, type=None, default=setting.expression, sensitive=False
+                    name=setting.name, location=setting.location, type=None, default=setting.expression, sensitive=False
                 )
     return declared
 
@@ -56,7 +56,7 @@ def _declaration(block: Block) -> Declaration:
     kind, default, sensitive = (block.body.setting(name) for name in ("type", "default", "sensitive"))
     return Declaration(
         name=block.labels[0],
-        place=block.place,
+        location=block.location,
         type=kind.expression if kind else None,
         default=default.expression if default else None,
         sensitive=sensitive is not None and as_bool(evaluate(sensitive.expression, Scope())) is True,
@@ -122,14 +122,14 @@ def _value(reading: Reading, declaration: Declaration, files: Sequence[VariableF
 
     def value_as(wanted: _Wanted) -> Cty:
         if given is not None:
-            return _converted(_given(given, declaration, wanted, reading.given_place()), wanted)
+            return _converted(_given(given, declaration, wanted, reading.given_location()), wanted)
         if from_file is not None:
             return _converted(from_file, wanted)
-        reading.ledger.environment("PKR_VAR_" + name, declaration.place)
+        reading.collector.environment("PKR_VAR_" + name, declaration.location)
         if told is not None and (why := why_not_used("PKR_VAR_" + name)) is not None:
-            reading.ledger.secret(told)
+            reading.collector.secret(told)
             return cty.unknown(why, wanted.type or DYNAMIC, tainted=True)
-        return cty.hidden(_converted(_given(told or "", declaration, wanted, declaration.place), wanted))
+        return cty.hidden(_converted(_given(told or "", declaration, wanted, declaration.location), wanted))
 
     if wanted.type != DYNAMIC or not default.is_known:
         return value_as(wanted)
@@ -165,14 +165,14 @@ def _from_files(name: str, files: Sequence[VariableFile]) -> Cty | None:
     return cty.unknown(why).with_others([value, other])
 
 
-def _given(text: str, declaration: Declaration, wanted: _Wanted, place: SourceLocation) -> Cty:
+def _given(text: str, declaration: Declaration, wanted: _Wanted, location: SourceLocation) -> Cty:
     """A value from the command line or the environment: a text, or an expression where the type is no primitive."""
     if wanted.type in (STRING, NUMBER, DYNAMIC):
-        return cty.text(text, place)
+        return cty.text(text, location)
     if wanted.type is None or wanted.type.kind == "unknown":
         return cty.unknown(f"the type of the variable `{declaration.name}` is not known")
     try:
-        return resolve(parse_expression(text, place), Scope())
+        return resolve(parse_expression(text, location), Scope())
     except TemplateError:
         return cty.unknown(f"the value given for the variable `{declaration.name}` is no expression")
 

@@ -53,33 +53,33 @@ class IoFunctions:
             if not isinstance(name.raw, str):
                 return cty.unknown(cty.why_of(name), STRING, tainted=True)
             if record:
-                self._reading.ledger.environment(name.raw, call.place)
+                self._reading.collector.environment(name.raw, call.location)
             text = self._reading.request.environment.get(name.raw, "")
             if text and (why := why_not_used(name.raw)) is not None:
-                self._reading.ledger.secret(text)
+                self._reading.collector.secret(text)
                 return cty.unknown(why, STRING, tainted=True)
-            return self._withheld(cty.text(text, call.place, tainted=True))
+            return self._withheld(cty.text(text, call.location, tainted=True))
 
         return {"env": env}
 
     # --- the functions
 
     def _file(self, call: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
-        found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.locations.from_template)
+        found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.paths.from_template)
         return found if isinstance(found, Cty) else self._withheld(_decoded(call, found[1]))
 
     def _filebase64(self, call: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
-        found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.locations.from_workdir)
+        found = self._read(call, _text(call, arguments, 0, 1), scope, self._reading.paths.from_workdir)
         if isinstance(found, Cty):
             return found
-        return self._withheld(cty.text(base64.b64encode(found[1]).decode(), call.place, tainted=True))
+        return self._withheld(cty.text(base64.b64encode(found[1]).decode(), call.location, tainted=True))
 
     def _fileexists(self, call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
         given = _text(call, arguments, 0, 1)
-        path = self._path(call, given, self._reading.locations.from_template)
+        path = self._path(call, given, self._reading.paths.from_template)
         if isinstance(path, Cty):
             return path.but(kind=BOOL)
-        self._reading.ledger.reference(path, call.place, required=False, written=_if_tainted(call, given))
+        self._reading.collector.reference(path, call.location, required=False, written=_if_tainted(call, given))
         entry = self._reading.tree.entry(path, follow=True)
         if entry is not None and entry.kind is not FileKind.FILE:
             raise EvaluationError("`fileexists()` is asked about what is not a file")
@@ -87,23 +87,23 @@ class IoFunctions:
 
     def _fileset(self, call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
         given, pattern = _text(call, arguments, 0, 2), _text(call, arguments, 1, 2)
-        folder = self._path(call, given, self._reading.locations.from_template)
+        folder = self._path(call, given, self._reading.paths.from_template)
         if isinstance(folder, Cty):
             return folder.but(kind=UNKNOWN)
         if not isinstance(pattern.raw, str):
-            self._reading.ledger.not_known(call.place, call.written, Unknown(why=cty.why_of(pattern)))
+            self._reading.collector.not_known(call.location, call.written, Unknown(why=cty.why_of(pattern)))
             return cty.unknown(cty.why_of(pattern), tainted=pattern.tainted)
         names = fileset(self._reading.tree, folder, pattern.raw)
-        return cty.set_value([cty.text(name, call.place) for name in names], STRING).taint_by(given, pattern)
+        return cty.set_value([cty.text(name, call.location) for name in names], STRING).taint_by(given, pattern)
 
     def _templatefile(self, call: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
-        found = self._read(call, _text(call, arguments, 0, 2), scope, self._reading.locations.from_template)
+        found = self._read(call, _text(call, arguments, 0, 2), scope, self._reading.paths.from_template)
         if isinstance(found, Cty):
             return found.but(kind=UNKNOWN)
         path, content = found
         if path in self._rendering:
             why = f"the template includes itself: {' -> '.join([*self._rendering, path])}"
-            self._reading.ledger.unresolved(call.place, call.written, why)
+            self._reading.collector.unresolved(call.location, call.written, why)
             return cty.unknown("the template includes itself")
         names, any_name = _names(arguments[1])
         source = _decoded(call, content)
@@ -121,7 +121,7 @@ class IoFunctions:
         path = _text(call, arguments, 0, 1)
         if not isinstance(path.raw, str):
             return path
-        return cty.text(self._reading.locations.absolute(path.raw), path.place, tainted=path.tainted)
+        return cty.text(self._reading.paths.absolute(path.raw), path.location, tainted=path.tainted)
 
     def _pathexpand(self, call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
         path = _text(call, arguments, 0, 1)
@@ -130,11 +130,11 @@ class IoFunctions:
         found = self._reading.expand_home(path.raw)
         if found is None:
             return cty.unknown("the home folder is not known", STRING, tainted=path.tainted)
-        return cty.text(found, path.place, tainted=path.tainted)
+        return cty.text(found, path.location, tainted=path.tainted)
 
     def _withheld(self, value: Cty) -> Cty:
         """What Packer says of it is not shown, whatever becomes of the value here."""
-        self._reading.ledger.withhold(to_value(value, self._reading.given_place()))
+        self._reading.collector.withhold(to_value(value, self._reading.given_location()))
         return value
 
     # --- where and what
@@ -149,7 +149,7 @@ class IoFunctions:
             found = Unknown(why=cty.why_of(path))
         if isinstance(found, str):
             return found
-        self._reading.ledger.not_known(call.place, call.written, found)
+        self._reading.collector.not_known(call.location, call.written, found)
         return cty.unknown(found.why, STRING, tainted=True)
 
     def _read(self, call: syntax.FunctionCall, given: Cty, scope: Scope, resolve: _Path) -> tuple[str, bytes] | Cty:
@@ -157,7 +157,7 @@ class IoFunctions:
         if isinstance(path, Cty):
             return path
         written = _if_tainted(call, given)
-        self._reading.ledger.reference(path, call.place, required=not scope.optional, written=written)
+        self._reading.collector.reference(path, call.location, required=not scope.optional, written=written)
         entry = self._reading.tree.entry(path, follow=True)
         if entry is None:
             if scope.optional:
@@ -176,8 +176,8 @@ class IoFunctions:
             return cty.unknown(why, STRING, tainted=True)
         except SourceError as error:
             wrong = f"reading `{written}`: {error.wrong}" if written else str(error)
-            marks = (call.place.mark(wrong),)
-            raise TemplateError(f"reading {call.place}", wrong, error.todo, marks=marks) from None
+            marks = (call.location.mark(wrong),)
+            raise TemplateError(f"reading {call.location}", wrong, error.todo, marks=marks) from None
 
 
 def _if_tainted(call: syntax.FunctionCall, path: Cty) -> str:
@@ -187,7 +187,7 @@ def _if_tainted(call: syntax.FunctionCall, path: Cty) -> str:
 
 def _decoded(call: syntax.FunctionCall, content: bytes) -> Cty:
     try:
-        return cty.text(content.decode(), call.place, tainted=True)
+        return cty.text(content.decode(), call.location, tainted=True)
     except UnicodeDecodeError:
         return cty.unknown(f"what `{call.written}` reads is not UTF-8", STRING, tainted=True)
 

@@ -9,7 +9,7 @@ from ami_bakery.errors import TemplateError
 from ami_bakery.template.expression import syntax
 from ami_bakery.template.expression.syntax import Block, Body, Expression, Setting
 from ami_bakery.template.hcl.hcl_parser import parse_template
-from ami_bakery.template.packer_json.json_parser import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
+from ami_bakery.template.json_parser import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 
 if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
@@ -57,14 +57,14 @@ def _body(value: JsonValue, blocks: dict[str, int], around: str) -> Body:
     made: list[Block] = []
     for part in value.items if isinstance(value, JsonArray) else (value,):
         if not isinstance(part, JsonObject):
-            raise _bad(part.place, "an object is needed here")
+            raise _bad(part.location, "an object is needed here")
         for name, member in part.members:
             if name == "//":
                 continue  # a comment
             if name in blocks:
                 made.extend(_blocks(name, (), blocks[name], member, around))
             else:
-                settings.append(Setting(name=name, expression=_expression(member), place=member.place))
+                settings.append(Setting(name=name, expression=_expression(member), location=member.location))
     return Body(settings=tuple(settings), blocks=tuple(made))
 
 
@@ -74,7 +74,7 @@ def _blocks(name: str, labels: tuple[str, ...], missing: int, value: JsonValue, 
         if isinstance(part, JsonScalar) and part.value is None:
             continue
         if not isinstance(part, JsonObject):
-            raise _bad(part.place, f"`{name}` is an object here")
+            raise _bad(part.location, f"`{name}` is an object here")
         if missing:
             for label, inner in part.members:
                 made.extend(_blocks(name, (*labels, label), missing - 1, inner, around))
@@ -82,29 +82,29 @@ def _blocks(name: str, labels: tuple[str, ...], missing: int, value: JsonValue, 
             inside = around if name == "content" else name
             known = _BLOCKS.get(labels[0] if name == "dynamic" else inside, {})
             body = _body(part, {"content": 0} if name == "dynamic" else known, labels[0] if name == "dynamic" else name)
-            made.append(Block(type=name, labels=labels, body=body, place=part.place))
+            made.append(Block(type=name, labels=labels, body=body, location=part.location))
     return made
 
 
 def _expression(value: JsonValue) -> Expression:
-    place = value.place
+    location = value.location
     if isinstance(value, JsonArray):
         items = tuple(_expression(item) for item in value.items)
-        return syntax.TupleOf(place=place, written="[...]", items=items)
+        return syntax.TupleOf(location=location, written="[...]", items=items)
     if isinstance(value, JsonObject):
-        pairs = tuple((_text(name, place), _expression(member)) for name, member in value.members if name != "//")
-        return syntax.ObjectOf(place=place, written="{...}", items=pairs)
+        pairs = tuple((_text(name, location), _expression(member)) for name, member in value.members if name != "//")
+        return syntax.ObjectOf(location=location, written="{...}", items=pairs)
     if isinstance(value.value, str):
-        return _text(value.value, place)
-    return syntax.Literal(place=place, written=json.dumps(value.value), value=value.value)
+        return _text(value.value, location)
+    return syntax.Literal(location=location, written=json.dumps(value.value), value=value.value)
 
 
-def _text(text: str, place: SourceLocation) -> Expression:
+def _text(text: str, location: SourceLocation) -> Expression:
     if "${" in text or "%{" in text:
-        return parse_template(text, place)
-    return syntax.Literal(place=place, written=json.dumps(text, ensure_ascii=False), value=text)
+        return parse_template(text, location)
+    return syntax.Literal(location=location, written=json.dumps(text, ensure_ascii=False), value=text)
 
 
-def _bad(place: SourceLocation, wrong: str) -> TemplateError:
+def _bad(location: SourceLocation, wrong: str) -> TemplateError:
     todo = "Correct the file; `packer validate` says more about it."
-    return TemplateError(f"reading {place}", wrong, todo, marks=(place.mark(wrong),))
+    return TemplateError(f"reading {location}", wrong, todo, marks=(location.mark(wrong),))

@@ -26,7 +26,7 @@ class TreeReader(Protocol):
 
     def expression(self, node: Node) -> Expression: ...
     def error(self, node: Node) -> TemplateError: ...
-    def place(self, node: Node) -> SourceLocation: ...
+    def location(self, node: Node) -> SourceLocation: ...
     def text(self, node: Node) -> str: ...
 
 
@@ -67,17 +67,17 @@ def read(reader: TreeReader, node: Node) -> Expression:
     if flush:
         tokens = _without_indentation(tokens)
     parts = _nest(reader, iter(tokens))[0]
-    place, written = reader.place(node), reader.text(node)
-    return syntax.Template(place=place, written=written, parts=parts, alone=not heredoc)
+    location, written = reader.location(node), reader.text(node)
+    return syntax.Template(location=location, written=written, parts=parts, alone=not heredoc)
 
 
-def without_last_newline(template: syntax.Template, place: SourceLocation, written: str) -> syntax.Template:
+def without_last_newline(template: syntax.Template, location: SourceLocation, written: str) -> syntax.Template:
     """Takes back the line end that was added to parse a text as a heredoc."""
     parts = template.parts
     if parts and isinstance(parts[-1], str):
         last = parts[-1].removesuffix("\n")
         parts = (*parts[:-1], last) if last else parts[:-1]
-    return replace(template, parts=parts, place=place, written=written, alone=True)
+    return replace(template, parts=parts, location=location, written=written, alone=True)
 
 
 def _heredoc_bounds(reader: TreeReader, node: Node) -> tuple[int, int, bool]:

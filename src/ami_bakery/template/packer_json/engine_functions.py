@@ -37,7 +37,7 @@ class _Shared:
 class LegacyContext:
     """Renders the texts of a JSON template.
 
-    raw        each variable as given, with its place
+    raw        each variable as given, with its location
     sensitive  the names of those whose values are secrets
     """
 
@@ -75,29 +75,29 @@ class LegacyContext:
             return Unknown(why=f"the variable `{name}` is not declared")
         if name in shared.busy or len(shared.busy) > _DEPTH:
             return Unknown(why=f"the variable `{name}` refers to itself")
-        text, place = self._raw[name]
+        text, location = self._raw[name]
         shared.busy.append(name)
-        value = self._variable_text(name, text, place)
-        shared.rendered[name] = taint(value, place) if name in self._sensitive else value
+        value = self._variable_text(name, text, location)
+        shared.rendered[name] = taint(value, location) if name in self._sensitive else value
         shared.busy.pop()
         return shared.rendered[name]
 
-    def _variable_text(self, name: str, text: str, place: SourceLocation) -> Value:
+    def _variable_text(self, name: str, text: str, location: SourceLocation) -> Value:
         try:
-            return render(text, self._functions(place), fields_as_written=True)
+            return render(text, self._functions(location), fields_as_written=True)
         except TooCostly as error:
             raise TooLargeError(
-                f"working out the variable `{name}` ({place})",
+                f"working out the variable `{name}` ({location})",
                 str(error),
                 "Make its text smaller.",
-                marks=(place.mark(str(error)),),
+                marks=(location.mark(str(error)),),
             ) from None
 
     def _functions(self, in_variable_at: SourceLocation | None = None) -> GoFunctions:
         """`in_variable_at`: a variable is being worked out, where `env` is allowed and `user` must be declared."""
         functions: dict[str, Callable[..., Value]] = {**_PLAIN}
-        functions["template_dir"] = lambda: self.reading.locations.absolute(self.reading.locations.from_packer())
-        functions["pwd"] = lambda: self.reading.locations.absolute(".")
+        functions["template_dir"] = lambda: self.reading.paths.absolute(self.reading.paths.from_packer())
+        functions["pwd"] = lambda: self.reading.paths.absolute(".")
         for name, value in self._build.items():
             functions[name] = lambda value=value: value
         if in_variable_at is None:
@@ -107,14 +107,14 @@ class LegacyContext:
             functions["env"] = lambda name: self._environment(name, in_variable_at)
         return functions
 
-    def _environment(self, name: str, place: SourceLocation) -> Value:
-        self.reading.ledger.environment(name, place)
+    def _environment(self, name: str, location: SourceLocation) -> Value:
+        self.reading.collector.environment(name, location)
         text = self.reading.request.environment.get(name, "")
         if text and (why := why_not_used(name)) is not None:
-            self.reading.ledger.secret(text)
+            self.reading.collector.secret(text)
             return Unknown(why=why, tainted=True)
-        value = Text(text, place, tainted=True)
-        self.reading.ledger.withhold(value)
+        value = Text(text, location, tainted=True)
+        self.reading.collector.withhold(value)
         return value
 
 
@@ -139,7 +139,7 @@ def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
             return Unknown(why=why, tainted=True, known=rendered.known)
         if isinstance(rendered, Unknown):
             return rendered
-        return Text(rendered, value.place, tainted=value.tainted)
+        return Text(rendered, value.location, tainted=value.tainted)
     if is_sequence(value):
         return tuple(render_in_hcl2(item, build) for item in value)
     if is_mapping(value):

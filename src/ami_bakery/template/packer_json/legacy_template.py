@@ -10,8 +10,8 @@ from ami_bakery.template.component import Component, ComponentKind, Field, go_fo
 from ami_bakery.template.definition import Reading, TemplateDefinition
 from ami_bakery.template.expression.known_values import Text, Value, is_tainted
 from ami_bakery.template.facts import Variable
+from ami_bakery.template.json_parser import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 from ami_bakery.template.packer_json.engine_functions import LegacyContext
-from ami_bakery.template.packer_json.json_parser import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
 
 if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
@@ -23,7 +23,7 @@ def read_legacy(reading: Reading, source: bytes) -> TemplateDefinition:
     template = reading.request.template
     document = parse_json(source, template)
     if not isinstance(document, JsonObject):
-        raise _bad(document.place, "a template is an object")
+        raise _bad(document.location, "a template is an object")
     _refuse_duplicates(document)
     root = _members(document)
     raw = _variables(reading, root)
@@ -39,12 +39,12 @@ def read_legacy(reading: Reading, source: bytes) -> TemplateDefinition:
     return TemplateDefinition(files=(template,), variables=_declared(root, raw), components=tuple(components))
 
 
-def _bad(place: SourceLocation, wrong: str) -> TemplateError:
+def _bad(location: SourceLocation, wrong: str) -> TemplateError:
     return TemplateError(
-        f"reading {place}",
+        f"reading {location}",
         wrong,
         "Correct the template; `packer validate` says more about what is wrong with it.",
-        marks=(place.mark(wrong),),
+        marks=(location.mark(wrong),),
     )
 
 
@@ -53,7 +53,7 @@ def _refuse_duplicates(value: JsonValue) -> None:
     seen: set[str] = set()
     for name, member in value.members if isinstance(value, JsonObject) else ():
         if name in seen:
-            raise _bad(member.place, f"the field `{name}` occurs twice")
+            raise _bad(member.location, f"the field `{name}` occurs twice")
         seen.add(name)
         _refuse_duplicates(member)
     for item in _items(value):
@@ -68,7 +68,7 @@ def _members(value: JsonValue) -> dict[str, JsonValue]:
     for name, member in given:
         known = go_folded(name)
         if known in folded and known not in exact:
-            raise _bad(member.place, f"two fields are `{known}` to Packer, which takes either of them")
+            raise _bad(member.location, f"two fields are `{known}` to Packer, which takes either of them")
         folded[known] = member
     return folded | exact
 
@@ -97,7 +97,7 @@ def _declared(root: Mapping[str, JsonValue], given: Collection[str]) -> tuple[Va
     return tuple(
         Variable(
             name=name,
-            place=value.place,
+            location=value.location,
             sensitive=name in sensitive,
             required=isinstance(value, JsonScalar) and value.value is None,
             missing=name not in given,
@@ -114,19 +114,19 @@ def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tup
     for name, value in declared:
         raw.pop(name, None)
         if not isinstance(value, JsonScalar) or value.value is not None:
-            raw[name] = (_variable_text(value), value.place)
+            raw[name] = (_variable_text(value), value.location)
     for path in reading.request.var_files:
-        reading.ledger.reference(reading.locations.normalise(path), reading.given_place())
+        reading.collector.reference(reading.paths.normalise(path), reading.given_location())
         document = parse_json(reading.parsed(path), path)
         if not isinstance(document, JsonObject):
-            raise _bad(document.place, "a var-file is an object of variables")
-        raw |= {name: (_variable_text(value), value.place) for name, value in document.members}
+            raise _bad(document.location, "a var-file is an object of variables")
+        raw |= {name: (_variable_text(value), value.location) for name, value in document.members}
     offered = {name: reading.request.offered[name] for name, _ in declared if name in reading.request.offered}
     given = {
-        name: (value, reading.given_place()) for name, value in (offered | dict(reading.request.variables)).items()
+        name: (value, reading.given_location()) for name, value in (offered | dict(reading.request.variables)).items()
     }
     # A function that nobody knows makes a value that nobody knows.
-    later = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_place()) for name in reading.request.later}
+    later = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_location()) for name in reading.request.later}
     return raw | given | later
 
 
@@ -135,16 +135,16 @@ def _variable_text(value: JsonValue) -> str:
         return {True: "1", False: "0", None: ""}.get(value.value, str(value.value))  # type: ignore[arg-type]
     if isinstance(value, JsonScalar):
         return str(value.value)
-    raise _bad(value.place, "a variable is a text")
+    raise _bad(value.location, "a variable is a text")
 
 
 def _note_secrets(
     reading: Reading, root: Mapping[str, JsonValue], context: LegacyContext, names: Collection[str]
 ) -> None:
     for name in names:
-        reading.ledger.withhold(context.variable(name))
+        reading.collector.withhold(context.variable(name))
     for name in _texts(root.get("sensitive-variables")):
-        reading.ledger.secret(context.variable(name))
+        reading.collector.secret(context.variable(name))
 
 
 # --- builders, provisioners, post-processors
@@ -157,13 +157,13 @@ def _value(value: JsonValue, context: LegacyContext) -> Value:
         return tuple(_value(item, context) for item in value.items)
     if isinstance(value.value, str):
         rendered = context.render(value.value)
-        return Text(rendered, value.place, tainted=is_tainted(rendered)) if isinstance(rendered, str) else rendered
+        return Text(rendered, value.location, tainted=is_tainted(rendered)) if isinstance(rendered, str) else rendered
     return value.value
 
 
 def _fields(members: Mapping[str, JsonValue], context: LegacyContext, *, without: frozenset[str]) -> dict[str, Field]:
     return {
-        name: Field(value=_value(value, context), place=value.place, written=_text(value) or name)
+        name: Field(value=_value(value, context), location=value.location, written=_text(value) or name)
         for name, value in members.items()
         if name not in without
     }
@@ -177,7 +177,7 @@ def _builders(root: Mapping[str, JsonValue], context: LegacyContext) -> list[tup
         members = _members(item)
         kind = _text(members.get("type"))
         if not kind:
-            raise _bad(item.place, "a builder has no `type`")
+            raise _bad(item.location, "a builder has no `type`")
         raw_name = _text(members.get("name")) or kind
         name = context.render(raw_name)
         if isinstance(name, str) and ((request.only and name not in request.only) or name in request.except_):
@@ -185,7 +185,7 @@ def _builders(root: Mapping[str, JsonValue], context: LegacyContext) -> list[tup
         known = name if isinstance(name, str) else name.pattern
         shown = raw_name if is_tainted(name) else known
         fields = _fields(members, context.in_build(known, kind), without=frozenset({"type", "name"}))
-        component = Component(kind=ComponentKind.BUILDER, type=kind, name=shown, place=item.place, fields=fields)
+        component = Component(kind=ComponentKind.BUILDER, type=kind, name=shown, location=item.location, fields=fields)
         made.append((raw_name, component))
     return made
 
@@ -202,7 +202,7 @@ def _provisioners(root: Mapping[str, JsonValue], build: str, context: LegacyCont
         if item is not cleanup and _skipped(members, build):
             continue
         if not _text(members.get("type")):
-            raise _bad(item.place, "a provisioner has no `type`")
+            raise _bad(item.location, "a provisioner has no `type`")
         fields = _fields(members, context, without=_META)
         override = members.get("override")
         own = dict(override.members).get(build) if isinstance(override, JsonObject) else None
@@ -212,7 +212,7 @@ def _provisioners(root: Mapping[str, JsonValue], build: str, context: LegacyCont
             kind=ComponentKind.PROVISIONER,
             type=_text(members["type"]),
             name="",
-            place=item.place,
+            location=item.location,
             fields=fields,
             on_failure=item is cleanup,
         )
@@ -226,7 +226,7 @@ def _post_processors(
             members = _members(step)
             kind = _text(step) or _text(members.get("type"))
             if not kind:
-                raise _bad(step.place, "a post-processor has no `type`")
+                raise _bad(step.location, "a post-processor has no `type`")
             if _skipped(members, build):
                 continue
             name = _text(members.get("name")) or kind
@@ -234,4 +234,6 @@ def _post_processors(
                 break  # the rest of the chain has nothing to work on
             without = frozenset({"type", "name", "only", "except", "keep_input_artifact"})
             fields = _fields(members, context, without=without)
-            yield Component(kind=ComponentKind.POST_PROCESSOR, type=kind, name=name, place=step.place, fields=fields)
+            yield Component(
+                kind=ComponentKind.POST_PROCESSOR, type=kind, name=name, location=step.location, fields=fields
+            )

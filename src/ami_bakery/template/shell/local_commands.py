@@ -44,7 +44,7 @@ class LocalRun(LocalFiles):
     """All local commands of one component.
 
     opaque   programs that may open what no word names, each once; an empty name is one that must not be shown
-    unknown  the places of words that cannot be worked out
+    unknown  the paths of words that cannot be worked out
     """
 
     def __init__(self, reading: Reading, variables: Mapping[str, tuple[str, ...]] | None = None) -> None:
@@ -58,32 +58,30 @@ class LocalRun(LocalFiles):
     # --- what is run
 
     def text(
-        self, text: str, places: Sequence[SourceLocation], *, folder: str, tainted: bool = False, wraps: bool = False
+        self, text: str, paths: Sequence[SourceLocation], *, folder: str, tainted: bool = False, wraps: bool = False
     ) -> None:
         """A shell text of the template.
 
-        places  of each of its lines; the last one holds for the rest
+        paths  of each of its lines; the last one holds for the rest
         wraps   the program that is not known is one that is looked at elsewhere: `{{.Command}}`
         """
         self._hide(tainted)
-        listener = _Listener(
-            self, lambda line: places[min(line, len(places) - 1)], shows_names=not tainted, wraps=wraps
-        )
+        listener = _Listener(self, lambda line: paths[min(line, len(paths) - 1)], shows_names=not tainted, wraps=wraps)
         shell = self._shell(listener, folder)
         shell.start()
         shell.run(text)
 
-    def words(self, words: Sequence[str], place: SourceLocation, *, folder: str, tainted: bool = False) -> None:
+    def words(self, words: Sequence[str], location: SourceLocation, *, folder: str, tainted: bool = False) -> None:
         """A command that is started without a shell; a program that is not known in it is `{{.Script}}`."""
         self._hide(tainted)
-        listener = _Listener(self, lambda _line: place, shows_names=not tainted, wraps=True)
+        listener = _Listener(self, lambda _line: location, shows_names=not tainted, wraps=True)
         self._shell(listener, folder).command([ShellWord((text,), is_literal=True) for text in words], 0)
 
     def _hide(self, tainted: bool) -> None:
         self.written = "a file that a command with a value that is not shown writes" if tainted else ""
 
-    def loose(self, text: str, place: SourceLocation, *, folder: str) -> None:
-        listener = _Listener(self, lambda _line: place, shows_names=False)
+    def loose(self, text: str, location: SourceLocation, *, folder: str) -> None:
+        listener = _Listener(self, lambda _line: location, shows_names=False)
         listener.loose(self._shell(listener, folder), text, 0)
 
     def _shell(self, listener: _Listener, folder: str) -> Shell:
@@ -126,11 +124,11 @@ class LocalRun(LocalFiles):
 
     def _foreign(self, path: str, content: str, interpreter: str, folder: str) -> None:
         """A script in another language: its words, and the modules that lie beside it."""
-        place = SourceLocation(file=path, line=1)
+        location = SourceLocation(file=path, line=1)
         self.opaque[interpreter] = None
         if interpreter.startswith("python"):
             cache = posixpath.normpath(posixpath.join(posixpath.dirname(path), "__pycache__/**"))
-            self.reading.ledger.output(cache, place, certainty=Certainty.LIKELY)
+            self.reading.collector.output(cache, location, certainty=Certainty.LIKELY)
         for number, line in enumerate(content.splitlines()[:5000], 1):
             here = SourceLocation(file=path, line=number)
             for word in words_of_code(line):
@@ -138,10 +136,10 @@ class LocalRun(LocalFiles):
                     self.read(word, base, here, folders=word.count("/") > 0)
         for name in re.findall(r"^[ \t]*(?:from|import)[ \t]+\.*([A-Za-z_][\w.]*)", content, re.MULTILINE):
             module = posixpath.join(posixpath.dirname(path) or ".", name.replace(".", "/"))
-            if self.read(f"{module}.py", ".", place, folders=False):
+            if self.read(f"{module}.py", ".", location, folders=False):
                 self.script(posixpath.normpath(f"{module}.py"), interpreter, (), None, folder=folder)
             if self.kind(posixpath.normpath(f"{module}/__init__.py")) is FileKind.FILE:
-                self.read(module, ".", place)
+                self.read(module, ".", location)
 
 
 def usable(environment: Mapping[str, str]) -> dict[str, str]:
@@ -156,16 +154,16 @@ def _is_withheld(name: str) -> bool:
 class _Listener:
     """Hears what one text does, and notes it.
 
-    place        of a line of the text
+    location        of a line of the text
     shows_names  whether messages may name its programs
     wraps        whether a program that is not known is looked at elsewhere
     """
 
     def __init__(
-        self, run: LocalRun, place: Callable[[int], SourceLocation], *, shows_names: bool = True, wraps: bool = False
+        self, run: LocalRun, location: Callable[[int], SourceLocation], *, shows_names: bool = True, wraps: bool = False
     ) -> None:
         self._run = run
-        self._place = place
+        self._location = location
         self._shows_names = shows_names
         self._wraps = wraps
 
@@ -196,9 +194,9 @@ class _Listener:
             return [word._replace(texts=tuple(dict.fromkeys(text for texts in found for text in texts)))]
         return [ShellWord((text,)) for text in found[0]] if found[0] != word.texts else [word]
 
-    def _read(self, shell: ShellCommands, text: str, place: SourceLocation, **how: bool) -> bool:
+    def _read(self, shell: ShellCommands, text: str, location: SourceLocation, **how: bool) -> bool:
         """In the folder where the shell is, and where it may be."""
-        found = [self._run.read(text, folder, place, **how) for folder in (shell.folder, *shell.elsewhere)]
+        found = [self._run.read(text, folder, location, **how) for folder in (shell.folder, *shell.elsewhere)]
         return any(found)
 
     def _here(self, shell: ShellCommands, text: str) -> list[tuple[str, str]]:
@@ -207,33 +205,35 @@ class _Listener:
         return [(path, folder) for folder in folders if (path := self._run.here(text, folder)) is not None]
 
     def _one_call(self, shell: ShellCommands, call: ShellCall, words: list[str]) -> None:
-        place = self._place(call.line)
+        location = self._location(call.line)
         if HOLE in words[0]:
             if words[0].strip(HOLE + " "):
-                self._run.unknown[place] = None
+                self._run.unknown[location] = None
             elif not self._wraps:
                 self._run.opaque[""] = None
             for text in words[1:]:
-                self._read(shell, text, place)
+                self._read(shell, text, location)
             return
         effects = effects_of(words, shown=call.shown, fed_by=call.fed_by)
         if effects.opaque:
             name = posixpath.basename(words[0])
             shown = self._shows_names and call.words[0].is_literal and _PROGRAM.match(name)
             self._run.opaque[name if shown else ""] = None
-        self._reads(shell, effects, place, {text for word in call.words if not word.is_pattern for text in word.texts})
-        self._writes(shell, effects, place, sure=call.sure)
-        self._runs(shell, call, effects, place)
+        self._reads(
+            shell, effects, location, {text for word in call.words if not word.is_pattern for text in word.texts}
+        )
+        self._writes(shell, effects, location, sure=call.sure)
+        self._runs(shell, call, effects, location)
 
-    def _reads(self, shell: ShellCommands, effects: Effects, place: SourceLocation, exact: Collection[str]) -> None:
+    def _reads(self, shell: ShellCommands, effects: Effects, location: SourceLocation, exact: Collection[str]) -> None:
         written = (*effects.likely, *effects.perhaps, *effects.writes)
         in_shell = any(interpreter in ("", "sh") for interpreter, _, _ in effects.scripts)
         for text in effects.reads:
             if not effects.opaque and self._is_lost(shell, effects, text):
-                self._run.unknown[place] = None
+                self._run.unknown[location] = None
             # What a script does with it is seen in the script; a program that nobody knows may write what it is given.
             early = not in_shell and not (effects.opaque and text in written)
-            self._read(shell, text, place, dots=effects.dots, early=early, exact=text in exact)
+            self._read(shell, text, location, dots=effects.dots, early=early, exact=text in exact)
 
     def _is_lost(self, shell: ShellCommands, effects: Effects, text: str) -> bool:
         """Whether a word surely names a file, and nobody knows which."""
@@ -245,62 +245,64 @@ class _Listener:
             return may_be_path(text) or text in effects.files
         return HOLE in shell.folder and not shell.folder.startswith("/") and text in effects.files
 
-    def _writes(self, shell: ShellCommands, effects: Effects, place: SourceLocation, *, sure: bool) -> None:
-        run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
+    def _writes(self, shell: ShellCommands, effects: Effects, location: SourceLocation, *, sure: bool) -> None:
+        run, folder, collector = self._run, shell.folder, self._run.reading.collector
         sure = sure and not shell.elsewhere
         surely = Certainty.SURE if sure and not effects.keeps else Certainty.PERHAPS
         likely = Certainty.LIKELY if sure else Certainty.PERHAPS
         for text in effects.writes:
-            run.write(text, folder, place, surely)
+            run.write(text, folder, location, surely)
         for text in effects.likely:
-            run.write(text, folder, place, likely)
+            run.write(text, folder, location, likely)
         for text in effects.perhaps:
-            run.write(text, folder, place, Certainty.PERHAPS)
+            run.write(text, folder, location, Certainty.PERHAPS)
         for text in effects.appends:
-            self._append(shell, text, place, likely)
+            self._append(shell, text, location, likely)
         for sources, target in effects.copies:
             for text in copied_files(run, sources, target, folder):
-                run.write(text, folder, place, surely)
+                run.write(text, folder, location, surely)
         for text in effects.touched:
             path = run.here(text, folder)
             if path is None or not run.content(path):
-                run.write(text, folder, place, surely)
+                run.write(text, folder, location, surely)
         for does, text in effects.changed:
             path = run.here(text, folder)
             if path is not None and not path.startswith("/"):
-                ledger.touch(path, place, does)
-        self._folders(shell, effects, place, surely, likely)
+                collector.touch(path, location, does)
+        self._folders(shell, effects, location, surely, likely)
 
     def _folders(
-        self, shell: ShellCommands, effects: Effects, place: SourceLocation, surely: Certainty, likely: Certainty
+        self, shell: ShellCommands, effects: Effects, location: SourceLocation, surely: Certainty, likely: Certainty
     ) -> None:
-        run, folder, ledger = self._run, shell.folder, self._run.reading.ledger
+        run, folder, collector = self._run, shell.folder, self._run.reading.collector
         for text in effects.made:
             path = run.place_of(text, folder)
             if path is not None and HOLE not in path:
-                ledger.output(path, place, certainty=surely, is_folder=True, written=run.written)
+                collector.output(path, location, certainty=surely, is_folder=True, written=run.written)
         for text in effects.removed:
             path = run.place_of(text, folder)
-            if path is not None and not run.reading.locations.holds_template(path):
+            if path is not None and not run.reading.paths.holds_template(path):
                 entry = run.reading.tree.entry(path)
                 # `rm` removes a link, never what the link leads to.
                 below = entry is None or entry.kind not in (FileKind.LINK, FileKind.FILE)
                 for each in (path, f"{path}/**") if below else (path,):
-                    ledger.output(each, place, certainty=likely, written=run.written, is_removed=True)
+                    collector.output(each, location, certainty=likely, written=run.written, is_removed=True)
 
-    def _append(self, shell: ShellCommands, text: str, place: SourceLocation, certainty: Certainty) -> None:
+    def _append(self, shell: ShellCommands, text: str, location: SourceLocation, certainty: Certainty) -> None:
         """What was there before stays, and so counts where something reads the file; but for a log."""
         if _LOG.search(text):
-            self._run.write(text, shell.folder, place, Certainty.SURE if certainty is Certainty.LIKELY else certainty)
+            self._run.write(
+                text, shell.folder, location, Certainty.SURE if certainty is Certainty.LIKELY else certainty
+            )
             return
         path = self._run.here(text, shell.folder)
         if path is not None:
-            self._run.reading.ledger.read_now(path)
-        self._run.write(text, shell.folder, place, certainty)
+            self._run.reading.collector.read_now(path)
+        self._run.write(text, shell.folder, location, certainty)
 
-    def _runs(self, shell: ShellCommands, call: ShellCall, effects: Effects, place: SourceLocation) -> None:
+    def _runs(self, shell: ShellCommands, call: ShellCall, effects: Effects, location: SourceLocation) -> None:
         for interpreter, text, arguments in effects.scripts:
-            self._script(shell, interpreter, text, arguments, place)
+            self._script(shell, interpreter, text, arguments, location)
         for text, arguments in effects.texts:
             self._inner(shell, text, call, effects.settings, arguments)
         for text in effects.code:
@@ -347,68 +349,68 @@ class _Listener:
         inner.run(text)
 
     def _script(
-        self, shell: ShellCommands, interpreter: str, text: str, arguments: Sequence[str], place: SourceLocation
+        self, shell: ShellCommands, interpreter: str, text: str, arguments: Sequence[str], location: SourceLocation
     ) -> None:
         if HOLE in text:
-            self._run.unknown[place] = None
+            self._run.unknown[location] = None
             return
         found = self._here(shell, text)
         if not found:
             # An absolute path is a program of the machine; a relative one may be made before it is run.
             if interpreter in ("", "sh") and not text.startswith("/"):
-                self._run.unknown[place] = None
+                self._run.unknown[location] = None
             else:
                 self._run.opaque[posixpath.basename(text) if self._shows_names else ""] = None
             return
-        self._read(shell, text, place, folders=False, early=True)
+        self._read(shell, text, location, folders=False, early=True)
         for path, folder in found:
             self._run.script(path, interpreter, arguments, shell, folder=folder)
 
     def redirection(self, shell: ShellCommands, sign: str, word: ShellWord, line: int, *, sure: bool) -> None:
-        place = self._place(line)
+        location = self._location(line)
         for text in word.texts:
             if re.fullmatch(r"\d+|-", text) and "&" in sign:
                 continue
             if sign in ("<", "<>"):
                 if (HOLE in text and may_be_path(text)) or is_of_other_process(text):
-                    self._run.unknown[place] = None
-                self._read(shell, text, place, folders=False, early=True)
+                    self._run.unknown[location] = None
+                self._read(shell, text, location, folders=False, early=True)
             certain = sure and not shell.elsewhere
             if sign in (">>", "&>>"):
-                self._append(shell, text, place, Certainty.LIKELY if certain else Certainty.PERHAPS)
+                self._append(shell, text, location, Certainty.LIKELY if certain else Certainty.PERHAPS)
             elif sign != "<" and sign != "<&":
                 keeps = sign in (">", "&>") and not shell.clobbers
                 if keeps:
-                    self._read(shell, text, place, folders=False, early=True)
+                    self._read(shell, text, location, folders=False, early=True)
                 surely = Certainty.SURE if certain and not word.is_choice and not keeps else Certainty.PERHAPS
-                self._run.write(text, shell.folder, place, surely)
+                self._run.write(text, shell.folder, location, surely)
 
     def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool, name: str = "") -> None:
-        self._read(shell, text, self._place(line), folders=exported and "/" in text)
+        self._read(shell, text, self._location(line), folders=exported and "/" in text)
         if _SEARCHED.search(name) and name not in ("PATH", "CDPATH"):
             for folder in text.split(":"):
-                self._read(shell, folder, self._place(line))
+                self._read(shell, folder, self._location(line))
         elif _OPTIONS.search(name):
             self.loose(shell, text, line)
             self._run.opaque[""] = None
 
     def further_down(self, line: int) -> _Listener:
-        def place(further: int) -> SourceLocation:
-            return self._place(line + further)
+        def location(further: int) -> SourceLocation:
+            return self._location(line + further)
 
-        return _Listener(self._run, place, shows_names=self._shows_names, wraps=self._wraps)
+        return _Listener(self._run, location, shows_names=self._shows_names, wraps=self._wraps)
 
     def is_here(self, shell: ShellCommands, path: str) -> bool:
         return any(self._run.kind(found) is FileKind.FILE for found, _ in self._here(shell, path))
 
     def loose(self, shell: ShellCommands, text: str, line: int) -> None:
         for word in words_of_code(text):
-            self._read(shell, word, self._place(line), folders="/" in word)
+            self._read(shell, word, self._location(line), folders="/" in word)
 
     def source(self, shell: ShellCommands, words: Sequence[ShellWord], line: int) -> None:
-        place = self._place(line)
+        location = self._location(line)
         if not words:
-            self._run.unknown[place] = None  # `source <(...)`
+            self._run.unknown[location] = None  # `source <(...)`
         before_it = shell.arguments
         shell.arguments = tuple(words[1:]) or before_it
         for text in shell.sourced_by(words[0].texts) if words else ():
@@ -416,9 +418,9 @@ class _Listener:
             content = self._run.content(path) if path is not None else None
             if path is None or content is None:
                 if re.match(r"(?!/)|/dev/|/proc/", text) or HOLE in text:
-                    self._run.unknown[place] = None
+                    self._run.unknown[location] = None
                 continue
-            self._read(shell, text, place, folders=False, early=True)
+            self._read(shell, text, location, folders=False, early=True)
             if shell.depth > 8:
                 continue
             before = shell.listener, shell.sourced
@@ -429,13 +431,13 @@ class _Listener:
         shell.arguments = before_it
 
     def environment(self, name: str, line: int) -> str:
-        reading, place = self._run.reading, self._place(line)
+        reading, location = self._run.reading, self._location(line)
         why = why_left_out_of_commands(name)
         if why is None:
-            reading.ledger.environment(name, place)
+            reading.collector.environment(name, location)
             return self._run.environment.get(name, "")
         if why:
-            reading.ledger.unhashed(name, place, why)
+            reading.collector.unhashed(name, location, why)
         return f"/{HOLE}" if name in ("HOME", "TMPDIR", "TMP", "TEMP") else HOLE
 
     def enter(self, folder: str, path: str) -> tuple[str, bool]:
@@ -457,7 +459,7 @@ class _Listener:
             return posixpath.normpath(posixpath.join(folder, path))
         if HOLE in folder and not inside:
             return HOLE
-        resolved = self._run.reading.locations.resolve(path, folder)
+        resolved = self._run.reading.paths.resolve(path, folder)
         return HOLE if isinstance(resolved, Unknown) else resolved
 
     def matching(self, shell: ShellCommands, pattern: str) -> tuple[str, ...]:

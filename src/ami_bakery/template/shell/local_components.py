@@ -28,7 +28,7 @@ class _Given(Frozen):
     """A text of a field, with `HOLE` for what only Packer knows. `unknown`: where it has one."""
 
     text: str
-    place: SourceLocation
+    location: SourceLocation
     written: str
     unknown: Unknown | None = None
     tainted: bool = False
@@ -51,21 +51,21 @@ def find_local_commands(reading: Reading, component: Component) -> None:
     if run.opaque or run.unknown:
         programs = tuple(sorted(name for name in run.opaque if name))
         unknown = tuple(sorted(run.unknown))
-        reading.ledger.local_command(
-            LocalCommand(place=component.place, component=component.type, programs=programs, unknown=unknown)
+        reading.collector.local_command(
+            LocalCommand(location=component.location, component=component.type, programs=programs, unknown=unknown)
         )
 
 
 def _given(component: Component, name: str, *, alone: bool = False) -> Iterator[_Given]:
     """All texts that a field may have; `alone`: without its other values."""
     for one in (component, *(() if alone else component.alternatives(name))):
-        for text, place, written in one.texts(name):
+        for text, location, written in one.texts(name):
             if isinstance(text, Unknown):
                 yield _Given(
-                    text=text.known or HOLE, place=place, written=written, unknown=text, tainted=is_tainted(text)
+                    text=text.known or HOLE, location=location, written=written, unknown=text, tainted=is_tainted(text)
                 )
             else:
-                yield _Given(text=text, place=place, written=written, tainted=is_tainted(text))
+                yield _Given(text=text, location=location, written=written, tainted=is_tainted(text))
 
 
 def _environment_of(component: Component) -> dict[str, tuple[str, ...]]:
@@ -88,9 +88,9 @@ def _text_of(value: Value) -> str:
 
 
 def _shell_local(run: LocalRun, component: Component) -> None:
-    folder = run.reading.locations.workdir
+    folder = run.reading.paths.workdir
     for values in (value for texts in run.variables.values() for value in texts):
-        run.read(values, folder, component.place, folders="/" in values)
+        run.read(values, folder, component.location, folders="/" in values)
     for name in ("inline", "command"):
         for one in (component, *component.alternatives(name)):
             _script_of(run, component, list(_given(one, name, alone=True)), folder)
@@ -108,7 +108,7 @@ def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder:
     if not lines:
         return
     said = _say_unknown(run, lines)
-    places = [given.place for given in lines for _ in given.text.split("\n")]
+    paths = [given.location for given in lines for _ in given.text.split("\n")]
     text = "\n".join(given.text for given in lines)
     shebang = next((given.text for given in _given(component, "inline_shebang")), "/bin/sh -e")
     if text.startswith("#!"):
@@ -117,14 +117,14 @@ def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder:
     name = shebang.split()[1] if program.endswith("/env") and len(shebang.split()) > 1 else program
     tainted = any(given.tainted for given in lines)
     if re.search(r"(?:\A|/)(?:ba|da|a|k|z)?sh\Z", name):
-        run.text(text, places, folder=folder, tainted=tainted)
-        for place in said:
-            run.unknown.pop(place, None)
+        run.text(text, paths, folder=folder, tainted=tainted)
+        for location in said:
+            run.unknown.pop(location, None)
         return
     run.opaque["" if tainted else name.rpartition("/")[2]] = None
-    run.read(program, folder, lines[0].place, folders=False)
+    run.read(program, folder, lines[0].location, folders=False)
     for given in lines:
-        run.loose(given.text, given.place, folder=folder)
+        run.loose(given.text, given.location, folder=folder)
 
 
 def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[SourceLocation]:
@@ -141,8 +141,8 @@ def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[SourceLocation]:
                 shown = as_written[number] if len(as_written) == len(as_known) else given.written
                 alone = given.text.count(HOLE) == 1
                 why = given.unknown.why if alone else "a part of it is known only when Packer runs"
-                run.reading.ledger.unresolved(given.place, shown, why)
-                said.add(given.place)
+                run.reading.collector.unresolved(given.location, shown, why)
+                said.add(given.location)
     return said
 
 
@@ -159,42 +159,42 @@ def _argv(run: LocalRun, component: Component, name: str, folder: str) -> None:
         if given:
             words = [each.text for each in given]
             words = words[0].split(",") if len(words) == 1 and "," in words[0] else words
-            run.words(words, given[0].place, folder=folder, tainted=any(each.tainted for each in given))
+            run.words(words, given[0].location, folder=folder, tainted=any(each.tainted for each in given))
 
 
 def _chroot(run: LocalRun, component: Component) -> None:
-    folder = run.reading.locations.workdir
+    folder = run.reading.paths.workdir
     for name in ("command_wrapper", "pre_mount_commands", "post_mount_commands"):
         for given in _given(component, name):
             _say_unknown(run, [given])
             wraps = name == "command_wrapper"
-            run.text(given.text, [given.place], folder=folder, tainted=given.tainted, wraps=wraps)
+            run.text(given.text, [given.location], folder=folder, tainted=given.tainted, wraps=wraps)
     for given in _given(component, "copy_files"):
-        run.read(given.text, folder, given.place)
+        run.read(given.text, folder, given.location)
 
 
 def _inspec(run: LocalRun, component: Component) -> None:
     """InSpec reads the files that its arguments name; a reporter writes."""
-    folder = run.reading.locations.workdir
+    folder = run.reading.paths.workdir
     for given in _given(component, "command"):
-        run.words([given.text], given.place, folder=folder, tainted=given.tainted)
+        run.words([given.text], given.location, folder=folder, tainted=given.tainted)
     for values in (value for texts in run.variables.values() for value in texts):
-        run.read(values, folder, component.place, folders="/" in values)
+        run.read(values, folder, component.location, folders="/" in values)
     reporter = False
     for given in _given(component, "extra_arguments"):
         reporter = given.text.startswith("--reporter") or (reporter and not given.text.startswith("-"))
         written = re.match(r"(?:--reporter[= ])?[a-z0-9-]+:(.+)", given.text)
         if reporter and written:
-            run.write(written[1], folder, given.place, Certainty.SURE)
+            run.write(written[1], folder, given.location, Certainty.SURE)
         else:
-            run.read(given.text, folder, given.place)
+            run.read(given.text, folder, given.location)
 
 
 def _external(run: LocalRun, component: Component) -> None:
     """The data source `external` runs a program and reads what it prints."""
-    folder = run.reading.locations.workdir
+    folder = run.reading.paths.workdir
     for text, _, _ in component.texts("working_dir"):
-        path = run.reading.locations.from_workdir(text) if isinstance(text, str) else text
+        path = run.reading.paths.from_workdir(text) if isinstance(text, str) else text
         folder = path if isinstance(path, str) else HOLE
     _argv(run, component, "program", folder)
 
@@ -204,4 +204,4 @@ def _of_unknown(run: LocalRun, component: Component) -> None:
     for name in component.fields:
         if known.COMMANDS.search(name) and name not in known.ELSEWHERE:
             for given in _given(component, name):
-                run.loose(given.text, given.place, folder=run.reading.locations.workdir)
+                run.loose(given.text, given.location, folder=run.reading.paths.workdir)

@@ -42,7 +42,7 @@ _LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
 class LocalFiles:
     """Notes what words name.
 
-    unknown  the places of words that cannot be worked out
+    unknown  the paths of words that cannot be worked out
     written  what a message shows instead of a file that is written; empty if it may show the path
     """
 
@@ -70,8 +70,8 @@ class LocalFiles:
             return None
         if not text.startswith(CHECKOUT) and (text.startswith("/") or folder.startswith("/")):
             return None
-        base = self.reading.locations.workdir if HOLE in folder else folder
-        path = self.reading.locations.resolve(text, base)
+        base = self.reading.paths.workdir if HOLE in folder else folder
+        path = self.reading.paths.resolve(text, base)
         if isinstance(path, Unknown) or (path.strip("./") == "" and path != "."):
             return None
         return path if self.kind(path) is not None else None
@@ -84,7 +84,7 @@ class LocalFiles:
         self,
         text: str,
         folder: str,
-        place: SourceLocation,
+        location: SourceLocation,
         *,
         folders: bool = True,
         dots: bool = False,
@@ -101,25 +101,25 @@ class LocalFiles:
         if path is not None:
             kind = self.kind(path)
             if kind is FileKind.FILE or (kind is FileKind.FOLDER and folders and (dots or path != ".")):
-                self.reading.ledger.reference(path, place, required=False, guessed=True)
+                self.reading.collector.reference(path, location, required=False, guessed=True)
                 if early:
-                    self.reading.ledger.read_now(path, exact=exact)
+                    self.reading.collector.read_now(path, exact=exact)
                 return True
             return False
         parts = [part for part in re.split(r"[=;&|<>()@:,]", text) if part and part != text]
         attached = re.match(r"-[A-Za-z](.{2,})", text)
         parts += [attached[1]] if attached else []
         found = [
-            self.read(part, folder, place, folders=folders and _may_be_folder(text), early=early) for part in parts
+            self.read(part, folder, location, folders=folders and _may_be_folder(text), early=early) for part in parts
         ]
         return any(found)
 
-    def write(self, text: str, folder: str, place: SourceLocation, certainty: Certainty) -> None:
+    def write(self, text: str, folder: str, location: SourceLocation, certainty: Certainty) -> None:
         path = self.place_of(text, folder)
         if path is not None:
-            self.reading.ledger.output(path, place, certainty=certainty, written=self.written)
+            self.reading.collector.output(path, location, certainty=certainty, written=self.written)
         elif HOLE in text and not text.startswith("/"):
-            self.unknown[place] = None
+            self.unknown[location] = None
 
     def place_of(self, text: str, folder: str) -> str | None:
         """The path that a word names, relative to the root, perhaps with `HOLE` in it; None where it is elsewhere."""
@@ -128,7 +128,7 @@ class LocalFiles:
             return None
         if not text.startswith(CHECKOUT) and (text.startswith("/") or HOLE in folder or folder.startswith("/")):
             return None
-        path = self.reading.locations.resolve(text, folder)
+        path = self.reading.paths.resolve(text, folder)
         return None if isinstance(path, Unknown) or path.startswith("/") or path == "." else path
 
 

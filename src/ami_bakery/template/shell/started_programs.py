@@ -21,14 +21,14 @@ Source: `getVersion` in provisioner/ansible/provisioner.go. `inspec` has one too
 
 
 def started_by_validate(components: Iterable[Component]) -> Iterator[tuple[str, SourceLocation]]:
-    """The expression of each `command`, as written, that is none of the usual programs; with its place."""
+    """The expression of each `command`, as written, that is none of the usual programs; with its location."""
     for component in components:
         usual = _USUAL.get(component.type) if component.kind is ComponentKind.PROVISIONER else None
         found = component.fields.get("command")
         if usual is None or found is None or found.value in (None, "", *usual):
             continue
         if not _is_surely_true(component, "skip_version_check"):
-            yield found.written, found.place
+            yield found.written, found.location
 
 
 def _is_surely_true(component: Component, name: str) -> bool:

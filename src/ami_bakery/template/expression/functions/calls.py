@@ -79,15 +79,15 @@ def _surrounding(expression: syntax.FunctionCall, arguments: Sequence[Cty], scop
 
 def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.FunctionCall) -> Cty:
     """Texts that a function makes were written where its arguments were."""
-    if result.place is None and (isinstance(result.raw, str) or result.type.kind == "list"):
-        texts = (argument for argument in arguments if argument.place is not None)
+    if result.location is None and (isinstance(result.raw, str) or result.type.kind == "list"):
+        texts = (argument for argument in arguments if argument.location is not None)
         found = next(texts, None)
-        place = found.place if found is not None and found.place is not None else expression.place
+        location = found.location if found is not None and found.location is not None else expression.location
         if isinstance(result.raw, str):
-            return result.but(place=place)
+            return result.but(location=location)
         if isinstance(result.raw, tuple):
             items = tuple(
-                item.but(place=place) if isinstance(item.raw, str) and item.place is None else item
+                item.but(location=location) if isinstance(item.raw, str) and item.location is None else item
                 for item in result.raw
             )
             return result.but(raw=items)
@@ -167,7 +167,9 @@ def _known_pieces(separator: Cty, text: Cty) -> list[Cty]:
     if not known or not isinstance(separator.raw, str) or not separator.raw:
         return []
     pieces = [piece for piece in known.split(separator.raw) if piece and HOLE not in piece]
-    return [cty.list_value([cty.text(piece, text.place, tainted=text.is_dirty) for piece in pieces])] if pieces else []
+    return (
+        [cty.list_value([cty.text(piece, text.location, tainted=text.is_dirty) for piece in pieces])] if pieces else []
+    )
 
 
 # --- what forgives failures

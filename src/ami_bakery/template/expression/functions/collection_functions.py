@@ -144,10 +144,10 @@ def chunklist(items: Cty, size: Cty) -> Cty:
 
 def element(items: Cty, position: Cty) -> Cty:
     _list_or_tuple(items)
-    place = int_of(position)
-    if place < 0 or not items.raw:
+    number = int_of(position)
+    if number < 0 or not items.raw:
         raise EvaluationError("there is no such element")
-    return _items(items)[place % len(items.raw)]
+    return _items(items)[number % len(items.raw)]
 
 
 def flatten(items: Cty) -> Cty:
@@ -247,7 +247,7 @@ def zipmap(names: Cty, items: Cty) -> Cty:
 
 
 def index(items: Cty, wanted: Cty) -> Cty:
-    """The place of an item; in Packer 1.6.6, the item at a place."""
+    """The index of an item; in Packer 1.6.6, the item at an index."""
     older = _item_at(items, wanted)
     if items.type.kind in ("list", "tuple"):
         for number, item in enumerate(items.raw):
@@ -263,8 +263,8 @@ def _item_at(items: Cty, key: Cty) -> Cty | None:
         return items.raw.get(key.raw)  # type: ignore[no-any-return]
     if items.type.kind not in ("list", "tuple") or key.type.kind != "number" or not key.raw.is_whole:
         return None
-    place = key.raw.truncated()
-    return items.raw[place] if 0 <= place < len(items.raw) else None
+    at = key.raw.truncated()
+    return items.raw[at] if 0 <= at < len(items.raw) else None
 
 
 def length(value: Cty) -> Cty:

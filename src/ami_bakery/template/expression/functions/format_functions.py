@@ -27,8 +27,8 @@ class _Verb:
 
 
 def format_(form: Cty, *arguments: Cty) -> Cty:
-    place = form.place or next((argument.place for argument in arguments if argument.place), None)
-    return cty.text(_formatted(form.raw, arguments), place)
+    location = form.location or next((argument.location for argument in arguments if argument.location), None)
+    return cty.text(_formatted(form.raw, arguments), location)
 
 
 def formatlist(form: Cty, *arguments: Cty) -> Cty:
@@ -42,7 +42,7 @@ def formatlist(form: Cty, *arguments: Cty) -> Cty:
             [item for _, item in argument.items()][number] if any(argument is each for each in lists) else argument
             for argument in arguments
         ]
-        made.append(cty.text(_formatted(form.raw, row), form.place))
+        made.append(cty.text(_formatted(form.raw, row), form.location))
     return cty.list_value(made, STRING)
 
 

@@ -98,7 +98,7 @@ def regex_replace(value: Cty, pattern: Cty, replacement: Cty) -> Cty:
         end = after
         spend(text=len(made[-1]))
     made.append(text[end:])
-    return cty.text("".join(made), value.place)
+    return cty.text("".join(made), value.location)
 
 
 def _expanded(found: Any, template: str, compiled: Any) -> str:

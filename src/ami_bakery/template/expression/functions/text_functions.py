@@ -14,9 +14,9 @@ _FROM_CHECKOUT = "it depends on where the checkout lies"
 
 
 def _kept(before: Cty, after: str) -> Cty:
-    """`after`, with the place of the text that it was made from."""
+    """`after`, with the location of the text that it was made from."""
     spend(text=len(after))
-    return cty.text(after, before.place)
+    return cty.text(after, before.location)
 
 
 def int_of(value: Cty) -> int:
@@ -42,7 +42,7 @@ def title(value: Cty) -> Cty:
 def split(separator: Cty, value: Cty) -> Cty:
     parts = value.raw.split(separator.raw) if separator.raw else list(value.raw)
     spend(steps=len(parts), text=len(value.raw))
-    return cty.list_value([cty.text(part, value.place) for part in parts], STRING)
+    return cty.list_value([cty.text(part, value.location) for part in parts], STRING)
 
 
 def join(separator: Cty, *lists: Cty) -> Cty:
@@ -52,8 +52,8 @@ def join(separator: Cty, *lists: Cty) -> Cty:
     if any(item.is_null for item in items):
         raise EvaluationError("null cannot be joined")
     spend(text=sum(len(item.raw) for item in items) + len(separator.raw) * len(items))
-    place = next((item.place for item in items if item.place), None)
-    return cty.text(separator.raw.join(item.raw for item in items), place)
+    location = next((item.location for item in items if item.location), None)
+    return cty.text(separator.raw.join(item.raw for item in items), location)
 
 
 def replace(value: Cty, old: Cty, new: Cty) -> Cty:

@@ -16,19 +16,19 @@ from ami_bakery.template.location import SourceLocation
 
 class JsonScalar(NamedTuple):
     value: str | int | float | bool | None
-    place: SourceLocation
+    location: SourceLocation
 
 
 class JsonArray(NamedTuple):
     items: tuple[JsonValue, ...]
-    place: SourceLocation
+    location: SourceLocation
 
 
 class JsonObject(NamedTuple):
     """The members as they are written: a key may occur more than once."""
 
     members: tuple[tuple[str, JsonValue], ...]
-    place: SourceLocation
+    location: SourceLocation
 
     def last(self) -> dict[str, JsonValue]:
         """What Go makes of it: the last of several members of one name."""
@@ -72,12 +72,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _refused(place: SourceLocation, wrong: str) -> TemplateError:
+def _refused(location: SourceLocation, wrong: str) -> TemplateError:
     return TemplateError(
-        f"reading {place}",
+        f"reading {location}",
         wrong,
         "Correct the file; `packer validate` says more about what is wrong with it.",
-        marks=(place.mark(wrong),),
+        marks=(location.mark(wrong),),
     )
 
 
@@ -86,16 +86,16 @@ def _values(node: Node) -> Iterator[Node]:
 
 
 def _value(source: bytes, node: Node, file: str) -> JsonValue:
-    place = SourceLocation(file=file, line=node.start_point[0] + 1)
+    location = SourceLocation(file=file, line=node.start_point[0] + 1)
     if node.type == "object":
         members = []
         for pair in _values(node):
             key, value = _values(pair)
             members.append((str(_scalar(source, key)), _value(source, value, file)))
-        return JsonObject(members=tuple(members), place=place)
+        return JsonObject(members=tuple(members), location=location)
     if node.type == "array":
-        return JsonArray(items=tuple(_value(source, child, file) for child in _values(node)), place=place)
-    return JsonScalar(value=_scalar(source, node), place=place)
+        return JsonArray(items=tuple(_value(source, child, file) for child in _values(node)), location=location)
+    return JsonScalar(value=_scalar(source, node), location=location)
 
 
 def _scalar(source: bytes, node: Node) -> str | int | float | bool | None:
