@@ -1,5 +1,5 @@
 # AMI Bakery as a Docker image, built with BuildKit: `docker build -t ami-bakery .`
-# docs/docker.md tells what each argument is for, and how to run it.
+# docs/guides/docker.md tells what each argument is for, and how to run it.
 
 # A Debian or Ubuntu with Python 3.11 or newer.
 ARG BASE=debian:bookworm-slim

@@ -1,4 +1,4 @@
-"""python -m benchmarks: run ours and its rivals side by side, print ratios, write docs/benchmarks.*."""
+"""python -m benchmarks: run ours and its rivals side by side, print ratios, write docs/contributing/benchmarks.*."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, metavar="N", help="of the cases; slow ones get half of them")
     parser.add_argument("--small", action="store_true", help="little of everything: to try the benchmark itself")
     parser.add_argument("--folder", metavar="FOLDER", help="where files are made: 3 GB (default: the system's own)")
-    parser.add_argument("--results", metavar="FILE", type=Path, default=RESULTS, help="default: docs/benchmarks.json")
+    parser.add_argument(
+        "--results", metavar="FILE", type=Path, default=RESULTS, help="default: docs/contributing/benchmarks.json"
+    )
     parser.add_argument("--draw", action="store_true", help="measure nothing: draw the document again")
     arguments = parser.parse_args()
     if arguments.draw:

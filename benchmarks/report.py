@@ -1,4 +1,4 @@
-"""Results for people: lines for the terminal, tables for docs/benchmarks.md, and a plot."""
+"""Results for people: lines for the terminal, tables for docs/contributing/benchmarks.md, and a plot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.figures import Figure, middle
 from benchmarks.results import Measured, Results, from_json
 from benchmarks.thresholds import Bar, bars, ratio_of
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+DOCUMENT = Path(__file__).parent.parent / "docs/contributing/benchmarks.md"
 RESULTS = DOCUMENT.with_suffix(".json")
 PLOT = DOCUMENT.with_suffix(".svg")
 _COLORS = {Kind.OURS: "#0a7d4f", Kind.RIVAL: "#b4533c", Kind.LIMIT: "#8a8f98"}
@@ -38,7 +38,7 @@ def bar_lines(results: Results) -> Iterator[str]:
 
 
 def redraw(*, check: bool = False) -> list[str]:
-    """Puts docs/benchmarks.json into the document and the plot. Gives the names of files that were out of date."""
+    """Puts docs/contributing/benchmarks.json into the document and the plot. Returns the names of outdated files."""
     results = from_json(RESULTS.read_text())
     old = DOCUMENT.read_text()
     new = old

@@ -1,6 +1,6 @@
 """AMI Bakery: bake AWS machine images with Packer, and only when their definition changed.
 
-What stands in `__all__` is the library (docs/library.md); everything else may change.
+What stands in `__all__` is the library (docs/guides/library.md); everything else may change.
 """
 
 from __future__ import annotations

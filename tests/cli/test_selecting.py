@@ -297,8 +297,8 @@ def test_a_bake_takes_what_is_chosen_and_what_that_is_made_from(bakery: Kitchen)
 
 
 def test_the_examples_of_the_documentation_work(bakery: Kitchen) -> None:
-    """Every command of docs/selecting.md, as a shell runs it."""
-    text = (Path(__file__).parents[2] / "docs/selecting.md").read_text()
+    """Every command of docs/guides/selecting.md, as a shell runs it."""
+    text = (Path(__file__).parents[2] / "docs/guides/selecting.md").read_text()
     commands = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     for name in ("worker", "web-front"):
         shutil.copytree(bakery.folder / "job", bakery.folder / name)

@@ -1,4 +1,4 @@
-"""Terraform gets the AMI: the snippets of docs/terraform.md, run by the real Terraform, and the external protocol."""
+"""Terraform gets the AMI: the snippets of docs/guides/terraform.md, run by Terraform, and the external protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mypy_boto3_ec2 import EC2Client
 from tests.documents import blocks
 from tests.harness import PROGRAMS, TOML, Kitchen, Run, json_template
 
-DOCUMENT = "docs/terraform.md"
+DOCUMENT = "docs/guides/terraform.md"
 TERRAFORM = shutil.which("terraform")
 with_terraform = pytest.mark.skipif(TERRAFORM is None, reason="there is no terraform on PATH")
 

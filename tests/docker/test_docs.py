@@ -1,4 +1,4 @@
-"""The command lines of docs/docker.md and the README, as they stand there."""
+"""The command lines of docs/guides/docker.md and the README, as they stand there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.docker.engine import Engine
 from tests.docker.stage import Stage
 from tests.documents import ROOT, blocks
 
-DOCUMENT = "docs/docker.md"
+DOCUMENT = "docs/guides/docker.md"
 IN_SAMPLE_APP = [
     *blocks(DOCUMENT, "sh", mark="runs in the sample app"),
     *blocks("README.md", "sh", mark="runs in the sample app"),

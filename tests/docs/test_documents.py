@@ -157,7 +157,7 @@ def test_the_runs_in_a_command_line_are_found(text: str, words: list[list[str]])
 def test_the_readmes_rows_of_the_matrix_are_the_matrixs() -> None:
     heading = "| what is done | the digest | the drop-in's SHA-1 |\n|---|---|---|\n"
     (shown,) = re.findall(re.escape(heading) + r"((?:\|.*\n)+)", (ROOT / "README.md").read_text())
-    whole = (ROOT / "docs/mutation-matrix.md").read_text()
+    whole = (ROOT / "docs/reference/rebuild-triggers.md").read_text()
     assert [row for row in shown.splitlines() if f"\n{row}\n" not in whole] == []
 
 
@@ -181,21 +181,21 @@ def test_every_policy_is_one_that_iam_takes(local: LocalAws) -> None:
     iam = aws_client(local, "iam")
     for number, block in enumerate(TRUSTING):
         iam.create_role(RoleName=f"role-{number}", AssumeRolePolicyDocument=block.text)
-    for path in (ROOT / "docs/iam").iterdir():
+    for path in (ROOT / "docs/guides/iam").iterdir():
         iam.create_policy(PolicyName=path.stem, PolicyDocument=path.read_text())
     iam.close()
 
 
 def test_the_pages_of_github_and_gitlab_have_every_input() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
-    assert {*action["inputs"], *action["outputs"]} - set(code_of("docs/ci/github.md")) == set()
+    assert {*action["inputs"], *action["outputs"]} - set(code_of("docs/guides/ci/github.md")) == set()
     header, _ = yaml.safe_load_all((ROOT / "templates/ami-bakery.yml").read_text())
-    assert header["spec"]["inputs"].keys() - set(code_of("docs/ci/gitlab.md")) == set()
+    assert header["spec"]["inputs"].keys() - set(code_of("docs/guides/ci/gitlab.md")) == set()
 
 
 def test_every_example_for_a_ci_has_a_page() -> None:
     examples = {path.name for path in (ROOT / "examples/ci").iterdir()}
-    linked = {link.rpartition("/")[2] for link in links_of("docs/ci/README.md") if "examples/ci" in link}
+    linked = {link.rpartition("/")[2] for link in links_of("docs/guides/ci/README.md") if "examples/ci" in link}
     assert examples == linked
 
 

@@ -1,6 +1,6 @@
 """Walks everything: every call of a bake with every fault, and with a kill. `--write FILE` makes the tables of it.
 
-usage: python -m tests.faults --results FOLDER [--jobs N] [--only TEXT] [--write docs/faults.md]
+usage: python -m tests.faults --results FOLDER [--jobs N] [--only TEXT] [--write docs/contributing/faults.md]
 
 What the folder has results of is not walked again; so it can be stopped and begun again, and a pair whose line is
 taken out is walked anew.

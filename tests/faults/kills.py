@@ -124,6 +124,6 @@ def _killed(
 
 
 def _without_trace(thing: Left, trace: str) -> str:
-    """Nothing tells of what was made in the moments before the kill, when it was not noted yet (docs/faults.md)."""
+    """Nothing tells of what was made just before the kill and not noted yet (docs/contributing/faults.md)."""
     found = thing.is_named_in(trace) or bool(thing.hint and thing.hint in trace)
     return "" if found else "without a trace"

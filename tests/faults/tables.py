@@ -1,4 +1,4 @@
-"""The outcomes as docs/faults.md shows them: a table of steps and blows, and what was said where a run failed."""
+"""The outcomes in docs/contributing/faults.md: a table of calls and faults, and the messages of failed runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST = 180
 _HEAD = """\
 # What comes of faults and kills: every call of a bake
 
-Made by `python -m tests.faults --results FOLDER --write docs/faults.md`, which does all that is told here: the real program and the real Packer ({packer}) bake an image
+Made by `python -m tests.faults --results FOLDER --write docs/contributing/faults.md`, which does all that is told here: the real program and the real Packer ({packer}) bake an image
 in two regions in the embedded EC2; one call is struck; the next run bakes the same. After each pair it was found that
 
 - the next run ends well, and says the one finished AMI that is there in each region; where the struck run has said an answer, it is the same one,

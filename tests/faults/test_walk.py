@@ -1,7 +1,7 @@
 """A bake of which a call fails, or that is killed in one: the next run makes it good, and what is left is known.
 
 A sample. `AMI_BAKERY_WALK=all` walks every call with every blow, which takes an hour and more; `python -m tests.faults`
-does the same with several processes at once, and writes the tables of docs/faults.md.
+does the same with several processes at once, and writes the tables of docs/contributing/faults.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The policies in docs/iam: real runs under them, with every call checked; and nothing in them that no run needs."""
+"""The policies in docs/guides/iam: real runs need all of their actions, and no other."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NOT_WALKED: dict[str, str] = {}
 
 
 def load(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((ROOT / "docs/iam" / name).read_text())
+    document: dict[str, Any] = json.loads((ROOT / "docs/guides/iam" / name).read_text())
     return document
 
 

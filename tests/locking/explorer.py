@@ -63,8 +63,9 @@ NOBODY = -1
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What is explored: the protocol, and EC2 as docs/locking.md assumes it. Anything but the defaults is there to see
-    what happens without some part of it.
+    """What is explored: the protocol, and EC2 as docs/concepts/locking.md assumes it.
+
+    Other values than the defaults show what happens without a part of it.
 
     fence   of the call that writes the digest: `whole`, it does nothing where the lock is gone; `partial`, the AMI is
             tagged all the same; `none`, it does not name the lock

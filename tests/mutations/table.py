@@ -1,4 +1,4 @@
-"""The table in docs/mutation-matrix.md: read by the tests, written by `python -m tests.mutations.table`."""
+"""The table in docs/reference/rebuild-triggers.md: read by the tests, written by `python -m tests.mutations.table`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "mutation-matrix.md"
+DOCUMENT = Path(__file__).parent.parent.parent / "docs/reference/rebuild-triggers.md"
 START, END = "<!-- generated: matrix -->\n", "<!-- end -->"
 
 

@@ -1,4 +1,4 @@
-"""Locks in EC2: a key pair is one, since EC2 gives its name once, and its tags say whose it is (docs/locking.md)."""
+"""Locks in EC2: key pairs, whose names are unique and whose tags name the holder (docs/concepts/locking.md)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Asks EC2 without botocore, where all that is to be known stands in the environment; else it does not ask.
 
 Getting botocore ready takes longer than all the rest of an unchanged image's run together, and is most of what comes
-before Packer in a bake (docs/benchmarks.md). So the common case of a CI job is taken here: a key in the environment,
-nothing in AWS's files, at most a plain proxy. Whatever is not plain, the surroundings or the answer, is left to
-botocore, from the beginning: profiles, roles, other endpoints, refusals, faults, retries. So what is asked here may
-have been done when botocore asks it again.
+before Packer in a bake (docs/contributing/benchmarks.md). So the common case of a CI job is taken here: a key in the
+environment, nothing in AWS's files, at most a plain proxy. Whatever is not plain, the surroundings or the answer,
+is left to botocore, from the beginning: profiles, roles, other endpoints, refusals, faults, retries.
+So what is asked here may have been done when botocore asks it again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keeps git from starting programs: settings for every call, and which folder may be taken for a repository.
 
 A repository's configuration, and files that a stranger's change brings, can make git start programs: hooks, a file
-system monitor, filters, ssh, helpers for transports and credentials, pagers. docs/security.md lists them all.
+system monitor, filters, ssh, helpers for transports and credentials, pagers. docs/concepts/security.md lists them all.
 Settings of the command line win over those of every configuration file.
 """
 

@@ -2,7 +2,7 @@
 
 The bytes are a canonical S-expression (RFC 9804, section 6.1): `(` and `)` around lists, and each atom as its length in
 bytes, a colon and the bytes. Every value has one encoding, and nothing in a name or a value can forge a separator.
-docs/manifest-format.md specifies each field, and why it is in.
+docs/reference/manifest-format.md specifies each field, and why it is in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One bake of a digest at a time: what a runner does next, from what it has seen of EC2. docs/locking.md says why.
+"""The lock protocol: from what a runner has seen of EC2 to its next step (docs/concepts/locking.md).
 
 `advance` is the whole protocol, and has no clock and no network: `execute/` carries its steps out, and the tests drive
 the same code through every order of events that EC2, crashes, pauses and late requests allow.
