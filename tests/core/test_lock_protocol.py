@@ -1,4 +1,4 @@
-"""One runner's way through the protocol, step by step. All orders of several runners' are explored in tests/locking."""
+"""One runner's path through the protocol. tests/locking explores several runners at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from ami_bakery.core.lock.protocol import ProtocolState, advance, begin
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
+    AcquireLock,
     AmisAbandoned,
     Bake,
     Baked,
@@ -19,86 +20,102 @@ from ami_bakery.core.lock.protocol_steps import (
     Ending,
     Finish,
     LockAcquired,
+    LockNotVisible,
     LockSeen,
-    Look,
+    LookUp,
     LookupResult,
-    NoteVerified,
-    NotShown,
     Pause,
     ProtocolEvent,
     ReadLock,
+    RecordVerified,
     Release,
-    Seen,
-    TakeLock,
+    StepResult,
     WaitVisible,
 )
 
-ALONE: Mapping[type, tuple[Seen, ...]] = {
-    TakeLock: (LockAcquired("lock"),),
+ALONE: Mapping[type, tuple[StepResult, ...]] = {
+    AcquireLock: (LockAcquired("lock"),),
     ReadLock: (LockSeen("another", ours=False, expired=False),),
     BreakLock: (ProtocolEvent.DONE,),
     Pause: (ProtocolEvent.DONE,),
-    Look: (LookupResult(None),),
+    LookUp: (LookupResult(None),),
     AbandonInherited: (AmisAbandoned(),),
     Bake: (Baked("ami"),),
-    NoteVerified: (ProtocolEvent.DONE,),
+    RecordVerified: (ProtocolEvent.DONE,),
     Finish: (ProtocolEvent.DONE,),
     Discard: (ProtocolEvent.DONE,),
     CopyToRegions: (ProtocolEvent.DONE,),
     WaitVisible: (ProtocolEvent.DONE,),
     Release: (ProtocolEvent.DONE,),
 }
-"""What each step shows, one time after the other, and the last of these from then on."""
-BAKING = [TakeLock, Look, AbandonInherited, Bake, Look, NoteVerified, Finish, CopyToRegions, WaitVisible, Release]
+"""Results of each step, in order; the last one is repeated."""
+BAKING = [
+    AcquireLock,
+    LookUp,
+    AbandonInherited,
+    Bake,
+    LookUp,
+    RecordVerified,
+    Finish,
+    CopyToRegions,
+    WaitVisible,
+    Release,
+]
 
 
-def flown(seen: Mapping[type, tuple[Seen, ...]], flight: ProtocolState) -> tuple[list[type], End]:
-    """The steps that were taken, and how it ended."""
+def run_protocol(result: Mapping[type, tuple[StepResult, ...]], state: ProtocolState) -> tuple[list[type], End]:
+    """Returns the steps that were carried out, and the ending."""
     steps: list[type] = []
-    left = {step: list(shown) for step, shown in {**ALONE, **seen}.items()}
-    while not isinstance(flight.step, End):
-        steps.append(type(flight.step))
-        shown = left[type(flight.step)]
-        flight = advance(flight, shown.pop(0) if len(shown) > 1 else shown[0])
-    return steps, flight.step
+    inherited = {step: list(shown) for step, shown in {**ALONE, **result}.items()}
+    while not isinstance(state.step, End):
+        steps.append(type(state.step))
+        shown = inherited[type(state.step)]
+        state = advance(state, shown.pop(0) if len(shown) > 1 else shown[0])
+    return steps, state.step
 
 
-def test_who_is_alone_bakes() -> None:
-    assert flown({}, begin()) == (BAKING, End(Ending.BAKED, "ami"))
+def test_single_runner_bakes() -> None:
+    assert run_protocol({}, begin()) == (BAKING, End(Ending.BAKED, "ami"))
 
 
-def test_who_comes_second_waits_for_what_the_first_one_bakes() -> None:
-    seen: dict[type, tuple[Seen, ...]] = {
-        TakeLock: (ProtocolEvent.REFUSED,),
-        ReadLock: (LockSeen("another", ours=False, expired=False), NotShown()),
-        Look: (LookupResult("theirs"),),
+def test_second_runner_waits_for_the_ami_of_the_first() -> None:
+    result: dict[type, tuple[StepResult, ...]] = {
+        AcquireLock: (ProtocolEvent.REFUSED,),
+        ReadLock: (LockSeen("another", ours=False, expired=False), LockNotVisible()),
+        LookUp: (LookupResult("theirs"),),
     }
-    assert flown(seen, begin()) == ([TakeLock, ReadLock, Pause, ReadLock, Look], End(Ending.REUSED, "theirs"))
-    steps, end = flown(seen, begin(waits=False))
-    assert (steps, end.ending) == ([TakeLock, ReadLock], Ending.BUSY)
+    assert run_protocol(result, begin()) == (
+        [AcquireLock, ReadLock, Pause, ReadLock, LookUp],
+        End(Ending.REUSED, "theirs"),
+    )
+    steps, end = run_protocol(result, begin(waits=False))
+    assert (steps, end.ending) == ([AcquireLock, ReadLock], Ending.BUSY)
 
 
-def test_a_dead_runners_lock_is_taken_over() -> None:
-    seen: dict[type, tuple[Seen, ...]] = {
-        TakeLock: (ProtocolEvent.REFUSED, LockAcquired("lock")),
+def test_lock_of_a_dead_runner_is_taken_over() -> None:
+    result: dict[type, tuple[StepResult, ...]] = {
+        AcquireLock: (ProtocolEvent.REFUSED, LockAcquired("lock")),
         ReadLock: (LockSeen("another", ours=False, expired=True),),
     }
-    assert flown(seen, begin()) == ([TakeLock, ReadLock, BreakLock, *BAKING], End(Ending.BAKED, "ami"))
+    assert run_protocol(result, begin()) == ([AcquireLock, ReadLock, BreakLock, *BAKING], End(Ending.BAKED, "ami"))
 
 
-def test_what_has_been_baked_in_vain_is_discarded() -> None:
-    """Somebody else's AMI of the same digest is there when ours is finished."""
-    steps, end = flown({Look: (LookupResult(None), LookupResult("theirs"))}, begin())
-    assert (steps[:6], end) == ([TakeLock, Look, AbandonInherited, Bake, Look, Discard], End(Ending.REUSED, "theirs"))
+def test_own_ami_is_discarded_if_another_one_was_finished_first() -> None:
+    """Another runner's AMI of the same digest is visible after our build."""
+    steps, end = run_protocol({LookUp: (LookupResult(None), LookupResult("theirs"))}, begin())
+    assert (steps[:6], end) == (
+        [AcquireLock, LookUp, AbandonInherited, Bake, LookUp, Discard],
+        End(Ending.REUSED, "theirs"),
+    )
 
 
-def test_a_bake_that_fails_gives_the_lock_back() -> None:
-    steps, end = flown({Bake: (ProtocolEvent.FAILED,)}, begin())
+def test_failed_build_releases_the_lock() -> None:
+    steps, end = run_protocol({Bake: (ProtocolEvent.FAILED,)}, begin())
     assert (steps[-1], end.ending) == (Release, Ending.FAILED)
 
 
-def test_a_step_cannot_be_seen_to_end_as_another_does() -> None:
+def test_step_refuses_the_result_of_another_step() -> None:
     with pytest.raises(ValueError, match="cannot end with"):
-        advance(begin(), ProtocolEvent.MOVED)
+        advance(begin(), ProtocolEvent.CHANGED)
     with pytest.raises(ValueError, match="has ended"):
         advance(ProtocolState(step=End(Ending.BAKED)), ProtocolEvent.DONE)

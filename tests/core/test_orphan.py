@@ -1,4 +1,4 @@
-"""What is a leftover, what is not, and what may be removed without asking twice: by tags, names and times."""
+"""Which resources are orphaned, and which may be removed without asking, by tags, names and times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.lock.lock import SeenLock
-from ami_bakery.core.orphan.orphan import RunIndex, candidates, classify, expired_lock, read_notes
+from ami_bakery.core.orphan.orphan import RunIndex, candidates, classify, expired_lock, index_runs
 
 NOW = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 OLD = "20260131T080000Z-0a0a0a0a"
@@ -18,7 +18,7 @@ DIGEST = "d" * 64
 
 
 def lock(run: str, minutes: int, **more: str) -> SeenLock:
-    """One that expires so many minutes from now."""
+    """A lock that expires in `minutes` from now."""
     expires = (NOW + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
     tags = {
         "ami-bakery:lock": DIGEST,
@@ -29,7 +29,7 @@ def lock(run: str, minutes: int, **more: str) -> SeenLock:
     return SeenLock(id="key-1", region="us-east-1", tags=tags, seen_at=NOW)
 
 
-def thing(kind: ResourceKind = ResourceKind.SECURITY_GROUP, run: str = OLD, **more: object) -> Resource:
+def resource(kind: ResourceKind = ResourceKind.SECURITY_GROUP, run: str = OLD, **more: object) -> Resource:
     name = {"name": "packer_1"} if kind in (ResourceKind.SECURITY_GROUP, ResourceKind.KEY_PAIR) else {}
     uses = {"uses": ("packer_1",)} if kind is ResourceKind.INSTANCE else {}
     tags: Mapping[str, str] = {"ami-bakery:run": run, "ami-bakery:image": "app"} if run else {}
@@ -37,10 +37,10 @@ def thing(kind: ResourceKind = ResourceKind.SECURITY_GROUP, run: str = OLD, **mo
     return Resource(**given)  # type: ignore[arg-type]
 
 
-def verdict(one: Resource, *locks: SeenLock, noted: str = "") -> bool | None:
-    """Whether it is surely a leftover; None where it is none."""
-    judged = classify(one, read_notes(locks, {}), NOW, noted=noted)
-    return judged.sure if judged else None
+def verdict(item: Resource, *locks: SeenLock, recorded_run: str = "") -> bool | None:
+    """Whether the resource is certainly orphaned; None if it is not orphaned."""
+    orphan = classify(item, index_runs(locks, {}), NOW, recorded_run=recorded_run)
+    return orphan.sure if orphan else None
 
 
 @pytest.mark.parametrize(
@@ -53,87 +53,87 @@ def verdict(one: Resource, *locks: SeenLock, noted: str = "") -> bool | None:
         ResourceKind.SNAPSHOT,
     ],
 )
-def test_a_thing_is_as_dead_as_its_run(kind: ResourceKind) -> None:
-    assert verdict(thing(kind), lock(OLD, +1)) is None
-    assert verdict(thing(kind), lock(OLD, -10)) is True
-    assert verdict(thing(kind)) is True, "older than three hours"
-    assert verdict(thing(kind, YOUNG)) is False
-    assert verdict(thing(kind, YOUNG), lock(YOUNG, -10)) is True
-    assert verdict(thing(kind, YOUNG), lock(OLD, -10)) is False, "the lock of another run"
+def test_resource_is_orphaned_if_its_run_is_dead(kind: ResourceKind) -> None:
+    assert verdict(resource(kind), lock(OLD, +1)) is None
+    assert verdict(resource(kind), lock(OLD, -10)) is True
+    assert verdict(resource(kind)) is True, "older than three hours"
+    assert verdict(resource(kind, YOUNG)) is False
+    assert verdict(resource(kind, YOUNG), lock(YOUNG, -10)) is True
+    assert verdict(resource(kind, YOUNG), lock(OLD, -10)) is False, "the lock of another run"
 
 
-def test_what_is_finished_is_no_leftover() -> None:
+def test_finished_ami_is_not_orphaned() -> None:
     tags = {"ami-bakery:run": OLD, "ami-bakery:format": "1"}
-    assert verdict(thing(ResourceKind.AMI, tags=tags), lock(OLD, -10)) is None
+    assert verdict(resource(ResourceKind.AMI, tags=tags), lock(OLD, -10)) is None
     original = {"ami-bakery:run": OLD, "ami_config_checksum": "a" * 40}
-    assert verdict(thing(ResourceKind.AMI, tags=original), lock(OLD, -10)) is None, (
+    assert verdict(resource(ResourceKind.AMI, tags=original), lock(OLD, -10)) is None, (
         "the original's checksum needs no more"
     )
-    assert verdict(thing(ResourceKind.SNAPSHOT, tags=original)) is None
+    assert verdict(resource(ResourceKind.SNAPSHOT, tags=original)) is None
 
 
-def test_a_lock_that_has_just_expired_may_be_renewed_yet() -> None:
-    assert verdict(thing(), lock(OLD, -4)) is False
-    assert verdict(thing(), lock(OLD, -6)) is True
+def test_lock_that_has_just_expired_may_still_be_renewed() -> None:
+    assert verdict(resource(), lock(OLD, -4)) is False
+    assert verdict(resource(), lock(OLD, -6)) is True
 
 
-def test_an_ami_that_the_next_bake_will_take_over_is_not_surely_one() -> None:
-    ami = thing(ResourceKind.AMI, id="ami-1")
+def test_ami_that_the_next_bake_will_adopt_is_not_certainly_orphaned() -> None:
+    ami = resource(ResourceKind.AMI, id="ami-1")
     assert verdict(ami, lock(OLD, -10, verified="us-east-1:ami-1 eu-west-1:ami-2")) is False
     assert verdict(ami, lock(YOUNG, -10, inherited_verified="us-east-1:ami-1")) is False
     assert verdict(ami, lock(OLD, -10, verified="eu-west-1:ami-1")) is True
 
 
-def test_an_ami_that_a_living_run_has_taken_over_is_alive() -> None:
-    ami = thing(ResourceKind.AMI, id="ami-1")
+def test_ami_that_a_live_run_has_inherited_is_not_orphaned() -> None:
+    ami = resource(ResourceKind.AMI, id="ami-1")
     assert verdict(ami, lock(YOUNG, +1)) is True
     assert verdict(ami, lock(YOUNG, +1, inherited_verified="us-east-1:ami-1")) is None
     assert verdict(ami, lock(YOUNG, +1, inherited_unverified="us-east-1:ami-1")) is None
 
 
-def test_an_ami_that_was_given_up_is_one() -> None:
+def test_abandoned_ami_is_orphaned() -> None:
     tags = {"ami-bakery:run": YOUNG, "ami-bakery:abandoned": "20260131T110000Z-0c0c0c0c"}
-    assert verdict(thing(ResourceKind.AMI, tags=tags)) is True
+    assert verdict(resource(ResourceKind.AMI, tags=tags)) is True
 
 
-def test_an_instance_that_only_has_the_tags_is_never_surely_one() -> None:
-    assert verdict(thing(ResourceKind.INSTANCE, uses=("production",)), lock(OLD, -10)) is False
+def test_instance_that_only_has_the_tags_is_never_certainly_orphaned() -> None:
+    assert verdict(resource(ResourceKind.INSTANCE, uses=("production",)), lock(OLD, -10)) is False
     digest_only = {"ami_config_checksum": DIGEST}
-    assert verdict(thing(ResourceKind.INSTANCE, "", tags=digest_only, uses=("production",))) is None
-    assert verdict(thing(ResourceKind.INSTANCE, "", tags=digest_only)) is False
+    assert verdict(resource(ResourceKind.INSTANCE, "", tags=digest_only, uses=("production",))) is None
+    assert verdict(resource(ResourceKind.INSTANCE, "", tags=digest_only)) is False
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.VOLUME, ResourceKind.SNAPSHOT])
-def test_volumes_and_snapshots_with_a_digest_only_are_somebodys(kind: ResourceKind) -> None:
-    assert verdict(thing(kind, "", tags={"ami_config_checksum": DIGEST})) is None
+def test_volumes_and_snapshots_with_only_a_digest_are_not_orphaned(kind: ResourceKind) -> None:
+    assert verdict(resource(kind, "", tags={"ami_config_checksum": DIGEST})) is None
 
 
-def test_what_carries_the_digest_of_a_living_lock_is_alive() -> None:
-    one = thing(ResourceKind.AMI, "", tags={"ami_config_checksum": DIGEST})
-    assert verdict(one) is False
-    assert verdict(one, lock(YOUNG, +1)) is None
+def test_resource_with_the_digest_of_a_live_lock_is_not_orphaned() -> None:
+    item = resource(ResourceKind.AMI, "", tags={"ami_config_checksum": DIGEST})
+    assert verdict(item) is False
+    assert verdict(item, lock(YOUNG, +1)) is None
 
 
-def test_what_a_dead_lock_notes_is_a_leftover_without_tags() -> None:
-    assert verdict(thing(run=""), lock(YOUNG, -10), noted=YOUNG) is True
-    assert verdict(thing(run=""), lock(YOUNG, +1), noted=YOUNG) is None
-    by_name = thing(ResourceKind.AMI, "", name="the name that its run wanted to give")
-    assert verdict(by_name, lock(YOUNG, -10), noted=YOUNG) is False, "the name may be another's"
-    assert verdict(thing(ResourceKind.INSTANCE, "", uses=("chosen",)), lock(YOUNG, -10), noted=YOUNG) is False
+def test_untagged_resource_recorded_by_a_dead_lock_is_orphaned() -> None:
+    assert verdict(resource(run=""), lock(YOUNG, -10), recorded_run=YOUNG) is True
+    assert verdict(resource(run=""), lock(YOUNG, +1), recorded_run=YOUNG) is None
+    by_name = resource(ResourceKind.AMI, "", name="the name that its run wanted to give")
+    assert verdict(by_name, lock(YOUNG, -10), recorded_run=YOUNG) is False, "the name may be another's"
+    assert verdict(resource(ResourceKind.INSTANCE, "", uses=("chosen",)), lock(YOUNG, -10), recorded_run=YOUNG) is False
 
 
-def test_notes_are_those_of_dead_locks() -> None:
-    notes = read_notes([lock(OLD, -10, key_pair="packer_1"), lock(YOUNG, +1, key_pair="packer_2")], {})
-    assert notes.noted("ami-bakery:key-pair") == {"packer_1": OLD}
+def test_run_index_has_the_records_of_dead_locks_only() -> None:
+    notes = index_runs([lock(OLD, -10, key_pair="packer_1"), lock(YOUNG, +1, key_pair="packer_2")], {})
+    assert notes.recorded("ami-bakery:key-pair") == {"packer_1": OLD}
 
 
-def test_a_lock_that_does_not_say_until_when_it_lives_is_dead() -> None:
+def test_lock_without_a_readable_expiry_is_expired() -> None:
     assert expired_lock(lock(OLD, +1)) is None
     assert expired_lock(lock(OLD, -10)) is not None
     assert expired_lock(lock(OLD, +1, expires="soon")) is not None
 
 
-def test_only_what_may_be_a_leftover_is_looked_at() -> None:
+def test_only_possible_orphans_are_candidates() -> None:
     tagged = {
         "key-lock": lock(OLD, -10).tags,
         "ami-finished": {"ami-bakery:run": OLD, "ami-bakery:format": "1"},

@@ -97,7 +97,7 @@ def test_what_a_dead_run_of_current_packer_leaves_is_found(current: Kitchen, ec2
         ec2.delete_tags(Resources=[tag["ResourceId"]], Tags=[{"Key": tag["Key"]}])
     orphans = current.run("images", "--orphans", "--json").document["orphans"]
     assert [(one["kind"], one["why"]) for one in orphans] == [
-        ("instance", "it carries the digest of a bake, but no run"),
-        ("security-group", "it carries the digest of a bake, but no run"),
-        ("key-pair", "it carries the digest of a bake, but no run"),
+        ("instance", "it has a digest tag, but no run"),
+        ("security-group", "it has a digest tag, but no run"),
+        ("key-pair", "it has a digest tag, but no run"),
     ]

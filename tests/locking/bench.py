@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.core.lock.inherited import InheritedAmis
-from ami_bakery.core.lock.lock import EXPIRES_TAG, Timing, expired_now, expiry, lock_name, new_lock_tags
+from ami_bakery.core.lock.lock import EXPIRES_TAG, Timing, expiry, lock_name, new_lock_tags, past_expiry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,9 +34,9 @@ def hold_lock(ec2: EC2Client, digest: str, *, expired: bool = False, image: str 
         job=JOB,
         now=now,
         timing=DAY,
-        left=InheritedAmis(),
+        inherited=InheritedAmis(),
     )
-    tags |= notes | {EXPIRES_TAG: expired_now(now - timedelta(minutes=1)) if expired else expiry(now, DAY)}
+    tags |= notes | {EXPIRES_TAG: past_expiry(now - timedelta(minutes=1)) if expired else expiry(now, DAY)}
     tagged: Any = [{"ResourceType": "key-pair", "Tags": _pairs(tags)}]
     made = ec2.create_key_pair(KeyName=lock_name(digest), KeyType="ed25519", TagSpecifications=tagged)
     return made["KeyPairId"]

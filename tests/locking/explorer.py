@@ -1,19 +1,19 @@
 """Drives the protocol through every order of events that EC2, crashes, pauses and late requests allow.
 
-The runners are the real ones: `advance` of core/single_flight.py. Around them is a small EC2 (`Cloud`), which is:
+The runners are real: `advance` of core/lock/protocol.py. Around them is a small model of EC2 (`Cloud`). It is
 
-- strict: the lock's name is taken once, and a lock is deleted by its id;
-- slow with news: what is read may be as it was up to LAG ticks ago, and a lock that was deleted up to LAG ticks ago may
-  still be taken for there;
-- deaf now and then: a request may get no answer, and be carried out at any later time, or never. Its sender gives up on
-  it, or sends it once more.
+- strict: the lock's name is unique, and a lock is deleted by its id;
+- eventually consistent: a read returns a state up to LAG ticks old, and a lock that was deleted up to LAG ticks ago may
+  still be treated as existing;
+- unreliable: a request may get no response, and be carried out at any later time, or never. Its sender gives up, or
+  sends it again.
 
-Time goes by in ticks, at any moment or not at all. A runner may stand still for as long as it likes between any two of
-its steps, and may be killed there. Any lock may be shown as expired, since its holder may have stood still, or its
-renewals have been lost: neither renewals nor the lifetime need to be modelled.
+Time advances in ticks, at any moment or not at all. A runner may pause for any time between two of its steps, and may
+be killed there. Any lock may be shown as expired, since its holder may have been paused, or its renewals may have been
+lost. So neither renewals nor the lifetime need to be modelled.
 
-Each freedom has a budget; what is explored is every order of events within them. A state is a number: each part of it
-is numbered when it is met for the first time, and what follows from a part is worked out once.
+Each kind of fault has a budget; the explorer visits every order of events within the budgets. A state is a number: each
+part of it is numbered when it is first seen, and the successors of a part are computed once.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.protocol import ProtocolState, advance, begin
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
+    AcquireLock,
     AmisAbandoned,
     Bake,
     Baked,
@@ -38,56 +39,56 @@ from ami_bakery.core.lock.protocol_steps import (
     Ending,
     Finish,
     LockAcquired,
+    LockNotVisible,
     LockSeen,
-    Look,
+    LookUp,
     LookupResult,
-    NoteVerified,
-    NotShown,
     Pause,
     ProtocolEvent,
     ReadLock,
+    RecordVerified,
     Release,
-    RemoveLeft,
-    Seen,
+    RemoveAbandoned,
     Step,
-    TakeLock,
+    StepResult,
     WaitVisible,
 )
 
 LAG = 1
 SETTLED = 3
-"""More than twice the lag: once for a lock that is still taken for there, once for a tag that is not seen yet."""
+"""More than twice the lag: once for a deleted lock that still seems to exist, once for a tag that is not visible yet.
+"""
 NEVER = -1
 NOBODY = -1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What is explored: the protocol, and EC2 as docs/concepts/locking.md assumes it.
+    """The explored protocol, and EC2 as docs/concepts/locking.md assumes it.
 
-    Other values than the defaults show what happens without a part of it.
+    Other values than the defaults remove a part of the protocol.
 
-    fence   of the call that writes the digest: `whole`, it does nothing where the lock is gone; `partial`, the AMI is
-            tagged all the same; `none`, it does not name the lock
+    fence   of the call that writes the digest. `complete`: it does nothing if the lock is gone; `partial`: it tags the
+            AMI anyway; `none`: it does not include the lock
     """
 
-    advance: Callable[[ProtocolState, Seen], ProtocolState] = advance
+    advance: Callable[[ProtocolState, StepResult], ProtocolState] = advance
     settles: bool = True
-    fence: str = "whole"
-    breaks_by_name: bool = False
+    fence: str = "complete"
+    deletes_by_name: bool = False
     removes: bool = True
     settles_to_remove: bool = True
-    marks: bool = True
+    tags_first: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many runners there are, and how much may go wrong on one way through.
+    """The number of runners, and the number of faults in one history.
 
-    late      requests without an answer
-    pauses    locks of living holders that are shown as expired
-    failures  steps that fail: Packer's, a copy, a refusal of EC2's
-    history   how many former states of the lock may still be read: none of them is older than LAG in any case
+    late      requests without a response
+    pauses    locks of live holders that are shown as expired
+    failures  failed steps: Packer's, a copy, a refusal of EC2
+    history   former states of the lock that may still be read; none of them is older than LAG in any case
     """
 
     runners: int = 2
@@ -99,11 +100,11 @@ class Budget:
 
 
 class Lock(NamedTuple):
-    """A lock and its tags. `left` is what it was created with, `unverified` and `verified` what was noted since."""
+    """A lock and its tags: `inherited` since it was created; `unverified` and `verified` were recorded later."""
 
     name: str
     owner: int
-    left: InheritedAmis
+    inherited: InheritedAmis
     unverified: str | None = None
     verified: str | None = None
     finished: bool = False
@@ -111,14 +112,14 @@ class Lock(NamedTuple):
 
     @property
     def carries(self) -> InheritedAmis:
-        unverified = self.left.unverified | ({self.unverified} if self.unverified else frozenset())
-        return InheritedAmis(self.verified) | InheritedAmis(self.left.verified, unverified)
+        unverified = self.inherited.unverified | ({self.unverified} if self.unverified else frozenset())
+        return InheritedAmis(self.verified) | InheritedAmis(self.inherited.verified, unverified)
 
 
 class Ami(NamedTuple):
-    """For how many ticks it has had the digest, been given up, been removed: NEVER, or one more than LAG at most.
+    """Ticks since it got its digest, was abandoned, was removed: NEVER, or at most LAG + 1.
 
-    sound  its maker lived to verify it
+    sound  its builder lived to verify it
     """
 
     name: str
@@ -134,7 +135,7 @@ class Ami(NamedTuple):
 
 
 class Cloud(NamedTuple):
-    """`before`: what the lock was, and for how long it has not been that, as long as it may still be read."""
+    """`before`: former states of the lock that may still be read, with the ticks since they ended."""
 
     lock: Lock | None = None
     before: tuple[tuple[Lock | None, int], ...] = ()
@@ -147,7 +148,7 @@ class Cloud(NamedTuple):
         return self.lock is not None and self.lock.name == lock
 
     def may_hold(self, lock: str | None) -> bool:
-        """Whether it is there, or was a moment ago."""
+        """Whether it exists, or did a moment ago."""
         return self.holds(lock) or any(was is not None and was.name == lock for was, _ in self.before)
 
     def with_lock(self, lock: Lock | None) -> Cloud:
@@ -163,33 +164,34 @@ class Cloud(NamedTuple):
         return Cloud(self.lock, before, tuple(ami.older() for ami in self.amis))
 
     def owned(self, owners: tuple[int, ...]) -> Cloud:
-        """With the runners numbered anew; those that have no number are nobody."""
+        """Returns it with renumbered runners; those without a number become NOBODY."""
 
-        def anew(lock: Lock | None) -> Lock | None:
+        def renumbered(lock: Lock | None) -> Lock | None:
             return lock and lock._replace(owner=owners[lock.owner] if 0 <= lock.owner < len(owners) else NOBODY)
 
-        before = {anew(lock): age for lock, age in sorted(self.before, key=lambda item: -item[1])}
-        return Cloud(anew(self.lock), _in_order(before), self.amis)
+        before = {renumbered(lock): age for lock, age in sorted(self.before, key=lambda item: -item[1])}
+        return Cloud(renumbered(self.lock), _in_order(before), self.amis)
 
 
 class Runner(NamedTuple):
-    """`flight` is a number. `held_for`: ticks since it knows that it has the lock. `told`: an AMI was there for all to
-    see at that time."""
+    """`state` is a number. `held_for`: ticks since it knows that it has the lock. `ami_was_visible`: an AMI was visible
+    to everyone at that time.
+    """
 
-    flight: int
+    state: int
     held_for: int = NEVER
-    told: bool = False
+    ami_was_visible: bool = False
 
 
 class Request(NamedTuple):
-    """One that was sent and not answered."""
+    """A request that was sent and not answered."""
 
     owner: int
     step: Step
 
 
 class World(NamedTuple):
-    """Numbers of its parts. A runner that was killed or has ended is NOBODY. `answer` is a bit among names."""
+    """The numbers of its parts. A runner that was killed or has ended is NOBODY. `answer` is a bit among names."""
 
     cloud: int
     runners: tuple[int, ...]
@@ -202,14 +204,14 @@ class World(NamedTuple):
 
 
 class Names(NamedTuple):
-    """Of what is made next."""
+    """The names of the next lock and AMI."""
 
     lock: str
     ami: str
 
 
 class Move(NamedTuple):
-    """What one step of a runner comes to. `answer`: the bit of the AMI that it ends with."""
+    """An outcome of one step of a runner. `answer`: the bit of the AMI that it ends with."""
 
     cloud: int
     runner: int
@@ -220,7 +222,7 @@ class Move(NamedTuple):
 
 
 class Violation(AssertionError):
-    """A property that does not hold."""
+    """An invariant that does not hold."""
 
 
 @dataclass(kw_only=True)
@@ -233,7 +235,7 @@ _Value = TypeVar("_Value", bound=Hashable)
 
 
 class _Numbered(Generic[_Value]):
-    """Numbers values as they come."""
+    """Numbers values in the order in which they are seen."""
 
     def __init__(self) -> None:
         self.values: list[_Value] = []
@@ -249,12 +251,12 @@ class _Numbered(Generic[_Value]):
 
 _NAMES = tuple(f"{kind}-{number}" for kind in ("key", "ami") for number in range(16))
 _BITS = {name: 1 << place for place, name in enumerate(_NAMES)}
-_CHANGING = (TakeLock, BreakLock, Release, NoteVerified, AbandonInherited, RemoveLeft, Discard, Finish)
-_FALLIBLE = (Look, Bake, CopyToRegions, WaitVisible, Finish, ReadLock)
+_CHANGING = (AcquireLock, BreakLock, Release, RecordVerified, AbandonInherited, RemoveAbandoned, Discard, Finish)
+_FALLIBLE = (LookUp, Bake, CopyToRegions, WaitVisible, Finish, ReadLock)
 
 
 class Steps:
-    """What each step of a runner may come to in a cloud."""
+    """The possible outcomes of each step of a runner in a cloud."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -262,29 +264,29 @@ class Steps:
     def outcomes(
         self,
         cloud: Cloud,
-        flight: ProtocolState,
+        state: ProtocolState,
         held_for: int,
         own: int,
         living: frozenset[int],
         pauses: bool,
         free: Names,
-    ) -> Iterator[tuple[Cloud, Seen, bool]]:
-        """With what is seen, and whether it takes a pause; the usual outcome first."""
-        step = flight.step
-        if isinstance(step, NoteVerified) and pauses and cloud.holds(step.lock):
-            # It could not be renewed, and is there all the same.
+    ) -> Iterator[tuple[Cloud, StepResult, bool]]:
+        """Yields the result of each, and whether it uses a pause; the usual outcome first."""
+        step = state.step
+        if isinstance(step, RecordVerified) and pauses and cloud.holds(step.lock):
+            # It could not be renewed, but still exists.
             yield cloud, ProtocolEvent.LOST, True
         if isinstance(step, _CHANGING):
-            for after, seen in self._changed(cloud, step, held_for, own, free.lock):
-                yield after, seen, False
+            for after, result in self._changed(cloud, step, held_for, own, free.lock):
+                yield after, result, False
             return
         match step:
             case ReadLock():
                 yield from self._read(cloud, own, living, pauses)
             case Pause() | CopyToRegions() | WaitVisible():
                 yield cloud, ProtocolEvent.DONE, False
-            case Look(_, settled):
-                for looked in _looks(cloud):
+            case LookUp(_, settled):
+                for looked in _lookups(cloud):
                     if looked.ami or not (self._rules.settles and settled) or held_for >= SETTLED:
                         yield cloud, looked, False
             case CheckInherited(name):
@@ -293,17 +295,21 @@ class Steps:
                     yield cloud, ProtocolEvent.DONE, False
                 yield cloud, ProtocolEvent.REFUSED, False
             case Bake():
-                yield from self._baked(cloud, flight.lock, pauses, free.ami)
+                yield from self._baked(cloud, state.lock, pauses, free.ami)
 
-    def _changed(self, cloud: Cloud, step: Step, held_for: int, own: int, free: str) -> Iterator[tuple[Cloud, Seen]]:
+    def _changed(
+        self, cloud: Cloud, step: Step, held_for: int, own: int, free: str
+    ) -> Iterator[tuple[Cloud, StepResult]]:
         if isinstance(step, AbandonInherited):
-            return self._given_up(cloud, step, self.may_give_up(step, held_for))
+            return self._abandoned(cloud, step, self.may_abandon(step, held_for))
         return self.carried_out(cloud, own, step, free)
 
-    def _read(self, cloud: Cloud, own: int, living: frozenset[int], pauses: bool) -> Iterator[tuple[Cloud, Seen, bool]]:
+    def _read(
+        self, cloud: Cloud, own: int, living: frozenset[int], pauses: bool
+    ) -> Iterator[tuple[Cloud, StepResult, bool]]:
         for lock in dict.fromkeys((cloud.lock, *(lock for lock, _ in cloud.before))):
             if lock is None:
-                yield cloud, NotShown(), False
+                yield cloud, LockNotVisible(), False
                 continue
             shown = LockSeen(lock.name, lock.owner == own, False, lock.finished, lock.carries)
             if lock.kept or lock.owner not in living:
@@ -312,26 +318,28 @@ class Steps:
                 yield cloud, replace(shown, expired=True), True
             yield cloud, shown, False
 
-    def _baked(self, cloud: Cloud, lock: str | None, pauses: bool, free: str) -> Iterator[tuple[Cloud, Seen, bool]]:
-        yield _made(cloud, lock, Ami(free)), Baked(free), False
+    def _baked(
+        self, cloud: Cloud, lock: str | None, pauses: bool, free: str
+    ) -> Iterator[tuple[Cloud, StepResult, bool]]:
+        yield _with_new_ami(cloud, lock, Ami(free)), Baked(free), False
         if not cloud.holds(lock):
             yield cloud, ProtocolEvent.LOST, False
         elif pauses:
             yield cloud, ProtocolEvent.LOST, True
 
-    def carried_out(self, cloud: Cloud, own: int, step: Step, free: str) -> Iterator[tuple[Cloud, Seen]]:
-        """What EC2 does with a request that changes something."""
+    def carried_out(self, cloud: Cloud, own: int, step: Step, free: str) -> Iterator[tuple[Cloud, StepResult]]:
+        """Yields the effects of a changing request in EC2."""
         match step:
-            case TakeLock() if cloud.lock is not None:
+            case AcquireLock() if cloud.lock is not None:
                 yield cloud, ProtocolEvent.REFUSED
-            case TakeLock(left):
-                yield cloud.with_lock(Lock(free, own, left)), LockAcquired(free)
+            case AcquireLock(inherited):
+                yield cloud.with_lock(Lock(free, own, inherited)), LockAcquired(free)
             case BreakLock(name) | Release(name, keep=False):
                 yield self._deleted(cloud, name), ProtocolEvent.DONE
             case Release(name):
                 kept = cloud.with_lock(cloud.lock._replace(kept=True)) if cloud.lock and cloud.holds(name) else cloud
                 yield kept, ProtocolEvent.DONE
-            case NoteVerified(name, ami):
+            case RecordVerified(name, ami):
                 if cloud.lock is not None and cloud.holds(name):
                     yield cloud.with_lock(cloud.lock._replace(verified=ami)), ProtocolEvent.DONE
                     return
@@ -340,8 +348,8 @@ class Steps:
                 yield cloud, ProtocolEvent.LOST
             case AbandonInherited():
                 yield cloud, AmisAbandoned(())
-                yield from self._marked(cloud, step)
-            case RemoveLeft(names):
+                yield from self._tagged_abandoned(cloud, step)
+            case RemoveAbandoned(names):
                 yield _removed(cloud, names), ProtocolEvent.DONE
             case Discard(name):
                 yield _removed(cloud, (name,)), ProtocolEvent.DONE
@@ -351,30 +359,30 @@ class Steps:
     def _deleted(self, cloud: Cloud, name: str) -> Cloud:
         if cloud.holds(name):
             return cloud.with_lock(None)
-        if self._rules.breaks_by_name and cloud.lock is not None:
-            raise Violation(f"{cloud.lock.name} is deleted by one who means {name}")
+        if self._rules.deletes_by_name and cloud.lock is not None:
+            raise Violation(f"{cloud.lock.name} is deleted by a runner that means {name}")
         return cloud
 
-    def may_give_up(self, step: AbandonInherited, held_for: int) -> bool:
-        """Whether it may be sent by now."""
+    def may_abandon(self, step: AbandonInherited, held_for: int) -> bool:
+        """Whether the request may be sent by now."""
         return step.lock is not None and (held_for >= SETTLED or not self._rules.settles_to_remove)
 
-    def _given_up(self, cloud: Cloud, step: AbandonInherited, may: bool) -> Iterator[tuple[Cloud, Seen]]:
-        """Whether a name is in the way is not modelled: all that are unfinished, or look it, may be, or none."""
+    def _abandoned(self, cloud: Cloud, step: AbandonInherited, may: bool) -> Iterator[tuple[Cloud, StepResult]]:
+        """Name conflicts are not modelled: all AMIs that are, or seem, unfinished may conflict, or none."""
         yield cloud, AmisAbandoned(())
         if not may:
             return
         for ami in cloud.amis:
             if ami.finished != NEVER:
                 yield cloud, LookupResult(ami.name)
-        yield from self._marked(cloud, step)
+        yield from self._tagged_abandoned(cloud, step)
 
-    def _marked(self, cloud: Cloud, step: AbandonInherited) -> Iterator[tuple[Cloud, Seen]]:
+    def _tagged_abandoned(self, cloud: Cloud, step: AbandonInherited) -> Iterator[tuple[Cloud, StepResult]]:
         unfinished = tuple(ami for ami in cloud.amis if ami.finished <= LAG and ami.removed <= LAG)
         if not unfinished or not self._rules.removes:
             return
         names = tuple(ami.name for ami in unfinished)
-        if not self._rules.marks:
+        if not self._rules.tags_first:
             yield cloud, AmisAbandoned(names)
         elif cloud.may_hold(step.lock):
             marked = cloud
@@ -384,10 +392,10 @@ class Steps:
         if not cloud.holds(step.lock):
             yield cloud, ProtocolEvent.LOST
 
-    def _finished(self, cloud: Cloud, lock: str | None, name: str) -> Iterator[tuple[Cloud, Seen]]:
+    def _finished(self, cloud: Cloud, lock: str | None, name: str) -> Iterator[tuple[Cloud, StepResult]]:
         ami = cloud.find(name)
         if ami is None or ami.removed != NEVER:
-            # Whoever hears that looks for its lock, too.
+            # The sender of this result looks for its lock, too.
             yield cloud, ProtocolEvent.FAILED if cloud.holds(lock) else ProtocolEvent.LOST
         if ami is None or ami.removed > LAG:
             return
@@ -395,18 +403,18 @@ class Steps:
             yield _tagged(cloud, lock, ami), ProtocolEvent.DONE
         if not cloud.holds(lock) and self._rules.fence == "partial":
             yield _tagged(cloud, lock, ami), ProtocolEvent.LOST
-        elif not cloud.holds(lock) and self._rules.fence == "whole":
+        elif not cloud.holds(lock) and self._rules.fence == "complete":
             yield cloud, ProtocolEvent.LOST
 
 
 class Explorer:
-    """Explores breadth first, so that a way to a violation is a short one."""
+    """Explores breadth first, so that the path to a violation is short."""
 
     def __init__(self, budget: Budget, rules: Rules | None = None) -> None:
         self._budget = budget
         self._rules = rules or Rules()
         self._steps = Steps(self._rules)
-        self._flights: _Numbered[ProtocolState] = _Numbered()
+        self._protocol_states: _Numbered[ProtocolState] = _Numbered()
         self._clouds: _Numbered[Cloud] = _Numbered()
         self._runners: _Numbered[Runner] = _Numbered()
         self._requests: _Numbered[Request] = _Numbered()
@@ -419,9 +427,9 @@ class Explorer:
         self.result = Result()
 
     def explore(self) -> Result:
-        """Raises `Violation`, with the way there."""
+        """Raises `Violation`, with the path to it."""
         budget = self._budget
-        runners = (self._runners.number(Runner(self._flights.number(begin()))),) * budget.runners
+        runners = (self._runners.number(Runner(self._protocol_states.number(begin()))),) * budget.runners
         start = World(
             self._clouds.number(Cloud()), runners, (), 0, budget.crashes, budget.late, budget.pauses, budget.failures
         )
@@ -437,11 +445,11 @@ class Explorer:
                         self._seen[after] = (world, what)
                         queue.append(after)
         except Violation as violation:
-            raise Violation(f"{violation}\n{self._way_to(world)}") from None
+            raise Violation(f"{violation}\n{self._path_to(world)}") from None
         self.result.states = len(self._seen)
         return self.result
 
-    def _way_to(self, world: World) -> str:
+    def _path_to(self, world: World) -> str:
         lines = []
         step = self._seen.get(world)
         while step is not None:
@@ -449,7 +457,7 @@ class Explorer:
             step = self._seen.get(step[0])
         return "\n".join(reversed(lines))
 
-    # What can happen next.
+    # Possible next events.
 
     def _successors(self, world: World) -> Iterator[tuple[World, str]]:
         if not world.sent and all(runner == NOBODY for runner in world.runners):
@@ -469,9 +477,12 @@ class Explorer:
             if world.crashes:
                 dead = world._replace(runners=_with(world.runners, own, NOBODY), crashes=world.crashes - 1)
                 yield self._canonical(dead), f"{own} is killed"
-                if isinstance(self._flight_of(runner).step, Bake):
-                    left = self._left_by(world, runner)
-                    yield self._canonical(dead._replace(cloud=left)), f"{own} is killed when Packer has made an AMI"
+                if isinstance(self._protocol_state_of(runner).step, Bake):
+                    cloud = self._after_kill(world, runner)
+                    yield (
+                        self._canonical(dead._replace(cloud=cloud)),
+                        f"{own} is killed after Packer has created an AMI",
+                    )
             yield from self._moved(world, own, runner)
 
     def _moved(self, world: World, own: int, runner: int) -> Iterator[tuple[World, str]]:
@@ -485,29 +496,29 @@ class Explorer:
                 self.result.endings[move.ending] += 1
                 after = _answered(after, move.answer)
             yield self._canonical(after), move.what
-        step = self._flight_of(runner).step
+        step = self._protocol_state_of(runner).step
         held_for = self._runners.values[runner].held_for
-        early = isinstance(step, AbandonInherited) and not self._steps.may_give_up(step, held_for)
+        early = isinstance(step, AbandonInherited) and not self._steps.may_abandon(step, held_for)
         if world.late and isinstance(step, _CHANGING) and not early:
             sent = tuple(sorted((*world.sent, self._requests.number(Request(own, step)))))
             sending = world._replace(sent=sent, late=world.late - 1)
-            yield self._canonical(sending), f"{own}: {step} gets no answer, and is sent again"
+            yield self._canonical(sending), f"{own}: {step} gets no response, and is sent again"
             unanswered = ProtocolEvent.FAILED if isinstance(step, AbandonInherited) else ProtocolEvent.UNANSWERED
-            yield self._canonical(self._failed(sending, own, runner, unanswered)), f"{own}: {step} gets no answer"
+            yield self._canonical(self._failed(sending, own, runner, unanswered)), f"{own}: {step} gets no response"
         if world.failures and isinstance(step, _FALLIBLE):
             failing = world._replace(failures=world.failures - 1)
             yield self._canonical(self._failed(failing, own, runner, ProtocolEvent.FAILED)), f"{own}: {step} fails"
 
-    def _flight_of(self, runner: int) -> ProtocolState:
-        return self._flights.values[self._runners.values[runner].flight]
+    def _protocol_state_of(self, runner: int) -> ProtocolState:
+        return self._protocol_states.values[self._runners.values[runner].state]
 
-    def _left_by(self, world: World, runner: int) -> int:
-        cloud, lock = self._clouds.values[world.cloud], self._flight_of(runner).lock
-        return self._cloud(_made(cloud, lock, Ami(self._free(world).ami, sound=False)))
+    def _after_kill(self, world: World, runner: int) -> int:
+        cloud, lock = self._clouds.values[world.cloud], self._protocol_state_of(runner).lock
+        return self._cloud(_with_new_ami(cloud, lock, Ami(self._free(world).ami, sound=False)))
 
-    def _failed(self, world: World, own: int, runner: int, seen: Seen) -> World:
-        """Nothing changes but what the runner does next."""
-        move = self._move(self._clouds.values[world.cloud], self._runners.values[runner], own, seen, paused=False)
+    def _failed(self, world: World, own: int, runner: int, result: StepResult) -> World:
+        """Only the next step of the runner changes."""
+        move = self._move(self._clouds.values[world.cloud], self._runners.values[runner], own, result, paused=False)
         after = world._replace(runners=_with(world.runners, own, move.runner))
         if move.ending is None:
             return after
@@ -521,33 +532,41 @@ class Explorer:
         if key not in self._moves_memo:
             cloud, value = self._clouds.values[world.cloud], self._runners.values[runner]
             self._moves_memo[key] = tuple(
-                self._move(after, value, own, seen, paused)
-                for after, seen, paused in self._steps.outcomes(
-                    cloud, self._flights.values[value.flight], value.held_for, own, living, world.pauses > 0, free
+                self._move(after, value, own, result, paused)
+                for after, result, paused in self._steps.outcomes(
+                    cloud,
+                    self._protocol_states.values[value.state],
+                    value.held_for,
+                    own,
+                    living,
+                    world.pauses > 0,
+                    free,
                 )
             )
         return self._moves_memo[key]
 
-    def _move(self, cloud: Cloud, runner: Runner, own: int, seen: Seen, paused: bool) -> Move:
-        before = self._flights.values[runner.flight]
-        what = f"{own}: {before.step} -> {seen}"
+    def _move(self, cloud: Cloud, runner: Runner, own: int, result: StepResult, paused: bool) -> Move:
+        before = self._protocol_states.values[runner.state]
+        what = f"{own}: {before.step} -> {result}"
         number = self._once(
-            ("advance", runner.flight, seen), lambda: self._flights.number(self._advanced(before, seen))
+            ("advance", runner.state, result), lambda: self._protocol_states.number(self._advanced(before, result))
         )
-        flight = self._flights.values[number]
-        held_for, told = (NEVER, False) if flight.lock is None else (runner.held_for, runner.told)
-        if flight.lock is not None and flight.lock != before.lock:
-            held_for, told = 0, any(ami.finished > LAG for ami in cloud.amis)
-        if isinstance(flight.step, Bake) and told:
-            raise Violation(f"an AMI is baked that was there for all to see when the lock was taken\n{what}")
-        if not isinstance(flight.step, End):
-            moved = self._runners.number(Runner(number, held_for, told))
+        state = self._protocol_states.values[number]
+        held_for, ami_was_visible = (NEVER, False) if state.lock is None else (runner.held_for, runner.ami_was_visible)
+        if state.lock is not None and state.lock != before.lock:
+            held_for, ami_was_visible = 0, any(ami.finished > LAG for ami in cloud.amis)
+        if isinstance(state.step, Bake) and ami_was_visible:
+            raise Violation(
+                f"a runner bakes although the AMI was visible to everyone when it acquired the lock\n{what}"
+            )
+        if not isinstance(state.step, End):
+            moved = self._runners.number(Runner(number, held_for, ami_was_visible))
             return Move(self._cloud(cloud), moved, what, paused)
-        ending, name = flight.step.ending, flight.step.ami
+        ending, name = state.step.ending, state.step.ami
         if name is not None:
             ami = cloud.find(name)
             if ami is None or ami.finished == NEVER or ami.removed != NEVER:
-                raise Violation(f"{name} is an answer, and is not finished and there\n{what}")
+                raise Violation(f"{name} is an answer, but is not finished or does not exist\n{what}")
         return Move(self._cloud(cloud), NOBODY, what, paused, ending, _BITS[name] if name else 0)
 
     def _cloud(self, cloud: Cloud) -> int:
@@ -555,12 +574,12 @@ class Explorer:
             cloud = cloud._replace(before=cloud.before[: self._budget.history])
         return self._clouds.number(cloud)
 
-    def _advanced(self, flight: ProtocolState, seen: Seen) -> ProtocolState:
-        """On to the next step that matters."""
-        flight = self._rules.advance(flight, seen)
-        while not self._budget.failures and _says_nothing(flight.step):
-            flight = self._rules.advance(flight, ProtocolEvent.DONE)
-        return flight
+    def _advanced(self, state: ProtocolState, result: StepResult) -> ProtocolState:
+        """Advances to the next step that matters."""
+        state = self._rules.advance(state, result)
+        while not self._budget.failures and _is_neutral(state.step):
+            state = self._rules.advance(state, ProtocolEvent.DONE)
+        return state
 
     def _arrived(self, world: World, request: int) -> tuple[int, ...]:
         free = self._free(world).lock
@@ -587,16 +606,16 @@ class Explorer:
             return number
         return self._runners.number(runner._replace(held_for=runner.held_for + 1))
 
-    def _once(self, key: Hashable, work_out: Callable[[], int]) -> int:
+    def _once(self, key: Hashable, compute: Callable[[], int]) -> int:
         number = self._memo.get(key)
         if number is None:
-            number = self._memo[key] = work_out()
+            number = self._memo[key] = compute()
         return number
 
-    # States that differ in nothing that matters are one.
+    # States that differ in nothing that matters are merged.
 
     def _canonical(self, world: World) -> World:
-        """Runners are alike: their order says nothing. What nobody speaks of any more is forgotten."""
+        """Runners are alike, so their order does not matter. Names that are not used any more are dropped."""
         cloud, runners, sent = world.cloud, world.runners, world.sent
         lock = self._clouds.values[cloud].lock
         owner = NOBODY if lock is None else lock.owner
@@ -610,8 +629,8 @@ class Explorer:
             runners = tuple(runners[run] for run in order)
             cloud = self._owned(cloud, owners)
             sent = tuple(sorted(self._sent_by(request, owners) for request in sent))
-        spoken = self._spoken_of(cloud, runners, sent)
-        cloud = self._without_forgotten(cloud, spoken)
+        used = self._used_names(cloud, runners, sent)
+        cloud = self._without_forgotten(cloud, used)
         if sent:
             living = any(runner != NOBODY for runner in runners)
             sent = tuple(request for request in sent if self._matters(request, cloud, living))
@@ -620,7 +639,7 @@ class Explorer:
         return world._replace(cloud=cloud, runners=runners, sent=sent)
 
     def _owned(self, cloud: int, owners: tuple[int, ...]) -> int:
-        """With the runners numbered anew."""
+        """Returns it with renumbered runners."""
         return self._once(
             ("owned", cloud, owners), lambda: self._clouds.number(self._clouds.values[cloud].owned(owners))
         )
@@ -630,52 +649,52 @@ class Explorer:
         return self._requests.number(Request(NOBODY if owner == NOBODY else owners[owner], step))
 
     def _matters(self, request: int, cloud: int, living: bool) -> bool:
-        """Whether EC2 would do anything with it, now or later."""
+        """Whether EC2 would act on it, now or later."""
 
         def matters() -> bool:
             step, there = self._requests.values[request].step, self._clouds.values[cloud]
             match step:
-                case TakeLock():
+                case AcquireLock():
                     return living
                 case BreakLock(lock) | Release(lock):
                     return there.holds(lock)
-                case NoteVerified(lock) | AbandonInherited(lock) | Finish(lock):
-                    return there.may_hold(lock) or self._rules.fence != "whole" or not self._rules.marks
+                case RecordVerified(lock) | AbandonInherited(lock) | Finish(lock):
+                    return there.may_hold(lock) or self._rules.fence != "complete" or not self._rules.tags_first
                 case _:
                     return True
 
         return bool(self._once(("matters", request, cloud, living), lambda: int(matters())))
 
-    def _without_forgotten(self, number: int, spoken: int) -> int:
+    def _without_forgotten(self, number: int, used: int) -> int:
         cloud = self._clouds.values[number]
-        amis = tuple(ami for ami in cloud.amis if ami.finished != NEVER or _BITS[ami.name] & spoken)
+        amis = tuple(ami for ami in cloud.amis if ami.finished != NEVER or _BITS[ami.name] & used)
         return number if len(amis) == len(cloud.amis) else self._clouds.number(cloud._replace(amis=amis))
 
     def _without_gone(self, number: int, visible: int) -> int:
-        """A lock that cannot be shown any more need not be remembered as gone."""
-        if number == NOBODY or not self._flight_of(number).gone:
+        """A lock that cannot be shown any more is dropped from the runner's past locks."""
+        if number == NOBODY or not self._protocol_state_of(number).past_locks:
             return number
 
         def forget() -> int:
-            flight = self._flight_of(number)
-            gone = frozenset(name for name in flight.gone if _BITS[name] & visible)
-            kept = self._flights.number(replace(flight, gone=gone))
-            return self._runners.number(self._runners.values[number]._replace(flight=kept))
+            state = self._protocol_state_of(number)
+            past_locks = frozenset(name for name in state.past_locks if _BITS[name] & visible)
+            kept = self._protocol_states.number(replace(state, past_locks=past_locks))
+            return self._runners.number(self._runners.values[number]._replace(state=kept))
 
-        return self._once(("gone", number, visible), forget)
+        return self._once(("past_locks", number, visible), forget)
 
     def _free(self, world: World) -> Names:
-        """Names that nobody speaks of."""
-        spoken = self._spoken_of(world.cloud, world.runners, world.sent) | self._mask("amis", world.cloud)
-        return self._free_names(spoken)
+        """Returns unused names."""
+        used = self._used_names(world.cloud, world.runners, world.sent) | self._mask("amis", world.cloud)
+        return self._free_names(used)
 
-    def _free_names(self, spoken: int) -> Names:
-        if spoken not in self._names:
-            free = [name for name in _NAMES if not _BITS[name] & spoken]
-            self._names[spoken] = Names(free[0], next(name for name in free if name.startswith("ami")))
-        return self._names[spoken]
+    def _free_names(self, used: int) -> Names:
+        if used not in self._names:
+            free = [name for name in _NAMES if not _BITS[name] & used]
+            self._names[used] = Names(free[0], next(name for name in free if name.startswith("ami")))
+        return self._names[used]
 
-    def _spoken_of(self, cloud: int, runners: tuple[int, ...], sent: tuple[int, ...]) -> int:
+    def _used_names(self, cloud: int, runners: tuple[int, ...], sent: tuple[int, ...]) -> int:
         mask = self._mask("cloud", cloud)
         for runner in runners:
             if runner != NOBODY:
@@ -694,47 +713,48 @@ class Explorer:
                 case "amis":
                     names = {ami.name for ami in self._clouds.values[number].amis}
                 case "runner":
-                    names = set(_names_in_flight(self._flight_of(number)))
+                    names = set(_names_in_state(self._protocol_state_of(number)))
                 case _:
                     names = set(_names_in_step(self._requests.values[number].step))
             mask = self._masks[key] = sum(_BITS[name] for name in names)
         return mask
 
-    # Nobody is ever stuck.
+    # No runner gets stuck.
 
     def _check_liveness(self, world: World) -> None:
-        """From here on each runner that lives comes to an end alone: the others stand still for ever, what they sent is
-        lost, and time goes by as long as it is needed."""
+        """From here, each live runner comes to an end alone: the others are paused for ever, their requests are lost,
+        and time advances as needed.
+        """
         for own, runner in enumerate(world.runners):
             if runner == NOBODY:
                 continue
             cloud = self._owned(world.cloud, tuple(0 if run == own else NOBODY for run in range(own + 1)))
-            way: list[tuple[int, int]] = []
+            path: list[tuple[int, int]] = []
             while runner != NOBODY and (cloud, runner) not in self._ends_alone:
-                if len(way) > 99:
-                    raise Violation(f"runner {own} does not come to an end alone")
-                way.append((cloud, runner))
-                cloud, runner = self._usual_move(*self._still(cloud, runner))
-            self._ends_alone.update(way)
+                if len(path) > 99:
+                    raise Violation(f"runner {own} gets stuck alone")
+                path.append((cloud, runner))
+                cloud, runner = self._usual_move(*self._settled(cloud, runner))
+            self._ends_alone.update(path)
 
-    def _still(self, cloud: int, runner: int) -> tuple[int, int]:
-        """When all news has come."""
+    def _settled(self, cloud: int, runner: int) -> tuple[int, int]:
+        """Returns both once every change is visible."""
         while (older := (self._older_cloud(cloud), self._older_runner(runner))) != (cloud, runner):
             cloud, runner = older
         return cloud, runner
 
     def _usual_move(self, number: int, runner: int) -> tuple[int, int]:
-        cloud, value, flight = self._clouds.values[number], self._runners.values[runner], self._flight_of(runner)
-        spoken = self._mask("cloud", number) | self._mask("amis", number) | self._mask("runner", runner)
-        after, seen, _ = next(
-            self._steps.outcomes(cloud, flight, value.held_for, 0, frozenset({0}), False, self._free_names(spoken))
+        cloud, value, state = self._clouds.values[number], self._runners.values[runner], self._protocol_state_of(runner)
+        used = self._mask("cloud", number) | self._mask("amis", number) | self._mask("runner", runner)
+        after, result, _ = next(
+            self._steps.outcomes(cloud, state, value.held_for, 0, frozenset({0}), False, self._free_names(used))
         )
-        move = self._move(after, value, 0, seen, False)
+        move = self._move(after, value, 0, result, False)
         return move.cloud, move.runner
 
 
 def violation(budget: Budget, rules: Rules) -> str:
-    """What goes wrong under these rules, and the way there; empty where nothing does."""
+    """Returns the violation under these rules, and the path to it; empty if there is none."""
     try:
         Explorer(budget, rules).explore()
     except Violation as found:
@@ -742,8 +762,8 @@ def violation(budget: Budget, rules: Rules) -> str:
     return ""
 
 
-def _says_nothing(step: Step) -> bool:
-    """It has one outcome, at any time, and changes nothing."""
+def _is_neutral(step: Step) -> bool:
+    """Whether it has one outcome, at any time, and changes nothing."""
     return isinstance(step, Pause | CopyToRegions | WaitVisible)
 
 
@@ -755,8 +775,8 @@ def _answered(world: World, answer: int) -> World:
     return world._replace(answer=answer)
 
 
-def _looks(cloud: Cloud) -> Iterator[LookupResult]:
-    """What a look-up may show: everything that is old enough, and any of what is new."""
+def _lookups(cloud: Cloud) -> Iterator[LookupResult]:
+    """Yields what a look-up may return: every old enough AMI, and any of the new ones."""
     finished = [ami for ami in cloud.amis if ami.finished != NEVER]
     for ami in finished:
         yield LookupResult(ami.name)
@@ -764,8 +784,8 @@ def _looks(cloud: Cloud) -> Iterator[LookupResult]:
         yield LookupResult(None)
 
 
-def _made(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
-    """Packer's AMI is noted on the lock as soon as it has an id, if the lock is there."""
+def _with_new_ami(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
+    """Packer's AMI is recorded on the lock as soon as it has an id, if the lock exists."""
     if cloud.lock is None or not cloud.holds(lock):
         return cloud.with_ami(ami)
     return cloud.with_ami(ami).with_lock(cloud.lock._replace(unverified=ami.name))
@@ -775,9 +795,9 @@ def _tagged(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
     if ami.removed != NEVER:
         raise Violation(f"{ami.name} is finished after it was removed")
     if not ami.sound:
-        raise Violation(f"{ami.name} is finished, and was never verified")
+        raise Violation(f"{ami.name} is finished, but was never verified")
     if any(other.finished != NEVER for other in cloud.amis if other.name != ami.name):
-        raise Violation(f"{ami.name} is finished, and is the second one")
+        raise Violation(f"{ami.name} is the second finished AMI")
     tagged = cloud.with_ami(ami if ami.finished != NEVER else ami._replace(finished=0))
     if tagged.lock is not None and tagged.holds(lock):
         return tagged.with_lock(tagged.lock._replace(finished=True))
@@ -787,21 +807,30 @@ def _tagged(cloud: Cloud, lock: str | None, ami: Ami) -> Cloud:
 def _removed(cloud: Cloud, names: tuple[str, ...]) -> Cloud:
     for ami in cloud.amis:
         if ami.name in names and ami.finished != NEVER:
-            raise Violation(f"{ami.name} is removed, and is finished")
+            raise Violation(f"{ami.name} is removed although it is finished")
         if ami.name in names and ami.removed == NEVER:
             cloud = cloud.with_ami(ami._replace(removed=0))
     return cloud
 
 
 def _in_order(before: dict[Lock | None, int]) -> tuple[tuple[Lock | None, int], ...]:
-    """One order for what is the same: by age, then by the lock's tags."""
+    """Returns them in a canonical order: by age, then by the lock's tags."""
 
     def key(item: tuple[Lock | None, int]) -> tuple[object, ...]:
         lock, age = item
         if lock is None:
             return (age,)
-        left = (lock.left.verified or "", *sorted(lock.left.unverified))
-        return age, lock.name, lock.owner, left, lock.unverified or "", lock.verified or "", lock.finished, lock.kept
+        inherited = (lock.inherited.verified or "", *sorted(lock.inherited.unverified))
+        return (
+            age,
+            lock.name,
+            lock.owner,
+            inherited,
+            lock.unverified or "",
+            lock.verified or "",
+            lock.finished,
+            lock.kept,
+        )
 
     return tuple(sorted(before.items(), key=key))
 
@@ -819,23 +848,23 @@ def _names_in_cloud(cloud: Cloud) -> Iterator[str]:
         if lock is not None:
             yield lock.name
             yield from (name for name in (lock.unverified, lock.verified) if name)
-            yield from _names_left(lock.left)
+            yield from _names_inherited(lock.inherited)
 
 
-def _names_in_flight(flight: ProtocolState) -> Iterator[str]:
-    yield from flight.gone
-    yield from (name for name in (flight.lock, flight.ami) if name)
-    yield from _names_left(flight.left)
-    yield from _names_in_step(flight.step)
+def _names_in_state(state: ProtocolState) -> Iterator[str]:
+    yield from state.past_locks
+    yield from (name for name in (state.lock, state.ami) if name)
+    yield from _names_inherited(state.inherited)
+    yield from _names_in_step(state.step)
 
 
 def _names_in_step(step: Step) -> Iterator[str]:
     yield from (name for field in ("lock", "ami") if (name := getattr(step, field, None)))
     yield from getattr(step, "amis", ())
-    yield from _names_left(getattr(step, "left", InheritedAmis()))
+    yield from _names_inherited(getattr(step, "inherited", InheritedAmis()))
 
 
-def _names_left(left: InheritedAmis) -> Iterator[str]:
-    yield from left.unverified
-    if left.verified is not None:
-        yield left.verified
+def _names_inherited(inherited: InheritedAmis) -> Iterator[str]:
+    yield from inherited.unverified
+    if inherited.verified is not None:
+        yield inherited.verified

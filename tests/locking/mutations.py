@@ -1,4 +1,4 @@
-"""The protocol without one of its parts: what the explorer must find fault with."""
+"""Variants of the protocol that lack one part. The explorer must find a fault in each."""
 
 from __future__ import annotations
 
@@ -6,54 +6,60 @@ from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.protocol import ProtocolState, advance
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
+    AcquireLock,
     AmisAbandoned,
     LockAcquired,
+    LockNotVisible,
     LockSeen,
-    Look,
+    LookUp,
     LookupResult,
-    NotShown,
     Purpose,
     ReadLock,
-    Seen,
-    TakeLock,
+    StepResult,
 )
 
 
-def without_second_look(flight: ProtocolState, seen: Seen) -> ProtocolState:
-    """Who has the lock bakes, whatever has been baked meanwhile."""
-    after = advance(flight, seen)
-    return advance(after, LookupResult()) if after.step in (Look(Purpose.BEFORE), Look(Purpose.BEFORE, True)) else after
-
-
-def without_third_look(flight: ProtocolState, seen: Seen) -> ProtocolState:
-    """The digest is written though the look before may have been too early."""
-    after = advance(flight, seen)
+def without_second_look(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """The holder bakes without looking up the AMI again."""
+    after = advance(state, result)
     return (
         advance(after, LookupResult())
-        if isinstance(after.step, Look) and after.step.purpose is Purpose.AFTER
+        if after.step in (LookUp(Purpose.BEFORE), LookUp(Purpose.BEFORE, True))
         else after
     )
 
 
-def adopting_unverified(flight: ProtocolState, seen: Seen) -> ProtocolState:
-    """An AMI that a dead holder only noted is taken for a verified one."""
-    if isinstance(seen, LockSeen) and seen.left.unverified and seen.left.verified is None:
-        seen = LockSeen(seen.lock, seen.ours, seen.expired, seen.finished, InheritedAmis(min(seen.left.unverified)))
-    return advance(flight, seen)
+def without_third_look(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """The digest is written although the second look-up may have been too early."""
+    after = advance(state, result)
+    return (
+        advance(after, LookupResult())
+        if isinstance(after.step, LookUp) and after.step.purpose is Purpose.AFTER
+        else after
+    )
 
 
-nothing_left = AmisAbandoned(())
+def adopting_unverified(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """An AMI that a dead holder only recorded is adopted as a verified one."""
+    if isinstance(result, LockSeen) and result.inherited.unverified and result.inherited.verified is None:
+        result = LockSeen(
+            result.lock, result.ours, result.expired, result.finished, InheritedAmis(min(result.inherited.unverified))
+        )
+    return advance(state, result)
 
 
-def straight_on(flight: ProtocolState, lock: str) -> Seen:
-    """What a runner sees that is alone, up to its bake."""
-    match flight.step:
-        case TakeLock():
+nothing_abandoned = AmisAbandoned(())
+
+
+def undisturbed(state: ProtocolState, lock: str) -> StepResult:
+    """The results that a single runner gets up to its bake."""
+    match state.step:
+        case AcquireLock():
             return LockAcquired(lock)
         case AbandonInherited():
-            return nothing_left
-        case Look():
+            return nothing_abandoned
+        case LookUp():
             return LookupResult()
         case ReadLock():
-            return NotShown()
-    raise AssertionError(flight.step)
+            return LockNotVisible()
+    raise AssertionError(state.step)

@@ -1,9 +1,9 @@
-"""The lock's protocol holds in every order of events, and the explorer that says so would say so if it did not.
+"""The locking protocol keeps its invariants in every order of events, and the explorer detects every violation.
 
-What must hold, whatever is late, lost, read too early or killed: one digest never has two finished AMIs, and never two
-answers; what is an answer is finished, was verified, and is there; a lock is deleted only by its holder, or by one who
-saw that very lock expire; nobody bakes what was there for all to see when it took the lock; and whoever goes on comes
-to an end. `AMI_BAKERY_EXPLORE=all` goes through more of it, which takes minutes.
+Whatever is late, lost, read too early or killed: a digest never has two finished AMIs, and never two answers; an answer
+is finished, was verified, and exists; a lock is deleted only by its holder, or by a runner that saw that lock expired;
+no runner bakes if the AMI was visible to everyone when it acquired the lock; and each runner comes to an end.
+`AMI_BAKERY_EXPLORE=all` explores larger models, which takes minutes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ami_bakery.core.lock.protocol_steps import (
     End,
     Ending,
     LockAcquired,
+    LockNotVisible,
     LockSeen,
     LookupResult,
-    NotShown,
     ProtocolEvent,
 )
 
@@ -45,76 +45,84 @@ if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_one_digest_has_one_answer_and_nobody_is_ever_stuck(width: str) -> None:
+def test_every_digest_has_one_answer_and_no_runner_gets_stuck(width: str) -> None:
     budget = WIDTHS[width]
     result = Explorer(budget).explore()
     print(f"{width}: {result.states} states")
     expected = {Ending.BAKED, Ending.REUSED} | ({Ending.ADOPTED} if budget.crashes else set())
-    assert expected <= set(result.endings), "it went through all of it"
+    assert expected <= set(result.endings), "every ending was explored"
 
 
 SMALL = Budget(crashes=0, late=0, pauses=1)
 BROKEN = {
-    "no second look": (SMALL, Rules(advance=mutations.without_second_look), "there for all to see"),
-    "no third look": (SMALL, Rules(advance=mutations.without_third_look), "is the second one"),
-    "no settling": (SMALL, Rules(settles=False), "is the second one"),
-    "broken by name": (SMALL, Rules(breaks_by_name=True), "is deleted by one who means"),
-    "no fence": (SMALL, Rules(fence="none"), "is removed, and is finished"),
-    "half a fence": (SMALL, Rules(fence="partial"), "is removed, and is finished"),
-    "no fence, nothing removed": (SMALL, Rules(fence="none", removes=False), "is the second one"),
-    "removed without settling": (SMALL, Rules(settles_to_remove=False), "is removed, and is finished"),
+    "no second look-up": (
+        SMALL,
+        Rules(advance=mutations.without_second_look),
+        "although the AMI was visible to everyone",
+    ),
+    "no third look-up": (SMALL, Rules(advance=mutations.without_third_look), "is the second finished AMI"),
+    "no settling": (SMALL, Rules(settles=False), "is the second finished AMI"),
+    "deleted by name": (SMALL, Rules(deletes_by_name=True), "is deleted by a runner that means"),
+    "no fence": (SMALL, Rules(fence="none"), "is removed although it is finished"),
+    "half a fence": (SMALL, Rules(fence="partial"), "is removed although it is finished"),
+    "no fence, nothing removed": (SMALL, Rules(fence="none", removes=False), "is the second finished AMI"),
+    "removed without settling": (SMALL, Rules(settles_to_remove=False), "is removed although it is finished"),
     "unverified AMIs adopted": (Budget(late=0), Rules(advance=mutations.adopting_unverified), "was never verified"),
 }
 if os.environ.get("AMI_BAKERY_EXPLORE") == "all":
-    BROKEN["given up without a mark"] = (Budget(history=1), Rules(marks=False), "is removed, and is finished")
+    BROKEN["abandoned without a tag"] = (
+        Budget(history=1),
+        Rules(tags_first=False),
+        "is removed although it is finished",
+    )
 
 
 @pytest.mark.parametrize("part", BROKEN)
-def test_without_one_part_of_the_protocol_the_explorer_finds_fault(part: str) -> None:
+def test_explorer_finds_a_fault_if_a_part_of_the_protocol_is_missing(part: str) -> None:
     budget, rules, wrong = BROKEN[part]
     assert wrong in violation(budget, rules).partition("\n")[0]
 
 
-def test_the_way_to_a_fault_is_told_step_by_step() -> None:
+def test_explorer_reports_the_path_to_a_fault_step_by_step() -> None:
     lines = violation(Budget(), Rules(advance=mutations.without_third_look)).splitlines()
-    assert len([line for line in lines if "TakeLock" in line and "Taken" in line]) == 2
+    assert len([line for line in lines if "AcquireLock" in line and "Acquired" in line]) == 2
 
 
-def test_a_step_cannot_end_as_another_one_does() -> None:
-    flight = begin()
+def test_step_refuses_the_result_of_another_step() -> None:
+    state = begin()
     with pytest.raises(ValueError, match="cannot end with"):
-        advance(flight, LookupResult())
-    ended = advance(flight, ProtocolEvent.FAILED)
+        advance(state, LookupResult())
+    ended = advance(state, ProtocolEvent.FAILED)
     assert ended.step == End(Ending.FAILED)
-    with pytest.raises(ValueError, match="it has ended"):
+    with pytest.raises(ValueError, match="the protocol has ended"):
         advance(ended, ProtocolEvent.DONE)
 
 
-def test_who_may_not_wait_ends_at_once_and_who_needs_no_lock_bakes_without() -> None:
+def test_runner_that_may_not_wait_ends_busy_and_one_that_needs_no_lock_bakes() -> None:
     refused = advance(begin(waits=False), ProtocolEvent.REFUSED)
     assert advance(refused, LockSeen("key-1", ours=False, expired=False)).step == End(Ending.BUSY)
     denied = advance(begin(required=False), ProtocolEvent.DENIED)
-    flight = advance(advance(denied, LookupResult()), mutations.nothing_left)
-    assert (flight.step, flight.lock) == (Bake(), None)
+    state = advance(advance(denied, LookupResult()), mutations.nothing_abandoned)
+    assert (state.step, state.lock) == (Bake(), None)
     assert advance(begin(), ProtocolEvent.DENIED).step == End(Ending.FAILED)
 
 
-def test_our_own_lock_is_known_by_its_run_where_the_answer_was_lost() -> None:
+def test_own_lock_is_recognized_after_a_lost_response() -> None:
     unanswered = advance(begin(), ProtocolEvent.UNANSWERED)
     held = advance(unanswered, LockSeen("key-1", ours=True, expired=False))
     assert held.lock == "key-1"
 
 
-def test_a_name_that_stays_taken_by_nothing_of_ours_is_told() -> None:
+def test_name_that_stays_taken_by_a_foreign_key_pair_is_reported() -> None:
     refused = advance(begin(), ProtocolEvent.REFUSED)
-    assert advance(refused, NotShown(overdue=True)).step == End(Ending.TAKEN)
+    assert advance(refused, LockNotVisible(overdue=True)).step == End(Ending.NAME_TAKEN)
 
 
-def test_who_loses_its_lock_again_and_again_gives_up() -> None:
-    flight = begin()
+def test_runner_that_loses_its_lock_three_times_fails() -> None:
+    state = begin()
     for lock in ("key-1", "key-2", "key-3"):
-        while not isinstance(flight.step, Bake):
-            flight = advance(flight, mutations.straight_on(flight, lock))
-        flight = advance(flight, ProtocolEvent.LOST)
-    assert flight.step == End(Ending.LOST)
+        while not isinstance(state.step, Bake):
+            state = advance(state, mutations.undisturbed(state, lock))
+        state = advance(state, ProtocolEvent.LOST)
+    assert state.step == End(Ending.LOST)
     assert advance(begin(), LockAcquired("key-1")).lock == "key-1"

@@ -12,7 +12,7 @@ from ami_bakery.core.check.finding import is_constant
 from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami, AmiState
 from ami_bakery.core.ec2.resource import Resource, ResourceKind
 from ami_bakery.core.ec2.run import RUN_TAG
-from ami_bakery.core.lock.lock import ABANDONED_TAG, read_amis
+from ami_bakery.core.lock.lock import ABANDONED_TAG, parse_amis
 from ami_bakery.errors import AwsError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
     They were verified, and the inputs hashed again, by who noted them; what can be seen of them is looked at again.
     """
     ports, home = baker.ports, baker.planned.plan.regions[0]
-    ids = read_amis(noted)
+    ids = parse_amis(noted)
     amis = {
         region: ami for region, ami_id in ids.items() for ami in ports.ec2.find_own(region, [ami_id]) if ami.available
     }
@@ -66,7 +66,7 @@ def name_conflicts(resolver: Resolver, planned: Planned, left: InheritedAmis) ->
     names = _names(resolver, planned)
     if digest is None or not names:
         return ()
-    noted = {key for text in (*left.unverified, left.verified or "") for key in read_amis(text).items()}
+    noted = {key for text in (*left.unverified, left.verified or "") for key in parse_amis(text).items()}
     regions = dict.fromkeys((planned.plan.regions[0], *planned.definition.regions_of_template))
     return tuple(
         ami

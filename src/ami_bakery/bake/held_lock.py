@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ami_bakery.core.lock.lock import EXPIRES_TAG, expired_now, expiry
+from ami_bakery.core.lock.lock import EXPIRES_TAG, expiry, past_expiry
 from ami_bakery.errors import AwsError, BakeryError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class HeldLock:
         self.abandon()
         locks = self._ports.locks
         if keep:
-            locks.tag(self._region, [self.id], {EXPIRES_TAG: expired_now(locks.now(self._region))}, patient=False)
+            locks.tag(self._region, [self.id], {EXPIRES_TAG: past_expiry(locks.now(self._region))}, patient=False)
         else:
             locks.delete(self._region, self.id)
 

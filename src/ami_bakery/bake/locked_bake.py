@@ -20,14 +20,15 @@ from ami_bakery.core.lock.lock import (
     LOCK_TAG,
     VERIFIED_TAG,
     SeenLock,
+    format_amis,
     lock_name,
     lock_timing,
     new_lock_tags,
-    noted_amis,
 )
 from ami_bakery.core.lock.protocol import advance, begin
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
+    AcquireLock,
     AmisAbandoned,
     Bake,
     Baked,
@@ -39,20 +40,19 @@ from ami_bakery.core.lock.protocol_steps import (
     Ending,
     Finish,
     LockAcquired,
+    LockNotVisible,
     LockSeen,
-    Look,
+    LookUp,
     LookupResult,
-    NoteVerified,
-    NotShown,
     Pause,
     ProtocolEvent,
     Purpose,
     ReadLock,
+    RecordVerified,
     Release,
-    RemoveLeft,
-    Seen,
+    RemoveAbandoned,
     Step,
-    TakeLock,
+    StepResult,
     WaitVisible,
 )
 from ami_bakery.core.plan.outcome import Copies, Result
@@ -71,9 +71,9 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
 
 _SIGHT_SECONDS = 60.0
-_LOCK_STEPS = (TakeLock, ReadLock, BreakLock, RemoveLeft, Discard)
+_LOCK_STEPS = (AcquireLock, ReadLock, BreakLock, RemoveAbandoned, Discard)
 """Where a missing right is seen as such."""
-_MAY_HAVE_HAPPENED = (TakeLock, BreakLock, RemoveLeft, NoteVerified, Finish, Discard)
+_MAY_HAVE_HAPPENED = (AcquireLock, BreakLock, RemoveAbandoned, RecordVerified, Finish, Discard)
 """Where it matters that a request without an answer may have been carried out."""
 
 
@@ -144,14 +144,14 @@ class LockedBake:
         )
         try:
             while not isinstance(flight.step, End):
-                self._gone = flight.gone
+                self._gone = flight.past_locks
                 self._finished = isinstance(flight.step, CopyToRegions | WaitVisible)
                 flight = advance(flight, self._seen(flight.step))
                 self._hold(flight.lock)
         finally:
             if self.held is not None:
                 # A bug, or the end of the program: what can still be done for the others.
-                self._release(Release(self.held.id, keep=flight.noted))
+                self._release(Release(self.held.id, keep=flight.recorded))
         return self._ended(flight.step.ending)
 
     def _hold(self, lock: str | None) -> None:
@@ -169,8 +169,8 @@ class LockedBake:
             then = "The AMI is finished all the same" if self._finished else "Packer is told to stop, nothing is tagged"
             self.ports.reporter.warn(f"{self.image}: our lock is lost: {why}. {then}")
 
-    def _seen(self, step: Step) -> Seen:
-        handle: Callable[[LockedBake, Any], Seen] = _HANDLERS[type(step)]
+    def _seen(self, step: Step) -> StepResult:
+        handle: Callable[[LockedBake, Any], StepResult] = _HANDLERS[type(step)]
         try:
             return handle(self, step)
         except BakeryError as error:
@@ -183,7 +183,7 @@ class LockedBake:
             return ProtocolEvent.FAILED
 
     def _denied(self, step: Step, error: AwsError) -> ProtocolEvent:
-        if isinstance(step, TakeLock | ReadLock) and self.digest.scheme is Scheme.SHA1:
+        if isinstance(step, AcquireLock | ReadLock) and self.digest.scheme is Scheme.SHA1:
             self.ports.reporter.warn(
                 f"{self.image} is baked without a lock, so that another runner may bake it at the same time: {error}. "
                 f"{error.todo}"
@@ -192,7 +192,7 @@ class LockedBake:
 
     # The lock.
 
-    def _take(self, step: TakeLock) -> Seen:
+    def _take(self, step: AcquireLock) -> StepResult:
         self.place.take()
         locks = self.ports.locks
         tags = new_lock_tags(
@@ -203,7 +203,7 @@ class LockedBake:
             job=ci_job(self.ports.environment),
             now=locks.now(self.home),
             timing=self.timing,
-            left=step.left,
+            inherited=step.inherited,
             configured=self.planned.definition.image.tags,
         )
         self._expires_at = self.ports.clock.monotonic() + self.timing.lifetime_seconds
@@ -213,7 +213,7 @@ class LockedBake:
         self.hidden.refused(self.ports.clock.monotonic())
         return ProtocolEvent.REFUSED
 
-    def _read(self, _step: ReadLock) -> Seen:
+    def _read(self, _step: ReadLock) -> StepResult:
         self.place.give_back()
         found = self.ports.locks.of_digests(self.home, [self.digest.hex])
         if not found:
@@ -227,34 +227,34 @@ class LockedBake:
 
     def _show(self, lock: SeenLock) -> LockSeen:
         self.shown = lock
-        self._expires_at = self.ports.clock.monotonic() + lock.seconds_left
+        self._expires_at = self.ports.clock.monotonic() + lock.remaining_seconds
         self.hidden.end()
-        return LockSeen(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.left)
+        return LockSeen(lock.id, lock.run == self.run, lock.expired, lock.finished, lock.inherited)
 
     def _known_longest(self, lock: SeenLock) -> SeenLock:
         """A lock that does not tell for how long it has been there has been there since we saw it first."""
         since = self._seen_first.setdefault(lock.id, lock.seen_at)
-        return lock if lock.there_since is not None else replace(lock, there_since=since)
+        return lock if lock.exists_since is not None else replace(lock, exists_since=since)
 
-    def _not_shown(self) -> Seen:
+    def _not_shown(self) -> StepResult:
         """Nobody is shown although the name is taken: it may be too early, or a key pair that is no lock."""
         if not self.hidden.is_overdue(self.ports.clock.monotonic()):
-            return NotShown()
+            return LockNotVisible()
         pairs = self.ports.temporary_resources.key_pairs(self.home)
         if pairs is None:
-            return NotShown(overdue=True)
+            return LockNotVisible(overdue=True)
         name = lock_name(self.digest.hex)
         pair = next((pair for pair in pairs if pair.name == name), None)
         self.hidden.end()
         if pair is None:
-            return NotShown()
+            return LockNotVisible()
         if LOCK_TAG in pair.tags:
             now = self.ports.locks.now(self.home)
             return self._show(SeenLock(id=pair.id, region=self.home, tags=pair.tags, seen_at=now))
         self.foreign = pair.id
-        return NotShown(overdue=True)
+        return LockNotVisible(overdue=True)
 
-    def _break(self, step: BreakLock) -> Seen:
+    def _break(self, step: BreakLock) -> StepResult:
         if self.shown is not None and self.shown.run != self.run:
             self.ports.reporter.note(f"{self.image}: taking over the lock of {self.shown.describe()}: it has expired")
             facts = self.planned.definition.facts or self.resolver.facts(self.planned.definition.image)
@@ -262,7 +262,7 @@ class LockedBake:
         self.ports.locks.delete(self.home, step.lock)
         return ProtocolEvent.DONE
 
-    def _pause(self, _step: Pause) -> Seen:
+    def _pause(self, _step: Pause) -> StepResult:
         self.place.give_back()
         clock, reporter = self.ports.clock, self.ports.reporter
         now, timeout = clock.monotonic(), self.patience.timeout
@@ -279,7 +279,7 @@ class LockedBake:
         clock.sleep(seconds if self._wait_until is None else min(seconds, self._wait_until - now))
         return ProtocolEvent.DONE
 
-    def _release(self, step: Release) -> Seen:
+    def _release(self, step: Release) -> StepResult:
         held, self.held = self.held, None
         assert held is not None
         try:
@@ -294,7 +294,7 @@ class LockedBake:
 
     # What is there.
 
-    def _look(self, step: Look) -> Seen:
+    def _look(self, step: LookUp) -> StepResult:
         if step.purpose is Purpose.AFTER:
             return self._look_for_anothers()
         if step.settled:
@@ -316,7 +316,7 @@ class LockedBake:
     def _to_settle(self) -> float:
         return self.timing.settling_seconds - self.held.held_seconds if self.held is not None else 0.0
 
-    def _plan_again(self) -> Seen:
+    def _plan_again(self) -> StepResult:
         """Files, bases and AMIs may have moved since they were looked at.
 
         The stamps are taken before the inputs are hashed: no change can fall between the two.
@@ -325,7 +325,7 @@ class LockedBake:
         self.resolver = self.resolver.without_cache()
         self.planned = replan(self.resolver, self.planned, forced=self.forced, known=self.settled)
         if self.planned.plan.digest != self.digest or self.planned.plan.regions[0] != self.home:
-            return ProtocolEvent.MOVED
+            return ProtocolEvent.CHANGED
         return _looked(self.planned)
 
     def _stamps(self) -> Stamps | None:
@@ -351,7 +351,7 @@ class LockedBake:
 
     # What a dead holder left.
 
-    def _judge(self, step: CheckInherited) -> Seen:
+    def _judge(self, step: CheckInherited) -> StepResult:
         baker = self._new_baker()
         self.amis = adoptable(baker, step.ami)
         if not self.amis:
@@ -361,10 +361,10 @@ class LockedBake:
         self.planned = replace(self.planned, plan=replace(self.planned.plan, reasons=(Reason("adopted", ami, detail),)))
         return ProtocolEvent.DONE
 
-    def _give_up_left(self, step: AbandonInherited) -> Seen:
+    def _give_up_left(self, step: AbandonInherited) -> StepResult:
         if self.held is None:
             return AmisAbandoned()
-        amis = name_conflicts(self.resolver, self.planned, step.left)
+        amis = name_conflicts(self.resolver, self.planned, step.inherited)
         if amis and self._to_settle() > 0:
             # What was finished a moment ago may look unfinished yet.
             self.sight.step("waiting until EC2 shows what the last one has done")
@@ -372,7 +372,7 @@ class LockedBake:
                 return looked
             while (seconds := self._to_settle()) > 0:
                 self.ports.clock.sleep(seconds)
-            amis = name_conflicts(self.resolver, self.planned, step.left)
+            amis = name_conflicts(self.resolver, self.planned, step.inherited)
         if not amis:
             return AmisAbandoned()
         # The lock is still ours: so what was seen is of runs before ours, wherever it is.
@@ -381,7 +381,7 @@ class LockedBake:
         self.amis = {ami.id: ami for ami in amis}
         return AmisAbandoned(tuple(self.amis))
 
-    def _remove_left(self, _step: RemoveLeft) -> Seen:
+    def _remove_left(self, _step: RemoveAbandoned) -> StepResult:
         why = "which another run left unfinished under the name that this one will get"
         remove_amis(self.ports, self.image, self.amis.values(), why)
         self.sight.await_gone(self.amis.values())
@@ -397,7 +397,7 @@ class LockedBake:
         self.baker = Baker(self.resolver, self.planned, self.sight, run=self.run, note=note, stamps=self.stamps)
         return self.baker
 
-    def _bake(self, _step: Bake) -> Seen:
+    def _bake(self, _step: Bake) -> StepResult:
         self._tell_plan()
         if self.stamps is None and self.planned.definition.facts is not None:
             raise SourceError(
@@ -420,18 +420,18 @@ class LockedBake:
             self.ports.reporter.warn(f"{self.image}: {home.id} of {self.home} was left, without the digest")
             return ProtocolEvent.LOST
         finished = self.digest.scheme is Scheme.SHA1 and home.tags.get(DIGEST_TAG) == self.digest.hex
-        return Baked(noted_amis(self.amis.values(), self.home), finished)
+        return Baked(format_amis(self.amis.values(), self.home), finished)
 
     def _tell_plan(self) -> None:
         because = "; ".join(reason_lines(self.planned.plan.reasons))
         self.ports.reporter.note(f"{self.image}: {self.planned.plan.action}: {because}")
 
-    def _note_verified(self, step: NoteVerified) -> Seen:
+    def _note_verified(self, step: RecordVerified) -> StepResult:
         assert self.held is not None
         there = not self.held.lost and self.held.renew({VERIFIED_TAG: step.ami}, patient=True)
         return ProtocolEvent.DONE if there else ProtocolEvent.LOST
 
-    def _finish(self, step: Finish) -> Seen:
+    def _finish(self, step: Finish) -> StepResult:
         assert self.baker is not None
         held = self.held
         finished = self.baker.finish(self.amis, held.tag if held is not None and step.lock is not None else None)
@@ -445,11 +445,11 @@ class LockedBake:
             )
         return ProtocolEvent.LOST
 
-    def _discard(self, _step: Discard) -> Seen:
+    def _discard(self, _step: Discard) -> StepResult:
         remove_amis(self.ports, self.image, self.amis.values(), "since another runner had finished one before")
         return ProtocolEvent.DONE
 
-    def _spread(self, _step: CopyToRegions) -> Seen:
+    def _spread(self, _step: CopyToRegions) -> StepResult:
         plan = self.planned.plan
         if plan.action is Action.COPY:
             self._tell_plan()
@@ -460,7 +460,7 @@ class LockedBake:
             self.copies = copy_to_regions(self.resolver, self.planned, self.sight, amis, amis[self.home])
         return ProtocolEvent.DONE
 
-    def _await_sight(self, _step: WaitVisible) -> Seen:
+    def _await_sight(self, _step: WaitVisible) -> StepResult:
         """The next one that gets the lock should see it."""
         assert self.copies is not None
         home = self.copies.amis.get(self.home)
@@ -484,18 +484,18 @@ class LockedBake:
     def _ended(self, ending: Ending) -> BakeResult | None:
         doing = f"baking image {self.image}"
         match ending:
-            case Ending.MOVED:
+            case Ending.CHANGED:
                 return None
             case Ending.BUSY:
                 who = self.shown.describe() if self.shown else "somebody else, who has just begun"
                 raise BusyError(doing, f"it is being baked by {who}", BUSY_TODO)
-            case Ending.TAKEN:
+            case Ending.NAME_TAKEN:
                 raise foreign_key_pair(doing, self.home, lock_name(self.digest.hex), self.foreign)
             case Ending.LOST:
                 raise AwsError(
                     doing,
                     f"its lock was lost again and again: {self._loss or 'others took it over'}",
-                    "Look at this machine's network and load; AMI_BAKERY_LOCK_TTL_SECONDS lets locks live longer.",
+                    "LookUp at this machine's network and load; AMI_BAKERY_LOCK_TTL_SECONDS lets locks live longer.",
                 )
             case Ending.FAILED:
                 assert self.error is not None
@@ -517,17 +517,17 @@ _RESULTS = {
     Ending.COPIED: Result.COPIED,
     Ending.ADOPTED: Result.REUSED,
 }
-_HANDLERS: dict[type[Any], Callable[[LockedBake, Any], Seen]] = {
-    TakeLock: LockedBake._take,
+_HANDLERS: dict[type[Any], Callable[[LockedBake, Any], StepResult]] = {
+    AcquireLock: LockedBake._take,
     ReadLock: LockedBake._read,
     BreakLock: LockedBake._break,
     Pause: LockedBake._pause,
-    Look: LockedBake._look,
+    LookUp: LockedBake._look,
     CheckInherited: LockedBake._judge,
     AbandonInherited: LockedBake._give_up_left,
-    RemoveLeft: LockedBake._remove_left,
+    RemoveAbandoned: LockedBake._remove_left,
     Bake: LockedBake._bake,
-    NoteVerified: LockedBake._note_verified,
+    RecordVerified: LockedBake._note_verified,
     Finish: LockedBake._finish,
     Discard: LockedBake._discard,
     CopyToRegions: LockedBake._spread,
@@ -544,4 +544,4 @@ def _looked(planned: Planned) -> LookupResult:
     if not _is_there(planned):
         return LookupResult()
     assert planned.plan.source is not None
-    return LookupResult(planned.plan.source.id, whole=planned.plan.action is Action.REUSE)
+    return LookupResult(planned.plan.source.id, complete=planned.plan.action is Action.REUSE)

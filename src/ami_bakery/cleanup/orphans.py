@@ -21,7 +21,7 @@ from ami_bakery.core.orphan.orphan import (
     candidates,
     classify,
     expired_lock,
-    read_notes,
+    index_runs,
 )
 from ami_bakery.errors import BakeryError
 from ami_bakery.template.facts import regions_named
@@ -45,7 +45,7 @@ def find_orphans(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]
     locks = [lock for region in regions for lock in _locks(resolver.ports, region, by_region[region])]
     everything = [tags for of_region in tagged for tags in of_region.values()]
     images = {tags[RUN_TAG]: tags[IMAGE_TAG] for tags in everything if RUN_TAG in tags and IMAGE_TAG in tags}
-    notes = read_notes(locks, images)
+    notes = index_runs(locks, images)
     asked = [partial(_in_region, resolver.ports, region, by_region[region], notes, now) for region in regions]
     found = (leftover for leftovers in run_all(asked) for leftover in leftovers)
     return tuple(sorted(found, key=_order))
@@ -63,7 +63,7 @@ def _regions(resolver: Resolver, name: str) -> tuple[str, ...]:
 
 
 def _order(leftover: Orphan) -> tuple[str, str, str, int, str]:
-    thing = leftover.thing
+    thing = leftover.resource
     return thing.region, leftover.image, leftover.run, list(ResourceKind).index(thing.kind), thing.id
 
 
@@ -73,10 +73,10 @@ def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -
     locks = [
         SeenLock(id=one, region=region, tags=tags, seen_at=seen_at) for one, tags in tagged.items() if LOCK_TAG in tags
     ]
-    if not any(lock.outlives_all and not lock.expired for lock in locks):
+    if not any(lock.exceeds_maximum and not lock.expired for lock in locks):
         return locks
     created = {pair.id: pair.began for pair in ports.temporary_resources.key_pairs(region) or ()}
-    return [replace(lock, there_since=created.get(lock.id)) for lock in locks]
+    return [replace(lock, exists_since=created.get(lock.id)) for lock in locks]
 
 
 def _in_region(
@@ -84,7 +84,7 @@ def _in_region(
 ) -> tuple[Orphan, ...]:
     suspected = {one: tagged[one] for one in candidates(tagged, notes)}
     search = _Search(ports, region, suspected, notes)
-    judged = (classify(thing, notes, now, noted=run) for thing, run in search.things())
+    judged = (classify(thing, notes, now, recorded_run=run) for thing, run in search.things())
     locks = (expired_lock(lock) for lock in _locks(ports, region, tagged))
     return tuple(leftover for leftover in (*judged, *locks) if leftover is not None)
 
@@ -94,7 +94,7 @@ def traced(ports: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[R
 
     regions  further regions, to which the template itself copies the AMI
     """
-    notes = read_notes([lock], {})
+    notes = index_runs([lock], {})
     search = _Search(ports, lock.region, {}, notes)
     here = [thing for thing, run in search.things() if run == lock.run]
     copies = run_all(
@@ -105,8 +105,8 @@ def traced(ports: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[R
 
 def _copies(ports: Ports, region: str, notes: RunIndex, made: Sequence[Resource]) -> list[Resource]:
     """The copies of a run's AMI: Packer gives them its name, and EC2 tells what they were copied from."""
-    sources = {*notes.noted(CREATED_AMI_TAG), *(thing.id for thing in made if thing.kind is ResourceKind.AMI)}
-    named = ports.ec2.find_by_name(region, list(notes.noted(NAME_TAG)))
+    sources = {*notes.recorded(CREATED_AMI_TAG), *(thing.id for thing in made if thing.kind is ResourceKind.AMI)}
+    named = ports.ec2.find_by_name(region, list(notes.recorded(NAME_TAG)))
     return [_thing(ami) for ami in named if ami.source is None or ami.source in sources]
 
 
@@ -122,11 +122,11 @@ class _Search:
 
     def things(self) -> Iterator[tuple[Resource, str]]:
         resources, region = self.ports.temporary_resources, self.region
-        pairs = {**self._pairs_of_tags(), **self.notes.noted(KEY_PAIR_TAG)}
+        pairs = {**self._pairs_of_tags(), **self.notes.recorded(KEY_PAIR_TAG)}
         instances = resources.instances(
-            region, ids=[*self._of(ResourceKind.INSTANCE), *self.notes.noted(INSTANCE_TAG)], key_pairs=list(pairs)
+            region, ids=[*self._of(ResourceKind.INSTANCE), *self.notes.recorded(INSTANCE_TAG)], key_pairs=list(pairs)
         )
-        noted = {**pairs, **self.notes.noted(GROUP_TAG, INSTANCE_TAG)}
+        noted = {**pairs, **self.notes.recorded(GROUP_TAG, INSTANCE_TAG)}
         runs = {instance.id: _run_of(instance, noted) for instance in instances}
         used = {group: _run_that_made(instance, runs) for instance in instances for group in instance.groups}
         groups = self._groups([group for group, run in used.items() if run])
@@ -136,7 +136,7 @@ class _Search:
         yield from ((volume, "") for volume in resources.volumes(region, self._of(ResourceKind.VOLUME)))
         yield from ((snapshot, "") for snapshot in resources.snapshots(region, self._of(ResourceKind.SNAPSHOT)))
         made_by = {instance.id: used_by for instance in instances if (used_by := _run_that_made(instance, runs))}
-        yield from self._amis({**self._gone_instances(), **self.notes.noted(INSTANCE_TAG), **made_by})
+        yield from self._amis({**self._gone_instances(), **self.notes.recorded(INSTANCE_TAG), **made_by})
 
     def _of(self, kind: ResourceKind) -> list[str]:
         return [one for one in self.tagged if kind_of(one) is kind]
@@ -159,7 +159,7 @@ class _Search:
         """Those that an instance uses may be the user's: only Packer's are its run's."""
         asked = self._of(ResourceKind.SECURITY_GROUP)
         found = self.ports.temporary_resources.security_groups(
-            self.region, ids=list(dict.fromkeys([*asked, *used])), names=list(self.notes.noted(GROUP_TAG))
+            self.region, ids=list(dict.fromkeys([*asked, *used])), names=list(self.notes.recorded(GROUP_TAG))
         )
         return [group for group in found if group.id in asked or group.name.startswith("packer_")]
 
@@ -179,7 +179,7 @@ class _Search:
 
     def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
         """By id, by name, and by the instance that they were made from: the run of each is known."""
-        ids, names = self.notes.noted(CREATED_AMI_TAG), self.notes.noted(NAME_TAG)
+        ids, names = self.notes.recorded(CREATED_AMI_TAG), self.notes.recorded(NAME_TAG)
         amis = {ami.id: ami for ami in self.ports.ec2.find_own(self.region, [*self._of(ResourceKind.AMI), *ids])}
         amis |= {ami.id: ami for ami in self.ports.ec2.find_by_name(self.region, list(names))}
         amis |= {ami.id: ami for ami in self.ports.ec2.find_created_from(self.region, list(instances))}

@@ -63,10 +63,10 @@ def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: da
 def orphan_json(leftover: Orphan, now: datetime) -> dict[str, Any]:
     began = leftover.began
     return {
-        "kind": leftover.thing.kind.value,
-        "id": leftover.thing.id,
-        "name": leftover.thing.name,
-        "region": leftover.thing.region,
+        "kind": leftover.resource.kind.value,
+        "id": leftover.resource.id,
+        "name": leftover.resource.name,
+        "region": leftover.resource.region,
         "image": leftover.image or None,
         "run": leftover.run or None,
         "began": began.isoformat() if began else None,
@@ -85,9 +85,9 @@ def orphans_table(leftovers: Sequence[Orphan], now: datetime) -> Table:
         columns=("KIND", "ID", "REGION", "IMAGE", "RUN", "AGE", "WHY"),
         rows=tuple(
             (
-                Cell(leftover.thing.kind.value),
-                Cell(leftover.thing.id, "bold"),
-                Cell(leftover.thing.region),
+                Cell(leftover.resource.kind.value),
+                Cell(leftover.resource.id, "bold"),
+                Cell(leftover.resource.region),
                 Cell(leftover.image or "-"),
                 Cell(leftover.run or "-"),
                 Cell(describe_span(leftover.began, now)),

@@ -89,7 +89,7 @@ class KeyPairLocks:
 
     def _dated(self, region: str, locks: tuple[SeenLock, ...]) -> tuple[SeenLock, ...]:
         """With the creation time of those whose own tags cannot be believed, where the credentials may read it."""
-        doubtful = [lock.id for lock in locks if lock.outlives_all and not lock.expired]
+        doubtful = [lock.id for lock in locks if lock.exceeds_maximum and not lock.expired]
         if not doubtful:
             return locks
         client: EC2Client = self._session.client("ec2", region)
@@ -100,7 +100,7 @@ class KeyPairLocks:
         except AwsError:
             # Packer's own policy does not have it; or it is gone by now.
             return locks
-        return tuple(replace(lock, there_since=created.get(lock.id)) for lock in locks)
+        return tuple(replace(lock, exists_since=created.get(lock.id)) for lock in locks)
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
         try:

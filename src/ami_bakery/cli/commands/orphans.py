@@ -43,7 +43,7 @@ def show_orphans(context: CommandContext) -> int:
         doomed = _agreed(leftovers, resolver, asks=not arguments.yes)
         results = _removed(resolver, doomed)
     if arguments.json:
-        context.answer(orphans_json([orphan_json(one, now) | _result_json(one.thing, results) for one in leftovers]))
+        context.answer(orphans_json([orphan_json(one, now) | _result_json(one.resource, results) for one in leftovers]))
     return 1 if any(error is not None for error in results.values()) else 0
 
 
@@ -105,15 +105,15 @@ def _agreed(leftovers: Sequence[Orphan], resolver: Resolver, *, asks: bool) -> l
 
 
 def _counted(leftovers: Sequence[Orphan]) -> str:
-    return ", ".join(str(one.thing) for one in leftovers)
+    return ", ".join(str(one.resource) for one in leftovers)
 
 
 def _removed(resolver: Resolver, doomed: Sequence[Orphan]) -> dict[str, AwsError | None]:
     """By id, why it could not be removed. Locks last, and only where all of their run is gone: they tell of it."""
-    locks = [one for one in doomed if one.thing.kind is ResourceKind.LOCK]
-    results = _told(resolver, [one.thing for one in doomed if one not in locks])
-    failed = {one.run for one in doomed if results.get(one.thing.id) is not None}
-    return results | _told(resolver, [lock.thing for lock in locks if lock.run not in failed])
+    locks = [one for one in doomed if one.resource.kind is ResourceKind.LOCK]
+    results = _told(resolver, [one.resource for one in doomed if one not in locks])
+    failed = {one.run for one in doomed if results.get(one.resource.id) is not None}
+    return results | _told(resolver, [lock.resource for lock in locks if lock.run not in failed])
 
 
 def _told(resolver: Resolver, things: Sequence[Resource]) -> dict[str, AwsError | None]:

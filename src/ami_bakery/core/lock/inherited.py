@@ -1,4 +1,4 @@
-"""What a runner that has died leaves to the next one."""
+"""AMIs that a dead holder recorded on its lock."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class InheritedAmis:
-    """What dead holders noted on their lock, which whoever takes it over carries on.
+    """AMIs that dead holders recorded on their locks, for the next holder.
 
-    verified    an AMI that was verified and may lack the digest only
-    unverified  AMIs of which nobody knows whether they are what they should be: never an answer
+    verified    a verified AMI that may lack only the digest
+    unverified  AMIs that nobody has verified; they are never returned
     """
 
     verified: str | None = None
@@ -20,7 +20,7 @@ class InheritedAmis:
         return self.verified is not None or bool(self.unverified)
 
     def __or__(self, other: InheritedAmis) -> InheritedAmis:
-        """One AMI is enough to be adopted; another is as any that was left."""
+        """Merges both. Only one verified AMI can be adopted; a second one counts as unverified."""
         verified = self.verified or other.verified
         second = {other.verified} - {verified, None} if other.verified else set()
         return InheritedAmis(verified, (self.unverified | other.unverified | second) - {verified})

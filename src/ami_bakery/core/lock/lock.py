@@ -1,4 +1,4 @@
-"""A lock in EC2 as its tags tell of it: whose it is, since when and until when, and what its holder noted on it."""
+"""The lock in EC2, as its tags describe it: holder, expiry, and records."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ if TYPE_CHECKING:
     from ami_bakery.core.ec2.image import Ami
 
 LOCK_TAG = "ami-bakery:lock"
-"""The digest that is locked."""
+"""The locked digest."""
 HOLDER_TAG = "ami-bakery:holder"
 JOB_TAG = "ami-bakery:job"
 ACQUIRED_TAG = "ami-bakery:acquired-at"
 EXPIRES_TAG = "ami-bakery:expires"
 VERIFIED_TAG = "ami-bakery:verified"
-"""The AMIs of this bake, verified: what lacks is the digest."""
+"""The AMIs of this bake that are verified and lack only the digest."""
 CREATED_AMI_TAG = "ami-bakery:created-ami"
-"""The AMI that Packer has begun to make."""
+"""The AMI that Packer has started to create."""
 INHERITED_VERIFIED_TAG = "ami-bakery:inherited-verified"
 INHERITED_TAG = "ami-bakery:inherited-unverified"
-"""The same two, of a dead holder from whom the lock was taken over; of the second there may be several."""
+"""The AMIs of a dead holder whose lock was taken over: verified, and unverified (possibly several)."""
 ABANDONED_TAG = "ami-bakery:abandoned"
-"""On an AMI: it will be removed, and is never an answer."""
+"""On an AMI: it is going to be removed, and must never be returned."""
 
 LIFETIME_VARIABLE = "AMI_BAKERY_LOCK_TTL_SECONDS"
-_LIFETIME = 180
-_SHORTEST, _LONGEST = 2, 24 * 60 * 60
-LONGEST_LIFETIME = timedelta(seconds=_LONGEST)
+_DEFAULT_LIFETIME = 180
+_MIN_LIFETIME, _MAX_LIFETIME = 2, 24 * 60 * 60
+LONGEST_LIFETIME = timedelta(seconds=_MAX_LIFETIME)
 _CLOCK_SLACK = timedelta(minutes=5)
-"""By how much two answers of EC2 may differ in their `Date`."""
-_CONFIGURED_AT_MOST = 25
-"""Of EC2's 50 tags, the others are for what is noted on a lock while it is held."""
+"""Maximum difference between the `Date` headers of two EC2 responses."""
+_MAX_CONFIGURED_TAGS = 25
+"""EC2 allows 50 tags; the others are reserved for records of the holder."""
 _VALUE_LENGTH = 256
-"""The longest value of a tag (EC2 user guide, tag restrictions)."""
-_WHOLE = re.compile(r"[0-9]{1,6}")
+"""Maximum length of a tag's value (EC2 user guide, tag restrictions)."""
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,6}")
 _AMI = re.compile(r"(?P<region>[a-z0-9-]+):(?P<id>ami-[0-9a-f]+)")
 
 
 def lock_name(digest: str) -> str:
-    """The key pair's name: taken once in an account and region."""
+    """Returns the key pair's name, which is unique in an account and region."""
     return f"ami-bakery-lock-{digest}"
 
 
 class Timing(Frozen):
-    """All spans of the lock, in proportion to how long it lives without being renewed."""
+    """All times of the lock, proportional to its lifetime."""
 
-    lifetime_seconds: int = _LIFETIME
+    lifetime_seconds: int = _DEFAULT_LIFETIME
 
     @property
     def renew_seconds(self) -> float:
@@ -64,7 +64,7 @@ class Timing(Frozen):
 
     @property
     def settling_seconds(self) -> float:
-        """Longer than EC2 takes twice over to tell all its parts of a change."""
+        """The settling time: more than twice the delay until a change is visible everywhere in EC2."""
         return self.lifetime_seconds / 12
 
     @property
@@ -73,35 +73,36 @@ class Timing(Frozen):
 
     @property
     def overdue_seconds(self) -> float:
-        """A lock of ours whose tags are not shown for so long is none."""
+        """A lock of ours whose tags are not visible for this long does not exist."""
         return self.lifetime_seconds + self.settling_seconds
 
 
 def lock_timing(environment: Mapping[str, str]) -> Timing:
+    """Reads `AMI_BAKERY_LOCK_TTL_SECONDS`. Raises `UsageError` if its value is invalid."""
     text = environment.get(LIFETIME_VARIABLE, "").strip()
     if not text:
         return Timing()
-    if not _WHOLE.fullmatch(text) or not _SHORTEST <= int(text) <= _LONGEST:
+    if not _WHOLE_NUMBER.fullmatch(text) or not _MIN_LIFETIME <= int(text) <= _MAX_LIFETIME:
         raise UsageError(
             f"reading {LIFETIME_VARIABLE}",
-            f"it is {text[:40]!r}, and a whole number of seconds is wanted, from {_SHORTEST} to {_LONGEST}",
-            f"Correct it, or leave it out: it is {_LIFETIME} then.",
+            f"expected a whole number of seconds from {_MIN_LIFETIME} to {_MAX_LIFETIME}, got {text[:40]!r}",
+            f"Correct it, or unset it for the default of {_DEFAULT_LIFETIME}.",
         )
     return Timing(lifetime_seconds=int(text))
 
 
 class SeenLock(Frozen):
-    """A lock as EC2 shows it, which may be as it was some seconds ago.
+    """A lock as EC2 shows it, which may be some seconds old.
 
-    seen_at     EC2's own time
-    there_since when it was certainly there: since it was created, or since this program saw it first; None: now
+    seen_at     time of the reading, by EC2's clock
+    exists_since when it existed at the latest: EC2's creation time, or when this program first saw it; None: now
     """
 
     id: str
     region: str
     tags: Mapping[str, str]
     seen_at: datetime
-    there_since: datetime | None = None
+    exists_since: datetime | None = None
 
     @property
     def digest(self) -> str:
@@ -113,59 +114,59 @@ class SeenLock(Frozen):
 
     @property
     def holder(self) -> str:
-        return self.tags.get(HOLDER_TAG, "") or "somebody"
+        return self.tags.get(HOLDER_TAG, "") or "an unknown holder"
 
     @property
     def since(self) -> str:
-        """As it is written, which sorts by time."""
+        """The acquisition time as text, which sorts by time."""
         return self.tags.get(ACQUIRED_TAG, "")
 
     @property
     def expired(self) -> bool:
-        """Whether it may be taken over.
+        """Whether another runner may take it over.
 
-        A lock without a readable expiry was left half written: it is expired. One whose expiry no renewal can have
-        written is expired when it has been there for the longest lifetime.
+        A lock without a readable expiry was written incompletely: it counts as expired. A lock whose expiry no renewal
+        can have written expires when it is older than the longest lifetime.
         """
-        expires = _moment(self.tags.get(EXPIRES_TAG, ""))
+        expires = _parse_time(self.tags.get(EXPIRES_TAG, ""))
         if expires is None or self.seen_at > expires:
             return True
-        return self.outlives_all and self.seen_at - self._oldest_known > LONGEST_LIFETIME
+        return self.exceeds_maximum and self.seen_at - self._oldest_known > LONGEST_LIFETIME
 
     @property
-    def seconds_left(self) -> float:
-        """Until it expires; 0 where it does not tell when."""
-        expires = _moment(self.tags.get(EXPIRES_TAG, ""))
+    def remaining_seconds(self) -> float:
+        """Seconds until it expires; 0 if the expiry is not readable."""
+        expires = _parse_time(self.tags.get(EXPIRES_TAG, ""))
         return (expires - self.seen_at).total_seconds() if expires is not None else 0.0
 
     @property
-    def outlives_all(self) -> bool:
-        """Whether its expiry is further ahead than the longest lifetime: forged, or of a clock that is wrong."""
-        expires = _moment(self.tags.get(EXPIRES_TAG, ""))
+    def exceeds_maximum(self) -> bool:
+        """Whether its expiry is further ahead than the longest lifetime: forged, or written by a wrong clock."""
+        expires = _parse_time(self.tags.get(EXPIRES_TAG, ""))
         return expires is not None and expires - self.seen_at > LONGEST_LIFETIME + _CLOCK_SLACK
 
     @property
     def _oldest_known(self) -> datetime:
-        """The earliest moment that anything tells of it; what lies in the future tells nothing."""
-        told = (self.there_since, _moment(self.since))
-        return min((moment for moment in told if moment is not None and moment <= self.seen_at), default=self.seen_at)
+        """The earliest time at which it is known to exist; times in the future are ignored."""
+        known = (self.exists_since, _parse_time(self.since))
+        return min((moment for moment in known if moment is not None and moment <= self.seen_at), default=self.seen_at)
 
     @property
     def finished(self) -> bool:
-        """The digest was written on the AMI and on the lock in one call."""
+        """Whether the holder has finished: one call tags the AMI and the lock with the digest."""
         return ORIGIN_TAG in self.tags
 
     @property
-    def left(self) -> InheritedAmis:
-        """What whoever takes it over has to know."""
-        verified = _listed(self.tags.get(VERIFIED_TAG, "")) or _listed(self.tags.get(INHERITED_VERIFIED_TAG, ""))
-        begun = f"{self.region}:{self.tags[CREATED_AMI_TAG]}" if CREATED_AMI_TAG in self.tags else ""
-        unverified = {*_listed(begun), *_listed(self.tags.get(INHERITED_TAG, ""))} - set(verified)
+    def inherited(self) -> InheritedAmis:
+        """The records that the next holder inherits."""
+        verified = _find_amis(self.tags.get(VERIFIED_TAG, "")) or _find_amis(self.tags.get(INHERITED_VERIFIED_TAG, ""))
+        created = f"{self.region}:{self.tags[CREATED_AMI_TAG]}" if CREATED_AMI_TAG in self.tags else ""
+        unverified = {*_find_amis(created), *_find_amis(self.tags.get(INHERITED_TAG, ""))} - set(verified)
         return InheritedAmis(" ".join(verified) or None, frozenset(unverified))
 
     def describe(self) -> str:
-        """``build-7 (pid 42) since 12:03:04 UTC, https://ci.example/job/7``"""
-        since = _moment(self.since)
+        """Returns ``build-7 (pid 42) since 12:03:04 UTC, https://ci.example/job/7``."""
+        since = _parse_time(self.since)
         parts = [self.holder]
         if since is not None:
             day = "" if since.date() == self.seen_at.date() else f"{since:%Y-%m-%d} "
@@ -184,12 +185,12 @@ def new_lock_tags(
     job: str,
     now: datetime,
     timing: Timing,
-    left: InheritedAmis,
+    inherited: InheritedAmis,
     configured: Iterable[tuple[str, str]] = (),
 ) -> dict[str, str]:
-    """What a lock is created with. Empty values of ours are left out.
+    """Returns the tags that a lock is created with. Empty values are omitted.
 
-    configured  the image's `tags`: an organization may demand them on whatever is created
+    configured  the image's `tags`: an organization may require them on every resource
     """
     tags = {
         LOCK_TAG: digest,
@@ -197,40 +198,41 @@ def new_lock_tags(
         RUN_TAG: run,
         HOLDER_TAG: holder,
         JOB_TAG: job,
-        ACQUIRED_TAG: _text(now),
+        ACQUIRED_TAG: _format_time(now),
         EXPIRES_TAG: expiry(now, timing),
-        INHERITED_VERIFIED_TAG: left.verified or "",
-        INHERITED_TAG: _fitting(sorted(left.unverified)),
+        INHERITED_VERIFIED_TAG: inherited.verified or "",
+        INHERITED_TAG: _join_fitting(sorted(inherited.unverified)),
     }
     ours = {name: value[:_VALUE_LENGTH] for name, value in tags.items() if value}
-    return {**dict(islice(configured, _CONFIGURED_AT_MOST)), **ours}
+    return {**dict(islice(configured, _MAX_CONFIGURED_TAGS)), **ours}
 
 
 def expiry(now: datetime, timing: Timing) -> str:
-    return _text(now + timedelta(seconds=timing.lifetime_seconds))
+    """Returns the value of `EXPIRES_TAG` for a lock that is created or renewed now."""
+    return _format_time(now + timedelta(seconds=timing.lifetime_seconds))
 
 
-def expired_now(now: datetime) -> str:
-    """For a lock that is let go and stays in place for what is noted on it."""
-    return _text(now - timedelta(seconds=1))
+def past_expiry(now: datetime) -> str:
+    """Returns an expiry in the past, for a lock that is released but kept for its records."""
+    return _format_time(now - timedelta(seconds=1))
 
 
-def noted_amis(amis: Iterable[Ami], home: str) -> str:
-    """``us-east-1:ami-1 eu-west-1:ami-2``: that of the home region first, and as many as fit into a tag."""
+def format_amis(amis: Iterable[Ami], home: str) -> str:
+    """Returns ``us-east-1:ami-1 eu-west-1:ami-2``: home region first, as many as fit into a tag."""
     ordered = sorted(amis, key=lambda ami: (ami.region != home, ami.region))
-    return _fitting([f"{ami.region}:{ami.id}" for ami in ordered])
+    return _join_fitting([f"{ami.region}:{ami.id}" for ami in ordered])
 
 
-def read_amis(text: str) -> dict[str, str]:
-    """Ids by region, of what `noted_amis` wrote."""
+def parse_amis(text: str) -> dict[str, str]:
+    """Parses the text of `format_amis`. Returns ids by region."""
     return {match["region"]: match["id"] for match in _AMI.finditer(text)}
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _find_amis(text: str) -> tuple[str, ...]:
     return tuple(match[0] for match in _AMI.finditer(text))
 
 
-def _fitting(words: Iterable[str]) -> str:
+def _join_fitting(words: Iterable[str]) -> str:
     text = ""
     for word in words:
         longer = f"{text} {word}".strip()
@@ -240,13 +242,13 @@ def _fitting(words: Iterable[str]) -> str:
     return text
 
 
-def _text(moment: datetime) -> str:
-    """In whole seconds, rounded up: EC2's own clock tells no parts of them."""
+def _format_time(moment: datetime) -> str:
+    """Formats in whole seconds, rounded up; EC2's clock has no fractions."""
     rounded = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
     return rounded.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _moment(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:

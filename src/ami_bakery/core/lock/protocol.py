@@ -1,19 +1,18 @@
-"""The lock protocol: from what a runner has seen of EC2 to its next step (docs/concepts/locking.md).
+"""The locking protocol: one bake of a digest at a time.
 
-`advance` is the whole protocol, and has no clock and no network: `execute/` carries its steps out, and the tests drive
-the same code through every order of events that EC2, crashes, pauses and late requests allow.
-
-Its words are those of flight_steps.py.
+`advance` is the whole protocol. It has no clock and no network: `ami_bakery.bake` carries out its steps, and the tests
+drive the same code through every order of events that EC2, crashes, pauses and late requests allow.
+docs/concepts/locking.md explains the rules; protocol_steps.py defines the steps and their results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import assert_never
 
 from ami_bakery.core.lock.inherited import InheritedAmis
 from ami_bakery.core.lock.protocol_steps import (
     AbandonInherited,
+    AcquireLock,
     AmisAbandoned,
     Bake,
     Baked,
@@ -25,42 +24,41 @@ from ami_bakery.core.lock.protocol_steps import (
     Ending,
     Finish,
     LockAcquired,
+    LockNotVisible,
     LockSeen,
-    Look,
+    LookUp,
     LookupResult,
-    NoteVerified,
-    NotShown,
     Pause,
     ProtocolEvent,
     Purpose,
     ReadLock,
+    RecordVerified,
     Release,
-    RemoveLeft,
-    Seen,
+    RemoveAbandoned,
     Step,
-    TakeLock,
+    StepResult,
     WaitVisible,
 )
 from ami_bakery.values import Frozen, field, replace
 
 _MOST_LOSSES = 2
-"""Who lost its lock that often, and once more, gives up: its machine or its network stands still for minutes."""
+"""A runner that loses its lock once more fails: its machine or network pauses for minutes."""
 _MOST_UNANSWERED = 3
 
 
 class ProtocolState(Frozen):
-    """Where a runner is: `step` is to be carried out next.
+    """The state of a runner. `step` is to be carried out next.
 
-    forced    bake whatever is there
-    required  without the right to lock there is no bake
-    waits     for another's bake, or fails at once
-    lock      the one that we hold
-    contended somebody else may have held it a moment ago: what that one did may not be seen yet
-    refusals  how often the name was taken since we last saw who has it: 0, 1, or 2 for more
-    gone      locks that we have broken or lost: EC2 may still show them
-    ami       the one that is to become, or is, the answer
-    noted     whether our lock holds what the next one needs, if we end here
-    ending    how it will end, when the lock is released
+    forced     bake even if an AMI exists
+    required   fail if the credentials do not allow locking
+    waits      wait for another runner's bake; otherwise fail immediately
+    lock       our lock
+    contended  another runner may just have held the lock, so its changes may not be visible yet
+    refusals   how often the name was taken since we last saw its holder: 0, 1, or 2 for more
+    past_locks locks that we have deleted or lost; EC2 may still show them
+    ami        the AMI that is, or will be, the answer
+    recorded   whether our lock has records that the next runner needs if we end here
+    ending     how the bake ends once the lock is released
     """
 
     step: Step
@@ -72,329 +70,355 @@ class ProtocolState(Frozen):
     refusals: int = 0
     unanswered: int = 0
     losses: int = 0
-    gone: frozenset[str] = field(default=frozenset())
-    left: InheritedAmis = field(default=InheritedAmis())
+    past_locks: frozenset[str] = field(default=frozenset())
+    inherited: InheritedAmis = field(default=InheritedAmis())
     ami: str | None = None
-    noted: bool = False
+    recorded: bool = False
     ending: Ending | None = None
 
 
 def begin(*, forced: bool = False, required: bool = True, waits: bool = True) -> ProtocolState:
-    """A runner that has looked, and found that there is something to bake or to copy."""
-    return ProtocolState(step=TakeLock(InheritedAmis()), forced=forced, required=required, waits=waits)
+    """Returns the first state of a runner whose image needs a bake or a copy."""
+    return ProtocolState(step=AcquireLock(InheritedAmis()), forced=forced, required=required, waits=waits)
 
 
-def advance(flight: ProtocolState, seen: Seen) -> ProtocolState:
-    """Raises ValueError where the step cannot be seen to end like that."""
-    if isinstance(flight.step, End):
-        raise ValueError("it has ended")
-    after = _AFTER[type(flight.step)](flight, seen)
+def advance(state: ProtocolState, result: StepResult) -> ProtocolState:
+    """Returns the state after the current step ended with `result`.
+
+    Raises ValueError if the step cannot end with this result.
+    """
+    if isinstance(state.step, End):
+        raise ValueError("the protocol has ended")
+    after = _next(state, result)
     if after is None:
-        raise ValueError(f"{flight.step} cannot end with {seen}")
+        raise ValueError(f"{state.step} cannot end with {result}")
     return after
 
 
-def _after_take(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _next(state: ProtocolState, result: StepResult) -> ProtocolState | None:  # noqa: C901 - one case a step
+    match state.step:
+        case AcquireLock():
+            return _after_acquire(state, result)
+        case ReadLock():
+            return _after_read(state, result)
+        case BreakLock():
+            return _after_break(state, result)
+        case Pause():
+            return _after_pause(state, result)
+        case LookUp():
+            return _after_lookup(state, result)
+        case CheckInherited():
+            return _after_check(state, result)
+        case AbandonInherited():
+            return _after_abandon(state, result)
+        case RemoveAbandoned():
+            return _after_remove(state, result)
+        case Bake():
+            return _after_bake(state, result)
+        case RecordVerified():
+            return _after_record(state, result)
+        case Finish():
+            return _after_finish(state, result)
+        case Discard():
+            return _after_discard(state, result)
+        case CopyToRegions():
+            return _after_copy(state, result)
+        case WaitVisible():
+            return _after_visible(state, result)
+        case Release():
+            return _after_release(state, result)
+        case End():
+            return None
+        case _:
+            assert_never(state.step)
+
+
+def _after_acquire(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case LockAcquired(lock):
-            return _hold(flight, lock)
+            return _acquired(state, lock)
         case ProtocolEvent.REFUSED:
-            # The first time we look who has it at once. Then, as long as nobody is shown, we take our time.
-            step = Pause() if flight.refusals and flight.waits else ReadLock()
-            return replace(flight, step=step, contended=True, refusals=min(flight.refusals + 1, 2))
-        case ProtocolEvent.UNANSWERED if flight.unanswered < _MOST_UNANSWERED:
-            # It may be ours without our knowing: then it is shown with our name on it.
-            return replace(flight, step=ReadLock(), contended=True, unanswered=flight.unanswered + 1)
+            # Read the holder immediately the first time. Afterwards, pause as long as no holder is visible.
+            step = Pause() if state.refusals and state.waits else ReadLock()
+            return replace(state, step=step, contended=True, refusals=min(state.refusals + 1, 2))
+        case ProtocolEvent.UNANSWERED if state.unanswered < _MOST_UNANSWERED:
+            # The lock may be ours. If it is, its tags have the id of our run.
+            return replace(state, step=ReadLock(), contended=True, unanswered=state.unanswered + 1)
         case ProtocolEvent.DENIED:
-            return _without_right(flight)
+            return _without_permission(state)
         case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_read(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _after_read(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case LockSeen():
-            return _after_sight(flight, seen)
-        case NotShown(overdue=True):
-            return _end(flight, Ending.TAKEN)
-        case NotShown():
-            if flight.refusals > 1 and not flight.waits:
-                return _end(flight, Ending.BUSY)
-            return replace(flight, step=Look(Purpose.GONE))
+            return _after_lock_seen(state, result)
+        case LockNotVisible(overdue=True):
+            return _end(state, Ending.NAME_TAKEN)
+        case LockNotVisible():
+            if state.refusals > 1 and not state.waits:
+                return _end(state, Ending.BUSY)
+            return replace(state, step=LookUp(Purpose.GONE))
         case ProtocolEvent.DENIED:
-            return _without_right(flight)
+            return _without_permission(state)
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_sight(flight: ProtocolState, seen: LockSeen) -> ProtocolState:
-    if seen.lock in flight.gone:
-        # News are late, or it is there all the same. Where the name stays taken, we take our time.
-        return replace(flight, step=BreakLock(seen.lock), left=flight.left | seen.left)
-    flight = replace(flight, refusals=0)
-    if seen.ours:
-        return _hold(flight, seen.lock)
-    if seen.expired:
-        # By its id: whoever else has taken it over meanwhile has one of another id, which stays.
-        return replace(flight, step=BreakLock(seen.lock), left=flight.left | seen.left)
-    if seen.finished:
-        return replace(flight, step=Look(Purpose.FINISHED))
-    return _wait(flight)
+def _after_lock_seen(state: ProtocolState, result: LockSeen) -> ProtocolState:
+    if result.lock in state.past_locks:
+        # EC2 still shows a deleted lock, or it was not deleted. If the name stays taken, pause.
+        return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
+    state = replace(state, refusals=0)
+    if result.ours:
+        return _acquired(state, result.lock)
+    if result.expired:
+        # Deleted by id: if another runner has taken it over meanwhile, its lock has another id and remains.
+        return replace(state, step=BreakLock(result.lock), inherited=state.inherited | result.inherited)
+    if result.finished:
+        return replace(state, step=LookUp(Purpose.FINISHED))
+    return _wait(state)
 
 
-def _after_break(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen, flight.step:
+def _after_break(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result, state.step:
         case ((ProtocolEvent.DONE | ProtocolEvent.UNANSWERED), BreakLock(lock)):
-            return replace(flight, step=TakeLock(flight.left), contended=True, gone=flight.gone | {lock})
+            return replace(
+                state, step=AcquireLock(state.inherited), contended=True, past_locks=state.past_locks | {lock}
+            )
         case ((ProtocolEvent.DENIED | ProtocolEvent.FAILED), _):
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_pause(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _after_pause(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case ProtocolEvent.DONE:
-            return replace(flight, step=ReadLock())
+            return replace(state, step=ReadLock())
         case ProtocolEvent.TIMED_OUT:
-            return _end(flight, Ending.BUSY)
+            return _end(state, Ending.BUSY)
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_look(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    assert isinstance(flight.step, Look)
-    match seen:
-        case ProtocolEvent.MOVED:
-            return _end(flight, Ending.MOVED)
+def _after_lookup(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    assert isinstance(state.step, LookUp)
+    match result:
+        case ProtocolEvent.CHANGED:
+            return _end(state, Ending.CHANGED)
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
         case LookupResult():
-            return _LOOKED[flight.step.purpose](flight, seen)
+            match state.step.purpose:
+                case Purpose.GONE | Purpose.FINISHED:
+                    return _after_waiting_lookup(state, result)
+                case Purpose.BEFORE:
+                    return _after_second_lookup(state, result)
+                case Purpose.AFTER:
+                    return _after_third_lookup(state, result)
+                case _:
+                    assert_never(state.step.purpose)
     return None
 
 
-def _looked_from_outside(flight: ProtocolState, seen: LookupResult) -> ProtocolState:
-    if seen.ami is not None and seen.whole:
-        return _end(flight, Ending.REUSED, seen.ami)
-    if flight.step == Look(Purpose.FINISHED):
-        return _wait(flight)
-    return replace(flight, step=TakeLock(flight.left))
+def _after_waiting_lookup(state: ProtocolState, result: LookupResult) -> ProtocolState:
+    if result.ami is not None and result.complete:
+        return _end(state, Ending.REUSED, result.ami)
+    if state.step == LookUp(Purpose.FINISHED):
+        return _wait(state)
+    return replace(state, step=AcquireLock(state.inherited))
 
 
-def _looked_before(flight: ProtocolState, seen: LookupResult) -> ProtocolState:
-    if seen.ami is not None:
-        return _use(flight, seen.ami, Ending.REUSED if seen.whole else Ending.COPIED)
-    if flight.left.verified is not None and flight.lock is not None and not flight.forced:
-        return replace(flight, step=CheckInherited(flight.left.verified))
-    return replace(flight, step=AbandonInherited(flight.lock, flight.left))
+def _after_second_lookup(state: ProtocolState, result: LookupResult) -> ProtocolState:
+    if result.ami is not None:
+        return _use_finished(state, result.ami, Ending.REUSED if result.complete else Ending.COPIED)
+    if state.inherited.verified is not None and state.lock is not None and not state.forced:
+        return replace(state, step=CheckInherited(state.inherited.verified))
+    return replace(state, step=AbandonInherited(state.lock, state.inherited))
 
 
-def _looked_after(flight: ProtocolState, seen: LookupResult) -> ProtocolState:
-    """EC2 did not show the AMI of the holder before us when we began; now it must, whoever finished one."""
-    assert flight.ami is not None
-    if seen.ami is None or seen.ami == flight.ami:
-        return replace(flight, step=_tag(flight, flight.ami))
-    ending = Ending.REUSED if seen.whole else Ending.COPIED
-    return replace(flight, step=Discard(flight.ami), ami=seen.ami, ending=ending)
+def _after_third_lookup(state: ProtocolState, result: LookupResult) -> ProtocolState:
+    """EC2 may not have shown the previous holder's AMI before the build. Now it must show every finished AMI."""
+    assert state.ami is not None
+    if result.ami is None or result.ami == state.ami:
+        return replace(state, step=_tag_step(state, state.ami))
+    ending = Ending.REUSED if result.complete else Ending.COPIED
+    return replace(state, step=Discard(state.ami), ami=result.ami, ending=ending)
 
 
-def _after_judge(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _after_check(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case ProtocolEvent.DONE:
-            # It is noted already: taking the lock over has carried the note on.
-            ami = flight.left.verified
+            # The record exists already: it was inherited with the lock.
+            ami = state.inherited.verified
             assert ami is not None
-            return replace(flight, step=Finish(flight.lock, ami), ami=ami, ending=Ending.ADOPTED)
+            return replace(state, step=Finish(state.lock, ami), ami=ami, ending=Ending.ADOPTED)
         case ProtocolEvent.REFUSED:
-            return replace(flight, step=AbandonInherited(flight.lock, flight.left))
+            return replace(state, step=AbandonInherited(state.lock, state.inherited))
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_giving_up(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _after_abandon(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case AmisAbandoned(()):
-            return replace(flight, step=Bake(), left=InheritedAmis(), noted=False)
+            return replace(state, step=Bake(), inherited=InheritedAmis(), recorded=False)
         case AmisAbandoned(amis):
-            return replace(flight, step=RemoveLeft(amis), left=InheritedAmis(), noted=False)
-        case LookupResult(ami, whole) if ami is not None:
-            return _use(flight, ami, Ending.REUSED if whole else Ending.COPIED)
+            return replace(state, step=RemoveAbandoned(amis), inherited=InheritedAmis(), recorded=False)
+        case LookupResult(ami, complete) if ami is not None:
+            return _use_finished(state, ami, Ending.REUSED if complete else Ending.COPIED)
         case ProtocolEvent.LOST:
-            return _lose(flight)
+            return _lost(state)
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_removing(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _after_remove(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case ProtocolEvent.DONE | ProtocolEvent.UNANSWERED | ProtocolEvent.DENIED:
-            # Where it is still there, Packer says that the name is taken.
-            return replace(flight, step=Bake())
+            # If the AMI still exists, Packer reports that the name is taken.
+            return replace(state, step=Bake())
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_bake(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _after_bake(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case Baked(ami, finished=True):
-            return replace(flight, step=CopyToRegions(ami), ami=ami, ending=Ending.BAKED)
+            return replace(state, step=CopyToRegions(ami), ami=ami, ending=Ending.BAKED)
         case Baked(ami):
-            flight = replace(flight, ami=ami, ending=Ending.BAKED)
-            if flight.forced:
-                return replace(flight, step=_tag(flight, ami))
-            return replace(flight, step=Look(Purpose.AFTER, settled=flight.lock is not None))
+            state = replace(state, ami=ami, ending=Ending.BAKED)
+            if state.forced:
+                return replace(state, step=_tag_step(state, ami))
+            return replace(state, step=LookUp(Purpose.AFTER, settled=state.lock is not None))
         case ProtocolEvent.LOST:
-            return _lose(flight)
+            return _lost(state)
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_note(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    assert flight.ami is not None
-    match seen:
+def _after_record(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    assert state.ami is not None
+    match result:
         case ProtocolEvent.DONE:
-            return replace(flight, step=Finish(flight.lock, flight.ami), noted=True)
+            return replace(state, step=Finish(state.lock, state.ami), recorded=True)
         case ProtocolEvent.LOST:
-            return _lose(flight)
+            return _lost(state)
         case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
-            return _end(replace(flight, noted=True), Ending.FAILED)
+            return _end(replace(state, recorded=True), Ending.FAILED)
     return None
 
 
-def _after_finish(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    assert flight.ami is not None
-    match seen:
+def _after_finish(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    assert state.ami is not None
+    match result:
         case ProtocolEvent.DONE:
-            return replace(flight, step=CopyToRegions(flight.ami), noted=False)
+            return replace(state, step=CopyToRegions(state.ami), recorded=False)
         case ProtocolEvent.LOST:
-            # An earlier try of the same call may have been carried out: what we see when we wait decides.
-            return _lose(flight)
+            # An earlier attempt of the same call may have succeeded. The next look-up decides.
+            return _lost(state)
         case ProtocolEvent.UNANSWERED | ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_discard(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _after_discard(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case ProtocolEvent.DONE | ProtocolEvent.UNANSWERED | ProtocolEvent.DENIED:
-            assert flight.ami is not None and flight.ending is not None
-            return _use(flight, flight.ami, flight.ending)
+            assert state.ami is not None and state.ending is not None
+            return _use_finished(state, state.ami, state.ending)
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_spread(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    assert flight.ami is not None
-    match seen:
+def _after_copy(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    assert state.ami is not None
+    match result:
         case ProtocolEvent.DONE:
-            return replace(flight, step=WaitVisible(flight.ami))
+            return replace(state, step=WaitVisible(state.ami))
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_sight_of_own(flight: ProtocolState, seen: Seen) -> ProtocolState | None:
-    match seen:
+def _after_visible(state: ProtocolState, result: StepResult) -> ProtocolState | None:
+    match result:
         case ProtocolEvent.DONE:
-            assert flight.ending is not None
-            return _end(flight, flight.ending, flight.ami)
+            assert state.ending is not None
+            return _end(state, state.ending, state.ami)
         case ProtocolEvent.FAILED:
-            return _end(flight, Ending.FAILED)
+            return _end(state, Ending.FAILED)
     return None
 
 
-def _after_release(flight: ProtocolState, _seen: Seen) -> ProtocolState:
-    assert flight.ending is not None
-    return ProtocolState(step=End(flight.ending, flight.ami))
+def _after_release(state: ProtocolState, _seen: StepResult) -> ProtocolState:
+    assert state.ending is not None
+    return ProtocolState(step=End(state.ending, state.ami))
 
 
-_AFTER: dict[type[Any], Callable[[ProtocolState, Seen], ProtocolState | None]] = {
-    TakeLock: _after_take,
-    ReadLock: _after_read,
-    BreakLock: _after_break,
-    Pause: _after_pause,
-    Look: _after_look,
-    CheckInherited: _after_judge,
-    AbandonInherited: _after_giving_up,
-    RemoveLeft: _after_removing,
-    Bake: _after_bake,
-    NoteVerified: _after_note,
-    Finish: _after_finish,
-    Discard: _after_discard,
-    CopyToRegions: _after_spread,
-    WaitVisible: _after_sight_of_own,
-    Release: _after_release,
-}
-_LOOKED: dict[Purpose, Callable[[ProtocolState, LookupResult], ProtocolState]] = {
-    Purpose.GONE: _looked_from_outside,
-    Purpose.FINISHED: _looked_from_outside,
-    Purpose.BEFORE: _looked_before,
-    Purpose.AFTER: _looked_after,
-}
-
-
-def _hold(flight: ProtocolState, lock: str) -> ProtocolState:
+def _acquired(state: ProtocolState, lock: str) -> ProtocolState:
     return replace(
-        flight,
-        step=Look(Purpose.BEFORE, settled=flight.contended and not flight.forced),
+        state,
+        step=LookUp(Purpose.BEFORE, settled=state.contended and not state.forced),
         lock=lock,
         contended=False,
         refusals=0,
         unanswered=0,
-        noted=bool(flight.left),
+        recorded=bool(state.inherited),
     )
 
 
-def _without_right(flight: ProtocolState) -> ProtocolState:
-    if flight.required:
-        return _end(flight, Ending.FAILED)
-    return replace(flight, step=Look(Purpose.BEFORE), lock=None)
+def _without_permission(state: ProtocolState) -> ProtocolState:
+    if state.required:
+        return _end(state, Ending.FAILED)
+    return replace(state, step=LookUp(Purpose.BEFORE), lock=None)
 
 
-def _wait(flight: ProtocolState) -> ProtocolState:
-    return replace(flight, step=Pause()) if flight.waits else _end(flight, Ending.BUSY)
+def _wait(state: ProtocolState) -> ProtocolState:
+    return replace(state, step=Pause()) if state.waits else _end(state, Ending.BUSY)
 
 
-def _tag(flight: ProtocolState, ami: str) -> Step:
-    return Finish(None, ami) if flight.lock is None else NoteVerified(flight.lock, ami)
+def _tag_step(state: ProtocolState, ami: str) -> Step:
+    return Finish(None, ami) if state.lock is None else RecordVerified(state.lock, ami)
 
 
-def _use(flight: ProtocolState, ami: str, ending: Ending) -> ProtocolState:
-    """What somebody else has finished; where it is not whole, we copy it."""
+def _use_finished(state: ProtocolState, ami: str, ending: Ending) -> ProtocolState:
+    """Ends with an AMI that another runner has finished; copies it first if regions are missing."""
     if ending is Ending.COPIED:
-        return replace(flight, step=CopyToRegions(ami), ami=ami, ending=ending)
-    return _end(flight, ending, ami)
+        return replace(state, step=CopyToRegions(ami), ami=ami, ending=ending)
+    return _end(state, ending, ami)
 
 
-def _lose(flight: ProtocolState) -> ProtocolState:
-    """Without the lock we are as any other who wants it. What we have verified is as good as what the dead left."""
-    if flight.losses == _MOST_LOSSES:
-        return _end(replace(flight, lock=None), Ending.LOST)
-    assert flight.lock is not None
+def _lost(state: ProtocolState) -> ProtocolState:
+    """Queues again after losing the lock, and keeps a verified AMI of our own as inherited."""
+    if state.losses == _MOST_LOSSES:
+        return _end(replace(state, lock=None), Ending.LOST)
+    assert state.lock is not None
     return replace(
-        flight,
+        state,
         step=ReadLock(),
         lock=None,
         contended=True,
-        losses=flight.losses + 1,
-        gone=flight.gone | {flight.lock},
-        left=InheritedAmis(flight.ami) | flight.left,
+        losses=state.losses + 1,
+        past_locks=state.past_locks | {state.lock},
+        inherited=InheritedAmis(state.ami) | state.inherited,
         ami=None,
-        noted=False,
+        recorded=False,
         ending=None,
     )
 
 
-def _end(flight: ProtocolState, ending: Ending, ami: str | None = None) -> ProtocolState:
-    if flight.lock is None:
+def _end(state: ProtocolState, ending: Ending, ami: str | None = None) -> ProtocolState:
+    if state.lock is None:
         return ProtocolState(step=End(ending, ami))
-    keep = flight.noted and ending in (Ending.FAILED, Ending.MOVED)
-    return ProtocolState(step=Release(flight.lock, keep), lock=flight.lock, ami=ami, ending=ending)
+    keep = state.recorded and ending in (Ending.FAILED, Ending.CHANGED)
+    return ProtocolState(step=Release(state.lock, keep), lock=state.lock, ami=ami, ending=ending)

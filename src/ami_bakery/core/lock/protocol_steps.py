@@ -1,6 +1,6 @@
-"""The words of the locking protocol: what a runner does, and what it can see of that. single_flight.py joins them.
+"""The steps of the locking protocol, and their results. protocol.py connects them.
 
-Locks and AMIs are opaque names here. A lock is a key pair's id: of two locks of one digest each has its own.
+Locks and AMIs are opaque names here. A lock is named by its key pair's id: two locks of one digest have different ids.
 """
 
 from __future__ import annotations
@@ -12,60 +12,60 @@ from ami_bakery.core.lock.inherited import InheritedAmis
 
 
 class Purpose(StrEnum):
-    """Why a runner looks for the AMI."""
+    """Why a runner looks up the AMI."""
 
     GONE = "the lock is gone"
     FINISHED = "the holder has tagged its AMI"
-    BEFORE = "we hold the lock, and nothing is done yet"
-    AFTER = "we hold the lock, and have baked an AMI that has no digest yet"
+    BEFORE = "we hold the lock, before a build"
+    AFTER = "we hold the lock, and have built an AMI that has no digest yet"
 
 
 class Ending(StrEnum):
-    """How it ends: with an AMI, or why not."""
+    """How a bake ends: with an AMI, or with the reason for having none."""
 
     BAKED = "baked"
     REUSED = "reused"
     COPIED = "copied"
     ADOPTED = "adopted"
-    BUSY = "somebody else bakes, and we are not to wait any longer"
-    TAKEN = "something that is no lock has the lock's name"
-    LOST = "we lost the lock again and again"
-    MOVED = "the definition has another digest now"
+    BUSY = "another runner is baking, and waiting is disabled or timed out"
+    NAME_TAKEN = "a key pair that is not a lock has the lock's name"
+    LOST = "we lost the lock too often"
+    CHANGED = "the definition has a new digest"
     FAILED = "a step failed"
 
 
-# What a runner does: each is carried out, and what was seen of it is handed to `advance`.
+# Steps. The result of each step is passed to `advance`.
 
 
 @dataclass(frozen=True, slots=True)
-class TakeLock:
-    """Create it. Seen: `LockAcquired`, REFUSED, UNANSWERED, DENIED, FAILED."""
+class AcquireLock:
+    """Create the lock. Results: `LockAcquired`, REFUSED, UNANSWERED, DENIED, FAILED."""
 
-    left: InheritedAmis
+    inherited: InheritedAmis
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLock:
-    """Seen: `LockSeen`, `NotShown`, DENIED, FAILED."""
+    """Read the lock's tags. Results: `LockSeen`, `LockNotVisible`, DENIED, FAILED."""
 
 
 @dataclass(frozen=True, slots=True)
 class BreakLock:
-    """Delete this lock and no other. Seen: DONE, UNANSWERED, DENIED, FAILED."""
+    """Delete this lock, and no other. Results: DONE, UNANSWERED, DENIED, FAILED."""
 
     lock: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Seen: DONE, TIMED_OUT, FAILED."""
+    """Wait before the next attempt. Results: DONE, TIMED_OUT, FAILED."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Look for the AMI of the digest. Seen: `LookupResult`, MOVED, FAILED.
+class LookUp:
+    """LookUp up the AMI of the digest. Results: `LookupResult`, CHANGED, FAILED.
 
-    settled  not to be told that there is none before the settling time has passed since we took the lock
+    settled  report a missing AMI only after the settling time has passed since we acquired the lock
     """
 
     purpose: Purpose
@@ -74,36 +74,38 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class CheckInherited:
-    """Whether the AMI is there, may be used, and was given up by nobody. Seen: DONE if so, REFUSED, FAILED."""
+    """Check that the AMI exists, is usable, and is not abandoned. Results: DONE if so, REFUSED, FAILED."""
 
     ami: str
 
 
 @dataclass(frozen=True, slots=True)
 class AbandonInherited:
-    """Mark those AMIs as given up that others left unfinished and that would be in the way. The call names our lock,
-    too, so that it does nothing where that is gone. Where there are any, the settling time passes before, and if an AMI
-    is finished after all, that is seen. Seen: `AmisAbandoned`, `LookupResult`, LOST, FAILED."""
+    """Tag unfinished AMIs as abandoned if their names conflict with the bake.
+
+    The call includes our lock, so it does nothing if the lock is past_locks. If there are any, the settling time passes
+    first; an AMI that turns out to be finished is the result. Results: `AmisAbandoned`, `LookupResult`, LOST, FAILED.
+    """
 
     lock: str | None
-    left: InheritedAmis
+    inherited: InheritedAmis
 
 
 @dataclass(frozen=True, slots=True)
-class RemoveLeft:
-    """Deregister what was given up. Seen: DONE, UNANSWERED, DENIED, FAILED."""
+class RemoveAbandoned:
+    """Deregister abandoned AMIs. Results: DONE, UNANSWERED, DENIED, FAILED."""
 
     amis: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Bake:
-    """Run Packer and verify. Seen: `Baked`, LOST, FAILED."""
+    """Run Packer and verify. Results: `Baked`, LOST, FAILED."""
 
 
 @dataclass(frozen=True, slots=True)
-class NoteVerified:
-    """Renew the lock, and note on it that our AMI is verified. Seen: DONE, LOST, UNANSWERED, FAILED."""
+class RecordVerified:
+    """Renew the lock, and record on it that our AMI is verified. Results: DONE, LOST, UNANSWERED, FAILED."""
 
     lock: str
     ami: str
@@ -111,7 +113,7 @@ class NoteVerified:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Write the digest on the AMI, in one call with the lock: all or nothing. Seen: DONE, LOST, UNANSWERED, FAILED."""
+    """Write the digest on the AMI and the lock in one call, all or nothing. Results: DONE, LOST, UNANSWERED, FAILED."""
 
     lock: str | None
     ami: str
@@ -119,28 +121,28 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Deregister the AMI that we have baked in vain. Seen: DONE, UNANSWERED, DENIED, FAILED."""
+    """Deregister our AMI because another one is the answer. Results: DONE, UNANSWERED, DENIED, FAILED."""
 
     ami: str
 
 
 @dataclass(frozen=True, slots=True)
 class CopyToRegions:
-    """Copy what is finished to the other regions. Seen: DONE, FAILED."""
+    """Copy the finished AMI to the other regions. Results: DONE, FAILED."""
 
     ami: str
 
 
 @dataclass(frozen=True, slots=True)
 class WaitVisible:
-    """Wait until our own look-up shows the AMI: the next holder's should, too. Seen: DONE, FAILED."""
+    """Wait until our own look-up shows the AMI; then the next holder sees it, too. Results: DONE, FAILED."""
 
     ami: str
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Delete our lock; with `keep`, let it expire now in place, for what is noted on it. Seen: anything."""
+    """Delete our lock; with `keep`, set it to expired and keep its records. Results: any."""
 
     lock: str
     keep: bool = False
@@ -153,16 +155,16 @@ class End:
 
 
 Step = (
-    TakeLock
+    AcquireLock
     | ReadLock
     | BreakLock
     | Pause
-    | Look
+    | LookUp
     | CheckInherited
     | AbandonInherited
-    | RemoveLeft
+    | RemoveAbandoned
     | Bake
-    | NoteVerified
+    | RecordVerified
     | Finish
     | Discard
     | CopyToRegions
@@ -172,17 +174,17 @@ Step = (
 )
 
 
-# What is seen of a step.
+# Results of steps.
 
 
 class ProtocolEvent(StrEnum):
     DONE = "done"
     REFUSED = "refused"
-    UNANSWERED = "no answer: it may have been carried out, or will be later"
-    DENIED = "no right to do it"
-    LOST = "our lock is not there any more"
+    UNANSWERED = "no response: it may have been carried out, or may be later"
+    DENIED = "no permission"
+    LOST = "our lock does not exist any more"
     TIMED_OUT = "timed out"
-    MOVED = "the definition has another digest now"
+    CHANGED = "the definition has a new digest"
     FAILED = "failed"
 
 
@@ -193,31 +195,31 @@ class LockAcquired:
 
 @dataclass(frozen=True, slots=True)
 class LockSeen:
-    """A lock of this digest as EC2 shows it, which may be as it was a moment ago.
+    """A lock of this digest as EC2 shows it, which may be some seconds old.
 
-    finished  the holder's digest is written
+    finished  the holder has written the digest on its AMI
     """
 
     lock: str
     ours: bool
     expired: bool
     finished: bool = False
-    left: InheritedAmis = field(default=InheritedAmis())
+    inherited: InheritedAmis = field(default=InheritedAmis())
 
 
 @dataclass(frozen=True, slots=True)
-class NotShown:
-    """`overdue`: although its name was refused again after longer than a lock can be hidden."""
+class LockNotVisible:
+    """No lock is visible. `overdue`: its name is still refused after longer than a lock can be invisible."""
 
     overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """The finished AMI of the digest, if there is one; `whole`: in every region that it is wanted in."""
+    """The finished AMI of the digest, if there is one; `complete`: it exists in every configured region."""
 
     ami: str | None = None
-    whole: bool = True
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +229,10 @@ class AmisAbandoned:
 
 @dataclass(frozen=True, slots=True)
 class Baked:
-    """`finished`: the template has written the digest itself, and that counts (the original's checksum)."""
+    """A verified AMI. `finished`: the template itself has written the digest, which is valid in drop-in mode."""
 
     ami: str
     finished: bool = False
 
 
-Seen = ProtocolEvent | LockAcquired | LockSeen | NotShown | LookupResult | AmisAbandoned | Baked
+StepResult = ProtocolEvent | LockAcquired | LockSeen | LockNotVisible | LookupResult | AmisAbandoned | Baked

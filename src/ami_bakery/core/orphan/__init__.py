@@ -1,1 +1,1 @@
-"""Which resources in EC2 are orphaned."""
+"""Decides which resources in EC2 are orphaned."""

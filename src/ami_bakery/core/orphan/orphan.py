@@ -1,4 +1,4 @@
-"""What dead runs have left in EC2: told from what is alive, what is finished, and what is not ours, by tags alone."""
+"""Decides by tags whether a resource in EC2 is orphaned."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ami_bakery.values import Frozen, field, replace
 GROUP_TAG, INSTANCE_TAG, NAME_TAG = (
     f"ami-bakery:{kind}" for kind in (CreatedKind.SECURITY_GROUP, CreatedKind.INSTANCE, CreatedKind.AMI_NAME)
 )
-"""On a lock: what its run has made, or was about to make; key pair and AMI likewise."""
+"""Tags of a lock for resources that its run has created, or was about to create."""
 KEYS = (
     RUN_TAG,
     IMAGE_TAG,
@@ -44,23 +44,23 @@ KEYS = (
     NAME_TAG,
     CREATED_AMI_TAG,
 )
-"""The tags by which they are found."""
+"""The tags by which candidates are found."""
 SURELY_DEAD = timedelta(hours=3)
-"""What is older, and has no lock, is of no run that is alive."""
+"""A run without a lock is dead if it is older than this."""
 SURELY_EXPIRED = timedelta(minutes=5)
-"""A holder may be late with renewing its lock. Who waits for it takes it over at once; but nothing is removed yet."""
+"""Grace period for a late renewal: a waiting runner takes over immediately, but nothing is removed yet."""
 _LEGACY_DIGEST = 40
 
 
 class Orphan(Frozen):
-    """Something that a dead run has left, or may have left.
+    """A resource that a dead run has, or may have, left in EC2.
 
-    image  empty where nothing tells it
-    began  when it was made, or when its run began; None where nothing tells it
-    sure   that its run is dead, and that nobody needs it
+    image  empty if unknown
+    began  when it was created, or when its run started; None if unknown
+    sure   whether its run is certainly dead, and nobody needs the resource
     """
 
-    thing: Resource
+    resource: Resource
     image: str
     run: str
     began: datetime | None
@@ -69,12 +69,12 @@ class Orphan(Frozen):
 
 
 class RunIndex(Frozen):
-    """What the tags of an account say of runs.
+    """Runs of an account, by the tags of its locks and resources.
 
-    alive     runs and digests whose lock lives, and the AMIs (``us-east-1:ami-...``) that its holder works with
-    dead      the lock that has expired, by run
-    verified  AMIs that lack the digest only, as dead locks say
-    images    what each run bakes
+    alive     runs and digests with a live lock, and the AMIs (``us-east-1:ami-...``) that their holders use
+    dead      expired locks, by run
+    verified  AMIs that, according to dead locks, lack only the digest
+    images    the image of each run
     """
 
     alive: frozenset[str]
@@ -82,81 +82,81 @@ class RunIndex(Frozen):
     verified: frozenset[str] = frozenset()
     images: Mapping[str, str] = field(default_factory=dict)
 
-    def noted(self, *keys: str) -> dict[str, str]:
-        """What dead locks say under these keys, with the run that it is of."""
+    def recorded(self, *keys: str) -> dict[str, str]:
+        """Returns the values of these tags on dead locks, with the run of each."""
         return {lock.tags[key]: run for run, lock in self.dead.items() for key in keys if lock.tags.get(key)}
 
 
-def read_notes(locks: Iterable[SeenLock], images: Mapping[str, str]) -> RunIndex:
-    """`locks` of whatever region; `images` as `RunIndex` has them."""
+def index_runs(locks: Iterable[SeenLock], images: Mapping[str, str]) -> RunIndex:
+    """Builds the index from locks of any region; `images` as in `RunIndex`."""
     alive: set[str] = set()
     dead: dict[str, SeenLock] = {}
     verified: set[str] = set()
     for lock in locks:
-        ready = set((lock.left.verified or "").split())
+        verified_amis = set((lock.inherited.verified or "").split())
         if lock.expired:
             dead[lock.run] = lock
-            verified |= ready
+            verified |= verified_amis
         else:
-            alive |= {lock.run, lock.digest, *ready, *lock.left.unverified}
+            alive |= {lock.run, lock.digest, *verified_amis, *lock.inherited.unverified}
     return RunIndex(alive=frozenset(alive - {""}), dead=dead, verified=frozenset(verified), images=images)
 
 
-def candidates(tagged: Mapping[str, Mapping[str, str]], notes: RunIndex) -> Iterator[str]:
-    """The ids that have to be looked at: less what is finished, or of a run that is alive."""
+def candidates(tagged: Mapping[str, Mapping[str, str]], runs: RunIndex) -> Iterator[str]:
+    """Yields the ids to examine: without finished resources and those of live runs."""
     for identifier, tags in tagged.items():
-        if LOCK_TAG not in tags and not _is_finished(tags) and not _is_alive(tags, notes):
+        if LOCK_TAG not in tags and not _is_finished(tags) and not _is_alive(tags, runs):
             yield identifier
 
 
-def _is_alive(tags: Mapping[str, str], notes: RunIndex) -> bool:
-    return bool({tags.get(RUN_TAG, ""), tags.get(DIGEST_TAG, "")} & notes.alive)
+def _is_alive(tags: Mapping[str, str], runs: RunIndex) -> bool:
+    return bool({tags.get(RUN_TAG, ""), tags.get(DIGEST_TAG, "")} & runs.alive)
 
 
 def _is_finished(tags: Mapping[str, str]) -> bool:
-    """AMIs, and their snapshots. The original's checksum counts as soon as Packer has written it."""
+    """Whether a tag says that an AMI (or its snapshot) is finished. The original's checksum is valid at once."""
     return bool(tags.get(FORMAT_TAG)) or len(tags.get(DIGEST_TAG, "")) == _LEGACY_DIGEST
 
 
-def classify(thing: Resource, notes: RunIndex, now: datetime, *, noted: str = "") -> Orphan | None:
-    """What is to be said of something that is there; None where it is no leftover.
+def classify(resource: Resource, runs: RunIndex, now: datetime, *, recorded_run: str = "") -> Orphan | None:
+    """Returns the orphan, or None if the resource is not orphaned.
 
-    `noted` is the run that a lock tells of it, where its own tags tell of none.
+    recorded_run  the run by a lock's records, for resources without a run tag
     """
-    run = thing.tags.get(RUN_TAG, "") or noted
-    if _is_finished(thing.tags) or _is_alive(thing.tags, notes) or {run, _key(thing)} & notes.alive:
+    run = resource.tags.get(RUN_TAG, "") or recorded_run
+    if _is_finished(resource.tags) or _is_alive(resource.tags, runs) or {run, _key(resource)} & runs.alive:
         return None
-    if not run and not _is_packers(thing):
+    if not run and not _is_created_by_packer(resource):
         return None
-    why, sure = _why(thing, run, notes, now)
+    why, sure = _why(resource, run, runs, now)
     return Orphan(
-        thing=thing,
-        image=thing.tags.get(IMAGE_TAG) or (notes.images.get(run, "") if run else ""),
+        resource=resource,
+        image=resource.tags.get(IMAGE_TAG) or (runs.images.get(run, "") if run else ""),
         run=run,
-        began=thing.began or run_began(run),
+        began=resource.began or run_began(run),
         why=why,
-        sure=sure and _is_made_by_run(thing),
+        sure=sure and _is_proven(resource),
     )
 
 
-def _why(thing: Resource, run: str, notes: RunIndex, now: datetime) -> tuple[str, bool]:
-    """Why it is a leftover, and whether that is sure."""
-    if ABANDONED_TAG in thing.tags:
-        return "given up by the run that came after", True
-    if _key(thing) in notes.verified:
+def _why(resource: Resource, run: str, runs: RunIndex, now: datetime) -> tuple[str, bool]:
+    """Returns the reason, and whether it is certain."""
+    if ABANDONED_TAG in resource.tags:
+        return "abandoned by a later run", True
+    if _key(resource) in runs.verified:
         return "verified: the next bake of its digest finishes it", False
     if not run:
-        return "it carries the digest of a bake, but no run", False
-    if run in notes.dead:
-        return _expiry(notes.dead[run])
-    began = thing.began or run_began(run)
+        return "it has a digest tag, but no run", False
+    if run in runs.dead:
+        return _expiry(runs.dead[run])
+    began = resource.began or run_began(run)
     if began is not None and now - began > SURELY_DEAD:
         return f"no lock, and more than {SURELY_DEAD.total_seconds() / 3600:.0f} hours old", True
     return "no lock, but its run may be alive", False
 
 
-def _key(thing: Resource) -> str:
-    return f"{thing.region}:{thing.id}"
+def _key(resource: Resource) -> str:
+    return f"{resource.region}:{resource.id}"
 
 
 def _expiry(lock: SeenLock) -> tuple[str, bool]:
@@ -164,32 +164,33 @@ def _expiry(lock: SeenLock) -> tuple[str, bool]:
     return f"the lock of its run has {'' if sure else 'just '}expired", sure
 
 
-def _is_packers(thing: Resource) -> bool:
-    """Of what carries a digest only: people may have put that tag on their own instances and volumes."""
-    if thing.kind is ResourceKind.INSTANCE:
-        return any(name.startswith("packer_") for name in thing.uses)
-    return thing.kind is ResourceKind.AMI or thing.name.startswith("packer_")
+def _is_created_by_packer(resource: Resource) -> bool:
+    """Whether Packer created a resource with only a digest tag, which users may put on their own resources."""
+    if resource.kind is ResourceKind.INSTANCE:
+        return any(name.startswith("packer_") for name in resource.uses)
+    return resource.kind is ResourceKind.AMI or resource.name.startswith("packer_")
 
 
-def _is_made_by_run(thing: Resource) -> bool:
-    """Whether not only a tag says so, which may have been copied: an instance that is at work must not go."""
-    if thing.kind is ResourceKind.INSTANCE:
-        return any(name.startswith("packer_") for name in thing.uses)
-    if thing.kind is ResourceKind.AMI:
-        return RUN_TAG in thing.tags
-    return thing.kind is ResourceKind.SNAPSHOT or thing.name.startswith("packer_")
+def _is_proven(resource: Resource) -> bool:
+    """Whether more than a tag, which may have been copied, proves it: an instance in use must not be removed."""
+    if resource.kind is ResourceKind.INSTANCE:
+        return any(name.startswith("packer_") for name in resource.uses)
+    if resource.kind is ResourceKind.AMI:
+        return RUN_TAG in resource.tags
+    return resource.kind is ResourceKind.SNAPSHOT or resource.name.startswith("packer_")
 
 
 def expired_lock(lock: SeenLock) -> Orphan | None:
-    if not lock.expired and not lock.outlives_all:
+    """Returns the lock as an orphan if it has expired, or if its expiry is impossible; otherwise None."""
+    if not lock.expired and not lock.exceeds_maximum:
         return None
     _, sure = _expiry(lock)
     expires = lock.tags.get(EXPIRES_TAG, "an unknown time")
     why = f"it expired at {expires}"
-    if lock.outlives_all:
+    if lock.exceeds_maximum:
         why = f"it expires at {expires}, which no run of ami-bakery can have written"
     return Orphan(
-        thing=Resource(kind=ResourceKind.LOCK, id=lock.id, region=lock.region, name=lock.digest, tags=lock.tags),
+        resource=Resource(kind=ResourceKind.LOCK, id=lock.id, region=lock.region, name=lock.digest, tags=lock.tags),
         image=lock.tags.get(IMAGE_TAG, ""),
         run=lock.run,
         began=run_began(lock.run),
