@@ -63,7 +63,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class LookUp:
-    """LookUp up the AMI of the digest. Results: `LookupResult`, CHANGED, FAILED.
+    """Look up the AMI of the digest. Results: `LookupResult`, CHANGED, FAILED.
 
     settled  report a missing AMI only after the settling time has passed since we acquired the lock
     """
