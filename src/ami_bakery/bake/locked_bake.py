@@ -495,7 +495,7 @@ class LockedBake:
                 raise AwsError(
                     doing,
                     f"its lock was lost again and again: {self._loss or 'others took it over'}",
-                    "LookUp at this machine's network and load; AMI_BAKERY_LOCK_TTL_SECONDS lets locks live longer.",
+                    "Look at this machine's network and load; AMI_BAKERY_LOCK_TTL_SECONDS lets locks live longer.",
                 )
             case Ending.FAILED:
                 assert self.error is not None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from ami_bakery.core.ec2.image import IMAGE_TAG
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
+from ami_bakery.core.orphan.orphan import RECORD_TAGS
 from ami_bakery.core.packer.build_progress import CreatedKind, CreatedResource
 from ami_bakery.errors import AwsError, BakeryError
 
@@ -76,7 +77,7 @@ class ResourceTagger:
         """What came while the last note was written goes in one call; what could not be noted goes with the next."""
         notes: dict[str, str] = {}
         while (made := self._to_note.get()) is not None and not self._over.is_set():
-            notes[f"ami-bakery:{made.kind}"] = made.value
+            notes[RECORD_TAGS[made.kind]] = made.value
             if self._to_note.empty() or self._ended.is_set():
                 try:
                     self._note(notes)

@@ -26,6 +26,14 @@ GROUP_TAG, INSTANCE_TAG, NAME_TAG = (
     f"ami-bakery:{kind}" for kind in (CreatedKind.SECURITY_GROUP, CreatedKind.INSTANCE, CreatedKind.AMI_NAME)
 )
 """Tags of a lock for resources that its run has created, or was about to create."""
+RECORD_TAGS = {
+    CreatedKind.KEY_PAIR: KEY_PAIR_TAG,
+    CreatedKind.SECURITY_GROUP: GROUP_TAG,
+    CreatedKind.INSTANCE: INSTANCE_TAG,
+    CreatedKind.AMI_NAME: NAME_TAG,
+    CreatedKind.AMI: CREATED_AMI_TAG,
+}
+"""The tag of a lock that records a resource of each kind."""
 KEYS = (
     RUN_TAG,
     IMAGE_TAG,
