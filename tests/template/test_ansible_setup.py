@@ -271,3 +271,48 @@ def test_a_file_outside_of_the_repository_is_not_spelled(tmp_path: Path, play: s
 
     assert not {path for path in found(facts) if path.startswith("a/c/")}
     assert any("outside.yml" in said or "linked.yml" in said for said in unresolved(facts))
+
+
+BROKEN = {
+    "inv.yml": "all:\n  vars: {one: 1.txt\n",
+    "inv.yaml": "all:\n\tvars: 1\n",
+    "inv.json": '{"all": {"vars": {"one": "1.txt"}',
+    "inv.toml": "[all.vars]\none = 1.txt\n",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("folder", ["", "inv/"])
+def test_an_inventory_that_does_not_parse_is_a_finding(tmp_path: Path, name: str, folder: str) -> None:
+    files = {"a/site.yml": tasks("copy: {src: '{{ one }}', dest: /x}"), f"{folder}{name}": BROKEN[name], "a/1.txt": ""}
+    facts = read(tmp_path, files, f', "inventory_file": "{folder or name}"')
+
+    (finding,) = [each for each in facts.unresolved if each.location.file == f"{folder}{name}"]
+    assert finding.why.startswith("it does not parse: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("hosts", "all:\n  vars: {one: 1.txt}\n"),
+        ("hosts", "---\nall:\n  hosts: {h: {one: 1.txt}}\n"),
+        ("hosts.toml", '[all.vars]\none = "1.txt"\n'),
+        ("hosts.toml", '[g.hosts]\nh = { one = "1.txt" }\n'),
+        ("hosts", "h one=1.txt\n"),
+        ("hosts", "[g]\nh\n[g:vars]\none=1.txt\n"),
+    ],
+)
+def test_the_format_of_an_inventory_is_found_as_ansible_finds_it(tmp_path: Path, name: str, content: str) -> None:
+    files = {"a/site.yml": tasks("copy: {src: '{{ one }}', dest: /x}"), name: content, "a/1.txt": ""}
+    facts = read(tmp_path, files, f', "inventory_file": "{name}"')
+
+    assert found(facts) == {name, "a/1.txt"}
+    assert facts.unresolved == ()
+
+
+@pytest.mark.parametrize("variables", ["{one: [}", "[1.txt]", '{\\"one\\": '])
+def test_extra_variables_that_do_not_parse_are_a_finding(tmp_path: Path, variables: str) -> None:
+    more = f', "extra_arguments": ["-e", "{variables}"]'
+    facts = read(tmp_path, {"a/site.yml": tasks("debug: {msg: x}")}, more)
+
+    assert [each.why for each in facts.unresolved] == ["it is neither JSON nor YAML with variables"]

@@ -133,7 +133,7 @@ WRITES = {
     "curl -sSfLo b.bin https://h/b": ({"b.bin": ""}, [], ["b.bin"]),
     "curl --output=b.bin https://h/b": ({"b.bin": ""}, [], ["b.bin"]),
     "curl -O https://h/b.tgz?x=1": ({"b.tgz": ""}, [], ["b.tgz"]),
-    "wget -P dl https://h/b.tgz": ({"dl/b.tgz": ""}, [], ["dl/b.tgz"]),
+    "wget -P dl https://h/b.tgz": ({"dl/b.tgz": ""}, [], []),
     "wget -qO b https://h/b.tgz": ({"b": ""}, [], ["b"]),
     "gcc -o app m.c": ({"m.c": "", "app": ""}, ["m.c"], ["app"]),
     "go build -o bin/app ./cmd": ({"cmd/m.go": "", "bin/app": ""}, ["cmd"], ["bin/app"]),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.errors import TemplateError, TooLargeError
 from ami_bakery.template.ansible.ansible_cfg import reference_if_here
+from ami_bakery.template.ansible.yaml_files import documents_of
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind
 from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
@@ -70,19 +72,39 @@ def _file(walk: PlaybookWalk, path: str) -> None:
         return
     if source.startswith(b"#!"):
         walk.run.script(path, "", (), None, folder=walk.reading.paths.workdir)  # read, not run
-    elif path.endswith(_YAML):
-        _yaml(walk, path, source)
+    elif path.endswith(".toml"):
+        _toml(walk, path, source)
+    elif _is_yaml(path, source):
+        _yaml(walk, path)
     else:
         _ini(walk, source.decode("utf-8", "replace"))
 
 
-def _yaml(walk: PlaybookWalk, path: str, source: bytes) -> None:
-    """Hosts and groups, or the configuration of an inventory plugin, whose texts may name files."""
+def _toml(walk: PlaybookWalk, path: str, source: bytes) -> None:
+    try:
+        _groups(walk, tomllib.loads(source.decode("utf-8")))
+    except ValueError as error:
+        wrong = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        location = SourceLocation(file=path, line=1)
+        walk.reading.collector.unresolved(location, posixpath.basename(path), f"it does not parse: {wrong}")
+
+
+def _is_yaml(path: str, source: bytes) -> bool:
+    """Whether Ansible's YAML plugin reads the file: it accepts a name without extension, before the INI plugin does."""
+    if path.endswith(_YAML):
+        return True
+    if posixpath.splitext(path)[1]:
+        return False
     try:
         documents = yaml_documents(source, path)
     except TemplateError:
-        return
-    for document in documents:
+        return False
+    return any(isinstance(document, YamlMap) for document in documents)
+
+
+def _yaml(walk: PlaybookWalk, path: str) -> None:
+    """Hosts and groups, or the configuration of an inventory plugin, whose texts may name files."""
+    for document in documents_of(walk.reading, path):
         if isinstance(document, YamlMap) and "plugin" in document:
             walk.texts_if_here(document, path)
         else:
@@ -90,10 +112,10 @@ def _yaml(walk: PlaybookWalk, path: str, source: bytes) -> None:
 
 
 def _groups(walk: PlaybookWalk, node: Any, depth: int = 0) -> None:
-    if not isinstance(node, YamlMap) or depth > 32:
+    if not isinstance(node, dict) or depth > 32:
         return
     for name, child in node.items():
-        if name == "hosts" and isinstance(child, YamlMap):
+        if name == "hosts" and isinstance(child, dict):
             for variables in child.values():
                 walk.variables.add(variables)
         elif name == "vars":

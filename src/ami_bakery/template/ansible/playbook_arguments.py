@@ -289,7 +289,10 @@ def _variables(reading: Reading, value: str, word: ArgumentWord, made: Arguments
         return
     if word.is_list and HOLE in value:
         reading.collector.unresolved(word.location, word.written, word.why)
-    made.variables.update(extra_variables(value))
+    variables = extra_variables(value)
+    if variables is None:
+        reading.collector.unresolved(word.location, word.written, "it is neither JSON nor YAML with variables")
+    made.variables.update(variables or {})
 
 
 def _inventory(reading: Reading, value: str, word: ArgumentWord, made: Arguments) -> None:
@@ -314,20 +317,23 @@ def note_ssh_arguments(reading: Reading, text: str, location: SourceLocation) ->
                 reading.collector.reference(path, location, required=False)
 
 
-def extra_variables(text: str) -> dict[str, Any]:
-    """Of `a=b c=d`, JSON or YAML; a value that is known in part keeps its holes."""
+def extra_variables(text: str) -> dict[str, Any] | None:
+    """Returns the variables of `a=b c=d`, JSON or YAML; None if it does not parse.
+
+    A value that is known in part keeps its holes.
+    """
     if text.lstrip().startswith(("{", "[")):
         return _document(text)
     return dict(word.split("=", 1) for word in _shell_words(text) if "=" in word)
 
 
-def _document(text: str) -> dict[str, Any]:
+def _document(text: str) -> dict[str, Any] | None:
     try:
         given = json.loads(text, strict=False)
     except ValueError:
         try:
             given = next(iter(yaml_documents(text.replace(HOLE, "\ufffc").encode(), "-e")), None)
         except TemplateError:
-            return {}
+            return None
         given = json.loads(json.dumps(given, default=str).replace("\\ufffc", "\\u0000"))
-    return given if isinstance(given, dict) else {}
+    return given if isinstance(given, dict) else None

@@ -14,7 +14,8 @@ def copying(with_value: str) -> Program:
         options, rest = options_of(arguments, with_value)
         # Of `scp` and `rsync`, `-i` is another option.
         asks = "--target-directory" in with_value and ("-i", "") in options
-        effects.keeps = asks or not _KEEPING.isdisjoint(option for option, _ in options)
+        partial = "--rsh" in with_value and any(_PARTIAL.match(option) for option, _ in options)
+        effects.keeps = asks or partial or not _KEEPING.isdisjoint(option for option, _ in options)
         into = next((value for option, value in options if option in ("-t", "--target-directory")), None)
         effects.reads.extend(value for option, value in options if option.endswith(("-from", "-i", "-F")) and value)
         sources, target = (rest, into + "/") if into is not None else (rest[:-1], rest[-1] if len(rest) > 1 else "")
@@ -34,10 +35,12 @@ def move(arguments: list[str], effects: Effects) -> None:
 _KEEPING = frozenset(
     {
         *("-n", "-u", "--no-clobber", "--update", "--interactive", "--ignore-existing", "--existing", "--dry-run"),
-        *("--list-only", "--only-write-batch"),
+        *("--list-only", "--only-write-batch", "--attributes-only", "--exchange"),
     }
 )
 """Options with which a file that is there may stay as it is."""
+_PARTIAL = re.compile(r"-[fFCn]\Z|--(?:exclude|include|filter|files|max-size|min-size|size-only|cvs|dry)")
+"""Options with which rsync does not copy everything."""
 
 
 def _is_remote(text: str) -> bool:
@@ -46,7 +49,8 @@ def _is_remote(text: str) -> bool:
 
 def link(arguments: list[str], effects: Effects) -> None:
     options, rest = options_of(arguments, "-t -S --target-directory --suffix")
-    effects.keeps = not any(option in ("-f", "--force") for option, _ in options)
+    names = {option for option, _ in options}
+    effects.keeps = names.isdisjoint(("-f", "--force")) or not names.isdisjoint(("-i", "--interactive"))
     symbolic = any(option in ("-s", "--symbolic") for option, _ in options)
     if len(rest) > 1:
         folder = posixpath.dirname(rest[-1]) if symbolic else ""
@@ -73,9 +77,14 @@ def tar(arguments: list[str], effects: Effects) -> None:
             if not equals and name in ("--file", "--directory", "--files-from", "--exclude", "--exclude-from"):
                 value = next(given, "")
             letter = {"--file": "f", "--directory": "C", "--files-from": "T", "--exclude-from": "X"}.get(name, "")
-            mode = mode or {"--create": "c", "--extract": "x", "--get": "x", "--list": "t", "--append": "r"}.get(
-                name, ""
-            )
+            mode = mode or {
+                "--create": "c",
+                "--extract": "x",
+                "--get": "x",
+                "--list": "t",
+                "--append": "r",
+                "--update": "u",
+            }.get(name, "")
             letters = [(letter, value)]
         elif text.startswith("-") and len(text) > 1:
             pairs, _ = options_of([text, next(given, "")] if _takes(text, taking) else [text], _dashed(taking))
@@ -114,7 +123,7 @@ def _old_tar(arguments: Sequence[str]) -> list[str]:
 def _pack(mode: str, archive: str, names: Sequence[str], effects: Effects) -> None:
     if mode in ("c", "r", "u", "A"):
         effects.reads.extend(names)
-        effects.writes.extend([archive] if archive not in ("", "-") else [])
+        (effects.writes if mode == "c" else effects.appends).extend([archive] if archive not in ("", "-") else [])
     else:
         effects.reads.append(archive)
         effects.opaque = mode != "t"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression.known_values import HOLE
 from ami_bakery.template.shell.shell_conditions import asks_files
 from ami_bakery.template.shell.words import (
     MAGIC,
     MOST,
-    ShellCall,
     ShellWord,
     absolute_folder,
     braced,
@@ -27,7 +27,7 @@ from ami_bakery.template.shell.words import (
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-    from ami_bakery.template.shell.shell_builtins import ShellCommands
+    from ami_bakery.template.shell.shell_listener import Listener
 
 _NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _EXPANSION = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[[^\]]*\])?(?P<then>.*)\}\Z", re.DOTALL)
@@ -35,44 +35,6 @@ _TILDE = re.compile(r"(?P<before>[A-Za-z_]\w*=)?~(?P<which>[+-]|[+-]?\d+|)(?=/|\
 _LONGEST_VALUE = 1 << 16
 """Characters of a variable's value; a longer one is not known."""
 _LITERAL = frozenset({"word", "raw_string", "number"})
-
-
-class Listener(Protocol):
-    """What is done with what a shell does. Paths are as the shell has them: `shell.folder` is where it is."""
-
-    def goes_on(self) -> bool:
-        """Asked before each command: whether there is no end of them."""
-
-    def call(self, shell: ShellCommands, call: ShellCall) -> None: ...
-
-    def lost(self) -> None:
-        """There is more of something than is looked at."""
-
-    def redirection(self, shell: ShellCommands, sign: str, word: ShellWord, line: int, *, sure: bool) -> None: ...
-
-    def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool, name: str = "") -> None:
-        """`name`: of the variable, where the text is all of its value."""
-
-    def further_down(self, line: int) -> Listener:
-        """This one for a text that is run by a line of the text here."""
-
-    def is_here(self, shell: ShellCommands, path: str) -> bool:
-        """Whether a file of the repository."""
-
-    def loose(self, shell: ShellCommands, text: str, line: int) -> None:
-        """A text that is not understood; its words may be files."""
-
-    def source(self, shell: ShellCommands, words: Sequence[ShellWord], line: int) -> None:
-        """`. file`: to be run by the same shell."""
-
-    def environment(self, name: str, line: int) -> str:
-        """The value of an environment variable, or `HOLE`."""
-
-    def enter(self, folder: str, path: str) -> tuple[str, bool]:
-        """The folder that `cd path` leads to from `folder`, and whether it is there."""
-
-    def matching(self, shell: ShellCommands, pattern: str) -> tuple[str, ...]:
-        """What a pattern stands for here."""
 
 
 class ShellState:
@@ -85,6 +47,9 @@ class ShellState:
     sourced    the path of the file that it reads just now: another one within `. file`
     dotglob    whether patterns match names that begin with a dot
     clobbers   whether `> file` writes a file that is there: not after `set -C`
+    errexit    whether the shell exits when a command fails: `set -e`; False if that is not certain
+    pipefail   whether a pipeline fails when any of its commands fails
+    fails_build  whether the build fails when this process does
     """
 
     def __init__(
@@ -98,6 +63,7 @@ class ShellState:
         depth: int = 0,
         sure: bool = True,
         must_end_well: bool = False,
+        fails_build: bool = True,
     ) -> None:
         self.listener = listener
         self.folder = folder
@@ -129,6 +95,9 @@ class ShellState:
         self._stack: list[str] = []
         self._shown = True
         self.must_end_well = must_end_well
+        self.fails_build = fails_build
+        self.errexit = False
+        self.pipefail = False
         self._line = 0
 
     def given_to_children(self, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -141,6 +110,11 @@ class ShellState:
     def is_sure(self) -> bool:
         """Whether what comes now runs in every bake: on no condition, and behind no `exit`, `return` or `continue`."""
         return self.sure and not self._ended and not self._left
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether the build fails if the command that runs now fails."""
+        return self.must_end_well or (self.errexit and self.fails_build)
 
     def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
         """Runs the nodes; what the last of them prints."""
@@ -159,11 +133,29 @@ class ShellState:
         """A process of its own: what it changes is its own."""
         folders, arguments = (self.folder, self.elsewhere, list(self._stack)), self.arguments
         before = dict(self.variables), dict(self._perhaps), set(self.exported), self._ended
+        options = self.errexit, self.pipefail, self.clobbers, self.fails_build
         try:
             yield
         finally:
+            self.errexit, self.pipefail, self.clobbers, self.fails_build = options
             (self.folder, self.elsewhere, self._stack), self.arguments = folders, arguments
             self.variables, self._perhaps, self.exported, self._ended = before
+
+    @contextmanager
+    def _unchecked(self) -> Iterator[None]:
+        """Runs commands whose failure nothing notices: those of conditions and command substitutions."""
+        before = self.fails_build, self.must_end_well
+        self.fails_build = self.must_end_well = False
+        try:
+            yield
+        finally:
+            self.fails_build, self.must_end_well = before
+
+    @contextmanager
+    def _concurrent(self) -> Iterator[None]:
+        """Runs commands in another process, of which nobody knows when it ends."""
+        with self._own_state(), self.perhaps_only(), self._unchecked():
+            yield
 
     @contextmanager
     def perhaps_only(self, condition: str | None = None) -> Iterator[None]:
@@ -178,7 +170,8 @@ class ShellState:
 
     def settings(self, given: Sequence[str]) -> None:
         """Options of `set`, `shopt` and of a shell's own command line."""
-        for text in given:
+        for before, text in pairwise(["", *given]):
+            self._exit_options(before, text)
             if text in ("dotglob", "globdots"):
                 self.dotglob = True
             elif text in ("nocaseglob", "nocasematch"):
@@ -187,6 +180,16 @@ class ShellState:
                 self.clobbers = False
             elif re.match(r"\+[A-Za-z]*C", text) and self.is_sure:
                 self.clobbers = True
+
+    def _exit_options(self, before: str, text: str) -> None:
+        """Reads `-e`, `-o errexit` and `-o pipefail`; an option that is not certain is off."""
+        letter = text[:1] if re.fullmatch(r"[-+][A-Za-z]*e[A-Za-z]*", text) else ""
+        sign = before[:1] if text in ("errexit", "pipefail") else letter
+        is_on = sign != "+" and self.is_sure and HOLE not in text
+        if text == "pipefail":
+            self.pipefail = is_on
+        elif text == "errexit" or letter or HOLE in text:
+            self.errexit = is_on
 
     def _most(self, texts: tuple[str, ...]) -> tuple[str, ...]:
         """As many as are looked at."""
@@ -266,7 +269,7 @@ class ShellState:
         if node.type == "array":
             return [word for child in node.named_children for word in self._words(child)]
         if node.type == "process_substitution":
-            with self._own_state(), self._printing(shown=text_of(node).startswith(">")):
+            with self._concurrent(), self._printing(shown=text_of(node).startswith(">")):
                 self._each(node.children)
             return []
         self._chose = False
@@ -368,7 +371,7 @@ class ShellState:
         return (HOLE,)
 
     def _substitution(self, node: Node) -> tuple[str, ...]:
-        with self._own_state(), self._printing(shown=False):
+        with self._own_state(), self._printing(shown=False), self._unchecked():
             before, self._shown = self._shown, False
             printed = self._each(node.children)
             self._shown = before

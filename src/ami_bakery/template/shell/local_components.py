@@ -10,7 +10,7 @@ from ami_bakery.template import fields as known
 from ami_bakery.template.component import Component, ComponentKind
 from ami_bakery.template.expression.known_values import HOLE, Unknown, as_text, is_mapping, is_sequence, is_tainted
 from ami_bakery.template.facts import Certainty, LocalCommand
-from ami_bakery.template.shell.local_commands import LocalRun
+from ami_bakery.template.shell.local_commands import LocalRun, interpreter_of
 from ami_bakery.values import Frozen
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def _shell_local(run: LocalRun, component: Component) -> None:
     folder = run.reading.paths.workdir
     for values in (value for texts in run.variables.values() for value in texts):
         run.read(values, folder, component.location, folders="/" in values)
+    fails_build = _fails_build(component)
+    settings = () if fails_build else ("+e",)
     for name in ("inline", "command"):
         for one in (component, *component.alternatives(name)):
             _script_of(run, component, list(_given(one, name, alone=True)), folder)
@@ -99,7 +101,7 @@ def _shell_local(run: LocalRun, component: Component) -> None:
             for text, _, _ in one.list_texts(name) if name == "scripts" else one.texts(name):
                 path = run.here(text, folder) if isinstance(text, str) else None
                 if path is not None:
-                    run.script(path, "", (), None, folder=folder)
+                    run.script(path, "", (), None, folder=folder, settings=settings, fails_build=fails_build)
     _argv(run, component, "execute_command", folder)
 
 
@@ -108,16 +110,17 @@ def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder:
     if not lines:
         return
     said = _say_unknown(run, lines)
-    paths = [given.location for given in lines for _ in given.text.split("\n")]
+    locations = [given.location for given in lines for _ in given.text.split("\n")]
     text = "\n".join(given.text for given in lines)
-    shebang = next((given.text for given in _given(component, "inline_shebang")), "/bin/sh -e")
+    shebang, fails_build = next(iter(_shebangs(component))), _fails_build(component)
     if text.startswith("#!"):
         shebang = text.partition("\n")[0][2:].strip()
     program = shebang.split()[0] if shebang.split() else "/bin/sh"
-    name = shebang.split()[1] if program.endswith("/env") and len(shebang.split()) > 1 else program
+    name = interpreter_of(f"#!{shebang}")[0] or "sh"
     tainted = any(given.tainted for given in lines)
     if re.search(r"(?:\A|/)(?:ba|da|a|k|z)?sh\Z", name):
-        run.text(text, paths, folder=folder, tainted=tainted)
+        settings = [*_options_of_all(_shebangs(component)), *(() if fails_build else ("+e",))]
+        run.text(text, locations, folder=folder, tainted=tainted, settings=settings, fails_build=fails_build)
         for location in said:
             run.unknown.pop(location, None)
         return
@@ -125,6 +128,36 @@ def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder:
     run.read(program, folder, lines[0].location, folders=False)
     for given in lines:
         run.loose(given.text, given.location, folder=folder)
+
+
+def _shebangs(component: Component) -> list[str]:
+    """Every value that `inline_shebang` may have."""
+    return list(dict.fromkeys(given.text for given in _given(component, "inline_shebang"))) or ["/bin/sh -e"]
+
+
+def _options_of_all(shebangs: list[str]) -> list[str]:
+    """The options of the shell; `-e` only where every value has it."""
+    options = [interpreter_of(f"#!{shebang}")[1] for shebang in shebangs]
+    exits = all(any(re.fullmatch(r"-[A-Za-z]*e[A-Za-z]*|errexit", text) for text in each) for each in options)
+    return [*(text for each in options for text in each), *(() if exits else ("+e",))]
+
+
+_RUNS_SCRIPT = re.compile(r"(?:\A|.*(?:;|&&))\s*(?:\{\{\s*\.Vars\s*\}\}\s*)?\{\{\s*\.Script\s*\}\}\s*\Z", re.DOTALL)
+"""A text that runs the script by its shebang, and has the script's status."""
+
+
+def _fails_build(component: Component) -> bool:
+    """Whether Packer fails the build when the script fails, and runs it as its shebang says."""
+    if any(given.text.strip() not in ("", "0") for given in _given(component, "valid_exit_codes")):
+        return False
+    for one in (component, *component.alternatives("execute_command")):
+        words = [
+            given.unknown.pattern if given.unknown else given.text
+            for given in _given(one, "execute_command", alone=True)
+        ]
+        if words and not (_RUNS_SCRIPT.match(words[-1]) and (len(words) == 1 or re.match(r"-\w*c\Z", words[-2]))):
+            return False
+    return True
 
 
 def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[SourceLocation]:

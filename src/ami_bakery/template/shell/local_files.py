@@ -115,13 +115,13 @@ class LocalFiles:
         return any(found)
 
     def write(self, text: str, folder: str, location: SourceLocation, certainty: Certainty) -> None:
-        path = self.place_of(text, folder)
+        path = self.path_of(text, folder)
         if path is not None:
             self.reading.collector.output(path, location, certainty=certainty, written=self.written)
         elif HOLE in text and not text.startswith("/"):
             self.unknown[location] = None
 
-    def place_of(self, text: str, folder: str) -> str | None:
+    def path_of(self, text: str, folder: str) -> str | None:
         """The path that a word names, relative to the root, perhaps with `HOLE` in it; None where it is elsewhere."""
         text = of_own_process(text)
         if not text or text.startswith(("~", "&", HOLE)) or len(text) > 1024 or "\n" in text:

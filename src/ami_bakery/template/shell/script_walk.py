@@ -14,13 +14,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression.known_values import HOLE
-from ami_bakery.template.shell.shell_builtins import ShellCommands
 from ami_bakery.template.shell.shell_conditions import (
     fails,
     is_unsure,
     may_be_missed,
+    repeats_until_success,
     runs_at_least_once,
 )
+from ami_bakery.template.shell.simple_commands import EXPANDED, SimpleCommands
 from ami_bakery.template.shell.words import ShellWord, has_magic, text_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def _parser() -> Parser:
     return Parser(Language(tree_sitter_bash.language()))
 
 
-class Shell(ShellCommands):
+class Shell(SimpleCommands):
     """One shell process that runs a text."""
 
     def run(self, text: str) -> tuple[str, ...] | None:
@@ -86,13 +87,13 @@ class Shell(ShellCommands):
         for node in nodes:
             if node.is_named and node.type != "comment":
                 in_background = node.next_sibling is not None and node.next_sibling.type == "&"
-                with self._own_state() if in_background else nullcontext():
+                with self._concurrent() if in_background else nullcontext():
                     printed = self._node(node)
         return printed
 
     def _node(self, node: Node) -> tuple[str, ...] | None:
         before = self.must_end_well
-        self.must_end_well = before and node.type in ("list", "redirected_statement", "command")
+        self.must_end_well = before and node.type in ("list", "redirected_statement", "command", "pipeline")
         try:
             return self._by_type(node)
         finally:
@@ -106,7 +107,7 @@ class Shell(ShellCommands):
         if node.type == "ERROR":
             self.listener.loose(self, text_of(node), self._line)
             self.listener.lost()
-        elif node.type in _EXPANDED:
+        elif node.type in EXPANDED:
             self._expand(node)
             return None
         return self._each(node.children)
@@ -114,14 +115,16 @@ class Shell(ShellCommands):
     def _list(self, node: Node) -> tuple[str, ...] | None:
         left, sign, right = node.children[0], node.children[1].type, node.children[-1]
         must_end_well = self.must_end_well
+        ignores = sign == "||" and not self._fails_with(right)
         if sign == "||":
-            self.must_end_well = fails(right)
-        may_fail = sign == "||" and not self.must_end_well and may_be_missed(left)
-        if may_fail and left.type == "redirected_statement":
-            self._redirected(left, may_fail=True)
-        else:
-            with self.perhaps_only() if may_fail else nullcontext():
-                self._node(left)
+            self.must_end_well = not ignores
+        may_fail = ignores and may_be_missed(left)
+        with self._unchecked() if ignores else nullcontext():
+            if may_fail and left.type == "redirected_statement":
+                self._redirected(left, may_fail=True)
+            else:
+                with self.perhaps_only() if may_fail else nullcontext():
+                    self._node(left)
         self.must_end_well = must_end_well
         if sign == "||" and text_of(right) in ("exit", "return"):
             return None  # with the status of what failed
@@ -130,17 +133,35 @@ class Shell(ShellCommands):
                 return self._node(right)
         return self._node(right)
 
+    def _fails_with(self, node: Node) -> bool:
+        """Whether the build fails where `... || exit 1` gets to its right side."""
+        return fails(node) and (self.is_checked if text_of(node).startswith("return") else self.fails_build)
+
     def _pipeline(self, node: Node) -> None:
+        """Its commands run at the same time: what one of them reads, another one has perhaps not written yet."""
         parts = [child for child in node.children if child.is_named]
+        if self.is_sure and len(parts) > 1:
+            with self.perhaps_only(), self._unchecked():
+                self._parts(parts)
+        self._parts(parts)
+
+    def _parts(self, parts: Sequence[Node]) -> None:
         before = self._fed_by
         for number, part in enumerate(parts):
+            is_last = part is parts[-1]
             self._fed_by = _program_of(parts[number - 1]) if number else before
-            with self._own_state(), self._printing(shown=part is parts[-1]):
+            status = nullcontext() if is_last or self.pipefail else self._unchecked()
+            with self._own_state(), self._printing(shown=is_last), status:
                 self._node(part)
         self._fed_by = before
 
+    def _negated(self, node: Node) -> None:
+        with self._unchecked():
+            self._each(node.children)
+
     def _subshell(self, node: Node) -> tuple[str, ...] | None:
         with self._own_state():
+            self.fails_build = self.is_checked
             return self._each(node.children)
 
     def _conditional(self, node: Node) -> None:
@@ -156,7 +177,8 @@ class Shell(ShellCommands):
             if not child.is_named or child.type == "comment":
                 continue
             if asked:
-                self._node(child)
+                with self._unchecked():
+                    self._node(child)
             else:
                 with self.perhaps_only(condition):
                     self._node(child)
@@ -201,11 +223,14 @@ class Shell(ShellCommands):
         self._left = ended
 
     def _while(self, node: Node) -> None:
+        repeats = repeats_until_success(node)
         for child in node.named_children:
             if child.type == "do_group":
                 self._loop(child, sure=runs_at_least_once(node))
             elif child.type != "comment":
-                self._node(child)
+                with nullcontext() if repeats else self._unchecked():
+                    is_negated = repeats and child.type == "negated_command"
+                    self._each(child.children if is_negated else [child])
 
     def _c_style_for(self, node: Node) -> None:
         """What its head counts is not known."""
@@ -242,162 +267,12 @@ class Shell(ShellCommands):
         finally:
             (self.arguments, self._left), self.depth = before, self.depth - 1
 
-    def _redirected(self, node: Node, *, may_fail: bool = False) -> tuple[str, ...] | None:
-        """`may_fail`: the command, whatever it fails for; the redirection is made in any case."""
-        body, redirects = node.child_by_field_name("body"), node.children_by_field_name("redirect")
-        if body is not None and body.type == "command":
-            self._substituted_first(body)
-        last_of_list = body is not None and body.type == "list"
-        if not last_of_list:
-            self._redirects(redirects, sure=self.is_sure)
-        into_file = any(child.type in _INTO for redirect in redirects for child in redirect.children)
-        before, self._fed = self._fed, self._feed(redirects)
-        with self._printing(shown=not into_file), self.perhaps_only() if may_fail else nullcontext():
-            printed = self._node(body) if body is not None else None
-        self._fed = before
-        if last_of_list and body is not None:
-            # A redirection behind `a && b` is that of `b`.
-            unsure = is_unsure(body, must_end_well=self.must_end_well)
-            self._redirects(redirects, sure=self.is_sure and not unsure)
-        return printed
-
-    def _substituted_first(self, node: Node) -> None:
-        """`echo $(cat file) > file` reads the file before it is written."""
-        for child in node.named_children:
-            if child.type == "command_substitution":
-                self._substitution(child)
-            else:
-                self._substituted_first(child)
-
-    def _feed(self, redirects: Sequence[Node]) -> str | None:
-        for redirect in redirects:
-            body = next((child for child in redirect.children if child.type == "heredoc_body"), None)
-            if body is not None:
-                return "".join(self._joined(body)[:1])
-        return None
-
-    def _redirects(self, redirects: Sequence[Node], *, sure: bool) -> None:
-        for redirect in redirects:
-            if redirect.type != "file_redirect":
-                self._backquoted(redirect)
-                for child in redirect.named_children:
-                    if child.type not in ("heredoc_start", "heredoc_end"):
-                        self._expand(child)
-                        # The rest of the line that a heredoc begins on.
-                        if child.type in ("pipeline", "command", "list", "file_redirect", "redirected_statement"):
-                            self._node(child)
-                continue
-            sign = next((child.type for child in redirect.children if not child.is_named), "")
-            for child in redirect.children_by_field_name("destination"):
-                for word in self._words(child):
-                    self.listener.redirection(self, sign, word, redirect.start_point[0], sure=sure)
-
-    def _backquoted(self, heredoc: Node) -> None:
-        """Commands in backquotes within a heredoc, which the grammar has no node for."""
-        parts = {child.type: child for child in heredoc.named_children}
-        start, body = parts.get("heredoc_start"), parts.get("heredoc_body")
-        if start is None or body is None or re.search(r"[\"'\\]", text_of(start)):
-            return
-        for command in re.findall(r"(?<!\\)`([^`]*)`", text_of(body)):
-            with self._own_state(), self.perhaps_only(), self._printing(shown=False):
-                self._eval([ShellWord((command,))], body.start_point[0])
-
-    def _test(self, node: Node) -> None:
-        for child in node.named_children:
-            for part in (child, *child.named_children):
-                if part.type in _EXPANDED and part.type not in ("unary_expression", "binary_expression"):
-                    for word in self._words(part):
-                        for text in word.texts:
-                            self.listener.assigned(self, text, self._line, exported=False)
-                elif part is not child:
-                    self._expand(part)
-
-    def _file_redirect(self, node: Node) -> None:
-        self._redirects([node], sure=self.is_sure)
-
-    # --- variables
-
-    def _assignment(self, node: Node, *, exported: bool = False) -> None:
-        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
-        if name is None:
-            return
-        texts: tuple[str, ...] = ("",)
-        is_choice = False
-        if value is not None:
-            words = self._words(value)
-            texts = self._most(tuple(dict.fromkeys(text for word in words for text in word.texts))) or ("",)
-            is_choice = any(word.is_choice for word in words)
-        key = text_of(name).partition("[")[0]
-        for text in texts:
-            self.listener.assigned(self, text, node.start_point[0], exported=exported, name=key)
-        if exported or self._exports_all:
-            self.exported.add(key)
-        if key == "GLOBIGNORE":
-            self.dotglob = True
-        append = any(child.type == "+=" for child in node.children)
-        self._set(
-            text_of(name).partition("[")[0],
-            (*self.variables.get(text_of(name), ()), *texts) if append else texts,
-            is_choice=is_choice,
-        )
-
-    def _declaration(self, node: Node) -> None:
-        words = {text_of(child) for child in node.children}
-        exported = "export" in words or "-x" in words
-        changes = any(re.match(r"-\w*[nluci]", word) for word in words)  # `declare -n`, `-l`, `-i`: not the text itself
-        for child in node.named_children:
-            if child.type == "variable_assignment":
-                self._assignment(child, exported=exported)
-                if changes:
-                    self._set(text_of(child).partition("=")[0].partition("[")[0].rstrip("+"), (HOLE,))
-            elif child.type == "variable_name" and exported:
-                self.exported.add(text_of(child))
-            elif child.type == "variable_name" and node.children[0].type == "local":
-                self._set(text_of(child), ("",))
-            elif child.type not in ("variable_name", "word"):
-                self._declared(child, exported=exported)
-
-    def _declared(self, node: Node, *, exported: bool) -> None:
-        """`export "$name=$value"`, and `export $(cat file)`, of which nobody knows what it sets."""
-        for text in (text for word in self._words(node) for text in word.texts):
-            name, equals, value = text.partition("=")
-            if HOLE in name:
-                self.listener.lost()
-            elif equals:
-                self.listener.assigned(self, value, self._line, exported=exported, name=name)
-                self._set(name, (value,))
-            if exported:
-                self.exported.add(name)
-
-    # --- commands
-
-    def _command(self, node: Node) -> tuple[str, ...] | None:
-        line, words = node.start_point[0], list[ShellWord]()
-        before = dict(self.variables), dict(self._perhaps), set(self.exported)
-        given = list[str]()
-        for child in node.children:
-            if child.type == "variable_assignment":
-                self._assignment(child, exported=True)
-                given.append(text_of(child).partition("=")[0].partition("[")[0].rstrip("+"))
-            elif child.type == "command_name":
-                words.extend(word for part in child.children for word in self._words(part))
-            elif child.type in ("file_redirect", "herestring_redirect", "heredoc_redirect"):
-                self._redirects([child], sure=self.is_sure)
-            elif child.is_named and child.type != "comment":
-                words.extend(self._words(child))
-        printed = self.command(words, line)
-        for name in given:
-            _put_back(name, self.variables, before[0])
-            _put_back(name, self._perhaps, before[1])
-        if given:
-            self.exported = before[2]
-        return printed
-
 
 _Handler = Callable[[Shell, "Node"], tuple[str, ...] | None]
 _HANDLERS: Mapping[str, _Handler] = {
     "list": Shell._list,
     "pipeline": Shell._pipeline,
+    "negated_command": Shell._negated,
     "subshell": Shell._subshell,
     "if_statement": Shell._conditional,
     "case_statement": Shell._conditional,
@@ -414,26 +289,12 @@ _HANDLERS: Mapping[str, _Handler] = {
     "declaration_command": Shell._declaration,
     "command": Shell._command,
 }
-_EXPANDED = frozenset(
-    {
-        *("word", "string", "raw_string", "concatenation", "simple_expansion", "expansion", "command_substitution"),
-        *("arithmetic_expansion", "heredoc_body", "unary_expression", "binary_expression", "parenthesized_expression"),
-    }
-)
 _WRITTEN_OUT = frozenset({"word", "string", "raw_string", "number", "concatenation", "brace_expression"})
-_INTO = frozenset({">", ">>", ">|", "&>", "&>>", ">&"})
 
 
 def _program_of(node: Node) -> str:
     name = node.child_by_field_name("name") if node.type == "command" else None
     return posixpath.basename(text_of(name)) if name is not None else ""
-
-
-def _put_back(name: str, variables: dict[str, tuple[str, ...]], before: Mapping[str, tuple[str, ...]]) -> None:
-    if name in before:
-        variables[name] = before[name]
-    else:
-        variables.pop(name, None)
 
 
 def _is_there(loop: Node) -> bool:

@@ -30,6 +30,9 @@ class ShellCommands(ShellState):
     def command(self, words: Sequence[ShellWord], line: int) -> tuple[str, ...] | None:
         """Runs one command; what it prints, where that is known."""
         found = unwrap(words)
+        if found.may_not_run:
+            with self._concurrent():
+                return self.command(found.words, line)
         if not found.folders and not found.given:
             return self._command_here(found.words, line)
         with self._own_state():
@@ -59,7 +62,9 @@ class ShellCommands(ShellState):
         for stand_in in self._stand_ins(name, arguments):
             with self.perhaps_only():
                 self._eval([ShellWord((stand_in,))], line)
-        call = ShellCall(tuple(words), line, self.is_sure, self._shown, self._fed, self._fed_by)
+        call = ShellCall(
+            tuple(words), line, self.is_sure, self._shown, self._fed, self._fed_by, checked=self.is_checked
+        )
         for path in self._programs_here(name):
             self.listener.call(self, call._replace(words=(words[0]._replace(texts=(path,)), *arguments), sure=False))
             call = call._replace(sure=False)
@@ -195,7 +200,9 @@ class ShellCommands(ShellState):
         options = {word.texts[0] for word in arguments}
         if "allexport" in options or any(re.match(r"-\w*a", option) for option in options):
             self._exports_all = True
-        self.settings([word.texts[0] for word in arguments])
+        self.settings(_options_of_set([word.texts[0] for word in arguments]))
+        if any(len(word.texts) > 1 for word in arguments):
+            self.errexit = False
         start = next((number for number, word in enumerate(arguments) if word.texts[0] == "--"), None)
         if start is not None:
             self.arguments = tuple(arguments[start + 1 :])
@@ -233,7 +240,10 @@ class ShellCommands(ShellState):
             self._eval([command], line)
 
     def _shopt(self, arguments: Sequence[ShellWord], _line: int) -> None:
-        self.settings([word.texts[0] for word in arguments])
+        given = [text for word in arguments for text in word.texts]
+        sets = any(re.match(r"-[a-z]*s", text) for text in given)
+        names = [text for text in given if not text.startswith("-")]
+        self.settings([text for name in names for text in ("-o" if sets else "+o", name)])
 
 
 _BUILTINS: Mapping[str, Callable[[ShellCommands, Sequence[ShellWord], int], tuple[str, ...] | None]] = {
@@ -263,6 +273,21 @@ _BUILTINS: Mapping[str, Callable[[ShellCommands, Sequence[ShellWord], int], tupl
     "shopt": ShellCommands._shopt,
     "setopt": ShellCommands._shopt,
 }
+
+
+def _options_of_set(words: Sequence[str]) -> list[str]:
+    """The words of `set` that are options: what follows them are arguments of the shell."""
+    found = list[str]()
+    for word in words:
+        is_name = bool(found) and _takes_name(found[-1])
+        if word in ("-", "--") or not (word.startswith(("-", "+", HOLE)) or is_name):
+            break
+        found.append(word)
+    return found
+
+
+def _takes_name(option: str) -> bool:
+    return re.fullmatch(r"[-+][A-Za-z]*o", option) is not None
 
 
 def _printed(shell: ShellCommands, name: str, arguments: list[tuple[str, ...]]) -> tuple[str, ...] | None:

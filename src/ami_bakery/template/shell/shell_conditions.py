@@ -99,6 +99,15 @@ def runs_at_least_once(node: Node) -> bool:
     return condition is not None and text_of(condition) in (("false",) if until else ("true", ":"))
 
 
+def repeats_until_success(node: Node) -> bool:
+    """Whether `until COMMAND` or `while ! COMMAND` ends only after the command has succeeded."""
+    condition = next((child for child in node.named_children if child.type != "comment"), None)
+    is_until = bool(node.children) and node.children[0].type == "until"
+    may_leave = re.search(r"\b(?:break|return|exit|continue)\b", text_of(node)) is not None
+    negated = condition is not None and condition.type == "negated_command"
+    return negated != is_until and not may_leave
+
+
 def asks_files(condition: str) -> bool:
     """Whether the answer may depend on files or variables, not only on how a script is called."""
     words = re.sub(r"\A\s*(?:el)?if\b|[;\n]\s*\Z|(?:&&|\|\|)", " ", condition)

@@ -29,6 +29,14 @@ _WRAPPERS: Mapping[str, frozenset[str]] = {
     "flock": frozenset({"-w", "-E"}),
 }
 """For each, the options that take the next word."""
+_UNSURE = {
+    "sudo": r"-[A-Za-z]*[blvKk]|--(?:background|list|validate)",
+    "setsid": r"-[A-Za-z]*f|--fork",
+    "command": r"-[A-Za-z]*[vV]",
+    "flock": r"-[A-Za-z]*E|--conflict-exit-code",
+    "timeout": r"--(?:help|version)",
+}
+"""Options with which a command runs in the background, or may not run without a failure."""
 _FOLDER = {"env": "C", "sudo": "D"}
 """The option that names the folder to run in; its long form is `--chdir`."""
 
@@ -38,11 +46,13 @@ class Unwrapped(NamedTuple):
 
     given    the variables that they set for it
     folders  where they run it, one after the other
+    may_not_run  they run it in the background, or not at all
     """
 
     words: tuple[ShellWord, ...]
     given: tuple[tuple[str, ShellWord], ...] = ()
     folders: tuple[ShellWord, ...] = ()
+    may_not_run: bool = False
 
 
 def unwrap(words: Sequence[ShellWord]) -> Unwrapped:
@@ -74,6 +84,8 @@ def _without(name: str, found: Unwrapped) -> Unwrapped:
 
 
 def _without_option(name: str, text: str, found: Unwrapped) -> Unwrapped:
+    if name in _UNSURE and re.match(_UNSURE[name], text):
+        found = found._replace(may_not_run=True)
     value, rest = _value_of(name, text, found.words)
     if value is None:
         return found

@@ -43,6 +43,7 @@ class ShellCall(NamedTuple):
     shown   nothing reads what it prints
     fed     the text that it gets on its standard input
     fed_by  the program before it in a pipeline
+    checked  the build fails if it fails
     """
 
     words: tuple[ShellWord, ...]
@@ -51,6 +52,7 @@ class ShellCall(NamedTuple):
     shown: bool
     fed: str | None = None
     fed_by: str = ""
+    checked: bool = True
 
 
 def absolute_folder(folder: str) -> str:

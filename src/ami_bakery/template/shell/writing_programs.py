@@ -51,7 +51,8 @@ def wget(arguments: list[str], effects: Effects) -> None:
     named = [value for option, value in options if option in ("-O", "--output-document") and value != "-"]
     folder = next((value for option, value in options if option in ("-P", "--directory-prefix")), "")
     effects.keeps = any(
-        option in ("-n", "-N", "-c", "--no-clobber", "--timestamping", "--continue") for option, _ in options
+        option in ("-n", "-N", "-c", "--no-clobber", "--timestamping", "--continue", "--spider")
+        for option, _ in options
     )
     effects.reads.extend(
         value for option, value in options if option in ("-i", "--input-file", "--post-file", "--config")
@@ -59,6 +60,7 @@ def wget(arguments: list[str], effects: Effects) -> None:
     logs = [value for option, value in options if option in ("-o", "-a", "--output-file", "--append-output")]
     effects.writes.extend((*named, *logs))
     if not any(option in ("-O", "--output-document") for option, _ in options):
+        effects.keeps = True  # a file that exists stays, and the new one gets the name `file.1`
         effects.writes.extend(posixpath.join(folder, name) for text in rest if (name := _of_url(text)))
 
 
@@ -146,7 +148,9 @@ def made(arguments: list[str], effects: Effects) -> None:
 
 
 def removed(arguments: list[str], effects: Effects) -> None:
-    effects.removed.extend(options_of(arguments, "")[1])
+    options, rest = options_of(arguments, "")
+    effects.keeps = any(option in ("-i", "-I", "--interactive") for option, _ in options)
+    effects.removed.extend(rest)
 
 
 def touched(arguments: list[str], effects: Effects) -> None:
@@ -163,4 +167,7 @@ def changes_mode(arguments: list[str], effects: Effects) -> None:
 
 
 def truncated(arguments: list[str], effects: Effects) -> None:
-    effects.writes.extend(options_of(arguments, "-s -r --size --reference")[1])
+    """Of a file that is not cut to no byte, the beginning stays."""
+    options, rest = options_of(arguments, "-s -r --size --reference")
+    empties = any(option in ("-s", "--size") and value == "0" for option, value in options)
+    (effects.writes if empties else effects.appends).extend(rest)
