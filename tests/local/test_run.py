@@ -344,7 +344,10 @@ def test_the_prompt_of_a_shell_shows_where_one_is(tmp_path: Path, shell: str) ->
     folder.mkdir()
     command, changed = with_prompt(program, environment, folder)
     primary, secondary = pty.openpty()
-    process = subprocess.Popen(command, env=changed, stdin=secondary, stdout=secondary, stderr=secondary, cwd=tmp_path)
+    of_its_own = ["setsid", "--ctty", "--wait", *command]  # fish asks whose terminal it is
+    process = subprocess.Popen(
+        of_its_own, env=changed, stdin=secondary, stdout=secondary, stderr=secondary, cwd=tmp_path
+    )
     os.close(secondary)
     os.write(primary, b"echo mine=$MINE; exit\n")
     seen = b""
