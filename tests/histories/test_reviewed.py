@@ -107,7 +107,7 @@ def test_a_sensitive_variable_of_the_environment_is_warned_of_and_hashed_where_a
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", HCL.replace("ami-0123456789abcdef0", public_ami(ec2)))
     run = app.run("plan", environment={"PKR_VAR_password": "one"})
-    assert "PKR_VAR_password is set and is not in the digest: the template says that it is sensitive" in run.stderr
+    assert "PKR_VAR_password is set and is not in the digest: the template declares it as sensitive" in run.stderr
     app.write("bakery.toml", (app.folder / "bakery.toml").read_text() + 'env = ["PKR_VAR_password"]\n')
     digests = {app.run("digest", environment={"PKR_VAR_password": value}).answer for value in ("one", "two")}
     assert len(digests) == 2

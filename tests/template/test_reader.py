@@ -64,7 +64,7 @@ def test_an_empty_folder_is_no_template(tmp_path: Path) -> None:
 
 
 def test_hcl_under_a_name_that_packer_takes_for_json_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match="takes it for JSON"):
+    with pytest.raises(TemplateError, match="reads it as JSON"):
         read(tmp_path, {"a.hcl": ""}, "a.hcl")
 
 
@@ -161,7 +161,7 @@ build {
     assert b.source_ami_filter is not None
     assert b.source_ami_filter.filters == (("name", ("ubuntu*",)), ("root-device-type", ("ebs",)))
     assert (b.source_ami_filter.owners, b.source_ami_filter.most_recent) == (("099",), True)
-    assert (c.source_ami, c.base_unknown) == (None, "a data source is asked only when Packer runs")
+    assert (c.source_ami, c.base_unknown) == (None, "data sources are queried only when Packer runs")
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_texts_that_no_file_can_be_named_by_are_no_paths(tmp_path: Path) -> None
     json = dumps({"builders": [{"type": "null"}], "provisioners": provisioners})
     (unresolved,) = read(tmp_path, {"a.json": json}, "a.json").unresolved
 
-    assert unresolved.why == "no file can bear this name"
+    assert unresolved.why == "no file can have this name"
 
 
 def test_a_template_nested_too_deeply_is_an_error(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     write_tree(tmp_path, {"b.pkr.hcl": 'locals {\n  a = file("pipe")\n}\n'})
     mkfifo(tmp_path / "pipe")
 
-    with pytest.raises(SourceError, match="no file but a pipe"):
+    with pytest.raises(SourceError, match="it is a pipe"):
         read(tmp_path, {})
     assert paths(read(tmp_path, {}, "b.pkr.hcl")) == ["pipe"]
 

@@ -34,7 +34,7 @@ def check_places(tree: SourceTree, file: str, image: ImageConfig) -> None:
         location = SourceLocation(file=file, line=image.line("template"))
         named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else location
         marks = () if image.scheme is Scheme.SHA1 else (location.mark(f"{doing}: {wrong}"),)
-        raise TemplateError(f"{doing} ({named_by})", wrong, "Correct the path of the template.", marks=marks)
+        raise TemplateError(f"{doing} ({named_by})", wrong, "Fix the path of the template.", marks=marks)
 
 
 _CALLED = {FileKind.FILE: "file", FileKind.FOLDER: "folder"}

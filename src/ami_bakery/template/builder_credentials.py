@@ -1,4 +1,4 @@
-"""The credentials that a builder names for itself, instead of those of the environment."""
+"""Reads the credentials that a builder configures instead of the environment's."""
 
 from __future__ import annotations
 
@@ -20,22 +20,25 @@ from ami_bakery.template.facts import Login
 if TYPE_CHECKING:
     from ami_bakery.template.component import Component
 
-_TEXTS = ("access_key", "secret_key", "token", "profile", "shared_credentials_file")
+_STRING_FIELDS = ("access_key", "secret_key", "token", "profile", "shared_credentials_file")
 _KEYS = ("access_key", "secret_key", "token")
 _SHOWN = ("profile", "shared_credentials_file")
-"""What messages about a login may name."""
-_HIDDEN = "a file, the environment or a secret had a part in it"
+"""Fields whose values messages may show."""
+_HIDDEN = "it depends on a file, the environment or a secret"
 _BLOCKS = ("assume_role", "assume_role_with_web_identity", "vault_aws_engine")
 
 
 def login_of(component: Component, environment: Mapping[str, str]) -> Login | None:
-    """None where the builder takes the environment's. An empty text is as none to Packer; a token alone is nothing."""
+    """Returns the builder's own credentials; None if it uses the environment's.
+
+    To Packer, an empty string is the same as an absent field, and a token alone has no effect.
+    """
     known: dict[str, str] = {}
     unknown: dict[str, str] = {}
-    for name in _TEXTS:
+    for name in _STRING_FIELDS:
         value = component.value(name)
         if isinstance(value, Unknown) and value.known in ("", HOLE) and name in _KEYS:
-            # The value of a secret variable is used for what it is: credentials, which no message shows.
+            # The value of a secret variable is used as credentials, which no message shows.
             value = environment.get(unused_variable(value.why), value)
         if isinstance(value, Unknown):
             unknown[name] = value.why
@@ -48,7 +51,7 @@ def login_of(component: Component, environment: Mapping[str, str]) -> Login | No
     if why:
         unknown[blocks[0]] = why
     if "vault_aws_engine" in blocks:
-        unknown["vault_aws_engine"] = "Vault gives the credentials when the build starts"
+        unknown["vault_aws_engine"] = "Vault issues the credentials when the build starts"
     named = [name for name in component.fields if name in {*blocks, *(known.keys() | unknown.keys()) - {"token"}}]
     if not named:
         return None
@@ -66,7 +69,7 @@ def login_of(component: Component, environment: Mapping[str, str]) -> Login | No
 
 
 def _role(component: Component, blocks: list[str]) -> tuple[str, str]:
-    """The ARN of the role that it assumes, or why that is not known."""
+    """Returns the ARN of the assumed role, or the reason why it is unknown."""
     for name in blocks:
         if not name.startswith("assume_role"):
             continue

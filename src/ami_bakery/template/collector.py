@@ -1,4 +1,4 @@
-"""What has been found so far: references, outputs, environment, secrets, and what could not be worked out."""
+"""Collects findings about a template: references, outputs, environment, secrets, unresolved paths."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 
 _LONGEST_SHOWN = 300
-"""Characters of an expression that is not known."""
+"""Characters of an unresolved expression that a finding shows."""
 
 
 class Collector:
-    """Collects findings. The first location that names a thing is kept, and `required` if any location requires it."""
+    """Collects findings.
+
+    Each keeps the first location that names it; a reference is `required` if any location requires it.
+    """
 
     def __init__(self) -> None:
         self._references: dict[str, Reference] = {}
@@ -38,7 +41,7 @@ class Collector:
         self._early: set[str] = set()
         self._touched: dict[tuple[str, SourceLocation, str], None] = {}
         self.on_condition = False
-        """Whether what writes now may not run in a build that succeeds."""
+        """Whether the component that writes now may be skipped in a successful build."""
         self._generated: dict[str, Reference] = {}
         self._commands: dict[LocalCommand, None] = {}
         self._unhashed: dict[str, tuple[str, SourceLocation, str]] = {}
@@ -51,7 +54,7 @@ class Collector:
     def reference(
         self, path: str, location: SourceLocation, *, required: bool = True, guessed: bool = False, written: str = ""
     ) -> None:
-        """`written`: see `Reference`."""
+        """Adds a file that the build reads. `written`: see `Reference`."""
         _keep(self._references, path, location, required, guessed, written)
 
     def output(
@@ -64,12 +67,15 @@ class Collector:
         written: str = "",
         is_removed: bool = False,
     ) -> None:
-        """`path` may have `HOLE` in it, or `/**` at its end. One that could be any file is not worked out. `written`:
-        see `Reference`."""
+        """Adds a file that the build writes, or an unresolved path if any file could match it.
+
+        path     may contain `HOLE`, and may end with `/**`
+        written  see `Reference`
+        """
         certainty = Certainty.PERHAPS if self.on_condition else certainty
         pattern = pattern_of(path) if HOLE in path or path.endswith("/**") else ""
         if pattern is None:
-            why = "any file could be meant by it; files that it writes must be named in `ignore`"
+            why = "it could match any file; list the files that it writes in `ignore`"
             self.unresolved(location, written or as_shown(path), why)
             return
         self._keep_output(
@@ -91,9 +97,11 @@ class Collector:
         self._outputs[key] = replace(kept, is_removed=output.is_removed and (before is None or before.is_removed))
 
     def read_now(self, path: str, *, exact: bool = False) -> None:
-        """A file is surely read at this moment of the bake. What nothing has written yet is read as it was before.
+        """Notes that a file is certainly read at this point of the bake.
 
-        exact  the file's own name stands there: a written name with unknown parts is another one
+        If no earlier command writes it, it is read as it was before the bake.
+
+        exact  whether the template has the file's exact name: a written name with unknown parts is a different file
         """
         written = [output for output in self._outputs.values() if output.certainty is not Certainty.PERHAPS]
         if exact:
@@ -104,28 +112,28 @@ class Collector:
             self._early.add(path)
 
     def touch(self, path: str, location: SourceLocation, does: str) -> None:
-        """`does`: what is done to it, as a verb."""
+        """Notes that a command changes the mode, times or name of a path. `does`: a verb."""
         self._touched[(path, location, does)] = None
 
     def is_read_early(self, path: str) -> bool:
         return path in self._early
 
     def generated(self, path: str, location: SourceLocation, *, written: str = "") -> None:
-        """A source that is said to be made while Packer runs."""
+        """Adds a source that the template declares as created while Packer runs."""
         _keep(self._generated, path, location, False, False, written)
 
     def local_command(self, command: LocalCommand) -> None:
         self._commands[command] = None
 
     def unhashed(self, name: str, location: SourceLocation, why: str) -> None:
-        """An environment variable that a local command reads, and that stays out of the digest."""
+        """Adds an environment variable that a local command reads and that the digest does not cover."""
         self._unhashed.setdefault(name, (name, location, why))
 
     def credential(self, path: str, location: SourceLocation) -> None:
         _keep(self._credentials, path, location, False, False)
 
     def unresolved(self, location: SourceLocation, expression: str, why: str) -> None:
-        shown = "a value that is not shown" if is_tainted(expression) else _clipped(expression)
+        shown = "a hidden value" if is_tainted(expression) else _clipped(expression)
         self._unresolved[Unresolved(location=location, expression=shown, why=why)] = None
 
     def not_known(self, location: SourceLocation, expression: str, unknown: Unknown) -> None:
@@ -135,11 +143,11 @@ class Collector:
         self._environment.setdefault(name, location)
 
     def secret(self, value: Value) -> None:
-        """Every text inside of a sensitive value is a secret; so is a number."""
+        """Adds every string and number inside a sensitive value as a secret."""
         self._secrets |= {str(leaf) for leaf in _leaves(value)}
 
     def withhold(self, value: Value) -> None:
-        """Every tainted text or number inside is not to be shown, nor what is known of one."""
+        """Adds every tainted string and number in `value`, and the known parts of unknown ones, as hidden."""
         self._withheld |= {str(leaf) for leaf in _leaves(value) if is_tainted(leaf)}
         unknown = first_unknown(value)
         if unknown is not None and unknown.tainted:
@@ -157,8 +165,8 @@ class Collector:
             )
         for output in other.outputs:
             self._keep_output(output)
-        for made in other.all_generated:
-            self.generated(made.path, made.location, written=made.written)
+        for source in other.all_generated:
+            self.generated(source.path, source.location, written=source.written)
         self._commands |= other._commands
         self._early |= other._early
         self._touched |= other._touched
@@ -234,7 +242,7 @@ def _keep(
         before,
         required=before.required or required,
         guessed=before.guessed and guessed,
-        # A path that is also written out somewhere is no secret.
+        # A path that is also a literal somewhere is not secret.
         written=written and before.written,
     )
 

@@ -1,4 +1,4 @@
-"""What a template says once its language is out of the way: JSON and HCL2 both come to this."""
+"""The language-independent form of a template, and the context to read one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_FOLDERS_UP = 32
 
 
 class Reading(Frozen):
-    """What every part of the reader works with."""
+    """The inputs and the collector that every part of the reader shares."""
 
     tree: SourceTree
     request: TemplateRequest
@@ -31,26 +31,26 @@ class Reading(Frozen):
     collector: Collector
 
     def content(self, path: str) -> bytes:
-        """The bytes of a file. A pipe or a device is refused before it is opened: reading it might never end."""
+        """Returns the bytes of a file. Refuses a pipe or a device before opening it: reading it might not end."""
         entry = self.tree.entry(path, follow=True)
         if entry is not None and entry.kind is not FileKind.FILE:
             found = "a folder" if entry.kind is FileKind.FOLDER else "a pipe, a socket or a device"
-            raise SourceError(f"reading {path}", f"it is no file but {found}", "Name a file.")
+            raise SourceError(f"reading {path}", f"it is {found}, not a file", "Name a file.")
         return self.tree.read(path)
 
     def parsed(self, path: str) -> bytes:
-        """The bytes of a file that is to be parsed, which takes far longer than to read it. Raises `TooLargeError`."""
+        """Returns the bytes of a file to parse. Raises `TooLargeError` if parsing it would take too long."""
         content = self.content(path)
         if len(content) > LARGEST_PARSED:
-            wrong = f"it has more than {LARGEST_PARSED >> 20} MiB, which is more than is parsed"
-            todo = "Make it smaller: move data into files that are uploaded."
+            wrong = f"it is larger than {LARGEST_PARSED >> 20} MiB, the limit for files that are parsed"
+            todo = "Make it smaller: move data into files that Packer uploads."
             raise TooLargeError(f"reading {path}:1", wrong, todo, marks=(Annotation(path, 1, wrong),))
         return content
 
     def is_foreign(self, path: str) -> bool:
-        """Whether a file truly lies outside of the repository, or, without git, outside of the root.
+        """Whether a file is outside the repository (without git: outside the root), links resolved.
 
-        A template that chooses file names by its content would spell it out: which of them are inputs tells it.
+        Its content must not influence which files are inputs: the list of inputs would reveal it.
         """
         top = self._top.rstrip("/")
         return not f"{self.tree.identity(path)}/".startswith(f"{top}/")
@@ -76,7 +76,7 @@ class Reading(Frozen):
         return next(iter(files), template)
 
     def expand_home(self, path: str) -> str | None:
-        """`~` and `~/...` by HOME; None where that is not known."""
+        """Expands `~` and `~/...` with HOME; None if that is unknown."""
         if path != "~" and not path.startswith("~/"):
             return None if path.startswith("~") else path
         home = self.request.environment.get("HOME")

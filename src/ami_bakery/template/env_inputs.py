@@ -1,4 +1,4 @@
-"""Which environment variables that a template reads are in the digest without being asked for."""
+"""Decides which environment variables that a template reads are in the digest by default."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MACHINE_VARIABLES = frozenset(
         *("HOME", "USER", "LOGNAME", "HOSTNAME", "PATH", "PWD", "TMPDIR", "SSH_AUTH_SOCK"),
     }
 )
-"""Environment variables that tell of the runner, not of the image: in the digest only where `env` asks for them."""
+"""Environment variables that describe the runner, not the image: in the digest only if `env` lists them."""
 
 _SECRET = re.compile(
     r"(^|_)(TOKEN|SECRET|SECRETS|PASSWORD|PASSWD|PASSPHRASE|PRIVATE_KEY|API_KEY|ACCESS_KEY)(_|$)", re.I
@@ -29,23 +29,23 @@ _CREDENTIALS = frozenset(
         *("AWS_ACCESS_KEY", "AWS_SECRET_KEY"),
     }
 )
-_PERHAPS_SECRET = re.compile(
+_POSSIBLE_SECRET = re.compile(
     r"(^|_)(TOKEN|SECRETS?|PASS|PASSW|PASSWORDS?|PASSWD|PASSPHRASE|PWD|PAT|AUTH|CREDENTIALS?|CREDS?|\w*KEYS?)(_|$)",
     re.IGNORECASE,
 )
 
-_SHELLS_OWN = re.compile(
+_SET_BY_SHELL = re.compile(
     r"(BASH\w*|IFS|OPTARG|OPTIND|OPTERR|REPLY|RANDOM|SRANDOM|SECONDS|LINENO|PPID|EUID|UID|GROUPS|FUNCNAME|PIPESTATUS"
     r"|DIRSTACK|HOSTTYPE|OSTYPE|MACHTYPE|SHLVL|SHELLOPTS|HIST\w*|PS[0-4]|EPOCHSECONDS|EPOCHREALTIME|COMP_\w*|COLUMNS|LINES"
     r"|ZSH\w*|PACKER_(BUILD_NAME|BUILDER_TYPE|HTTP_ADDR|HTTP_IP|HTTP_PORT|RUN_UUID)|AWS_\w*)\Z"
 )
-"""Variables that the shell, or Packer, sets for itself; and AWS's, which tell of credentials and regions."""
-_OF_A_JOB = re.compile(
+"""Variables that the shell or Packer sets itself; and AWS's, which describe credentials and regions."""
+_SET_BY_CI = re.compile(
     r"(CI|CI_\w*|GITLAB_\w*|GITHUB_\w*|ACTIONS_\w*|RUNNER_\w*|BUILDKITE\w*|CIRCLE\w*|JENKINS_\w*|BUILD_(NUMBER|ID|URL|TAG)"
     r"|JOB_(NAME|URL|BASE_NAME)|EXECUTOR_NUMBER|NODE_NAME|WORKSPACE\w*|TF_BUILD|SYSTEM_\w*|AGENT_\w*|BITBUCKET_\w*"
     r"|DRONE\w*|TRAVIS\w*|TEAMCITY_\w*|CODEBUILD_\w*|GIT_(COMMIT|BRANCH|URL|PREVIOUS_\w*)|CHANGE_\w*|BRANCH_NAME)\Z"
 )
-_OF_A_MACHINE = re.compile(
+_MACHINE_PATTERN = re.compile(
     r"(SHELL|TERM|LANG|LANGUAGE|LC_\w+|TZ|EDITOR|VISUAL|PAGER|DISPLAY|COLORTERM|NO_COLOR|TMP|TEMP|OLDPWD|MAIL|XDG_\w*"
     r"|SUDO_\w*|SSH_\w*|GPG_\w*|DOCKER_HOST|DOCKER_CONFIG|HOST|OS|VIRTUAL_ENV|PYTHONPATH|GOPATH|GOCACHE|JAVA_HOME"
     r"|NVM_\w*|PACKER_(LOG|LOG_PATH|CACHE_DIR|PLUGIN_PATH|CONFIG|CONFIG_DIR|NO_COLOR|TMP_DIR)|CHECKPOINT_DISABLE"
@@ -54,39 +54,39 @@ _OF_A_MACHINE = re.compile(
 
 
 def why_not_used(name: str) -> str | None:
-    """Why planning does not use the value of an environment variable; None where it does.
+    """Returns why planning does not use the value of an environment variable; None if it does.
 
-    A template that chooses file names by it would spell it out: which of the files there are inputs tells the value.
+    A template may choose file names by the value; then the list of inputs would reveal it.
     """
-    if name in _CREDENTIALS or (_PERHAPS_SECRET.search(name) and name not in MACHINE_VARIABLES):
+    if name in _CREDENTIALS or (_POSSIBLE_SECRET.search(name) and name not in MACHINE_VARIABLES):
         return f"the environment variable {name} looks like a secret, and planning does not use its value"
     return None
 
 
 def unused_variable(why: str) -> str:
-    """The environment variable whose value `why_not_used` withheld; empty where `why` is another reason."""
+    """Returns the variable that a reason of `why_not_used` is about; empty if `why` is another reason."""
     head, tail = "the environment variable ", " looks like a secret, and planning does not use its value"
     return why[len(head) : -len(tail)] if why.startswith(head) and why.endswith(tail) else ""
 
 
-def why_left_out_of_commands(name: str) -> str | None:
-    """Why an environment variable that a local command reads is not hashed; None where it is.
+def why_command_variable_not_hashed(name: str) -> str | None:
+    """Returns why an environment variable that a local command reads is not hashed; None if it is hashed.
 
-    Empty where there is nothing to say: the shell or Packer sets it.
+    Empty if the shell or Packer sets it: nothing to report.
     """
-    if _SHELLS_OWN.match(name):
+    if _SET_BY_SHELL.match(name):
         return ""
-    if name in MACHINE_VARIABLES or _OF_A_MACHINE.match(name):
-        return "it tells of the machine or the account, not of the image"
-    if _OF_A_JOB.match(name):
-        return "it tells of the CI job, and would be another one in each"
+    if name in MACHINE_VARIABLES or _MACHINE_PATTERN.match(name):
+        return "it describes the machine or the account, not the image"
+    if _SET_BY_CI.match(name):
+        return "it describes the CI job, and differs between jobs"
     return "it looks like a secret" if _SECRET.search(name) else None
 
 
 def why_not_hashed(name: str, facts: TemplateFacts) -> str | None:
-    """Why an environment variable that a template reads is left out of the digest unless `env` names it; or None."""
+    """Returns why a variable that a template reads is not in the digest unless `env` lists it; or None."""
     if name in MACHINE_VARIABLES:
-        return "it tells of the machine or the account, not of the image"
+        return "it describes the machine or the account, not the image"
     if any(variable.sensitive and name == f"PKR_VAR_{variable.name}" for variable in facts.variables):
-        return "the template says that it is sensitive"
+        return "the template declares it as sensitive"
     return "it looks like a secret" if _SECRET.search(name) else None

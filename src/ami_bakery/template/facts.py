@@ -1,4 +1,4 @@
-"""What a Packer template says, as values: its variables, its builders, and what it reads from disk."""
+"""The facts that the reader finds in a Packer template, as plain values."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class TemplateFormat(StrEnum):
 
 
 class TemplateRequest(Frozen):
-    """What a template is read with.
+    """The template to read, and the arguments that Packer will get.
 
     template     the file, or the folder of `*.pkr.hcl`/`*.pkr.json`, relative to the root
-    workdir      the folder that Packer is started in, relative to the root ("." is the root)
-    variables    what is given with `-var`, as Packer gets it
-    offered      what is given likewise where the template declares the variable
-    var_files    paths relative to the root, in the order in which Packer gets them
+    workdir      the folder that Packer runs in, relative to the root ("." is the root)
+    variables    values for `-var`
+    offered      values for `-var` if the template declares the variable
+    var_files    paths relative to the root, in Packer's order
     only, except_  Packer's `-only` and `-except`
-    environment  the environment that Packer will have
-    later        variables that Packer will be given a value which is not known yet
+    environment  Packer's environment
+    later        variables that get their values only at build time
     """
 
     template: str
@@ -42,8 +42,11 @@ class TemplateRequest(Frozen):
 
 
 class Variable(Frozen):
-    """A variable that the template declares. `required`: it has no default; `missing`: nor does anything give it a
-    value."""
+    """A variable that the template declares.
+
+    required  it has no default
+    missing   it has no default, and nothing else sets it
+    """
 
     name: str
     location: SourceLocation
@@ -53,13 +56,13 @@ class Variable(Frozen):
 
 
 class SourceAmiFilter(Frozen):
-    """A `source_ami_filter`, or the data source whose id is the `source_ami`, evaluated. `filters` is sorted by name;
-    each has its values in the order given.
+    """An evaluated `source_ami_filter`, or the data source whose id is the `source_ami`.
 
-    most_recent  true as well where it cannot be worked out
-    deprecated   whether those that are deprecated count, too
-    region       where a data source asks; None: where the image is baked
-    written      where it stands, if no message may show its values; empty if they may be shown
+    filters      sorted by name; values in the template's order
+    most_recent  also true if its value is unknown
+    deprecated   whether deprecated AMIs match, too
+    region       the region of the data source; None: the region of the build
+    written      its location, if messages must hide its values; else empty
     """
 
     filters: tuple[tuple[str, tuple[str, ...]], ...]
@@ -71,11 +74,11 @@ class SourceAmiFilter(Frozen):
 
 
 class Login(Frozen):
-    """The credentials that a builder names for itself.
+    """The credentials that a builder configures itself.
 
-    named    the fields that do
-    role     the ARN of the role that it assumes
-    unknown  why some of it cannot be worked out; empty where all of it is known
+    named    the fields that configure them
+    role     the ARN of the assumed role
+    unknown  why a part of them is unknown; empty if all is known
     """
 
     location: SourceLocation
@@ -90,19 +93,19 @@ class Login(Frozen):
 
 
 class Builder(Frozen):
-    """One builder that takes part (after -only and -except), with what the bakery must know of it.
+    """The facts of one selected builder (after `-only` and `-except`).
 
-    name       as `-only` knows it: ``amazon-ebs`` or a name of its own in JSON, ``amazon-ebs.base`` in HCL2
+    name       the name for `-only`: ``amazon-ebs`` or its own name in JSON, ``amazon-ebs.base`` in HCL2
     type       ``amazon-ebs``
-    source_ami, source_ami_filter  literal or worked out; None where absent or not known
-    base_unknown  why the base that the template names cannot be worked out; empty where it names none, or a known one
-    ami_name   worked out with what only Packer knows left as written; None where not known
-    ami_name_written  the expression, if no message may show the name; empty if it may be shown
-    region_unknown  why the region cannot be worked out; empty where the template names none, or a known one
-    login      None where it takes the credentials of the environment
-    force_deregister  whether Packer removes what has the AMI's name
-    tags       the names of the tags that the AMI gets from Packer, as far as they are known
-    region_locations  the line that says each region, by its name: of `region` and of `ami_regions`
+    source_ami, source_ami_filter  evaluated; None if absent or unknown
+    base_unknown  why the template's source AMI is unknown; empty if it has none, or a known one
+    ami_name   evaluated; parts that only Packer knows stay as written; None if unknown
+    ami_name_written  the expression, if messages must hide the name; else empty
+    region_unknown  why the region is unknown; empty if the template has none, or a known one
+    login      None if it uses the credentials of the environment
+    force_deregister  whether Packer deregisters an existing AMI of the same name
+    tags       the known names of tags that Packer adds to the AMI
+    region_locations  the line of each region in `region` and `ami_regions`, by its name
     """
 
     name: str
@@ -124,13 +127,13 @@ class Builder(Frozen):
 
 
 class Reference(Frozen):
-    """A file or folder that the template makes Packer (or what Packer starts) read.
+    """A file or folder that Packer, or a program that Packer starts, reads.
 
-    path      relative to the root, normalised, or absolute where the template says an absolute path outside the root
-    required  False where its absence is no error: `fileexists()`, an optional Ansible folder
-    guessed   a word of a local command that is the name of something here; `ignore` holds for it
-    written   the expression, if a file, the environment or a secret had a part in the path: a message about a path that
-              is not there shows that and not the path; empty if it may be shown
+    path      relative to the root, normalised; absolute if the template has an absolute path outside the root
+    required  False if its absence is no error: `fileexists()`, an optional Ansible folder
+    guessed   a word of a local command that is the name of an existing file; `ignore` applies to it
+    written   the expression, if the path depends on a file, the environment or a secret: messages about an absent path
+              show it instead of the path; else empty
     """
 
     path: str
@@ -141,27 +144,27 @@ class Reference(Frozen):
 
     @property
     def shown(self) -> str:
-        """The path as a message may show it; of an input that is there, the path itself may be."""
+        """The text for messages. An existing input may also be shown by its path."""
         return self.written or self.path
 
 
 class Certainty(StrEnum):
-    """How sure it is that a bake writes a file."""
+    """How certain it is that a bake writes a file."""
 
     SURE = "sure"
     """It is never an input."""
     LIKELY = "likely"
-    """It is an input only where the template surely names it."""
+    """It is an input only if the template certainly names it."""
     PERHAPS = "perhaps"
-    """It is written on a condition. It stays an input."""
+    """It is written conditionally. It remains an input."""
 
 
 class Output(Frozen):
     """A file that a bake writes.
 
-    path       relative to the root; where parts are not known, or it stands for several files, with `*`
-    pattern    the regular expression for `path` where it stands for several files; empty where it is one
-    is_folder  only the folder itself, where nothing is in it
+    path       relative to the root; with `*` if parts are unknown or it matches several files
+    pattern    the regular expression for `path` if it matches several files; else empty
+    is_folder  only the folder itself, not its content
     written    see `Reference`
     is_removed it is removed, not written
     """
@@ -180,10 +183,10 @@ class Output(Frozen):
 
 
 class LocalCommand(Frozen):
-    """A component that runs commands here that may read files which nobody can name.
+    """A component that runs commands on this machine which may read files that no word names.
 
-    programs  those that may open more than their words say; others are not named
-    unknown   where words stand that cannot be worked out
+    programs  only those that may open more files than their arguments name
+    unknown   locations of words with unknown values
     """
 
     location: SourceLocation
@@ -193,7 +196,7 @@ class LocalCommand(Frozen):
 
 
 class Unresolved(Frozen):
-    """A path that cannot be worked out before Packer runs: `expression` as written, `why` as a clause."""
+    """A path that is unknown before Packer runs: `expression` as written, `why` as a clause."""
 
     location: SourceLocation
     expression: str
@@ -210,31 +213,30 @@ class Plugin(Frozen):
 
 
 class TemplateFacts(Frozen):
-    """All that the bakery wants to know of a template.
+    """The facts of a template.
 
     files          the template's own files, relative to the root (one, or those of a folder build)
-    components     the types of builders, provisioners, post-processors and data sources that take part, sorted
-    environment    names of environment variables that the template reads, set or not, each with the first location that
-                   does; and the PKR_VAR_... that are set, that it declares, and that nothing given overrides.
-                   Credentials (AWS_SECRET_ACCESS_KEY and the like) are among them: what may not be hashed is left
-                   out by who asks
+    components     the types of selected builders, provisioners, post-processors and data sources, sorted
+    environment    names of environment variables that the template reads, set or not, each with the first location; and
+                   every declared PKR_VAR_... that is set and that no argument overrides. Includes credentials such as
+                   AWS_SECRET_ACCESS_KEY: the caller excludes variables that must not be hashed
     outputs        files that a bake writes (manifests, downloads, what local commands write), relative to the root
-    overwritten    files that the template names surely and that a bake surely writes: they are no inputs
-    contested      files that the template names surely and that a bake may write: they are inputs
-    touched        files and folders of which a local command changes the mode, the times or the name; and a verb
-    generated      `generated` sources that nothing in the template is seen to write, and whether they are inputs
-    local_commands components that run commands here which may open what no word names
-    unhashed_environment  environment variables that local commands read and that tell of the machine or the CI job, or
+    overwritten    files that the template certainly names and a bake certainly writes: not inputs
+    contested      files that the template certainly names and a bake may write: inputs
+    touched        files and folders whose mode, times or name a local command changes; and a verb
+    generated      `generated` sources that no known part of the template writes, and whether they are inputs
+    local_commands components that run commands on this machine which may open files that no word names
+    unhashed_environment  environment variables that local commands read and that describe the machine or the CI job, or
                    look like a secret: each with its location and why it is not hashed
-    credentials    files of keys and passwords that the template names: they stay out of the digest
-    builds_nothing  whether it surely has no builder at all, whatever is selected
+    credentials    files with keys and passwords that the template names: not in the digest
+    builds_nothing  whether it certainly has no builder, selected or not
     ansible        provisioners that run Ansible on this machine: the location of each, and whether it connects through
                    Packer's own SSH server with the host key algorithms that OpenSSH accepts by default
     tolerant       provisioners that may fail without failing the build: the type and location of each
     started        programs of the definition that `packer validate` would start: expression and location of each
-    secrets        the values of sensitive variables, to be masked wherever Packer's words are shown or kept
-    withheld       those and all other values that a file, the environment or a data source had a part in: to be masked
-                   in what Packer says before a build
+    secrets        the values of sensitive variables: masked wherever Packer's output is shown or stored
+    withheld       these, and all other values that depend on a file, the environment or a data source: masked in
+                   Packer's output before a build
     """
 
     format: TemplateFormat
@@ -262,16 +264,16 @@ class TemplateFacts(Frozen):
     withheld: frozenset[str] = field(default=frozenset(), repr=False)
 
     def region_of(self, builder: str) -> str | None:
-        """Where a builder works, by the name that Packer prints: HCL2's named builds stand in front of it."""
-        named = (one for one in self.builders if builder == one.name or builder.endswith(f".{one.name}"))
-        return next((one.region for one in named), None)
+        """Returns a builder's region. `builder`: the name that Packer prints, in HCL2 prefixed by the build's."""
+        named = (each for each in self.builders if builder == each.name or builder.endswith(f".{each.name}"))
+        return next((each.region for each in named), None)
 
     def declares(self, name: str) -> bool:
         return any(variable.name == name for variable in self.variables)
 
 
 def regions_named(builders: Iterable[Builder]) -> tuple[str, ...]:
-    """The regions that builders work in or copy to, as far as they are known."""
+    """The known regions that builders build in or copy to."""
     return tuple(
         dict.fromkeys(region for one in builders for region in (one.region, *one.ami_regions) if region is not None)
     )

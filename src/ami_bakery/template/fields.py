@@ -1,4 +1,4 @@
-"""Which fields of which components name files here, files to be written, credentials, or paths on another machine."""
+"""Tables of component fields: local inputs, outputs, credentials, and paths on the instance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LISTS = frozenset(
         "tests",
     ]
 )
-"""Fields that are lists, and so may be given as one text with commas."""
+"""List fields, which may also be written as one comma-separated string."""
 
 _SHELL = frozenset({"script", "scripts"})
 BUILDER_INPUTS = frozenset({"user_data_file", "http_directory", "floppy_files", "floppy_dirs", "cd_files"})
@@ -62,7 +62,7 @@ INPUTS: Mapping[str, frozenset[str]] = {
     "sleep": frozenset(),
     "windows-restart": frozenset(),
 }
-"""Fields of the components we know that name files or folders here; they must be there."""
+"""Fields of known components that name local files or folders, which must exist."""
 
 ELSEWHERE_OF: Mapping[str, frozenset[str]] = {
     "ansible": frozenset({"roles_path", "collections_path"}),  # ansible-galaxy writes there; roles are found by name
@@ -73,7 +73,7 @@ ELSEWHERE_OF: Mapping[str, frozenset[str]] = {
 
 
 def is_known(component_type: str) -> bool:
-    """Whether every field of a component that is a path is in these tables."""
+    """Whether these tables have every path field of the component type."""
     return component_type in INPUTS or component_type == "null" or component_type.startswith("amazon-")
 
 
@@ -90,13 +90,13 @@ DEFAULT_OUTPUTS: Mapping[str, tuple[str, ...]] = {
     "checksum": ("packer_*_amazon-*.checksum",),
     "compress": ("packer_*_amazon-*",),
 }
-"""What is written where no `output` is given; `*` is what only Packer knows."""
+"""Files that are written if no `output` is set; `*` is a part that only Packer knows."""
 
 MAY_BE_URLS: Mapping[str, frozenset[str]] = {"inspec": frozenset({"profile"})}
-"""Every other field is a path to Packer, even with `://` in it."""
+"""Packer reads every other field as a path, even if it contains `://`."""
 
 COMMANDS = re.compile(r"(?:^|_)(?:commands?|inline|arguments|args|program|exec(?:ute)?)$")
-"""Names of fields of components that we do not know whose words may be files here."""
+"""Fields of unknown components whose words may be local files."""
 
 CREDENTIALS = frozenset(
     [
@@ -123,7 +123,7 @@ CREDENTIALS = frozenset(
         "x509_key_path",
     ]
 )
-"""Files of keys and passwords: they do not shape the image, and must not show in its digest."""
+"""Files with keys and passwords: not part of the image, and not in its digest."""
 
 ELSEWHERE = frozenset(
     [
@@ -165,13 +165,13 @@ ELSEWHERE = frozenset(
         "x509_upload_path",
     ]
 )
-"""Fields that look like paths but lead to the machine that is baked, or are written."""
+"""Fields that look like paths but are on the instance, or are written."""
 
 LIKE_A_PATH = re.compile(
     r"(?:^|_)(?:files?|paths?|dirs?|director(?:y|ies)|folders?|scripts?|sources?|src|playbooks?|inventor(?:y|ies)"
     r"|templates?|manifests?|profiles?|tests?|config)$"
 )
-"""Names of fields that may be paths, in components that we do not know."""
+"""Fields of unknown components that may be paths."""
 
 MUST_BE_KNOWN = re.compile(r"(?:^|_)(?:files?|scripts?|director(?:y|ies)|playbooks?)$")
-"""Names of fields that are paths so surely that one which cannot be worked out is said."""
+"""Fields that are certainly paths: an unknown value is a finding."""

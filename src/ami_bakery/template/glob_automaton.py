@@ -1,4 +1,4 @@
-"""Matches a glob in time that grows with its length and the text's: all ways to read its stars are tried at once."""
+"""Matches globs in linear time, with a nondeterministic automaton."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import re
 
 
 class Automaton:
-    """States and the moves between them. A move has the characters that it takes, or None where it takes none.
+    """States and the transitions between them.
 
-    any_one   what `?` and `*` take, as a regular expression: `.`, or `[^/]`
-    negation  the sign that turns a class around
+    A transition has a regular expression for one character, or None if it consumes none.
+
+    any_one   regular expression for the characters that `?` and `*` match: `.` or `[^/]`
+    negation  the character that negates a class
     """
 
     def __init__(self, pattern: str, *, any_one: str, negation: str) -> None:
@@ -21,16 +23,21 @@ class Automaton:
 
     def matches(self, text: str) -> bool:
         current = self._reached({self._start})
-        for letter in text:
+        for character in text:
             current = self._reached(
-                {to for state in current for test, to in self._moves[state] if test is not None and test.match(letter)}
+                {
+                    to
+                    for state in current
+                    for test, to in self._moves[state]
+                    if test is not None and test.match(character)
+                }
             )
             if not current:
                 return False
         return self._end in current
 
     def _reached(self, states: set[int]) -> set[int]:
-        """These states, and all that are reached from them without a character."""
+        """Adds all states that are reachable without consuming a character."""
         waiting = list(states)
         while waiting:
             for test, to in self._moves[waiting.pop()]:
@@ -51,7 +58,7 @@ class Automaton:
         return end
 
     def _sequence(self, start: int, *, depth: int) -> int:
-        """Up to the end of the pattern, or of the alternative that it is in."""
+        """Parses up to the end of the pattern or of the current alternative."""
         state = start
         while self._position < len(self._pattern):
             sign = self._pattern[self._position]
@@ -102,10 +109,10 @@ class Automaton:
             end = self._move(inner, re.compile("/"))
             self._move(state, None, end)
             return end
-        takes = self._any_one
+        consumed = self._any_one
         if rest.startswith("*"):
             self._position += 1
-            takes = anything
+            consumed = anything
         inner = self._move(state, None)
-        self._move(inner, takes, inner)
+        self._move(inner, consumed, inner)
         return self._move(inner, None)

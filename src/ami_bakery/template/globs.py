@@ -1,4 +1,4 @@
-"""The patterns of Packer: `fileset()`'s, which match files, and those of `-only` and `-except`, which match names."""
+"""Packer's globs: `fileset()` matches files; `-only` and `-except` match builds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FEW = 2
 
 
 def fileset(tree: SourceTree, folder: str, pattern: str) -> tuple[str, ...]:
-    """The files under `folder` that match, relative to it, in order; hidden files count, and links are followed."""
+    """Returns the matching files under `folder`, relative to it, sorted. Includes hidden files, follows links."""
     wanted = posixpath.normpath(posixpath.join(folder, pattern))
     fixed = _fixed_folder(wanted)
     matches = _matcher(wanted, star="[^/]", negation="^")
@@ -33,7 +33,7 @@ def _fixed_folder(pattern: str) -> str:
 
 
 def _files(tree: SourceTree, folder: str, depth: int | None, above: tuple[str, ...]) -> Iterator[str]:
-    """Every file below, down to `depth` slashes. `above`: where the folders on the way really lie, this one last."""
+    """Yields every file below, down to `depth` slashes. `above`: real paths of the folders down to this one."""
     entry = tree.entry(folder, follow=True)
     if entry is None or entry.kind is not FileKind.FOLDER:
         return
@@ -46,7 +46,7 @@ def _files(tree: SourceTree, folder: str, depth: int | None, above: tuple[str, .
             kind = followed.kind if followed else FileKind.OTHER
             real = posixpath.normpath(posixpath.join(above[-1], tree.link_target(path)))
             if _is_above(real, above):
-                continue  # a link in a circle: all that it leads to is gone through already
+                continue  # a link to a parent folder: its content is already covered
         if kind is FileKind.FILE:
             yield path
         elif kind is FileKind.FOLDER and (depth is None or path.count("/") < depth):
@@ -58,12 +58,12 @@ def _is_above(real: str, above: tuple[str, ...]) -> bool:
 
 
 def name_matches(pattern: str, name: str) -> bool:
-    """`-only=amazon-ebs.*`: here `*` matches everything."""
+    """Whether a pattern of `-only` or `-except` matches; `*` matches everything, `.` included."""
     return bool(_matcher(pattern, star=".", negation="!")(name))
 
 
 def _matcher(pattern: str, *, star: str, negation: str) -> Callable[[str], object]:
-    """Python's matcher tries all ways that many stars can be read; with more than a few, each way is tried at once."""
+    """Uses Python's backtracking matcher only for patterns with few stars; it is exponential for many."""
     if pattern.count("*") <= _FEW and pattern.count("{") <= _FEW:
         translated = _translated(pattern, star=f"{star}*", any_one=star, negation=negation)
         return _compiled(translated).fullmatch
@@ -78,33 +78,33 @@ def _compiled(translated: str) -> re.Pattern[str]:
 
 
 def _translated(pattern: str, *, star: str, any_one: str, negation: str) -> str:
-    made, position, depth = "", 0, 0
+    result, position, depth = "", 0, 0
     while position < len(pattern):
         sign = pattern[position]
         position += 1
         if sign == "*":
             if pattern.startswith("*/", position):
-                made, position = made + "(?:.*/)?", position + 2
+                result, position = result + "(?:.*/)?", position + 2
             elif pattern.startswith("*", position):
-                made, position = made + ".*", position + 1
+                result, position = result + ".*", position + 1
             else:
-                made += star
+                result += star
         elif sign == "?":
-            made += any_one
+            result += any_one
         elif sign == "[" and "]" in pattern[position + 1 :]:
             end = pattern.index("]", position + 1)
             inside = pattern[position:end]
             negated = inside.startswith(negation)
             inside = ("^" if negated else "") + re.sub(r"[\\^\[&~|]", r"\\\g<0>", inside[negated:])
-            made, position = made + f"[{inside}]", end + 1
+            result, position = result + f"[{inside}]", end + 1
         elif sign == "\\" and position < len(pattern):
-            made, position = made + re.escape(pattern[position]), position + 1
+            result, position = result + re.escape(pattern[position]), position + 1
         elif sign == "{":
-            made, depth = made + "(?:", depth + 1
+            result, depth = result + "(?:", depth + 1
         elif sign == "}" and depth:
-            made, depth = made + ")", depth - 1
+            result, depth = result + ")", depth - 1
         elif sign == "," and depth:
-            made += "|"
+            result += "|"
         else:
-            made += re.escape(sign)
-    return made + ")" * depth
+            result += re.escape(sign)
+    return result + ")" * depth

@@ -1,4 +1,4 @@
-"""JSON with the line of every value; strict, as Go reads it."""
+"""Parses JSON with the line of every value, as strictly as Go."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class JsonArray(NamedTuple):
 
 
 class JsonObject(NamedTuple):
-    """The members as they are written: a key may occur more than once."""
+    """The members as written: a key may occur more than once."""
 
     members: tuple[tuple[str, JsonValue], ...]
     location: SourceLocation
 
     def last(self) -> dict[str, JsonValue]:
-        """What Go makes of it: the last of several members of one name."""
+        """Returns the members as Go reads them: the last one of a name wins."""
         return dict(self.members)
 
 
@@ -45,7 +45,7 @@ def _parser() -> Parser:
 
 @functools.lru_cache(maxsize=1)
 def parse_json(source: bytes, file: str) -> JsonValue:
-    """The last one is kept: a template is read again when it has turned out to ask for the region."""
+    """Parses a document. The last one is cached: a template that needs the region is read twice."""
     text = source.decode("utf-8", "replace")
     if text.startswith("\ufeff"):
         raise _refused(
@@ -64,7 +64,7 @@ def parse_json(source: bytes, file: str) -> JsonValue:
     encoded = text.encode()
     root = _parser().parse(encoded).root_node
     if root.has_error:
-        raise _refused(SourceLocation(file=file, line=1), "it cannot be read as JSON")
+        raise _refused(SourceLocation(file=file, line=1), "it is not valid JSON")
     return _value(encoded, next(_values(root)), file)
 
 
@@ -76,7 +76,7 @@ def _refused(location: SourceLocation, wrong: str) -> TemplateError:
     return TemplateError(
         f"reading {location}",
         wrong,
-        "Correct the file; `packer validate` says more about what is wrong with it.",
+        "Fix the file; `packer validate` gives details.",
         marks=(location.mark(wrong),),
     )
 
@@ -103,6 +103,6 @@ def _scalar(source: bytes, node: Node) -> str | int | float | bool | None:
     if written[:1] == b'"' and b"\\" not in written:
         return written[1:-1].decode()
     value: str | int | float | bool | None = json.loads(written)
-    if isinstance(value, str):  # a lone surrogate is no text; Go puts the replacement character there
+    if isinstance(value, str):  # Go replaces a lone surrogate by the replacement character
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value

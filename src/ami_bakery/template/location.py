@@ -1,4 +1,4 @@
-"""Where something stands: a line of a file."""
+"""A line of a source file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ami_bakery.errors import Annotation
 
 
 class SourceLocation(NamedTuple):
-    """A line of a file. `file` is relative to the root (the folder of bakery.toml); `line` counts from 1."""
+    """A line of a file. `file` is relative to the root (the folder of bakery.toml); the first `line` is 1."""
 
     file: str
     line: int

@@ -1,4 +1,4 @@
-"""Which files a bake writes, by name: one file, several by a pattern, or all in a folder."""
+"""Matches paths with the outputs of a bake: exact names, patterns, and folders."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from ami_bakery.values import replace
 
 _ORDER = (Certainty.SURE, Certainty.LIKELY, Certainty.PERHAPS)
 _ANY = r"[^/]*"
-_MADE_UP = r"(?=[^/]*[0-9])[A-Za-z0-9_.:+-]{4,}"
-"""What a value that only Packer knows looks like: an id, a time."""
+_GENERATED = r"(?=[^/]*[0-9])[A-Za-z0-9_.:+-]{4,}"
+"""The form of a value that only Packer knows: an id, a time."""
 _ALL_BELOW = "/**"
 
 
 def pattern_of(path: str) -> str | None:
-    """The regular expression for a path with `HOLE` in it, or with `/**` at its end; None where it would match what is
-    no output: nothing in the name says so."""
+    """Returns the regular expression for a path that contains `HOLE` or ends with `/**`.
+
+    None if its known part is too short: it would match files that are not outputs.
+    """
     below = path.endswith(_ALL_BELOW)
     folder, _, name = path.removesuffix(_ALL_BELOW).rpartition("/")
     stem = re.sub(r"\.\w{1,8}\Z", "", name)
     letters = len(re.sub(r"[\W_]", "", stem.replace(HOLE, "")))
     if not name.strip(HOLE) or (HOLE in folder and letters < (2 if HOLE not in name else 4)):
         return None
-    hole = _ANY if letters >= 2 else _MADE_UP
-    made = hole.join(re.escape(part) for part in name.split(HOLE))
+    hole = _ANY if letters >= 2 else _GENERATED
+    name_pattern = hole.join(re.escape(part) for part in name.split(HOLE))
     above = _ANY.join(re.escape(part) for part in folder.split(HOLE))
-    return (above + "/" if folder else "") + made + (r"/.*" if below else "")
+    return (above + "/" if folder else "") + name_pattern + (r"/.*" if below else "")
 
 
 def stronger(one: Output, other: Output) -> Output:
-    """The surer one; of two alike, the first."""
+    """Returns the output with the higher certainty; the first if both are equal."""
     return one if _ORDER.index(one.certainty) <= _ORDER.index(other.certainty) else other
 
 
@@ -41,7 +43,7 @@ def as_shown(path: str) -> str:
 
 
 class OutputNames:
-    """Finds the output that a path is."""
+    """Finds the output that a path matches."""
 
     def __init__(self, outputs: Iterable[Output]) -> None:
         self._exact: dict[str, Output] = {}
@@ -58,7 +60,7 @@ class OutputNames:
     def match(self, path: str) -> Output | None:
         found = [output for matcher, output in self._patterns if matcher.fullmatch(path)]
         exact = self._exact.get(path)
-        # A pattern is never as sure as a name.
+        # A pattern is never as certain as an exact name.
         weaker = [
             replace(output, certainty=Certainty.LIKELY) if output.certainty is Certainty.SURE else output
             for output in found

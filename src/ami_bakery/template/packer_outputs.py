@@ -1,4 +1,4 @@
-"""The files that Packer itself writes here: what its post-processors and downloads name."""
+"""Finds the files that Packer writes locally: by post-processors and downloads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def find_packer_outputs(reading: Reading, component: Component) -> None:
 def _of_post_processor(reading: Reading, component: Component) -> None:
     for name in known.OUTPUTS.get(component.type, ()):
         for text, location, written in _known_texts(reading, component, name):
-            # `artifice` only says what something else has written.
+            # `artifice` only lists files that another program has written.
             _write(reading, text, location, written, likely=component.type == "artifice")
     if "output" not in component.fields:
         for default in known.DEFAULT_OUTPUTS.get(component.type, ()):
@@ -56,7 +56,7 @@ def is_download(component: Component) -> bool:
 
 
 def _of_file(reading: Reading, component: Component) -> None:
-    """A download writes here what it names; a `generated` source is made by the bake itself."""
+    """A download writes local files; the bake itself creates a `generated` source."""
     if is_download(component):
         sources = [
             text for name in ("source", "sources") for text, _, _ in _known_texts(reading, component, name, silent=True)
@@ -73,14 +73,17 @@ def _of_file(reading: Reading, component: Component) -> None:
 
 
 def _downloaded(target: str, source: str) -> str:
-    """As Packer has it: all of a folder, or a file by its name where the destination ends with a slash."""
+    """Returns the local path of a download, by Packer's rules.
+
+    A folder downloads as a whole; a file keeps its name if the destination ends with a slash.
+    """
     if source.endswith("/") or re.search(r"[*?\[]", source):
         return posixpath.join(target, "**")
     return posixpath.join(target, posixpath.basename(source)) if target.endswith("/") else target
 
 
 class _Hidden(str):
-    """An expression whose value no message may show."""
+    """An expression whose value messages must hide."""
 
 
 def _if_hidden(written: str) -> str:
@@ -90,15 +93,15 @@ def _if_hidden(written: str) -> str:
 def _known_texts(
     reading: Reading, component: Component, name: str, *, silent: bool = False
 ) -> list[tuple[str, SourceLocation, str]]:
-    """With `HOLE` where only Packer knows; of what nothing is known, it is said, where it is not `silent`."""
+    """Returns strings with `HOLE` for unknown parts. A wholly unknown one is a finding, unless `silent`."""
     found = []
-    for one in (component, *component.alternatives(name)):
-        for text, location, written in one.list_texts(name) if name in known.LISTS else one.texts(name):
+    for each in (component, *component.alternatives(name)):
+        for text, location, written in each.list_texts(name) if name in known.LISTS else each.texts(name):
             if isinstance(text, Unknown) and not text.known:
-                if not silent and one is component:
+                if not silent and each is component:
                     reading.collector.not_known(location, written, text)
-            elif told := text.known if isinstance(text, Unknown) else text:
-                found.append((told, location, _Hidden(written) if is_tainted(text) else written))
+            elif known_text := text.known if isinstance(text, Unknown) else text:
+                found.append((known_text, location, _Hidden(written) if is_tainted(text) else written))
     return found
 
 
@@ -108,7 +111,7 @@ def _write(reading: Reading, text: str, location: SourceLocation, written: str, 
         return
     folder = "." if path == "**" else path.removesuffix("/**")
     if folder != path and reading.paths.holds_template(folder):
-        why = "a folder that holds the template is written into; files that it writes must be named in `ignore`"
+        why = "it writes into a folder that contains the template; list the files that it writes in `ignore`"
         reading.collector.unresolved(location, written, why)
         return
     certainty = Certainty.LIKELY if likely or folder != path else Certainty.SURE
@@ -121,11 +124,11 @@ def _is_folder(reading: Reading, text: str) -> bool:
     return text.endswith("/") or (entry is not None and entry.kind is FileKind.FOLDER)
 
 
-class Settled:
-    """Inputs and outputs once all components have been looked at: an output is never an input."""
+class SeparatedFiles:
+    """Separates inputs and outputs once all components are read: an output is never an input."""
 
     def __init__(self, collector: Collector, tree: SourceTree) -> None:
-        self.generated = _settle_generated(collector)
+        self.generated = _separate_generated(collector)
         self.outputs: tuple[Output, ...] = collector.outputs
         self.references: list[Reference] = []
         self.overwritten: list[tuple[Reference, Output]] = []
@@ -133,7 +136,7 @@ class Settled:
         names = OutputNames(self.outputs)
         for reference in collector.references:
             output = names.match(reference.path)
-            if output is not None and output.certainty is Certainty.PERHAPS and _is_made(reference, tree):
+            if output is not None and output.certainty is Certainty.PERHAPS and _is_created(reference, tree):
                 self.overwritten.append((reference, output))
             elif output is None or not _is_output(output, reference, early=collector.is_read_early(reference.path)):
                 self.references.append(reference)
@@ -142,13 +145,13 @@ class Settled:
                 self.overwritten.append((reference, output))
 
 
-def _is_made(reference: Reference, tree: SourceTree) -> bool:
-    """Whether a file can only be what the bake makes of it: it is needed, and is not there yet."""
+def _is_created(reference: Reference, tree: SourceTree) -> bool:
+    """Whether only the bake can create the file: it is required and does not exist yet."""
     return reference.required and tree.entry(reference.path) is None
 
 
 def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
-    """Whether what is written is no input, though something names it."""
+    """Whether a written file is not an input although the template names it."""
     match output.certainty:
         case Certainty.SURE:
             return reference.required or not early
@@ -160,10 +163,10 @@ def _is_output(output: Output, reference: Reference, *, early: bool) -> bool:
             assert_never(output.certainty)
 
 
-def _settle_generated(collector: Collector) -> tuple[tuple[Reference, bool], ...]:
-    """`generated` sources are outputs where something may make them, else inputs.
+def _separate_generated(collector: Collector) -> tuple[tuple[Reference, bool], ...]:
+    """Adds `generated` sources as outputs if a component may create them, else as inputs.
 
-    Returns those that nothing is seen to make, and whether they are inputs.
+    Returns those that no component is known to create, and whether they are inputs.
     """
     names = OutputNames(collector.outputs)
     written = [output.path for output in collector.outputs]
@@ -172,7 +175,7 @@ def _settle_generated(collector: Collector) -> tuple[tuple[Reference, bool], ...
         within = any(path.startswith(f"{source.path}/") for path in written)
         seen = names.match(source.path) is not None or within
         if within and not names.match(source.path) and not collector.local_commands:
-            # What is seen to be written into the folder is all that is made.
+            # Only the known outputs in the folder are created.
             collector.reference(source.path, source.location, required=False, written=source.written)
         elif seen or collector.local_commands or HOLE in source.path:
             collector.output(source.path, source.location, written=source.written)

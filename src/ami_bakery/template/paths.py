@@ -1,4 +1,4 @@
-"""What a path in a template is relative to, and where that is from the root."""
+"""Resolves paths in templates to paths relative to the root."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ami_bakery.template.expression.known_values import CHECKOUT, Unknown, names
 from ami_bakery.template.source_tree import FileKind, SourceTree
 
 _LONGEST = 255
-"""Bytes of a name, on the file systems that we know."""
+"""Bytes of a file name, on common file systems."""
 
 
 class PathResolver:
-    """Turns paths as Packer reads them into paths relative to the root; absolute ones stay absolute.
+    """Resolves paths as Packer does, to paths relative to the root; absolute ones stay absolute.
 
-    workdir   the folder that Packer is started in, relative to the root
+    workdir   the folder that Packer runs in, relative to the root
     template  the template's folder, relative to the root
     """
 
@@ -24,29 +24,29 @@ class PathResolver:
         self.template = self.normalise(template)
 
     def from_workdir(self, path: str) -> str | Unknown:
-        """Every path field of every component."""
+        """Resolves a path field of a component."""
         return self.resolve(path, self.workdir)
 
     def from_template(self, path: str) -> str | Unknown:
-        """`file()` and its like; Go folds `..` before it asks the disk, whatever links there are."""
+        """Resolves a path of `file()` and similar functions: Go folds `..` before it follows links."""
         if posixpath.isabs(path):
             return self.resolve(self.absolute(path), ".")
         return self.resolve(_fold(posixpath.join(self.template, path)), ".")
 
     def resolve(self, path: str, folder: str) -> str | Unknown:
-        """`path` as seen from `folder`, with `..` as the disk has it: behind a link it leads to where that points."""
+        """Resolves `path` relative to `folder`, with `..` as the file system does: after a link, from its target."""
         if path == CHECKOUT or path.startswith(CHECKOUT + "/"):
             path, folder = path[len(CHECKOUT) :].lstrip("/"), "."
         if names_checkout(path):
-            return Unknown(why="it depends on where the checkout lies")
+            return Unknown(why="it depends on the path of the checkout")
         if "\0" in path or any(len(name.encode("utf-8", "surrogateescape")) > _LONGEST for name in path.split("/")):
-            return Unknown(why="no file can bear this name")
+            return Unknown(why="no file can have this name")
         return self.normalise(path if posixpath.isabs(path) else posixpath.join(folder, path))
 
     def normalise(self, path: str) -> str:
         stack = ["/"] if path.startswith("/") else []
         names = path.split("/")
-        budget = 40  # links that lead on to links, as many as Linux follows
+        budget = 40  # links to follow, as many as Linux does
         while names:
             name = names.pop(0)
             if name in ("", "."):
@@ -68,7 +68,7 @@ class PathResolver:
         return _joined(stack)
 
     def holds_template(self, folder: str) -> bool:
-        """Whether the template, or the folder that Packer is started in, lies in this folder, or is it."""
+        """Whether the template, or Packer's working directory, is in this folder or is this folder."""
         above = f"{posixpath.normpath(folder)}/"
         return folder == "." or any(f"{each}/".startswith(above) for each in (self.workdir, self.template))
 
@@ -77,7 +77,7 @@ class PathResolver:
         return self._tree.link_target(path) if entry and entry.kind is FileKind.LINK else None
 
     def absolute(self, path: str) -> str:
-        """Go's `filepath.Abs`: absolute, without saying where the checkout lies."""
+        """Go's `filepath.Abs`; a mark stands for the path of the checkout."""
         if path.startswith(CHECKOUT):
             inside = path[len(CHECKOUT) :].lstrip("/")
         elif posixpath.isabs(path):
@@ -88,7 +88,7 @@ class PathResolver:
         return CHECKOUT if folded == "." else f"{CHECKOUT}/{folded}"
 
     def from_packer(self) -> str:
-        """The template's folder as Packer is told it: relative to the folder it is started in."""
+        """The template's folder, relative to the folder that Packer runs in."""
         return posixpath.relpath(posixpath.join("/r", self.template), posixpath.join("/r", self.workdir))
 
 

@@ -1,4 +1,4 @@
-"""From components to the files they read: each known field by its rule, every other by how it looks."""
+"""Finds the files that components read: known fields by rule, others by name."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
 
 _GLOB = re.compile(r"[*?\[]")
-_QUOTED_OR_INTO = re.compile(
+_QUOTED_OR_REDIRECTION = re.compile(
     r"""\\.|'[^']*'|"(?:\\.|[^"\\])*"|(&?>>?[|&]?\s*)""", re.DOTALL
 )  # group 1: >, >>, >|, &>, >&
-_WRITTEN = re.compile(r"^\0[^=;&|<>()]*")
-_GLOBBED = frozenset({"floppy_files", "cd_files"})
+_TARGET = re.compile(r"^\0[^=;&|<>()]*")
+_GLOB_FIELDS = frozenset({"floppy_files", "cd_files"})
 
 
 _COMMAND_FIELDS = frozenset(
@@ -44,7 +44,7 @@ _COMMAND_FIELDS = frozenset(
 
 
 def runs_here(component: Component) -> bool:
-    """Whether something of a component is run on this machine; of one that we do not know, whether it may be."""
+    """Whether a component runs commands on this machine; for unknown types, whether it may."""
     if component.type in ("shell-local", "inspec") or component.type.startswith(("amazon-chroot", "external")):
         return not _COMMAND_FIELDS.isdisjoint(component.fields) or component.type == "inspec"
     unknown = component.kind is not ComponentKind.BUILDER and not known.is_known(component.type)
@@ -52,7 +52,7 @@ def runs_here(component: Component) -> bool:
 
 
 def find_references(reading: Reading, component: Component) -> None:
-    """Everything but what Ansible reads on its own."""
+    """Finds the files that a component reads, except those that Ansible finds itself."""
     inputs = known.BUILDER_INPUTS if component.kind is ComponentKind.BUILDER else known.INPUTS.get(component.type)
     find_packer_outputs(reading, component)
     is_file = component.type == "file" and component.kind is ComponentKind.PROVISIONER
@@ -67,7 +67,7 @@ def find_references(reading: Reading, component: Component) -> None:
                 _input(reading, other, name, required=False)
         elif not _elsewhere(component, name):
             for value in (field.value, *field.alternatives):
-                _perhaps(reading, name, replace(field, value=value), is_known=known.is_known(component.type))
+                _unknown_field(reading, name, replace(field, value=value), is_known=known.is_known(component.type))
     if runs_here(component):
         from ami_bakery.template.shell.local_components import find_local_commands
 
@@ -90,12 +90,12 @@ def _credential(reading: Reading, component: Component, name: str) -> None:
 
 
 def if_tainted(value: Value, written: str) -> str:
-    """The expression, if no message may show the value."""
+    """Returns the expression if messages must hide the value, else an empty string."""
     return written if is_tainted(value) else ""
 
 
 def local_path(reading: Reading, text: str | Unknown) -> str | Unknown:
-    """A path field: relative to the folder that Packer is started in."""
+    """Resolves a path field, relative to the folder that Packer runs in."""
     return text if isinstance(text, Unknown) else reading.paths.from_workdir(text)
 
 
@@ -108,7 +108,7 @@ def _input(reading: Reading, component: Component, name: str, *, required: bool 
         if isinstance(path, Unknown):
             if required:
                 reading.collector.not_known(location, written, path)
-        elif name in _GLOBBED and _GLOB.search(path):
+        elif name in _GLOB_FIELDS and _GLOB.search(path):
             for found in fileset(reading.tree, ".", path):
                 reading.collector.reference(found, location, required=required)
         else:
@@ -120,17 +120,17 @@ def _is_url(component: Component, name: str, text: str | Unknown) -> bool:
     return may_be and isinstance(text, str) and re.match(r"[a-z][a-z0-9+.-]*://|git@", text) is not None
 
 
-# --- fields that we do not know
+# --- unknown fields
 
 
-def _perhaps(reading: Reading, name: str, field: Field, *, is_known: bool) -> None:
-    looks = known.LIKE_A_PATH.search(name) is not None
+def _unknown_field(reading: Reading, name: str, field: Field, *, is_known: bool) -> None:
+    looks_like_path = known.LIKE_A_PATH.search(name) is not None
     for text, location in _texts_in(field.value, field.location):
         if isinstance(text, Unknown):
             if not is_known and known.MUST_BE_KNOWN.search(name):
                 reading.collector.not_known(location, text.pattern or field.written, text)
             continue
-        if (looks or (not is_known and re.search(r"[/.]", text))) and _is_here(reading, text):
+        if (looks_like_path or (not is_known and re.search(r"[/.]", text))) and _is_here(reading, text):
             path = reading.paths.from_workdir(text)
             if isinstance(path, str):
                 reading.collector.reference(path, location, required=False, guessed=True)
@@ -138,7 +138,7 @@ def _perhaps(reading: Reading, name: str, field: Field, *, is_known: bool) -> No
         if inner in known.CREDENTIALS:
             continue
         if inner not in known.ELSEWHERE:
-            _perhaps(
+            _unknown_field(
                 reading, inner, Field(value=value, location=field.location, written=field.written), is_known=is_known
             )
 
@@ -156,7 +156,7 @@ def _nested(value: Value) -> Iterator[tuple[str, Value]]:
 
 
 def _is_here(reading: Reading, text: str) -> bool:
-    """Whether a text is the path of something below the root; an absolute path may be of another machine."""
+    """Whether a string is an existing path below the root; an absolute path may be on another machine."""
     inside = text.startswith(CHECKOUT) or not text.startswith(("/", "~"))
     if not inside or not text or len(text) > 1024 or "\n" in text or text in (".", "./", ".."):
         return False
@@ -165,13 +165,13 @@ def _is_here(reading: Reading, text: str) -> bool:
 
 
 def command_words(command: str) -> list[str]:
-    """The words that may name a file to be read; where a command's output goes (`> build.log`) is none."""
-    marked = _QUOTED_OR_INTO.sub(lambda found: " \0" if found[1] else found[0], command)
+    """Returns the words that may name an input; a redirection target (`> build.log`) is not one."""
+    marked = _QUOTED_OR_REDIRECTION.sub(lambda found: " \0" if found[1] else found[0], command)
     try:
         words = shlex.split(marked, comments=True)
     except ValueError:
         words = marked.split()
-    parts = [part for word in words for part in re.split(r"[=;&|<>()]", _WRITTEN.sub("", word))]
+    parts = [part for word in words for part in re.split(r"[=;&|<>()]", _TARGET.sub("", word))]
     return [part.removeprefix("@") for part in parts if part]
 
 

@@ -1,4 +1,4 @@
-"""The files that a template may read, as the reader of templates needs them: an interface."""
+"""Interface to the files that a template may read."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ class FileKind(StrEnum):
     FOLDER = "directory"
     LINK = "symlink"
     OTHER = "other"
-    """A pipe, a socket or a device: nothing that can be hashed."""
+    """A pipe, a socket or a device: cannot be hashed."""
 
 
 class TreeEntry(NamedTuple):
-    """What stands at a path: not what a link leads to."""
+    """The entry at a path; a link is not followed."""
 
     path: str
     kind: FileKind
 
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Told, now and then, of how many files and how many bytes have been read."""
+"""Called from time to time with the number of files and bytes read."""
 
 
 class SourceTree(Protocol):
-    """The files that images are made of, on disk or in a git commit.
+    """The files that define images, on disk or in a git commit.
 
-    Paths are POSIX, relative to the root (the folder of bakery.toml); `..` may lead out of it, and an absolute path is
-    taken as it is. Names that are not UTF-8 are carried with surrogateescape. Every method raises `SourceError` where
-    the outside refuses (no right to read, a file that vanishes), naming the path.
+    Paths are POSIX, relative to the root (the folder of bakery.toml); `..` may lead out of it, and absolute paths are
+    used unchanged. Names that are not UTF-8 use surrogateescape. Every method raises `SourceError` with the path if
+    the file system refuses (permission denied, a file vanishes).
     """
 
     def entry(self, path: str, *, follow: bool = False) -> TreeEntry | None:
-        """What stands at `path`, or None where nothing does. With `follow`, what a link there leads to in the end."""
+        """Returns the entry at `path`, or None if it does not exist. With `follow`, the final target of a link."""
 
     def children(self, folder: str) -> tuple[TreeEntry, ...]:
-        """The entries of a folder, in no particular order; each one's path is `folder` joined with its name."""
+        """The entries of a folder, in no particular order; an entry's path is `folder` joined with its name."""
 
     def link_target(self, path: str) -> str:
         """The text of a symbolic link."""
@@ -54,15 +54,15 @@ class SourceTree(Protocol):
     ) -> Iterator[tuple[str, bool]]:
         """For each file, in the order of `paths`: the hash of its content as hex, and whether its owner may execute it.
 
-        Links are followed. `paths` is read somewhat ahead; memory does not grow, however large or many the files are.
-        The algorithm may be "sha1", too, for the original's checksum.
+        Links are followed. `paths` is read somewhat ahead; memory use does not depend on the number or size of files.
+        The algorithm may also be "sha1", for the drop-in checksum.
         """
 
     def identity(self, path: str) -> str:
-        """What `path` is in truth, links followed: equal for two paths that lead to one file or folder."""
+        """The real path of `path`, links followed: equal for two paths to the same file or folder."""
 
     def relative(self, path: str) -> str:
-        """`path` normalised (`.`, `..`, `//` folded), and relative to the root where it lies within."""
+        """`path` normalised (`.`, `..`, `//` folded), and relative to the root if it is inside."""
 
     def absolute(self, path: str) -> str:
-        """`path` as another program takes it, whatever folder that is started in."""
+        """`path` for another program, independent of its working directory."""

@@ -1,6 +1,6 @@
-"""Reads a template: its format by its name, its language, and then what its components read.
+"""Reads a Packer template and the files that its components name.
 
-What reads a language, or Ansible's files, is imported where a template has need of it: it is most of the program.
+The modules for HCL2, JSON and Ansible are imported only when a template needs them: they are most of the program.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import posixpath
 
 from ami_bakery.errors import BakeryError, TemplateError, TooLargeError
+from ami_bakery.template.builders import builder_of
 from ami_bakery.template.collector import Collector
-from ami_bakery.template.component import ComponentKind, builder_of, connects_through_packer, is_of_ansible
+from ami_bakery.template.component import ComponentKind, connects_through_packer, runs_ansible_here
 from ami_bakery.template.definition import Reading, TemplateDefinition
 from ami_bakery.template.expression.budget import TooCostly, limited
 from ami_bakery.template.expression.known_values import shown
 from ami_bakery.template.facts import Builder, TemplateFacts, TemplateFormat, TemplateRequest
-from ami_bakery.template.packer_outputs import Settled
+from ami_bakery.template.packer_outputs import SeparatedFiles
 from ami_bakery.template.paths import PathResolver
 from ami_bakery.template.references import find_references
 from ami_bakery.template.shell.started_programs import started_by_validate
@@ -23,14 +24,15 @@ from ami_bakery.values import replace
 
 
 class PackerTemplateReader:
-    """Reads templates by Packer's own rules, without Packer. It keeps nothing from one template to the next.
+    """Reads templates by Packer's rules, without Packer. It keeps no state between templates.
 
-    Packer is taken to be told the template's path relative to the folder that it is started in.
+    It assumes that Packer gets the template's path relative to the folder that it runs in.
     """
 
     def read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
-        """Raises `TemplateError` where the template is absent or does not parse, `SourceError` where it is
-        unreadable.
+        """Reads a template.
+
+        Raises `TemplateError` if the template is absent or does not parse, `SourceError` if it is unreadable.
         """
         request = replace(request, template=posixpath.normpath(request.template))
         try:
@@ -40,7 +42,7 @@ class PackerTemplateReader:
             raise TooLargeError(
                 f"reading the template {request.template}",
                 str(error),
-                "Make its texts smaller, or pass them to Packer as variables.",
+                "Make its strings shorter, or pass them to Packer as variables.",
             ) from None
         except BakeryError as error:
             error.doing, error.wrong, error.todo = map(shown, (error.doing, error.wrong, error.todo))
@@ -55,7 +57,7 @@ class PackerTemplateReader:
         entry = tree.entry(request.template, follow=True)
         if entry is None:
             raise TemplateError(
-                f"reading the template {request.template}", "there is no such file", "Correct the path of the template."
+                f"reading the template {request.template}", "there is no such file", "Fix the path of the template."
             )
         is_folder = entry.kind is FileKind.FOLDER
         folder = request.template if is_folder else posixpath.dirname(request.template)
@@ -68,7 +70,7 @@ class PackerTemplateReader:
         if request.template.endswith(".hcl"):
             raise TemplateError(
                 f"reading the template {request.template}",
-                "Packer takes it for JSON, because its name does not end in .pkr.hcl",
+                "Packer reads it as JSON, because its name does not end in .pkr.hcl",
                 "Rename it to *.pkr.hcl.",
             )
         from ami_bakery.template.packer_json.legacy_template import read_legacy
@@ -83,13 +85,13 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: TemplateDefinitio
                 reading.collector.withhold(value)
         reading.collector.on_condition = component.may_not_run
         find_references(reading, component)
-        if is_of_ansible(component):
+        if runs_ansible_here(component):
             from ami_bakery.template.ansible import find_ansible_files
 
             find_ansible_files(reading, component)
     collector = reading.collector
     collector.on_condition = False
-    settled = Settled(collector, reading.tree)
+    separated = SeparatedFiles(collector, reading.tree)
     builders: dict[Builder, None] = {
         builder_of(component, reading.request.environment): None
         for component in definition.components
@@ -102,23 +104,23 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: TemplateDefinitio
         builders=tuple(builders),
         components=tuple(sorted({component.type for component in definition.components if component.type})),
         required_plugins=definition.plugins,
-        references=tuple(settled.references),
+        references=tuple(separated.references),
         unresolved=collector.all_unresolved,
         environment=collector.all_environment,
-        outputs=settled.outputs,
-        overwritten=tuple(settled.overwritten),
-        contested=tuple(settled.contested),
+        outputs=separated.outputs,
+        overwritten=tuple(separated.overwritten),
+        contested=tuple(separated.contested),
         touched=collector.touched,
-        generated=settled.generated,
+        generated=separated.generated,
         local_commands=collector.local_commands,
         unhashed_environment=collector.unhashed_environment,
         credentials=collector.credentials,
-        builds_nothing=not builders and _surely_builds_nothing(reading, definition),
+        builds_nothing=not builders and _certainly_builds_nothing(reading, definition),
         ansible=tuple(
             dict.fromkeys(
                 (component.location, connects_through_packer(component))
                 for component in definition.components
-                if is_of_ansible(component)
+                if runs_ansible_here(component)
             )
         ),
         tolerant=tuple(
@@ -134,9 +136,11 @@ def _facts(kind: TemplateFormat, reading: Reading, definition: TemplateDefinitio
     )
 
 
-def _surely_builds_nothing(reading: Reading, definition: TemplateDefinition) -> bool:
-    """Of a template without builders: nothing is left out, and no `dynamic` block may make one. Packers that know
-    `required_plugins` refuse such a template by themselves."""
+def _certainly_builds_nothing(reading: Reading, definition: TemplateDefinition) -> bool:
+    """Whether a template without builders has none: nothing is deselected, and no `dynamic` block may create one.
+
+    Packer versions that know `required_plugins` refuse such a template themselves.
+    """
     request = reading.request
     selected = request.only or request.except_
     return (
@@ -168,7 +172,7 @@ def _known_everywhere(builder: Builder) -> Builder:
     asked = builder.source_ami_filter
     texts = (*asked.owners, *(value for _, values in asked.filters for value in values)) if asked is not None else ()
     if names_mark(builder.source_ami) or any(map(names_mark, texts)):
-        why = "it depends on where the checkout lies"
+        why = "it depends on the path of the checkout"
         builder = replace(builder, source_ami=None, source_ami_filter=None, base_unknown=why)
     if names_mark(builder.name) or names_mark(builder.base_unknown):
         builder = replace(builder, name=shown(builder.name), base_unknown=shown(builder.base_unknown))

@@ -1,4 +1,4 @@
-"""YAML with the line of every mapping and text, and with Ansible's tags taken as they are."""
+"""Parses YAML with the line of every mapping and string; ignores Ansible's tags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ami_bakery.template.location import SourceLocation
 
 
 class YamlText(str):
-    """A text of a YAML document that remembers its line (0 where there is none)."""
+    """A string of a YAML document with its line (0 if it has none)."""
 
     line: int
 
@@ -24,13 +24,13 @@ class YamlText(str):
 
 
 class YamlMap(dict[str, Any]):
-    """A mapping of a YAML document, by the text of its keys, with its line."""
+    """A mapping of a YAML document, with string keys and its line."""
 
     line: int = 0
 
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-    """Knows where things stand; a tag it does not know (`!vault`, `!unsafe`) leaves the value as it is."""
+    """Keeps the lines of values, and ignores unknown tags (`!vault`, `!unsafe`)."""
 
     def construct_document(self, node: yaml.Node) -> Any:
         _check_size(node)
@@ -38,12 +38,12 @@ class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoa
 
 
 def _check_size(root: yaml.Node) -> None:
-    """Counts what an alias stands for wherever it is used: ten lines of aliases can mean a billion values."""
+    """Counts the values of an alias each time it is used: ten lines of aliases can be a billion values."""
     sizes: dict[yaml.Node, int] = {}
 
     def size(node: yaml.Node) -> int:
         if node not in sizes:
-            sizes[node] = 0  # of a node that holds itself, which has an error of its own
+            sizes[node] = 0  # a node that contains itself is an error elsewhere
             sizes[node] = 1 + sum(map(size, _children(node)))
         return sizes[node]
 
@@ -60,7 +60,7 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 def _check_length(source: bytes) -> None:
-    """Before a tree is made of it, which takes a thousand times the memory."""
+    """Checks the size before parsing it to a tree, which needs a thousand times the memory."""
     if len(source) > MOST_PARTS:
         for number, _ in enumerate(yaml.parse(source, Loader=_Loader)):
             if number > 2 * MOST_PARTS:
@@ -104,7 +104,7 @@ _Loader.add_multi_constructor("", _tagged)
 
 
 def yaml_documents(source: bytes, file: str) -> list[Any]:
-    """Every document of a file: maps are `YamlMap`, texts `YamlText`, lists lists."""
+    """Returns the documents of a file, with `YamlMap` for maps and `YamlText` for strings."""
     try:
         _check_length(source)
         return list(yaml.load_all(source, Loader=_Loader))
@@ -112,7 +112,7 @@ def yaml_documents(source: bytes, file: str) -> list[Any]:
         mark = getattr(error, "problem_mark", None)
         location = SourceLocation(file=file, line=mark.line + 1 if mark else 1)
         wrong = str(getattr(error, "problem", None) or error)
-        todo = "Correct the file; `ansible-playbook --syntax-check` says more about it."
+        todo = "Fix the file; `ansible-playbook --syntax-check` gives details."
         raise TemplateError(f"reading {location}", wrong, todo, marks=(location.mark(wrong),)) from None
 
 

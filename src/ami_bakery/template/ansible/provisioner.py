@@ -23,7 +23,7 @@ _ROUNDS = 6
 
 
 def find_ansible_files(reading: Reading, component: Component) -> None:
-    """Of a component that `is_of_ansible`."""
+    """Of a component that `runs_ansible_here`."""
     surroundings = surroundings_of(reading, component)
     variables = VariableTable()
     variables.add(surroundings.arguments.variables)

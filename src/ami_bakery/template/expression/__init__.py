@@ -1,1 +1,1 @@
-"""The expressions of Packer templates, as far as they can be worked out without Packer: syntax, values, evaluation."""
+"""Evaluates expressions of Packer templates without Packer: syntax, values, functions."""

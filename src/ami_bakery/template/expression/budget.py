@@ -1,4 +1,4 @@
-"""How much work the evaluation of one template may take: what never ends in Packer must not hang the bakery."""
+"""Limits the time and memory that the evaluation of one template may use."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 MOST_STEPS = 250_000
-"""Expressions that are worked out, and elements that functions make."""
+"""Expressions that are evaluated, and elements that functions create."""
 MOST_PARTS = 250_000
-"""Values inside of one value, however deep; what is there twice counts twice."""
+"""Values inside one value, at any depth; a repeated value counts each time."""
 LONGEST_TEXT = 1 << 25
-"""Characters of one text."""
+"""Characters of one string."""
 MOST_TEXT = 1 << 28
-"""Characters of all texts that are made."""
+"""Characters of all strings that are created."""
 LARGEST_PARSED = 1 << 20
-"""Bytes of a file that is parsed: a template, a var-file, `bakery.toml`, a file of Ansible's."""
+"""Bytes of a file that is parsed: a template, a var-file, `bakery.toml`, an Ansible file."""
 
 
 class TooCostly(Exception):
-    """The budget is spent; the text says on what."""
+    """The budget is used up; the message says by what."""
 
 
 class Budget:
@@ -33,12 +33,12 @@ class Budget:
             raise TooCostly(f"it takes more than {MOST_STEPS:,} steps")
 
     def text(self, length: int) -> None:
-        """Before a text of this length is made."""
+        """Counts a string of this length before it is created."""
         self.characters += length
         if length > LONGEST_TEXT:
-            raise TooCostly(f"it makes a text of more than {LONGEST_TEXT:,} characters")
+            raise TooCostly(f"it creates a string of more than {LONGEST_TEXT:,} characters")
         if self.characters > MOST_TEXT:
-            raise TooCostly(f"it makes texts of more than {MOST_TEXT:,} characters")
+            raise TooCostly(f"it creates strings of more than {MOST_TEXT:,} characters")
 
 
 _ACTIVE: ContextVar[Budget | None] = ContextVar("budget", default=None)
@@ -46,7 +46,7 @@ _ACTIVE: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 @contextmanager
 def limited() -> Iterator[Budget]:
-    """All that is evaluated inside shares one budget; inside of another, it shares that one's."""
+    """Everything evaluated in this context shares one budget; nested contexts share the outer one."""
     active = _ACTIVE.get()
     if active is not None:
         yield active
@@ -61,7 +61,7 @@ def limited() -> Iterator[Budget]:
 
 
 def spend(*, steps: int = 0, text: int = 0) -> None:
-    """Counts work before it is done; raises `TooCostly` where it is too much."""
+    """Counts work before it is done; raises `TooCostly` if it exceeds the budget."""
     budget = _ACTIVE.get()
     if budget is None:
         budget = Budget()

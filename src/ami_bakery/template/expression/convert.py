@@ -1,4 +1,4 @@
-"""cty's conversions from type to type, and the type that several can be converted to."""
+"""Converts values between types, and unifies types, as cty does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Conversion: TypeAlias = Callable[[Cty], Cty]
 
 
 def convert(value: Cty, wanted: Type) -> Cty:
-    """The value as another type; raises `EvaluationError` where cty does."""
+    """Converts the value to another type; raises `EvaluationError` if cty fails."""
     if value.type == cty_types.without_optional(wanted):
         return value
     if value.type.kind == "unknown":
@@ -26,7 +26,7 @@ def convert(value: Cty, wanted: Type) -> Cty:
             )
         return value
     if cty_types.has_unknown(value.type) and cty_types.has_dynamic(wanted) and wanted.kind != "dynamic":
-        raise Unsure("the type of an element is not known")
+        raise Unsure("the type of an element is unknown")
     made = conversion(value.type, wanted, unsafe=True)
     if made is None:
         raise EvaluationError(f"{friendly(wanted)} is needed, and it is {friendly(value.type)}")
@@ -45,7 +45,7 @@ def _each(value: Cty, wanted: Type) -> tuple[Cty, ...]:
 
 @lru_cache(maxsize=4096)
 def conversion(given: Type, wanted: Type, *, unsafe: bool) -> Conversion | None:
-    """How values of one type become values of another, or None where they do not."""
+    """Returns the function that converts values of one type to another, or None if there is none."""
     made = _conversion(given, wanted, unsafe)
     if made is None:
         return None
@@ -109,15 +109,15 @@ def _text_to_number(value: Cty) -> Cty:
     parsed = Number.parse(value.raw)
     if parsed is None:
         if value.raw.lower().lstrip("+-") in ("inf", "infinity"):
-            raise Unsure("an infinity is not worked out")
-        raise EvaluationError("a number is needed, and the text is none")
+            raise Unsure("infinite numbers are not evaluated")
+        raise EvaluationError("expected a number, got a string that is not a number")
     return cty.number(parsed)
 
 
 def _text_to_bool(value: Cty) -> Cty:
     if value.raw in ("true", "1", "false", "0"):
         return Cty(BOOL, value.raw in ("true", "1"))
-    raise EvaluationError("a bool is needed, and the text is none")
+    raise EvaluationError("expected a bool, got a string that is not a bool")
 
 
 _PRIMITIVES: dict[tuple[str, str, bool], Conversion] = {
@@ -198,7 +198,7 @@ def _map_to_map(wanted: Type, inner: Conversion | None) -> Conversion:
 
 
 def _element_of(given: Type, wanted: Type, unsafe: bool) -> Type | None:
-    """The type of the elements, where any would do: the one that all can be converted to."""
+    """Returns the element type for a dynamic collection: the type that all elements convert to."""
     if wanted.element.kind != "dynamic":
         return wanted.element
     found = unify(given.of, unsafe=unsafe)
@@ -269,7 +269,7 @@ def _map_to_object(given: Type, wanted: Type) -> Conversion | None:
             elif name in wanted.optional:
                 kept[name] = cty.null(kind)
             else:
-                raise EvaluationError("the map lacks an attribute that is needed")
+                raise EvaluationError("the map lacks a required attribute")
         return cty.object_value(kept)
 
     return work
@@ -279,28 +279,28 @@ def _map_to_object(given: Type, wanted: Type) -> Conversion | None:
 
 
 def unified(items: Sequence[Cty], *, unsafe: bool) -> list[Cty]:
-    """The values as the one type that all can be converted to."""
+    """Converts the values to the one type that all convert to."""
     if len({item.type for item in items}) <= 1:
         return list(items)
     wanted = unify(tuple(item.type for item in items), unsafe=unsafe)
     if wanted is None:
-        raise EvaluationError("there is no type for all elements")
+        raise EvaluationError("the elements have no common type")
     return [item if item.type == wanted else _must(item, wanted, unsafe) for item in items]
 
 
 def _must(value: Cty, wanted: Type, unsafe: bool) -> Cty:
     made = conversion(value.type, wanted, unsafe=unsafe)
     if made is None:
-        raise EvaluationError("there is no type for all elements")
+        raise EvaluationError("the elements have no common type")
     return made(value)
 
 
 def unify(kinds: tuple[Type, ...], *, unsafe: bool) -> Type | None:
-    """The most general type that all can be converted to, as `convert.Unify` finds it."""
+    """Returns the most general type that all convert to, as `convert.Unify` does."""
     if not kinds:
         return None
     if any(cty_types.has_unknown(kind) for kind in kinds):
-        raise Unsure("the type of a value is not known")
+        raise Unsure("the type of a value is unknown")
     return _unify(kinds, unsafe)
 
 
@@ -321,7 +321,7 @@ def _unify(kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
 
 
 def _as_collections(kinds: tuple[Type, ...], count: dict[str, int]) -> bool:
-    """The cases before the one of objects and tuples together, which have been tried in vain."""
+    """Whether only maps and objects, or only lists and tuples, occur: cases that cty tries first."""
     total = len(kinds)
     maps = count["map"] and count["map"] + count["object"] + count["dynamic"] == total
     lists = count["list"] and count["list"] + count["tuple"] + count["dynamic"] == total
@@ -362,7 +362,7 @@ def _unify_collections(kind: str, kinds: tuple[Type, ...], unsafe: bool, dynamic
 
 
 def _unify_with(kind: str, partner: str, kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
-    """Objects beside maps as maps, and tuples beside lists as lists."""
+    """Unifies objects with maps to maps, and tuples with lists to lists."""
     loose = tuple(inner for inner in kinds if inner.kind == partner)
     found = _unify_to(kind, loose, unsafe)
     if found is None:
@@ -371,7 +371,7 @@ def _unify_with(kind: str, partner: str, kinds: tuple[Type, ...], unsafe: bool) 
 
 
 def _unify_to(kind: str, kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
-    """A map that takes every attribute of some objects, or a list that takes every element of some tuples."""
+    """Returns a map type for all attributes of objects, or a list type for all elements of tuples."""
     inner = tuple(each for outer in kinds for each in outer.of)
     element = _unify(inner, unsafe) if inner else None
     if element is None:
@@ -411,7 +411,7 @@ def _reachable(kinds: tuple[Type, ...], wanted: Type, unsafe: bool) -> bool:
 
 
 def _by_preference(kinds: tuple[Type, ...]) -> list[Type]:
-    """The more general first, as cty sorts them."""
+    """Sorts types as cty does: the more general first."""
     size = len(kinds)
     edges: list[list[int]] = [[] for _ in kinds]
     degree = [0] * size
@@ -435,7 +435,7 @@ _BEFORE = {("tuple", "list"), ("object", "map"), ("set", "tuple"), ("set", "list
 
 
 def _compared(a: Type, b: Type) -> int:
-    """Below 0 where `a` is the more general."""
+    """Negative if `a` is more general."""
     if "dynamic" in (a.kind, b.kind):
         return 0 if a == b else (-1 if b.kind == "dynamic" else 1)
     if a.is_primitive and b.is_primitive:
@@ -458,7 +458,7 @@ def _ranked(a: Type, b: Type) -> int:
 
 
 def _filled(given: Type, wanted: Type) -> Type:
-    """The wanted type, with what it leaves open taken from the given one."""
+    """Returns the wanted type with its dynamic parts replaced by those of the given type."""
     if given.kind in ("dynamic", "unknown") or wanted.is_primitive:
         return UNKNOWN if given.kind == "unknown" and cty_types.has_dynamic(wanted) else wanted
     if wanted.kind == "dynamic":

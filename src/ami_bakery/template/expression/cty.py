@@ -1,4 +1,4 @@
-"""Values of expressions inside of the evaluator: typed, perhaps unknown, perhaps tainted, with their alternatives."""
+"""The evaluator's values: typed, possibly unknown or tainted, with alternatives."""
 
 from __future__ import annotations
 
@@ -17,23 +17,22 @@ if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
 
 MOST_ALTERNATIVES = 48
-"""Of one value; beyond them more are not looked at."""
+"""Alternatives per value; further ones are dropped."""
 
 LONGEST_WITH_ALTERNATIVES = 1 << 16
-"""Characters of a text that could have been another."""
+"""Characters of a string that is compared as an alternative."""
 
 
 class EvaluationError(Exception):
-    """Packer fails here. The reason names types, functions and expressions, never a value."""
+    """Packer fails here. The reason has types, functions and expressions, never a value."""
 
 
 class Unsure(Exception):
-    """Whether Packer fails, or what it makes of it, is not known here; the reason is as `EvaluationError`'s."""
+    """Packer's result is unknown, or whether it fails. The reason has no values."""
 
 
 class Missing:
-    """What stands in place of a value that is unknown: why; the text with what is unknown as written; and what is known
-    of it (see `values.Unknown`)."""
+    """Replaces an unknown value. `why`, `pattern` and `known`: see `known_values.Unknown`."""
 
     __slots__ = ("known", "pattern", "why")
 
@@ -42,17 +41,18 @@ class Missing:
 
 
 class Cty:
-    """
-    type        its type; `cty_types.UNKNOWN` where even that is unknown
+    """A value of the evaluator.
+
+    type        its type; `cty_types.UNKNOWN` if it is unknown
     raw         str, Number, bool, tuple (list, set, tuple), dict (map, object), None (null), or Missing (unknown)
-    tainted     something secret or read had a part in it; of a collection: in all of it
-    location       where a text was written
-    others      other values that it may have, as far as some are known
-    is_whole    nothing in it is unknown
-    is_dirty    something in it is tainted
-    has_others  something in it has alternatives
-    sees_checkout  the location of the checkout shows in it
-    size        how many values it is, with those in it
+    tainted     it depends on a secret, a file or the environment; of a collection: all of it does
+    location    where a string was written
+    others      known alternative values; there may be more
+    is_whole    it has no unknown part
+    is_dirty    it has a tainted part
+    has_others  it has a part with alternatives
+    sees_checkout  it contains the path of the checkout
+    size        the number of values in it, itself included
     """
 
     __slots__ = (
@@ -90,7 +90,7 @@ class Cty:
             self.sees_checkout = self.sees_checkout or child.sees_checkout
             self.size += child.size
         if self.size > MOST_PARTS:
-            raise TooCostly(f"it makes a value of more than {MOST_PARTS:,} parts")
+            raise TooCostly(f"it creates a value of more than {MOST_PARTS:,} parts")
 
     @property
     def is_known(self) -> bool:
@@ -101,7 +101,7 @@ class Cty:
         return self.raw is None
 
     def but(self, **changes: Any) -> Cty:
-        """The same with other marks, location, alternatives or type."""
+        """Returns a copy with some attributes replaced."""
         given: dict[str, Any] = {
             "raw": self.raw,
             "tainted": self.tainted,
@@ -112,7 +112,7 @@ class Cty:
         return Cty(given.pop("kind", self.type), **given)
 
     def taint_by(self, *sources: Cty) -> Cty:
-        """This value, tainted if one of the sources is, however deep."""
+        """Returns this value, tainted if a source is tainted at any depth."""
         if self.tainted or not any(source.is_dirty for source in sources):
             return self
         return self.but(tainted=True)
@@ -122,7 +122,7 @@ class Cty:
         return self.but(others=kept) if kept else self
 
     def items(self) -> Iterator[tuple[Cty, Cty]]:
-        """Pairs of key and value, as cty iterates: maps and objects in the order of their keys, sets by themselves."""
+        """Yields key and value in cty's order: maps and objects by key; an item of a set is its own key."""
         if isinstance(self.raw, dict):
             for name in sorted(self.raw):
                 yield text(name, self.location, tainted=self.tainted), self.raw[name].taint_by(self._own)
@@ -137,7 +137,7 @@ class Cty:
 
 
 def hidden(value: Cty) -> Cty:
-    """The value of something secret: tainted, and how it is written is not told either."""
+    """Returns the value tainted, and without its written form: for secrets."""
     raw = value.raw
     if isinstance(raw, Missing):
         raw = Missing(raw.why, "", raw.known)
@@ -149,18 +149,16 @@ def hidden(value: Cty) -> Cty:
 
 
 def text(value: str, location: SourceLocation | None = None, *, tainted: bool = False) -> Cty:
-    """As Packer normalises it; unknown where it would put a joiner between very many combining marks."""
+    """Returns a string, normalised as by Packer; unknown if it has very many combining marks in a row."""
     if not value.isascii():
         if _has_long_run_of_marks(value):
-            return unknown(
-                "more than 30 combining marks in a row are normalised by Packer alone", STRING, tainted=tainted
-            )
+            return unknown("only Packer can normalise more than 30 combining marks in a row", STRING, tainted=tainted)
         value = normalize("NFC", value)
     return Cty(STRING, value, location=location, tainted=tainted)
 
 
 _MOST_MARKS = 30
-"""As Unicode's stream-safe text format has it, which Go's `norm` writes."""
+"""The limit of Unicode's stream-safe text format, which Go's `norm` writes."""
 _MARKS = re.compile(rf"[^\x00-\u02ff]{{{_MOST_MARKS // 4},}}")
 
 
@@ -196,9 +194,9 @@ _CLEAN = Cty(DYNAMIC, None)
 
 
 def _check_size(items: Iterable[Cty]) -> None:
-    """Before the type is made, which is as large as the value."""
+    """Checks the size before the type is created, which is as large as the value."""
     if sum(item.size for item in items) > MOST_PARTS:
-        raise TooCostly(f"it makes a value of more than {MOST_PARTS:,} parts")
+        raise TooCostly(f"it creates a value of more than {MOST_PARTS:,} parts")
 
 
 def tuple_value(items: Iterable[Cty]) -> Cty:
@@ -215,7 +213,7 @@ def object_value(attributes: Mapping[str, Cty]) -> Cty:
 
 
 def list_value(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
-    """A list of items that have one type. `otherwise`: the type of the elements of an empty list."""
+    """Returns a list of items of one type. `otherwise`: the element type of an empty list."""
     return Cty(cty_types.list_of(_one_type(items, otherwise)), tuple(items))
 
 
@@ -225,7 +223,7 @@ def map_value(items: Mapping[str, Cty], otherwise: Type = DYNAMIC) -> Cty:
 
 
 def set_value(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
-    """A set: each item once, in cty's order. One with something unknown in it is unknown."""
+    """Returns a set: each item once, in cty's order. Unknown if an item has an unknown part."""
     kind = cty_types.set_of(_one_type(items, otherwise))
     tainted = any(item.is_dirty for item in items)
     lost = next((item for item in items if not item.is_whole), None)
@@ -240,7 +238,7 @@ def set_value(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
             bucket.append(item)
     unique = [item for bucket in kept.values() for item in bucket]
     if len(unique) > 1 and any(item.sees_checkout for item in unique):
-        raise Unsure("the order of the set depends on where the checkout lies")
+        raise Unsure("the order of the set depends on the path of the checkout")
     return Cty(kind, tuple(_in_order(unique, kind.element)), tainted=tainted)
 
 
@@ -249,7 +247,7 @@ def _one_type(items: Sequence[Cty], otherwise: Type) -> Type:
         return otherwise
     kinds = {item.type for item in items}
     if any(cty_types.has_unknown(kind) for kind in kinds):
-        raise Unsure("the type of an element is not known")
+        raise Unsure("the type of an element is unknown")
     if len(kinds) > 1:
         raise EvaluationError("the elements have different types")
     return items[0].type
@@ -273,7 +271,7 @@ def _compared(a: Cty, b: Cty) -> int:
 
 
 def _hashed(value: Cty) -> str:
-    """The bytes by which cty sets tell their elements apart, and sort those that are no primitives."""
+    """Returns the bytes by which cty sets distinguish elements, and sort those that are not primitive."""
     raw = value.raw
     if raw is None:
         return "~"
@@ -293,8 +291,10 @@ def _hashed(value: Cty) -> str:
 
 
 def equals(left: Cty, right: Cty) -> bool:
-    """cty's equality of two values that are known throughout. Raises `Unsure` where it depends on the checkout, or on
-    the version of Packer."""
+    """Compares two fully known values as cty does.
+
+    Raises `Unsure` if the result depends on the checkout or on the version of Packer.
+    """
     if left.is_null or right.is_null:
         return left.is_null and right.is_null
     if left.type != right.type:
@@ -328,12 +328,12 @@ def _same_text(left: str, right: str) -> bool:
     if left == right:
         return True
     if (CHECKOUT[1] in left or CHECKOUT[1] in right) and left and right:
-        raise Unsure("it depends on where the checkout lies")
+        raise Unsure("it depends on the path of the checkout")
     return False
 
 
 def same(left: Cty, right: Cty) -> bool:
-    """Whether both are known throughout, of one type, and equal beyond doubt."""
+    """Whether both are fully known, of one type, and certainly equal."""
     if not left.is_whole or not right.is_whole or left.type != right.type:
         return False
     try:
@@ -343,7 +343,7 @@ def same(left: Cty, right: Cty) -> bool:
 
 
 def why_of(value: Cty) -> str:
-    """Why the first thing in a value that is unknown is."""
+    """Returns why the first unknown part of a value is unknown."""
     found = first_missing(value)
     return found.why if found else ""
 
@@ -373,7 +373,7 @@ def _distinct(values: Iterable[Cty], main: Cty) -> tuple[Cty, ...]:
 
 
 def alternatives(value: Cty) -> list[Cty]:
-    """Other values that the whole may have: its own, and those where one part of it is exchanged."""
+    """Returns alternatives of the whole value: its own, and copies with one part replaced."""
     if not value.has_others:
         return []
     made = list(value.others)
@@ -386,11 +386,11 @@ def alternatives(value: Cty) -> list[Cty]:
         for other in alternatives(child) if child.has_others else ():
             if len(made) >= MOST_ALTERNATIVES:
                 return made
-            made.append(_exchanged(value, key, other))
+            made.append(_with_part(value, key, other))
     return made
 
 
-def _exchanged(value: Cty, key: Any, child: Cty) -> Cty:
+def _with_part(value: Cty, key: Any, child: Cty) -> Cty:
     if value.type.kind == "object":
         return object_value({**value.raw, key: child})
     if value.type.kind == "map":
@@ -400,7 +400,7 @@ def _exchanged(value: Cty, key: Any, child: Cty) -> Cty:
 
 
 def without_unknown(value: Cty) -> Cty | None:
-    """What is left of a value without the elements that are unknown; None where nothing is."""
+    """Returns the collection without its unknown elements; None if none remain."""
     if value.is_whole:
         return value
     if not value.is_known:
@@ -417,12 +417,12 @@ def without_unknown(value: Cty) -> Cty | None:
 
 
 def lifted(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Cty:
-    """`work` on the arguments; and on each alternative of theirs, which makes the alternatives of the result."""
+    """Applies `work` to the arguments, and to their alternatives for those of the result."""
     main = work(arguments)
     if not any(argument.has_others for argument in arguments):
         return main
     if isinstance(main.raw, str) and len(main.raw) > LONGEST_WITH_ALTERNATIVES:
-        return main  # no path, and no command
+        return main  # too long for a path or a command
     others = list(main.others)
     for row in _rows(arguments):
         try:
@@ -434,7 +434,7 @@ def lifted(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Ct
 
 
 def _rows(arguments: Sequence[Cty]) -> Iterator[list[Cty]]:
-    """Every choice of alternatives but the first, as far as they are few; else one exchanged at a time."""
+    """Yields combinations of alternatives, except the first; if there are too many, one replaced at a time."""
     choices = [[argument, *alternatives(argument)] for argument in arguments]
     size = 1
     for choice in choices:

@@ -1,4 +1,4 @@
-"""Types of values, as cty has them."""
+"""The types of cty."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 
 class Type(NamedTuple):
-    """
+    """A type.
+
     kind      "string", "number", "bool", "list", "set", "map", "tuple", "object", "dynamic" or "unknown"
-    of        the types of the elements: one of a collection, each of a tuple, and of an object's attributes by name
+    of        the element type of a collection, the types of a tuple's elements, or of an object's attributes by name
     names     an object's attributes, sorted
-    optional  attributes that a conversion adds where they are absent
+    optional  attributes that a conversion adds if they are absent
     """
 
     kind: str
@@ -47,9 +48,9 @@ STRING = Type("string")
 NUMBER = Type("number")
 BOOL = Type("bool")
 DYNAMIC = Type("dynamic")
-"""What cty does not know yet: the type of `null`, and of the elements of an empty list."""
+"""A type that cty does not know yet: of `null`, and of the elements of an empty list."""
 UNKNOWN = Type("unknown")
-"""What we do not know, and Packer does."""
+"""A type that only Packer knows."""
 
 
 def list_of(element: Type) -> Type:
@@ -88,7 +89,7 @@ def without_optional(wanted: Type) -> Type:
 
 
 def friendly(wanted: Type) -> str:
-    """A type as a message names it."""
+    """Returns the name of a type for messages."""
     if wanted.is_collection:
         return f"{wanted.kind} of {friendly(wanted.element)}"
     return "any type" if wanted.kind in ("dynamic", "unknown") else wanted.kind

@@ -1,4 +1,4 @@
-"""Works expressions out as HCL does: what is known becomes a value, and the rest says why it is not."""
+"""Evaluates HCL expressions to values, or to unknown values with a reason."""
 
 from __future__ import annotations
 
@@ -21,30 +21,29 @@ if TYPE_CHECKING:
     from ami_bakery.template.expression.syntax import Expression
 
 Names: TypeAlias = "Cty | Mapping[str, Cty]"
-Surrounding: TypeAlias = "Callable[[syntax.FunctionCall, Sequence[Cty], Scope], Cty]"
-"""A function that asks the surroundings, such as `file()`: it gets the call, its arguments and where it is called."""
+IoFunction: TypeAlias = "Callable[[syntax.FunctionCall, Sequence[Cty], Scope], Cty]"
+"""A function with I/O, such as `file()`: gets the call, its arguments and its scope."""
 
 
 class Scope(Frozen):
-    """What an expression can see.
+    """The names and functions that an expression can use.
 
-    names        the root names (`var`, `local`, `path`, ...) and what they hold; a mapping is asked only for what is
-                 used of it
-    surroundings functions that ask more than their arguments
-    optional     an error here is no error of the template: the branch not taken, or the inside of `try()`
-    any_name     what a name stands for that is not among the names, where they are not all known
+    names         the root names (`var`, `local`, `path`, ...) and their values; a mapping may be lazy
+    io_functions  functions that read files or the environment
+    optional      errors are not errors of the template: in a branch that is not taken, or inside `try()`
+    any_name      the value of every other name if the names are not all known
     """
 
     names: Mapping[str, Names] = field(default_factory=dict)
-    surroundings: Mapping[str, Surrounding] = field(default_factory=dict)
+    io_functions: Mapping[str, IoFunction] = field(default_factory=dict)
     optional: bool = False
     any_name: Cty | None = None
 
     def binding(self, **names: Names) -> Scope:
-        # The innermost loop of every evaluation: `replace` takes twice as long.
+        # Called for every element of every loop: `replace` would be twice as slow.
         return Scope(
             names={**self.names, **names},
-            surroundings=self.surroundings,
+            io_functions=self.io_functions,
             optional=self.optional,
             any_name=self.any_name,
         )
@@ -55,17 +54,17 @@ class Scope(Frozen):
 
 
 def scope_of(names: Mapping[str, Value]) -> Scope:
-    """A scope of plain values."""
+    """Returns a scope of plain values."""
     return Scope(names={name: from_value(value) for name, value in names.items()})
 
 
 def evaluate(expression: Expression, scope: Scope) -> Value:
-    """What the expression comes to. Raises `TemplateError` where it takes too much time or memory."""
+    """Returns the value of the expression. Raises `TemplateError` if it takes too much time or memory."""
     return to_value(resolve(expression, scope), expression.location)
 
 
 def resolve(expression: Expression, scope: Scope) -> Cty:
-    """As `evaluate`, in the evaluator's own values."""
+    """Evaluates to the evaluator's own values."""
     with limited():
         try:
             return work_out(expression, scope)
@@ -81,7 +80,7 @@ def too_costly(expression: Expression, why: object) -> TemplateError:
     shown = expression.written.strip().splitlines()[0][:120] if expression.written.strip() else ""
     location = expression.location
     return TooLargeError(
-        f"working out `{shown}` ({location})",
+        f"evaluating `{shown}` ({location})",
         str(why),
         "Make it smaller, or pass its result to Packer as a variable.",
         marks=(location.mark(str(why)),),
@@ -89,7 +88,7 @@ def too_costly(expression: Expression, why: object) -> TemplateError:
 
 
 def work_out(expression: Expression, scope: Scope) -> Cty:
-    """Raises `EvaluationError` where Packer fails; the inner step of `resolve`."""
+    """Evaluates one node. Raises `EvaluationError` if Packer fails. The inner step of `resolve`."""
     spend(steps=1)
     match expression:
         case syntax.Literal(value=value):
@@ -104,7 +103,7 @@ def work_out(expression: Expression, scope: Scope) -> Cty:
             try:
                 return _compound(expression, scope)
             except (Unsure, NumberTooLarge) as error:
-                return cty.unknown(str(error) or "the number is too large to work it out", tainted=True)
+                return cty.unknown(str(error) or "the number is too large to evaluate", tainted=True)
 
 
 def _literal(value: object, expression: syntax.Literal) -> Cty:
@@ -117,7 +116,7 @@ def _literal(value: object, expression: syntax.Literal) -> Cty:
     try:
         parsed = Number.parse(expression.written) or Number.parse(str(value))
     except NumberTooLarge:
-        return cty.unknown("the number is too large to work it out", NUMBER)
+        return cty.unknown("the number is too large to evaluate", NUMBER)
     return Cty(NUMBER, parsed)
 
 
@@ -149,7 +148,7 @@ def _compound(expression: Expression, scope: Scope) -> Cty:
 
 
 def _all(pairs: Iterable[tuple[Expression, Scope]]) -> list[Cty]:
-    """Works all out before the first failure is raised: what files a later one reads is seen all the same."""
+    """Evaluates all before it raises the first failure, so that files that later ones read are found."""
     made: list[Cty] = []
     fault: EvaluationError | None = None
     for expression, scope in pairs:
@@ -176,7 +175,7 @@ def _named(name: str, scope: Scope) -> Cty:
     if name not in scope.names:
         if scope.any_name is not None:
             return scope.any_name
-        raise EvaluationError(f"there is no `{name}` here")
+        raise EvaluationError(f"`{name}` is not defined here")
     found = scope.names[name]
     return found if isinstance(found, Cty) else cty.object_value(dict(found))
 
@@ -198,7 +197,7 @@ def attribute(value: Cty, name: str) -> Cty:
     if not value.is_known and value.type.kind in ("unknown", "dynamic"):
         return _part_of_unknown(value)
     if value.is_null:
-        raise EvaluationError("a value that is null is asked for an attribute")
+        raise EvaluationError("null has no attributes")
     if value.type.kind == "object":
         if name not in value.type.names:
             raise EvaluationError("an object has no attribute of that name")
@@ -212,7 +211,7 @@ def _child(value: Cty, key: str | int, kind: Type) -> Cty:
     if not value.is_known:
         return cty.unknown(value.raw.why, kind, tainted=value.tainted)
     if isinstance(key, str) and key not in value.raw:
-        raise EvaluationError("a map has no such key")
+        raise EvaluationError("the map has no such key")
     child: Cty = value.raw[key]
     return child.but(tainted=True) if value.tainted and not child.tainted else child
 
@@ -229,7 +228,7 @@ def _index(expression: syntax.Index, scope: Scope) -> Cty:
 def element_at(value: Cty, key: Cty) -> Cty:
     """`value[key]`."""
     if value.is_null or key.is_null:
-        raise EvaluationError("null is used as an index, or is asked for one")
+        raise EvaluationError("null is indexed, or is used as an index")
     kind = value.type.kind
     if kind in ("unknown", "dynamic") or key.type.kind in ("unknown", "dynamic"):
         return _undecided(value, key)
@@ -249,14 +248,14 @@ def _item(value: Cty, key: Cty) -> Cty:
     if not number.is_whole or number.negative or (length is not None and number.truncated() >= length):
         if number.is_whole and number.truncated() == 0 and length:
             return _child(value, 0, value.type.of[0])
-        raise EvaluationError("a list has no such item")
+        raise EvaluationError("the list has no such item")
     at = number.truncated()
     return _child(value, at, value.type.of[at] if value.type.kind == "tuple" else value.type.element)
 
 
 def _undecided(value: Cty, key: Cty) -> Cty:
-    """One of the elements, and nobody knows which."""
-    why = cty.why_of(value) if not value.is_known else cty.why_of(key) or "the index is not known"
+    """Returns one of the elements, with all of them as alternatives."""
+    why = cty.why_of(value) if not value.is_known else cty.why_of(key) or "the index is unknown"
     made = cty.unknown(why, tainted=value.tainted or key.tainted)
     children = value.raw.values() if isinstance(value.raw, dict) else value.raw if isinstance(value.raw, tuple) else ()
     return made.with_others(children)
@@ -277,7 +276,7 @@ def _conditional(expression: syntax.Conditional, scope: Scope) -> Cty:
 
 
 def truth_of(condition: Cty) -> bool | None:
-    """None where it is unknown, or no condition at all."""
+    """Returns the truth of a condition; None if it is unknown or not a bool."""
     try:
         truth = convert(condition, BOOL)
     except (EvaluationError, Unsure):
@@ -296,7 +295,7 @@ def _type_of(arm: Cty | EvaluationError, expression: Expression) -> Type:
 
 
 def _fails_without_type(expression: Expression) -> bool:
-    """Whether HCL knows nothing of a value that could not be worked out; of a list it still knows its other items."""
+    """Whether a failed value has no type at all in HCL; a list keeps the types of its other items."""
     while isinstance(expression, syntax.Attribute | syntax.Index):
         expression = expression.of
     return isinstance(expression, syntax.Name | syntax.FunctionCall)
@@ -308,7 +307,7 @@ def chosen(
     arms: tuple[Cty | EvaluationError, Cty | EvaluationError],
     kinds: tuple[Type, Type],
 ) -> Cty:
-    """One arm of two, as HCL converts both to one type; the other is an alternative."""
+    """Returns one of two arms, converted to their common type; the other is an alternative."""
     if condition.is_null:
         raise EvaluationError("the condition is null")
     convert(condition, BOOL)
@@ -340,13 +339,13 @@ def _either(condition: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationE
     if len(made) == 2 and cty.same(made[0], made[1]):
         return made[0].taint_by(condition)
     kind = made[0].type if all(arm.type == made[0].type for arm in made) else None
-    found = condition.raw if isinstance(condition.raw, Missing) else Missing("the condition is not known")
+    found = condition.raw if isinstance(condition.raw, Missing) else Missing("the condition is unknown")
     result = cty.unknown(found.why, kind or UNKNOWN).taint_by(condition, *made)
     return result.with_others([each for arm in made for each in (arm, *cty.alternatives(arm))])
 
 
 def _as_common(arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationError], kinds: tuple[Type, Type]) -> Cty:
-    """An arm in the type of both."""
+    """Converts an arm to the common type of both."""
     for number in (0, 1):
         one = arms[number]
         if isinstance(one, Cty) and one.is_null and one.type.kind == "dynamic":
@@ -354,24 +353,24 @@ def _as_common(arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationErro
     if any(kind.kind == "dynamic" for kind in kinds) or kinds[0] == kinds[1]:
         return arm
     if not all(isinstance(one, Cty) and one.is_whole for one in arms):
-        return _as_common_perhaps(arm, arms, kinds)
+        return _as_common_if_unknown(arm, arms, kinds)
     common = unify(kinds, unsafe=True)
     if common is None:
         raise EvaluationError(f"a conditional has arms of different types: {friendly(kinds[0])}, {friendly(kinds[1])}")
     return arm if arm.type == common else convert(arm, common)
 
 
-def _as_common_perhaps(
+def _as_common_if_unknown(
     arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationError], kinds: tuple[Type, Type]
 ) -> Cty:
-    """Where an arm is unknown it may also fail, and have no type: the other has to look the same in both cases."""
+    """Converts an arm if the other is unknown: the result must be the same if the other fails and has no type."""
     if arm.type == STRING:
         return arm
     common = None if any(has_unknown(kind) for kind in kinds) else unify(kinds, unsafe=True)
     made = None if common is None else arm if arm.type == common else convert(arm, common)
     if made is None or not (arm.is_whole and made.is_whole and json_text(arm) == json_text(made)):
         lost = next((cty.why_of(one) for one in arms if isinstance(one, Cty) and not one.is_whole), "")
-        raise Unsure(lost or "the type of the other arm, which fails, is not known")
+        raise Unsure(lost or "the type of the other arm, which fails, is unknown")
     return made
 
 

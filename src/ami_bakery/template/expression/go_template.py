@@ -1,4 +1,4 @@
-"""Go's templates, as far as Packer's `{{...}}` uses them: calls, pipes, fields; control flow is left to Packer."""
+"""Renders Go templates in `{{...}}`: calls, pipes, fields. Control flow stays unknown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ami_bakery.template.expression.known_values import (
 )
 
 GoFunctions: TypeAlias = Mapping[str, Callable[..., Value]]
-"""By name; a function raises `ValueError` or `TypeError` where Go's would fail."""
+"""By name; a function raises `ValueError` or `TypeError` if Go's fails."""
 
 _CONTROL = frozenset({"if", "range", "with", "define", "template", "block", "else", "end", "break", "continue"})
 _ACTION = re.compile(r"""\{\{(?>/\*.*?\*/|`[^`]*`|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?!\}\}).)*+\}\}""", re.DOTALL)
@@ -41,9 +41,9 @@ def has_actions(text: str) -> bool:
 
 
 def render(text: str, functions: GoFunctions, *, fields_as_written: bool = False) -> str | Unknown:
-    """What the template renders to.
+    """Renders the template.
 
-    fields_as_written  `{{ .Name }}` stays as it is, as Packer has it while it works variables out
+    fields_as_written  keep `{{ .Name }}` unchanged, as Packer does while it evaluates variables
     """
     return concatenate(_pieces(text, functions, fields_as_written))
 
@@ -65,20 +65,20 @@ def _pieces(text: str, functions: GoFunctions, fields_as_written: bool) -> Itera
             continue
         words = inside.split(None, 1)
         if words and words[0] in _CONTROL:
-            why = f"`{{{{{words[0]}}}}}` is carried out by Packer alone"
+            why = f"only Packer evaluates `{{{{{words[0]}}}}}`"
             rest = text[found.start() :]
             yield Unknown(why=why, pattern=rest, known=_ACTION.sub(HOLE, rest)), action
             return
         yield _value(inside, functions), action
     rest = text[position:]
     if "{{" in rest:
-        yield Unknown(why="the template `{{` is not closed", pattern=rest), rest
+        yield Unknown(why="a `{{` is not closed", pattern=rest), rest
     else:
         yield (rest.lstrip() if trim_next else rest), rest
 
 
 def _actions(text: str) -> Iterator[re.Match[str]]:
-    """Up to the first that is not closed: what follows it is looked at once, not once for each that begins in it."""
+    """Yields the actions before the first unclosed one, in linear time."""
     position = text.find("{{")
     while position >= 0 and (found := _ACTION.match(text, position)):
         yield found
@@ -90,9 +90,9 @@ def _value(inside: str, functions: GoFunctions) -> Value:
         tokens = list(_tokens(inside))
         value, end = _pipeline(tokens, 0, functions)
     except (ValueError, TypeError, AttributeError, LookupError, SyntaxError):
-        return Unknown(why=f"`{{{{{inside}}}}}` cannot be worked out")
+        return Unknown(why=f"`{{{{{inside}}}}}` cannot be evaluated")
     if end != len(tokens):
-        return Unknown(why=f"`{{{{{inside}}}}}` is no template that Packer reads")
+        return Unknown(why=f"`{{{{{inside}}}}}` is not a valid template")
     return value
 
 
@@ -101,7 +101,7 @@ def _tokens(inside: str) -> Iterator[_Token]:
     while inside[position:].strip():
         found = _TOKEN.match(inside, position)
         if not found or not found.lastgroup:
-            raise ValueError(f"`{inside[position:]}` is not understood")
+            raise ValueError(f"`{inside[position:]}` is not valid")
         yield _Token(kind=found.lastgroup, text=found[found.lastgroup])
         position = found.end()
 
@@ -147,13 +147,13 @@ def _operand(tokens: Sequence[_Token], position: int, functions: GoFunctions) ->
             if end >= len(tokens) or tokens[end].text != ")":
                 raise ValueError("a parenthesis is not closed")
             return value, end + 1
-    raise ValueError(f"`{token.text}` is out of place")
+    raise ValueError(f"`{token.text}` is not expected here")
 
 
 def _call(name: str, arguments: Sequence[Value], functions: GoFunctions) -> Value:
     function = functions.get(name)
     if function is None:
-        return Unknown(why=f"what `{{{{{name}}}}}` gives is known only when Packer runs")
+        return Unknown(why=f"`{{{{{name}}}}}` is known only when Packer runs")
     unknown = next((found for argument in arguments if (found := first_unknown(argument))), None)
     tainted = next((argument for argument in arguments if is_tainted(argument)), None)
     if unknown:

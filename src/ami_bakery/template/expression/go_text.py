@@ -1,9 +1,9 @@
-"""How Go changes the case of letters, finds spaces and quotes texts."""
+"""Changes case, finds white space and quotes strings as Go does."""
 
 from __future__ import annotations
 
 SPACES = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-"""What Unicode, and so Go, takes for white space; Python has four more."""
+"""White space in Unicode, and so in Go; Python has four more characters."""
 
 
 def _upper_letter(letter: str) -> str:
@@ -15,7 +15,7 @@ def _upper_letter(letter: str) -> str:
 
 
 def upper_case(text: str) -> str:
-    """Letter by letter: one that would become two stays as it is."""
+    """Converts letter by letter: one that would become two stays unchanged."""
     return text.upper() if text.isascii() else "".join(map(_upper_letter, text))
 
 

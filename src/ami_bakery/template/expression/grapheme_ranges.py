@@ -1,4 +1,4 @@
-"""Which characters Unicode 13 joins to their neighbours: generated from its GraphemeBreakProperty and emoji-data.
+"""The grapheme break classes of Unicode 13, generated from GraphemeBreakProperty and emoji-data.
 
 Each entry is the distance from the end of the last range, the class, and the length of the range less one; hexadecimal.
 Classes: P prepend, C control, E extend, R regional indicator, S spacing mark, L V T Hangul, Z joiner, X pictograph.

@@ -1,4 +1,4 @@
-"""What readers take for one character: the grapheme clusters by which Packer counts, cuts and reverses texts."""
+"""Splits strings into grapheme clusters, as Packer does to count, cut and reverse strings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bisect import bisect_right
 from functools import cache
 
 _PLAIN = re.compile(r"[^\r\u0300-\U0010ffff]*")
-"""Texts of which every character stands alone."""
+"""Strings in which every character is its own cluster."""
 _EXTENSION = "(?:[ES]|Z(?:XE*)?)*"
 _ONE = (
     f"(?:(?:L+(?:A?V+T*|BT*|A)?|AV*T*|V+T*|BT*|T+){_EXTENSION}"  # Hangul

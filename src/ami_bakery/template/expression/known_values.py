@@ -1,4 +1,4 @@
-"""What an expression of a template comes to: a value, or the reason why only Packer can know it."""
+"""Values of template expressions: known, or unknown with a reason."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
 
 CHECKOUT = "/\ufdd0"
-"""Stands for the absolute path of the root, which is no part of any answer: a digest is the same in every checkout."""
+"""Marks the absolute path of the root, which must not influence a digest."""
 
 HOLE = "\ufdd1"
-"""Stands in `Unknown.known` for a part that only Packer knows."""
+"""Marks a part in `Unknown.known` that only Packer knows."""
 
 
 def shown(text: str) -> str:
-    """`text` as people may read it: paths relative to the root, and no internal mark."""
+    """Returns the text for messages: paths relative to the root, without internal marks."""
     if "\ufdd0" not in text and HOLE not in text:
         return text
     relative = text.replace(f"{CHECKOUT}/", "").replace(CHECKOUT, ".")
@@ -27,7 +27,7 @@ def shown(text: str) -> str:
 
 
 class Text(str):
-    """A string with the line it was written on. `tainted`: see `is_tainted`."""
+    """A string with its location. `tainted`: see `is_tainted`."""
 
     location: SourceLocation
     tainted: bool
@@ -46,7 +46,7 @@ class Whole(int):
 
 
 class Real(float):
-    """A number that is not whole. `text`: all its digits, as Packer writes them; a float holds only some of them."""
+    """A number that is not whole. `text`: all its digits, as Packer writes them; a float has fewer."""
 
     text: str
     tainted: bool
@@ -65,12 +65,12 @@ class Flag(int):
 
 
 class Unknown(Frozen):
-    """A value that cannot be worked out before Packer runs.
+    """A value that is unknown before Packer runs.
 
-    why         the reason, as a clause; it names types, functions and expressions, never a value
-    pattern     the text with what is unknown or tainted left as written; empty where the value may be no text
-    candidates  values that it may turn out to have, as far as some are known; there may be others
-    known       the text with `HOLE` for each unknown part; it may hold secrets, and no message shows it
+    why         the reason, as a clause; it has types, functions and expressions, never a value
+    pattern     the string with unknown and tainted parts as written; empty if the value may not be a string
+    candidates  known possible values; there may be others
+    known       the string with `HOLE` for each unknown part; it may contain secrets: messages must hide it
     tainted     see `is_tainted`
     """
 
@@ -93,7 +93,7 @@ def is_sequence(value: Value) -> TypeGuard[tuple[Value, ...]]:
 
 
 def first_unknown(value: Value) -> Unknown | None:
-    """The first thing in `value`, however deep, that is not known."""
+    """Returns the first unknown part of `value`, at any depth."""
     if isinstance(value, Unknown):
         return value
     children: Iterable[Value] = ()
@@ -105,9 +105,9 @@ def first_unknown(value: Value) -> Unknown | None:
 
 
 def is_tainted(value: Value) -> bool:
-    """Whether a file, the environment, a data source or a sensitive value had a part in `value`, however deep.
+    """Whether `value` depends, at any depth, on a file, the environment, a data source or a sensitive value.
 
-    No message may show such a value: show the expression as written.
+    Messages must hide such a value: show the expression as written.
     """
     if is_mapping(value):
         return any(is_tainted(key) or is_tainted(child) for key, child in value.items())
@@ -117,7 +117,7 @@ def is_tainted(value: Value) -> bool:
 
 
 def taint(value: Value, location: SourceLocation) -> Value:
-    """The same value, tainted however deep. `location`: of a text that has none."""
+    """Returns the value tainted at every depth. `location`: for strings that have none."""
     match value:
         case str():
             return Text(value, location_of(value, location), tainted=True)
@@ -138,7 +138,7 @@ def taint(value: Value, location: SourceLocation) -> Value:
 
 
 def names_checkout(value: Value) -> bool:
-    """Whether the location of the checkout shows anywhere in `value`."""
+    """Whether `value` contains the path of the checkout."""
     if isinstance(value, str):
         return CHECKOUT[1] in value
     if is_mapping(value):
@@ -147,7 +147,7 @@ def names_checkout(value: Value) -> bool:
 
 
 def as_text(value: Value) -> str | Unknown:
-    """The string that HCL converts a primitive to; anything else has no text."""
+    """Converts a primitive to a string as HCL does; other values are unknown."""
     if isinstance(value, str | Unknown):
         return value
     if isinstance(value, bool | Flag):
@@ -158,7 +158,7 @@ def as_text(value: Value) -> str | Unknown:
         return str(value)
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
-    return Unknown(why="a value that is not a text stands where a text is needed")
+    return Unknown(why="expected a string, got another type")
 
 
 def as_bool(value: Value) -> bool | Unknown:
@@ -168,7 +168,7 @@ def as_bool(value: Value) -> bool | Unknown:
         return bool(value)
     if isinstance(value, str) and value in ("true", "false", "1", "0"):
         return value in ("true", "1")
-    return Unknown(why="a condition is neither true nor false")
+    return Unknown(why="expected a bool, got another value")
 
 
 def as_number(value: Value) -> int | float | Unknown:
@@ -180,12 +180,12 @@ def as_number(value: Value) -> int | float | Unknown:
         try:
             number = float(value)
         except ValueError:
-            return Unknown(why="a text that is not a number stands where a number is needed")
+            return Unknown(why="expected a number, got a string that is not a number")
         try:
             return int(value) if number.is_integer() else number
         except (ValueError, OverflowError):
             return number
-    return Unknown(why="a value that is not a number stands where a number is needed")
+    return Unknown(why="expected a number, got another type")
 
 
 def location_of(value: Value, otherwise: SourceLocation) -> SourceLocation:
@@ -193,7 +193,7 @@ def location_of(value: Value, otherwise: SourceLocation) -> SourceLocation:
 
 
 def concatenate(parts: Iterable[tuple[Value, str]]) -> str | Unknown:
-    """Joins parts, each with how it is written, to one text; a part that is not known makes the whole not known."""
+    """Joins parts to one string, each given with its written form. One unknown part makes the result unknown."""
     text = pattern = known = ""
     length = 0
     unknown: Unknown | None = None
@@ -224,5 +224,5 @@ def equal(left: Value, right: Value) -> bool | Unknown:
     if left == right and isinstance(left, bool) == isinstance(right, bool):
         return True
     if (names_checkout(left) or names_checkout(right)) and left not in ("", None) and right not in ("", None):
-        return Unknown(why="it depends on where the checkout lies")
+        return Unknown(why="it depends on the path of the checkout")
     return False

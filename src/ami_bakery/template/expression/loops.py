@@ -1,4 +1,4 @@
-"""`for` and `[*]`: what is made of each element of a collection."""
+"""Evaluates `for` expressions and splats (`[*]`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Row:
-    """One element: whether it is kept (None: unknown), its key in an object, and what is made of it."""
+    """The result for one element: whether it is kept (None: unknown), its key in an object, its value."""
 
     __slots__ = ("condition", "kept", "key", "value")
 
@@ -40,11 +40,11 @@ def _loop_over(collection: Cty, expression: syntax.For, scope: Scope) -> Cty:
     marks = [collection.but(raw=None, others=())] if collection.tainted else []
     marks += [row.condition for row in rows if row.condition is not None]
     marks += [row.key for row in rows if row.key is not None]
-    lost = unsure or _first_lost(rows)
+    unknown = unsure or _first_unknown(rows)
     build = _tuple if expression.key_result is None else _object
-    if lost is None:
+    if unknown is None:
         return build(rows, expression).taint_by(*marks)
-    made = cty.unknown(cty.why_of(lost), tainted=any(mark.is_dirty for mark in (*marks, lost)))
+    made = cty.unknown(cty.why_of(unknown), tainted=any(mark.is_dirty for mark in (*marks, unknown)))
     try:
         candidate = build(rows, expression)
     except EvaluationError:
@@ -53,22 +53,22 @@ def _loop_over(collection: Cty, expression: syntax.For, scope: Scope) -> Cty:
 
 
 def _check(collection: Cty) -> Cty | None:
-    """The collection where it is unknown. Raises `EvaluationError` where there is nothing to go through."""
+    """Returns the collection if it is unknown. Raises `EvaluationError` if it is not a collection."""
     if collection.is_null:
-        raise EvaluationError("a `for` goes through null")
+        raise EvaluationError("a `for` iterates over null")
     if not (
         collection.type.is_sequence or collection.type.is_mapping or collection.type.kind in ("unknown", "dynamic")
     ):
-        raise EvaluationError(f"a `for` goes through {friendly(collection.type)}")
+        raise EvaluationError(f"a `for` iterates over {friendly(collection.type)}")
     return None if collection.is_known else collection
 
 
 def _elements(collection: Cty) -> list[tuple[Cty, Cty]]:
-    """Pairs of key and value; of what is unknown, one that stands for all."""
+    """Returns keys and values; for an unknown collection, one unknown pair."""
     if collection.is_known:
         return list(collection.items())
-    one = cty.unknown(collection.raw.why, tainted=collection.tainted)
-    return [(one, one)]
+    item = cty.unknown(collection.raw.why, tainted=collection.tainted)
+    return [(item, item)]
 
 
 def _bound(scope: Scope, key_name: str | None, value_name: str, key: Cty, value: Cty) -> Scope:
@@ -79,8 +79,8 @@ def _rows(collection: Cty, expression: syntax.For, scope: Scope) -> tuple[list[_
     rows: list[_Row] = []
     fault: EvaluationError | None = None
     if expression.condition is not None and collection.is_known and not collection.raw:
-        one = cty.unknown("there is no element")
-        work_out(expression.condition, _bound(scope.maybe, expression.key, expression.value, one, one))
+        item = cty.unknown("there is no element")
+        work_out(expression.condition, _bound(scope.maybe, expression.key, expression.value, item, item))
     for key, value in _elements(collection):
         try:
             rows.append(_row(expression, _bound(scope, expression.key, expression.value, key, value)))
@@ -110,7 +110,7 @@ def _row(expression: syntax.For, scope: Scope) -> _Row:
     return _Row(kept, condition, key, work_out(expression.result, scope))
 
 
-def _first_lost(rows: list[_Row]) -> Cty | None:
+def _first_unknown(rows: list[_Row]) -> Cty | None:
     for row in rows:
         if row.kept is None:
             return row.condition
@@ -138,7 +138,7 @@ def _object(rows: list[_Row], expression: syntax.For) -> Cty:
 
 
 def over(collection: Expression, key: str | None, value: str, body: Callable[[Scope], Cty], scope: Scope) -> Cty:
-    """The tuple of what `body` makes of each element."""
+    """Returns the tuple of the results of `body` for each element."""
 
     def work(given: Cty) -> Cty:
         unsure = _check(given)
@@ -177,7 +177,7 @@ def _splat_over(source: Cty, each: Callable[[Cty], Cty]) -> Cty:
     sequence = source.type.is_sequence
     if source.is_null:
         if sequence:
-            raise EvaluationError("a splat goes through null")
+            raise EvaluationError("a splat iterates over null")
         return cty.tuple_value(()).taint_by(source)
     if not source.is_known and (source.type.kind in ("unknown", "dynamic") or not sequence):
         return cty.unknown(source.raw.why, tainted=source.tainted)

@@ -1,4 +1,4 @@
-"""Numbers as cty has them: Go's `big.Float`, binary with a precision of its own, rounded half to even."""
+"""cty's numbers: Go's `big.Float`, binary with its own precision, rounded half to even."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from functools import lru_cache
 
 _WRITTEN = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:([eEpP])([+-]?\d+))?")
 _LARGEST = 4000
-"""Bits of an exponent, and digits of a text: beyond it a number is not worked out."""
+"""Limit for the bits of an exponent and the digits of a string."""
 
 
 class NumberTooLarge(ValueError):
-    """A number that takes too long to work out."""
+    """A number that takes too long to evaluate."""
 
 
 class Number:
@@ -35,7 +35,7 @@ class Number:
 
     @staticmethod
     def whole(value: int) -> Number:
-        """As Go's `SetInt` makes it."""
+        """Returns the number of Go's `SetInt`."""
         return Number(value < 0, abs(value), 0, max(64, abs(value).bit_length()))
 
     @staticmethod
@@ -46,7 +46,7 @@ class Number:
     @staticmethod
     @lru_cache(maxsize=1024)
     def parse(text: str) -> Number | None:
-        """What cty reads out of a text, or None where it reads no number."""
+        """Parses a string as cty does; None if it is not a number."""
         found = _WRITTEN.fullmatch(text)
         if not found or not text.isascii():
             return None
@@ -138,7 +138,7 @@ class Number:
         return -value if self.negative else value
 
     def text(self) -> str:
-        """As cty writes it: every digit that is needed, no exponent."""
+        """Formats as cty does: all significant digits, no exponent."""
         if self.exponent >= 0 and self.mantissa and self.mantissa.bit_length() + self.exponent <= self.precision:
             return str(self.truncated())
         return self.formatted("f", -1)
@@ -178,12 +178,12 @@ def _rounded(mantissa: int, exponent: int, surplus: int) -> tuple[int, int]:
 def _quotient(negative: bool, top: int, bottom: int, exponent: int, precision: int) -> Number:
     shift = max(0, precision + 2 + bottom.bit_length() - top.bit_length())
     whole, rest = divmod(top << shift, bottom)
-    # A last bit that stands for all that follows decides which way a half is rounded.
+    # A sticky last bit decides which way a half is rounded.
     return Number(negative, whole << 1 | (rest != 0), exponent - shift - 1, precision)
 
 
 class _Decimal:
-    """`0.digits * 10**point`; the digits end in no zero."""
+    """`0.digits * 10**point`; the digits have no trailing zero."""
 
     def __init__(self, digits: str, point: int) -> None:
         self.digits = digits.rstrip("0")
@@ -251,7 +251,7 @@ def _general(decimal: _Decimal, form: str, digits: int, shortest: bool) -> str:
 
 
 def _round_shortest(decimal: _Decimal, number: Number) -> None:
-    """Rounds to the fewest digits that still tell the number from its neighbours of the same precision."""
+    """Rounds to the fewest digits that distinguish the number from its neighbours of the same precision."""
     if not decimal.digits:
         return
     shift = number.mantissa.bit_length() - (number.precision + 1)

@@ -1,4 +1,4 @@
-"""The operators of HCL: arithmetic, comparison and logic on values that may be unknown."""
+"""HCL's operators: arithmetic, comparison and logic on possibly unknown values."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def _compute(sign: str, a: Number, b: Number) -> Number | bool:
             raise Unsure("whether the numbers are equal depends on the version of Packer")
         return _COMPARISON[sign](order)
     if sign not in _ARITHMETIC:
-        raise Unsure(f"the operator `{sign}` is not known")
+        raise Unsure(f"the operator `{sign}` is unknown")
     if sign in "/%" and not b.mantissa:
-        raise Unsure("it divides by zero")
+        raise Unsure("division by zero")
     if sign == "%" and not (a.is_whole and b.is_whole):
         raise Unsure("the remainder of numbers that are not whole depends on the version of Packer")
     return _ARITHMETIC[sign](a, b)
@@ -89,7 +89,7 @@ def _logic(sign: str, left: Cty, right: Cty) -> Cty:
 
 
 def with_failure(sign: str, left: Cty | EvaluationError, right: Cty | EvaluationError) -> Cty:
-    """An operation one side of which fails: newer versions forgive that where the other side decides."""
+    """Returns the result if one side fails: newer versions ignore that if the other side decides."""
     fault = left if isinstance(left, EvaluationError) else right
     assert isinstance(fault, EvaluationError)
     other = right if isinstance(left, EvaluationError) else left

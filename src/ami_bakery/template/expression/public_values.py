@@ -1,4 +1,4 @@
-"""Between the values of the evaluator and those that the rest of the program works with."""
+"""Converts between the evaluator's values and those of the rest of the program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def to_value(value: Cty, location: SourceLocation, *, tainted: bool = False, candidates: bool = True) -> Value:
-    """`location`: of the texts that were not written anywhere. `candidates`: an unknown tells what it may be."""
+    """Converts a value. `location`: for strings without one. `candidates`: include possible values of unknowns."""
     tainted = tainted or value.tainted
     raw = value.raw
     if isinstance(raw, str):
@@ -42,7 +42,7 @@ def _number(number: Number, tainted: bool) -> Value:
 
 
 def from_value(value: Value) -> Cty:
-    """A value of the program as one of the evaluator: what it lists is a tuple, what it maps an object."""
+    """Converts to an evaluator's value: sequences become tuples, mappings become objects."""
     tainted = not isinstance(value, tuple | dict) and is_tainted(value)
     if isinstance(value, Unknown):
         made = cty.unknown(value.why, pattern=value.pattern, known=value.known, tainted=tainted)

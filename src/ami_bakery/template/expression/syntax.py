@@ -1,4 +1,4 @@
-"""The syntax of expressions, blocks and templates, free of how they were written: HCL, or HCL in JSON."""
+"""Syntax nodes of expressions, blocks and templates, for HCL and HCL in JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SyntaxNode(Frozen):
-    """Where an expression stands, and how it is written there."""
+    """A node with its location and its source text."""
 
     location: SourceLocation
     written: str
@@ -36,7 +36,7 @@ class ForEach(Frozen):
 
 
 class Template(SyntaxNode):
-    """Text with `${...}` and `%{...}` in it. `alone`: it is one interpolation and no more, so it keeps its type."""
+    """A string with `${...}` and `%{...}`. `alone`: a single interpolation keeps its type."""
 
     parts: tuple[Part, ...]
     alone: bool
@@ -57,7 +57,7 @@ class Index(SyntaxNode):
 
 
 class Splat(SyntaxNode):
-    """`of[*]` and what follows; in `each`, the name `EACH` stands for one item."""
+    """`of[*]` with the accesses after it; in `each`, the name `EACH` is one item."""
 
     of: Expression
     each: Expression
@@ -67,7 +67,7 @@ EACH = "*"
 
 
 class FunctionCall(SyntaxNode):
-    """`expand`: the last argument is a list that is spread (`f(xs...)`)."""
+    """A function call. `expand`: the last argument is expanded (`f(xs...)`)."""
 
     name: str
     arguments: tuple[Expression, ...]

@@ -1,4 +1,4 @@
-"""Texts with `${...}` and `%{...}` in them."""
+"""Evaluates strings with `${...}` and `%{...}`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rendered(template: syntax.Template, scope: Scope) -> Cty:
 
 
 def joined(parts: Sequence[Part], scope: Scope) -> Cty:
-    """The text that the parts come to, one after the other."""
+    """Evaluates the parts and joins them."""
     pieces: list[Cty] = []
     written: list[str] = []
     fault: EvaluationError | None = None
@@ -64,30 +64,30 @@ def _written(part: Part) -> str:
 
 
 def _concatenated(values: Sequence[Cty], written: Sequence[str]) -> Cty:
-    made: list[str] = []
+    texts: list[str] = []
     pattern: list[str] = []
     known: list[str] = []
-    lost: Missing | None = None
+    missing: Missing | None = None
     for value, as_written in zip(values, written, strict=True):
         piece = _text(value)
         if isinstance(piece.raw, Missing):
-            lost = lost or piece.raw
+            missing = missing or piece.raw
             pattern.append(piece.raw.pattern or as_written)
             known.append(piece.raw.known or HOLE)
             continue
-        made.append(piece.raw)
+        texts.append(piece.raw)
         known.append(piece.raw)
         pattern.append(as_written if value.is_dirty else piece.raw)
     tainted = any(value.is_dirty for value in values)
-    if lost is not None:
-        return cty.unknown(lost.why, STRING, pattern="".join(pattern), known="".join(known), tainted=tainted)
-    spend(text=sum(map(len, made)))
-    return cty.text("".join(made), tainted=tainted)
+    if missing is not None:
+        return cty.unknown(missing.why, STRING, pattern="".join(pattern), known="".join(known), tainted=tainted)
+    spend(text=sum(map(len, texts)))
+    return cty.text("".join(texts), tainted=tainted)
 
 
 def _text(value: Cty) -> Cty:
     if value.is_null:
-        raise EvaluationError("null stands in a text")
+        raise EvaluationError("a string contains null")
     return value if value.type == STRING else convert(value, STRING)
 
 
@@ -121,7 +121,7 @@ def _for_each(part: syntax.ForEach, scope: Scope) -> Cty:
 
 
 def _known_of_body(items: Cty, part: syntax.ForEach) -> str:
-    """What is known of one turn of a loop over something unknown."""
+    """Returns the known text of one iteration over an unknown collection."""
     for turn in items.others:
         if isinstance(turn.raw, tuple):
             once = _concatenated(turn.raw, [_written(part)] * len(turn.raw)).raw

@@ -1,4 +1,4 @@
-"""Type constraints as templates write them: `list(string)`, `object({ a = optional(number, 1) })`."""
+"""Parses type constraints: `list(string)`, `object({ a = optional(number, 1) })`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDS = {"string": STRING, "number": NUMBER, "bool": BOOL, "any": DYNAMIC}
 
 
 class Defaults(Frozen):
-    """What `optional(type, default)` fills in, at every depth. Elements of a collection have the name ""."""
+    """Defaults of `optional(type, default)`, at every depth. Elements of a collection have the name ""."""
 
     type: Type
     values: Mapping[str, Cty] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Defaults(Frozen):
 
 
 def type_of(expression: Expression) -> Type:
-    """The type; raises `EvaluationError` where it is none."""
+    """Returns the type; raises `EvaluationError` if the expression is not a type."""
     return constraint(expression)[0]
 
 
@@ -36,7 +36,7 @@ def constraint(expression: Expression) -> tuple[Type, Defaults | None]:
     if isinstance(expression, syntax.Name) and expression.name in _WORDS:
         return _WORDS[expression.name], None
     if not isinstance(expression, syntax.FunctionCall) or len(expression.arguments) != 1:
-        raise EvaluationError("it is no type")
+        raise EvaluationError("it is not a type")
     inner = _unwrapped(expression.arguments[0])
     if expression.name in ("list", "set", "map"):
         kind, defaults = constraint(inner)
@@ -49,11 +49,11 @@ def constraint(expression: Expression) -> tuple[Type, Defaults | None]:
         return made, Defaults(type=made, children=children) if children else None
     if expression.name == "object" and isinstance(inner, syntax.ObjectOf):
         return _object(inner)
-    raise EvaluationError("it is no type")
+    raise EvaluationError("it is not a type")
 
 
 def _unwrapped(expression: Expression) -> Expression:
-    """HCL in JSON writes types as texts."""
+    """Unwraps a type in a string, as HCL in JSON has it."""
     if isinstance(expression, syntax.Literal) and isinstance(expression.value, str) and expression.value in _WORDS:
         return syntax.Name(location=expression.location, written=expression.written, name=expression.value)
     return expression
@@ -66,7 +66,7 @@ def _object(inner: syntax.ObjectOf) -> tuple[Type, Defaults | None]:
     children: dict[str, Defaults] = {}
     for key, of in inner.items:
         if not isinstance(key, syntax.Literal) or not isinstance(key.value, str) or key.value in attributes:
-            raise EvaluationError("it is no type")
+            raise EvaluationError("it is not a type")
         name = key.value
         if isinstance(of, syntax.FunctionCall) and of.name == "optional" and 1 <= len(of.arguments) <= 2:
             optional.append(name)
@@ -90,7 +90,7 @@ def _constant(expression: Expression) -> Cty:
 
 
 def filled(value: Cty, defaults: Defaults | None) -> Cty:
-    """The value with its optional attributes set, before it is converted to the type."""
+    """Sets the defaults of optional attributes, before the conversion to the type."""
     if defaults is None or not value.is_known or value.is_null:
         return value
     if value.type.is_sequence:

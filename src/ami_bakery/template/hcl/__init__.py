@@ -1,1 +1,1 @@
-"""HCL2 templates, in native syntax and in JSON."""
+"""Reads HCL2 templates, in native syntax and in JSON."""

@@ -1,4 +1,4 @@
-"""The builds of an HCL2 template: which sources take part, and what provisions and follows each of them."""
+"""Reads the `build` blocks of an HCL2 template: sources, provisioners, post-processors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.component import Component, ComponentKind, Field, overridden, started_from
+from ami_bakery.template.builders import with_source_from_data
+from ami_bakery.template.component import Component, ComponentKind, Field, overridden
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.evaluate import Scope, evaluate, resolve
 from ami_bakery.template.expression.known_values import Unknown, as_text, is_mapping, is_sequence
@@ -30,13 +31,13 @@ _META = frozenset(
 _DATA_ID = re.compile(r"data\.amazon-ami\.([A-Za-z_][\w-]*)\.id")
 _LOCAL = re.compile(r"local\.([A-Za-z_][\w-]*)")
 _ALONE = re.compile(r'"?\$\{\s*([^{}]*?)\s*\}"?')
-"""A text that is one expression, as old templates and those in JSON have it."""
+"""A string that is one interpolation, as in older templates and in JSON."""
 
 
 def components_of(
     reading: Reading, bodies: Sequence[Body], scope: Scope, locals_written: Mapping[str, str]
 ) -> tuple[Component, ...]:
-    """`locals_written`: the expression of each local, as it stands in the template."""
+    """Returns the selected components. `locals_written`: the expression of each local, as written."""
     blocks = [pair for body in bodies for pair in _concrete(body, scope)]
     sources = {block.labels[:2]: (block, inner) for block, inner in blocks if block.type == "source"}
     components = [_data_source(block, inner) for block, inner in blocks if block.type == "data"]
@@ -45,7 +46,7 @@ def components_of(
             components.extend(_BuildBlock(reading, block, inner, sources).components())
     data = {component.name: component for component in components if component.kind is ComponentKind.DATA}
     return tuple(
-        started_from(component, data[name])
+        with_source_from_data(component, data[name])
         if (name := _data_of(component, locals_written)) in data and data[name].type == "amazon-ami"
         else component
         for component in components
@@ -53,7 +54,7 @@ def components_of(
 
 
 def _data_of(builder: Component, locals_written: Mapping[str, str]) -> str:
-    """The data source whose id alone is a builder's `source_ami`, perhaps through locals; empty where it is none."""
+    """Returns the data source whose id is a builder's `source_ami`, directly or through locals; else empty."""
     if builder.kind is not ComponentKind.BUILDER or "source_ami" not in builder.fields:
         return ""
     written = builder.fields["source_ami"].written.strip()
@@ -69,7 +70,7 @@ def _data_of(builder: Component, locals_written: Mapping[str, str]) -> str:
 
 
 def _concrete(body: Body, scope: Scope) -> Iterator[tuple[Block, Scope]]:
-    """The blocks of a body, with each `dynamic` one made into those that it stands for."""
+    """Yields the blocks of a body, with `dynamic` blocks expanded."""
     for block in body.blocks:
         if block.type == "dynamic" and block.labels:
             yield from _expanded(block, scope)
@@ -94,12 +95,12 @@ def _expanded(block: Block, scope: Scope) -> Iterator[tuple[Block, Scope]]:
 
 
 def _items(collection: Cty) -> Iterator[tuple[Cty, Cty]]:
-    """What a `dynamic` block is made for. One for all where that is unknown: what does not depend on it is found."""
+    """Yields the items of a `dynamic` block. An unknown collection gives one unknown item."""
     if collection.is_known and isinstance(collection.raw, tuple | dict):
         yield from collection.items()
         return
-    one = cty.unknown(cty.why_of(collection) or "`for_each` is no collection", tainted=collection.tainted)
-    yield one, one
+    item = cty.unknown(cty.why_of(collection) or "`for_each` is not a collection", tainted=collection.tainted)
+    yield item, item
     for other in cty.alternatives(collection):
         if isinstance(other.raw, tuple | dict):
             yield from other.items()
@@ -118,8 +119,8 @@ def _fields(body: Body, scope: Scope, *, without: Iterable[str] = ()) -> dict[st
             for key, field in inner.items()
             for other in field.alternatives
         )
-        made = Field(value=values, location=found[0][1], written=name, alternatives=others)
-        fields.setdefault(name.lower(), made)
+        block_field = Field(value=values, location=found[0][1], written=name, alternatives=others)
+        fields.setdefault(name.lower(), block_field)
     return fields
 
 
@@ -140,13 +141,13 @@ def _data_source(block: Block, scope: Scope) -> Component:
 
 
 def _source_parts(reference: str) -> tuple[str, ...]:
-    """`source.amazon-ebs.base` and `amazon-ebs.base` are the same."""
+    """Returns type and name: `source.amazon-ebs.base` and `amazon-ebs.base` are the same."""
     parts = reference.split(".")
     return tuple(parts[-2:]) if len(parts) >= 2 else ()
 
 
 class _BuildBlock:
-    """One `build` block, and the sources declared beside it."""
+    """One `build` block and the sources that it may refer to."""
 
     def __init__(
         self,
@@ -161,8 +162,7 @@ class _BuildBlock:
         self._sources = sources
         self._blocks = list(_concrete(block.body, scope))
         name = block.body.setting("name")
-        told = as_text(evaluate(name.expression, scope)) if name else ""
-        self._name = told
+        self._name: str | Unknown = as_text(evaluate(name.expression, scope)) if name else ""
 
     def components(self) -> Iterator[Component]:
         for use in self._used_sources():
@@ -172,7 +172,7 @@ class _BuildBlock:
             source, _ = self._sources[reference]
             name = use.local_name or reference[1]
             full = f"{reference[0]}.{name}"
-            if not self._takes_part(full):
+            if not self._is_selected(full):
                 continue
             scope = self._scope.binding(source={"type": cty.text(reference[0]), "name": cty.text(name)})
             fields = {**_fields(source.body, scope), **use.additions(scope)}
@@ -185,20 +185,20 @@ class _BuildBlock:
             for component in (builder, *self._provisioners(full, name, scope), *self._post_processors(full, scope)):
                 yield _rendered(component, build)
 
-    def _used_sources(self) -> Iterator[_Use]:
+    def _used_sources(self) -> Iterator[_SourceUse]:
         listed = self._block.body.setting("sources")
         references = evaluate(listed.expression, self._scope) if listed else ()
         if isinstance(references, Unknown) or not is_sequence(references):
-            references = tuple(".".join(key) for key in self._sources)  # any of them may take part
+            references = tuple(".".join(key) for key in self._sources)  # any of them may be selected
         for reference in references:
             text = as_text(reference)
             for key in self._sources if isinstance(text, Unknown) else (_source_parts(text),):
-                yield _Use(key)
+                yield _SourceUse(key)
         for block, scope in self._blocks:
             if block.type == "source" and block.labels:
-                yield _Use(_source_parts(block.labels[0]), block, scope)
+                yield _SourceUse(_source_parts(block.labels[0]), block, scope)
 
-    def _takes_part(self, full: str) -> bool:
+    def _is_selected(self, full: str) -> bool:
         if isinstance(self._name, Unknown):
             return True
         name = f"{self._name}.{full}" if self._name else full
@@ -240,10 +240,10 @@ class _BuildBlock:
                 if not step.labels or _skipped(step.body, full, here):
                     continue
                 setting = step.body.setting("name")
-                told = as_text(evaluate(setting.expression, here)) if setting else ""
-                name = step.labels[0] if isinstance(told, Unknown) or not told else told
+                own_name = as_text(evaluate(setting.expression, here)) if setting else ""
+                name = step.labels[0] if isinstance(own_name, Unknown) or not own_name else own_name
                 if any(name_matches(pattern, name) for pattern in self._reading.request.except_):
-                    break  # the rest of the chain has nothing to work on
+                    break  # without its artifact, the rest of the chain does not run
                 fields = _fields(step.body, here.binding(source=scope.names["source"]), without=_META)
                 yield Component(
                     kind=ComponentKind.POST_PROCESSOR,
@@ -266,8 +266,8 @@ def _rendered(component: Component, build: Mapping[str, str]) -> Component:
     return replace(component, fields=fields)
 
 
-class _Use:
-    """A source that a build uses, perhaps under a name of its own and with settings of its own."""
+class _SourceUse:
+    """A source that a build uses, possibly with its own name and additional settings."""
 
     def __init__(self, reference: tuple[str, ...], block: Block | None = None, scope: Scope | None = None) -> None:
         self.reference = reference
@@ -277,8 +277,8 @@ class _Use:
     @property
     def local_name(self) -> str:
         setting = self._block.body.setting("name") if self._block else None
-        told = as_text(evaluate(setting.expression, self._scope)) if setting else ""
-        return "" if isinstance(told, Unknown) else told
+        name = as_text(evaluate(setting.expression, self._scope)) if setting else ""
+        return "" if isinstance(name, Unknown) else name
 
     def additions(self, scope: Scope) -> dict[str, Field]:
         return _fields(self._block.body, scope, without=("name",)) if self._block else {}
@@ -290,7 +290,7 @@ def _skipped(body: Body, full: str, scope: Scope) -> bool:
 
 
 def _names(body: Body, name: str, scope: Scope) -> tuple[str, ...]:
-    """What `only` or `except` lists; where that cannot be worked out, nothing is left out."""
+    """Returns the names in `only` or `except`; empty if unknown, so that nothing is skipped."""
     setting = body.setting(name)
     value = evaluate(setting.expression, scope) if setting else ()
     if not is_sequence(value) or any(isinstance(item, Unknown) for item in value):

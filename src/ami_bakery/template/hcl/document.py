@@ -1,4 +1,4 @@
-"""Packer's second language, HCL2: files, variables, locals, sources and builds, as Packer puts them together."""
+"""Reads an HCL2 template: its files, variables, locals, sources and builds."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 def read_hcl2(reading: Reading) -> TemplateDefinition:
     files = _template_files(reading)
     bodies = [_parse(reading, file) for file in files]
-    surroundings = IoFunctions(reading)
+    io_functions = IoFunctions(reading)
     declared = declarations(bodies)
     variable_files = _variable_files(reading)
-    values = values_of(reading, declared, variable_files, surroundings)
+    values = values_of(reading, declared, variable_files, io_functions)
     for declaration in declared.values():
         _withhold(reading, declaration, to_value(values[declaration.name], declaration.location))
-    scope = _scope(reading, bodies, values, surroundings)
+    scope = _scope(reading, bodies, values, io_functions)
     variables = tuple(
         Variable(
             name=each.name,
@@ -65,12 +65,14 @@ def read_hcl2(reading: Reading) -> TemplateDefinition:
 
 
 def _withhold(reading: Reading, declaration: Declaration, value: Value) -> None:
-    """As it is given, too: Packer repeats what it cannot parse."""
+    """Hides the value, and the unparsed text: Packer repeats values that it cannot parse."""
     given = reading.request.variables.get(declaration.name)
-    told = Text(reading.request.environment.get(f"PKR_VAR_{declaration.name}", ""), declaration.location, tainted=True)
-    reading.collector.withhold((value, told))
+    from_environment = Text(
+        reading.request.environment.get(f"PKR_VAR_{declaration.name}", ""), declaration.location, tainted=True
+    )
+    reading.collector.withhold((value, from_environment))
     if declaration.sensitive:
-        reading.collector.secret((value, given, told) if first_unknown(value) else value)
+        reading.collector.secret((value, given, from_environment) if first_unknown(value) else value)
 
 
 def _parse(reading: Reading, file: str, *, variables_only: bool = False) -> Body:
@@ -84,7 +86,7 @@ def _parse(reading: Reading, file: str, *, variables_only: bool = False) -> Body
 
 
 def _in_folder(reading: Reading, *endings: str) -> tuple[str, ...]:
-    """The files of the template's folder with an ending, HCL before JSON, each in the order of their names."""
+    """Returns the files of the template's folder with these endings: by ending, then by name."""
     names = []
     for child in reading.tree.children(reading.request.template):
         followed = reading.tree.entry(child.path, follow=True)
@@ -108,38 +110,38 @@ def _template_files(reading: Reading) -> tuple[str, ...]:
     if not files:
         raise TemplateError(
             f"reading the template {template}",
-            "the folder holds no *.pkr.hcl and no *.pkr.json",
-            "Name the file, or the folder that holds the files, of the template.",
+            "the folder contains no *.pkr.hcl or *.pkr.json file",
+            "Name the template's file, or the folder that contains its files.",
         )
     return files
 
 
 def _variable_files(reading: Reading) -> tuple[VariableFile, ...]:
-    """Auto files, which only a folder has, and then those given, each with its values."""
+    """Returns the auto var-files (of a folder build), then the given ones, each parsed."""
     entry = reading.tree.entry(reading.request.template, follow=True)
     auto: tuple[str, ...] = ()
     if entry is not None and entry.kind is FileKind.FOLDER:
         auto = _in_folder(reading, ".auto.pkrvars.hcl", ".auto.pkrvars.json")
-    made = []
+    var_files = []
     for path in (*auto, *reading.request.var_files):
         given = path not in auto
         if given and not path.endswith((".hcl", ".json")):
             raise TemplateError(
                 f"reading the var-file {path}",
-                "Packer cannot guess its format",
+                "unrecognized file extension",
                 "Name it *.pkrvars.hcl or *.pkrvars.json.",
             )
         location = reading.given_location() if given else SourceLocation(file=path, line=1)
         reading.collector.reference(reading.paths.normalise(path), location)
-        made.append(VariableFile(path=path, body=_parse(reading, path, variables_only=True)))
-    return tuple(made)
+        var_files.append(VariableFile(path=path, body=_parse(reading, path, variables_only=True)))
+    return tuple(var_files)
 
 
 # --- names
 
 
 class _Locals(Mapping[str, Cty]):
-    """Locals, each worked out when it is first asked for; one that needs itself is unknown."""
+    """Locals, evaluated on first use; one that refers to itself is unknown."""
 
     def __init__(self, expressions: Mapping[str, Expression], sensitive: Collection[str]) -> None:
         self._expressions = expressions
@@ -181,7 +183,7 @@ def _local_expressions(bodies: Iterable[Body]) -> dict[str, Expression]:
     return expressions
 
 
-def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], surroundings: IoFunctions) -> Scope:
+def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], io_functions: IoFunctions) -> Scope:
     sensitive = [
         block.labels[0]
         for body in bodies
@@ -197,13 +199,13 @@ def _scope(reading: Reading, bodies: list[Body], values: Mapping[str, Cty], surr
             "path": {"cwd": cty.text(inside), "root": cty.text(reading.paths.from_packer())},
             "packer": cty.unknown("`packer` is known only when Packer runs"),
             "build": cty.unknown("`build` is known only when Packer runs"),
-            "data": cty.unknown("a data source is asked only when Packer runs", tainted=True),
-            "source": cty.unknown("`source` is not known here"),
+            "data": cty.unknown("data sources are queried only when Packer runs", tainted=True),
+            "source": cty.unknown("`source` is known only in a build"),
         },
-        surroundings=surroundings.functions(),
+        io_functions=io_functions.functions(),
     )
     local.scope = scope
-    for name in local:  # Packer works them all out, used or not
+    for name in local:  # Packer evaluates all of them, used or not
         value = to_value(local[name], reading.given_location())
         reading.collector.withhold(value)
         if name in sensitive:
@@ -220,8 +222,8 @@ def _plugins(bodies: list[Body], scope: Scope) -> Iterator[Plugin]:
 
 
 def _plugin(name: str, value: Value, location: SourceLocation) -> Plugin:
-    told = value if is_mapping(value) else {"version": value}
-    source, version = as_text(told.get("source", "")), as_text(told.get("version", ""))
+    entry = value if is_mapping(value) else {"version": value}
+    source, version = as_text(entry.get("source", "")), as_text(entry.get("version", ""))
     return Plugin(
         name=name,
         source=_plain(source),

@@ -1,4 +1,4 @@
-"""HCL text to our syntax, by tree-sitter; anything that does not parse is an error with its line."""
+"""Parses HCL into syntax nodes, with tree-sitter; syntax errors have their line."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def refuse(location: SourceLocation, wrong: str) -> TemplateSyntaxError:
     return TemplateSyntaxError(
         f"reading {location}",
         wrong,
-        "Correct the file; `packer validate` says more about what is wrong with it.",
+        "Fix the file; `packer validate` gives details.",
         marks=(location.mark(wrong),),
     )
 
 
 def parse_body(source: bytes, file: str) -> Body:
-    """A whole file of HCL."""
+    """Parses an HCL file."""
     reader = _HclReader(_decoded(source, file), file)
     root = reader.parse()
     body = next((child for child in root.children if child.type == "body"), None)
@@ -44,19 +44,19 @@ def parse_body(source: bytes, file: str) -> Body:
 
 
 def parse_expression(text: str, location: SourceLocation) -> Expression:
-    """A lone expression, such as the value of a variable given on the command line."""
+    """Parses one expression, for example a variable's value from the command line."""
     reader = _HclReader(f"value = {text}\n".encode(), location.file, location.line - 1)
     body = reader.parse().children
     settings = reader.body(body[0]).settings if body else ()
     if len(settings) != 1:
-        raise refuse(location, f"{text!r} is no expression")
+        raise refuse(location, f"{text!r} is not an expression")
     return settings[0].expression
 
 
 def parse_template(text: str, location: SourceLocation) -> syntax.Template:
-    """A text with `${...}` and `%{...}`, as `templatefile()` and HCL in JSON have them."""
+    """Parses a string with `${...}` and `%{...}`, as in `templatefile()` and HCL in JSON."""
     if len(text) > LARGEST_PARSED:
-        raise TooCostly(f"it parses a text of more than {LARGEST_PARSED:,} characters")
+        raise TooCostly(f"it parses a string of more than {LARGEST_PARSED:,} characters")
     mark = "END_OF_TEMPLATE"
     while mark in text:
         mark += "_"
@@ -66,7 +66,7 @@ def parse_template(text: str, location: SourceLocation) -> syntax.Template:
     settings = reader.body(root.children[0]).settings
     setting = settings[0]
     if len(settings) != 1 or not isinstance(setting.expression, syntax.Template):
-        raise refuse(location, "the text is no template")
+        raise refuse(location, "the string is not a template")
     return string_templates.without_last_newline(setting.expression, location, text)
 
 
@@ -81,7 +81,7 @@ def _decoded(source: bytes, file: str) -> bytes:
 
 
 class _HclReader:
-    """Turns the tree of one source into our syntax. `first_line`: the number of the line before the first."""
+    """Converts the parse tree of one source to syntax nodes. `first_line`: the number of the line before the first."""
 
     def __init__(self, source: bytes, file: str, first_line: int = 0) -> None:
         self.source = source if source.endswith(b"\n") else source + b"\n"
@@ -89,22 +89,24 @@ class _HclReader:
         self.first_line = first_line
 
     def parse(self, *, otherwise: SourceLocation | None = None) -> Node:
-        """`otherwise`: the location of an error that shows only at the end of what was put around a text."""
+        """Parses the source. `otherwise`: the location for errors in the lines added around a string."""
         root = _parser().parse(self.source).root_node
         if root.has_error and _NOT_IN_GRAMMAR.search(self.source):
-            # The grammar knows no `1e3` and no `%%%{`: to it, digits stand there, and the text is read as written.
+            # The grammar does not know `1e3` and `%%%{`: parse digits instead, but keep the text as written.
             plain = _NOT_IN_GRAMMAR.sub(lambda found: b"1" * len(found[0]), self.source)
             root = _parser().parse(plain).root_node
         if root.has_error:
             error = _first_error(root)
             at_the_edge = error.start_point[0] == 0 or error.start_point[0] >= self.source.count(b"\n") - 1
-            raise refuse(otherwise, "the template does not parse") if otherwise and at_the_edge else self.error(error)
+            raise (
+                refuse(otherwise, "the template has a syntax error") if otherwise and at_the_edge else self.error(error)
+            )
         return root
 
     def error(self, node: Node) -> TemplateError:
         if node.is_missing:
             return refuse(self.location(node), f"`{node.type}` is missing")
-        # An error that holds many lines begins long before what is wrong: the end of what was understood is nearer.
+        # An error node of many lines begins long before the mistake: the end of its last child is nearer.
         last = node
         while last.children and last.start_point[0] != last.end_point[0]:
             last = last.children[-1]
@@ -147,7 +149,7 @@ class _HclReader:
     # --- expressions
 
     def expression(self, node: Node) -> Expression:
-        """An `expression` node: a primary, followed by accesses such as `.name`, `[0]` and `[*]`."""
+        """Converts an `expression` node: a primary with accesses such as `.name`, `[0]` and `[*]`."""
         if node.type != "expression":
             return self._primary(node)
         children = [child for child in node.children if child.type not in ("comment", "(", ")")]
@@ -157,9 +159,9 @@ class _HclReader:
         return made
 
     def _few(self, nodes: list[Node]) -> list[Node]:
-        """The parts of a chain such as `a.b[0].c`: of each the whole text up to it is kept."""
+        """Limits the parts of a chain such as `a.b[0].c`: each part stores the whole text before it."""
         if len(nodes) > _LONGEST_CHAIN:
-            raise refuse(self.location(nodes[0]), f"it has more than {_LONGEST_CHAIN} accesses in a row")
+            raise refuse(self.location(nodes[0]), f"it chains more than {_LONGEST_CHAIN} accesses")
         return nodes
 
     def _primary(self, node: Node) -> Expression:
@@ -189,7 +191,7 @@ class _HclReader:
         raise self.error(node)
 
     def _splat(self, of: Expression, kind: Node) -> Expression:
-        """`[*]` takes all that follows for each item; `.*` only the attributes, and an index is one of the result."""
+        """Converts a splat: `[*]` applies all following accesses to each item, `.*` only attributes."""
         accesses = self._few(kind.named_children)
         count = len(accesses)
         if kind.type == "attr_splat":
@@ -240,7 +242,7 @@ class _HclReader:
         return self._chosen(node, condition, self.expression(then), self.expression(otherwise))
 
     def _chosen(self, node: Node, condition: Node, then: Expression, otherwise: Expression) -> Expression:
-        # The grammar takes `a ? b : c ? d : e` for `(a ? b : c) ? d : e`; HCL means `a ? b : (c ? d : e)`.
+        # The grammar parses `a ? b : c ? d : e` as `(a ? b : c) ? d : e`; HCL means `a ? b : (c ? d : e)`.
         bare = condition.named_children[0] if condition.child_count == 1 else condition
         if bare.type == "conditional":
             first, second, third = (part for part in bare.named_children if part.type != "comment")
@@ -256,7 +258,7 @@ class _HclReader:
     def _operation(self, node: Node) -> Expression:
         inner = node.named_children[0]
         parts = self._few([child for child in inner.children if child.type != "comment"])
-        # A primary in an operation may be followed by accesses, all of them children of the operation.
+        # The accesses after a primary in an operation are children of the operation.
         sides: list[Expression | None] = [None]
         operator = ""
         for part in parts:
@@ -290,7 +292,7 @@ class _HclReader:
         return syntax.ObjectOf(location=self.location(node), written=self.text(node), items=tuple(items))
 
     def _key(self, node: Node) -> Expression:
-        """A bare word is a key as it stands; in parentheses it is a name."""
+        """A bare word is a literal key; in parentheses it is a reference."""
         key = self.expression(node)
         if isinstance(key, syntax.Name) and not self.text(node).startswith("("):
             return syntax.Literal(location=key.location, written=key.written, value=key.name)
@@ -318,7 +320,7 @@ class _HclReader:
 
 
 def _number(text: str) -> float:
-    """The evaluator reads the number from how it is written: here it only has to be one."""
+    """Returns an approximate number; the evaluator parses the text itself."""
     if text.isdigit() and len(text) < 1000:
         return int(text)
     return int(text, 16) if text[:2] in ("0x", "0X") else float(text)

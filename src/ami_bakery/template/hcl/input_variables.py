@@ -1,4 +1,4 @@
-"""The variables of an HCL2 template: what is declared, and the value that each has in the end."""
+"""Reads the variables of an HCL2 template and their values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class VariableFile(Frozen):
 
 
 def declarations(bodies: Sequence[Body]) -> dict[str, Declaration]:
-    """By name. Both `variable "x" {}` and the older `variables { x = ... }`."""
+    """Returns declarations by name: `variable "x" {}` and the older `variables { x = ... }`."""
     declared: dict[str, Declaration] = {}
     for body in bodies:
         for block in body.of_type("variable"):
@@ -67,38 +67,41 @@ def values_of(
     reading: Reading,
     declared: Mapping[str, Declaration],
     files: Sequence[VariableFile],
-    surroundings: IoFunctions,
+    io_functions: IoFunctions,
 ) -> dict[str, Cty]:
-    """default < PKR_VAR_ environment < auto files < var-files in order < `-var`."""
-    values = {name: _value(reading, declaration, files, surroundings) for name, declaration in declared.items()}
+    """Returns the values by name.
+
+    Precedence: default < PKR_VAR_ environment < auto files < var-files in order < `-var`.
+    """
+    values = {name: _value(reading, declaration, files, io_functions) for name, declaration in declared.items()}
     return {name: cty.hidden(value) if declared[name].sensitive else value for name, value in values.items()}
 
 
 def default_of(declaration: Declaration) -> Cty:
-    """The value of a variable that nothing else sets, and whose default asks no environment."""
+    """Returns the default of a variable, if it does not read the environment."""
     default = resolve(declaration.default, Scope()) if declaration.default else cty.null()
-    return _converted(default, _wanted(declaration))
+    return _converted(default, _type_spec(declaration))
 
 
-class _Wanted(Frozen):
-    """What a declaration makes of a value: the type (None: it is no type), and what is filled in before."""
+class _TypeSpec(Frozen):
+    """The type of a declaration (None: invalid) and the defaults of its optional attributes."""
 
     type: Type | None
     defaults: Defaults | None = None
 
 
-def _wanted(declaration: Declaration) -> _Wanted:
+def _type_spec(declaration: Declaration) -> _TypeSpec:
     if declaration.type is None:
-        return _Wanted(type=DYNAMIC)
+        return _TypeSpec(type=DYNAMIC)
     try:
         kind, defaults = constraint(declaration.type)
     except (EvaluationError, Unsure):
-        return _Wanted(type=None)
-    return _Wanted(type=kind, defaults=defaults)
+        return _TypeSpec(type=None)
+    return _TypeSpec(type=kind, defaults=defaults)
 
 
 def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool:
-    """Whether anything but a default gives this variable a value, now or when the image is built."""
+    """Whether anything but a default sets this variable, now or at build time."""
     request = reading.request
     return (
         name in {*request.later, *request.variables, *request.offered}
@@ -107,54 +110,54 @@ def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool
     )
 
 
-def _value(reading: Reading, declaration: Declaration, files: Sequence[VariableFile], surroundings: IoFunctions) -> Cty:
+def _value(reading: Reading, declaration: Declaration, files: Sequence[VariableFile], io_functions: IoFunctions) -> Cty:
     name = declaration.name
     if name in reading.request.later:
-        return cty.unknown(f"the variable `{name}` gets its value when the image is baked")
+        return cty.unknown(f"the variable `{name}` gets its value when the image is built")
     from_file = _from_files(name, files)
     given = reading.request.variables.get(name, reading.request.offered.get(name))
-    told = reading.request.environment.get("PKR_VAR_" + name)
-    overridden = not (given is None and from_file is None and told is None)
-    wanted = _wanted(declaration)
-    default = _converted(_default(declaration, surroundings, matters=not overridden), wanted)
+    from_environment = reading.request.environment.get("PKR_VAR_" + name)
+    overridden = not (given is None and from_file is None and from_environment is None)
+    spec = _type_spec(declaration)
+    default = _converted(_default(declaration, io_functions, matters=not overridden), spec)
     if not overridden:
         return default
 
-    def value_as(wanted: _Wanted) -> Cty:
+    def value_as(spec: _TypeSpec) -> Cty:
         if given is not None:
-            return _converted(_given(given, declaration, wanted, reading.given_location()), wanted)
+            return _converted(_given(given, declaration, spec, reading.given_location()), spec)
         if from_file is not None:
-            return _converted(from_file, wanted)
+            return _converted(from_file, spec)
         reading.collector.environment("PKR_VAR_" + name, declaration.location)
-        if told is not None and (why := why_not_used("PKR_VAR_" + name)) is not None:
-            reading.collector.secret(told)
-            return cty.unknown(why, wanted.type or DYNAMIC, tainted=True)
-        return cty.hidden(_converted(_given(told or "", declaration, wanted, declaration.location), wanted))
+        if from_environment is not None and (why := why_not_used("PKR_VAR_" + name)) is not None:
+            reading.collector.secret(from_environment)
+            return cty.unknown(why, spec.type or DYNAMIC, tainted=True)
+        return cty.hidden(_converted(_given(from_environment or "", declaration, spec, declaration.location), spec))
 
-    if wanted.type != DYNAMIC or not default.is_known:
-        return value_as(wanted)
-    inferred = value_as(_Wanted(type=default.type))
-    # Newer versions of Packer infer no type from `{}` and `[]`; older ones drop each attribute of the value.
+    if spec.type != DYNAMIC or not default.is_known:
+        return value_as(spec)
+    inferred = value_as(_TypeSpec(type=default.type))
+    # Newer Packer versions infer no type from `{}` and `[]`; older ones drop all attributes of the value.
     is_empty = default.type.kind in ("object", "tuple") and not default.type.of
-    return value_as(wanted).with_others([inferred]) if is_empty else inferred
+    return value_as(spec).with_others([inferred]) if is_empty else inferred
 
 
-def _default(declaration: Declaration, surroundings: IoFunctions, *, matters: bool) -> Cty:
+def _default(declaration: Declaration, io_functions: IoFunctions, *, matters: bool) -> Cty:
     if declaration.default is None:
         return cty.unknown(f"the variable `{declaration.name}` has no value")
-    environment = surroundings.environment(record=matters)
-    return resolve(declaration.default, Scope(surroundings=environment))
+    environment = io_functions.environment(record=matters)
+    return resolve(declaration.default, Scope(io_functions=environment))
 
 
 def _from_files(name: str, files: Sequence[VariableFile]) -> Cty | None:
-    """The last file wins."""
+    """Returns the value of the last file that sets it."""
     found = [
         (file.path, setting.expression) for file in files for setting in file.body.settings if setting.name == name
     ]
     if not found:
         return None
     value = resolve(found[-1][1], Scope())
-    # Packer up to 1.7 and later ones differ in whether all *.hcl come before all *.json.
+    # Packer up to 1.7 reads all *.hcl before all *.json; later versions do not.
     older = [pair for pair in found if pair[0].endswith(".json")] or found
     if older[-1][0] == found[-1][0]:
         return value
@@ -165,22 +168,22 @@ def _from_files(name: str, files: Sequence[VariableFile]) -> Cty | None:
     return cty.unknown(why).with_others([value, other])
 
 
-def _given(text: str, declaration: Declaration, wanted: _Wanted, location: SourceLocation) -> Cty:
-    """A value from the command line or the environment: a text, or an expression where the type is no primitive."""
-    if wanted.type in (STRING, NUMBER, DYNAMIC):
+def _given(text: str, declaration: Declaration, spec: _TypeSpec, location: SourceLocation) -> Cty:
+    """Parses a value from the command line or the environment: an expression unless the type is primitive."""
+    if spec.type in (STRING, NUMBER, DYNAMIC):
         return cty.text(text, location)
-    if wanted.type is None or wanted.type.kind == "unknown":
-        return cty.unknown(f"the type of the variable `{declaration.name}` is not known")
+    if spec.type is None or spec.type.kind == "unknown":
+        return cty.unknown(f"the type of the variable `{declaration.name}` is unknown")
     try:
         return resolve(parse_expression(text, location), Scope())
     except TemplateError:
-        return cty.unknown(f"the value given for the variable `{declaration.name}` is no expression")
+        return cty.unknown(f"the value given for the variable `{declaration.name}` is not an expression")
 
 
-def _converted(value: Cty, wanted: _Wanted) -> Cty:
-    if wanted.type is None:
+def _converted(value: Cty, spec: _TypeSpec) -> Cty:
+    if spec.type is None:
         return value
     try:
-        return cty.lifted(lambda values: convert(filled(values[0], wanted.defaults), wanted.type or DYNAMIC), [value])
+        return cty.lifted(lambda values: convert(filled(values[0], spec.defaults), spec.type or DYNAMIC), [value])
     except (EvaluationError, Unsure) as error:
-        return cty.unknown(f"the value does not fit the type of the variable: {error}", tainted=value.is_dirty)
+        return cty.unknown(f"the value does not match the type of the variable: {error}", tainted=value.is_dirty)

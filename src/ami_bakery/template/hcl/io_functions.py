@@ -1,4 +1,4 @@
-"""HCL2's functions that ask the disk or the environment; each file that they read is a finding."""
+"""HCL2 functions that read files or the environment; each file becomes a reference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError
 from ami_bakery.template.expression.cty_types import BOOL, STRING, UNKNOWN
-from ami_bakery.template.expression.evaluate import Scope, Surrounding, work_out
+from ami_bakery.template.expression.evaluate import IoFunction, Scope, work_out
 from ami_bakery.template.expression.known_values import Unknown
 from ami_bakery.template.expression.public_values import to_value
 from ami_bakery.template.globs import fileset
@@ -28,13 +28,13 @@ _Path = Callable[[str], str | Unknown]
 
 
 class IoFunctions:
-    """What `file()` and its like answer. `rendering`: the templates that are being rendered, outermost first."""
+    """Evaluates `file()` and similar functions."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._rendering: list[str] = []
+        self._rendering: list[str] = []  # nested `templatefile()` calls, outermost first
 
-    def functions(self) -> Mapping[str, Surrounding]:
+    def functions(self) -> Mapping[str, IoFunction]:
         return {
             "file": self._file,
             "filebase64": self._filebase64,
@@ -45,8 +45,8 @@ class IoFunctions:
             "pathexpand": self._pathexpand,
         }
 
-    def environment(self, *, record: bool) -> Mapping[str, Surrounding]:
-        """`env()`, which only the default of a variable may call. `record`: its answer matters."""
+    def environment(self, *, record: bool) -> Mapping[str, IoFunction]:
+        """`env()`, for the default of a variable only. `record`: whether the default is used."""
 
         def env(call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
             name = _text(call, arguments, 0, 1)
@@ -82,7 +82,7 @@ class IoFunctions:
         self._reading.collector.reference(path, call.location, required=False, written=_if_tainted(call, given))
         entry = self._reading.tree.entry(path, follow=True)
         if entry is not None and entry.kind is not FileKind.FILE:
-            raise EvaluationError("`fileexists()` is asked about what is not a file")
+            raise EvaluationError("`fileexists()` is called with the path of a folder or a special file")
         return Cty(BOOL, entry is not None).taint_by(given)
 
     def _fileset(self, call: syntax.FunctionCall, arguments: Sequence[Cty], _scope: Scope) -> Cty:
@@ -112,7 +112,7 @@ class IoFunctions:
         template = parse_template(content.decode(), SourceLocation(file=path, line=1))
         self._rendering.append(path)
         try:
-            inner = Scope(names=names, surroundings=scope.surroundings, optional=scope.optional, any_name=any_name)
+            inner = Scope(names=names, io_functions=scope.io_functions, optional=scope.optional, any_name=any_name)
             return self._withheld(cty.hidden(work_out(template, inner)))
         finally:
             self._rendering.pop()
@@ -129,22 +129,22 @@ class IoFunctions:
             return path
         found = self._reading.expand_home(path.raw)
         if found is None:
-            return cty.unknown("the home folder is not known", STRING, tainted=path.tainted)
+            return cty.unknown("the home directory is unknown", STRING, tainted=path.tainted)
         return cty.text(found, path.location, tainted=path.tainted)
 
     def _withheld(self, value: Cty) -> Cty:
-        """What Packer says of it is not shown, whatever becomes of the value here."""
+        """Hides the value in Packer's output, even if it is not used here."""
         self._reading.collector.withhold(to_value(value, self._reading.given_location()))
         return value
 
-    # --- where and what
+    # --- reading files
 
     def _path(self, call: syntax.FunctionCall, path: Cty, resolve: _Path) -> str | Cty:
-        """The path that an argument names; one that cannot be worked out is a finding, for a file is read by it."""
+        """Resolves a path argument; an unknown path is a finding, because a file is read."""
         found: str | Unknown
         if isinstance(path.raw, str):
             expanded = self._reading.expand_home(path.raw)
-            found = resolve(expanded) if expanded else Unknown(why="the home folder is not known")
+            found = resolve(expanded) if expanded else Unknown(why="the home directory is unknown")
         else:
             found = Unknown(why=cty.why_of(path))
         if isinstance(found, str):
@@ -161,18 +161,18 @@ class IoFunctions:
         entry = self._reading.tree.entry(path, follow=True)
         if entry is None:
             if scope.optional:
-                raise EvaluationError(f"the file that `{call.written}` reads is not there")
-            # It may be made before Packer runs, and Packer fails where it is not.
-            return cty.unknown(f"the file that `{call.written}` reads is not there", STRING, tainted=True)
+                raise EvaluationError(f"the file that `{call.written}` reads does not exist")
+            # A file may be created before Packer runs; else Packer fails.
+            return cty.unknown(f"the file that `{call.written}` reads does not exist", STRING, tainted=True)
         if entry.kind is not FileKind.FILE:
-            why = f"what `{call.written}` reads is not a file: it is a {entry.kind}"
+            why = f"`{call.written}` reads a {entry.kind}, not a file"
             return cty.unknown(why, STRING, tainted=True)
         try:
             content = self._reading.content(path)
             if not self._reading.is_foreign(path):
                 return path, content
             self._withheld(_decoded(call, content))
-            why = f"`{call.written}` reads a file outside of the repository, and planning does not use its content"
+            why = f"`{call.written}` reads a file outside the repository, and planning does not use its content"
             return cty.unknown(why, STRING, tainted=True)
         except SourceError as error:
             wrong = f"reading `{written}`: {error.wrong}" if written else str(error)
@@ -181,7 +181,7 @@ class IoFunctions:
 
 
 def _if_tainted(call: syntax.FunctionCall, path: Cty) -> str:
-    """The call as written, if no message may show the path."""
+    """Returns the call as written if messages must hide the path, else an empty string."""
     return call.written if path.is_dirty else ""
 
 
@@ -189,13 +189,13 @@ def _decoded(call: syntax.FunctionCall, content: bytes) -> Cty:
     try:
         return cty.text(content.decode(), call.location, tainted=True)
     except UnicodeDecodeError:
-        return cty.unknown(f"what `{call.written}` reads is not UTF-8", STRING, tainted=True)
+        return cty.unknown(f"the file that `{call.written}` reads is not UTF-8", STRING, tainted=True)
 
 
 def _names(given: Cty) -> tuple[Mapping[str, Cty], Cty | None]:
-    """The names in a template, and what stands for any other where they are not all known."""
+    """Returns the variables of a template, and the value for any other name if they are not all known."""
     if given.is_null or not (given.type.is_mapping or given.type.kind in ("unknown", "dynamic")):
-        raise EvaluationError("the variables of `templatefile()` are no map")
+        raise EvaluationError("the variables of `templatefile()` are not a map")
     if given.is_known:
         return dict(given.raw), None
     return {}, cty.unknown(cty.why_of(given), tainted=given.tainted)
@@ -206,5 +206,5 @@ def _text(call: syntax.FunctionCall, arguments: Sequence[Cty], number: int, want
         raise EvaluationError(f"`{call.name}()` is called with {len(arguments)} arguments")
     value = convert(arguments[number], STRING)
     if value.is_null:
-        raise EvaluationError(f"`{call.name}()` is given null")
+        raise EvaluationError(f"`{call.name}()` is called with null")
     return value

@@ -1,4 +1,4 @@
-"""HCL2 in JSON syntax (`*.pkr.json`, `*.pkrvars.json`): texts are templates, objects are blocks where HCL2 has such."""
+"""Parses HCL2 in JSON syntax (`*.pkr.json`, `*.pkrvars.json`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ami_bakery.template.json_parser import JsonArray, JsonObject, JsonScalar, J
 if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
 
-# Which names are blocks in a body of a given type, and how many labels each has.
+# The blocks in a body of a given type, and the number of their labels. Strings are templates.
 _BLOCKS: dict[str, dict[str, int]] = {
     "": {
         "packer": 0,
@@ -47,7 +47,7 @@ _BLOCKS: dict[str, dict[str, int]] = {
 
 
 def parse_json_body(source: bytes, file: str, *, variables_only: bool = False) -> Body:
-    """A whole file. `variables_only`: a var-file, in which everything is a value, and templates have no names."""
+    """Parses a file. `variables_only`: a var-file, which has no blocks."""
     document = parse_json(source, file)
     return _body(document, {} if variables_only else _BLOCKS[""], "")
 
@@ -57,7 +57,7 @@ def _body(value: JsonValue, blocks: dict[str, int], around: str) -> Body:
     made: list[Block] = []
     for part in value.items if isinstance(value, JsonArray) else (value,):
         if not isinstance(part, JsonObject):
-            raise _bad(part.location, "an object is needed here")
+            raise _bad(part.location, "expected an object")
         for name, member in part.members:
             if name == "//":
                 continue  # a comment
@@ -74,7 +74,7 @@ def _blocks(name: str, labels: tuple[str, ...], missing: int, value: JsonValue, 
         if isinstance(part, JsonScalar) and part.value is None:
             continue
         if not isinstance(part, JsonObject):
-            raise _bad(part.location, f"`{name}` is an object here")
+            raise _bad(part.location, f"`{name}` must be an object")
         if missing:
             for label, inner in part.members:
                 made.extend(_blocks(name, (*labels, label), missing - 1, inner, around))
@@ -106,5 +106,5 @@ def _text(text: str, location: SourceLocation) -> Expression:
 
 
 def _bad(location: SourceLocation, wrong: str) -> TemplateError:
-    todo = "Correct the file; `packer validate` says more about it."
+    todo = "Fix the file; `packer validate` gives details."
     return TemplateError(f"reading {location}", wrong, todo, marks=(location.mark(wrong),))

@@ -1,4 +1,4 @@
-"""Quoted strings, heredocs and templates of HCL: escapes, indentation, `~` marks, interpolations and directives."""
+"""Parses HCL strings, heredocs and templates: escapes, indentation, `~`, interpolations, directives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
 class TreeReader(Protocol):
-    """What this module needs of the one that reads the tree."""
+    """The methods of the HCL parser that this module needs."""
 
     source: bytes
 
@@ -31,7 +31,7 @@ class TreeReader(Protocol):
 
 
 class _TemplateToken(Frozen):
-    """One piece of a template in a flat row: a literal line, or a mark (`node`) of the given kind."""
+    """One token of a template: a literal line, or a mark (`node`) of the given kind."""
 
     kind: str
     text: str = ""
@@ -41,7 +41,7 @@ class _TemplateToken(Frozen):
 
 
 def unescape_quoted(text: str) -> str:
-    """What a quoted string says."""
+    """Returns the value of a quoted string."""
 
     def meant(found: re.Match[str]) -> str:
         if found["unicode"]:
@@ -56,7 +56,7 @@ def _unescape_heredoc(text: str) -> str:
 
 
 def read(reader: TreeReader, node: Node) -> Expression:
-    """A `quoted_template` or `heredoc_template` node."""
+    """Converts a `quoted_template` or `heredoc_template` node."""
     heredoc = node.type == "heredoc_template"
     if heredoc:
         start, end, flush = _heredoc_bounds(reader, node)
@@ -72,7 +72,7 @@ def read(reader: TreeReader, node: Node) -> Expression:
 
 
 def without_last_newline(template: syntax.Template, location: SourceLocation, written: str) -> syntax.Template:
-    """Takes back the line end that was added to parse a text as a heredoc."""
+    """Removes the line end that was added to parse a string as a heredoc."""
     parts = template.parts
     if parts and isinstance(parts[-1], str):
         last = parts[-1].removesuffix("\n")
@@ -94,7 +94,7 @@ def _tokens(
     position = start
     for mark in _marks(node):
         if mark.type == "template_interpolation" and reader.source[mark.start_byte - 1 : mark.start_byte] == b"$":
-            continue  # `$$${x}`: the last two signs are an escape, which the grammar does not see
+            continue  # `$$${x}`: the last two `$` are an escape, which the grammar does not know
         yield from _lines(reader, position, mark.start_byte, unescape_with)
         position = mark.end_byte
         text = reader.text(mark)
@@ -128,7 +128,7 @@ def _marks(node: Node) -> Iterator[Node]:
 
 
 def _without_indentation(tokens: list[_TemplateToken]) -> list[_TemplateToken]:
-    """`<<-` takes the smallest indentation away from every line; lines of nothing but space do not count."""
+    """`<<-` removes the smallest indentation from every line; blank lines do not count."""
     at_start, smallest, indented = True, None, []
     for number, token in enumerate(tokens):
         if at_start:
@@ -147,9 +147,9 @@ def _without_indentation(tokens: list[_TemplateToken]) -> list[_TemplateToken]:
 
 
 def _trimmed(tokens: list[_TemplateToken]) -> list[_TemplateToken]:
-    """Carries out the `~` marks: they take white space away on their side, of the piece next to them and no further.
+    """Applies `~` marks: each removes white space on its side, from the next token only.
 
-    A line is a piece, so that in `%{ if x ~}`, a line end, and an indented line, only the line end goes.
+    A line is a token: after `%{ if x ~}` only the line end is removed, not the next line's indentation.
     """
     made = list(tokens)
     for number, token in enumerate(tokens):
@@ -161,7 +161,7 @@ def _trimmed(tokens: list[_TemplateToken]) -> list[_TemplateToken]:
 
 
 def _nest(reader: TreeReader, tokens: Iterator[_TemplateToken]) -> tuple[tuple[Part, ...], str]:
-    """The parts up to the end of this level, and the kind of mark that ended it."""
+    """Returns the parts up to the end of this level, and the kind of mark that ended it."""
     parts: list[Part] = []
     lines: list[str] = []
     for token in tokens:
@@ -194,7 +194,7 @@ def _nest(reader: TreeReader, tokens: Iterator[_TemplateToken]) -> tuple[tuple[P
 
 
 def _end_literal(parts: list[Part], lines: list[str]) -> None:
-    """The lines up to a mark are one part."""
+    """Joins the lines before a mark to one part."""
     if text := "".join(lines):
         parts.append(text)
     lines.clear()

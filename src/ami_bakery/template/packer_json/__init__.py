@@ -1,1 +1,1 @@
-"""Legacy JSON templates."""
+"""Reads legacy JSON templates."""

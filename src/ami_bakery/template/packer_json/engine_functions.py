@@ -1,4 +1,4 @@
-"""The functions of `{{...}}`: those whose answer we know, and by their absence those that only Packer knows."""
+"""The functions of `{{...}}` that can be evaluated without Packer; all others are unknown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
     from ami_bakery.template.location import SourceLocation
 
-_DEPTH = 100  # as many rounds as Packer itself takes to work variables out
+_DEPTH = 100  # Packer evaluates variables in as many rounds
 
 
 class _Shared:
@@ -35,10 +35,10 @@ class _Shared:
 
 
 class LegacyContext:
-    """Renders the texts of a JSON template.
+    """Renders the strings of a JSON template.
 
-    raw        each variable as given, with its location
-    sensitive  the names of those whose values are secrets
+    raw        the unrendered value of each variable, with its location
+    sensitive  the names of sensitive variables
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LegacyContext:
         self._sensitive = sensitive
         self._shared = shared or _Shared()
         if shared is None:
-            for name in raw:  # Packer works every variable out, used or not
+            for name in raw:  # Packer evaluates every variable, used or not
                 self.variable(name)
 
     def in_build(self, name: str, kind: str) -> LegacyContext:
@@ -64,7 +64,7 @@ class LegacyContext:
         return LegacyContext(self.reading, self._raw, sensitive=self._sensitive, build=build, shared=self._shared)
 
     def render(self, text: str) -> str | Unknown:
-        """A text of a builder, provisioner or post-processor."""
+        """Renders a string of a builder, provisioner or post-processor."""
         return render(text, self._functions()) if has_actions(text) else text
 
     def variable(self, name: str) -> Value:
@@ -87,14 +87,14 @@ class LegacyContext:
             return render(text, self._functions(location), fields_as_written=True)
         except TooCostly as error:
             raise TooLargeError(
-                f"working out the variable `{name}` ({location})",
+                f"evaluating the variable `{name}` ({location})",
                 str(error),
-                "Make its text smaller.",
+                "Make its value shorter.",
                 marks=(location.mark(str(error)),),
             ) from None
 
     def _functions(self, in_variable_at: SourceLocation | None = None) -> GoFunctions:
-        """`in_variable_at`: a variable is being worked out, where `env` is allowed and `user` must be declared."""
+        """`in_variable_at`: set while a variable is evaluated: `env` is allowed, `user` must be declared."""
         functions: dict[str, Callable[..., Value]] = {**_PLAIN}
         functions["template_dir"] = lambda: self.reading.paths.absolute(self.reading.paths.from_packer())
         functions["pwd"] = lambda: self.reading.paths.absolute(".")
@@ -119,9 +119,9 @@ class LegacyContext:
 
 
 def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
-    """HCL2 renders `{{...}}` in the settings of components too, but without variables and the template's folder.
+    """Renders `{{...}}` in an HCL2 component, where variables and the template's folder are not available.
 
-    build  what is known there, by the name of its function
+    build  the known values, by function name
     """
     functions: dict[str, Callable[..., Value]] = {
         **_PLAIN,
@@ -135,7 +135,7 @@ def render_in_hcl2(value: Value, build: Mapping[str, str]) -> Value:
         if not isinstance(value, Text):
             return rendered
         if isinstance(rendered, Unknown) and value.tainted:
-            why = "a tainted text has `{{...}}` in it that only Packer renders"
+            why = "its value contains `{{...}}`, which only Packer renders"
             return Unknown(why=why, tainted=True, known=rendered.known)
         if isinstance(rendered, Unknown):
             return rendered
@@ -160,7 +160,7 @@ def _replace_all(old: str, new: str, text: str) -> Value:
 def _split(text: str, separator: str, number: int) -> Value:
     parts = text.split(separator) if separator else list(text)
     if not 0 <= number < len(parts):
-        raise ValueError("there is no such part")
+        raise ValueError("the string has no such part")
     return _text_only(text, parts[number])
 
 
@@ -169,7 +169,7 @@ def _clean_resource_name(text: str) -> Value:
 
 
 def _text_only(before: str, after: str) -> Value:
-    return Unknown(why="it depends on where the checkout lies") if names_checkout(before) else after
+    return Unknown(why="it depends on the path of the checkout") if names_checkout(before) else after
 
 
 _PLAIN: Mapping[str, Callable[..., Value]] = {

@@ -1,4 +1,4 @@
-"""Packer's first language, JSON with Go templates: variables, builders, provisioners, post-processors."""
+"""Reads legacy JSON templates: variables, builders, provisioners, post-processors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_legacy(reading: Reading, source: bytes) -> TemplateDefinition:
     template = reading.request.template
     document = parse_json(source, template)
     if not isinstance(document, JsonObject):
-        raise _bad(document.location, "a template is an object")
+        raise _bad(document.location, "a template must be a JSON object")
     _refuse_duplicates(document)
     root = _members(document)
     raw = _variables(reading, root)
@@ -43,17 +43,17 @@ def _bad(location: SourceLocation, wrong: str) -> TemplateError:
     return TemplateError(
         f"reading {location}",
         wrong,
-        "Correct the template; `packer validate` says more about what is wrong with it.",
+        "Fix the template; `packer validate` gives details.",
         marks=(location.mark(wrong),),
     )
 
 
 def _refuse_duplicates(value: JsonValue) -> None:
-    """As Packer does: of two fields of one name, one would silently count for nothing."""
+    """Refuses duplicate fields, as Packer does: one of them would have no effect."""
     seen: set[str] = set()
     for name, member in value.members if isinstance(value, JsonObject) else ():
         if name in seen:
-            raise _bad(member.location, f"the field `{name}` occurs twice")
+            raise _bad(member.location, f"the field `{name}` is defined twice")
         seen.add(name)
         _refuse_duplicates(member)
     for item in _items(value):
@@ -61,14 +61,14 @@ def _refuse_duplicates(value: JsonValue) -> None:
 
 
 def _members(value: JsonValue) -> dict[str, JsonValue]:
-    """By the name that Go's decoder takes each for; the exact name wins over others."""
+    """Returns the members by the name that Go's decoder matches; an exact name takes precedence."""
     given = value.members if isinstance(value, JsonObject) else ()
     exact = {name: member for name, member in given if name == go_folded(name)}
     folded: dict[str, JsonValue] = {}
     for name, member in given:
         known = go_folded(name)
         if known in folded and known not in exact:
-            raise _bad(member.location, f"two fields are `{known}` to Packer, which takes either of them")
+            raise _bad(member.location, f"Packer reads two fields as `{known}`, and uses either of them")
         folded[known] = member
     return folded | exact
 
@@ -107,7 +107,7 @@ def _declared(root: Mapping[str, JsonValue], given: Collection[str]) -> tuple[Va
 
 
 def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tuple[str, SourceLocation]]:
-    """What each variable is before its templates are rendered: default < var-files in order < `-var`."""
+    """Returns the unrendered value of each variable: default < var-files in order < `-var`."""
     raw: dict[str, tuple[str, SourceLocation]] = {}
     variables = root.get("variables")
     declared = variables.members if isinstance(variables, JsonObject) else ()
@@ -119,13 +119,13 @@ def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tup
         reading.collector.reference(reading.paths.normalise(path), reading.given_location())
         document = parse_json(reading.parsed(path), path)
         if not isinstance(document, JsonObject):
-            raise _bad(document.location, "a var-file is an object of variables")
+            raise _bad(document.location, "a var-file must be a JSON object")
         raw |= {name: (_variable_text(value), value.location) for name, value in document.members}
     offered = {name: reading.request.offered[name] for name, _ in declared if name in reading.request.offered}
     given = {
         name: (value, reading.given_location()) for name, value in (offered | dict(reading.request.variables)).items()
     }
-    # A function that nobody knows makes a value that nobody knows.
+    # An unknown function gives an unknown value.
     later = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_location()) for name in reading.request.later}
     return raw | given | later
 
@@ -135,7 +135,7 @@ def _variable_text(value: JsonValue) -> str:
         return {True: "1", False: "0", None: ""}.get(value.value, str(value.value))  # type: ignore[arg-type]
     if isinstance(value, JsonScalar):
         return str(value.value)
-    raise _bad(value.location, "a variable is a text")
+    raise _bad(value.location, "a variable must be a string")
 
 
 def _note_secrets(
@@ -170,9 +170,9 @@ def _fields(members: Mapping[str, JsonValue], context: LegacyContext, *, without
 
 
 def _builders(root: Mapping[str, JsonValue], context: LegacyContext) -> list[tuple[str, Component]]:
-    """The builders that take part, each with its name as written: provisioners know it by that."""
+    """Returns the selected builders with their unrendered names, which `only` and `except` of provisioners use."""
     request = context.reading.request
-    made = []
+    selected = []
     for item in _items(root.get("builders")):
         members = _members(item)
         kind = _text(members.get("type"))
@@ -186,8 +186,8 @@ def _builders(root: Mapping[str, JsonValue], context: LegacyContext) -> list[tup
         shown = raw_name if is_tainted(name) else known
         fields = _fields(members, context.in_build(known, kind), without=frozenset({"type", "name"}))
         component = Component(kind=ComponentKind.BUILDER, type=kind, name=shown, location=item.location, fields=fields)
-        made.append((raw_name, component))
-    return made
+        selected.append((raw_name, component))
+    return selected
 
 
 def _skipped(members: Mapping[str, JsonValue], build: str) -> bool:
@@ -231,7 +231,7 @@ def _post_processors(
                 continue
             name = _text(members.get("name")) or kind
             if name in except_:
-                break  # the rest of the chain has nothing to work on
+                break  # without its artifact, the rest of the chain does not run
             without = frozenset({"type", "name", "only", "except", "keep_input_artifact"})
             fields = _fields(members, context, without=without)
             yield Component(

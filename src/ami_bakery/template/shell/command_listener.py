@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.env_inputs import why_left_out_of_commands
+from ami_bakery.template.env_inputs import why_command_variable_not_hashed
 from ami_bakery.template.expression.known_values import CHECKOUT, HOLE, Unknown, names_checkout
 from ami_bakery.template.facts import Certainty
 from ami_bakery.template.location import SourceLocation
@@ -327,7 +327,7 @@ class CommandListener:
 
     def environment(self, name: str, line: int) -> str:
         reading, location = self._run.reading, self._location(line)
-        why = why_left_out_of_commands(name)
+        why = why_command_variable_not_hashed(name)
         if why is None:
             reading.collector.environment(name, location)
             return self._run.environment.get(name, "")

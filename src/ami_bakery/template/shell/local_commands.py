@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.env_inputs import why_left_out_of_commands, why_not_used
+from ami_bakery.template.env_inputs import why_command_variable_not_hashed, why_not_used
 from ami_bakery.template.expression.known_values import CHECKOUT, HOLE
 from ami_bakery.template.facts import Certainty
 from ami_bakery.template.location import SourceLocation
@@ -163,7 +163,7 @@ def usable(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_withheld(name: str) -> bool:
-    return why_left_out_of_commands(name) is not None or why_not_used(name) is not None
+    return why_command_variable_not_hashed(name) is not None or why_not_used(name) is not None
 
 
 def interpreter_of(content: str) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Function calls: arguments are converted, checked and counted as cty does it, and marks are carried over."""
+"""Calls functions: converts, checks and counts arguments as cty does, and passes taint on."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def call(expression: syntax.FunctionCall, scope: Scope) -> Cty:
         return _convert(expression, scope)
     arguments = _arguments(expression, scope)
     if arguments is None:
-        return cty.unknown(f"what `{name}()` is called with is not known")
-    if name in scope.surroundings:
-        return _surrounding(expression, arguments, scope)
+        return cty.unknown(f"the arguments of `{name}()` are unknown")
+    if name in scope.io_functions:
+        return _io_call(expression, arguments, scope)
     function = FUNCTIONS.get(name)
     if function is None:
         raise EvaluationError(f"Packer has no function `{name}()`")
@@ -42,7 +42,7 @@ def call(expression: syntax.FunctionCall, scope: Scope) -> Cty:
 
 
 def _arguments(expression: syntax.FunctionCall, scope: Scope) -> list[Cty] | None:
-    """None where what is spread is unknown."""
+    """Returns the evaluated arguments; None if an expanded one is unknown."""
     made: list[Cty] = []
     fault: EvaluationError | None = None
     for argument in expression.arguments:
@@ -57,14 +57,14 @@ def _arguments(expression: syntax.FunctionCall, scope: Scope) -> list[Cty] | Non
         return made
     last = made.pop()
     if last.is_null or not (last.type.is_sequence or last.type.kind in ("unknown", "dynamic")):
-        raise EvaluationError(f"`{expression.name}()` spreads {friendly(last.type)}")
+        raise EvaluationError(f"`{expression.name}()` expands {friendly(last.type)}")
     if not last.is_known:
         return None
     return [*made, *(value for _, value in last.items())]
 
 
-def _surrounding(expression: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
-    ask = scope.surroundings[expression.name]
+def _io_call(expression: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
+    ask = scope.io_functions[expression.name]
     first = True
 
     def work(values: Sequence[Cty]) -> Cty:
@@ -73,12 +73,12 @@ def _surrounding(expression: syntax.FunctionCall, arguments: Sequence[Cty], scop
         return ask(expression, values, here)
 
     if expression.name in _READING and all(argument.is_whole for argument in arguments[:1]):
-        return work(arguments)  # what is read is known: no other file is
+        return work(arguments)  # the path is known: no alternative path is read
     return cty.lifted(work, arguments)
 
 
 def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.FunctionCall) -> Cty:
-    """Texts that a function makes were written where its arguments were."""
+    """Gives strings of the result the location of the arguments."""
     if result.location is None and (isinstance(result.raw, str) or result.type.kind == "list"):
         texts = (argument for argument in arguments if argument.location is not None)
         found = next(texts, None)
@@ -95,18 +95,18 @@ def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.FunctionCa
 
 
 def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
-    """Calls a function of values alone. Raises `EvaluationError` where Packer's fails."""
+    """Calls a pure function. Raises `EvaluationError` if Packer's fails."""
     tainted = any(argument.tainted or (argument.is_dirty and not function.structural) for argument in arguments)
     try:
         given = _converted(function, name, arguments)
     except Unsure as error:
         known_as = next((argument for argument in arguments if not argument.is_whole), cty.unknown(str(error)))
         return _of_unknown(function, name, arguments, known_as, tainted)
-    lost = _lost(function, given)
+    lost = _unusable(function, given)
     if lost is not None:
         return _of_unknown(function, name, given, lost, tainted)
     if not function.sees_checkout and any(argument.sees_checkout for argument in given):
-        return cty.unknown(f"what `{name}()` makes of it depends on where the checkout lies", tainted=tainted)
+        return cty.unknown(f"the result of `{name}()` depends on the path of the checkout", tainted=tainted)
     try:
         result = function.call(*given)
     except EvaluationError as fault:
@@ -134,12 +134,12 @@ def _argument(parameter: Parameter, name: str, argument: Cty) -> Cty:
     except EvaluationError as fault:
         raise EvaluationError(f"`{name}()`: {fault}") from None
     if value.is_null and not parameter.null:
-        raise EvaluationError(f"`{name}()` is given null")
+        raise EvaluationError(f"`{name}()` is called with null")
     return value
 
 
-def _lost(function: Function, arguments: Sequence[Cty]) -> Cty | None:
-    """The first argument that is more unknown than the function can bear."""
+def _unusable(function: Function, arguments: Sequence[Cty]) -> Cty | None:
+    """Returns the first argument with an unknown part that the function cannot handle."""
     for argument in arguments:
         if not argument.is_known and not function.unknown:
             return argument
@@ -154,7 +154,7 @@ def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], lost: C
         return made.with_others(_known_pieces(arguments[0], arguments[1]))
     if not function.keeps_elements:
         return made
-    kept = [left for argument in arguments if (left := cty.without_unknown(argument)) is not None]
+    kept = [rest for argument in arguments if (rest := cty.without_unknown(argument)) is not None]
     try:
         return made.with_others([apply(function, name, kept)] if kept else [])
     except (EvaluationError, Unsure):
@@ -162,7 +162,7 @@ def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], lost: C
 
 
 def _known_pieces(separator: Cty, text: Cty) -> list[Cty]:
-    """What `split()` gives of a text of which a part is known, without the pieces that are not."""
+    """Returns the known pieces that `split()` gives for a partly known string."""
     known = text.raw.known if isinstance(text.raw, Missing) else ""
     if not known or not isinstance(separator.raw, str) or not separator.raw:
         return []
@@ -172,15 +172,15 @@ def _known_pieces(separator: Cty, text: Cty) -> list[Cty]:
     )
 
 
-# --- what forgives failures
+# --- functions that handle failures
 
 
 def _try(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     found = [attempt(argument, scope.maybe) for argument in expression.arguments]
     values = [value for value in found if isinstance(value, Cty)]
     if not values:
-        raise EvaluationError("no argument of `try()` can be worked out")
-    # Whether Packer fails where a value is unknown is not known: any of those that follow may be it.
+        raise EvaluationError("no argument of `try()` can be evaluated")
+    # For an unknown value, Packer may fail: any later argument may be the result.
     first, others = values[0], [each for value in values for each in (value, *cty.alternatives(value))]
     if first.is_whole:
         return first.with_others([*first.others, *others])
@@ -203,7 +203,7 @@ def _can(expression: syntax.FunctionCall, scope: Scope) -> Cty:
 
 
 def _uses_newer(part: object) -> bool:
-    """Whether a function is called that not every version of Packer has: where there is none, that fails."""
+    """Whether it calls a function that older Packer versions lack, which fails there."""
     if isinstance(part, syntax.FunctionCall) and part.name in NEWER:
         return True
     if isinstance(part, tuple):

@@ -1,4 +1,4 @@
-"""Packer's functions that need nothing but their arguments: what they take, and where they are worked out."""
+"""Table of Packer's pure functions: parameters, result type and implementation."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ _CODES: dict[str, Type] = {
 
 
 class Function(Frozen):
-    """
-    parameters, rest  what it takes, and what all further arguments are; `rest` is None where there are none
-    returns           the type of its result where it is always the same
-    work              `module.function` in this package, imported at the first call
-    structural        it moves the elements of its arguments unseen: one that is unknown or tainted spoils no other
-    unknown           it bears an argument that is unknown as a whole
-    sees_checkout     what it does is the same wherever the checkout lies
-    keeps_elements    of a collection with something unknown, it gives at least what it gives without it
+    """A pure function.
+
+    parameters, rest  its parameters, and that of all further arguments; `rest` is None if there are none
+    returns           the type of its result if it is always the same
+    work              `module.function` in this package, imported on first call
+    structural        it only moves elements: an unknown or tainted one does not affect the others
+    unknown           it accepts an argument that is wholly unknown
+    sees_checkout     its result does not depend on the path of the checkout
+    keeps_elements    with an unknown element in a collection, the result contains at least that without it
     """
 
     parameters: tuple[Parameter, ...]
@@ -59,11 +60,11 @@ class Function(Frozen):
         return made
 
 
-def _function(takes: str, returns: Type, work: str, **flags: bool) -> Function:
-    """`takes`: a code for each parameter; `?` behind it: null is one; `*`: any number of them."""
+def _function(codes: str, returns: Type, work: str, **flags: bool) -> Function:
+    """`codes`: one for each parameter; with `?`, null is allowed; with `*`, any number of arguments."""
     fixed: list[Parameter] = []
     rest: Parameter | None = None
-    for code in takes.split():
+    for code in codes.split():
         parameter = Parameter(type=_CODES[code.rstrip("?*")], null="?" in code)
         if code.endswith("*"):
             rest = parameter
@@ -78,7 +79,7 @@ _MOVES = {"structural": True, "sees_checkout": True, "keeps_elements": True}
 _KEEPS = {"sees_checkout": True, "keeps_elements": True}
 
 FUNCTIONS: Mapping[str, Function] = {
-    # texts
+    # strings
     "chomp": _function("s", STRING, "text_functions.chomp", **_PATH),
     "endswith": _function("s s", BOOL, "text_functions.endswith"),
     "indent": _function("n s", STRING, "text_functions.indent"),
@@ -164,7 +165,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "cidrsubnets": _function("s n*", _TEXTS, "network_functions.cidrsubnets"),
     "formatdate": _function("s s", STRING, "date_functions.formatdate"),
     "timeadd": _function("s s", STRING, "date_functions.timeadd"),
-    # what only Packer can say
+    # functions that only Packer can evaluate
     **dict.fromkeys(
         [
             *("aws_secretsmanager", "aws_secretsmanager_raw", "bcrypt", "consul_key", "legacy_isotime"),

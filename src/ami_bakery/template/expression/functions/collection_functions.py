@@ -15,7 +15,7 @@ from ami_bakery.template.expression.functions.text_functions import int_of
 
 def _list_or_tuple(value: Cty) -> Cty:
     if value.type.kind not in ("list", "tuple"):
-        raise _unless_unknown(value, "a list is needed")
+        raise _unless_unknown(value, "expected a list")
     return value
 
 
@@ -29,7 +29,7 @@ def _items(value: Cty) -> list[Cty]:
 
 def concat(*lists: Cty) -> Cty:
     if not lists:
-        raise EvaluationError("a list is needed")
+        raise EvaluationError("expected a list")
     for each in lists:
         _list_or_tuple(each)
     spend(steps=sum(len(each.raw) for each in lists))
@@ -43,13 +43,13 @@ def concat(*lists: Cty) -> Cty:
 
 def coalesce(*arguments: Cty) -> Cty:
     if not arguments:
-        raise EvaluationError("all arguments must have one type")
+        raise EvaluationError("all arguments must have the same type")
     lost = next((argument for argument in arguments if cty_types.has_unknown(argument.type)), None)
     if lost is not None:
         return _first_unless_unknown(arguments, lost)
     kind = unify(tuple(argument.type for argument in arguments), unsafe=True)
     if kind is None:
-        raise EvaluationError("all arguments must have one type")
+        raise EvaluationError("all arguments must have the same type")
     made = [_as(argument, kind) for argument in arguments]
     candidates = [value for value in made if not value.is_null and not (kind == STRING and value.raw == "")]
     if not candidates:
@@ -69,7 +69,7 @@ def _as(value: Cty, kind: Type) -> Cty:
 
 
 def _first_unless_unknown(arguments: Sequence[Cty], lost: Cty) -> Cty:
-    """Where the type of one is unknown, a text that comes first is the answer: it stays as it is in any case."""
+    """Returns the first argument if it is a string: unknown types of the others do not change it."""
     first = next((value for value in arguments if not value.is_null and value.raw != ""), None)
     if first is not None and first.is_known and first.type == STRING:
         return first.with_others([*first.others, *arguments])
@@ -78,12 +78,12 @@ def _first_unless_unknown(arguments: Sequence[Cty], lost: Cty) -> Cty:
 
 def coalescelist(*lists: Cty) -> Cty:
     if not lists:
-        raise EvaluationError("a list is needed")
+        raise EvaluationError("expected a list")
     for number, each in enumerate(lists):
         if not each.is_known:
             return cty.unknown(each.raw.why, tainted=each.tainted).with_others(lists[number + 1 :])
         if each.type.kind not in ("list", "tuple"):
-            raise EvaluationError("a list is needed")
+            raise EvaluationError("expected a list")
     found = [each for each in lists if not each.is_null and each.raw]
     if not found:
         raise EvaluationError("every list is empty")
@@ -96,7 +96,7 @@ def compact(items: Cty) -> Cty:
 
 def contains(items: Cty, wanted: Cty) -> Cty:
     if not items.type.is_sequence:
-        raise EvaluationError("a list is needed")
+        raise EvaluationError("expected a list")
     return Cty(BOOL, _among(wanted, items.raw))
 
 
@@ -126,7 +126,7 @@ def distinct(items: Cty) -> Cty:
 
 
 def _bucket(value: Cty) -> str:
-    """The same for all that may be equal."""
+    """Returns a key that is the same for all values that may be equal."""
     return value.raw if value.type == STRING and isinstance(value.raw, str) and not value.sees_checkout else "\0"
 
 
@@ -152,7 +152,7 @@ def element(items: Cty, position: Cty) -> Cty:
 
 def flatten(items: Cty) -> Cty:
     if not items.type.is_sequence:
-        raise _unless_unknown(items, "a list is needed")
+        raise _unless_unknown(items, "expected a list")
     return cty.tuple_value(_flat(items))
 
 
@@ -169,7 +169,7 @@ def _flat(items: Cty) -> list[Cty]:
 
 def _mapping(value: Cty) -> Cty:
     if not value.type.is_mapping:
-        raise _unless_unknown(value, "a map or an object is needed")
+        raise _unless_unknown(value, "expected a map or an object")
     return value
 
 
@@ -201,7 +201,7 @@ def merge(*mappings: Cty) -> Cty:
         if mapping.type.kind == "unknown":
             raise Unsure(cty.why_of(mapping))
         if not mapping.type.is_mapping and mapping.type.kind != "dynamic":
-            raise EvaluationError("a map or an object is needed")
+            raise EvaluationError("expected a map or an object")
         for name, value in () if mapping.is_null else mapping.raw.items():
             attributes[name] = value.taint_by(*([mapping] if mapping.tainted else []))
     first = mappings[0].type
@@ -212,7 +212,7 @@ def merge(*mappings: Cty) -> Cty:
 
 def reverse(items: Cty) -> Cty:
     if not items.type.is_sequence:
-        raise _unless_unknown(items, "a list is needed")
+        raise _unless_unknown(items, "expected a list")
     turned = _items(items)[::-1]
     return cty.tuple_value(turned) if items.type.kind == "tuple" else cty.list_value(turned, items.type.element)
 
@@ -237,7 +237,7 @@ def zipmap(names: Cty, items: Cty) -> Cty:
     if not names.is_whole:
         raise Unsure(cty.why_of(names))
     if len(names.raw) != len(items.raw):
-        raise EvaluationError("there are not as many keys as values")
+        raise EvaluationError("the numbers of keys and values differ")
     if any(name.is_null for name in names.raw):
         raise EvaluationError("a key is null")
     made = {name.raw: item for name, item in zip(names.raw, _items(items), strict=True)}
@@ -247,14 +247,14 @@ def zipmap(names: Cty, items: Cty) -> Cty:
 
 
 def index(items: Cty, wanted: Cty) -> Cty:
-    """The index of an item; in Packer 1.6.6, the item at an index."""
+    """Returns the index of an item; in Packer 1.6.6, the item at an index."""
     older = _item_at(items, wanted)
     if items.type.kind in ("list", "tuple"):
         for number, item in enumerate(items.raw):
             if cty.equals(item, wanted):
                 return cty.whole(number).with_others([older] if older else [])
     if older:
-        raise Unsure("what it gives depends on the version of Packer")
+        raise Unsure("the result depends on the version of Packer")
     raise EvaluationError("there is no such element")
 
 
@@ -270,13 +270,13 @@ def _item_at(items: Cty, key: Cty) -> Cty | None:
 def length(value: Cty) -> Cty:
     if value.type == STRING:
         if value.sees_checkout:
-            raise Unsure("it depends on where the checkout lies")
+            raise Unsure("it depends on the path of the checkout")
         return cty.whole(len(graphemes.clusters(value.raw)))
     if value.type.kind in ("unknown", "dynamic"):
         raise Unsure(cty.why_of(value))
     if isinstance(value.raw, tuple | dict):
         return cty.whole(len(value.raw))
-    raise EvaluationError("a text, a list or a map is needed")
+    raise EvaluationError("expected a string, a list or a map")
 
 
 def _sets(sets: Sequence[Cty], combine: Callable[[list[Cty], list[Cty]], list[Cty]]) -> Cty:
@@ -308,7 +308,7 @@ def _common(first: list[Cty], second: list[Cty]) -> list[Cty]:
 
 def setproduct(*sets: Cty) -> Cty:
     if len(sets) < 2:
-        raise EvaluationError("two sets are needed")
+        raise EvaluationError("expected at least two sets")
     elements = [_element_of(each) for each in sets]
     as_list = all(each.type.kind != "set" for each in sets)
     size = math.prod(len(each.raw) for each in sets)
@@ -328,7 +328,7 @@ def _element_of(value: Cty) -> Type:
     if value.type.kind in ("list", "set"):
         return value.type.element
     if value.type.kind != "tuple":
-        raise _unless_unknown(value, "a set or a list is needed")
+        raise _unless_unknown(value, "expected a set or a list")
     if not value.type.of:
         return DYNAMIC
     found = unify(value.type.of, unsafe=True)

@@ -15,7 +15,9 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 def _moment(value: Cty) -> datetime:
     found = _STAMP.fullmatch(value.raw)
     if not found:
-        raise (Unsure if re.match(r"\d{4}-", value.raw) else EvaluationError)("the text is no time that is read here")
+        raise (Unsure if re.match(r"\d{4}-", value.raw) else EvaluationError)(
+            "the string is not a timestamp of a known form"
+        )
     zone = UTC
     if found[7]:
         offset = timedelta(hours=int(found[8]), minutes=int(found[9]))
@@ -23,20 +25,20 @@ def _moment(value: Cty) -> datetime:
     try:
         return datetime(*(int(found[number]) for number in range(1, 7)), tzinfo=zone)  # type: ignore[arg-type,misc]
     except ValueError:
-        raise EvaluationError("there is no such time") from None
+        raise EvaluationError("the timestamp does not exist") from None
 
 
 def timeadd(moment: Cty, duration: Cty) -> Cty:
     start = _moment(moment)
     if not re.fullmatch(r"[+-]?(?:\d{1,9}[hms])+", duration.raw):
-        raise Unsure("the duration is read by Packer alone")
+        raise Unsure("only Packer can read the duration")
     seconds = sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)([hms])", duration.raw))
     try:
         end = start + timedelta(seconds=-seconds if duration.raw.startswith("-") else seconds)
     except OverflowError:
-        raise Unsure("the time is too far away") from None
+        raise Unsure("the timestamp is out of range") from None
     if end.year < 1000:
-        raise Unsure("the time is too far away")
+        raise Unsure("the timestamp is out of range")
     return cty.text(end.strftime("%Y-%m-%dT%H:%M:%S") + _zone(end, "Z"))
 
 
@@ -86,7 +88,7 @@ def _verb(verb: str, when: datetime) -> str:
         return _zone(when, verb)
     if verb == "ZZZ":
         return "UTC" if not when.utcoffset() else _zone(when, "ZZZZ")
-    raise EvaluationError("the format has a verb that is not known")
+    raise EvaluationError("the format has an unknown verb")
 
 
 def _zone(when: datetime, verb: str) -> str:

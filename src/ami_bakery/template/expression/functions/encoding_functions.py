@@ -1,4 +1,4 @@
-"""Base64, hashes, URLs and other encodings of texts."""
+"""Base64, hashes, URLs and other encodings of strings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENCODINGS = {
 
 
 def unknown_to_us(*_: Cty) -> Cty:
-    raise Unsure("its result is known only to Packer")
+    raise Unsure("only Packer knows its result")
 
 
 def base64encode(value: Cty) -> Cty:
@@ -32,16 +32,16 @@ def base64decode(value: Cty) -> Cty:
     try:
         return cty.text(_decoded(value.raw).decode())
     except UnicodeDecodeError:
-        raise EvaluationError("the bytes are no UTF-8") from None
+        raise EvaluationError("the bytes are not UTF-8") from None
 
 
 def _decoded(text: str) -> bytes:
-    # Go skips line ends, and knows no other characters outside of the alphabet.
+    # Go skips line ends, and refuses other characters outside the alphabet.
     clean = text.replace("\r", "").replace("\n", "")
     try:
         return base64.b64decode(clean, validate=True) if clean.isascii() else _refuse()
     except (binascii.Error, ValueError):
-        raise EvaluationError("the text is no base64") from None
+        raise EvaluationError("the string is not base64") from None
 
 
 def _refuse() -> bytes:
@@ -51,7 +51,7 @@ def _refuse() -> bytes:
 def _encoding(name: Cty) -> str:
     found = _ENCODINGS.get(name.raw.lower())
     if found is None:
-        raise Unsure("the encoding is known only to Packer")
+        raise Unsure("only Packer knows the encoding")
     return found
 
 
@@ -65,13 +65,13 @@ def textencodebase64(value: Cty, encoding: Cty) -> Cty:
 def textdecodebase64(value: Cty, encoding: Cty) -> Cty:
     name = _encoding(encoding)
     if name == "ascii":
-        raise Unsure("the encoding is known only to Packer")
+        raise Unsure("only Packer knows the encoding")
     try:
         made = _decoded(value.raw).decode(name)
     except UnicodeDecodeError:
-        raise EvaluationError("the bytes are not in the encoding") from None
+        raise EvaluationError("the bytes are not valid in the encoding") from None
     if "\ufffd" in made or made.startswith("\ufeff"):
-        raise Unsure("the text is read by Packer alone")
+        raise Unsure("only Packer can read the string")
     return cty.text(made)
 
 
@@ -110,5 +110,5 @@ _NAMESPACES = {
 def uuidv5(namespace: Cty, name: Cty) -> Cty:
     space = _NAMESPACES.get(namespace.raw)
     if space is None:
-        raise Unsure("the namespace is read by Packer alone")
+        raise Unsure("only Packer can read the namespace")
     return cty.text(str(uuid.uuid5(space, name.raw)))

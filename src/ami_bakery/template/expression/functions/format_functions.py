@@ -1,4 +1,4 @@
-"""`format()` and `formatlist()`: the verbs that cty reads, and what Go's fmt makes of numbers."""
+"""`format()` and `formatlist()`, with cty's verbs and Go's formats of numbers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def formatlist(form: Cty, *arguments: Cty) -> Cty:
 
 def _formatted(template: str, arguments: Sequence[Cty]) -> str:
     if any(argument.type.kind == "dynamic" for argument in arguments):
-        raise Unsure("null without a type is formatted by Packer alone")
+        raise Unsure("only Packer can format null without a type")
     made: list[str] = []
     position = highest = 0
     following = 1
@@ -61,7 +61,7 @@ def _formatted(template: str, arguments: Sequence[Cty]) -> str:
             continue
         found = _VERB.match(template, position)
         if found is None:
-            raise EvaluationError("the format is none that Packer reads")
+            raise EvaluationError("the format is not valid")
         position = found.end()
         if found["percent"]:
             made.append("%")
@@ -69,10 +69,10 @@ def _formatted(template: str, arguments: Sequence[Cty]) -> str:
         number = int(found["number"]) if found["number"] else following
         highest, following = max(highest, number), number + 1
         if number > len(arguments):
-            raise EvaluationError("there are too few arguments for the format")
+            raise EvaluationError("too few arguments for the format")
         made.append(_one(_Verb(found), arguments[number - 1]))
     if highest < len(arguments):
-        raise EvaluationError("there are too many arguments for the format")
+        raise EvaluationError("too many arguments for the format")
     spend(text=sum(map(len, made)))
     return "".join(made)
 
@@ -92,7 +92,7 @@ def _one(verb: _Verb, value: Cty) -> str:
             return _integer(verb, convert(value, NUMBER))
         case "e" | "E" | "f" | "g" | "G":
             return _float(verb, convert(value, NUMBER))
-    raise EvaluationError("the format has a verb that is not known")
+    raise EvaluationError("the format has an unknown verb")
 
 
 def _as_is(verb: _Verb, value: Cty) -> str:
@@ -108,7 +108,7 @@ def _text(verb: _Verb, value: Cty) -> str:
     shown = value.raw
     if verb.precision > 0:
         if value.sees_checkout:
-            raise Unsure("it depends on where the checkout lies")
+            raise Unsure("it depends on the path of the checkout")
         shown = "".join(graphemes.clusters(shown)[: verb.precision])
     return _padded(verb, shown if verb.mode == "s" else json_text(cty.text(shown)))
 
@@ -117,7 +117,7 @@ def _padded(verb: _Verb, shown: str) -> str:
     if verb.width < 0:
         return shown
     if "\ufdd0" in shown:
-        raise Unsure("it depends on where the checkout lies")
+        raise Unsure("it depends on the path of the checkout")
     missing = verb.width - len(graphemes.clusters(shown))
     padding = ("0" if "0" in verb.flags else " ") * max(missing, 0)
     return shown + padding if "-" in verb.flags else padding + shown
@@ -130,7 +130,7 @@ def _sign(verb: _Verb, negative: bool) -> str:
 def _integer(verb: _Verb, value: Cty) -> str:
     number = value.raw
     if not number.is_whole:
-        raise EvaluationError("a whole number is needed")
+        raise EvaluationError("expected a whole number")
     size = number.truncated()
     digits: str = format(abs(size), verb.mode)
     prefix = {"b": "0b", "o": "0", "x": "0x", "X": "0X"}.get(verb.mode, "") if "#" in verb.flags else ""
@@ -157,7 +157,7 @@ def _float(verb: _Verb, value: Cty) -> str:
     shown = shown.lstrip("-")
     sign = _sign(verb, negative)
     missing = max(verb.width - len(sign) - len(shown), 0)
-    # Since Go 1.23 a minus sign wins over a zero.
+    # Since Go 1.23, a minus flag overrides a zero flag.
     if "0" in verb.flags and "-" in verb.flags and missing:
         raise Unsure("how the number is padded depends on the version of Packer")
     if "0" in verb.flags:

@@ -1,4 +1,4 @@
-"""JSON and CSV in texts."""
+"""`jsonencode()`, `jsondecode()` and `csvdecode()`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _NEWER = re.compile("[\b\f]")
 
 def json_string(text: str) -> str:
     if _NEWER.search(text):
-        raise Unsure("how JSON writes a control character depends on the version of Packer")
+        raise Unsure("the JSON form of a control character depends on the version of Packer")
     return '"' + _TO_ESCAPE.sub(lambda found: _ESCAPED[found[0]], text) + '"'
 
 
 def json_text(value: Cty) -> str:
-    """As Packer writes it."""
+    """Returns the JSON text that Packer writes."""
     spend(steps=1)
     raw = value.raw
     if raw is None:
@@ -63,7 +63,7 @@ class _Number(str):
 def jsondecode(value: Cty) -> Cty:
     document = value.raw
     if re.search(r"\\u[dD][89abAB]", document):
-        raise Unsure("a surrogate in JSON is read by Packer alone")
+        raise Unsure("only Packer can read a surrogate in JSON")
     spend(steps=document.count(",") + document.count("["))
     try:
         decoder = json.JSONDecoder(
@@ -74,16 +74,16 @@ def jsondecode(value: Cty) -> Cty:
     except Unsure:
         raise
     except (ValueError, RecursionError):
-        raise EvaluationError("the text is no JSON") from None
+        raise EvaluationError("the string is not JSON") from None
     if document[end:].strip(" \t\r\n"):
-        raise Unsure("what follows a JSON document is read by Packer alone")
+        raise Unsure("only Packer can read text after a JSON document")
     return from_document(made)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise Unsure("a key occurs twice in JSON")
+        raise Unsure("a JSON object has a key twice")
     return made
 
 
@@ -95,11 +95,11 @@ def _key(name: str) -> str:
 
 
 def from_document(value: Any) -> Cty:
-    """What a document holds, as a value: lists are tuples, and maps are objects."""
+    """Converts a document: lists become tuples, maps become objects."""
     if isinstance(value, _Number):
         parsed = Number.parse(str(value))
         if parsed is None:
-            raise Unsure("a number is read by Packer alone")
+            raise Unsure("only Packer can read a number")
         return Cty(NUMBER, parsed)
     if isinstance(value, str):
         return cty.text(value)
@@ -113,7 +113,7 @@ def from_document(value: Any) -> Cty:
         return cty.object_value({_key(str(name)): from_document(child) for name, child in value.items()})
     if isinstance(value, list | tuple):
         return cty.tuple_value(from_document(child) for child in value)
-    raise Unsure("the document holds something that only Packer reads")
+    raise Unsure("only Packer can read a value of the document")
 
 
 # --- CSV
@@ -128,20 +128,20 @@ def csvdecode(value: Cty) -> Cty:
         _refuse_odd_quotes(text)
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     if not rows:
-        raise EvaluationError("there is no header line")
+        raise EvaluationError("the CSV has no header line")
     header = rows[0]
     if len(set(header)) != len(header):
-        raise EvaluationError("a column occurs twice")
+        raise EvaluationError("the CSV has a column twice")
     kind = cty_types.object_of(dict.fromkeys(header, STRING))
     if any(len(row) != len(header) for row in rows):
-        raise EvaluationError("a row has not as many columns as the header")
+        raise EvaluationError("a row and the header have different numbers of columns")
     spend(steps=len(rows) * len(header))
     made = [cty.object_value(dict(zip(header, map(cty.text, row), strict=True))) for row in rows[1:]]
     return cty.list_value(made, kind)
 
 
 def _refuse_odd_quotes(text: str) -> None:
-    """Quotes and carriage returns where Go and Python agree: around whole fields."""
+    """Accepts quotes and carriage returns only where Go and Python agree: around whole fields."""
     field = r'(?:"(?:[^"\r]|"")*"|[^",\r\n]*)'
     if not re.fullmatch(rf"(?:{field}(?:,{field})*\r?\n)*{field}(?:,{field})*", text):
-        raise Unsure("the CSV is read by Packer alone")
+        raise Unsure("only Packer can read the CSV")

@@ -1,7 +1,7 @@
-"""What is known of the text that a function makes of arguments with something unknown in them.
+"""Finds the known parts of a string that a function returns for partly unknown arguments.
 
-It is there for words: a command made by `join()` or `format()` names files in its known words. It is near what Packer
-makes, not the same where the function would change the text.
+They are used for words: a command from `join()` or `format()` names files in its known words. The result may differ
+from Packer's if the function changes the string.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LONGEST = 1 << 20
 
 
 def known_of(name: str, arguments: Sequence[Cty]) -> str:
-    """The text with `HOLE` for what is unknown; empty where nothing is to be said of it."""
+    """Returns the string with `HOLE` for unknown parts; empty if no part is known."""
     texts = [list(_texts(argument)) for argument in arguments]
     if name == "join":
         separator = "".join(texts[0]) if texts else ""

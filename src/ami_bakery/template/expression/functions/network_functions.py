@@ -12,15 +12,15 @@ from ami_bakery.template.expression.functions.text_functions import int_of
 
 def _network(value: Cty) -> ipaddress.IPv4Network:
     if ":" in value.raw:
-        raise Unsure("IPv6 networks are worked out by Packer alone")
+        raise Unsure("only Packer can evaluate IPv6 networks")
     address, slash, bits = value.raw.partition("/")
     parts = address.split(".")
     if not slash or not bits.isdigit() or len(parts) != 4 or any(len(part) > 1 and part[0] == "0" for part in parts):
-        raise Unsure("the network is read by Packer alone")
+        raise Unsure("only Packer can read the network")
     try:
         return ipaddress.IPv4Network(value.raw, strict=False)
     except ValueError:
-        raise EvaluationError("the text is no network") from None
+        raise EvaluationError("the string is not a network") from None
 
 
 def cidrhost(prefix: Cty, number: Cty) -> Cty:

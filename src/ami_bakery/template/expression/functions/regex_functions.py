@@ -1,4 +1,4 @@
-"""Regular expressions by RE2, whose syntax, matches and linear time are Go's."""
+"""Regular expressions with RE2, which has Go's syntax, matches and linear time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import STRING, Type, object_of, tuple_of
 
 _ONLY_ONE = re.compile(r"\\C|\(\?<|\\pN|\\p\{\^")
-"""What Go's RE2 and the one of C++ do not read alike, or not in all versions."""
+"""Syntax that Go's RE2 and C++'s RE2, or their versions, read differently."""
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
 
 
@@ -22,21 +22,21 @@ def _compiled(pattern: str) -> Any:
     try:
         import re2
     except ImportError:
-        raise Unsure("regular expressions are not worked out without google-re2") from None
+        raise Unsure("regular expressions cannot be evaluated without google-re2") from None
     if _ONLY_ONE.search(pattern) or not pattern.isprintable() or len(pattern) > 2000:
-        raise Unsure("the regular expression is read by Packer alone")
+        raise Unsure("only Packer can read the regular expression")
     options = re2.Options()
     options.log_errors = False
     try:
         return re2.compile(pattern, options)
     except re2.error:
-        raise EvaluationError("the regular expression is none") from None
+        raise EvaluationError("the regular expression is not valid") from None
 
 
 def _shape(compiled: Any) -> Type:
     names = {number: name for name, number in compiled.groupindex.items()}
     if names and len(names) < compiled.groups:
-        raise EvaluationError("the regular expression has groups with and without names")
+        raise EvaluationError("the regular expression has both named and unnamed groups")
     if names:
         return object_of(dict.fromkeys(names.values(), STRING))
     return tuple_of(*[STRING] * compiled.groups) if compiled.groups else STRING
@@ -54,13 +54,13 @@ def _match_value(found: Any, shape: Type) -> Cty:
 
 
 def _matches(compiled: Any, text: str, *, replacing: bool) -> list[Any]:
-    """All matches, as Go walks through a text: an empty one right behind another does not count."""
+    """Returns all matches as Go does: an empty one directly after another does not count."""
     made: list[Any] = []
     position, last_end, searched = 0, -1, 0
     while position <= len(text):
-        searched += len(text)  # each search takes the whole text in
+        searched += len(text)  # each search reads the whole string
         if searched > MOST_TEXT:
-            raise Unsure("the text is too long for so many matches of a regular expression")
+            raise Unsure("the string is too long for so many matches of a regular expression")
         found = compiled.search(text, position)
         if found is None:
             break
@@ -109,10 +109,10 @@ def _expanded(found: Any, template: str, compiled: Any) -> str:
         if name.isdigit():
             number = int(name[:9])
             if len(name) > 1 and name[0] == "0":
-                raise Unsure("the replacement is read by Packer alone")
+                raise Unsure("only Packer can read the replacement")
             return (found.group(number) or "") if number <= compiled.groups else ""
         return (found.group(name) or "") if name in compiled.groupindex else ""
 
     if re.search(r"\$(?:\{[^\w}]|\{\w*[^\w}]|[^\x00-\x7f])", template):
-        raise Unsure("the replacement is read by Packer alone")
+        raise Unsure("only Packer can read the replacement")
     return _REFERENCE.sub(group, template)

@@ -1,4 +1,4 @@
-"""Packer's functions of texts."""
+"""Packer's string functions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, STRING
 from ami_bakery.template.expression.known_values import CHECKOUT, names_checkout
 
-_FROM_CHECKOUT = "it depends on where the checkout lies"
+_FROM_CHECKOUT = "it depends on the path of the checkout"
 
 
 def _kept(before: Cty, after: str) -> Cty:
-    """`after`, with the location of the text that it was made from."""
+    """Returns `after` with the location of the original string."""
     spend(text=len(after))
     return cty.text(after, before.location)
 
 
 def int_of(value: Cty) -> int:
-    """A whole number of 64 bits, as Go's functions need it."""
+    """Returns a 64-bit whole number, as Go's functions need."""
     number = value.raw
     if not number.is_whole or not -(1 << 63) <= number.truncated() < 1 << 63:
-        raise EvaluationError("a whole number is needed")
+        raise EvaluationError("expected a whole number")
     return int(number.truncated())
 
 
@@ -47,7 +47,7 @@ def split(separator: Cty, value: Cty) -> Cty:
 
 def join(separator: Cty, *lists: Cty) -> Cty:
     if not lists:
-        raise EvaluationError("a list is needed")
+        raise EvaluationError("expected a list")
     items = [item for each in lists for item in each.raw]
     if any(item.is_null for item in items):
         raise EvaluationError("null cannot be joined")
@@ -75,7 +75,7 @@ def substr(value: Cty, offset: Cty, length: Cty) -> Cty:
         rest = clusters[start:]
         if not rest and start > len(clusters):
             return _kept(value, "")
-    # A length of zero behind a negative offset takes everything, as in cty.
+    # With a negative offset, length zero means everything, as in cty.
     return _kept(value, "".join(rest if size <= 0 else rest[:size]))
 
 
@@ -142,6 +142,6 @@ def dirname(value: Cty) -> Cty:
 
 
 def go_clean(path: str) -> str:
-    """Go's `filepath.Clean`, which folds `..` without asking the disk."""
+    """Go's `filepath.Clean`, which folds `..` without following links."""
     cleaned = posixpath.normpath(path) if path else "."
     return "/" + cleaned.lstrip("/") if cleaned.startswith("//") else cleaned

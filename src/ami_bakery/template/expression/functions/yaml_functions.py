@@ -1,4 +1,4 @@
-"""`yamldecode()` and `yamlencode()`: the parser is libyaml's, and what a scalar means is go-cty-yaml's."""
+"""`yamldecode()` and `yamlencode()`, with libyaml's parser and go-cty-yaml's scalars."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRUE = frozenset(["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", 
 _FALSE = frozenset(["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"])
 _NULL = frozenset(["", "~", "null", "Null", "NULL"])
 _ODD = re.compile(r"(?i)[-+]?\.?(?:inf|nan)(?:inity)?|-?0b.*|\d{4}-.*")
-"""Infinities, binary numbers and dates, which are left to Packer."""
+"""Infinities, binary numbers and dates, which only Packer evaluates."""
 
 
 def yamldecode(value: Cty) -> Cty:
@@ -28,23 +28,23 @@ def yamldecode(value: Cty) -> Cty:
     try:
         events = iter(list(yaml.parse(value.raw, Loader=_LOADER)))
     except (yaml.YAMLError, RecursionError):
-        raise Unsure("YAML that does not parse is read by Packer alone") from None
+        raise Unsure("only Packer can read YAML that does not parse here") from None
     for _ in range(2):
         started = next(events)
     if not isinstance(started, yaml.DocumentStartEvent):
-        raise EvaluationError("the YAML holds no document")
+        raise EvaluationError("the YAML has no document")
     if started.version or started.tags:
-        raise Unsure("directives of YAML are read by Packer alone")
+        raise Unsure("only Packer can read YAML directives")
     made = _node(next(events), events)
     rest = list(events)
     if len(rest) != 2:
-        raise EvaluationError("the YAML holds more than one document")
+        raise EvaluationError("the YAML has more than one document")
     return made
 
 
 def _node(event: Any, events: Iterator[Any]) -> Cty:
     if isinstance(event, yaml.AliasEvent) or event.anchor or event.tag not in (None, "!"):
-        raise Unsure("anchors and tags of YAML are read by Packer alone")
+        raise Unsure("only Packer can read YAML anchors and tags")
     if isinstance(event, yaml.ScalarEvent):
         return _scalar(event)
     if isinstance(event, yaml.SequenceStartEvent):
@@ -62,7 +62,7 @@ def _mapping(events: Iterator[Any]) -> dict[str, Cty]:
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         key = convert(_node(event, events), STRING)
         if not isinstance(key.raw, str) or key.raw == "<<":
-            raise Unsure("a key of the YAML is read by Packer alone")
+            raise Unsure("only Packer can read a key of the YAML")
         made[key.raw] = _node(next(events), events)
     return made
 
@@ -76,7 +76,7 @@ def _scalar(event: yaml.ScalarEvent) -> Cty:
     if text in _NULL:
         return cty.null()
     if _ODD.fullmatch(text):
-        raise Unsure("a scalar of the YAML is read by Packer alone")
+        raise Unsure("only Packer can read a scalar of the YAML")
     if text[0] in "+-.0123456789":
         number = Number.parse(text if text[0] == "." else text.replace("_", ""))
         if number is not None:
@@ -116,7 +116,7 @@ def _events(value: Cty) -> Iterator[Any]:
         yield yaml.SequenceEndEvent()
     elif isinstance(raw, str):
         if not _SIMPLE.fullmatch(raw):
-            raise Unsure("YAML is written by Packer alone")
+            raise Unsure("only Packer can write the YAML")
         yield yaml.ScalarEvent(anchor=None, tag=None, implicit=(True, True), value=raw, style='"')
     else:
         shown = "null" if raw is None else raw.text() if isinstance(raw, Number) else str(raw).lower()
