@@ -24,14 +24,14 @@ def test_what_the_default_key_encrypts_cannot_be_shared_in_either_wording(code: 
     call = AwsCall(doing="sharing ami-1", service="EC2", action="ModifyImageAttribute", region="us-east-1")
     with pytest.raises(AwsError) as caught, explained(call):
         raise ClientError({"Error": {"Code": code, "Message": message}}, "ModifyImageAttribute")
-    assert caught.value.todo.startswith("Only what is encrypted with a KMS key of your own can be shared")
+    assert caught.value.todo.startswith("To share encrypted AMIs, use a customer managed KMS key")
 
 
 @pytest.mark.parametrize("code", ["503", "ServerInternal"])
 def test_a_fault_on_the_way_to_ec2_is_to_be_tried_later_and_may_have_been_carried_out(code: str) -> None:
     """botocore's code for an answer of a load balancer is its HTTP status."""
-    call = AwsCall(doing="taking the lock", service="EC2", action="CreateKeyPair", region="us-east-1")
+    call = AwsCall(doing="acquiring the lock", service="EC2", action="CreateKeyPair", region="us-east-1")
     with pytest.raises(AwsError) as caught, explained(call):
         raise ClientError({"Error": {"Code": code, "Message": "Service Unavailable"}}, "CreateKeyPair")
-    assert caught.value.todo.startswith("Wait a little and run again")
+    assert caught.value.todo.startswith("Wait a moment and run again")
     assert caught.value.is_unanswered

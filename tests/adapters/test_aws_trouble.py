@@ -74,8 +74,8 @@ BASE = (
 EXPIRED = "2020-01-01T00:00:00Z"
 IN_ENVIRONMENT = {
     "expired": ({"AWS_CREDENTIAL_EXPIRATION": EXPIRED}, f"AWS_CREDENTIAL_EXPIRATION is {EXPIRED}"),
-    "no date": ({"AWS_CREDENTIAL_EXPIRATION": "soon"}, "AWS_CREDENTIAL_EXPIRATION is no date: 'soon'"),
-    "a far date": ({"AWS_CREDENTIAL_EXPIRATION": "99999999999"}, "AWS_CREDENTIAL_EXPIRATION is no date"),
+    "no date": ({"AWS_CREDENTIAL_EXPIRATION": "soon"}, "AWS_CREDENTIAL_EXPIRATION is not a date: 'soon'"),
+    "a far date": ({"AWS_CREDENTIAL_EXPIRATION": "99999999999"}, "AWS_CREDENTIAL_EXPIRATION is not a date"),
     "secret missing": ({"AWS_SECRET_ACCESS_KEY": ""}, "missing: AWS_SECRET_ACCESS_KEY"),
     "role without a token": ({"AWS_PROFILE": "nobody"}, "nobody"),
 }
@@ -88,17 +88,17 @@ def test_the_variable_is_named(refusal: Callable[..., BakeryError], case: str) -
 
 
 PROGRAMS = {
-    "missing": ("credential_process = /nonexistent/program", "a program that is not there: /nonexistent/program"),
+    "missing": ("credential_process = /nonexistent/program", "a program that does not exist: /nonexistent/program"),
     "not executable": ("credential_process = /etc/passwd", "could not be started: Permission denied: /etc/passwd"),
     "fails": ("credential_process = sh -c 'echo log in again >&2; exit 3'", "failed: log in again"),
     "fails silently": ("credential_process = false", "failed: "),
-    "says nothing": ("credential_process = true", "printed no JSON document with credentials"),
-    "nonsense": ("credential_process = echo hello", "printed no JSON document with credentials"),
-    "a list": ("credential_process = echo []", "printed no JSON document with credentials"),
-    "bytes": ("credential_process = printf '\\377\\376'", "printed no JSON document with credentials"),
+    "says nothing": ("credential_process = true", "did not print a JSON document with credentials"),
+    "nonsense": ("credential_process = echo hello", "did not print a JSON document with credentials"),
+    "a list": ("credential_process = echo []", "did not print a JSON document with credentials"),
+    "bytes": ("credential_process = printf '\\377\\376'", "did not print a JSON document with credentials"),
     "no key": ("credential_process = echo '{\"Version\": 1}'", "AccessKeyId"),
     "another version": ("credential_process = echo '{\"Version\": 2}'", "Unsupported version"),
-    "open quotation": ("credential_process = echo 'x", "a quotation that does not end"),
+    "open quotation": ("credential_process = echo 'x", "an unclosed quote"),
 }
 
 
@@ -114,12 +114,12 @@ def test_the_program_and_its_profile_are_named(refusal: Callable[..., BakeryErro
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (printed(AccessKeyId="a", SecretAccessKey="b", Expiration=EXPIRED), "gave credentials that have expired"),
-        (printed(AccessKeyId="a", SecretAccessKey="b", Expiration="soon"), "gave an Expiration that is no date"),
+        (printed(AccessKeyId="a", SecretAccessKey="b", Expiration=EXPIRED), "returned expired credentials"),
+        (printed(AccessKeyId="a", SecretAccessKey="b", Expiration="soon"), "returned an Expiration that is not a date"),
         (printed(AccessKeyId=None, SecretAccessKey="b"), "could not make the request"),
         (printed(AccessKeyId="a", SecretAccessKey="b", SessionToken=["HUSH"]), "could not make the request"),
-        (printed(AccessKeyId="a", SecretAccessKey="b", SessionToken="HUSH\r"), "no HTTP header may have"),
-        (printed(AccessKeyId="HUSH\n", SecretAccessKey="b"), "no HTTP header may have"),
+        (printed(AccessKeyId="a", SecretAccessKey="b", SessionToken="HUSH\r"), "HTTP headers do not allow"),
+        (printed(AccessKeyId="HUSH\n", SecretAccessKey="b"), "HTTP headers do not allow"),
     ],
 )
 def test_credentials_of_a_program_that_cannot_be_used_are_told_and_not_shown(
@@ -149,8 +149,8 @@ TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
     ("changes", "said"),
     [
         ({FULL: "http://127.0.0.1:1/x", f"{TOKEN}_FILE": "/gone/token"}, f"/gone/token ({TOKEN}_FILE)"),
-        ({FULL: "http://127.0.0.1:1/x"}, f"the address of {FULL} gave no credentials"),
-        ({FULL: "http://example.com/x"}, f"the address of {FULL} gave no credentials: Unsupported host"),
+        ({FULL: "http://127.0.0.1:1/x"}, f"the endpoint in {FULL} returned no credentials"),
+        ({FULL: "http://example.com/x"}, f"the endpoint in {FULL} returned no credentials: Unsupported host"),
         ({FULL: "http://127.0.0.1:1/x", TOKEN: "HUSH\r\nx"}, f"{TOKEN} has a carriage return (\\r) in it"),
     ],
 )
@@ -166,7 +166,7 @@ def test_the_containers_variables_are_named(
 def test_a_token_file_with_a_line_break_is_named(refusal: Callable[..., BakeryError], tmp_path: Path) -> None:
     (tmp_path / "token").write_text("HUSH\r\nmore")
     error = refusal(**{FULL: "http://127.0.0.1:1/x", f"{TOKEN}_FILE": str(tmp_path / "token")})
-    assert f"{TOKEN}_FILE holds a line break" in str(error)
+    assert f"{TOKEN}_FILE contains a line break" in str(error)
 
 
 def test_without_a_terminal_nobody_is_asked_for_the_code_of_a_device(
@@ -214,7 +214,7 @@ def test_what_is_wrong_with_a_profile_is_told(refusal: Callable[..., BakeryError
         ("AWS_SESSION_TOKEN", "HUSH\n", "a line break (\\n) at its end"),
         ("AWS_SESSION_TOKEN", "SEC\x00RET".replace("\x00", "\x1b"), "the character U+001B in it"),
         ("AWS_ACCESS_KEY_ID", "HUSH\n", "a line break (\\n) at its end"),
-        ("AWS_ACCESS_KEY_ID", " HUSH", "a blank at its beginning"),
+        ("AWS_ACCESS_KEY_ID", " HUSH", "a space at its beginning"),
         ("AWS_ACCESS_KEY_ID", "HUSH\u200b", "the character U+200B at its end"),
         ("AWS_SECRET_ACCESS_KEY", "HUSH\r", "a carriage return (\\r) at its end"),
         ("AWS_SECRET_ACCESS_KEY", "SEC\tRET", "a tab (\\t) in it"),
@@ -268,7 +268,7 @@ def test_a_setting_of_the_profile_that_is_wrong_is_named(refusal: Callable[..., 
     [
         ("/gone/ca.pem", "No such file or directory: /gone/ca.pem"),
         ("/etc", "Is a directory: /etc"),
-        ("/etc/hostname", "it holds no certificate: /etc/hostname"),
+        ("/etc/hostname", "it contains no certificate: /etc/hostname"),
     ],
 )
 def test_certificates_that_cannot_be_loaded_are_named_with_their_setting(

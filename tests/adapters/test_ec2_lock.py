@@ -111,7 +111,7 @@ def test_a_right_that_is_missing_is_named(locks: KeyPairLocks, local: LocalAws) 
 
 def test_time_is_ec2s_own_once_it_has_answered(session: AwsSession, locks: KeyPairLocks) -> None:
     clocks = session.clocks
-    clocks.told(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
+    clocks.update(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
     assert locks.now(HOME) < datetime(2026, 1, 31, 12, 1, tzinfo=UTC)
     locks.of_digests(HOME, ["d"])
     assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
@@ -122,11 +122,11 @@ def test_time_is_ec2s_own_once_it_has_answered(session: AwsSession, locks: KeyPa
 @pytest.mark.parametrize("date", [None, "", "yesterday", "Sat, 99 Jan 2026 12:00:00 GMT", "Sat, 31 Jan 2026 12:00:00"])
 def test_a_date_that_is_none_is_passed_over(date: str | None) -> None:
     clocks = Ec2Clocks()
-    clocks.told(HOME, date)
+    clocks.update(HOME, date)
     assert abs(clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
 
 
 def test_the_plain_way_to_ask_tells_the_time_too(session: AwsSession) -> None:
-    session.clocks.told(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
+    session.clocks.update(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
     assert session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     assert abs(session.clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)

@@ -21,7 +21,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.aws.ec2 import BotoEc2
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.aws.ec2_query import Ec2Query, StaticSettings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.aws.ec2_query import Ec2Query, StaticSettings, encode, signed_headers, static_settings
 from ami_bakery.adapters.aws.ec2_xml import Ec2Response, done, image_dicts, key_pair, security_groups, snapshots
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.adapters.aws.temporary_resources import BotoTemporaryResources
@@ -57,7 +57,7 @@ class Both:
         self.environment = environment
         self.plain_session, self.session = AwsSession(environment), AwsSession({})
         self.plain, self.botocore = BotoEc2(self.plain_session), BotoEc2(self.session)
-        assert plain_surroundings(environment) is not None
+        assert static_settings(environment) is not None
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_refusal_is_left_to_botocore_and_what_comes_next_is_not(both: Both, ap
 def test_a_connection_that_was_closed_meanwhile_is_made_anew(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
     assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
-    ((connection,),) = query._lines._idle.values()  # type: ignore[union-attr]
+    ((connection,),) = query._pool._idle.values()  # type: ignore[union-attr]
     ours = socket.fromfd(connection.sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
     ours.shutdown(socket.SHUT_RD)
     ours.close()
@@ -176,7 +176,7 @@ def test_after_its_end_no_connection_stays_open(both: Both, app: Kitchen) -> Non
     assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     query.close()
     assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
-    assert not any(query._lines._idle.values())  # type: ignore[union-attr]
+    assert not any(query._pool._idle.values())  # type: ignore[union-attr]
 
 
 def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:
@@ -190,7 +190,7 @@ def test_other_partitions_are_left_to_botocore(region: str) -> None:
 
 
 def test_a_key_alone_is_plain_and_botocores_authorities_are_trusted() -> None:
-    plain = plain_surroundings(KEYS)
+    plain = static_settings(KEYS)
     assert plain is not None
     assert plain.proxy is None
     assert Path(plain.trusted).name == "cacert.pem"
@@ -198,7 +198,7 @@ def test_a_key_alone_is_plain_and_botocores_authorities_are_trusted() -> None:
 
 
 def test_a_proxy_without_a_password_is_plain() -> None:
-    plain = plain_surroundings({**KEYS, "HTTPS_PROXY": "http://proxy.local:3128", "NO_PROXY": "localhost,10.0.0.0/8"})
+    plain = static_settings({**KEYS, "HTTPS_PROXY": "http://proxy.local:3128", "NO_PROXY": "localhost,10.0.0.0/8"})
     assert plain is not None
     assert plain.proxy == ("proxy.local", 3128)
 
@@ -226,7 +226,7 @@ def test_a_proxy_without_a_password_is_plain() -> None:
     ids=str,
 )
 def test_what_is_not_plain_is_left_to_botocore(change: dict[str, str]) -> None:
-    assert plain_surroundings({**KEYS, **change}) is None
+    assert static_settings({**KEYS, **change}) is None
 
 
 @pytest.mark.parametrize("name", ["config", "credentials"])
@@ -235,11 +235,11 @@ def test_a_file_of_aws_that_says_something_is_left_to_botocore(tmp_path: Path, n
     folder.mkdir()
     file = folder / name
     file.touch()
-    assert plain_surroundings({**KEYS, "HOME": str(tmp_path)}) is not None
+    assert static_settings({**KEYS, "HOME": str(tmp_path)}) is not None
     file.write_text("[default]\nendpoint_url = http://localhost:4566\n")
-    assert plain_surroundings({**KEYS, "HOME": str(tmp_path)}) is None
+    assert static_settings({**KEYS, "HOME": str(tmp_path)}) is None
     elsewhere = {"AWS_CONFIG_FILE": str(file), "AWS_SHARED_CREDENTIALS_FILE": "/nobody/credentials"}
-    assert plain_surroundings({**KEYS, **elsewhere}) is None
+    assert static_settings({**KEYS, **elsewhere}) is None
 
 
 @pytest.mark.packer

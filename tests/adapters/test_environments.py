@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import botocore.awsrequest
 import pytest
 
-from ami_bakery.adapters.aws.ec2_query import StaticSettings, encode, plain_surroundings, signed_headers
+from ami_bakery.adapters.aws.ec2_query import StaticSettings, encode, signed_headers, static_settings
 from ami_bakery.adapters.aws.session import AwsSession
 from ami_bakery.errors import BakeryError
 
@@ -182,7 +182,7 @@ def test_what_is_sent_directly_is_what_botocore_sends(
     changes: dict[str, str | None], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = environment_of(changes, home, monkeypatch)
-    plain = plain_surroundings(environment)
+    plain = static_settings(environment)
     assert plain is not None
     theirs = of_botocore(environment)
     ours = of_ours(plain, theirs["x-amz-date"])
@@ -199,7 +199,7 @@ def test_what_could_differ_is_left_to_botocore(
     changes: dict[str, str | None], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = environment_of(changes, home, monkeypatch)
-    assert plain_surroundings(environment) is None
+    assert static_settings(environment) is None
 
 
 def test_there_are_enough_environments() -> None:

@@ -68,7 +68,7 @@ def test_an_ec2_that_does_not_answer_is_told_of_and_can_be_interrupted(baker: Ki
     process = baker.start("bake")
     assert process.stderr is not None
     for line in process.stderr:
-        if "in us-east-1: waiting for an answer" in line:
+        if "in us-east-1: waiting for EC2's response" in line:
             break
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=120)

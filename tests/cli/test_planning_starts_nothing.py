@@ -295,7 +295,7 @@ def test_a_credential_process_of_a_configuration_in_the_repository_is_not_starte
     environment = {variable: str(app.folder if variable == "HOME" else config)}
     run = app.run("plan", environment=environment)
     assert (run.status, ran(app)) == (1, "")
-    assert f"{config} is in the repository: planning does not start the credential_process it names" in run.stderr
+    assert f"{config} is in the repository: planning does not start its credential_process" in run.stderr
     assert app.run("bake", environment=environment).status == 1
     assert ran(app), "a bake starts what it is configured with"
 

@@ -156,7 +156,7 @@ IDS = ("ImageId", "SnapshotId", "GroupId")
 def test_what_is_asked_plainly_is_understood_or_left_to_botocore(action: str, data: st.DataObject, status: int) -> None:
     good, read = PLAIN[action]
     query = Ec2Query({}, Ec2Clocks())
-    query._lines = Saying(status, data.draw(mutated([good, ERROR])))  # type: ignore[assignment]
+    query._pool = Saying(status, data.draw(mutated([good, ERROR])))  # type: ignore[assignment]
     found = query.ask("us-east-1", action, {}, read)
     assert status == 200 or found is None
     for one in found or ():
@@ -167,26 +167,26 @@ def test_what_is_asked_plainly_is_understood_or_left_to_botocore(action: str, da
 def test_a_good_answer_is_read(action: str) -> None:
     good, read = PLAIN[action]
     query = Ec2Query({}, Ec2Clocks())
-    query._lines = Saying(200, good.replace(b"<nextToken>t</nextToken>", b""))  # type: ignore[assignment]
+    query._pool = Saying(200, good.replace(b"<nextToken>t</nextToken>", b""))  # type: ignore[assignment]
     assert len(query.ask("us-east-1", action, {}, read) or ()) == 1
 
 
 def test_a_page_that_comes_again_and_again_is_left_to_botocore() -> None:
     good, read = PLAIN["DescribeSnapshots"]
     query = Ec2Query({}, Ec2Clocks())
-    query._lines = Saying(200, good)  # type: ignore[assignment]
+    query._pool = Saying(200, good)  # type: ignore[assignment]
     assert query.ask("us-east-1", "DescribeSnapshots", {}, read) is None
 
 
 class Saying:
-    """In place of the lines to EC2: always one answer."""
+    """A connection pool that always returns one response."""
 
-    surroundings = StaticSettings(access_key="key", secret_key="secret", token="", trusted="", proxy=None)
+    settings = StaticSettings(access_key="key", secret_key="secret", token="", trusted="", proxy=None)
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status, self.body = status, body
 
-    def answer(self, *_: Any, **__: Any) -> tuple[bytes, str | None]:
+    def post(self, *_: Any, **__: Any) -> tuple[bytes, str | None]:
         if self.status != 200:
             raise OSError
         return self.body, None

@@ -192,7 +192,7 @@ def finder(tmp_path: Path, *, keys: bool = False, config: str = "") -> AccountFi
             raise AwsError("asking", "STS answered InvalidClientTokenId", "Correct it.")
         return f"of {asked.access_key}"
 
-    return AccountFinder(environment=environment, ours=lambda: "ours", of_keys=of_keys)
+    return AccountFinder(environment=environment, own_account=lambda: "ours", account_of_keys=of_keys)
 
 
 def login(**fields: Any) -> Login:
@@ -283,7 +283,7 @@ def logging_out_once(app: Kitchen) -> Path:
 def test_credentials_that_come_back_within_the_retries_lose_no_bake(logged_in: Kitchen, ec2: EC2Client) -> None:
     out = logging_out_once(logged_in)
     process = logged_in.start("bake")
-    read_until(process, "the credentials failed, trying again: the credential_process of the profile default")
+    read_until(process, "the credentials failed, retrying: the credential_process of the profile default")
     out.unlink()
     run = ended(process)
     assert run.status == 0, run.stderr

@@ -93,7 +93,7 @@ def test_several_questions_that_are_slow_together_are_told_of_once(kitchen: Kitc
     said = process.stderr.readline()
     kitchen.control.clear_faults()
     _, rest = process.communicate(timeout=300)
-    assert said + rest == "looking for the base image in us-east-1: waiting for an answer\n"
+    assert said + rest == "looking up the source AMI in us-east-1: waiting for EC2's response\n"
 
 
 def test_ssm_is_asked_for_ten_parameters_at_once(kitchen: Kitchen, local: LocalAws, ec2: EC2Client) -> None:

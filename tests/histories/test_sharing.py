@@ -184,7 +184,7 @@ def test_what_the_default_key_encrypts_cannot_be_shared_and_the_message_says_so(
     configure(app, HOME, more=share(OTHER))
     run = app.run("bake")
     assert run.status == 1
-    assert "Only what is encrypted with a KMS key of your own can be shared" in run.stderr
+    assert "To share encrypted AMIs, use a customer managed KMS key" in run.stderr
 
 
 def test_tags_are_put_on_the_ami_and_its_snapshots_and_repaired(app: Kitchen, ec2: EC2Client) -> None:

@@ -487,7 +487,7 @@ class Resolver(Frozen):
                 return (ami,)
             case ():
                 raise AwsError(
-                    f"looking for the base image in {question.region} ({location})",
+                    f"looking up the source AMI in {question.region} ({location})",
                     str(question),
                     "Correct the filters, the owners or the region.",
                     marks=(location.mark(f"no base image in {question.region}: {question}"),),

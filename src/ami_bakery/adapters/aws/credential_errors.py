@@ -1,7 +1,7 @@
-"""Why botocore has no credentials: which variable, profile, program or file, and what to do about it.
+"""Explains why botocore has no credentials: the variable, profile, program or file, and the fix.
 
-botocore lets whatever it meets through (`RuntimeError`, `FileNotFoundError`, `EOFError`, `AttributeError`). Where it
-was raised is known for certain from its traceback: the provider of the credentials is among the frames.
+botocore passes on any exception of its credential providers (`RuntimeError`, `FileNotFoundError`, `EOFError`,
+`AttributeError`). The traceback identifies the provider reliably: it is among the frames.
 """
 
 from __future__ import annotations
@@ -17,38 +17,44 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.aws.sdk_settings import Settings
 
 _LONGEST = 300
-_RENEW = "Get new credentials (for example `aws sso login`), then run again: finished work is found, not done twice."
+_RENEW = "Get new credentials (for example `aws sso login`), then run again. Finished AMIs are reused."
 _PACKAGES = ("botocore", "boto3", "urllib3", "dateutil", "s3transfer")
 
 
-class Trouble(NamedTuple):
+class Diagnosis(NamedTuple):
+    """The cause of a credential failure and the fix, as in `BakeryError`; `code` as in `AwsError`."""
+
     wrong: str
     todo: str
     code: str = "NoCredentials"
 
 
 class CredentialOrigin(NamedTuple):
-    """What gave the credentials: botocore's name of the method, and the profile where that is known."""
+    """The source of the credentials: botocore's name of the method, and the profile if known."""
 
     method: str
     profile: str = ""
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether it was raised by the SDK: what we raise ourselves is a bug."""
+    """Returns whether the SDK raised the exception; one of our own is a bug."""
     return any(_package(traceback) in _PACKAGES for traceback in _frames(error))
 
 
 def origin_of(error: BaseException) -> CredentialOrigin | None:
-    """The innermost provider of credentials on the way to the exception; None where none is."""
+    """Returns the innermost credential provider in the traceback; None if there is none."""
     found: CredentialOrigin | None = None
     for traceback in _frames(error):
         frame = traceback.tb_frame
         if frame.f_globals.get("__name__") not in ("botocore.credentials", "botocore.tokens"):
             continue
-        me = frame.f_locals.get("self")
-        method = _METHODS.get(type(me).__name__) or getattr(me, "method", None) or getattr(me, "METHOD", None)
-        profile = getattr(me, "_profile_name", None)
+        provider = frame.f_locals.get("self")
+        method = (
+            _METHODS.get(type(provider).__name__)
+            or getattr(provider, "method", None)
+            or getattr(provider, "METHOD", None)
+        )
+        profile = getattr(provider, "_profile_name", None)
         if isinstance(method, str):
             found = CredentialOrigin(method, profile if isinstance(profile, str) else "")
     return found
@@ -73,8 +79,8 @@ def _package(traceback: TracebackType) -> str:
     return str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def trouble(error: Exception, settings: Settings) -> Trouble | None:
-    """None where the credentials are not to blame, as far as it can be seen."""
+def diagnose(error: Exception, settings: Settings) -> Diagnosis | None:
+    """Returns the diagnosis of a credential failure; None if credentials are not the known cause."""
     origin = origin_of(error)
     if origin is None:
         return None
@@ -98,50 +104,52 @@ def _setting(settings: Settings, variable: str, key: str, profile: str) -> str:
     return variable if variable in settings.environment else f"{key} of the profile {profile} ({settings.config_file})"
 
 
-def _of_environment(error: Exception, settings: Settings) -> Trouble | None:
+def _of_environment(error: Exception, settings: Settings) -> Diagnosis | None:
     name = "AWS_CREDENTIAL_EXPIRATION"
     if name not in settings.environment or not isinstance(error, RuntimeError | ValueError | OverflowError):
         return None
     shown = one_line(settings.environment[name][:40])
     if isinstance(error, RuntimeError):
-        return Trouble(
+        return Diagnosis(
             f"the credentials in the environment have expired: {name} is {shown}",
-            f"Get new credentials, or unset {name} if it is left from older ones.",
+            f"Get new credentials, or unset {name} if it belongs to older credentials.",
             "ExpiredToken",
         )
-    return Trouble(f"{name} is no date: {shown!r}", f"Correct {name}, such as 2026-01-31T12:00:00Z, or unset it.")
-
-
-def _of_program(error: Exception, program: str) -> Trouble:
-    wrong, code = "", "NoCredentials"
-    match error:
-        case FileNotFoundError():
-            wrong = f"{program} names a program that is not there: {error.filename}"
-        case OSError():
-            wrong = f"{program} could not be started: {error.strerror}: {error.filename}"
-        case RuntimeError():
-            wrong, code = f"{program} gave credentials that have expired", "ExpiredToken"
-        case json.JSONDecodeError() | UnicodeDecodeError() | AttributeError() | TypeError():
-            wrong = f"{program} printed no JSON document with credentials"
-        case ValueError() if "quotation" in str(error):
-            wrong = f"{program} is a command line with a quotation that does not end"
-        case ValueError() | OverflowError():
-            wrong = f"{program} gave an Expiration that is no date"
-        case _:
-            words = str(getattr(error, "kwargs", {}).get("error_msg", "")).strip() or type(error).__name__
-            wrong = f"{program} failed: {one_line(words)[-_LONGEST:]}"
-    return Trouble(wrong, "Run that command by hand and correct it, or log in again where it asks for that.", code)
-
-
-def _unreadable(error: OSError, what: str, setting: str) -> Trouble:
-    reason = error.strerror or type(error).__name__
-    return Trouble(
-        f"{what} cannot be read: {reason}: {error.filename} ({setting})",
-        f"Correct {setting.partition(' ')[0]}, or have the file written before the program starts.",
+    return Diagnosis(
+        f"{name} is not a date: {shown!r}", f"Set {name} to a date such as 2026-01-31T12:00:00Z, or unset it."
     )
 
 
-def _of_container(error: Exception, settings: Settings) -> Trouble:
+def _of_program(error: Exception, program: str) -> Diagnosis:
+    wrong, code = "", "NoCredentials"
+    match error:
+        case FileNotFoundError():
+            wrong = f"{program} names a program that does not exist: {error.filename}"
+        case OSError():
+            wrong = f"{program} could not be started: {error.strerror}: {error.filename}"
+        case RuntimeError():
+            wrong, code = f"{program} returned expired credentials", "ExpiredToken"
+        case json.JSONDecodeError() | UnicodeDecodeError() | AttributeError() | TypeError():
+            wrong = f"{program} did not print a JSON document with credentials"
+        case ValueError() if "quotation" in str(error):
+            wrong = f"{program} is a command line with an unclosed quote"
+        case ValueError() | OverflowError():
+            wrong = f"{program} returned an Expiration that is not a date"
+        case _:
+            words = str(getattr(error, "kwargs", {}).get("error_msg", "")).strip() or type(error).__name__
+            wrong = f"{program} failed: {one_line(words)[-_LONGEST:]}"
+    return Diagnosis(wrong, "Run that command by hand and fix it; log in again if it asks for a login.", code)
+
+
+def _unreadable(error: OSError, what: str, setting: str) -> Diagnosis:
+    reason = error.strerror or type(error).__name__
+    return Diagnosis(
+        f"{what} cannot be read: {reason}: {error.filename} ({setting})",
+        f"Correct {setting.partition(' ')[0]}, or write the file before you run the command.",
+    )
+
+
+def _of_container(error: Exception, settings: Settings) -> Diagnosis:
     file, token = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
     if isinstance(error, OSError):
         return _unreadable(error, "the token for the container's credentials", file)
@@ -150,35 +158,35 @@ def _of_container(error: Exception, settings: Settings) -> Trouble:
         address = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
     if isinstance(error, ValueError) and "legal header" in str(error):
         where = file if file in settings.environment else token
-        return Trouble(f"{where} holds a line break, which no token has", f"Take the line break out of {where}.")
+        return Diagnosis(f"{where} contains a line break", f"Remove the line break from {where}.")
     if isinstance(error, RuntimeError):
-        wrong = f"the address of {address} gave credentials that have expired"
-        return Trouble(wrong, "Look at what answers there.", "ExpiredToken")
+        wrong = f"the endpoint in {address} returned expired credentials"
+        return Diagnosis(wrong, "Check the service at that endpoint.", "ExpiredToken")
     words = str(getattr(error, "kwargs", {}).get("error_msg", "")) or str(error)
-    wrong = f"the address of {address} gave no credentials: {settings.masked(one_line(words)[:_LONGEST])}"
-    return Trouble(wrong, f"Correct {address}, or look at what answers there.")
+    wrong = f"the endpoint in {address} returned no credentials: {settings.masked(one_line(words)[:_LONGEST])}"
+    return Diagnosis(wrong, f"Correct {address}, or check the service at that endpoint.")
 
 
-def _of_mfa(settings: Settings, profile: str) -> Trouble:
-    return Trouble(
+def _of_mfa(settings: Settings, profile: str) -> Diagnosis:
+    return Diagnosis(
         f"the profile {profile} ({settings.config_file}) has an mfa_serial, and there is no terminal to ask for a code",
-        "Run it at a terminal, or get credentials before (aws sts get-session-token) and set them in the environment.",
+        "Run the command in a terminal, or set the credentials from `aws sts get-session-token` in the environment.",
     )
 
 
-def _of_anything(error: Exception, origin: CredentialOrigin, profile: str, settings: Settings) -> Trouble | None:
-    """Known exceptions of botocore have words of their own."""
+def _of_anything(error: Exception, origin: CredentialOrigin, profile: str, settings: Settings) -> Diagnosis | None:
+    """Diagnoses the other exceptions; None for those of botocore that have a clear message."""
     import botocore.exceptions as boto
 
     if isinstance(error, boto.ClientError | boto.HTTPClientError):
         return None
     where = f"the profile {profile} ({settings.config_file})"
     if isinstance(error, RuntimeError):
-        return Trouble(f"the credentials ({origin.method}, {where}) have expired", _RENEW, "ExpiredToken")
+        return Diagnosis(f"the credentials ({origin.method}, {where}) have expired", _RENEW, "ExpiredToken")
     if isinstance(error, boto.BotoCoreError):
         return None
     if isinstance(error, OSError) and error.filename:
-        return Trouble(f"{error.strerror}: {error.filename} ({origin.method}, {where})", f"Correct {where}.")
-    return Trouble(
+        return Diagnosis(f"{error.strerror}: {error.filename} ({origin.method}, {where})", f"Correct {where}.")
+    return Diagnosis(
         f"the credentials cannot be read ({origin.method}, {where}): {type(error).__name__}", f"Correct {where}."
     )

@@ -1,7 +1,7 @@
-"""Asks again where credentials fail that have worked before: a login or a program may bring new ones at any moment.
+"""Retries AWS calls whose credentials have expired, with new credentials.
 
-A bake takes longer than many credentials live. botocore reads files once and does not try again, so that the AMI of a
-whole bake would be lost for a minute without credentials. Where none have worked yet, the failure is told at once.
+A bake can take longer than credentials are valid. botocore reads the files once and does not retry, so a minute without
+valid credentials would lose the AMI of a whole build. Credentials that never worked are reported immediately.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 Adapter = TypeVar("Adapter")
 _PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 _FAILED = frozenset({"NoCredentials", "ExpiredToken", "ExpiredTokenException", "RequestExpired"})
-"""Nothing was carried out: without credentials no request is accepted."""
+"""Retrying is safe: AWS accepts no request without valid credentials."""
 
 
-def patient(adapter: Adapter, session: AwsSession, sleep: Callable[[float], None]) -> Adapter:
-    """The same adapter, whose calls are made again. `sleep` may raise, to end that."""
-    return cast("Adapter", _Patient(adapter, session, sleep))
+def with_credential_retries(adapter: Adapter, session: AwsSession, sleep: Callable[[float], None]) -> Adapter:
+    """Returns the adapter with retried calls. `sleep` may raise to stop the retries."""
+    return cast("Adapter", _CredentialRetries(adapter, session, sleep))
 
 
-class _Patient:
+class _CredentialRetries:
     def __init__(self, adapter: object, session: AwsSession, sleep: Callable[[float], None]) -> None:
         self._adapter = adapter
         self._session = session
         self._sleep = sleep
 
     def __getattr__(self, name: str) -> Any:
-        return partial(self._ask, getattr(self._adapter, name))
+        return partial(self._call, getattr(self._adapter, name))
 
-    def _ask(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        # Who is not patient has a way of its own to go on.
+    def _call(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        # A caller that does not wait handles the failure itself.
         pauses = _PAUSES_SECONDS if named.get("patient", True) and not self._session.has_given_up else ()
         for seconds in pauses:
             try:
@@ -44,12 +44,12 @@ class _Patient:
             except AwsError as error:
                 if error.code not in _FAILED or not self._session.has_answered:
                     raise
-                self._session.tell(f"the credentials failed, trying again: {error.wrong}")
+                self._session.report(f"the credentials failed, retrying: {error.wrong}")
             self._sleep(seconds)
             self._session.renew()
         try:
             return method(*arguments, **named)
         except AwsError as error:
-            # What comes after it, such as giving back the lock, is not to wait as long again.
+            # Later calls, such as the release of the lock, must not wait as long again.
             self._session.has_given_up = error.code in _FAILED
             raise

@@ -1,4 +1,4 @@
-"""EC2's images: every page, and every refusal as a message that says what to do."""
+"""Finds, tags, shares and copies AMIs in EC2; errors are `AwsError` with a fix."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from ami_bakery.template.facts import Login
 
 _FILTER_VALUES = 200
-"""The most values that EC2 takes in one call, those of all its filters counted together (FilterLimitExceeded)."""
+"""EC2's maximum number of filter values per call, all filters counted together (FilterLimitExceeded)."""
 _SNAPSHOT_CHANGES = 500
-"""The most accounts that EC2 takes in one call for a snapshot (API reference, ModifySnapshotAttribute)."""
+"""EC2's maximum number of accounts per call for a snapshot (API reference, ModifySnapshotAttribute)."""
 _PAGE = 1000
-"""The largest page that EC2 gives."""
+"""EC2's maximum page size."""
 _UNKNOWN = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
 _IDS = re.compile(r"ami-[0-9a-f]+")
 
@@ -54,7 +54,7 @@ class BotoEc2:
         if not self._account:
             client: STSClient = self._session.client("sts", region)
             with explained(
-                self._session.call("asking whose credentials these are", "STS", "GetCallerIdentity", region)
+                self._session.call("getting the account of the credentials", "STS", "GetCallerIdentity", region)
             ):
                 self._account = client.get_caller_identity()["Account"]
         return self._account
@@ -67,8 +67,8 @@ class BotoEc2:
             if key not in self._accounts:
                 finder = AccountFinder(
                     environment=self._session.environment,
-                    ours=lambda: self.account(region),
-                    of_keys=lambda keys: self._session.account_of(region, keys),
+                    own_account=lambda: self.account(region),
+                    account_of_keys=lambda keys: self._session.account_of(region, keys),
                 )
                 self._accounts[key] = finder.find(login, packer)
             return self._accounts[key]
@@ -91,7 +91,7 @@ class BotoEc2:
             ami
             for values in _batches(images)
             for ami in self._describe(
-                "listing the AMIs made so far",
+                "listing built AMIs",
                 region,
                 Owners=list(owners),
                 Filters=[_filter(f"tag:{IMAGE_TAG}", values)],
@@ -100,12 +100,12 @@ class BotoEc2:
         )
 
     def find_tagged(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
-        # The tag's own name is a value, too.
+        # The tag's name counts as a filter value, too.
         return tuple(
             ami
             for values in _batches(images, _FILTER_VALUES - 1)
             for ami in self._describe(
-                "looking for older AMIs that are shared",
+                "looking up shared AMIs",
                 region,
                 Owners=["self"],
                 Filters=[_filter(f"tag:{IMAGE_TAG}", values), _filter("tag-key", (tag,))],
@@ -119,32 +119,34 @@ class BotoEc2:
 
     def find_with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
         filters = [_filter("tag-key", (DIGEST_TAG,))]
-        doing = "listing the AMIs made so far"
+        doing = "listing built AMIs"
         return tuple(self._describe(doing, region, Owners=list(owners), Filters=filters, IncludeDisabled=True))
 
     def find_by_id(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
-        """By id and not by a filter, which would go through everybody's public AMIs; deprecated ones, too."""
+        """Looks up ids directly: a filter would search all public AMIs. Includes deprecated AMIs."""
         return tuple(ami for batch in _batches(ids) for ami in self._by_ids(region, batch))
 
     def find_own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(
             ami
             for batch in _batches(ids)
-            for ami in self._describe("looking at AMIs", region, Owners=["self"], Filters=[_filter("image-id", batch)])
+            for ami in self._describe(
+                "looking up AMIs by id", region, Owners=["self"], Filters=[_filter("image-id", batch)]
+            )
         )
 
     def _by_ids(self, region: str, wanted: Sequence[str]) -> tuple[Ami, ...]:
-        found = self._plainly(region, {"ImageIds": wanted, "IncludeDeprecated": True})
+        found = self._describe_directly(region, {"ImageIds": wanted, "IncludeDeprecated": True})
         if found is not None:
             return tuple(_ami(image, region) for image in found)
         client: EC2Client = self._session.client("ec2", region)
         while wanted:
             try:
-                with explained(self._session.call("looking at AMIs", "EC2", "DescribeImages", region)):
+                with explained(self._session.call("looking up AMIs by id", "EC2", "DescribeImages", region)):
                     answer = client.describe_images(ImageIds=list(wanted), IncludeDeprecated=True)
                     return tuple(_ami(image, region) for image in answer["Images"])
             except AwsError as error:
-                # One id that is not there fails the whole call; EC2 names those that are not.
+                # One id that does not exist fails the whole call; EC2's message names such ids.
                 unknown = set(_IDS.findall(error.wrong)) if error.code in _UNKNOWN else set()
                 if not unknown & set(wanted):
                     raise
@@ -159,13 +161,13 @@ class BotoEc2:
         return {digest: tuple(sorted(ids)) for digest, ids in found.items()}
 
     def _snapshots(self, region: str, filters: Any) -> list[tuple[str, str]]:
-        """The digest and the id of each."""
+        """Returns the digest and id of each snapshot."""
         asked = {"Owners": ["self"], "Filters": filters, "MaxResults": _PAGE}
         found = self._session.query.ask(region, "DescribeSnapshots", asked, ec2_xml.snapshots)
         if found is not None:
             return [_with_digest(snapshot) for snapshot in found]
         client: EC2Client = self._session.client("ec2", region)
-        with explained(self._session.call("looking for what deleted AMIs left", "EC2", "DescribeSnapshots", region)):
+        with explained(self._session.call("looking up snapshots by digest", "EC2", "DescribeSnapshots", region)):
             pages = client.get_paginator("describe_snapshots").paginate(
                 OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": _PAGE}
             )
@@ -184,18 +186,18 @@ class BotoEc2:
         if not in_any_state and not any(name == "state" for name, _ in filters):
             asked.append(_filter("state", ("available",)))
         more = {"IncludeDeprecated": True} if deprecated else {}
-        return tuple(self._describe("looking for the base image", region, Owners=list(owners), Filters=asked, **more))
+        return tuple(self._describe("looking up the source AMI", region, Owners=list(owners), Filters=asked, **more))
 
     def find_by_name(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(
             ami
             for values in _batches([_literal(name) for name in names])
             for ami in self._describe(
-                "looking for AMIs by name",
+                "looking up AMIs by name",
                 region,
                 Owners=["self"],
                 Filters=[_filter("name", values)],
-                # A disabled one keeps its name.
+                # The name of a disabled AMI is still in use.
                 IncludeDisabled=True,
             )
         )
@@ -205,7 +207,7 @@ class BotoEc2:
             ami
             for batch in _batches(instances)
             for ami in self._describe(
-                "looking for AMIs by their instance",
+                "looking up AMIs by source instance",
                 region,
                 Owners=["self"],
                 Filters=[_filter("source-instance-id", batch)],
@@ -218,10 +220,10 @@ class BotoEc2:
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
         try:
-            with explained(self._session.call(f"taking tags off {', '.join(ids)}", "EC2", "DeleteTags", region)):
+            with explained(self._session.call(f"removing tags from {', '.join(ids)}", "EC2", "DeleteTags", region)):
                 client.delete_tags(Resources=list(ids), Tags=[{"Key": name} for name in names])
         except AwsError as error:
-            # Packer's own policy has no DeleteTags. An empty value says as little as no tag.
+            # The IAM policy in Packer's documentation has no DeleteTags. An empty value is equivalent to no tag.
             if error.code not in DENIED:
                 raise
             self.tag(region, ids, dict.fromkeys(names, ""))
@@ -230,12 +232,14 @@ class BotoEc2:
         client: EC2Client = self._session.client("ec2", region)
         found: Iterable[Mapping[str, Any]]
         if resource.startswith("snap-"):
-            call = self._session.call(f"looking who may use {resource}", "EC2", "DescribeSnapshotAttribute", region)
+            doing = f"reading the permissions of {resource}"
+            call = self._session.call(doing, "EC2", "DescribeSnapshotAttribute", region)
             with explained(call):
                 asked = client.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
             found = asked.get("CreateVolumePermissions", ())
         else:
-            call = self._session.call(f"looking who may launch {resource}", "EC2", "DescribeImageAttribute", region)
+            doing = f"reading the permissions of {resource}"
+            call = self._session.call(doing, "EC2", "DescribeImageAttribute", region)
             with explained(call):
                 answer = client.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
             found = answer.get("LaunchPermissions", ())
@@ -245,7 +249,7 @@ class BotoEc2:
         self._change_permissions(f"sharing {resource}", region, resource, "Add", targets)
 
     def revoke(self, region: str, resource: str, targets: Sequence[str]) -> None:
-        self._change_permissions(f"taking back what {resource} was shared for", region, resource, "Remove", targets)
+        self._change_permissions(f"revoking access to {resource}", region, resource, "Remove", targets)
 
     def _change_permissions(self, doing: str, region: str, resource: str, how: str, targets: Sequence[str]) -> None:
         client: EC2Client = self._session.client("ec2", region)
@@ -270,7 +274,7 @@ class BotoEc2:
             for kind, these in (("image", order.tags), ("snapshot", order.snapshot_tags))
             if these
         ]
-        doing = f"copying {source.id} of {source.region}"
+        doing = f"copying {source.id} from {source.region}"
         with explained(self._session.call(doing, "EC2", "CopyImage", order.region)):
             answer = client.copy_image(
                 Name=order.name,
@@ -283,15 +287,15 @@ class BotoEc2:
 
     def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
         with self._session.waiting(doing, region):
-            found = self._plainly(region, {**asked, "MaxResults": _PAGE})
+            found = self._describe_directly(region, {**asked, "MaxResults": _PAGE})
             if found is None:
-                yield from self._asked_of_botocore(doing, region, asked)
+                yield from self._describe_with_botocore(doing, region, asked)
         yield from (_ami(image, region) for image in found or ())
 
-    def _plainly(self, region: str, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    def _describe_directly(self, region: str, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         return self._session.query.ask(region, "DescribeImages", asked, ec2_xml.image_dicts)
 
-    def _asked_of_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Ami]:
+    def _describe_with_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Ami]:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(doing, "EC2", "DescribeImages", region)):
             pages = client.get_paginator("describe_images").paginate(PaginationConfig={"PageSize": _PAGE}, **asked)
@@ -305,7 +309,7 @@ def _permission_change(how: str, targets: Sequence[str]) -> Any:
 
 
 def _permission_key(target: str) -> str:
-    """An account, or the ARN of an organization (`...:organization/o-...`) or an OU (`...:ou/o-.../ou-...`)."""
+    """Returns EC2's key for an account id, or an ARN of an organization (`...:organization/...`) or OU (`...:ou/...`)."""
     if not target.startswith("arn:"):
         return "UserId"
     return "OrganizationalUnitArn" if ":ou/" in target else "OrganizationArn"
@@ -318,7 +322,7 @@ def _batches(values: Sequence[str], size: int = _FILTER_VALUES) -> Iterator[Sequ
 
 
 def _literal(text: str) -> str:
-    """Without the wildcards of EC2's filters."""
+    """Escapes the wildcards of EC2's filters."""
     return re.sub(r"([*?\\])", r"\\\1", text)
 
 
@@ -326,16 +330,16 @@ def _filter(name: str, values: Sequence[str]) -> dict[str, Any]:
     return {"Name": name, "Values": list(values)}
 
 
-def _ami_id(told: Mapping[str, Any]) -> str:
-    """Raises `LookupError` where there is none: a template would be handed whatever it is."""
-    ami_id: str = told["ImageId"]
+def _ami_id(image: Mapping[str, Any]) -> str:
+    """Raises `LookupError` for a missing or malformed id: the id is passed to templates."""
+    ami_id: str = image["ImageId"]
     if not ami_id.startswith("ami-"):
-        raise LookupError(f"{ami_id[:40]!r} is no AMI's id")
+        raise LookupError(f"{ami_id[:40]!r} is not an AMI id")
     return ami_id
 
 
 def _ami(image: Mapping[str, Any], region: str) -> Ami:
-    """An `Image` of EC2's answer; every member may be missing."""
+    """Converts an `Image` of EC2's response, in which every member except the id may be missing."""
     return Ami(
         id=_ami_id(image),
         region=region,
@@ -370,7 +374,7 @@ def _state(text: str) -> AmiState:
 
 
 def _moment(text: str) -> datetime | None:
-    """EC2 writes `2026-01-31T12:00:00.000Z`."""
+    """Parses EC2's dates, such as `2026-01-31T12:00:00.000Z`; None if malformed."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:

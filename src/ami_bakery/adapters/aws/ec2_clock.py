@@ -1,4 +1,4 @@
-"""EC2's own time, as the Date of its answers tells it: runners' clocks need not agree where this one counts."""
+"""EC2's time, from the Date header of its responses, independent of this machine's clock."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 
 class Ec2Clocks:
-    """One clock for each region, set by every answer. Threads may share it."""
+    """One clock per region, set by every response. Thread-safe."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[datetime, float]] = {}
+        self._readings: dict[str, tuple[datetime, float]] = {}
         self._lock = threading.Lock()
 
-    def told(self, region: str, date: str | None) -> None:
-        """The Date header of an answer that has just come; a proxy may have taken it out, or made nonsense of it."""
+    def update(self, region: str, date: str | None) -> None:
+        """Records the Date header of a response that has just arrived; ignores a missing or invalid one (proxies)."""
         from email.utils import parsedate_to_datetime
 
         try:
@@ -24,13 +24,13 @@ class Ec2Clocks:
             return
         if moment.tzinfo is not None:
             with self._lock:
-                self._told[region] = (moment, time.monotonic())
+                self._readings[region] = (moment, time.monotonic())
 
     def now(self, region: str) -> datetime:
-        """This machine's time where no answer has told any."""
+        """Returns EC2's time in UTC; this machine's time if the region has not responded yet."""
         with self._lock:
-            told = self._told.get(region)
-        if told is None:
+            reading = self._readings.get(region)
+        if reading is None:
             return datetime.now(UTC)
-        moment, at = told
-        return moment + timedelta(seconds=time.monotonic() - at)
+        moment, read_at = reading
+        return moment + timedelta(seconds=time.monotonic() - read_at)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.aws.session import AwsSession
 
 _FILTER_VALUES = 190
-"""EC2 takes 200 values a call, for all filters together."""
+"""EC2's maximum is 200 values per call, all filters counted together."""
 _READY_AFTER_SECONDS = 1.0
-"""Packer and its plugins, which keep all cores busy while they start, wait for EC2 by then."""
+"""By then Packer and its plugins, which use all cores while they start, are waiting for EC2."""
 _DUPLICATE = "InvalidKeyPair.Duplicate"
 _UNKNOWN_ID = "InvalidID"
-"""What EC2 says of an id to be tagged of which it knows nothing; of some kinds it says InvalidKeyPair.NotFound, ..."""
+"""EC2's code for tagging an unknown id; for some resource types it is InvalidKeyPair.NotFound and similar."""
 
 
 class KeyPairLocks:
@@ -48,26 +48,25 @@ class KeyPairLocks:
     def acquire(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
         tagged: Any = [{"ResourceType": "key-pair", "Tags": as_tags(tags)}]
         asked: Any = {"KeyName": name, "KeyType": "ed25519", "TagSpecifications": tagged}
-        # The private key in the answer is of no use to anybody, and goes nowhere.
-        taken = self._session.query.ask(region, "CreateKeyPair", asked, key_pair)
-        if taken is not None:
-            # What Packer leaves is not looked for plainly.
-            threading.Thread(target=self._get_ready, args=(region,), daemon=True).start()
-            return taken[0]
-        # Where an answer was lost, the name is taken now, and its tags say that it is by us: as after botocore's own
-        # second try.
+        # The private key in the response is not needed, and is discarded.
+        created = self._session.query.ask(region, "CreateKeyPair", asked, key_pair)
+        if created is not None:
+            # The checks after the build need botocore, which `Ec2Query` does not load.
+            threading.Thread(target=self._prepare_clients, args=(region,), daemon=True).start()
+            return created[0]
+        # If only the response was lost, the key pair exists, and its tags name us: the same as a retry by botocore.
         client: EC2Client = self._session.client("ec2", region)
         try:
-            with explained(self._session.call("taking the lock", "EC2", "CreateKeyPair", region)):
+            with explained(self._session.call("acquiring the lock", "EC2", "CreateKeyPair", region)):
                 return client.create_key_pair(**asked)["KeyPairId"]
         except AwsError as error:
             if error.code == _DUPLICATE:
                 return None
             raise
 
-    def _get_ready(self, region: str) -> None:
+    def _prepare_clients(self, region: str) -> None:
         time.sleep(_READY_AFTER_SECONDS)
-        # Whatever is wrong, the call that needs it will tell.
+        # The call that needs the client reports the failure.
         with suppress(Exception):
             self._session.client("ec2", region)
             self._session.client("ec2", region, patient=False)
@@ -88,17 +87,17 @@ class KeyPairLocks:
         return self._dated(region, seen)
 
     def _dated(self, region: str, locks: tuple[SeenLock, ...]) -> tuple[SeenLock, ...]:
-        """With the creation time of those whose own tags cannot be believed, where the credentials may read it."""
+        """Adds the creation time to locks with implausible tags, if the credentials may read it."""
         doubtful = [lock.id for lock in locks if lock.exceeds_maximum and not lock.expired]
         if not doubtful:
             return locks
         client: EC2Client = self._session.client("ec2", region)
         try:
-            with explained(self._session.call("looking when a lock was created", "EC2", "DescribeKeyPairs", region)):
+            with explained(self._session.call("reading a lock's creation time", "EC2", "DescribeKeyPairs", region)):
                 pairs = client.describe_key_pairs(KeyPairIds=doubtful)["KeyPairs"]
                 created = {pair["KeyPairId"]: pair.get("CreateTime") for pair in pairs}
         except AwsError:
-            # Packer's own policy does not have it; or it is gone by now.
+            # The IAM policy in Packer's documentation does not allow it, or the lock was released meanwhile.
             return locks
         return tuple(replace(lock, exists_since=created.get(lock.id)) for lock in locks)
 
@@ -113,13 +112,13 @@ class KeyPairLocks:
 
     def delete(self, region: str, lock: str) -> None:
         client: EC2Client = self._session.client("ec2", region)
-        with explained(self._session.call("letting the lock go", "EC2", "DeleteKeyPair", region)):
+        with explained(self._session.call("releasing the lock", "EC2", "DeleteKeyPair", region)):
             client.delete_key_pair(KeyPairId=lock)
 
     def _tags(self, region: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Any]:
         client: EC2Client = self._session.client("ec2", region)
         asked: Any = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
-        with explained(self._session.call("looking who holds the lock", "EC2", "DescribeTags", region)):
+        with explained(self._session.call("reading the lock", "EC2", "DescribeTags", region)):
             for page in client.get_paginator("describe_tags").paginate(Filters=asked):
                 yield from page["Tags"]
 

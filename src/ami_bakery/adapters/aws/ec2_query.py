@@ -1,10 +1,9 @@
-"""Asks EC2 without botocore, where all that is to be known stands in the environment; else it does not ask.
+"""Calls EC2 directly over HTTPS, without botocore, if the environment has all settings.
 
-Getting botocore ready takes longer than all the rest of an unchanged image's run together, and is most of what comes
-before Packer in a bake (docs/contributing/benchmarks.md). So the common case of a CI job is taken here: a key in the
-environment, nothing in AWS's files, at most a plain proxy. Whatever is not plain, the surroundings or the answer,
-is left to botocore, from the beginning: profiles, roles, other endpoints, refusals, faults, retries.
-So what is asked here may have been done when botocore asks it again.
+Loading botocore takes longer than the rest of a run with an unchanged image, and is most of the time before Packer
+starts in a bake (docs/contributing/benchmarks.md). This module covers the common CI job: access keys in the environment, empty AWS
+configuration files, and at most a simple proxy. Everything else falls back to botocore: profiles, roles, other
+endpoints, errors and retries. After a fallback botocore repeats the call, so EC2 may carry it out twice.
 """
 
 from __future__ import annotations
@@ -36,30 +35,26 @@ CONNECT_SECONDS = 10
 READ_SECONDS = 30
 IMPATIENT_SECONDS = 5
 USER_AGENT = "ami-bakery"
-"""By which CloudTrail, and the embedded EC2, know our calls, also those through botocore."""
+"""Identifies our calls in CloudTrail and the embedded EC2; botocore's clients use it, too."""
 _VERSION = "2016-11-15"
 _REGION = re.compile(r"(?!cn-)[a-z]{2}-[a-z]+-\d+")
-"""Those of AWS's public partition, whose endpoints are `ec2.REGION.amazonaws.com`."""
+"""Regions of AWS's public partition, whose endpoints are `ec2.REGION.amazonaws.com`."""
 _PROXY = re.compile(r"http://(?P<host>[A-Za-z0-9.-]+):(?P<port>\d+)/?")
 _SAFE = "-_.~"
-_UNDERSTOOD = frozenset(
+_SUPPORTED_VARIABLES = frozenset(
     {
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
         *("AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"),
-        # These say nothing of where and how EC2 is asked, or nothing to who has a key.
+        # These do not affect EC2 calls, or not if access keys are set.
         *("AWS_SUBNET_ID", "AWS_PAGER", "AWS_EC2_METADATA_DISABLED", "AWS_EXECUTION_ENV", "AWS_POLL_DELAY_SECONDS"),
         *("AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_DEFAULT_OUTPUT"),
     }
 )
-"""The variables of AWS's SDKs that may be set. Any other may change how EC2 is asked."""
-
-
-_NOTHING_TO_WAIT_FOR = threading.Event()
-_NOTHING_TO_WAIT_FOR.set()
+"""Variables of the AWS SDKs that may be set. Any other may change how EC2 is called."""
 
 
 class StaticSettings(Frozen):
-    """All that it takes to ask. `proxy` is (host, port), or None; `trusted` a file of certificates."""
+    """Settings for direct calls. `proxy` is (host, port) or None; `trusted` is the path of a CA bundle."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -68,26 +63,26 @@ class StaticSettings(Frozen):
     proxy: tuple[str, int] | None
 
 
-def plain_surroundings(environment: Mapping[str, str]) -> StaticSettings | None:
-    """None where anything calls for botocore."""
+def static_settings(environment: Mapping[str, str]) -> StaticSettings | None:
+    """Returns the settings for direct calls; None if botocore is needed."""
     key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-    # Elsewhere the system has proxy settings of its own.
+    # Other operating systems have system-wide proxy settings.
     if not key or not secret or sys.platform != "linux":
         return None
-    if any(name.startswith("AWS_") and name not in _UNDERSTOOD for name in environment):
+    if any(name.startswith("AWS_") and name not in _SUPPORTED_VARIABLES for name in environment):
         return None
-    # Without HOME botocore asks the system for the user's folder: no path here then.
+    # Without HOME botocore reads the home folder from the user database. "~" then makes the paths unsupported.
     home = environment.get("HOME") or "~"
     files = (
         environment.get("AWS_CONFIG_FILE", f"{home}/.aws/config"),
         environment.get("AWS_SHARED_CREDENTIALS_FILE", f"{home}/.aws/credentials"),
     )
-    if any(map(_says_something, files)) or not _is_said_plainly(environment):
+    if any(map(_has_content, files)) or not _has_unambiguous_values(environment):
         return None
-    named = environment.get("https_proxy", environment.get("HTTPS_PROXY", ""))
-    proxy = _PROXY.fullmatch(named)
-    trusted = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE") or _botocores_certificates()
-    if (named and not proxy) or _may_pass_by(environment) or not trusted:
+    proxy_url = environment.get("https_proxy", environment.get("HTTPS_PROXY", ""))
+    proxy = _PROXY.fullmatch(proxy_url)
+    trusted = environment.get("AWS_CA_BUNDLE") or environment.get("REQUESTS_CA_BUNDLE") or _default_ca_bundle()
+    if (proxy_url and not proxy) or _may_bypass_proxy(environment) or not trusted:
         return None
     return StaticSettings(
         access_key=key,
@@ -98,9 +93,9 @@ def plain_surroundings(environment: Mapping[str, str]) -> StaticSettings | None:
     )
 
 
-def _is_said_plainly(environment: Mapping[str, str]) -> bool:
-    """Not with a character that no header may have, an empty name of a file, or a name in mixed case, which
-    `urllib.request.getproxies` takes, too."""
+def _has_unambiguous_values(environment: Mapping[str, str]) -> bool:
+    """Returns False for characters that HTTP headers do not allow, empty paths of CA bundles, and proxy variables in
+    mixed case, which `urllib.request.getproxies` reads, too."""
     empty = any(not environment.get(name, "x").strip() for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"))
     mixed = any(
         name.lower() in ("https_proxy", "no_proxy") and not (name.islower() or name.isupper()) for name in environment
@@ -108,7 +103,8 @@ def _is_said_plainly(environment: Mapping[str, str]) -> bool:
     return not (empty or mixed or Settings(environment=environment).stray())
 
 
-def _says_something(path: str) -> bool:
+def _has_content(path: str) -> bool:
+    """Returns whether a file is not empty, or cannot be checked."""
     try:
         return not path.startswith("/") or os.stat(path).st_size > 0
     except FileNotFoundError:
@@ -117,14 +113,14 @@ def _says_something(path: str) -> bool:
         return True
 
 
-def _may_pass_by(environment: Mapping[str, str]) -> bool:
-    """Whether AWS's hosts may be among those that are reached without the proxy."""
-    named = environment.get("no_proxy", environment.get("NO_PROXY", ""))
-    return "*" in named or "com" in named.lower()
+def _may_bypass_proxy(environment: Mapping[str, str]) -> bool:
+    """Returns whether AWS's hosts may be excluded from the proxy."""
+    excluded = environment.get("no_proxy", environment.get("NO_PROXY", ""))
+    return "*" in excluded or "com" in excluded.lower()
 
 
-def _botocores_certificates() -> str | None:
-    """The authorities that botocore trusts: certifi's where that is installed, else its own."""
+def _default_ca_bundle() -> str | None:
+    """Returns botocore's default CA bundle: certifi's if that is installed, otherwise botocore's own."""
     from importlib.util import find_spec
 
     for package in ("certifi", "botocore"):
@@ -135,124 +131,125 @@ def _botocores_certificates() -> str | None:
 
 
 class _Unsupported(Exception):
-    """For botocore, from now on."""
+    """Direct calls do not work: use botocore for this call and all later ones."""
 
 
-class _Refused(Exception):
-    """For botocore this once: EC2 has understood, and says no."""
+class _Rejected(Exception):
+    """EC2 rejected the call: use botocore for this call only."""
 
 
 class Ec2Query:
-    """What can be asked plainly. Connections are kept open; threads may share it."""
+    """Calls EC2 directly, with persistent connections. Thread-safe."""
 
     def __init__(self, environment: Mapping[str, str], clocks: Ec2Clocks) -> None:
         self._environment = environment
         self._clocks = clocks
-        self._lines: _ConnectionPool | None = None
+        self._pool: _ConnectionPool | None = None
         self._lock = threading.Lock()
-        self._left_to_botocore = False
+        self._unsupported = False
         self._closed = False
         self.has_answered = False
         """Whether EC2 has accepted the credentials."""
-        self._opened: dict[str, threading.Event] = {}
-        """By region: whether the first connection to it is there, or has come to nothing."""
+        self._warm_ups: dict[str, threading.Thread | None] = {}
+        """By region: the thread that opens the first connection; None if the first call opened it."""
 
-    def warm_up(self, region: str | None, otherwise: Callable[[], object]) -> None:
-        """Open a connection, in a thread, for the first question to this region, which waits for it. Where botocore
-        will be asked, `otherwise` is called there. What goes wrong is told when it is asked."""
-        if (region or "") in self._opened:
+    def warm_up(self, region: str | None, fallback: Callable[[], object]) -> None:
+        """Opens a connection for the first call to this region, in a thread that the call waits for.
+
+        Calls `fallback` in the thread if botocore will be needed. Failures are ignored: the call reports them.
+        """
+        if (region or "") in self._warm_ups:
             return
-        opened = threading.Event()
 
-        def open_it() -> None:
-            try:
-                with suppress(Exception):
-                    if region is not None and _is_plain(region):
-                        with self._plainly():
-                            self._ready_lines().open(_host(region))
-                            return
-                    otherwise()
-            finally:
-                opened.set()
+        def connect() -> None:
+            with suppress(Exception):
+                if region is not None and _is_supported(region):
+                    with self._disabling_on_failure():
+                        self._connections().open(_host(region))
+                        return
+                fallback()
 
-        threading.Thread(target=open_it, name=f"opening a connection to {region}", daemon=True).start()
-        # Only now: who is interrupted before waits for nobody.
-        self._opened[region or ""] = opened
+        thread = threading.Thread(target=connect, name=f"opening a connection to {region}", daemon=True)
+        thread.start()
+        # After the start: an interruption in between must not leave a thread that never started to be joined.
+        self._warm_ups[region or ""] = thread
 
     def ask(
         self,
         region: str,
         action: str,
-        asked: Mapping[str, Any],
+        request: Mapping[str, Any],
         read: Callable[[Ec2Response], list[Read]],
         *,
         patient: bool = True,
     ) -> list[Read] | None:
-        """What `read` finds on all pages of the answer; None where botocore is to be asked. Without patience that is
-        known soon.
+        """Returns the items that `read` finds on all pages; None if the caller must use botocore.
 
-        `asked` is what botocore's method of that name takes, named as the query API names it (not `OwnerIds`).
+        request  the arguments of botocore's method, with the names of the query API (not `OwnerIds`)
+        patient  False: return None after a few seconds without a response
         """
-        opened = self._opened.setdefault(region, _NOTHING_TO_WAIT_FOR)
-        if self._left_to_botocore or not _is_plain(region):
+        warm_up = self._warm_ups.setdefault(region, None)
+        if self._unsupported or not _is_supported(region):
             return None
-        if not opened.wait(None if patient else IMPATIENT_SECONDS) or self._left_to_botocore:
-            return None
+        if warm_up is not None:
+            warm_up.join(None if patient else IMPATIENT_SECONDS)
+            if warm_up.is_alive() or self._unsupported:
+                return None
         found: list[Read] = []
         token: str | None = None
-        with self._plainly():
+        with self._disabling_on_failure():
             try:
                 while token != "":
-                    page = {**asked, **({"NextToken": token} if token else {})}
-                    answer = Ec2Response.of(action, self._answer(region, action, page, patient=patient))
-                    found += read(answer)
-                    if answer.next_token and answer.next_token == token:
+                    page = {**request, **({"NextToken": token} if token else {})}
+                    response = Ec2Response.of(action, self._post(region, action, page, patient=patient))
+                    found += read(response)
+                    if response.next_token and response.next_token == token:
                         raise ValueError("the same page again")
-                    token = answer.next_token
-            except _Refused:
+                    token = response.next_token
+            except _Rejected:
                 return None
             return found
         return None
 
     @contextmanager
-    def _plainly(self) -> Iterator[None]:
-        """What is not plain ends the block, and leaves all that is to be asked to botocore."""
+    def _disabling_on_failure(self) -> Iterator[None]:
+        """Ends the block on a failure, and makes all later calls use botocore."""
         from http.client import HTTPException
         from xml.etree.ElementTree import ParseError
 
         try:
             yield
         except (_Unsupported, OSError, HTTPException, ParseError, ValueError):
-            self._left_to_botocore = True
+            self._unsupported = True
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            if self._lines is not None:
-                self._lines.close()
+            if self._pool is not None:
+                self._pool.close()
 
-    def _answer(self, region: str, action: str, asked: Mapping[str, Any], *, patient: bool) -> bytes:
-        lines, host = self._ready_lines(), _host(region)
-        body = encode({"Action": action, "Version": _VERSION, **asked})
-        headers = signed_headers(lines.surroundings, host, region, body, time.time())
+    def _post(self, region: str, action: str, request: Mapping[str, Any], *, patient: bool) -> bytes:
+        pool, host = self._connections(), _host(region)
+        body = encode({"Action": action, "Version": _VERSION, **request})
+        headers = signed_headers(pool.settings, host, region, body, time.time())
         headers["user-agent"] = USER_AGENT
-        answer, date = lines.answer(host, body, headers, patient=patient)
-        self._clocks.told(region, date)
+        content, date = pool.post(host, body, headers, patient=patient)
+        self._clocks.update(region, date)
         self.has_answered = True
-        return answer
+        return content
 
-    def _ready_lines(self) -> _ConnectionPool:
+    def _connections(self) -> _ConnectionPool:
         with self._lock:
-            if self._lines is None:
-                surroundings = plain_surroundings(self._environment)
-                if surroundings is None or self._closed:
+            if self._pool is None:
+                settings = static_settings(self._environment)
+                if settings is None or self._closed:
                     raise _Unsupported
-                self._lines = _ConnectionPool(surroundings)
-            return self._lines
+                self._pool = _ConnectionPool(settings)
+            return self._pool
 
 
-def _is_plain(region: str) -> bool:
-    """A misspelt region has no address: nothing is tried over the network for it."""
+def _is_supported(region: str) -> bool:
+    """Returns False for misspelt regions, too, so that nothing is sent to their hosts."""
     return _REGION.fullmatch(region) is not None and region in REGIONS
 
 
@@ -261,26 +258,26 @@ def _host(region: str) -> str:
 
 
 class _ConnectionPool:
-    """Connections to AWS's hosts: those that nobody uses just now are kept for the next question."""
+    """HTTPS connections to AWS's hosts; idle ones are reused."""
 
-    def __init__(self, surroundings: StaticSettings) -> None:
+    def __init__(self, settings: StaticSettings) -> None:
         from ssl import create_default_context
 
-        self.surroundings = surroundings
-        self._context = create_default_context(cafile=surroundings.trusted)
+        self.settings = settings
+        self._context = create_default_context(cafile=settings.trusted)
         self._idle: dict[str, list[HTTPSConnection]] = {}
         self._closed = False
 
     def open(self, host: str) -> None:
-        """For the next question."""
+        """Opens a connection for the next call."""
         self._idle.setdefault(host, []).append(self._connected(host, CONNECT_SECONDS))
         if self._closed:
             self.close()
 
-    def answer(self, host: str, body: bytes, headers: Mapping[str, str], *, patient: bool) -> tuple[bytes, str | None]:
-        """And its date."""
+    def post(self, host: str, body: bytes, headers: Mapping[str, str], *, patient: bool) -> tuple[bytes, str | None]:
+        """Returns the response's body and Date header. Raises `_Rejected` or `_Unsupported` for other statuses."""
         idle = self._idle.setdefault(host, [])
-        connection = _taken(idle)
+        connection = _usable(idle)
         if connection is None:
             connection = self._connected(host, CONNECT_SECONDS if patient else IMPATIENT_SECONDS)
         try:
@@ -289,7 +286,7 @@ class _ConnectionPool:
                 connection.sock.settimeout(connection.timeout)
             connection.request("POST", "/", body, headers)
             response = connection.getresponse()
-            answer = response.read()
+            content = response.read()
         except BaseException:
             connection.close()
             raise
@@ -297,8 +294,8 @@ class _ConnectionPool:
         if self._closed:
             self.close()
         if response.status != 200:
-            raise _Refused if response.status < 500 and b"<Errors><Error><Code>" in answer else _Unsupported
-        return answer, response.getheader("Date")
+            raise _Rejected if response.status < 500 and b"<Errors><Error><Code>" in content else _Unsupported
+        return content, response.getheader("Date")
 
     def close(self) -> None:
         self._closed = True
@@ -310,9 +307,9 @@ class _ConnectionPool:
     def _connected(self, host: str, seconds: float) -> HTTPSConnection:
         from http.client import HTTPSConnection
 
-        where, port = self.surroundings.proxy or (host, 443)
-        connection = HTTPSConnection(where, port, timeout=seconds, context=self._context)
-        if self.surroundings.proxy:
+        server, port = self.settings.proxy or (host, 443)
+        connection = HTTPSConnection(server, port, timeout=seconds, context=self._context)
+        if self.settings.proxy:
             connection.set_tunnel(host, 443)
         try:
             connection.connect()
@@ -322,7 +319,8 @@ class _ConnectionPool:
         return connection
 
 
-def _taken(idle: list[HTTPSConnection]) -> HTTPSConnection | None:
+def _usable(idle: list[HTTPSConnection]) -> HTTPSConnection | None:
+    """Removes and returns an open connection; closes those that the server has closed."""
     while True:
         try:
             connection = idle.pop()
@@ -334,7 +332,7 @@ def _taken(idle: list[HTTPSConnection]) -> HTTPSConnection | None:
 
 
 def _is_open(sock: socket) -> bool:
-    """Whether the other side has not hung up. What else it says before it is asked is of TLS alone, and read here."""
+    """Returns whether the server has not closed the connection. Reads pending TLS messages, such as session tickets."""
     from ssl import SSLWantReadError
 
     sock.settimeout(0)
@@ -348,7 +346,7 @@ def _is_open(sock: socket) -> bool:
 
 
 def encode(parameters: Mapping[str, Any]) -> bytes:
-    """As EC2's query protocol has it: `Filter.1.Name=...&Filter.1.Value.1=...`."""
+    """Encodes parameters for EC2's query protocol: `Filter.1.Name=...&Filter.1.Value.1=...`."""
     from urllib.parse import quote
 
     pairs = (pair for name, value in parameters.items() for pair in _flat(name, value))
@@ -364,29 +362,29 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, inner in value.items():
             yield from _flat(f"{name}.{key}", inner)
     else:
-        # The members of a list are counted from one, and the list has the name of one: Filters, Filter.1.
+        # Lists are numbered from 1 and named in the singular: `Filters` becomes `Filter.1`.
         for number, inner in enumerate(value, start=1):
             yield from _flat(f"{name.removesuffix('s')}.{number}", inner)
 
 
-def signed_headers(surroundings: StaticSettings, host: str, region: str, body: bytes, now: float) -> dict[str, str]:
-    """AWS Signature Version 4 (AWS General Reference, "Create a signed AWS API request")."""
+def signed_headers(settings: StaticSettings, host: str, region: str, body: bytes, now: float) -> dict[str, str]:
+    """Returns headers with AWS Signature Version 4 (AWS General Reference, "Create a signed AWS API request")."""
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     headers = {
         "content-type": "application/x-www-form-urlencoded; charset=utf-8",
         "host": host,
         "x-amz-date": moment,
-        **({"x-amz-security-token": surroundings.token} if surroundings.token else {}),
+        **({"x-amz-security-token": settings.token} if settings.token else {}),
     }
     names = ";".join(headers)
     listed = "".join(f"{name}:{value}\n" for name, value in headers.items())
     canonical = f"POST\n/\n\n{listed}\n{names}\n{hashlib.sha256(body).hexdigest()}"
     scope = f"{moment[:8]}/{region}/ec2/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = f"AWS4{surroundings.secret_key}".encode()
+    key = f"AWS4{settings.secret_key}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
-    credential = f"{surroundings.access_key}/{scope}"
+    credential = f"{settings.access_key}/{scope}"
     headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
     return headers

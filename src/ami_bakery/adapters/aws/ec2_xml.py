@@ -1,4 +1,4 @@
-"""EC2's answers in XML, with their members named as botocore names them."""
+"""Parses EC2's XML responses into dictionaries with botocore's member names."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 class Ec2Response(Frozen):
-    """One page, or a part of it. All names in EC2's answers are of one namespace."""
+    """One page of a response, or an element of it. All names are in one XML namespace."""
 
     element: Element
     namespace: str
 
     @classmethod
     def of(cls, action: str, body: bytes) -> Self:
-        """Raises `ParseError` and `ValueError` for what is no answer to this action."""
+        """Parses a response to `action`. Raises `ParseError` or `ValueError` if it is not one."""
         from xml.etree.ElementTree import XMLParser, fromstring
 
-        # UTF-8 whatever it says of itself, as botocore has it.
+        # UTF-8, whatever the XML declaration says, as in botocore.
         root = fromstring(body, XMLParser(encoding="utf-8"))  # noqa: S314 - of AWS, over TLS
         namespace = root.tag.partition("}")[0] + "}"
         if root.tag != f"{namespace}{action}Response":
-            raise ValueError(f"not an answer to {action}: {root.tag}")
+            raise ValueError(f"not a response to {action}: {root.tag}")
         return cls(element=root, namespace=namespace)
 
     @property
@@ -42,42 +42,42 @@ class Ec2Response(Frozen):
             yield Ec2Response(element=element, namespace=self.namespace)
 
 
-def image_dicts(answer: Ec2Response) -> list[dict[str, Any]]:
-    found = [_image(item) for item in answer.items("imagesSet")]
+def image_dicts(response: Ec2Response) -> list[dict[str, Any]]:
+    found = [_image(item) for item in response.items("imagesSet")]
     if not all(image.get("ImageId", "").startswith("ami-") for image in found):
         raise ValueError("an image without an id")
     return found
 
 
-def security_groups(answer: Ec2Response) -> list[dict[str, Any]]:
+def security_groups(response: Ec2Response) -> list[dict[str, Any]]:
     found = [
         {"GroupId": item.text("groupId"), "GroupName": item.text("groupName") or "", "Tags": _tags(item)}
-        for item in answer.items("securityGroupInfo")
+        for item in response.items("securityGroupInfo")
     ]
     if not all(group["GroupId"] for group in found):
         raise ValueError("a security group without an id")
     return found
 
 
-def snapshots(answer: Ec2Response) -> list[dict[str, Any]]:
-    found = [{"SnapshotId": item.text("snapshotId"), "Tags": _tags(item)} for item in answer.items("snapshotSet")]
+def snapshots(response: Ec2Response) -> list[dict[str, Any]]:
+    found = [{"SnapshotId": item.text("snapshotId"), "Tags": _tags(item)} for item in response.items("snapshotSet")]
     if not all(snapshot["SnapshotId"] for snapshot in found):
         raise ValueError("a snapshot without an id")
     return found
 
 
-def key_pair(answer: Ec2Response) -> list[str]:
-    """The id of one that was made."""
-    made = answer.text("keyPairId")
-    if not made:
+def key_pair(response: Ec2Response) -> list[str]:
+    """Returns the id of a created key pair."""
+    key_pair_id = response.text("keyPairId")
+    if not key_pair_id:
         raise ValueError("a key pair without an id")
-    return [made]
+    return [key_pair_id]
 
 
-def done(answer: Ec2Response) -> list[bool]:
-    """Of an action whose answer says no more than that, if so much."""
-    if answer.text("return") not in (None, "true"):
-        raise ValueError("it was not done")
+def done(response: Ec2Response) -> list[bool]:
+    """Reads the response to an action that returns no data. Raises `ValueError` for `<return>false</return>`."""
+    if response.text("return") not in (None, "true"):
+        raise ValueError("EC2 did not confirm the action")
     return [True]
 
 
@@ -106,4 +106,4 @@ _TEXTS = {
     "sourceInstanceId": "SourceInstanceId",
     "deprecationTime": "DeprecationTime",
 }
-"""What EC2's XML and botocore call the members of an image that are one text."""
+"""Text members of an image: EC2's XML name, and botocore's name."""

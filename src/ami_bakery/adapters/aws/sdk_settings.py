@@ -1,4 +1,4 @@
-"""The settings of AWS's SDKs that a message has to name: variables, the profile, its files. Shows no secret."""
+"""Settings of the AWS SDKs that messages name: variables, profile and files; never secrets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy"})
 _SHORTEST_SECRET = 4
 _STRAY = re.compile(r"[\x00-\x1f\x7f-\x9f]|[\ud800-\udfff]|^\s|\s$")
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]")
-_NAMES = {"\r": "a carriage return (\\r)", "\n": "a line break (\\n)", "\t": "a tab (\\t)", " ": "a blank"}
+_NAMES = {"\r": "a carriage return (\\r)", "\n": "a line break (\\n)", "\t": "a tab (\\t)", " ": "a space"}
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Settings(Frozen):
-    """What the environment and AWS's files say, as botocore looks for it."""
+    """Settings from the environment and AWS's configuration files, in botocore's order."""
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -40,7 +40,7 @@ class Settings(Frozen):
         return self.environment.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
 
     def of_profile(self, profile: str = "") -> Mapping[str, str]:
-        """What the files say of a profile; nothing where they cannot be read, or do not have it."""
+        """Returns a profile's settings; empty if the files cannot be read or do not define it."""
         from configparser import Error, RawConfigParser
 
         name = profile or self.profile
@@ -57,7 +57,7 @@ class Settings(Frozen):
         return found
 
     def stray(self) -> tuple[str, str] | None:
-        """The first variable with a character that no value has, and what that is."""
+        """Returns the first variable whose value has an invalid character, and a description of that."""
         for name in sorted(self.environment):
             if not (name.startswith("AWS_") or name.lower() in _PROXIES):
                 continue
@@ -68,7 +68,7 @@ class Settings(Frozen):
         return None
 
     def blamed(self, text: str, profile: str = "") -> tuple[str, ...]:
-        """Which settings a message of the SDK is about: it has their names, or their values."""
+        """Returns the settings that a message of the SDK mentions by name or by value."""
         words = text.lower()
         variables = [name for name in sorted(self.environment) if name.startswith("AWS_") and name not in _SECRETS]
         return (
@@ -81,7 +81,7 @@ class Settings(Frozen):
         )
 
     def certificates(self) -> tuple[str, str] | None:
-        """The setting that names the certificate authorities, and the file; None: botocore's own."""
+        """Returns the setting that names the CA bundle, and its path; None for botocore's default."""
         if "AWS_CA_BUNDLE" in self.environment:
             return "AWS_CA_BUNDLE", self.environment["AWS_CA_BUNDLE"]
         named = self.of_profile().get("ca_bundle")
@@ -95,7 +95,7 @@ class Settings(Frozen):
         return tuple(name for name in sorted(self.environment) if name.lower() in _PROXIES and self.environment[name])
 
     def masked(self, text: str) -> str:
-        """Without any secret of the environment, also where a program shows it with escapes."""
+        """Returns the text without the environment's secrets, also if a program printed them escaped."""
         for name in _SECRETS:
             value = self.environment.get(name, "")
             for shown in sorted(_shown_forms(value), key=len, reverse=True):
@@ -112,7 +112,7 @@ def _shown_forms(value: str) -> Iterator[str]:
 
 
 def _is_about(name: str, value: str, words: str) -> bool:
-    """Short values, and those that are everywhere, say nothing."""
+    """Returns whether the text contains the setting's name, or its value as a whole word."""
     if re.search(rf"\b{re.escape(name.lower())}\b", words):
         return True
     return bool(re.search(rf"(?<![\w.-]){re.escape(value.lower())}(?![\w-]|\.\w)", words)) if value.strip() else False

@@ -1,4 +1,4 @@
-"""How AWS is reached: credentials and settings of the environment, a client for each region, how long may be waited."""
+"""Creates boto3 clients from the environment's settings, and reports slow responses."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.aws.builder_account import Keys
 
 _TRIES = 8
-"""Throttling and server faults are everyday answers: botocore tries again, with growing pauses of up to 20 s."""
+"""Maximum attempts of a call. botocore retries after throttling and server errors, with pauses of up to 20 s."""
 _SLOW_SECONDS, _STILL_SECONDS = 3.0, 30.0
-"""After how long it is said that there is no answer yet, and how often it is said again."""
+"""When a missing response is first reported, and the interval of further reports."""
 
 
 class AwsSession:
-    """One boto3 session, made at first use from the environment and AWS's own files; a client for each region."""
+    """A boto3 session, created at first use, with one client per service and region. Thread-safe."""
 
     def __init__(
-        self, environment: Mapping[str, str], tell: Callable[[str], None] = lambda _: None, *, repository: str = ""
+        self, environment: Mapping[str, str], report: Callable[[str], None] = lambda _: None, *, repository: str = ""
     ) -> None:
         """
-        tell        is told of answers that are long in coming
-        repository  a folder of the repository whose programs must not be started; empty where they may
+        report      receives messages about slow responses and retries
+        repository  a folder of the repository whose programs must not be started; empty if they may be started
         """
-        self._tell = tell
+        self._report = report
         self._repository = repository
         self.clocks = Ec2Clocks()
         self.query = Ec2Query(environment, self.clocks)
@@ -52,43 +52,41 @@ class AwsSession:
         self._session: boto3.Session | None = None
         self._clients: dict[tuple[str, str, bool], Any] = {}
         self._lock = threading.Lock()
-        self._said: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._has_answered = False
         self.has_given_up = False
-        """Whether the credentials failed for as long as anybody waits for new ones."""
+        """Whether all retries with new credentials have failed."""
 
     def close(self) -> None:
         self.query.close()
 
     @property
     def has_answered(self) -> bool:
-        """Whether AWS has accepted the credentials before."""
+        """Whether AWS has accepted the credentials at least once."""
         return self._has_answered or self.query.has_answered
 
-    def tell(self, text: str) -> None:
-        """Once in a while, where several calls have the same to tell."""
-        self._say(text)
-
     def renew(self) -> None:
-        """Read the environment's files, and ask who gives credentials, anew. What is asked just now goes on."""
+        """Discards the session and clients, so that credentials are loaded again. Calls in progress continue."""
         with self._lock:
             self._session = None
             self._clients = {}
 
     def warm_up(self, region: str | None) -> None:
-        """Open a connection, or make botocore ready as far as nobody is asked for that: who keeps the credentials may
-        be a program, or a person."""
+        """Opens a connection, or loads botocore, in the background.
+
+        Does not load the credentials: their provider can be a program, or a prompt for an MFA code.
+        """
         self.query.warm_up(region or self._named_region(), self.session)
 
     @contextmanager
     def waiting(self, doing: str, region: str) -> Iterator[None]:
-        """While EC2 is asked: a slow one, or one that does not answer, shall not look like a program that hangs."""
+        """Reports that EC2 has not responded yet, so that a slow response does not look like a hang."""
         answered = threading.Event()
 
         def watch() -> None:
             pause = _SLOW_SECONDS
             while not answered.wait(pause):
-                self._say(f"{doing} in {region}: waiting for an answer")
+                self.report(f"{doing} in {region}: waiting for EC2's response")
                 pause = _STILL_SECONDS
 
         threading.Thread(target=watch, daemon=True).start()
@@ -97,14 +95,14 @@ class AwsSession:
         finally:
             answered.set()
 
-    def _say(self, text: str) -> None:
-        """Once, where several of the same are asked side by side."""
+    def report(self, text: str) -> None:
+        """Reports a message, once for parallel calls that report the same."""
         now = time.monotonic()
         with self._lock:
-            if now - self._said.get(text, -_SLOW_SECONDS) < _SLOW_SECONDS:
+            if now - self._reported.get(text, -_SLOW_SECONDS) < _SLOW_SECONDS:
                 return
-            self._said[text] = now
-        self._tell(text)
+            self._reported[text] = now
+        self._report(text)
 
     def session(self) -> boto3.Session:
         with self._lock:
@@ -120,8 +118,10 @@ class AwsSession:
             return self._session
 
     def _drop_programs(self, session: boto3.Session) -> None:
-        """Forget each `credential_process` where an AWS configuration file lies in the repository: a change may have
-        written it."""
+        """Removes every `credential_process` if an AWS configuration file is in the repository.
+
+        A pull request could have written that file.
+        """
         core = session._session
         named = [os.path.expanduser(core.get_config_variable(name)) for name in ("config_file", "credentials_file")]
         inside = [path for path in named if self._repository and is_in_repository(path, self._repository)]
@@ -129,17 +129,17 @@ class AwsSession:
             return
         dropped = [profile.pop("credential_process", None) for profile in core.full_config["profiles"].values()]
         if any(dropped):
-            self._tell(f"{inside[0]} is in the repository: planning does not start the credential_process it names")
+            self._report(f"{inside[0]} is in the repository: planning does not start its credential_process")
 
     def _check_variables(self) -> None:
-        """A stray character makes a header that no HTTP library takes, and its error would show the value."""
+        """Rejects characters that are invalid in HTTP headers: the HTTP library's error would show the value."""
         found = self._settings.stray()
         if found is not None:
-            name, what = found
+            name, problem = found
             raise AwsError(
                 "reading the AWS settings in the environment",
-                f"{name} has {what}",
-                f"Set {name} without it. Files with Windows line ends (docker run --env-file) are a frequent cause.",
+                f"{name} has {problem}",
+                f"Set {name} without it. A common cause is a file with Windows line endings (docker run --env-file).",
                 code="NoCredentials",
             )
 
@@ -150,9 +150,9 @@ class AwsSession:
         region = self._named_region() or self.session().region_name
         if not region:
             raise UsageError(
-                "looking for the region to work in",
-                "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile names one",
-                "Set AWS_DEFAULT_REGION, give --region, or write `regions` in bakery.toml.",
+                "determining the AWS region",
+                "no region is set in AWS_DEFAULT_REGION, AWS_REGION or the AWS profile",
+                "Set AWS_DEFAULT_REGION, use --region, or set `regions` in bakery.toml.",
             )
         return region
 
@@ -160,8 +160,10 @@ class AwsSession:
         return self._environment.get("AWS_DEFAULT_REGION") or self._environment.get("AWS_REGION")
 
     def client(self, service: str, region: str, *, patient: bool = True) -> Any:
-        """Clients may be shared by threads; making one may not. One that is not patient says soon that it has failed:
-        for what is of no use when it comes late."""
+        """Returns a boto3 client, which threads may share.
+
+        patient  False: fail after a few seconds, for calls that are useless if they come late
+        """
         session = self.session()
         if region not in REGIONS:
             self._refuse_unknown(region)
@@ -176,14 +178,14 @@ class AwsSession:
                     read_timeout=READ_SECONDS if patient else IMPATIENT_SECONDS,
                     user_agent_extra=USER_AGENT,
                 )
-                with explained(self._call("opening a session with AWS", service, region=region)):
+                with explained(self._call("creating an AWS client", service, region=region)):
                     client: Any = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
-                client.meta.events.register("after-call.ec2", partial(self._tell_time, region))
+                client.meta.events.register("after-call.ec2", partial(self._record_response, region))
                 self._clients[service, region, patient] = client
             return self._clients[service, region, patient]
 
     def known_regions(self) -> tuple[str, ...]:
-        """Those that botocore knows, of all partitions; none where EC2 is at an address of the user's own."""
+        """Returns botocore's regions of all partitions; empty with a custom EC2 endpoint."""
         if has_own_endpoint(self._environment):
             return ()
         session = self.session()
@@ -191,14 +193,14 @@ class AwsSession:
         return tuple(name for partition in partitions for name in session.get_available_regions("ec2", partition))
 
     def _refuse_unknown(self, region: str) -> None:
-        """Before it is tried over the network."""
+        """Raises `AwsError` for a region that AWS does not have, before any network access."""
         known = self.known_regions()
         if known and region not in known:
-            raise AwsError(f"opening a session with AWS in {region}", unknown_region(region, known), HOW_TO_CORRECT)
+            raise AwsError(f"creating an AWS client in {region}", unknown_region(region, known), HOW_TO_CORRECT)
 
-    def _tell_time(self, region: str, http_response: Any, **_: Any) -> None:
+    def _record_response(self, region: str, http_response: Any, **_: Any) -> None:
         self._has_answered = self._has_answered or http_response.status_code == 200
-        self.clocks.told(region, http_response.headers.get("Date"))
+        self.clocks.update(region, http_response.headers.get("Date"))
 
     def call(self, doing: str, service: str, action: str, region: str) -> AwsCall:
         known = self.session().get_available_regions(service.lower())
@@ -211,8 +213,8 @@ class AwsSession:
         return self._environment
 
     def account_of(self, region: str, keys: Keys) -> str:
-        """Whose keys these are. Raises `AwsError`."""
-        call = self.call("asking whose keys the template names", "STS", "GetCallerIdentity", region)
+        """Returns the account of access keys. Raises `AwsError`."""
+        call = self.call("getting the account of the template's keys", "STS", "GetCallerIdentity", region)
         with explained(call):
             client: STSClient = self.session().client(
                 "sts",
@@ -224,22 +226,25 @@ class AwsSession:
             return client.get_caller_identity()["Account"]
 
     def create_tags(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> None:
-        """On all of these or, where one is not there, on none. Raises `AwsError`."""
-        asked: Any = {"ResourceIds": list(ids), "Tags": as_tags(tags)}
-        if self.query.ask(region, "CreateTags", asked, ec2_xml.done, patient=patient) is not None:
+        """Tags all resources, or none if one does not exist. Raises `AwsError`."""
+        request: Any = {"ResourceIds": list(ids), "Tags": as_tags(tags)}
+        if self.query.ask(region, "CreateTags", request, ec2_xml.done, patient=patient) is not None:
             return
         client: EC2Client = self.client("ec2", region, patient=patient)
         with explained(self.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
-            client.create_tags(Resources=list(ids), Tags=asked["Tags"])
+            client.create_tags(Resources=list(ids), Tags=request["Tags"])
 
 
 def as_tags(tags: Mapping[str, str]) -> list[Any]:
-    """As EC2 takes them."""
+    """Converts tags to EC2's form, sorted by name."""
     return [{"Key": name, "Value": tags[name]} for name in sorted(tags)]
 
 
 def _ask_only_at_a_terminal(session: boto3.Session) -> None:
-    """For the code of an MFA device. Else getpass would read a line of stdin, and show a warning of Python's."""
+    """Lets botocore prompt for an MFA code only at a terminal.
+
+    Without a terminal, getpass would read a line of stdin and print a Python warning.
+    """
     from getpass import getpass
 
     def ask(prompt: str) -> str:

@@ -1,4 +1,4 @@
-"""SSM's parameters through boto3: the AMI ids that they hold."""
+"""Reads AMI ids from SSM parameters, through boto3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.aws.session import AwsSession
 
 _PARAMETERS = 10
-"""The most names that SSM takes in one call (API reference, GetParameters)."""
+"""SSM's maximum number of names per call (API reference, GetParameters)."""
 _ONE_BY_ONE = DENIED | {"ValidationException"}
 
 
@@ -33,8 +33,11 @@ class BotoParameters:
         }
 
     def _some(self, region: str, names: Sequence[str]) -> dict[str, str | BakeryError]:
-        """Together; those that are not among the answer one by one, so that SSM says why. So are all of them where the
-        credentials may ask for one parameter only, or where one name is such that SSM refuses the whole call."""
+        """Reads at most `_PARAMETERS` parameters in one call.
+
+        Names that are missing in the response are read one by one, so that SSM says why. All are read one by one if
+        the credentials do not allow GetParameters, or if SSM rejects the whole call because of one invalid name.
+        """
         found: dict[str, str] = {}
         if len(names) > 1:
             try:
@@ -49,10 +52,10 @@ class BotoParameters:
     def _together(self, region: str, names: Sequence[str]) -> dict[str, str]:
         client: SSMClient = self._session.client("ssm", region)
         with explained(self._session.call("reading SSM parameters", "SSM", "GetParameters", region)):
-            answer = client.get_parameters(Names=list(names))
+            response = client.get_parameters(Names=list(names))
             return {
                 parameter["Name"] + parameter.get("Selector", ""): parameter.get("Value", "")
-                for parameter in answer["Parameters"]
+                for parameter in response["Parameters"]
             }
 
     def _one(self, region: str, name: str) -> str | BakeryError:
@@ -69,6 +72,6 @@ def _checked(region: str, name: str, value: str) -> str | BakeryError:
         return value
     return AwsError(
         f"reading the SSM parameter {name} in {region}",
-        f"its value is no AMI id: {value[:40]!r}",
-        "Name a parameter that holds the id of an AMI.",
+        f"its value is not an AMI id: {value[:40]!r}",
+        "Name a parameter whose value is an AMI id.",
     )

@@ -1,4 +1,4 @@
-"""What is put up in EC2 to make an AMI: found by id, by name or by tag, and removed."""
+"""Finds temporary resources of builds in EC2, by id, name or tag, and deletes them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.aws.session import AwsSession
 
 _FILTER_VALUES = 190
-"""EC2 takes 200 values a call, for all filters together; beside ids there are states."""
+"""EC2's maximum is 200 values per call, all filters counted together; a filter for states needs some of them."""
 _THERE = ("pending", "running", "shutting-down", "stopping", "stopped")
-"""The states of an instance that is not terminated."""
+"""States of an instance that is not terminated."""
 _GONE = frozenset(
     {
         "InvalidInstanceID.NotFound",
@@ -50,26 +50,26 @@ class BotoTemporaryResources:
     def instances(
         self, region: str, *, ids: Sequence[str] = (), key_pairs: Sequence[str] = (), amis: Sequence[str] = ()
     ) -> tuple[Resource, ...]:
-        things = {}
+        found = {}
         for name, values in (("instance-id", ids), ("key-name", key_pairs), ("image-id", amis)):
             asked = {name: values, "instance-state-name": _THERE}
             with self._explained("DescribeInstances", region):
                 for reservation in self._pages(region, "describe_instances", "Reservations", **asked):
                     for instance in reservation["Instances"]:
-                        things[instance["InstanceId"]] = _instance(instance, region)
-        return tuple(things.values())
+                        found[instance["InstanceId"]] = _instance(instance, region)
+        return tuple(found.values())
 
     def security_groups(
         self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()
     ) -> tuple[Resource, ...]:
-        things = {}
+        found = {}
         for name, values in (("group-id", ids), ("group-name", names)):
             for group in self._security_groups(region, name, values):
-                things[group.id] = group
-        return tuple(things.values())
+                found[group.id] = group
+        return tuple(found.values())
 
     def _security_groups(self, region: str, name: str, values: Sequence[str]) -> Sequence[Resource]:
-        """Plainly, where few are asked for: the mark that a group gets is not to wait for botocore."""
+        """Uses `Ec2Query` for few values, so that tagging a new group does not wait for botocore to load."""
         if not values:
             return ()
         if len(values) <= _FILTER_VALUES:
@@ -127,22 +127,22 @@ class BotoTemporaryResources:
                 for snapshot in self._pages(region, "describe_snapshots", "Snapshots", **{"snapshot-id": ids})
             )
 
-    def remove(self, thing: Resource) -> None:
-        client: EC2Client = self._session.client("ec2", thing.region)
-        action, call = _removal(client, thing)
+    def remove(self, resource: Resource) -> None:
+        client: EC2Client = self._session.client("ec2", resource.region)
+        action, call = _deletion(client, resource)
         try:
-            with explained(self._session.call(f"removing {thing}", "EC2", action, thing.region)):
+            with explained(self._session.call(f"deleting {resource}", "EC2", action, resource.region)):
                 call()
         except AwsError as error:
             if error.code not in _GONE:
                 raise
 
     def _explained(self, action: str, region: str) -> AbstractContextManager[None]:
-        """Around the reading of the answer, too: it may lack what it should have."""
-        return explained(self._session.call("looking at what runs have left", "EC2", action, region))
+        """Use it around the parsing, too: a response can lack members."""
+        return explained(self._session.call("looking up temporary resources", "EC2", action, region))
 
     def _pages(self, region: str, operation: str, member: str, **filters: Sequence[str]) -> Iterator[Any]:
-        """Everything that matches all filters, of which the first has as many values as one likes."""
+        """Yields the items that match all filters. The first filter may have any number of values."""
         client: EC2Client = self._session.client("ec2", region)
         (name, values), *others = filters.items()
         rest = [{"Name": other, "Values": list(few)} for other, few in others]
@@ -153,23 +153,23 @@ class BotoTemporaryResources:
                 yield from page[member]
 
 
-def _removal(client: EC2Client, thing: Resource) -> tuple[str, Callable[[], object]]:
-    """The name of EC2's action, and the call."""
-    match thing.kind:
+def _deletion(client: EC2Client, resource: Resource) -> tuple[str, Callable[[], object]]:
+    """Returns the name of EC2's action, and the call."""
+    match resource.kind:
         case ResourceKind.INSTANCE:
-            return "TerminateInstances", lambda: client.terminate_instances(InstanceIds=[thing.id])
+            return "TerminateInstances", lambda: client.terminate_instances(InstanceIds=[resource.id])
         case ResourceKind.VOLUME:
-            return "DeleteVolume", lambda: client.delete_volume(VolumeId=thing.id)
+            return "DeleteVolume", lambda: client.delete_volume(VolumeId=resource.id)
         case ResourceKind.SECURITY_GROUP:
-            return "DeleteSecurityGroup", lambda: client.delete_security_group(GroupId=thing.id)
-        case ResourceKind.KEY_PAIR | ResourceKind.LOCK if thing.id.startswith("key-"):
-            return "DeleteKeyPair", lambda: client.delete_key_pair(KeyPairId=thing.id)
+            return "DeleteSecurityGroup", lambda: client.delete_security_group(GroupId=resource.id)
+        case ResourceKind.KEY_PAIR | ResourceKind.LOCK if resource.id.startswith("key-"):
+            return "DeleteKeyPair", lambda: client.delete_key_pair(KeyPairId=resource.id)
         case ResourceKind.KEY_PAIR | ResourceKind.LOCK:
-            return "DeleteKeyPair", lambda: client.delete_key_pair(KeyName=thing.id)
+            return "DeleteKeyPair", lambda: client.delete_key_pair(KeyName=resource.id)
         case ResourceKind.AMI:
-            return "DeregisterImage", lambda: client.deregister_image(ImageId=thing.id)
+            return "DeregisterImage", lambda: client.deregister_image(ImageId=resource.id)
         case ResourceKind.SNAPSHOT:
-            return "DeleteSnapshot", lambda: client.delete_snapshot(SnapshotId=thing.id)
+            return "DeleteSnapshot", lambda: client.delete_snapshot(SnapshotId=resource.id)
 
 
 def _instance(instance: Mapping[str, Any], region: str) -> Resource:
