@@ -123,7 +123,7 @@ def create_ports(
     kill_timeout   how long an interrupted Packer may clean up
     terminal       where Packer speaks to a person in debug mode
     """
-    from ami_bakery.adapters.aws.credential_retry import with_credential_retries
+    from ami_bakery.adapters.aws.credential_retry import with_retries
     from ami_bakery.adapters.aws.ec2 import BotoEc2
     from ami_bakery.adapters.aws.session import AwsSession
     from ami_bakery.adapters.clock import SystemClock
@@ -139,10 +139,10 @@ def create_ports(
         tree=tree,
         stamps=tree,
         templates=_later(_template_reader),
-        ec2=with_credential_retries(BotoEc2(session), session, clock.sleep),
-        temporary_resources=_later(lambda: with_credential_retries(_temporary_resources(session), session, clock.sleep)),
-        locks=_later(lambda: with_credential_retries(_locks(session), session, clock.sleep)),
-        parameters=_later(lambda: with_credential_retries(_parameters(session), session, clock.sleep)),
+        ec2=with_retries(BotoEc2(session), session, clock.sleep),
+        temporary_resources=_later(lambda: with_retries(_temporary_resources(session), session, clock.sleep)),
+        locks=_later(lambda: with_retries(_locks(session), session, clock.sleep)),
+        parameters=_later(lambda: with_retries(_parameters(session), session, clock.sleep)),
         packer=_later(
             lambda: _packer(
                 stack,

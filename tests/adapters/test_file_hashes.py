@@ -15,7 +15,7 @@ import pytest
 
 from ami_bakery.adapters.files.file_hashes import file_hashes
 from ami_bakery.adapters.files.hash_worker import batches_at_once
-from ami_bakery.adapters.files.hash_worker_main import EXECUTABLE, LEFT, PLAIN, answer, record_size
+from ami_bakery.adapters.files.hash_worker_main import EXECUTABLE, REGULAR, SKIPPED, record_size, respond
 from ami_bakery.errors import SourceError
 
 COUNT = 7000
@@ -107,10 +107,10 @@ def test_the_process_answers_what_is_plain_and_leaves_the_rest(many: tuple[Path,
     asked = (many[0], tmp_path / "pipe", tmp_path / "absent", tmp_path, large, executable)
     request = b"".join(os.fsencode(path) + b"\0" for path in asked)
     answers = io.BytesIO()
-    answer(io.BytesIO(len(request).to_bytes(4, "little") + request), answers, "sha1")
+    respond(io.BytesIO(len(request).to_bytes(4, "little") + request), answers, "sha1")
     size = record_size("sha1")
     records = [answers.getvalue()[at : at + size] for at in range(0, len(asked) * size, size)]
-    assert [record[0] for record in records] == [PLAIN, LEFT, LEFT, LEFT, LEFT, EXECUTABLE]
+    assert [record[0] for record in records] == [REGULAR, SKIPPED, SKIPPED, SKIPPED, SKIPPED, EXECUTABLE]
     assert records[0][9:] == hashlib.sha1(many[0].read_bytes()).digest()
 
 

@@ -224,7 +224,7 @@ def test_a_byte_order_mark_is_called_by_its_name(app: Kitchen) -> None:
     told(app.run("plan"), "ami/app.json", "it begins with a byte order mark", "as UTF-8 without one")
     app.write("ami/app.json", template)
     app.write("bakery.toml", mark + TOML.encode())
-    told(app.run("plan"), "bakery.toml", "it begins with a byte order mark", "as UTF-8 without one")
+    told(app.run("plan"), "bakery.toml", "it starts with a byte order mark", "as UTF-8 without one")
 
 
 def test_an_image_or_an_option_that_is_not_known(app: Kitchen) -> None:
@@ -512,7 +512,7 @@ def test_a_file_that_is_too_large_to_be_parsed_is_refused_by_name(case: str, kit
 def test_a_bakery_toml_that_is_too_large_is_refused(app: Kitchen) -> None:
     app.write("bakery.toml", TOML + "#" * LARGE)
 
-    told(app.run("images"), "bakery.toml", "more than 1 MiB", "Make it smaller")
+    told(app.run("images"), "bakery.toml", "larger than 1 MiB", "Make it smaller")
 
 
 def test_a_large_file_that_is_only_uploaded_is_no_trouble(app: Kitchen) -> None:
@@ -539,7 +539,7 @@ def test_a_bakery_toml_that_is_no_file(kind: str, option: str, app: Kitchen, tmp
     path = no_file(kind, tmp_path / "other.toml")
     run = app.run("images", f"{option}{path}")
     if kind == "folder":
-        told(run, "other.toml/bakery.toml", "there is no such file", status=2)
+        told(run, "other.toml/bakery.toml", "no such file", status=2)
     else:
         told(run, path.name, "a pipe, a socket or a device", "--config", status=2)
 
@@ -549,10 +549,10 @@ NO_FILE = {
     "socket": "it is a pipe, a socket or a device",
     "device": "it is a pipe, a socket or a device",
     "endless link": "which is no file or folder",
-    "link in a circle": "Remove the link: it leads in a circle",
-    "/proc/self/environ": "what it holds is made when it is read",
-    "/proc/self/status": "what it holds is made when it is read",
-    "/sys/kernel/profiling": "what it holds is made when it is read",
+    "link in a circle": "Remove the link: it is circular",
+    "/proc/self/environ": "its content is generated when it is read",
+    "/proc/self/status": "its content is generated when it is read",
+    "/sys/kernel/profiling": "its content is generated when it is read",
 }
 NAMED_BY = {
     "file()": 'provisioner "shell" {\n    inline = [file("%s")]\n  }',

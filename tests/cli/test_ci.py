@@ -93,7 +93,7 @@ def test_a_ci_that_cannot_be_told_is_a_warning_and_no_failure(app: Kitchen, summ
     missing = {"GITHUB_STEP_SUMMARY": str(app.folder / "absent/summary.md")}
     run = app.run("bake", environment=missing)
     assert run.answer.startswith("ami-")
-    assert "warning: GitHub Actions could not be told" in run.stderr
+    assert "warning: cannot report to GitHub Actions" in run.stderr
     summary.write_text("x" * (1 << 20))
     assert "larger than 1 MiB" in app.run("bake").stderr
     assert summary.stat().st_size == 1 << 20
@@ -204,7 +204,7 @@ exit {status}
 
 def test_buildkites_agent_is_given_an_annotation(app: Kitchen) -> None:
     in_buildkite = {"BUILDKITE": "true"}
-    assert "could not be told" not in app.run("plan", environment=in_buildkite).stderr, "no agent, nothing to tell"
+    assert "cannot report" not in app.run("plan", environment=in_buildkite).stderr, "no agent, nothing to tell"
     app.program("buildkite-agent", AGENT.format(folder=app.folder.parent, status=0))
     app.run("plan", environment=in_buildkite)
     assert (app.folder.parent / "calls").read_text() == "annotate --append --style info --context ami-bakery-plan\n"
@@ -212,7 +212,7 @@ def test_buildkites_agent_is_given_an_annotation(app: Kitchen) -> None:
     app.program("buildkite-agent", AGENT.format(folder=app.folder.parent, status=1))
     run = app.run("plan", environment=in_buildkite)
     assert run.status == 0
-    assert "warning: Buildkite could not be told" in run.stderr
+    assert "warning: cannot report to Buildkite" in run.stderr
 
 
 # Files

@@ -82,7 +82,7 @@ def test_a_folder_without_a_configuration(app: Kitchen) -> None:
     run = app.run("-C", "ami", "plan")
     assert run.status == 2
     assert "ami/bakery.toml" in run.stderr
-    assert "there is no such file" in run.stderr
+    assert "no such file" in run.stderr
 
 
 # JSON

@@ -269,7 +269,7 @@ def test_what_fails_in_the_bake_is_all_that_terraform_shows(app: Kitchen) -> Non
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo no luck; exit 3"]}]
     app.write("ami/app.json", template)
-    refused(ask(app, action="bake"), "baking image app with Packer", "no luck")
+    refused(ask(app, action="bake"), "building image app with Packer", "no luck")
 
 
 def test_the_aws_ami_data_source_finds_what_was_verified_and_nothing_else(app: Kitchen, ec2: EC2Client) -> None:

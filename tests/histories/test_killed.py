@@ -82,7 +82,7 @@ def test_the_guard_is_gone_when_the_bake_is(app: Kitchen) -> None:
     with_a_secret(app, "echo at work; sleep 1")
     process = bake_until(app, "amazon-ebs: at work")
     (private,) = (app.folder.parent / "tmp").glob("ami-bakery-*.json")
-    guards = [pid for pid in processes_with(str(private)) if pid in processes_with("guard_program.py")]
+    guards = [pid for pid in processes_with(str(private)) if pid in processes_with("watchdog_main.py")]
     assert len(guards) == 1
     process.communicate(timeout=300)
     assert process.returncode == 0

@@ -173,7 +173,7 @@ print(json.dumps([Bakery.load().plan()[0].digest, large.plan()[0].digest]))
 @pytest.mark.parametrize(
     ("call", "wrong"),
     [
-        ('Bakery.load("absent.toml")', "there is no such file"),
+        ('Bakery.load("absent.toml")', "no such file"),
         ('Bakery.load(packer_arguments=["-debug"])', "-debug asks somebody at a terminal, and a library has none"),
         ('Bakery.load(regions=["Virginia"])', "Virginia"),
         ('Bakery.load().plan("ap")', "bakery.toml has none of that name; did you mean 'app'?"),

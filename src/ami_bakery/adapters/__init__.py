@@ -1,1 +1,1 @@
-"""One outside system a module; the only place that starts programs or speaks to AWS."""
+"""Adapters to external systems: only these start programs or call AWS."""

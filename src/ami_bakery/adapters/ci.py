@@ -1,4 +1,4 @@
-"""Tells a CI what came of a run where that one looks: lines of its log, its summary file, or its agent's command."""
+"""Reports a run to the CI: log lines, job summary, or the agent's annotate command."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ami_bakery.core.ci.annotations import Ci, Note, azure_summary_line, log_lin
 from ami_bakery.core.text.sanitize import one_line
 
 _SUMMARY_BYTES = 1 << 20
-"""GitHub shows nothing of a summary that is larger; Buildkite takes no larger annotation."""
+"""GitHub ignores a larger summary; Buildkite rejects a larger annotation."""
 _AGENT_SECONDS = 60
-"""Only a guard: an agent that hangs must not keep the job."""
+"""A timeout, so that a hanging agent does not block the job."""
 
 
 class CiLog:
-    """What a CI shows of a run. Nothing that goes wrong here is more than a warning: the AMIs are what counts.
+    """Reports a run in the CI's user interface. Failures are only warnings, because the AMIs are the result.
 
-    stream  stderr: GitHub's and Azure's runners read commands on either stream, and stdout is the answer alone
-    root    the folder of bakery.toml, as soon as it is found
+    stream  stderr: GitHub's and Azure's runners read commands from both streams, and stdout has only the answer
+    root    the folder of bakery.toml; empty until it is found
     """
 
     def __init__(self, ci: Ci, environment: Mapping[str, str], stream: TextIO) -> None:
@@ -34,13 +34,13 @@ class CiLog:
         self._workspace = os.path.realpath(found) if (found := workspace(ci, environment)) else ""
 
     def tell(self, command: str, notes: Sequence[Note], markdown: str) -> None:
-        """`command` is the subcommand that this is of; `markdown` ends with a line break."""
+        """Reports notes and a summary of `command`, a subcommand. `markdown` ends with a line break."""
         try:
             for note in notes:
                 self._print(log_line(self._ci, note, root=self.root, workspace=self._workspace))
             self._show(command, notes, markdown)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            self._print(one_line(f"warning: {self._ci} could not be told: {error}"))
+            self._print(one_line(f"warning: cannot report to {self._ci}: {error}"))
 
     def _show(self, command: str, notes: Sequence[Note], markdown: str) -> None:
         match self._ci:
@@ -64,7 +64,7 @@ class CiLog:
             file.write(text)
 
     def _upload_summary(self, folder: str, markdown: str) -> None:
-        """The agent reads the file when the step is over, and empties this folder after the job."""
+        """The agent reads the file after the step, and empties the folder after the job."""
         if not folder:
             return
         descriptor, path = tempfile.mkstemp(prefix="ami-bakery-", suffix=".md", dir=folder)
@@ -73,7 +73,7 @@ class CiLog:
         self._print(azure_summary_line(path))
 
     def _annotate_build(self, command: str, style: str, markdown: str) -> None:
-        """https://buildkite.com/docs/agent/v3/cli-annotate. In a container without the agent nothing can be shown."""
+        """Does nothing if there is no agent (in a container). https://buildkite.com/docs/agent/v3/cli-annotate"""
         agent = find_program("buildkite-agent", self._environment, self._workspace or self.root or os.curdir)
         if agent is None:
             return

@@ -1,4 +1,4 @@
-"""The machine's clock, and waiting that can be broken off."""
+"""The system clock, with interruptible sleep."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
-            raise Stopped("waiting", "the program was told to stop", "Run again: finished work is found.")
+            raise Stopped("waiting", "the program was interrupted", "Run again. Finished AMIs are reused.")
 
     def sleep_uninterrupted(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Finds programs on PATH: never in the current folder, never in the repository that is worked on."""
+"""Finds programs on PATH, but never in the current folder or the repository."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 
 _LONGEST_LINE = 1 << 14
-"""Characters of a `.git` file's first line: more than a path has."""
+"""Maximum length of a `.git` file's first line, in characters; longer than any path."""
 
 
 def find_program(name: str, environment: Mapping[str, str], repository: str = "") -> str | None:
-    """The absolute path of a program.
+    """Returns the absolute path of a program; None if there is none.
 
-    A name with a slash is a path that the user wrote, and is taken as it is. Any other name is looked up on PATH as
-    `safe_path` leaves it, so that a change of the repository cannot put a program in front of the installed one.
-    `repository` is a folder of the repository.
+    A name with a slash is a path that the user wrote, and is not searched. Other names are searched on `safe_path`, so
+    that a commit to the repository cannot replace an installed program. `repository` is a folder of the repository.
     """
     if os.sep in name:
         return os.path.abspath(name) if _is_program(name) else None
@@ -27,14 +26,14 @@ def find_program(name: str, environment: Mapping[str, str], repository: str = ""
 
 
 def safe_path(environment: Mapping[str, str], repository: str = "") -> str:
-    """PATH without empty and relative entries, and without folders of the repository."""
+    """Returns PATH without empty and relative entries, and without folders of the repository."""
     return os.pathsep.join(_folders(environment, work_tree_of(repository) if repository else ""))
 
 
 def work_tree_of(folder: str) -> str:
-    """The nearest folder, from `folder` up, that has a `.git`; `folder` itself where none has. Links are resolved.
+    """Returns the nearest folder, from `folder` up, with a `.git`; `folder` itself if none has. Resolves links.
 
-    Of a submodule it is the outermost repository, a change of which can move the submodule, too.
+    For a submodule, returns the outermost repository, because a commit to that can change the submodule.
     """
     start = os.path.realpath(folder)
     for level in levels_above(start):
@@ -46,9 +45,9 @@ def work_tree_of(folder: str) -> str:
 
 
 def git_folder_named_by(path: str) -> str:
-    """Where a `.git` leads that is a file; empty for all else."""
+    """Returns the folder that a `.git` file names; empty if `path` is not such a file."""
     if not os.path.isfile(path):
-        return ""  # reading a pipe or a device might never end
+        return ""  # reading a pipe or a device could block
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             first = file.readline(_LONGEST_LINE)
@@ -56,12 +55,12 @@ def git_folder_named_by(path: str) -> str:
         return ""
     if len(first) == _LONGEST_LINE or "\0" in first:
         return ""
-    named = first.removeprefix("gitdir: ").rstrip("\r\n")
-    return os.path.realpath(os.path.join(os.path.dirname(path), named)) if first.startswith("gitdir: ") else ""
+    target = first.removeprefix("gitdir: ").rstrip("\r\n")
+    return os.path.realpath(os.path.join(os.path.dirname(path), target)) if first.startswith("gitdir: ") else ""
 
 
 def levels_above(folder: str) -> Iterator[str]:
-    """`folder` itself, and each folder above it."""
+    """Yields `folder`, and each folder above it."""
     while True:
         yield folder
         parent = os.path.dirname(folder)
@@ -71,13 +70,13 @@ def levels_above(folder: str) -> Iterator[str]:
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Whether an absolute path is `folder` or lies in it. Everything lies in `/`, which is nobody's repository."""
+    """Returns whether an absolute path is `folder` or inside it; always False for `/`, which is no repository."""
     folder = folder.rstrip("/")
     return bool(folder) and (path == folder or path.startswith(f"{folder}/"))
 
 
 def is_in_repository(path: str, repository: str) -> bool:
-    """Whether a path, or what it leads to, lies in the repository that the folder `repository` is in."""
+    """Returns whether a path, or its link target, is inside the repository of the folder `repository`."""
     work_tree = work_tree_of(repository)
     path = os.path.abspath(path)
     return is_within(path, work_tree) or is_within(os.path.realpath(path), work_tree)

@@ -21,7 +21,7 @@ _FAILED = frozenset({"NoCredentials", "ExpiredToken", "ExpiredTokenException", "
 """Retrying is safe: AWS accepts no request without valid credentials."""
 
 
-def with_credential_retries(adapter: Adapter, session: AwsSession, sleep: Callable[[float], None]) -> Adapter:
+def with_retries(adapter: Adapter, session: AwsSession, sleep: Callable[[float], None]) -> Adapter:
     """Returns the adapter with retried calls. `sleep` may raise to stop the retries."""
     return cast("Adapter", _CredentialRetries(adapter, session, sleep))
 

@@ -309,7 +309,7 @@ def _permission_change(how: str, targets: Sequence[str]) -> Any:
 
 
 def _permission_key(target: str) -> str:
-    """Returns EC2's key for an account id, or an ARN of an organization (`...:organization/...`) or OU (`...:ou/...`)."""
+    """Returns EC2's key for an account id, or for the ARN of an organization or OU (`...:ou/o-.../ou-...`)."""
     if not target.startswith("arn:"):
         return "UserId"
     return "OrganizationalUnitArn" if ":ou/" in target else "OrganizationArn"

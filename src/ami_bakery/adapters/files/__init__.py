@@ -1,1 +1,1 @@
-"""Files on disk: the source tree, hashes, bakery.toml, and files written atomically."""
+"""Files on disk: source tree, hashes, bakery.toml and atomic writes."""

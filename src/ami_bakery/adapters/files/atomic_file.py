@@ -1,4 +1,4 @@
-"""Writes answers to files: completely or not at all."""
+"""Writes files atomically."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import stat
 from ami_bakery.errors import OutputError
 
 _MOST_LINKS = 40
-"""Linux follows no more in one path."""
+"""Linux's limit for symbolic links in one path."""
 
 
 def replace_file(path: str, text: str, todo: str, *, follow: bool = True) -> None:
-    """Write a new file next to `path`, then rename it, so that a reader sees the old content or the new one.
+    """Writes a new file next to `path` and renames it, so that readers see either the old or the new content.
 
-    Through a symbolic link, the link's target is replaced and the link stays. What cannot be replaced (a device, a
-    pipe, the file that is our stdout) is written to. A file that already has the text stays untouched.
+    Replaces the target of a symbolic link, not the link. Writes in place to devices, pipes and the file that is our
+    stdout, which cannot be replaced. Does not touch a file that already has the text. Raises `OutputError`.
 
-    todo    what the user can do if this fails
-    follow  False for a path that the user did not write: a link there is replaced, since anyone may have made it
+    todo    how the user can fix a failure
+    follow  False for a path that the user did not choose: replaces a link there, because anyone can have created it
     """
     data = text.encode("utf-8")
     try:
@@ -45,7 +45,7 @@ def append_file(path: str, text: str, todo: str) -> None:
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Of the file itself, behind all links; None if it does not exist, or if a link leads to nothing."""
+    """Returns the status of the file after all links; None if it does not exist, or for a broken link."""
     try:
         return os.stat(path)
     except FileNotFoundError:
@@ -53,12 +53,12 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _is_replaceable(path: str, there: os.stat_result) -> bool:
-    """A regular file that is no open descriptor: with the shell's `> file`, the shell would keep the old one."""
+    """Returns whether it is a regular file that is not our open stdout or stderr, as with the shell's `> file`."""
     return stat.S_ISREG(there.st_mode) and not _is_open(there) and not _is_descriptor(path)
 
 
 def _is_descriptor(path: str) -> bool:
-    """`/dev/stdout`, `/dev/fd/3`, and links to these, lead through `/proc/self/fd`."""
+    """Returns whether it is a path such as `/dev/stdout` or `/dev/fd/3`, which are links into `/proc/self/fd`."""
     for _ in range(_MOST_LINKS):
         folder, name = os.path.split(os.path.abspath(path))
         folder = os.path.realpath(folder)
@@ -80,7 +80,7 @@ def _is_open(there: os.stat_result) -> bool:
 
 
 def _write_in_place(path: str, data: bytes) -> None:
-    """Not blocking when it opens: nobody may be reading from a named pipe, which then is an error (ENXIO)."""
+    """Opens without blocking, so that a named pipe without a reader is an error (ENXIO)."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
     with open(descriptor, "wb") as file:
         os.set_blocking(file.fileno(), True)
@@ -98,7 +98,7 @@ def _holds(path: str, data: bytes, there: os.stat_result) -> bool:
 
 
 def _replace(target: str, data: bytes, there: os.stat_result | None) -> None:
-    """A new file gets the mode that the umask gives; one that is replaced keeps its mode."""
+    """Replaces `target`. A new file's mode follows the umask; a replaced file keeps its mode."""
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -117,5 +117,5 @@ def _replace(target: str, data: bytes, there: os.stat_result | None) -> None:
 
 
 def _refused(path: str, error: OSError, todo: str) -> OutputError:
-    said = "no program reads from this pipe" if error.errno == errno.ENXIO else error.strerror or str(error)
-    return OutputError(f"writing the answer to {path}", said, todo)
+    reason = "no program reads from this pipe" if error.errno == errno.ENXIO else error.strerror or str(error)
+    return OutputError(f"writing the answer to {path}", reason, todo)

@@ -1,4 +1,4 @@
-"""Finds and reads `bakery.toml`: TOML in, a `Config` out, or every problem with its line."""
+"""Finds and reads `bakery.toml`, and reports every problem with its line."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import Config, KeyPath
 
 FILE_NAME = "bakery.toml"
-_NAME_A_FILE = "Name another file, or the folder of one, with --config."
+_NAME_A_FILE = "Use --config with the path of a bakery.toml, or of its folder."
 
 
 def find_config(folder: Path) -> Path | None:
-    """`bakery.toml` in this folder, or in the nearest one above it."""
+    """Returns `bakery.toml` in this folder or the nearest parent folder that has one; None if there is none."""
     return next((path for parent in (folder, *folder.parents) if (path := parent / FILE_NAME).is_file()), None)
 
 
 def read_config_file(path: Path) -> Config:
-    """Raises `UsageError` where there is no such file, `ConfigError` where it is wrong."""
+    """Reads a configuration. Raises `UsageError` if the file does not exist, `ConfigError` if it is invalid."""
     doing = f"reading {path}"
     try:
         data = _content(path)
     except FileNotFoundError:
-        raise UsageError(doing, "there is no such file", "Name another file with --config.") from None
+        raise UsageError(doing, "no such file", _NAME_A_FILE) from None
     except OSError as error:
-        raise ConfigError(doing, error.strerror or str(error), "Make it a file that this user may read.") from error
+        raise ConfigError(doing, error.strerror or str(error), "Make the file readable for this user.") from error
     if data is None:
-        raise UsageError(doing, "it is no file but a folder, a pipe, a socket or a device", _NAME_A_FILE)
+        raise UsageError(doing, "not a regular file", _NAME_A_FILE)
     return parse_config_file(data, path)
 
 
 def _content(path: Path) -> bytes | None:
-    """As much as is parsed, and a byte more; None where it is no regular file: reading it might never end."""
+    """Returns the content, cut one byte after the size limit; None if it is not a regular file, which could block."""
     if not path.is_file():
-        path.stat()  # raises where there is nothing
+        path.stat()  # raises FileNotFoundError
         return None
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as file:
@@ -55,22 +55,22 @@ def _content(path: Path) -> bytes | None:
 
 
 def parse_config_file(data: bytes, path: Path) -> Config:
-    """`path` need not exist: it says what the file is called and which folder is the root."""
+    """Parses a configuration. `path` need not exist: it gives the file's name and the root folder."""
     try:
         return _parse(data, path)
     except RecursionError:
-        raise ConfigError(f"reading {path}", "it is nested too deeply", "Write flatter tables.") from None
+        raise ConfigError(f"reading {path}", "it is nested too deeply", "Nest tables and arrays less deeply.") from None
 
 
 def _parse(data: bytes, path: Path) -> Config:
     doing = f"reading {path}"
     if len(data) > LARGEST_PARSED:
-        wrong = f"it has more than {LARGEST_PARSED >> 20} MiB"
-        raise ConfigError(doing, wrong, "Make it smaller, or split it: each image needs a few lines.")
+        wrong = f"larger than {LARGEST_PARSED >> 20} MiB"
+        raise ConfigError(doing, wrong, "Make it smaller, or split it.")
     if data.startswith(codecs.BOM_UTF8):
-        wrong = "it begins with a byte order mark"
+        wrong = "it starts with a byte order mark"
         marks = (Annotation(os.path.abspath(path), 1, wrong),)
-        raise ConfigError(doing, wrong, "Save the file as UTF-8 without one.", marks=marks)
+        raise ConfigError(doing, wrong, "Save the file as UTF-8 without a byte order mark.", marks=marks)
     try:
         text = data.decode("utf-8")
         table = tomllib.loads(text)
@@ -79,34 +79,34 @@ def _parse(data: bytes, path: Path) -> Config:
         marks = (Annotation(os.path.abspath(path), line, "not UTF-8"),)
         raise ConfigError(doing, f"line {line}: not UTF-8", "Save the file as UTF-8.", marks=marks) from None
     except tomllib.TOMLDecodeError as error:
-        todo = "Mend the line; https://toml.io has the syntax."
-        marks = (Annotation(os.path.abspath(path), _line_told(str(error)), str(error)),)
+        todo = "Fix the line. See https://toml.io for the syntax."
+        marks = (Annotation(os.path.abspath(path), _line_of(str(error)), str(error)),)
         raise ConfigError(doing, f"not valid TOML: {error}", todo, marks=marks) from None
     except ValueError:
-        raise ConfigError(doing, "a number has more than 4,300 digits", "Write a smaller one.") from None
+        raise ConfigError(doing, "a number has more than 4,300 digits", "Use a smaller number.") from None
     document = Document(file=path.name, data=table, lines=dict(_lines(data)))
     config, problems = parse_config(document, root=os.path.realpath(path.parent))
     if problems:
         listed = "\n".join(f"{path}:{problem.line}: {problem.key}: {problem.message}" for problem in problems)
-        count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+        count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
         file = os.path.abspath(path)
         raise ConfigError(
             f"{doing} ({count})",
             listed,
-            "Correct the file. Nothing was done.",
+            "Fix the file. Nothing was changed.",
             marks=tuple(Annotation(file, problem.line, f"{problem.key}: {problem.message}") for problem in problems),
         )
     return config
 
 
-def _line_told(message: str) -> int:
-    """tomllib says where only in words: `(at line 3, column 5)`, `(at end of document)`."""
+def _line_of(message: str) -> int:
+    """Reads the line from tomllib's message: `(at line 3, column 5)`; 1 for `(at end of document)`."""
     found = re.search(r"\(at line (\d+),", message)
     return int(found[1]) if found else 1
 
 
 def _lines(data: bytes) -> Iterator[tuple[KeyPath, int]]:
-    """The line of every key, table and array element. tomllib gives values without places, tree-sitter the places."""
+    """Yields the line of every key, table and array element, which tomllib does not report."""
     import tree_sitter
     import tree_sitter_toml
 
@@ -149,7 +149,7 @@ def _value(node: Node, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
 
 
 def _key(node: Node) -> tuple[str, ...]:
-    """A bare, quoted or dotted key as its parts; tomllib undoes the quoting."""
+    """Returns the parts of a bare, quoted or dotted key, unquoted by tomllib."""
     if node.type == "dotted_key":
         return tuple(part for child in node.named_children for part in _key(child))
     text = (node.text or b"").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Takes the hashes of files, in order: small ones as they come, large ones in threads, very many in processes, too."""
+"""Hashes files in order: large files in threads, very many files in worker processes."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from ami_bakery.adapters.files.hash_worker import HashingProcess
 
 Hash = tuple[str, bool]
-"""As hex, and whether the owner may execute the file."""
+"""The hash in hexadecimal, and whether the file's owner may execute it."""
 _BATCH = 64
 _AHEAD = 1024
-"""Files that are read, or asked for, ahead of their turn."""
+"""Maximum number of files that are read or requested ahead."""
 _OPEN_AHEAD = 64
-"""Large ones among them, which are open; a batch more may be."""
+"""Maximum number of large files that are open ahead; can be exceeded by a batch."""
 _BLOCK = 1 << 19
 _THREADS_AT_MOST = 8
 _FILES_OF_A_PROCESS = 1024
-"""For fewer it does not pay to start one."""
+"""A worker process is started for each so many files; for fewer it takes longer than it saves."""
 _PROCESSES_AT_MOST = 3
-_TELL_SECONDS = 0.25
+_REPORT_SECONDS = 0.25
 
 
 def file_hashes(
     paths: Iterable[tuple[str, bytes]], algorithm: str, progress: Callable[[int, int], None]
 ) -> Iterator[Hash]:
-    """In the order of `paths`: each as people know it, and as the operating system does. Links are followed.
+    """Yields the hashes in the order of `paths`. Follows links. Raises `SourceError`, also if a file changes meanwhile.
 
-    A file that changes while it is read is refused, since what was read would not be it. `progress` gets the number of
-    files and of bytes so far, between files and while one is waited for.
+    paths     pairs of the path for messages and the path for the operating system
+    progress  receives the number of files and of bytes so far, between files and while waiting for one
     """
     reading = _Reading(algorithm, progress)
-    waiting: deque[_Begun] = deque()
+    waiting: deque[_Task] = deque()
     paths = iter(paths)
     try:
         while not reading.failed and (batch := list(islice(paths, _BATCH))):
@@ -55,80 +55,80 @@ def file_hashes(
 
 
 class _Reading:
-    """Reads files: by itself, with threads that are started at the first large one, and with processes.
+    """Reads files in this thread, in threads from the first large file on, and in worker processes.
 
-    failed  a file could not be read: those behind it need not be begun
+    failed  whether a file could not be read: later files need not be started
     """
 
     def __init__(self, algorithm: str, progress: Callable[[int, int], None]) -> None:
         self.failed = False
         self._algorithm = algorithm
-        self._new = ALGORITHMS[algorithm]
+        self._new_hash = ALGORITHMS[algorithm]
         self._progress = progress
-        self._begun = 0
+        self._started = 0
         self._files = 0
         self._bytes = 0
         self._open = 0
         self._large: deque[_LargeFile] = deque()
-        self._ready = threading.Semaphore(0)
+        self._pending = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
         self._processes: list[HashingProcess] = []
         self._processes_at_most = min(_cores() - 1, _PROCESSES_AT_MOST)
         self._stopped = False
 
-    def begin(self, batch: Sequence[tuple[str, bytes]]) -> Iterator[_Begun]:
+    def begin(self, batch: Sequence[tuple[str, bytes]]) -> Iterator[_Task]:
         process = self._free_process()
-        self._begun += len(batch)
+        self._started += len(batch)
         if process is not None:
-            process.ask([place for _, place in batch])
+            process.request([os_path for _, os_path in batch])
             yield _RequestedBatch(batch, process)
             return
         small: list[Hash] = []
-        for path, place in batch:
+        for path, os_path in batch:
             try:
-                taken = self._taken(path, place)
+                result = self._read(path, os_path)
             except SourceError as failure:
                 self.failed = True
                 yield small
                 yield failure
                 return
-            if isinstance(taken, _LargeFile):
+            if isinstance(result, _LargeFile):
                 yield small
-                yield taken
+                yield result
                 small = []
             else:
-                small.append(taken)
+                small.append(result)
         yield small
 
-    def is_ready(self, begun: _Begun) -> bool:
-        """Whether it is finished without waiting."""
-        match begun:
+    def is_ready(self, task: _Task) -> bool:
+        """Returns whether `finish` would return without waiting."""
+        match task:
             case _LargeFile():
-                return begun.done.is_set()
+                return task.done.is_set()
             case _RequestedBatch():
-                return begun.process.has_answered(0)
+                return task.process.has_responded(0)
             case _:
                 return True
 
-    def is_full(self, waiting: deque[_Begun]) -> bool:
+    def is_full(self, waiting: deque[_Task]) -> bool:
         return self._open > _OPEN_AHEAD or len(waiting) * _BATCH > _AHEAD
 
-    def finish(self, begun: _Begun) -> Iterable[Hash]:
-        """In the order in which they were begun."""
+    def finish(self, task: _Task) -> Iterable[Hash]:
+        """Returns the hashes of a task. Call it in the order in which `begin` returned the tasks."""
         self._progress(self._files, self._bytes)
-        match begun:
+        match task:
             case list():
-                self._files += len(begun)
-                return begun
+                self._files += len(task)
+                return task
             case _LargeFile():
-                return (self._finished(begun),)
+                return (self._wait_for_file(task),)
             case _RequestedBatch():
-                return self._answered(begun)
+                return self._wait_for_batch(task)
             case _:
-                raise begun
+                raise task
 
-    def _finished(self, file: _LargeFile) -> Hash:
-        while not file.done.wait(_TELL_SECONDS):
+    def _wait_for_file(self, file: _LargeFile) -> Hash:
+        while not file.done.wait(_REPORT_SECONDS):
             self._progress(self._files, self._bytes)
         if file.failure is not None:
             raise file.failure
@@ -136,56 +136,58 @@ class _Reading:
         self._files += 1
         return file.hash, _is_executable(file.before)
 
-    def _answered(self, asked: _RequestedBatch) -> Iterator[Hash]:
-        while not asked.process.has_answered(_TELL_SECONDS):
+    def _wait_for_batch(self, requested: _RequestedBatch) -> Iterator[Hash]:
+        while not requested.process.has_responded(_REPORT_SECONDS):
             self._progress(self._files, self._bytes)
-        for (path, place), found in zip(asked.batch, asked.process.answers(len(asked.batch)), strict=True):
+        results = requested.process.results(len(requested.batch))
+        for (path, os_path), found in zip(requested.batch, results, strict=True):
             if found is None:
-                taken = self._taken(path, place)
-                yield self._finished(taken) if isinstance(taken, _LargeFile) else taken
+                result = self._read(path, os_path)
+                yield self._wait_for_file(result) if isinstance(result, _LargeFile) else result
             else:
-                sha, executable, size = found
+                digest, executable, size = found
                 self._bytes += size
-                yield sha, executable
+                yield digest, executable
             self._files += 1
 
     def _free_process(self) -> HashingProcess | None:
-        """One that has time, which is started where there is enough to do; None where we do it ourselves."""
-        if len(self._processes) < min(self._processes_at_most, self._begun // _FILES_OF_A_PROCESS):
+        """Returns a worker process that accepts a batch, and starts one if there are enough files; None if busy."""
+        if len(self._processes) < min(self._processes_at_most, self._started // _FILES_OF_A_PROCESS):
             from ami_bakery.adapters.files.hash_worker import HashingProcess
 
             try:
                 self._processes.append(HashingProcess(self._algorithm))
             except OSError:
                 self._processes_at_most = len(self._processes)
-        return next((process for process in self._processes if process.has_time), None)
+        return next((process for process in self._processes if process.accepts_batch), None)
 
-    def _taken(self, path: str, place: bytes) -> Hash | _LargeFile:
+    def _read(self, path: str, os_path: bytes) -> Hash | _LargeFile:
+        """Hashes a small file; hands a large file to the threads."""
         try:
-            descriptor = open_to_read(place)
+            descriptor = open_to_read(os_path)
         except OSError as error:
-            raise refused(path, error) from error
+            raise read_error(path, error) from error
         kept = False
         try:
             before = os.fstat(descriptor)
             if not stat.S_ISREG(before.st_mode):
-                raise SourceError(f"reading {path}", "not a regular file", "Take it out of the inputs.")
+                raise SourceError(f"reading {path}", "not a regular file", "Remove it from the inputs.")
             if before.st_size >= SMALL:
                 kept = True
-                return self._hand_on(_LargeFile(path, descriptor, before))
-            # One byte more than there should be: more is seen as a change.
+                return self._hand_to_threads(_LargeFile(path, descriptor, before))
+            # One byte more than the size, to detect that the file grew.
             content = os.read(descriptor, before.st_size + 1)
             check_unchanged(path, before, os.fstat(descriptor), len(content))
         except OSError as error:
-            raise refused(path, error) from error
+            raise read_error(path, error) from error
         finally:
             if not kept:
                 os.close(descriptor)
         self._bytes += before.st_size
-        return self._new(content, usedforsecurity=False).hexdigest(), _is_executable(before)
+        return self._new_hash(content, usedforsecurity=False).hexdigest(), _is_executable(before)
 
     def stop(self) -> None:
-        """The threads end with the block that they are at. What they have not begun is closed."""
+        """Ends processes, lets threads end after their current block, and closes files that are not started."""
         self._stopped = True
         for process in self._processes:
             process.end()
@@ -194,14 +196,14 @@ class _Reading:
                 os.close(self._large.popleft().descriptor)
             except IndexError:
                 break
-        self._ready.release(len(self._threads) or 1)
+        self._pending.release(len(self._threads) or 1)
 
-    def _hand_on(self, file: _LargeFile) -> _LargeFile:
+    def _hand_to_threads(self, file: _LargeFile) -> _LargeFile:
         self._open += 1
         self._large.append(file)
-        self._ready.release()
+        self._pending.release()
         if len(self._threads) < min(_cores(), _THREADS_AT_MOST):
-            # A thread that hangs in a read (a network's filesystem) must not keep the program from ending.
+            # Daemon threads: a read that hangs (network filesystem) must not keep the program from ending.
             self._threads.append(threading.Thread(target=self._work, daemon=True))
             self._threads[-1].start()
         return file
@@ -209,7 +211,7 @@ class _Reading:
     def _work(self) -> None:
         buffer = bytearray(_BLOCK)
         while True:
-            self._ready.acquire()
+            self._pending.acquire()
             try:
                 file = self._large.popleft()
             except IndexError:
@@ -219,13 +221,13 @@ class _Reading:
             except SourceError as error:
                 file.failure = error
             except OSError as error:
-                file.failure = refused(file.path, error)
+                file.failure = read_error(file.path, error)
             finally:
                 os.close(file.descriptor)
                 file.done.set()
 
     def _hash(self, file: _LargeFile, buffer: bytearray) -> None:
-        hasher = self._new(usedforsecurity=False)
+        hasher = self._new_hash(usedforsecurity=False)
         view = memoryview(buffer)
         size = 0
         while count := os.readv(file.descriptor, [buffer]):
@@ -239,7 +241,7 @@ class _Reading:
 
 
 class _LargeFile:
-    """A file that is open, and what became of it."""
+    """An open file, and the result of hashing it."""
 
     __slots__ = ("before", "descriptor", "done", "failure", "hash", "path")
 
@@ -253,35 +255,35 @@ class _LargeFile:
 
 
 class _RequestedBatch(NamedTuple):
-    """A batch that a process was asked for."""
+    """A batch of files that a worker process hashes."""
 
     batch: Sequence[tuple[str, bytes]]
     process: HashingProcess
 
 
-_Begun = list[Hash] | _LargeFile | _RequestedBatch | SourceError
+_Task = list[Hash] | _LargeFile | _RequestedBatch | SourceError
 
 
 def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, size: int) -> None:
-    """`size` is what was read."""
+    """Raises `SourceError` if a file changed while it was read. `size`: bytes read."""
     if not is_unchanged(before, after, size):
-        raise lasts_not(path) if _is_made_when_read(before, after, size) else _changed(path)
+        raise generated_content(path) if _is_generated(before, after, size) else _changed(path)
 
 
-def _is_made_when_read(before: os.stat_result, after: os.stat_result, size: int) -> bool:
-    """Files of /proc have no size, those of /sys that of a page."""
+def _is_generated(before: os.stat_result, after: os.stat_result, size: int) -> bool:
+    """Returns whether it is a file as in /proc, where the size is 0, or /sys, where it is a page."""
     return before.st_size == after.st_size != size and (
         before.st_size == 0 or (before.st_mtime_ns == after.st_mtime_ns and before.st_ctime_ns == after.st_ctime_ns)
     )
 
 
-def lasts_not(path: str) -> SourceError:
-    wrong = "what it holds is made when it is read, as in /proc"
-    return SourceError(f"reading {path}", wrong, "Name a file whose content lasts.")
+def generated_content(path: str) -> SourceError:
+    wrong = "its content is generated when it is read, as in /proc"
+    return SourceError(f"reading {path}", wrong, "Use a regular file.")
 
 
 def _changed(path: str) -> SourceError:
-    return SourceError(f"reading {path}", "it changed while it was read", "Run again when nothing writes to it.")
+    return SourceError(f"reading {path}", "it changed while it was read", "Run again when no program writes to it.")
 
 
 def _is_executable(status: os.stat_result) -> bool:
@@ -292,10 +294,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def refused(path: str, error: OSError) -> SourceError:
+def read_error(path: str, error: OSError) -> SourceError:
     if error.errno == errno.EAGAIN:
-        return lasts_not(path)
-    todo = "Make it readable, or take it out of the inputs."
+        return generated_content(path)
+    todo = "Make the file readable for this user, or remove it from the inputs."
     if error.errno == errno.ELOOP:
-        todo = "Remove the link: it leads in a circle, or over too many others."
+        todo = "Remove the link: it is circular, or passes too many other links."
     return SourceError(f"reading {path}", error.strerror or str(error), todo)

@@ -1,10 +1,9 @@
-"""A second reader of small files, as a process of its own: Python hashes those on one core alone.
+"""The worker process that hashes small files, because Python hashes those on one core only.
 
-Started by hashing_process.py as ``python -I -S hashing_program.py ALGORITHM``. It must start fast: it uses nothing
-but a little of the standard library. On stdin come requests: their length (four bytes, little-endian), and paths that
-end with NUL. For each path it answers one record of `record_size` bytes on stdout: what kind of answer it is, the
-file's size, and its hash. Whatever is not plain (a large file, a failure, a change meanwhile) is left to who asked, who
-reads it again and tells people of it.
+hash_worker.py starts it as ``python -I -S hash_worker_main.py ALGORITHM``. It imports only small modules of the
+standard library, to start fast. Requests on stdin: the length (4 bytes, little-endian), then paths that end with NUL.
+Responses on stdout: per path a record of `record_size` bytes with a status, the file's size and its hash. Large files,
+failures and files that change meanwhile are skipped: the requesting process reads those and reports problems.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import sys
 from typing import BinaryIO
 
 SMALL = 1 << 18
-"""Bytes. A file below this is read at once."""
-LEFT, PLAIN, EXECUTABLE = 0, 1, 2
+"""Bytes. A smaller file is read with one call."""
+SKIPPED, REGULAR, EXECUTABLE = 0, 1, 2
 ALGORITHMS = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}
 _SIZE = 8
 
@@ -28,7 +27,7 @@ def record_size(algorithm: str) -> int:
 
 
 def is_unchanged(before: os.stat_result, after: os.stat_result, size: int) -> bool:
-    """`size` is what was read in between."""
+    """Returns whether a file did not change while `size` bytes of it were read."""
     return (
         size == after.st_size
         and before.st_size == size
@@ -37,55 +36,55 @@ def is_unchanged(before: os.stat_result, after: os.stat_result, size: int) -> bo
     )
 
 
-def open_to_read(place: bytes) -> int:
-    """A pipe would block for ever: it is opened without waiting. Who asks refuses all that is no regular file."""
-    return os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+def open_to_read(path: bytes) -> int:
+    """Opens without blocking, as a pipe would. The caller must reject files that are not regular."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def read_whole(descriptor: int, before: os.stat_result) -> bytes | None:
-    """What a small file holds; None where it changed meanwhile."""
-    # One byte more than there should be: more is seen as a change.
+    """Returns the content of a small file; None if it changed meanwhile."""
+    # One byte more than the size, to detect that the file grew.
     content = os.read(descriptor, before.st_size + 1)
     return content if is_unchanged(before, os.fstat(descriptor), len(content)) else None
 
 
-def _answer(place: bytes, algorithm: str, left: bytes) -> bytes:
+def _record(path: bytes, algorithm: str, skipped: bytes) -> bytes:
     try:
-        descriptor = open_to_read(place)
+        descriptor = open_to_read(path)
     except OSError:
-        return left
+        return skipped
     try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode) or before.st_size >= SMALL:
-            return left
+            return skipped
         content = read_whole(descriptor, before)
     except OSError:
-        return left
+        return skipped
     finally:
         os.close(descriptor)
     if content is None:
-        return left
-    kind = EXECUTABLE if before.st_mode & stat.S_IXUSR else PLAIN
+        return skipped
+    status = EXECUTABLE if before.st_mode & stat.S_IXUSR else REGULAR
     digest = ALGORITHMS[algorithm](content, usedforsecurity=False).digest()
-    return b"%c%b%b" % (kind, before.st_size.to_bytes(_SIZE, "little"), digest)
+    return b"%c%b%b" % (status, before.st_size.to_bytes(_SIZE, "little"), digest)
 
 
-def answer(requests: BinaryIO, answers: BinaryIO, algorithm: str) -> None:
-    """Until there are no more requests."""
-    left = bytes(record_size(algorithm))
+def respond(requests: BinaryIO, responses: BinaryIO, algorithm: str) -> None:
+    """Responds to requests until there are no more."""
+    skipped = bytes(record_size(algorithm))
     while length := requests.read(4):
-        places = requests.read(int.from_bytes(length, "little")).split(b"\0")[:-1]
-        answers.write(b"".join([_answer(place, algorithm, left) for place in places]))
-        answers.flush()
+        paths = requests.read(int.from_bytes(length, "little")).split(b"\0")[:-1]
+        responses.write(b"".join([_record(path, algorithm, skipped) for path in paths]))
+        responses.flush()
 
 
 def main() -> None:
-    # Who is interrupted is the bakery: it closes our stdin, or kills us.
+    # The requesting process handles Ctrl-C: it closes our stdin, or kills us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        answer(sys.stdin.buffer, sys.stdout.buffer, sys.argv[1])
+        respond(sys.stdin.buffer, sys.stdout.buffer, sys.argv[1])
     except OSError:
-        # The bakery is gone.
+        # The requesting process has ended.
         os._exit(1)
     os._exit(0)
 

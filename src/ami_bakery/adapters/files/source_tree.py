@@ -1,4 +1,4 @@
-"""The files of images on disk: what stands at a path, what it holds, and never a guess."""
+"""The source tree on disk: file types, content and hashes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ami_bakery.adapters.files.file_hashes import check_unchanged, file_hashes, lasts_not, refused
+from ami_bakery.adapters.files.file_hashes import check_unchanged, file_hashes, generated_content, read_error
 from ami_bakery.errors import SourceError
 from ami_bakery.template.source_tree import FileKind, TreeEntry
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from ami_bakery.template.source_tree import Progress
 
 _LINKS_AT_MOST = 40
-"""As Linux has it: more links in a row are a circle."""
+"""Linux's limit for symbolic links in one path."""
 LARGEST_READ = 1 << 25
-"""Bytes of a file whose content is looked at; a file that is only hashed may have any size."""
+"""Maximum size, in bytes, of a file that is parsed; a file that is only hashed can have any size."""
 _PLAIN = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/]+(?:/(?!\.{1,2}(?:/|\Z))[^/]+)*\Z")
-"""A path that is written as it is told: relative, without `.`, `..` or `//`."""
+"""A normalized path: relative, without `.`, `..` or `//`."""
 
 
 class DiskTree:
-    """A `SourceTree` over the files below (and beside) `root`, an absolute path.
+    """A `SourceTree` over the files below `root`, an absolute path, and over those outside of it.
 
-    Names go to the operating system as UTF-8 with surrogateescape, whatever the locale says: a path is the same string
-    on every machine.
+    Names are encoded as UTF-8 with surrogateescape, whatever the locale is, so that a path is the same string on every
+    machine.
     """
 
     def __init__(self, root: str) -> None:
@@ -41,7 +41,7 @@ class DiskTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise refused(path, error) from error
+            raise read_error(path, error) from error
         return TreeEntry(path, _kind(status.st_mode))
 
     def children(self, folder: str) -> tuple[TreeEntry, ...]:
@@ -52,7 +52,7 @@ class DiskTree:
                     TreeEntry(above + item.name.decode("utf-8", "surrogateescape"), _kind_of(item)) for item in found
                 )
         except OSError as error:
-            raise refused(folder, error) from error
+            raise read_error(folder, error) from error
 
     def stamp(self, path: str) -> Stamp | None:
         from ami_bakery.core.definition.stamp import Stamp
@@ -62,7 +62,7 @@ class DiskTree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise refused(path, error) from error
+            raise read_error(path, error) from error
         is_folder = stat.S_ISDIR(status.st_mode)
         size = 0 if is_folder else status.st_size
         return Stamp(is_folder, size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino)
@@ -85,7 +85,7 @@ class DiskTree:
                 continue
             links += 1
             if links > _LINKS_AT_MOST:
-                raise SourceError(f"reading {path}", "links lead in a circle", "Remove the link.")
+                raise SourceError(f"reading {path}", "circular or too many symbolic links", "Fix the links.")
             here = "" if target.startswith("/") else here
             waiting += target.split("/")[::-1]
 
@@ -99,43 +99,43 @@ class DiskTree:
         try:
             return os.readlink(self._bytes(path)).decode("utf-8", "surrogateescape")
         except OSError as error:
-            raise refused(path, error) from error
+            raise read_error(path, error) from error
 
     def read(self, path: str) -> bytes:
         try:
-            # A pipe would block for ever: open it without waiting, and refuse all that is no regular file.
+            # Open without blocking, as a pipe would, and reject files that are not regular.
             descriptor = os.open(self._bytes(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             with open(descriptor, "rb", buffering=0) as file:
                 before = os.fstat(descriptor)
                 if not stat.S_ISREG(before.st_mode):
-                    raise SourceError(f"reading {path}", "not a regular file", "Take it out of the inputs.")
+                    raise SourceError(f"reading {path}", "not a regular file", "Remove it from the inputs.")
                 if before.st_size > LARGEST_READ:
                     raise too_large(path)
                 content = file.read()
                 if content is None:
-                    raise lasts_not(path)
+                    raise generated_content(path)
                 check_unchanged(path, before, os.fstat(descriptor), len(content))
                 return content
         except OSError as error:
-            raise refused(path, error) from error
+            raise read_error(path, error) from error
 
     def head(self, path: str, size: int) -> bytes:
         try:
             with open(self._bytes(path), "rb") as file:
                 return file.read(size)
         except OSError as error:
-            raise refused(path, error) from error
+            raise read_error(path, error) from error
 
     def hashes(
         self, paths: Iterable[str], algorithm: str = "sha256", progress: Progress | None = None
     ) -> Iterator[tuple[str, bool]]:
-        return file_hashes(((path, self._bytes(path)) for path in paths), algorithm, progress or _untold)
+        return file_hashes(((path, self._bytes(path)) for path in paths), algorithm, progress or _no_progress)
 
     def identity(self, path: str) -> str:
         try:
             return os.path.realpath(self._bytes(path), strict=True).decode("utf-8", "surrogateescape")
         except OSError as error:
-            raise refused(path, error) from error
+            raise read_error(path, error) from error
 
     def relative(self, path: str) -> str:
         if _PLAIN.match(path):
@@ -152,7 +152,7 @@ class DiskTree:
         return path if path.startswith("/") else self._above + path
 
     def _fold(self, path: str) -> str:
-        """`.`, `..` and `//` folded. `..` behind a link is the parent of where it leads, so such links are followed."""
+        """Normalizes `.`, `..` and `//`. Resolves links before `..`, which means the parent of the link's target."""
         parts: list[str] = []
         for part in path.split("/"):
             if part in ("", "."):
@@ -171,16 +171,16 @@ class DiskTree:
 
 
 def too_large(path: str) -> SourceError:
-    wrong = f"it has more than {LARGEST_READ >> 20} MiB, which is more than is read of a text"
-    return SourceError(f"reading {path}", wrong, "Make it smaller, or do not name it here.")
+    wrong = f"larger than {LARGEST_READ >> 20} MiB, the limit for text files"
+    return SourceError(f"reading {path}", wrong, "Make it smaller, or remove the reference to it.")
 
 
-def _untold(_files: int, _bytes: int) -> None:
+def _no_progress(_files: int, _bytes: int) -> None:
     pass
 
 
 def _kind_of(item: os.DirEntry[bytes]) -> FileKind:
-    """As the folder itself tells: most filesystems do, so that nothing else is asked."""
+    """Returns the type in the folder's entry, which most filesystems store, so that no further call is needed."""
     if item.is_file(follow_symlinks=False):
         return FileKind.FILE
     if item.is_symlink():
