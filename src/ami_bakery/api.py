@@ -234,7 +234,7 @@ class Bakery:
     @contextmanager
     def _resolver(self, *, trusted: bool, fetch_plugins: bool) -> Iterator[Resolver]:
         """A new outside world for each call: an interrupted one stays interrupted, and credentials grow old."""
-        from ami_bakery.adapters.terminal.prompt import Nobody
+        from ami_bakery.adapters.terminal.prompt import NoPrompter
         from ami_bakery.define.resolver import Resolver
         from ami_bakery.wiring import create_ports
 
@@ -244,7 +244,7 @@ class Bakery:
                 self._config,
                 dict(os.environ),
                 reporter,
-                Nobody(),
+                NoPrompter(),
                 stack,
                 packer=self._packer,
                 fetch_plugins=fetch_plugins,

@@ -90,7 +90,7 @@ def compared(root: Path, tree: RevisionTree | None) -> None:
     assert len(ours) > 50
 
 
-def test_a_revision_answers_as_its_checkout_does(root: Path) -> None:
+def test_a_revision_responses_as_its_checkout_does(root: Path) -> None:
     with GitProgram(os.environ).tree(str(root), "HEAD") as tree:
         compared(root, tree)
         assert tree is not None
@@ -217,15 +217,15 @@ class CountingReads:
     """Notes how many bytes each read of git's answers asks for."""
 
     def __init__(self, answers: IO[bytes]) -> None:
-        self._answers = answers
+        self._responses = answers
         self.sizes: list[int] = []
 
     def readline(self) -> bytes:
-        return self._answers.readline()
+        return self._responses.readline()
 
     def read(self, size: int = -1) -> bytes:
         self.sizes.append(size)
-        return self._answers.read(size)
+        return self._responses.read(size)
 
 
 LARGE = os.urandom(1 << 20) * 5 + b"end"
@@ -242,7 +242,7 @@ def large(root: Path) -> str:
 
 def test_a_large_file_of_a_revision_is_never_read_at_once(root: Path, large: str) -> None:
     with Repository(str(root), dict(os.environ)).blobs() as blobs:
-        answers = CountingReads(blobs._answers)
+        answers = CountingReads(blobs._responses)
         counted = Blobs(blobs._requests, cast("IO[bytes]", answers))
         hasher = hashlib.sha256()
         assert counted.feed(large, hasher.update)
@@ -281,4 +281,4 @@ def test_git_that_is_ended_has_no_content(root: Path, large: str) -> None:
         reader, writer = os.pipe()
         os.close(reader)
         with os.fdopen(writer, "wb", buffering=0) as requests:
-            assert Blobs(requests, blobs._answers).head(large, 5) is None
+            assert Blobs(requests, blobs._responses).head(large, 5) is None

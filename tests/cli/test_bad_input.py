@@ -261,7 +261,7 @@ def test_packer_that_fails_shows_its_end_and_where_its_log_is(app: Kitchen) -> N
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo the last words; exit 3"]}]
     app.write("ami/app.json", template)
     run = app.run("bake")
-    told(run, "baking image app with Packer", "status 1", "the last words", "The whole log is in ")
+    told(run, "building image app with Packer", "status 1", "the last words", "The whole log is in ")
     log = Path(run.stderr.rpartition("The whole log is in ")[2].partition("\n")[0])
     assert "the last words" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0

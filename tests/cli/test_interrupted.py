@@ -135,7 +135,7 @@ def test_without_a_terminal_another_signal_waits_on(app: Kitchen, ec2: EC2Client
     process = at_work(app)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    while "Packer was told to stop" not in (line := process.stderr.readline()):
+    while "stopping: waiting for Packer's cleanup" not in (line := process.stderr.readline()):
         assert line
     process.send_signal(signal.SIGTERM)
     assert any("told to end once more: still waiting" in line for line in iter(process.stderr.readline, ""))

@@ -25,7 +25,7 @@ def test_a_bake_of_several_images_ends_with_a_table(two: Kitchen) -> None:
     amis = {item["image"]: item["amis"] for item in run.images}
     assert re.fullmatch(r"IMAGE +OUTCOME +AMI +TIME +REASON", table[0])
     assert re.fullmatch(rf"base +baked +{amis['base']['us-east-1']} +\d+:\d\d +never baked", table[1])
-    assert re.fullmatch(r"app +failed +- +\d+:\d\d +Packer ended with status 1", table[2])
+    assert re.fullmatch(r"app +failed +- +\d+:\d\d +Packer exited with status 1", table[2])
     assert max(map(len, table)) <= 80
 
 

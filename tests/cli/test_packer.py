@@ -139,9 +139,9 @@ def test_without_init_a_missing_plugin_is_a_message(hcl: Kitchen, command: str) 
     if command == "check":
         assert run.stdout.startswith("ami/app.pkr.hcl:3: error: not installed: github.com/hashicorp/amazon ~> 1.3. ")
     else:
-        assert "looking for the plugins of image app (ami/app.pkr.hcl:3)" in said
+        assert "finding the plugins of image app (ami/app.pkr.hcl:3)" in said
     assert "not installed: github.com/hashicorp/amazon ~> 1.3" in said
-    assert "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1." in said
+    assert "Run `packer init`, or allow it with --init or AMI_BAKERY_INIT=1." in said
     assert packer.fetched == []
 
 

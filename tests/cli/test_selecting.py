@@ -265,7 +265,7 @@ def test_a_revision_that_git_does_not_know_is_wrong_usage(bakery: Kitchen) -> No
     for revision in ("nowhere", "--all", "HEAD:job", "0" * 40):
         run = bakery.run("plan", f"--changed-since={revision}")
         assert (run.status, run.stdout) == (2, ""), revision
-        assert f"looking for the git revision {revision!r}" in run.stderr
+        assert f"resolving the git revision {revision!r}" in run.stderr
         assert "shallow" not in run.stderr
 
 

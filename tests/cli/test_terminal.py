@@ -24,8 +24,8 @@ def test_progress_shows_the_step_the_time_and_packers_last_line(app: Kitchen) ->
     terminal = Terminal(app, "bake")
     assert terminal.watch(lambda _: "") == 0
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.seen)
-    assert "baking with Packer 1." in text
-    assert re.search(r"app +0:0[1-9] +baking with Packer", text), "the clock moves"
+    assert "building with Packer 1." in text
+    assert re.search(r"app +0:0[1-9] +building with Packer", text), "the clock moves"
     assert "amazon-ebs: a line of the script" in text, "Packer's last line"
     assert "\x1b[?25h" in terminal.seen, "the cursor is shown again"
 
@@ -55,12 +55,12 @@ def test_a_closed_terminal_stops_nothing(live: bool) -> None:
     ("height", "at_work", "left", "shown"),
     [
         (12, 3, 3, ["a0", "<a0", "a1", "<a1", "a2", "<a2"]),
-        (12, 3, 9, ["a0", "<a0", "a1", "<a1", "a2", "<a2", "6 waiting for their turn"]),
+        (12, 3, 9, ["a0", "<a0", "a1", "<a1", "a2", "<a2", "6 queued"]),
         (7, 3, 3, ["a0", "<a0", "a1", "<a1", "a2", "<a2"]),
-        (7, 3, 4, ["a0<", "a1<", "a2<", "1 waiting for their turn"]),
-        (6, 8, 8, ["a0<", "a1<", "a2<", "a3<", "4 more at work"]),
-        (6, 8, 20, ["a0<", "a1<", "a2<", "a3<", "4 more at work, 12 waiting for their turn"]),
-        (1, 2, 2, ["2 more at work"]),
+        (7, 3, 4, ["a0<", "a1<", "a2<", "1 queued"]),
+        (6, 8, 8, ["a0<", "a1<", "a2<", "a3<", "4 more running"]),
+        (6, 8, 20, ["a0<", "a1<", "a2<", "a3<", "4 more running, 12 queued"]),
+        (1, 2, 2, ["2 more running"]),
     ],
 )
 def test_what_does_not_fit_on_the_terminal_is_counted(height: int, at_work: int, left: int, shown: list[str]) -> None:
@@ -85,14 +85,14 @@ def test_the_live_view_counts_what_waits_for_its_turn(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", HEAD + image(kitchen, "root", "sleep 2") + image(kitchen, "leaf", base="root"))
     terminal = Terminal(kitchen, "bake")
     assert terminal.watch(lambda _: "") == 0
-    assert "1 waiting for their turn" in terminal.seen
+    assert "1 queued" in terminal.seen
 
 
 def test_a_terminal_that_nobody_looks_at_gets_plain_lines(app: Kitchen) -> None:
     terminal = Terminal(app, "bake", columns=0)
     assert terminal.watch(lambda _: "") == 0
     lines = terminal.seen.splitlines()
-    assert "app: baking with Packer" in terminal.seen
+    assert "app: building with Packer" in terminal.seen
     assert not [line for line in lines if "\x1b[?25l" in line or "\x1b[2K" in line], "nothing is drawn over"
     assert re.fullmatch(r"ami-[0-9a-f]{17}", lines[-1])
 
@@ -102,7 +102,7 @@ def test_a_ci_that_gives_its_jobs_a_terminal_gets_plain_lines(app: Kitchen) -> N
     terminal = Terminal(app, "bake")
     assert terminal.watch(lambda _: "") == 0
     assert "\x1b[?25l" not in terminal.seen, "no cursor was hidden, nothing drawn again"
-    assert "app: baking with Packer" in terminal.seen
+    assert "app: building with Packer" in terminal.seen
 
 
 def test_colors_are_for_terminals_and_can_be_switched_off(app: Kitchen) -> None:

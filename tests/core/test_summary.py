@@ -85,9 +85,9 @@ def test_what_changed_is_counted_without_its_part_and_without_what_git_cannot_te
 
 
 def test_a_failure_has_no_ami_and_says_in_short_why() -> None:
-    failure = "Packer ended with status 1; its last lines:\n  | x"
+    failure = "Packer exited with status 1; last lines of its output:\n  | x"
     (_, line) = lines(outcome("base", Result.FAILED, "us-east-1", failure=failure, seconds=3725))
-    assert line == "base   failed   -    1:02:05  Packer ended with status 1"
+    assert line == "base   failed   -    1:02:05  Packer exited with status 1"
 
 
 def test_where_only_a_region_was_missing_the_reason_names_it() -> None:

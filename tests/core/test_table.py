@@ -43,4 +43,4 @@ def test_an_id_is_never_cut() -> None:
 )
 def test_a_time_at_the_end_of_a_step_moves_on(step: str, after: float, shown: str) -> None:
     """Steps are told again only when EC2 was asked again."""
-    assert _Running(step, told=100.0).text(100.0 + after) == shown
+    assert _Running(step, reported=100.0).text(100.0 + after) == shown

@@ -34,7 +34,7 @@ def test_the_originals_command_line_bakes_once(stage: Stage) -> None:
     lines = first.stdout.splitlines()
     ami = lines[-1]
     assert re.fullmatch(r"ami-[0-9a-f]{17}", ami)
-    assert "default: baking with Packer" in first.stdout
+    assert "default: building with Packer" in first.stdout
     assert "\x1b[2K" not in first.stdout, "nothing is drawn over: a pipeline's log keeps it all"
     assert (stage.folder / "ami/packer/.ami_id.json").read_text() == f'{{"ami_id": "{ami}"}}'
     assert stage.of_others() == []

@@ -71,7 +71,7 @@ def test_a_base_that_a_data_source_finds_is_in_the_digest(modern: Kitchen, ec2: 
 
 def test_the_bakery_says_which_packer_it_bakes_with(modern: Kitchen, current_packer: Path) -> None:
     packer, _ = versions(current_packer)
-    assert f"web: baking with Packer {packer}\n" in modern.run("bake").stderr
+    assert f"web: building with Packer {packer}\n" in modern.run("bake").stderr
 
 
 @pytest.mark.parametrize("file", ["web.json", "web.pkr.hcl"])

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.adapters.terminal.plain_reporter import PlainReporter
-from ami_bakery.adapters.terminal.prompt import Nobody
+from ami_bakery.adapters.terminal.prompt import NoPrompter
 from ami_bakery.bake import bake_all
 from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.packer.build_progress import CreatedResource
@@ -141,7 +141,7 @@ def bake(kitchen: Kitchen, parents: Mapping[str, str | None], packer: InstantPac
     config = find_bakery_toml(str(Path(kitchen.folder, "bakery.toml")), "")
     with ExitStack() as stack:
         reporter = PlainReporter(io.StringIO())
-        ports = create_ports(config, kitchen.environment, reporter, Nobody(), stack, terminal=io.BytesIO())
+        ports = create_ports(config, kitchen.environment, reporter, NoPrompter(), stack, terminal=io.BytesIO())
         resolver = Resolver(ports=replace(ports, packer=packer), config=config, arguments=parse_packer_arguments(()))
         return list(bake_all(resolver, list(parents), forced=frozenset(), jobs=jobs))
 

@@ -55,7 +55,7 @@ def test_a_packer_that_does_not_stop_is_killed_after_the_kill_timeout(app: Kitch
     assert wait_until(lambda: processes_with(str(packer)) == [])
     if number == signal.SIGTERM:
         assert process.returncode == 130
-        assert "app: Packer has not cleaned up within 1 s, and is killed" in rest
+        assert "app: Packer did not finish its cleanup within 1 s; killing it" in rest
 
 
 def with_a_secret(app: Kitchen, command: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ami_bakery.adapters.terminal.plain_reporter import PlainReporter
-from ami_bakery.adapters.terminal.prompt import Nobody
+from ami_bakery.adapters.terminal.prompt import NoPrompter
 from ami_bakery.concurrency import in_background
 from ami_bakery.core.ec2.image import Ami
 from ami_bakery.define.resolver import Resolver
@@ -108,7 +108,7 @@ def resolver(here: Kitchen) -> Iterator[Resolver]:
     hashed = threading.Event()
     with ExitStack() as stack:
         reporter = PlainReporter(io.StringIO())
-        ports = create_ports(config, here.environment, reporter, Nobody(), stack, terminal=io.BytesIO())
+        ports = create_ports(config, here.environment, reporter, NoPrompter(), stack, terminal=io.BytesIO())
         ec2: Any = SlowEc2(ports.ec2, hashed)
         tree: Any = WatchedTree(ports.tree, hashed)
         yield Resolver(ports=replace(ports, ec2=ec2, tree=tree), config=config)

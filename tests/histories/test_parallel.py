@@ -106,7 +106,7 @@ def test_with_fail_fast_the_first_failure_stops_everything(kitchen: Kitchen, ec2
     errors = {item["image"]: item["error"] for item in run.images}
     assert (run.status, kitchen.packer_runs) == (1, 2)
     assert {item["outcome"] for item in run.images} == {"failed"}
-    assert "Packer ended with" in errors["broken"]
+    assert "Packer exited with" in errors["broken"]
     for name in ("long", "waiting", "leaf"):
         assert "it was stopped because broken failed" in errors[name]
     assert ec2.describe_images(Owners=["self"])["Images"] == []

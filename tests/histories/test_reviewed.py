@@ -178,7 +178,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_a_bake(monkeypatch: pytest.M
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
     with Log("app") as log:
         log.write("the last words")
-        assert log.keep() == "The log could not be written: No such file or directory"
+        assert log.keep() == "Cannot write the log: No such file or directory"
         assert log.end() == "  | the last words"
 
 

@@ -117,7 +117,7 @@ def test_a_packer_that_is_not_there_leaves_no_lock(app: Kitchen, ec2: EC2Client)
     (app.folder.parent / "bin/packer").unlink()
     run = app.run("bake", environment={"PATH": str(app.folder.parent / "bin")})
     assert run.status == 1
-    assert "there is no program 'packer' on PATH" in run.stderr
+    assert "no program 'packer' on PATH" in run.stderr
     assert locks(ec2) == {}
 
 

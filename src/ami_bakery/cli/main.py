@@ -212,7 +212,7 @@ def _command_context(
             ci.root = config.root
         debugging = parse_packer_arguments(after_dashes).debug
         if debugging:
-            prompter.ask_nobody()
+            prompter.disable()
         reporter = _reporter(arguments, debugging=debugging)
         stack.callback(reporter.close)
         # Commands that bake nothing do not have all of these.

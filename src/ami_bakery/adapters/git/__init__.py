@@ -1,4 +1,4 @@
-"""Git, through its own program: what it knows of a folder, and the files of another revision without a checkout."""
+"""Git, through the `git` program: commits, status and files of other revisions without a checkout."""
 
 from ami_bakery.adapters.git.client import GitProgram
 

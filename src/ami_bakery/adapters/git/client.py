@@ -1,4 +1,4 @@
-"""What git knows of a folder: which commit it is at, what a revision names, and the files of that revision."""
+"""Runs git to find a folder's commit, resolve revisions, and read the files of a revision."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from ami_bakery.adapters.git.status import is_clean
 from ami_bakery.define.inputs import OUR_OUTPUT, PACKERS_OUTPUTS
 from ami_bakery.errors import UsageError
 
-_NOT_LOOKED_AT = tuple(
-    f":(top,exclude,glob)**/{name}{end}" for name in (OUR_OUTPUT, *PACKERS_OUTPUTS) for end in ("", "/**")
-)
-"""What bakes write: no change of anybody's."""
+_IGNORED = tuple(f":(top,exclude,glob)**/{name}{end}" for name in (OUR_OUTPUT, *PACKERS_OUTPUTS) for end in ("", "/**"))
+"""Files that bakes write; they do not count as changes."""
 _DUBIOUS = re.compile(r"dubious ownership in repository at '(.*?)'")
-"""Git 2.35.2 and newer reads no repository of another user, unless it is told to trust it (`safe.directory`)."""
+"""Git 2.35.2 and newer does not read other users' repositories, unless `safe.directory` lists them."""
 _TRUST = "git config --global --add safe.directory"
 _DEEPEN = "This clone is shallow: fetch more history (`git fetch --unshallow`; `fetch-depth: 0` in GitHub's checkout)."
-_NAME = "Name a branch, a tag or a commit that this repository has; `git fetch` may bring it."
+_NAME = "Use a branch, tag or commit of this repository. You may need to run `git fetch`."
 
 
 class GitProgram:
@@ -37,22 +35,22 @@ class GitProgram:
         head = repository.text("rev-parse", "--verify", "HEAD")
         if head is None:
             return ""
-        return head if is_clean(repository, _NOT_LOOKED_AT) else f"{head}+dirty"
+        return head if is_clean(repository, _IGNORED) else f"{head}+dirty"
 
     def resolve_revision(self, folder: str, revision: str) -> str:
-        doing = f"looking for the git revision {revision!r}"
+        doing = f"resolving the git revision {revision!r}"
         repository = self._repository(folder)
         inside = repository.run("rev-parse", "--show-toplevel")
         if inside.status != 0:
             wrong = inside.complaint.partition("\n")[0].removeprefix("fatal: ")
-            todo = f"{folder} must be in the work tree of a git repository, and git installed."
+            todo = f"Install git, and check that {folder} is in the work tree of a git repository."
             if match := _DUBIOUS.search(inside.complaint):
                 todo = f"If the repository is yours, run: {_TRUST} {shlex.quote(match[1])}"
             raise UsageError(doing, wrong, todo)
         commit = _commit(repository, revision)
         if commit is None:
             shallow = repository.text("rev-parse", "--is-shallow-repository") == "true"
-            raise UsageError(doing, "git does not know it", _DEEPEN if shallow else _NAME)
+            raise UsageError(doing, "unknown git revision", _DEEPEN if shallow else _NAME)
         return commit
 
     def refusal(self, folder: str) -> str:
@@ -62,8 +60,8 @@ class GitProgram:
         match = _DUBIOUS.search(complaint)
         if match is None:
             return ""
-        words = complaint.partition("\n")[0].removeprefix("fatal: ")
-        return f"git refuses to read it ({words}); if it is yours, run: {_TRUST} {shlex.quote(match[1])}"
+        message = complaint.partition("\n")[0].removeprefix("fatal: ")
+        return f"git refuses to read it ({message}); if it is yours, run: {_TRUST} {shlex.quote(match[1])}"
 
     def missing_submodules(self, folder: str) -> tuple[str, ...]:
         repository = self._repository(folder)
@@ -83,15 +81,15 @@ class GitProgram:
         with contextlib.ExitStack() as stack:
             repository = self._repository(folder)
             top = repository.text("rev-parse", "--show-toplevel")
-            # `core.worktree` may name another folder, whose files these are not.
+            # `core.worktree` can name another folder than the one with `.git`.
             commit = _commit(repository, revision) if top and top == repository.top else None
-            holding = load_revision(repository, commit, stack) if commit else None
-            yield GitTree(folder, top, commit, holding) if top and commit and holding else None
+            contents = load_revision(repository, commit, stack) if commit else None
+            yield GitTree(folder, top, commit, contents) if top and commit and contents else None
 
     def _repository(self, folder: str) -> Repository:
         return Repository(folder, self._environment)
 
 
 def _commit(repository: Repository, revision: str) -> str | None:
-    """The commit that a revision names."""
+    """Returns the id of the commit that a revision names; None if there is none."""
     return repository.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")

@@ -1,4 +1,4 @@
-"""One git repository, asked through the `git` program; and what one of its revisions holds, submodules with it."""
+"""Runs git commands in one repository, and lists a revision's files, including submodules."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ami_bakery.adapters.program_search import find_program
 from ami_bakery.values import Frozen
 
 FOLDER, LINK, SUBMODULE = "040000", "120000", "160000"
-"""Modes of tree entries, as git writes them; all others are files."""
+"""Modes of tree entries in git's notation; all other modes are files."""
 PIECE = 1 << 18
-"""Bytes of an object that are read at once."""
+"""Maximum number of bytes of an object that are read at once."""
 
 
 class CommandResult(Frozen):
-    """How a git command ended: its status (127: there is no git program), its answer and its complaint."""
+    """Exit status of a git command (127: git is not installed), its stdout and its stderr."""
 
     status: int
     answer: bytes
@@ -38,11 +38,11 @@ class CommandResult(Frozen):
 
 
 class Repository:
-    """Git in the repository that `folder` is in. Where there is no git, or no repository, nothing is known: no error.
+    """Runs git in the repository of `folder`. Without git or a repository, results are empty: no error.
 
-    No call starts a program that the repository's files or its configuration name: see `safety`.
+    No call starts a program that the repository's files or configuration name: see `safety`.
 
-    top  the folder of the work tree, links resolved; None where there is none
+    top  the top folder of the work tree, links resolved; None if there is none
     """
 
     def __init__(self, folder: str, environment: Mapping[str, str]) -> None:
@@ -75,54 +75,59 @@ class Repository:
         )
 
     def run_unfiltered(self, *arguments: str, given: bytes = b"") -> CommandResult:
-        """Run a command that compares files with objects: without the filters that are configured."""
+        """Runs a command that compares files with objects, with all configured filters disabled."""
         settings = without_filters(self.names("config", "--list", "--name-only", "-z"))
         if settings is None:
-            return CommandResult(status=128, answer=b"", complaint="a filter has a name that cannot be switched off")
+            return CommandResult(status=128, answer=b"", complaint="a filter has a name that cannot be disabled")
         return self.run(*arguments, given=given, settings=settings)
 
     def ask(self, *arguments: str) -> bytes | None:
-        told = self.run(*arguments)
-        return told.answer if told.status == 0 else None
+        """Returns the command's stdout; None if it fails."""
+        result = self.run(*arguments)
+        return result.answer if result.status == 0 else None
 
     def text(self, *arguments: str) -> str | None:
         answer = self.ask(*arguments)
         return None if answer is None else answer.decode("utf-8", "surrogateescape").removesuffix("\n")
 
     def names(self, *arguments: str) -> Iterator[str]:
-        """What a command lists with `-z`."""
+        """Yields the names that a command lists with `-z`."""
         yield from _split(self.ask(*arguments) or b"")
 
     def clean_ids(self, paths: Sequence[str]) -> list[str]:
-        """The object id that each file of the work tree has for git after the conversion of line ends and encodings,
-        but without filters. Where one cannot be had, those behind it are missing."""
+        """Returns the object id of each file in the work tree, after conversion of line endings and encodings.
+
+        Does not run filters. If git cannot read a file, its id and those after it are missing.
+        """
         given = "".join(f"{_quoted(path)}\n" for path in paths).encode("utf-8", "surrogateescape")
         return (
             self.run_unfiltered("hash-object", "--stdin-paths", given=given).answer.decode("ascii", "replace").split()
         )
 
     def unmodified(self) -> dict[str, str]:
-        """The files that git's index knows to be as they were checked out or added, by their times and sizes, without
-        a look at content that only a filter could compare; with the object of each."""
-        told = self.run_unfiltered("diff-files", "--name-only", "--ignore-submodules=all", "-z")
-        if told.status != 0:
+        """Returns the unmodified files and the object id of each, by path.
+
+        Git's index decides by times and sizes, so that content need not be compared through a filter.
+        """
+        result = self.run_unfiltered("diff-files", "--name-only", "--ignore-submodules=all", "-z")
+        if result.status != 0:
             return {}
-        modified = frozenset(_split(told.answer))
+        modified = frozenset(_split(result.answer))
         staged = (line.partition("\t") for line in self.names("ls-files", "--stage", "-z"))
         return {path: fields.split(" ")[1] for fields, _, path in staged if path not in modified}
 
     def filtered(self, paths: Sequence[str]) -> frozenset[str]:
-        """Those paths that a filter applies to, configured or not."""
+        """Returns the paths with a `filter` attribute, whether that filter is configured or not."""
         given = "".join(f"{path}\0" for path in paths).encode("utf-8", "surrogateescape")
-        told = list(_split(self.run("check-attr", "-z", "--stdin", "filter", given=given).answer))
+        fields = list(_split(self.run("check-attr", "-z", "--stdin", "filter", given=given).answer))
         return frozenset(
             path
-            for path, value in zip(told[::3], told[2::3], strict=False)
+            for path, value in zip(fields[::3], fields[2::3], strict=False)
             if value not in ("unspecified", "unset", "set")
         )
 
     def gitlinks(self, *listing: str) -> dict[str, str]:
-        """The submodules that `ls-tree` or `ls-files --stage` lists: the commit of each, by path."""
+        """Returns the submodules that `ls-tree` or `ls-files --stage` lists: commits by path."""
         found = {}
         for line in self.names(*listing, "-z"):
             fields, _, path = line.partition("\t")
@@ -145,15 +150,15 @@ class Repository:
             yield Blobs(process.stdin, process.stdout)
 
     def submodule(self, path: str) -> Repository | None:
-        """The submodule that is checked out at `path`, if one is."""
+        """Returns the submodule that is checked out at `path`; None if there is none."""
         folder = os.path.join(self.top or self.folder, path)
         return Repository(folder, self._given) if is_own_submodule(folder, self._common_folder) else None
 
     @cached_property
     def _common_folder(self) -> str:
-        """Of several work trees of a repository, the folder that they share."""
-        told = self.text("rev-parse", "--git-common-dir")
-        return os.path.realpath(os.path.join(self.top, told)) if told and self.top else ""
+        """The git folder that all work trees of the repository share."""
+        path = self.text("rev-parse", "--git-common-dir")
+        return os.path.realpath(os.path.join(self.top, path)) if path and self.top else ""
 
     @cached_property
     def _program(self) -> str | None:
@@ -173,7 +178,7 @@ def _split(answer: bytes) -> Iterator[str]:
 
 
 def _quoted(path: str) -> str:
-    """As git reads a line: a name is written like a C string where it could be taken for one, or would end the line."""
+    """Quotes a path for git's line input: as a C string if it starts with a quote or contains a line break."""
     if not path.startswith('"') and "\n" not in path:
         return path
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -181,41 +186,44 @@ def _quoted(path: str) -> str:
 
 
 class Blobs:
-    """Asks one `git cat-file --batch` for the content of objects, one after the other, in pieces."""
+    """Reads the content of objects in pieces, from one `git cat-file --batch` process. Thread-safe."""
 
-    def __init__(self, requests: IO[bytes], answers: IO[bytes]) -> None:
+    def __init__(self, requests: IO[bytes], responses: IO[bytes]) -> None:
         self._requests = requests
-        self._answers = answers
+        self._responses = responses
         self._lock = threading.Lock()
 
-    def feed(self, name: str, take: Callable[[bytes], object]) -> bool:
-        """Hand over the content, piece by piece. False where git does not have the object (a shallow or partial
-        clone)."""
+    def feed(self, name: str, consume: Callable[[bytes], object]) -> bool:
+        """Passes the content to `consume`, piece by piece.
+
+        Returns False if git does not have the object (shallow or partial clone).
+        """
         with self._lock:
-            size = self._ask(name)
+            size = self._request(name)
             if size is None:
                 return False
             while size:
-                piece = self._answers.read(min(size, PIECE))
+                piece = self._responses.read(min(size, PIECE))
                 if not piece:
-                    return False  # git was ended in the middle of it
-                take(piece)
+                    return False  # git was killed
+                consume(piece)
                 size -= len(piece)
-            self._answers.read(1)
+            self._responses.read(1)
             return True
 
     def head(self, name: str, size: int) -> bytes | None:
-        """The first bytes of the content, `size` at most; None where git does not have the object."""
-        kept = bytearray()
-        return bytes(kept) if self.feed(name, lambda piece: kept.extend(piece[: size - len(kept)])) else None
+        """Returns the first `size` bytes of the content; None if git does not have the object."""
+        start = bytearray()
+        return bytes(start) if self.feed(name, lambda piece: start.extend(piece[: size - len(start)])) else None
 
-    def _ask(self, name: str) -> int | None:
+    def _request(self, name: str) -> int | None:
+        """Requests an object; returns its size in bytes, or None if git does not have it."""
         try:
             self._requests.write(f"{name}\n".encode("utf-8", "surrogateescape"))
             self._requests.flush()
         except BrokenPipeError:
             return None
-        words = self._answers.readline().split()
+        words = self._responses.readline().split()
         return int(words[2]) if len(words) == 3 and words[1] == b"blob" else None
 
 
@@ -225,7 +233,7 @@ _POINTER = re.compile(
 
 
 def is_pointer_to(blobs: Blobs, name: str, path: str) -> bool:
-    """Whether an object is a Git LFS pointer to what is in a file: known without LFS's filter."""
+    """Returns whether an object is a Git LFS pointer to the content of a file. Does not run LFS's filter."""
     content = blobs.head(name, _LONGEST_POINTER)
     match = _POINTER.fullmatch(content) if content and len(content) < _LONGEST_POINTER else None
     if match is None:
@@ -243,7 +251,7 @@ _LONGEST_POINTER = 1024
 
 
 class RevisionEntry(Frozen):
-    """What a revision holds at a path: its mode, and its object, in which repository that lies mounted at `mount`."""
+    """An entry of a revision: its mode, its object id, and the repository (submodule), whose top is at `mount`."""
 
     mode: str
     name: str = ""
@@ -253,9 +261,9 @@ class RevisionEntry(Frozen):
 
 
 class RevisionContents(Frozen):
-    """The content of a revision, by path from the top; submodules are entered.
+    """The entries of a revision, by path from the top, including those of submodules.
 
-    ignored  paths of now, files and whole folders, that git is told to leave alone: no revision tells of them
+    ignored  files and folders in the work tree that git ignores, so that no revision contains them
     """
 
     nodes: Mapping[str, RevisionEntry]
@@ -263,13 +271,13 @@ class RevisionContents(Frozen):
 
 
 def load_revision(repository: Repository, commit: str, stack: contextlib.ExitStack) -> RevisionContents | None:
-    """What a commit holds; None where git does not have it. What is needed to read it is closed with `stack`."""
+    """Lists a commit; None if git does not have it. `stack` closes the processes that read objects."""
     nodes = {".": RevisionEntry(mode=FOLDER)}
     ignored: set[str] = set()
     if not _mount(repository, commit, "", stack, nodes, ignored):
         return None
     for path in ignored:
-        # A folder that holds nothing but what is ignored, and files that git has never seen, is on the way to it.
+        # Add the parent folders, which the revision lacks if they contain only ignored and untracked files.
         while (path := posixpath.dirname(path)) and path not in nodes:
             nodes[path] = RevisionEntry(mode=FOLDER)
     return RevisionContents(nodes=nodes, ignored=frozenset(ignored - nodes.keys()))
@@ -292,12 +300,13 @@ def _mount(
             continue
         fields, _, path = line.partition("\t")
         mode, _, name = fields.split(" ")
-        place = posixpath.join(mount, path)
+        full_path = posixpath.join(mount, path)
         if mode == SUBMODULE:
             submodule = repository.submodule(path)
-            # Where it is not checked out, it is an empty folder, now as then.
-            mode = FOLDER if submodule is None or _mount(submodule, name, place, stack, nodes, ignored) else SUBMODULE
-        nodes[place] = RevisionEntry(mode=mode, name=name, blobs=blobs, repository=repository, mount=mount)
+            # A submodule that is not checked out is an empty folder, both now and in the revision.
+            is_folder = submodule is None or _mount(submodule, name, full_path, stack, nodes, ignored)
+            mode = FOLDER if is_folder else SUBMODULE
+        nodes[full_path] = RevisionEntry(mode=mode, name=name, blobs=blobs, repository=repository, mount=mount)
     listed = repository.names("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
     ignored.update(posixpath.join(mount, path.rstrip("/")) for path in listed)
     return True

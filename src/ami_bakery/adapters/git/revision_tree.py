@@ -1,4 +1,4 @@
-"""The files of a git revision as a source tree, without a checkout; what no revision tells of is as it is now."""
+"""The files of a git revision as a source tree, without a checkout."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
     from ami_bakery.template.source_tree import Progress
 
 _LINKS_AT_MOST = 40
-"""As Linux has it: more links in a row are a circle."""
+"""Linux's limit for symbolic links in one path."""
 _KINDS = {FOLDER: FileKind.FOLDER, LINK: FileKind.LINK, SUBMODULE: FileKind.OTHER}
 
 
 class _Compared(Frozen):
-    """A file of now, to be compared with a revision. `within`: its path in the repository that has `node`."""
+    """A file to compare with a revision's entry `node`. `repository_path`: from the top of the entry's repository."""
 
     path: str
-    within: str
+    repository_path: str
     node: RevisionEntry
 
 
 class GitTree:
-    """A `PastTree` over one commit; `folder` is the root, `top` the folder of the work tree, both absolute.
+    """A `RevisionTree` of one commit; `folder` is the root, `top` the top of the work tree, both absolute.
 
-    What git cannot know of is read from the disk, as it is now: files that git is told to ignore, and what lies outside
-    the repository. Content is the blob's, without filters such as end-of-line conversion: see `same_content`.
+    Ignored files, and files outside of the repository, are read from disk, because no revision contains them. Content
+    is that of the blob, without filters or conversion of line endings: see `same_content`.
     """
 
-    def __init__(self, folder: str, top: str, commit: str, holding: RevisionContents) -> None:
+    def __init__(self, folder: str, top: str, commit: str, contents: RevisionContents) -> None:
         self.commit = commit
         self._folder = folder
         self._top = top
-        self._nodes = holding.nodes
-        self._ignored = holding.ignored
+        self._nodes = contents.nodes
+        self._ignored = contents.ignored
         self._disk = DiskTree(folder)
         self._hashes: dict[tuple[str, str], str] = {}
 
@@ -86,7 +86,7 @@ class GitTree:
         self,
         paths: Iterable[str],
         algorithm: str = "sha256",
-        progress: Progress | None = None,  # noqa: ARG002 - it is not told: nobody waits long for git
+        progress: Progress | None = None,  # noqa: ARG002 - not reported: git is fast enough
     ) -> Iterator[tuple[str, bool]]:
         return (self._hash(path, algorithm) for path in paths)
 
@@ -109,10 +109,9 @@ class GitTree:
         return self._node(self._place(path, follow=True)) is not None
 
     def same_content(self, paths: Sequence[str]) -> frozenset[str]:
-        asked = self._asked(paths)
         same: set[str] = set()
-        for repository, files in asked.items():
-            clean_ids = repository.clean_ids([file.within for file in files])
+        for repository, files in self._by_repository(paths).items():
+            clean_ids = repository.clean_ids([file.repository_path for file in files])
             same.update(file.path for file, clean in zip(files, clean_ids, strict=False) if clean == file.node.name)
             others = [file for file in files if file.path not in same]
             same.update(file.path for file in _unmodified(repository, others))
@@ -120,24 +119,22 @@ class GitTree:
         return frozenset(same)
 
     def undecided(self, paths: Sequence[str]) -> frozenset[str]:
-        asked = self._asked(paths)
-        filtered = {
-            repository: repository.filtered([file.within for file in files]) for repository, files in asked.items()
-        }
-        return frozenset(
-            file.path for repository, files in asked.items() for file in files if file.within in filtered[repository]
-        )
+        undecided: set[str] = set()
+        for repository, files in self._by_repository(paths).items():
+            filtered = repository.filtered([file.repository_path for file in files])
+            undecided.update(file.path for file in files if file.repository_path in filtered)
+        return frozenset(undecided)
 
-    def _asked(self, paths: Sequence[str]) -> dict[Repository, list[_Compared]]:
-        """Those of `paths` that a repository can compare, by repository."""
-        asked: dict[Repository, list[_Compared]] = {}
+    def _by_repository(self, paths: Sequence[str]) -> dict[Repository, list[_Compared]]:
+        """Groups the paths by the repository that can compare them; omits those that none can compare."""
+        grouped: dict[Repository, list[_Compared]] = {}
         for path in paths:
             node = self._node(self._place(path, follow=True))
             now = self._key(os.path.realpath(self._bytes(path)).decode("utf-8", "surrogateescape"))
             if node is not None and node.repository is not None and now is not None:
-                within = posixpath.relpath(now, node.mount or ".")
-                asked.setdefault(node.repository, []).append(_Compared(path=path, within=within, node=node))
-        return asked
+                file = _Compared(path=path, repository_path=posixpath.relpath(now, node.mount or "."), node=node)
+                grouped.setdefault(node.repository, []).append(file)
+        return grouped
 
     def _is_pointer(self, file: _Compared) -> bool:
         return file.node.blobs is not None and is_pointer_to(file.node.blobs, file.node.name, self.absolute(file.path))
@@ -153,7 +150,7 @@ class GitTree:
         node = self._node(place)
         if node is not None:
             return TreeEntry(path, _KINDS.get(node.mode, FileKind.FILE))
-        found = self._disk.entry(place) if self._is_of_now(place) else None
+        found = self._disk.entry(place) if self._is_on_disk(place) else None
         return None if found is None else found._replace(path=path)
 
     def _existing(self, path: str) -> str:
@@ -176,10 +173,12 @@ class GitTree:
         self._feed(path, node, lambda piece: content.extend(piece[: size - len(content)]))
         return bytes(content)
 
-    def _feed(self, path: str, node: RevisionEntry, take: Callable[[bytes], object]) -> None:
-        if node.mode in (FOLDER, SUBMODULE) or node.blobs is None or not node.blobs.feed(node.name, take):
+    def _feed(self, path: str, node: RevisionEntry, consume: Callable[[bytes], object]) -> None:
+        if node.mode in (FOLDER, SUBMODULE) or node.blobs is None or not node.blobs.feed(node.name, consume):
             raise SourceError(
-                f"reading {path} of commit {self.commit[:12]}", "git has no content for it", "Fetch the whole history."
+                f"reading {path} of commit {self.commit[:12]}",
+                "git does not have its content",
+                "Fetch the whole history: `git fetch --unshallow`.",
             )
 
     def _hash(self, path: str, algorithm: str) -> tuple[str, bool]:
@@ -194,7 +193,7 @@ class GitTree:
         return self._hashes[node.name, algorithm], node.mode == "100755"
 
     def _key(self, place: str) -> str | None:
-        """A place in the repository as git names it, from the top; None where it lies outside."""
+        """Converts an absolute path to git's path from the top of the work tree; None if it is outside."""
         if place == self._top:
             return "."
         above = self._top.rstrip("/") + "/"
@@ -204,8 +203,8 @@ class GitTree:
         key = self._key(place)
         return None if key is None else self._nodes.get(key)
 
-    def _is_of_now(self, place: str) -> bool:
-        """Whether no revision can tell of what stands at `place`."""
+    def _is_on_disk(self, place: str) -> bool:
+        """Returns whether the path is ignored or outside of the repository, so that it is read from disk."""
         key = self._key(place)
         while key and key != ".":
             if key in self._ignored:
@@ -214,11 +213,11 @@ class GitTree:
         return key is None
 
     def _link(self, place: str) -> str | None:
-        """The text of the link that stands at `place`; None where there is none."""
+        """Returns the target of a symbolic link; None if `place` is not one."""
         node = self._node(place)
         if node is not None:
             return self._content(place, node).decode("utf-8", "surrogateescape") if node.mode == LINK else None
-        if self._is_of_now(place) and os.path.islink(self._bytes(place)):
+        if self._is_on_disk(place) and os.path.islink(self._bytes(place)):
             return self._disk.link_target(place)
         return None
 
@@ -226,7 +225,7 @@ class GitTree:
         return self.absolute(path).encode("utf-8", "surrogateescape")
 
     def _place(self, path: str, *, follow: bool) -> str:
-        """Where `path` stands, or would stand, links on the way followed: as an absolute path."""
+        """Returns the absolute path with links resolved, in the last part only if `follow`. It need not exist."""
         parts: list[str] = [] if path.startswith("/") else self._folder.strip("/").split("/")
         waiting = path.split("/")
         links = 0
@@ -243,16 +242,16 @@ class GitTree:
                 continue
             links += 1
             if links > _LINKS_AT_MOST:
-                raise SourceError(f"reading {path}", "links lead in a circle", "Take the link out.")
+                raise SourceError(f"reading {path}", "circular or too many symbolic links", "Fix the links.")
             parts = [] if target.startswith("/") else parts
             waiting = [*target.split("/"), *waiting]
         return "/" + "/".join(parts)
 
 
 def _unmodified(repository: Repository, files: Sequence[_Compared]) -> Iterator[_Compared]:
-    """Those files that are as they were checked out, from the very object that the revision has."""
+    """Yields the unmodified files whose object in the index is that of the revision."""
     known = repository.unmodified() if files else {}
-    return (file for file in files if known.get(file.within) == file.node.name)
+    return (file for file in files if known.get(file.repository_path) == file.node.name)
 
 
 def _below(folder: str, place: str) -> str:

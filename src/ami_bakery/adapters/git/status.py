@@ -1,6 +1,7 @@
-"""Whether a work tree has changes, found out without filters and without git's own walk through submodules.
+"""Checks a work tree for changes, without running filters.
 
-`git status` starts itself in each submodule, and the filters of both: here each repository is asked by itself.
+`git status` would start git in each submodule, with the filters of its configuration, so each repository is checked
+separately.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ _STATUS = ("status", "--porcelain", "--no-renames", "--untracked-files=normal", 
 _MODIFIED = " M "
 
 
-def is_clean(repository: Repository, left_out: Sequence[str]) -> bool:
-    """`left_out`: pathspecs of what is no change. What cannot be known, such as a file whose filter would have to be
-    run to compare it, counts as changed."""
-    told = repository.run_unfiltered(*_STATUS, "--", ":/", *left_out)
-    if told.status != 0:
+def is_clean(repository: Repository, excluded: Sequence[str]) -> bool:
+    """Returns whether the work tree has no changes. Unknown counts as changed: a file that only a filter can compare.
+
+    excluded  pathspecs of files that do not count
+    """
+    result = repository.run_unfiltered(*_STATUS, "--", ":/", *excluded)
+    if result.status != 0:
         return False
-    changes = [change for change in told.answer.decode("utf-8", "surrogateescape").split("\0") if change]
-    return _are_pointers(repository, changes) and _has_clean_submodules(repository, left_out)
+    changes = [change for change in result.answer.decode("utf-8", "surrogateescape").split("\0") if change]
+    return _are_pointers(repository, changes) and _has_clean_submodules(repository, excluded)
 
 
 def _are_pointers(repository: Repository, changes: Iterable[str]) -> bool:
-    """Whether all changes are files of Git LFS, whose content is what the commit points to."""
+    """Returns whether all changes are Git LFS files with the content that the commit's pointers name."""
     changes = tuple(changes)
     if not changes:
         return True
@@ -38,17 +41,17 @@ def _are_pointers(repository: Repository, changes: Iterable[str]) -> bool:
         )
 
 
-def _has_clean_submodules(repository: Repository, left_out: Sequence[str]) -> bool:
+def _has_clean_submodules(repository: Repository, excluded: Sequence[str]) -> bool:
     committed = repository.gitlinks("ls-tree", "-r", "--full-tree", "HEAD")
     if committed != repository.gitlinks("ls-files", "--stage"):
         return False
     for path, commit in committed.items():
         submodule = repository.submodule(path)
-        # One that is not checked out is as it was committed.
-        if submodule is not None and not _is_at(submodule, commit, left_out):
+        # A submodule that is not checked out counts as unchanged.
+        if submodule is not None and not _is_at(submodule, commit, excluded):
             return False
     return True
 
 
-def _is_at(submodule: Repository, commit: str, left_out: Sequence[str]) -> bool:
-    return submodule.text("rev-parse", "--verify", "HEAD") == commit and is_clean(submodule, left_out)
+def _is_at(submodule: Repository, commit: str, excluded: Sequence[str]) -> bool:
+    return submodule.text("rev-parse", "--verify", "HEAD") == commit and is_clean(submodule, excluded)

@@ -1,4 +1,4 @@
-"""HashiCorp Packer: which one it is, what it is told, and what it says."""
+"""HashiCorp Packer: its version, plugins, command line and output."""
 
 from ami_bakery.adapters.packer.client import HashicorpPacker
 

@@ -1,4 +1,4 @@
-"""Runs HashiCorp Packer, 1.6.6 or newer, and reads what it made from what it says."""
+"""Runs HashiCorp Packer, 1.6.6 or newer, and reads AMIs and problems from its output."""
 
 from __future__ import annotations
 
@@ -47,29 +47,29 @@ OLDEST = (1, 6, 6)
 _HAS_INIT = (1, 7, 0)
 _LISTS_PLUGINS = (1, 8, 0)
 _LISTS_IN_FILTERS = (1, 8, 0)
-"""Packer 1.8.0 came with packer-plugin-amazon 1.0.8, and 1.7.10 with 1.0.6; lists came with 1.0.7. An older plugin that
-is required with a newer Packer, or a newer one with Packer 1.7, is not told apart."""
+"""packer-plugin-amazon splits lists from 1.0.7 on; Packer 1.8.0 bundles 1.0.8, and 1.7.10 bundles 1.0.6. Not detected: an
+older plugin that a template requires with a newer Packer, and a newer plugin with Packer 1.7."""
 _NO_PLUGINS = {"PACKER_PLUGIN_MAGIC_COOKIE": "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"}
-"""With this a Packer takes itself for a plugin: it looks for none and starts none, nor itself again to report its
-crashes, which takes half of its time (`Discover` in its packer/plugin.go, and its main.go)."""
+"""With this variable Packer believes that it is a plugin: it searches and starts no plugins, and does not start itself
+again to report crashes, which takes half of its time (`Discover` in packer/plugin.go, and main.go)."""
 _LOGGED = re.compile(
     r"\[(?:TRACE|DEBUG|INFO|NOTICE|WARN|ERR|ERROR)\]|machine readable: |ui(?: error)?: |waiting for all plugin|"
     r"(?:Attempting to open|Setting cache directory|Checking 'PACKER_CONFIG'|'PACKER_CONFIG' not set)"
 )
-"""How lines of its log begin, which then goes to stderr."""
+"""The start of lines of Packer's log, which goes to stderr with that variable."""
 _WITHHELD_AT_MOST = 200_000
-"""Characters that are looked for in Packer's words."""
-_INSTALL = "Install Packer 1.6.6 or newer (https://developer.hashicorp.com/packer/install), or name it with --packer."
+"""Maximum number of characters that are searched in Packer's output."""
+_INSTALL = "Install Packer 1.6.6 or newer (https://developer.hashicorp.com/packer/install), or use --packer."
 
 
 class HashicorpPacker:
     """A `Packer` port.
 
-    terminal      where Packer speaks to a person in debug mode
+    terminal      receives Packer's output in debug mode
     kill_seconds  see `Run`
     repository    a folder of the repository, whose programs are not started
-    may_fetch     whether `packer init` may fetch missing plugins
-    trusted       whether `validate` may start what the definition brings, as a build does
+    may_fetch     whether `packer init` may download missing plugins
+    trusted       whether `validate` may start programs of the definition, as a build does
     """
 
     def __init__(
@@ -84,19 +84,19 @@ class HashicorpPacker:
         trusted: bool,
     ) -> None:
         self._program = program
-        # Without it Packer asks HashiCorp for updates on every run.
+        # Without this, Packer asks HashiCorp for updates on every run.
         self._environment = {**environment, "CHECKPOINT_DISABLE": "1"}
         self._terminal = terminal
         self._kill_seconds = kill_seconds
         self._repository = repository
         self._may_fetch = may_fetch
         self._trusted = trusted
-        self._found: str | None = None
+        self._path: str | None = None
         self._version: str | None = None
         self._lock = threading.Lock()
         self._listed: tuple[InstalledPlugin, ...] | None = None
         self._listing = threading.Lock()
-        self._seen: dict[str, tuple[PluginFile, ...]] = {}
+        self._folder_cache: dict[str, tuple[PluginFile, ...]] = {}
         self._running = Running()
         self._folder = EmptyFolder()
 
@@ -104,17 +104,17 @@ class HashicorpPacker:
         self._folder.close()
 
     def warm_up(self, *, plugins: bool) -> None:
-        """Packer takes a tenth of a second to say its version, and its list of plugins takes three."""
-        threading.Thread(target=self._find_out, args=(plugins,), daemon=True).start()
+        """Asks in a thread: Packer needs 0.1 s to print its version, and 0.3 s to list its plugins."""
+        threading.Thread(target=self._prefetch, args=(plugins,), daemon=True).start()
 
-    def _find_out(self, plugins: bool) -> None:
-        # What goes wrong is told when it is asked for.
+    def _prefetch(self, plugins: bool) -> None:
+        # The later call reports failures.
         with contextlib.suppress(PackerError):
             if not plugins or not self._can_list(self._places(self._repository, "")):
                 return
             with self._listing:
                 if self._listed is None:
-                    self._listed = self._parsed_list(self._ask("plugins", "installed"))
+                    self._listed = self._parse_list(self._run("plugins", "installed"))
 
     def version(self) -> str:
         with self._lock:
@@ -136,7 +136,7 @@ class HashicorpPacker:
         environment = {**self._environment, "AWS_DEFAULT_REGION": request.region, "AWS_REGION": request.region}
         masker = Masker(request.secrets)
         with Log(request.image) as log, private_variables(request) as private:
-            reporter.step(request.image, f"baking with Packer {self.version()}")
+            reporter.step(request.image, f"building with Packer {self.version()}")
             run = Run(
                 image=request.image,
                 arguments=(self._executable(), "build", *build_options(request, private), request.template),
@@ -155,7 +155,7 @@ class HashicorpPacker:
                 else run_detached(run, reporter, self._running)
             )
             if status != 0:
-                raise self._failed(request, status, run)
+                raise self._build_error(request, status, run)
         tolerated = (
             replace(one, step=masker.mask(one.step), error=masker.mask(one.error)) for one in run.progress.tolerated
         )
@@ -177,45 +177,45 @@ class HashicorpPacker:
         if self._trusted:
             return ""
         for expression, location in facts.started:
-            return f"it would start what the template names: {expression} ({location})"
+            return f"it would start a program that the template names: {expression} ({location})"
         places = self._places(request.workdir, request.template)
         for file in places.manual():
             is_started = file.kind == "plugin" or file.provides(facts.components)
             if is_started and places.is_of_repository(file.path):
-                return f"it would start {file.path}, a plugin that lies in the repository"
+                return f"it would start {file.path}, a plugin in the repository"
         for plugin in places.installed(in_repository=True):
-            return f"it would start {plugin.path}, a plugin that lies in the repository"
+            return f"it would start {plugin.path}, a plugin in the repository"
         return ""
 
     def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[ValidationIssue, ...]:
-        mode, alone = (("-syntax-only",), _NO_PLUGINS) if syntax_only else ((), {})
+        mode, no_plugins = (("-syntax-only",), _NO_PLUGINS) if syntax_only else ((), {})
         with private_variables(request) as private:
             environment = {
                 **self._environment,
                 "AWS_DEFAULT_REGION": request.region,
                 "AWS_REGION": request.region,
                 "PATH": safe_path(self._environment, self._repository),
-                # Provisioners ask `ansible-playbook` for its version, in a folder with another configuration.
+                # Provisioners run `ansible-playbook --version` in a folder that may have another ansible.cfg.
                 "ANSIBLE_CONFIG": self._folder.file("ansible.cfg"),
-                **alone,
+                **no_plugins,
             }
             process = start(
                 (self._executable(), "validate", *mode, *definition_options(request, private), request.template),
                 request.workdir,
                 environment,
                 stdin=subprocess.DEVNULL,
-                # Its log, where it takes itself for a plugin.
+                # With _NO_PLUGINS, stderr is Packer's log.
                 stderr=subprocess.DEVNULL if syntax_only else subprocess.STDOUT,
                 new_session=True,
             )
-            said, _ = process.communicate()
+            output, _ = process.communicate()
         if process.returncode == 0:
             return ()
         withheld = request.secrets | request.withheld
         if sum(map(len, withheld)) > _WITHHELD_AT_MOST:
-            message = "Packer refuses it, and its words may hold what the template reads: run `packer validate`"
+            message = "packer validate failed; its output may contain files that the template reads, so it is not shown"
             return (ValidationIssue(message=message),)
-        return parse_complaints(Masker(withheld, loosely=True).mask(said.decode("utf-8", "replace")))
+        return parse_complaints(Masker(withheld, loosely=True).mask(output.decode("utf-8", "replace")))
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, reporter: Reporter
@@ -226,7 +226,7 @@ class HashicorpPacker:
             self._init(image, places, os.path.join(workdir, template), choice.missing, reporter)
             choice = self._choice(places, facts)
         if choice.missing:
-            raise self._missing(image, choice.missing)
+            raise self._missing_plugins(image, choice.missing)
         return checksums(_used(places, choice, facts))
 
     def plugin_programs(self, template: str, workdir: str, facts: TemplateFacts) -> tuple[str, ...]:
@@ -234,23 +234,23 @@ class HashicorpPacker:
         return tuple(plugin.path for plugin in _used(places, self._choice(places, facts), facts))
 
     def _choice(self, places: PluginPlaces, facts: TemplateFacts) -> PluginChoice:
-        # 1.6.6 knows no required_plugins.
+        # Packer 1.6 does not support required_plugins.
         required = facts.required_plugins if places.version >= _HAS_INIT else ()
         return choose_plugins(self._installed(places, facts), required, facts.components)
 
-    def _missing(self, image: str, missing: Sequence[Plugin]) -> PackerError:
+    def _missing_plugins(self, image: str, missing: Sequence[Plugin]) -> PackerError:
         names = ", ".join(f"{plugin.source} {plugin.version}".strip() for plugin in missing)
         location = missing[0].location
-        doing = f"looking for the plugins of image {image} ({location})"
+        doing = f"finding the plugins of image {image} ({location})"
         if self._may_fetch:
             todo = "Correct required_plugins, or install the plugin with `packer plugins install`."
-            wrong = f"packer init fetched none that fits {names}"
+            wrong = f"packer init installed no plugin that matches {names}"
             return PackerError(doing, wrong, todo, marks=(location.mark(wrong),))
-        wrong = f"not installed: {names}. Planning fetches no plugin, because a template can name any source"
+        wrong = f"not installed: {names}. Planning downloads no plugins, because a template can name any source"
         return PackerError(
             doing,
             wrong,
-            "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1."
+            "Run `packer init`, or allow it with --init or AMI_BAKERY_INIT=1."
             + (f" {pin}" if (pin := how_to_pin(self.version(), missing)) else ""),
             marks=(location.mark(wrong),),
         )
@@ -262,20 +262,20 @@ class HashicorpPacker:
             workdir=workdir,
             environment=self._environment,
             repository=(self._repository, workdir, os.path.dirname(os.path.join(workdir, template))),
-            seen=self._seen,
+            cache=self._folder_cache,
         )
 
     def _can_list(self, places: PluginPlaces) -> bool:
-        """Packer asks the plugins that it lists for their versions: not those that lie in the repository."""
+        """Returns whether `packer plugins installed` is safe: it starts the plugins, also those in the repository."""
         return places.version >= _LISTS_PLUGINS and not places.is_of_repository(places.folder())
 
     def forget_plugins(self) -> None:
         with self._listing:
             self._listed = None
-            self._seen.clear()
+            self._folder_cache.clear()
 
     def _installed(self, places: PluginPlaces, facts: TemplateFacts) -> tuple[InstalledPlugin, ...]:
-        """Packer checks the bytes of every plugin for its list, which takes a third of a second: not for each image."""
+        """Returns the installed plugins. Caches Packer's list, because Packer needs 0.3 s to hash all plugins."""
         if not self._can_list(places):
             return places.installed()
         with self._listing:
@@ -284,36 +284,35 @@ class HashicorpPacker:
         return (*(self._listed or ()), *places.installed(in_repository=True))
 
     def _list_plugins(self, facts: TemplateFacts) -> tuple[InstalledPlugin, ...] | None:
-        answer = self._ask("plugins", "installed")
-        listed = self._parsed_list(answer)
+        result = self._run("plugins", "installed")
+        listed = self._parse_list(result)
         if listed is not None:
             return listed
         if not facts.required_plugins:
-            # Nothing is asked of plugins; where some are needed all the same, the build will say what is wrong.
+            # The template requires no plugin. If it needs one, the build reports the problem.
             return None
-        said = _words(answer) or _status(answer.returncode)
-        raise PackerError("listing Packer's plugins", said, "Repair the plugins, or install them again.")
+        wrong = _message(result) or _status(result.returncode)
+        raise PackerError("listing Packer's plugins", wrong, "Reinstall the plugins.")
 
-    def _parsed_list(self, answer: subprocess.CompletedProcess[bytes]) -> tuple[InstalledPlugin, ...] | None:
-        return parse_installed(answer.stdout.decode("utf-8", "replace")) if answer.returncode == 0 else None
+    def _parse_list(self, result: subprocess.CompletedProcess[bytes]) -> tuple[InstalledPlugin, ...] | None:
+        return parse_installed(result.stdout.decode("utf-8", "replace")) if result.returncode == 0 else None
 
     def _init(
         self, image: str, places: PluginPlaces, template: str, missing: Sequence[Plugin], reporter: Reporter
     ) -> None:
-        reporter.step(image, "fetching the plugins (packer init)")
-        answer = self._ask("init", template, environment=places.absolute_path())
+        reporter.step(image, "installing plugins (packer init)")
+        result = self._run("init", template, environment=places.absolute_path())
         self.forget_plugins()
         reporter.done(image)
-        if answer.returncode != 0:
+        if result.returncode != 0:
             raise PackerError(
-                f"fetching the plugins of image {image} (packer init)",
-                f"Packer ended with {_status(answer.returncode)}:\n{_words(answer)[-2000:]}",
-                how_to_pin(self.version(), missing) or "Look at required_plugins and the network.",
+                f"installing the plugins of image {image} (packer init)",
+                f"Packer exited with {_status(result.returncode)}:\n{_message(result)[-2000:]}",
+                how_to_pin(self.version(), missing) or "Check required_plugins and the network.",
             )
 
-    def _ask(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
-        """Ask Packer something in an empty folder, and without plugins: before 1.11 it starts those that lie in its
-        current folder."""
+    def _run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Runs Packer without plugins, in an empty folder: before 1.11 it starts plugins in its current folder."""
         program = self._executable()
         path = safe_path(self._environment, self._repository)
         try:
@@ -328,45 +327,47 @@ class HashicorpPacker:
         except OSError as error:
             raise PackerError(f"running {program} {arguments[0]}", error.strerror or str(error), _INSTALL) from error
 
-    def _failed(self, request: BuildRequest, status: int, run: Run) -> PackerError:
+    def _build_error(self, request: BuildRequest, status: int, run: Run) -> PackerError:
         made = "".join(
-            f"\n{artifact.ami} of {artifact.region} was made all the same, and nobody has verified it."
+            f"\nPacker created {artifact.ami} in {artifact.region} anyway; it is not verified."
             for artifact in run.reader.found()
         )
         end = run.log.end()
         advice = how_to_install("\n".join(run.log.lines))
         return PackerError(
-            f"baking image {request.image} with Packer {self.version()}",
-            f"Packer ended with {_status(status)}; its last lines:\n{end}{made}",
+            f"building image {request.image} with Packer {self.version()}",
+            f"Packer exited with {_status(status)}; last lines of its output:\n{end}{made}",
             " ".join(part for part in (advice, run.log.keep(), self._log_advice()) if part),
             taken_by=run.progress.taken_by,
         )
 
     def _log_advice(self) -> str:
-        """In CI, where the log is gone with the job."""
+        """Returns how to keep the log in CI, where it is lost after the job; empty outside of CI."""
         if not is_automated(self._environment):
             return ""
         return (
-            "To keep it in CI, set TMPDIR to a folder of the job that is saved as an artifact; "
+            "To keep it in CI, set TMPDIR to a folder that the job saves as an artifact, "
             "or use -v to print Packer's whole output."
         )
 
     def _executable(self) -> str:
-        if self._found is None or not os.path.exists(self._found):
-            self._found = find_program(self._program, self._environment, self._repository)
-        if self._found is None:
-            where = "here" if os.sep in self._program else "on PATH, outside of the repository"
-            raise PackerError("looking for Packer", f"there is no program {self._program!r} {where}", _INSTALL)
-        return self._found
+        if self._path is None or not os.path.exists(self._path):
+            self._path = find_program(self._program, self._environment, self._repository)
+        if self._path is None:
+            is_path = os.sep in self._program
+            wrong = f"no such program: {self._program}"
+            if not is_path:
+                wrong = f"no program {self._program!r} on PATH (folders of the repository are not searched)"
+            raise PackerError("finding Packer", wrong, _INSTALL)
+        return self._path
 
     def _ask_version(self) -> str:
         program = self._executable()
         doing = f"asking {program} for its version"
-        answer = self._ask("version")
-        match = re.search(rb"^Packer v(\d+\.\d+\.\d+\S*)", answer.stdout, re.MULTILINE)
+        result = self._run("version")
+        match = re.search(rb"^Packer v(\d+\.\d+\.\d+\S*)", result.stdout, re.MULTILINE)
         if not match:
-            said = _words(answer)[:200]
-            raise PackerError(doing, f"it does not answer as Packer does: {said!r}", _INSTALL)
+            raise PackerError(doing, f"its output is not Packer's: {_message(result)[:200]!r}", _INSTALL)
         version = match[1].decode("ascii", "replace")
         if _numbers(version) < OLDEST:
             raise PackerError(doing, f"it is Packer {version}, which is too old", _INSTALL)
@@ -377,10 +378,10 @@ def _used(places: PluginPlaces, choice: PluginChoice, facts: TemplateFacts) -> t
     return (*choice.used, *(file for file in places.manual() if file.provides(facts.components)))
 
 
-def _words(answer: subprocess.CompletedProcess[bytes]) -> str:
-    """What Packer says, without its log."""
-    said = (answer.stdout + answer.stderr).decode("utf-8", "replace")
-    return "\n".join(line for line in said.splitlines() if not _LOGGED.match(line)).strip()
+def _message(result: subprocess.CompletedProcess[bytes]) -> str:
+    """Returns Packer's output without its log lines."""
+    output = (result.stdout + result.stderr).decode("utf-8", "replace")
+    return "\n".join(line for line in output.splitlines() if not _LOGGED.match(line)).strip()
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""An empty folder to start Packer in: before 1.11 it starts plugins that lie in its current folder."""
+"""An empty folder to start Packer in: before 1.11 it starts plugins in its current folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from ami_bakery.errors import PackerError
 
 
 class EmptyFolder:
-    """A folder to start Packer in: made when it is needed, gone when it is closed. Packer may still run in it then,
-    since nobody waits for what was only expected."""
+    """Creates the folder at first use, and removes it on `close`.
+
+    A prefetch may still be running in it then, because nothing waits for prefetches.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,11 +22,11 @@ class EmptyFolder:
     def path(self) -> str:
         with self._lock:
             if self._path is None or self._closed:
-                self._path = self._made()
+                self._path = self._create()
             return self._path
 
     def file(self, name: str) -> str:
-        """The path of an empty file, which is all that is ever there."""
+        """Creates an empty file, and returns its path. The folder contains nothing else."""
         path = os.path.join(self.path(), name)
         with open(path, "w", encoding="utf-8"):
             return path
@@ -37,15 +39,15 @@ class EmptyFolder:
 
                 shutil.rmtree(self._path, ignore_errors=True)
 
-    def _made(self) -> str:
+    def _create(self) -> str:
         import tempfile
 
         doing, todo = (
-            "making an empty folder for Packer",
-            "Make room for temporary files, or name another folder in TMPDIR.",
+            "creating a temporary folder for Packer",
+            "Free disk space, or set TMPDIR to another folder.",
         )
         if self._closed:
-            raise PackerError(doing, "the program ends", todo)
+            raise PackerError(doing, "the program is exiting", todo)
         try:
             return tempfile.mkdtemp(prefix="ami-bakery-")
         except OSError as error:

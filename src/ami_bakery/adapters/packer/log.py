@@ -1,4 +1,4 @@
-"""Packer's log of one run, without secrets: in a file that only this user reads, kept where something failed."""
+"""The masked log of one Packer run, in a private file that is kept after failures."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import TextIO
 
 _SHOWN_LINES = 20
 _KEPT_LINES = 400
-"""Packer's clean-up comes after the lines that tell what failed."""
+"""Packer prints its cleanup after the lines about the failure."""
 _LONGEST_SHOWN = 2_000
-"""Characters of a line in a message."""
+"""Maximum number of characters of a line in a message."""
 
 
 class Log:
-    """As a context manager: the file is removed at the end, unless `keep` was called.
+    """A context manager that removes the file at the end, unless `keep` was called.
 
-    A log that cannot be written must not stop a bake: the run goes on without it, and `keep` says so.
+    A failure to write the log does not stop a bake: `keep` reports it.
     """
 
     def __init__(self, image: str) -> None:
@@ -36,7 +36,7 @@ class Log:
             self._broken = error.strerror or str(error)
 
     def write(self, line: str) -> None:
-        """`line` has no secrets any more."""
+        """Writes a line; its secrets must be masked."""
         self.write_all([line])
 
     def write_all(self, lines: list[str]) -> None:
@@ -57,21 +57,21 @@ class Log:
         self._end.extend(reversed(last))
 
     def end(self) -> str:
-        """The lines that tell what failed, as a message shows them."""
+        """Returns the lines about the failure, indented for a message."""
         from ami_bakery.core.packer.failure import failing_lines
 
         return "\n".join(f"  | {line}" for line in failing_lines(tuple(self._end), _SHOWN_LINES))
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The last ones."""
+        """The last lines."""
         return tuple(self._end)
 
     def keep(self) -> str:
-        """Where the whole log is, as a sentence."""
+        """Keeps the file, and returns a sentence with its path."""
         self._kept = not self._broken
         if self._broken:
-            return f"The log could not be written: {self._broken}"
+            return f"Cannot write the log: {self._broken}"
         return f"The whole log is in {self._path}"
 
     def __enter__(self) -> Log:

@@ -1,4 +1,4 @@
-"""Asks this machine's OpenSSH, which Ansible starts, which host keys it accepts."""
+"""Finds out which host keys OpenSSH, which Ansible uses, accepts on this machine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _SECONDS = 10
 
 
 def accepts_rsa(environment: Mapping[str, str], repository: str) -> bool:
-    """Whether ssh-rsa is among the host key algorithms that the user's configuration and OpenSSH's defaults come to.
+    """Returns whether OpenSSH, with the user's configuration, accepts ssh-rsa host keys.
 
-    True where it is not known: there is no ssh, or it does not say. `repository`: a folder of the repository, whose
-    programs are not started.
+    Returns True if that is not known: there is no ssh, or its output has no list. `repository`: a folder of the
+    repository, whose programs are not started.
     """
     program = find_program("ssh", environment, repository)
     if program is None:
         return True
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             [program, "-G", "127.0.0.1"],
             cwd="/",
             env=environment,
@@ -31,6 +31,6 @@ def accepts_rsa(environment: Mapping[str, str], repository: str) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return True
-    lines = told.stdout.decode("utf-8", "replace").splitlines()
+    lines = result.stdout.decode("utf-8", "replace").splitlines()
     algorithms = next((line.partition(" ")[2] for line in lines if line.startswith("hostkeyalgorithms ")), "")
     return not algorithms or "ssh-rsa" in algorithms.split(",")

@@ -1,4 +1,4 @@
-"""What stands on Packer's command line, and what goes through a private file instead."""
+"""Packer's command line, and the private var-file for sensitive and long variables."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from ami_bakery.ports import BuildRequest
 
 _LONGEST_ARGUMENT = 30_000
-"""Characters of a value. Linux takes an argument of 128 kB, and a character may be four bytes."""
+"""Maximum number of characters of a value. Linux limits an argument to 128 kB, and a character can be 4 bytes."""
 
 
 @contextlib.contextmanager
 def private_variables(request: BuildRequest) -> Iterator[str | None]:
-    """A var-file for sensitive variables: what stands on a command line can be read by every user of the machine. And
-    for those that are too long to stand there.
+    """Writes a var-file for sensitive variables, because all users of the machine can read a command line.
 
-    HCL2 takes lists and tables there as such, legacy JSON takes text.
+    Also for values that are too long for the command line. In HCL2, lists and maps are JSON values; in legacy JSON
+    templates, all values are strings. Yields the path; None if there are no such variables. Raises `PackerError`.
     """
     values = {
         name: json.loads(value) if request.hcl2 and name in request.structured else value
         for name, value in request.variables
-        if _goes_in_a_file(request, name, value)
+        if _needs_file(request, name, value)
     }
     if not values:
         yield None
@@ -39,7 +39,7 @@ def private_variables(request: BuildRequest) -> Iterator[str | None]:
         raise PackerError(
             f"writing variables of image {request.image} to a private file",
             error.strerror or str(error),
-            "Make room in the folder for temporary files, or name another one in TMPDIR.",
+            "Free disk space in the folder for temporary files, or set TMPDIR to another folder.",
         ) from error
     with file:
         json.dump(values, file)
@@ -47,7 +47,7 @@ def private_variables(request: BuildRequest) -> Iterator[str | None]:
         yield file.name
 
 
-def _goes_in_a_file(request: BuildRequest, name: str, value: str) -> bool:
+def _needs_file(request: BuildRequest, name: str, value: str) -> bool:
     return name in request.sensitive or len(value) > _LONGEST_ARGUMENT
 
 
@@ -60,13 +60,13 @@ def build_options(request: BuildRequest, private: str | None) -> Iterator[str]:
 
 
 def definition_options(request: BuildRequest, private: str | None) -> Iterator[str]:
-    """What `packer build` and `packer validate` both take."""
+    """Yields the options of both `packer build` and `packer validate`."""
     for path in request.var_files:
         yield f"-var-file={path}"
     if private:
         yield f"-var-file={private}"
     for name, value in request.variables:
-        if not _goes_in_a_file(request, name, value):
+        if not _needs_file(request, name, value):
             yield "-var"
             yield f"{name}={value}"
     if request.only:

@@ -1,7 +1,7 @@
-"""Finds the plugins that a Packer would load, by its own rules, without starting any.
+"""Finds the plugins that Packer would load, without starting any.
 
-Rules read in Packer's source: packer/plugin.go, packer/plugin_folders.go, config.go and packer-plugin-sdk's
-pathing, of 1.6.6, 1.7.10, 1.8.7, 1.9.1 to 1.10.3, 1.11.0 and 1.16.0.
+The rules are those of Packer's source code: packer/plugin.go, packer/plugin_folders.go, config.go and
+packer-plugin-sdk's pathing, in 1.6.6, 1.7.10, 1.8.7, 1.9.1 to 1.10.3, 1.11.0 and 1.16.0.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from ami_bakery.core.packer.plugins import UsedPlugin
 
 _ONE_FOLDER = (1, 11, 0)
-"""From here on, Packer loads what is below its plugin folder, and nothing else."""
+"""From this version on, Packer loads only plugins in its plugin folder."""
 _PATH_ALONE = (1, 9, 2)
-"""From here on, PACKER_PLUGIN_PATH stands in place of the other folders."""
+"""From this version on, PACKER_PLUGIN_PATH replaces the other folders."""
 _NESTED = (1, 7, 0)
-"""`packer init` came, which makes folders for host, owner and name."""
+"""From this version on, `packer init` installs plugins in folders for host, owner and name."""
 _KINDS = ("builder", "provisioner", "post-processor", "datasource", "plugin")
 _FLAT = re.compile(rf"packer-({'|'.join(_KINDS)})-(.+)")
 _CHECKSUM = "_SHA256SUM"
 
 
 class PluginPlaces(Frozen):
-    """Where one Packer looks for plugins.
+    """The folders in which Packer searches plugins.
 
-    version      its parts, as numbers
+    version      Packer's version as numbers
     program      the absolute path of Packer
-    workdir      absolute path of the folder that it is started in
-    repository   folders of the definition: what is in them, a change may have brought
-    seen         what folders outside of `workdir` hold, by path: they are read once for many images
+    workdir      the absolute path of the folder that Packer is started in
+    repository   folders of the definition, whose files a pull request can change
+    cache        plugins in folders outside of `workdir`, by path, which are read once for many images
     """
 
     version: tuple[int, ...]
@@ -52,23 +52,25 @@ class PluginPlaces(Frozen):
     workdir: str
     environment: Mapping[str, str]
     repository: tuple[str, ...]
-    seen: dict[str, tuple[PluginFile, ...]] = field(default_factory=dict)
+    cache: dict[str, tuple[PluginFile, ...]] = field(default_factory=dict)
 
     def folder(self) -> str:
-        """Where `packer init` installs, and from 1.11 on the only folder that is read."""
+        """Returns the folder that `packer init` installs to, and the only one from 1.11 on."""
         path = self.environment.get("PACKER_PLUGIN_PATH", "")
-        named = path.split(os.pathsep)[-1] if path else os.path.join(_config_folder(self.environment), "plugins")
-        return os.path.join(self.workdir, named)
+        folder = path.split(os.pathsep)[-1] if path else os.path.join(_config_folder(self.environment), "plugins")
+        return os.path.join(self.workdir, folder)
 
     def absolute_path(self) -> dict[str, str]:
-        """PACKER_PLUGIN_PATH, where it is set, for a Packer that is started elsewhere than in `workdir`."""
-        named = [path for path in self.environment.get("PACKER_PLUGIN_PATH", "").split(os.pathsep) if path]
-        joined = os.pathsep.join(os.path.join(self.workdir, path) for path in named)
+        """Returns PACKER_PLUGIN_PATH, if set, for a Packer that is started in another folder than `workdir`."""
+        paths = [path for path in self.environment.get("PACKER_PLUGIN_PATH", "").split(os.pathsep) if path]
+        joined = os.pathsep.join(os.path.join(self.workdir, path) for path in paths)
         return {"PACKER_PLUGIN_PATH": joined} if joined else {}
 
     def manual(self) -> tuple[PluginFile, ...]:
-        """Programs that were put into a folder by hand, in the order in which later ones win: `packer-builder-NAME`
-        and the like, and `packer-plugin-NAME`."""
+        """Returns manually installed plugins, such as `packer-builder-NAME` and `packer-plugin-NAME`.
+
+        Later ones override earlier ones.
+        """
         if self.version >= _ONE_FOLDER:
             return ()
         found = [file for folder in self._folders() for file in self._flat(folder)]
@@ -77,13 +79,15 @@ class PluginPlaces(Frozen):
     def _flat(self, folder: str) -> tuple[PluginFile, ...]:
         if folder == self.workdir:
             return tuple(_flat(folder))
-        if folder not in self.seen:
-            self.seen[folder] = tuple(_flat(folder))
-        return self.seen[folder]
+        if folder not in self.cache:
+            self.cache[folder] = tuple(_flat(folder))
+        return self.cache[folder]
 
     def installed(self, *, in_repository: bool = False) -> tuple[InstalledPlugin, ...]:
-        """What `packer init` has installed, and what lies in its order in other folders that are read; only those in
-        the repository, where that is said. A program without its checksum beside it, Packer passes over."""
+        """Returns plugins in the folder structure of `packer init`, in all folders that Packer searches.
+
+        Packer ignores plugins without a checksum file. `in_repository`: only plugins in the repository.
+        """
         if self.version < _NESTED:
             return ()
         paths = [
@@ -108,18 +112,18 @@ class PluginPlaces(Frozen):
         if self.version >= _ONE_FOLDER:
             return [self.folder()]
         path = self.environment.get("PACKER_PLUGIN_PATH", "")
-        # An empty entry is the current folder.
-        named = [entry or "." for entry in path.split(os.pathsep)] if path else []
+        # An empty entry means the current folder.
+        configured = [entry or "." for entry in path.split(os.pathsep)] if path else []
         own = [
             os.path.dirname(os.path.realpath(self.program)),
             os.path.join(_config_folder(self.environment), "plugins"),
             ".",
         ]
-        used = named if named and self.version >= _PATH_ALONE else [*own, *named]
+        used = configured if configured and self.version >= _PATH_ALONE else [*own, *configured]
         return [os.path.normpath(os.path.join(self.workdir, folder)) for folder in used]
 
     def _configured(self) -> Iterator[PluginFile]:
-        """What Packer's own configuration file names."""
+        """Yields the plugins in Packer's configuration file."""
         folder = self.environment.get("PACKER_CONFIG_DIR") or _home(self.environment)
         path = self.environment.get("PACKER_CONFIG") or os.path.join(folder, ".packerconfig")
         for program in _programs_of_config(os.path.join(self.workdir, path)):
@@ -130,21 +134,21 @@ class PluginPlaces(Frozen):
 
 
 def _programs_of_config(path: str) -> Iterator[str]:
-    """Read as Go does: keys in any case, each time that they are there, and nothing behind the first value."""
+    """Reads JSON as Go does: keys in any case, also repeated ones, and only the first value of the file."""
     try:
         with open(path, encoding="utf-8") as file:
             config, _ = json.JSONDecoder(object_pairs_hook=tuple).raw_decode(file.read().lstrip())
     except (OSError, ValueError):
-        # Where it is there and cannot be read, Packer itself says so.
+        # If the file exists but cannot be read, Packer reports that.
         return
-    for key, named in config if isinstance(config, tuple) else ():
-        if key.casefold() in ("builders", "provisioners", "post-processors") and isinstance(named, tuple):
-            yield from (str(program) for _, program in named)
+    for key, programs in config if isinstance(config, tuple) else ():
+        if key.casefold() in ("builders", "provisioners", "post-processors") and isinstance(programs, tuple):
+            yield from (str(program) for _, program in programs)
 
 
 def _config_folder(environment: Mapping[str, str]) -> str:
-    if named := environment.get("PACKER_CONFIG_DIR"):
-        return os.path.join(named, ".packer.d")
+    if configured := environment.get("PACKER_CONFIG_DIR"):
+        return os.path.join(configured, ".packer.d")
     old = os.path.join(_home(environment), ".packer.d")
     if os.path.exists(old):
         return old
@@ -173,9 +177,9 @@ def _flat(folder: str) -> Iterator[PluginFile]:
 
 
 def _below(folder: str) -> Iterator[str]:
-    for where, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         folders.sort()
-        yield from (os.path.join(where, name) for name in sorted(names) if _is_plugin(name))
+        yield from (os.path.join(parent, name) for name in sorted(names) if _is_plugin(name))
 
 
 def _three_below(folder: str) -> Iterator[str]:
@@ -184,14 +188,14 @@ def _three_below(folder: str) -> Iterator[str]:
 
 
 def _is_plugin(name: str) -> bool:
-    """For this machine: a folder may be shared by several."""
+    """Returns whether it is a plugin for this machine's platform: machines can share a folder."""
     machine = platform.machine().lower()
     suffix = f"_{sys.platform}_{_MACHINES.get(machine, machine)}"
     return name.startswith("packer-plugin-") and name.removesuffix(".exe").endswith(suffix)
 
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "i386": "386", "i686": "386", "armv7l": "arm"}
-"""Go's names."""
+"""Go's names of CPU architectures."""
 
 
 def _has_checksum(path: str) -> bool:
@@ -209,7 +213,7 @@ def sha256_of(path: str) -> str:
 
 
 def checksums(plugins: Sequence[InstalledPlugin | PluginFile]) -> tuple[UsedPlugin, ...]:
-    """With the checksum of each program as it is now. Raises `PackerError`."""
+    """Adds the current checksum of each plugin's program. Raises `PackerError`."""
     used = []
     for plugin in plugins:
         try:
@@ -218,6 +222,6 @@ def checksums(plugins: Sequence[InstalledPlugin | PluginFile]) -> tuple[UsedPlug
             raise PackerError(
                 f"reading Packer's plugin {plugin.path}",
                 error.strerror or str(error),
-                "Make it readable, or install the plugin again.",
+                "Make the file readable for this user, or reinstall the plugin.",
             ) from error
     return tuple(used)

@@ -1,4 +1,4 @@
-"""Packer as a process: started, listened to, and told to stop in the way that works."""
+"""Starts Packer processes, reads their output, and stops them so that they clean up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from ami_bakery.adapters.packer.watchdog import guard
+from ami_bakery.adapters.packer.watchdog import watchdog
 from ami_bakery.core.packer.stream import LONGEST, MachineReader, cut
 from ami_bakery.core.text.masking import Masker, Stream
 from ami_bakery.errors import PackerError
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from ami_bakery.core.packer.machine_output import ArtifactReader
     from ami_bakery.ports import Reporter
 
-_CLEANING_UP = "Packer was told to stop: waiting until it has cleaned up"
+_CLEANING_UP = "stopping: waiting for Packer's cleanup"
 _CHUNK = 1 << 18
 _LONGEST_PROMPT = 10_000
-"""Characters; what is longer and has no line break is no question."""
+"""Maximum number of characters of a prompt; longer text without a line break is not one."""
 _POLL_SECONDS = 0.2
-_REST_SECONDS = 5.0
-_LAST_WORDS_SECONDS = 10.0
-"""A plugin that outlives Packer holds the pipe open; it gets a moment, and then it is not waited for."""
+_GROUP_SECONDS = 5.0
+_OUTPUT_SECONDS = 10.0
+"""How long to read on after Packer has exited: a plugin that is still running keeps the pipe open."""
 
 
 class Run(Frozen):
-    """One run of Packer: its words, and those who listen.
+    """One run of Packer: its command line and the readers of its output.
 
-    private_files  hold sensitive variables; removed by the guard where the bakery is killed
-    kill_seconds   how long it may clean up, once it was told to stop
+    private_files  contain sensitive variables; the watchdog removes them if ami-bakery is killed
+    kill_seconds   how long Packer may clean up after SIGTERM
     """
 
     image: str
@@ -55,11 +55,11 @@ class Run(Frozen):
 
 
 class Running:
-    """The Packers that run. Once interrupted, each that runs is told to stop, and each that comes later at once."""
+    """The running Packer processes. After `interrupt`, new processes are stopped immediately, too. Thread-safe."""
 
     def __init__(self) -> None:
         self._runs: dict[subprocess.Popen[bytes], Run] = {}
-        self._told: set[subprocess.Popen[bytes]] = set()
+        self._stopped: set[subprocess.Popen[bytes]] = set()
         self._interrupted = False
         self._lock = threading.Lock()
 
@@ -68,13 +68,13 @@ class Running:
         with self._lock:
             self._runs[process] = run
             if self._interrupted:
-                self._tell(process)
+                self._terminate(process)
         try:
             yield
         finally:
             with self._lock:
                 del self._runs[process]
-                self._told.discard(process)
+                self._stopped.discard(process)
 
     @property
     def interrupted(self) -> bool:
@@ -84,32 +84,33 @@ class Running:
         with self._lock:
             self._interrupted = True
             for process in self._runs:
-                self._tell(process)
+                self._terminate(process)
 
     def stop(self, image: str) -> None:
-        """The one of this image alone, if it runs."""
+        """Stops the process of this image, if it is running."""
         with self._lock:
             for process, run in self._runs.items():
                 if run.image == image:
-                    self._tell(process)
+                    self._terminate(process)
 
-    def is_told(self, process: subprocess.Popen[bytes]) -> bool:
-        return process in self._told
+    def is_stopped(self, process: subprocess.Popen[bytes]) -> bool:
+        """Returns whether the process was sent SIGTERM."""
+        return process in self._stopped
 
-    def _tell(self, process: subprocess.Popen[bytes]) -> None:
-        """Once: a second signal says nothing new."""
-        if process not in self._told:
-            self._told.add(process)
+    def _terminate(self, process: subprocess.Popen[bytes]) -> None:
+        """Sends SIGTERM once; a second signal has no further effect."""
+        if process not in self._stopped:
+            self._stopped.add(process)
             _terminate(process)
 
     def made(self) -> dict[str, tuple[CreatedResource, ...]]:
-        """What each that runs has made so far, by image."""
+        """Returns the resources that each process has created so far, by image."""
         with self._lock:
             return {run.image: tuple(run.progress.made) for run in self._runs.values()}
 
 
 def run_detached(run: Run, reporter: Reporter, running: Running) -> int:
-    """Run Packer in a session of its own, so that a terminal's Ctrl-C reaches us alone and we pass it on once."""
+    """Runs Packer in its own session, so that Ctrl-C reaches only ami-bakery, which sends SIGTERM once."""
 
     def read(output: IO[bytes]) -> None:
         _read_all(output, run, reporter)
@@ -118,9 +119,9 @@ def run_detached(run: Run, reporter: Reporter, running: Running) -> int:
 
 
 def run_interactive(run: Run, terminal: BinaryIO, reporter: Reporter, running: Running) -> int:
-    """Run Packer in the foreground: it asks on the terminal and reads answers from it, and Ctrl-C reaches it directly.
+    """Runs Packer in the foreground, so that it can prompt on the terminal and receives Ctrl-C.
 
-    `-debug` and `-machine-readable` do not go together, so the artifacts are read from the lines for people.
+    `-debug` excludes `-machine-readable`, so the artifacts are read from the human-readable output.
     """
 
     def read(output: IO[bytes]) -> None:
@@ -132,28 +133,28 @@ def run_interactive(run: Run, terminal: BinaryIO, reporter: Reporter, running: R
 def _run(
     run: Run, reporter: Reporter, running: Running, read: Callable[[IO[bytes]], None], *, in_foreground: bool
 ) -> int:
-    """Whatever happens to those who listen, its output is read to the end: a full pipe would stop it for ever."""
+    """Starts Packer and returns its exit status. Reads its output to the end: a full pipe would block Packer."""
     reading, writing = os.pipe()
     output = open(reading, "rb")  # noqa: SIM115
     listener = threading.Thread(target=read, args=(output,), daemon=True)
     try:
-        with guard(reading, run.kill_seconds, run.private_files) as watching:
+        with watchdog(reading, run.kill_seconds, run.private_files) as watching:
             try:
-                process = _started(run, writing, in_foreground=in_foreground)
+                process = _start_run(run, writing, in_foreground=in_foreground)
             finally:
                 os.close(writing)
             watching.watch(process.pid, own_group=not in_foreground)
             listener.start()
             with running.of(process, run):
                 status = _wait(process, run, reporter, running, own_group=not in_foreground)
-        listener.join(timeout=_LAST_WORDS_SECONDS)
+        listener.join(timeout=_OUTPUT_SECONDS)
     finally:
         if not listener.is_alive():
             output.close()
     return status
 
 
-def _started(run: Run, output: int, *, in_foreground: bool) -> subprocess.Popen[bytes]:
+def _start_run(run: Run, output: int, *, in_foreground: bool) -> subprocess.Popen[bytes]:
     return start(
         run.arguments,
         run.workdir,
@@ -165,38 +166,38 @@ def _started(run: Run, output: int, *, in_foreground: bool) -> subprocess.Popen[
 
 
 def _wait(process: subprocess.Popen[bytes], run: Run, reporter: Reporter, running: Running, *, own_group: bool) -> int:
-    """Until Packer ends; once told to stop, until it has cleaned up in EC2, which can take minutes, or is killed."""
+    """Waits until Packer exits. After SIGTERM its cleanup in EC2 can take minutes; after the deadline, kills it."""
     deadline: float | None = None
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             status = process.wait(timeout=_POLL_SECONDS)
             break
-        if running.is_told(process) and deadline is None:
+        if running.is_stopped(process) and deadline is None:
             deadline = time.monotonic() + run.kill_seconds
             reporter.step(run.image, _CLEANING_UP)
         elif deadline is not None and time.monotonic() > deadline:
-            reporter.warn(f"{run.image}: Packer has not cleaned up within {run.kill_seconds:.0f} s, and is killed")
+            reporter.warn(f"{run.image}: Packer did not finish its cleanup within {run.kill_seconds:.0f} s; killing it")
             process.kill()
             deadline = math.inf
         elif deadline is not None:
             reporter.update(run.image, _CLEANING_UP)
             if not own_group:
-                # In debug mode it pauses in its clean-up, too; a signal is as good as the key that is waited for.
+                # In debug mode Packer also pauses during its cleanup; a signal continues it, as a key press does.
                 _terminate(process)
-    if own_group and (running.is_told(process) or status < 0):
-        _end_rest(process.pid)
+    if own_group and (running.is_stopped(process) or status < 0):
+        _end_group(process.pid)
     return status
 
 
-def _end_rest(group: int) -> None:
-    """A cancelled Packer leaves the scripts of a `shell-local` behind, a killed one its plugins."""
+def _end_group(group: int) -> None:
+    """Ends child processes: scripts of `shell-local` outlive a cancelled Packer, and plugins a killed one."""
     with contextlib.suppress(OSError):
-        deadline = time.monotonic() + _REST_SECONDS
+        deadline = time.monotonic() + _GROUP_SECONDS
         while time.monotonic() < deadline:
             os.killpg(group, signal.SIGTERM)
             time.sleep(_POLL_SECONDS)
             with contextlib.suppress(ChildProcessError):
-                # In a container we may be the one that orphans are given to.
+                # In a container, ami-bakery can be PID 1, which must reap orphaned processes.
                 os.waitpid(-group, os.WNOHANG)
         os.killpg(group, signal.SIGKILL)
 
@@ -234,7 +235,7 @@ def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
             run.log.write_all([line.rstrip("\r") for line in lines])
             _show(terminal, "".join(f"{line}\n" for line in lines))
 
-    def take(lines: list[str]) -> None:
+    def process_lines(lines: list[str]) -> None:
         for line in lines:
             run.reader.read_plain(line)
         for line in telling(lines):
@@ -244,7 +245,7 @@ def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     pending: list[str] = []
     size = 0
-    # read1 gives what there is: a prompt has no newline at its end.
+    # read1 does not wait for a line break: a prompt does not end with one.
     while chunk := stream.read1(_CHUNK):  # type: ignore[attr-defined]
         text = decoder.decode(chunk)
         if "\n" in text or size > LONGEST:
@@ -253,22 +254,22 @@ def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
                 part, text = cut(text, run.masker)
                 lines.append(part)
             pending, size = [], 0
-            take(lines)
+            process_lines(lines)
         pending.append(text)
         size += len(text)
         if size <= _LONGEST_PROMPT and text.endswith((" ", ":", "?")):
-            asked = "".join(pending)
-            if not run.masker.may_go_on(asked):
+            prompt = "".join(pending)
+            if not run.masker.may_go_on(prompt):
                 show(masked.end())
-                _show(terminal, run.masker.mask(asked))
+                _show(terminal, run.masker.mask(prompt))
                 pending, size = [], 0
     if size:
-        take(["".join(pending)])
+        process_lines(["".join(pending)])
     show(masked.end())
 
 
 def _show(terminal: BinaryIO, text: str) -> None:
-    """The terminal may be closed: Packer's words are read all the same."""
+    """Writes to the terminal; ignores a closed one, because Packer's output must be read to the end."""
     with contextlib.suppress(OSError, ValueError):
         terminal.write(text.encode())
         terminal.flush()
@@ -286,7 +287,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     doing = f"starting {arguments[0]} in {workdir}"
     if not os.path.isdir(workdir):
-        raise PackerError(doing, "there is no such folder", "Correct `workdir`, or create the folder.")
+        raise PackerError(doing, "no such folder", "Correct `workdir`, or create the folder.")
     try:
         return subprocess.Popen(
             arguments,
@@ -298,11 +299,11 @@ def start(
             start_new_session=new_session,
         )
     except (OSError, ValueError) as error:
-        todo = "Look at the program, the folder, and the values that Packer is given."
+        todo = "Check the program, the folder, and Packer's variables and arguments."
         raise PackerError(doing, str(error), todo) from error
 
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM cancels a build cleanly; SIGINT to Packer alone is ignored, SIGKILL leaves instances behind."""
+    """Sends SIGTERM, which cancels a build cleanly. Packer ignores SIGINT; SIGKILL would leave instances behind."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)

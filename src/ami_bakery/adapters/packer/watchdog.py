@@ -1,4 +1,4 @@
-"""The bakery's side of the guard: a program that outlives a bakery which is killed, and ends its Packer."""
+"""Starts the watchdog: a process that stops Packer if ami-bakery is killed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _PROGRAM = Path(__file__).with_name("watchdog_main.py")
 _DISMISS_SECONDS = 1.0
 
 
-class Guard:
-    """Watches one Packer. Where it cannot be started, Packer is started all the same, and nobody watches."""
+class Watchdog:
+    """Watches one Packer process. If the watchdog cannot be started, Packer runs without one."""
 
     def __init__(self, output: int, seconds: float, files: Sequence[str]) -> None:
-        """See `guard_program` for what these are."""
+        """Starts the watchdog. `watchdog_main` describes the parameters."""
         read, self._control = os.pipe()
         arguments = (f"{seconds:.0f}", str(read), str(output), *files)
         try:
             self._process: subprocess.Popen[bytes] | None = subprocess.Popen(
                 (sys.executable, "-I", "-S", str(_PROGRAM), *arguments),
                 cwd="/",
-                # Whoever waits for the bakery's own output to end must not wait for the guard.
+                # A process that reads our output to its end must not wait for the watchdog.
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -37,32 +37,32 @@ class Guard:
             os.close(read)
 
     def watch(self, pid: int, *, own_group: bool) -> None:
-        self._say(f"watch {pid} {'own' if own_group else 'shared'}\n")
+        self._send(f"watch {pid} {'own' if own_group else 'shared'}\n")
 
     def dismiss(self) -> None:
-        """Packer has ended."""
-        self._say("done\n")
-        self.leave()
+        """Ends the watchdog, after Packer has exited."""
+        self._send("done\n")
+        self.abandon()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=_DISMISS_SECONDS)
 
-    def leave(self) -> None:
-        """Without a word, as when the bakery is killed: the guard ends Packer."""
+    def abandon(self) -> None:
+        """Closes the connection, as when ami-bakery is killed: the watchdog stops Packer."""
         os.close(self._control)
 
-    def _say(self, words: str) -> None:
+    def _send(self, message: str) -> None:
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._control, words.encode())
+            os.write(self._control, message.encode())
 
 
 @contextlib.contextmanager
-def guard(output: int, seconds: float, files: Sequence[str]) -> Iterator[Guard]:
-    """From before Packer starts until it has ended; a failure of ours in between must not leave it baking."""
-    started = Guard(output, seconds, files)
+def watchdog(output: int, seconds: float, files: Sequence[str]) -> Iterator[Watchdog]:
+    """Runs a watchdog from before Packer starts until it has exited, also if ami-bakery fails in between."""
+    started = Watchdog(output, seconds, files)
     try:
         yield started
     except BaseException:
-        started.leave()
+        started.abandon()
         raise
     started.dismiss()

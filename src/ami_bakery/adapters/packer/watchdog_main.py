@@ -1,12 +1,13 @@
-"""The guard, a small program beside each Packer: where the bakery is killed, it ends Packer in the way that works.
+"""The watchdog process, one for each Packer: stops Packer cleanly if ami-bakery is killed.
 
-Started as ``python -I -S guard_program.py SECONDS CONTROL OUTPUT [FILE...]``. It must start fast, so it uses nothing
-but a little of the standard library.
+Started as ``python -I -S watchdog_main.py SECONDS CONTROL OUTPUT [FILE...]``. It imports only small modules of the
+standard library, to start fast.
 
 SECONDS  how long Packer may clean up before it is killed
-CONTROL  the reading end of a pipe whose writing end only the bakery has: ``watch PID own|shared`` comes, then ``done``
-OUTPUT   the reading end of the pipe that Packer writes to: Packer dies of a pipe that nobody can read any more
-FILE     holds sensitive variables; it is removed where the bakery was killed, which can do so no more
+CONTROL  read end of a pipe from ami-bakery, which sends ``watch PID own|shared``, then ``done``; an end of file without
+         ``done`` means that ami-bakery was killed
+OUTPUT   read end of Packer's output pipe, kept open and drained so that Packer does not get SIGPIPE
+FILE     contains sensitive variables; removed if ami-bakery was killed
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ import time
 from collections.abc import Iterator, Sequence
 
 _PAUSE_SECONDS = 0.2
-_REST_SECONDS = 5.0
+_GROUP_SECONDS = 5.0
 
 
 def main(arguments: Sequence[str]) -> None:
     seconds, control, output = float(arguments[0]), int(arguments[1]), int(arguments[2])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Who stops all that is running (systemd, a CI system) means the bakery, too: the guard is the last to go.
+        # systemd and CI systems signal all processes: the watchdog must outlive ami-bakery.
         signal.signal(number, signal.SIG_IGN)
     packer: _Packer | None = None
     for words in _lines(control):
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _lines(control: int) -> Iterator[list[str]]:
-    """The words of each line, until the bakery's end of the pipe is closed."""
+    """Yields the words of each line, until ami-bakery closes the pipe."""
     pending = b""
     while chunk := os.read(control, 4096):
         *lines, pending = (pending + chunk).split(b"\n")
@@ -51,7 +52,7 @@ def _lines(control: int) -> Iterator[list[str]]:
 
 
 class _Packer:
-    """Known by a descriptor where the kernel has them (Linux 5.3): a number may be given to another process."""
+    """A Packer process, held by a pidfd (Linux 5.3) if possible, because a PID can be reused."""
 
     def __init__(self, pid: int, *, own_group: bool) -> None:
         self._pid = pid
@@ -62,11 +63,11 @@ class _Packer:
             self._descriptor = -1
 
     def stop(self) -> None:
-        """SIGTERM to Packer itself cancels a build cleanly."""
+        """Sends SIGTERM to Packer itself, which cancels a build cleanly."""
         self._signal(signal.SIGTERM)
 
-    def stop_asking(self) -> None:
-        """In debug mode it pauses in its clean-up, too; a signal is as good as the key that is waited for."""
+    def continue_cleanup(self) -> None:
+        """Continues the pauses of debug mode, which also happen during the cleanup; a signal acts as a key press."""
         if not self._own_group:
             self._signal(signal.SIGTERM)
 
@@ -74,11 +75,11 @@ class _Packer:
         self._signal(signal.SIGKILL)
         self._signal_group(signal.SIGKILL)
 
-    def stop_rest(self) -> bool:
-        """Packer leaves scripts that it has started for a `shell-local` behind. False where there are none."""
+    def stop_group(self) -> bool:
+        """Stops scripts of `shell-local`, which outlive Packer. Returns False if there are none."""
         return self._signal_group(signal.SIGTERM)
 
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         if self._descriptor < 0:
             return self._signal(0)
         return not select.select([self._descriptor], [], [], 0)[0]
@@ -94,7 +95,7 @@ class _Packer:
         return True
 
     def _signal_group(self, number: int) -> bool:
-        """False where it has no group of its own, or nobody is in it any more."""
+        """Returns False if Packer does not have its own process group, or the group is empty."""
         try:
             if self._own_group:
                 os.killpg(self._pid, number)
@@ -106,17 +107,17 @@ class _Packer:
 def _end(packer: _Packer, output: int, seconds: float) -> None:
     packer.stop()
     deadline = time.monotonic() + seconds
-    while packer.lives() and time.monotonic() < deadline:
+    while packer.is_running() and time.monotonic() < deadline:
         output = _drain(output)
-        packer.stop_asking()
-    deadline = time.monotonic() + _REST_SECONDS
-    while not packer.lives() and packer.stop_rest() and time.monotonic() < deadline:
+        packer.continue_cleanup()
+    deadline = time.monotonic() + _GROUP_SECONDS
+    while not packer.is_running() and packer.stop_group() and time.monotonic() < deadline:
         output = _drain(output)
     packer.kill()
 
 
 def _drain(output: int) -> int:
-    """Reads for a moment; -1 in place of a pipe that has come to its end."""
+    """Reads for a moment. Returns the descriptor, or -1 after the end of the output."""
     if output < 0 or not select.select([output], [], [], _PAUSE_SECONDS)[0]:
         time.sleep(_PAUSE_SECONDS if output < 0 else 0)
         return output
@@ -125,5 +126,5 @@ def _drain(output: int) -> int:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
-    # Not by way of Python's own end: the bakery waits for it.
+    # Skip Python's shutdown, because ami-bakery waits for this process.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""Tells a person at a terminal what is being done, in a live view."""
+"""Shows progress at a terminal in a live view."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _LAST_LINES = 20
-"""Among so many there is one that is not empty, or nothing is shown."""
+"""How many lines are searched for the last one that is not empty."""
 _WIDEST = 2_000
-"""Characters of a line; no terminal is wider."""
+"""Maximum number of characters of a line; no terminal is wider."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-"""One turn a second."""
+"""Each frame is shown for a tenth of a second."""
 
 
 _CLOCK = re.compile(r"\((?:(\d+):)?(\d+):(\d\d)\)$")
@@ -31,37 +31,38 @@ _CLOCK = re.compile(r"\((?:(\d+):)?(\d+):(\d\d)\)$")
 
 @dataclass(slots=True)
 class _Running:
-    """What is being done for one image, since when in all, and Packer's last line."""
+    """The step of an image, when its first step started, and Packer's last line."""
 
     step: str
     started: float = field(default_factory=time.monotonic)
     line: str = ""
-    told: float = 0.0
-    """When the step was told: a time at its end, as in `copying (0:12)`, goes on from there."""
+    reported: float = 0.0
+    """When the step was reported: a time at its end, as in `copying (0:12)`, counts on from there."""
 
     def text(self, now: float) -> str:
         match = _CLOCK.search(self.step)
         if match is None:
             return self.step
         hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return f"{self.step[: match.start()]}({clock_time(hours * 3600 + minutes * 60 + seconds + now - self.told)})"
+        elapsed = hours * 3600 + minutes * 60 + seconds + now - self.reported
+        return f"{self.step[: match.start()]}({clock_time(elapsed)})"
 
 
 class LiveReporter:
-    """A `Watcher` for a terminal: for each image how long it has been at work, its step, and Packer's last line."""
+    """A `Reporter` for a terminal: shows each running image's elapsed time, step, and Packer's last line."""
 
     def __init__(self, console: Console, *, verbose: bool = False) -> None:
         self._console = console
         self._verbose = verbose
         self._running: dict[str, _Running] = {}
-        self._left = 0
+        self._remaining = 0
         self._live: Live | None = None
         self._lock = threading.RLock()
 
     def step(self, image: str, step: str) -> None:
         with self._lock:
             running = self._running.setdefault(image, _Running(""))
-            running.step, running.line, running.told = one_line(step), "", time.monotonic()
+            running.step, running.line, running.reported = one_line(step), "", time.monotonic()
             self._show()
 
     def update(self, image: str, step: str) -> None:
@@ -87,7 +88,7 @@ class LiveReporter:
 
     def remaining(self, images: int) -> None:
         with self._lock:
-            self._left = images
+            self._remaining = images
 
     def note(self, message: str) -> None:
         with self._lock:
@@ -140,32 +141,32 @@ class LiveReporter:
         from rich.console import Group
         from rich.text import Text
 
-        # No lock: Live's own thread comes here while a step may hold it and wait for that thread.
+        # No lock: Live's thread calls this, while a step can hold the lock and wait for that thread.
         rows = tuple(self._running.items())
-        waiting = max(0, self._left - len(rows))
-        # One line of the terminal is the cursor's.
+        waiting = max(0, self._remaining - len(rows))
+        # The cursor uses one line of the terminal.
         room = max(0, self._console.height - 1 - (waiting > 0))
         roomy = sum(2 if running.line else 1 for _, running in rows) <= room
         hidden = 0 if len(rows) <= room else min(len(rows), len(rows) - room + (waiting == 0))
         shown = list(self._lines(rows[: len(rows) - hidden], roomy=roomy))
-        more = [f"{hidden} more at work"] * (hidden > 0) + [f"{waiting} waiting for their turn"] * (waiting > 0)
+        more = [f"{hidden} more running"] * (hidden > 0) + [f"{waiting} queued"] * (waiting > 0)
         if more:
             shown.append(Text(f"  {', '.join(more)}", style="dim", no_wrap=True, overflow="ellipsis"))
         return Group(*shown)
 
     def _lines(self, rows: Sequence[tuple[str, _Running]], *, roomy: bool) -> Iterator[Text]:
-        """An image a line, and Packer's last line below it; behind it, where there is no room for that."""
+        """Yields a line per image, and Packer's last line below it, or at its end if not `roomy`."""
         from rich.text import Text
 
         now = time.monotonic()
         times = [clock_time(now - running.started) for _, running in rows]
         name_width = max((len(image) for image, _ in rows), default=0)
         time_width = max(map(len, times), default=0)
-        before = " " * (2 + name_width + 2 + time_width + 2)
-        sign = _SPINNER[int(now * len(_SPINNER)) % len(_SPINNER)]
+        indent = " " * (2 + name_width + 2 + time_width + 2)
+        frame = _SPINNER[int(now * len(_SPINNER)) % len(_SPINNER)]
         for (image, running), elapsed in zip(rows, times, strict=True):
             name, clock = (f" {image:{name_width}}  ", "bold"), (f"{elapsed:>{time_width}}  ", "dim")
-            behind = (f"  {running.line}", "dim") if running.line and not roomy else ("", "")
-            yield Text.assemble(sign, name, clock, running.text(now), behind, no_wrap=True, overflow="ellipsis")
+            suffix = (f"  {running.line}", "dim") if running.line and not roomy else ("", "")
+            yield Text.assemble(frame, name, clock, running.text(now), suffix, no_wrap=True, overflow="ellipsis")
             if running.line and roomy:
-                yield Text(before + running.line, style="dim", no_wrap=True, overflow="ellipsis")
+                yield Text(indent + running.line, style="dim", no_wrap=True, overflow="ellipsis")

@@ -1,4 +1,4 @@
-"""Tells people, on stderr, what is being done, in plain lines."""
+"""Prints progress as plain lines on stderr."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from ami_bakery.core.text.table import Table
 
-_STILL_SECONDS = 60.0
-"""How often a log is told that a step goes on."""
+_UPDATE_SECONDS = 60.0
+"""How often a step that is still running is printed again."""
 
 
 class SafeStream:
-    """A stream to a terminal that may be closed, or to a reader that may go: what cannot be written is dropped.
+    """A stream that ignores write errors, such as a closed terminal or pipe.
 
-    Nothing that we tell is worth stopping a bake, or the waiting for a Packer that cleans up.
+    A failure to print must not stop a bake, or the wait for Packer's cleanup.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -41,23 +41,23 @@ class SafeStream:
 
 
 class PlainReporter:
-    """A `Watcher` that prints a line for each thing. Packer's own lines only with `verbose`."""
+    """A `Reporter` that prints a line for each event; Packer's output only with `verbose`."""
 
     def __init__(self, stream: TextIO, *, verbose: bool = False, quiet: bool = False, color: bool = False) -> None:
         self._stream = SafeStream(stream)
         self._verbose = verbose
         self._quiet = quiet
         self._color = color
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def step(self, image: str, step: str) -> None:
-        self._told[image] = time.monotonic()
+        self._reported[image] = time.monotonic()
         if not self._quiet:
             self._print(f"{image}: {one_line(step)}")
 
     def update(self, image: str, step: str) -> None:
-        if time.monotonic() - self._told.get(image, 0) >= _STILL_SECONDS:
+        if time.monotonic() - self._reported.get(image, 0) >= _UPDATE_SECONDS:
             self.step(image, step)
 
     def line(self, image: str, line: str) -> None:

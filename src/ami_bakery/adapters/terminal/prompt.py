@@ -1,4 +1,4 @@
-"""The person at the terminal, if there is one: asked yes or no, and heard when Ctrl-C is pressed again."""
+"""Asks yes-or-no questions at the terminal, and handles Ctrl-C and other signals."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL_SECONDS = 0.2
 
 
-class Nobody:
-    """A `TerminalPrompter` port for a program that uses ours as a library: its terminal and its signals are its own."""
+class NoPrompter:
+    """A `Prompter` for library use, which leaves the terminal and the signals to the calling program."""
 
     def is_interactive(self) -> bool:
         return False
@@ -33,16 +33,18 @@ class Nobody:
 
 
 class TerminalPrompter:
-    """A `Prompter`, and a context manager: inside, the first SIGINT, SIGTERM or SIGHUP raises `Interrupted` in the main
-    thread. More of them are only counted. A signal that our parent has switched off (`nohup`) stays off.
+    """A `Prompter`, and a context manager that handles signals.
+
+    Inside, the first SIGINT, SIGTERM or SIGHUP raises `Interrupted` in the main thread; later ones are only counted.
+    Signals that the parent process ignores (`nohup`) stay ignored.
     """
 
     def __init__(self, answers: TextIO | None, questions: TextIO) -> None:
-        """`answers` is None where nobody is to be asked."""
+        """`answers` is None if no questions may be asked."""
         self._answers = answers
         self._questions = questions
         self._signals: list[str] = []
-        self._heard = 1
+        self._counted = 1
         self._waker = Waker()
         self._over = False
         self._previous: dict[int, signal.Handlers | int | Callable[[int, FrameType | None], object] | None] = {}
@@ -52,7 +54,7 @@ class TerminalPrompter:
         self._previous = {number: signal.getsignal(number) for number in _SIGNALS}
         for number, handler in self._previous.items():
             if handler is not signal.SIG_IGN:
-                signal.signal(number, self._hear)
+                signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,21 +63,21 @@ class TerminalPrompter:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def ask_nobody(self) -> None:
-        """From now on: Packer itself reads what is typed."""
+    def disable(self) -> None:
+        """Asks no more questions, because Packer reads the terminal's input."""
         self._answers = None
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._signals.append(signal.Signals(number).name)
         if len(self._signals) == 1 and not self._over:
             raise Interrupted(self._signals[0])
 
     def interrupted_again(self) -> bool:
-        heard, self._heard = self._heard, max(self._heard, len(self._signals))
-        return self._heard > heard
+        before, self._counted = self._counted, max(self._counted, len(self._signals))
+        return self._counted > before
 
     def is_interactive(self) -> bool:
-        """In the foreground: who is in the background would be stopped for reading."""
+        """Returns whether it is a terminal, and we are in the foreground: a read in the background stops a process."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if self._answers is not None and self._answers.isatty() and self._questions.isatty():
                 return os.tcgetpgrp(self._answers.fileno()) == os.getpgrp()
@@ -89,7 +91,7 @@ class TerminalPrompter:
 
         terminal = self._answers.fileno()
         with contextlib.suppress(OSError, ValueError, termios.error):
-            # What was typed before the question is no answer to it.
+            # Discard input that was typed before the question.
             termios.tcflush(terminal, termios.TCIFLUSH)
             self._questions.write(printable(question))
             self._questions.flush()

@@ -1,4 +1,4 @@
-"""Tables and trees as rich draws them, for a terminal."""
+"""Draws tables and trees for a terminal, with rich."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from ami_bakery.core.text.tree import Tree
 
 _WIDEST = 10_000
-"""Columns; nothing that is shown is as wide."""
+"""Columns; wider than any table."""
 
 
 def draw_table(shown: Table | Tree, *, color: bool, width: int) -> str:
-    """As wide as it needs, in a terminal of `width` columns: a narrower one breaks the lines, and every id stays whole.
+    """Draws a table or tree for a terminal of `width` columns.
 
-    A table first does without its optional columns, and names them.
+    If a table is too wide, omits its optional columns, one by one, and names them at the end. If it is still too wide,
+    the terminal wraps the lines: ids are never truncated.
     """
     from rich.console import Console
     from rich.measure import Measurement
@@ -31,16 +32,16 @@ def draw_table(shown: Table | Tree, *, color: bool, width: int) -> str:
     )
     omitted: list[str] = []
 
-    def wide(made: RenderableType) -> int:
-        return Measurement.get(console, console.options, made).maximum
+    def width_of(drawn: RenderableType) -> int:
+        return Measurement.get(console, console.options, drawn).maximum
 
-    while isinstance(shown, Table) and shown.optional and wide(_table(shown)) > width:
+    while isinstance(shown, Table) and shown.optional and width_of(_table(shown)) > width:
         omitted.append(shown.optional[0])
         shown = shown.without(shown.optional[0])
-    made = _table(shown) if isinstance(shown, Table) else _tree(shown)
-    wanted = wide(made)
+    drawn = _table(shown) if isinstance(shown, Table) else _tree(shown)
+    needed = width_of(drawn)
     with console.capture() as captured:
-        console.print(made, width=max(wanted, 1), highlight=False, markup=False)
+        console.print(drawn, width=max(needed, 1), highlight=False, markup=False)
     lines = [line.rstrip() for line in captured.get().strip("\n").split("\n")]
     if omitted:
         lines += ["", f"A wider terminal also shows: {', '.join(name.lower() for name in omitted)}."]
@@ -51,21 +52,21 @@ def _table(table: Table) -> RenderableType:
     from rich import box
     from rich.table import Table as RichTable
 
-    made = RichTable(*table.columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in made.columns:
+    drawn = RichTable(*table.columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column in drawn.columns:
         column.no_wrap = True
     for row in table.rows:
-        made.add_row(*(_text(cell) for cell in row))
-    return made
+        drawn.add_row(*(_text(cell) for cell in row))
+    return drawn
 
 
 def _tree(tree: Tree) -> RichTree:
     from rich.tree import Tree as RichTree
 
-    made = RichTree(_label(tree), guide_style="dim")
+    drawn = RichTree(_label(tree), guide_style="dim")
     for branch in tree.branches:
-        made.children.append(_tree(branch))
-    return made
+        drawn.children.append(_tree(branch))
+    return drawn
 
 
 def _label(tree: Tree) -> Text:

@@ -1,4 +1,4 @@
-"""Wakes the main thread for each signal: Python runs handlers there alone, and the kernel may tell any thread."""
+"""Wakes the main thread on a signal that the kernel delivers to another thread."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ import threading
 from contextlib import suppress
 
 _WAKING = signal.SIGURG
-"""Ignored by whoever does not handle it, and the last in the order in which Python runs the handlers of those we know:
-when its turn has come, theirs has."""
-_AGAIN_SECONDS = 0.05
+"""Ignored by default. Python runs handlers in the order of the signal numbers, and this number is the highest of those
+that we handle, so the other handlers have run before."""
+_RETRY_SECONDS = 0.05
 
 
 class Waker:
-    """Without it a main thread that waits for a lock or a socket sleeps on when another thread was the one that the
-    kernel interrupted, and Ctrl-C seems dead. To be started and stopped in the main thread."""
+    """Wakes the main thread, where Python runs signal handlers. Start and stop it in the main thread.
+
+    Without it, a main thread that waits for a lock or a socket does not notice a signal that the kernel delivered to
+    another thread, and Ctrl-C has no effect.
+    """
 
     def start(self) -> None:
         self._main = threading.get_ident()
-        # Held while the main thread may sleep. What the handler calls must not wait: it may interrupt itself.
+        # Held while the main thread may be waiting. The handler must not block: it can interrupt itself.
         self._asleep = threading.Lock()
         self._over = False
-        self._heard, telling = os.pipe()
-        os.set_blocking(telling, False)
-        self._telling = telling
+        self._signals, wakeup = os.pipe()
+        os.set_blocking(wakeup, False)
+        self._wakeup = wakeup
         self._handler = signal.signal(_WAKING, self._woken)
-        self._before = signal.set_wakeup_fd(telling, warn_on_full_buffer=False)
+        self._before = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         self._thread = threading.Thread(target=self._wake, name="wakes the main thread", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         self._over = True
         signal.set_wakeup_fd(self._before)
-        os.close(self._telling)
+        os.close(self._wakeup)
         self._thread.join()
         signal.signal(_WAKING, self._handler)
 
@@ -42,14 +45,14 @@ class Waker:
             self._asleep.release()
 
     def _wake(self) -> None:
-        """Python writes each signal's number, at once and from whichever thread got it."""
-        while numbers := os.read(self._heard, 64):
+        """Reads the signal numbers that Python writes immediately, in the thread that received the signal."""
+        while numbers := os.read(self._signals, 64):
             if set(numbers) == {_WAKING}:
                 continue
             self._asleep.acquire(blocking=False)
-            # Again and again: it may have been about to fall asleep when it was woken.
+            # Repeat, because the main thread may have started to wait just after it was woken.
             while not self._over:
                 signal.pthread_kill(self._main, _WAKING)
-                if self._asleep.acquire(timeout=_AGAIN_SECONDS):
+                if self._asleep.acquire(timeout=_RETRY_SECONDS):
                     break
-        os.close(self._heard)
+        os.close(self._signals)

@@ -101,7 +101,7 @@ def how_to_install(said: str) -> str:
     From 1.10 on Packer comes without plugins.
     """
     if is_missing(said):
-        return "Run `packer init` yourself, or let it be run: --init, or AMI_BAKERY_INIT=1."
+        return "Run `packer init`, or allow it with --init or AMI_BAKERY_INIT=1."
     types = _UNKNOWN.findall(" ".join(said.split()))
     names = dict.fromkeys(name for name in _OFFICIAL for found in types if found.split("-")[0] == name)
     commands = " and ".join(f"`packer plugins install github.com/hashicorp/{name}`" for name in names)
