@@ -1,4 +1,4 @@
-"""What people use today: found on this machine, or made ready once in a cache outside of the repository."""
+"""Finds the baselines on this machine, or installs them once in a cache outside of the repository."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rival:
-    """`missing`: why it is not there."""
+class Baseline:
+    """A program or folder to compare with. `missing`: why it is not available."""
 
     path: str = ""
     missing: str = ""
@@ -24,30 +24,30 @@ class Rival:
         return Path(self.path).name
 
 
-def on_path(program: str) -> Rival:
+def on_path(program: str) -> Baseline:
     found = shutil.which(program)
-    return Rival(path=found) if found else Rival(missing=f"there is no {program} on PATH")
+    return Baseline(path=found) if found else Baseline(missing=f"no {program} on PATH")
 
 
-def original(source: str | None) -> Rival:
-    """The original bakery's folder of Python files. `source` is its repository: a working tree, or what git cloned."""
+def original(source: str | None) -> Baseline:
+    """Returns the folder of the original's Python files. `source`: its repository, with or without a work tree."""
     if source is None:
-        return Rival(missing="not given: --original PATH")
+        return Baseline(missing="not given: --original PATH")
     tree = Path(source)
     if (tree / "ami-bakery" / "bakery.py").is_file():
-        return Rival(path=str(tree / "ami-bakery"))
+        return Baseline(path=str(tree / "ami-bakery"))
     folder = cache() / "original"
     folder.mkdir(parents=True, exist_ok=True)
     git = ("git", "-c", "safe.directory=*", "-C", source)
     archive = subprocess.run([*git, "archive", "HEAD", "ami-bakery"], capture_output=True, check=False)
     if archive.returncode != 0:
-        return Rival(missing=f"{source} does not hold it")
+        return Baseline(missing=f"{source} is not a clone of the original")
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
-    return Rival(path=str(folder / "ami-bakery"))
+    return Baseline(path=str(folder / "ami-bakery"))
 
 
-def environment_with(name: str, requirement: str) -> Rival:
-    """The `bin` of a virtual environment that has one package, of the newest version or as the requirement says."""
+def environment_with(name: str, requirement: str) -> Baseline:
+    """Returns the `bin` folder of a virtual environment with one package, created if necessary."""
     folder = cache() / name
     ready = folder / ".ready"
     if not ready.is_file() or ready.read_text() != requirement:
@@ -56,28 +56,28 @@ def environment_with(name: str, requirement: str) -> Rival:
         pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", requirement]
         done = subprocess.run(pip, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            return Rival(missing=f"pip cannot install {requirement}: {done.stderr.strip().splitlines()[-1]}")
+            return Baseline(missing=f"pip cannot install {requirement}: {done.stderr.strip().splitlines()[-1]}")
         ready.write_text(requirement)
-    return Rival(path=str(folder / "bin"))
+    return Baseline(path=str(folder / "bin"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rivals:
-    """`boto3` and `aws` are folders of programs: a Python that has boto3, and the AWS CLI."""
+class Baselines:
+    """All baselines. `boto3` and `aws` are `bin` folders: of a Python with boto3, and of the AWS CLI."""
 
-    original: Rival
-    boto3: Rival
-    aws: Rival
-    git: Rival
-    b3sum: Rival
-    packer: Rival
-    curl: Rival
+    original: Baseline
+    boto3: Baseline
+    aws: Baseline
+    git: Baseline
+    b3sum: Baseline
+    packer: Baseline
+    curl: Baseline
 
 
-def all_rivals(source: str | None) -> Rivals:
-    return Rivals(
+def find_baselines(source: str | None) -> Baselines:
+    return Baselines(
         original=original(source),
-        # The same version as ours, so that it is not boto3's versions that are compared.
+        # The version that ami-bakery uses, so that the comparison is not one of boto3's versions.
         boto3=environment_with("boto3", f"boto3=={version('boto3')}"),
         aws=environment_with("awscli", "awscli"),
         git=on_path("git"),

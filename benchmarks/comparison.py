@@ -1,4 +1,4 @@
-"""A case: contenders that do the same work, run in turn and again and again, so that a noisy machine is fair to all."""
+"""Times contenders that do the same work, in alternation, so that noise affects all of them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pathlib import Path
 
 class Kind(StrEnum):
     OURS = "ours"
-    RIVAL = "rival"
+    BASELINE = "baseline"
     LIMIT = "limit"
-    """What no program can be faster than: the interpreter's start, one request, reading the bytes."""
+    """A lower bound for every program: the interpreter's start, one request, reading the bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """A command to be timed.
+    """A command to time.
 
-    before   is run before each run, and not timed
-    expects  must be in its output, on a run that is not timed: else it does not do the same work
-    missing  why it cannot be run here; empty where it can
+    before   called before each run, not timed
+    expects  must be in the output of an untimed run, which proves that the command does the same work
+    missing  why the command is not available; empty if it is
     """
 
     name: str
@@ -40,7 +40,7 @@ class Contender:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """`counted`: what one run of ours counts, by name (calls of EC2)."""
+    """A comparison. `counted` returns counts of one run of ami-bakery by name, such as EC2 calls."""
 
     name: str
     about: str
@@ -51,8 +51,11 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """`peak_kib` is the most memory of the process, or of one that it waited for, whichever was larger; never less than
-    what this program has, which a process that is started shares for a moment."""
+    """One timed run.
+
+    peak_kib  peak memory of the process or of a child, whichever is larger; at least that of the benchmark itself,
+              whose memory a new process shares for a moment
+    """
 
     seconds: float
     cpu_seconds: float
@@ -61,7 +64,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A contender's runs, in the order of the rounds; none where it was not run."""
+    """A contender's runs, in the order of the rounds; empty if it is not available."""
 
     name: str
     kind: Kind
@@ -71,11 +74,11 @@ class Entry:
 
 
 class WrongAnswer(Exception):
-    """A contender failed, or did other work than it should."""
+    """A contender failed, or did not do the expected work."""
 
 
-def hold(case: Case) -> tuple[Entry, ...]:
-    """Each contender once untimed, and then `rounds` times, in turn; each round begins with another one."""
+def run_case(case: Case) -> tuple[Entry, ...]:
+    """Runs each contender once untimed, then `rounds` times in alternation, each round starting with another one."""
     present = [contender for contender in case.contenders if not contender.missing]
     counted = {contender.name: _checked(contender, case) for contender in present}
     runs: dict[str, list[Run]] = {contender.name: [] for contender in present}
@@ -113,11 +116,11 @@ def _checked(contender: Contender, case: Case) -> Mapping[str, int]:
             check=False,
         )
         log.seek(0)
-        told = log.read().decode(errors="replace")[-2000:]
+        stderr = log.read().decode(errors="replace")[-2000:]
     if done.returncode != 0 or contender.expects.encode() not in done.stdout:
         answer = done.stdout.decode(errors="replace")[-500:]
-        ended = f"{case.name}: {contender.name} ended with {done.returncode}"
-        raise WrongAnswer(f"{ended}; {contender.expects!r} was expected: {answer}\n{told}")
+        status = f"{case.name}: {contender.name} exited with {done.returncode}"
+        raise WrongAnswer(f"{status}; expected {contender.expects!r}, got: {answer}\n{stderr}")
     if case.counted is None or contender.kind is not Kind.OURS:
         return {}
     if contender.before is not None:
@@ -128,7 +131,7 @@ def _checked(contender: Contender, case: Case) -> Mapping[str, int]:
 def _timed(contender: Contender) -> Run:
     if contender.before is not None:
         contender.before()
-    began = time.perf_counter()
+    start = time.perf_counter()
     process = subprocess.Popen(
         contender.command,
         env=dict(contender.environment),
@@ -138,8 +141,8 @@ def _timed(contender: Contender) -> Run:
         stderr=subprocess.DEVNULL,
     )
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise WrongAnswer(f"{contender.name} ended with {process.returncode}")
+        raise WrongAnswer(f"{contender.name} exited with {process.returncode}")
     return Run(seconds=seconds, cpu_seconds=usage.ru_utime + usage.ru_stime, peak_kib=usage.ru_maxrss)

@@ -1,4 +1,4 @@
-"""Medians, ratios and their spread."""
+"""Computes medians, ratios and their quartiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A median or a ratio, and between what the middle half of the rounds lies."""
+    """A median or a ratio, with the lower and upper quartile of the rounds."""
 
     value: float
     low: float
@@ -17,19 +17,19 @@ class Figure:
 
 
 def middle(values: Sequence[float]) -> Figure:
-    """The median and the quartiles."""
+    """Returns the median and the quartiles."""
     low, high = _quartiles(values)
     return Figure(value=statistics.median(values), low=low, high=high)
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Figure:
-    """The ratio of the medians. Its spread is that of the rounds' own ratios: both were run in the same minute."""
+    """Returns the ratio of the medians, with the quartiles of the ratios of each round."""
     low, high = _quartiles([one / other for one, other in zip(ours, theirs, strict=True)])
     return Figure(value=statistics.median(ours) / statistics.median(theirs), low=low, high=high)
 
 
 def surplus(ours: Sequence[float], theirs: Sequence[float]) -> Figure:
-    """By how much ours is more, each round for itself."""
+    """Returns the median and quartiles of the differences of each round."""
     return middle([one - other for one, other in zip(ours, theirs, strict=True)])
 
 

@@ -1,4 +1,4 @@
-"""What all cases share: a folder, the embedded EC2, the rivals, how much there is to be done, and commands for it."""
+"""Creates the contenders of all cases, in a folder and with the embedded EC2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ami_bakery.local import Control
-from benchmarks.baselines import Rival, Rivals
+from benchmarks.baselines import Baseline, Baselines
 from benchmarks.comparison import Contender, Kind
 
 PROGRAMS = Path(sys.executable).parent
@@ -26,7 +26,7 @@ _READING = "from checksum import calculate_ami_config_checksum as checksum; chec
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How much is done. The whole is what the bars speak of; the small is for trying the benchmark itself."""
+    """The sizes of the cases. The thresholds are for the default sizes; `SMALL` tests the benchmark itself."""
 
     rounds: int = 11
     slow_rounds: int = 5
@@ -41,7 +41,7 @@ class Scale:
 
     @property
     def large(self) -> str:
-        """How much the large files are together."""
+        """The total size of the large files."""
         return f"{self.large_files * self.large_size / 1e9:g} GB"
 
 
@@ -58,18 +58,18 @@ SMALL = Scale(
 )
 
 
-class Kitchen:
-    """Makes contenders that work in `folder` with the embedded EC2 whose environment this process has."""
+class Harness:
+    """Creates contenders that run in `folder`, with the embedded EC2 that this process's environment names."""
 
-    def __init__(self, folder: Path, rivals: Rivals, scale: Scale) -> None:
+    def __init__(self, folder: Path, baselines: Baselines, scale: Scale) -> None:
         self.folder = folder
-        self.rivals = rivals
+        self.baselines = baselines
         self.scale = scale
         self.control = Control(os.environ["AMI_BAKERY_LOCAL_URL"])
         self.control.change(pending_seconds=0)
         home = folder / "home"
         home.mkdir()
-        # What this shell says to Python is not what users' shells say: bytecode is kept, as it is where pip installs.
+        # Without this shell's PYTHON* variables, so that Python uses cached bytecode, as after pip install.
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         self.environment = {
             **kept,
@@ -80,7 +80,7 @@ class Kitchen:
         }
 
     def drop_in(self, template: Path, folder: Path) -> dict[str, str]:
-        """The original's environment variables."""
+        """Returns the environment with the original's variables."""
         return {**self.environment, "PACKER_JSON_PATH": str(template), "AMI_DEFINITION_DIRS": f"{folder}/"}
 
     def ours(self, name: str, *arguments: str, program: str = "ami-bakery", **more: Any) -> Contender:
@@ -88,20 +88,22 @@ class Kitchen:
         return self._contender(name, Kind.OURS, command, more)
 
     def original(self, name: str, *, checksum_of: Path | None = None, **more: Any) -> Contender:
-        """The whole program, or what it does for its checksum."""
-        there = self.rivals.original.path
-        python = f"{self.rivals.boto3.path}/python"
-        command: tuple[str, ...] = (python, f"{there}/bakery.py")
+        """The original's program, or only its checksum function."""
+        source = self.baselines.original.path
+        python = f"{self.baselines.boto3.path}/python"
+        command: tuple[str, ...] = (python, f"{source}/bakery.py")
         if checksum_of is not None:
-            text = f"import sys; sys.path.insert(0, {there!r}); {_READING}"
+            text = f"import sys; sys.path.insert(0, {source!r}); {_READING}"
             command = (python, "-W", "ignore", "-c", text, f"{checksum_of}/")
-        return self._of((self.rivals.original, self.rivals.boto3), self._contender(name, Kind.RIVAL, command, more))
+        return self._of(
+            (self.baselines.original, self.baselines.boto3), self._contender(name, Kind.BASELINE, command, more)
+        )
 
-    def shell(self, name: str, script: str, *needs: Rival, kind: Kind = Kind.RIVAL, **more: Any) -> Contender:
+    def shell(self, name: str, script: str, *needs: Baseline, kind: Kind = Kind.BASELINE, **more: Any) -> Contender:
         return self._of(needs, self._contender(name, kind, ("sh", "-c", script), more))
 
     def curl(self, name: str, *bodies: str, region: str = REGION, **more: Any) -> Contender:
-        """EC2's queries alone, one after the other on one connection: signed, sent and read by curl."""
+        """EC2 queries by curl, signed and sequential on one connection."""
         signed = (
             "--silent",
             "--show-error",
@@ -111,8 +113,8 @@ class Kitchen:
             f"https://ec2.{region}.amazonaws.com/",
         )
         arguments = [part for body in bodies for part in ("--next", *signed, "--data", body)]
-        command = (self.rivals.curl.path, *arguments[1:])
-        return self._of((self.rivals.curl,), self._contender(name, Kind.LIMIT, command, more))
+        command = (self.baselines.curl.path, *arguments[1:])
+        return self._of((self.baselines.curl,), self._contender(name, Kind.LIMIT, command, more))
 
     def python(self, name: str, code: str, *, kind: Kind = Kind.LIMIT, interpreter: str = "") -> Contender:
         return self._contender(name, kind, (interpreter or sys.executable, "-c", code), {})
@@ -121,12 +123,12 @@ class Kitchen:
         settings = {"environment": self.environment, "folder": self.folder, **more}
         return Contender(name=name, kind=kind, command=tuple(command), **settings)
 
-    def _of(self, needs: Sequence[Rival], contender: Contender) -> Contender:
-        missing = next((rival.missing for rival in needs if rival.missing), "")
+    def _of(self, needs: Sequence[Baseline], contender: Contender) -> Contender:
+        missing = next((baseline.missing for baseline in needs if baseline.missing), "")
         return Contender(name=contender.name, kind=contender.kind, missing=missing) if missing else contender
 
     def answer(self, contender: Contender) -> str:
-        """What it prints."""
+        """Runs the contender and returns its stdout."""
         done = subprocess.run(
             contender.command,
             env=dict(contender.environment),
@@ -137,11 +139,11 @@ class Kitchen:
             check=False,
         )
         if done.returncode != 0:
-            raise SystemExit(f"{contender.name} ended with {done.returncode}: {done.stderr}")
+            raise SystemExit(f"{contender.name} exited with {done.returncode}: {done.stderr}")
         return done.stdout.strip()
 
     def calls(self, contender: Contender) -> dict[str, int]:
-        """What it asks of AWS in one run, by action and region."""
+        """Counts the AWS API calls of one run, by action and region."""
         self.control.clear_report()
         self.answer(contender)
         counted = Counter(f"{call.action} {call.region}" for call in self.control.report().calls)
@@ -149,7 +151,7 @@ class Kitchen:
 
 
 def template(name: str, **builder: Any) -> dict[str, Any]:
-    """An `amazon-ebs` template without provisioners: Packer launches, stops, images and tags in about a second."""
+    """Returns an `amazon-ebs` template without provisioners, which Packer builds in about a second."""
     base = {
         "source_ami_filter": {
             "owners": ["099720109477"],
@@ -170,7 +172,7 @@ def template(name: str, **builder: Any) -> dict[str, Any]:
                 **(builder or base),
             }
         ],
-        # Where the original looks for the id.
+        # The original reads the AMI id from this file.
         "post-processors": [{"type": "manifest", "output": ".manifest.json", "strip_path": True}],
     }
 

@@ -1,4 +1,4 @@
-"""Results for people: lines for the terminal, tables for docs/contributing/benchmarks.md, and a plot."""
+"""Renders results as terminal lines, as tables for docs/contributing/benchmarks.md, and as a plot."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from benchmarks.comparison import Entry, Kind
 from benchmarks.figures import Figure, middle
-from benchmarks.results import Measured, Results, from_json
-from benchmarks.thresholds import Bar, bars, ratio_of
+from benchmarks.results import CaseResult, Results, from_json
+from benchmarks.thresholds import Threshold, ratio_of, thresholds
 
 DOCUMENT = Path(__file__).parent.parent / "docs/contributing/benchmarks.md"
 RESULTS = DOCUMENT.with_suffix(".json")
 PLOT = DOCUMENT.with_suffix(".svg")
-_COLORS = {Kind.OURS: "#0a7d4f", Kind.RIVAL: "#b4533c", Kind.LIMIT: "#8a8f98"}
+_COLORS = {Kind.OURS: "#0a7d4f", Kind.BASELINE: "#b4533c", Kind.LIMIT: "#8a8f98"}
 
 
-def lines(case: Measured) -> Iterator[str]:
-    """One case, for the terminal."""
+def lines(case: CaseResult) -> Iterator[str]:
+    """Yields the lines of one case for the terminal."""
     yield f"{case.name}: {case.about}"
     for entry in case.entries:
         if entry.missing:
@@ -32,17 +32,17 @@ def lines(case: Measured) -> Iterator[str]:
         yield f"  {f'{ours.name} / {other.name}':50} {_figure(figure)}"
 
 
-def bar_lines(results: Results) -> Iterator[str]:
-    for bar in bars(results):
-        yield f"  {'ok    ' if bar.holds else 'MISSED'} {bar.what}: {_told(bar)}, at most {_limit(bar)}"
+def threshold_lines(results: Results) -> Iterator[str]:
+    for threshold in thresholds(results):
+        yield f"  {'ok    ' if threshold.is_met else 'NOT MET'} {threshold.title}: {_measurement(threshold)}, at most {_limit(threshold)}"
 
 
 def redraw(*, check: bool = False) -> list[str]:
-    """Puts docs/contributing/benchmarks.json into the document and the plot. Returns the names of outdated files."""
+    """Writes docs/contributing/benchmarks.json to the document and the plot. Returns the names of outdated files."""
     results = from_json(RESULTS.read_text())
     old = DOCUMENT.read_text()
     new = old
-    for section, make in {"machine": _machine, "bars": _bar_table, "results": _tables}.items():
+    for section, make in {"machine": _machine, "thresholds": _threshold_table, "results": _tables}.items():
         new = _filled(new, section, make(results))
     plot = svg(results)
     stale = []
@@ -63,26 +63,26 @@ def _machine(results: Results) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in results.machine.items())])
 
 
-def _bar_table(results: Results) -> str:
-    rows = ["| | measured | at most | |", "|---|---|---|---|"]
-    for bar in bars(results):
-        rows.append(f"| {bar.what} | {_told(bar)} | {_limit(bar)} | {_verdict(bar)} |")
+def _threshold_table(results: Results) -> str:
+    rows = ["| | measured | threshold | |", "|---|---|---|---|"]
+    for threshold in thresholds(results):
+        rows.append(f"| {threshold.title} | {_measurement(threshold)} | {_limit(threshold)} | {_verdict(threshold)} |")
     return "\n".join(rows)
 
 
-def _verdict(bar: Bar) -> str:
-    if not bar.holds:
-        return "**missed**"
-    if bar.wish is None:
-        return "holds"
-    return "holds, and the wish" if bar.figure.value <= bar.wish else "the wish is missed"
+def _verdict(threshold: Threshold) -> str:
+    if not threshold.is_met:
+        return "**not met**"
+    if threshold.goal is None:
+        return "met"
+    return "met, goal met" if threshold.figure.value <= threshold.goal else "goal not met"
 
 
-def _limit(bar: Bar) -> str:
-    wish = "" if bar.wish is None else f"wish: {bar.wish:g}"
-    if math.isinf(bar.bar):
-        return wish
-    return " ".join(part for part in (f"{bar.bar:g}", f"({wish})" if wish else "", bar.unit) if part)
+def _limit(threshold: Threshold) -> str:
+    goal = "" if threshold.goal is None else f"goal: {threshold.goal:g}"
+    if math.isinf(threshold.limit):
+        return goal
+    return " ".join(part for part in (f"{threshold.limit:g}", f"({goal})" if goal else "", threshold.unit) if part)
 
 
 def _tables(results: Results) -> str:
@@ -100,15 +100,15 @@ def _tables(results: Results) -> str:
     return "\n".join(parts)
 
 
-def _against(case: Measured, entry: Entry) -> str:
-    """What ours are of it; of ours, what they ask of AWS."""
+def _against(case: CaseResult, entry: Entry) -> str:
+    """Returns our ratios to this entry; for our own entries, their AWS API calls."""
     if entry.kind is Kind.OURS:
         return ", ".join(f"{count} {call}" for call, count in entry.counted.items())
-    told = (f"{ours.name} / this: {_figure(figure)}" for ours, other, figure in _ratios(case) if other is entry)
-    return "; ".join(told)
+    ratios = (f"{ours.name} / this: {_figure(figure)}" for ours, other, figure in _ratios(case) if other is entry)
+    return "; ".join(ratios)
 
 
-def _ratios(case: Measured) -> Iterator[tuple[Entry, Entry, Figure]]:
+def _ratios(case: CaseResult) -> Iterator[tuple[Entry, Entry, Figure]]:
     present = [entry for entry in case.entries if entry.runs]
     for ours in (entry for entry in present if entry.kind is Kind.OURS):
         for other in (entry for entry in present if entry.kind is not Kind.OURS):
@@ -128,10 +128,10 @@ def _figure(figure: Figure) -> str:
     return f"{figure.value:.2f} ({figure.low:.2f}–{figure.high:.2f})"
 
 
-def _told(bar: Bar) -> str:
-    if bar.unit in ("MB", "calls"):
-        return f"{bar.figure.value:.0f} {bar.unit}"
-    return f"{_figure(bar.figure)} {bar.unit}".strip()
+def _measurement(threshold: Threshold) -> str:
+    if threshold.unit in ("MB", "calls"):
+        return f"{threshold.figure.value:.0f} {threshold.unit}"
+    return f"{_figure(threshold.figure)} {threshold.unit}".strip()
 
 
 def _peak(entry: Entry) -> str:
@@ -142,7 +142,7 @@ _ROW, _HEAD, _LEFT, _WIDTH, _RIGHT = 18, 30, 250, 560, 90
 
 
 def svg(results: Results) -> str:
-    """A point for each median, on a line for the middle half of the rounds; seconds, each step ten times the last."""
+    """Draws each median as a point, on a line between its quartiles; seconds on a logarithmic axis."""
     cases = [case for case in results.cases if not case.name.startswith("memory")]
     every = [run.seconds for case in cases for entry in case.entries for run in entry.runs]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
@@ -180,10 +180,10 @@ def _row(entry: Entry, down: int, across: object) -> str:
         f'y2="{middle_of_row:g}" stroke="{color}" stroke-width="3" opacity="0.5"/>'
     )
     point = f'<circle cx="{across(figure.value):.1f}" cy="{middle_of_row:g}" r="4.5" fill="{color}"/>'
-    told = (
+    label = (
         f'<text x="{across(figure.high) + 8:.1f}" y="{middle_of_row + 4:g}" class="small">{figure.value:.3g} s</text>'
     )
-    return name + line + point + told
+    return name + line + point + label
 
 
 def _tick(seconds: float, x: float, down: int) -> str:

@@ -1,4 +1,4 @@
-"""Results as a document: what was measured, where, and what of it the bars say; written and read as JSON."""
+"""The results of a benchmark, and their JSON form."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A case, and what came of it."""
+class CaseResult:
+    """The entries of one case."""
 
     name: str
     about: str
     entries: tuple[Entry, ...]
 
     def entry(self, name: str) -> Entry | None:
-        """None where it is not there, or was not run."""
+        """Returns the entry of this name; None if there is none, or it was not run."""
         return next((entry for entry in self.entries if entry.name == name and entry.runs), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """`machine` in general words, by what is said of it."""
+    """All results. `machine`: general properties of the machine by name."""
 
     machine: Mapping[str, str]
-    cases: tuple[Measured, ...]
+    cases: tuple[CaseResult, ...]
 
-    def case(self, start: str) -> Measured | None:
-        """The one whose name begins so."""
+    def case(self, start: str) -> CaseResult | None:
+        """Returns the first case whose name starts with `start`; None if there is none."""
         return next((case for case in self.cases if case.name.startswith(start)), None)
 
 
-def measured(case: Case, entries: Sequence[Entry]) -> Measured:
-    return Measured(name=case.name, about=case.about, entries=tuple(entries))
+def case_result(case: Case, entries: Sequence[Entry]) -> CaseResult:
+    return CaseResult(name=case.name, about=case.about, entries=tuple(entries))
 
 
 def this_machine(packer: str, aws: str) -> dict[str, str]:
@@ -56,12 +56,12 @@ def this_machine(packer: str, aws: str) -> dict[str, str]:
         "boto3": version("boto3"),
         "Packer": packer,
         "AWS CLI": aws,
-        "EC2": "the embedded one, on the same machine",
+        "EC2": "embedded EC2, on the same machine",
     }
 
 
 def _processor() -> str:
-    """Whether it hashes in hardware decides more than its clock does."""
+    """Returns whether the processor has SHA instructions, which matter more than its clock rate."""
     flags = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), "")
     return "with SHA instructions" if " sha_ni" in flags else "without SHA instructions"
 
@@ -98,25 +98,25 @@ def from_json(text: str) -> Results:
     return Results(
         machine=document["machine"],
         cases=tuple(
-            Measured(name=case["name"], about=case["about"], entries=tuple(map(_entry, case["contenders"])))
+            CaseResult(name=case["name"], about=case["about"], entries=tuple(map(_entry, case["contenders"])))
             for case in document["cases"]
         ),
     )
 
 
-def _entry(told: Mapping[str, Any]) -> Entry:
-    runs = zip(told.get("seconds", ()), told.get("cpu_seconds", ()), told.get("peak_kib", ()), strict=True)
+def _entry(document: Mapping[str, Any]) -> Entry:
+    runs = zip(document.get("seconds", ()), document.get("cpu_seconds", ()), document.get("peak_kib", ()), strict=True)
     return Entry(
-        name=told["name"],
-        kind=Kind(told["kind"]),
+        name=document["name"],
+        kind=Kind(document["kind"]),
         runs=tuple(Run(seconds=seconds, cpu_seconds=cpu, peak_kib=peak) for seconds, cpu, peak in runs),
-        counted=told.get("calls", {}),
-        missing=told.get("not_run", ""),
+        counted=document.get("calls", {}),
+        missing=document.get("not_run", ""),
     )
 
 
 def merged(before: Results | None, now: Results) -> Results:
-    """What was measured now, in place of what was measured of the same cases before."""
+    """Returns the earlier results with newly measured cases replaced."""
     if before is None:
         return now
     fresh = {case.name: case for case in now.cases}

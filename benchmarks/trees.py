@@ -1,4 +1,4 @@
-"""Trees of files to take digests of: the same bytes at every run, made where they are missing."""
+"""Writes trees of files to hash, with the same bytes in every run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SUFFIXES = ("sh", "py", "yml", "json", "conf", "j2", "txt")
 
 
 def small_files(folder: Path, count: int) -> Path:
-    """As definitions have them: 100 a folder, 200 bytes to 8 kB each."""
+    """Writes typical definition files: 100 per folder, 200 bytes to 8 kB each."""
     numbers = random.Random(count)
     for number in range(count):
         path = folder / f"part-{number // 100:04}" / f"file-{number % 100:02}.{_SUFFIXES[number % len(_SUFFIXES)]}"
@@ -26,22 +26,22 @@ def large_files(folder: Path, count: int, size: int) -> Path:
     for number in range(count):
         block = random.Random(number).randbytes(min(size, 1 << 20))
         with (folder / f"artifact-{number:03}.bin").open("wb") as file:
-            for begun in range(0, size, len(block)):
-                file.write(block[: size - begun])
+            for start in range(0, size, len(block)):
+                file.write(block[: size - start])
     return folder
 
 
 def vendored(folder: Path, count: int) -> Path:
-    """A few files of one's own, and beside them what others wrote, deep and nested, as package managers put it."""
+    """Writes 100 own files, and deeply nested files as package managers install them."""
     numbers = random.Random(count)
     small_files(folder / "ami", 100)
-    places = list(_packages(folder / "vendor", count // 20))
-    for place in places:
-        place.mkdir(parents=True)
+    packages = list(_packages(folder / "vendor", count // 20))
+    for package in packages:
+        package.mkdir(parents=True)
     for number in range(count - 100):
-        place = places[number % len(places)] / ("lib" if number % 3 else "templates")
-        place.mkdir(exist_ok=True)
-        (place / f"{number:05}.js").write_bytes(numbers.randbytes(int(100 * 400 ** numbers.random())))
+        parent = packages[number % len(packages)] / ("lib" if number % 3 else "templates")
+        parent.mkdir(exist_ok=True)
+        (parent / f"{number:05}.js").write_bytes(numbers.randbytes(int(100 * 400 ** numbers.random())))
     return folder
 
 
@@ -52,9 +52,9 @@ def _packages(folder: Path, count: int) -> Iterator[Path]:
 
 
 def forget(folder: Path) -> None:
-    """Let the operating system forget what the files hold, as on a machine that has just been started.
+    """Drops the files' contents from the page cache, as after a reboot.
 
-    Their names and what the folders hold stay known: to forget these takes root, and the whole machine.
+    File names and folders stay cached: dropping those needs root, and affects the whole machine.
     """
     for parent, _, names in os.walk(folder):
         for name in names:

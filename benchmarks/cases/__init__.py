@@ -1,4 +1,4 @@
-"""The cases, one subject a module, in the order in which they are run."""
+"""The cases in the order of execution, one module per subject."""
 
 from benchmarks.cases import digests, memory, output, overhead, plans, startup, unchanged
 
@@ -9,6 +9,6 @@ SUBJECTS = {
     "digests": digests.cases,
     "memory": memory.cases,
     "output": output.cases,
-    # Last: it fills the embedded EC2.
+    # Last, because it fills the embedded EC2.
     "plans": plans.cases,
 }

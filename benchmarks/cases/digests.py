@@ -1,4 +1,4 @@
-"""Taking the digest: of many small files, of large ones, and of a tree as package managers make it."""
+"""Computes digests of many small files, of large files, and of a tree of vendored packages."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.baselines import Rival
+from benchmarks.baselines import Baseline
 from benchmarks.comparison import Case, Contender, Kind
-from benchmarks.harness import CORES, REGION, Kitchen, quoted, template, write
+from benchmarks.harness import CORES, REGION, Harness, quoted, template, write
 from benchmarks.trees import forget, large_files, small_files, vendored
 
 _TOML = f"""\
@@ -39,11 +39,11 @@ for thread in threads:
 for thread in threads:
     thread.join()
 """
-"""As fast as Python hashes on this machine: no order, no look at what changes, nothing but the bytes."""
+"""Only hashes, in any order and without change detection: the speed limit of Python's hashes on this machine."""
 
 
-def cases(kitchen: Kitchen) -> Iterator[Case]:
-    scale = kitchen.scale
+def cases(harness: Harness) -> Iterator[Case]:
+    scale = harness.scale
     trees = (
         (f"digest, {scale.small_files:,} files", "200 bytes to 8 kB each", small_files, (scale.small_files,)),
         (
@@ -60,10 +60,10 @@ def cases(kitchen: Kitchen) -> Iterator[Case]:
         ),
     )
     for name, about, make, size in trees:
-        folder = kitchen.folder / name.replace(" ", "-").replace(",", "")
+        folder = harness.folder / name.replace(" ", "-").replace(",", "")
         tree = make(folder / "files", *size)
         rounds = scale.slow_rounds if make is large_files else scale.rounds
-        contenders = contest(kitchen, folder, tree, large=make is large_files)
+        contenders = contenders_of(harness, folder, tree, large=make is large_files)
         yield Case(name=name, about=f"{about}, in memory", rounds=rounds, contenders=contenders)
         if make is large_files:
             yield Case(
@@ -79,18 +79,18 @@ def cases(kitchen: Kitchen) -> Iterator[Case]:
         shutil.rmtree(folder)
 
 
-def contest(kitchen: Kitchen, folder: Path, tree: Path, *, large: bool) -> tuple[Contender, ...]:
-    """`large`: the files are few and large, so that each of several processes gets few of them."""
+def contenders_of(harness: Harness, folder: Path, tree: Path, *, large: bool) -> tuple[Contender, ...]:
+    """`large`: the files are few and large, so that each parallel process gets only a few."""
     packer_json = write(folder / "app.json", template("digest", source_ami="ami-0123456789abcdef0"))
     write(folder / "bakery.toml", _TOML)
-    drop_in = kitchen.ours("drop-in", "digest", environment=kitchen.drop_in(packer_json, tree))
-    checksum = kitchen.answer(drop_in)
+    drop_in = harness.ours("drop-in", "digest", environment=harness.drop_in(packer_json, tree))
+    checksum = harness.answer(drop_in)
     files = f"find {quoted(tree)} -type f ! -name '.*' -print0"
     index = folder / "index.git"
-    side_by_side = f"xargs -0 -P {CORES} -n {4 if large else 256}"
+    parallel = f"xargs -0 -P {CORES} -n {4 if large else 256}"
     git = f"git --git-dir={quoted(index)} --work-tree={quoted(tree)}"
     bare = [
-        kitchen.python(
+        harness.python(
             f"{name} alone, in {CORES} threads", _BARE.format(folder=str(tree), algorithm=algorithm, cores=CORES)
         )
         for name, algorithm in (("SHA-1", "sha1"), ("SHA-256", "sha256"))
@@ -98,28 +98,28 @@ def contest(kitchen: Kitchen, folder: Path, tree: Path, *, large: bool) -> tuple
     ]
     return (
         replace(drop_in, expects=checksum),
-        kitchen.ours("bakery.toml", "digest", folder=folder),
-        kitchen.original("original", checksum_of=tree, expects=checksum),
-        kitchen.shell("find, sort, sha1sum", f"{files} | sort -z | xargs -0 sha1sum | sha1sum"),
-        kitchen.shell(
+        harness.ours("bakery.toml", "digest", folder=folder),
+        harness.original("original", checksum_of=tree, expects=checksum),
+        harness.shell("find, sort, sha1sum", f"{files} | sort -z | xargs -0 sha1sum | sha1sum"),
+        harness.shell(
             f"sha256sum, {CORES} at once",
-            f"{files} | {side_by_side} sha256sum | sort | sha256sum",
+            f"{files} | {parallel} sha256sum | sort | sha256sum",
         ),
-        kitchen.shell("b3sum", f"{files} | sort -z | xargs -0 b3sum | b3sum", kitchen.rivals.b3sum),
-        kitchen.shell(
+        harness.shell("b3sum", f"{files} | sort -z | xargs -0 b3sum | b3sum", harness.baselines.b3sum),
+        harness.shell(
             "git add, write-tree",
             f"{git} add --all . && {git} write-tree",
-            Rival(missing="it would compress them, which takes minutes") if large else kitchen.rivals.git,
+            Baseline(missing="git would compress them, which takes minutes") if large else harness.baselines.git,
             folder=tree,
             before=partial(_empty_repository, index),
         ),
-        kitchen.shell("reading the bytes once", f"{files} | {side_by_side} cat >/dev/null", kind=Kind.LIMIT),
+        harness.shell("reading the bytes once", f"{files} | {parallel} cat >/dev/null", kind=Kind.LIMIT),
         *bare,
     )
 
 
 def _empty_repository(index: Path) -> None:
-    """Made by hand: git would have to be started for it."""
+    """Creates an empty git repository without starting git."""
     shutil.rmtree(index, ignore_errors=True)
     (index / "objects").mkdir(parents=True)
     (index / "refs").mkdir()

@@ -1,4 +1,4 @@
-"""The most memory that a digest takes, of very many files and of a very large one."""
+"""Measures the peak memory of a digest: of very many files, and of a very large file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.comparison import Case, Contender
-from benchmarks.harness import REGION, Kitchen, template, write
+from benchmarks.harness import REGION, Harness, template, write
 
 _TOML = f"""\
 version = 1
@@ -15,37 +15,37 @@ version = 1
 template = "app.json"
 inputs = ["files"]
 regions = ["{REGION}"]
-# Packer, which is asked for its version, would count as ours.
+# Without it, `packer version` would count as our memory.
 digest_exclude = ["packer-version", "plugin-versions"]
 """
 
 
-def cases(kitchen: Kitchen) -> Iterator[Case]:
-    scale = kitchen.scale
-    folder = kitchen.folder / "memory"
+def cases(harness: Harness) -> Iterator[Case]:
+    scale = harness.scale
+    folder = harness.folder / "memory"
     yield Case(
         name=f"memory, {scale.many_files:,} files",
-        about="a hundred bytes each",
+        about="100 bytes each",
         rounds=3,
-        contenders=_contest(kitchen, folder, _many(folder / "files", scale.many_files)),
+        contenders=_contenders(harness, folder, _many(folder / "files", scale.many_files)),
     )
     shutil.rmtree(folder)
     yield Case(
         name=f"memory, a file of {scale.sparse_size / 1e9:g} GB",
-        about="nothing of it on disk, so that it is as fast as memory",
+        about="a sparse file, so that reading is as fast as memory",
         rounds=1,
-        contenders=_contest(kitchen, folder, _sparse(folder / "files", scale.sparse_size)),
+        contenders=_contenders(harness, folder, _sparse(folder / "files", scale.sparse_size)),
     )
     shutil.rmtree(folder)
 
 
-def _contest(kitchen: Kitchen, folder: Path, tree: Path) -> tuple[Contender, ...]:
+def _contenders(harness: Harness, folder: Path, tree: Path) -> tuple[Contender, ...]:
     packer_json = write(folder / "app.json", template("memory", source_ami="ami-0123456789abcdef0"))
     write(folder / "bakery.toml", _TOML)
     return (
-        kitchen.ours("drop-in", "digest", environment=kitchen.drop_in(packer_json, tree)),
-        kitchen.ours("bakery.toml", "digest", folder=folder),
-        kitchen.original("original", checksum_of=tree),
+        harness.ours("drop-in", "digest", environment=harness.drop_in(packer_json, tree)),
+        harness.ours("bakery.toml", "digest", folder=folder),
+        harness.original("original", checksum_of=tree),
     )
 
 

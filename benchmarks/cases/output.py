@@ -1,4 +1,4 @@
-"""Reading Packer's output: a line of 20 MB, and very many lines; against a program that only reads lines."""
+"""Reads Packer's output: a line of 20 MB, and very many lines. Limit: a program that only reads lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.comparison import Case, Contender, Kind
-from benchmarks.harness import Kitchen
+from benchmarks.harness import Harness
 
 _SHORT = "1700000000,,ui,message,    amazon-ebs: line {} of a build with some words in it\n"
 _LONG_BYTES = 20_000_000
@@ -30,23 +30,23 @@ print("read")
 _PLAIN = "for line in open({file!r}, 'rb'): line.decode()\nprint('read')"
 
 
-def cases(kitchen: Kitchen) -> Iterator[Case]:
-    folder = kitchen.folder / "output"
+def cases(harness: Harness) -> Iterator[Case]:
+    folder = harness.folder / "output"
     folder.mkdir()
     for name, lines, long in (("many lines", _LINES, 0), ("one line", 0, _LONG_BYTES), ("both", _LINES, _LONG_BYTES)):
         file = _written(folder / f"{name}.log".replace(" ", "-"), lines, long)
         yield Case(
             name=f"output, {name}",
             about=f"{file.stat().st_size / 1e6:.0f} MB of Packer's output",
-            rounds=kitchen.scale.rounds,
-            contenders=tuple(_contest(kitchen, file)),
+            rounds=harness.scale.rounds,
+            contenders=tuple(_contenders(harness, file)),
         )
 
 
-def _contest(kitchen: Kitchen, file: Path) -> Iterator[Contender]:
+def _contenders(harness: Harness, file: Path) -> Iterator[Contender]:
     for name, secrets in (("reader", ()), ("reader, with a secret", ("hunter2-and-more",))):
-        yield kitchen.python(name, _READ.format(file=str(file), secrets=secrets), kind=Kind.OURS)
-    yield kitchen.python("reading and decoding lines", _PLAIN.format(file=str(file)))
+        yield harness.python(name, _READ.format(file=str(file), secrets=secrets), kind=Kind.OURS)
+    yield harness.python("reading and decoding lines", _PLAIN.format(file=str(file)))
 
 
 def _written(file: Path, lines: int, long: int) -> Path:

@@ -1,4 +1,4 @@
-"""What a bake takes beyond what Packer does."""
+"""Measures the time that a bake needs in addition to Packer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.comparison import Case, Contender
-from benchmarks.harness import REGION, Kitchen, quoted, template, write
+from benchmarks.harness import REGION, Harness, quoted, template, write
 from benchmarks.trees import small_files
 
 _TOML = f"""\
@@ -20,46 +20,46 @@ regions = ["{REGION}"]
 """
 
 
-def cases(kitchen: Kitchen) -> Iterator[Case]:
-    # As with real AMIs, Packer takes longer than news in EC2: the lock's third look waits for these.
-    kitchen.control.change(pending_seconds=2)
+def cases(harness: Harness) -> Iterator[Case]:
+    # Real builds take longer than EC2's replication lag, which the lock's third check waits for.
+    harness.control.change(pending_seconds=2)
     yield Case(
         name="bake",
-        about="50 files, one of them changed: Packer bakes in the embedded EC2, with nothing to provision",
-        rounds=kitchen.scale.rounds,
-        contenders=tuple(_contenders(kitchen)),
-        counted=kitchen.calls,
+        about="50 files, one of them changed; Packer builds in the embedded EC2, without provisioners",
+        rounds=harness.scale.rounds,
+        contenders=tuple(_contenders(harness)),
+        counted=harness.calls,
     )
-    kitchen.control.change(pending_seconds=0)
+    harness.control.change(pending_seconds=0)
 
 
-def _contenders(kitchen: Kitchen) -> Iterator[Contender]:
-    """Each in a folder of its own, in which a file changes before each run."""
-    folder, packer_json = _folder(kitchen, "drop-in")
-    yield kitchen.ours(
+def _contenders(harness: Harness) -> Iterator[Contender]:
+    """Each contender has its own folder, in which a file changes before each run."""
+    folder, packer_json = _folder(harness, "drop-in")
+    yield harness.ours(
         "drop-in",
         program="bake",
-        environment=kitchen.drop_in(packer_json, folder / "ami"),
+        environment=harness.drop_in(packer_json, folder / "ami"),
         before=partial(_change, folder),
     )
-    folder, _ = _folder(kitchen, "configured")
+    folder, _ = _folder(harness, "configured")
     write(folder / "bakery.toml", _TOML)
-    yield kitchen.ours("bakery.toml", "bake", folder=folder, before=partial(_change, folder))
-    folder, packer_json = _folder(kitchen, "original")
-    yield kitchen.original(
-        "original", environment=kitchen.drop_in(packer_json, folder / "ami"), before=partial(_change, folder)
+    yield harness.ours("bakery.toml", "bake", folder=folder, before=partial(_change, folder))
+    folder, packer_json = _folder(harness, "original")
+    yield harness.original(
+        "original", environment=harness.drop_in(packer_json, folder / "ami"), before=partial(_change, folder)
     )
-    folder, packer_json = _folder(kitchen, "packer")
+    folder, packer_json = _folder(harness, "packer")
     variables = f"-var aws_region={REGION} -var aws_subnet_id= -var config_checksum=none"
-    yield kitchen.shell(
+    yield harness.shell(
         "packer build",
         f"cd {quoted(packer_json.parent)} && exec packer build {variables} {quoted(packer_json)}",
-        kitchen.rivals.packer,
+        harness.baselines.packer,
     )
 
 
-def _folder(kitchen: Kitchen, name: str) -> tuple[Path, Path]:
-    folder = kitchen.folder / f"bake-{name}"
+def _folder(harness: Harness, name: str) -> tuple[Path, Path]:
+    folder = harness.folder / f"bake-{name}"
     small_files(folder / "ami", 49)
     return folder, write(folder / "ami" / "packer" / "app.json", template(f"bake-{name}"))
 

@@ -47,8 +47,8 @@ OLDEST = (1, 6, 6)
 _HAS_INIT = (1, 7, 0)
 _LISTS_PLUGINS = (1, 8, 0)
 _LISTS_IN_FILTERS = (1, 8, 0)
-"""packer-plugin-amazon splits lists from 1.0.7 on; Packer 1.8.0 bundles 1.0.8, and 1.7.10 bundles 1.0.6. Not detected: an
-older plugin that a template requires with a newer Packer, and a newer plugin with Packer 1.7."""
+"""packer-plugin-amazon splits lists from 1.0.7 on; Packer 1.8.0 bundles 1.0.8, and 1.7.10 bundles 1.0.6. Not detected:
+an older plugin that a template requires with a newer Packer, and a newer plugin with Packer 1.7."""
 _NO_PLUGINS = {"PACKER_PLUGIN_MAGIC_COOKIE": "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"}
 """With this variable Packer believes that it is a plugin: it searches and starts no plugins, and does not start itself
 again to report crashes, which takes half of its time (`Discover` in packer/plugin.go, and main.go)."""
