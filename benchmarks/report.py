@@ -34,7 +34,8 @@ def lines(case: CaseResult) -> Iterator[str]:
 
 def threshold_lines(results: Results) -> Iterator[str]:
     for threshold in thresholds(results):
-        yield f"  {'ok    ' if threshold.is_met else 'NOT MET'} {threshold.title}: {_measurement(threshold)}, at most {_limit(threshold)}"
+        verdict = "ok     " if threshold.is_met else "NOT MET"
+        yield f"  {verdict} {threshold.title}: {_measurement(threshold)}, at most {_limit(threshold)}"
 
 
 def redraw(*, check: bool = False) -> list[str]:

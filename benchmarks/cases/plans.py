@@ -51,7 +51,8 @@ def _contenders(harness: Harness, folder: Path, digests: Sequence[str], regions:
         yield harness.shell(
             "sha1sum and the AWS CLI",
             f"find {quoted(folder)} -type f | sort | xargs sha1sum | sha1sum && "
-            f"PATH={harness.baselines.aws.path}:$PATH && aws ec2 describe-images --owners self --filters Name=tag:{DIGEST_TAG},Values={digests[0]}",
+            f"PATH={harness.baselines.aws.path}:$PATH && "
+            f"aws ec2 describe-images --owners self --filters Name=tag:{DIGEST_TAG},Values={digests[0]}",
             harness.baselines.aws,
         )
     batches = [digests[start : start + _VALUES] for start in range(0, len(digests), _VALUES)]

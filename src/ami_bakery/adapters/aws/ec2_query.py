@@ -1,9 +1,10 @@
 """Calls EC2 directly over HTTPS, without botocore, if the environment has all settings.
 
 Loading botocore takes longer than the rest of a run with an unchanged image, and is most of the time before Packer
-starts in a bake (docs/contributing/benchmarks.md). This module covers the common CI job: access keys in the environment, empty AWS
-configuration files, and at most a simple proxy. Everything else falls back to botocore: profiles, roles, other
-endpoints, errors and retries. After a fallback botocore repeats the call, so EC2 may carry it out twice.
+starts in a bake (docs/contributing/benchmarks.md). This module covers the common CI job: access keys in the
+environment, empty AWS configuration files, and at most a simple proxy. Everything else falls back to botocore:
+profiles, roles, other endpoints, errors and retries. After a fallback botocore repeats the call, so EC2 may carry it
+out twice.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Prevents git from starting programs, by settings and by the choice of the repository's folder.
 
 A repository's configuration and files, which a pull request can change, can make git start programs: hooks, file
-system monitors, filters, ssh, transport and credential helpers, pagers. docs/concepts/security.md lists them. Settings on the
-command line override all configuration files.
+system monitors, filters, ssh, transport and credential helpers, pagers. docs/concepts/security.md lists them.
+Settings on the command line override all configuration files.
 """
 
 from __future__ import annotations
