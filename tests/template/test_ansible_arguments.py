@@ -1,4 +1,4 @@
-"""The arguments of ansible-playbook: what is not known of them hides nothing of what is."""
+"""Arguments of ansible-playbook: unknown ones do not hide known ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INVENTORY = {"inv/hosts", "inv/group_vars"}
         ('[for each in ["v", "w"] : "-e@${each}.yml"]', {"v.yml", "w.yml"}),
     ],
 )
-def test_an_unknown_argument_hides_no_known_file(tmp_path: Path, arguments: str, expected: set[str]) -> None:
+def test_unknown_argument_hides_no_known_file(tmp_path: Path, arguments: str, expected: set[str]) -> None:
     assert found(read_hcl(tmp_path, FILES, f"extra_arguments = {arguments}")) == expected
 
 
@@ -48,14 +48,14 @@ def test_an_unknown_argument_hides_no_known_file(tmp_path: Path, arguments: str,
         ('["-M", "inv:nowhere"]', {"inv"}),
     ],
 )
-def test_options_are_read_as_ansible_playbook_reads_them(tmp_path: Path, arguments: str, expected: set[str]) -> None:
+def test_options_are_parsed_like_ansible_playbook_does(tmp_path: Path, arguments: str, expected: set[str]) -> None:
     facts = read(tmp_path, {**SITE, **FILES}, f', "extra_arguments": {arguments}')
 
     assert found(facts) == expected
     assert facts.unresolved == ()
 
 
-def test_an_unknown_file_among_the_arguments_is_said_with_its_line(tmp_path: Path) -> None:
+def test_unknown_file_argument_is_reported_with_its_line(tmp_path: Path) -> None:
     settings = 'extra_arguments = [\n"-e", "@${build.ID}.yml",\n"-e", "x=${build.ID}"]'
 
     facts = read_hcl(tmp_path, FILES, settings)
@@ -65,7 +65,7 @@ def test_an_unknown_file_among_the_arguments_is_said_with_its_line(tmp_path: Pat
     ]
 
 
-def test_passwords_and_keys_among_the_arguments_are_credentials(tmp_path: Path) -> None:
+def test_password_and_key_arguments_are_credentials(tmp_path: Path) -> None:
     arguments = (
         '"--vault-password-file", "a1", "--vault-id", "dev@a2", "--vault-id=a3", "--become-password-file=a4",'
         ' "--connection-password-file", "a5", "--private-key", "a6", "--vault-id", "dev@prompt",'
@@ -79,7 +79,7 @@ def test_passwords_and_keys_among_the_arguments_are_credentials(tmp_path: Path) 
     assert found(facts) == set()
 
 
-def test_extra_variables_name_files_of_the_playbook(tmp_path: Path) -> None:
+def test_extra_variables_are_used_in_file_names(tmp_path: Path) -> None:
     site = {"a/site.yml": "- hosts: all\n  tasks:\n    - copy: {src: '{{ a }}-{{ b.c }}.txt', dest: /x}\n"}
     arguments = (
         '["-e", "a=one p=${build.Password}", "-e", "{\\"b\\": {\\"c\\": \\"two\\", \\"d\\": \\"${build.ID}\\"}}"]'
@@ -91,7 +91,7 @@ def test_extra_variables_name_files_of_the_playbook(tmp_path: Path) -> None:
     assert facts.unresolved == ()
 
 
-def test_an_argument_out_of_a_file_is_not_shown(tmp_path: Path) -> None:
+def test_argument_read_from_a_file_is_not_shown(tmp_path: Path) -> None:
     settings = 'extra_arguments = ["-e", "@${file("secret.txt")}", "-e", "@v.yml"]'
 
     facts = read_hcl(tmp_path, {**FILES, "secret.txt": "hunter2"}, settings)
@@ -101,7 +101,7 @@ def test_an_argument_out_of_a_file_is_not_shown(tmp_path: Path) -> None:
     assert [each.why for each in facts.unresolved] == ["there is no such file"]
 
 
-def test_an_option_that_the_environment_of_the_provisioner_sets_in_part_is_said(tmp_path: Path) -> None:
+def test_partly_known_option_from_the_environment_is_reported(tmp_path: Path) -> None:
     settings = (
         'ansible_env_vars = ["ANSIBLE_ROLES_PATH=${build.ID}/r:lib", "ANSIBLE_CONFIG=conf/a.cfg", "X=${build.ID}"]'
     )

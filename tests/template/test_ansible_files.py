@@ -1,4 +1,4 @@
-"""What tasks, lookups and templates of Ansible name, whatever else of an expression is not known."""
+"""Files that tasks, lookups and templates of Ansible name, in expressions with unknown parts."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_files_of_modules_and_lookups_are_found(tmp_path: Path, task: str, expec
         "include_tasks: '{{ item }}'\n      loop: '{{ registered + [\"k.txt\"] }}'",
     ],
 )  # fmt: skip
-def test_an_unknown_part_hides_no_known_file_and_is_said(tmp_path: Path, task: str) -> None:
+def test_unknown_part_hides_no_known_file_and_is_reported(tmp_path: Path, task: str) -> None:
     site = tasks("command: x\n      register: registered", task)
 
     facts = read(tmp_path, {"a/site.yml": site, **empty("a/k.txt")})
@@ -105,7 +105,7 @@ def test_an_unknown_part_hides_no_known_file_and_is_said(tmp_path: Path, task: s
         copy("{{ not jinja"),
     ],
 )
-def test_what_is_not_known_is_said_with_its_line(tmp_path: Path, task: str) -> None:
+def test_unknown_file_name_is_reported_with_its_line(tmp_path: Path, task: str) -> None:
     (each,) = read(tmp_path, {"a/site.yml": tasks(task)}).unresolved
 
     assert each.location == SourceLocation(file="a/site.yml", line=3)
@@ -130,13 +130,13 @@ def test_what_is_not_known_is_said_with_its_line(tmp_path: Path, task: str) -> N
         ("command: cat k\n      delegate_to: another", set()),
     ],
 )  # fmt: skip
-def test_words_of_local_commands_name_files(tmp_path: Path, task: str, expected: set[str]) -> None:
+def test_files_of_local_commands_are_found(tmp_path: Path, task: str, expected: set[str]) -> None:
     files = {"a/site.yml": tasks(task), **empty("a/k", "a/src/inner", "a/made")}
 
     assert found(read(tmp_path, files)) == expected
 
 
-def test_a_local_connection_of_a_play_holds_for_its_tasks_and_roles(tmp_path: Path) -> None:
+def test_local_connection_of_a_play_applies_to_its_tasks_and_roles(tmp_path: Path) -> None:
     files = {
         "a/site.yml": "- hosts: localhost\n  roles: [r]\n  tasks:\n    - command: cat one\n"
         "- hosts: all\n  connection: local\n  tasks:\n    - include_tasks: t.yml\n",
@@ -158,13 +158,13 @@ def test_a_local_connection_of_a_play_holds_for_its_tasks_and_roles(tmp_path: Pa
         ("get_url: {url: 'https://x/k', dest: '{{ playbook_dir }}/made'}\n      connection: local", "a/made/k"),
     ],
 )
-def test_what_a_task_writes_here_is_an_output(tmp_path: Path, task: str, output: str) -> None:
+def test_file_that_a_local_task_writes_is_an_output(tmp_path: Path, task: str, output: str) -> None:
     files = {"a/site.yml": tasks(task), **empty("a/made/other", "a/templates/k.j2")}
 
     assert {each.path for each in read(tmp_path, files).outputs} == {output}
 
 
-def test_what_a_task_may_write_here_is_no_output(tmp_path: Path) -> None:
+def test_file_that_a_local_task_may_write_is_not_an_output(tmp_path: Path) -> None:
     site = tasks("fetch: {src: /etc/k, dest: k, flat: true}\n      when: wanted", copy("k"))
 
     facts = read(tmp_path, {"a/site.yml": site, **empty("a/k")})
@@ -173,7 +173,7 @@ def test_what_a_task_may_write_here_is_no_output(tmp_path: Path) -> None:
     assert found(facts) == {"a/k"}
 
 
-def test_environment_variables_that_lookups_read_are_noted(tmp_path: Path) -> None:
+def test_environment_variables_of_lookups_are_recorded(tmp_path: Path) -> None:
     site = tasks(show("lookup('env', 'ONE', 'TWO')"), f"{LOOP}env: [THREE]", copy("{{ lookup('env', 'PWD') }}/z"))
 
     facts = read(tmp_path, {"a/site.yml": site, "z": ""})
@@ -182,7 +182,7 @@ def test_environment_variables_that_lookups_read_are_noted(tmp_path: Path) -> No
     assert found(facts) == {"z"}
 
 
-def test_templates_include_by_variables_lists_and_conditions(tmp_path: Path) -> None:
+def test_template_includes_are_found_through_variables_lists_and_conditions(tmp_path: Path) -> None:
     files = {
         "a/site.yml": tasks("template: {src: one.j2, dest: /x}\n      vars: {which: two.j2}"),
         "a/templates/one.j2": "{% include which %}{% include ['none.j2', 'three.j2'] ignore missing %}"
@@ -195,21 +195,21 @@ def test_templates_include_by_variables_lists_and_conditions(tmp_path: Path) -> 
     assert found(read(tmp_path, files)) == {*names, "a/files/six"}
 
 
-def test_a_template_that_jinja_does_not_understand_is_said(tmp_path: Path) -> None:
+def test_invalid_jinja_template_is_reported(tmp_path: Path) -> None:
     files = {"a/site.yml": tasks("template: {src: one.j2, dest: /x}"), "a/templates/one.j2": "{% if %}"}
 
     assert unresolved(read(tmp_path, files)) == ["one.j2"]
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\\0b", "ns.full." + "x" * 300, "~/x", "..", "/"])
-def test_a_name_that_no_file_can_bear_is_said(tmp_path: Path, name: str) -> None:
+def test_impossible_file_name_is_reported(tmp_path: Path, name: str) -> None:
     site = tasks(f'include_role: {{name: "{name}"}}', f'include_tasks: "{name}.yml"', copy(name))
     folder = {"a/collections/ansible_collections/ns/full/plugins/x.py": ""}
 
     assert read(tmp_path, {"a/site.yml": site, **folder}).unresolved
 
 
-def test_a_folder_of_the_machine_is_never_taken_whole(tmp_path: Path) -> None:
+def test_folder_outside_the_repository_is_never_read_completely(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "x.yml").write_text("")
     site = tasks(f"include_vars: '{tmp_path}/elsewhere/{{{{ x }}}}.yml'")
@@ -234,5 +234,5 @@ def test_a_folder_of_the_machine_is_never_taken_whole(tmp_path: Path) -> None:
         "      vars: {l: [" + ", ".join(map(str, range(200))) + "]}\n",
     ],
 )
-def test_an_expression_that_grows_without_end_is_not_worked_out(tmp_path: Path, site: str) -> None:
+def test_endlessly_growing_expression_is_not_evaluated(tmp_path: Path, site: str) -> None:
     assert len(read(tmp_path, {"a/site.yml": site}).unresolved) == 1

@@ -1,4 +1,4 @@
-"""How Ansible is set up: its configuration, inventories, roles, collections, and ansible-navigator."""
+"""Ansible's configuration, inventories, roles and collections, and ansible-navigator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.template.reading_ansible import SITE, credentials, empty, found, read
 WITH_SETTINGS = "ansible-navigator:\n  ansible:\n"
 
 
-def test_a_configuration_names_folders_credentials_and_outputs(tmp_path: Path) -> None:
+def test_folders_credentials_and_outputs_of_a_configuration_are_found(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
         {
@@ -46,13 +46,13 @@ def test_a_configuration_names_folders_credentials_and_outputs(tmp_path: Path) -
     assert facts.unresolved == ()
 
 
-def test_a_variable_that_is_not_set_in_a_configuration_is_said(tmp_path: Path) -> None:
+def test_unset_variable_in_a_configuration_is_reported(tmp_path: Path) -> None:
     (each,) = read(tmp_path, {**SITE, "ansible.cfg": "[defaults]\n\nroles_path = $NOWHERE/roles\n"}).unresolved
 
     assert (each.location, each.expression) == (SourceLocation(file="ansible.cfg", line=3), "roles_path")
 
 
-def test_variables_of_inventories_name_files(tmp_path: Path) -> None:
+def test_inventory_variables_are_used_in_file_names(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
         {
@@ -72,7 +72,7 @@ def test_variables_of_inventories_name_files(tmp_path: Path) -> None:
     assert facts.unresolved == ()
 
 
-def test_a_role_that_the_project_keeps_where_galaxy_installs_is_an_input(tmp_path: Path) -> None:
+def test_own_role_in_the_galaxy_folder_is_an_input(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
         {
@@ -91,7 +91,7 @@ def test_a_role_that_the_project_keeps_where_galaxy_installs_is_an_input(tmp_pat
 
 
 @pytest.mark.parametrize("path", ["a/roles/docker", "lib/docker"])
-def test_a_role_that_was_installed_elsewhere_and_is_kept_is_an_input(tmp_path: Path, path: str) -> None:
+def test_vendored_role_outside_the_galaxy_folder_is_an_input(tmp_path: Path, path: str) -> None:
     files = {
         "a/site.yml": "- hosts: all\n  roles: [docker]\n",
         "req.yml": "- docker\n",
@@ -103,7 +103,7 @@ def test_a_role_that_was_installed_elsewhere_and_is_kept_is_an_input(tmp_path: P
     assert path in found(read(tmp_path, files, ', "galaxy_file": "req.yml"'))
 
 
-def test_what_galaxy_installs_in_the_bake_is_an_output(tmp_path: Path) -> None:
+def test_roles_and_collections_that_galaxy_installs_are_outputs(tmp_path: Path) -> None:
     files = {
         "a/site.yml": "- hosts: all\n  roles: [docker, own]\n",
         "req.yml": "roles: [docker, own]\ncollections: [ns.col]\n",
@@ -119,7 +119,7 @@ def test_what_galaxy_installs_in_the_bake_is_an_output(tmp_path: Path) -> None:
     assert found(facts) == {"req.yml", "fetched/own"}
 
 
-def test_collections_of_the_project_are_inputs_and_fetched_ones_are_not(tmp_path: Path) -> None:
+def test_own_collections_are_inputs_and_installed_ones_are_not(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
         {
@@ -139,7 +139,7 @@ def test_collections_of_the_project_are_inputs_and_fetched_ones_are_not(tmp_path
     assert facts.unresolved == ()
 
 
-def test_an_unknown_role_is_said_and_every_role_that_fits_counts(tmp_path: Path) -> None:
+def test_unknown_role_is_reported_and_all_matching_roles_are_inputs(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
         {
@@ -154,7 +154,7 @@ def test_an_unknown_role_is_said_and_every_role_that_fits_counts(tmp_path: Path)
     assert unresolved(facts) == ["app-{{ x }}"]
 
 
-def test_items_of_a_loop_are_known_in_what_it_includes(tmp_path: Path) -> None:
+def test_loop_items_are_known_in_included_files(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
         {
@@ -167,7 +167,7 @@ def test_items_of_a_loop_are_known_in_what_it_includes(tmp_path: Path) -> None:
     assert found(facts) == {"a/t.yml", "a/one.txt", "a/files/two.txt"}
 
 
-def test_a_role_finds_files_of_the_role_that_needs_it(tmp_path: Path) -> None:
+def test_role_finds_files_of_its_parent_role(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
         {
@@ -186,7 +186,7 @@ def test_a_role_finds_files_of_the_role_that_needs_it(tmp_path: Path) -> None:
 # --- ansible-navigator
 
 
-def test_plays_of_ansible_navigator_name_playbooks_roles_and_variables(tmp_path: Path) -> None:
+def test_playbooks_roles_and_variables_of_ansible_navigator_plays_are_found(tmp_path: Path) -> None:
     facts = read_hcl(
         tmp_path,
         {
@@ -206,13 +206,13 @@ def test_plays_of_ansible_navigator_name_playbooks_roles_and_variables(tmp_path:
     assert facts.unresolved == ()
 
 
-def test_a_play_whose_target_is_not_known_is_said(tmp_path: Path) -> None:
+def test_play_with_an_unknown_target_is_reported(tmp_path: Path) -> None:
     facts = read_hcl(tmp_path, {}, 'play {\n target = "${build.ID}.yml"\n }', "ansible-navigator")
 
     assert [(each.location.line, each.expression) for each in facts.unresolved] == [(7, "${build.ID}.yml")]
 
 
-def test_the_settings_of_ansible_navigator_are_read(tmp_path: Path) -> None:
+def test_settings_of_ansible_navigator_are_read(tmp_path: Path) -> None:
     facts = read_hcl(
         tmp_path,
         {
@@ -235,7 +235,7 @@ def test_the_settings_of_ansible_navigator_are_read(tmp_path: Path) -> None:
     assert [name for name, _ in facts.environment] == ["TOKEN"]
 
 
-def test_ansible_local_uploads_and_reads_nothing_by_itself(tmp_path: Path) -> None:
+def test_ansible_local_uploads_files_and_reads_no_others(tmp_path: Path) -> None:
     facts = read_hcl(
         tmp_path,
         {"a/site.yml": tasks("copy: {src: not-here.txt, dest: /x}"), "a/other.yml": "", "inv": ""},
@@ -257,8 +257,8 @@ def test_ansible_local_uploads_and_reads_nothing_by_itself(tmp_path: Path) -> No
         ("  vars_files: [linked.yml]\n", ""),
     ],
 )
-def test_a_file_outside_of_the_repository_is_not_spelled(tmp_path: Path, play: str, options: str) -> None:
-    """Which of the files there are inputs would tell a stranger what the file holds."""
+def test_content_of_a_file_outside_the_repository_is_not_revealed(tmp_path: Path, play: str, options: str) -> None:
+    """The list of inputs would reveal the values of the file."""
     outside = tmp_path / "outside.yml"
     outside.write_text("token: b\n")
     project = tmp_path / "project"
@@ -283,7 +283,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("folder", ["", "inv/"])
-def test_an_inventory_that_does_not_parse_is_a_finding(tmp_path: Path, name: str, folder: str) -> None:
+def test_inventory_that_does_not_parse_is_a_finding(tmp_path: Path, name: str, folder: str) -> None:
     files = {"a/site.yml": tasks("copy: {src: '{{ one }}', dest: /x}"), f"{folder}{name}": BROKEN[name], "a/1.txt": ""}
     facts = read(tmp_path, files, f', "inventory_file": "{folder or name}"')
 
@@ -302,7 +302,7 @@ def test_an_inventory_that_does_not_parse_is_a_finding(tmp_path: Path, name: str
         ("hosts", "[g]\nh\n[g:vars]\none=1.txt\n"),
     ],
 )
-def test_the_format_of_an_inventory_is_found_as_ansible_finds_it(tmp_path: Path, name: str, content: str) -> None:
+def test_inventory_format_is_detected_like_ansible_does(tmp_path: Path, name: str, content: str) -> None:
     files = {"a/site.yml": tasks("copy: {src: '{{ one }}', dest: /x}"), name: content, "a/1.txt": ""}
     facts = read(tmp_path, files, f', "inventory_file": "{name}"')
 

@@ -1,4 +1,4 @@
-"""What local commands and scripts read and write, as far as their words say; and what is said where they do not."""
+"""Files that local commands and scripts read and write, and findings if they are unknown."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ READS = {
 
 
 @pytest.mark.parametrize("command", READS)
-def test_what_a_simple_command_reads_is_found_and_nothing_is_said(command: str, tmp_path: Path) -> None:
+def test_inputs_of_simple_commands_are_found_without_a_finding(command: str, tmp_path: Path) -> None:
     files, named = READS[command]
     facts = run_here(tmp_path, command, files)
 
@@ -104,7 +104,7 @@ SAYS = {
 
 
 @pytest.mark.parametrize("command", SAYS)
-def test_a_program_that_may_read_more_than_its_words_is_said_once(command: str, tmp_path: Path) -> None:
+def test_program_that_may_read_other_files_is_reported_once(command: str, tmp_path: Path) -> None:
     files, named, programs = SAYS[command]
     root = tmp_path / "root"
     facts = run_here(root, [command, command], files)
@@ -116,7 +116,7 @@ def test_a_program_that_may_read_more_than_its_words_is_said_once(command: str, 
 @pytest.mark.parametrize(
     "command", ["echo a.txt", "sleep 1; true", "printf '%s' a.txt", "cat /etc/hosts", "ls", "echo hello > /dev/null"]
 )
-def test_a_command_that_reads_no_file_of_ours_is_silent(command: str, tmp_path: Path) -> None:
+def test_command_that_reads_no_repository_file_has_no_finding(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, command, {"a.txt": ""})
 
     assert (paths(facts), facts.local_commands, facts.unresolved, outputs(facts)) == ([], (), (), [])
@@ -153,7 +153,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("command", WRITES)
-def test_what_a_command_writes_is_an_output_and_no_input(command: str, tmp_path: Path) -> None:
+def test_written_file_is_an_output_and_not_an_input(command: str, tmp_path: Path) -> None:
     files, named, written = WRITES[command]
     facts = run_here(tmp_path, command, files)
 
@@ -161,7 +161,7 @@ def test_what_a_command_writes_is_an_output_and_no_input(command: str, tmp_path:
     assert outputs(facts, Certainty.SURE) == written
 
 
-def test_what_is_read_before_it_is_written_stays_an_input_and_that_is_said(tmp_path: Path) -> None:
+def test_file_read_before_it_is_written_is_a_reported_input(tmp_path: Path) -> None:
     for number, command in enumerate(["jq . c.json > t && mv t c.json", "sed -i s/a/b/ c.json"]):
         facts = run_here(tmp_path / str(number), command, {"c.json": "{}"})
 
@@ -173,7 +173,7 @@ def test_what_is_read_before_it_is_written_stays_an_input_and_that_is_said(tmp_p
     "command",
     ["[ -f c ] || curl -o c http://h/", 'if test -n "$X"; then echo > c; fi; cat c', "grep -q x c && echo > c"],
 )
-def test_what_is_written_on_a_condition_stays_an_input(command: str, tmp_path: Path) -> None:
+def test_file_written_on_a_condition_is_an_input(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, command, {"c": "1"})
 
     assert paths(facts) == ["c"]
@@ -192,34 +192,34 @@ def test_what_is_written_on_a_condition_stays_an_input(command: str, tmp_path: P
         "./tool -o c",
     ],
 )
-def test_what_may_not_be_reached_hides_no_input(text: str, tmp_path: Path) -> None:
+def test_unreachable_write_hides_no_input(text: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"cat c; {text}" if "cat" not in text else text, {"c": "1"})
 
     assert outputs(facts, Certainty.SURE, Certainty.LIKELY) == []
     assert paths(facts) == ["c"]
 
 
-def test_a_check_that_ends_a_failing_bake_makes_nothing_unsure(tmp_path: Path) -> None:
+def test_check_that_fails_the_bake_keeps_later_writes_sure(tmp_path: Path) -> None:
     commands = ['[ -n "$X" ] || { echo missing; exit 1; }', "f() { [ -f a ] && return; true; }", "f", "echo > c"]
 
     assert outputs(run_here(tmp_path, commands, {"c": ""}), Certainty.SURE) == ["c"]
 
 
 @pytest.mark.parametrize("command", ["npm run build", "make dist", "make dist/app.tgz", "cargo build"])
-def test_the_name_of_a_task_is_no_input(command: str, tmp_path: Path) -> None:
+def test_task_name_is_not_an_input(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, command, {"build/x": "", "dist/app.tgz": ""})
 
     assert paths(facts) == []
     assert len(facts.local_commands) == 1
 
 
-def test_touch_does_not_make_a_file_with_content_an_output(tmp_path: Path) -> None:
+def test_touch_of_a_file_with_content_is_not_an_output(tmp_path: Path) -> None:
     facts = run_here(tmp_path, "touch kept made; cat kept", {"kept": "1", "made": ""})
 
     assert (paths(facts), outputs(facts)) == (["kept"], ["made"])
 
 
-def test_an_unknown_part_hides_no_known_word(tmp_path: Path) -> None:
+def test_unknown_part_of_a_command_hides_no_known_word(tmp_path: Path) -> None:
     hcl = BUILD % (
         '  provisioner "shell-local" {\n    inline = ["cat local/payload.txt && echo ${build.User}"]\n  }\n'
         '  provisioner "shell-local" {\n    command = "local/x.sh ${build.ID}"\n  }\n'
@@ -235,7 +235,7 @@ def test_an_unknown_part_hides_no_known_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hole", ["{{build `Host`}}", "{{timestamp}}", "{{uuid}}", "{{.Vars}}", "{{isotime `06`}}"])
-def test_an_unknown_part_hides_no_known_word_in_json(hole: str, tmp_path: Path) -> None:
+def test_unknown_part_of_a_json_command_hides_no_known_word(hole: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, [f"cat local/p.txt {hole}; sh x.sh"], {"local/p.txt": "", "x.sh": ""})
 
     assert paths(facts) == ["local/p.txt", "x.sh"]
@@ -254,7 +254,7 @@ KNOWN_OF = {
 
 
 @pytest.mark.parametrize("expression", KNOWN_OF)
-def test_a_function_of_an_unknown_text_hides_no_known_word(expression: str, tmp_path: Path) -> None:
+def test_function_of_an_unknown_text_hides_no_known_word(expression: str, tmp_path: Path) -> None:
     hcl = BUILD % f'  provisioner "shell-local" {{\n    inline = [{expression}]\n  }}'
     facts = read(tmp_path, {"a.pkr.hcl": hcl, "a": "", "b": "", "t": "cat a ${id}\nsh b"})
 
@@ -262,13 +262,13 @@ def test_a_function_of_an_unknown_text_hides_no_known_word(expression: str, tmp_
 
 
 @pytest.mark.parametrize("command", ["${build.ID}", "${build.ID} a.txt", "true; ${build.ID}"])
-def test_a_command_of_which_nothing_is_known_is_said(command: str, tmp_path: Path) -> None:
+def test_completely_unknown_command_is_reported(command: str, tmp_path: Path) -> None:
     facts = read(tmp_path, {"a.pkr.hcl": BUILD % f'  provisioner "shell-local" {{\n    inline = ["{command}"]\n  }}'})
 
     assert [found.programs for found in facts.local_commands] == [()]
 
 
-def test_a_sourced_file_sees_the_script_that_sources_it(tmp_path: Path) -> None:
+def test_sourced_file_sees_the_path_of_its_script(tmp_path: Path) -> None:
     files = {
         "a/b/run.sh": ". a/lib/l.sh",
         "a/lib/l.sh": 'cat "$(dirname "$0")/own" "$(dirname "${BASH_SOURCE[0]}")/of_lib"',
@@ -286,7 +286,7 @@ def test_a_sourced_file_sees_the_script_that_sources_it(tmp_path: Path) -> None:
     ]
 
 
-def test_a_word_with_an_unknown_piece_is_said_as_it_is_written(tmp_path: Path) -> None:
+def test_word_with_an_unknown_part_is_reported_as_written(tmp_path: Path) -> None:
     hcl = BUILD % (
         '  provisioner "shell-local" {\n    inline = ["cat local/${build.ID}.sh", "echo ${build.ID} https://h/${build.ID}"]\n  }'
     )
@@ -296,7 +296,7 @@ def test_a_word_with_an_unknown_piece_is_said_as_it_is_written(tmp_path: Path) -
     assert facts.local_commands == ()
 
 
-def test_a_secret_in_a_command_is_in_no_message(tmp_path: Path) -> None:
+def test_secret_in_a_command_is_in_no_message(tmp_path: Path) -> None:
     hcl = (
         'variable "s" {\n  default = "hunter2"\n  sensitive = true\n}\n'
         + BUILD
@@ -308,7 +308,7 @@ def test_a_secret_in_a_command_is_in_no_message(tmp_path: Path) -> None:
     assert "hunter2" not in repr((facts.unresolved, facts.local_commands))
 
 
-def test_variables_that_local_commands_read_are_of_the_environment(tmp_path: Path) -> None:
+def test_environment_variables_of_local_commands_are_recorded(tmp_path: Path) -> None:
     commands = ["A=1; echo $A $B '$C' ${D:-x} $1 $? $HOME $CI_JOB_ID $MY_TOKEN $PACKER_BUILD_NAME $RANDOM", "./s.sh $B"]
     facts = run_here(tmp_path, commands, {"s.sh": 'E="${E:-1}"\nfor x in $F; do echo $x $E; done\nread G; echo $G'})
 
@@ -316,7 +316,7 @@ def test_variables_that_local_commands_read_are_of_the_environment(tmp_path: Pat
     assert [name for name, _, _ in facts.unhashed_environment] == ["CI_JOB_ID", "HOME", "MY_TOKEN"]
 
 
-def test_the_value_of_a_variable_leads_to_its_file(tmp_path: Path) -> None:
+def test_variable_value_is_used_in_file_names(tmp_path: Path) -> None:
     files = {"prod/x": "", "dev/x": ""}
     for stage in ("prod", "dev"):
         facts = run_here(
@@ -325,7 +325,7 @@ def test_the_value_of_a_variable_leads_to_its_file(tmp_path: Path) -> None:
         assert paths(facts) == [f"{stage}/x"]
 
 
-def test_local_commands_of_other_components(tmp_path: Path) -> None:
+def test_local_commands_of_other_components_are_read(tmp_path: Path) -> None:
     template = {
         "builders": [
             {
@@ -353,7 +353,7 @@ def test_local_commands_of_other_components(tmp_path: Path) -> None:
     assert outputs(facts) == ["out.json"]
 
 
-def test_a_data_source_that_runs_a_program(tmp_path: Path) -> None:
+def test_program_of_a_data_source_is_read(tmp_path: Path) -> None:
     hcl = (
         'data "external" "x" {\n  program = ["python3", "q.py", "--db=db.json"]\n  working_dir = "tools"\n}\n'
         + BUILD % ""
@@ -364,26 +364,26 @@ def test_a_data_source_that_runs_a_program(tmp_path: Path) -> None:
     assert [found.programs for found in facts.local_commands] == [("python3",)]
 
 
-def test_scripts_that_run_each_other_end(tmp_path: Path) -> None:
+def test_recursive_scripts_terminate(tmp_path: Path) -> None:
     files = {"a.sh": "sh b.sh", "b.sh": "sh a.sh; . ./b.sh; f() { f; }; f"}
 
     assert paths(run_here(tmp_path, "sh a.sh", files)) == ["a.sh", "b.sh"]
 
 
-def test_functions_without_end_end_and_that_is_said(tmp_path: Path) -> None:
+def test_deeply_nested_functions_terminate_with_a_finding(tmp_path: Path) -> None:
     text = "".join(f"f{number}() {{ {f'f{number + 1}; ' * 9}}}\n" for number in range(12)) + "f12() { cat a; }\nf0"
     facts = run_here(tmp_path, text, {"a": ""})
 
     assert len(facts.local_commands) == 1
 
 
-def test_texts_that_no_shell_understands_are_searched_all_the_same(tmp_path: Path) -> None:
+def test_words_of_invalid_shell_text_are_searched(tmp_path: Path) -> None:
     facts = run_here(tmp_path, 'cat "a.txt; (( { x.txt', {"a.txt": "", "x.txt": ""})
 
     assert "x.txt" in paths(facts)
 
 
-def test_a_script_sees_the_variables_that_are_exported(tmp_path: Path) -> None:
+def test_script_sees_exported_variables(tmp_path: Path) -> None:
     files = {"x.sh": "cat f${X:-b}", "fa": "", "fb": ""}
 
     for command, named in (("X=a; sh x.sh", "fb"), ("export X=a; sh x.sh", "fa"), ("X=a; export X; sh x.sh", "fa")):
@@ -392,8 +392,8 @@ def test_a_script_sees_the_variables_that_are_exported(tmp_path: Path) -> None:
     assert paths(perhaps) == ["fa", "fb", "x.sh"]
 
 
-def test_a_salt_projects_wrapper(tmp_path: Path) -> None:
-    """A state tree that a script copies together before `salt-masterless` uploads it."""
+def test_script_that_assembles_a_salt_state_tree_is_read(tmp_path: Path) -> None:
+    """A script assembles a state tree, and `salt-masterless` uploads it."""
     wrapper = 'set -eu\nHERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)\nrm -rf .tmp\nmkdir -p .tmp\ncp -r "$HERE/../states" .tmp/states\n'
     template = {
         "builders": [{"type": "null", "communicator": "none"}],
@@ -409,7 +409,7 @@ def test_a_salt_projects_wrapper(tmp_path: Path) -> None:
     assert ".tmp/states/top.sls" in outputs(facts)
 
 
-# --- what Packer itself writes
+# --- files that Packer writes
 
 
 def _outputs_of(root: Path, *provisioners: dict[str, Any], after: Sequence[Any] = (), **files: str) -> TemplateFacts:
@@ -421,7 +421,7 @@ def _outputs_of(root: Path, *provisioners: dict[str, Any], after: Sequence[Any] 
     return read(root, {"a.json": dumps(template), **files}, "a.json")
 
 
-def test_downloads_are_outputs_also_of_folders_and_by_names_that_only_packer_knows(tmp_path: Path) -> None:
+def test_downloaded_files_and_folders_are_outputs_even_with_unknown_names(tmp_path: Path) -> None:
     def download(source: str, destination: str) -> dict[str, Any]:
         return {"type": "file", "direction": "download", "source": source, "destination": destination}
 
@@ -441,7 +441,7 @@ def test_downloads_are_outputs_also_of_folders_and_by_names_that_only_packer_kno
     assert [name for name in names if re.fullmatch(matcher, name)] == ["logs/i-0123456789abcdef0.log"]
 
 
-def test_a_name_that_could_be_any_file_is_said_and_hides_nothing(tmp_path: Path) -> None:
+def test_output_with_a_completely_unknown_name_is_reported(tmp_path: Path) -> None:
     hcl = BUILD % '  post-processor "manifest" {\n    output = "${data.x.y.z}"\n  }'
     facts = read(tmp_path, {"a.pkr.hcl": hcl})
 
@@ -449,7 +449,7 @@ def test_a_name_that_could_be_any_file_is_said_and_hides_nothing(tmp_path: Path)
     assert len(facts.unresolved) == 1
 
 
-def test_the_outputs_of_newer_packers(tmp_path: Path) -> None:
+def test_outputs_of_newer_packer_versions_are_known(tmp_path: Path) -> None:
     facts = _outputs_of(
         tmp_path,
         {"type": "hcp-sbom", "source": "/tmp/s", "destination": "sbom.json"},

@@ -1,4 +1,4 @@
-"""What a bake writes hides no input: steps that may not run, generated folders, artifacts that are only named."""
+"""Outputs of a bake hide no input: conditional steps, generated folders, artifacts that are only named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def template(root: Path, *steps: dict[str, Any], **more: Any) -> TemplateFacts:
     return read(root, {"a.json": dumps(document), **FILES}, "a.json")
 
 
-def test_a_step_that_runs_only_where_a_build_fails_writes_no_output(tmp_path: Path) -> None:
+def test_error_cleanup_step_writes_no_output(tmp_path: Path) -> None:
     block = 'error-cleanup-provisioner "shell-local" {\n inline = ["cp default.conf app.conf"]\n}'
     own = 'provisioner "file" {\n source = "app.conf"\n destination = "/etc/"\n}'
     in_hcl = read(tmp_path / "h", {"a.pkr.hcl": BUILD % f"{block}\n{own}", **FILES})
@@ -32,20 +32,20 @@ def test_a_step_that_runs_only_where_a_build_fails_writes_no_output(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("systems", "is_input"), [(["windows"], True), (["darwin", "linux"], False)])
-def test_a_step_for_another_system_writes_no_output(tmp_path: Path, systems: list[str], is_input: bool) -> None:
+def test_step_for_another_operating_system_writes_no_output(tmp_path: Path, systems: list[str], is_input: bool) -> None:
     facts = template(tmp_path, COPY | {"only_on": systems}, FILE)
 
     assert ("app.conf" in paths(facts)) is is_input
 
 
-def test_what_comes_after_a_step_that_may_not_run_is_written_all_the_same(tmp_path: Path) -> None:
+def test_steps_after_a_conditional_step_write_surely(tmp_path: Path) -> None:
     made = FILE | {"generated": True}
     facts = template(tmp_path, made, COPY, **{"error-cleanup-provisioner": COPY | {"inline": ["true"]}})
 
     assert "app.conf" in [each.path for each in facts.outputs if each.certainty is Certainty.SURE]
 
 
-def test_of_a_generated_folder_only_what_is_seen_to_be_made_is_an_output(tmp_path: Path) -> None:
+def test_only_written_files_of_a_generated_folder_are_outputs(tmp_path: Path) -> None:
     folder = FILE | {"source": "files/", "generated": True}
     facts = template(tmp_path, {"type": "shell-local", "inline": ["date > files/made"]}, folder)
 
@@ -53,13 +53,13 @@ def test_of_a_generated_folder_only_what_is_seen_to_be_made_is_an_output(tmp_pat
     assert [each.path for each in facts.outputs] == ["files/made"]
 
 
-def test_an_artifact_that_is_only_named_stays_an_input(tmp_path: Path) -> None:
+def test_artifact_that_is_only_named_is_an_input(tmp_path: Path) -> None:
     facts = template(tmp_path, FILE, **{"post-processors": [{"type": "artifice", "files": ["app.conf"]}]})
 
     assert "app.conf" in paths(facts)
 
 
-def test_a_file_named_exactly_is_no_output_of_an_unknown_name(tmp_path: Path) -> None:
+def test_exactly_named_file_is_not_an_output_with_unknown_name(tmp_path: Path) -> None:
     write = "date > conf/app-{{build `ID`}}.yml"
     files = {"conf/app-base.yml": "1"}
     for number, (then, expected) in enumerate([("cat conf/app-base.yml", ["conf/app-base.yml"]), ("cat conf/*", [])]):

@@ -1,4 +1,4 @@
-"""A file that a local command may not write is an input where something reads it; one that is surely written is not."""
+"""A file that a local command may not write is an input if it is read; one that is surely written is not."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ FILES = {"write.sh": "cp d c", "c": "committed", "d": "", "needs.sh": "", "list"
         'date -d "$(cat c)" > c',
     ],
 )
-def test_what_may_not_be_written_is_an_input(command: str, tmp_path: Path) -> None:
+def test_file_that_may_not_be_written_is_an_input(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}\ncat c\ntrue", FILES)
 
     assert "c" in paths(facts)
@@ -98,7 +98,7 @@ def test_what_may_not_be_written_is_an_input(command: str, tmp_path: Path) -> No
         "cp d c > log 2>&1",
     ],
 )
-def test_what_is_surely_written_is_an_output(command: str, tmp_path: Path) -> None:
+def test_file_that_is_surely_written_is_an_output(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}\ncat c\ntrue", FILES)
 
     assert "c" not in paths(facts)
@@ -106,14 +106,14 @@ def test_what_is_surely_written_is_an_output(command: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("command", ["./needs.sh && cp d c", "sh needs.sh && make && cp d c && cat c", "sh last.sh"])
-def test_a_list_that_fails_the_build_where_it_fails_writes_surely(command: str, tmp_path: Path) -> None:
-    """Its status is that of the script, which Packer fails for."""
+def test_last_command_list_of_a_script_surely_writes_its_file(command: str, tmp_path: Path) -> None:
+    """Its exit status is the script's, and Packer fails on it."""
     facts = run_here(tmp_path, ["true", command], {**FILES, "last.sh": "true\n./needs.sh && cp d c"})
 
     assert "c" in outputs(facts, Certainty.SURE)
 
 
-def test_a_committed_file_that_may_be_overwritten_before_its_upload_is_an_input(tmp_path: Path) -> None:
+def test_committed_file_that_may_be_overwritten_before_upload_is_an_input(tmp_path: Path) -> None:
     steps = [
         {"type": "shell-local", "inline": ["./needs.sh && cp d.conf app.conf", "true"]},
         {"type": "file", "source": "app.conf", "destination": "/etc/"},
@@ -130,7 +130,7 @@ def test_a_committed_file_that_may_be_overwritten_before_its_upload_is_an_input(
 
 
 @pytest.mark.parametrize("command", ["make && cp d.conf app.conf", "if ./needs.sh; then cp d.conf app.conf; fi"])
-def test_what_is_not_there_before_the_build_is_made_by_it(command: str, tmp_path: Path) -> None:
+def test_missing_file_is_created_by_the_build(command: str, tmp_path: Path) -> None:
     steps = [
         {"type": "shell-local", "inline": [command, "true"]},
         {"type": "file", "source": "app.conf", "destination": "/etc/"},
@@ -143,7 +143,7 @@ def test_what_is_not_there_before_the_build_is_made_by_it(command: str, tmp_path
 
 
 @pytest.mark.parametrize("command", ["sh -n -c 'cp d c'", "bash -n write.sh", "sh -o noexec write.sh"])
-def test_a_shell_that_only_looks_for_mistakes_writes_nothing(command: str, tmp_path: Path) -> None:
+def test_shell_that_only_checks_syntax_writes_nothing(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}\ncat c\ntrue", FILES)
 
     assert "c" in paths(facts)

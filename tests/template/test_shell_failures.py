@@ -1,4 +1,4 @@
-"""A command that may fail without failing the build, or that may still run, does not surely write its file."""
+"""A command does not surely write its file if the build ignores its failure, or does not wait for it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run_inline(root: Path, settings: str, lines: str = '"cp d c", "cat c"') -> T
         'execute_command = ["/bin/sh", "-c", "{{.Vars}} {{.Script}} || true"]',
     ],
 )
-def test_an_inline_script_without_errexit_may_leave_its_output_unwritten(settings: str, tmp_path: Path) -> None:
+def test_inline_script_without_errexit_may_not_write_its_file(settings: str, tmp_path: Path) -> None:
     facts = run_inline(tmp_path, settings)
 
     assert "c" in paths(facts)
@@ -57,7 +57,7 @@ def test_an_inline_script_without_errexit_may_leave_its_output_unwritten(setting
         'execute_command = ["/bin/bash", "-c", "chmod +x {{.Script}}; {{.Vars}} {{.Script}}"]',
     ],
 )
-def test_an_inline_script_with_errexit_surely_writes_its_output(settings: str, tmp_path: Path) -> None:
+def test_inline_script_with_errexit_surely_writes_its_file(settings: str, tmp_path: Path) -> None:
     facts = run_inline(tmp_path, settings)
 
     assert "c" not in paths(facts)
@@ -133,7 +133,7 @@ MAY_NOT_BE_WRITTEN = [
 
 
 @pytest.mark.parametrize("command", MAY_NOT_BE_WRITTEN)
-def test_a_failure_that_the_build_ignores_keeps_the_file_an_input(command: str, tmp_path: Path) -> None:
+def test_file_of_a_command_with_ignored_failure_is_an_input(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}\ncat c\ntrue", FILES)
 
     assert "c" in paths(facts)
@@ -163,24 +163,24 @@ def test_a_failure_that_the_build_ignores_keeps_the_file_an_input(command: str, 
         "touch d & cp d c",
     ],
 )
-def test_a_failure_that_fails_the_build_makes_the_file_an_output(command: str, tmp_path: Path) -> None:
+def test_file_of_a_command_that_must_succeed_is_an_output(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}\ncat c\ntrue", FILES)
 
     assert "c" not in paths(facts)
     assert "c" in outputs(facts, Certainty.SURE)
 
 
-def test_a_command_without_errexit_that_is_the_last_one_fails_the_build(tmp_path: Path) -> None:
+def test_last_command_without_errexit_fails_the_build(tmp_path: Path) -> None:
     facts = run_inline(tmp_path, 'inline_shebang = "/bin/sh"', '"true", "cp d c"')
 
     assert "c" in outputs(facts, Certainty.SURE)
 
 
 @pytest.mark.parametrize("settings", ["valid_exit_codes = [0, 1]", "valid_exit_codes = [3]"])
-def test_an_exit_status_that_packer_accepts_is_no_failure(settings: str, tmp_path: Path) -> None:
+def test_valid_exit_codes_make_a_failure_acceptable(settings: str, tmp_path: Path) -> None:
     assert "c" in paths(run_inline(tmp_path, settings))
 
 
 @pytest.mark.parametrize("inline", ['"#!/bin/bash -e", "cp d c", "cat c"', '"set $OPTIONS", "cp d c", "cat c"'])
-def test_options_that_are_not_certain_do_not_count_as_errexit(inline: str, tmp_path: Path) -> None:
+def test_uncertain_shell_options_do_not_count_as_errexit(inline: str, tmp_path: Path) -> None:
     assert "c" in paths(run_inline(tmp_path, 'inline_shebang = "/bin/sh"', inline))

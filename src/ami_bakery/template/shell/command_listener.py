@@ -33,18 +33,18 @@ _MOST_COMMANDS = 20_000
 SHELL_NAMES = re.compile(r"(?:ba|da|a|k|z|mk)?sh\Z")
 _LOG = re.compile(r"(?:\A|[/._-])(?:log|out|err)\Z")
 _SEARCHED = re.compile(r"(?:PATH|HOME|PERL5?LIB|RUBYLIB|CONFIG_DIR|GIT_DIR|ZDOTDIR)\Z")
-"""Variables that name folders and files in which programs look for more."""
+"""Variables that name folders and files that programs search."""
 _OPTIONS = re.compile(r"\A(?:(?:TAR|GREP|ZIP|UNZIP|XZ|RSYNC|PERL5|RUBY|NODE)_?OPT(?:S|IONS)?|WGETRC|OPENSSL_CONF)\Z")
-"""Variables that have options, or name a file with options, for programs that else read what their words name."""
+"""Variables with options, or with the name of an options file."""
 _PROGRAM = re.compile(r"[A-Za-z0-9._+-]{1,40}\Z")
 
 
 class CommandListener:
-    """Hears what one text does, and notes it.
+    """Records what one shell text does.
 
-    place        of a line of the text
+    location     returns the location of a line of the text, counted from 0
     shows_names  whether messages may name its programs
-    wraps        whether a program that is not known is looked at elsewhere
+    wraps        whether an unknown program is read elsewhere
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class CommandListener:
         self._shows_names = shows_names
         self._wraps = wraps
 
-    def goes_on(self) -> bool:
+    def may_continue(self) -> bool:
         self._run.commands += 1
         if self._run.commands > _MOST_COMMANDS:
-            self._run.opaque[""] = None  # what the rest reads is not known
+            self._run.opaque[""] = None  # the inputs of the remaining commands are unknown
         return self._run.commands <= _MOST_COMMANDS
 
     def call(self, shell: ShellCommands, call: ShellCall) -> None:
@@ -66,11 +66,11 @@ class CommandListener:
         if any(word.is_choice for word in words):
             call = call._replace(sure=False)
         for number in range(max(len(word.texts) for word in words)):
-            if number and not self.goes_on():
+            if number and not self.may_continue():
                 break
             self._one_call(shell, call, [word.texts[min(number, len(word.texts) - 1)] for word in words])
 
-    def lost(self) -> None:
+    def limit_exceeded(self) -> None:
         self._run.opaque[""] = None
 
     def _expanded(self, shell: ShellCommands, word: ShellWord) -> list[ShellWord]:
@@ -78,17 +78,17 @@ class CommandListener:
             return [word]
         found = [self.matching(shell, pattern) or (pattern,) for pattern in word.texts]
         if len(found) > 1:
-            # One of them, and nobody knows which.
+            # It is one of them; which one is unknown.
             return [word._replace(texts=tuple(dict.fromkeys(text for texts in found for text in texts)))]
         return [ShellWord((text,)) for text in found[0]] if found[0] != word.texts else [word]
 
     def _read(self, shell: ShellCommands, text: str, location: SourceLocation, **how: bool) -> bool:
-        """In the folder where the shell is, and where it may be."""
+        """Records a word as an input, in each folder that the shell may be in."""
         found = [self._run.read(text, folder, location, **how) for folder in (shell.folder, *shell.elsewhere)]
         return any(found)
 
     def _here(self, shell: ShellCommands, text: str) -> list[tuple[str, str]]:
-        """Paths that a word may be, each with the folder that the shell is in then."""
+        """Returns the paths that a word may name, each with the working directory that makes it so."""
         folders = (shell.folder, *shell.elsewhere)
         return [(path, folder) for folder in folders if (path := self._run.here(text, folder)) is not None]
 
@@ -102,7 +102,7 @@ class CommandListener:
             for text in words[1:]:
                 self._read(shell, text, location)
             return
-        effects = effects_of(words, shown=call.shown, fed_by=call.fed_by)
+        effects = effects_of(words, shown=call.shown, piped_from=call.piped_from)
         if effects.opaque:
             name = posixpath.basename(words[0])
             shown = self._shows_names and call.words[0].is_literal and _PROGRAM.match(name)
@@ -119,12 +119,12 @@ class CommandListener:
         for text in effects.reads:
             if not effects.opaque and self._is_lost(shell, effects, text):
                 self._run.unknown[location] = None
-            # What a script does with it is seen in the script; a program that nobody knows may write what it is given.
+            # A script is followed separately; an unknown program may write the files of its arguments.
             early = not in_shell and not (effects.opaque and text in written)
             self._read(shell, text, location, dots=effects.dots, early=early, exact=text in exact)
 
     def _is_lost(self, shell: ShellCommands, effects: Effects, text: str) -> bool:
-        """Whether a word surely names a file, and nobody knows which."""
+        """Whether a word surely names a file, but which one is unknown."""
         if is_of_other_process(text) or names_checkout(text.removeprefix(CHECKOUT)):
             return True
         if text.startswith(("/", "~", "-")) or "://" in text:
@@ -171,13 +171,13 @@ class CommandListener:
             path = run.path_of(text, folder)
             if path is not None and not run.reading.paths.holds_template(path):
                 entry = run.reading.tree.entry(path)
-                # `rm` removes a link, never what the link leads to.
+                # `rm` removes a link, never its target.
                 below = entry is None or entry.kind not in (FileKind.LINK, FileKind.FILE)
                 for each in (path, f"{path}/**") if below else (path,):
                     collector.output(each, location, certainty=likely, written=run.written, is_removed=True)
 
     def _append(self, shell: ShellCommands, text: str, location: SourceLocation, certainty: Certainty) -> None:
-        """What was there before stays, and so counts where something reads the file; but for a log."""
+        """Records a file that is appended to: its old content matters to its readers, unless it is a log."""
         if _LOG.search(text):
             self._run.write(
                 text, shell.folder, location, Certainty.SURE if certainty is Certainty.LIKELY else certainty
@@ -197,18 +197,18 @@ class CommandListener:
             self._code(shell, posixpath.basename(call.words[0].texts[0]), text)
         name = posixpath.basename(call.words[0].texts[0])
         if SHELL_NAMES.match(name) and call.fed is None and not effects.scripts and not effects.texts:
-            self._run.opaque[name] = None  # it runs what it is fed
+            self._run.opaque[name] = None  # it runs its standard input
         if call.fed is not None and not effects.scripts and not effects.texts:
             if SHELL_NAMES.match(name):
                 self._inner(shell, call.fed, call, effects.settings)
             elif effects.opaque:
                 self.loose(shell, call.fed, call.line)
         for nested in effects.nested:
-            with shell.perhaps_only():
+            with shell.conditionally():
                 shell.command([ShellWord((text,)) for text in nested], call.line)
 
     def _code(self, shell: ShellCommands, program: str, text: str) -> None:
-        """A file with a program for `awk`, `sed` or `jq`."""
+        """Reads a file with a program for `awk`, `sed` or `jq`."""
         for path, folder in self._here(shell, text):
             content = self._run.content(path)
             if content is None or runs_more(program, content):
@@ -220,16 +220,16 @@ class CommandListener:
     def _inner(
         self, shell: ShellCommands, text: str, call: ShellCall, settings: Sequence[str], arguments: Sequence[str] = ()
     ) -> None:
-        """A text that a line of this one has a shell run."""
+        """Follows a text that a line of this text runs in a new shell."""
         inner = Shell(
-            self.further_down(call.line),
+            self.nested(call.line),
             folder=shell.folder,
-            variables=shell.given_to_children(self._run.environment),
+            variables=shell.child_variables(self._run.environment),
             script=arguments[0] if arguments else shell.script,
             arguments=[ShellWord((argument,)) for argument in arguments[1:]],
             depth=shell.depth + 1,
             sure=shell.is_sure and call.sure,
-            must_end_well=call.checked,
+            must_succeed=call.checked,
             fails_build=call.checked,
         )
         inner.settings(settings)
@@ -251,7 +251,7 @@ class CommandListener:
             return
         found = self._here(shell, text)
         if not found:
-            # An absolute path is a program of the machine; a relative one may be made before it is run.
+            # An absolute path is a program of the machine; a relative one may be created before it runs.
             if interpreter in ("", "sh") and not text.startswith("/"):
                 self._run.unknown[location] = None
             else:
@@ -289,7 +289,7 @@ class CommandListener:
             self.loose(shell, text, line)
             self._run.opaque[""] = None
 
-    def further_down(self, line: int) -> CommandListener:
+    def nested(self, line: int) -> CommandListener:
         def location(further: int) -> SourceLocation:
             return self._location(line + further)
 

@@ -1,4 +1,4 @@
-"""Programs that copy files, and that pack them."""
+"""Programs that copy, move, link, pack and compress files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ami_bakery.template.shell.program_effects import Effects, Program, options_
 def copying(with_value: str) -> Program:
     def copy(arguments: list[str], effects: Effects) -> None:
         options, rest = options_of(arguments, with_value)
-        # Of `scp` and `rsync`, `-i` is another option.
+        # In `scp` and `rsync`, `-i` has another meaning.
         asks = "--target-directory" in with_value and ("-i", "") in options
         partial = "--rsh" in with_value and any(_PARTIAL.match(option) for option, _ in options)
         effects.keeps = asks or partial or not _KEEPING.isdisjoint(option for option, _ in options)
@@ -38,7 +38,7 @@ _KEEPING = frozenset(
         *("--list-only", "--only-write-batch", "--attributes-only", "--exchange"),
     }
 )
-"""Options with which a file that is there may stay as it is."""
+"""Options with which an existing file may stay unchanged."""
 _PARTIAL = re.compile(r"-[fFCn]\Z|--(?:exclude|include|filter|files|max-size|min-size|size-only|cvs|dry)")
 """Options with which rsync does not copy everything."""
 
@@ -105,13 +105,13 @@ def _dashed(letters: str) -> str:
 
 
 def _takes(text: str, taking: str) -> bool:
-    """Whether the last letter of a group of options takes the next word."""
+    """Whether the last letter of a group of options requires a value."""
     before = next((number for number, letter in enumerate(text[1:], 1) if letter in taking.split()), None)
     return before == len(text) - 1
 
 
 def _old_tar(arguments: Sequence[str]) -> list[str]:
-    """`tar czf FILE ...` as `tar -c -z -f FILE ...`: the values follow in the order of their letters."""
+    """Rewrites `tar czf FILE ...` as `tar -c -z -f FILE ...`: the values follow in the order of their letters."""
     made, values = list[str](), list(arguments[1:])
     for letter in arguments[0]:
         made.append(f"-{letter}")
@@ -143,8 +143,8 @@ def unzip(arguments: list[str], effects: Effects) -> None:
     effects.opaque = not any(option in ("-l", "-p", "-t", "-Z", "-v") for option, _ in options)
 
 
-def squeezing(suffix: str) -> Program:
-    def squeeze(arguments: list[str], effects: Effects) -> None:
+def compressing(suffix: str) -> Program:
+    def compress(arguments: list[str], effects: Effects) -> None:
         options, rest = options_of(arguments, "-S -T -o --output")
         effects.reads.extend(rest)
         named = [value for option, value in options if option in ("-o", "--output")]
@@ -154,4 +154,4 @@ def squeezing(suffix: str) -> Program:
             made = [name.removesuffix(suffix) if unpacking or name.endswith(suffix) else name + suffix for name in rest]
             effects.writes.extend(named or made)
 
-    return squeeze
+    return compress

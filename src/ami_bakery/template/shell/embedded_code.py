@@ -1,4 +1,4 @@
-"""Code of awk, sed, jq and other languages in arguments and files: the file names in it."""
+"""Finds file names in code of awk, sed, jq and other languages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _RUNS_MORE: Mapping[str, re.Pattern[str]] = {
     "jq": re.compile(r"\b(?:import|include)\b"),
     "yq": re.compile(r"\b(?:load|import|include)\w*\b"),
 }
-"""Code that runs programs, or reads files that it does not name as such."""
+"""Code that runs programs, or reads files whose names are not in the code."""
 
 
 def runs_more(name: str, code: str) -> bool:
-    """Whether code of awk, sed, jq or yq may open what no word of it names."""
+    """Whether code of awk, sed, jq or yq may open files that it does not name."""
     known = _RUNS_MORE.get(name.removeprefix("g").removeprefix("m"))
     return known is not None and known.search(code) is not None
 
 
 def files_of_code(name: str, arguments: Sequence[str]) -> list[str]:
-    """The files that have such code."""
+    """Returns the files with code that the arguments name."""
     options, _ = options_of(arguments, "-f --file --from-file -e -v -F -i -E")
     long = [value for option, value in options if option in ("-f", "--file", "--from-file", "-E") and value]
     grouped = [value for option, value in pairwise(arguments) if re.fullmatch(r"-[A-Za-z]+f", option)]
@@ -37,7 +37,7 @@ def files_of_code(name: str, arguments: Sequence[str]) -> list[str]:
 
 
 def words_of_code(text: str) -> list[str]:
-    """The words of a text in a language that is not looked into: what is in quotes, and what has no blank in it."""
+    """Returns the words of code in any language: quoted texts, and texts without blanks."""
     quoted = re.findall(r"""'([^'\n]{1,300})'|"([^"\n]{1,300})"|`([^`\n]{1,300})`""", text)
     bare = re.findall(r"[^\s'\"`()\[\]{},;|&<>=]{1,300}", text)
     return list(dict.fromkeys([part for parts in quoted for part in parts if part] + bare))

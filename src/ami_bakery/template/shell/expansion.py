@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ami_bakery.template.expression.known_values import HOLE
-from ami_bakery.template.shell.shell_conditions import asks_files
+from ami_bakery.template.shell.shell_conditions import depends_on_files
 from ami_bakery.template.shell.words import (
     MAGIC,
     MOST,
@@ -33,22 +33,22 @@ _NAME = re.compile(r"[A-Za-z_]\w*\Z")
 _EXPANSION = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*|\d+|[@*#?$!-])(?:\[[^\]]*\])?(?P<then>.*)\}\Z", re.DOTALL)
 _TILDE = re.compile(r"(?P<before>[A-Za-z_]\w*=)?~(?P<which>[+-]|[+-]?\d+|)(?=/|\Z)")
 _LONGEST_VALUE = 1 << 16
-"""Characters of a variable's value; a longer one is not known."""
+"""Maximum length of a variable's value in characters; a longer one is unknown."""
 _LITERAL = frozenset({"word", "raw_string", "number"})
 
 
 class ShellState:
-    """What a shell process knows, and how it expands words.
+    """The state of a shell process, and its expansion of words.
 
-    folder     where it is, as a path relative to the root; with `HOLE` in it where that is not known
-    elsewhere  folders where it may be as well: a `cd` on a condition, or to what is not there
-    variables  those that it has set, each with all texts that it may have
-    script     the path of the script that it runs, as `$0` has it
-    sourced    the path of the file that it reads just now: another one within `. file`
-    dotglob    whether patterns match names that begin with a dot
-    clobbers   whether `> file` writes a file that is there: not after `set -C`
-    errexit    whether the shell exits when a command fails: `set -e`; False if that is not certain
-    pipefail   whether a pipeline fails when any of its commands fails
+    folder       working directory, relative to the root; contains `HOLE` if it is unknown
+    elsewhere    other folders that may be the working directory, after a conditional or failed `cd`
+    variables    variables of the shell, each with all values that it may have
+    script       path of the running script, as in `$0`
+    sourced      path of the file that is read now, which differs from `script` within `. FILE`
+    dotglob      whether patterns match names that begin with a dot
+    clobbers     whether `> FILE` overwrites an existing file: not after `set -C`
+    errexit      whether the shell exits if a command fails (`set -e`); False if this is uncertain
+    pipefail     whether a pipeline fails if any of its commands fails
     fails_build  whether the build fails when this process does
     """
 
@@ -62,7 +62,7 @@ class ShellState:
         arguments: Sequence[ShellWord] = (),
         depth: int = 0,
         sure: bool = True,
-        must_end_well: bool = False,
+        must_succeed: bool = False,
         fails_build: bool = True,
     ) -> None:
         self.listener = listener
@@ -75,14 +75,14 @@ class ShellState:
         self.arguments = tuple(arguments)
         self.depth = self._outermost = depth
         self.sure = sure
-        self._ended = False
-        self._left = False
+        self._exited = False
+        self._returned = False
         self._exports_all = False
-        self._asks_files = True
+        self._depends_on_files = True
         self._choices: set[str] = set()
         self._chose = False
         self._before: tuple[str, ...] = (HOLE,)
-        self._fed_by = ""
+        self._piped_from = ""
         self.dotglob = False
         self.clobbers = True
         self._aliases: dict[str, tuple[str, ...]] = {}
@@ -94,30 +94,30 @@ class ShellState:
         self._fed: str | None = None
         self._stack: list[str] = []
         self._shown = True
-        self.must_end_well = must_end_well
+        self.must_succeed = must_succeed
         self.fails_build = fails_build
         self.errexit = False
         self.pipefail = False
         self._line = 0
 
-    def given_to_children(self, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-        """The variables that a program which it starts gets: exported ones, and those of the environment."""
+    def child_variables(self, environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """Returns the variables of programs that the shell starts: exported ones and those of the environment."""
         exported = self.exported | environment.keys()
         perhaps = {name: (environment.get(name, ""), *texts) for name, texts in self._perhaps.items()}
         return {name: texts for name, texts in (perhaps | self.variables).items() if name in exported}
 
     @property
     def is_sure(self) -> bool:
-        """Whether what comes now runs in every bake: on no condition, and behind no `exit`, `return` or `continue`."""
-        return self.sure and not self._ended and not self._left
+        """Whether the next command runs in every bake: on no condition, not after `exit`, `return` or `continue`."""
+        return self.sure and not self._exited and not self._returned
 
     @property
     def is_checked(self) -> bool:
-        """Whether the build fails if the command that runs now fails."""
-        return self.must_end_well or (self.errexit and self.fails_build)
+        """Whether the build fails if the current command fails."""
+        return self.must_succeed or (self.errexit and self.fails_build)
 
     def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
-        """Runs the nodes; what the last of them prints."""
+        """Follows the nodes; returns the output of the last one if it is known."""
         raise NotImplementedError
 
     @contextmanager
@@ -130,59 +130,59 @@ class ShellState:
 
     @contextmanager
     def _own_state(self) -> Iterator[None]:
-        """A process of its own: what it changes is its own."""
+        """Follows commands in a subprocess, which does not change the state of this shell."""
         folders, arguments = (self.folder, self.elsewhere, list(self._stack)), self.arguments
-        before = dict(self.variables), dict(self._perhaps), set(self.exported), self._ended
+        before = dict(self.variables), dict(self._perhaps), set(self.exported), self._exited
         options = self.errexit, self.pipefail, self.clobbers, self.fails_build
         try:
             yield
         finally:
             self.errexit, self.pipefail, self.clobbers, self.fails_build = options
             (self.folder, self.elsewhere, self._stack), self.arguments = folders, arguments
-            self.variables, self._perhaps, self.exported, self._ended = before
+            self.variables, self._perhaps, self.exported, self._exited = before
 
     @contextmanager
     def _unchecked(self) -> Iterator[None]:
-        """Runs commands whose failure nothing notices: those of conditions and command substitutions."""
-        before = self.fails_build, self.must_end_well
-        self.fails_build = self.must_end_well = False
+        """Follows commands whose failure is ignored: conditions and command substitutions."""
+        before = self.fails_build, self.must_succeed
+        self.fails_build = self.must_succeed = False
         try:
             yield
         finally:
-            self.fails_build, self.must_end_well = before
+            self.fails_build, self.must_succeed = before
 
     @contextmanager
     def _concurrent(self) -> Iterator[None]:
-        """Runs commands in another process, of which nobody knows when it ends."""
-        with self._own_state(), self.perhaps_only(), self._unchecked():
+        """Follows commands in a subprocess that runs concurrently."""
+        with self._own_state(), self.conditionally(), self._unchecked():
             yield
 
     @contextmanager
-    def perhaps_only(self, condition: str | None = None) -> Iterator[None]:
-        """`condition`: the text of what is asked; without it, as what is around."""
-        before, self.sure = (self.sure, self._asks_files), False
+    def conditionally(self, condition: str | None = None) -> Iterator[None]:
+        """Follows commands that may not run. `condition`: the text of the condition; default: the enclosing one."""
+        before, self.sure = (self.sure, self._depends_on_files), False
         if condition is not None:
-            self._asks_files = asks_files(condition)
+            self._depends_on_files = depends_on_files(condition)
         try:
             yield
         finally:
-            self.sure, self._asks_files = before
+            self.sure, self._depends_on_files = before
 
     def settings(self, given: Sequence[str]) -> None:
-        """Options of `set`, `shopt` and of a shell's own command line."""
+        """Reads options of `set`, `shopt` and of the shell's command line."""
         for before, text in pairwise(["", *given]):
             self._exit_options(before, text)
             if text in ("dotglob", "globdots"):
                 self.dotglob = True
             elif text in ("nocaseglob", "nocasematch"):
-                self.listener.lost()
+                self.listener.limit_exceeded()
             elif text == "noclobber" or re.match(r"-[A-Za-z]*C", text):
                 self.clobbers = False
             elif re.match(r"\+[A-Za-z]*C", text) and self.is_sure:
                 self.clobbers = True
 
     def _exit_options(self, before: str, text: str) -> None:
-        """Reads `-e`, `-o errexit` and `-o pipefail`; an option that is not certain is off."""
+        """Reads `-e`, `-o errexit` and `-o pipefail`; an uncertain option is off."""
         letter = text[:1] if re.fullmatch(r"[-+][A-Za-z]*e[A-Za-z]*", text) else ""
         sign = before[:1] if text in ("errexit", "pipefail") else letter
         is_on = sign != "+" and self.is_sure and HOLE not in text
@@ -192,9 +192,9 @@ class ShellState:
             self.errexit = is_on
 
     def _most(self, texts: tuple[str, ...]) -> tuple[str, ...]:
-        """As many as are looked at."""
+        """Returns at most `MOST` texts; reports if there are more."""
         if len(texts) > MOST:
-            self.listener.lost()
+            self.listener.limit_exceeded()
         return texts[:MOST]
 
     # --- variables
@@ -236,7 +236,7 @@ class ShellState:
         return tuple(absolute_folder(folder) for folder in folders)
 
     def _count(self, expression: str) -> None:
-        """What an arithmetic expression gives to a variable is not known."""
+        """Marks variables that an arithmetic expression sets as unknown."""
         of_names = (
             r"(?:\+\+|--)\s*([A-Za-z_]\w*)|([A-Za-z_]\w*)(?:\[[^\]]*\])?\s*(?:\+\+|--|(?:[-+*/%&|^]|<<|>>)?=(?!=))"
         )
@@ -246,7 +246,7 @@ class ShellState:
     # --- words
 
     def _homes(self, text: str) -> tuple[str, ...]:
-        """`~+`, `~-`, `~2`, and `~` where the text sets HOME."""
+        """Expands `~+`, `~-`, `~2`, and `~` if the text sets HOME."""
         found = _TILDE.match(text)
         if found is None:
             return (text,)
@@ -260,12 +260,12 @@ class ShellState:
         return tuple(f"{found['before'] or ''}{folder}{rest}" for folder in folders)
 
     def _split(self, text: str) -> list[str]:
-        """The words that a value without quotes comes to."""
+        """Splits an unquoted value into words."""
         separators = "".join(self.variables.get("IFS", ()))
         return text.split() or [""] if not separators.strip() else re.split(f"[{re.escape(separators)}\\s]+", text)
 
     def _words(self, node: Node) -> list[ShellWord]:
-        """The words that one node comes to: a variable without quotes may be several."""
+        """Returns the words of one node: an unquoted variable may be several words."""
         if node.type == "array":
             return [word for child in node.named_children for word in self._words(child)]
         if node.type == "process_substitution":
@@ -328,7 +328,7 @@ class ShellState:
                 self._expand(child)
 
     def _joined(self, node: Node) -> tuple[str, ...]:
-        """The children's texts and what stands between them, which the grammar has no node for."""
+        """Joins the children's texts, and the text between them, for which the grammar has no node."""
         if not node.child_count:
             return (text_of(node),)
         source, start = node.text or b"", node.start_byte

@@ -1,4 +1,4 @@
-"""The commands that a component runs on this machine: the files that they read and write, and what nobody can tell."""
+"""Finds the files that a component's local commands read and write."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _MOST_SCRIPTS = 100
 
 
 class LocalRun(LocalFiles):
-    """All local commands of one component.
+    """Follows all local commands of one component.
 
-    opaque   programs that may open what no word names, each once; an empty name is one that must not be shown
-    unknown  the locations of words that cannot be worked out
+    opaque   names of programs that may open files that their arguments do not name; "" if the name must not be shown
+    unknown  locations of words whose value is unknown
     """
 
     def __init__(self, reading: Reading, variables: Mapping[str, tuple[str, ...]] | None = None) -> None:
@@ -42,7 +42,7 @@ class LocalRun(LocalFiles):
         self._seen: set[tuple[object, ...]] = set()
         self._active: list[str] = []
 
-    # --- what is run
+    # --- commands
 
     def text(
         self,
@@ -55,10 +55,10 @@ class LocalRun(LocalFiles):
         settings: Sequence[str] = (),
         fails_build: bool = True,
     ) -> None:
-        """A shell text of the template.
+        """Follows a shell text of the template.
 
-        locations  of each of its lines; the last one holds for the rest
-        wraps   the program that is not known is one that is looked at elsewhere: `{{.Command}}`
+        locations    of each line of the text; the last one is for all further lines
+        wraps        an unknown program in it (`{{.Command}}`) is read elsewhere
         settings     options of the shell
         fails_build  whether the build fails when the text does
         """
@@ -72,7 +72,7 @@ class LocalRun(LocalFiles):
         shell.run(text)
 
     def words(self, words: Sequence[str], location: SourceLocation, *, folder: str, tainted: bool = False) -> None:
-        """A command that is started without a shell; a program that is not known in it is `{{.Script}}`."""
+        """Follows a command that is started without a shell; an unknown program in it is `{{.Script}}`."""
         self._hide(tainted)
         listener = CommandListener(self, lambda _line: location, shows_names=not tainted, wraps=True)
         self._shell(listener, folder).command([ShellWord((text,), is_literal=True) for text in words], 0)
@@ -86,7 +86,7 @@ class LocalRun(LocalFiles):
 
     def _shell(self, listener: CommandListener, folder: str, *, fails_build: bool = True) -> Shell:
         return Shell(
-            listener, folder=folder, variables=self.variables, must_end_well=fails_build, fails_build=fails_build
+            listener, folder=folder, variables=self.variables, must_succeed=fails_build, fails_build=fails_build
         )
 
     def script(
@@ -100,7 +100,11 @@ class LocalRun(LocalFiles):
         settings: Sequence[str] = (),
         fails_build: bool = True,
     ) -> None:
-        """A script that is here. `shell`: of the one that starts it; `interpreter`: empty where the file says it."""
+        """Follows a script of the repository.
+
+        interpreter  empty if the script's first line names it
+        shell        the shell that starts it, if any
+        """
         fails_build = shell.is_checked if shell else fails_build
         key = (path, folder, tuple(arguments), shell.is_sure if shell else True, fails_build, tuple(settings))
         if key in self._seen or path in self._active:
@@ -123,12 +127,12 @@ class LocalRun(LocalFiles):
         inner = Shell(
             listener,
             folder=folder,
-            variables=shell.given_to_children(self.environment) if shell else self.variables,
+            variables=shell.child_variables(self.environment) if shell else self.variables,
             script=path if path.startswith("/") else f"{CHECKOUT}/{path}",
             arguments=[ShellWord((text,)) for text in arguments],
             depth=shell.depth + 1 if shell else 1,
             sure=shell.is_sure if shell else True,
-            must_end_well=fails_build,
+            must_succeed=fails_build,
             fails_build=fails_build,
         )
         inner.settings(settings)
@@ -138,7 +142,7 @@ class LocalRun(LocalFiles):
         self._active.pop()
 
     def _foreign(self, path: str, content: str, interpreter: str, folder: str) -> None:
-        """A script in another language: its words, and the modules that lie beside it."""
+        """Reads a script in another language: its words, and modules in its folder."""
         location = SourceLocation(file=path, line=1)
         self.opaque[interpreter] = None
         if interpreter.startswith("python"):
@@ -158,7 +162,7 @@ class LocalRun(LocalFiles):
 
 
 def usable(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of local commands; what looks like a secret has a value that is not known."""
+    """Returns the environment of local commands; values that look like secrets are unknown."""
     return {name: HOLE if _is_withheld(name) else value for name, value in environment.items()}
 
 
@@ -167,7 +171,7 @@ def _is_withheld(name: str) -> bool:
 
 
 def interpreter_of(content: str) -> tuple[str, list[str]]:
-    """The name of the interpreter in the first line, and its options; empty for a shell's default."""
+    """Returns the interpreter's name and its options from a `#!` line; "" if there is none."""
     found = re.match(r"#!\s*(\S+)(?:[ \t]+(.*))?", content)
     if found is None:
         return "", []

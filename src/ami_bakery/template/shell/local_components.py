@@ -1,4 +1,4 @@
-"""Which components run commands on this machine, and which of their fields are those commands."""
+"""Finds the local commands in the fields of components."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"(?:\$\{[^}]*\}|\{\{.*?\}\}|%\{[^}]*\}|[^\s;|&<>()\"'])+")
 
 _WRITTEN_TO = re.compile(rf">[>|]?\s*[\"']?({_WORD.pattern})")
-"""The target of a redirection: an output, whatever it is called."""
+"""The target of a redirection, which is an output."""
 
 
 class _Given(Frozen):
-    """A text of a field, with `HOLE` for what only Packer knows. `unknown`: where it has one."""
+    """A text of a field, with `HOLE` for parts that only Packer knows; `unknown` is set if it has any."""
 
     text: str
     location: SourceLocation
@@ -35,7 +35,7 @@ class _Given(Frozen):
 
 
 def find_local_commands(reading: Reading, component: Component) -> None:
-    """Of a component that `runs_here`."""
+    """Records the inputs and outputs of a component that runs commands on this machine."""
     run = LocalRun(reading, _environment_of(component))
     if component.type == "shell-local":
         _shell_local(run, component)
@@ -57,7 +57,7 @@ def find_local_commands(reading: Reading, component: Component) -> None:
 
 
 def _given(component: Component, name: str, *, alone: bool = False) -> Iterator[_Given]:
-    """All texts that a field may have; `alone`: without its other values."""
+    """Yields all texts that a field may have; with `alone`, only those of its first value."""
     for one in (component, *(() if alone else component.alternatives(name))):
         for text, location, written in one.texts(name):
             if isinstance(text, Unknown):
@@ -69,7 +69,7 @@ def _given(component: Component, name: str, *, alone: bool = False) -> Iterator[
 
 
 def _environment_of(component: Component) -> dict[str, tuple[str, ...]]:
-    """The variables that a component gives to its commands."""
+    """Returns the environment variables that a component sets for its commands."""
     variables: dict[str, tuple[str, ...]] = {}
     for name in ("environment_vars", "inspec_env_vars"):
         for given in _given(component, name):
@@ -106,10 +106,10 @@ def _shell_local(run: LocalRun, component: Component) -> None:
 
 
 def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder: str) -> None:
-    """The lines of `inline` are one script."""
+    """Follows the lines of `inline` as one script."""
     if not lines:
         return
-    said = _say_unknown(run, lines)
+    reported = _report_unknown(run, lines)
     locations = [given.location for given in lines for _ in given.text.split("\n")]
     text = "\n".join(given.text for given in lines)
     shebang, fails_build = next(iter(_shebangs(component))), _fails_build(component)
@@ -121,7 +121,7 @@ def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder:
     if re.search(r"(?:\A|/)(?:ba|da|a|k|z)?sh\Z", name):
         settings = [*_options_of_all(_shebangs(component)), *(() if fails_build else ("+e",))]
         run.text(text, locations, folder=folder, tainted=tainted, settings=settings, fails_build=fails_build)
-        for location in said:
+        for location in reported:
             run.unknown.pop(location, None)
         return
     run.opaque["" if tainted else name.rpartition("/")[2]] = None
@@ -131,19 +131,19 @@ def _script_of(run: LocalRun, component: Component, lines: list[_Given], folder:
 
 
 def _shebangs(component: Component) -> list[str]:
-    """Every value that `inline_shebang` may have."""
+    """Returns every value that `inline_shebang` may have."""
     return list(dict.fromkeys(given.text for given in _given(component, "inline_shebang"))) or ["/bin/sh -e"]
 
 
 def _options_of_all(shebangs: list[str]) -> list[str]:
-    """The options of the shell; `-e` only where every value has it."""
+    """Returns the shell's options; `-e` only if every value has it."""
     options = [interpreter_of(f"#!{shebang}")[1] for shebang in shebangs]
     exits = all(any(re.fullmatch(r"-[A-Za-z]*e[A-Za-z]*|errexit", text) for text in each) for each in options)
     return [*(text for each in options for text in each), *(() if exits else ("+e",))]
 
 
 _RUNS_SCRIPT = re.compile(r"(?:\A|.*(?:;|&&))\s*(?:\{\{\s*\.Vars\s*\}\}\s*)?\{\{\s*\.Script\s*\}\}\s*\Z", re.DOTALL)
-"""A text that runs the script by its shebang, and has the script's status."""
+"""A text that runs the script by its shebang, and has the script's exit status."""
 
 
 def _fails_build(component: Component) -> bool:
@@ -160,9 +160,9 @@ def _fails_build(component: Component) -> bool:
     return True
 
 
-def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[SourceLocation]:
-    """Says words of the template itself that are paths and have an unknown piece; where they stand."""
-    said = set()
+def _report_unknown(run: LocalRun, lines: list[_Given]) -> set[SourceLocation]:
+    """Reports words of the template that are paths with an unknown part; returns their locations."""
+    reported = set()
     for given in lines:
         if given.unknown is None:
             continue
@@ -173,10 +173,10 @@ def _say_unknown(run: LocalRun, lines: list[_Given]) -> set[SourceLocation]:
             if HOLE in word and word not in written_to and _is_path_with_hole(word):
                 shown = as_written[number] if len(as_written) == len(as_known) else given.written
                 alone = given.text.count(HOLE) == 1
-                why = given.unknown.why if alone else "a part of it is known only when Packer runs"
+                why = given.unknown.why if alone else "a part of it is only known when Packer runs"
                 run.reading.collector.unresolved(given.location, shown, why)
-                said.add(given.location)
-    return said
+                reported.add(given.location)
+    return reported
 
 
 def _is_path_with_hole(word: str) -> bool:
@@ -186,7 +186,7 @@ def _is_path_with_hole(word: str) -> bool:
 
 
 def _argv(run: LocalRun, component: Component, name: str, folder: str) -> None:
-    """A command that is given word by word."""
+    """Follows a command that is a list of words."""
     for one in (component, *component.alternatives(name)):
         given = list(_given(one, name, alone=True))
         if given:
@@ -199,7 +199,7 @@ def _chroot(run: LocalRun, component: Component) -> None:
     folder = run.reading.paths.workdir
     for name in ("command_wrapper", "pre_mount_commands", "post_mount_commands"):
         for given in _given(component, name):
-            _say_unknown(run, [given])
+            _report_unknown(run, [given])
             wraps = name == "command_wrapper"
             run.text(given.text, [given.location], folder=folder, tainted=given.tainted, wraps=wraps)
     for given in _given(component, "copy_files"):
@@ -207,7 +207,7 @@ def _chroot(run: LocalRun, component: Component) -> None:
 
 
 def _inspec(run: LocalRun, component: Component) -> None:
-    """InSpec reads the files that its arguments name; a reporter writes."""
+    """Reads InSpec's arguments: files that it reads, and files that its reporters write."""
     folder = run.reading.paths.workdir
     for given in _given(component, "command"):
         run.words([given.text], given.location, folder=folder, tainted=given.tainted)
@@ -224,7 +224,7 @@ def _inspec(run: LocalRun, component: Component) -> None:
 
 
 def _external(run: LocalRun, component: Component) -> None:
-    """The data source `external` runs a program and reads what it prints."""
+    """Follows the program of the data source `external`."""
     folder = run.reading.paths.workdir
     for text, _, _ in component.texts("working_dir"):
         path = run.reading.paths.from_workdir(text) if isinstance(text, str) else text
@@ -233,7 +233,7 @@ def _external(run: LocalRun, component: Component) -> None:
 
 
 def _of_unknown(run: LocalRun, component: Component) -> None:
-    """A component that we do not know may run its commands here or elsewhere."""
+    """Reads the commands of an unknown component, which may run on this machine."""
     for name in component.fields:
         if known.COMMANDS.search(name) and name not in known.ELSEWHERE:
             for given in _given(component, name):

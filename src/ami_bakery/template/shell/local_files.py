@@ -1,4 +1,4 @@
-"""The files that lie here, as words of local commands name them: what is read, what is written, what patterns match."""
+"""Resolves words of local commands to files of the repository."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _LIKE_A_PATH = re.compile(r"[^\s]*(?:/|\.[A-Za-z]\w{0,5}\Z)[^\s]*\Z")
 
 
 class LocalFiles:
-    """Notes what words name.
+    """Records the files that words name.
 
-    unknown  the paths of words that cannot be worked out
-    written  what a message shows instead of a file that is written; empty if it may show the path
+    unknown  locations of words whose value is unknown
+    written  text that messages show in place of the path of a written file; empty if they may show the path
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -53,7 +53,7 @@ class LocalFiles:
         self.opaque: dict[str, None] = {}
 
     def content(self, path: str) -> str | None:
-        """A script's text; None where it is too large, no text, or cannot be read."""
+        """Returns a script's text; None if it is too large, binary or unreadable."""
         entry = self.reading.tree.entry(path, follow=True)
         if entry is None or entry.kind is not FileKind.FILE:
             return None
@@ -64,7 +64,7 @@ class LocalFiles:
         return None if len(head) > _LARGEST or b"\0" in head[:4096] else head.decode("utf-8", "surrogateescape")
 
     def here(self, text: str, folder: str) -> str | None:
-        """The path of something that lies here; None for what does not, or may be of another machine."""
+        """Returns the path of an existing file or folder; None if there is none, or it may be on another machine."""
         text = of_own_process(text)
         if not text or len(text) > 1024 or "\n" in text or HOLE in text or text.startswith("~"):
             return None
@@ -91,11 +91,11 @@ class LocalFiles:
         early: bool = False,
         exact: bool = False,
     ) -> bool:
-        """Notes what a word names, whole or in part, if it is here.
+        """Records the existing files that a word, or a part of it, names.
 
-        dots   the folder itself counts, too
-        early  it is surely read now: what is written later to the same file does not make it an output alone
-        exact  the file's own name stands there, not a pattern
+        dots   whether `.` means the whole folder
+        early  whether the file is surely read now, so that a later write does not make it an output only
+        exact  whether the word is the file's name, not a pattern
         """
         path = self.here(text, folder)
         if path is not None:
@@ -122,7 +122,7 @@ class LocalFiles:
             self.unknown[location] = None
 
     def path_of(self, text: str, folder: str) -> str | None:
-        """The path that a word names, relative to the root, perhaps with `HOLE` in it; None where it is elsewhere."""
+        """Returns the path that a word names, relative to the root; None if it is outside. It may contain `HOLE`."""
         text = of_own_process(text)
         if not text or text.startswith(("~", "&", HOLE)) or len(text) > 1024 or "\n" in text:
             return None
@@ -133,7 +133,7 @@ class LocalFiles:
 
 
 def matching_files(run: LocalFiles, pattern: str, folder: str, *, dots: bool = False) -> list[str]:
-    """What the shell makes of a pattern, name by name; `**` is any number of folders, as some shells have it.
+    """Returns the paths that match a pattern; `**` matches any number of folders, as in some shells.
 
     dots  whether names that begin with a dot match, too
     """
@@ -164,7 +164,7 @@ def matching_files(run: LocalFiles, pattern: str, folder: str, *, dots: bool = F
 
 
 def _few(run: LocalFiles, found: list[str]) -> list[str]:
-    """As many as are looked at; what is beyond is not known."""
+    """Returns at most `_MOST_MATCHES`; what follows is unknown."""
     if len(found) > _MOST_MATCHES:
         run.opaque[""] = None
     return found[:_MOST_MATCHES]
@@ -188,7 +188,7 @@ def _is_folder(run: LocalFiles, text: str, folder: str) -> bool:
 
 
 def _as_regex(name: str) -> str:
-    """Of bash's further patterns, `!(x)` is taken for anything."""
+    """Translates a shell pattern; bash's `!(x)` matches any name here."""
     for known, letters in _CLASSES.items():
         name = name.replace(known, letters)
     name = re.sub(r"!\([^()]*\)", "*", name)
@@ -213,7 +213,7 @@ def _children(run: LocalFiles, text: str, folder: str) -> list[str]:
 
 
 def copied_files(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> Iterator[str]:
-    """What `cp` and its like write: into a folder that is there, or to that very name."""
+    """Yields the paths that `cp` and similar programs write: in an existing folder, or at exactly this path."""
     is_folder = _is_folder(run, target, folder)
     if target.endswith("/") or is_folder or len(sources) > 1:
         for source in sources:
@@ -224,8 +224,8 @@ def copied_files(run: LocalFiles, sources: Sequence[str], target: str, folder: s
                     yield posixpath.join(target, name, "**")
     else:
         yield target
-    # A folder becomes the target itself where that is not there yet: what it holds lies in it then. So it may have
-    # been for a folder that is there, if it holds nothing else.
+    # If the target does not exist, a copied folder becomes the target, with its content directly inside. A target
+    # that exists now may be the result of such a copy, if it contains nothing else.
     for source in sources:
         if is_folder and not source.endswith(("/", "/.")) and _holds_more(run, sources, target, folder):
             continue
@@ -235,14 +235,14 @@ def copied_files(run: LocalFiles, sources: Sequence[str], target: str, folder: s
 
 
 def _holds_more(run: LocalFiles, sources: Sequence[str], target: str, folder: str) -> bool:
-    """Whether a folder holds what no copy of the sources has."""
+    """Whether a folder contains something that is not a copy of the sources."""
     copies = {posixpath.basename(source.rstrip("/")) for source in sources}
     copies |= {child for source in sources for child in _children(run, source, folder)}
     return not copies.issuperset(_children(run, target, folder))
 
 
 def _may_be_folder(text: str) -> bool:
-    """Whether a part of the word may be a folder: a bare name in a list is none."""
+    """Whether a part of the word may be a folder: a name without a slash in a list is not."""
     return "/" in text or re.match(r"--?[\w-]+=", text) is not None
 
 
@@ -251,7 +251,7 @@ def may_be_path(text: str) -> bool:
 
 
 def of_own_process(text: str) -> str:
-    """`/proc/self/cwd/x`, and that of another process, which most likely is where the shell itself is, as `./x`."""
+    """Returns `/proc/self/cwd/x` as `./x`; another process most likely has the same working directory."""
     return _PROCESS_FOLDER.sub("./", text, count=1)
 
 

@@ -1,4 +1,4 @@
-"""What one command does to files, and how programs take options."""
+"""Describes what one command does to files, and parses options."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ _OUTPUT_OPTION = re.compile(
 
 
 class Effects:
-    """What one command does, as far as its words say.
+    """What one command does, according to its words.
 
-    reads     what is read if it is there
-    files     of what is read, words that surely are names of files
-    writes    what is surely written; `likely` and `perhaps`: what is written by the look of the option; `appends`: what
-              is added to
-    keeps     whether what is there already is not written
-    copies    sources, and what they are copied to: a folder or a file
-    made, removed, touched  folders that are made, what is removed with all below, files of which only the times change
-    changed   (verb, path): files and folders that stay as they are but for the mode, the times or the name
-    scripts   (interpreter, path, arguments): a script that is run; the interpreter is empty where the file says it
-    texts     shell texts that are run
-    code      of what is read, files with code whose words may name files
-    settings  options of the shell that runs them
-    nested    commands that are run with words of their own
-    opaque    whether it may open what no word names
-    dots      whether `.` among what is read is the whole folder
+    reads     paths that it reads if they exist
+    files     the words of `reads` that are surely names of files
+    writes    files that it surely writes
+    likely    files that it likely writes, because of the option's name; `perhaps`: that it may write
+    appends   files that it appends to
+    keeps     whether it may leave existing files unchanged
+    copies    (sources, target): the target is a folder or a file
+    made      folders that it creates
+    removed   paths that it removes, with everything below
+    touched   files whose times alone change
+    changed   (verb, path): files and folders whose mode, times or name alone change
+    scripts   (interpreter, path, arguments): scripts that it runs; the interpreter is empty if the script names it
+    texts     (text, arguments): shell texts that it runs
+    code      files of `reads` with code that may name more files
+    settings  options of the shell that runs the scripts and texts
+    nested    commands that it runs
+    opaque    whether it may open files that no word names
+    dots      whether `.` in `reads` means the whole folder
     """
 
     def __init__(self) -> None:
@@ -53,11 +56,11 @@ class Effects:
 
 
 Program = Callable[[list[str], Effects], None]
-"""Notes what a program does with its arguments."""
+"""Adds what a program does with its arguments to the effects."""
 
 
 def options_of(arguments: Sequence[str], with_value: str) -> tuple[list[tuple[str, str]], list[str]]:
-    """Options with their values, and the other words. `with_value`: the options that take the next word."""
+    """Returns options with their values, and the other words. `with_value`: options that require a value."""
     taking, options, rest = frozenset(with_value.split()), list[tuple[str, str]](), list[str]()
     given = iter(arguments)
     for text in given:
@@ -74,7 +77,7 @@ def options_of(arguments: Sequence[str], with_value: str) -> tuple[list[tuple[st
 
 
 def _short(text: str, taking: frozenset[str], options: list[tuple[str, str]], given: Iterator[str]) -> None:
-    """`-xzf FILE`, `-oFILE`, and long options with one dash."""
+    """Parses `-xzf FILE`, `-oFILE`, and long options with one dash."""
     if text in taking:
         options.append((text, next(given, "")))
         return
@@ -86,7 +89,7 @@ def _short(text: str, taking: frozenset[str], options: list[tuple[str, str]], gi
 
 
 def options_of_prefix(arguments: Sequence[str], with_value: str) -> tuple[list[tuple[str, str]], list[str]]:
-    """As `options_of`, up to the first word that is no option."""
+    """Like `options_of`, but stops at the first word that is not an option."""
     taking, position = frozenset(with_value.split()), 0
     while position < len(arguments) and arguments[position].startswith("-") and arguments[position] != "-":
         position += 2 if arguments[position] in taking else 1
@@ -94,11 +97,11 @@ def options_of_prefix(arguments: Sequence[str], with_value: str) -> tuple[list[t
 
 
 def likely_writes(arguments: Sequence[str], effects: Effects) -> None:
-    """`-o FILE` and `--output FILE` of a program that nobody knows."""
+    """Adds the files of `-o FILE` and `--output FILE` of an unknown program."""
     for text, following in zip(arguments, [*arguments[1:], ""], strict=False):
         found = _OUTPUT_OPTION.match(text)
         if found:
             target = found["value"] if found["value"] is not None else following
             if target and not target.startswith("-"):
-                short = text in ("-o", "-out")  # of many programs an option of another meaning
+                short = text in ("-o", "-out")  # has another meaning in many programs
                 (effects.perhaps if short else effects.likely).append(target)

@@ -1,4 +1,4 @@
-"""Names of programs, grouped by what they do with the files that their arguments name."""
+"""Names of programs, grouped by how they use the files in their arguments."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ NO_FILES = frozenset(
         *("udevadm", "partprobe", "losetup", "blkid", "mkfs", "mkswap", "parted", "sgdisk", "sfdisk", "wipefs"),
     }
 )
-"""Their words name nothing that they read here. What `ls` and `stat` show is not a file's content."""
+"""Programs that read no file of their arguments. (`ls` and `stat` do not read a file's content.)"""
 PERHAPS_FILES = frozenset(
     {*("apt-get", "apt", "yum", "dnf", "apk", "brew", "mount", "losetup", "parted", "sgdisk", "sfdisk", "date", "mkfs")}
 )
-"""`apt-get install ./x.deb`, `mount -o loop x.img`: they read what looks like a file."""
+"""Programs that read arguments that look like files: `apt-get install ./x.deb`, `mount -o loop x.img`."""
 READERS = frozenset(
     {
         *("cat", "head", "tail", "wc", "grep", "egrep", "fgrep", "zgrep", "cut", "awk", "gawk", "diff", "cmp", "nl"),
@@ -89,14 +89,14 @@ READERS = frozenset(
         *("shellcheck", "xargs", "ssh", "sftp", "gpg2", "iconv", "dos2unix", "expand", "pr", "ssh-add"),
     }
 )
-"""They read the files that their words name, and nothing else here."""
+"""Programs that read the files in their arguments, and no other file."""
 OF_TASKS = frozenset(
     {
         *("npm", "npx", "yarn", "pnpm", "bun", "cargo", "gradle", "mvn", "rake", "just", "task", "invoke", "bundle"),
         *("terraform", "tofu", "packer", "composer", "poetry", "pip", "pip3", "gem", "helm", "kubectl", "vault"),
     }
 )
-"""Their words are tasks, `build` or `dist`: a folder of such a name is what they make, if anything."""
+"""Programs with tasks as arguments (`build`, `dist`): a folder of that name is likely their output."""
 INSTALL = frozenset({"install", "ci", "add", "i"})
 CACHES: Mapping[str, tuple[frozenset[str], str]] = {
     **dict.fromkeys(("npm", "yarn", "pnpm", "bun"), (INSTALL, "node_modules")),
@@ -104,7 +104,7 @@ CACHES: Mapping[str, tuple[frozenset[str], str]] = {
     "cargo": (frozenset({"build", "test", "run"}), "target"),
     "mvn": (frozenset({"package", "install", "verify", "compile"}), "target"),
 }
-"""The folder that a program fills, with the words that make it do so."""
+"""By program: the arguments that make it fill a folder, and the folder."""
 WHOLE_FOLDERS = frozenset(
     {
         "tar",
@@ -122,7 +122,7 @@ WHOLE_FOLDERS = frozenset(
         "mkisofs",
     }
 )
-"""Of these, `.` means all that lies in the folder."""
+"""Programs for which `.` means the whole content of the folder."""
 
 
 OF_FILES = frozenset(
@@ -178,6 +178,6 @@ OF_FILES = frozenset(
         *("gunzip", "pigz", "bzip2", "xz", "zstd", "sed", "dd"),
     }
 )
-"""Every word of theirs that is no option and no option's value is a file's name."""
+"""Programs whose arguments, apart from options and their values, are all file names."""
 VALUE_OPTIONS = frozenset({"-n", "-c", "-d", "-f", "-w", "-b", "-A", "-B", "-C", "-m", "-k", "-t", "-s", "-a", "-j"})
 CODE = frozenset({"awk", "gawk", "sed", "gsed", "jq", "yq"})

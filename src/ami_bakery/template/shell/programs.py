@@ -1,4 +1,4 @@
-"""What common programs do with their arguments: which files they read, which they write, what they run."""
+"""Finds what a command reads, writes and runs, from its words."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ from ami_bakery.template.shell.program_effects import (
 )
 
 
-def effects_of(words: Sequence[str], *, shown: bool, fed_by: str = "") -> Effects:
-    """`shown`: what the command prints is only shown. `fed_by`: the program before it in a pipeline."""
+def effects_of(words: Sequence[str], *, shown: bool, piped_from: str = "") -> Effects:
+    """Returns what a command does.
+
+    shown   whether nothing reads the command's output
+    piped_from  name of the program before it in a pipeline
+    """
     effects = _effects_of(words, shown=shown)
     name, arguments = posixpath.basename(words[0]), words[1:]
     if name in names.OF_FILES:
@@ -35,7 +39,7 @@ def effects_of(words: Sequence[str], *, shown: bool, fed_by: str = "") -> Effect
     if any(text.startswith(("--files0-from", "-files0-from")) for text in arguments):
         effects.opaque = True
     if name == "xargs":
-        effects.opaque = effects.opaque or fed_by not in ("echo", "printf") or _has(arguments, "-a", "--arg-file")
+        effects.opaque = effects.opaque or piped_from not in ("echo", "printf") or _has(arguments, "-a", "--arg-file")
     elif name in ("zip", "tar", "gtar", "bsdtar", "rsync", "sha256sum", "sha512sum", "sha1sum", "md5sum", "openssl"):
         effects.opaque = effects.opaque or _has(
             arguments, "-@", "-T", "--files-from", "-c" if name.endswith("sum") else "-@", "--check", "-config"
@@ -90,7 +94,7 @@ def _effects_of(words: Sequence[str], *, shown: bool) -> Effects:
 
 
 def _without_tasks(arguments: Sequence[str]) -> list[str]:
-    """Words that are paths by their look, or that an option takes."""
+    """Returns the words that look like paths, or that follow an option."""
     return [
         text
         for before, text in zip(["", *arguments], arguments, strict=False)
@@ -132,14 +136,14 @@ _KNOWN: Mapping[str, Program] = {
     "bsdtar": copies.tar,
     "zip": copies.zip_,
     "unzip": copies.unzip,
-    "gzip": copies.squeezing(".gz"),
-    "gunzip": copies.squeezing(".gz"),
-    "pigz": copies.squeezing(".gz"),
-    "bzip2": copies.squeezing(".bz2"),
-    "bunzip2": copies.squeezing(".bz2"),
-    "xz": copies.squeezing(".xz"),
-    "unxz": copies.squeezing(".xz"),
-    "zstd": copies.squeezing(".zst"),
+    "gzip": copies.compressing(".gz"),
+    "gunzip": copies.compressing(".gz"),
+    "pigz": copies.compressing(".gz"),
+    "bzip2": copies.compressing(".bz2"),
+    "bunzip2": copies.compressing(".bz2"),
+    "xz": copies.compressing(".xz"),
+    "unxz": copies.compressing(".xz"),
+    "zstd": copies.compressing(".zst"),
     "curl": writes.curl,
     "wget": writes.wget,
     "tee": writes.tee,
@@ -172,12 +176,12 @@ _KNOWN: Mapping[str, Program] = {
     "git": writes.by_subcommand(archive=writes.with_output("-o --output --format --prefix --remote", opaque=True)),
     "ssh-keygen": writes.keygen,
     "aws": writes.aws,
-    "mkdir": writes.made,
-    "rm": writes.removed,
-    "unlink": writes.removed,
-    "touch": writes.touched,
-    "chmod": writes.changes_mode,
-    "chown": writes.changes_mode,
-    "chgrp": writes.changes_mode,
-    "truncate": writes.truncated,
+    "mkdir": writes.make_folders,
+    "rm": writes.remove,
+    "unlink": writes.remove,
+    "touch": writes.touch,
+    "chmod": writes.change_mode,
+    "chown": writes.change_mode,
+    "chgrp": writes.change_mode,
+    "truncate": writes.truncate,
 }

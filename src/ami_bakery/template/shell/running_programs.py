@@ -20,7 +20,7 @@ def shell(name: str, arguments: list[str], effects: Effects) -> None:
     effects.opaque = bool(effects.scripts)
     effects.settings = tuple(value or option for option, value in options)
     if "-n" in letters or "noexec" in effects.settings:
-        effects.reads.extend(rest)  # it only looks for mistakes
+        effects.reads.extend(rest)  # it only checks the syntax
         return
     if "-c" in letters and rest:
         effects.texts.append((rest[0], tuple(rest[1:])))
@@ -51,7 +51,7 @@ def xargs(arguments: list[str], effects: Effects) -> None:
 
 
 def grep(arguments: list[str], effects: Effects) -> None:
-    """The first word is what is looked for."""
+    """Adds the files; the first word is the pattern."""
     options, rest = options_of(arguments, "-e -f -m -A -B -C -d -D --include --exclude --exclude-dir --file --regexp")
     given = [value for option, value in options if option in ("-f", "--file")]
     asked = given or any(option in ("-e", "--regexp") for option, _ in options)
@@ -63,7 +63,7 @@ def grep(arguments: list[str], effects: Effects) -> None:
 
 
 def ssh(arguments: list[str], effects: Effects) -> None:
-    """Its words are run on another machine."""
+    """Adds the files of ssh's options; the command runs on another machine."""
     options, _ = options_of_prefix(arguments, "-i -F -o -p -l -L -R -D -b -c -E -e -I -J -m -O -Q -S -W -w")
     effects.reads[:] = [value for option, value in options if option in ("-i", "-F")]
 
@@ -90,7 +90,7 @@ def make(arguments: list[str], effects: Effects) -> None:
     effects.reads.extend(folders)
     named = [value for option, value in options if option in ("-f", "--file", "--makefile", "-I", "--include-dir")]
     effects.reads.extend(posixpath.join(folder, name) for name in named)
-    # A target that is a file is made; one that is a folder most likely, too.
+    # A target that is a file is created by make; so, most likely, is a folder.
     effects.likely.extend(posixpath.join(folder, name) for name in rest if "=" not in name)
     effects.reads.extend(name for name in rest if "=" in name)
     if not named and not folder:

@@ -1,7 +1,8 @@
-"""Follows a shell text without running it: its commands, their words, redirections, and the folder each runs in.
+"""Follows a shell text without running it.
 
-What a word comes to is worked out as far as the text says it: variables that it sets, environment variables, `dirname`
-and its like, loops over lists. A word that may come to several texts has them all; a part that nobody knows is `HOLE`.
+It finds commands, their words, redirections, and the folder that each runs in. Words are expanded as far as their
+value is known: variables of the text, environment variables, `dirname` and similar commands, loops over lists. A word
+that may have several values has all of them; an unknown part is `HOLE`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ami_bakery.template.expression.known_values import HOLE
 from ami_bakery.template.shell.shell_conditions import (
     fails,
     is_unsure,
-    may_be_missed,
+    may_fail_silently,
     repeats_until_success,
     runs_at_least_once,
 )
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
 _DEEPEST = 12
-"""Functions within functions, and texts within texts."""
+"""Nested functions and texts that are followed."""
 
 
 @lru_cache(maxsize=1)
@@ -40,22 +41,22 @@ def _parser() -> Parser:
 
 
 class Shell(SimpleCommands):
-    """One shell process that runs a text."""
+    """Follows the texts of one shell process."""
 
     def run(self, text: str) -> tuple[str, ...] | None:
-        """Follows the text. What its last command prints, where that is known."""
+        """Follows the text; returns the output of its last command if it is known."""
         if self.depth > _DEEPEST:
-            self.listener.lost()
+            self.listener.limit_exceeded()
             return None
-        # The grammar loses `$2` in `$1/$2`; it reads `${1}/${2}` well.
+        # The grammar loses `$2` in `$1/$2`, but not in `${1}/${2}`.
         text = re.sub(r"\$(\d)", r"${\1}", text)
         root = _parser().parse(text.encode("utf-8", "surrogateescape")).root_node
         if root.has_error:
-            self.listener.lost()
+            self.listener.limit_exceeded()
         printed = self._statements(root)
         for name, body in list(self._functions.items()):
             if name not in self._called:
-                with self.perhaps_only():
+                with self.conditionally():
                     self._function(name, body, ())
         if self.depth == self._outermost:
             while self._traps:
@@ -63,23 +64,23 @@ class Shell(SimpleCommands):
         return printed
 
     def start(self) -> None:
-        """What bash reads before a script, and `sh` before what is typed; and options that a variable gives."""
+        """Reads start-up files and options from variables: BASH_ENV, ENV, SHELLOPTS, BASHOPTS."""
         for name in ("BASH_ENV", "ENV"):
             texts = self.variables.get(name, ())
             if any(texts):
-                with self.perhaps_only():
+                with self.conditionally():
                     self.listener.source(self, [ShellWord(texts)], 0)
         for name in ("SHELLOPTS", "BASHOPTS"):
             self.settings([option for text in self.variables.get(name, ()) for option in text.split(":")])
 
-    # --- what runs
+    # --- lists, conditions and loops
 
     def _statements(self, root: Node) -> tuple[str, ...] | None:
-        """All of a text; its status is that of the last one."""
+        """Follows all statements of a text; the last one has the text's exit status."""
         nodes = [node for node in root.children if node.is_named and node.type != "comment"]
-        must_end_well, self.must_end_well = self.must_end_well, False
+        must_succeed, self.must_succeed = self.must_succeed, False
         self._each(nodes[:-1])
-        self.must_end_well = must_end_well
+        self.must_succeed = must_succeed
         return self._each(nodes[-1:])
 
     def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
@@ -92,12 +93,12 @@ class Shell(SimpleCommands):
         return printed
 
     def _node(self, node: Node) -> tuple[str, ...] | None:
-        before = self.must_end_well
-        self.must_end_well = before and node.type in ("list", "redirected_statement", "command", "pipeline")
+        before = self.must_succeed
+        self.must_succeed = before and node.type in ("list", "redirected_statement", "command", "pipeline")
         try:
             return self._by_type(node)
         finally:
-            self.must_end_well = before
+            self.must_succeed = before
 
     def _by_type(self, node: Node) -> tuple[str, ...] | None:
         self._line = node.start_point[0]
@@ -106,7 +107,7 @@ class Shell(SimpleCommands):
             return handler(self, node)
         if node.type == "ERROR":
             self.listener.loose(self, text_of(node), self._line)
-            self.listener.lost()
+            self.listener.limit_exceeded()
         elif node.type in EXPANDED:
             self._expand(node)
             return None
@@ -114,46 +115,46 @@ class Shell(SimpleCommands):
 
     def _list(self, node: Node) -> tuple[str, ...] | None:
         left, sign, right = node.children[0], node.children[1].type, node.children[-1]
-        must_end_well = self.must_end_well
+        must_succeed = self.must_succeed
         ignores = sign == "||" and not self._fails_with(right)
         if sign == "||":
-            self.must_end_well = not ignores
-        may_fail = ignores and may_be_missed(left)
+            self.must_succeed = not ignores
+        may_fail = ignores and may_fail_silently(left)
         with self._unchecked() if ignores else nullcontext():
             if may_fail and left.type == "redirected_statement":
                 self._redirected(left, may_fail=True)
             else:
-                with self.perhaps_only() if may_fail else nullcontext():
+                with self.conditionally() if may_fail else nullcontext():
                     self._node(left)
-        self.must_end_well = must_end_well
+        self.must_succeed = must_succeed
         if sign == "||" and text_of(right) in ("exit", "return"):
-            return None  # with the status of what failed
-        if is_unsure(node, must_end_well=must_end_well):
-            with self.perhaps_only(text_of(left)):
+            return None  # with the exit status of the failed command
+        if is_unsure(node, must_succeed=must_succeed):
+            with self.conditionally(text_of(left)):
                 return self._node(right)
         return self._node(right)
 
     def _fails_with(self, node: Node) -> bool:
-        """Whether the build fails where `... || exit 1` gets to its right side."""
+        """Whether the build fails if the right side of `... || exit 1` runs."""
         return fails(node) and (self.is_checked if text_of(node).startswith("return") else self.fails_build)
 
     def _pipeline(self, node: Node) -> None:
-        """Its commands run at the same time: what one of them reads, another one has perhaps not written yet."""
+        """Follows commands that run at the same time: a file may be read before another command writes it."""
         parts = [child for child in node.children if child.is_named]
         if self.is_sure and len(parts) > 1:
-            with self.perhaps_only(), self._unchecked():
+            with self.conditionally(), self._unchecked():
                 self._parts(parts)
         self._parts(parts)
 
     def _parts(self, parts: Sequence[Node]) -> None:
-        before = self._fed_by
+        before = self._piped_from
         for number, part in enumerate(parts):
             is_last = part is parts[-1]
-            self._fed_by = _program_of(parts[number - 1]) if number else before
+            self._piped_from = _program_of(parts[number - 1]) if number else before
             status = nullcontext() if is_last or self.pipefail else self._unchecked()
             with self._own_state(), self._printing(shown=is_last), status:
                 self._node(part)
-        self._fed_by = before
+        self._piped_from = before
 
     def _negated(self, node: Node) -> None:
         with self._unchecked():
@@ -165,10 +166,10 @@ class Shell(SimpleCommands):
             return self._each(node.children)
 
     def _conditional(self, node: Node) -> None:
-        """`if` and `case`: what is asked always runs, and what depends on the answer perhaps."""
+        """Follows `if` and `case`: conditions always run, branches may run."""
         asked = True
         start = node.start_byte
-        condition = ""  # what `case` asks is what a script is given
+        condition = ""  # `case` mostly tests the script's arguments, which are known
         for child in node.children:
             if child.type in ("then", "in"):
                 asked = False
@@ -180,7 +181,7 @@ class Shell(SimpleCommands):
                 with self._unchecked():
                     self._node(child)
             else:
-                with self.perhaps_only(condition):
+                with self.conditionally(condition):
                     self._node(child)
 
     def _case_item(self, node: Node) -> None:
@@ -206,21 +207,24 @@ class Shell(SimpleCommands):
             self.variables[text_of(name)] = self._most(tuple(dict.fromkeys(values))) or (HOLE,)
             self._choices.discard(text_of(name))
         if body is not None:
-            self._loop(body, text_of(name) if name is not None else "", sure=matched or _is_there(node))
+            self._loop(body, text_of(name) if name is not None else "", sure=matched or _has_value(node))
 
     def _loop(self, body: Node, name: str = "", *, sure: bool) -> None:
-        """Twice where a round changes what the next one knows. `name`: of the variable that each round sets; `sure`:
-        whether there is a round."""
-        ended, before = self._left, (dict(self.variables), dict(self._perhaps))
+        """Follows a loop's body, and a second time if an iteration changes variables.
+
+        name  the variable that each iteration sets
+        sure  whether there is at least one iteration
+        """
+        ended, before = self._returned, (dict(self.variables), dict(self._perhaps))
         given = self.variables.get(name)
-        with nullcontext() if sure else self.perhaps_only():
+        with nullcontext() if sure else self.conditionally():
             self._node(body)
         if given is not None:
             self.variables[name] = given
-        if (self.variables, self._perhaps) != before and self.listener.goes_on():
-            with self.perhaps_only():
+        if (self.variables, self._perhaps) != before and self.listener.may_continue():
+            with self.conditionally():
                 self._node(body)
-        self._left = ended
+        self._returned = ended
 
     def _while(self, node: Node) -> None:
         repeats = repeats_until_success(node)
@@ -233,7 +237,7 @@ class Shell(SimpleCommands):
                     self._each(child.children if is_negated else [child])
 
     def _c_style_for(self, node: Node) -> None:
-        """What its head counts is not known."""
+        """Follows `for ((...))`; its counters are unknown."""
         body = node.child_by_field_name("body")
         for child in node.named_children:
             if child == body:
@@ -244,7 +248,7 @@ class Shell(SimpleCommands):
             self._loop(body, sure=False)
 
     def _compound(self, node: Node) -> tuple[str, ...] | None:
-        """`{ ...; }`, or `(( ... ))`."""
+        """Follows `{ ...; }` or `(( ... ))`."""
         if text_of(node).startswith("(("):
             self._count(text_of(node))
         return self._each(node.children)
@@ -259,13 +263,13 @@ class Shell(SimpleCommands):
     def _function(self, name: str, body: Node, arguments: Sequence[ShellWord]) -> tuple[str, ...] | None:
         self._called.add(name)
         if self.depth >= _DEEPEST:
-            self.listener.lost()
+            self.listener.limit_exceeded()
             return None
-        before, self.arguments, self.depth = (self.arguments, self._left), tuple(arguments), self.depth + 1
+        before, self.arguments, self.depth = (self.arguments, self._returned), tuple(arguments), self.depth + 1
         try:
             return self._node(body)
         finally:
-            (self.arguments, self._left), self.depth = before, self.depth - 1
+            (self.arguments, self._returned), self.depth = before, self.depth - 1
 
 
 _Handler = Callable[[Shell, "Node"], tuple[str, ...] | None]
@@ -297,8 +301,8 @@ def _program_of(node: Node) -> str:
     return posixpath.basename(text_of(name)) if name is not None else ""
 
 
-def _is_there(loop: Node) -> bool:
-    """Whether a `for` has a value for certain: one that stands there as it is."""
+def _has_value(loop: Node) -> bool:
+    """Whether a `for` surely has a value: a literal one."""
     values = [value for value in loop.children_by_field_name("value") if value.type in _WRITTEN_OUT]
     is_select = bool(loop.children) and loop.children[0].type == "select"
     return not is_select and any("@" not in text_of(value) and not has_magic(value) for value in values)

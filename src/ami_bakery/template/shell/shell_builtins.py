@@ -1,4 +1,4 @@
-"""Commands that change the shell itself: `cd`, `set`, `shift`, `exit`, `trap` and their like."""
+"""Shell builtins that change the state of the shell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ShellCommands(ShellState):
-    """Runs one command of words."""
+    """Follows commands given as words."""
 
     def run(self, text: str) -> tuple[str, ...] | None:
         """Follows a text."""
@@ -28,7 +28,7 @@ class ShellCommands(ShellState):
         raise NotImplementedError
 
     def command(self, words: Sequence[ShellWord], line: int) -> tuple[str, ...] | None:
-        """Runs one command; what it prints, where that is known."""
+        """Follows one command; returns its output if it is known."""
         found = unwrap(words)
         if found.may_not_run:
             with self._concurrent():
@@ -46,10 +46,10 @@ class ShellCommands(ShellState):
             return self._command_here(found.words, line)
 
     def _command_here(self, words: Sequence[ShellWord], line: int) -> tuple[str, ...] | None:
-        if not words or not self.listener.goes_on():
+        if not words or not self.listener.may_continue():
             return None
         if len(words[0].texts) > 1 and not _BUILTINS.keys().isdisjoint(words[0].texts):
-            with self.perhaps_only():
+            with self.conditionally():
                 for text in words[0].texts:
                     self._command_here([words[0]._replace(texts=(text,)), *words[1:]], line)
             return None
@@ -59,11 +59,11 @@ class ShellCommands(ShellState):
         builtin = _BUILTINS.get(name)
         if builtin is not None:
             return builtin(self, arguments, line)
-        for stand_in in self._stand_ins(name, arguments):
-            with self.perhaps_only():
-                self._eval([ShellWord((stand_in,))], line)
+        for text in self._alias_texts(name, arguments):
+            with self.conditionally():
+                self._eval([ShellWord((text,))], line)
         call = ShellCall(
-            tuple(words), line, self.is_sure, self._shown, self._fed, self._fed_by, checked=self.is_checked
+            tuple(words), line, self.is_sure, self._shown, self._fed, self._piped_from, checked=self.is_checked
         )
         for path in self._programs_here(name):
             self.listener.call(self, call._replace(words=(words[0]._replace(texts=(path,)), *arguments), sure=False))
@@ -71,8 +71,8 @@ class ShellCommands(ShellState):
         self.listener.call(self, call)
         return _printed(self, name, [word.texts for word in arguments])
 
-    def _stand_ins(self, name: str, arguments: Sequence[ShellWord]) -> list[str]:
-        """What an alias of that name, if there is one, comes to. Those that are aliases themselves are not followed."""
+    def _alias_texts(self, name: str, arguments: Sequence[ShellWord]) -> list[str]:
+        """Returns the commands that an alias stands for. An alias within itself is not expanded."""
         if name not in self._aliases:
             return []
         quoted = " ".join(shlex.quote(word.texts[0]) for word in arguments)
@@ -83,19 +83,19 @@ class ShellCommands(ShellState):
             self._aliases = {**self._aliases, name: meanings}
 
     def _programs_here(self, name: str) -> list[str]:
-        """Files of the repository that a program's name may stand for: by `hash -p`, or in a folder that PATH names."""
+        """Returns files of the repository that a program's name may mean: from `hash -p`, or in PATH's folders."""
         found = list(self._hashed.get(name, ()))
         if "/" not in name and HOLE not in name:
             found += [path for path in self._on_path("PATH", name) if self.listener.is_here(self, path)]
         return found
 
     def _on_path(self, variable: str, name: str) -> list[str]:
-        """`name` in each folder that the variable lists, where the text sets it."""
+        """Returns `name` in each folder of a variable that the text sets."""
         folders = [folder for text in self.variables.get(variable, ()) for folder in text.split(":")]
         return [posixpath.join(folder or ".", name) for folder in dict.fromkeys(folders) if folder != HOLE]
 
     def sourced_by(self, texts: Sequence[str]) -> list[str]:
-        """The files that `. NAME` may read: a name without a slash is looked for in the folders of PATH first."""
+        """Returns the files that `. NAME` may read; a name without a slash is searched in PATH first."""
         found = list[str]()
         for text in texts:
             on_path = self._on_path("PATH", text) if "/" not in text and HOLE not in text else []
@@ -119,14 +119,14 @@ class ShellCommands(ShellState):
         if re.match(r"\.{0,2}/|\.{1,2}\Z", path):
             return []
         if any(HOLE in text for text in self.variables.get("CDPATH", ())):
-            self.listener.lost()
+            self.listener.limit_exceeded()
         return self._on_path("CDPATH", path)
 
     def _enter(self, paths: Sequence[str]) -> None:
-        """One of the paths: nobody knows which, if there are several."""
+        """Changes to one of the paths; which one is unknown if there are several."""
         before = (self.folder, *self.elsewhere)
         entered = [self.listener.enter(folder, path) for folder in before for path in paths]
-        there = [folder for folder, is_there in entered if is_there]
+        there = [folder for folder, exists in entered if exists]
         self.folder = there[0] if there and len(paths) > 1 else entered[0][0]
         known = there if self.is_sure and len(there) == len(entered) else [*before, *there]
         self.elsewhere = self._most(tuple(dict.fromkeys(folder for folder in known if folder != self.folder)))
@@ -152,7 +152,7 @@ class ShellCommands(ShellState):
         self.listener.source(self, arguments, line)
 
     def _eval(self, arguments: Sequence[ShellWord], line: int) -> tuple[str, ...] | None:
-        before, self.listener = self.listener, self.listener.further_down(line)
+        before, self.listener = self.listener, self.listener.nested(line)
         self.depth += 1
         try:
             printed = None
@@ -168,7 +168,7 @@ class ShellCommands(ShellState):
             if re.fullmatch(r"[A-Za-z_]\w*", word.texts[0]):
                 self._set(word.texts[0], (HOLE,))
             elif HOLE in word.texts[0]:
-                self.listener.lost()
+                self.listener.limit_exceeded()
 
     def _let(self, arguments: Sequence[ShellWord], _line: int) -> None:
         for text in (text for word in arguments for text in word.texts):
@@ -180,7 +180,7 @@ class ShellCommands(ShellState):
             self._aliases[name] = (*self._aliases.get(name, ()), meaning)
 
     def _hash(self, arguments: Sequence[ShellWord], _line: int) -> None:
-        """`hash -p PATH NAME`."""
+        """Follows `hash -p PATH NAME`."""
         given = [word.texts[0] for word in arguments]
         if "-p" in given[:-2]:
             path, *names = given[given.index("-p") + 1 :]
@@ -190,7 +190,7 @@ class ShellCommands(ShellState):
         if len(arguments) > 1 and arguments[0].texts[0] == "-v":
             self._set(arguments[1].texts[0].partition("[")[0], (HOLE,))
         words = (ShellWord(("printf",), is_literal=True), *arguments)
-        self.listener.call(self, ShellCall(words, line, self.is_sure, self._shown, self._fed, self._fed_by))
+        self.listener.call(self, ShellCall(words, line, self.is_sure, self._shown, self._fed, self._piped_from))
 
     def _unset(self, arguments: Sequence[ShellWord], _line: int) -> None:
         for word in arguments:
@@ -209,34 +209,34 @@ class ShellCommands(ShellState):
 
     def _shift(self, arguments: Sequence[ShellWord], _line: int) -> None:
         count = arguments[0].texts[0] if arguments else "1"
-        # On a condition, or in a loop that counts them down, nobody knows what is left.
+        # The remaining arguments are unknown after a conditional `shift`, and after one in a loop.
         self.arguments = self.arguments[int(count) :] if self.is_sure and count.isdigit() else ()
 
     def _exit(self, arguments: Sequence[ShellWord], _line: int) -> None:
-        """What follows may not run, and the bake still succeeds; a status that is not 0 fails it."""
-        self._ended = self._ended or self._may_end(arguments)
+        """Follows `exit`: later commands may not run in a successful bake. A non-zero status fails the bake."""
+        self._exited = self._exited or self._may_end(arguments)
 
     def _leave(self, arguments: Sequence[ShellWord], _line: int) -> None:
-        """Of a function, or a loop."""
-        self._left = self._left or self._may_end(arguments)
+        """Follows `return`."""
+        self._returned = self._returned or self._may_end(arguments)
 
     def _next_round(self, _arguments: Sequence[ShellWord], _line: int) -> None:
-        self._left = self._left or self._may_end(())
+        self._returned = self._returned or self._may_end(())
 
     def _may_end(self, arguments: Sequence[ShellWord]) -> bool:
-        """Where it depends on files. What depends on how a script is called is as it is called here."""
+        """Whether `exit` may end a bake with success: not if it depends on the script's arguments alone."""
         fails = arguments and re.fullmatch(r"0*[1-9]\d*|-\d+", arguments[0].texts[0])
-        return not fails and (self.sure or self._asks_files)
+        return not fails and (self.sure or self._depends_on_files)
 
     def _trap(self, arguments: Sequence[ShellWord], line: int) -> None:
-        """Runs it now, and once more at the end of the text: who knows when the signal comes."""
+        """Follows a trap's command now, and again at the end of the text: the signal may come at any time."""
         given = [word for word in arguments if word.texts[0] != "--"]
         if len(given) > 1:
             self._traps.append((given[0], line))
             self._trapped(given[0], line)
 
     def _trapped(self, command: ShellWord, line: int) -> None:
-        with self._own_state(), self.perhaps_only():
+        with self._own_state(), self.conditionally():
             self._eval([command], line)
 
     def _shopt(self, arguments: Sequence[ShellWord], _line: int) -> None:
@@ -276,7 +276,7 @@ _BUILTINS: Mapping[str, Callable[[ShellCommands, Sequence[ShellWord], int], tupl
 
 
 def _options_of_set(words: Sequence[str]) -> list[str]:
-    """The words of `set` that are options: what follows them are arguments of the shell."""
+    """Returns the words of `set` that are options; the words after them are arguments."""
     found = list[str]()
     for word in words:
         is_name = bool(found) and _takes_name(found[-1])
@@ -291,7 +291,7 @@ def _takes_name(option: str) -> bool:
 
 
 def _printed(shell: ShellCommands, name: str, arguments: list[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """What a command prints, for those that tell of paths alone."""
+    """Returns the output of commands that print only paths."""
     given = [texts for texts in arguments if not texts[0].startswith("-")]
     match name:
         case "pwd":

@@ -1,4 +1,4 @@
-"""Whether a command of a shell text surely runs: what its lists, conditions and loops depend on."""
+"""Decides whether a command of a shell text surely runs."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _SURE = frozenset(
         *("tee", "date", "curl", "wget", "openssl", "base64", "envsubst"),
     }
 )
-"""Commands that are there for what they do: where one fails, something is wrong. Any other may be there to be asked."""
+"""Commands that are run for their effect, and are expected to succeed. Any other may be a condition."""
 _NEEDS_OPTION = {"mkdir": "p", "rm": "f", "ln": "f"}
-"""Those that fail where something is there already, or is not there, but for an option."""
+"""Of these, commands that fail if a path exists, or is missing, and the option that prevents this."""
 _TESTS = frozenset(
     {"[", "test", "[[", "grep", "egrep", "command", "which", "type", "cmp", "diff", "hash", "false", "stat", "ls", "id"}
 )
-"""Commands that are there to be asked."""
+"""Commands that are conditions."""
 _FAILING_EXIT = re.compile(r"(?:exit|return)(?:\s+0*[1-9]\d*)?\Z|\{[^{}]*\bexit\s+0*[1-9]\d*\s*;?\s*\}\Z", re.DOTALL)
 
 
-def asks(node: Node) -> bool:
-    """Whether a command may be there to be asked: what follows `&&` depends on the answer."""
+def may_be_condition(node: Node) -> bool:
+    """Whether a command may be a condition, so that the command after `&&` may not run."""
     if node.type in ("declaration_command", "variable_assignment", "unset_command"):
         return False
     if node.type == "list":
-        return is_unsure(node) or asks(node.children[-1])
+        return is_unsure(node) or may_be_condition(node.children[-1])
     if node.type == "redirected_statement":
         inner = node.child_by_field_name("body")
-        return (inner is not None and asks(inner)) or _hides_complaints(node)
+        return (inner is not None and may_be_condition(inner)) or _expects_failure(node)
     if node.type in ("pipeline", "subshell", "compound_statement"):
-        return not node.named_children or any(map(asks, node.named_children))
+        return not node.named_children or any(map(may_be_condition, node.named_children))
     name = _name_of(node)
     return name not in _SURE or (name in _NEEDS_OPTION and not _has_option(node, _NEEDS_OPTION[name]))
 
@@ -48,29 +48,29 @@ def _has_option(node: Node, letter: str) -> bool:
     return any(re.match(rf"-\w*{letter}|--(?:force|parents)\b", text_of(child)) for child in node.named_children)
 
 
-def _hides_complaints(node: Node) -> bool:
-    """`2>/dev/null`: a failure is expected."""
+def _expects_failure(node: Node) -> bool:
+    """Whether a command expects a failure: `2>/dev/null`."""
     return any(re.match(r"2>|&>", text_of(redirect)) for redirect in node.children_by_field_name("redirect"))
 
 
-def is_test(node: Node) -> bool:
-    """Whether a command surely is there to be asked."""
+def is_condition(node: Node) -> bool:
+    """Whether a command surely is a condition."""
     if node.type in ("test_command", "negated_command"):
         return True
     if node.type == "list":
-        return node.children[1].type == "||" or is_test(node.children[-1]) or is_test(node.children[0])
+        return node.children[1].type == "||" or is_condition(node.children[-1]) or is_condition(node.children[0])
     if node.type in ("redirected_statement", "pipeline"):
         inner = node.child_by_field_name("body") or (node.named_children[-1] if node.named_children else None)
-        return inner is not None and is_test(inner)
+        return inner is not None and is_condition(inner)
     return _name_of(node) in _TESTS
 
 
-def may_be_missed(node: Node) -> bool:
-    """Whether a command may fail, so that `|| true` hides that nothing is written."""
+def may_fail_silently(node: Node) -> bool:
+    """Whether a command before `|| true` may fail without a visible error."""
     if node.type == "redirected_statement":
         inner = node.child_by_field_name("body")
-        return (inner is not None and may_be_missed(inner)) or _hides_complaints(node)
-    return asks(node) or _name_of(node) in ("curl", "wget")
+        return (inner is not None and may_fail_silently(inner)) or _expects_failure(node)
+    return may_be_condition(node) or _name_of(node) in ("curl", "wget")
 
 
 def _name_of(node: Node) -> str:
@@ -78,22 +78,24 @@ def _name_of(node: Node) -> str:
     return posixpath.basename(text_of(name)) if name is not None else ""
 
 
-def is_unsure(node: Node, *, must_end_well: bool = False) -> bool:
-    """Whether the last command of a list runs only on a condition. `must_end_well`: where the list fails, the build
-    does, so that only what surely is asked is a condition."""
+def is_unsure(node: Node, *, must_succeed: bool = False) -> bool:
+    """Whether the last command of a list may not run.
+
+    must_succeed  whether the build fails if the list does, so that only sure conditions count
+    """
     if node.type != "list":
         return False
     sign, left = node.children[1].type, node.children[0]
-    return sign == "||" or (is_test(left) if must_end_well else asks(left))
+    return sign == "||" or (is_condition(left) if must_succeed else may_be_condition(left))
 
 
 def fails(node: Node) -> bool:
-    """Whether what follows `||` ends the script, and so the build."""
+    """Whether the command after `||` ends the script with a failure."""
     return _FAILING_EXIT.match(text_of(node)) is not None
 
 
 def runs_at_least_once(node: Node) -> bool:
-    """Whether the body of a `while` or `until` does."""
+    """Whether the body of a `while` or `until` runs at least once."""
     condition = next((child for child in node.named_children if child.type not in ("comment", "do_group")), None)
     until = bool(node.children) and node.children[0].type == "until"
     return condition is not None and text_of(condition) in (("false",) if until else ("true", ":"))
@@ -108,8 +110,8 @@ def repeats_until_success(node: Node) -> bool:
     return negated != is_until and not may_leave
 
 
-def asks_files(condition: str) -> bool:
-    """Whether the answer may depend on files or variables, not only on how a script is called."""
+def depends_on_files(condition: str) -> bool:
+    """Whether a condition may depend on files or variables, not only on the script's arguments."""
     words = re.sub(r"\A\s*(?:el)?if\b|[;\n]\s*\Z|(?:&&|\|\|)", " ", condition)
     of_files = r"(?:\[|test|!|-a|-o|&&|\|\||\()\s+-[abcdefghkLNOprsStuwx]\s|\s-(?:nt|ot|ef)\s|\$\(|`|<|\$\{?[A-Za-z_]"
     only_tests = r"(?:\s*!?\s*(?:\[{1,2}|test|\(\()\s.*)?\s*"

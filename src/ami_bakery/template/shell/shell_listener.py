@@ -1,4 +1,4 @@
-"""The interface to which a followed shell text reports its commands."""
+"""The interface that receives the commands of a shell text."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """What is done with what a shell does. Paths are as the shell has them: `shell.folder` is where it is."""
+    """Receives what a shell does. Paths are relative to `shell.folder`, as in the shell."""
 
-    def goes_on(self) -> bool:
-        """Asked before each command: whether there is no end of them."""
+    def may_continue(self) -> bool:
+        """Whether to follow one more command; called before each of them."""
 
     def call(self, shell: ShellCommands, call: ShellCall) -> None: ...
 
-    def lost(self) -> None:
-        """There is more of something than is looked at."""
+    def limit_exceeded(self) -> None:
+        """Records that a limit was exceeded, so that some inputs are unknown."""
 
     def redirection(self, shell: ShellCommands, sign: str, word: ShellWord, line: int, *, sure: bool) -> None: ...
 
     def assigned(self, shell: ShellCommands, text: str, line: int, *, exported: bool, name: str = "") -> None:
-        """`name`: of the variable, where the text is all of its value."""
+        """Receives the value of a variable; `name` is empty if the text is only a part of a value."""
 
-    def further_down(self, line: int) -> Listener:
-        """This one for a text that is run by a line of the text here."""
+    def nested(self, line: int) -> Listener:
+        """Returns a listener for a text that a line of this text runs."""
 
     def is_here(self, shell: ShellCommands, path: str) -> bool:
-        """Whether a file of the repository."""
+        """Whether the path is a file of the repository."""
 
     def loose(self, shell: ShellCommands, text: str, line: int) -> None:
-        """A text that is not understood; its words may be files."""
+        """Receives a text that does not parse; its words may be files."""
 
     def source(self, shell: ShellCommands, words: Sequence[ShellWord], line: int) -> None:
-        """`. file`: to be run by the same shell."""
+        """Receives `. FILE`, to be followed in the same shell."""
 
     def environment(self, name: str, line: int) -> str:
-        """The value of an environment variable, or `HOLE`."""
+        """Returns the value of an environment variable, or `HOLE`."""
 
     def enter(self, folder: str, path: str) -> tuple[str, bool]:
-        """The folder that `cd path` leads to from `folder`, and whether it is there."""
+        """Returns the folder that `cd path` changes to from `folder`, and whether it exists."""
 
     def matching(self, shell: ShellCommands, pattern: str) -> tuple[str, ...]:
-        """What a pattern stands for here."""
+        """Returns the paths that match a pattern."""

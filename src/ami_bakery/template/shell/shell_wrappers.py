@@ -1,4 +1,4 @@
-"""Programs that run the command behind their own options: `sudo`, `env A=b` and their like."""
+"""Programs that run another command, such as `sudo` and `env A=b`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WRAPPERS: Mapping[str, frozenset[str]] = {
     "fakeroot": frozenset(),
     "flock": frozenset({"-w", "-E"}),
 }
-"""For each, the options that take the next word."""
+"""By program: its options that require a value."""
 _UNSURE = {
     "sudo": r"-[A-Za-z]*[blvKk]|--(?:background|list|validate)",
     "setsid": r"-[A-Za-z]*f|--fork",
@@ -36,17 +36,17 @@ _UNSURE = {
     "flock": r"-[A-Za-z]*E|--conflict-exit-code",
     "timeout": r"--(?:help|version)",
 }
-"""Options with which a command runs in the background, or may not run without a failure."""
+"""Options with which a command runs in the background, or may not run at all without an error."""
 _FOLDER = {"env": "C", "sudo": "D"}
-"""The option that names the folder to run in; its long form is `--chdir`."""
+"""The option for the working directory; its long form is `--chdir`."""
 
 
 class Unwrapped(NamedTuple):
-    """A command without the programs that only run it.
+    """A command without the programs that wrap it.
 
-    given    the variables that they set for it
-    folders  where they run it, one after the other
-    may_not_run  they run it in the background, or not at all
+    given        variables that they set for it
+    folders      working directories that they change to, in order
+    may_not_run  whether they run it in the background, or not at all
     """
 
     words: tuple[ShellWord, ...]
@@ -67,7 +67,7 @@ def _name(word: ShellWord) -> str:
 
 
 def _without(name: str, found: Unwrapped) -> Unwrapped:
-    """Without the options of one such program."""
+    """Removes the options of one wrapper."""
     while found.words:
         text = found.words[0].texts[0]
         if text.startswith("-") and text != "-":
@@ -98,14 +98,14 @@ def _without_option(name: str, text: str, found: Unwrapped) -> Unwrapped:
 
 
 def _letter(name: str, text: str) -> str:
-    """The letter of a group of short options that takes a value: `C` of `-iC`."""
+    """Returns the letter of a group of short options that requires a value: `C` of `-iC`."""
     taking = "".join(option[1] for option in _WRAPPERS[name] if len(option) == 2)
     found = re.match(rf"-[A-Za-z]*?([{taking}])", text) if taking and not text.startswith("--") else None
     return found[1] if found else ""
 
 
 def _value_of(name: str, text: str, words: tuple[ShellWord, ...]) -> tuple[ShellWord | None, tuple[ShellWord, ...]]:
-    """The value of an option, and the words behind it."""
+    """Returns the value of an option, and the words after it."""
     if text.startswith("--"):
         option, equals, value = text.partition("=")
         if equals:
@@ -121,7 +121,7 @@ def _value_of(name: str, text: str, words: tuple[ShellWord, ...]) -> tuple[Shell
 
 
 def _split(value: ShellWord) -> list[ShellWord]:
-    """The words of `env -S`."""
+    """Splits the value of `env -S` into words."""
     try:
         parts = shlex.split(value.texts[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Runs one simple command: its redirections, assignments and words."""
+"""Follows simple commands: redirections, assignments and words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SimpleCommands(ShellCommands):
         raise NotImplementedError
 
     def _redirected(self, node: Node, *, may_fail: bool = False) -> tuple[str, ...] | None:
-        """`may_fail`: the command, whatever it fails for; the redirection is made in any case."""
+        """Follows a command and its redirections, which happen even if the command fails (`may_fail`)."""
         body, redirects = node.child_by_field_name("body"), node.children_by_field_name("redirect")
         if body is not None and body.type == "command":
             self._substituted_first(body)
@@ -40,17 +40,17 @@ class SimpleCommands(ShellCommands):
             self._redirects(redirects, sure=self.is_sure)
         into_file = any(child.type in _INTO for redirect in redirects for child in redirect.children)
         before, self._fed = self._fed, self._feed(redirects)
-        with self._printing(shown=not into_file), self.perhaps_only() if may_fail else nullcontext():
+        with self._printing(shown=not into_file), self.conditionally() if may_fail else nullcontext():
             printed = self._node(body) if body is not None else None
         self._fed = before
         if last_of_list and body is not None:
-            # A redirection behind `a && b` is that of `b`.
-            unsure = is_unsure(body, must_end_well=self.must_end_well)
+            # A redirection after `a && b` belongs to `b`.
+            unsure = is_unsure(body, must_succeed=self.must_succeed)
             self._redirects(redirects, sure=self.is_sure and not unsure)
         return printed
 
     def _substituted_first(self, node: Node) -> None:
-        """`echo $(cat file) > file` reads the file before it is written."""
+        """Follows substitutions first: `echo $(cat file) > file` reads the file before it writes it."""
         for child in node.named_children:
             if child.type == "command_substitution":
                 self._substitution(child)
@@ -65,14 +65,14 @@ class SimpleCommands(ShellCommands):
         return None
 
     def _redirects(self, redirects: Sequence[Node], *, sure: bool) -> None:
-        """The first one that fails is the last one that is made: `< missing > file` may not write the file."""
+        """Follows redirections in order; after one that fails there are no more: `< missing > file`."""
         for redirect in redirects:
             if redirect.type != "file_redirect":
                 self._backquoted(redirect)
                 for child in redirect.named_children:
                     if child.type not in ("heredoc_start", "heredoc_end"):
                         self._expand(child)
-                        # The rest of the line that a heredoc begins on.
+                        # The rest of the line on which a heredoc begins.
                         if child.type in ("pipeline", "command", "list", "file_redirect", "redirected_statement"):
                             self._node(child)
                 continue
@@ -83,13 +83,13 @@ class SimpleCommands(ShellCommands):
             sure = sure and (sign != "<" or self.is_checked)
 
     def _backquoted(self, heredoc: Node) -> None:
-        """Commands in backquotes within a heredoc, which the grammar has no node for."""
+        """Follows commands in backquotes within a heredoc, for which the grammar has no node."""
         parts = {child.type: child for child in heredoc.named_children}
         start, body = parts.get("heredoc_start"), parts.get("heredoc_body")
         if start is None or body is None or re.search(r"[\"'\\]", text_of(start)):
             return
         for command in re.findall(r"(?<!\\)`([^`]*)`", text_of(body)):
-            with self._own_state(), self.perhaps_only(), self._printing(shown=False):
+            with self._own_state(), self.conditionally(), self._printing(shown=False):
                 self._eval([ShellWord((command,))], body.start_point[0])
 
     def _test(self, node: Node) -> None:
@@ -134,7 +134,7 @@ class SimpleCommands(ShellCommands):
     def _declaration(self, node: Node) -> None:
         words = {text_of(child) for child in node.children}
         exported = "export" in words or "-x" in words
-        changes = any(re.match(r"-\w*[nluci]", word) for word in words)  # `declare -n`, `-l`, `-i`: not the text itself
+        changes = any(re.match(r"-\w*[nluci]", word) for word in words)  # `declare -n`, `-l`, `-i` change the value
         for child in node.named_children:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=exported)
@@ -148,11 +148,11 @@ class SimpleCommands(ShellCommands):
                 self._declared(child, exported=exported)
 
     def _declared(self, node: Node, *, exported: bool) -> None:
-        """`export "$name=$value"`, and `export $(cat file)`, of which nobody knows what it sets."""
+        """Follows `export "$name=$value"`; the variables of `export $(cat file)` are unknown."""
         for text in (text for word in self._words(node) for text in word.texts):
             name, equals, value = text.partition("=")
             if HOLE in name:
-                self.listener.lost()
+                self.listener.limit_exceeded()
             elif equals:
                 self.listener.assigned(self, value, self._line, exported=exported, name=name)
                 self._set(name, (value,))

@@ -1,4 +1,4 @@
-"""Programs that a template names and that `packer validate` starts: to ask for their version."""
+"""Finds programs of a template that `packer validate` starts to get their version."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _USUAL: Mapping[str, tuple[str, ...]] = {
     "ansible": ("ansible-playbook",),
     "ansible-navigator": ("ansible-navigator", "ansible-navigator run"),
 }
-"""By the provisioner's type, the programs that are installed. Any other may be a file of the repository, or run one.
-Source: `getVersion` in provisioner/ansible/provisioner.go. `inspec` has one too, and does not call it."""
+"""By provisioner type: the usual commands, which are installed. Any other may be, or may run, a file of the repository.
+Source: `getVersion` in provisioner/ansible/provisioner.go. `inspec` has the function too, but does not call it."""
 
 
 def started_by_validate(components: Iterable[Component]) -> Iterator[tuple[str, SourceLocation]]:
-    """The expression of each `command`, as written, that is none of the usual programs; with its location."""
+    """Yields each unusual `command` expression, as written, with its location."""
     for component in components:
         usual = _USUAL.get(component.type) if component.kind is ComponentKind.PROVISIONER else None
         found = component.fields.get("command")

@@ -1,4 +1,4 @@
-"""Words of shell texts: what they may be, and what the grammar's nodes say of them."""
+"""Words of shell texts, and their values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MOST = 128
-"""Texts that one word may come to; what is beyond is not looked at, and the listener hears of it."""
+"""Maximum number of values of one word; if there are more, the listener is notified."""
 _MOST_BRACED = 4 * MOST
 _DEEPEST_BRACES = 6
 _BRACES = re.compile(r"\{([^{},]*,[^{}]*|-?\d{1,18}\.\.-?\d{1,18}(?:\.\.-?\d{1,18})?|\w\.\.\w)\}")
@@ -22,12 +22,12 @@ MAGIC = re.compile(r"[*?\[]|[@+!]\(")
 
 
 class ShellWord(NamedTuple):
-    """An argument.
+    """An argument of a command.
 
-    texts       what it may be
-    is_pattern  the shell expands `*`, `?` and `[...]` in it
-    is_literal  it stands in the text as it is: no value shows where it is shown
-    is_choice   it is one of the texts, and nobody knows which
+    texts       the values that it may have
+    is_pattern  whether the shell expands `*`, `?` and `[...]` in it
+    is_literal  whether it is literal text, so that a message that shows it reveals no value
+    is_choice   whether it is one of the texts, and which one is unknown
     """
 
     texts: tuple[str, ...]
@@ -37,13 +37,13 @@ class ShellWord(NamedTuple):
 
 
 class ShellCall(NamedTuple):
-    """A command.
+    """A command with its arguments.
 
-    sure    it runs whenever the text runs
-    shown   nothing reads what it prints
-    fed     the text that it gets on its standard input
-    fed_by  the program before it in a pipeline
-    checked  the build fails if it fails
+    sure     whether it runs whenever the text runs
+    shown    whether nothing reads its output
+    fed      the text on its standard input, if known
+    piped_from   name of the program before it in a pipeline
+    checked  whether the build fails if it fails
     """
 
     words: tuple[ShellWord, ...]
@@ -51,12 +51,12 @@ class ShellCall(NamedTuple):
     sure: bool
     shown: bool
     fed: str | None = None
-    fed_by: str = ""
+    piped_from: str = ""
     checked: bool = True
 
 
 def absolute_folder(folder: str) -> str:
-    """A folder relative to the root as an absolute path."""
+    """Returns a folder relative to the root as an absolute path."""
     if folder.startswith("/") or HOLE in folder:
         return folder
     return CHECKOUT if folder == "." else f"{CHECKOUT}/{folder}"
@@ -79,7 +79,7 @@ def has_braces(node: Node) -> bool:
 
 
 def braced(texts: Sequence[str], has_braces: bool) -> list[tuple[str, ...]]:
-    """`a{b,c}` is two words."""
+    """Expands braces: `a{b,c}` is two words."""
     if not has_braces:
         return [tuple(texts)]
     made = list(islice((part for text in texts for part in unbraced(text)), _MOST_BRACED + 1))
@@ -87,7 +87,7 @@ def braced(texts: Sequence[str], has_braces: bool) -> list[tuple[str, ...]]:
 
 
 def unbraced(text: str, depth: int = 0) -> Iterator[str]:
-    """One by one: four braces of a hundred words each make a hundred million."""
+    """Yields expanded words one by one: four braces of 100 words each are 100 million words."""
     found = _BRACES.search(text)
     if found is not None and depth >= _DEEPEST_BRACES:
         yield HOLE
@@ -100,7 +100,7 @@ def unbraced(text: str, depth: int = 0) -> Iterator[str]:
 
 
 def _range(text: str) -> list[str]:
-    """`1..3`, `01..10`, `a..e`, `1..9..2`."""
+    """Expands `1..3`, `01..10`, `a..e` and `1..9..2`."""
     first, last, *by = text.split("..")
     if not (first.lstrip("-").isdigit() and last.lstrip("-").isdigit()):
         low, high = sorted((ord(first), ord(last)))
@@ -113,12 +113,12 @@ def _range(text: str) -> list[str]:
 
 
 def may_be_empty(texts: Sequence[str]) -> bool:
-    """Whether a variable may be empty, so that its default counts."""
+    """Whether a variable may be empty, so that its default may be used."""
     return any(not text or HOLE in text for text in texts)
 
 
 def stripped(text: str, then: str) -> str:
-    """`${x%pattern}` and its three siblings."""
+    """Expands `${x%pattern}`, `${x%%pattern}`, `${x#pattern}` and `${x##pattern}`."""
     sign = then[:2] if then[:2] in ("%%", "##") else then[:1]
     pattern = then[len(sign) :].strip("\"'")
     if "$" in pattern:

@@ -1,4 +1,4 @@
-"""Programs that write files whose names their arguments have."""
+"""Programs that write files that their arguments name."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def wget(arguments: list[str], effects: Effects) -> None:
     logs = [value for option, value in options if option in ("-o", "-a", "--output-file", "--append-output")]
     effects.writes.extend((*named, *logs))
     if not any(option in ("-O", "--output-document") for option, _ in options):
-        effects.keeps = True  # a file that exists stays, and the new one gets the name `file.1`
+        effects.keeps = True  # wget keeps an existing file, and writes to `file.1`
         effects.writes.extend(posixpath.join(folder, name) for text in rest if (name := _of_url(text)))
 
 
@@ -88,7 +88,7 @@ def sed(arguments: list[str], effects: Effects) -> None:
 
 
 def with_output(with_value: str, *, opaque: bool = False) -> Program:
-    """Programs whose `-o` or `-out` names what they write."""
+    """Returns a reader for programs whose `-o` or `-out` names the file that they write."""
 
     def output(arguments: list[str], effects: Effects) -> None:
         options, rest = options_of(arguments, with_value)
@@ -101,7 +101,7 @@ def with_output(with_value: str, *, opaque: bool = False) -> Program:
 
 
 def by_subcommand(**known: Program) -> Program:
-    """`go build -o X`: what the program does depends on its first word."""
+    """Returns a reader for programs with subcommands, such as `go build -o X`."""
 
     def run(arguments: list[str], effects: Effects) -> None:
         effects.opaque = True
@@ -143,31 +143,31 @@ def aws(arguments: list[str], effects: Effects) -> None:
     effects.reads.extend(files)
 
 
-def made(arguments: list[str], effects: Effects) -> None:
+def make_folders(arguments: list[str], effects: Effects) -> None:
     effects.made.extend(options_of(arguments, "-m --mode -Z")[1])
 
 
-def removed(arguments: list[str], effects: Effects) -> None:
+def remove(arguments: list[str], effects: Effects) -> None:
     options, rest = options_of(arguments, "")
     effects.keeps = any(option in ("-i", "-I", "--interactive") for option, _ in options)
     effects.removed.extend(rest)
 
 
-def touched(arguments: list[str], effects: Effects) -> None:
+def touch(arguments: list[str], effects: Effects) -> None:
     rest = options_of(arguments, "-d -t -r --date --reference")[1]
     effects.touched.extend(rest)
     effects.changed.extend(("sets the times of", text) for text in rest)
 
 
-def changes_mode(arguments: list[str], effects: Effects) -> None:
-    """`chmod`, `chown` and `chgrp`. What they take for an option may be a mode: `chmod -x FILE`."""
+def change_mode(arguments: list[str], effects: Effects) -> None:
+    """Reads `chmod`, `chown` and `chgrp`. A word that looks like an option may be a mode: `chmod -x FILE`."""
     words = [text for text in arguments if not text.startswith("-") or re.fullmatch(r"-[rwxXst]+", text)]
     has_reference = any(text.startswith("--reference") for text in arguments)
     effects.changed.extend(("changes the mode or the owner of", text) for text in words[0 if has_reference else 1 :])
 
 
-def truncated(arguments: list[str], effects: Effects) -> None:
-    """Of a file that is not cut to no byte, the beginning stays."""
+def truncate(arguments: list[str], effects: Effects) -> None:
+    """Reads `truncate`. A file keeps its beginning unless it is truncated to 0 bytes."""
     options, rest = options_of(arguments, "-s -r --size --reference")
     empties = any(option in ("-s", "--size") and value == "0" for option, value in options)
     (effects.writes if empties else effects.appends).extend(rest)

@@ -1,4 +1,4 @@
-"""What decides which files a shell opens beside the words of its commands: variables, `~+`, /proc, options, aliases."""
+"""Variables, `~+`, /proc, options and aliases that decide which files a shell opens."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("command", FOUND)
-def test_what_the_surroundings_of_a_command_have_it_read_is_found(command: str, tmp_path: Path) -> None:
+def test_inputs_from_a_commands_environment_are_found(command: str, tmp_path: Path) -> None:
     assert paths(run_here(tmp_path, command, FILES)) == FOUND[command]
 
 
@@ -139,7 +139,7 @@ def test_what_the_surroundings_of_a_command_have_it_read_is_found(command: str, 
         "jq -n 'import \"lib/a\" as a; 1'",
     ],
 )
-def test_what_the_surroundings_of_a_command_hide_is_said(command: str, tmp_path: Path) -> None:
+def test_inputs_hidden_by_a_commands_environment_are_reported(command: str, tmp_path: Path) -> None:
     assert len(run_here(tmp_path, command, FILES).local_commands) == 1
 
 
@@ -154,7 +154,7 @@ def test_what_the_surroundings_of_a_command_hide_is_said(command: str, tmp_path:
         "SHELLOPTS=noclobber bash -c 'echo > c'",
     ],
 )
-def test_a_shell_that_does_not_clobber_reads_whether_a_file_is_there(command: str, tmp_path: Path) -> None:
+def test_noclobber_makes_an_existing_file_an_input(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command} || true", FILES)
 
     assert paths(facts) == ["c"]
@@ -162,14 +162,14 @@ def test_a_shell_that_does_not_clobber_reads_whether_a_file_is_there(command: st
 
 
 @pytest.mark.parametrize("command", ["set -C; echo >| c", "set -C; set +C; echo > c"])
-def test_what_is_clobbered_all_the_same_is_an_output(command: str, tmp_path: Path) -> None:
+def test_forced_overwrite_with_noclobber_is_an_output(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}; cat c", FILES)
 
     assert (paths(facts), outputs(facts, Certainty.SURE)) == ([], ["c"])
 
 
 @pytest.mark.parametrize("command", ["bash -c 'cat $(cat x)'", "eval 'cat $(cat x)'", "trap 'cat $(cat x)' EXIT"])
-def test_a_text_within_a_text_is_said_at_the_line_that_runs_it(command: str, tmp_path: Path) -> None:
+def test_nested_shell_text_is_reported_at_the_line_that_runs_it(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, "sh a.sh", {"a.sh": f"true\ntrue\n{command}\ntrue\n", "x": ""})
 
     assert [location for found in facts.local_commands for location in found.unknown] == [

@@ -1,4 +1,4 @@
-"""Local commands: what they read is found, or `check` says that it is not known. What may stay as it is, is an input."""
+"""Inputs of local commands are found or reported as unknown; files that may stay unchanged are inputs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("command", FOUND)
-def test_what_a_less_simple_command_reads_is_found(command: str, tmp_path: Path) -> None:
+def test_inputs_of_complex_commands_are_found(command: str, tmp_path: Path) -> None:
     files, expected = FOUND[command]
     facts = run_here(tmp_path, command, files)
 
@@ -78,7 +78,7 @@ def test_what_a_less_simple_command_reads_is_found(command: str, tmp_path: Path)
         "cat d/!(a).x",
     ],
 )
-def test_what_nobody_can_tell_is_said(command: str, tmp_path: Path) -> None:
+def test_unknown_inputs_of_a_command_are_reported(command: str, tmp_path: Path) -> None:
     files = {"list": "a.x\n", "a.x": "", "app/x": "", "f1": "", "f2": "", "d/b.x": ""}
 
     assert len(run_here(tmp_path, command, files).local_commands) == 1
@@ -105,7 +105,7 @@ def test_what_nobody_can_tell_is_said(command: str, tmp_path: Path) -> None:
         "for f in d; do [ -f c ] && continue; cp d c; done",
     ],
 )
-def test_what_is_perhaps_not_written_stays_an_input(command: str, tmp_path: Path) -> None:
+def test_file_that_is_conditionally_written_is_an_input(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}; cat c", {"c": "", "d": "", "e": ""})
 
     assert "c" in paths(facts)
@@ -125,7 +125,7 @@ def test_what_is_perhaps_not_written_stays_an_input(command: str, tmp_path: Path
         "> c; echo x >> c",
     ],
 )
-def test_what_is_surely_written_is_no_input(command: str, tmp_path: Path) -> None:
+def test_file_that_is_surely_written_is_not_an_input(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}; cat c", {"c": "", "d": "", "app/x": ""})
 
     assert "c" not in paths(facts)
@@ -133,7 +133,7 @@ def test_what_is_surely_written_is_no_input(command: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("command", ["echo x >> c", "echo x | tee -a c"])
-def test_a_file_that_is_added_to_counts_where_it_is_used(command: str, tmp_path: Path) -> None:
+def test_appended_file_is_an_input_if_it_is_read(command: str, tmp_path: Path) -> None:
     facts = run_here(tmp_path, f"{command}; cat c", {"c": "committed"})
 
     assert paths(facts) == ["c"]
@@ -141,13 +141,13 @@ def test_a_file_that_is_added_to_counts_where_it_is_used(command: str, tmp_path:
     assert paths(run_here(tmp_path, command, {"c": "committed"})) == []
 
 
-def test_what_is_given_to_a_program_before_it_is_written_is_an_input(tmp_path: Path) -> None:
+def test_file_passed_to_a_program_before_it_is_written_is_an_input(tmp_path: Path) -> None:
     facts = run_here(tmp_path, "python3 r.py c; cp d c", {"r.py": "", "c": "", "d": ""})
 
     assert paths(facts) == ["c", "d", "r.py"]
 
 
-def test_a_copy_into_a_folder_that_holds_more_does_not_write_its_files(tmp_path: Path) -> None:
+def test_copy_into_a_folder_with_other_files_does_not_write_them(tmp_path: Path) -> None:
     facts = run_here(tmp_path, "cp -r overlay files; cat files/a", {"overlay/a": "", "files/a": "", "files/b": ""})
 
     assert "files/a" in paths(facts)
