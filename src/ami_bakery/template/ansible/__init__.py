@@ -1,4 +1,4 @@
-"""What Ansible reads on its own: the closure of the playbooks that a provisioner names."""
+"""Finds the files that Ansible reads for the playbooks of a provisioner."""
 
 from ami_bakery.template.ansible.provisioner import find_ansible_files
 

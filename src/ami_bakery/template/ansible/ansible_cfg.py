@@ -1,4 +1,4 @@
-"""Reads ansible.cfg and Ansible's environment variables: which folders, files and credentials they name."""
+"""Reads folders, files and credentials from ansible.cfg and Ansible's environment variables."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 @dataclass(kw_only=True)
 class AnsibleConfig:
-    """
-    roles, collections  folders in which they are looked for, relative to the root
-    inventories         files and folders
-    is_local            whether tasks run on this machine unless they say otherwise
+    """Settings of ansible.cfg and of the environment.
+
+    roles, collections  search folders, relative to the root
+    inventories         files and folders, with the location that names them
+    is_local            whether tasks run on this machine by default
     """
 
     roles: list[str] = field(default_factory=list)
@@ -47,7 +48,7 @@ class AnsibleConfig:
 
 
 class ConfigReader:
-    """`own`: the variables that the provisioner sets itself; `environment` is what Packer is started with."""
+    """Reads the configuration. `own`: variables that the provisioner sets for Ansible."""
 
     def __init__(self, reading: Reading, own: Iterable[tuple[str, str]], location: SourceLocation) -> None:
         self._reading = reading
@@ -58,7 +59,7 @@ class ConfigReader:
         self.config = AnsibleConfig()
 
     def read(self, *named: str) -> AnsibleConfig:
-        """`named`: configuration files that something else than the environment names."""
+        """Reads the `named` configuration files, or those of the environment, and Ansible's variables."""
         for path in named or self._values("ANSIBLE_CONFIG") or ["ansible.cfg"]:
             self._file(path)
         for name in sorted({*self._own, *self._reading.request.environment}):
@@ -67,7 +68,7 @@ class ConfigReader:
         return self.config
 
     def _values(self, name: str) -> list[str]:
-        """Of an environment variable; what Packer's own environment has is noted as read."""
+        """Returns the values of an environment variable; one of Packer's environment is recorded as an input."""
         if name in self._own:
             return self._own[name]
         value = self._reading.request.environment.get(name)
@@ -83,7 +84,7 @@ class ConfigReader:
 
     def _file(self, named: str) -> None:
         if HOLE in named:
-            self._reading.collector.unresolved(self._location, "ANSIBLE_CONFIG", "it is not known before Packer runs")
+            self._reading.collector.unresolved(self._location, "ANSIBLE_CONFIG", "it is only known when Packer runs")
             return
         path = self._reading.paths.resolve(named, self._reading.paths.workdir)
         entry = self._reading.tree.entry(path, follow=True) if isinstance(path, str) else None
@@ -108,7 +109,7 @@ class ConfigReader:
                 self._apply(name if known else "", value or "", posixpath.dirname(path) or ".", location)
 
     def _apply(self, name: str, value: str, folder: str, location: SourceLocation) -> None:
-        """One setting; what is relative in it starts at `folder`."""
+        """Applies one setting; its relative paths start at `folder`."""
         value = self._expanded(value)
         if name == "transport":
             self.config.is_local = value.strip() == "local"
@@ -131,17 +132,17 @@ class ConfigReader:
         elif name == "log_path":
             self._reading.collector.output(path, location)
         elif name == "inventory":
-            if reference_if_here(self._reading, path, location):
+            if note_if_exists(self._reading, path, location):
                 self.config.inventories.append((path, location))
         elif is_plugins or self._is_file(path):
-            reference_if_here(self._reading, path, location)
+            note_if_exists(self._reading, path, location)
 
     def _is_file(self, path: str) -> bool:
         entry = self._reading.tree.entry(path, follow=True)
         return entry is not None and entry.kind is FileKind.FILE
 
     def _expanded(self, value: str) -> str:
-        """As Ansible expands a path: `$NAME` from the environment, and its own `{{CWD}}`."""
+        """Expands `$NAME` and `{{CWD}}` in a path, as Ansible does."""
         workdir = self._reading.paths.workdir
         value = re.sub(r"\{\{ *CWD *\}\}", CHECKOUT if workdir == "." else f"{CHECKOUT}/{workdir}", value)
         return _VARIABLE.sub(lambda found: self._environment(found[1] or found[2]), value)
@@ -153,11 +154,11 @@ class ConfigReader:
         return next(iter(self._values(name)), HOLE)
 
     def _folders(self, paths: str, folder: str, separator: str, name: str, location: SourceLocation) -> Iterator[str]:
-        """What lies in the home folder or in the system is Ansible's installation, no input."""
+        """Yields the paths of a list; those in the home folder belong to Ansible's installation and are not inputs."""
         for path in paths.split(separator):
             path = path.strip().strip("'\"")
             if HOLE in path and name:
-                self._reading.collector.unresolved(location, name, "a variable in it is not known")
+                self._reading.collector.unresolved(location, name, "it contains a variable that is not set")
             if not path or path.startswith("~") or HOLE in path or "{{" in path or "\n" in path:
                 continue
             resolved = self._reading.paths.resolve(path, folder)
@@ -177,8 +178,8 @@ def _line(source: str, name: str) -> int:
     return source.count("\n", 0, found.start()) + source[found.start() : found.end()].count("\n") + 1 if found else 1
 
 
-def reference_if_here(reading: Reading, path: str, location: SourceLocation) -> bool:
-    """A file or folder that Ansible takes where it finds it; what lies outside the root counts where it is named."""
+def note_if_exists(reading: Reading, path: str, location: SourceLocation) -> bool:
+    """Records a file or folder as an input if it exists, inside or outside the root; returns whether it does."""
     if reading.tree.entry(path, follow=True) is None:
         return False
     reading.collector.reference(path, location, required=False)

@@ -1,4 +1,4 @@
-"""How Ansible is set up: ansible.cfg, its environment, the provisioner's settings and extra arguments."""
+"""Reads Ansible's settings: ansible.cfg, environment, and the provisioner's fields and arguments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.ansible.ansible_cfg import AnsibleConfig, ConfigReader, reference_if_here
+from ami_bakery.template.ansible.ansible_cfg import AnsibleConfig, ConfigReader, note_if_exists
 from ami_bakery.template.ansible.installed import note_installed
 from ami_bakery.template.ansible.navigator import Navigator, navigator_of
 from ami_bakery.template.ansible.playbook_arguments import (
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class AnsibleSettings:
-    """
-    roles, collections  folders in which roles and collections are looked for, relative to the root
-    installed           roles and collections that ansible-galaxy fetches: they are pinned by the file that lists them
+    """Settings of one provisioner.
+
+    roles, collections  search folders, relative to the root
+    installed           names of roles and collections that ansible-galaxy installs; their requirements file pins them
     """
 
     roles: list[str] = field(default_factory=list)
@@ -45,7 +46,7 @@ class AnsibleSettings:
         return self.config.is_local or self.arguments.is_local
 
 
-def surroundings_of(reading: Reading, component: Component) -> AnsibleSettings:
+def read_settings(reading: Reading, component: Component) -> AnsibleSettings:
     navigator = navigator_of(reading, component)
     own = [*navigator.environment, *_own_environment(reading, component)]
     config = ConfigReader(reading, own, component.location).read(*navigator.configs)
@@ -53,7 +54,7 @@ def surroundings_of(reading: Reading, component: Component) -> AnsibleSettings:
     for name, listed in (("roles_path", made.roles), ("collections_path", made.collections)):
         listed[:0] = [path for path, _ in paths_of(reading, component, name)]
     for path, location in paths_of(reading, component, "galaxy_file", "requirements_file"):
-        reference_if_here(reading, path, location)
+        note_if_exists(reading, path, location)
         made.installed |= required_names(reading, path, location)
         note_installed(reading, made, location)
     for name in ("extra_arguments", "extra_args"):
@@ -63,12 +64,12 @@ def surroundings_of(reading: Reading, component: Component) -> AnsibleSettings:
     for word in words_of(component.fields.get("ansible_ssh_extra_args")):
         note_ssh_arguments(reading, word.text, word.location)
     for path, location in made.arguments.modules:
-        reference_if_here(reading, path, location)
+        note_if_exists(reading, path, location)
     return made
 
 
 def paths_of(reading: Reading, component: Component, *names: str) -> list[tuple[str, SourceLocation]]:
-    """The paths of fields, from the root, for every value that a field may have."""
+    """Returns the paths of fields, relative to the root, for every value that a field may have."""
     found = []
     for name in names:
         for one in (component, *component.alternatives(name)):
@@ -80,7 +81,7 @@ def paths_of(reading: Reading, component: Component, *names: str) -> list[tuple[
 
 
 def _own_environment(reading: Reading, component: Component) -> Iterator[tuple[str, str]]:
-    """What the provisioner sets; a value that is known in part keeps its holes."""
+    """Yields the variables that the provisioner sets; partly known values contain holes."""
     for word in words_of(component.fields.get("ansible_env_vars")):
         name, sign, value = word.text.partition("=")
         if sign:

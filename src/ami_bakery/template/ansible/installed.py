@@ -1,4 +1,4 @@
-"""What ansible-galaxy installs in a bake: roles and collections that are outputs, by where they lie."""
+"""Finds roles and collections that ansible-galaxy installs in a bake: these are outputs."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 
 INSTALLED_ROLE = "meta/.galaxy_install_info"
 INSTALLED_COLLECTION = "MANIFEST.json"
-"""Files that ansible-galaxy writes into what it installs."""
+"""Files that ansible-galaxy writes into each role and collection that it installs."""
 
 
-def is_installed(reading: Reading, surroundings: AnsibleSettings, path: str, mark: str) -> bool:
-    """Whether a role or collection lies where ansible-galaxy installs it, and has its mark.
+def is_installed(reading: Reading, settings: AnsibleSettings, path: str, mark: str) -> bool:
+    """Whether ansible-galaxy installed a role or collection: by its folder, and the file `mark` in it.
 
-    It installs into the first folder that is configured, or below the user's home.
+    It installs into the first configured folder, or below the user's home.
     """
-    folders = surroundings.roles[:1] if mark == INSTALLED_ROLE else surroundings.collections[:1]
+    folders = settings.roles[:1] if mark == INSTALLED_ROLE else settings.collections[:1]
     above = f"{posixpath.normpath(path)}/"
     is_there = any(above.startswith(f"{posixpath.normpath(folder)}/") or folder == "." for folder in folders)
     return is_there and reading.tree.entry(posixpath.join(path, mark), follow=True) is not None
 
 
-def note_installed(reading: Reading, surroundings: AnsibleSettings, location: SourceLocation) -> None:
-    """Notes what ansible-galaxy installs as outputs, but for what is there and is not its own."""
-    for folder in surroundings.roles[:1]:
-        for name in sorted(surroundings.installed):
+def note_installed(reading: Reading, settings: AnsibleSettings, location: SourceLocation) -> None:
+    """Records roles and collections that ansible-galaxy installs as outputs, except existing ones of the project."""
+    for folder in settings.roles[:1]:
+        for name in sorted(settings.installed):
             _note(reading, posixpath.join(folder, name), INSTALLED_ROLE, location)
-    for folder in surroundings.collections[:1]:
+    for folder in settings.collections[:1]:
         inside = posixpath.join(folder, "ansible_collections")
-        for name in sorted(each for each in surroundings.installed if each.count(".") == 1):
+        for name in sorted(each for each in settings.installed if each.count(".") == 1):
             _note(reading, posixpath.join(inside, *name.split(".")), INSTALLED_COLLECTION, location)
-            told = posixpath.normpath(posixpath.join(inside, f"{name}-{HOLE}.info"))
-            reading.collector.output(f"{told}/**", location, certainty=Certainty.LIKELY)
+            info = posixpath.normpath(posixpath.join(inside, f"{name}-{HOLE}.info"))
+            reading.collector.output(f"{info}/**", location, certainty=Certainty.LIKELY)
 
 
 def _note(reading: Reading, path: str, mark: str, location: SourceLocation) -> None:

@@ -1,4 +1,4 @@
-"""Reads inventories: their files, the variables in them, and the group_vars and host_vars beside them."""
+"""Reads inventories: their variables, and the group_vars and host_vars next to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.errors import TemplateError, TooLargeError
-from ami_bakery.template.ansible.ansible_cfg import reference_if_here
+from ami_bakery.template.ansible.ansible_cfg import note_if_exists
 from ami_bakery.template.ansible.yaml_files import documents_of
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.source_tree import FileKind
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 
 _YAML = (".yml", ".yaml", ".json")
 _IGNORED = re.compile(r"(?:^\..*|.*(?:~|\.(?:orig|cfg|retry|pyc|pyo|swp|bak|rpm|md|txt|rst)))\Z")
-"""Names that Ansible skips in a folder of inventories."""
+"""Names that Ansible skips in an inventory folder."""
 _PAIR = re.compile(r"(\w+)\s*=\s*(.*)\Z", re.DOTALL)
 
 
 def read_inventory(walk: PlaybookWalk, path: str, location: SourceLocation) -> None:
-    """`path`: a file or a folder, which is an input already."""
+    """Reads an inventory. `path`: a file or folder that is already recorded as an input."""
     entry = walk.reading.tree.entry(path, follow=True)
     is_folder = entry is not None and entry.kind is FileKind.FOLDER
     folder = path if is_folder else posixpath.dirname(path) or "."
-    read_beside(walk, folder, location)
+    read_adjacent_variables(walk, folder, location)
     if is_folder and path.startswith(("/", "..")):
-        return  # a folder of the machine may be very large
+        return  # a folder outside the repository may be very large
     for file in _files(walk, path) if is_folder else [path]:
         _file(walk, file)
 
 
-def read_beside(walk: PlaybookWalk, folder: str, location: SourceLocation) -> None:
+def read_adjacent_variables(walk: PlaybookWalk, folder: str, location: SourceLocation) -> None:
     for name in ("group_vars", "host_vars"):
-        beside = posixpath.normpath(posixpath.join(folder, name))
-        if reference_if_here(walk.reading, beside, location):
-            walk.variables_folder(beside)
+        path = posixpath.normpath(posixpath.join(folder, name))
+        if note_if_exists(walk.reading, path, location):
+            walk.variables_folder(path)
 
 
 def _files(walk: PlaybookWalk, folder: str, depth: int = 0) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _toml(walk: PlaybookWalk, path: str, source: bytes) -> None:
 
 
 def _is_yaml(path: str, source: bytes) -> bool:
-    """Whether Ansible's YAML plugin reads the file: it accepts a name without extension, before the INI plugin does."""
+    """Whether Ansible's YAML plugin reads the file. It accepts names without extension, and precedes the INI plugin."""
     if path.endswith(_YAML):
         return True
     if posixpath.splitext(path)[1]:
@@ -103,10 +103,10 @@ def _is_yaml(path: str, source: bytes) -> bool:
 
 
 def _yaml(walk: PlaybookWalk, path: str) -> None:
-    """Hosts and groups, or the configuration of an inventory plugin, whose texts may name files."""
+    """Reads hosts and groups, or the configuration of an inventory plugin, which may name files."""
     for document in documents_of(walk.reading, path):
         if isinstance(document, YamlMap) and "plugin" in document:
-            walk.texts_if_here(document, path)
+            walk.note_existing_texts(document, path)
         else:
             _groups(walk, document)
 

@@ -1,4 +1,4 @@
-"""Finds what the texts of a playbook name: files of modules and lookups, templates, words of local commands."""
+"""Finds files that texts of a playbook name: in modules, lookups, templates and local commands."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ FILE_LOOKUPS = {
     "first_found": "files",
     "filetree": "files",
 }
-"""Lookups, and `with_...` loops, whose terms are files, with the subfolder in which Ansible looks first."""
+"""Lookups and `with_...` loops whose terms are files, each with the subfolder that Ansible searches first."""
 _COMMANDS = frozenset({"pipe", "lines"})
 _IN_OPTIONS = {"csvfile": "ansible.csv", "ini": "ansible.ini"}
 _NO_FILES = frozenset(
     """env vars varnames sequence dict items list flattened nested together subelements random_choice indexed_items
     inventory_hostnames config dig url redis etcd""".split()  # noqa: SIM905
 )
-_UNKNOWN = "it is known only when Ansible runs"
+_UNKNOWN = "it is only known when Ansible runs"
 Take = Callable[[str], None]
 
 
-def _is_elsewhere(name: str) -> bool:
-    """Whether a name with a hole is a path of this machine outside of the project."""
+def _is_outside(name: str) -> bool:
+    """Whether a name with a hole is an absolute path outside the project."""
     return has_hole(name) and name.startswith(("/", "~")) and not name.startswith(CHECKOUT)
 
 
 class Files:
-    """Writes findings to the collector of its reading, and variables to the table. `run`: effects of local commands."""
+    """Records findings in the collector, and variables in the table. `run` follows local commands."""
 
     def __init__(self, reading: Reading, variables: VariableTable) -> None:
         self.reading = reading
@@ -74,12 +74,12 @@ class Files:
         self._visited.add(key)
         return True
 
-    def say(self, location: SourceLocation, written: str, why: str = _UNKNOWN) -> None:
+    def report(self, location: SourceLocation, written: str, why: str = _UNKNOWN) -> None:
         self.reading.collector.unresolved(location, str(written), why)
 
     def reference(self, path: str, location: SourceLocation, context: Context | None = None) -> None:
         roles = (context.role, *context.above) if context is not None and context.role else ()
-        if not any(path.startswith(f"{role}/") for role in roles):  # all of a role's folder is in
+        if not any(path.startswith(f"{role}/") for role in roles):  # the whole folder of a role is already an input
             self.reading.collector.reference(path, location, required=False)
 
     # --- names
@@ -94,7 +94,7 @@ class Files:
         *,
         optional: bool = False,
     ) -> None:
-        """Takes whatever a text may name; says so where it cannot be said what that is."""
+        """Calls `take` with each path that a text may name; reports an unknown or missing path."""
         names = text_alternatives(text, self.scope(context))
         unknown, found_any = not parses(text), False
         for name in names:
@@ -102,27 +102,27 @@ class Files:
             for path in found or ():
                 take(path)
             found_any = found_any or found is None or bool(found)
-            unknown = unknown or (found == [] and (HOLE in name or _is_elsewhere(name)))
+            unknown = unknown or (found == [] and (HOLE in name or _is_outside(name)))
         if any(HOLE in name for name in names):
-            self.take_known_words(text, folders, take, context)
+            self.follow_known_words(text, folders, take, context)
         if unknown:
-            self.say(location, text)
+            self.report(location, text)
         elif not found_any and not optional and FACT not in "".join(names):
-            self.say(location, text, f"there is no such file in {' or '.join(folders[:2])}")
+            self.report(location, text, f"there is no such file in {' or '.join(folders[:2])}")
 
     def _named(self, name: str, folders: tuple[str, ...], context: Context) -> list[str] | None:
-        """None where the name is none of a file here."""
+        """Returns the files that a name may mean; None if it cannot name a file on this machine."""
         name = name.removeprefix("file://")
         if "://" in name or not name.strip("./ ") or "\n" in name:
             return None
         found = find(self.reading, name, folders)
         if context.role and any(path.startswith(context.role + "/") for path in found):
-            # A name known in part, that a role has: beside the role, only files of the same kind may be meant.
+            # A partly known name in a role: outside the role, only files of the same kind may be meant.
             found = [path for path in found if posixpath.dirname(path) != context.playbook]
         return found
 
-    def take_known_words(self, text: str, folders: tuple[str, ...], take: Take, context: Context) -> None:
-        """Beside what is not known, the names that an expression has in it."""
+    def follow_known_words(self, text: str, folders: tuple[str, ...], take: Take, context: Context) -> None:
+        """Calls `take` with the files that literal words of an unknown expression name."""
         for word in known_words(text, self.scope(context)):
             if word.strip("./ ") and "\n" not in word and "://" not in word:
                 for path in find(self.reading, word, folders):
@@ -132,7 +132,7 @@ class Files:
     def files(
         self, text: str, kind: str, context: Context, line: int, each: Take | None = None, *, optional: bool = False
     ) -> None:
-        """Every file that a text may name where Ansible looks for files of this kind."""
+        """Records every file that a text may name, in the folders that Ansible searches for files of this kind."""
         location = self.location(context, line)
 
         def take(path: str) -> None:
@@ -152,8 +152,8 @@ class Files:
             for path in glob_in(self.reading, pattern, folders):
                 self.reference(path, self.location(context, line), context)
 
-    def texts_if_here(self, document: Any, path: str) -> None:
-        """Texts of a configuration that name files: by how they look."""
+    def note_existing_texts(self, document: Any, path: str) -> None:
+        """Records existing files that texts of a configuration name."""
         folders = (posixpath.dirname(path) or ".", self.reading.paths.workdir)
         for text in texts_in(document):
             if text.strip("./ ") and "\n" not in text and is_static(text):
@@ -175,7 +175,7 @@ class Files:
                 if not has_hole(name):
                     self.reading.collector.environment(name, self.location(context, line))
                 else:
-                    self.say(self.location(context, line), text)
+                    self.report(self.location(context, line), text)
         elif call.plugin in _COMMANDS:
             self.command(terms, text, context, line)
         elif call.plugin in _IN_OPTIONS:
@@ -186,7 +186,7 @@ class Files:
             names = list(first_found_terms(call)) if call.plugin == "first_found" else terms
             self._lookup_files(call.plugin, names, text, context, line)
         elif call.plugin not in _NO_FILES:
-            self._terms_if_here(call, terms, context, line)
+            self._note_existing_terms(call, terms, context, line)
 
     def _lookup_files(self, plugin: str, names: Iterable[str], written: str, context: Context, line: int) -> None:
         kind, location = FILE_LOOKUPS[plugin], self.location(context, line)
@@ -206,16 +206,16 @@ class Files:
                 if plugin == "template":
                     self.template(path, context)
             if HOLE in name:
-                self.take_known_words(written, folders, lambda path: self.reference(path, location, context), context)
+                self.follow_known_words(written, folders, lambda path: self.reference(path, location, context), context)
             found_any = found_any or found is None or bool(found) or FACT in name
-            unknown = unknown or (not found and (HOLE in name or (found is not None and _is_elsewhere(name))))
+            unknown = unknown or (not found and (HOLE in name or (found is not None and _is_outside(name))))
         if unknown:
-            self.say(location, written)
+            self.report(location, written)
         elif not found_any and plugin not in ("first_found", "fileglob"):
-            self.say(location, written, f"there is no such file in {' or '.join(folders[:2])}")
+            self.report(location, written, f"there is no such file in {' or '.join(folders[:2])}")
 
     def _option_files(self, call: LookupCall, terms: list[str], text: str, context: Context, line: int) -> None:
-        """`csvfile` and `ini`: the file is an option, inside of the term or beside it."""
+        """Reads `csvfile` and `ini`: the file is an option, within the term or separate."""
         files = merged_texts(call.options.get("file", ()))
         for term in terms:
             files += [word.partition("=")[2] for word in term.split() if word.startswith("file=")]
@@ -223,7 +223,7 @@ class Files:
         self._lookup_files("file", names, text, context, line)
 
     def _passwords(self, terms: list[str], text: str, context: Context, line: int) -> None:
-        """A file with a password, which is read where it is there, and else made."""
+        """Reads `password`: a file that is read if it exists, and created otherwise."""
         folders, location = (context.playbook, self.reading.paths.workdir), self.location(context, line)
         for term in terms:
             name = term.split(" ")[0]
@@ -231,12 +231,12 @@ class Files:
             for path in found if name != "/dev/null" else ():
                 self.reference(path, location, context)
             if not found:
-                self.say(
-                    location, text, "Ansible makes this file of a password while Packer runs: a later build reads it"
+                self.report(
+                    location, text, "Ansible creates this password file while Packer runs, and later builds read it"
                 )
 
-    def _terms_if_here(self, call: LookupCall, terms: list[str], context: Context, line: int) -> None:
-        """A plugin that we do not know: its texts, where they are files."""
+    def _note_existing_terms(self, call: LookupCall, terms: list[str], context: Context, line: int) -> None:
+        """Records files that the texts of an unknown plugin name."""
         texts = [*terms, *merged_texts(value for values in call.options.values() for value in values)]
         for text in texts:
             if text.strip("./ ") and "\n" not in text and not has_hole(text):
@@ -247,17 +247,17 @@ class Files:
     # --- templates
 
     def template(self, path: str, context: Context) -> None:
-        """A template may take in others, and look files up."""
+        """Reads a template: other templates that it includes, and files that it looks up."""
         if not is_file(self.reading, path) or not self.first_visit(path, context.playbook, "template"):
             return
         inside = replace(context, file=path)
         try:
             text = self.reading.parsed(path).decode("utf-8", "replace")
         except TooLargeError as error:
-            self.say(self.location(inside, 1), posixpath.basename(path), error.wrong)
+            self.report(self.location(inside, 1), posixpath.basename(path), error.wrong)
             return
         if not parses(text):
-            self.say(self.location(inside, 1), posixpath.basename(path), "Jinja does not understand it")
+            self.report(self.location(inside, 1), posixpath.basename(path), "it is not a valid Jinja template")
             return
         self.lookups([YamlText(text, 1)], inside)
         location, folders = self.location(inside, 1), search_folders(inside, "templates")
@@ -270,9 +270,9 @@ class Files:
             for found in self._named(name, folders, inside) or ():
                 take(found)
             if HOLE in name:
-                self.take_known_words(text, folders, take, inside)
-                self.say(
-                    location, posixpath.basename(path), "which template it includes is known only when Ansible runs"
+                self.follow_known_words(text, folders, take, inside)
+                self.report(
+                    location, posixpath.basename(path), "the template that it includes is only known when Ansible runs"
                 )
 
     # --- commands on this machine
@@ -280,7 +280,7 @@ class Files:
     def command(
         self, texts: Iterable[str], written: str, context: Context, line: int, folders: tuple[str, ...] = ()
     ) -> None:
-        """A local command, which Ansible starts in the playbook's folder, or where `chdir` says."""
+        """Follows a local command, which Ansible starts in the playbook's folder, or in that of `chdir`."""
         location = self.location(context, line)
         for text in texts:
             known = text.replace(HOLE, PACKERS_HOLE).replace(FACT, PACKERS_HOLE)
@@ -288,7 +288,7 @@ class Files:
                 self.run.text(known, [location], folder=folder, tainted=not is_static(written))
             self.run.loose(known, location, folder=self.reading.paths.workdir)
             if text.lstrip().startswith(HOLE):
-                self.say(location, written)
+                self.report(location, written)
 
     # --- variables
 
@@ -297,11 +297,14 @@ class Files:
             self._variables_in(path)
 
     def variables_file(self, path: str) -> None:
-        """A file outside of the repository is an input, but its values are not used: file names would spell them."""
+        """Reads a file of variables.
+
+        Values of a file outside the repository are not used, because file names could reveal them.
+        """
         for file in yaml_at(self.reading, path):
             if self.reading.is_foreign(file):
-                why = "it lies outside of the repository, and planning does not use its values"
-                self.say(SourceLocation(file=file, line=1), posixpath.basename(file), why)
+                why = "it is outside the repository, and planning does not use its values"
+                self.report(SourceLocation(file=file, line=1), posixpath.basename(file), why)
             else:
                 self._variables_in(file)
 

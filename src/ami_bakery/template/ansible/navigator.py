@@ -1,4 +1,4 @@
-"""The `ansible-navigator` provisioner: its plays, and the settings file that ansible-navigator reads by itself.
+"""Reads the plays and the settings file of the `ansible-navigator` provisioner.
 
 Fields are those of SolomonHD/packer-plugin-ansible-navigator; settings are those of ansible-navigator's documentation.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.errors import TemplateError
-from ami_bakery.template.ansible.ansible_cfg import reference_if_here
+from ami_bakery.template.ansible.ansible_cfg import note_if_exists
 from ami_bakery.template.ansible.jinja.holes import HOLE
 from ami_bakery.template.ansible.playbook_arguments import ArgumentWord, words_of
 from ami_bakery.template.component import Component, Field
@@ -37,9 +37,10 @@ _SETTINGS = ("ansible-navigator.yml", "ansible-navigator.yaml", "ansible-navigat
 
 @dataclass(kw_only=True)
 class Navigator:
-    """
-    playbooks, roles  the targets of plays
-    words             arguments that plays and settings hand on to ansible-playbook
+    """Plays and settings of one provisioner.
+
+    playbooks, roles  targets of plays
+    words             arguments that plays and settings pass to ansible-playbook
     configs           the ansible.cfg that the settings name
     environment       variables that the settings set
     """
@@ -52,7 +53,7 @@ class Navigator:
 
 
 def navigator_of(reading: Reading, component: Component) -> Navigator:
-    """Empty for any other provisioner."""
+    """Reads the plays and settings; returns empty ones for any other provisioner."""
     made = Navigator()
     if component.type == "ansible-navigator":
         for name in ("play", "plays"):
@@ -143,7 +144,7 @@ def _settings_file(reading: Reading, component: Component, made: Navigator) -> N
 
 
 def _settings(reading: Reading, settings: Mapping[str, Any], location: SourceLocation, made: Navigator) -> None:
-    """Of the file, or of the block `navigator_config`, whose names have `_` for `-`."""
+    """Reads settings of the file, or of the block `navigator_config`, whose names have `_` instead of `-`."""
     ansible = _child(settings, "ansible", "ansible-config")
     config = ansible.get("config")
     path = config.get("path") if isinstance(config, Mapping) else config
@@ -157,7 +158,7 @@ def _settings(reading: Reading, settings: Mapping[str, Any], location: SourceLoc
         source = mount.get("src") if isinstance(mount, Mapping) else None
         resolved = reading.paths.from_workdir(str(source)) if source else None
         if isinstance(resolved, str):
-            reference_if_here(reading, resolved, location)
+            note_if_exists(reading, resolved, location)
     variables = _child(environment, "environment-variables")
     for name, value in _child(variables, "set").items():
         made.environment.append((str(name), str(value)))

@@ -1,7 +1,7 @@
-"""Reads the command line of `ansible-playbook` as far as it is known: which of its arguments name files here.
+"""Finds files in the command line of `ansible-playbook`.
 
-The options are those of ansible-core 2.19 (`ansible/cli/arguments/option_helpers.py`). An argument that is not known
-does not stop the reading: it is one argument of the list, or any number of them where it stands for a list.
+The options are those of ansible-core 2.19 (`ansible/cli/arguments/option_helpers.py`). An unknown argument counts as
+one argument, or as any number of them if it is a list.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ami_bakery.template.location import SourceLocation
 
 _LITERAL = re.compile(r'"((?:[^"\\$%]|[$%](?!\{))*)"')
-"""A text in an expression, without parts that are worked out."""
+"""A string literal in an expression, without interpolation."""
 _SHORT_FLAGS = frozenset("vhCDkKbJ")
 _LONG = {
     "--extra-vars": "vars",
@@ -67,12 +67,13 @@ _SHORT = {
 
 @dataclass(kw_only=True)
 class Arguments:
-    """
+    """Files and variables that the arguments name.
+
     variables       extra variables, by name
-    variable_files  files of them
-    inventories     files and folders; lists of hosts are none
+    variable_files  files with extra variables
+    inventories     files and folders, without lists of hosts
     modules         folders of modules
-    playbooks       playbooks that stand among the options
+    playbooks       playbooks among the arguments
     is_local        whether every task runs on this machine
     """
 
@@ -86,11 +87,11 @@ class Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class ArgumentWord:
-    """One argument; what is not known in it is a hole.
+    """One argument; unknown parts of it are holes.
 
-    is_list      it stands for any number of arguments
-    tainted      a secret may be part of it: no message shows it
-    is_optional  it may be another word; a file that it names need not be there
+    is_list      whether it may be any number of arguments
+    tainted      whether a secret may be part of it, so that no message shows it
+    is_optional  whether it may be another word; a file that it names may be missing
     """
 
     text: str
@@ -103,7 +104,7 @@ class ArgumentWord:
 
 
 def argument_lists(found: Field | None) -> Iterator[list[ArgumentWord]]:
-    """The arguments of a list field, which may be given as one text with commas; once for each value it may have."""
+    """Yields the arguments of a list field for each value that it may have; the list may be a text with commas."""
     if found is not None:
         yield _list(found.value, found)
         for value in found.alternatives:
@@ -111,7 +112,7 @@ def argument_lists(found: Field | None) -> Iterator[list[ArgumentWord]]:
 
 
 def words_of(found: Field | None) -> list[ArgumentWord]:
-    """The arguments of every value that a list field may have."""
+    """Returns the arguments of every value that a list field may have."""
     return [word for words in argument_lists(found) for word in words]
 
 
@@ -154,12 +155,12 @@ def _unknown_words(
 
 
 def _parts(text: str, *, is_list: bool) -> list[str]:
-    """A list that is given as one text has commas between its arguments."""
+    """Splits a list in one text at its commas."""
     return [part for part in text.split(",") if text] if is_list else _split(text)
 
 
 def _split(text: str) -> list[str]:
-    """One argument as Packer hands it on; some write an option and its value as one."""
+    """Splits an argument that contains both an option and its value."""
     if text.startswith("-") and " " in text and "=" not in text.split(" ", 1)[0]:
         return _shell_words(text)
     return [text]
@@ -173,10 +174,10 @@ def _shell_words(text: str) -> list[str]:
 
 
 def read_arguments(reading: Reading, words: Sequence[ArgumentWord], made: Arguments) -> None:
-    """Adds what the words name to `made`, and references and credentials to the collector."""
+    """Adds files and variables of the words to `made`, and inputs and credentials to the collector."""
     waiting = ""
     for word in words:
-        lost = word.is_optional and _option(word.text)[0]  # an unknown value may be left out of a candidate
+        lost = word.is_optional and _option(word.text)[0]  # a candidate may omit an unknown value
         if waiting and not lost:
             _argument(reading, waiting, word.text, word, made)
             waiting = ""
@@ -187,11 +188,11 @@ def read_arguments(reading: Reading, words: Sequence[ArgumentWord], made: Argume
         elif option:
             _argument(reading, option, str(value), word, made)
         else:
-            _loose(reading, word, made)
+            _other_word(reading, word, made)
 
 
 def _option(word: str) -> tuple[str, str | None]:
-    """The kind of an option, and its value where that is in the same word."""
+    """Returns the kind of an option, and its value if it is in the same word."""
     if word.startswith("--"):
         name, sign, value = word.partition("=")
         kinds = {_LONG[name]} if name in _LONG else {kind for full, kind in _LONG.items() if full.startswith(name)}
@@ -208,8 +209,8 @@ def _option(word: str) -> tuple[str, str | None]:
     return "", None
 
 
-def _loose(reading: Reading, word: ArgumentWord, made: Arguments) -> None:
-    """A word that belongs to no option that we know: behind one that is not known, it may be the value of any."""
+def _other_word(reading: Reading, word: ArgumentWord, made: Arguments) -> None:
+    """Reads a word without a known option: after an unknown argument, it may be the value of any option."""
     text = word.text
     if text.startswith("@"):
         _variables(reading, text, word, made)
@@ -254,9 +255,9 @@ def _argument(reading: Reading, option: str, value: str, word: ArgumentWord, mad
 
 
 def _path(reading: Reading, text: str, word: ArgumentWord) -> str | None:
-    """The path, from the root; None, and a finding, where it is not known."""
+    """Returns the path, relative to the root; None with a finding if it is unknown."""
     if HOLE in text:
-        reading.collector.unresolved(word.location, word.written, word.why or "it is not known before Packer runs")
+        reading.collector.unresolved(word.location, word.written, word.why or "it is only known when Packer runs")
         return None
     path = reading.paths.from_workdir(text) if text else None
     if not isinstance(path, str):
@@ -296,7 +297,7 @@ def _variables(reading: Reading, value: str, word: ArgumentWord, made: Arguments
 
 
 def _inventory(reading: Reading, value: str, word: ArgumentWord, made: Arguments) -> None:
-    """A file or a folder, or hosts with commas between them, of which Packer's own is one."""
+    """Reads `--inventory`: a file, a folder, or hosts separated by commas."""
     if "," in value:
         return
     path = _reference(reading, value, word)
@@ -305,7 +306,7 @@ def _inventory(reading: Reading, value: str, word: ArgumentWord, made: Arguments
 
 
 def note_ssh_arguments(reading: Reading, text: str, location: SourceLocation) -> None:
-    """Files that ssh's own options name: configurations are inputs, keys are not."""
+    """Records files of ssh's options: configurations are inputs, keys are credentials."""
     words = _shell_words(text)
     for before, word in zip(["", *words], words, strict=False):
         name, _, value = word.rpartition("=")
@@ -320,7 +321,7 @@ def note_ssh_arguments(reading: Reading, text: str, location: SourceLocation) ->
 def extra_variables(text: str) -> dict[str, Any] | None:
     """Returns the variables of `a=b c=d`, JSON or YAML; None if it does not parse.
 
-    A value that is known in part keeps its holes.
+    A partly known value contains holes.
     """
     if text.lstrip().startswith(("{", "[")):
         return _document(text)

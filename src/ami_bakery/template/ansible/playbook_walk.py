@@ -1,11 +1,11 @@
-"""Follows playbooks: what they import, the roles they use, and the variables that they read."""
+"""Follows playbooks: their imports, roles and variables."""
 
 from __future__ import annotations
 
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from ami_bakery.template.ansible.ansible_cfg import reference_if_here
+from ami_bakery.template.ansible.ansible_cfg import note_if_exists
 from ami_bakery.template.ansible.jinja.holes import is_static
 from ami_bakery.template.ansible.jinja.rendering import items_of, rendered_values, text_alternatives
 from ami_bakery.template.ansible.named_files import Files
@@ -30,21 +30,21 @@ _BESIDE = (
     *("httpapi_plugins", "inventory_plugins", "lookup_plugins", "netconf_plugins", "shell_plugins"),
     *("strategy_plugins", "terminal_plugins", "test_plugins", "vars_plugins"),
 )
-"""Folders beside a playbook that Ansible takes up unasked."""
+"""Folders next to a playbook that Ansible reads automatically."""
 _TASKS = ("pre_tasks", "tasks", "post_tasks", "handlers")
 _NOT_VARIABLES = ("role", "name", "vars", "when", "tags")
 
 
 class PlaybookWalk(Files):
-    """One round through everything that a provisioner's playbooks reach, with the variables known so far.
+    """Follows all playbooks of a provisioner once, with the variables known so far.
 
-    It writes findings to the collector of its reading, and adds variables, so that a second round sees more.
+    It adds variables, so that a second pass finds more.
     """
 
-    def __init__(self, reading: Reading, surroundings: AnsibleSettings, variables: VariableTable) -> None:
+    def __init__(self, reading: Reading, settings: AnsibleSettings, variables: VariableTable) -> None:
         super().__init__(reading, variables)
-        self._surroundings = surroundings
-        self._roles = RoleFinder(reading, surroundings)
+        self._settings = settings
+        self._roles = RoleFinder(reading, settings)
         self._tasks = TaskWalk(self, self)
         self._importing: list[str] = []
 
@@ -53,31 +53,31 @@ class PlaybookWalk(Files):
     def playbook(self, path: str, location: SourceLocation) -> None:
         if path in self._importing:
             why = f"the playbook imports itself: {' -> '.join([*self._importing, path])}"
-            self.say(location, posixpath.basename(path), why)
+            self.report(location, posixpath.basename(path), why)
             return
         if not self.first_visit(path):
             return
         self.reading.collector.reference(path, location)
         context = self._context(path, posixpath.dirname(path) or ".")
-        self._beside(context, location)
+        self._note_adjacent_folders(context, location)
         self._importing.append(path)
         for play in maps_of(self.reading, path):
             self._play(play, context)
         self._importing.pop()
 
     def role_target(self, name: str, location: SourceLocation) -> None:
-        """A role that the provisioner names itself, without a playbook."""
+        """Follows a role that the provisioner names without a playbook."""
         context = self._context(location.file, self.reading.paths.workdir)
         self.role(name, context, location.line)
 
     def _context(self, file: str, playbook: str) -> Context:
         may_be_local = "local" in self.variables.lookup("ansible_connection")
-        return Context(file=file, playbook=playbook, is_local=self._surroundings.is_local, may_be_local=may_be_local)
+        return Context(file=file, playbook=playbook, is_local=self._settings.is_local, may_be_local=may_be_local)
 
-    def _beside(self, context: Context, location: SourceLocation) -> None:
+    def _note_adjacent_folders(self, context: Context, location: SourceLocation) -> None:
         for name in _BESIDE:
             folder = posixpath.normpath(posixpath.join(context.playbook, name))
-            if reference_if_here(self.reading, folder, location) and name in ("group_vars", "host_vars"):
+            if note_if_exists(self.reading, folder, location) and name in ("group_vars", "host_vars"):
                 self.variables_folder(folder)
         self._roles.all_collections(context, location)
 
@@ -97,7 +97,7 @@ class PlaybookWalk(Files):
             for text in self._elements(given, scope):
                 self.files(str(text), "vars", context, self._line(play, text), self.variables_file)
         for name in as_list(play.get("collections")):
-            self._roles.collection(f"{name}.", context, self.location(context, play.line), say=False)
+            self._roles.collection(f"{name}.", context, self.location(context, play.line), report=False)
         for given in as_list(play.get("roles")):
             for role in self._elements(given, scope):
                 self._role_entry(role, context, play.line)
@@ -107,7 +107,7 @@ class PlaybookWalk(Files):
 
     @staticmethod
     def _elements(given: Any, scope: PlayScope) -> list[Any]:
-        """The elements of a list that a variable holds; anything else as it is written."""
+        """Returns the elements of a list in a variable; any other value as a list of one."""
         if not isinstance(given, str) or is_static(given):
             return as_list(given)
         if not any(isinstance(value, list) for value in rendered_values(given, scope)):
@@ -154,7 +154,7 @@ class PlaybookWalk(Files):
 
     def collection_of(self, name: str, context: Context, location: SourceLocation) -> None:
         if not name.startswith(("ansible.builtin.", "ansible.legacy.")) and is_static(name):
-            self._roles.collection(name, context, location, say=False)
+            self._roles.collection(name, context, location, report=False)
 
     def _role_folder(self, folder: str, context: Context) -> None:
         if not self.first_visit(folder, context.playbook, "role", str(context.is_local)):
@@ -179,7 +179,7 @@ class PlaybookWalk(Files):
                 self._role_entry(dependency, context, document.line)
             for name in as_list(document.get("collections")):
                 if isinstance(name, str):
-                    self._roles.collection(f"{name}.", context, self.location(context, document.line), say=False)
+                    self._roles.collection(f"{name}.", context, self.location(context, document.line), report=False)
 
     @staticmethod
     def _line(play: YamlMap, text: Any) -> int:

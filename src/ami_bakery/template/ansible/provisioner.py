@@ -1,12 +1,12 @@
-"""The `ansible` provisioner: from its playbooks to every file that Ansible reads for them on this machine."""
+"""Finds every file that an Ansible provisioner reads on this machine."""
 
 from __future__ import annotations
 
 import posixpath
 from typing import TYPE_CHECKING
 
-from ami_bakery.template.ansible.ansible_settings import AnsibleSettings, paths_of, surroundings_of
-from ami_bakery.template.ansible.inventories import read_beside, read_inventory
+from ami_bakery.template.ansible.ansible_settings import AnsibleSettings, paths_of, read_settings
+from ami_bakery.template.ansible.inventories import read_adjacent_variables, read_inventory
 from ami_bakery.template.ansible.playbook_walk import PlaybookWalk
 from ami_bakery.template.ansible.variables import VariableTable
 from ami_bakery.template.collector import Collector
@@ -23,23 +23,23 @@ _ROUNDS = 6
 
 
 def find_ansible_files(reading: Reading, component: Component) -> None:
-    """Of a component that `runs_ansible_here`."""
-    surroundings = surroundings_of(reading, component)
+    """Records the inputs and outputs of an Ansible provisioner."""
+    settings = read_settings(reading, component)
     variables = VariableTable()
-    variables.add(surroundings.arguments.variables)
-    playbooks = paths_of(reading, component, "playbook_file", "playbook_files") + _targets(reading, surroundings)
+    variables.add(settings.arguments.variables)
+    playbooks = paths_of(reading, component, "playbook_file", "playbook_files") + _targets(reading, settings)
     for _ in range(_ROUNDS):
-        # A variable may be met after the path that it is part of: go round until no round learns more.
+        # A variable may be found after the path that uses it: repeat until no pass finds more variables.
         size, scratch = variables.size, Collector()
-        walk = PlaybookWalk(_with_collector(reading, scratch), surroundings, variables)
-        _inventories(component, surroundings, walk)
-        for path, _location in surroundings.arguments.variable_files:
+        walk = PlaybookWalk(_with_collector(reading, scratch), settings, variables)
+        _inventories(component, settings, walk)
+        for path, _location in settings.arguments.variable_files:
             walk.variables_file(path)
         for path, location in playbooks:
             entry = reading.tree.entry(path, follow=True)
             if entry is not None and entry.kind is FileKind.FILE:
                 walk.playbook(path, location)
-        for name, location in surroundings.navigator.roles:
+        for name, location in settings.navigator.roles:
             walk.role_target(name, location)
         if variables.size == size:
             break
@@ -52,10 +52,10 @@ def _with_collector(reading: Reading, collector: Collector) -> Reading:
     return Reading(tree=reading.tree, request=reading.request, paths=reading.paths, collector=collector)
 
 
-def _targets(reading: Reading, surroundings: AnsibleSettings) -> list[tuple[str, SourceLocation]]:
-    """Playbooks that plays of ansible-navigator name, and such as stand among the arguments."""
-    found = list(surroundings.arguments.playbooks)
-    for target, location in surroundings.navigator.playbooks:
+def _targets(reading: Reading, settings: AnsibleSettings) -> list[tuple[str, SourceLocation]]:
+    """Returns playbooks of ansible-navigator's plays, and those among the arguments."""
+    found = list(settings.arguments.playbooks)
+    for target, location in settings.navigator.playbooks:
         expanded = reading.expand_home(target)
         path = reading.paths.from_workdir(expanded) if expanded else None
         if isinstance(path, str):
@@ -64,20 +64,20 @@ def _targets(reading: Reading, surroundings: AnsibleSettings) -> list[tuple[str,
     return found
 
 
-def _inventories(component: Component, surroundings: AnsibleSettings, walk: PlaybookWalk) -> None:
-    """The provisioner writes one of its own into `inventory_directory`, beside what is there, and removes it again."""
+def _inventories(component: Component, settings: AnsibleSettings, walk: PlaybookWalk) -> None:
+    """Reads inventories. The provisioner writes one into `inventory_directory` for the duration of the build."""
     named = paths_of(walk.reading, component, "inventory_file")
-    for path, location in [*named, *surroundings.arguments.inventories, *surroundings.config.inventories]:
+    for path, location in [*named, *settings.arguments.inventories, *settings.config.inventories]:
         if walk.reading.tree.entry(path, follow=True) is not None:
             read_inventory(walk, path, location)
     for path, location in paths_of(walk.reading, component, "inventory_directory"):
         if walk.reading.tree.entry(path, follow=True) is not None:
             walk.reading.collector.output(posixpath.join(path, "packer-provisioner-ansible"), location)
-        read_beside(walk, path, location)
+        read_adjacent_variables(walk, path, location)
 
 
 def _commands(walk: PlaybookWalk, component: Component) -> None:
-    """`command` may be a wrapper that lies beside the template."""
+    """Reads the commands, which may be scripts of the repository."""
     reading, folder = walk.reading, walk.reading.paths.workdir
     for name in ("command", "galaxy_command", "sftp_command"):
         same = (component, *component.alternatives(name))

@@ -1,4 +1,4 @@
-"""Reads the file of roles and collections that ansible-galaxy fetches."""
+"""Reads the requirements file of roles and collections that ansible-galaxy installs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.errors import TemplateError
-from ami_bakery.template.ansible.ansible_cfg import reference_if_here
+from ami_bakery.template.ansible.ansible_cfg import note_if_exists
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.template.yaml_parser import YamlMap, yaml_documents
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def required_names(reading: Reading, path: str, location: SourceLocation, above: tuple[str, ...] = ()) -> set[str]:
-    """The names that a requirements file fetches; what it takes from a folder here is an input."""
+    """Returns the names in a requirements file; sources that are local folders are inputs."""
     if reading.tree.entry(path, follow=True) is None or path in above:
-        return set()  # a missing galaxy_file is said as a missing input
+        return set()  # a missing galaxy_file is reported as a missing input
     try:
         documents = yaml_documents(reading.parsed(path), path)
     except TemplateError as error:
@@ -40,18 +40,18 @@ def _entry(reading: Reading, path: str, entry: Any, above: tuple[str, ...]) -> s
     location = SourceLocation(file=path, line=max(getattr(entry, "line", 1), 1))
     source = str(given.get("src") or given.get("source") or given.get("role") or given.get("name") or "")
     included = _here(reading, path, str(given.get("include", "")))
-    if included is not None and reference_if_here(reading, included, location):
+    if included is not None and note_if_exists(reading, included, location):
         return required_names(reading, included, location, above)
     local = _here(reading, path, re.sub(r"\A(?:git\+)?file://", "", source).partition("#")[0])
     is_path = re.match(r"\.|/|(?:git\+)?file://", source) is not None
     if local is not None and (is_path or given.get("type") in ("dir", "file", "subdirs")):
-        reference_if_here(reading, local, location)
+        note_if_exists(reading, local, location)
     name = str(given.get("name") or re.sub(r"(\.git|\.tar\.gz)?\Z", "", source.rsplit("/", 1)[-1]).split(",")[0])
     return {name}
 
 
 def _here(reading: Reading, file: str, text: str) -> str | None:
-    """Relative to the requirements file, or to the folder that ansible-galaxy is started in."""
+    """Resolves a path relative to the requirements file, or to ansible-galaxy's working directory."""
     if not text or "\n" in text:
         return None
     folders = (posixpath.dirname(file) or ".", reading.paths.workdir)

@@ -1,4 +1,4 @@
-"""Finds roles and collections: beside the playbook, in the configured folders, or installed by ansible-galaxy."""
+"""Finds roles and collections next to the playbook and in the configured folders."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _PARTS = ("tasks", "meta", "handlers", "defaults", "vars", "files", "templates",
 
 
 class RoleFinder:
-    """Finds the folder of a role by its name, and makes all of it an input.
+    """Finds the folder of a role by its name, and records the whole folder as an input.
 
-    What ansible-galaxy installs in the bake is no input: the file that pins it is. A role that lies in the same folder
-    without the installer's mark is one of the project, which ansible-galaxy leaves as it is; so is a marked one in
-    another folder than that which it installs into.
+    Roles that ansible-galaxy installs in the bake are not inputs; the file that pins them is. A role in the same folder
+    without the installer's file belongs to the project, and ansible-galaxy does not change it. The same is true for a
+    role with that file in a folder other than the installer's.
     """
 
-    def __init__(self, reading: Reading, surroundings: AnsibleSettings) -> None:
+    def __init__(self, reading: Reading, settings: AnsibleSettings) -> None:
         self._reading = reading
-        self._surroundings = surroundings
+        self._settings = settings
 
     def folders(self, text: str, written: str, context: Context, location: SourceLocation) -> list[str]:
-        """The folders of the roles that a name may mean; several where it is known only when Ansible runs."""
+        """Returns the folders of the roles that a name may mean: several if it is only known when Ansible runs."""
         if has_hole(text):
             return self._any(text, written, context, location)
         if text.count(".") >= 2 and "/" not in text:
@@ -50,18 +50,18 @@ class RoleFinder:
         inside = (self._reading.paths.resolve(text, f"{folder}/roles") for folder in self._collections(context))
         found = [path for path in inside if isinstance(path, str) and self._is_role(path)]
         if not found and not self._is_required(text):
-            why = "there is no such role beside the playbook or in roles_path, and no galaxy_file fetches it"
+            why = "there is no such role next to the playbook or in roles_path, and no galaxy_file installs it"
             self._reading.collector.unresolved(location, written, why)
         return found
 
     def _is_required(self, name: str) -> bool:
-        return name in self._surroundings.installed or name.split(".")[-1] in self._surroundings.installed
+        return name in self._settings.installed or name.split(".")[-1] in self._settings.installed
 
     def _is_installed(self, name: str, path: str, mark: str) -> bool:
-        return name in self._surroundings.installed and is_installed(self._reading, self._surroundings, path, mark)
+        return name in self._settings.installed and is_installed(self._reading, self._settings, path, mark)
 
     def _search(self, context: Context) -> list[str]:
-        folders = [posixpath.join(context.playbook, "roles"), *self._surroundings.roles]
+        folders = [posixpath.join(context.playbook, "roles"), *self._settings.roles]
         for role in (context.role, *context.above) if context.role else ():
             folders += [posixpath.dirname(role) or ".", posixpath.join(role, "roles")]
         folders += [context.playbook, self._reading.paths.workdir]
@@ -74,12 +74,12 @@ class RoleFinder:
         return not names.isdisjoint(_PARTS)
 
     def _any(self, text: str, written: str, context: Context, location: SourceLocation) -> list[str]:
-        """Every role that is here and whose name fits may be meant; a name that may be any path is a finding, too."""
+        """Records every role with a matching name; reports a name that may be any path."""
         fits = re.compile(
             "".join("[^/]*" if part in "\0\1" else re.escape(part) for part in re.split("([\0\1])", text))
         )
         found = []
-        for folder in [posixpath.join(context.playbook, "roles"), *self._surroundings.roles]:
+        for folder in [posixpath.join(context.playbook, "roles"), *self._settings.roles]:
             folder = posixpath.normpath(folder)
             for child in self._reading.tree.children(folder) if is_folder(self._reading, folder) else ():
                 path = posixpath.normpath(child.path)
@@ -89,20 +89,20 @@ class RoleFinder:
                     self._reading.collector.reference(path, location, required=False)
                     found.append(path)
         if not found or HOLE in text:
-            why = "which role it is, is known only when Ansible runs"
+            why = "the role's name is only known when Ansible runs"
             self._reading.collector.unresolved(location, written, why)
         return sorted(set(found))
 
     # --- collections
 
     def _folders(self, context: Context) -> Iterator[str]:
-        """Folders with namespaces in them, of which each has collections."""
-        for folder in [posixpath.join(context.playbook, "collections"), *self._surroundings.collections]:
+        """Yields folders with namespaces, which contain collections."""
+        for folder in [posixpath.join(context.playbook, "collections"), *self._settings.collections]:
             for inside in ("ansible_collections", "."):
                 yield posixpath.normpath(posixpath.join(folder, inside))
 
     def _collections(self, context: Context) -> list[str]:
-        """The collections in the folders of the project."""
+        """Returns the collections in folders of the project."""
         found = []
         for folder in dict.fromkeys(self._folders(context)):
             if folder.startswith("/") or folder == ".":
@@ -124,14 +124,14 @@ class RoleFinder:
         return not names.isdisjoint(("galaxy.yml", "MANIFEST.json", "plugins", "roles", "playbooks", "meta"))
 
     def all_collections(self, context: Context, location: SourceLocation) -> None:
-        """Any of them may be used by a short name."""
+        """Records all collections of the project: any of them may be used by a short name."""
         for path in self._collections(context):
             name = ".".join(path.split("/")[-2:])
             if not self._is_installed(name, path, _INSTALLED_COLLECTION):
                 self._reading.collector.reference(path, location, required=False)
 
-    def collection(self, name: str, context: Context, location: SourceLocation, *, say: bool = True) -> str | None:
-        """The folder of the collection that a full name such as `ns.collection.thing` lies in, if it is here."""
+    def collection(self, name: str, context: Context, location: SourceLocation, *, report: bool = True) -> str | None:
+        """Returns the folder of the collection of a full name such as `ns.collection.role`; None if there is none."""
         if name.count(".") < 2:
             return None
         namespace, collection = name.split(".")[:2]
@@ -141,8 +141,8 @@ class RoleFinder:
                 if not self._is_installed(f"{namespace}.{collection}", path, _INSTALLED_COLLECTION):
                     self._reading.collector.reference(path, location, required=False)
                 return path
-        if say and f"{namespace}.{collection}" not in self._surroundings.installed:
-            why = "the collection is not here, and no galaxy_file fetches it"
+        if report and f"{namespace}.{collection}" not in self._settings.installed:
+            why = "there is no such collection, and no galaxy_file installs it"
             self._reading.collector.unresolved(location, name, why)
         return None
 

@@ -1,4 +1,4 @@
-"""What is being read, and what the names of its expressions may stand for."""
+"""The file that is read, and the variables of its expressions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ _NOT_WORDS = ("ansible_env", "ansible_user_dir", "ansible_search_path", "ansible
 
 
 class Context(Frozen):
-    """
-    file      the YAML file that is being read
-    playbook  the folder of the playbook
-    role      the folder of the role, or empty
-    above     the folders of the roles that brought this one in
+    """The file that is read, and the play and role that it belongs to.
+
+    file          the YAML file
+    playbook      the folder of the playbook
+    role          the folder of the role, or empty
+    above         the folders of the roles that include this one
     is_local      whether tasks run on this machine
-    may_be_local  whether they may, since some host of an inventory is this machine
-    loop_name, loop_items  what a repeated task calls the item, and every item
+    may_be_local  whether tasks may run on this machine, because a host of an inventory is this machine
+    loop_name     the name of the loop variable
+    loop_items    all items of the loop, if known
     """
 
     file: str
@@ -49,7 +51,7 @@ def in_checkout(folder: str) -> str:
 
 
 def search_folders(context: Context, kind: str) -> tuple[str, ...]:
-    """In the order of Ansible's `path_dwim_relative_stack`. `kind`: the subfolder that goes first."""
+    """Returns folders in the order of Ansible's `path_dwim_relative_stack`. `kind`: the subfolder that comes first."""
     folders = []
     for role in (context.role, *context.above) if context.role else ():
         folders += [posixpath.join(role, kind), role]
@@ -60,7 +62,7 @@ def search_folders(context: Context, kind: str) -> tuple[str, ...]:
 
 
 class PlayScope:
-    """The variables of one task: its loop's, the folders that Ansible names, and all that stand in files."""
+    """The variables of one task: of its loop, Ansible's folders, and those of files."""
 
     def __init__(self, reading: Reading, variables: VariableTable, context: Context) -> None:
         self._reading = reading
@@ -88,7 +90,7 @@ class PlayScope:
         return ""
 
     def glob(self, pattern: str) -> Iterator[str]:
-        """In the first folder of the search that is there; here, in all of them."""
+        """Yields matching files of all search folders. (Ansible uses the first existing folder.)"""
         for path in glob_in(self._reading, pattern, search_folders(self._context, "files")):
             yield in_checkout(path) if not path.startswith("/") else path
 
@@ -97,7 +99,7 @@ class PlayScope:
 
 
 def glob_in(reading: Reading, pattern: str, folders: Iterable[str]) -> list[str]:
-    """The files that match, from the root. With a hole, the folder before it counts whole elsewhere."""
+    """Returns the matching files, relative to the root; none for a pattern with a hole, whose whole folder counts."""
     if has_hole(pattern):
         return []
     resolved = (reading.paths.resolve(pattern, folder) for folder in folders)

@@ -1,4 +1,4 @@
-"""Finds the files that a name may mean, where the name is known in full or in part."""
+"""Finds the files that a fully or partly known name may mean."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def find(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
-    """What a text with holes may name, among what is there: paths relative to the root.
+    """Returns existing paths that a text may name, relative to the root.
 
-    A static text counts wherever it is found. With holes, the project's folder before the first hole counts whole.
-    Where no folder stands before it, a hole within a name is any one word, and one that begins the text cannot be said.
+    A text without holes counts in every folder. With holes, the whole folder before the first hole counts. Without a
+    folder before it, a hole within a name matches one word, and a hole at the beginning matches nothing.
     """
     if not has_hole(text):
         paths = dict.fromkeys(reading.paths.resolve(text, folder) for folder in folders)
@@ -31,7 +31,7 @@ def find(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether a path from the root leads below it: a whole folder of the machine is nobody's input."""
+    """Whether a path is below the root: a whole folder outside is never an input."""
     return path != "." and not path.startswith(("/", ".."))
 
 
@@ -44,14 +44,14 @@ def is_file(reading: Reading, path: str) -> bool:
 
 
 def _kind(reading: Reading, path: str) -> FileKind | None:
-    """None where nothing is there, or no file can bear the name."""
+    """Returns the kind of a path; None if it does not exist, or is not a valid file name."""
     resolved = reading.paths.resolve(path, ".")
     entry = reading.tree.entry(resolved, follow=True) if isinstance(resolved, str) else None
     return entry.kind if entry else None
 
 
 def _words(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
-    """Files whose path fits a text in which each hole is a word, in every folder where Ansible looks."""
+    """Returns files in all search folders whose path matches a text in which each hole is one word."""
     text = text.replace(HOLE, FACT)
     fits = re.compile("".join("[^/]*" if part == FACT else re.escape(part) for part in re.split(f"({FACT})", text)))
     found = []

@@ -1,4 +1,4 @@
-"""Follows tasks: the files that their modules, lookups and loops name, and the tasks and roles that they include."""
+"""Follows tasks: files of their modules, lookups and loops, and included tasks and roles."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _BLOCKS = ("block", "rescue", "always")
 
 class Roles(Protocol):
     def role(self, name: str, context: Context, line: int) -> None:
-        """Follows the role, or every role that a name which is not known may mean."""
+        """Follows the role, or every role that an unknown name may mean."""
 
     def collection_of(self, name: str, context: Context, location: SourceLocation) -> None:
-        """Takes the collection of a module's full name, where it is here."""
+        """Records the collection of a module's full name, if it exists."""
 
 
 class TaskWalk:
-    """Follows lists of tasks, each file once for every playbook and role that it is read for."""
+    """Follows lists of tasks, each file once for each playbook and role that uses it."""
 
     def __init__(self, files: Files, roles: Roles) -> None:
         self._files = files
@@ -74,7 +74,7 @@ class TaskWalk:
             self._call(call, task, looping)
 
     def _looping(self, task: YamlMap, items: list[Any] | None, context: Context) -> Context:
-        """The context of a task that is repeated: what `item` may be, where the loop is written out or known."""
+        """Returns the context of a task with a loop, with the loop's items if they are known."""
         if items is None:
             return context
         control = task.get("loop_control")
@@ -112,7 +112,7 @@ class TaskWalk:
                 self._local(call, context)
 
     def _pass_on(self, context: Context) -> None:
-        """What is included by a loop knows the item."""
+        """Passes the loop's item to included tasks."""
         for item in context.loop_items or ():
             self._variables.add({context.loop_name: item})
 
@@ -134,7 +134,7 @@ class TaskWalk:
         for file in yaml_at(self._reading, path):
             if file in self._importing and static:
                 why = f"the tasks import themselves: {' -> '.join([*self._importing, file])}"
-                self._files.say(location, posixpath.basename(file), why)
+                self._files.report(location, posixpath.basename(file), why)
                 continue
             self._importing.append(file)
             self.file(file, context)
@@ -162,10 +162,10 @@ class TaskWalk:
             return lambda path: self._files.template(path, context)
         return None
 
-    # --- what runs, or is written, on this machine
+    # --- tasks that run or write on this machine
 
     def _local(self, call: task_reader.ModuleCall, context: Context) -> None:
-        """A task that runs here: what its command does, and every argument that is the name of a file here."""
+        """Follows a local task: its command, and every argument that names an existing file."""
         scope, folders = self._files.scope(context), (context.playbook, self._reading.paths.workdir)
         chdir = call.arguments.get("chdir", call.arguments.get("project_path"))
         started = self._started_in(str(chdir), folders, context, call.line) if chdir else ()
@@ -181,7 +181,7 @@ class TaskWalk:
             self._if_here(text, (*started, *folders), context, call.line)
 
     def _started_in(self, text: str, folders: tuple[str, ...], context: Context, line: int) -> tuple[str, ...]:
-        """The folder that a command changes to: what it finds there without a name counts whole."""
+        """Records the working directory of a command as an input: the command may read any file in it."""
         started = []
         for name in text_alternatives(text, self._files.scope(context)):
             for path in find(self._reading, name, folders):
@@ -189,11 +189,11 @@ class TaskWalk:
                 if is_folder(self._reading, path) and path not in (context.playbook, *folders, "."):
                     self._files.reference(path, self._files.location(context, line), context)
         if not started:
-            self._files.say(self._files.location(context, line), text, "where the command runs is not known")
+            self._files.report(self._files.location(context, line), text, "where the command runs is not known")
         return tuple(started)
 
     def _outputs(self, call: task_reader.ModuleCall, task: YamlMap, context: Context) -> None:
-        """A file that a task writes here each time is no input."""
+        """Records a file that a task always writes on this machine as an output."""
         name = "dest" if call.module == "fetch" else task_reader.WRITERS.get(call.module, "")
         text = call.arguments.get(name)
         if not isinstance(text, str) or "when" in task or not (context.is_local or call.module == "fetch"):
@@ -211,7 +211,7 @@ class TaskWalk:
         if not isinstance(path, str):
             return
         if call.module == "fetch" and not task_reader.is_true(call.arguments.get("flat")):
-            return  # below the folder, by the host's name and the whole path: nothing that a definition names
+            return  # below the folder, by host name and full path: no definition names these files
         if target.endswith("/") or is_folder(self._reading, path):
             path = posixpath.normpath(posixpath.join(path, posixpath.basename(source)))
         if path != "." and (is_file(self._reading, path) or self._reading.tree.entry(path) is None):

@@ -1,4 +1,4 @@
-"""What one task of Ansible reads: which module it calls, and which of its arguments name files on this side."""
+"""Parses a task: the module that it calls, and arguments that name files on this machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FILE_ARGUMENTS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "k8s": (("src", "files"), ("template", "templates")),
     "load_balancer": (),
 }
-"""By module: its arguments that name files here, each with the subfolder in which Ansible looks first."""
+"""By module: arguments that name files on this machine, each with the subfolder that Ansible searches first."""
 
 REMOTE = frozenset(
     """file mount fetch slurp archive lineinfile blockinfile replace stat find get_url git subversion apt yum dnf
@@ -41,10 +41,10 @@ REMOTE = frozenset(
     win_shell win_command include_role import_role include_tasks import_tasks include add_host group_by setup
     iso_extract decompress reboot pip npm gem hostname sysctl win_shortcut win_unzip win_file""".split()  # noqa: SIM905
 )
-"""Modules whose arguments name nothing on this side, unless they run here."""
+"""Modules whose arguments name no files on this machine, unless the task runs on it."""
 
 WRITERS: Mapping[str, str] = {"copy": "dest", "template": "dest", "get_url": "dest", "archive": "dest"}
-"""Modules that write a file: the argument that names it."""
+"""By module that writes a file: the argument that names it."""
 
 _COMMANDS = frozenset({"command", "shell", "raw", "expect"})
 _FOLDERS = frozenset({"chdir", "project_path", "project_src", "path"})
@@ -66,7 +66,7 @@ _NOT_MODULES = frozenset(
 
 
 class ModuleCall(Frozen):
-    """A module with its arguments; what is given free of names is `_raw`. `full`: the name as it is written."""
+    """A module with its arguments; free-form arguments are `_raw`. `full`: the name as written."""
 
     module: str
     arguments: Mapping[str, Any]
@@ -104,7 +104,7 @@ def _call(name: str, value: Any, task: YamlMap) -> ModuleCall:
 
 
 def _free_form(text: str) -> dict[str, str]:
-    """`src=a dest=b`, or a file name and then options."""
+    """Parses `src=a dest=b`, or a file name followed by options."""
     line = getattr(text, "line", 0)
     arguments: dict[str, str] = {}
     raw = []
@@ -121,7 +121,7 @@ def _free_form(text: str) -> dict[str, str]:
 
 
 def _words(text: str) -> list[str]:
-    """Words apart, but `{{ ... }}` in one piece."""
+    """Splits a text into words, but not within `{{ ... }}`."""
     guarded = re.sub(r"\{\{(?:(?!\{\{).)*?\}\}", lambda found: found[0].translate(_GUARD), text, flags=re.S)
     try:
         words = shlex.split(guarded)
@@ -135,7 +135,7 @@ _UNGUARD = str.maketrans({"\x02": " ", "\x03": "'", "\x05": '"', "\x06": "\\"})
 
 
 def files_of(call: ModuleCall) -> Iterator[tuple[str, str, bool]]:
-    """The texts that name files here, each with its subfolder, and whether it must be there."""
+    """Yields texts that name files on this machine, each with its subfolder, and whether it must exist."""
     if is_true(call.arguments.get("remote_src", call.module == "assemble")) or _is_false(call.arguments.get("copy")):
         return
     if call.module == "synchronize" and call.arguments.get("mode") == "pull":
@@ -166,7 +166,7 @@ def _is_false(value: Any) -> bool:
 
 
 def loop_items(task: YamlMap, scope: JinjaScope) -> list[Any] | None:
-    """What `item` goes through, with every alternative; None where the task is not repeated."""
+    """Returns all possible items of a task's loop; None if the task has no loop."""
     if "loop" in task:
         return items_of(task["loop"], scope)
     for name in _FROM_LOOPS:
@@ -189,7 +189,7 @@ def loop_items(task: YamlMap, scope: JinjaScope) -> list[Any] | None:
 
 
 def _is_name(value: Any) -> bool:
-    """The old way to write a loop: a variable without braces."""
+    """Whether a loop's value is a variable without braces, as in old playbooks."""
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.]*", value) is not None
 
 
@@ -213,7 +213,7 @@ def _subelements(given: list[Any], scope: JinjaScope) -> list[Any]:
 
 
 def _found_items(plugin: str, value: Any, scope: JinjaScope) -> Iterator[Any]:
-    """Of `with_fileglob` and `with_first_found`: the names; of `with_file` the content, which is not known here."""
+    """Yields the names of `with_fileglob` and `with_first_found`; the contents of `with_file` are unknown."""
     if plugin not in ("fileglob", "first_found", "filetree"):
         yield HOLE
     for name in loop_names(value, scope):
@@ -226,7 +226,7 @@ def _found_items(plugin: str, value: Any, scope: JinjaScope) -> Iterator[Any]:
 
 
 def loop_names(value: Any, scope: JinjaScope) -> list[str]:
-    """The names that a loop over files is given."""
+    """Returns the file names in the value of a loop over files."""
     names = []
     for given in as_list(value):
         for each in items_of(given, scope):
@@ -240,7 +240,7 @@ def loop_names(value: Any, scope: JinjaScope) -> list[str]:
 
 
 def file_loops(task: YamlMap) -> Iterator[tuple[str, Any]]:
-    """`with_file`, `with_pipe`, `with_first_found` and their like: the name of the lookup, and its value."""
+    """Yields the lookup's name and the value of `with_file`, `with_pipe`, `with_first_found` and similar loops."""
     for name, value in task.items():
         plugin = name.removeprefix("with_").rpartition(".")[2]
         if name.startswith("with_") and name not in _PLAIN_LOOPS:
@@ -266,14 +266,14 @@ def task_runs_here(task: Mapping[str, Any], inherited: bool) -> bool:
 
 
 def may_run_here(task: Mapping[str, Any]) -> bool:
-    """Whether where a task or a play runs is not known, or is this machine among others."""
+    """Whether a task or a play may run on this machine: its hosts are unknown, or include this machine."""
     named = [str(task.get(name, "")) for name in ("hosts", "delegate_to", "connection")]
     is_unknown = any(not is_static(text) for text in named)
     return is_unknown or not _LOCAL_HOSTS.isdisjoint(re.split(r"[,:&! ]+", named[0]))
 
 
 def commands_of(call: ModuleCall) -> list[str]:
-    """The texts of a command, whatever way they are written."""
+    """Returns the command texts of a module: free-form, `cmd` or `argv`."""
     if call.module not in _COMMANDS and not call.module.endswith(("command", "shell")):
         return []
     free = "_whole" if "_whole" in call.arguments else "_raw"
@@ -283,7 +283,7 @@ def commands_of(call: ModuleCall) -> list[str]:
 
 
 def texts_of(call: ModuleCall) -> Iterator[tuple[str, str]]:
-    """The arguments of a module that runs here, by name, but for what it writes and what a command is given."""
+    """Yields arguments of a local module by name, except files that it writes and commands."""
     commands = ("_whole", "cmd", "command", "_raw", "argv", "creates", "removes", "content", "msg")
     for name, value in call.arguments.items():
         if name in commands or name == WRITERS.get(call.module) or call.module in ("file", "debug", "set_fact"):
@@ -298,7 +298,7 @@ def is_folder_argument(name: str) -> bool:
 
 
 def conditions(task: Mapping[str, Any]) -> list[YamlText]:
-    """Expressions that stand without braces, as texts with them."""
+    """Returns conditions, which are written without braces, as texts with braces."""
     found = []
     for name in _CONDITIONS:
         for each in as_list(task.get(name)):

@@ -1,4 +1,4 @@
-"""The variables of a playbook, as far as they stand in files: for each name, every value that it may have."""
+"""Collects the variables of playbooks: for each name, every value that it may have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class VariableTable:
-    """Which value wins is Ansible's to say; a path is followed with every value, so that none is missed."""
+    """All values of each variable. Precedence is not modelled: a path is followed with every value."""
 
     def __init__(self) -> None:
         self._values: dict[str, dict[str, Any]] = {}

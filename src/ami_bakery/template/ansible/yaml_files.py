@@ -1,4 +1,4 @@
-"""Opens Ansible's YAML files; one that does not parse is a finding, one that is encrypted has nothing to read."""
+"""Opens Ansible's YAML files; reports those that do not parse, and skips encrypted ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def documents_of(reading: Reading, path: str) -> list[Any]:
     try:
         source = reading.parsed(path)
         if source.startswith(b"$ANSIBLE_VAULT"):
-            return []  # the file itself is an input; what it holds is a secret
+            return []  # the file is an input, but its content is secret
         return yaml_documents(source, path)
     except TemplateError as error:
         location = SourceLocation(file=path, line=int(error.doing.rpartition(":")[2] or 1))
@@ -42,7 +42,7 @@ def maps_of(reading: Reading, path: str) -> list[YamlMap]:
 
 
 def yaml_at(reading: Reading, path: str) -> list[str]:
-    """A file, or the YAML files of a folder."""
+    """Returns a file, or the YAML files of a folder."""
     entry = reading.tree.entry(path, follow=True)
     if entry is None:
         return []
