@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 Adapter = TypeVar("Adapter")
 _KILL_SECONDS = 15 * 60.0
+_RENAMED_VARIABLES = {"AMI_BAKERY_LOCK_SECONDS": "AMI_BAKERY_LOCK_TTL_SECONDS"}
 INIT_VARIABLE = "AMI_BAKERY_INIT"
 
 
@@ -129,6 +130,7 @@ def create_ports(
     from ami_bakery.adapters.clock import SystemClock
     from ami_bakery.adapters.files.source_tree import DiskTree
 
+    _refuse_renamed_variables(environment)
     kill_seconds = _KILL_SECONDS if kill_timeout is None else kill_timeout.total_seconds()
     may_fetch = fetch_plugins or environment.get(INIT_VARIABLE) == "1"
     session = AwsSession(environment, reporter.note, repository="" if trusted else config.root)
@@ -163,6 +165,12 @@ def create_ports(
         new_run=lambda: _new_run(clock),
         environment=environment,
     )
+
+
+def _refuse_renamed_variables(environment: Mapping[str, str]) -> None:
+    for old, new in _RENAMED_VARIABLES.items():
+        if old in environment:
+            raise UsageError(f"reading the environment variable {old}", f"it was renamed: use {new}", f"Rename {old}.")
 
 
 def _template_reader() -> TemplateReader:

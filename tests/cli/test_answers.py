@@ -133,11 +133,11 @@ def test_a_file_that_cannot_be_written_keeps_no_other_from_being_written(app: Ki
     full = {"GITHUB_OUTPUT": "/dev/full"}
     run = app.run("plan", "--output", "/dev/full", "--output", "plan.json", environment=full)
     assert run.status == 1
-    assert "No space left on device\n  Mend that and run again.\n" in run.stderr
+    assert "No space left on device\n  Fix this and run the command again.\n" in run.stderr
     assert json.loads((app.folder / "plan.json").read_text())["images"][0]["action"] == "bake"
     run = app.run("bake", "--output", "/dev/full", "--output", "ids.json", environment=full)
     assert (run.status, len(AMI.findall(run.stdout))) == (1, 1)
-    assert "Mend that and run again: what is baked is found, not baked again.\n" in run.stderr
+    assert "Fix this and run the command again. Finished AMIs are reused.\n" in run.stderr
     assert run.stdout.strip() in (app.folder / "ids.json").read_text()
 
 
@@ -303,7 +303,7 @@ def test_digests_that_are_known_are_printed_where_one_awaits_its_base(app: Kitch
     run = app.run("digest")
     assert run.status == 1
     assert re.fullmatch(r"app\t[0-9a-f]{64}\n", run.stdout)
-    assert "it holds the AMI id of its base 'app', which is still to be baked" in run.stderr
+    assert "the digest covers the AMI id of its parent image 'app', which has not been built yet" in run.stderr
 
 
 @pytest.mark.parametrize("command", ["digest", "inputs", "plan", "bake", "check"])

@@ -63,7 +63,7 @@ def test_too_little_memory(app: Kitchen) -> None:
     app.write("ami/app.pkr.hcl", f"locals {{\n{values}}}\n{_BUILD}")
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
 
-    told(app.run("inputs", prefix=["sh", "-c", 'ulimit -v 500000 && exec "$@"', "sh"]), "there is not enough memory")
+    told(app.run("inputs", prefix=["sh", "-c", 'ulimit -v 500000 && exec "$@"', "sh"]), "out of memory")
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_a_base_that_is_not_there_is_told_of_before_a_bake(app: Kitchen) -> None
             ("plan", "-var=password=hunter2"),
             "-var is a Packer option: write it after `--`, as in `ami-bakery bake -- -var`",
         ),
-        (("bake", "--jobs", "x"), "argument --jobs: a number from 1 on is wanted, not 'x'"),
+        (("bake", "--jobs", "x"), "argument --jobs: expected a number of at least 1, got 'x'"),
         (("--packer", "/x", "plan"), "--packer goes after the command, as in `ami-bakery plan --packer`"),
     ],
 )

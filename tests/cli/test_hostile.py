@@ -113,7 +113,7 @@ def test_the_report_of_a_bug_is_for_its_owner_alone_and_holds_no_values(app: Kit
         check=False,
     )
     assert done.returncode == 70
-    assert "error: a bug in ami-bakery\n  ZeroDivisionError" in done.stderr
+    assert "error: internal error in ami-bakery\n  ZeroDivisionError" in done.stderr
     (report,) = (app.folder.parent / "tmp").iterdir()
     assert str(report) in done.stderr
     assert stat.S_IMODE(report.stat().st_mode) == 0o600

@@ -167,7 +167,7 @@ def test_the_tree_of_one_image_shows_what_is_above_it_and_nothing_beside_it(bake
 def test_what_is_behind_its_definition_is_told_with_what_moved(bakery: Kitchen) -> None:
     amis = baked(bakery)
     run = bakery.run("images", "--outdated")
-    assert (run.status, run.stdout, run.stderr) == (0, "", "no image is behind its definition\n")
+    assert (run.status, run.stdout, run.stderr) == (0, "", "all images are up to date\n")
     bakery.write("app/setup.sh", "other\n")
     (item,) = bakery.run("images", "--outdated", "--json").images
     assert (item["image"], item["ami"], item["changed"]) == ("app", amis["app"]["us-east-1"], ["files"])
@@ -198,7 +198,7 @@ def test_an_image_that_was_never_baked_is_not_behind(bakery: Kitchen) -> None:
     for options in ((), ("--outdated",), ("--lineage",)):
         run = bakery.run("images", *options)
         assert (run.status, run.stdout) == (0, "")
-    assert bakery.run("images").stderr == "no AMI has been made of these images yet\n"
+    assert bakery.run("images").stderr == "no AMIs found for these images\n"
 
 
 def test_the_drop_ins_amis_are_listed_in_every_way(drop_in: Kitchen, ec2: EC2Client) -> None:

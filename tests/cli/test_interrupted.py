@@ -69,7 +69,7 @@ def test_one_ctrl_c_waits_until_packer_has_cleaned_up(app: Kitchen, ec2: EC2Clie
     del typist.plan[1:]
     assert terminal.watch(typist) == 130
     assert "app: Packer has cleaned up: nothing of this run is left in EC2" in terminal.seen
-    assert "interrupted by SIGINT" in terminal.seen
+    assert "Interrupted by SIGINT" in terminal.seen
     assert left_in(ec2) == []
 
 

@@ -42,7 +42,7 @@ def test_hashing_that_takes_long_tells_so_and_can_be_interrupted(baker: Kitchen)
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "interrupted by SIGINT" in rest
+    assert "Interrupted by SIGINT" in rest
 
 
 def test_memory_does_not_grow_with_the_inputs(baker: Kitchen) -> None:
@@ -73,5 +73,5 @@ def test_an_ec2_that_does_not_answer_is_told_of_and_can_be_interrupted(baker: Ki
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "interrupted by SIGINT" in rest
+    assert "Interrupted by SIGINT" in rest
     assert baker.packer_runs == 0

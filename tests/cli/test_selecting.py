@@ -249,7 +249,7 @@ def test_no_image_is_chosen_is_no_error(bakery: Kitchen, command: str) -> None:
     options = ("--tag", "team=nobody", "--changed-since", "HEAD")
     run = bakery.run(command, *options)
     assert (run.status, run.stdout) == (0, "")
-    assert run.stderr == "nothing to do: no image has the tag team=nobody and has changed since HEAD\n"
+    assert run.stderr == "nothing to do: no image has the tag team=nobody and changed since HEAD\n"
     run = bakery.run(command, "-q", "--json", *options)
     assert (run.status, run.images, run.stderr) == (0, [], "")
     assert bakery.calls() == {}

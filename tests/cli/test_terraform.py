@@ -137,7 +137,7 @@ def test_an_id_of_one_image_is_refused_of_two_before_anything_is_baked(app: Kitc
     for name in ("ami_id", "ami_ids"):
         run = app.run("bake", "--output", f"{name}.auto.tfvars.json")
         assert run.status == 2
-        assert f"{name} is of one image, and 2 are to be baked: app, bastion" in run.stderr
+        assert f"{name} holds one image, but 2 are selected: app, bastion" in run.stderr
     assert app.packer_runs == 0
 
 
@@ -170,7 +170,7 @@ def test_find_answers_with_the_ami_that_is_there(app: Kitchen) -> None:
 
 
 def test_find_never_bakes_and_says_why_it_would_have_to(app: Kitchen) -> None:
-    refused(ask(app, image="app"), "it is still to be made (bake): no AMI found for this image", "ami-bakery bake app")
+    refused(ask(app, image="app"), "it has not been built yet (bake): no AMI found for this image", "ami-bakery bake app")
     app.run("bake")
     app.write("ami/setup.sh", "echo set up otherwise\n")
     refused(ask(app, image="app", action="find"), "the definition changed since", 'action = "bake"')
@@ -213,7 +213,7 @@ def test_a_copy_that_is_missing_is_found_where_it_is_not_missing(app: Kitchen, e
     home = app.run("bake").answer
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     assert json.loads(ask(app, region="us-east-1").answer)["ami_id"] == home
-    refused(ask(app, region="eu-west-1"), "it is still to be made (copy): ")
+    refused(ask(app, region="eu-west-1"), "it has not been built yet (copy): ")
 
 
 def test_the_config_is_relative_to_the_folder_that_terraform_is_started_in(app: Kitchen, infra: Path) -> None:
@@ -229,7 +229,7 @@ def test_the_config_is_relative_to_the_folder_that_terraform_is_started_in(app: 
 def test_what_stands_behind_the_dashes_is_part_of_the_definition(app: Kitchen) -> None:
     ami = app.run("bake", "--", "-var", "size=t3.large").answer
     assert json.loads(ask(app, "--", "-var", "size=t3.large").answer)["ami_id"] == ami
-    refused(ask(app), "it is still to be made")
+    refused(ask(app), "it has not been built yet")
 
 
 def test_the_drop_in_answers_terraform_too(drop_in: Kitchen) -> None:
@@ -262,7 +262,7 @@ def test_on_a_terminal_it_does_not_wait_for_a_query_for_ever(app: Kitchen) -> No
             timeout=300,
         )
     assert done.returncode == 1
-    assert "where there is nobody to write it" in done.stderr
+    assert "standard input is a terminal, or closed" in done.stderr
 
 
 def test_what_fails_in_the_bake_is_all_that_terraform_shows(app: Kitchen) -> None:

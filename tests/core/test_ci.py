@@ -181,7 +181,7 @@ def test_a_failure_is_told_in_full_below_the_table() -> None:
 
 
 def test_no_findings_are_said_to_be_none() -> None:
-    assert findings_markdown({"app": ()}) == "### ami-bakery check: nothing was found\n"
+    assert findings_markdown({"app": ()}) == "### ami-bakery check: no problems\n"
 
 
 def test_an_error_of_any_length_leaves_room_for_the_rest() -> None:

@@ -130,7 +130,7 @@ def test_stopping_the_container_leaves_nothing_in_ec2(stage: Stage, ec2: EC2Clie
         process.terminate()
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said
-    assert "interrupted by SIGTERM" in said
+    assert "Interrupted by SIGTERM" in said
     assert left_in(ec2) == []
     assert ec2.describe_images(Owners=["self"])["Images"] == []
 

@@ -83,7 +83,7 @@ def test_what_a_dead_run_left_is_shown_and_removed(dead: Kitchen, ec2: EC2Client
     removed = [line.split()[1] for line in cleaned.stderr.splitlines() if line.startswith("removed: ")]
     assert removed == ["instance", "security", "key", "lock"], "in the order that EC2 allows"
     assert held in cleaned.stderr
-    assert "no dead run has left anything" in dead.run("images", "--orphans").stderr
+    assert "no leftover resources" in dead.run("images", "--orphans").stderr
 
 
 def test_what_belongs_to_a_living_lock_is_neither_shown_nor_touched(dead: Kitchen, ec2: EC2Client) -> None:
@@ -98,7 +98,7 @@ def test_what_may_be_alive_is_removed_only_when_a_person_says_so(dead: Kitchen, 
     assert kinds(dead) == [("instance", False), ("security-group", False), ("key-pair", False)]
     run = dead.run("images", "--orphans", "--clean", "--yes")
     assert run.status == 0
-    assert "left alone, since it may be alive or needed: instance i-" in run.stderr
+    assert "kept, because they may be in use: instance i-" in run.stderr
     assert len(left_in(ec2)) == 3
     for answer, left in (("n\r", 3), ("y\r", 0)):
         terminal = Terminal(dead, "images", "--orphans", "--clean")
@@ -111,7 +111,7 @@ def test_what_may_be_alive_is_removed_only_when_a_person_says_so(dead: Kitchen, 
             return ""
 
         assert terminal.watch(reply) == 0, terminal.seen
-        assert "Remove what may be alive or needed, too" in terminal.seen
+        assert "Also remove resources that may be in use" in terminal.seen
         assert len(left_in(ec2)) == left
 
 
@@ -119,7 +119,7 @@ def test_nothing_is_removed_unasked(dead: Kitchen, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=-10)
     run = dead.run("images", "--orphans", "--clean")
     assert (run.status, run.stdout) == (2, "")
-    assert "nobody is there to be asked" in run.stderr
+    assert "no terminal to ask on" in run.stderr
     assert len(left_in(ec2)) == 4
     dead.environment["CI"] = "true"
     terminal = Terminal(dead, "images", "--orphans", "--clean")
@@ -193,7 +193,7 @@ def test_an_unfinished_ami_that_is_in_use_stays_and_a_finished_one_is_not_shown(
     ec2.run_instances(ImageId=ami, MinCount=1, MaxCount=1, InstanceType="t3.micro")
     run = app.run("images", "--orphans", "--clean", "--yes")
     assert run.status == 1
-    assert f"not removed: AMI {ami} of us-east-1: i-" in run.stderr
+    assert f"not removed: AMI {ami} in us-east-1: i-" in run.stderr
     assert "was started from it" in run.stderr
     assert [image["ImageId"] for image in ec2.describe_images(Owners=["self"])["Images"]] == [ami]
 
@@ -204,7 +204,7 @@ def test_of_other_images_there_is_word_and_no_more(dead: Kitchen, ec2: EC2Client
     dead.write("bakery.toml", text.replace("[images.app]", "[images.other]"))
     run = dead.run("images", "--orphans")
     assert run.stdout == ""
-    assert "not shown: what was left of app, which bakery.toml does not have" in run.stderr
+    assert "not shown: leftover resources of images that are not in bakery.toml: app" in run.stderr
     dead.write("bakery.toml", text + text.partition("\n\n")[2].replace("[images.app]", "[images.other]"))
     assert kinds(dead, "other") == []
     assert len(kinds(dead, "app")) == 4

@@ -184,7 +184,7 @@ def test_a_log_that_cannot_be_written_does_not_stop_a_bake(monkeypatch: pytest.M
 
 @pytest.mark.parametrize(
     ("redirection", "status", "said"),
-    [(">&-", 0, ""), (">/dev/full", 1, "writing the answer to stdout"), ("2>&-", 0, "")],
+    [(">&-", 0, ""), (">/dev/full", 1, "writing to stdout"), ("2>&-", 0, "")],
 )
 def test_streams_that_are_closed_or_full(app: Kitchen, redirection: str, status: int, said: str) -> None:
     done = subprocess.run(

@@ -58,7 +58,7 @@ def test_it_is_among_the_orphans_from_the_beginning(app: Kitchen, ec2: EC2Client
     assert (orphan["id"], orphan["kind"], orphan["sure"]) == (lock, "lock", False)
     assert "which no run of ami-bakery can have written" in orphan["why"]
     run = app.run("images", "--orphans", "--clean", "--yes")
-    assert "left alone, since it may be alive" in run.stderr
+    assert "kept, because they may be in use" in run.stderr
 
 
 def test_an_old_one_is_removed_with_the_other_orphans(app: Kitchen, ec2: EC2Client) -> None:

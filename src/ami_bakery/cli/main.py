@@ -1,4 +1,4 @@
-"""From argv to exit status: the parser, the program's streams and signals, and the one place where errors are told."""
+"""Runs the program: streams, signals, the command, and the only error handler."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _DETAILED = "--detailed-exitcode"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program `ami-bakery`. Gives its exit status."""
+    """Runs the program `ami-bakery`. Returns its exit status."""
     return _run("ami-bakery", list(sys.argv[1:] if argv is None else argv))
 
 
 def main_bake(argv: Sequence[str] | None = None) -> int:
-    """The program `bake`: the same as `ami-bakery bake`, and the original image's command."""
+    """Runs the program `bake`: the same as `ami-bakery bake`, and the command of the original Docker image."""
     return _run("bake", ["bake", *(sys.argv[1:] if argv is None else argv)])
 
 
@@ -55,7 +55,7 @@ def _run(program: str, argv: list[str]) -> int:
     if "_ARGCOMPLETE" not in os.environ:
         argv = resolve_words(argv)
     completing = "_ARGCOMPLETE" in os.environ
-    # The command is one of these words, though not every such word is the command.
+    # The command is one of these words, but not each word that names a command is the command.
     parser = make_parser(program, used=COMMANDS if completing else argv)
     if completing:
         import argcomplete
@@ -72,7 +72,7 @@ def _run(program: str, argv: list[str]) -> int:
     try:
         arguments = parse_arguments(parser, before, after)
     except SystemExit as end:
-        # The parser has told what is wrong. With this option 2 says that there is something to do.
+        # The parser has reported the error. With this option, status 2 means that there are changes.
         if end.code == WRONG_USAGE and any(_DETAILED.startswith(word) and len(word) > len("--de") for word in before):
             return FAILED
         raise
@@ -85,15 +85,15 @@ def _run(program: str, argv: list[str]) -> int:
         outcome.status = command_module(arguments.command).run(_command_context(arguments, after, prompter, stack, ci))
     _leave_streams()
     if outcome.at_once:
-        # Python itself would wait for the threads that listen to Packer.
+        # Python would wait for the threads that read Packer's output.
         os._exit(outcome.status)
     return outcome.status
 
 
 def _open_streams() -> None:
-    """Python has no stream where the caller closed it (`>&-`): what is written there goes nowhere.
+    """Replaces streams that the caller closed (`>&-`) by /dev/null.
 
-    A name that the terminal's encoding does not have is shown as an escape.
+    Characters that the encoding of a stream does not have are escaped.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -104,7 +104,7 @@ def _open_streams() -> None:
 
 
 def _leave_streams() -> None:
-    """What a stream still holds and cannot write is dropped here, or Python would complain of it when it ends."""
+    """Drops output that cannot be written; Python would report it at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -116,40 +116,40 @@ def _leave_streams() -> None:
 class _Outcome:
     status = DONE
     at_once = False
-    """What still runs is not waited for."""
+    """Whether to exit without waiting for running threads."""
 
 
-def _tell(text: str) -> None:
-    """A line on stderr, if anybody is there."""
+def _print_error(text: str) -> None:
+    """Prints a line to stderr, and ignores a closed stream."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 @contextlib.contextmanager
 def _handled(arguments: argparse.Namespace, ci: CiLog | None) -> Iterator[_Outcome]:
-    """The one error handler: an expected failure is a message of three parts, anything else a bug with a report."""
+    """Handles all errors: prints a `BakeryError` in three parts, and reports anything else as a bug."""
     from ami_bakery.render.text import ansi, error_text, plain
 
     outcome = _Outcome()
     try:
         yield outcome
     except BakeryError as error:
-        _tell(error_text(error, ansi if _colored(arguments, sys.stderr) else plain))
+        _print_error(error_text(error, ansi if _colored(arguments, sys.stderr) else plain))
         if ci is not None:
-            _tell_ci(ci, arguments.command, error)
-        # As with Terraform, 2 says that there is something to do: an error must not look like it.
+            _annotate(ci, arguments.command, error)
+        # As in Terraform, status 2 means that there are changes: an error must not use it.
         detailed = getattr(arguments, "detailed_exitcode", False)
         for_terraform = detailed or arguments.command == "terraform-external"
         outcome.status = FAILED if for_terraform else error.exit_status
     except KeyboardInterrupt as interrupt:
-        _tell(f"interrupted by {interrupt or 'SIGINT'}: what was baked until now is found by the next run")
+        _print_error(f"Interrupted by {interrupt or 'SIGINT'}. Finished AMIs will be reused.")
         outcome.status, outcome.at_once = INTERRUPTED, isinstance(interrupt, LeaveNow)
     except BrokenPipeError:
-        # Whoever read our answer has gone: nothing is left to say.
+        # The reader of stdout has exited: there is nobody to report to.
         outcome.status = FAILED
     except MemoryError:
         outcome.status = FAILED
-        _tell(error_text(_no_memory(arguments.command), plain))
+        _print_error(error_text(_no_memory(arguments.command), plain))
     except Exception:
         outcome.status = OUR_BUG
         _report_bug()
@@ -157,11 +157,11 @@ def _handled(arguments: argparse.Namespace, ci: CiLog | None) -> Iterator[_Outco
 
 def _no_memory(command: str | None) -> BakeryError:
     return BakeryError(
-        f"running {command}", "there is not enough memory", "Make the files that are read smaller, or allow it more."
+        f"running {command}", "out of memory", "Reduce the size of the inputs, or raise the memory limit."
     )
 
 
-def _tell_ci(ci: CiLog, command: str, error: BakeryError) -> None:
+def _annotate(ci: CiLog, command: str, error: BakeryError) -> None:
     from ami_bakery.core.ci.annotations import error_notes
     from ami_bakery.render.markdown import error_markdown
 
@@ -169,7 +169,10 @@ def _tell_ci(ci: CiLog, command: str, error: BakeryError) -> None:
 
 
 def _report_bug() -> None:
-    """The trace goes to a file, ready to be sent. It holds code and kinds of errors: their words may be values."""
+    """Writes the trace to a file, for a bug report.
+
+    It holds lines of code and exception types, but no exception messages: these could contain secrets.
+    """
 
     import tempfile
     import traceback
@@ -183,11 +186,11 @@ def _report_bug() -> None:
         descriptor, path = tempfile.mkstemp(prefix="ami-bakery-bug-", suffix=".txt")
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(trace)
-        where = f"A report is in {path}: please send it to the project's issues."
+        where = f"The details are in {path}. Please attach this file to a bug report."
     except OSError:
         where = trace
     last = trace.strip().splitlines()[-1]
-    _tell(f"error: a bug in ami-bakery\n  {last}\n  {where}")
+    _print_error(f"error: internal error in ami-bakery\n  {last}\n  {where}")
 
 
 def _command_context(
@@ -215,7 +218,7 @@ def _command_context(
             prompter.disable()
         reporter = _reporter(arguments, debugging=debugging)
         stack.callback(reporter.close)
-        # Commands that bake nothing do not have all of these.
+        # Commands that do not bake lack some of these options.
         given = {name: getattr(arguments, name) for name in ("packer", "kill_timeout") if hasattr(arguments, name)}
         fetch_plugins = bakes or getattr(arguments, "init", False)
         return config, create_ports(
@@ -242,8 +245,8 @@ def _command_context(
         except ImportError as error:
             raise BakeryError(
                 "starting the embedded EC2",
-                f"a package that it needs is not installed ({error.name})",
-                "Install it with: pip install 'ami-bakery[local]'",
+                f"a required package is not installed ({error.name})",
+                "Run: pip install 'ami-bakery[local]'",
             ) from error
         settings = LocalSettings(policy=read_policy(policy) if policy is not None else "")
         return run_local(command, environment=environment, settings=settings, stderr=sys.stderr)
@@ -261,7 +264,7 @@ def _command_context(
         one_terminal=_is_one_terminal(),
         write_file=write_file,
         run_local=run_in_local_ec2,
-        tell_ci=partial(ci.tell, arguments.command) if ci is not None else None,
+        annotate=partial(ci.tell, arguments.command) if ci is not None else None,
     )
 
 
@@ -273,9 +276,9 @@ def _is_one_terminal() -> bool:
 
 
 def _ci_log(arguments: argparse.Namespace) -> CiLog | None:
-    """For the CI that we run in, where it is one that can be told, and is to be.
+    """Returns the log of the detected CI; None if it is not supported, or disabled.
 
-    Terraform shows what its data source says on stderr as an error's message: a CI's lines do not belong there.
+    Terraform shows the data source's stderr as an error message, so CI commands must not be printed there.
     """
     from ami_bakery.core.ci.annotations import detect
 
@@ -300,7 +303,7 @@ def _draw(arguments: argparse.Namespace) -> Callable[[Table | Tree], str]:
 
 
 def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
-    """A live view on a terminal, unless Packer itself is to speak to the person there."""
+    """Returns a live view on a terminal, unless Packer prompts the user there (`-debug`)."""
     from ami_bakery.adapters.terminal.plain_reporter import PlainReporter, SafeStream
 
     verbose, color = arguments.verbose, _colored(arguments, sys.stderr)
@@ -315,9 +318,10 @@ def _reporter(arguments: argparse.Namespace, *, debugging: bool) -> Reporter:
 
 
 def _has_a_viewer(stream: TextIO) -> bool:
-    """A terminal of no width is nobody's: `docker run -t` in a pipeline gives one, and its log keeps all redrawing.
+    """Returns whether a user watches this stream.
 
-    Nor is there anybody before one that a CI gives its jobs.
+    Nobody watches a terminal of width 0, as `docker run -t` creates in a pipeline: its log keeps each redraw. Nobody
+    watches a terminal that a CI gives to its jobs.
     """
     from ami_bakery.core.ci.annotations import is_automated
 
@@ -330,7 +334,7 @@ def _has_a_viewer(stream: TextIO) -> bool:
 
 
 def _colored(arguments: argparse.Namespace, stream: object) -> bool:
-    """https://no-color.org: a NO_COLOR that is not empty switches colors off."""
+    """Returns whether to print colors. A non-empty NO_COLOR disables them (https://no-color.org)."""
     if arguments.color != "auto":
         return bool(arguments.color == "always")
     isatty: Callable[[], bool] = getattr(stream, "isatty", lambda: False)

@@ -1,4 +1,4 @@
-"""The command line: the parser, the commands, and what is said about words that are not understood."""
+"""Parses the command line, and reports unknown words."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 DONE, WRONG_USAGE = 0, 2
 
 COMMANDS = {
-    "bake": "make sure that each image's AMI exists, and print the ids",
-    "plan": "say what bake would do, and why; change nothing",
-    "digest": "print the digest",
-    "inputs": "list every file an image is made of",
-    "check": "find what would go wrong, before it costs a bake",
-    "images": "list the AMIs made so far",
-    "terraform-external": "answer Terraform's external data source: JSON on stdin, JSON on stdout",
-    "local": "run a command against an embedded EC2: no account, no cost",
-    "completion": "print shell completion for bash, zsh or fish",
+    "bake": "build missing AMIs and print their ids",
+    "plan": "show what bake would do, and why",
+    "digest": "print the digest of each image",
+    "inputs": "list the files included in the digest",
+    "check": "validate configuration and templates without building",
+    "images": "list built AMIs",
+    "terraform-external": "serve as a Terraform `external` data source (JSON on stdin and stdout)",
+    "local": "run a command against the embedded EC2 (no AWS account needed)",
+    "completion": "print the shell completion script for bash, zsh or fish",
 }
-"""What each does. The module of a command is imported when the command is run."""
+"""Commands and their help. A command's module is imported only when the command runs."""
 TAKE_DASHES = ("bake", "plan", "digest", "inputs", "check", "images", "terraform-external", "local")
 EPILOG = """\
-Where PACKER_JSON_PATH is set, and no --config is given, the program works as the original AMI bakery did: on the
-folders in AMI_DEFINITION_DIRS, with the SHA-1 checksum; else on the images in bakery.toml, here or in a folder above.
+The images are read from bakery.toml, in the current folder or the nearest folder above it. If PACKER_JSON_PATH is
+set and --config is not given, drop-in mode is used: the folders in AMI_DEFINITION_DIRS, and the SHA-1 checksum.
 
-exit status: 0 done, or nothing to do; 1 a failure that the message explains; 2 wrong usage; 70 a bug of this program;
-75 another runner is baking it, and we were not to wait (any longer); 130 interrupted"""
+exit status: 0 success; 1 error; 2 wrong usage; 70 internal error; 75 another job is building the image, and waiting
+is disabled or timed out; 130 interrupted"""
 
 
 _OF_PACKER = re.compile(
     r"-(var|var-file|only|except|on-error|parallel-builds)(=.*)?|-(debug|force|timestamp-ui)", re.DOTALL
 )
 _OF_A_COMMAND = re.compile(r"--(packer|region|jobs|output|force|tag|changed-since|downstream|strict)(=|$)")
-"""Options that people write before the command, where the parser would take their value for the command."""
+"""Options of a command that users often write before it. The parser would mistake their value for the command."""
 
 
 class Subcommand(Protocol):
-    """What each module in `commands` has."""
+    """The interface of each module in `commands`."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -55,7 +55,7 @@ class Subcommand(Protocol):
 
 
 def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS) -> _Parser:
-    """The parser. Only the commands that are `used` get their arguments, which takes the import of their modules."""
+    """Returns the parser. Only commands in `used` get their arguments, because that imports their modules."""
     width = columns() - 2
     parser = _Parser(
         prog="ami-bakery",
@@ -73,7 +73,7 @@ def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS
             help=about,
             description=f"{about[0].upper()}{about[1:]}.",
             formatter_class=partial(argparse.HelpFormatter, width=width),
-            epilog="What stands behind `--` goes to `packer build` as it is." if name in ("bake", "plan") else None,
+            epilog="Arguments after `--` are passed to `packer build`." if name in ("bake", "plan") else None,
         )
         if name in used:
             command_module(name).add_arguments(subparser)
@@ -82,8 +82,11 @@ def make_parser(program: str = "ami-bakery", *, used: Collection[str] = COMMANDS
 
 
 def columns() -> int:
-    """The terminal's, as shutil tells them: argparse asks it for each option, and it brings all that unpacks archives,
-    which is as much as a thirtieth of an unchanged image's run in the drop-in."""
+    """Returns the width of the terminal, as `shutil.get_terminal_size` does.
+
+    argparse calls shutil for each option. Importing shutil also imports the archive modules: about 3 % of the time of
+    an unchanged image in drop-in mode.
+    """
     try:
         named = int(os.environ.get("COLUMNS", ""))
     except ValueError:
@@ -102,7 +105,7 @@ def command_module(name: str) -> Subcommand:
 
 
 def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
-    """Options that may stand before the command and behind it."""
+    """Adds the options that are allowed before and after the command."""
 
     def or_given(value: object) -> object:
         return value if default is None else default
@@ -112,10 +115,10 @@ def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
         "-C", "--config", metavar="PATH", default=or_given(None), help="path to bakery.toml, or to its folder"
     )
     group.add_argument(
-        "-v", "--verbose", action="store_true", default=or_given(False), help="show Packer's whole log on stderr"
+        "-v", "--verbose", action="store_true", default=or_given(False), help="show Packer's full log on stderr"
     )
     group.add_argument(
-        "-q", "--quiet", action="store_true", default=or_given(False), help="nothing on stderr but warnings and errors"
+        "-q", "--quiet", action="store_true", default=or_given(False), help="only print warnings and errors"
     )
     group.add_argument("--json", action="store_true", default=or_given(False), help="print one JSON document")
     group.add_argument(
@@ -125,19 +128,19 @@ def _add_common(parser: argparse.ArgumentParser, *, default: object) -> None:
         "--ci",
         choices=("auto", "off"),
         default=or_given("auto"),
-        help="annotations and summaries, where the environment shows a CI that reads them (default: auto)",
+        help="write annotations and summaries if the CI is detected and supports them (default: auto)",
     )
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names the nearest option where one is misspelt, and prints the usage of the command that was called."""
+    """Suggests the nearest option for a misspelt one, with the usage of the command."""
 
     def error(self, message: str) -> NoReturn:
-        """What it repeats of the command line must not forge a line in a log."""
+        """Escapes line breaks, so that an argument cannot forge a line in a log."""
         super().error(one_line(message))
 
     def refuse(self, words: Sequence[str]) -> NoReturn:
-        """For words that the command does not take."""
+        """Reports words that the command does not accept."""
         from ami_bakery.core.text.suggestions import nearest
 
         options = [option[2:] for action in self._actions for option in action.option_strings if option[:2] == "--"]
@@ -163,7 +166,7 @@ def parse_arguments(parser: argparse.ArgumentParser, before: list[str], after: t
     used = parser if command is None else _subparser(parser, command)
     of_packer = next((word for word in before if _OF_PACKER.fullmatch(word)), None)
     if of_packer is not None:
-        of_packer = "-var" if of_packer.startswith("-var=") else of_packer  # its value may be a secret
+        of_packer = "-var" if of_packer.startswith("-var=") else of_packer  # the value may be a secret
         used.error(f"{of_packer} is a Packer option: write it after `--`, as in `ami-bakery bake -- {of_packer}`")
     misplaced = (
         next((word for word in before[: before.index(command)] if _OF_A_COMMAND.match(word)), None) if command else None
@@ -182,7 +185,7 @@ _GLOBAL_WITH_VALUE = frozenset({"-C", "--config", "--color", "--ci"})
 
 
 def _command_word(words: Sequence[str]) -> tuple[int, str] | None:
-    """The command, or what should be one, and where: the first word that is no option and no option's value."""
+    """Returns the first word that is neither an option nor an option's value, with its index."""
     skip = False
     for at, word in enumerate(words):
         if skip:
@@ -195,7 +198,7 @@ def _command_word(words: Sequence[str]) -> tuple[int, str] | None:
 
 
 def resolve_words(argv: list[str]) -> list[str]:
-    """`help`, `help COMMAND` and `version` as options; no words at all, and an unknown command, end here."""
+    """Turns `help`, `help COMMAND` and `version` into options. Exits if there is no command or an unknown one."""
     if not argv:
         make_parser(used=()).print_help(sys.stderr)
         sys.exit(WRONG_USAGE)
@@ -217,7 +220,7 @@ def resolve_words(argv: list[str]) -> list[str]:
 
 
 def _refuse_options(words: Sequence[str]) -> None:
-    """A misspelt option in front: its value would be taken for the command."""
+    """Reports a misspelt option before the command: its value would be mistaken for the command."""
     parser = make_parser(used=())
     unknown = parser.parse_known_args([*words, next(iter(COMMANDS))])[1]
     if unknown:
@@ -225,7 +228,7 @@ def _refuse_options(words: Sequence[str]) -> None:
 
 
 def _refuse_command(word: str) -> NoReturn:
-    """Prints the usage of the nearest command; if none is near, the program's, and all commands."""
+    """Exits with the usage of the nearest command, or with the list of all commands."""
     from ami_bakery.core.text.suggestions import nearest
 
     near = nearest(word, (*COMMANDS, "help", "version"))
@@ -251,7 +254,7 @@ def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
 
 
 def split_at_dashes(argv: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """What stands before and behind the first `--`."""
+    """Returns the words before and after the first `--`."""
     if "--" not in argv:
         return argv, ()
     at = argv.index("--")

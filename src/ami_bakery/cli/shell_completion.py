@@ -1,4 +1,4 @@
-"""Shell completion of values: images, their tags, regions, git revisions, and Packer's options after `--`."""
+"""Shell completion of images, tags, regions, git revisions and Packer's options."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def offer_values(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    """Tell argcomplete where the values of a command's arguments come from. Where none can be had, none are offered."""
+    """Sets argcomplete's completers for the values of a command's arguments."""
 
     def config_of(arguments: argparse.Namespace) -> Config | None:
         try:
@@ -40,7 +40,7 @@ def offer_values(parser: argparse.ArgumentParser, environment: Mapping[str, str]
         return GitProgram(environment).references(config.root if config else os.curdir)
 
     def regions(parsed_args: argparse.Namespace, **_: object) -> Iterable[str]:
-        """Those of bakery.toml first, then all that the SDK knows."""
+        """Returns the regions of bakery.toml first, then all regions that the SDK knows."""
         config = config_of(parsed_args)
         configured = [region for image in config.images for region in image.regions] if config else []
         return list(dict.fromkeys((*configured, *_aws_regions())))
@@ -52,7 +52,7 @@ def offer_values(parser: argparse.ArgumentParser, environment: Mapping[str, str]
 
 
 def _aws_regions() -> Iterable[str]:
-    """Of all partitions, out of botocore's data, without a session."""
+    """Returns the regions of all partitions from botocore's data, without a session."""
     import json
     from importlib.resources import files
 
@@ -77,9 +77,9 @@ PACKER_OPTIONS = (
 
 
 def offer_packer_options(environment: Mapping[str, str]) -> bool:
-    """Answer the shell if the word to complete is after `--`, where argcomplete offers nothing; tells whether it is.
+    """Completes a word after `--`, which argcomplete does not. Returns whether the word is after `--`.
 
-    The protocol is argcomplete's: the line and the cursor in COMP_LINE and COMP_POINT, words on descriptor 8.
+    argcomplete's protocol: the line and the cursor are in COMP_LINE and COMP_POINT; the words go to descriptor 8.
     """
     line = environment.get("COMP_LINE", "")
     words = line[: int(environment.get("COMP_POINT") or len(line))].split(" ")

@@ -72,7 +72,7 @@ def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:
         for images, finding in grouped
     ]
     counted = _counted((finding.level for _, finding in grouped), Level)
-    heading = f"ami-bakery check: {counted or 'nothing was found'}"
+    heading = f"ami-bakery check: {counted or 'no problems'}"
     return _section(heading, ("level", "image", "location", "finding", "what to do"), rows)
 
 

@@ -1,1 +1,1 @@
-"""One subcommand a module: from arguments and the outside to an answer and an exit status."""
+"""The subcommands, one in each module."""

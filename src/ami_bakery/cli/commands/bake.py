@@ -1,4 +1,4 @@
-"""`ami-bakery bake`: make sure that each image's AMI exists, and print the ids."""
+"""`ami-bakery bake`: builds missing AMIs and prints their ids."""
 
 from __future__ import annotations
 
@@ -37,36 +37,36 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 _JOBS = 4
-_FORMS = (OutputFormat.TFVARS, OutputFormat.VARIABLES, OutputFormat.JSON, OutputFormat.GITHUB, OutputFormat.SHELL)
+_FORMATS = (OutputFormat.TFVARS, OutputFormat.VARIABLES, OutputFormat.JSON, OutputFormat.GITHUB, OutputFormat.SHELL)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument("--force", action="store_true", help="bake the chosen images whatever is there")
+    parser.add_argument("--force", action="store_true", help="rebuild even if an AMI exists")
     add_regions(parser)
     parser.add_argument(
         "--jobs",
         type=_positive,
         metavar="N",
         default=_JOBS,
-        help=f"bake at most N images at once (default: {_JOBS})",
+        help=f"max. number of concurrent builds (default: {_JOBS})",
     )
     parser.add_argument(
         "--fail-fast",
         action="store_true",
-        help="stop everything at the first failure; without it, what does not depend on that goes on",
+        help="stop at the first failure (default: independent images continue)",
     )
     waiting = parser.add_mutually_exclusive_group()
     waiting.add_argument(
         "--no-wait",
         action="store_true",
-        help="where another runner is baking the same, fail at once with status 75; without it, wait for its AMI",
+        help="exit 75 if another job is building the image (default: wait for its AMI)",
     )
     waiting.add_argument(
         "--wait-timeout",
         type=duration,
         metavar="DURATION",
-        help="wait for another runner's bake at most so long, then fail with status 75 (default: as long as it takes)",
+        help="max. time to wait for another job's build, then exit 75 (default: no limit)",
     )
     add_packer(parser)
     parser.add_argument(
@@ -74,12 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=duration,
         metavar="DURATION",
         default="15m",
-        help="how long an interrupted Packer may clean up before it is killed (default: 15m)",
+        help="grace period for the cleanup of an interrupted Packer, before it is killed (default: 15m)",
     )
     parser.add_argument(
-        "--id", action="store_true", help="print one AMI id: that of the image's first region; takes exactly one image"
+        "--id",
+        action="store_true",
+        help="print only the AMI id of the image's first region; requires one image",
     )
-    add_output(parser, "the ids", _FORMS)
+    add_output(parser, "the ids", _FORMATS)
 
 
 def run(context: CommandContext) -> int:
@@ -87,12 +89,12 @@ def run(context: CommandContext) -> int:
     config, ports = resolver.config, resolver.ports
     names = context.selected(resolver)
     _check_id(context, names)
-    outputs = output_files(resolver, context, names, _FORMS)
+    outputs = output_files(resolver, context, names, _FORMATS)
     for output in outputs:
         _check_names(resolver, output, names)
     outcomes = []
     forced = frozenset(names if context.arguments.force else ())
-    # A person who answers Packer's prompts can do so for one at a time.
+    # A user can answer the prompts of only one Packer at a time.
     jobs = 1 if resolver.arguments.debug else context.arguments.jobs
     baking = bake_all(
         resolver,
@@ -104,18 +106,18 @@ def run(context: CommandContext) -> int:
     )
     parents = with_parents(config, names)
     several = len(parents) > 1 or any(len(resolver.regions_of(resolver.image(name))) > 1 for name in names)
-    # Each id is printed once in each place: on a terminal that shows stdout too, the answer has them.
-    told_ids = not several and not context.one_terminal
-    # Closed in any case: an interruption may come while an outcome is told.
+    # Do not show an id twice on a terminal that shows both stdout and stderr.
+    ids_in_notes = not several and not context.one_terminal
+    # Close the generator even if an interruption arrives while an outcome is being reported.
     with closing(baking):
         for outcome in baking:
             outcomes.append(outcome)
             if outcome.error is not None:
                 ports.reporter.error(f"{outcome.image}: {error_text(outcome.error, context.error_style)}")
             elif not several or outcome.result is not Result.REUSED:
-                ports.reporter.note(outcome_note(outcome, ids=told_ids))
+                ports.reporter.note(outcome_note(outcome, ids=ids_in_notes))
     by_name = {outcome.image: outcome for outcome in outcomes}
-    # Of a single image the table says more than the messages only where it has several regions, or AMIs of a failure.
+    # For a single image, the table is useful only with several regions, or if a failed bake has AMIs.
     if len(outcomes) > 1 or any(
         outcome.amis and (outcome.error or len(outcome.plan.regions) > 1) for outcome in outcomes
     ):
@@ -128,16 +130,16 @@ def run(context: CommandContext) -> int:
         context.answer(document([outcome_json(outcome) for outcome in asked]))
     elif text := outcome_id(asked) if context.arguments.id else outcome_text(asked):
         context.answer(text)
-    _tell_ci(context, [by_name[name] for name in with_parents(config, names)])
-    # The files come last: where they cannot be written, the ids are told all the same.
+    _annotate_ci(context, [by_name[name] for name in with_parents(config, names)])
+    # Write the files last, so that the ids are printed even if writing fails.
     for outcome in asked:
         _write_drop_in_answer(context, config.image(outcome.image), outcome)
-    write_all(outputs, context, lambda output: _written(context, ports, output, asked))
+    write_all(outputs, context, lambda output: _content(context, ports, output, asked))
     return _status([outcome.error for outcome in outcomes if outcome.error is not None])
 
 
 def _status(errors: Sequence[BakeryError]) -> int:
-    """That of a failure that trying again later does not mend, before that of one which it may."""
+    """Returns the exit status. Permanent failures take precedence over "busy", which a retry may resolve."""
     busy = [error for error in errors if isinstance(error, BusyError)]
     lasting = [error for error in errors if error not in busy]
     return max((error.exit_status for error in lasting or busy), default=0)
@@ -147,14 +149,14 @@ def _check_id(context: CommandContext, names: Sequence[str]) -> None:
     if not context.arguments.id:
         return
     if context.arguments.json:
-        raise UsageError("reading --id", "it does not go with --json", "Use one of them.")
+        raise UsageError("reading --id", "--id cannot be combined with --json", "Use one of them.")
     if len(names) != 1:
         found = f"{len(names)} images are selected: {shown_names(names)}" if names else "no image is selected"
         raise UsageError("reading --id", found, "Name exactly one image, as in `ami-bakery bake app --id`.")
 
 
 def _write_drop_in_answer(context: CommandContext, image: ImageConfig, outcome: Outcome) -> None:
-    """`.ami_id.json` beside the template, as the original wrote it."""
+    """Writes `.ami_id.json` next to the template, as the original AMI bakery does."""
     if image.scheme is Scheme.SHA1 and outcome.amis and outcome.error is None:
         folder = image.template.rpartition("/")[0] or ("/" if image.template.startswith("/") else ".")
         ami = next(iter(outcome.amis.values()))
@@ -162,49 +164,52 @@ def _write_drop_in_answer(context: CommandContext, image: ImageConfig, outcome: 
 
 
 def _check_names(resolver: Resolver, output: OutputFile, names: Sequence[str]) -> None:
-    """Refuse what the form cannot tell apart."""
+    """Raises `UsageError` if the output format cannot represent these images."""
     doing = f"checking --output {output.path}"
     if output.only_variable in ("ami_id", "ami_ids") and len(names) > 1:
         raise UsageError(
             doing,
-            f"{output.only_variable} is of one image, and {len(names)} are to be baked: {', '.join(names)}",
-            "Name one image, or write amis.auto.tfvars.json.",
+            f"{output.only_variable} holds one image, but {len(names)} are selected: {', '.join(names)}",
+            "Select one image, or write amis.auto.tfvars.json.",
         )
-    if output.form in (OutputFormat.VARIABLES, OutputFormat.SHELL):
+    if output.format in (OutputFormat.VARIABLES, OutputFormat.SHELL):
         taken: dict[str, str] = {}
         for name in names:
             for variable in variable_names(name, resolver.regions_of(resolver.image(name))):
                 if taken.setdefault(variable, name) != name:
                     raise UsageError(
                         doing,
-                        f"the images {taken[variable]} and {name} would both be {variable}",
-                        "Bake them in two calls, or write *.json.",
+                        f"images {taken[variable]} and {name} have the same variable name {variable}",
+                        "Bake them in separate runs, or write a *.json file.",
                     )
 
 
-def _tell_ci(context: CommandContext, outcomes: Sequence[Outcome]) -> None:
-    if context.tell_ci is None:
+def _annotate_ci(context: CommandContext, outcomes: Sequence[Outcome]) -> None:
+    if context.annotate is None:
         return
     from ami_bakery.core.ci.annotations import error_notes
     from ami_bakery.render.markdown import outcomes_markdown
 
     errors = [(outcome.image, outcome.error) for outcome in outcomes if outcome.error is not None]
     notes = [note for image, error in errors for note in error_notes(error, image)]
-    context.tell_ci(notes, outcomes_markdown(outcomes))
+    context.annotate(notes, outcomes_markdown(outcomes))
 
 
-def _written(context: CommandContext, ports: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str | None:
-    """None where not every image is there; what GitHub gets says so itself, and may be read after a failure."""
-    if output.form is OutputFormat.GITHUB:
+def _content(context: CommandContext, ports: Ports, output: OutputFile, outcomes: Sequence[Outcome]) -> str | None:
+    """Returns the content of an output file; None if an image failed.
+
+    GitHub's output is always written: it contains the outcome, and later steps can read it after a failure.
+    """
+    if output.format is OutputFormat.GITHUB:
         return github_output(outcomes)
     if not outcomes or any(outcome.error is not None for outcome in outcomes):
-        # Where nothing was chosen, the ids of an earlier bake still hold.
+        # If no image was selected, keep the ids of an earlier bake.
         return None
-    if output.form is OutputFormat.TFVARS:
+    if output.format is OutputFormat.TFVARS:
         return tfvars(outcomes, output.only_variable)
-    if output.form is OutputFormat.VARIABLES:
+    if output.format is OutputFormat.VARIABLES:
         return _dotenv(context, ports, output, outcomes)
-    if output.form is OutputFormat.SHELL:
+    if output.format is OutputFormat.SHELL:
         return shell_exports(outcomes)
     return document([outcome_json(outcome) for outcome in outcomes]) + "\n"
 
@@ -214,8 +219,8 @@ def _dotenv(context: CommandContext, ports: Ports, output: OutputFile, outcomes:
     text, omitted = dotenv(outcomes, limit)
     if omitted:
         ports.reporter.warn(
-            f"{output.path}: GitLab's dotenv report holds {limit} variables and 5 kB; {len(omitted)} variables "
-            f"do not fit and are omitted, the first is {omitted[0]}. Write a *.json file for all of them"
+            f"{output.path}: GitLab's dotenv report is limited to {limit} variables and 5 kB; {len(omitted)} variables "
+            f"were omitted, starting with {omitted[0]}. Write a *.json file for all of them"
             f"{'' if limit == 150 else f', or set {LIMIT_VARIABLE} to 100 or 150 if your GitLab plan allows it'}"
         )
     return text
@@ -223,5 +228,5 @@ def _dotenv(context: CommandContext, ports: Ports, output: OutputFile, outcomes:
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a number from 1 on is wanted, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text!r}")
     return int(text)

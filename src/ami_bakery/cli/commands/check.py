@@ -1,4 +1,4 @@
-"""`ami-bakery check`: find what would go wrong, or weaken the digest, before it costs a bake."""
+"""`ami-bakery check`: validates configuration and templates without building."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ if TYPE_CHECKING:
     from ami_bakery.cli.commands.output import OutputFile
     from ami_bakery.core.ci.annotations import Note
 
-_FORMS = (OutputFormat.JSON, OutputFormat.GITHUB, OutputFormat.CODE_QUALITY)
+_FORMATS = (OutputFormat.JSON, OutputFormat.GITHUB, OutputFormat.CODE_QUALITY)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 where there is an error or a warning; notices do not count"
-    )
+    parser.add_argument("--strict", action="store_true", help="treat warnings as errors (exit status 1)")
     add_regions(parser)
     parser.add_argument(
-        "--jobs", type=int, metavar="N", default=JOBS, help=f"how many Packers validate at once (default: {JOBS})"
+        "--jobs",
+        type=int,
+        metavar="N",
+        default=JOBS,
+        help=f"max. concurrent `packer validate` runs (default: {JOBS})",
     )
     add_packer(parser)
     add_init(parser)
-    add_output(parser, "the findings", _FORMS)
+    add_output(parser, "the findings", _FORMATS)
 
 
 def run(context: CommandContext) -> int:
     jobs: int = context.arguments.jobs
     if jobs < 1:
-        raise UsageError("reading --jobs", f"{jobs} is less than 1", "Name a number of at least 1.")
+        raise UsageError("reading --jobs", f"expected a number of at least 1, got {jobs}", "Correct the number.")
     resolver = context.resolver()
     names = context.selected(resolver)
-    outputs = output_files(resolver, context, names, _FORMS)
+    outputs = output_files(resolver, context, names, _FORMATS)
     found = check_images(resolver, names, jobs)
     grouped = group_findings(found)
     rendered = document(
@@ -56,21 +58,21 @@ def run(context: CommandContext) -> int:
             context.answer(finding_text(images, item, context.style))
     notes = [finding_note(images, item) for images, item in grouped]
     notes.sort(key=lambda note: note.level.order)
-    if context.tell_ci is not None:
+    if context.annotate is not None:
         from ami_bakery.render.markdown import findings_markdown
 
-        context.tell_ci(notes, findings_markdown(found))
-    write_all(outputs, context, lambda output: _written(context, resolver.config.root, output, notes, rendered))
+        context.annotate(notes, findings_markdown(found))
+    write_all(outputs, context, lambda output: _content(context, resolver.config.root, output, notes, rendered))
     levels = [note.level for note in notes]
     if found and not levels:
-        resolver.ports.reporter.note("nothing was found")
+        resolver.ports.reporter.note(f"OK: {len(found)} image{'' if len(found) == 1 else 's'}, no problems")
     return 1 if Level.ERROR in levels or (Level.WARNING in levels and context.arguments.strict) else 0
 
 
-def _written(context: CommandContext, root: str, output: OutputFile, notes: Sequence[Note], rendered: str) -> str:
-    if output.form is OutputFormat.GITHUB:
+def _content(context: CommandContext, root: str, output: OutputFile, notes: Sequence[Note], rendered: str) -> str:
+    if output.format is OutputFormat.GITHUB:
         return github_findings([note.level for note in notes])
-    if output.form is OutputFormat.CODE_QUALITY:
+    if output.format is OutputFormat.CODE_QUALITY:
         project = os.path.realpath(context.environment.get("CI_PROJECT_DIR") or root)
         within = f"{root}/".startswith(f"{project.rstrip('/')}/")
         return code_quality(notes, root=root, workspace=project if within else root)

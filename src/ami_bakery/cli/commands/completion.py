@@ -1,4 +1,4 @@
-"""`ami-bakery completion`: print what a shell needs to complete commands, options and images."""
+"""`ami-bakery completion`: prints a shell completion script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS, help="which shell")
+    parser.add_argument("shell", choices=SHELLS, help="shell to print the script for")
 
 
 def run(context: CommandContext) -> int:

@@ -1,4 +1,4 @@
-"""What every subcommand is started with: its arguments, the outside world, and where the answer goes."""
+"""The context of a subcommand: arguments, ports, streams; and shared options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, NoReturn, TextIO
 
 from ami_bakery.core.config.selection import has_tags, named, with_downstream
 from ami_bakery.core.packer.arguments import parse_packer_arguments
@@ -28,16 +28,16 @@ How = Literal["replace", "replace-link", "append"]
 
 
 class CommandContext(Frozen):
-    """One call of the program.
+    """Arguments, streams and services of one run of the program.
 
-    after_dashes  what stands behind `--`
-    draw          tables and trees: as rich has them where stdout is a terminal, else in plain characters
-    bakery        (file, bakes): loads the configuration, the one named or that of --config, and makes the outside,
-                  which fetches missing plugins where something may be built
+    after_dashes  words after `--`
+    draw          renders tables and trees: with rich if stdout is a terminal, else as plain text
+    bakery        (file, bakes): loads the configuration (`file`, or that of --config) and creates the ports. With
+                  `bakes`, missing plugins are installed
     one_terminal  whether stdout and stderr are the same terminal
-    write_file    (path, text, what to do if it fails, how): completely or not at all
-    run_local     (command, file with an IAM policy): run a command against the embedded EC2, for its exit status
-    tell_ci       (notes, Markdown): show them in the CI that this runs in; None where it is none that can
+    write_file    (path, text, advice for a failure, mode): writes the whole file or nothing
+    run_local     (command, IAM policy file): runs a command against the embedded EC2; returns its exit status
+    annotate      (notes, Markdown): shows them in the CI; None if the CI is not supported
     """
 
     arguments: argparse.Namespace
@@ -52,27 +52,27 @@ class CommandContext(Frozen):
     one_terminal: bool
     write_file: Callable[[str, str, str, How], None]
     run_local: Callable[[Sequence[str], str | None], int]
-    tell_ci: Callable[[Sequence[Note], str], None] | None
+    annotate: Callable[[Sequence[Note], str], None] | None
 
     def answer(self, text: str) -> None:
-        """Print to stdout. Nothing else of the program does."""
+        """Prints to stdout. No other code prints to stdout."""
         try:
             self.stdout.write(f"{text}\n")
             self.stdout.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutputError("writing the answer to stdout", error.strerror or str(error), self._again) from error
+            raise OutputError("writing to stdout", error.strerror or str(error), self._advice) from error
 
     def answer_in(self, path: str, text: str, how: How = "replace") -> None:
-        """Write to a file. Raises `OutputError`."""
-        self.write_file(path, text, self._again, how)
+        """Writes to a file. Raises `OutputError`."""
+        self.write_file(path, text, self._advice, how)
 
     @property
-    def _again(self) -> str:
-        """What to do where an answer could not be written."""
+    def _advice(self) -> str:
+        """Advice for an output that could not be written."""
         bakes = self.arguments.command in ("bake", "terraform-external")
-        return f"Mend that and run again{': what is baked is found, not baked again' if bakes else ''}."
+        return f"Fix this and run the command again.{' Finished AMIs are reused.' if bakes else ''}"
 
     def resolver(self) -> Resolver:
         config, ports = self.bakery(None, self.arguments.command == "bake")
@@ -82,9 +82,9 @@ class CommandContext(Frozen):
         )
 
     def selected(self, resolver: Resolver) -> tuple[str, ...]:
-        """The images asked for, in the order of the file: all where nothing is said.
+        """Returns the names of the selected images, in the order of the file; all by default.
 
-        Where they are chosen by what they are, and none is so, that is no error: it is said on stderr.
+        No match for --tag or --changed-since is not an error; it is reported on stderr.
         """
         arguments = self.arguments
         names = named(resolver.config, arguments.image)
@@ -94,29 +94,38 @@ class CommandContext(Frozen):
             from ami_bakery.plan.changes import changed_since
 
             names = changed_since(resolver, names, arguments.changed_since)
-            conditions.append(f"has changed since {arguments.changed_since}")
+            conditions.append(f"changed since {arguments.changed_since}")
         if not names:
             resolver.ports.reporter.note(f"nothing to do: no image {' and '.join(conditions)}")
         return with_downstream(resolver.config, names) if arguments.downstream else names
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", nargs="*", metavar="IMAGE", help="names or globs of images; none means all")
+    parser.add_argument("image", nargs="*", metavar="IMAGE", help="names or globs of images (default: all)")
     parser.add_argument(
         "--tag",
         action="append",
         default=[],
         metavar="KEY[=VALUE]",
-        help="of these, only images that have this tag in bakery.toml; may be repeated: all must hold",
+        help="only images with this tag in bakery.toml; repeatable (AND)",
     )
     parser.add_argument(
         "--changed-since",
         metavar="REV",
-        help="of these, only images whose definition is not what it was at this git revision",
+        help="only images changed since git revision REV",
     )
-    parser.add_argument(
-        "--downstream", action="store_true", help="and all images that are made from the chosen ones, and from those"
-    )
+    parser.add_argument("--downstream", action="store_true", help="also include dependent images")
+
+
+class RenamedOption(argparse.Action):
+    """An option's old name. It is not in `--help`; its use is an error that states the new name."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, new: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        self.new = new
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        parser.error(f"{self.option_strings[0]} was renamed: use {self.new}")
 
 
 def add_regions(parser: argparse.ArgumentParser) -> None:
@@ -125,7 +134,7 @@ def add_regions(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_region,
         metavar="REGION",
-        help="work in this region instead of those configured; may be repeated",
+        help="override the configured regions; repeatable",
     )
 
 
@@ -143,10 +152,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def duration(text: str) -> timedelta:
-    """``90s``, ``15m``, ``2h``, ``1d``."""
+    """Parses ``90s``, ``15m``, ``2h`` or ``1d``."""
     match = _DURATION.fullmatch(text)
     if not match:
-        raise argparse.ArgumentTypeError(f"a number with s, m, h or d behind it is wanted, as in 15m, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number with a unit (s, m, h or d), such as 15m, got {text!r}")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -154,10 +163,9 @@ def add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init",
         action="store_true",
-        help="fetch plugins that the template requires and that are missing, with packer init; AMI_BAKERY_INIT=1 does "
-        "the same",
+        help="install missing required plugins with `packer init`; also enabled by AMI_BAKERY_INIT=1",
     )
 
 
 def add_packer(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--packer", metavar="PATH", default="packer", help="the Packer program (default: packer)")
+    parser.add_argument("--packer", metavar="PATH", default="packer", help="path to Packer (default: packer)")

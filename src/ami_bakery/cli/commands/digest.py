@@ -1,4 +1,4 @@
-"""`ami-bakery digest`: print the digest of each image's definition."""
+"""`ami-bakery digest`: prints the digest of each image's definition."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def run(context: CommandContext) -> int:
     for item in definitions:
         if item.digest is None:
             raise AwsError(
-                f"taking the digest of image {item.image.name}",
-                f"it holds the AMI id of its base {item.awaits!r}, which is still to be baked",
+                f"computing the digest of image {item.image.name}",
+                f"the digest covers the AMI id of its parent image {item.awaits!r}, which has not been built yet",
                 f"Run `ami-bakery bake {item.awaits}` first.",
             )
     return 0

@@ -1,10 +1,17 @@
-"""`ami-bakery images`: list the AMIs made so far, those that are behind their definition, their lineage, or orphans."""
+"""`ami-bakery images`: lists built AMIs, outdated AMIs, their lineage, or orphaned resources."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer, add_regions, add_selection
+from ami_bakery.cli.commands.context import (
+    CommandContext,
+    RenamedOption,
+    add_init,
+    add_packer,
+    add_regions,
+    add_selection,
+)
 from ami_bakery.cli.commands.orphans import refuse_views, show_orphans
 from ami_bakery.inspect.inventory import Listing
 from ami_bakery.render.images import (
@@ -26,16 +33,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     view.add_argument(
         "--outdated",
         action="store_true",
-        help="of each image the newest AMI, where the definition has moved on since, and what moved",
+        help="show AMIs older than the current definition, and what changed",
     )
-    view.add_argument("--lineage", action="store_true", help="what was made from what, from the bases of others down")
+    view.add_argument("--lineage", action="store_true", help="show AMIs as a parent/child tree")
     view.add_argument(
         "--orphans",
         action="store_true",
-        help="what dead runs have left: instances, key pairs, security groups, unfinished AMIs, locks",
+        help="show leftover resources from interrupted builds: instances, key pairs, security groups, unfinished "
+        "AMIs, locks",
     )
-    parser.add_argument("--clean", action="store_true", help="with --orphans: remove it, after asking")
-    parser.add_argument("--yes", action="store_true", help="with --clean: do not ask; what may be alive is left alone")
+    parser.add_argument("--tree", action=RenamedOption, new="--lineage")
+    parser.add_argument("--clean", action="store_true", help="with --orphans: remove them, after a prompt")
+    parser.add_argument(
+        "--yes", action="store_true", help="with --clean: skip the prompt; keep what is possibly in use"
+    )
     add_regions(parser)
     add_packer(parser)
     add_init(parser)
@@ -49,7 +60,7 @@ def run(context: CommandContext) -> int:
     names = context.selected(resolver)
     listing = Listing(resolver, names)
     if context.arguments.lineage:
-        nothing = _tree(context, listing)
+        nothing = _lineage(context, listing)
     elif context.arguments.outdated:
         nothing = _outdated(context, listing)
     else:
@@ -60,13 +71,13 @@ def run(context: CommandContext) -> int:
 
 
 def _all(context: CommandContext, listing: Listing) -> str:
-    """Prints the answer; gives what to say of it where there is none."""
+    """Prints the AMIs. Returns the message for an empty list."""
     made = listing.made()
     if context.arguments.json:
         context.answer(images_json(made, listing.now))
     elif made:
         context.answer(context.draw(images_table(made, listing.now)))
-    return "" if made else _NONE_MADE
+    return "" if made else _NO_AMIS
 
 
 def _outdated(context: CommandContext, listing: Listing) -> str:
@@ -75,17 +86,17 @@ def _outdated(context: CommandContext, listing: Listing) -> str:
         context.answer(outdated_json(outdated, listing.now))
     elif outdated:
         context.answer(context.draw(outdated_table(outdated, listing.now)))
-    return "" if outdated else "no image is behind its definition"
+    return "" if outdated else "all images are up to date"
 
 
-def _tree(context: CommandContext, listing: Listing) -> str:
+def _lineage(context: CommandContext, listing: Listing) -> str:
     trees = listing.trees()
     if context.arguments.json:
         context.answer(trees_json(listing, trees, listing.now))
     else:
         for tree in lineage_trees(listing, trees, listing.now):
             context.answer(context.draw(tree))
-    return "" if trees else _NONE_MADE
+    return "" if trees else _NO_AMIS
 
 
-_NONE_MADE = "no AMI has been made of these images yet"
+_NO_AMIS = "no AMIs found for these images"

@@ -1,4 +1,4 @@
-"""`ami-bakery inputs`: list every file an image is made of, and which line of which file names it; needs no AWS."""
+"""`ami-bakery inputs`: lists the files included in the digest, without access to AWS."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     parser.add_argument(
-        "--template", metavar="FILE", help="list the files of this Packer template, or folder; needs no bakery.toml"
+        "--template", metavar="FILE", help="list the inputs of this Packer template or folder; needs no bakery.toml"
     )
-    parser.add_argument("--init", action="store_true", help="accepted for symmetry with plan; no plugin is needed here")
+    parser.add_argument("--init", action="store_true", help="accepted for consistency with plan; has no effect")
 
 
 def run(context: CommandContext) -> int:
@@ -60,4 +60,4 @@ def _check_template(context: CommandContext) -> None:
     }
     given = [name for name, value in others.items() if value]
     if given:
-        raise UsageError("reading --template", f"it does not go with {given[0]}", "Use one of them.")
+        raise UsageError("reading --template", f"--template cannot be combined with {given[0]}", "Use one of them.")

@@ -1,4 +1,4 @@
-"""`ami-bakery local`: run a command, or a shell, against the embedded EC2: no account, no cost."""
+"""`ami-bakery local`: runs a command or a shell against the embedded EC2."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--policy", metavar="FILE", help="allow only what this IAM policy allows: JSON, as AWS has it")
-    parser.add_argument("words", nargs="*", metavar="CMD", help="the command, after `--`; none means a shell")
+    parser.add_argument("--policy", metavar="FILE", help="deny calls that this IAM policy (JSON) does not allow")
+    parser.add_argument("words", nargs="*", metavar="CMD", help="command to run, after `--` (default: a shell)")
 
 
 def run(context: CommandContext) -> int:
     if context.arguments.words:
         raise UsageError(
             "reading the command line",
-            f"{context.arguments.words[0]!r} stands before `--`",
-            "Write the command behind it: ami-bakery local -- CMD...",
+            f"{context.arguments.words[0]!r} comes before `--`",
+            "Write the command after `--`: ami-bakery local -- CMD...",
         )
     return context.run_local(context.after_dashes, context.arguments.policy)

@@ -1,4 +1,4 @@
-"""`ami-bakery images --orphans`: show what dead runs have left in EC2, and remove it with `--clean`."""
+"""`ami-bakery images --orphans`: shows orphaned resources, and removes them with `--clean`."""
 
 from __future__ import annotations
 
@@ -29,21 +29,23 @@ def show_orphans(context: CommandContext) -> int:
     prompter, now = resolver.ports.prompter, resolver.ports.clock.now()
     if arguments.clean and not arguments.yes and not prompter.is_interactive():
         raise UsageError(
-            "cleaning up what dead runs have left",
-            "nobody is there to be asked: this is no terminal",
-            "Look at it with --orphans alone, then give --yes, too.",
+            "removing orphaned resources",
+            "no terminal to ask on",
+            "Review the list of `images --orphans`, then add --yes.",
         )
-    leftovers = _selected(context, resolver)
+    orphans = _selected(context, resolver)
     results: dict[str, AwsError | None] = {}
-    if not arguments.json and leftovers:
-        context.answer(context.draw(orphans_table(leftovers, now)))
-    if not leftovers:
-        resolver.ports.reporter.note("no dead run has left anything")
+    if not arguments.json and orphans:
+        context.answer(context.draw(orphans_table(orphans, now)))
+    if not orphans:
+        resolver.ports.reporter.note("no leftover resources")
     elif arguments.clean:
-        doomed = _agreed(leftovers, resolver, asks=not arguments.yes)
+        doomed = _confirmed(orphans, resolver, asks=not arguments.yes)
         results = _removed(resolver, doomed)
     if arguments.json:
-        context.answer(orphans_json([orphan_json(one, now) | _result_json(one.resource, results) for one in leftovers]))
+        context.answer(
+            orphans_json([orphan_json(orphan, now) | _result_json(orphan.resource, results) for orphan in orphans])
+        )
     return 1 if any(error is not None for error in results.values()) else 0
 
 
@@ -59,7 +61,7 @@ _VIEWS = {
 
 
 def refuse_views(config: Config, words: Sequence[str]) -> None:
-    """Raises `UsageError` for a word that is meant as a subcommand of `images`, unless an image has that name."""
+    """Raises `UsageError` for a word that looks like a subcommand of `images` and is not an image's name."""
     known = {image.name for image in config.images}
     for word in words:
         if word in _VIEWS and word not in known:
@@ -73,62 +75,68 @@ def refuse_views(config: Config, words: Sequence[str]) -> None:
 def _check(context: CommandContext) -> None:
     for option, needed in (("clean", "orphans"), ("yes", "clean")):
         if getattr(context.arguments, option) and not getattr(context.arguments, needed):
-            raise UsageError(f"reading --{option}", f"it goes with --{needed}", f"Give --{needed}, too.")
+            raise UsageError(f"reading --{option}", f"--{option} requires --{needed}", f"Add --{needed}.")
 
 
 def _selected(context: CommandContext, resolver: Resolver) -> tuple[Orphan, ...]:
-    """Those of the images asked for. Where all are, what names no image is shown, too, and of others there is word."""
+    """Returns the orphans of the selected images.
+
+    If all images are selected, it also returns orphans without an image, and reports those of unknown images.
+    """
     names = context.selected(resolver)
     known = {image.name for image in resolver.config.images}
     found = find_orphans(resolver, names)
     whole = known <= set(names)
-    others = sorted({one.image for one in found if one.image and one.image not in known})
+    others = sorted({orphan.image for orphan in found if orphan.image and orphan.image not in known})
     if whole and others:
         resolver.ports.reporter.note(
-            f"not shown: what was left of {', '.join(others)}, which {resolver.config.file} does not have"
+            f"not shown: leftover resources of images that are not in {resolver.config.file}: {', '.join(others)}"
         )
-    return tuple(one for one in found if one.image in names or (whole and not one.image))
+    return tuple(orphan for orphan in found if orphan.image in names or (whole and not orphan.image))
 
 
-def _agreed(leftovers: Sequence[Orphan], resolver: Resolver, *, asks: bool) -> list[Orphan]:
-    """What is to be removed. What may be alive, or needed, is asked for on its own."""
-    sure = [one for one in leftovers if one.sure]
-    unsure = [one for one in leftovers if not one.sure]
-    prompter, agreed = resolver.ports.prompter, []
-    if sure and (not asks or prompter.confirm(f"Remove {_counted(sure)}? [y/N] ")):
-        agreed += sure
-    if unsure and asks and prompter.confirm(f"Remove what may be alive or needed, too: {_counted(unsure)}? [y/N] "):
-        agreed += unsure
+def _confirmed(orphans: Sequence[Orphan], resolver: Resolver, *, asks: bool) -> list[Orphan]:
+    """Returns the orphans to remove. A separate prompt covers resources that may be in use."""
+    sure = [orphan for orphan in orphans if orphan.sure]
+    unsure = [orphan for orphan in orphans if not orphan.sure]
+    prompter, confirmed = resolver.ports.prompter, []
+    if sure and (not asks or prompter.confirm(f"Remove {_listed(sure)}? [y/N] ")):
+        confirmed += sure
+    if unsure and asks and prompter.confirm(f"Also remove resources that may be in use: {_listed(unsure)}? [y/N] "):
+        confirmed += unsure
     elif unsure:
-        resolver.ports.reporter.note(f"left alone, since it may be alive or needed: {_counted(unsure)}")
-    return agreed
+        resolver.ports.reporter.note(f"kept, because they may be in use: {_listed(unsure)}")
+    return confirmed
 
 
-def _counted(leftovers: Sequence[Orphan]) -> str:
-    return ", ".join(str(one.resource) for one in leftovers)
+def _listed(orphans: Sequence[Orphan]) -> str:
+    return ", ".join(str(orphan.resource) for orphan in orphans)
 
 
 def _removed(resolver: Resolver, doomed: Sequence[Orphan]) -> dict[str, AwsError | None]:
-    """By id, why it could not be removed. Locks last, and only where all of their run is gone: they tell of it."""
-    locks = [one for one in doomed if one.resource.kind is ResourceKind.LOCK]
-    results = _told(resolver, [one.resource for one in doomed if one not in locks])
-    failed = {one.run for one in doomed if results.get(one.resource.id) is not None}
-    return results | _told(resolver, [lock.resource for lock in locks if lock.run not in failed])
+    """Removes orphans. Returns the error, or None, by resource id.
+
+    Locks come last, and only after all other resources of their run: a lock records them.
+    """
+    locks = [orphan for orphan in doomed if orphan.resource.kind is ResourceKind.LOCK]
+    results = _remove_and_report(resolver, [orphan.resource for orphan in doomed if orphan not in locks])
+    failed = {orphan.run for orphan in doomed if results.get(orphan.resource.id) is not None}
+    return results | _remove_and_report(resolver, [lock.resource for lock in locks if lock.run not in failed])
 
 
-def _told(resolver: Resolver, things: Sequence[Resource]) -> dict[str, AwsError | None]:
+def _remove_and_report(resolver: Resolver, resources: Sequence[Resource]) -> dict[str, AwsError | None]:
     ports, results = resolver.ports, {}
-    for thing, error in remove(ports, things, ports.clock.sleep):
-        results[thing.id] = error
+    for resource, error in remove(ports, resources, ports.clock.sleep):
+        results[resource.id] = error
         if error is None:
-            ports.reporter.note(f"removed: {thing} of {thing.region}")
+            ports.reporter.note(f"removed: {resource} in {resource.region}")
         else:
-            ports.reporter.warn(f"not removed: {thing} of {thing.region}: {error.wrong}. {error.todo}")
+            ports.reporter.warn(f"not removed: {resource} in {resource.region}: {error.wrong}. {error.todo}")
     return results
 
 
-def _result_json(thing: Resource, results: dict[str, AwsError | None]) -> dict[str, object]:
-    if thing.id not in results:
+def _result_json(resource: Resource, results: dict[str, AwsError | None]) -> dict[str, object]:
+    if resource.id not in results:
         return {"removed": False}
-    error = results[thing.id]
+    error = results[resource.id]
     return {"removed": error is None, **({"error": f"{error}\n{error.todo}"} if error else {})}

@@ -1,4 +1,4 @@
-"""`--output FILE`: which form the file's name asks for, whether it can be written at all, and writing it."""
+"""`--output FILE`: derives the format from the file's name, and writes the file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TFVARS = ".tfvars.json"
 
 
 class OutputFormat(StrEnum):
-    """As `--help` and messages name them."""
+    """The formats, with their names in `--help` and messages."""
 
     TFVARS = "*.tfvars.json"
     VARIABLES = "*.env"
@@ -37,46 +37,46 @@ class OutputFormat(StrEnum):
 
 class OutputFile(Frozen):
     path: str
-    form: OutputFormat
+    format: OutputFormat
 
     @property
     def only_variable(self) -> str | None:
-        """A file that has the name of a variable holds that one alone: `amis.auto.tfvars.json`, `amis.tfvars.json`."""
+        """The only variable in a file that is named after one: `amis.auto.tfvars.json`, `amis.tfvars.json`."""
         stem = os.path.basename(self.path).removesuffix(_TFVARS).removesuffix(".auto")
-        return stem if self.form is OutputFormat.TFVARS and stem in TFVARS else None
+        return stem if self.format is OutputFormat.TFVARS and stem in TFVARS else None
 
     @property
     def appended(self) -> bool:
-        """Files that a CI makes, and others may have written to."""
-        return self.form in (OutputFormat.GITHUB, OutputFormat.SHELL)
+        """Whether to append: the CI creates the file, and other steps write to it too."""
+        return self.format in (OutputFormat.GITHUB, OutputFormat.SHELL)
 
 
-def add_output(parser: argparse.ArgumentParser, what: str, forms: Sequence[OutputFormat]) -> None:
-    listed = ", ".join(forms[:-1]) + f", or {forms[-1]}"
+def add_output(parser: argparse.ArgumentParser, what: str, formats: Sequence[OutputFormat]) -> None:
+    listed = ", ".join(formats[:-1]) + f", or {formats[-1]}"
     parser.add_argument(
         "--output",
         action="append",
         default=[],
         metavar="FILE",
-        help=f"write {what} to FILE too: {listed}; may be repeated",
+        help=f"also write {what} to FILE: {listed}; repeatable",
     )
 
 
 def output_files(
-    resolver: Resolver, context: CommandContext, names: Sequence[str], forms: Collection[OutputFormat]
+    resolver: Resolver, context: CommandContext, names: Sequence[str], formats: Collection[OutputFormat]
 ) -> tuple[OutputFile, ...]:
-    """Raises `UsageError` for a file that cannot be written, or whose being written would move a digest."""
+    """Raises `UsageError` for a file that is not writable, or that is an input of an image."""
     paths = dict.fromkeys(context.arguments.output)
-    return tuple(_find_output(resolver, context, names, forms, path) for path in paths)
+    return tuple(_find_output(resolver, context, names, formats, path) for path in paths)
 
 
 def write_all(
-    outputs: Sequence[OutputFile], context: CommandContext, written: Callable[[OutputFile], str | None]
+    outputs: Sequence[OutputFile], context: CommandContext, content: Callable[[OutputFile], str | None]
 ) -> None:
-    """What is `written` to each, unless that is None. One that fails keeps none of the others from being written."""
+    """Writes all files, except where `content` returns None. Raises the first error after all were tried."""
     failures = []
     for output in outputs:
-        text = written(output)
+        text = content(output)
         if text is not None:
             try:
                 context.answer_in(output.path, text, "append" if output.appended else "replace")
@@ -87,28 +87,28 @@ def write_all(
 
 
 def _find_output(
-    resolver: Resolver, context: CommandContext, names: Sequence[str], forms: Collection[OutputFormat], path: str
+    resolver: Resolver, context: CommandContext, names: Sequence[str], formats: Collection[OutputFormat], path: str
 ) -> OutputFile:
-    form = _form(context, path)
+    format_ = _format_of(context, path)
     doing = f"checking --output {path}"
-    if form is None or form not in forms:
+    if format_ is None or format_ not in formats:
         raise UsageError(
             doing,
-            "its name does not tell which form is wanted" if form is None else f"{form} is of another command",
-            f"Name it {', '.join(form for form in OutputFormat if form in forms)}.",
+            "unrecognized file extension" if format_ is None else f"this command does not write {format_}",
+            f"Use one of: {', '.join(format_ for format_ in OutputFormat if format_ in formats)}.",
         )
-    output = OutputFile(path=path, form=form)
+    output = OutputFile(path=path, format=format_)
     _check_writable(doing, path, output.appended)
     if not output.appended:
-        for written in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
-            _check_inputs(resolver, names, doing, written)
+        for target in dict.fromkeys((os.path.abspath(path), os.path.realpath(path))):
+            _check_inputs(resolver, names, doing, target)
     return output
 
 
-def _form(context: CommandContext, path: str) -> OutputFormat | None:
-    for form, variable in ((OutputFormat.GITHUB, "GITHUB_OUTPUT"), (OutputFormat.SHELL, "BASH_ENV")):
+def _format_of(context: CommandContext, path: str) -> OutputFormat | None:
+    for format_, variable in ((OutputFormat.GITHUB, "GITHUB_OUTPUT"), (OutputFormat.SHELL, "BASH_ENV")):
         if path and path == context.environment.get(variable):
-            return form
+            return format_
     if os.path.basename(path).startswith("gl-code-quality") and path.endswith(".json"):
         return OutputFormat.CODE_QUALITY
     endings = {
@@ -117,29 +117,30 @@ def _form(context: CommandContext, path: str) -> OutputFormat | None:
         ".env": OutputFormat.VARIABLES,
         ".properties": OutputFormat.VARIABLES,
     }
-    return next((form for ending, form in endings.items() if path.endswith(ending)), None)
+    return next((format_ for ending, format_ in endings.items() if path.endswith(ending)), None)
 
 
 def _check_writable(doing: str, path: str, appended: bool) -> None:
-    """Before it costs a bake. A file that is not appended to is replaced; devices and pipes are written to.
+    """Raises `UsageError` if a file is not writable, before anything is built.
 
-    Through a symbolic link, all this is about the link's target.
+    Regular files are replaced, unless they are appended to; devices and pipes are written in place. For a symbolic
+    link, its target is checked.
     """
     try:
         there: os.stat_result | None = os.stat(path)
     except FileNotFoundError:
         there = None
     except OSError as error:
-        raise UsageError(doing, error.strerror or str(error), "Name another file.") from None
+        raise UsageError(doing, error.strerror or str(error), "Use another file.") from None
     if there is not None and stat.S_ISDIR(there.st_mode):
-        raise UsageError(doing, "it is a folder", "Name a file.")
+        raise UsageError(doing, "it is a folder", "Use the path of a file.")
     in_place = there is not None and (appended or not stat.S_ISREG(there.st_mode))
     folder = os.path.dirname(os.path.realpath(path))
     if not in_place and not os.path.isdir(folder):
-        raise UsageError(doing, f"there is no folder {folder}", "Create it, or name another file.")
+        raise UsageError(doing, f"folder not found: {folder}", "Create the folder, or use another file.")
     needed = path if in_place else folder
     if not os.access(needed, os.W_OK if in_place else os.W_OK | os.X_OK):
-        raise UsageError(doing, f"{needed} is not writable", "Make it writable, or name another file.")
+        raise UsageError(doing, f"{needed} is not writable", "Make it writable, or use another file.")
 
 
 def _check_inputs(resolver: Resolver, names: Sequence[str], doing: str, path: str) -> None:
@@ -148,8 +149,8 @@ def _check_inputs(resolver: Resolver, names: Sequence[str], doing: str, path: st
         if image.scheme is Scheme.SHA256 and _would_be_input(resolver, image, path):
             raise UsageError(
                 doing,
-                f"it would be an input of image {image.name}: each answer would change the digest, and bake again",
-                "Name a file outside its inputs, or name it in `ignore`.",
+                f"it would be an input of image {image.name}: each bake would change the digest and force a rebuild",
+                "Use a file outside the inputs, or add it to `ignore`.",
             )
 
 
@@ -157,5 +158,5 @@ def _would_be_input(resolver: Resolver, image: ImageConfig, path: str) -> bool:
     try:
         return resolver.would_be_input(image, path)
     except BakeryError:
-        # What is wrong with the image is said when its turn comes.
+        # The error is reported when this image is processed.
         return False

@@ -1,4 +1,4 @@
-"""`ami-bakery plan`: say what `bake` would do, and why, naming what changed; change nothing."""
+"""`ami-bakery plan`: shows what `bake` would do, and why."""
 
 from __future__ import annotations
 
@@ -17,35 +17,33 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
     from ami_bakery.errors import BakeryError
 
-_FORMS = (OutputFormat.JSON, OutputFormat.GITHUB)
+_FORMATS = (OutputFormat.JSON, OutputFormat.GITHUB)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument("--force", action="store_true", help="plan to bake the chosen images whatever is there")
+    parser.add_argument("--force", action="store_true", help="plan a rebuild even if an AMI exists")
     add_regions(parser)
-    parser.add_argument("--jobs", type=int, metavar="N", help="accepted for symmetry with bake; changes nothing here")
+    parser.add_argument("--jobs", type=int, metavar="N", help="accepted for consistency with bake; has no effect")
     add_packer(parser)
     add_init(parser)
-    add_output(parser, "the plan", _FORMS)
-    parser.add_argument(
-        "--steps", action="store_true", help="with --json: add the steps of each image, in the order of a bake"
-    )
+    add_output(parser, "the plan", _FORMATS)
+    parser.add_argument("--steps", action="store_true", help="with --json: include the steps of each image, in order")
     parser.add_argument(
         "--detailed-exitcode",
         action="store_true",
-        help="exit with 2 where there is something to do, as Terraform does",
+        help="exit 2 if there are changes, as `terraform plan` does",
     )
 
 
 def run(context: CommandContext) -> int:
     resolver = context.resolver()
     names = context.selected(resolver)
-    outputs = output_files(resolver, context, names, _FORMS)
+    outputs = output_files(resolver, context, names, _FORMATS)
     forced = frozenset(names if context.arguments.force else ())
     failures: dict[str, BakeryError] = {}
     made = make_plans(resolver, names, forced=forced, failures=failures)
-    _tell(context, resolver, tuple(failures.values()))
+    _report(context, resolver, tuple(failures.values()))
     planned = add_steps(resolver, with_locks(resolver, made))
     warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.to_do]
@@ -54,26 +52,26 @@ def run(context: CommandContext) -> int:
         context.answer(rendered)
     elif plans:
         context.answer(plan_text(plans, context.style))
-    if context.tell_ci is not None:
+    if context.annotate is not None:
         from ami_bakery.render.markdown import plans_markdown
 
-        context.tell_ci((), plans_markdown(plans))
+        context.annotate((), plans_markdown(plans))
     write_all(
         outputs,
         context,
-        lambda output: github_plan(plans) if output.form is OutputFormat.GITHUB else rendered + "\n",
+        lambda output: github_plan(plans) if output.format is OutputFormat.GITHUB else rendered + "\n",
     )
     return 2 if any(plan.to_do for plan in plans) and context.arguments.detailed_exitcode else 0
 
 
-def _tell(context: CommandContext, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
-    """A plan is of all images or is none: but who mends them wants to know of every one that cannot be planned."""
+def _report(context: CommandContext, resolver: Resolver, failures: Sequence[BakeryError]) -> None:
+    """Reports all failures and raises the last one: there is no partial plan."""
     for failure in failures[:-1]:
         resolver.ports.reporter.error(error_text(failure, context.error_style))
-        if context.tell_ci is not None:
+        if context.annotate is not None:
             from ami_bakery.core.ci.annotations import error_notes
             from ami_bakery.render.markdown import error_markdown
 
-            context.tell_ci(error_notes(failure), error_markdown("plan", failure))
+            context.annotate(error_notes(failure), error_markdown("plan", failure))
     if failures:
         raise failures[-1]

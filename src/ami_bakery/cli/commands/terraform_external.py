@@ -1,4 +1,4 @@
-"""`ami-bakery terraform-external`: answer Terraform's `external` data source; find an AMI, or bake it."""
+"""`ami-bakery terraform-external`: serves as a Terraform `external` data source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_packer(parser)
     add_init(parser)
-    # Terraform shows stderr as the error's message, so nothing but what is wrong belongs there.
+    # Terraform shows stderr as the error message, so print only errors there.
     parser.set_defaults(quiet=True)
 
 
@@ -36,7 +36,8 @@ def run(context: CommandContext) -> int:
     query = parse_query(_read(context))
     config, ports = context.bakery(query.config, query.action is QueryAction.BAKE)
     image = config.image(_name(query, config))
-    # Where the file names regions, the query chooses among them: the digest is that of the first, where it is baked.
+    # If the file lists regions, the query selects one of them. The image is built in the first one: that one is
+    # part of the digest.
     chosen = (query.region,) if query.region and not image.regions else ()
     arguments = parse_packer_arguments(context.after_dashes)
     resolver = Resolver(ports=ports, config=config, arguments=arguments, regions=chosen)
@@ -45,8 +46,8 @@ def run(context: CommandContext) -> int:
     if region not in regions:
         raise UsageError(
             f"looking for image {image.name} in {region}",
-            f"{config.file} says that it is made in {', '.join(regions)}{nearest(region, regions)}",
-            "Ask for one of these, or add the region to `regions`.",
+            f"{config.file} configures only {', '.join(regions)}{nearest(region, regions)}",
+            "Query one of these regions, or add the region to `regions`.",
         )
     if query.action is QueryAction.BAKE:
         digest, amis = _baked(resolver, image.name)
@@ -61,11 +62,11 @@ def _read(context: CommandContext) -> str:
     doing = "reading Terraform's query"
     todo = 'Pipe one in: echo \'{"image": "app"}\' | ami-bakery terraform-external'
     if context.stdin is None or context.stdin.isatty():
-        raise UsageError(doing, "it is read from standard input, where there is nobody to write it", todo)
+        raise UsageError(doing, "standard input is a terminal, or closed", todo)
     try:
         return context.stdin.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(doing, f"standard input cannot be read: {error}", todo) from None
+        raise UsageError(doing, f"cannot read standard input: {error}", todo) from None
 
 
 def _name(query: Query, config: Config) -> str:
@@ -89,7 +90,7 @@ def _found(resolver: Resolver, name: str, region: str) -> tuple[Digest | None, M
     if plan.action not in (Action.REUSE, Action.COPY) or region not in plan.amis:
         raise UsageError(
             f"looking for the AMI of image {name} in {region}",
-            f"it is still to be made ({plan.action}): {'; '.join(reason_lines(plan.reasons))}",
+            f"it has not been built yet ({plan.action}): {'; '.join(reason_lines(plan.reasons))}",
             f'Run `ami-bakery bake {name}` before Terraform, or write action = "bake" in the query.',
         )
     return plan.digest, plan.amis
@@ -97,7 +98,7 @@ def _found(resolver: Resolver, name: str, region: str) -> tuple[Digest | None, M
 
 def _baked(resolver: Resolver, name: str) -> tuple[Digest | None, Mapping[str, Ami]]:
     outcomes = list(bake_all(resolver, [name], forced=frozenset(), jobs=1))
-    # Parents come first: what is wrong with one is told in place of "its base failed".
+    # Parents come first: raise their error, not "its parent image failed".
     errors: list[BakeryError] = [outcome.error for outcome in outcomes if outcome.error is not None]
     if errors:
         raise errors[0]

@@ -45,6 +45,7 @@ class Problem(NamedTuple):
 _KEY_NAMES = tuple(key.name for key in KEYS)
 _MERGED = ("variables", "tags")
 """Fields whose table in the defaults and the image's own are merged, name by name."""
+_RENAMED = {"digest_without": "digest_exclude"}
 _TOP_LEVEL = ("version", "defaults", "images")
 
 
@@ -69,6 +70,9 @@ class _Reader:
         data = self.document.data
         for key in data:
             if key not in _TOP_LEVEL:
+                if key in _RENAMED:
+                    self._problem((key,), f"{key} was renamed: use {_RENAMED[key]}, in [defaults] or an image")
+                    continue
                 hint = nearest_always(key, (*_KEY_NAMES, *_TOP_LEVEL))
                 where = " It belongs into [defaults] or an image." if nearest(key, _KEY_NAMES) == hint else ""
                 self._problem((key,), f"unknown key{hint}{where}")
@@ -126,6 +130,9 @@ class _Reader:
         for name, value in table.items():
             if name not in keys:
                 dotted = _dotted_name(f"{path[-1]}.{name}", value) if path[0] == "images" else None
+                if name in _RENAMED:
+                    self._problem((*path, name), f"{name} was renamed: use {_RENAMED[name]}")
+                    continue
                 hint = f'; a name with dots is written in quotes: [images."{dotted}"]' if dotted else ""
                 self._problem((*path, name), f"unknown key{hint or nearest_always(name, _KEY_NAMES)}")
                 continue
