@@ -1,6 +1,6 @@
-"""AMI Bakery: bake AWS machine images with Packer, and only when their definition changed.
+"""AMI Bakery: builds AWS machine images with Packer, only when their definition changed.
 
-What stands in `__all__` is the library (docs/guides/library.md); everything else may change.
+The public API is `__all__` (docs/guides/library.md); everything else may change.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> object:
-    """Imported when it is first asked for: the command line's `--help` has no use for it."""
+    """Imports a name on first use, so that `--help` stays fast."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _ELSEWHERE.get(name, "errors" if name.endswith("Error") else "api")

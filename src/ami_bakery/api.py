@@ -1,4 +1,6 @@
-"""The library: plan and bake from Python; nothing is printed, no signal is handled, and nothing ends the process.
+"""The library: plan and bake from Python.
+
+It prints nothing, handles no signals, and never exits the process.
 
 >>> from ami_bakery import Bakery
 >>> bakery = Bakery.load("bakery.toml")
@@ -25,7 +27,7 @@ from ami_bakery.core.config.keys import InvalidValue, parse_region
 from ami_bakery.core.config.selection import named, with_parents
 from ami_bakery.core.packer.arguments import parse_packer_arguments
 from ami_bakery.core.plan.desired_state import Step  # noqa: TC001
-from ami_bakery.core.plan.outcome import Result  # noqa: TC001 (whoever asks for the hints of these classes gets them)
+from ami_bakery.core.plan.outcome import Result  # noqa: TC001 (get_type_hints of the classes below needs them)
 from ami_bakery.core.plan.plan import Action, Reason  # noqa: TC001
 from ami_bakery.errors import BakeryError, SkippedError, UsageError
 from ami_bakery.values import Frozen
@@ -41,22 +43,22 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
 
 _JOBS = 4
-_ABSENT = 'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or name one.'
+_ABSENT = 'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or pass its path.'
 
 
 class EventKind(StrEnum):
     STEP = "step"
-    """What is being done for the image now."""
+    """The image's current step."""
     LINE = "line"
-    """A line of Packer's, secrets masked."""
+    """A line of Packer's output, with secrets masked."""
     DONE = "done"
-    """Nothing more is being done for the image; without a text."""
+    """The work on the image has ended; the text is empty."""
     NOTE = "note"
     WARNING = "warning"
 
 
 class Event(Frozen):
-    """Something that happened meanwhile, for people. `image` is None where it is of none, or of several."""
+    """A progress event, for the user. `image` is None if it is not about exactly one image."""
 
     kind: EventKind
     text: str
@@ -66,10 +68,10 @@ class Event(Frozen):
 class PlannedImage(Frozen):
     """What a bake would do for one image.
 
-    digest   as hex digits; None where its base is still to be baked
-    regions  the first is where it is baked
-    amis     the ids that are there already, by region
-    steps    what a bake would do, in its order: the bake, copies, tags and permissions
+    digest   as hex digits; None if its parent image has not been built yet
+    regions  the image is built in the first one
+    amis     ids of existing AMIs, by region
+    steps    the steps of a bake, in order: the build, copies, tags and permissions
     """
 
     name: str
@@ -82,11 +84,11 @@ class PlannedImage(Frozen):
 
 
 class BakedImage(Frozen):
-    """What became of one image.
+    """The result for one image.
 
-    amis   ids by region, in the order of the image's regions: the first is where it was baked. Of one that failed,
-           those that are finished all the same
-    error  where the outcome is `failed`
+    amis   ids by region, in the order of the image's regions; it was built in the first one. For a failed image, the
+           AMIs that were finished anyway
+    error  the error if the outcome is `failed`
     """
 
     name: str
@@ -98,16 +100,18 @@ class BakedImage(Frozen):
 
     @property
     def ami_id(self) -> str:
-        """The AMI in the region where the image is baked. Raises `error` where there is none."""
+        """The AMI in the image's first region. Raises `error` if the image failed."""
         if self.error is not None:
             raise self.error
         return next(iter(self.amis.values()))
 
 
 class BakeFailed(BakeryError):
-    """An image could not be baked. `images` has what became of each, and of what they are made from; parents first.
+    """An image failed.
 
-    Its three parts, and its `__cause__`, are those of the first that failed by itself.
+    images  the results of all images and their parents; parents first
+
+    The message, and the `__cause__`, are those of the first image that failed itself.
     """
 
     def __init__(self, images: tuple[BakedImage, ...], first: BakeryError) -> None:
@@ -120,9 +124,9 @@ Watch = Callable[[Event], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Bakery:
-    """The images of one `bakery.toml`. Each call looks at the files, at EC2 and at the environment as they are then.
+    """The images of one `bakery.toml`. Each call reads the files, EC2 and the environment again.
 
-    Credentials, proxies and the region where none is configured come from the process's environment and AWS's files.
+    Credentials, proxies and the default region come from the process's environment and AWS's configuration files.
     """
 
     _config: Config
@@ -144,16 +148,16 @@ class Bakery:
         packer_arguments: Iterable[str] = (),
         watch: Watch | None = None,
     ) -> Self:
-        """Read a `bakery.toml`; None means the one in the current folder, or in the nearest above it.
+        """Reads a `bakery.toml`; None means the one in the current folder or the nearest folder above it.
 
-        regions           work in these instead of those configured, as with --region
-        packer            the Packer program, by name or path
-        packer_arguments  more arguments for `packer build`, such as ("-var", "channel=stable"): what they change of
-                          an image is part of its digest
-        watch             called with each `Event`, by one thread at a time, but not always by yours; what it raises
-                          is raised when the call of `plan` or `bake` ends, and it is not called again until then
+        regions           override the configured regions, like --region
+        packer            name or path of the Packer program
+        packer_arguments  extra arguments for `packer build`, such as ("-var", "channel=stable"). Changes that they
+                          make to an image are part of its digest
+        watch             called with each `Event`, by one thread at a time, but not always by your thread. If it
+                          raises, it is not called again, and the error is raised at the end of `plan` or `bake`
 
-        Raises `UsageError` where there is no such file, and `ConfigError` where it is wrong.
+        Raises `UsageError` if the file does not exist, and `ConfigError` if it is invalid.
         """
         from ami_bakery.wiring import find_bakery_toml
 
@@ -161,8 +165,8 @@ class Bakery:
         if parse_packer_arguments(arguments).debug:
             raise UsageError(
                 "reading packer_arguments",
-                "-debug asks somebody at a terminal, and a library has none",
-                "Leave it out, or run: ami-bakery bake -- -debug",
+                "-debug prompts on a terminal, which a library does not have",
+                "Remove it, or run: ami-bakery bake -- -debug",
             )
         return cls(
             _config=find_bakery_toml(None if config is None else os.fspath(config), _ABSENT),
@@ -174,16 +178,16 @@ class Bakery:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The names of the images that are switched on, in the order of the file."""
+        """The names of the enabled images, in the order of the file."""
         return named(self._config, ())
 
     def plan(self, *images: str, force: bool = False, init: bool = False) -> tuple[PlannedImage, ...]:
-        """What `bake` would do for these images, and why; all where none is named, and globs are taken too.
+        """Returns what `bake` would do for these images, and why. Accepts globs; the default is all images.
 
-        With what they are made from, where there is something to do for that; parents first.
+        Parents with pending changes are included. Parents come first.
 
-        init  fetch plugins that a template requires and that are missing, with `packer init`; else that is a
-              `PackerError`. AMI_BAKERY_INIT=1 in the environment does the same
+        init  install missing required plugins with `packer init`; otherwise they are a `PackerError`.
+              AMI_BAKERY_INIT=1 in the environment has the same effect
         """
         from ami_bakery.plan.planner import make_plans, warn_of_unseen, with_locks
         from ami_bakery.plan.sharing import add_steps
@@ -193,8 +197,7 @@ class Bakery:
             made = make_plans(resolver, names, forced=frozenset(names if force else ()))
             plans = add_steps(resolver, with_locks(resolver, made))
             warn_of_unseen(resolver, plans)
-        told = (item.plan for item in plans)
-        return tuple(_planned(plan) for plan in told if plan.image in names or plan.to_do)
+        return tuple(_planned(item.plan) for item in plans if item.plan.image in names or item.plan.to_do)
 
     def bake(
         self,
@@ -205,20 +208,20 @@ class Bakery:
         wait: bool = True,
         wait_timeout: timedelta | None = None,
     ) -> tuple[BakedImage, ...]:
-        """Make sure that the AMIs of these images exist; all where none is named, and globs are taken too.
+        """Builds the missing AMIs of these images. Accepts globs; the default is all images.
 
-        force      bake these images whatever is there
-        jobs       how many are baked at once, at most
-        fail_fast  stop everything at the first failure; else what does not depend on it goes on
-        wait       where another runner is baking the same, wait for its AMI, at most for `wait_timeout` or as long as
-                   it takes; else, and when that is over, it fails with a `BusyError`
+        force      rebuild even if an AMI exists
+        jobs       maximum number of concurrent builds
+        fail_fast  stop at the first failure; otherwise independent images continue
+        wait       if another runner is building an image, wait for its AMI, at most `wait_timeout`; without `wait`, or
+                   after the timeout, the image fails with a `BusyError`
 
-        Gives the images in the order of the file. Raises `BakeFailed` where one could not be baked.
+        Returns the images in the order of the file. Raises `BakeFailed` if an image failed.
         """
         from ami_bakery.bake import WaitPolicy, bake_all
 
         if jobs < 1:
-            raise UsageError(f"baking with jobs={jobs}", "at least 1 is wanted", "Leave it out for 4.")
+            raise UsageError(f"baking with jobs={jobs}", "jobs must be at least 1", "The default is 4.")
         names = named(self._config, images)
         forced = frozenset(names if force else ())
         with self._resolver(trusted=True, fetch_plugins=True) as resolver:
@@ -233,7 +236,7 @@ class Bakery:
 
     @contextmanager
     def _resolver(self, *, trusted: bool, fetch_plugins: bool) -> Iterator[Resolver]:
-        """A new outside world for each call: an interrupted one stays interrupted, and credentials grow old."""
+        """Creates new ports for each call: interrupted ones stay interrupted, and credentials expire."""
         from ami_bakery.adapters.terminal.prompt import NoPrompter
         from ami_bakery.define.resolver import Resolver
         from ami_bakery.wiring import create_ports
@@ -262,9 +265,9 @@ class Bakery:
 
 
 class _CallbackReporter:
-    """A `Watcher` that hands on to a function of the user's.
+    """A `Reporter` that calls a function of the user.
 
-    What that raises must not stop the thread that listens to Packer: it is kept, to be raised when the call ends, and
+    An exception of that function must not stop the thread that reads Packer's output: it is stored in `failure`, and
     the function is not called again.
     """
 
@@ -274,40 +277,40 @@ class _CallbackReporter:
         self.failure: Exception | None = None
 
     def step(self, image: str, step: str) -> None:
-        self._tell(EventKind.STEP, step, image)
+        self._emit(EventKind.STEP, step, image)
 
     def update(self, image: str, step: str) -> None:
-        self._tell(EventKind.STEP, step, image)
+        self._emit(EventKind.STEP, step, image)
 
     def line(self, image: str, line: str) -> None:
-        self._tell(EventKind.LINE, line, image)
+        self._emit(EventKind.LINE, line, image)
 
     def lines(self, image: str, lines: Sequence[str]) -> None:
         for line in lines:
             self.line(image, line)
 
     def done(self, image: str) -> None:
-        self._tell(EventKind.DONE, "", image)
+        self._emit(EventKind.DONE, "", image)
 
     def remaining(self, images: int) -> None:
-        """Whoever calls knows how many there are."""
+        """Ignored: the caller knows the number of images."""
 
     def note(self, message: str) -> None:
-        self._tell(EventKind.NOTE, message)
+        self._emit(EventKind.NOTE, message)
 
     def warn(self, message: str) -> None:
-        self._tell(EventKind.WARNING, message)
+        self._emit(EventKind.WARNING, message)
 
     def error(self, message: str) -> None:
-        self._tell(EventKind.WARNING, message)
+        self._emit(EventKind.WARNING, message)
 
     def table(self, table: Table) -> None:
-        """Tables are for the command line."""
+        """Ignored: tables are for the command line."""
 
     def close(self) -> None:
         pass
 
-    def _tell(self, kind: EventKind, text: str, image: str | None = None) -> None:
+    def _emit(self, kind: EventKind, text: str, image: str | None = None) -> None:
         if self._watch is None:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""Asks the outside several things side by side: the time of the slowest, not the sum."""
+"""Runs calls to external systems concurrently."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 _AT_ONCE = 8
-"""A boto3 client keeps ten connections, and EC2 throttles who asks too much at once."""
+"""A boto3 client keeps ten connections, and EC2 throttles bursts of requests."""
 
 Answer = TypeVar("Answer")
 
 
 def run_all(questions: Sequence[Callable[[], Answer]], *, at_once: int = _AT_ONCE) -> list[Answer]:
-    """The answers, in the order of the questions. `at_once`: how many are asked at the same time, at most.
+    """Runs all calls, at most `at_once` concurrently, and returns their results in order.
 
-    After a failure nothing more is begun, and the first in that order is raised. An interruption is raised at once:
-    what is still being asked changes nothing, and ends with the program.
+    After a failure no further call starts, and the first failure in order is raised. An interruption is raised
+    immediately: the running calls are read-only, and end with the program.
     """
     if len(questions) < 2 or at_once < 2:
         return [question() for question in questions]
@@ -49,10 +49,10 @@ def run_all(questions: Sequence[Callable[[], Answer]], *, at_once: int = _AT_ONC
 
 @contextmanager
 def in_background(question: Callable[[], object]) -> Iterator[Callable[[], bool]]:
-    """Ask while what is in the `with` block is done; then wait, and raise what asking has raised.
+    """Runs a call during the `with` block; then waits for it, and raises its error.
 
-    Gives what tells whether the answer is still to come. Where the block fails, or is interrupted, nobody waits: what
-    is still being asked changes nothing, and ends with the program.
+    Yields a function that returns whether the call is still running. If the block fails or is interrupted, it does
+    not wait: the call is read-only, and ends with the program.
     """
     failures: list[BaseException] = []
 

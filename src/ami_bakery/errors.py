@@ -1,4 +1,4 @@
-"""The failures that a user can act on: what we were doing, what went wrong, what to do next."""
+"""Errors that a user can act on, one class for each kind of action."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Annotation(NamedTuple):
-    """What is wrong at a line, from 1, of a file: absolute, or relative to the folder of bakery.toml."""
+    """A message at a line (from 1) of a file; the path is absolute, or relative to the folder of bakery.toml."""
 
     file: str
     line: int
@@ -14,12 +14,12 @@ class Annotation(NamedTuple):
 
 
 class BakeryError(Exception):
-    """A failure with a message of three parts. Each subclass is one kind of thing that the user can do about it.
+    """An expected error with a message of three parts. The class tells who can fix it, and where.
 
-    doing  what the program was doing, as a clause: ``reading bakery.toml``
-    wrong  what went wrong, in the other side's own words where there is one
-    todo   what to do next, as a sentence
-    marks  the lines of files that it is about, for whoever shows them there; the three parts name them, too
+    doing  the operation, as a clause: ``reading bakery.toml``
+    wrong  what failed, with the original message of AWS, Packer, git or the system
+    todo   what to do, as a sentence
+    marks  the lines of files that the error is about, for annotations; the message names them too
     """
 
     exit_status = 1
@@ -36,35 +36,35 @@ class BakeryError(Exception):
 
 
 class UsageError(BakeryError):
-    """The command line, or the environment that stands in for it, asks for what cannot be: change the call."""
+    """The command line or the environment is invalid: change the call."""
 
     exit_status = 2
 
 
 class ConfigError(BakeryError):
-    """`bakery.toml` is wrong: edit it. `wrong` lists every problem found, a line each."""
+    """`bakery.toml` is invalid: edit it. `wrong` lists all problems, one per line."""
 
 
 class SourceError(BakeryError):
-    """An input of an image is missing, unreadable, or not a thing that can be hashed: mend the file."""
+    """An input of an image is missing, unreadable or not hashable: fix the file."""
 
 
 class TemplateError(BakeryError):
-    """The Packer template is absent or does not parse: edit it."""
+    """The Packer template is missing or does not parse: edit it."""
 
 
 class TooLargeError(TemplateError):
-    """A template, or a file that is parsed for it, takes too much time or memory: make it smaller."""
+    """A template, or a file that it reads, needs too much time or memory: make it smaller."""
 
 
 class TemplateSyntaxError(TemplateError):
-    """The text of an HCL2 template does not parse: edit it."""
+    """An HCL2 template does not parse: edit it."""
 
 
 class PackerError(BakeryError):
-    """Packer is absent, too old, or failed: look at its log.
+    """Packer is missing, too old, or failed: see its log.
 
-    `taken_by` is the AMI that has the name which Packer wanted to give, or empty.
+    taken_by  the id of the existing AMI whose name Packer wanted to use; or empty
     """
 
     def __init__(
@@ -75,20 +75,20 @@ class PackerError(BakeryError):
 
 
 DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "Client.UnauthorizedOperation"})
-"""AWS's codes for a right that is missing."""
+"""AWS error codes for a missing permission."""
 _UNANSWERED = frozenset(
     {
         *("Unreachable", "NoAnswer", "RequestLimitExceeded", "Throttling"),
         *("Unavailable", "ServiceUnavailable", "InternalError", "InternalFailure", "ServerInternal", "RequestTimeout"),
-        *("500", "502", "503", "504"),  # botocore's codes for what was answered before EC2 itself was reached
+        *("500", "502", "503", "504"),  # botocore's codes for responses of a proxy or load balancer before EC2
     }
 )
 
 
 class AwsError(BakeryError):
-    """AWS refused or could not be reached: credentials, rights, region, or patience.
+    """AWS refused a call or was not reachable: check credentials, permissions, region, or retry later.
 
-    `code` is the error code of the other side, such as ``UnauthorizedOperation``, or empty where it gave none.
+    code  AWS's error code, such as ``UnauthorizedOperation``; or empty
     """
 
     def __init__(
@@ -99,42 +99,42 @@ class AwsError(BakeryError):
 
     @property
     def is_denied(self) -> bool:
-        """Whether a right is missing."""
+        """Returns whether a permission is missing."""
         return self.code in DENIED
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether nobody knows if it was carried out: one of the tries may have been, without an answer."""
+        """Returns whether the call may have succeeded: one of the tries got no response."""
         return self.code in _UNANSWERED
 
 
 class VerificationError(BakeryError):
-    """The AMI that Packer reported is not what was promised; it did not get the digest."""
+    """The AMI that Packer reported failed verification; it was not tagged with the digest."""
 
 
 class SkippedError(BakeryError):
-    """Left undone because something else failed: mend that."""
+    """The image was skipped because another one failed: fix that one."""
 
 
 class BusyError(BakeryError):
-    """Somebody else bakes just that, and we were not to wait (any longer): try again later."""
+    """Another job is building the image, and waiting is disabled or timed out: retry later."""
 
     exit_status = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class OutputError(BakeryError):
-    """The answer could not be written where it was wanted."""
+    """The output could not be written."""
 
 
 class Stopped(BakeryError):
-    """The user wants the program to end: nothing is wrong."""
+    """The user ended the program: this is not a failure."""
 
     exit_status = 130
 
 
 class Interrupted(KeyboardInterrupt):
-    """One of the signals that end the program, by name."""
+    """A signal to end the program; the message is its name."""
 
 
 class LeaveNow(Interrupted):
-    """End at once: what still runs is not waited for."""
+    """The user wants to exit now, without waiting for running builds."""

@@ -1,4 +1,4 @@
-"""What we ask of the outside world, as protocols; adapters answer, and tests may."""
+"""Interfaces to external systems, as protocols; implemented by adapters and tests."""
 
 from __future__ import annotations
 
@@ -26,47 +26,54 @@ if TYPE_CHECKING:
 
 
 class StampReader(Protocol):
-    """Reads what the filesystem records about files. Paths are those of `SourceTree`; raises `SourceError` likewise."""
+    """Reads file status. Paths and errors are those of `SourceTree`."""
 
     def stamp(self, path: str) -> Stamp | None:
-        """The status of what stands at `path`, links not followed; None where nothing does."""
+        """Returns the status of `path`, without following links; None if it does not exist."""
 
     def visited_paths(self, path: str) -> Iterator[str]:
-        """Every folder and link on the way to what `path` leads to, and that itself, as absolute paths."""
+        """Yields the absolute paths of all folders and links that lead to the target of `path`, and of the target."""
 
 
 class RevisionTree(SourceTree, Protocol):
-    """The files of a git revision. What no revision can tell of is as it is now: files that git is told to ignore, and
-    what lies outside the repository."""
+    """The files of a git revision.
+
+    Ignored files, and files outside the repository, are read from disk as they are now.
+    """
 
     def holds(self, path: str) -> bool:
-        """Whether the revision itself has what stands at `path`."""
+        """Returns whether the revision contains `path`."""
 
     def same_content(self, paths: Sequence[str]) -> frozenset[str]:
-        """Those files whose content surely is to git what it is now, apart from what a checkout does to line ends and
-        encodings, and from Git LFS. No filter is run."""
+        """Returns the files whose content is certainly the same now.
+
+        Conversions of line endings and encodings, and Git LFS, are taken into account. No filter runs.
+        """
 
     def undecided(self, paths: Sequence[str]) -> frozenset[str]:
-        """Of files that are not the same by `same_content`, those that a filter applies to: whether they changed is not
-        known."""
+        """Returns the files that may have changed: they differ by `same_content`, and a filter applies to them."""
 
 
 class TemplateReader(Protocol):
-    """Reads a Packer template as Packer would, without running it."""
+    """Reads a Packer template as Packer does, without running Packer."""
 
     def read(self, tree: SourceTree, request: TemplateRequest) -> TemplateFacts:
-        """Raises `TemplateError` where the template is absent or does not parse, naming the line."""
+        """Raises `TemplateError`, with the line, if the template is missing or does not parse."""
 
 
 class BuilderAccount(Frozen):
-    """`accounts` are those that it may be: one where it is certain. `unknown`: why it may be another one."""
+    """The account that a builder builds in.
+
+    accounts  the candidates; exactly one if the account is certain
+    unknown   why it may be another account
+    """
 
     accounts: frozenset[str] = frozenset()
     unknown: str = ""
 
 
 class CopyRequest(Frozen):
-    """A copy of an AMI to another region, encrypted where there is a `kms_key`."""
+    """A copy of an AMI to another region. It is encrypted if `kms_key` is set."""
 
     source: Ami
     region: str
@@ -77,48 +84,49 @@ class CopyRequest(Frozen):
 
 
 class Ec2(Protocol):
-    """EC2's images, in one region at a time. Every method raises `AwsError`, and asks for every page."""
+    """AMIs in EC2, one region per call. Each method reads all pages, and raises `AwsError`."""
 
     def default_region(self) -> str:
-        """The region of the environment or of the AWS profile. Raises `UsageError` where neither names one."""
+        """Returns the region of the environment or the AWS profile. Raises `UsageError` if neither has one."""
 
     def known_regions(self) -> tuple[str, ...]:
-        """The regions that the SDK knows. Empty where EC2 is at an address of the user's own. Asks nothing."""
+        """Returns the regions that the SDK knows, without a request. Empty with a custom endpoint."""
 
     def warm_up(self, region: str | None) -> None:
-        """EC2 will be asked, most likely in this region (None: the default one): what takes time before may be done
-        meanwhile."""
+        """Loads credentials and connects in the background. None means the default region."""
 
     def account(self, region: str) -> str:
-        """The account whose credentials these are; asked once."""
+        """Returns the account of the credentials. The answer is cached."""
 
     def account_of(self, region: str, login: Login, packer: str) -> BuilderAccount:
-        """The account that a builder with credentials of its own builds in, with this version of Packer. Starts no
-        program that a profile names. Raises nothing."""
+        """Returns the account of a builder with its own credentials, for this version of Packer.
+
+        It does not run the `credential_process` of a profile. It raises no error.
+        """
 
     def find_by_digest(self, region: str, digests: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
-        """AMIs whose tag `ami_config_checksum` is one of `digests`, in any state."""
+        """Returns AMIs in any state whose tag `ami_config_checksum` is one of `digests`."""
 
     def find_by_image(self, region: str, images: Sequence[str], owners: Sequence[str]) -> tuple[Ami, ...]:
-        """AMIs whose tag `ami-bakery:image` is one of `images`, in any state."""
+        """Returns AMIs in any state whose tag `ami-bakery:image` is one of `images`."""
 
     def find_tagged(self, region: str, images: Sequence[str], tag: str) -> tuple[Ami, ...]:
-        """AMIs of this account whose tag `ami-bakery:image` is one of `images` and that carry `tag`, in any state."""
+        """Returns this account's AMIs of these images, in any state, that have the tag `tag`."""
 
     def regions(self, region: str) -> tuple[str, ...]:
-        """The regions that this account can use, as `region` tells of them."""
+        """Returns the regions that are enabled for this account, according to `region`."""
 
     def find_with_any_digest(self, region: str, owners: Sequence[str]) -> tuple[Ami, ...]:
-        """AMIs that carry the tag `ami_config_checksum`, whatever its value, in any state."""
+        """Returns AMIs in any state that have the tag `ami_config_checksum`."""
 
     def find_by_id(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
-        """Those of `ids` that exist."""
+        """Returns the existing AMIs among `ids`."""
 
     def find_own(self, region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
-        """Those of `ids` that belong to this account."""
+        """Returns the AMIs among `ids` that belong to this account."""
 
     def find_snapshots_by_digest(self, region: str, digests: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """Snapshots of this account tagged with one of the digests, by digest: they outlive a deregistered AMI."""
+        """Returns this account's snapshots by their digest tag. Snapshots outlive a deregistered AMI."""
 
     def find_matching(
         self,
@@ -129,103 +137,108 @@ class Ec2(Protocol):
         deprecated: bool = False,
         in_any_state: bool = False,
     ) -> tuple[Ami, ...]:
-        """AMIs of these owners that match EC2's filters: available ones, and of others' not those that are deprecated,
-        where nothing else is said."""
+        """Returns AMIs of these owners that match EC2's filters.
+
+        By default only available AMIs, and no deprecated ones of other accounts.
+        """
 
     def find_by_name(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
-        """AMIs of this account with one of these names, in any state: a name is taken once."""
+        """Returns this account's AMIs, in any state, with one of these names. Names are unique in an account."""
 
     def find_created_from(self, region: str, instances: Sequence[str]) -> tuple[Ami, ...]:
-        """AMIs of this account that were made from these instances, which may be gone."""
+        """Returns this account's AMIs that were created from these instances, even terminated ones."""
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
 
     def untag(self, region: str, ids: Sequence[str], names: Sequence[str]) -> None:
-        """Take tags off, or empty them where the credentials may not take them off."""
+        """Deletes tags, or sets them to an empty value if the credentials may not delete them."""
 
     def permissions(self, region: str, resource: str) -> frozenset[str]:
-        """Who may launch an AMI, or make volumes of a snapshot: accounts, ARNs, and `all` where it is public."""
+        """Returns the accounts and ARNs that may use an AMI or a snapshot, and `all` if it is public."""
 
     def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
-        """Let these launch an AMI, or make volumes of a snapshot."""
+        """Shares an AMI or a snapshot with these targets."""
 
     def revoke(self, region: str, resource: str, targets: Sequence[str]) -> None:
-        """Take it back from these."""
+        """Removes these targets' access."""
 
-    def copy(self, order: CopyRequest) -> str:
-        """Start a copy; its id. It is pending, and has its tags from the first moment."""
+    def copy(self, request: CopyRequest) -> str:
+        """Starts a copy and returns its id. It is pending, and has its tags from the start."""
 
 
 class TemporaryResources(Protocol):
-    """What is put up in EC2 to make an AMI, in one region at a time. Every method raises `AwsError`, asks for every
-    page, and passes over what is not there."""
+    """Temporary resources of builds in EC2, one region per call.
+
+    Each method reads all pages, ignores resources that do not exist, and raises `AwsError`.
+    """
 
     def tagged(self, region: str, keys: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        """Everything of this account that carries one of these tags, by id: those of its tags that were asked for."""
+        """Returns all resources with one of these tags: the requested tags, by resource id."""
 
     def instances(
         self, region: str, *, ids: Sequence[str] = (), key_pairs: Sequence[str] = (), amis: Sequence[str] = ()
     ) -> tuple[Resource, ...]:
-        """Those that are not terminated: with these ids, with key pairs of these names, or started from these AMIs."""
+        """Returns instances that are not terminated: by id, by key pair name, or by AMI."""
 
     def security_groups(
         self, region: str, *, ids: Sequence[str] = (), names: Sequence[str] = ()
     ) -> tuple[Resource, ...]: ...
 
     def key_pairs(self, region: str) -> tuple[Resource, ...] | None:
-        """All of this account; None where there is no right to list them, which is not in Packer's own policy."""
+        """Returns all key pairs; None without permission to list them (it is not in Packer's documented policy)."""
 
     def volumes(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]: ...
 
     def snapshots(self, region: str, ids: Sequence[str]) -> tuple[Resource, ...]:
-        """Those of this account."""
+        """Returns the snapshots of this account among `ids`."""
 
-    def remove(self, thing: Resource) -> None:
-        """Ask for it to be removed, which may take its time. What is gone already is removed."""
+    def remove(self, resource: Resource) -> None:
+        """Requests the removal, without waiting for it. A missing resource counts as removed."""
 
 
 class Locks(Protocol):
-    """What stands in EC2 for somebody at work on a digest: one of a name, in one region at a time. Every method raises
-    `AwsError`."""
+    """Locks in EC2, one region per call. A lock's name is unique. Each method raises `AwsError`."""
 
     def holder(self) -> str:
-        """This machine and process, for people: ``build-7 (pid 42)``."""
+        """Returns a description of this machine and process: ``build-7 (pid 42)``."""
 
     def now(self, region: str) -> datetime:
-        """EC2's own time, which is the same for all runners. Asks nothing."""
+        """Returns EC2's time, which is the same for all runners, without a request."""
 
     def acquire(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
-        """The id of the new lock, which has these tags from its first moment on; None where the name is taken."""
+        """Creates a lock with these tags and returns its id; None if a lock of this name exists."""
 
     def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
-        """The locks that carry one of these digests in their tags, expired ones too."""
+        """Returns the locks of these digests, including expired ones."""
 
     def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
-        """Tag all of these, locks and AMIs; False where one is not there, and then none is tagged. Without patience a
-        failure is told soon."""
+        """Tags all these locks and AMIs, or none. Returns False if one does not exist.
+
+        `patient`: whether to retry, with long timeouts.
+        """
 
     def delete(self, region: str, lock: str) -> None:
-        """By its id; where it is not there nothing happens."""
+        """Deletes a lock by its id. A missing lock is ignored."""
 
 
 class ParameterStore(Protocol):
-    """SSM's Parameter Store."""
+    """AWS Systems Manager Parameter Store."""
 
     def values(self, region: str, names: Sequence[str]) -> Mapping[str, str | BakeryError]:
-        """The AMI id that each parameter holds, or why it cannot be had: a bad name does not keep the others back."""
+        """Returns the AMI id in each parameter, or the error. One bad name does not affect the others."""
 
 
 class BuildRequest(Frozen):
     """One run of `packer build`.
 
-    template          as Packer gets it: absolute, or relative to `workdir`
-    workdir           absolute path of the folder that Packer is started in
-    variables         given with `-var`; those named in `sensitive`, and long ones, go through a private file instead.
-                      The values of those in `structured` are JSON for numbers, booleans, lists or tables
-    definition_arguments, arguments  more words: those that `packer validate` takes too, and the others
-    secrets           to be masked in all that Packer says
-    withheld          the same, in what it says before a build
-    region            where the AMI is to be made: for templates that leave it to the environment
+    template          as passed to Packer: absolute, or relative to `workdir`
+    workdir           absolute path of Packer's working directory
+    variables         passed with `-var`. Long values, and variables in `sensitive`, are passed in a private file.
+                      Values of variables in `structured` are JSON (numbers, booleans, lists, maps)
+    definition_arguments, arguments  extra arguments: those that `packer validate` accepts too, and the others
+    secrets           values to mask in Packer's output
+    withheld          values to mask in Packer's output before a build
+    region            the region of the AMI, for templates that read it from the environment
     """
 
     image: str
@@ -248,151 +261,158 @@ class BuildRequest(Frozen):
 
 class Packer(Protocol):
     def warm_up(self, *, plugins: bool) -> None:
-        """`version`, and `plugins` where said, will be asked for soon: find out meanwhile. Raises nothing."""
+        """Looks up the version, and optionally the plugins, in the background. Raises no error."""
 
     def version(self) -> str:
-        """``1.6.6``. Raises `PackerError` where there is no Packer, or one that is too old."""
+        """Returns the version, such as ``1.6.6``. Raises `PackerError` if Packer is missing or too old."""
 
     def ssh_accepts_rsa(self) -> bool:
-        """Whether the OpenSSH of this machine, as its user has configured it, accepts ssh-rsa host keys, which old
-        Packers offer to Ansible. True where that is not known."""
+        """Returns whether the local OpenSSH configuration accepts ssh-rsa host keys; True if unknown.
+
+        Old Packer versions offer only these keys to Ansible.
+        """
 
     def lists_in_filters(self) -> bool:
-        """Whether its builders take the value of a filter for comma-separated values. Raises as `version`."""
+        """Returns whether builders split filter values at commas. Raises like `version`."""
 
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, reporter: Reporter
     ) -> tuple[UsedPlugin, ...]:
-        """The plugins that a template will be built with, apart from those that this Packer has built in. `template` is
-        as `build` gets it. What is installed is listed once, and again after `forget_plugins`.
+        """Returns the plugins that a build will use, without Packer's built-in ones. `template` is as for `build`.
 
-        What the template requires and is not installed is fetched with `packer init`, if that is allowed; else it
-        raises `PackerError`. No program in the repository is started.
+        Missing required plugins are installed with `packer init` if that is allowed; otherwise it raises
+        `PackerError`. The list of installed plugins is cached until `forget_plugins`. No program of the repository
+        runs.
         """
 
     def plugin_programs(self, template: str, workdir: str, facts: TemplateFacts) -> tuple[str, ...]:
-        """The absolute paths of the same plugins, of those that are installed."""
+        """Returns the absolute paths of the installed plugins among these."""
 
     def forget_plugins(self) -> None: ...
 
     def build(self, request: BuildRequest, reporter: Reporter, made: Callable[[CreatedResource], None]) -> Built:
-        """The AMIs that Packer says it made, in its order. Raises `PackerError` where it failed: with the end of its
-        log, where the whole of it is, and the AMIs that it made all the same. `made` is told of each thing as soon as
-        Packer says it, in a thread that Packer waits for: it must not take long."""
+        """Runs `packer build` and returns the AMIs that Packer reports, in its order.
+
+        Raises `PackerError` on failure: with the end of the log, the path of the full log, and AMIs that were created
+        anyway. `made` is called for each created resource as soon as Packer reports it, in a thread that blocks
+        Packer, so it must return quickly.
+        """
 
     def interrupt(self) -> None:
-        """Tell every build that runs to stop and clean up; `build` then raises as for one that failed."""
+        """Interrupts all running builds, so that they clean up. `build` then raises as for a failure."""
 
     def stop(self, image: str) -> None:
-        """Tell this image's build alone, if it runs, to stop and clean up. Told again, it does nothing more."""
+        """Interrupts the running build of this image, if any. A second call has no effect."""
 
     def interrupted(self) -> bool:
-        """Whether all were told to."""
+        """Returns whether `interrupt` was called."""
 
     def running_builds(self) -> Mapping[str, tuple[CreatedResource, ...]]:
-        """What each build that runs has made so far, by image."""
+        """Returns the resources that each running build has created so far, by image."""
 
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
-        """Why `validate` would start a program that the definition brings, as a clause; empty where it would not, or
-        where it may."""
+        """Returns why `validate` would run a program of the definition, as a clause.
+
+        Empty if it would not, or if that is allowed.
+        """
 
     def validate(self, request: BuildRequest, *, syntax_only: bool = False) -> tuple[ValidationIssue, ...]:
-        """What `packer validate` complains of. It starts installed plugins, and what `why_not_validated` says.
-        `syntax_only`: the template and its var-files are parsed, no more."""
+        """Returns the issues that `packer validate` reports.
+
+        It runs installed plugins, and the programs that `why_not_validated` describes. With `syntax_only`, Packer only
+        parses the template and its var-files.
+        """
 
 
 class Git(Protocol):
     def commit(self, folder: str) -> str:
-        """The commit that `folder` is at, with `+dirty` behind it where the tree has changes; empty where not known.
+        """Returns the current commit, with `+dirty` if the work tree has changes; empty if unknown.
 
-        What bakes write (`.ami_id.json`, `packer_cache`) is no change.
+        Files that a bake writes (`.ami_id.json`, `packer_cache`) do not count as changes.
         """
 
     def resolve_revision(self, folder: str, revision: str) -> str:
-        """The commit that a revision names, in the repository that `folder` is in. Raises `UsageError` where git does
-        not know it."""
+        """Returns the commit of a revision in the repository of `folder`. Raises `UsageError` if it is unknown."""
 
     def refusal(self, folder: str) -> str:
-        """Why git refuses to read the repository that `folder` is in, in its words, and what to run; one line. Empty
-        where it does not refuse, or where there is no repository."""
+        """Returns why git refuses to read the repository of `folder`, and what to run, on one line; or empty."""
 
     def missing_submodules(self, folder: str) -> tuple[str, ...]:
-        """The submodules of the repository that `folder` is in which are not checked out: absolute paths."""
+        """Returns the absolute paths of submodules that are not checked out."""
 
     def references(self, folder: str) -> tuple[str, ...]:
-        """The branches and tags of the repository that `folder` is in, by their short names."""
+        """Returns the short names of branches and tags."""
 
     def tree(self, folder: str, revision: str) -> AbstractContextManager[RevisionTree | None]:
-        """The files of a revision of the repository that `folder` is in, with `folder` as the root; None where git
-        does not know the revision."""
+        """Returns the files of a revision, with `folder` as the root; None if git does not know the revision."""
 
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """Returns the time, timezone-aware, in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds, for spans."""
+        """Returns seconds, to measure durations."""
 
     def sleep(self, seconds: float) -> None:
-        """Raises `Stopped` where it is interrupted, or was."""
+        """Sleeps. Raises `Stopped` if it is, or was, interrupted."""
 
     def sleep_uninterrupted(self, seconds: float) -> None:
-        """A sleep for what has to be finished: an interruption does not end it."""
+        """Sleeps, even after `interrupt`: for work that must be finished."""
 
     def interrupt(self) -> None:
-        """End every sleep, now and from now on."""
+        """Ends all current and future sleeps."""
 
 
 class Reporter(Protocol):
-    """Where progress is told, for people: it decides nothing."""
+    """Shows progress and messages to the user."""
 
     def step(self, image: str, step: str) -> None:
-        """What is being done for `image` now, as a clause: `baking with Packer 1.6.6`."""
+        """Starts a step of `image`, described by a clause: `baking with Packer 1.6.6`."""
 
     def update(self, image: str, step: str) -> None:
-        """The step that was told last goes on, and this is what to say of it now; for a log, now and then is enough."""
+        """Updates the description of the current step. A log may show only some updates."""
 
     def line(self, image: str, line: str) -> None:
-        """A line of Packer's, secrets masked."""
+        """Shows a line of Packer's output, with secrets masked."""
 
     def lines(self, image: str, lines: Sequence[str]) -> None:
-        """Several at once, of which a live view shows only the last."""
+        """Shows several lines. A live view shows only the last one."""
 
     def done(self, image: str) -> None:
-        """Nothing more is being done for `image`."""
+        """Ends the work on `image`."""
 
     def remaining(self, images: int) -> None:
-        """So many images are not done yet, those at work among them."""
+        """Sets the number of unfinished images, including those in progress."""
 
     def note(self, message: str) -> None: ...
 
     def warn(self, message: str) -> None: ...
 
     def error(self, message: str) -> None:
-        """A failure of one image among several, worded and colored already; told however quiet we are."""
+        """Shows the formatted error of one image among several, even with --quiet."""
 
     def table(self, table: Table) -> None: ...
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restores the terminal."""
 
 
 class Prompter(Protocol):
-    """Who sits at the terminal, if anybody does."""
+    """Asks the user at the terminal, if there is one."""
 
     def is_interactive(self) -> bool:
-        """Whether somebody can be asked."""
+        """Returns whether there is a terminal to ask on."""
 
     def confirm(self, question: str, waits: Callable[[], bool] = ..., /) -> bool:
-        """Asks, and gives whether the answer is yes. No where nobody is there, and as soon as it `waits` no longer."""
+        """Asks, and returns whether the answer is yes. Without a terminal, or once `waits` is False, it is no."""
 
     def interrupted_again(self) -> bool:
-        """Whether we were told to end, by any signal, once more since this was asked last; the first one interrupts."""
+        """Returns whether another signal to end arrived since the last call, after the first one."""
 
 
 class Ports(Frozen):
-    """The whole outside world, as one command sees it."""
+    """All external systems that a command uses."""
 
     tree: SourceTree
     stamps: StampReader
@@ -407,7 +427,7 @@ class Ports(Frozen):
     reporter: Reporter
     prompter: Prompter
     parse_config: Callable[[bytes, Config], Config]
-    """The text of bakery.toml as a configuration with the root and file of the one given. Raises `ConfigError`."""
+    """Parses the text of a bakery.toml, with the root and file of the given configuration. Raises `ConfigError`."""
     new_run: Callable[[], str]
-    """The id of a run, like no other."""
+    """Returns a unique id for a run."""
     environment: Mapping[str, str] = field(repr=False)

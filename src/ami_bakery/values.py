@@ -1,4 +1,4 @@
-"""Values: frozen keyword-only dataclasses without the code that `dataclasses` writes for each class."""
+"""Frozen keyword-only dataclasses, without generated code for each class."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 else:
 
     def field(*, default=..., default_factory=None, repr=True, compare=True):
-        """What is to be known of a field beside its type; as `dataclasses.field`."""
+        """Describes a field, like `dataclasses.field`."""
         return _Field(default, default_factory, repr, compare)
 
     def replace(value, /, **changes):
-        """The same value with other fields; as `dataclasses.replace`, which it leaves other values to."""
+        """Returns a copy with changed fields, like `dataclasses.replace`; also accepts ordinary dataclasses."""
         if isinstance(value, Frozen):
             return value.__replace__(**changes)
         import dataclasses
@@ -27,7 +27,7 @@ else:
 
 
 class _Field(NamedTuple):
-    """`default` is `...` where there is none."""
+    """A field. `default` is `...` if there is none."""
 
     default: Any
     default_factory: Callable[[], Any] | None
@@ -36,8 +36,11 @@ class _Field(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """What a class's fields are, in their order. `shown`: the names of those in `repr`; `compared`: gets what is
-    compared, out of an instance."""
+    """The fields of a class, in order.
+
+    shown     names of the fields in `repr`
+    compared  returns the compared values of an instance
+    """
 
     fields: Mapping[str, _Field]
     defaults: Mapping[str, Any]
@@ -47,7 +50,7 @@ class _Shape(NamedTuple):
 
 
 class _DataclassFields:
-    """Makes a class of values a dataclass for who asks: `dataclasses.fields`, `replace`, `asdict`."""
+    """Makes the functions of `dataclasses` (`fields`, `replace`, `asdict`) accept a `Frozen` class."""
 
     def __get__(self, _: object, owner: type[Frozen]) -> Any:
         return owner.__dict__.get("_fields_of_dataclass") or _as_dataclass(owner)
@@ -55,11 +58,10 @@ class _DataclassFields:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 class Frozen:
-    """`class X(Frozen)` behaves as `@dataclass(frozen=True, kw_only=True) class X`.
+    """`class X(Frozen)` behaves like `@dataclass(frozen=True, kw_only=True) class X`.
 
-    `dataclasses` writes and compiles six methods for each class, half a millisecond, and imports what it takes to read
-    signatures: a fifth of an unchanged run (docs/decisions/0104-values-without-generated-code.md). These methods
-    are the same for all classes.
+    `dataclasses` compiles six methods for each class (0.5 ms) and imports `inspect`: a fifth of the time of an
+    unchanged run (docs/decisions/0104-values-without-generated-code.md). Here all classes share the methods.
     """
 
     if not TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Frozen:
     def __init_subclass__(cls, **given: Any) -> None:
         super().__init_subclass__(**given)
         if hasattr(cls, "__post_init__"):
-            raise TypeError(f"{cls.__name__}: __post_init__ is not called: write an __init__ that calls super's")
+            raise TypeError(f"{cls.__name__}: __post_init__ is not supported: write an __init__ that calls super's")
 
     def __init__(self, /, **given: Any) -> None:
         shape = type(self).__dict__.get("_shape_of_class") or _learn(type(self))
@@ -100,7 +102,7 @@ class Frozen:
     def __replace__(self, /, **changes: Any) -> Self:
         return type(self)(**{**self._state(), **changes})
 
-    if not TYPE_CHECKING:  # whoever checks types would take these for leave to set anything
+    if not TYPE_CHECKING:  # otherwise type checkers would allow assignments to any attribute
 
         def __setattr__(self, name: str, value: object) -> None:
             _refuse_change("assign to", name)
@@ -115,7 +117,7 @@ def _shape(cls: type[Frozen]) -> _Shape:
 
 
 def _learn(cls: type[Frozen]) -> _Shape:
-    """When the first instance is made. Threads may do so at once: each finds the same."""
+    """Collects the fields when the first instance is created. Concurrent calls have the same result."""
     fields: dict[str, _Field] = {}
     for base in reversed(cls.__mro__):
         if base is not Frozen and issubclass(base, Frozen):
@@ -135,17 +137,17 @@ def _learn(cls: type[Frozen]) -> _Shape:
 def _field_of(cls: type[Frozen], name: str) -> _Field:
     given = cls.__dict__.get(name, ...)
     if any(word in str(cls.__annotations__[name]) for word in ("ClassVar", "InitVar", "KW_ONLY")):
-        raise TypeError(f"{cls.__name__}.{name} is no field: write it as a constant of the module")
+        raise TypeError(f"{cls.__name__}.{name} is not a field: define it as a constant of the module")
     if type(given).__module__ == "dataclasses":
-        raise TypeError(f"{cls.__name__}.{name} is a field of dataclasses: take `field` from {__name__}")
+        raise TypeError(f"{cls.__name__}.{name} uses dataclasses.field: import `field` from {__name__}")
     known = given if isinstance(given, _Field) else _Field(given, None, True, True)
     if type(known.default).__hash__ is None:
-        raise TypeError(f"every {cls.__name__} would share its {name}: say field(default_factory=...)")
+        raise TypeError(f"mutable default for {cls.__name__}.{name}: use field(default_factory=...)")
     return known
 
 
 def _as_dataclass(cls: type[Frozen]) -> Any:
-    """The fields of a dataclass that has the same."""
+    """Returns the `__dataclass_fields__` of an equivalent dataclass."""
     import dataclasses
 
     made: list[tuple[str, Any, Any]] = []
@@ -165,7 +167,7 @@ def _refuse(cls: type[Frozen], shape: _Shape, state: Mapping[str, Any]) -> NoRet
     unknown = [name for name in state if name not in shape.fields]
     missing = [name for name in shape.fields if name not in state]
     problem = f"unknown: {', '.join(unknown)}" if unknown else f"missing: {', '.join(missing)}"
-    raise TypeError(f"{cls.__name__}() takes {', '.join(shape.fields)} as keywords; {problem}")
+    raise TypeError(f"{cls.__name__}() accepts the keywords {', '.join(shape.fields)}; {problem}")
 
 
 def _refuse_change(what: str, name: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The real outside world: finds the configuration, and puts the adapters together for it."""
+"""Finds the configuration, and creates the adapters for it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ INIT_VARIABLE = "AMI_BAKERY_INIT"
 
 
 def load_config(named: str | None, environment: Mapping[str, str]) -> Config:
-    """The configuration to work on: the one `named`, else the drop-in's where it is asked for, else `bakery.toml`."""
+    """Loads the configuration: the `named` file, or that of drop-in mode if it is enabled, or `bakery.toml`."""
     from ami_bakery.define.drop_in import drop_in_config, is_asked_for
 
     if named is None and is_asked_for(environment):
@@ -45,15 +45,15 @@ def load_config(named: str | None, environment: Mapping[str, str]) -> Config:
 
 
 def template_config(path: str) -> Config:
-    """A template alone, without a `bakery.toml`: an image that is made of what the template reads.
+    """Returns the configuration of a single template without a `bakery.toml`; its inputs come from the template.
 
-    The root is the current folder if the template is in it, else the template's git repository, else its folder.
+    The root is the current folder if it contains the template; otherwise the template's git repository, or its folder.
     """
     from ami_bakery.core.config.model import Config, ImageConfig
 
     absolute, folder = os.path.abspath(path), _current_folder()
     if not os.path.exists(absolute):
-        raise UsageError(f"reading --template {path}", "there is no such file or folder", "Correct the path.")
+        raise UsageError(f"reading --template {path}", "no such file or folder", "Correct the path.")
     root = folder if f"{absolute}/".startswith(f"{folder.rstrip('/')}/") else _repository_of(os.path.dirname(absolute))
     name = re.sub(r"\.(pkr\.hcl|pkr\.json|json|hcl)$", "", os.path.basename(absolute.rstrip("/"))) or "template"
     image = ImageConfig(name=name, template=os.path.relpath(absolute, root), inputs=())
@@ -70,13 +70,16 @@ def _repository_of(folder: str) -> str:
 
 
 _ABSENT = (
-    'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or name one with -C, or set '
+    'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or pass its path with -C, or set '
     "PACKER_JSON_PATH."
 )
 
 
 def find_bakery_toml(named: str | None, todo: str) -> Config:
-    """The one `named`, else the one in this folder or in the nearest above it; `todo` is for where there is none."""
+    """Reads the `named` file, or the `bakery.toml` in this folder or the nearest folder above it.
+
+    todo  the advice of the error if there is none
+    """
     from pathlib import Path
 
     from ami_bakery.adapters.files.config_file import FILE_NAME, find_config, read_config_file
@@ -88,7 +91,7 @@ def find_bakery_toml(named: str | None, todo: str) -> Config:
     if path is None:
         raise UsageError(
             f"looking for bakery.toml in {folder} and the folders above",
-            "there is none",
+            "not found",
             todo,
         )
     return read_config_file(path)
@@ -116,13 +119,13 @@ def create_ports(
     kill_timeout: timedelta | None = None,
     terminal: BinaryIO,
 ) -> Ports:
-    """`stack` will close what is open.
+    """Creates all adapters. `stack` closes them.
 
-    packer         the program, by name or path
-    fetch_plugins  whether `packer init` may fetch missing plugins; AMI_BAKERY_INIT=1 allows it, too
-    trusted        whether programs of the repository may be started: for a bake, not for planning
-    kill_timeout   how long an interrupted Packer may clean up
-    terminal       where Packer speaks to a person in debug mode
+    packer         name or path of the program
+    fetch_plugins  whether `packer init` may install missing plugins; AMI_BAKERY_INIT=1 also allows it
+    trusted        whether programs of the repository may run: True for a bake, False for a plan
+    kill_timeout   grace period for the cleanup of an interrupted Packer
+    terminal       where Packer prompts the user in debug mode
     """
     from ami_bakery.adapters.aws.credential_retry import with_retries
     from ami_bakery.adapters.aws.ec2 import BotoEc2
@@ -230,18 +233,18 @@ def _parse_config(data: bytes, like: Config) -> Config:
 
 
 def _later(make: Callable[[], Adapter]) -> Adapter:
-    """An adapter that is made, and its module imported, when it is first asked for something."""
+    """Returns an adapter that is created, and its module imported, on first use."""
     return cast("Adapter", _Later(make))
 
 
 class _Later:
     def __init__(self, make: Callable[[], object]) -> None:
         self._make = make
-        self._made: object = None
+        self._adapter: object = None
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> object:
         with self._lock:
-            if self._made is None:
-                self._made = self._make()
-        return getattr(self._made, name)
+            if self._adapter is None:
+                self._adapter = self._make()
+        return getattr(self._adapter, name)

@@ -170,7 +170,9 @@ def test_find_answers_with_the_ami_that_is_there(app: Kitchen) -> None:
 
 
 def test_find_never_bakes_and_says_why_it_would_have_to(app: Kitchen) -> None:
-    refused(ask(app, image="app"), "it has not been built yet (bake): no AMI found for this image", "ami-bakery bake app")
+    refused(
+        ask(app, image="app"), "it has not been built yet (bake): no AMI found for this image", "ami-bakery bake app"
+    )
     app.run("bake")
     app.write("ami/setup.sh", "echo set up otherwise\n")
     refused(ask(app, image="app", action="find"), "the definition changed since", 'action = "bake"')

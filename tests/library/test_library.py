@@ -158,7 +158,7 @@ except UsageError as error:
 """
     assert said(app, script)[1:] == [
         "there is none",
-        'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or name one.',
+        'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or pass its path.',
     ]
 
 
@@ -174,10 +174,10 @@ print(json.dumps([Bakery.load().plan()[0].digest, large.plan()[0].digest]))
     ("call", "wrong"),
     [
         ('Bakery.load("absent.toml")', "no such file"),
-        ('Bakery.load(packer_arguments=["-debug"])', "-debug asks somebody at a terminal, and a library has none"),
+        ('Bakery.load(packer_arguments=["-debug"])', "-debug prompts on a terminal, which a library does not have"),
         ('Bakery.load(regions=["Virginia"])', "Virginia"),
         ('Bakery.load().plan("ap")', "bakery.toml has none of that name; did you mean 'app'?"),
-        ("Bakery.load().bake(jobs=0)", "at least 1 is wanted"),
+        ("Bakery.load().bake(jobs=0)", "jobs must be at least 1"),
     ],
 )
 def test_a_call_that_cannot_be_is_refused(app: Kitchen, call: str, wrong: str) -> None:

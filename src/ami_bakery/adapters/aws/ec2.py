@@ -265,19 +265,19 @@ class BotoEc2:
             with explained(self._session.call(doing, "EC2", "ModifyImageAttribute", region)):
                 client.modify_image_attribute(ImageId=resource, LaunchPermission=_permission_change(how, targets))
 
-    def copy(self, order: CopyRequest) -> str:
-        client: EC2Client = self._session.client("ec2", order.region)
-        source = order.source
-        encryption: Any = {"Encrypted": True, "KmsKeyId": order.kms_key} if order.kms_key else {}
+    def copy(self, request: CopyRequest) -> str:
+        client: EC2Client = self._session.client("ec2", request.region)
+        source = request.source
+        encryption: Any = {"Encrypted": True, "KmsKeyId": request.kms_key} if request.kms_key else {}
         tags: Any = [
             {"ResourceType": kind, "Tags": as_tags(these)}
-            for kind, these in (("image", order.tags), ("snapshot", order.snapshot_tags))
+            for kind, these in (("image", request.tags), ("snapshot", request.snapshot_tags))
             if these
         ]
         doing = f"copying {source.id} from {source.region}"
-        with explained(self._session.call(doing, "EC2", "CopyImage", order.region)):
+        with explained(self._session.call(doing, "EC2", "CopyImage", request.region)):
             answer = client.copy_image(
-                Name=order.name,
+                Name=request.name,
                 SourceImageId=source.id,
                 SourceRegion=source.region,
                 TagSpecifications=tags,
