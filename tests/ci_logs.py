@@ -1,4 +1,4 @@
-"""How the runners of CI systems read a log: written after their sources, to read back what the program says."""
+"""Parses logs as the runners of CI systems do, after their source code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class LogCommand:
-    """`name` with its properties, and what follows them."""
+    """A command in a log: name, properties and data."""
 
     name: str
     properties: dict[str, str]
@@ -21,7 +21,10 @@ _AZURE = (("%3B", ";"), ("%0D", "\r"), ("%0A", "\n"), ("%5D", "]"), ("%AZP25", "
 
 
 def github_commands(log: str) -> list[LogCommand]:
-    """actions/runner, ActionCommand.cs: `::name key=value,...::data` after blanks, or `##[name key=value;...]data`."""
+    """Parses `::name key=value,...::data` after blanks, and `##[name key=value;...]data`.
+
+    Source: actions/runner, ActionCommand.cs.
+    """
     commands = []
     for line in log.splitlines():
         text = line.lstrip()
@@ -29,27 +32,30 @@ def github_commands(log: str) -> list[LogCommand]:
         name, _, listed = head.partition(" ")
         if text.startswith("::") and colons and name in _GITHUB_NAMES:
             pairs = [pair.split("=", 1) for pair in listed.strip().split(",") if pair]
-            properties = {key: _undone(value, _GITHUB_PROPERTY) for key, value in pairs}
-            commands.append(LogCommand(name=name, properties=properties, data=_undone(data, _GITHUB_DATA)))
+            properties = {key: _unescape(value, _GITHUB_PROPERTY) for key, value in pairs}
+            commands.append(LogCommand(name=name, properties=properties, data=_unescape(data, _GITHUB_DATA)))
         elif "##[" in text and text.partition("##[")[2].partition("]")[0].split(" ")[0] in _GITHUB_NAMES:
             commands.append(LogCommand(name=text.partition("##[")[2], properties={}, data=""))
     return commands
 
 
 def azure_commands(log: str) -> list[LogCommand]:
-    """microsoft/azure-pipelines-agent, Command.cs: `##vso[area.event key=value;...]data`, anywhere in a line."""
+    """Parses `##vso[area.event key=value;...]data` anywhere in a line.
+
+    Source: microsoft/azure-pipelines-agent, Command.cs.
+    """
     commands = []
     for line in log.splitlines():
         head, bracket, data = line.partition("##vso[")[2].partition("]")
         if bracket:
             name, _, listed = head.partition(" ")
             pairs = [pair.split("=", 1) for pair in listed.split(";") if pair]
-            properties = {key: _undone(value, _AZURE) for key, value in pairs}
-            commands.append(LogCommand(name=name, properties=properties, data=_undone(data, _AZURE)))
+            properties = {key: _unescape(value, _AZURE) for key, value in pairs}
+            commands.append(LogCommand(name=name, properties=properties, data=_unescape(data, _AZURE)))
     return commands
 
 
-def _undone(text: str, escapes: tuple[tuple[str, str], ...]) -> str:
+def _unescape(text: str, escapes: tuple[tuple[str, str], ...]) -> str:
     for escape, character in escapes:
         text = text.replace(escape, character)
     return text

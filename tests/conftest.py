@@ -1,4 +1,4 @@
-"""What all tests share: one embedded EC2 for each process, reset before each test, and a kitchen to bake in."""
+"""Shared fixtures: one embedded EC2 per process, reset before each test, and a test harness."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.documents import ROOT
 from tests.harness import TOML, Kitchen, json_template
 from tests.signals import use_default_signals
 
-# Here, not in a hook: each pytest-xdist worker imports this file, too.
+# Here, not in a hook, because each pytest-xdist worker imports this file.
 use_default_signals()
 
 
 class _DockerInOneProcess(LoadScopeScheduling):
-    """Gives tests to pytest-xdist's processes one by one, but those of tests/docker to one: it has the engine."""
+    """Distributes tests to pytest-xdist's workers one by one; tests/docker to one worker, which runs the engine."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "docker" if nodeid.startswith("tests/docker/") else nodeid
@@ -36,7 +36,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs current Packer can be run alone, once that is built (scripts/run-tests)."""
+    """Marks tests that need current Packer, so that they can run after it is built (scripts/run-tests)."""
     for item in items:
         if "current_packer" in getattr(item, "fixturenames", ()):
             item.add_marker("current_packer")
@@ -56,7 +56,7 @@ def local(_local: LocalAws) -> LocalAws:
 
 @pytest.fixture
 def kitchen(tmp_path: Path, local: LocalAws) -> Iterator[Kitchen]:
-    """An empty folder; the Packer on PATH, or the one that AMI_BAKERY_TEST_PACKER names (make test-current-packer)."""
+    """An empty folder, with the Packer on PATH or in AMI_BAKERY_TEST_PACKER (make test-current-packer)."""
     packer = os.environ.get("AMI_BAKERY_TEST_PACKER")
     kitchen = Kitchen(tmp_path, local, Path(packer) if packer else None)
     yield kitchen
@@ -65,7 +65,7 @@ def kitchen(tmp_path: Path, local: LocalAws) -> Iterator[Kitchen]:
 
 @pytest.fixture(scope="session")
 def current_packer() -> Path:
-    """The folder of current Packer and its amazon plugin, as scripts/current-packer made it."""
+    """The folder of current Packer and its amazon plugin, built by scripts/current-packer."""
     done = subprocess.run([ROOT / "scripts/current-packer", "--built"], capture_output=True, text=True)
     if done.returncode == 3:
         pytest.skip(done.stderr.strip())
@@ -75,7 +75,7 @@ def current_packer() -> Path:
 
 @pytest.fixture
 def app(kitchen: Kitchen) -> Kitchen:
-    """A bakery.toml with one image `app`: a JSON template and a script beside it."""
+    """A bakery.toml with one image `app`: a JSON template and a script."""
     kitchen.write("bakery.toml", TOML)
     kitchen.write("ami/app.json", json_template())
     kitchen.write("ami/setup.sh", "echo set up\n")
@@ -84,7 +84,7 @@ def app(kitchen: Kitchen) -> Kitchen:
 
 @pytest.fixture
 def drop_in(kitchen: Kitchen) -> Kitchen:
-    """The original's environment variables, and a folder of configuration code."""
+    """Drop-in mode: the environment variables, and a folder with configuration code."""
     kitchen.write("ami/packer/ami.json", json_template())
     kitchen.write("ami/setup.sh", "echo set up\n")
     kitchen.environment |= {
@@ -108,7 +108,7 @@ def ec2_client(local: LocalAws, region: str = "us-east-1", *, account: int = 0) 
 
 
 def aws_client(local: LocalAws, service: str, region: str = "us-east-1", *, account: int = 0) -> Any:
-    """As a program with the account's credentials reaches it; without retries."""
+    """A client of the embedded EC2 with the account's credentials, without retries."""
     environment = local.environment({})
     credentials = LocalSettings().accounts[account]
     return boto3.Session().client(  # type: ignore[call-overload]

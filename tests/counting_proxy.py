@@ -1,4 +1,4 @@
-"""A proxy that hands all on to another one, and counts connections."""
+"""A proxy that forwards to another proxy, and counts connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class CountingProxy:
-    """asked  the hosts to which a connection was asked for"""
+    """asked  the hosts of requested connections"""
 
     def __init__(self, behind: str) -> None:
         self.asked: list[str] = []

@@ -1,4 +1,4 @@
-"""The documents: their code blocks, links and headings, so that tests can do what a reader would."""
+"""Reads code blocks, links and headings of the documentation, for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEADING = re.compile(r"^#{1,6} +(?P<text>.+?) *#*$", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A fenced block. `mark` is what an HTML comment right above it says."""
+    """A fenced code block. `mark` is the text of an HTML comment directly above it."""
 
     document: str
     line: int
@@ -33,13 +33,13 @@ class Block:
 
 
 def documents() -> list[str]:
-    """Every Markdown file of the repository, relative to it."""
+    """Returns all Markdown files, relative to the repository."""
     found = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
 def all_blocks(*languages: str) -> list[Block]:
-    """Those of all documents, in these languages."""
+    """Returns the code blocks of all documents in these languages."""
     return [block for document in documents() for block in blocks_of(document) if block.language in languages]
 
 
@@ -56,7 +56,7 @@ def blocks_of(document: str) -> Iterator[Block]:
 
 
 def blocks(path: str, language: str, *, mark: str | None = None) -> list[str]:
-    """The texts of a document's blocks in one language, in order; with `mark`, of those below such a comment."""
+    """Returns the code blocks of a document in one language, in order; with `mark`, only those with that mark."""
     found = [
         block.text for block in blocks_of(path) if block.language == language and (mark is None or block.mark == mark)
     ]
@@ -65,19 +65,19 @@ def blocks(path: str, language: str, *, mark: str | None = None) -> list[str]:
 
 
 def links_of(document: str) -> list[str]:
-    """The targets of its links and pictures."""
+    """Returns the targets of links and images."""
     text = _CODE.sub("", (ROOT / document).read_text())
     return [match["target"] or match["tag"] for match in _LINK.finditer(text)]
 
 
 def code_of(document: str) -> list[str]:
-    """What stands between single backticks in its text."""
+    """Returns the code spans between single backticks."""
     text = re.sub(r"^```.*?^```$", "", (ROOT / document).read_text(), flags=re.MULTILINE | re.DOTALL)
     return re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
 
 
 def anchors_of(document: str) -> set[str]:
-    """The names that GitHub gives to its headings."""
+    """Returns the anchors that GitHub generates for the headings."""
     text = re.sub(r"^```.*?^```$", "", (ROOT / document).read_text(), flags=re.MULTILINE | re.DOTALL)
     names: dict[str, int] = {}
     found = set()

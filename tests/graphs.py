@@ -1,4 +1,4 @@
-"""Forests of images, for Hypothesis: what each is made from."""
+"""Hypothesis strategies for image dependency graphs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 @st.composite
 def forests(draw: st.DrawFn, most: int = 12) -> dict[str, str | None]:
-    """Each image is made from an earlier one or from none; in any order."""
+    """Generates images by name with their parent, or None; in any order."""
     count = draw(st.integers(1, most))
     parents: dict[str, str | None] = {}
     for number in range(count):

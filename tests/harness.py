@@ -1,4 +1,4 @@
-"""A folder to bake in: the real program and the real Packer against an embedded EC2, with every run counted."""
+"""The test harness: the real program and the real Packer against an embedded EC2, with counted runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Run:
 
     @property
     def answer(self) -> str:
-        """What a shell's `$(...)` would get of a run that went well."""
+        """Returns what `$(...)` in a shell returns. Asserts that the run succeeded."""
         assert self.status == 0, self.stderr
         return self.stdout.removesuffix("\n")
 
@@ -55,9 +55,9 @@ class Run:
 
 
 class Kitchen:
-    """`packer` is on PATH as a program that notes each build before the real Packer takes its place.
+    """A repository folder, an environment, and a `packer` on PATH that counts builds and runs the real Packer.
 
-    The real Packer is the one on PATH, or `packer`: a folder as scripts/current-packer makes it.
+    packer  a folder built by scripts/current-packer; the default is the Packer on PATH
     """
 
     def __init__(self, folder: Path, local: LocalAws, packer: Path | None = None) -> None:
@@ -84,14 +84,14 @@ class Kitchen:
             self.environment["PACKER_PLUGIN_PATH"] = str(packer / "plugins")
 
     def close(self) -> None:
-        """Kill what still runs, such as the Packer of a bakery that was killed: its calls would be the next test's."""
-        while alive := processes_at_home_in(Path(self.environment["HOME"])):
+        """Kills processes that still run, such as Packer after its bakery was killed, before the next test."""
+        while alive := processes_with_home(Path(self.environment["HOME"])):
             for pid in alive:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         for process in self._started:
-            # Of a test that failed before it had waited: else the next test is told of it.
+            # A test that failed did not wait for its process; Python would report that in the next test.
             with process:
                 process.kill()
 
@@ -128,7 +128,7 @@ class Kitchen:
         prefix: Sequence[str] = (),
         stdin: str = "",
     ) -> Run:
-        """`prefix` is a command that runs the program in its turn."""
+        """Runs the program. `prefix` is a command that runs it, such as `sh -c`."""
         done = subprocess.run(
             [*prefix, str(PROGRAMS / program), *arguments],
             cwd=cwd or self.folder,
@@ -167,7 +167,7 @@ class Kitchen:
         return dict(Counter(call.action for call in self.control.report().calls))
 
 
-def processes_at_home_in(folder: Path) -> list[int]:
+def processes_with_home(folder: Path) -> list[int]:
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -180,7 +180,7 @@ def processes_at_home_in(folder: Path) -> list[int]:
 
 
 def json_template(**builder: Any) -> dict[str, Any]:
-    """An amazon-ebs template with no communicator: Packer launches, stops, images and tags in about a second."""
+    """Returns an amazon-ebs template without a communicator, which builds in about one second."""
     return {
         "variables": {"aws_region": "", "aws_subnet_id": "", "config_checksum": "", "size": "t3.micro"},
         "builders": [
@@ -217,15 +217,17 @@ def key_pairs(ec2: EC2Client) -> list[str]:
 
 
 def unlock(ec2: EC2Client) -> None:
-    """As if no run had ever locked anything."""
+    """Removes all locks."""
     for name in key_pairs(ec2):
         if name.startswith("ami-bakery-lock-"):
             ec2.delete_key_pair(KeyName=name)
 
 
 def left_in(ec2: EC2Client, *, locks: bool = True) -> list[str]:
-    """What costs money or is in the way: instances that are not terminated, key pairs, Packer's security groups. A lock
-    is a key pair, too: that of a run which was killed expires."""
+    """Returns leftover resources: instances that are not terminated, key pairs, and Packer's security groups.
+
+    Locks are key pairs too; the lock of a killed run expires.
+    """
     reservations = ec2.describe_instances()["Reservations"]
     instances = [instance for reservation in reservations for instance in reservation["Instances"]]
     return [

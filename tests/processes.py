@@ -1,4 +1,4 @@
-"""A bake that is caught at work: started until Packer says something, and what is looked at meanwhile."""
+"""Starts a bake, waits for a line of its output, and inspects or kills its processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.harness import Kitchen, json_template
 
 
 def bake_until(app: Kitchen, words: str, *arguments: str, told: str = "") -> subprocess.Popen[str]:
-    """A bakery in a process group of its own, at the moment when Packer has said `words`, and it `told` us this."""
+    """Starts a bake in its own process group, and waits until Packer prints `words` and ami-bakery prints `told`."""
     process = app.start("bake", "-v", *arguments, own_group=True)
     assert process.stderr is not None
     awaited = {words, told} - {""}
@@ -35,7 +35,7 @@ def provisioned(app: Kitchen, command: str) -> None:
 
 
 def processes_with(text: str) -> list[int]:
-    """Those whose command line holds `text`, zombies left out."""
+    """Returns processes, except zombies, whose command line contains `text`."""
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -53,10 +53,10 @@ def children_of(pid: int) -> list[int]:
 
 
 def kill_everything_of(app: Kitchen, process: subprocess.Popen[str]) -> None:
-    """As when a container or a machine is gone: the bakery, its guard and Packer with its plugins."""
+    """Kills the bakery, its watchdog, and Packer with its plugins, as the end of a container does."""
     doomed = [process.pid]
     for pid in doomed:
-        # Held first, so that none of them sees another die, or starts one more.
+        # Stop all first, so that none reacts to the death of another, or starts a new process.
         os.kill(pid, signal.SIGSTOP)
         doomed += children_of(pid)
     for pid in doomed:

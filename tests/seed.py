@@ -1,4 +1,4 @@
-"""AMIs as if they had been baked, without Packer: copies of a public one, with the tags that a bake writes."""
+"""Creates AMIs with the tags of a bake, without Packer: copies of a public AMI."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def public_ami(ec2: EC2Client, name: str = "*jammy-22.04-amd64*20240927") -> str
 
 
 def own_ami(ec2: EC2Client, name: str, tags: Mapping[str, str] | None = None) -> str:
-    """An AMI of this account."""
+    """Creates an AMI of this account and returns its id."""
     made = ec2.copy_image(
         Name=name,
         SourceImageId=public_ami(ec2),
@@ -31,14 +31,14 @@ def own_ami(ec2: EC2Client, name: str, tags: Mapping[str, str] | None = None) ->
 
 
 def finished(image: str, digest: str, **more: str) -> dict[str, str]:
-    """The tags of a verified AMI. `base` and `components` among `more`, where they matter."""
+    """Returns the tags of a verified AMI. `more`: `base` and `components`."""
     tags = {DIGEST_TAG: digest, IMAGE_TAG: image, FORMAT_TAG: "1"}
     names = {"base": FROM_TAG, "components": COMPONENTS_TAG}
     return tags | {names[key]: value for key, value in more.items()}
 
 
 def stock(kitchen: Kitchen, clients: Iterable[EC2Client], *names: str) -> dict[str, dict[str, str]]:
-    """An AMI for each image in each client's region, as the definitions are now; ids by image and region."""
+    """Creates an AMI for each current definition in each client's region. Returns ids by image and region."""
     digests = {item["image"]: item["digest"] for item in kitchen.run("digest", "--json", *names).images}
     made: dict[str, dict[str, str]] = {}
     for ec2 in clients:

@@ -1,4 +1,4 @@
-"""Signal settings for the tests: those that a program has when a user starts it in a terminal."""
+"""Restores the signal settings that a program has when a user starts it in a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PYTHON_IGNORES = {signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)}
 
 
 def use_default_signals() -> None:
-    """Undo what this process inherited: `nohup` ignores SIGHUP, `sh` ignores SIGINT and SIGQUIT for `make test &`.
+    """Resets inherited settings: `nohup` ignores SIGHUP, `sh` ignores SIGINT and SIGQUIT for `make test &`.
 
     Programs that the tests start inherit ignored and blocked signals, and would ignore what the tests send.
     """
@@ -20,6 +20,6 @@ def use_default_signals() -> None:
 
 
 def restore_python_signals() -> None:
-    """For a child made by `fork` alone: what `subprocess` does before it starts a program."""
+    """Restores the signals that Python ignores, in a forked child, as `subprocess` does."""
     for number in _PYTHON_IGNORES:
         signal.signal(number, signal.SIG_DFL)

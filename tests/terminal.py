@@ -1,4 +1,4 @@
-"""A terminal with a person before it, for the tests."""
+"""Runs the program on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.signals import restore_python_signals
 
 
 class Terminal:
-    """A command on a terminal of its own, and the person before it; none sits at one that is 0 columns wide."""
+    """A command on a pseudo-terminal. With 0 columns, it has no viewer."""
 
     def __init__(self, kitchen: Kitchen, *arguments: str, columns: int = 120, under_a_shell: bool = False) -> None:
-        """Under a shell, the terminal's first process, which goes on after the command, as a person's does."""
+        """`under_a_shell`: start a shell that runs the command, and keeps running after it."""
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:  # pragma: no cover
             fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -33,17 +33,17 @@ class Terminal:
         self.seen = ""
 
     def hang_up(self) -> int:
-        """Close the terminal, and wait for the command's end; its exit status."""
+        """Closes the terminal, and waits for the command. Returns its exit status."""
         os.close(self.descriptor)
         return self.end()
 
     def end(self) -> int:
-        """Wait for the command's end; its exit status."""
+        """Waits for the command. Returns its exit status."""
         _, status = os.waitpid(self.pid, 0)
         return os.waitstatus_to_exitcode(status)
 
     def watch(self, answer: Callable[[str], str], seconds: float = 300) -> int:
-        """Show everything to `answer`, type what it says, until the command ends; its exit status."""
+        """Passes all output to `answer` and types its result until the command ends. Returns the exit status."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             ready, _, _ = select.select([self.descriptor], [], [], 1)

@@ -1,4 +1,4 @@
-"""A way to write a source tree for one test."""
+"""Writes a source tree for a test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ami_bakery.adapters.files.source_tree import DiskTree
 
 
 def write_tree(root: Path, files: Mapping[str, str]) -> DiskTree:
-    """Writes files by their paths; `-> target` as the content makes a link, and a path that ends in `/` a folder."""
+    """Writes files by path. The content `-> target` creates a link; a path that ends in `/`, a folder."""
     for name, content in files.items():
         path = root / name
         if name.endswith("/"):

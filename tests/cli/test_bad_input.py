@@ -1,4 +1,4 @@
-"""What goes wrong for a user: each gets a message of three parts and the right status; nothing is left half-done."""
+"""User errors: each has a message of three parts and the right exit status, and leaves nothing half done."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ami_bakery.local import InjectedFault
 from tests.harness import PROGRAMS, TOML, Kitchen, Run, json_template
 
 
-def told(run: Run, *words: str, status: int = 1) -> list[str]:
-    """The three parts: what we were doing, what went wrong, what to do. Nothing is on stdout."""
+def error_parts(run: Run, *words: str, status: int = 1) -> list[str]:
+    """Returns the parts of the error: operation, cause and advice. Asserts that stdout is empty."""
     assert run.status == status, run.stderr
     assert run.stdout == ""
     lines = run.stderr.splitlines()
     (start,) = (number for number, line in enumerate(lines) if re.match(r"(\S+: )?error: ", line))
-    # Behind an empty line stands the table of all images.
+    # After an empty line comes the table of all images.
     parts = list(itertools.takewhile(bool, lines[start:]))
     assert len(parts) >= 3, run.stderr
     assert all(line.startswith("  ") for line in parts[1:]), run.stderr
@@ -46,29 +46,29 @@ def nothing_baked(kitchen: Kitchen) -> None:
 _BUILD = 'source "amazon-ebs" "a" {\n  region = "us-east-1"\n}\nbuild {\n  sources = ["source.amazon-ebs.a"]\n}\n'
 
 
-def test_a_missing_folder(app: Kitchen, drop_in: Kitchen) -> None:
+def test_missing_input_folder_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
     absent = {"AMI_DEFINITION_DIRS": f"{drop_in.folder}/absent"}
-    told(drop_in.run(program="bake", environment=absent), "there is no folder", "/absent", "mount")
+    error_parts(drop_in.run(program="bake", environment=absent), "there is no folder", "/absent", "mount")
     nothing_baked(drop_in)
     app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = ["ami", "absent"]'))
     without = {"PACKER_JSON_PATH": None}
-    told(app.run("bake", environment=without), "absent", "bakery.toml:5", "no such file or folder")
+    error_parts(app.run("bake", environment=without), "absent", "bakery.toml:5", "no such file or folder")
     nothing_baked(app)
 
 
-def test_too_little_memory(app: Kitchen) -> None:
-    """Twelve texts of 32 MiB take more than 500 MB, which is what the program has."""
+def test_running_out_of_memory_is_reported_as_an_error(app: Kitchen) -> None:
+    """Twelve texts of 32 MiB need more than the limit of 500 MB."""
     (app.folder / "ami/large").write_bytes(b"x" * (1 << 25))
     values = "".join(f'  v{number} = file("${{path.root}}/large")\n' for number in range(12))
     app.write("ami/app.pkr.hcl", f"locals {{\n{values}}}\n{_BUILD}")
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
 
-    told(app.run("inputs", prefix=["sh", "-c", 'ulimit -v 500000 && exec "$@"', "sh"]), "out of memory")
+    error_parts(app.run("inputs", prefix=["sh", "-c", 'ulimit -v 500000 && exec "$@"', "sh"]), "out of memory")
 
 
 @pytest.fixture
 def unprivileged() -> Iterator[tuple[Path, list[str]]]:
-    """A folder that everybody may enter, and how a command is run by somebody who may not read everything."""
+    """Returns a folder that is accessible to all users, and a command prefix that drops root's permissions."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     prefix = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.getuid() == 0 else []
@@ -76,7 +76,7 @@ def unprivileged() -> Iterator[tuple[Path, list[str]]]:
     shutil.rmtree(folder)
 
 
-def test_an_unreadable_file(unprivileged: tuple[Path, list[str]]) -> None:
+def test_unreadable_input_is_an_error(unprivileged: tuple[Path, list[str]]) -> None:
     folder, prefix = unprivileged
     (folder / "ami.json").write_text("{}")
     (folder / "secret.sh").write_text("x")
@@ -98,68 +98,70 @@ def test_an_unreadable_file(unprivileged: tuple[Path, list[str]]) -> None:
     )
     if "Permission denied" in done.stderr and "secret.sh" not in done.stderr:
         pytest.skip(f"another user may not run the program here: {done.stderr.strip()}")
-    told(Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr), "secret.sh", "Permission denied")
+    error_parts(Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr), "secret.sh", "Permission denied")
 
 
-def test_an_empty_definition(app: Kitchen, drop_in: Kitchen) -> None:
+def test_definition_without_files_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
     drop_in.make_folder(drop_in.folder / "empty")
     drop_in.write("empty/.hidden", "x")
-    told(drop_in.run(environment={"AMI_DEFINITION_DIRS": "empty"}, program="bake"), "there is no file in them")
-    told(drop_in.run(environment={"AMI_DEFINITION_DIRS": " , "}, program="bake"), "names no folder", status=2)
-    told(drop_in.run(environment={"AMI_DEFINITION_DIRS": None}, program="bake"), "names no folder", status=2)
+    error_parts(drop_in.run(environment={"AMI_DEFINITION_DIRS": "empty"}, program="bake"), "there is no file in them")
+    error_parts(drop_in.run(environment={"AMI_DEFINITION_DIRS": " , "}, program="bake"), "names no folder", status=2)
+    error_parts(drop_in.run(environment={"AMI_DEFINITION_DIRS": None}, program="bake"), "names no folder", status=2)
     app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = ["nothing/*.sh"]'))
-    told(app.run("bake", environment={"PACKER_JSON_PATH": None}), "nothing/*.sh", "nothing matches", "bakery.toml:5")
+    error_parts(
+        app.run("bake", environment={"PACKER_JSON_PATH": None}), "nothing/*.sh", "nothing matches", "bakery.toml:5"
+    )
     nothing_baked(app)
 
 
-def test_a_template_that_is_absent_or_does_not_parse(app: Kitchen, drop_in: Kitchen) -> None:
+def test_missing_or_invalid_template_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
     without = {"PACKER_JSON_PATH": None}
     app.write("ami/app.json", '{\n  "builders": [\n    {"type": }\n  ]\n}')
-    told(app.run("bake", environment=without), "ami/app.json", "3")
+    error_parts(app.run("bake", environment=without), "ami/app.json", "3")
     app.write("bakery.toml", TOML.replace("ami/app.json", "ami/absent.json"))
-    told(app.run("bake", environment=without), "ami/absent.json")
+    error_parts(app.run("bake", environment=without), "ami/absent.json")
     app.write("ami/app.pkr.hcl", 'source "amazon-ebs" "x" {\n  region = = "x"\n}\n')
     app.write("bakery.toml", TOML.replace("ami/app.json", "ami/app.pkr.hcl"))
-    told(app.run("bake", environment=without), "ami/app.pkr.hcl:2")
+    error_parts(app.run("bake", environment=without), "ami/app.pkr.hcl:2")
     drop_in.write("ami/packer/ami.json", "[")
-    told(drop_in.run(program="bake"), "ami/packer/ami.json")
+    error_parts(drop_in.run(program="bake"), "ami/packer/ami.json")
     (drop_in.folder / "ami/packer/ami.json").unlink()
-    told(drop_in.run(program="bake"), "ami/packer/ami.json")
+    error_parts(drop_in.run(program="bake"), "ami/packer/ami.json")
     nothing_baked(app)
 
 
-def test_a_config_with_problems_changes_nothing(app: Kitchen) -> None:
+def test_invalid_bakery_toml_builds_nothing(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace("inputs", "inptus").replace("regions", "regoins"))
-    told(app.run("bake"), "bakery.toml:5: images.app.inptus", "did you mean 'inputs'?", "bakery.toml:6")
-    told(app.run("bake", "-C", "absent.toml"), "absent.toml", status=2)
-    told(app.run("bake", cwd=app.folder.parent), "looking for bakery.toml", status=2)
+    error_parts(app.run("bake"), "bakery.toml:5: images.app.inptus", "did you mean 'inputs'?", "bakery.toml:6")
+    error_parts(app.run("bake", "-C", "absent.toml"), "absent.toml", status=2)
+    error_parts(app.run("bake", cwd=app.folder.parent), "looking for bakery.toml", status=2)
     nothing_baked(app)
 
 
-def test_a_variable_that_the_template_does_not_declare(app: Kitchen) -> None:
+def test_undeclared_variable_is_an_error(app: Kitchen) -> None:
     app.write("bakery.toml", f'{TOML}vars = {{ sise = "t3.small" }}\n')
-    told(app.run("bake"), "bakery.toml:7", "vars.sise", "did you mean 'size'?")
+    error_parts(app.run("bake"), "bakery.toml:7", "vars.sise", "did you mean 'size'?")
     app.write("bakery.toml", f'{TOML}from = "ami-0123456789abcdef0"\n')
-    told(app.run("bake"), "declares no variable 'source_ami'")
+    error_parts(app.run("bake"), "declares no variable 'source_ami'")
     nothing_baked(app)
 
 
-def test_a_base_that_is_not_there_is_told_of_before_a_bake(app: Kitchen) -> None:
+def test_missing_source_ami_is_reported_before_a_build(app: Kitchen) -> None:
     gone = "ami-0123456789abcdef0 is not there, or not shared"
     template = json_template(source_ami="{{user `source_ami`}}")
     template["variables"]["source_ami"] = ""
     del template["builders"][0]["source_ami_filter"]
     app.write("ami/app.json", template)
     app.write("bakery.toml", f'{TOML}from = "ami-0123456789abcdef0"\n')
-    told(app.run("plan"), "looking at the base of image app in us-east-1 (bakery.toml:7)", gone)
+    error_parts(app.run("plan"), "looking at the base of image app in us-east-1 (bakery.toml:7)", gone)
     check = app.run("check")
     assert (check.status, gone in check.stdout) == (1, True)
     del template["variables"]["source_ami"]
     template["builders"][0]["source_ami"] = "ami-0123456789abcdef0"
     app.write("ami/app.json", template)
     app.write("bakery.toml", TOML)
-    told(app.run("plan"), "(ami/app.json:9)", gone)
-    told(app.run("bake"), gone)
+    error_parts(app.run("plan"), "(ami/app.json:9)", gone)
+    error_parts(app.run("bake"), gone)
     nothing_baked(app)
 
 
@@ -176,71 +178,77 @@ def test_a_base_that_is_not_there_is_told_of_before_a_bake(app: Kitchen) -> None
         (("--packer", "/x", "plan"), "--packer goes after the command, as in `ami-bakery plan --packer`"),
     ],
 )
-def test_wrong_usage_is_told_in_words(app: Kitchen, arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_is_explained(app: Kitchen, arguments: tuple[str, ...], told: str) -> None:
     run = app.run(*arguments)
     assert (run.status, run.stdout) == (2, "")
     assert told in run.stderr
 
 
-def test_with_a_detailed_exit_status_wrong_usage_does_not_look_like_something_to_do(app: Kitchen) -> None:
+def test_wrong_usage_with_detailed_exitcode_is_status_1(app: Kitchen) -> None:
     assert app.run("plan", "--detailed-exitcode", "--bogus").status == 1
     assert app.run("plan", "--detailed-exitcode", "-var", "x=1").status == 1
     assert app.run("plan", "--bogus").status == 2
     assert app.run("plan", "--detailed-exitcode").status == 2
 
 
-def test_without_a_region_all_places_are_named_where_one_may_be(app: Kitchen) -> None:
+def test_missing_region_error_lists_all_ways_to_set_it(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]\n', ""))
     none = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None}
-    told(app.run("plan", environment=none), "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile", status=2)
+    error_parts(
+        app.run("plan", environment=none), "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile", status=2
+    )
 
 
-def test_a_template_or_a_workdir_that_is_not_there(app: Kitchen, drop_in: Kitchen) -> None:
+def test_missing_template_or_workdir_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
     without = {"PACKER_JSON_PATH": None}
     app.write("bakery.toml", TOML.replace("app.json", "ap.json"))
-    told(app.run("plan", environment=without), "reading the template ami/ap.json (bakery.toml:4)", "no such file")
+    error_parts(
+        app.run("plan", environment=without), "reading the template ami/ap.json (bakery.toml:4)", "no such file"
+    )
     app.write("bakery.toml", TOML + 'workdir = "nope"\n')
-    told(app.run("plan", environment=without), "bakery.toml:7: images.app.workdir: there is no such folder: nope")
+    error_parts(
+        app.run("plan", environment=without), "bakery.toml:7: images.app.workdir: there is no such folder: nope"
+    )
     absent = {"PACKER_JSON_PATH": f"{drop_in.folder}/ami/nope.json"}
-    told(drop_in.run("plan", environment=absent), "nope.json (PACKER_JSON_PATH)", "there is no such file")
+    error_parts(drop_in.run("plan", environment=absent), "nope.json (PACKER_JSON_PATH)", "there is no such file")
     nothing_baked(app)
 
 
-def test_what_aws_refuses_of_a_base_is_told_with_the_line_that_asks(app: Kitchen) -> None:
+def test_aws_error_for_a_source_ami_names_the_line_in_the_template(app: Kitchen) -> None:
     app.write("bakery.toml", TOML + 'from = { ssm = "/no/such/parameter" }\nfrom_variable = "size"\n')
-    told(app.run("plan"), "(bakery.toml:7)", "/no/such/parameter")
+    error_parts(app.run("plan"), "(bakery.toml:7)", "/no/such/parameter")
     app.write("bakery.toml", TOML + 'from = { owners = ["self"], filters = { nmae = "x" } }\nfrom_variable = "size"\n')
-    told(app.run("plan"), "(bakery.toml:7)", "nmae")
+    error_parts(app.run("plan"), "(bakery.toml:7)", "nmae")
     app.write("bakery.toml", TOML + 'var_files = ["absent.json"]\n')
-    told(app.run("plan"), "bakery.toml:7: images.app.var_files: there is no such file: absent.json")
+    error_parts(app.run("plan"), "bakery.toml:7: images.app.var_files: there is no such file: absent.json")
     nothing_baked(app)
 
 
-def test_a_byte_order_mark_is_called_by_its_name(app: Kitchen) -> None:
-    """Packer refuses it, too."""
+def test_byte_order_mark_is_reported_as_such(app: Kitchen) -> None:
+    """Packer also refuses it."""
     mark = b"\xef\xbb\xbf"
     template = (app.folder / "ami/app.json").read_bytes()
     app.write("ami/app.json", mark + template)
-    told(app.run("plan"), "ami/app.json", "it begins with a byte order mark", "as UTF-8 without one")
+    error_parts(app.run("plan"), "ami/app.json", "it begins with a byte order mark", "as UTF-8 without one")
     app.write("ami/app.json", template)
     app.write("bakery.toml", mark + TOML.encode())
-    told(app.run("plan"), "bakery.toml", "it starts with a byte order mark", "as UTF-8 without one")
+    error_parts(app.run("plan"), "bakery.toml", "it starts with a byte order mark", "as UTF-8 without one")
 
 
-def test_an_image_or_an_option_that_is_not_known(app: Kitchen) -> None:
-    told(app.run("bake", "ap"), "looking for image 'ap'", "app", status=2)
+def test_unknown_image_or_option_is_an_error(app: Kitchen) -> None:
+    error_parts(app.run("bake", "ap"), "looking for image 'ap'", "app", status=2)
     assert app.run("bake", "--nonsense").status == 2
     assert app.run("nonsense").status == 2
     assert app.run().status == 2
-    told(app.run("bake", "--output", "x.yaml"), "--output x.yaml", ".tfvars.json", status=2)
+    error_parts(app.run("bake", "--output", "x.yaml"), "--output x.yaml", ".tfvars.json", status=2)
     nothing_baked(app)
 
 
 # Packer
 
 
-def test_packer_that_is_not_there(app: Kitchen) -> None:
-    told(app.run("bake", "--packer", "no-such-packer"), "looking for Packer", "no-such-packer", "1.6.6")
+def test_missing_packer_is_an_error(app: Kitchen) -> None:
+    error_parts(app.run("bake", "--packer", "no-such-packer"), "looking for Packer", "no-such-packer", "1.6.6")
 
 
 @pytest.mark.parametrize(
@@ -251,17 +259,17 @@ def test_packer_that_is_not_there(app: Kitchen) -> None:
         ("exit 3", "does not answer"),
     ],
 )
-def test_packer_that_is_too_old_or_is_not_packer(app: Kitchen, answer: str, said: str) -> None:
+def test_unsupported_packer_version_is_an_error(app: Kitchen, answer: str, said: str) -> None:
     program = app.program("old-packer", f"#!/bin/sh\n{answer}\n")
-    told(app.run("bake", "--packer", str(program)), said, "1.6.6")
+    error_parts(app.run("bake", "--packer", str(program)), said, "1.6.6")
 
 
-def test_packer_that_fails_shows_its_end_and_where_its_log_is(app: Kitchen) -> None:
+def test_packer_failure_shows_the_end_and_the_path_of_the_log(app: Kitchen) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo the last words; exit 3"]}]
     app.write("ami/app.json", template)
     run = app.run("bake")
-    told(run, "building image app with Packer", "status 1", "the last words", "The whole log is in ")
+    error_parts(run, "building image app with Packer", "status 1", "the last words", "The whole log is in ")
     log = Path(run.stderr.rpartition("The whole log is in ")[2].partition("\n")[0])
     assert "the last words" in log.read_text()
     assert log.stat().st_mode & 0o077 == 0
@@ -272,27 +280,27 @@ def test_packer_that_fails_shows_its_end_and_where_its_log_is(app: Kitchen) -> N
     assert "the last words" in image["error"]
 
 
-def test_a_template_that_makes_no_ami_is_refused_before_packer_runs(app: Kitchen) -> None:
+def test_template_without_an_ami_builder_is_refused_before_the_build(app: Kitchen) -> None:
     template = json_template()
     template["builders"] = [{"type": "null", "communicator": "none"}]
     app.write("ami/app.json", template)
-    told(app.run("bake"), "ami/app.json:", "null: this makes no AMI", "amazon-ebs")
+    error_parts(app.run("bake"), "ami/app.json:", "null: this makes no AMI", "amazon-ebs")
     app.write("ami/app.json", json_template(skip_create_ami=True))
-    told(app.run("bake"), "this makes no AMI", "skip_create_ami")
+    error_parts(app.run("bake"), "this makes no AMI", "skip_create_ami")
     assert "RunInstances" not in app.calls()
 
 
-def test_a_template_that_bakes_in_another_region_is_refused_before_packer_runs(app: Kitchen) -> None:
+def test_template_for_another_region_is_refused_before_the_build(app: Kitchen) -> None:
     app.write("ami/app.json", json_template(region="eu-west-1"))
-    told(app.run("bake"), "ami/app.json:", "bakes in eu-west-1", "wanted in us-east-1", "Correct `regions`")
+    error_parts(app.run("bake"), "ami/app.json:", "bakes in eu-west-1", "wanted in us-east-1", "Correct `regions`")
     assert "RunInstances" not in app.calls()
 
 
-def test_a_template_that_makes_two_amis_in_a_region_is_refused_before_packer_runs(app: Kitchen) -> None:
+def test_template_with_two_amis_per_region_is_refused_before_the_build(app: Kitchen) -> None:
     template = json_template(name="one")
     template["builders"].append({**template["builders"][0], "name": "two"})
     app.write("ami/app.json", template)
-    told(app.run("bake"), "one and two each make an AMI", "Choose one with `only`")
+    error_parts(app.run("bake"), "one and two each make an AMI", "Choose one with `only`")
     assert "RunInstances" not in app.calls()
     app.write("bakery.toml", f'{TOML}only = ["two"]\n')
     assert app.run("bake").status == 0
@@ -302,70 +310,74 @@ def only_packer_knows(region: str) -> str:
     return "{{strftime `" + region + "`}}"
 
 
-def test_where_only_packer_knows_the_region_an_ami_in_another_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_in_an_unexpected_region_gets_no_digest_tag(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
-    told(app.run("bake"), "wanted in us-east-1", "eu-west-1", "was left, without the digest")
+    error_parts(app.run("bake"), "wanted in us-east-1", "eu-west-1", "was left, without the digest")
 
 
-def test_where_only_packer_knows_the_regions_two_amis_in_one_get_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_two_amis_in_one_region_get_no_digest_tag(app: Kitchen, ec2: EC2Client) -> None:
     template = json_template(name="one", region=only_packer_knows("us-east-1"))
     template["builders"].append({**template["builders"][0], "name": "two"})
     app.write("ami/app.json", template)
-    told(app.run("bake"), "Packer made ami-", "choose one builder with `only`", "without the digest")
+    error_parts(app.run("bake"), "Packer made ami-", "choose one builder with `only`", "without the digest")
     assert ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"] == []
 
 
-def test_inputs_that_move_under_packer_get_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_inputs_changed_during_the_build_give_the_ami_no_digest_tag(app: Kitchen, ec2: EC2Client) -> None:
     template = json_template()
     script = app.folder / "ami/setup.sh"
     template["provisioners"] = [{"type": "shell-local", "inline": [f"echo moved >> {script}"]}]
     app.write("ami/app.json", template)
-    told(app.run("bake"), "ami/setup.sh changed while Packer ran", "without the digest")
+    error_parts(app.run("bake"), "ami/setup.sh changed while Packer ran", "without the digest")
     assert ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"] == []
 
 
 # AWS
 
 
-def test_no_credentials(app: Kitchen) -> None:
+def test_missing_credentials_are_an_error(app: Kitchen) -> None:
     none = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
-    told(app.run("bake", environment=none), "in us-east-1", "Unable to locate credentials", "AWS_PROFILE")
+    error_parts(app.run("bake", environment=none), "in us-east-1", "Unable to locate credentials", "AWS_PROFILE")
 
 
-def test_credentials_that_are_not_known(app: Kitchen) -> None:
+def test_unknown_credentials_are_an_error(app: Kitchen) -> None:
     wrong = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}
-    told(app.run("bake", environment=wrong), "EC2 answered AuthFailure to DescribeImages", "credentials are not valid")
+    error_parts(
+        app.run("bake", environment=wrong), "EC2 answered AuthFailure to DescribeImages", "credentials are not valid"
+    )
 
 
-def test_no_region(app: Kitchen, drop_in: Kitchen) -> None:
+def test_missing_region_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]', ""))
     nowhere = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None}
-    told(app.run("bake", environment=nowhere | {"PACKER_JSON_PATH": None}), "AWS_DEFAULT_REGION", "--region", status=2)
-    told(drop_in.run(environment=nowhere, program="bake"), "AWS_DEFAULT_REGION", status=2)
+    error_parts(
+        app.run("bake", environment=nowhere | {"PACKER_JSON_PATH": None}), "AWS_DEFAULT_REGION", "--region", status=2
+    )
+    error_parts(drop_in.run(environment=nowhere, program="bake"), "AWS_DEFAULT_REGION", status=2)
     nothing_baked(app)
 
 
-def test_a_region_that_does_not_exist(app: Kitchen) -> None:
-    told(app.run("bake", "--region", "us-easst-1"), "in us-easst-1", "did you mean 'us-east-1'?")
+def test_nonexistent_region_is_an_error(app: Kitchen) -> None:
+    error_parts(app.run("bake", "--region", "us-easst-1"), "in us-easst-1", "did you mean 'us-east-1'?")
     nothing_baked(app)
 
 
 @pytest.mark.parametrize("action", ["DescribeImages", "CreateTags"])
-def test_no_permission_names_the_action(app: Kitchen, action: str) -> None:
+def test_missing_permission_error_names_the_action(app: Kitchen, action: str) -> None:
     template = json_template()
     del template["builders"][0]["tags"]
     app.write("ami/app.json", template)
     app.control.plan(InjectedFault(action=action, code="UnauthorizedOperation", times=0))
-    told(app.run("bake"), f"EC2 answered UnauthorizedOperation to {action}", f"Allow the action ec2:{action}")
+    error_parts(app.run("bake"), f"EC2 answered UnauthorizedOperation to {action}", f"Allow the action ec2:{action}")
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
-def test_expired_credentials(app: Kitchen, code: str) -> None:
+def test_expired_credentials_are_an_error(app: Kitchen, code: str) -> None:
     app.control.plan(InjectedFault(action="DescribeImages", code=code, times=0))
-    told(app.run("bake"), code, "new credentials")
+    error_parts(app.run("bake"), code, "new credentials")
 
 
-def test_a_tag_that_two_amis_carry(app: Kitchen, ec2: EC2Client) -> None:
+def test_two_amis_with_one_digest_use_the_newest(app: Kitchen, ec2: EC2Client) -> None:
     app.run("bake")
     app.run("bake", "--force")
     run = app.run("bake")
@@ -373,19 +385,19 @@ def test_a_tag_that_two_amis_carry(app: Kitchen, ec2: EC2Client) -> None:
     assert "2 AMIs match in us-east-1; using the newest" in run.stderr
 
 
-def test_an_ami_that_ends_failed(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_in_state_failed_is_an_error(app: Kitchen, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     app.control.change(pending_seconds=600)
     app.control.change(image_outcome="failed")
     app.control.change(pending_seconds=0)
     run = app.run("bake", "--force")
-    told(run, "baking image app", "failed")
+    error_parts(run, "baking image app", "failed")
     app.control.change(image_outcome="available")
     assert app.run("bake").answer == ami
 
 
-def test_a_pending_ami_of_the_drop_in_is_waited_for(drop_in: Kitchen, ec2: EC2Client) -> None:
-    """Its tag may be there before it is available, where the template has it among `run_tags`."""
+def test_drop_in_mode_waits_for_a_pending_ami(drop_in: Kitchen, ec2: EC2Client) -> None:
+    """With the tag in `run_tags`, an AMI has it before it is available."""
     digest = drop_in.run("digest").answer
     (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
     instance = ec2.run_instances(ImageId=base["ImageId"], MinCount=1, MaxCount=1)["Instances"][0]
@@ -406,11 +418,11 @@ def test_a_pending_ami_of_the_drop_in_is_waited_for(drop_in: Kitchen, ec2: EC2Cl
     assert drop_in.packer_runs == 0
 
 
-# The answer
+# Output
 
 
-def test_a_full_disk_when_the_answer_is_written(drop_in: Kitchen) -> None:
-    """The id is not lost: the next run finds it without a bake. Nothing half-written is left."""
+def test_full_disk_while_writing_the_output_loses_no_ami(drop_in: Kitchen) -> None:
+    """The next run finds the AMI without a build. No partial file remains."""
     if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("this user may not mount a small disk to fill")
     small = drop_in.make_folder(drop_in.folder / "small")
@@ -436,15 +448,15 @@ def test_a_full_disk_when_the_answer_is_written(drop_in: Kitchen) -> None:
     assert drop_in.packer_runs == 1
 
 
-def test_an_answer_that_cannot_be_written_leaves_the_old_one(app: Kitchen) -> None:
+def test_unwritable_output_file_keeps_its_old_content(app: Kitchen) -> None:
     app.write("out/ids.json", "old")
     assert app.run("bake", "--output", "out/ids.json").status == 0
     assert "ami-" in (app.folder / "out/ids.json").read_text()
-    told(app.run("bake", "--output", "absent/ids.json"), "no folder", "absent", status=2)
+    error_parts(app.run("bake", "--output", "absent/ids.json"), "no folder", "absent", status=2)
 
 
 @pytest.mark.parametrize("command", ["bake", "plan", "check"])
-def test_a_file_that_cannot_be_written_is_told_of_before_anything_is_done(
+def test_unwritable_output_file_is_reported_before_the_build(
     app: Kitchen, unprivileged: tuple[Path, list[str]], command: str
 ) -> None:
     folder, prefix = unprivileged
@@ -461,27 +473,27 @@ def test_a_file_that_cannot_be_written_is_told_of_before_anything_is_done(
     )
     if "Permission denied" in run.stderr:
         pytest.skip("the program itself cannot be read by another user here")
-    told(run, f"{folder}/locked is not writable", "name another file", status=2)
+    error_parts(run, f"{folder}/locked is not writable", "name another file", status=2)
     assert app.calls() == {}
 
 
-def test_a_folder_is_no_file_for_an_answer(app: Kitchen) -> None:
+def test_output_to_a_folder_is_an_error(app: Kitchen) -> None:
     app.write("ids.json/kept", "")
-    told(app.run("bake", "--output", "ids.json"), "--output ids.json", "it is a folder", status=2)
+    error_parts(app.run("bake", "--output", "ids.json"), "--output ids.json", "it is a folder", status=2)
     nothing_baked(app)
 
 
-def test_without_the_right_to_delete_tags_the_digest_is_emptied(app: Kitchen, ec2: EC2Client) -> None:
-    """Packer's documented policy has CreateTags, and no DeleteTags."""
+def test_digest_tag_is_emptied_without_permission_to_delete_tags(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer's documented policy includes CreateTags, but not DeleteTags."""
     app.control.plan(InjectedFault(action="DeleteTags", code="UnauthorizedOperation", times=0))
     app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
-    told(app.run("bake"), "was left, without the digest")
+    error_parts(app.run("bake"), "was left, without the digest")
     counted = app.calls()
     assert (counted["DeleteTags"], counted["RunInstances"]) == (1, 1)
     assert app.run("plan", "--json").images[0]["action"] == "bake"
 
 
-# What is too large to be parsed, or no file at all
+# Files over the size limit, and paths that are not regular files
 
 LARGE = 1 << 20
 TOO_LARGE = {
@@ -499,49 +511,51 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("case", TOO_LARGE)
-def test_a_file_that_is_too_large_to_be_parsed_is_refused_by_name(case: str, kitchen: Kitchen) -> None:
+def test_parsed_file_over_the_size_limit_is_refused_by_name(case: str, kitchen: Kitchen) -> None:
     path, content, keys = TOO_LARGE[case]
     kitchen.write("t/a.pkr.hcl", _BUILD)
     kitchen.write("a.pkr.hcl", _BUILD)
     kitchen.write(path, content)
     kitchen.write("bakery.toml", f"version = 1\n[images.app]\n{keys}\n")
 
-    told(kitchen.run("digest"), f"reading {path}", "more than 1 MiB", "Make it smaller")
+    error_parts(kitchen.run("digest"), f"reading {path}", "more than 1 MiB", "Make it smaller")
 
 
-def test_a_bakery_toml_that_is_too_large_is_refused(app: Kitchen) -> None:
+def test_bakery_toml_over_the_size_limit_is_refused(app: Kitchen) -> None:
     app.write("bakery.toml", TOML + "#" * LARGE)
 
-    told(app.run("images"), "bakery.toml", "larger than 1 MiB", "Make it smaller")
+    error_parts(app.run("images"), "bakery.toml", "larger than 1 MiB", "Make it smaller")
 
 
-def test_a_large_file_that_is_only_uploaded_is_no_trouble(app: Kitchen) -> None:
+def test_large_uploaded_file_is_accepted(app: Kitchen) -> None:
     (app.folder / "ami/large").write_bytes(b"x" * 40 * LARGE)
 
     assert app.run("digest").status == 0
 
 
-def test_a_template_that_takes_too_much_is_not_read_again_in_other_folders(kitchen: Kitchen) -> None:
-    """Each of them would take as long."""
+def test_too_costly_template_is_not_read_again_for_other_working_directories(kitchen: Kitchen) -> None:
+    """Each read would take equally long."""
     deep = "a/" * 20
     loops = "locals {\n  r = range(900)\n  v = [for a in local.r : [for b in local.r : a + b]]\n}\n"
     kitchen.write(f"{deep}a.pkr.hcl", _BUILD + loops)
     kitchen.write("bakery.toml", f'version = 1\n[images.app]\ntemplate = "{deep}a.pkr.hcl"\n')
     counted = kitchen.run("digest", prefix=["strace", "-f", "-e", "trace=openat", "-o", "opened"])
-    told(counted, "takes more than 250,000 steps")
+    error_parts(counted, "takes more than 250,000 steps")
     opened = (kitchen.folder / "opened").read_text()
     assert opened.count(f'{deep}a.pkr.hcl"') == 1
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "endless link", "folder"])
 @pytest.mark.parametrize("option", ["--config=", "-C"])
-def test_a_bakery_toml_that_is_no_file(kind: str, option: str, app: Kitchen, tmp_path: Path) -> None:
+def test_bakery_toml_that_is_not_a_regular_file_is_refused(
+    kind: str, option: str, app: Kitchen, tmp_path: Path
+) -> None:
     path = no_file(kind, tmp_path / "other.toml")
     run = app.run("images", f"{option}{path}")
     if kind == "folder":
-        told(run, "other.toml/bakery.toml", "no such file", status=2)
+        error_parts(run, "other.toml/bakery.toml", "no such file", status=2)
     else:
-        told(run, path.name, "a pipe, a socket or a device", "--config", status=2)
+        error_parts(run, path.name, "a pipe, a socket or a device", "--config", status=2)
 
 
 NO_FILE = {
@@ -568,7 +582,7 @@ NAMED_BY = {
 
 @pytest.mark.parametrize("kind", NO_FILE)
 @pytest.mark.parametrize("named_by", NAMED_BY)
-def test_what_is_no_lasting_file_is_refused_and_nothing_hangs(
+def test_pipes_sockets_and_devices_are_refused_without_hanging(
     kind: str, named_by: str, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     path = no_file(kind, tmp_path / "special")
@@ -580,7 +594,7 @@ def test_what_is_no_lasting_file_is_refused_and_nothing_hangs(
     inputs = f'inputs = ["{path}"]' if named_by == "inputs" else "inputs = []"
     kitchen.write("bakery.toml", f'version = 1\n[images.app]\ntemplate = "a.pkr.hcl"\n{inputs}\n')
     run = kitchen.run("inputs")
-    told(run, NO_FILE[kind])
+    error_parts(run, NO_FILE[kind])
     assert "Run again" not in run.stderr
     assert "uploads this folder" not in run.stderr
 

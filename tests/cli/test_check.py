@@ -1,4 +1,4 @@
-"""`check` finds, before a bake, what would go wrong or weaken the digest: each finding with its place."""
+"""`check` reports errors and weaknesses of the digest before a bake, each with file and line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.seed import UBUNTU, own_ami, public_ami
 
 
 def findings(kitchen: Kitchen, *options: str, status: int = 0) -> dict[str, dict[str, Any]]:
-    """By code."""
+    """Returns the findings by code."""
     run = kitchen.run("check", "--json", *options)
     assert run.status == status, run.stdout + run.stderr
     (image,) = run.images
@@ -27,13 +27,13 @@ def line_of(kitchen: Kitchen, path: str, words: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if words in line)
 
 
-def test_a_sound_definition_has_no_findings_and_nothing_is_baked(app: Kitchen) -> None:
+def test_valid_definition_has_no_findings_and_builds_nothing(app: Kitchen) -> None:
     assert findings(app, "--strict") == {}
     assert app.packer_runs == 0
     assert "RunInstances" not in app.calls()
 
 
-def test_a_path_that_cannot_be_worked_out(app: Kitchen) -> None:
+def test_unresolvable_path_is_a_finding(app: Kitchen) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "file", "source": "{{uuid}}.sh", "destination": "/tmp/x"}]
     app.write("ami/app.json", template)
@@ -43,12 +43,12 @@ def test_a_path_that_cannot_be_worked_out(app: Kitchen) -> None:
     assert "ami/app.json" in app.run("plan").stderr, "a plan warns of it, too"
 
 
-def test_strict_makes_warnings_failures(app: Kitchen) -> None:
+def test_strict_treats_warnings_as_errors(app: Kitchen) -> None:
     app.write("ami/deploy.key", "x")
     assert (app.run("check").status, app.run("check", "--strict").status) == (0, 1)
 
 
-def test_inputs_outside_links_out_and_secrets(app: Kitchen) -> None:
+def test_external_inputs_external_links_and_secrets_are_findings(app: Kitchen) -> None:
     outside = app.folder.parent / "outside.sh"
     outside.write_text("x")
     template = json_template()
@@ -67,7 +67,7 @@ def test_inputs_outside_links_out_and_secrets(app: Kitchen) -> None:
     assert "AKIAIOSFODNN7EXAMPLE" not in run.stdout
 
 
-def test_a_filter_without_owners_is_refused(app: Kitchen) -> None:
+def test_ami_filter_without_owners_is_an_error(app: Kitchen) -> None:
     template = json_template()
     del template["builders"][0]["source_ami_filter"]["owners"]
     app.write("ami/app.json", template)
@@ -78,7 +78,7 @@ def test_a_filter_without_owners_is_refused(app: Kitchen) -> None:
     assert "names no owners" in run.stderr
 
 
-def test_a_name_that_is_taken_or_will_be(app: Kitchen, ec2: EC2Client) -> None:
+def test_existing_or_constant_ami_name_is_a_finding(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_name="always-the-same"))
     assert findings(app)["constant-ami-name"]["level"] == "warning"
     app.run("bake")
@@ -89,12 +89,12 @@ def test_a_name_that_is_taken_or_will_be(app: Kitchen, ec2: EC2Client) -> None:
     assert findings(app) == {}
 
 
-def test_skip_create_ami(app: Kitchen) -> None:
+def test_skip_create_ami_is_a_finding(app: Kitchen) -> None:
     app.write("ami/app.json", json_template(skip_create_ami=True))
     assert findings(app, status=1)["skip-create-ami"]["level"] == "error"
 
 
-def test_what_packer_validate_complains_of(app: Kitchen, ec2: EC2Client) -> None:
+def test_packer_validate_errors_are_findings(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(nonsense=1))
     assert "nonsense" in findings(app, status=1)["packer-validate"]["message"]
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
@@ -109,12 +109,12 @@ def test_what_packer_validate_complains_of(app: Kitchen, ec2: EC2Client) -> None
     assert "nonsense" in found["message"]
 
 
-def test_a_definition_that_cannot_be_planned(app: Kitchen) -> None:
+def test_definition_that_cannot_be_planned_is_a_finding(app: Kitchen) -> None:
     (app.folder / "ami/broken").symlink_to("nowhere")
     assert "nowhere" in findings(app, status=1)["plan-failed"]["message"]
 
 
-def test_a_file_that_is_missing_is_shown_where_it_is_named(app: Kitchen) -> None:
+def test_missing_file_is_reported_at_the_line_that_references_it(app: Kitchen) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "script": "missing.sh"}]
     app.write("ami/app.json", template)
@@ -122,7 +122,7 @@ def test_a_file_that_is_missing_is_shown_where_it_is_named(app: Kitchen) -> None
     assert (found["file"], found["line"]) == ("ami/app.json", line_of(app, "ami/app.json", "missing.sh"))
 
 
-def test_an_output_among_the_inputs(app: Kitchen) -> None:
+def test_output_file_among_the_inputs_is_a_finding(app: Kitchen) -> None:
     template = json_template()
     template["post-processors"] = [{"type": "manifest", "output": "report.json"}]
     app.write("ami/app.json", template)
@@ -134,7 +134,7 @@ def test_an_output_among_the_inputs(app: Kitchen) -> None:
     assert findings(app)["output-inside"]["line"] == line_of(app, "ami/app.json", "report.json")
 
 
-def test_a_base_that_cannot_be_worked_out(app: Kitchen) -> None:
+def test_unresolvable_source_ami_is_a_finding(app: Kitchen) -> None:
     template = json_template(source_ami="ami-{{uuid}}")
     del template["builders"][0]["source_ami_filter"]
     app.write("ami/app.json", template)
@@ -150,7 +150,7 @@ def filtering(kitchen: Kitchen, *, owner: str, name: str, most_recent: object = 
 JAMMY = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"
 
 
-def test_a_filter_that_several_amis_match_without_most_recent(app: Kitchen) -> None:
+def test_ambiguous_filter_without_most_recent_is_a_finding(app: Kitchen) -> None:
     filtering(app, owner=UBUNTU, name=JAMMY)
     found = findings(app, status=1)["ambiguous-base"]
     assert found["message"] == "2 AMIs match the filter of amazon-ebs, and most_recent is not set"
@@ -160,19 +160,19 @@ def test_a_filter_that_several_amis_match_without_most_recent(app: Kitchen) -> N
 
 
 @pytest.mark.parametrize("most_recent", [True, "true", "TRUE", 1])
-def test_a_filter_with_most_recent_in_any_spelling_is_sound(app: Kitchen, most_recent: object) -> None:
+def test_filter_with_most_recent_in_any_spelling_is_valid(app: Kitchen, most_recent: object) -> None:
     filtering(app, owner=UBUNTU, name=JAMMY, most_recent=most_recent)
     assert findings(app) == {}
     assert app.run("bake").answer.startswith("ami-")
 
 
-def test_a_filter_beside_a_pinned_ami_is_sound(app: Kitchen, ec2: EC2Client) -> None:
+def test_filter_with_a_pinned_ami_is_valid(app: Kitchen, ec2: EC2Client) -> None:
     filtering(app, owner=UBUNTU, name=JAMMY, source_ami=public_ami(ec2))
     assert findings(app) == {}
     assert app.run("bake").answer.startswith("ami-")
 
 
-def test_packer_counts_amis_that_are_not_available_yet(app: Kitchen, ec2: EC2Client) -> None:
+def test_pending_amis_count_as_matches_of_a_filter(app: Kitchen, ec2: EC2Client) -> None:
     own_ami(ec2, "golden-1")
     app.control.change(pending_seconds=600)
     pending = own_ami(ec2, "golden-2")
@@ -182,11 +182,11 @@ def test_packer_counts_amis_that_are_not_available_yet(app: Kitchen, ec2: EC2Cli
     assert "returned more than one result" in app.run("bake").stderr
 
 
-def test_the_drop_in_is_told_what_its_checksum_does_not_cover(drop_in: Kitchen) -> None:
+def test_check_in_drop_in_mode_lists_what_the_checksum_does_not_cover(drop_in: Kitchen) -> None:
     assert findings(drop_in)["not-covered"]["level"] == "warning"
 
 
-def test_a_selection_that_leaves_no_build(app: Kitchen) -> None:
+def test_only_option_that_selects_no_build_is_a_finding(app: Kitchen) -> None:
     app.write("bakery.toml", TOML + 'only = ["amazon-ebs.nope"]\n')
     found = findings(app, status=1)["no-build-selected"]
     assert (found["line"], found["todo"]) == (7, "Choose among amazon-ebs.")
@@ -196,7 +196,7 @@ def test_a_selection_that_leaves_no_build(app: Kitchen) -> None:
     assert findings(app) == {}
 
 
-def test_a_key_for_copies_where_none_are_made(app: Kitchen) -> None:
+def test_kms_key_without_copies_is_a_finding(app: Kitchen) -> None:
     app.write("bakery.toml", TOML + 'kms_key = "alias/ami"\n')
     assert findings(app)["key-without-copies"]["line"] == 7
     assert "bakery.toml:7: image app: no copies are made: kms_key encrypts nothing" in app.run("plan").stderr

@@ -1,4 +1,4 @@
-"""What `check` says of the inputs: where Packer is to run, secrets, Git LFS pointers, submodules, line ends, names."""
+"""Findings of `check` about inputs: workdir, secrets, Git LFS pointers, submodules, line endings, names."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ build {
 
 
 def findings(kitchen: Kitchen) -> dict[str, dict[str, Any]]:
-    """By code."""
+    """Returns the findings by code."""
     run = kitchen.run("check", "--json")
     assert run.status in (0, 1), run.stderr
     return {finding["code"]: finding for finding in run.images[0]["findings"]}
 
 
-def test_a_template_that_is_meant_to_be_built_from_the_root(kitchen: Kitchen) -> None:
+def test_paths_relative_to_the_root_advise_a_workdir(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", PROVISIONED)
     steps = '  provisioner "shell" {\n    scripts = ["packer/app/a.sh", "packer/app/b.sh"]\n  }\n'
     steps += '  provisioner "file" {\n    source = "files/motd"\n    destination = "/etc/motd"\n  }\n'
@@ -66,7 +66,7 @@ def test_a_template_that_is_meant_to_be_built_from_the_root(kitchen: Kitchen) ->
         ("packer/scripts/x/a.sh", "scripts/x/a.sh", "packer", 1),
     ],
 )
-def test_the_folder_is_the_one_from_which_the_paths_are_found(
+def test_advised_workdir_is_the_folder_in_which_the_paths_exist(
     kitchen: Kitchen, path: str, step: str, workdir: str, found: int
 ) -> None:
     kitchen.write("bakery.toml", PROVISIONED)
@@ -77,7 +77,7 @@ def test_the_folder_is_the_one_from_which_the_paths_are_found(
     assert f"{found} of 1 missing path is found" in told
 
 
-def test_a_template_that_is_meant_to_be_built_from_its_own_folder(kitchen: Kitchen) -> None:
+def test_paths_relative_to_the_template_advise_its_folder_as_workdir(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
     kitchen.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    scripts = ["a.sh", "gone.sh"]\n  }\n')
     kitchen.write("packer/app/a.sh", "x\n")
@@ -86,8 +86,8 @@ def test_a_template_that_is_meant_to_be_built_from_its_own_folder(kitchen: Kitch
     assert "1 of 2 missing paths are found" in told
 
 
-def test_a_file_that_a_function_reads_from_elsewhere(kitchen: Kitchen) -> None:
-    """`path.root` is relative to the folder that Packer is started in, and `file()` to the template's."""
+def test_file_function_with_a_path_in_another_folder_advises_a_workdir(kitchen: Kitchen) -> None:
+    """`path.root` is relative to Packer's working directory, and `file()` to the template's folder."""
     kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
     step = '  provisioner "shell" {\n    inline = [file("${path.root}/a.sh")]\n  }\n'
     kitchen.write("packer/app/app.pkr.hcl", HCL % step)
@@ -95,7 +95,7 @@ def test_a_file_that_a_function_reads_from_elsewhere(kitchen: Kitchen) -> None:
     assert 'workdir = "packer/app" in [images.app]' in kitchen.run("plan").stderr
 
 
-def test_a_path_that_is_nowhere_is_only_missing(kitchen: Kitchen) -> None:
+def test_path_that_exists_in_no_folder_is_reported_as_missing(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", PROVISIONED)
     kitchen.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    script = "gone.sh"\n  }\n')
     told = kitchen.run("plan").stderr
@@ -114,7 +114,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("how", NAMES)
-def test_a_name_with_the_digest_in_any_form_is_not_constant(app: Kitchen, how: str) -> None:
+def test_ami_name_with_the_digest_is_not_constant(app: Kitchen, how: str) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     head = (
         'variable "config_checksum" {\n  type = string\n}\nlocals {\n  short = substr(var.config_checksum, 0, 7)\n}\n'
@@ -123,24 +123,24 @@ def test_a_name_with_the_digest_in_any_form_is_not_constant(app: Kitchen, how: s
     assert findings(app) == {}
 
 
-def test_a_name_with_a_part_of_the_digest_in_a_json_template_is_not_constant(app: Kitchen) -> None:
+def test_ami_name_with_part_of_the_digest_is_not_constant_in_json(app: Kitchen) -> None:
     app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum` | upper}}"))
     assert findings(app) == {}
 
 
-def test_a_name_that_is_made_of_something_else_is_constant(app: Kitchen) -> None:
+def test_ami_name_without_digest_or_time_is_constant(app: Kitchen) -> None:
     app.write("ami/app.json", json_template(ami_name="app-{{user `size` | clean_resource_name}}"))
     assert set(findings(app)) == {"constant-ami-name"}
 
 
-def test_a_public_certificate_and_a_playbook_of_that_name_are_no_secrets(app: Kitchen) -> None:
+def test_public_certificates_and_playbooks_are_not_secrets(app: Kitchen) -> None:
     app.write("ami/ca.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
     app.write("ami/credentials.yml", "- hosts: all\n  tasks:\n    - name: install the helper\n      package: x\n")
     app.write("ami/docker.key", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
     assert findings(app) == {}
 
 
-def test_the_advice_for_a_secret_works(app: Kitchen) -> None:
+def test_advice_for_a_secret_input_works(app: Kitchen) -> None:
     app.write("ami/files/deploy.key", "x\n")
     assert "Name it in `ignore`" in findings(app)["secret-in-inputs"]["todo"]
     app.write("bakery.toml", TOML + 'ignore = ["*.key"]\n')
@@ -153,7 +153,7 @@ def test_the_advice_for_a_secret_works(app: Kitchen) -> None:
     assert "(ami/app.json:" in found["todo"]
 
 
-def test_a_git_lfs_pointer_among_the_inputs(app: Kitchen) -> None:
+def test_git_lfs_pointer_among_the_inputs_is_a_finding(app: Kitchen) -> None:
     app.write("ami/model.bin", f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
     found = findings(app)["lfs-pointer"]
     assert found["level"] == "error"
@@ -166,7 +166,7 @@ def git(folder: Kitchen, *arguments: str) -> None:
     subprocess.run(["git", *settings, "-C", folder.folder, *arguments], check=True, capture_output=True)
 
 
-def test_a_submodule_that_is_not_checked_out(app: Kitchen) -> None:
+def test_missing_submodule_is_a_finding(app: Kitchen) -> None:
     other = app.folder.parent / "library"
     other.mkdir()
     subprocess.run(["git", "init", "-q", other], check=True)
@@ -183,7 +183,7 @@ def test_a_submodule_that_is_not_checked_out(app: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("inputs", ['["ami"]', '["vendor/library"]'])
-def test_a_file_in_a_submodule_that_is_not_checked_out(app: Kitchen, inputs: str) -> None:
+def test_file_in_a_missing_submodule_is_an_error(app: Kitchen, inputs: str) -> None:
     other = app.folder.parent / "library"
     other.mkdir()
     subprocess.run(["git", "init", "-q", other], check=True)
@@ -202,7 +202,7 @@ def test_a_file_in_a_submodule_that_is_not_checked_out(app: Kitchen, inputs: str
     assert "`git submodule update --init --recursive vendor/library`" in run.stderr
 
 
-def test_an_empty_folder_is_no_submodule(app: Kitchen) -> None:
+def test_empty_folder_is_not_reported_as_a_submodule(app: Kitchen) -> None:
     (app.folder / "ami/empty").mkdir()
     assert findings(app) == {}
     git(app, "init", "-q")
@@ -220,7 +220,9 @@ def test_an_empty_folder_is_no_submodule(app: Kitchen) -> None:
         ("ami/readme.txt", b"one\r\ntwo\r\n", False),
     ],
 )
-def test_windows_line_ends_of_scripts_for_linux(app: Kitchen, path: str, content: bytes, found: bool) -> None:
+def test_windows_line_endings_in_linux_scripts_are_findings(
+    app: Kitchen, path: str, content: bytes, found: bool
+) -> None:
     app.write(path, content)
     told = findings(app)
     assert ("windows-line-ends" in told) is found

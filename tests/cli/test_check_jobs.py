@@ -1,4 +1,4 @@
-"""`check` has several Packers validate side by side; what is found comes in the order of the images."""
+"""`check` runs `packer validate` concurrently; findings are in the order of the images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ exec {packer} "$@"
 
 @pytest.fixture
 def three(kitchen: Kitchen) -> Kitchen:
-    """Images whose templates Packer refuses, each with a word of its own."""
+    """Images with invalid templates; each error has its own word."""
     tables = [f'[images.{name}]\ntemplate = "{name}/app.json"\nregions = ["us-east-1"]\n' for name in NAMES]
     kitchen.write("bakery.toml", "version = 1\n" + "".join(tables))
     for name in NAMES:
@@ -54,8 +54,8 @@ def found(kitchen: Kitchen, *options: str) -> list[tuple[str, list[str]]]:
     return [(image["image"], [finding["message"] for finding in image["findings"]]) for image in run.images]
 
 
-def test_packers_validate_side_by_side_and_the_order_is_that_of_the_images(three: Kitchen) -> None:
-    """Each waits for another one: one after the other would never end well."""
+def test_packer_validate_runs_concurrently_and_findings_keep_the_image_order(three: Kitchen) -> None:
+    """Each `packer validate` waits for another one, so a sequential run would fail."""
     told = found(three, "--packer", packer(three, MEETING))
     assert [name for name, _ in told] == list(NAMES)
     for name, messages in told:
@@ -64,12 +64,12 @@ def test_packers_validate_side_by_side_and_the_order_is_that_of_the_images(three
     assert [line.rpartition("image ")[2] for line in lines] == ["a]", "b]", "c]"]
 
 
-def test_with_one_job_they_validate_one_after_the_other(three: Kitchen) -> None:
+def test_one_job_runs_packer_validate_sequentially(three: Kitchen) -> None:
     told = found(three, "--jobs", "1", "--packer", packer(three, ALONE))
     assert [any(f"nonsense_{name}" in message for message in messages) for name, messages in told] == [True] * 3
 
 
-def test_less_than_one_job_is_wrong_usage(three: Kitchen) -> None:
+def test_zero_jobs_is_wrong_usage(three: Kitchen) -> None:
     run = three.run("check", "--jobs", "0")
     assert (run.status, run.stdout) == (2, "")
     assert "reading --jobs" in run.stderr

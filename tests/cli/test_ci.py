@@ -1,4 +1,4 @@
-"""What a CI is told by the real program: annotations on stderr, a summary where it is read, ids in a file it names."""
+"""CI integration of the real program: annotations on stderr, summaries, and ids in the CI's files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.seed import stock
 
 @pytest.fixture
 def summary(app: Kitchen) -> Path:
-    """The file in which a step of GitHub Actions leaves Markdown."""
+    """The summary file of a GitHub Actions step."""
     path = app.folder.parent / "step-summary.md"
     path.write_text("")
     app.environment |= {
@@ -30,7 +30,7 @@ def summary(app: Kitchen) -> Path:
 
 
 def annotated(run: Run) -> list[tuple[str, str, str]]:
-    """Kind, file and line of each that GitHub would show; stdout holds none."""
+    """Returns kind, file and line of each annotation that GitHub shows. Asserts that stdout has none."""
     assert github_commands(run.stdout) == []
     return [
         (command.name, command.properties.get("file", ""), command.properties.get("line", ""))
@@ -39,7 +39,7 @@ def annotated(run: Run) -> list[tuple[str, str, str]]:
 
 
 def secret_line(app: Kitchen) -> str:
-    """Of the key that names the folder in which a secret is."""
+    """Returns the line of the key that names the folder with the secret."""
     app.write("ami/deploy.key", "x")
     return str(TOML.splitlines().index('inputs = ["ami"]') + 1)
 
@@ -82,14 +82,14 @@ def test_github_shows_errors_at_their_lines(app: Kitchen, summary: Path) -> None
     assert app.packer_runs == 0
 
 
-def test_where_no_ci_shows_or_it_is_off_nothing_is_told(app: Kitchen, summary: Path) -> None:
+def test_no_annotations_without_a_ci_or_with_ci_off(app: Kitchen, summary: Path) -> None:
     secret_line(app)
     for run in (app.run("check", "--ci", "off"), app.run("check", environment={"GITHUB_ACTIONS": None})):
         assert annotated(run) == []
     assert summary.read_text() == ""
 
 
-def test_a_ci_that_cannot_be_told_is_a_warning_and_no_failure(app: Kitchen, summary: Path) -> None:
+def test_unwritable_ci_summary_is_a_warning(app: Kitchen, summary: Path) -> None:
     missing = {"GITHUB_STEP_SUMMARY": str(app.folder / "absent/summary.md")}
     run = app.run("bake", environment=missing)
     assert run.answer.startswith("ami-")
@@ -99,7 +99,7 @@ def test_a_ci_that_cannot_be_told_is_a_warning_and_no_failure(app: Kitchen, summ
     assert summary.stat().st_size == 1 << 20
 
 
-def test_what_packer_says_is_no_command_of_the_ci(app: Kitchen, summary: Path) -> None:
+def test_packer_output_is_never_a_ci_command(app: Kitchen, summary: Path) -> None:
     template = json_template()
     evil = "echo '::error::made up'; echo 'x ##[set-env name=PATH]y'; echo '##vso[task.setvariable variable=PATH]z'"
     template["provisioners"] = [{"type": "shell-local", "inline": [evil, "exit 3"]}]
@@ -131,7 +131,7 @@ FORGED = (
 
 
 def forges(log: str) -> list[str]:
-    """The lines that some CI reads as its own: GitHub, Azure, TeamCity, Buildkite, GitLab."""
+    """Returns the lines that a CI would interpret: GitHub, Azure, TeamCity, Buildkite, GitLab."""
     lines = re.split(r"\r\n|[\n\r\u2028\u2029\x85]", log)
     marker = re.compile(
         r"\s*::|.*##(?:vso|teamcity)?\[|(?:---|\+\+\+|~~~|\^\^\^)\s|.*[\x1b\u202e]|.*section_start.*\r", re.IGNORECASE
@@ -140,8 +140,8 @@ def forges(log: str) -> list[str]:
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_no_name_or_word_of_anothers_is_a_marker_of_a_ci(app: Kitchen, forged: str) -> None:
-    """Among what is printed: names of files, options and images, tags, a filter's values, Packer's words."""
+def test_untrusted_text_is_never_a_ci_command(app: Kitchen, forged: str) -> None:
+    """Untrusted text: names of files, options and images, tags, filter values, and Packer's output."""
     name = forged.replace("/", "")
     app.write(f"ami/{name}", "x\n")
     template = json_template(tags={"Name": forged, "ami_config_checksum": "{{user `config_checksum`}}"})
@@ -165,14 +165,14 @@ def test_no_name_or_word_of_anothers_is_a_marker_of_a_ci(app: Kitchen, forged: s
     assert [found for run in runs for found in forges(f"{run.stdout}\n{run.stderr}")] == []
 
 
-def test_json_that_is_printed_reads_as_what_it_was(app: Kitchen) -> None:
+def test_printed_json_keeps_values_that_look_like_ci_commands(app: Kitchen) -> None:
     app.write("ami/##vso[task.complete]###[x]", "x\n")
     run = app.run("inputs", "--json")
     assert "##" not in run.stdout
     assert "ami/##vso[task.complete]###[x]" in [item["path"] for item in run.images[0]["inputs"]]
 
 
-def test_terraform_is_not_shown_lines_that_are_for_a_ci(app: Kitchen, summary: Path) -> None:
+def test_terraform_external_prints_no_ci_commands(app: Kitchen, summary: Path) -> None:
     run = app.run("terraform-external", stdin='{"image": "app"}')
     assert run.status == 1
     assert annotated(run) == []
@@ -202,7 +202,7 @@ exit {status}
 """
 
 
-def test_buildkites_agent_is_given_an_annotation(app: Kitchen) -> None:
+def test_buildkite_agent_receives_an_annotation(app: Kitchen) -> None:
     in_buildkite = {"BUILDKITE": "true"}
     assert "cannot report" not in app.run("plan", environment=in_buildkite).stderr, "no agent, nothing to tell"
     app.program("buildkite-agent", AGENT.format(folder=app.folder.parent, status=0))
@@ -219,11 +219,11 @@ def test_buildkites_agent_is_given_an_annotation(app: Kitchen) -> None:
 
 
 def outputs(path: Path) -> dict[str, str]:
-    """As GitHub's runner reads `name=value` lines."""
+    """Parses `name=value` lines as GitHub's runner does."""
     return dict(line.split("=", 1) for line in path.read_text().splitlines())
 
 
-def test_githubs_outputs_of_each_command(app: Kitchen) -> None:
+def test_each_command_writes_github_outputs(app: Kitchen) -> None:
     path = app.folder.parent / "output"
     named = {"GITHUB_OUTPUT": str(path)}
 
@@ -249,7 +249,7 @@ def test_githubs_outputs_of_each_command(app: Kitchen) -> None:
     assert written("check") == {"outcome": "error"}
 
 
-def test_what_the_steps_of_circleci_read_is_what_a_shell_reads(app: Kitchen) -> None:
+def test_circleci_bash_env_is_valid_shell(app: Kitchen) -> None:
     path = app.write("bash_env", "export EARLIER=1\n")
     ami = app.run("bake", "--output", str(path), environment={"BASH_ENV": str(path)}).answer
     script = 'echo "$EARLIER $AMI_ID $AMI_ID_APP $AMI_ID_APP_US_EAST_1"'
@@ -257,7 +257,7 @@ def test_what_the_steps_of_circleci_read_is_what_a_shell_reads(app: Kitchen) -> 
     assert done.stdout == f"1 {ami} {ami} {ami}\n"
 
 
-def test_properties_have_the_names_of_env_files(app: Kitchen) -> None:
+def test_properties_files_have_the_same_names_as_env_files(app: Kitchen) -> None:
     ami = app.run("bake", "--output", "amis.properties").answer
     app.run("bake", "--output", "amis.env")
     text = (app.folder / "amis.properties").read_text()
@@ -266,7 +266,7 @@ def test_properties_have_the_names_of_env_files(app: Kitchen) -> None:
     )
 
 
-def test_gitlabs_dotenv_report_has_what_fits(app: Kitchen, ec2: EC2Client) -> None:
+def test_gitlab_dotenv_report_stays_within_its_limits(app: Kitchen, ec2: EC2Client) -> None:
     head, table = TOML.split("[images.app]")
     names = [f"i{number:02}" for number in range(40)]
     app.write("bakery.toml", head + "".join(f"[images.{name}]{table}" for name in names))
@@ -284,7 +284,7 @@ def test_gitlabs_dotenv_report_has_what_fits(app: Kitchen, ec2: EC2Client) -> No
 
 
 @pytest.mark.parametrize(("one", "other"), [("web-app", "web_app"), ("web", "web-us-east-1")])
-def test_images_whose_names_come_to_one_variable_are_refused(app: Kitchen, one: str, other: str) -> None:
+def test_images_with_the_same_variable_name_are_refused(app: Kitchen, one: str, other: str) -> None:
     table = TOML.partition("[images.app]")[2]
     app.write("bakery.toml", f"version = 1\n[images.{one}]{table}[images.{other}]{table}")
     run = app.run("bake", "--output", "amis.env")
@@ -294,7 +294,7 @@ def test_images_whose_names_come_to_one_variable_are_refused(app: Kitchen, one: 
     assert app.run("bake", one, "--output", "amis.env").status == 0
 
 
-def test_gitlabs_code_quality_report(app: Kitchen) -> None:
+def test_check_writes_gitlabs_code_quality_report(app: Kitchen) -> None:
     line = secret_line(app)
     in_project = {"CI_PROJECT_DIR": str(app.folder.parent)}
     app.run("check", "--output", "gl-code-quality-report.json", environment=in_project)
@@ -306,15 +306,15 @@ def test_gitlabs_code_quality_report(app: Kitchen) -> None:
     assert "this command does not write" in run.stderr
 
 
-def test_plans_and_findings_as_documents(app: Kitchen) -> None:
+def test_plan_and_check_write_json_files(app: Kitchen) -> None:
     plan = app.run("plan", "--json", "--output", "plan.json")
     assert (app.folder / "plan.json").read_text() == plan.stdout
     findings = app.run("check", "--json", "--output", "findings.json")
     assert (app.folder / "findings.json").read_text() == findings.stdout
 
 
-def test_every_image_that_cannot_be_planned_is_told_of(app: Kitchen, summary: Path) -> None:
-    """Not of the first alone: who mends them would run it again for each. The plan is of all images or of none."""
+def test_plan_reports_every_image_that_fails(app: Kitchen, summary: Path) -> None:
+    """All errors are reported, so that one run shows everything to fix. There is no partial plan."""
     for name in ("one", "two"):
         app.write(f"{name}/app.json", '{\n  "builders": [\n')
         toml = (app.folder / "bakery.toml").read_text()

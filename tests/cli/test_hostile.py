@@ -1,4 +1,4 @@
-"""Names and paths that would do harm if anything ran them through a shell, or followed them; and who may read what."""
+"""Hostile names and paths; and the permissions of files that the program writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def everything_below(folder: Path) -> set[str]:
     return {f"{path}: {path.stat().st_mtime_ns}" for path in folder.rglob("*") if path.is_file()}
 
 
-def test_names_with_shell_syntax_are_passed_as_they_are(kitchen: Kitchen, ec2: EC2Client) -> None:
+def test_names_with_shell_syntax_are_not_interpreted(kitchen: Kitchen, ec2: EC2Client) -> None:
     folder = HARM.replace("/", "")
     template = json_template(run_tags={"Harm": "{{user `harm`}}"}, tags={"Harm": "{{user `harm`}}"})
     template["variables"]["harm"] = ""
@@ -48,7 +48,7 @@ def test_names_with_shell_syntax_are_passed_as_they_are(kitchen: Kitchen, ec2: E
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/b", "$(touch pwned)", "a b", ".", "-x"])
-def test_an_image_whose_name_could_be_a_path_is_refused(kitchen: Kitchen, name: str) -> None:
+def test_image_name_that_looks_like_a_path_is_refused(kitchen: Kitchen, name: str) -> None:
     kitchen.write("bakery.toml", TOML.replace("[images.app]", f'[images."{name}"]'))
     before = everything_below(kitchen.folder.parent)
     run = kitchen.run("bake")
@@ -57,7 +57,7 @@ def test_an_image_whose_name_could_be_a_path_is_refused(kitchen: Kitchen, name: 
     assert everything_below(kitchen.folder.parent) == before
 
 
-def test_nothing_is_written_where_a_template_outside_leads(kitchen: Kitchen) -> None:
+def test_nothing_is_written_next_to_a_template_outside_the_root(kitchen: Kitchen) -> None:
     outside = kitchen.folder.parent / "outside"
     kitchen.write("../outside/app.json", json_template())
     kitchen.write(
@@ -69,7 +69,7 @@ def test_nothing_is_written_where_a_template_outside_leads(kitchen: Kitchen) -> 
     assert os.listdir(kitchen.folder.parent / "tmp") == []
 
 
-def test_the_answer_beside_the_template_does_not_go_where_a_link_leads(drop_in: Kitchen) -> None:
+def test_ami_id_json_replaces_a_symbolic_link(drop_in: Kitchen) -> None:
     target = drop_in.folder.parent / "precious"
     target.write_text("precious")
     beside = drop_in.folder / "ami/packer/.ami_id.json"
@@ -80,7 +80,7 @@ def test_the_answer_beside_the_template_does_not_go_where_a_link_leads(drop_in: 
     assert not beside.is_symlink()
 
 
-def test_logs_are_for_their_owner_alone_and_answers_as_the_umask_says(app: Kitchen) -> None:
+def test_logs_are_private_and_output_files_follow_the_umask(app: Kitchen) -> None:
     template = json_template() | {"provisioners": [{"type": "shell-local", "inline": ["exit 3"]}]}
     good = (app.folder / "ami/app.json").read_text()
     app.write("ami/app.json", template)
@@ -102,7 +102,7 @@ sys.exit(cli.main(["digest"]))
 """
 
 
-def test_the_report_of_a_bug_is_for_its_owner_alone_and_holds_no_values(app: Kitchen) -> None:
+def test_bug_report_is_private_and_contains_no_values(app: Kitchen) -> None:
     environment = app.environment | {"SOME_TOKEN": "very-secret-token"}
     done = subprocess.run(
         ["sh", "-c", 'umask 000; exec "$@"', "sh", sys.executable, "-c", BUGGY],

@@ -1,4 +1,4 @@
-"""`images`: what was made, what is behind its definition, and what was made from what."""
+"""`images`: lists of AMIs, outdated AMIs and their lineage."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def europe(local: LocalAws) -> Iterator[EC2Client]:
 
 @pytest.fixture
 def bakery(kitchen: Kitchen) -> Kitchen:
-    """base, and app made from it, in two regions; in git."""
+    """The images `base`, and `app` built from it, in two regions and in a git repository."""
     pinned = json_template(source_ami="{{user `source_ami`}}")
     del pinned["builders"][0]["source_ami_filter"]
     pinned["variables"]["source_ami"] = ""
@@ -56,7 +56,7 @@ def baked(kitchen: Kitchen) -> dict[str, dict[str, str]]:
     return {item["image"]: item["amis"] for item in run.images}
 
 
-def test_each_ami_is_told_with_its_base_its_commit_and_what_it_is_a_copy_of(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_images_lists_source_ami_commit_and_origin_of_each_ami(bakery: Kitchen, ec2: EC2Client) -> None:
     amis = baked(bakery)
     listed = {(item["image"], item["region"]): item for item in bakery.run("images", "--json").images}
     assert set(listed) == {(name, region) for name in TABLES for region in ("us-east-1", "eu-west-1")}
@@ -86,7 +86,7 @@ def test_each_ami_is_told_with_its_base_its_commit_and_what_it_is_a_copy_of(bake
     assert re.fullmatch(r"\d+ days", row["BASE AGE"])
 
 
-def test_the_newest_of_each_image_comes_first(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_newest_ami_of_each_image_comes_first(bakery: Kitchen, ec2: EC2Client) -> None:
     source = public_ami(ec2)
     for name in ("app", "base", "app"):
         own_ami(ec2, f"{name}-{len(ec2.describe_images(Owners=['self'])['Images'])}", finished(name, DIGEST))
@@ -96,7 +96,7 @@ def test_the_newest_of_each_image_comes_first(bakery: Kitchen, ec2: EC2Client) -
     assert {item["base"] for item in listed} == {source}, "as EC2 tells it, where no tag does"
 
 
-def test_how_much_is_asked_does_not_grow_with_the_images(bakery: Kitchen, ec2: EC2Client, europe: EC2Client) -> None:
+def test_number_of_api_calls_does_not_grow_with_the_images(bakery: Kitchen, ec2: EC2Client, europe: EC2Client) -> None:
     names = [f"image-{number}" for number in range(50)]
     write_config(bakery, dict.fromkeys(names, ""))
     for client in (ec2, europe):
@@ -109,15 +109,15 @@ def test_how_much_is_asked_does_not_grow_with_the_images(bakery: Kitchen, ec2: E
         assert bakery.calls() == {"DescribeImages": calls}
 
 
-def test_a_copy_is_known_by_what_ec2_tells_too(bakery: Kitchen, ec2: EC2Client, europe: EC2Client) -> None:
-    """The original, and Packer's ami_regions, tag no origin."""
+def test_copy_without_an_origin_tag_is_recognized(bakery: Kitchen, ec2: EC2Client, europe: EC2Client) -> None:
+    """Copies by the original AMI bakery, or by Packer's `ami_regions`, have no origin tag."""
     ami = own_ami(ec2, "base", finished("base", DIGEST, base=public_ami(ec2)))
     copy = europe.copy_image(Name="base", SourceImageId=ami, SourceRegion="us-east-1", CopyImageTags=True)["ImageId"]
     copies = {item["ami"]: (item["copy_of"], item["base_name"]) for item in bakery.run("images", "--json").images}
     assert copies == {ami: (None, JAMMY), copy: (ami, JAMMY)}
 
 
-def test_a_base_that_is_gone_is_said(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_deleted_source_ami_is_shown_as_gone(bakery: Kitchen, ec2: EC2Client) -> None:
     base = own_ami(ec2, "golden")
     ami = own_ami(ec2, "base", finished("base", DIGEST, base=base))
     ec2.deregister_image(ImageId=base)
@@ -127,7 +127,7 @@ def test_a_base_that_is_gone_is_said(bakery: Kitchen, ec2: EC2Client) -> None:
     assert bakery.run("images", "--lineage").answer.splitlines()[:2] == ["us-east-1", f"`-- {base}  gone"]
 
 
-def test_the_tree_goes_from_the_bases_of_others_to_the_leaves(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_lineage_starts_at_source_amis_of_other_accounts(bakery: Kitchen, ec2: EC2Client) -> None:
     amis = baked(bakery)
     digests = {item["image"]: item["digest"][:12] for item in bakery.run("digest", "--json").images}
     text = re.sub(r"just now|\d+ (second|minute|day)s?", "AGE", bakery.run("images", "--lineage").answer)
@@ -135,9 +135,9 @@ def test_the_tree_goes_from_the_bases_of_others_to_the_leaves(bakery: Kitchen, e
     base, app = (f"{name}  AGE  {digests[name]}" for name in ("base", "app"))
     assert text.splitlines() == [
         "eu-west-1",
-        f"|-- {american['app']}  of us-east-1  {app}",
+        f"|-- {american['app']}  (us-east-1)  {app}",
         f"|   `-- {european['app']}  {app}",
-        f"`-- {american['base']}  of us-east-1  {base}",
+        f"`-- {american['base']}  (us-east-1)  {base}",
         f"    `-- {european['base']}  {base}",
         "us-east-1",
         f"`-- {public_ami(ec2)}  {JAMMY}  AGE",
@@ -146,7 +146,7 @@ def test_the_tree_goes_from_the_bases_of_others_to_the_leaves(bakery: Kitchen, e
     ]
 
 
-def test_the_tree_of_one_image_shows_what_is_above_it_and_nothing_beside_it(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_lineage_of_one_image_shows_only_its_ancestors(bakery: Kitchen, ec2: EC2Client) -> None:
     write_config(bakery, TABLES | {"other": 'from = "base"\n'})
     golden = own_ami(ec2, "golden", {IMAGE_TAG: "forged\nus-east-1", FROM_TAG: "ami-00000000"})
     base = own_ami(ec2, "base", finished("base", DIGEST, base=golden))
@@ -164,7 +164,7 @@ def test_the_tree_of_one_image_shows_what_is_above_it_and_nothing_beside_it(bake
     assert path == [("ami-00000000", "gone"), *((ami, "available") for ami in (golden, base, app))]
 
 
-def test_what_is_behind_its_definition_is_told_with_what_moved(bakery: Kitchen) -> None:
+def test_outdated_shows_amis_with_what_changed(bakery: Kitchen) -> None:
     amis = baked(bakery)
     run = bakery.run("images", "--outdated")
     assert (run.status, run.stdout, run.stderr) == (0, "", "all images are up to date\n")
@@ -179,13 +179,13 @@ def test_what_is_behind_its_definition_is_told_with_what_moved(bakery: Kitchen) 
     assert rows[0] == ["IMAGE", "REGION", "AMI", "AGE", "DIGEST", "CURRENT DIGEST", "CHANGED"]
     told = {row[0]: row[-2:] for row in rows[1:]}
     assert told["base"] == [bakery.run("digest", "base").answer[:12], "variables, settings"]
-    assert told["app"] == ["not known", "files, base (base is to be baked)"]
+    assert told["app"] == ["unknown", "files, base (waiting for base)"]
     assert [item["awaits"] for item in bakery.run("images", "--outdated", "--json").images] == [None, "base"]
     assert bakery.packer_runs == 2
 
 
-def test_what_has_an_older_ami_again_is_not_behind(bakery: Kitchen) -> None:
-    """A change that was baked, and then reverted: the AMI from before it is the answer."""
+def test_reverted_change_is_not_outdated(bakery: Kitchen) -> None:
+    """After a change is built and then reverted, the AMI from before the change matches again."""
     first = baked(bakery)
     bakery.write("app/setup.sh", "other\n")
     assert baked(bakery)["app"] != first["app"]
@@ -194,14 +194,14 @@ def test_what_has_an_older_ami_again_is_not_behind(bakery: Kitchen) -> None:
     assert baked(bakery) == first
 
 
-def test_an_image_that_was_never_baked_is_not_behind(bakery: Kitchen) -> None:
+def test_images_without_amis_print_a_message(bakery: Kitchen) -> None:
     for options in ((), ("--outdated",), ("--lineage",)):
         run = bakery.run("images", *options)
         assert (run.status, run.stdout) == (0, "")
     assert bakery.run("images").stderr == "no AMIs found for these images\n"
 
 
-def test_the_drop_ins_amis_are_listed_in_every_way(drop_in: Kitchen, ec2: EC2Client) -> None:
+def test_images_lists_amis_of_drop_in_mode(drop_in: Kitchen, ec2: EC2Client) -> None:
     ami = drop_in.run("bake").answer
     (item,) = drop_in.run("images", "--json").images
     assert (item["image"], item["ami"], item["base"]) == ("default", ami, public_ami(ec2))
@@ -213,7 +213,7 @@ def test_the_drop_ins_amis_are_listed_in_every_way(drop_in: Kitchen, ec2: EC2Cli
     assert (item["ami"], item["changed"]) == (ami, ["files"])
 
 
-def test_a_terminal_gets_a_table_and_a_tree_with_lines(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_terminal_shows_tables_and_trees_with_lines(bakery: Kitchen, ec2: EC2Client) -> None:
     ami = own_ami(ec2, "base", finished("base", DIGEST))
     for option, drawn in (("--color=always", "────"), ("--lineage", "└── ")):
         terminal = Terminal(bakery, "images", option)
@@ -222,6 +222,6 @@ def test_a_terminal_gets_a_table_and_a_tree_with_lines(bakery: Kitchen, ec2: EC2
         assert ami in terminal.seen, "whole, however narrow the terminal is"
 
 
-def test_tree_and_outdated_are_asked_for_one_at_a_time(bakery: Kitchen) -> None:
+def test_lineage_and_outdated_are_mutually_exclusive(bakery: Kitchen) -> None:
     run = bakery.run("images", "--lineage", "--outdated")
     assert (run.status, run.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""A bake that is told to end: Packer is waited for, what it leaves is removed, and what stays is named."""
+"""Interrupted bakes: wait for Packer's cleanup, remove leftover resources, and name those that remain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SLOW = InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=
 
 @pytest.fixture(autouse=True)
 def as_users_do(app: Kitchen) -> None:
-    """The program ends at once there; where warnings are asked for, Python waits for threads that are left."""
+    """Without warnings enabled, the program exits immediately; otherwise Python waits for threads."""
     del app.environment["PYTHONWARNINGS"]
 
 
@@ -62,7 +62,7 @@ class Typist:
         return ""
 
 
-def test_one_ctrl_c_waits_until_packer_has_cleaned_up(app: Kitchen, ec2: EC2Client) -> None:
+def test_first_ctrl_c_waits_for_packers_cleanup(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
     typist = Typist("")
@@ -74,7 +74,7 @@ def test_one_ctrl_c_waits_until_packer_has_cleaned_up(app: Kitchen, ec2: EC2Clie
 
 
 @pytest.mark.parametrize("answer", ["n\r", "\r"])
-def test_a_second_ctrl_c_asks_and_no_means_to_wait(app: Kitchen, ec2: EC2Client, answer: str) -> None:
+def test_second_ctrl_c_prompts_and_no_keeps_waiting(app: Kitchen, ec2: EC2Client, answer: str) -> None:
     app.control.plan(SLOW)
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
@@ -86,7 +86,7 @@ def test_a_second_ctrl_c_asks_and_no_means_to_wait(app: Kitchen, ec2: EC2Client,
     assert left_in(ec2) == []
 
 
-def test_who_leaves_now_leaves_packer_to_the_guard(app: Kitchen, ec2: EC2Client) -> None:
+def test_leaving_during_cleanup_hands_packer_to_the_watchdog(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(SLOW)
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
@@ -99,7 +99,7 @@ def test_who_leaves_now_leaves_packer_to_the_guard(app: Kitchen, ec2: EC2Client)
     assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
 
 
-def test_a_question_that_is_not_answered_is_dropped_when_packer_has_ended(app: Kitchen, ec2: EC2Client) -> None:
+def test_unanswered_prompt_ends_when_packer_exits(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(SLOW)
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
@@ -109,7 +109,7 @@ def test_a_question_that_is_not_answered_is_dropped_when_packer_has_ended(app: K
     assert left_in(ec2) == []
 
 
-def test_a_closed_terminal_is_an_interruption_and_packer_is_waited_for(app: Kitchen, ec2: EC2Client) -> None:
+def test_closed_terminal_interrupts_and_waits_for_packer(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(SLOW)
     provisioned(app, "echo at work; while :; do echo and it talks on; done")
     terminal = Terminal(app, "bake", "-v")
@@ -130,7 +130,7 @@ def test_a_closed_terminal_is_an_interruption_and_packer_is_waited_for(app: Kitc
     assert left_in(ec2) == []
 
 
-def test_without_a_terminal_another_signal_waits_on(app: Kitchen, ec2: EC2Client) -> None:
+def test_second_signal_without_a_terminal_keeps_waiting(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(SLOW)
     process = at_work(app)
     process.send_signal(signal.SIGINT)
@@ -145,8 +145,8 @@ def test_without_a_terminal_another_signal_waits_on(app: Kitchen, ec2: EC2Client
     assert left_in(ec2) == []
 
 
-def test_an_ami_that_packer_leaves_pending_is_removed(app: Kitchen, ec2: EC2Client) -> None:
-    """Packer deregisters an AMI only once it has seen it available."""
+def test_pending_ami_of_an_interrupted_packer_is_removed(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer deregisters an AMI only after it has seen it in state available."""
     app.control.change(pending_seconds=60)
     process = bake_until(app, "Waiting for AMI to become ready")
     process.send_signal(signal.SIGTERM)
@@ -157,7 +157,7 @@ def test_an_ami_that_packer_leaves_pending_is_removed(app: Kitchen, ec2: EC2Clie
     assert left_in(ec2) == []
 
 
-def test_what_a_killed_packer_leaves_is_removed(app: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_killed_packer_are_removed(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
     process = at_work(app, "--kill-timeout", "1s")
     process.send_signal(signal.SIGTERM)
@@ -170,7 +170,7 @@ def test_what_a_killed_packer_leaves_is_removed(app: Kitchen, ec2: EC2Client) ->
     assert left_in(ec2) == []
 
 
-def test_what_cannot_be_removed_is_named_with_the_command_that_removes_it(app: Kitchen, ec2: EC2Client) -> None:
+def test_unremovable_resource_is_named_with_the_command_to_remove_it(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0))
     process = at_work(app)
     process.send_signal(signal.SIGTERM)
@@ -181,7 +181,7 @@ def test_what_cannot_be_removed_is_named_with_the_command_that_removes_it(app: K
     assert "`ami-bakery images app --orphans --clean` removes what is left" in rest
 
 
-def test_what_on_error_abort_keeps_is_kept_and_named(app: Kitchen, ec2: EC2Client) -> None:
+def test_resources_kept_by_on_error_abort_are_named(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, "exit 3")
     run = app.run("bake", "--", "-on-error=abort")
     assert run.status == 1
@@ -189,8 +189,8 @@ def test_what_on_error_abort_keeps_is_kept_and_named(app: Kitchen, ec2: EC2Clien
     assert len(left_in(ec2, locks=False)) == 3
 
 
-def test_an_ami_of_that_name_that_is_anothers_is_not_removed(app: Kitchen, ec2: EC2Client) -> None:
-    """Between Packer's look at the name and its CreateImage, somebody else took it."""
+def test_ami_of_another_owner_with_the_same_name_is_kept(app: Kitchen, ec2: EC2Client) -> None:
+    """Someone else uses the name between Packer's check and its CreateImage call."""
     app.write("ami/app.json", json_template(ami_name="one-name"))
     app.control.plan(InjectedFault(action="CreateImage", code="InvalidAMIName.Duplicate", message="AMI name is in use"))
     base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
@@ -202,8 +202,8 @@ def test_an_ami_of_that_name_that_is_anothers_is_not_removed(app: Kitchen, ec2: 
     assert left_in(ec2) == []
 
 
-def test_copies_that_were_begun_are_removed_with_the_ami(app: Kitchen, ec2: EC2Client, local: LocalAws) -> None:
-    """Packer leaves them where it is told to stop while it waits for them."""
+def test_started_copies_are_removed_with_the_ami(app: Kitchen, ec2: EC2Client, local: LocalAws) -> None:
+    """Packer leaves copies behind if it is interrupted while it waits for them."""
     elsewhere = ec2_client(local, "us-west-2")
     slow = FaultKind.DELAY
     app.control.plan(
@@ -219,7 +219,7 @@ def test_copies_that_were_begun_are_removed_with_the_ami(app: Kitchen, ec2: EC2C
     assert re.search(r"removed what Packer had left: .*AMI ami-\w+ of us-west-2", rest)
 
 
-def test_a_bakery_that_is_killed_in_debug_mode_has_its_packer_cleaned_up_too(app: Kitchen, ec2: EC2Client) -> None:
+def test_killed_bakery_in_debug_mode_gets_packers_cleanup(app: Kitchen, ec2: EC2Client) -> None:
     terminal = Terminal(app, "bake", "--", "-debug", under_a_shell=True)
 
     def press_enter_until_the_instance(seen: str) -> str:
@@ -235,7 +235,7 @@ def test_a_bakery_that_is_killed_in_debug_mode_has_its_packer_cleaned_up_too(app
     assert terminal.hang_up() == -signal.SIGHUP
 
 
-def test_a_bakery_that_is_told_to_end_in_debug_mode_does_not_wait_for_a_key(app: Kitchen, ec2: EC2Client) -> None:
+def test_signal_in_debug_mode_does_not_wait_for_a_key_press(app: Kitchen, ec2: EC2Client) -> None:
     terminal = Terminal(app, "bake", "--", "-debug")
     told: list[int] = []
 

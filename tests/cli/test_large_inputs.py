@@ -12,7 +12,7 @@ from ami_bakery.local import FaultKind, InjectedFault
 from tests.harness import TOML, Kitchen
 
 TERABYTE = 1 << 40
-"""Nothing on disk; to hash it takes ten minutes."""
+"""A sparse file: it uses no disk space, but hashing it takes ten minutes."""
 PEAK = """
 import resource, subprocess, sys
 status = subprocess.call(sys.argv[2:])
@@ -31,7 +31,7 @@ def baker(request: pytest.FixtureRequest) -> Kitchen:
     return kitchen
 
 
-def test_hashing_that_takes_long_tells_so_and_can_be_interrupted(baker: Kitchen) -> None:
+def test_long_hashing_shows_progress_and_can_be_interrupted(baker: Kitchen) -> None:
     with (baker.folder / "ami/disk.img").open("wb") as file:
         file.truncate(TERABYTE)
     process = baker.start("digest")
@@ -56,13 +56,13 @@ def test_memory_does_not_grow_with_the_inputs(baker: Kitchen) -> None:
 
 
 def peak(kitchen: Kitchen) -> int:
-    """The most memory that a digest took, in KiB."""
+    """Returns the peak memory of a `digest` run, in KiB."""
     told = kitchen.folder.parent / "peak"
     assert kitchen.run("digest", prefix=(sys.executable, "-c", PEAK, str(told))).status == 0
     return int(told.read_text())
 
 
-def test_an_ec2_that_does_not_answer_is_told_of_and_can_be_interrupted(baker: Kitchen) -> None:
+def test_unresponsive_ec2_is_reported_and_can_be_interrupted(baker: Kitchen) -> None:
     silent = InjectedFault(action="DescribeImages", kind=FaultKind.HANG, seconds=30, times=0)
     baker.control.plan(silent)
     process = baker.start("bake")

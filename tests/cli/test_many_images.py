@@ -1,4 +1,4 @@
-"""Several images, as a user sees them: the table at the end, and images that are switched off."""
+"""Bakes of several images: the final table, and disabled images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def two(kitchen: Kitchen) -> Kitchen:
     return kitchen
 
 
-def test_a_bake_of_several_images_ends_with_a_table(two: Kitchen) -> None:
+def test_bake_of_several_images_ends_with_a_table(two: Kitchen) -> None:
     run = two.run("bake", "--json")
     table = run.stderr[run.stderr.index("IMAGE") :].splitlines()
     amis = {item["image"]: item["amis"] for item in run.images}
@@ -29,7 +29,7 @@ def test_a_bake_of_several_images_ends_with_a_table(two: Kitchen) -> None:
     assert max(map(len, table)) <= 80
 
 
-def test_a_quiet_bake_and_one_of_a_single_image_have_no_table(app: Kitchen) -> None:
+def test_quiet_bake_and_single_image_bake_print_no_table(app: Kitchen) -> None:
     assert "OUTCOME" not in app.run("bake").stderr
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     assert "OUTCOME" in app.run("bake").stderr
@@ -40,13 +40,13 @@ def test_a_quiet_bake_and_one_of_a_single_image_have_no_table(app: Kitchen) -> N
     assert (run.status, "OUTCOME" in run.stderr) == (1, False), "the message has said it all"
 
 
-def test_an_image_that_is_switched_off_is_left_out(two: Kitchen) -> None:
+def test_disabled_image_is_skipped(two: Kitchen) -> None:
     two.write("bakery.toml", HEAD + image(two, "base") + image(two, "app", base="base") + OFF)
     for arguments in ((), ("*",)):
         assert [plan["image"] for plan in two.run("plan", "--json", *arguments).images] == ["base"]
 
 
-def test_naming_an_image_that_is_switched_off_is_wrong_usage(two: Kitchen) -> None:
+def test_naming_a_disabled_image_is_wrong_usage(two: Kitchen) -> None:
     two.write("bakery.toml", HEAD + image(two, "base") + image(two, "app", base="base") + OFF)
     run = two.run("bake", "app")
     assert (run.status, two.packer_runs) == (2, 0)

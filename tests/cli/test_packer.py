@@ -1,4 +1,4 @@
-"""How Packer is run: templates of every form, plugins that must be fetched, several AMIs of one run."""
+"""Running Packer: template formats, missing plugins, and builds with several AMIs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ esac
 
 
 class FetchingPacker:
-    """A Packer of shell whose `init` fetches version 1.3.5 of the amazon plugin; 1.2.9 is installed."""
+    """A shell script in place of Packer; `init` installs version 1.3.5 of the amazon plugin, next to 1.2.9."""
 
     def __init__(self, kitchen: Kitchen) -> None:
         outside = kitchen.folder.parent
@@ -80,7 +80,7 @@ class FetchingPacker:
         return self._log.read_text().splitlines() if self._log.exists() else []
 
 
-def test_a_folder_of_hcl2_files_is_a_template(app: Kitchen) -> None:
+def test_folder_of_hcl2_files_is_accepted_as_a_template(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace("ami/app.json", "ami"))
     (app.folder / "ami/app.json").unlink()
     app.write("ami/source.pkr.hcl", HCL)
@@ -93,7 +93,7 @@ def test_a_folder_of_hcl2_files_is_a_template(app: Kitchen) -> None:
     assert app.packer_runs == 2
 
 
-def test_packer_runs_in_the_workdir_and_finds_what_is_relative_to_it(app: Kitchen) -> None:
+def test_packer_runs_in_the_workdir_and_resolves_relative_paths(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'workdir = "scripts"\n')
     app.write("ami/app.pkr.hcl", HCL + BUILD)
     app.write("scripts/setup.sh", "#!/bin/sh\necho from the working folder: $(basename $PWD)\n").chmod(0o755)
@@ -111,7 +111,7 @@ def hcl(app: Kitchen) -> Kitchen:
     return app
 
 
-def test_plugins_that_are_missing_are_fetched_once_and_are_in_the_digest(hcl: Kitchen) -> None:
+def test_missing_plugins_are_installed_once_and_are_part_of_the_digest(hcl: Kitchen) -> None:
     packer = FetchingPacker(hcl)
     first = hcl.run("digest", "--init", "--packer", packer.path).answer
     assert packer.fetched == [f"init {hcl.folder}/ami/app.pkr.hcl"]
@@ -131,7 +131,7 @@ def test_plugins_that_are_missing_are_fetched_once_and_are_in_the_digest(hcl: Ki
 
 
 @pytest.mark.parametrize("command", ["digest", "plan", "check", "images --outdated"])
-def test_without_init_a_missing_plugin_is_a_message(hcl: Kitchen, command: str) -> None:
+def test_missing_plugin_without_init_is_an_error(hcl: Kitchen, command: str) -> None:
     packer = FetchingPacker(hcl)
     run = hcl.run(*command.split(), "--packer", packer.path)
     said = " ".join((run.stdout + run.stderr).split())
@@ -145,7 +145,7 @@ def test_without_init_a_missing_plugin_is_a_message(hcl: Kitchen, command: str) 
     assert packer.fetched == []
 
 
-def test_the_environment_can_allow_init(hcl: Kitchen) -> None:
+def test_environment_variable_allows_init(hcl: Kitchen) -> None:
     packer = FetchingPacker(hcl)
     for value in ("0", "", "true"):
         assert hcl.run("digest", "--packer", packer.path, environment={"AMI_BAKERY_INIT": value}).status == 1
@@ -154,20 +154,20 @@ def test_the_environment_can_allow_init(hcl: Kitchen) -> None:
     assert len(packer.fetched) == 1
 
 
-def test_a_bake_fetches_what_is_missing(hcl: Kitchen) -> None:
+def test_bake_installs_missing_plugins(hcl: Kitchen) -> None:
     packer = FetchingPacker(hcl)
     run = hcl.run("bake", "--packer", packer.path)
     assert "status 9" in run.stderr, "this Packer cannot build"
     assert len(packer.fetched) == 1
 
 
-def test_inputs_fetches_nothing(hcl: Kitchen) -> None:
+def test_inputs_installs_no_plugins(hcl: Kitchen) -> None:
     packer = FetchingPacker(hcl)
     (image,) = hcl.run("inputs", "--init", "--json", environment={"PATH": f"{packer.plugins}:/nowhere"}).images
     assert {item["path"] for item in image["inputs"]} >= {"ami/app.pkr.hcl"}
 
 
-def test_plugins_are_listed_once_for_all_images(app: Kitchen) -> None:
+def test_installed_plugins_are_listed_once_for_all_images(app: Kitchen) -> None:
     images = (f'[images.{name}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n' for name in ("a", "b", "c"))
     app.write("bakery.toml", "version = 1\n" + "".join(images))
     asked, packer = app.folder.parent / "asked", Path(FetchingPacker(app).path)
@@ -176,7 +176,7 @@ def test_plugins_are_listed_once_for_all_images(app: Kitchen) -> None:
     assert sorted(asked.read_text().splitlines()) == ["plugins installed", "version"]
 
 
-def test_a_plugin_that_cannot_be_fetched_is_said(app: Kitchen) -> None:
+def test_failed_plugin_installation_is_reported(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", PLUGINS + HCL + BUILD)
     text = '#!/bin/sh\ncase "$*" in version) echo Packer v1.11.0;; init*) echo no network >&2; exit 1;; esac\n'
@@ -186,7 +186,7 @@ def test_a_plugin_that_cannot_be_fetched_is_said(app: Kitchen) -> None:
     assert "no network" in run.stderr
 
 
-def test_of_several_amis_the_drop_in_takes_the_last_and_says_so(drop_in: Kitchen) -> None:
+def test_drop_in_mode_uses_the_last_of_several_amis_with_a_warning(drop_in: Kitchen) -> None:
     template = json_template(name="one")
     template["builders"].append({**template["builders"][0], "name": "two"})
     drop_in.write("ami/packer/ami.json", template)
@@ -195,7 +195,7 @@ def test_of_several_amis_the_drop_in_takes_the_last_and_says_so(drop_in: Kitchen
     assert "Packer made 2 AMIs in us-east-1; the last is the answer" in run.stderr
 
 
-def test_a_value_that_is_too_long_for_an_argument_goes_through_a_file(app: Kitchen) -> None:
+def test_value_too_long_for_an_argument_is_passed_in_a_file(app: Kitchen) -> None:
     size = app.folder.parent / "size"
     template = json_template()
     template["variables"]["motd"] = ""
@@ -247,7 +247,7 @@ PLACES = (
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-def test_the_content_of_a_plugin_that_was_put_there_by_hand_is_in_the_digest(
+def test_content_of_a_manually_installed_plugin_is_part_of_the_digest(
     app: Kitchen, place: Callable[[Kitchen], Path]
 ) -> None:
     app.write("ami/app.json", json_template() | {"provisioners": [{"type": "goss"}]})
@@ -271,7 +271,7 @@ def test_the_content_of_a_plugin_that_was_put_there_by_hand_is_in_the_digest(
     assert app.run("digest").answer == before
 
 
-def test_a_plugin_of_several_components_is_in_the_digest(app: Kitchen) -> None:
+def test_plugin_with_several_components_is_part_of_the_digest(app: Kitchen) -> None:
     app.write("ami/app.json", json_template() | {"provisioners": [{"type": "goss-remote"}]})
     folder = place_beside_the_home(app)
     folder.mkdir(parents=True)
@@ -287,8 +287,8 @@ PACKER_1_7 = "#!/bin/sh\n[ $1 != version ] || echo Packer v{version}\n"
 
 
 @pytest.mark.parametrize("version", ["1.7.10", "1.8.7", "1.9.0", "1.9.5", "1.10.3"])
-def test_what_an_older_packer_has_installed_is_in_the_digest(hcl: Kitchen, version: str) -> None:
-    """`packer init` came with 1.7, and the list of what is installed with 1.8: here it lists nothing."""
+def test_plugins_of_an_older_packer_are_part_of_the_digest(hcl: Kitchen, version: str) -> None:
+    """`packer init` exists since 1.7, and `packer plugins installed` since 1.8: before, nothing is listed."""
     packer = str(hcl.program("older-packer", PACKER_1_7.format(version=version)))
     assert "not installed" in hcl.run("digest", "--packer", packer).stderr
     folder = hcl.folder / "ami/github.com/hashicorp/amazon"

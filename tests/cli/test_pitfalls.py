@@ -1,4 +1,4 @@
-"""Known traps of Packer's versions, of plugins and of Ansible are told before a build falls into them."""
+"""Known problems of Packer versions, plugins and Ansible are reported before a build."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WITHOUT_VERSIONS = 'digest_exclude = ["packer-version", "plugin-versions"]\n'
 
 
 def hcl(kitchen: Kitchen, constraint: str, version: str) -> tuple[str, ...]:
-    """Options for a Packer that is called this version."""
+    """Returns options for a fake Packer of this version."""
     kitchen.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + WITHOUT_VERSIONS)
     kitchen.write("ami/app.pkr.hcl", HCL % constraint)
     return ("--packer", str(kitchen.program("another-packer", OTHER_PACKER.format(version=version))))
@@ -72,7 +72,7 @@ def codes(kitchen: Kitchen, *options: str, **environment: str | None) -> dict[st
         ("< 1.3.10", False),
     ],
 )
-def test_which_constraints_let_packer_init_take_a_plugin_that_is_not_on_github(constraint: str, gone: bool) -> None:
+def test_version_constraints_that_select_a_plugin_missing_on_github(constraint: str, gone: bool) -> None:
     plugin = Plugin(
         name="amazon", source="hashicorp/amazon", version=constraint, location=SourceLocation(file="a", line=1)
     )
@@ -80,9 +80,7 @@ def test_which_constraints_let_packer_init_take_a_plugin_that_is_not_on_github(c
 
 
 @pytest.mark.parametrize(("version", "told"), [("1.7.0", True), ("1.13.1", True), ("1.14.0", False), ("1.16.0", False)])
-def test_an_unpinned_amazon_plugin_with_a_packer_that_looks_on_github_alone(
-    app: Kitchen, version: str, told: bool
-) -> None:
+def test_unpinned_amazon_plugin_with_an_old_packer_is_a_finding(app: Kitchen, version: str, told: bool) -> None:
     found = codes(app, *hcl(app, ">= 1.2.8", version))
     assert ("plugin-not-on-github" in found) is told
     if told:
@@ -102,7 +100,7 @@ esac
 """
 
 
-def test_a_packer_init_that_fails_is_told_in_one_sentence_and_with_the_pin(app: Kitchen) -> None:
+def test_failed_packer_init_is_explained_with_the_version_to_pin(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", HCL % ">= 1.2.8")
     options = ("--init", "--packer", str(app.program("another-packer", FAILING_INIT)))
@@ -115,7 +113,7 @@ def test_a_packer_init_that_fails_is_told_in_one_sentence_and_with_the_pin(app: 
     assert 'Write version = ">= 1.2.8, < 1.3.10" for amazon' in without.stderr
 
 
-def test_a_pinned_amazon_plugin_is_sound(app: Kitchen) -> None:
+def test_pinned_amazon_plugin_is_no_finding(app: Kitchen) -> None:
     assert codes(app, *hcl(app, ">= 1.2.8, < 1.3.10", "1.9.4")) == {}
 
 
@@ -129,7 +127,7 @@ def test_a_pinned_amazon_plugin_is_sound(app: Kitchen) -> None:
         ("1.15.1", {"HCP_PACKER_BUCKET_NAME": "golden"}, False),
     ],
 )
-def test_provisioners_that_hcp_enforces_are_told_where_hcp_is_on(
+def test_hcp_enforced_provisioners_are_a_finding_if_hcp_is_enabled(
     app: Kitchen, version: str, environment: dict[str, str], told: bool
 ) -> None:
     options = hcl(app, ">= 1.2.8", version)
@@ -137,7 +135,7 @@ def test_provisioners_that_hcp_enforces_are_told_where_hcp_is_on(
     assert ("not in the digest, so that" in app.run("plan", *options, environment=environment).stderr) is told
 
 
-def test_a_template_that_switches_hcp_on_is_told_at_its_line_unless_enforcement_is_skipped(app: Kitchen) -> None:
+def test_template_that_enables_hcp_is_a_finding_unless_enforcement_is_skipped(app: Kitchen) -> None:
     options = hcl(app, ">= 1.2.8", "1.16.0")
     app.write("ami/app.pkr.hcl", (HCL % ">= 1.2.8").replace("  sources", "  hcp_packer_registry {\n  }\n  sources"))
     assert codes(app, *options)["enforced-provisioners"][0] == 20
@@ -159,7 +157,7 @@ NEW, OLD = "ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512", "ssh-ed25519,rsa-sha2
 IN_AN_ACCOUNT = {"AMI_BAKERY_LOCAL_URL": None}
 
 
-def test_ansible_through_an_old_packer_and_a_modern_openssh(app: Kitchen) -> None:
+def test_ansible_with_old_packer_and_current_openssh_is_a_finding(app: Kitchen) -> None:
     ansible(app)
     ssh(app, NEW)
     found = codes(app, **IN_AN_ACCOUNT)
@@ -179,22 +177,20 @@ def test_ansible_through_an_old_packer_and_a_modern_openssh(app: Kitchen) -> Non
         {"use_proxy": False},
     ],
 )
-def test_ansible_that_accepts_the_host_key_or_goes_another_way_is_sound(
-    app: Kitchen, fields: dict[str, object]
-) -> None:
+def test_ansible_that_accepts_the_host_key_is_no_finding(app: Kitchen, fields: dict[str, object]) -> None:
     ansible(app, **fields)
     ssh(app, NEW)
     assert "ansible-host-key" not in codes(app, **IN_AN_ACCOUNT)
 
 
-def test_an_ansible_cfg_that_accepts_the_host_key_is_read(app: Kitchen) -> None:
+def test_ansible_cfg_that_accepts_the_host_key_is_honored(app: Kitchen) -> None:
     ansible(app)
     ssh(app, NEW)
     app.write("ami/ansible.cfg", "[ssh_connection]\nssh_args = -o HostKeyAlgorithms=+ssh-rsa\n")
     assert codes(app, **IN_AN_ACCOUNT) == {}
 
 
-def test_a_newer_packer_offers_another_host_key(app: Kitchen) -> None:
+def test_newer_packer_with_another_host_key_is_no_finding(app: Kitchen) -> None:
     ansible(app)
     ssh(app, NEW)
     app.write("bakery.toml", TOML + WITHOUT_VERSIONS)
@@ -202,7 +198,7 @@ def test_a_newer_packer_offers_another_host_key(app: Kitchen) -> None:
     assert codes(app, "--packer", str(another), **IN_AN_ACCOUNT) == {}
 
 
-def test_a_program_in_the_current_folder_is_not_started(app: Kitchen, tmp_path: Path) -> None:
+def test_program_in_the_current_folder_is_not_run(app: Kitchen, tmp_path: Path) -> None:
     ansible(app)
     trap = app.write("ssh", f"#!/bin/sh\ntouch {tmp_path}/started\n")
     trap.chmod(0o755)
@@ -210,7 +206,7 @@ def test_a_program_in_the_current_folder_is_not_started(app: Kitchen, tmp_path: 
     assert not (tmp_path / "started").exists()
 
 
-def test_ansible_inside_the_embedded_ec2_is_told_of(app: Kitchen) -> None:
+def test_ansible_in_the_embedded_ec2_is_a_finding(app: Kitchen) -> None:
     ansible(app, use_proxy=False)
     line, words = codes(app)["ansible-not-executed"]
     assert '"type": "ansible"' in (app.folder / "ami/app.json").read_text().splitlines()[line]

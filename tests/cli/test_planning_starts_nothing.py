@@ -1,4 +1,4 @@
-"""Planning a stranger's change starts nothing that the change brings: through every command, with the real programs."""
+"""Planning an untrusted change runs none of its programs: every command, with real git and Packer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def git(kitchen: Kitchen, *arguments: str) -> None:
 
 
 def marker(kitchen: Kitchen) -> Path:
-    """A program that leaves a file: `ran`, beside it."""
+    """A program that writes the file `ran` next to it."""
     outside = kitchen.folder.parent
     return kitchen.program("mark", f'#!/bin/sh\necho "$0 $*" >> "{outside}/ran"\nexit 1\n', outside)
 
@@ -88,18 +88,18 @@ def planted(kitchen: Kitchen) -> Kitchen:
     return kitchen
 
 
-def test_plain_git_starts_what_is_planted(planted: Kitchen) -> None:
+def test_plain_git_runs_the_planted_programs(planted: Kitchen) -> None:
     done = subprocess.run(["git", "status"], cwd=planted.folder / "images", check=False, capture_output=True)
     assert ran(planted), done
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_git_starts_nothing_for_a_command(planted: Kitchen, arguments: tuple[str, ...]) -> None:
+def test_git_runs_no_planted_program_for_a_command(planted: Kitchen, arguments: tuple[str, ...]) -> None:
     run = planted.run(*arguments, cwd=planted.folder / "images")
     assert (run.status, ran(planted)) == (0, ""), run.stderr
 
 
-def test_git_starts_nothing_for_a_bake_and_the_plan_after_it(planted: Kitchen) -> None:
+def test_git_runs_no_planted_program_for_a_bake_and_a_plan(planted: Kitchen) -> None:
     images = planted.folder / "images"
     assert planted.run("bake", cwd=images).status == 0
     planted.write("images/ami/setup.sh", "echo other\n")
@@ -110,7 +110,7 @@ def test_git_starts_nothing_for_a_bake_and_the_plan_after_it(planted: Kitchen) -
     assert ran(planted) == ""
 
 
-def test_git_starts_nothing_for_completion(planted: Kitchen) -> None:
+def test_git_runs_no_planted_program_for_completion(planted: Kitchen) -> None:
     assert "main" in complete(planted, "ami-bakery plan --changed-since ")
     assert ran(planted) == ""
 
@@ -211,7 +211,7 @@ VALIDATED = (
 
 
 @pytest.mark.parametrize("plant", [*NOT_VALIDATED, *VALIDATED], ids=lambda plant: plant.__name__)
-def test_packer_starts_nothing_of_the_definition(app: Kitchen, plant: Callable[[Kitchen], None]) -> None:
+def test_packer_runs_no_program_of_the_definition(app: Kitchen, plant: Callable[[Kitchen], None]) -> None:
     plant(app)
     subprocess.run(
         ["packer", "validate", "app.json"],
@@ -229,7 +229,7 @@ def test_packer_starts_nothing_of_the_definition(app: Kitchen, plant: Callable[[
 
 
 @pytest.mark.parametrize("command", ["digest", "plan", "inputs", "check"])
-def test_a_syntax_error_in_packers_words_starts_nothing(app: Kitchen, command: str) -> None:
+def test_syntax_error_check_runs_no_program_of_the_definition(app: Kitchen, command: str) -> None:
     plugin_in_the_workdir(app)
     app.write("ami/app.pkr.hcl", 'source "amazon-ebs" "x" {\n  region =\n}\n')
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
@@ -239,8 +239,8 @@ def test_a_syntax_error_in_packers_words_starts_nothing(app: Kitchen, command: s
     assert ran(app) == ""
 
 
-def test_plugins_in_the_repository_are_not_asked_for_their_versions(modern: Kitchen, current_packer: Path) -> None:
-    """From 1.11 on, Packer loads what lies below one folder, which CI systems may only cache inside of the project."""
+def test_plugins_in_the_repository_are_not_run_for_their_versions(modern: Kitchen, current_packer: Path) -> None:
+    """Since 1.11, Packer loads plugins from one folder, which some CI systems can cache only inside the project."""
     folder = modern.folder / ".packer/github.com/hashicorp/amazon"
     folder.mkdir(parents=True)
     (real,) = (current_packer / "plugins/github.com/hashicorp/amazon").glob("*_linux_amd64")
@@ -270,8 +270,8 @@ echo '{{"Version": 1, "AccessKeyId": "{key}", "SecretAccessKey": "{secret}"}}'
 """
 
 
-def test_a_credential_process_is_started_for_the_users_configuration_alone(app: Kitchen) -> None:
-    """AWS's SDKs read ~/.aws and what the environment names, never the current folder."""
+def test_credential_process_runs_only_from_the_users_configuration(app: Kitchen) -> None:
+    """AWS SDKs read ~/.aws and files named by the environment, never the current folder."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     key, secret = (app.environment.pop(name) for name in names)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_SESSION_TOKEN"):
@@ -288,7 +288,7 @@ def test_a_credential_process_is_started_for_the_users_configuration_alone(app: 
 
 
 @pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "HOME"])
-def test_a_credential_process_of_a_configuration_in_the_repository_is_not_started(app: Kitchen, variable: str) -> None:
+def test_credential_process_of_a_configuration_in_the_repository_is_not_run(app: Kitchen, variable: str) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         app.environment.pop(name, None)
     config = app.write(".aws/config", f"[default]\ncredential_process = {marker(app)}\n")
@@ -300,7 +300,7 @@ def test_a_credential_process_of_a_configuration_in_the_repository_is_not_starte
     assert ran(app), "a bake starts what it is configured with"
 
 
-def test_no_agent_of_buildkite_in_the_repository_is_started(app: Kitchen) -> None:
+def test_buildkite_agent_in_the_repository_is_not_run(app: Kitchen) -> None:
     (app.folder / "buildkite-agent").symlink_to(marker(app))
     path = f".:{app.folder}:{app.environment['PATH']}"
     run = app.run("check", environment={"BUILDKITE": "true", "PATH": path})

@@ -1,4 +1,4 @@
-"""Secrets are planted in every place that the program reads, and looked for in everything that it writes."""
+"""Puts secrets into everything that the program reads, and searches everything that it writes."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def run_all(app: Kitchen) -> Iterator[Run]:
 
 
 def written(folder: Path, planted: set[Path]) -> Iterator[tuple[str, bytes]]:
-    """Every file that was not there before, by name."""
+    """Returns the content of every new file, by name."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path not in planted and ".git" not in path.parts:
             yield str(path.relative_to(folder)), path.read_bytes()
 
 
-def test_no_secret_is_in_anything_that_is_written(secretive: Kitchen, ec2: EC2Client) -> None:
+def test_no_secret_is_written_to_any_output(secretive: Kitchen, ec2: EC2Client) -> None:
     home = secretive.folder.parent
     planted = {path for path in home.rglob("*") if path.is_file()}
     said = list(run_all(secretive))

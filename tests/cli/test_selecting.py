@@ -1,4 +1,4 @@
-"""Which images a command takes: by name, by tag, by what changed since a revision, and with what is made from them."""
+"""Selection of images: by name, tag, change since a revision, and dependent images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_config(kitchen: Kitchen, tables: dict[str, str], file: str = "bakery.t
 
 @pytest.fixture
 def bakery(kitchen: Kitchen) -> Kitchen:
-    """base <- app <- leaf, and job; each a folder with a template and a script; in git."""
+    """The images base <- app <- leaf, and job, each with a template and a script, in a git repository."""
     for name, table in TABLES.items():
         template = json_template()
         if "from = " in table:
@@ -45,7 +45,7 @@ def bakery(kitchen: Kitchen) -> Kitchen:
 
 
 def chosen(kitchen: Kitchen, *options: str) -> list[str]:
-    """`inputs` asks nothing of AWS, and takes images as every command does."""
+    """Returns the selected images. `inputs` calls no AWS API, and selects images like every command."""
     run = kitchen.run("inputs", "--json", *options)
     assert run.status == 0, run.stderr
     return [item["image"] for item in run.images]
@@ -73,11 +73,11 @@ def changed(kitchen: Kitchen, revision: str = "HEAD") -> list[str]:
         (("--tag", "team=we"), []),
     ],
 )
-def test_names_tags_and_what_is_made_from_them(bakery: Kitchen, options: tuple[str, ...], names: list[str]) -> None:
+def test_selection_by_name_tag_and_downstream(bakery: Kitchen, options: tuple[str, ...], names: list[str]) -> None:
     assert chosen(bakery, *options) == names
 
 
-def test_what_changed_is_chosen_without_aws_and_without_a_checkout(bakery: Kitchen) -> None:
+def test_changed_since_needs_no_aws_and_no_checkout(bakery: Kitchen) -> None:
     assert changed(bakery) == []
     bakery.write("job/setup.sh", "other\n")
     bakery.write("base/more.sh", "not even added\n")
@@ -108,24 +108,26 @@ def test_what_changed_is_chosen_without_aws_and_without_a_checkout(bakery: Kitch
         ("app", 'from = "ami-12345678"\n', True),
     ],
 )
-def test_of_bakery_toml_counts_what_the_digest_counts(bakery: Kitchen, image: str, table: str, says_so: bool) -> None:
+def test_changed_since_counts_only_settings_in_the_digest(
+    bakery: Kitchen, image: str, table: str, says_so: bool
+) -> None:
     write_config(bakery, TABLES | {image: table})
     assert changed(bakery) == ([image] if says_so else [])
 
 
-def test_an_image_that_was_not_there_is_new(bakery: Kitchen) -> None:
+def test_image_missing_in_the_revision_counts_as_changed(bakery: Kitchen) -> None:
     shutil.copytree(bakery.folder / "job", bakery.folder / "renamed")
     (bakery.folder / "renamed/job.json").rename(bakery.folder / "renamed/renamed.json")
     write_config(bakery, {name: table for name, table in TABLES.items() if name != "job"} | {"renamed": TABLES["job"]})
     assert changed(bakery) == ["renamed"]
 
 
-def test_a_bakery_toml_that_was_not_there_is_new(bakery: Kitchen) -> None:
+def test_bakery_toml_missing_in_the_revision_counts_as_changed(bakery: Kitchen) -> None:
     (bakery.folder / "bakery.toml").rename(bakery.folder / "other.toml")
     assert chosen(bakery, "-C", "other.toml", "--changed-since", "HEAD") == ["base", "app", "leaf", "job"]
 
 
-def test_an_image_that_could_not_be_read_then_or_cannot_now_counts_as_changed(bakery: Kitchen) -> None:
+def test_unreadable_image_counts_as_changed(bakery: Kitchen) -> None:
     bakery.write("job/job.json", "{")
     commit(bakery)
     bakery.write("job/job.json", json_template())
@@ -137,7 +139,7 @@ def test_an_image_that_could_not_be_read_then_or_cannot_now_counts_as_changed(ba
     assert "leaf/leaf.json" in run.stderr
 
 
-def test_the_environment_is_that_of_now_on_both_sides(bakery: Kitchen) -> None:
+def test_changed_since_uses_the_current_environment_for_both_sides(bakery: Kitchen) -> None:
     write_config(bakery, TABLES | {"job": 'env = ["CHANNEL"]\n'})
     commit(bakery)
     run = bakery.run("inputs", "--json", "--changed-since", "HEAD", environment={"CHANNEL": "beta"})
@@ -146,8 +148,8 @@ def test_the_environment_is_that_of_now_on_both_sides(bakery: Kitchen) -> None:
     assert changed(bakery) == ["job"]
 
 
-def test_what_git_does_not_have_is_as_it_is_now(bakery: Kitchen) -> None:
-    """Files that it is told to ignore, files outside the repository, and empty folders."""
+def test_files_outside_git_are_compared_as_they_are_now(bakery: Kitchen) -> None:
+    """Ignored files, files outside the repository, and empty folders."""
     outside = bakery.folder.parent / "outside.sh"
     outside.write_text("1")
     bakery.write(".gitignore", "*.bin\nout/\n")
@@ -165,11 +167,11 @@ def test_what_git_does_not_have_is_as_it_is_now(bakery: Kitchen) -> None:
     assert changed(bakery) == ["job"], "what the definition takes of them is compared"
 
 
-def test_a_file_that_differs_by_gits_filters_alone_has_not_changed(bakery: Kitchen) -> None:
+def test_file_that_differs_only_by_git_conversions_is_unchanged(bakery: Kitchen) -> None:
     for name, command in (("clean", "tr a-z b-za"), ("smudge", "tr b-za a-z")):
         git(bakery, "config", f"filter.secret.{name}", command)
     bakery.write(".gitattributes", "job/setup.sh text eol=crlf\n*.txt filter=secret\nbase/setup.sh ident\n")
-    # Older than git's index: within one second, git itself looks at the content again.
+    # Older than git's index: git reads the content of files modified within the same second again.
     os.utime(bakery.write('job/a "name"\n.txt', "hello\n"), (1, 1))
     bakery.write("base/setup.sh", "echo $Id$\n")
     commit(bakery)
@@ -184,7 +186,7 @@ def test_a_file_that_differs_by_gits_filters_alone_has_not_changed(bakery: Kitch
     assert changed(bakery) == ["job"], "written again: only the filter could tell that it is the same, and is not run"
 
 
-def test_a_file_whose_filter_is_not_installed_is_compared_as_it_is(bakery: Kitchen) -> None:
+def test_file_with_a_missing_filter_is_compared_unfiltered(bakery: Kitchen) -> None:
     bakery.write(".gitattributes", "job/setup.sh filter=absent\n")
     commit(bakery)
     git(bakery, "config", "filter.absent.clean", "/no/such/program")
@@ -196,7 +198,7 @@ def test_a_file_whose_filter_is_not_installed_is_compared_as_it_is(bakery: Kitch
     assert changed(bakery) == ["job"]
 
 
-def test_submodules_among_the_inputs_are_looked_into(bakery: Kitchen) -> None:
+def test_changed_since_compares_submodules(bakery: Kitchen) -> None:
     library = bakery.make_folder(bakery.folder.parent / "library")
 
     def in_library(*arguments: str) -> None:
@@ -221,7 +223,7 @@ def test_submodules_among_the_inputs_are_looked_into(bakery: Kitchen) -> None:
     assert changed(bakery) == [], "not checked out, it is an empty folder"
 
 
-def test_a_bakery_below_the_top_of_its_repository(bakery: Kitchen) -> None:
+def test_changed_since_works_in_a_subfolder_of_the_repository(bakery: Kitchen) -> None:
     below = bakery.folder / "job"
     bakery.write("shared/common.sh", "1")
     bakery.write("job/bakery.toml", f'{HEAD}[images.job]\ntemplate = "job.json"\ninputs = [".", "../shared"]\n')
@@ -232,7 +234,7 @@ def test_a_bakery_below_the_top_of_its_repository(bakery: Kitchen) -> None:
     assert image["image"] == "job"
 
 
-def test_the_drop_in_is_compared_by_its_checksum(bakery: Kitchen) -> None:
+def test_changed_since_in_drop_in_mode_compares_the_checksum(bakery: Kitchen) -> None:
     bakery.environment |= {
         "PACKER_JSON_PATH": f"{bakery.folder}/job/job.json",
         "AMI_DEFINITION_DIRS": f"{bakery.folder}/job,base/",
@@ -245,7 +247,7 @@ def test_the_drop_in_is_compared_by_its_checksum(bakery: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("command", ["bake", "plan", "digest", "inputs", "check", "images"])
-def test_no_image_is_chosen_is_no_error(bakery: Kitchen, command: str) -> None:
+def test_empty_selection_is_not_an_error(bakery: Kitchen, command: str) -> None:
     options = ("--tag", "team=nobody", "--changed-since", "HEAD")
     run = bakery.run(command, *options)
     assert (run.status, run.stdout) == (0, "")
@@ -255,13 +257,13 @@ def test_no_image_is_chosen_is_no_error(bakery: Kitchen, command: str) -> None:
     assert bakery.calls() == {}
 
 
-def test_a_name_that_no_image_has_stays_an_error(bakery: Kitchen) -> None:
+def test_unknown_image_name_is_an_error(bakery: Kitchen) -> None:
     run = bakery.run("plan", "bse", "--tag", "team=nobody")
     assert (run.status, run.stdout) == (2, "")
     assert "did you mean 'base'?" in run.stderr
 
 
-def test_a_revision_that_git_does_not_know_is_wrong_usage(bakery: Kitchen) -> None:
+def test_unknown_revision_is_wrong_usage(bakery: Kitchen) -> None:
     for revision in ("nowhere", "--all", "HEAD:job", "0" * 40):
         run = bakery.run("plan", f"--changed-since={revision}")
         assert (run.status, run.stdout) == (2, ""), revision
@@ -269,7 +271,7 @@ def test_a_revision_that_git_does_not_know_is_wrong_usage(bakery: Kitchen) -> No
         assert "shallow" not in run.stderr
 
 
-def test_a_shallow_clone_is_told_to_fetch_more(bakery: Kitchen) -> None:
+def test_unknown_revision_in_a_shallow_clone_advises_to_fetch_more(bakery: Kitchen) -> None:
     bakery.write("job/setup.sh", "other\n")
     commit(bakery)
     git(bakery, "clone", "--quiet", "--depth=1", f"file://{bakery.folder}", str(bakery.folder.parent / "clone"))
@@ -278,7 +280,7 @@ def test_a_shallow_clone_is_told_to_fetch_more(bakery: Kitchen) -> None:
     assert "git fetch --unshallow" in run.stderr
 
 
-def test_without_a_repository_or_git_it_is_said(bakery: Kitchen) -> None:
+def test_changed_since_without_a_repository_or_git_is_an_error(bakery: Kitchen) -> None:
     shutil.rmtree(bakery.folder / ".git")
     run = bakery.run("plan", "--changed-since", "HEAD")
     assert (run.status, run.stdout) == (2, "")
@@ -289,7 +291,7 @@ def test_without_a_repository_or_git_it_is_said(bakery: Kitchen) -> None:
     assert "git cannot be run: there is no such program on PATH" in run.stderr
 
 
-def test_a_bake_takes_what_is_chosen_and_what_that_is_made_from(bakery: Kitchen) -> None:
+def test_bake_builds_the_selected_images_and_their_parents(bakery: Kitchen) -> None:
     bakery.write("app/setup.sh", "other\n")
     run = bakery.run("bake", "--changed-since", "HEAD", "--json")
     assert [(item["image"], item["outcome"]) for item in run.images] == [("app", "baked")]
@@ -297,7 +299,7 @@ def test_a_bake_takes_what_is_chosen_and_what_that_is_made_from(bakery: Kitchen)
 
 
 def test_the_examples_of_the_documentation_work(bakery: Kitchen) -> None:
-    """Every command of docs/guides/selecting.md, as a shell runs it."""
+    """Runs every command of docs/guides/selecting.md in a shell."""
     text = (Path(__file__).parents[2] / "docs/guides/selecting.md").read_text()
     commands = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     for name in ("worker", "web-front"):

@@ -1,4 +1,4 @@
-"""What a person sees at a terminal: progress that moves, and Packer's own prompts in debug mode."""
+"""Output on a terminal: live progress, and Packer's prompts in debug mode."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_progress_shows_the_step_the_time_and_packers_last_line(app: Kitchen) ->
 
 
 class Closed(io.StringIO):
-    """A terminal that nobody has any more."""
+    """A stream whose terminal is closed."""
 
     def write(self, text: str) -> int:
         raise OSError(errno.EIO, "Input/output error")
@@ -41,7 +41,7 @@ class Closed(io.StringIO):
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_a_closed_terminal_stops_nothing(live: bool) -> None:
+def test_closed_terminal_does_not_stop_a_bake(live: bool) -> None:
     stream = cast(TextIO, SafeStream(Closed()))
     reporter = LiveReporter(Console(file=stream), verbose=True) if live else PlainReporter(stream, verbose=True)
     reporter.step("app", "baking")
@@ -63,7 +63,9 @@ def test_a_closed_terminal_stops_nothing(live: bool) -> None:
         (1, 2, 2, ["2 more running"]),
     ],
 )
-def test_what_does_not_fit_on_the_terminal_is_counted(height: int, at_work: int, left: int, shown: list[str]) -> None:
+def test_images_that_do_not_fit_on_the_terminal_are_counted(
+    height: int, at_work: int, left: int, shown: list[str]
+) -> None:
     stream = io.StringIO()
     reporter = LiveReporter(Console(file=stream, force_terminal=True, width=80, height=height))
     reporter.remaining(left)
@@ -81,14 +83,14 @@ def test_what_does_not_fit_on_the_terminal_is_counted(height: int, at_work: int,
     assert lines == shown
 
 
-def test_the_live_view_counts_what_waits_for_its_turn(kitchen: Kitchen) -> None:
+def test_live_view_counts_queued_images(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", HEAD + image(kitchen, "root", "sleep 2") + image(kitchen, "leaf", base="root"))
     terminal = Terminal(kitchen, "bake")
     assert terminal.watch(lambda _: "") == 0
     assert "1 queued" in terminal.seen
 
 
-def test_a_terminal_that_nobody_looks_at_gets_plain_lines(app: Kitchen) -> None:
+def test_terminal_without_a_viewer_shows_plain_lines(app: Kitchen) -> None:
     terminal = Terminal(app, "bake", columns=0)
     assert terminal.watch(lambda _: "") == 0
     lines = terminal.seen.splitlines()
@@ -97,7 +99,7 @@ def test_a_terminal_that_nobody_looks_at_gets_plain_lines(app: Kitchen) -> None:
     assert re.fullmatch(r"ami-[0-9a-f]{17}", lines[-1])
 
 
-def test_a_ci_that_gives_its_jobs_a_terminal_gets_plain_lines(app: Kitchen) -> None:
+def test_terminal_of_a_ci_job_shows_plain_lines(app: Kitchen) -> None:
     app.environment["CI"] = "true"
     terminal = Terminal(app, "bake")
     assert terminal.watch(lambda _: "") == 0
@@ -105,7 +107,7 @@ def test_a_ci_that_gives_its_jobs_a_terminal_gets_plain_lines(app: Kitchen) -> N
     assert "app: building with Packer" in terminal.seen
 
 
-def test_colors_are_for_terminals_and_can_be_switched_off(app: Kitchen) -> None:
+def test_colors_are_for_terminals_and_can_be_disabled(app: Kitchen) -> None:
     terminal = Terminal(app, "plan")
     terminal.watch(lambda _: "")
     assert "\x1b[33m+ bake" in terminal.seen
@@ -117,7 +119,7 @@ def test_colors_are_for_terminals_and_can_be_switched_off(app: Kitchen) -> None:
     assert "\x1b" not in app.run("plan").stdout
 
 
-def test_in_debug_mode_a_person_answers_packers_prompts(app: Kitchen) -> None:
+def test_user_answers_packers_prompts_in_debug_mode(app: Kitchen) -> None:
     prompt = "Press enter to continue"
     answered = 0
 
@@ -138,7 +140,7 @@ def test_in_debug_mode_a_person_answers_packers_prompts(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_on_error_ask_waits_for_a_person(app: Kitchen) -> None:
+def test_on_error_ask_waits_for_the_user(app: Kitchen) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["exit 3"]}]
     app.write("ami/app.json", template)

@@ -1,4 +1,4 @@
-"""Terraform gets the AMI: the snippets of docs/guides/terraform.md, run by Terraform, and the external protocol."""
+"""Terraform integration: the snippets of docs/guides/terraform.md with real Terraform, and the `external` protocol."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ regions = ["us-east-1"]
 
 @pytest.fixture
 def infra(app: Kitchen) -> Path:
-    """The folder of Terraform's files, beside the image's."""
+    """The folder with Terraform's files, next to the image's folder."""
     return app.make_folder(app.folder / "infra")
 
 
@@ -54,14 +54,14 @@ def shell(kitchen: Kitchen, folder: Path, line: str) -> subprocess.CompletedProc
 
 
 def inputs(kitchen: Kitchen, folder: Path) -> dict[str, Any]:
-    """What each `terraform_data` was applied with, by its address."""
+    """Returns the input of each `terraform_data` resource in the state, by address."""
     shown = json.loads(terraform(kitchen, folder, "show", "-json").stdout)
     return {item["address"]: item["values"]["input"] for item in shown["values"]["root_module"]["resources"]}
 
 
 @with_terraform
 @pytest.mark.parametrize("snippet", blocks(DOCUMENT, "hcl"))
-def test_each_snippet_is_formatted_as_terraform_wants_it(tmp_path: Path, snippet: str) -> None:
+def test_each_snippet_is_formatted_by_terraform_fmt(tmp_path: Path, snippet: str) -> None:
     (tmp_path / "main.tf").write_text(snippet)
     done = subprocess.run(["terraform", "fmt", "-check", "-diff"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -77,7 +77,7 @@ def test_each_snippet_that_needs_no_provider_is_valid(app: Kitchen, infra: Path,
 
 
 @with_terraform
-def test_the_id_on_the_command_line(app: Kitchen, infra: Path) -> None:
+def test_terraform_accepts_the_id_on_the_command_line(app: Kitchen, infra: Path) -> None:
     on_the_command_line, _ = blocks(DOCUMENT, "hcl", mark="validated")
     (infra / "main.tf").write_text(on_the_command_line)
     (line,) = (block for block in blocks(DOCUMENT, "sh") if "-var ami_id=" in block)
@@ -94,7 +94,7 @@ def test_the_id_on_the_command_line(app: Kitchen, infra: Path) -> None:
 
 
 @with_terraform
-def test_a_failed_bake_gives_terraform_nothing_to_apply(app: Kitchen, infra: Path) -> None:
+def test_failed_bake_does_not_run_terraform_apply(app: Kitchen, infra: Path) -> None:
     on_the_command_line, _ = blocks(DOCUMENT, "hcl", mark="validated")
     (infra / "main.tf").write_text(on_the_command_line)
     app.write("ami/app.json", json_template(instance_type=""))
@@ -105,7 +105,7 @@ def test_a_failed_bake_gives_terraform_nothing_to_apply(app: Kitchen, infra: Pat
 
 
 @with_terraform
-def test_the_file_of_variables(app: Kitchen, infra: Path) -> None:
+def test_terraform_reads_the_variables_file(app: Kitchen, infra: Path) -> None:
     _, by_file = blocks(DOCUMENT, "hcl", mark="validated")
     (infra / "main.tf").write_text(by_file)
     app.write("bakery.toml", TWO_IMAGES)
@@ -123,7 +123,7 @@ def test_the_file_of_variables(app: Kitchen, infra: Path) -> None:
     assert app.packer_runs == 2
 
 
-def test_a_file_with_a_variables_name_holds_that_variable_alone(app: Kitchen) -> None:
+def test_file_named_after_a_variable_contains_only_that_variable(app: Kitchen) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     ids = app.run("bake", "app", "--json").images[0]["amis"]
     for name, value in (("ami_id", ids["us-east-1"]), ("ami_ids", ids), ("amis", {"app": ids})):
@@ -132,7 +132,7 @@ def test_a_file_with_a_variables_name_holds_that_variable_alone(app: Kitchen) ->
             assert json.loads((app.folder / (name + suffix)).read_text()) == {name: value}
 
 
-def test_an_id_of_one_image_is_refused_of_two_before_anything_is_baked(app: Kitchen) -> None:
+def test_ami_id_file_for_two_images_is_refused_before_the_build(app: Kitchen) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     for name in ("ami_id", "ami_ids"):
         run = app.run("bake", "--output", f"{name}.auto.tfvars.json")
@@ -146,7 +146,7 @@ def ask(kitchen: Kitchen, *arguments: str, **query: str) -> Run:
 
 
 def refused(run: Run, *words: str) -> None:
-    """Status 1, nothing on stdout, and nothing on stderr but what is wrong."""
+    """Asserts status 1, an empty stdout, and only the error on stderr."""
     assert run.status == 1, run.stderr
     assert run.stdout == ""
     assert run.stderr.startswith("error: ")
@@ -154,7 +154,7 @@ def refused(run: Run, *words: str) -> None:
         assert word in run.stderr
 
 
-def test_find_answers_with_the_ami_that_is_there(app: Kitchen) -> None:
+def test_find_returns_the_existing_ami(app: Kitchen) -> None:
     ami = app.run("bake").answer
     run = ask(app, image="app")
     assert json.loads(run.answer) == {
@@ -169,7 +169,7 @@ def test_find_answers_with_the_ami_that_is_there(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_find_never_bakes_and_says_why_it_would_have_to(app: Kitchen) -> None:
+def test_find_never_builds_and_explains_why_a_build_is_needed(app: Kitchen) -> None:
     refused(
         ask(app, image="app"), "it has not been built yet (bake): no AMI found for this image", "ami-bakery bake app"
     )
@@ -179,7 +179,7 @@ def test_find_never_bakes_and_says_why_it_would_have_to(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_bake_answers_with_the_ami_that_it_made(app: Kitchen) -> None:
+def test_bake_action_returns_the_ami_that_it_built(app: Kitchen) -> None:
     run = ask(app, image="app", action="bake")
     assert json.loads(run.answer)["ami_id"] == app.run("bake").answer
     assert run.stderr == ""
@@ -187,14 +187,14 @@ def test_bake_answers_with_the_ami_that_it_made(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_every_value_of_the_answer_is_a_string(app: Kitchen) -> None:
+def test_every_value_of_the_result_is_a_string(app: Kitchen) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     answer = json.loads(ask(app, image="app", action="bake").answer)
     assert {type(value) for value in answer.values()} == {str}
     assert set(json.loads(answer["amis"])) == {"us-east-1", "eu-west-1"}
 
 
-def test_the_region_chooses_among_those_of_the_image(app: Kitchen) -> None:
+def test_query_region_selects_one_of_the_image(app: Kitchen) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     ids = app.run("bake", "app", "--json").images[0]["amis"]
     answer = json.loads(ask(app, image="app", region="eu-west-1").answer)
@@ -202,7 +202,7 @@ def test_the_region_chooses_among_those_of_the_image(app: Kitchen) -> None:
     refused(ask(app, image="app", region="eu-west-2"), "us-east-1, eu-west-1; did you mean 'eu-west-1'?")
 
 
-def test_an_image_without_regions_is_worked_on_in_the_region_that_is_asked_for(app: Kitchen) -> None:
+def test_image_without_regions_uses_the_query_region(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]\n', ""))
     answer = json.loads(ask(app, region="eu-west-1", action="bake").answer)
     assert answer["ami_id"] == app.run("bake", "--region", "eu-west-1").answer
@@ -210,7 +210,7 @@ def test_an_image_without_regions_is_worked_on_in_the_region_that_is_asked_for(a
     assert app.packer_runs == 1
 
 
-def test_a_copy_that_is_missing_is_found_where_it_is_not_missing(app: Kitchen, ec2: EC2Client) -> None:
+def test_missing_copy_is_an_error_only_in_its_region(app: Kitchen, ec2: EC2Client) -> None:
     app.write("bakery.toml", TOML)
     home = app.run("bake").answer
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
@@ -218,7 +218,7 @@ def test_a_copy_that_is_missing_is_found_where_it_is_not_missing(app: Kitchen, e
     refused(ask(app, region="eu-west-1"), "it has not been built yet (copy): ")
 
 
-def test_the_config_is_relative_to_the_folder_that_terraform_is_started_in(app: Kitchen, infra: Path) -> None:
+def test_config_path_is_relative_to_terraforms_working_directory(app: Kitchen, infra: Path) -> None:
     ami = app.run("bake").answer
     nested = app.make_folder(app.folder.parent / "elsewhere")
     query = json.dumps({"config": "../repository/bakery.toml"})
@@ -228,18 +228,18 @@ def test_the_config_is_relative_to_the_folder_that_terraform_is_started_in(app: 
     assert json.loads(app.run("terraform-external", stdin="{}", cwd=infra).answer)["ami_id"] == ami
 
 
-def test_what_stands_behind_the_dashes_is_part_of_the_definition(app: Kitchen) -> None:
+def test_arguments_after_dashes_are_part_of_the_definition(app: Kitchen) -> None:
     ami = app.run("bake", "--", "-var", "size=t3.large").answer
     assert json.loads(ask(app, "--", "-var", "size=t3.large").answer)["ami_id"] == ami
     refused(ask(app), "it has not been built yet")
 
 
-def test_the_drop_in_answers_terraform_too(drop_in: Kitchen) -> None:
+def test_terraform_external_works_in_drop_in_mode(drop_in: Kitchen) -> None:
     ami = drop_in.run(program="bake").answer
     assert json.loads(ask(drop_in).answer)["ami_id"] == ami
 
 
-def test_a_wrong_query_is_refused_before_anything_is_asked_of_aws(app: Kitchen) -> None:
+def test_invalid_query_is_refused_without_an_aws_call(app: Kitchen) -> None:
     refused(app.run("terraform-external", stdin="image=app"), "reading Terraform's query", "is not JSON")
     refused(app.run("terraform-external"), "is not JSON")
     refused(ask(app, imgae="app"), "there is no key 'imgae'; did you mean 'image'?")
@@ -251,7 +251,7 @@ def test_a_wrong_query_is_refused_before_anything_is_asked_of_aws(app: Kitchen) 
     assert app.calls() == {}
 
 
-def test_on_a_terminal_it_does_not_wait_for_a_query_for_ever(app: Kitchen) -> None:
+def test_terminal_as_stdin_is_refused(app: Kitchen) -> None:
     ours, theirs = os.openpty()
     with os.fdopen(ours), os.fdopen(theirs) as terminal:
         done = subprocess.run(
@@ -267,15 +267,15 @@ def test_on_a_terminal_it_does_not_wait_for_a_query_for_ever(app: Kitchen) -> No
     assert "standard input is a terminal, or closed" in done.stderr
 
 
-def test_what_fails_in_the_bake_is_all_that_terraform_shows(app: Kitchen) -> None:
+def test_terraform_shows_only_the_error_of_a_failed_bake(app: Kitchen) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo no luck; exit 3"]}]
     app.write("ami/app.json", template)
     refused(ask(app, action="bake"), "building image app with Packer", "no luck")
 
 
-def test_the_aws_ami_data_source_finds_what_was_verified_and_nothing_else(app: Kitchen, ec2: EC2Client) -> None:
-    """Its filters, as the document has them, asked of EC2."""
+def test_aws_ami_data_source_finds_only_verified_amis(app: Kitchen, ec2: EC2Client) -> None:
+    """Queries EC2 with the filters of the documentation."""
     ami = app.run("bake").answer
     digest = app.run("digest").answer
     (snippet,) = (block for block in blocks(DOCUMENT, "hcl") if 'data "aws_ami"' in block)

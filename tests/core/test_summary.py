@@ -92,7 +92,7 @@ def test_a_failure_has_no_ami_and_says_in_short_why() -> None:
 
 def test_where_only_a_region_was_missing_the_reason_names_it() -> None:
     missing = Reason("region-missing", "eu-west-1", "ami-1 of us-east-1 is to be copied to eu-west-1")
-    assert "eu-west-1 had none" in lines(outcome("app", Result.COPIED, "us-east-1", reasons=(missing,)))[1]
+    assert "not yet copied to eu-west-1" in lines(outcome("app", Result.COPIED, "us-east-1", reasons=(missing,)))[1]
 
 
 def test_a_name_cannot_break_a_line() -> None:

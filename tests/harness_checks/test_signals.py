@@ -1,4 +1,4 @@
-"""The tests behave the same however they are started: `make test &` in a script, `nohup`, a job scheduler."""
+"""Tests do not depend on inherited signal settings: `make test &`, `nohup`, a job scheduler."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _BLOCK_TERM = "import os, signal, sys; signal.pthread_sigmask(0, {15}); os.execv
         pytest.param((sys.executable, "-c", _BLOCK_TERM), id="blocked"),
     ],
 )
-def test_programs_that_tests_start_get_every_signal(ignored: tuple[str, ...]) -> None:
+def test_programs_started_by_tests_receive_every_signal(ignored: tuple[str, ...]) -> None:
     command = [*ignored, sys.executable, "-c", _SHOW_SIGNALS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     masks = {name: int(mask, 16) & ~_OF_GLIBC for name, mask in (line.split(":") for line in done.stdout.splitlines())}
     assert masks == {"SigBlk": 0, "SigIgn": 0}
 
 
-def test_every_worker_of_pytest_resets_signals(tmp_path: Path) -> None:
-    """conftest.py is imported by the workers, not only by the process that starts them."""
+def test_every_pytest_worker_resets_signals(tmp_path: Path) -> None:
+    """The workers import conftest.py too, not only the process that starts them."""
     probe = "tests/harness_checks/test_signals.py::test_this_process_ignores_no_signal"
     command = ["sh", "-c", "trap '' INT HUP; \"$@\"", "sh", sys.executable, "-m", "pytest", "-n", "1", "-q", probe]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

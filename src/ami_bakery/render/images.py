@@ -1,4 +1,4 @@
-"""The AMIs that were made, for people and for programs: as tables, as trees, and as JSON."""
+"""Renders AMIs and orphans as tables, trees and JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ami_bakery.inspect.inventory import ImageAmi, Listing, Outdated
 
 _SHORT = 12
-"""Characters of a digest or a commit that are shown."""
+"""Number of characters shown of a digest or a commit."""
 
 
 def images_json(made: Sequence[ImageAmi], now: datetime) -> str:
@@ -41,7 +41,7 @@ def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
 
 
 def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: datetime) -> str:
-    """For each region its trees, nested as they are drawn."""
+    """Renders the trees of each region as nested objects."""
 
     def node(lineage: Lineage) -> dict[str, Any]:
         ami = lineage.ami
@@ -60,19 +60,19 @@ def trees_json(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: da
     return safe_json({"format": FORMAT, "regions": regions}, indent=2)
 
 
-def orphan_json(leftover: Orphan, now: datetime) -> dict[str, Any]:
-    began = leftover.began
+def orphan_json(orphan: Orphan, now: datetime) -> dict[str, Any]:
+    began = orphan.began
     return {
-        "kind": leftover.resource.kind.value,
-        "id": leftover.resource.id,
-        "name": leftover.resource.name,
-        "region": leftover.resource.region,
-        "image": leftover.image or None,
-        "run": leftover.run or None,
+        "kind": orphan.resource.kind.value,
+        "id": orphan.resource.id,
+        "name": orphan.resource.name,
+        "region": orphan.resource.region,
+        "image": orphan.image or None,
+        "run": orphan.run or None,
         "began": began.isoformat() if began else None,
         "age_seconds": int((now - began).total_seconds()) if began else None,
-        "why": leftover.why,
-        "sure": leftover.sure,
+        "why": orphan.why,
+        "sure": orphan.sure,
     }
 
 
@@ -80,20 +80,20 @@ def orphans_json(orphans: Sequence[Mapping[str, Any]]) -> str:
     return safe_json({"format": FORMAT, "orphans": list(orphans)}, indent=2)
 
 
-def orphans_table(leftovers: Sequence[Orphan], now: datetime) -> Table:
+def orphans_table(orphans: Sequence[Orphan], now: datetime) -> Table:
     return Table(
         columns=("KIND", "ID", "REGION", "IMAGE", "RUN", "AGE", "WHY"),
         rows=tuple(
             (
-                Cell(leftover.resource.kind.value),
-                Cell(leftover.resource.id, "bold"),
-                Cell(leftover.resource.region),
-                Cell(leftover.image or "-"),
-                Cell(leftover.run or "-"),
-                Cell(describe_span(leftover.began, now)),
-                Cell(leftover.why, "" if leftover.sure else "yellow"),
+                Cell(orphan.resource.kind.value),
+                Cell(orphan.resource.id, "bold"),
+                Cell(orphan.resource.region),
+                Cell(orphan.image or "-"),
+                Cell(orphan.run or "-"),
+                Cell(describe_span(orphan.began, now)),
+                Cell(orphan.why, "" if orphan.sure else "yellow"),
             )
-            for leftover in leftovers
+            for orphan in orphans
         ),
         optional=("RUN", "AGE", "IMAGE"),
     )
@@ -126,7 +126,7 @@ def _time_json(ami: Ami | None, now: datetime) -> dict[str, Any]:
 
 
 def images_table(made: Sequence[ImageAmi], now: datetime) -> Table:
-    """A row for each AMI; `-` where a tag is not there."""
+    """Returns a row for each AMI; `-` for a missing tag."""
     columns = ("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "BASE AGE", "COMMIT")
     rows = tuple(
         (
@@ -155,7 +155,7 @@ def outdated_table(outdated: Sequence[Outdated], now: datetime) -> Table:
             Cell(item.made.ami.id),
             Cell(_age(item.made.ami, now)),
             Cell(_digest(item.made.ami)),
-            Cell(item.digest.short if item.digest else "not known"),
+            Cell(item.digest.short if item.digest else "unknown"),
             Cell(_moved(item), "yellow"),
         )
         for item in outdated
@@ -164,7 +164,7 @@ def outdated_table(outdated: Sequence[Outdated], now: datetime) -> Table:
 
 
 def lineage_trees(listing: Listing, trees: Mapping[str, Sequence[Lineage]], now: datetime) -> Iterator[Tree]:
-    """A tree for each region."""
+    """Yields a tree for each region."""
 
     def drawn(lineage: Lineage, region: str) -> Tree:
         branches = tuple(drawn(child, region) for child in lineage.children)
@@ -178,11 +178,11 @@ def _label(listing: Listing, lineage: Lineage, region: str, now: datetime) -> It
     image, ami, key = listing.image_of(lineage.key), lineage.ami, lineage.key
     yield Cell(key.id)
     if key.region != region:
-        yield Cell(f"of {key.region}")
+        yield Cell(f"({key.region})")
     if ami is None:
         yield Cell("gone", "red")
         return
-    yield Cell(image, "bold") if image else Cell(ami.name or "without a name")
+    yield Cell(image, "bold") if image else Cell(ami.name or "no name")
     yield Cell(_age(ami, now), "dim")
     if image:
         yield Cell(_digest(ami), "dim")
@@ -215,7 +215,7 @@ def _commit(ami: Ami) -> str:
 
 def _moved(outdated: Outdated) -> str:
     parts = [
-        f"{part} ({outdated.awaits} is to be baked)" if part == "base" and outdated.awaits else part
+        f"{part} (waiting for {outdated.awaits})" if part == "base" and outdated.awaits else part
         for part in outdated.moved
     ]
-    return ", ".join(parts) or "it does not say what it was made of"
+    return ", ".join(parts) or "unknown (the AMI has no record)"

@@ -1,4 +1,4 @@
-"""Plans, outcomes and findings as Markdown, for the page that a CI shows beside its log."""
+"""Renders plans, outcomes and findings as Markdown, for the summary page of a CI job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PUNCTUATION = re.compile(r"[\\`*_{}\[\]()#+!|~]")
 _LONGEST_ERROR = 8000
-"""Characters of an error; GitHub takes 1 MiB of Markdown from a step, or none of it."""
+"""Maximum length of an error. GitHub discards a step's summary of more than 1 MiB."""
 
 
 def plans_markdown(plans: Sequence[ImagePlan]) -> str:
@@ -34,7 +34,7 @@ def plans_markdown(plans: Sequence[ImagePlan]) -> str:
 
 
 def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
-    """A row for each image, and below the table what went wrong with those that failed."""
+    """Renders a row for each image, and the errors of failed images below the table."""
     rows = [
         (
             _word(outcome.result),
@@ -51,7 +51,7 @@ def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
         f"ami-bakery bake: {counted or 'nothing to do'}", ("outcome", "image", "digest", "AMIs", "time", "why"), rows
     )
     failures = (
-        f"#### {_text(outcome.image)}\n\n{_fenced(_told(outcome.error))}\n"
+        f"#### {_text(outcome.image)}\n\n{_fenced(_shortened_error(outcome.error))}\n"
         for outcome in outcomes
         if outcome.error is not None
     )
@@ -59,7 +59,7 @@ def outcomes_markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:
-    """In the order of the images; what several have in common is told once."""
+    """Renders findings in the order of the images; a finding that several images share is listed once."""
     grouped = group_findings(found)
     rows = [
         (
@@ -77,11 +77,11 @@ def findings_markdown(found: Mapping[str, Sequence[Finding]]) -> str:
 
 
 def error_markdown(command: str, error: BakeryError) -> str:
-    """Of a command that came to no answer."""
-    return f"### ami-bakery {command}: failed\n\n{_fenced(_told(error))}\n"
+    """Renders the error of a command that failed."""
+    return f"### ami-bakery {command}: failed\n\n{_fenced(_shortened_error(error))}\n"
 
 
-def _told(error: BakeryError) -> str:
+def _shortened_error(error: BakeryError) -> str:
     text = f"{error.doing}\n{error.wrong}\n{error.todo}"
     return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}\n... (the log has the rest)"
 
@@ -121,18 +121,18 @@ def _why(plan: ImagePlan) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that Markdown and HTML leave as it is, on one line."""
+    """Escapes text for Markdown and HTML, on one line."""
     shown = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _PUNCTUATION.sub(lambda match: f"\\{match[0]}", shown)
 
 
 def _code(text: str) -> str:
-    """A code span; what a span in a table cannot hold is shown as text."""
+    """Returns a code span; as escaped text if it has characters that a span in a table cannot contain."""
     return f"`{text}`" if text and re.fullmatch(r"[ -_a-{}~]+", text) else _text(text)
 
 
 def _fenced(text: str) -> str:
-    """A code block whose fence is longer than any run of backticks in it."""
+    """Returns a code block whose fence is longer than any run of backticks in it."""
     shown = printable(text)
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * max(3, longest + 1)

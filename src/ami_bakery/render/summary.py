@@ -1,4 +1,4 @@
-"""What became of all images of a bake, as a table."""
+"""Renders the outcomes of a bake as a table."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 _COLORS = {Result.BAKED: "green", Result.REUSED: "dim", Result.COPIED: "cyan", Result.FAILED: "red"}
 _LONGEST = 60
-"""Characters of a reason in the table; the whole of it was told when it happened."""
+"""Maximum length of a reason in the table; the full reason was reported before."""
 _BRIEF = {
-    "base-deprecated": "its base is deprecated",
-    "base-missing": "its base is gone",
-    "ami-deleted": "its AMI was deleted",
+    "base-deprecated": "source AMI is deprecated",
+    "base-missing": "source AMI was deleted",
+    "ami-deleted": "AMI was deleted",
     "forced": "forced",
     "never-baked": "never baked",
     "too-old": "older than max_age",
 }
 _KEPT = {StepKind.TAG: "tags", StepKind.GRANT: "permissions", StepKind.REVOKE: "permissions"}
 _CAVEATS = ("git-refused", "commit-missing", "commit-unknown", "tree-was-dirty", "commit-incomplete", "filter-not-run")
-_NOT_TOLD = frozenset({"no-ami", "not-finished", "multiple-amis", "definition-changed", *_CAVEATS})
-"""Reasons that say nothing beside the others."""
+_OMITTED = frozenset({"no-ami", "not-finished", "multiple-amis", "definition-changed", *_CAVEATS})
+"""Reasons that add nothing to the other reasons."""
 _PARTS = frozenset({"files-changed", "variables-changed", "base-changed", "tools-changed", "settings-changed"})
-"""Reasons that say nothing where the very thing follows."""
+"""Reasons that add nothing if a more specific reason follows."""
 
 
 def summary(outcomes: Sequence[Outcome], answered: frozenset[str] = frozenset()) -> Table:
-    """A row for each image, and one more for each further region; the regions only where there are several.
+    """Returns a row for each image, and one for each further region. REGION is shown only if there are several.
 
-    answered  images whose ids the answer has, in the same place: they are not repeated
+    answered  images whose ids stdout shows on the same terminal: they are not repeated
     """
     outcomes = tuple(outcomes)
     shows_ids = not answered or any(
@@ -47,8 +47,8 @@ def summary(outcomes: Sequence[Outcome], answered: frozenset[str] = frozenset())
         places = outcome.plan.regions or ("",)
         for index, region in enumerate(places):
             ami = outcome.amis.get(region)
-            told = _told(outcome) if index == 0 else (Cell(""), Cell(""), Cell(""), Cell(""))
-            name, result, time, reason = told
+            cells = _cells(outcome) if index == 0 else (Cell(""), Cell(""), Cell(""), Cell(""))
+            name, result, time, reason = cells
             where = (Cell(region),) if several else ()
             repeated = outcome.image in answered and outcome.error is None
             shown = (Cell("" if repeated else ami.id if ami else "-"),) if shows_ids else ()
@@ -65,7 +65,7 @@ def summary(outcomes: Sequence[Outcome], answered: frozenset[str] = frozenset())
     return Table(columns=columns, rows=tuple(rows))
 
 
-def _told(outcome: Outcome) -> tuple[Cell, Cell, Cell, Cell]:
+def _cells(outcome: Outcome) -> tuple[Cell, Cell, Cell, Cell]:
     color = _COLORS[outcome.result]
     return (
         Cell(outcome.image, "bold"),
@@ -81,23 +81,23 @@ def _reason(outcome: Outcome) -> str:
     if outcome.result is Result.REUSED:
         kinds = dict.fromkeys(_KEPT[step.kind] for step in outcome.kept if step.kind in _KEPT)
         return f"{' and '.join(kinds)} changed" if kinds else "unchanged"
-    told = list(dict.fromkeys(_brief_reasons(outcome.plan)))
-    if not told:
+    reasons = list(dict.fromkeys(_brief_reasons(outcome.plan)))
+    if not reasons:
         changed = any(reason.kind == "definition-changed" for reason in outcome.plan.reasons)
         return "the definition changed" if changed else "no AMI with this digest"
-    return told[0] + (f" and {len(told) - 1} more" if len(told) > 1 else "")
+    return reasons[0] + (f" and {len(reasons) - 1} more" if len(reasons) > 1 else "")
 
 
 def _brief_reasons(plan: ImagePlan) -> Iterator[str]:
     following = (*(reason.kind for reason in plan.reasons[1:]), "no-ami")
     for reason, after in zip(plan.reasons, following, strict=False):
-        if reason.kind in _PARTS and after not in _PARTS | _NOT_TOLD:
+        if reason.kind in _PARTS and after not in _PARTS | _OMITTED:
             continue
         if reason.kind == "region-missing":
-            yield f"{reason.subject} had none"
+            yield f"not yet copied to {reason.subject}"
         elif reason.kind == "key-changed":
-            yield f"another key in {reason.subject}"
-        elif reason.kind not in _NOT_TOLD:
+            yield f"KMS key changed in {reason.subject}"
+        elif reason.kind not in _OMITTED:
             yield _BRIEF.get(reason.kind, reason.detail)
 
 

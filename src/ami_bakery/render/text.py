@@ -1,4 +1,4 @@
-"""Plans, outcomes and lists to text and JSON, for stdout and for files; decides nothing."""
+"""Renders plans, outcomes, inputs and findings as text, JSON and variables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SIGNS = {
 }
 
 Style = Callable[[str, str], str]
-"""(text, name of a color) to text: `plain` or `ansi`."""
+"""Colors a text: (text, name of a color) to text; `plain` or `ansi`."""
 
 
 def plain(text: str, _color: str) -> str:
@@ -50,13 +50,13 @@ def document(images: Sequence[Mapping[str, Any]]) -> str:
 
 
 def error_text(error: BakeryError, style: Style = plain) -> str:
-    """What we were doing, what went wrong, what to do next: a line each, more where the other side said more."""
+    """Renders the three parts of an error: operation, cause and advice, each on its own line or lines."""
     wrong = error.wrong.replace("\n", "\n  ")
     return f"{style('error:', 'red')} {one_line(error.doing)}\n  {printable(wrong)}\n  {printable(error.todo)}"
 
 
 def plan_json(plan: ImagePlan, *, steps: bool = False) -> dict[str, Any]:
-    """`steps`: add what `bake` would do, in order."""
+    """Renders a plan. `steps`: include the steps of `bake`, in order."""
     rendered: dict[str, Any] = {
         "image": plan.image,
         "action": plan.action.value,
@@ -70,7 +70,7 @@ def plan_json(plan: ImagePlan, *, steps: bool = False) -> dict[str, Any]:
 
 
 def step_json(step: Step) -> dict[str, Any]:
-    """Members that say nothing of this kind of step are left out; an id is null where the thing is still to be made."""
+    """Renders a step with the members of its kind; the id of a resource that does not exist yet is null."""
     rendered: dict[str, Any] = {"step": step.kind.value, "region": step.region}
     if not step.certain:
         rendered["certain"] = False
@@ -89,7 +89,7 @@ def step_json(step: Step) -> dict[str, Any]:
 
 
 def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
-    """An image a line, with its reason; several reasons, and what else `bake` will do, on lines below; the sum."""
+    """Renders one line for each image; several reasons, and further steps, on lines below; and totals."""
     width = max((len(plan.image) for plan in plans), default=0)
     lines = []
     for plan in plans:
@@ -102,9 +102,9 @@ def plan_text(plans: Sequence[ImagePlan], style: Style = plain) -> str:
         lines += [f"            {line}" for line in below]
         lines += [f"          {style('>', 'cyan')} {one_line(line)}" for line in step_lines(plan)]
     counts = {action: sum(plan.action is action for plan in plans) for action in Action}
-    said = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
-    kept = sum(plan.action is Action.REUSE and bool(plan.steps) for plan in plans)
-    return "\n".join([*lines, "", f"{said}{f' ({kept} with tags or permissions to change)' if kept else ''}."])
+    totals = ", ".join(f"{count} to {_VERBS[action]}" for action, count in counts.items() if count)
+    changed = sum(plan.action is Action.REUSE and bool(plan.steps) for plan in plans)
+    return "\n".join([*lines, "", f"{totals}{f' ({changed} with tags or permissions to change)' if changed else ''}."])
 
 
 _VERBS = {
@@ -131,7 +131,7 @@ def outcome_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcome_text(outcomes: Sequence[Outcome]) -> str:
-    """One image in one region prints the id alone; more print `image<TAB>region<TAB>ami` lines. None of a failure."""
+    """Renders the id for one image in one region; otherwise `image<TAB>region<TAB>ami` lines, without failed images."""
     finished = (outcome for outcome in outcomes if outcome.error is None)
     rows = [(outcome.image, region, ami.id) for outcome in finished for region, ami in outcome.amis.items()]
     if len(rows) == 1 and len(outcomes) == 1 and len(outcomes[0].plan.regions) == 1:
@@ -140,17 +140,17 @@ def outcome_text(outcomes: Sequence[Outcome]) -> str:
 
 
 def outcome_id(outcomes: Sequence[Outcome]) -> str:
-    """Of a single image: the id of its first region; empty if it failed."""
+    """Returns the AMI id in the first region of a single image; empty if it failed."""
     (outcome,) = outcomes
     first = outcome.amis.get(outcome.plan.regions[0]) if outcome.plan.regions and outcome.error is None else None
     return first.id if first else ""
 
 
 def outcome_note(outcome: Outcome, *, ids: bool = True) -> str:
-    """A line for people, on stderr. `ids`: False where they are shown in the same place anyway."""
+    """Renders a line for stderr. `ids`: False if the same terminal shows the ids anyway."""
     if outcome.result is Result.REUSED:
-        said = "; ".join(reason_lines(outcome.plan.reasons)) if ids else "unchanged"
-        return one_line(f"{outcome.image}: reused: {said}")
+        why = "; ".join(reason_lines(outcome.plan.reasons)) if ids else "unchanged"
+        return one_line(f"{outcome.image}: reused: {why}")
     amis = ", ".join(f"{ami.id} ({region})" for region, ami in outcome.amis.items()) if ids else ""
     return f"{outcome.image}: {outcome.result}{f': {amis}' if amis else ''} in {outcome.seconds:.0f} s"
 
@@ -188,7 +188,7 @@ def inputs_json(image: ImageConfig, facts: TemplateFacts | None, inventory: Inve
 
 
 def inputs_text(rendered: Mapping[str, Any], inventory: Inventory) -> str:
-    """A line for each input: digest, type and mode, path, and the first line that names it."""
+    """Renders a line for each input: digest, type and mode, path, and the first place that references it."""
     lines = []
     for item, entry in zip(rendered["inputs"], inventory.entries, strict=True):
         mark = {"file": "x" if item["executable"] else "-", "directory": "/", "symlink": "@"}[item["type"]]
@@ -219,7 +219,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "notice": "dim"}
 
 
 def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) -> str:
-    """`file:line: level: message`, as compilers have it, so that editors and CI find the location."""
+    """Renders `file:line: level: message`, a format that editors and CI systems parse."""
     from ami_bakery.core.check.finding import images_named
 
     level = style(f"{finding.level}:", _COLOURS[finding.level])
@@ -228,7 +228,7 @@ def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) 
 
 
 def draw_plain(shown: Table | Tree, style: Style = plain) -> str:
-    """A table or a tree in plain characters, for a file or another program."""
+    """Renders a table or a tree in plain characters, for a file or another program."""
 
     def cells(line: Iterable[Cell], gap: str) -> str:
         return gap.join(style(cell.text, cell.color) if cell.color else cell.text for cell in line)
@@ -239,13 +239,13 @@ def draw_plain(shown: Table | Tree, style: Style = plain) -> str:
 
 
 TFVARS = ("ami_id", "ami_ids", "amis")
-"""What `tfvars` can say. The first two are of a single image."""
+"""The variables of `tfvars`. The first two require a single image."""
 
 
 def tfvars(outcomes: Sequence[Outcome], only: str | None = None) -> str:
-    """For Terraform: `ami_id` and `ami_ids` (by region) of a single image, and `amis` (by image and region) of all.
+    """Renders Terraform variables: `ami_id` and `ami_ids` (by region) for a single image; `amis` (by image and region).
 
-    `only` one of these: Terraform warns of every value that no variable is declared for.
+    only  the only variable to include: Terraform warns about values of undeclared variables
     """
     amis = {outcome.image: {region: ami.id for region, ami in outcome.amis.items()} for outcome in outcomes}
     values: dict[str, Any] = {"amis": amis}
@@ -256,7 +256,10 @@ def tfvars(outcomes: Sequence[Outcome], only: str | None = None) -> str:
 
 
 def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str], region: str) -> str:
-    """The answer to Terraform's `external` data source, which takes strings alone; `amis` is JSON, for `jsondecode`."""
+    """Renders the result of a Terraform `external` data source.
+
+    Terraform accepts only strings, so `amis` is JSON text, for `jsondecode`.
+    """
     answer = {
         "image": image,
         "region": region,
@@ -268,9 +271,11 @@ def terraform_external(image: str, digest: Digest | None, amis: Mapping[str, str
 
 
 def dotenv(outcomes: Sequence[Outcome], limit: int | None = None) -> tuple[str, tuple[str, ...]]:
-    """For CI: AMI_ID of a single image, AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> of all; no quotes, no blanks.
+    """Renders AMI_ID for a single image, and AMI_ID_<IMAGE> and AMI_ID_<IMAGE>_<REGION> for all, without quotes.
 
-    With a `limit`, GitLab's: what fits, and the names of those that do not.
+    limit  GitLab's maximum number of variables
+
+    Returns the text, and the names of variables that were omitted because of the limit.
     """
     variables = list(_variables(outcomes))
     kept = variables
@@ -287,7 +292,7 @@ def dotenv(outcomes: Sequence[Outcome], limit: int | None = None) -> tuple[str, 
 
 
 def shell_exports(outcomes: Sequence[Outcome]) -> str:
-    """The same, for a file that shells read."""
+    """Renders the same variables as `export` commands of a shell."""
     return "".join(f"export {name}={ami}\n" for name, ami in _variables(outcomes))
 
 
@@ -300,13 +305,13 @@ def _variables(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
 
 
 def variable_names(image: str, regions: Sequence[str]) -> tuple[str, ...]:
-    """The image's own, for its first region, and one for each region."""
+    """Returns the name of the image's variable for its first region, and one name for each region."""
     name = f"AMI_ID_{_constant(image)}"
     return (name, *(f"{name}_{_constant(region)}" for region in regions)) if regions else ()
 
 
 def github_output(outcomes: Sequence[Outcome]) -> str:
-    """For GitHub Actions: `ami-id` of a single image, `amis` of all as JSON on one line, and `outcome`."""
+    """Renders outputs for GitHub Actions: `ami-id` of a single image, `amis` as JSON on one line, and `outcome`."""
     order = (Result.FAILED, Result.BAKED, Result.COPIED, Result.REUSED)
     results = {outcome.result for outcome in outcomes}
     outcome = next((result for result in order if result in results), Result.REUSED)
@@ -314,7 +319,7 @@ def github_output(outcomes: Sequence[Outcome]) -> str:
 
 
 def github_plan(plans: Sequence[ImagePlan]) -> str:
-    """The same of a plan: the AMIs that are there, and the action that asks for most."""
+    """Renders the same outputs for a plan: existing AMIs, and the most expensive action."""
     order = (Action.BAKE, Action.PENDING, Action.WAIT, Action.COPY, Action.REUSE)
     actions = {plan.action for plan in plans}
     action = next((action for action in order if action in actions), Action.REUSE)
@@ -322,7 +327,7 @@ def github_plan(plans: Sequence[ImagePlan]) -> str:
 
 
 def github_findings(levels: Collection[Level]) -> str:
-    """`outcome` is `error`, `warning`, or `passed`."""
+    """Renders the output `outcome` of `check`: `error`, `warning` or `passed`."""
     worst = min(levels, key=lambda level: level.order, default=None)
     return f"outcome={worst if worst in ('error', 'warning') else 'passed'}\n"
 
