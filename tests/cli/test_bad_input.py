@@ -442,7 +442,7 @@ def test_full_disk_while_writing_the_output_loses_no_ami(drop_in: Kitchen) -> No
     assert re.fullmatch(r"ami-[0-9a-f]{17}\n", done.stdout), "the id is told all the same"
     assert "writing the answer to small/.ami_id.json" in done.stderr
     assert "No space left on device" in done.stderr
-    assert "run again" in done.stderr
+    assert "run the command again" in done.stderr
     assert sorted(done.stderr.splitlines()[-3:]) == ["small", "small/ami.json", "small/filler"]
     assert drop_in.run(program="bake").status == 0
     assert drop_in.packer_runs == 1
@@ -452,7 +452,7 @@ def test_unwritable_output_file_keeps_its_old_content(app: Kitchen) -> None:
     app.write("out/ids.json", "old")
     assert app.run("bake", "--output", "out/ids.json").status == 0
     assert "ami-" in (app.folder / "out/ids.json").read_text()
-    error_parts(app.run("bake", "--output", "absent/ids.json"), "no folder", "absent", status=2)
+    error_parts(app.run("bake", "--output", "absent/ids.json"), "folder not found", "absent", status=2)
 
 
 @pytest.mark.parametrize("command", ["bake", "plan", "check"])
@@ -473,7 +473,7 @@ def test_unwritable_output_file_is_reported_before_the_build(
     )
     if "Permission denied" in run.stderr:
         pytest.skip("the program itself cannot be read by another user here")
-    error_parts(run, f"{folder}/locked is not writable", "name another file", status=2)
+    error_parts(run, f"{folder}/locked is not writable", "use another file", status=2)
     assert app.calls() == {}
 
 

@@ -59,7 +59,7 @@ def test_it_behaves_as_a_frozen_dataclass_of_keywords() -> None:
     [({}, "missing: x"), ({"x": 1, "z": 2}, "unknown: z"), ({"z": 2}, "unknown: z"), ({"y": 2}, "missing: x")],
 )
 def test_other_keywords_are_refused(given: dict[str, int], problem: str) -> None:
-    with pytest.raises(TypeError, match=rf"Point\(\) takes x, y, names as keywords; {problem}$"):
+    with pytest.raises(TypeError, match=rf"Point\(\) accepts the keywords x, y, names; {problem}$"):
         Point(**given)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         Point(1)  # type: ignore[call-arg]

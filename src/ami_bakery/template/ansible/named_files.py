@@ -19,7 +19,7 @@ from ami_bakery.template.ansible.jinja.rendering import (
     texts_in,
 )
 from ami_bakery.template.ansible.scope import Context, PlayScope, glob_in, search_folders
-from ami_bakery.template.ansible.search import find, is_file
+from ami_bakery.template.ansible.search import find_paths, is_file
 from ami_bakery.template.ansible.yaml_files import documents_of, yaml_at, yaml_below
 from ami_bakery.template.expression.known_values import CHECKOUT
 from ami_bakery.template.expression.known_values import HOLE as PACKERS_HOLE
@@ -115,7 +115,7 @@ class Files:
         name = name.removeprefix("file://")
         if "://" in name or not name.strip("./ ") or "\n" in name:
             return None
-        found = find(self.reading, name, folders)
+        found = find_paths(self.reading, name, folders)
         if context.role and any(path.startswith(context.role + "/") for path in found):
             # A partly known name in a role: outside the role, only files of the same kind may be meant.
             found = [path for path in found if posixpath.dirname(path) != context.playbook]
@@ -125,7 +125,7 @@ class Files:
         """Calls `take` with the files that literal words of an unknown expression name."""
         for word in known_words(text, self.scope(context)):
             if word.strip("./ ") and "\n" not in word and "://" not in word:
-                for path in find(self.reading, word, folders):
+                for path in find_paths(self.reading, word, folders):
                     if is_file(self.reading, path):
                         take(path)
 
@@ -157,7 +157,7 @@ class Files:
         folders = (posixpath.dirname(path) or ".", self.reading.paths.workdir)
         for text in texts_in(document):
             if text.strip("./ ") and "\n" not in text and is_static(text):
-                for found in find(self.reading, text, folders):
+                for found in find_paths(self.reading, text, folders):
                     if is_file(self.reading, found):
                         self.reference(found, SourceLocation(file=path, line=max(text.line, 1)))
 
@@ -227,7 +227,7 @@ class Files:
         folders, location = (context.playbook, self.reading.paths.workdir), self.location(context, line)
         for term in terms:
             name = term.split(" ")[0]
-            found = find(self.reading, name, folders) if name and name != "/dev/null" else [name]
+            found = find_paths(self.reading, name, folders) if name and name != "/dev/null" else [name]
             for path in found if name != "/dev/null" else ():
                 self.reference(path, location, context)
             if not found:
@@ -240,7 +240,7 @@ class Files:
         texts = [*terms, *merged_texts(value for values in call.options.values() for value in values)]
         for text in texts:
             if text.strip("./ ") and "\n" not in text and not has_hole(text):
-                for path in find(self.reading, text, search_folders(context, "files")):
+                for path in find_paths(self.reading, text, search_folders(context, "files")):
                     if is_file(self.reading, path):
                         self.reference(path, self.location(context, line), context)
 

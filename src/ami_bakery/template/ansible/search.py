@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ami_bakery.template.definition import Reading
 
 
-def find(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
+def find_paths(reading: Reading, text: str, folders: tuple[str, ...]) -> list[str]:
     """Returns existing paths that a text may name, relative to the root.
 
     A text without holes counts in every folder. With holes, the whole folder before the first hole counts. Without a

@@ -10,7 +10,7 @@ from ami_bakery.template.ansible import tasks as task_reader
 from ami_bakery.template.ansible.jinja.holes import has_hole
 from ami_bakery.template.ansible.jinja.rendering import LookupCall, text_alternatives
 from ami_bakery.template.ansible.scope import Context, search_folders
-from ami_bakery.template.ansible.search import find, is_file, is_folder
+from ami_bakery.template.ansible.search import find_paths, is_file, is_folder
 from ami_bakery.template.ansible.yaml_files import as_list, maps_of, yaml_at
 from ami_bakery.template.yaml_parser import YamlMap
 from ami_bakery.values import replace
@@ -152,7 +152,7 @@ class TaskWalk:
     def _if_here(self, text: str, folders: tuple[str, ...], context: Context, line: int) -> None:
         for name in text_alternatives(text, self._files.scope(context)):
             if name.strip("./ ") and "\n" not in name and "://" not in name and not has_hole(name):
-                for path in find(self._reading, name, folders):
+                for path in find_paths(self._reading, name, folders):
                     self._files.reference(path, self._files.location(context, line), context)
 
     def _what_to_do_with(self, module: str, context: Context) -> Take | None:
@@ -175,7 +175,7 @@ class TaskWalk:
         if call.module == "script":
             for text, kind, _ in task_reader.files_of(call):
                 for name in text_alternatives(text, scope):
-                    for path in find(self._reading, name, search_folders(context, kind)):
+                    for path in find_paths(self._reading, name, search_folders(context, kind)):
                         self._files.run.script(path, "", (), None, folder=context.playbook)
         for _, text in task_reader.texts_of(call):
             self._if_here(text, (*started, *folders), context, call.line)
@@ -184,7 +184,7 @@ class TaskWalk:
         """Records the working directory of a command as an input: the command may read any file in it."""
         started = []
         for name in text_alternatives(text, self._files.scope(context)):
-            for path in find(self._reading, name, folders):
+            for path in find_paths(self._reading, name, folders):
                 started.append(path)
                 if is_folder(self._reading, path) and path not in (context.playbook, *folders, "."):
                     self._files.reference(path, self._files.location(context, line), context)
