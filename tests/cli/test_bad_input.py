@@ -195,7 +195,9 @@ def test_missing_region_error_lists_all_ways_to_set_it(app: Kitchen) -> None:
     app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]\n', ""))
     none = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None}
     error_parts(
-        app.run("plan", environment=none), "none of AWS_DEFAULT_REGION, AWS_REGION and the AWS profile", status=2
+        app.run("plan", environment=none),
+        "no region is set in AWS_DEFAULT_REGION, AWS_REGION or the AWS profile",
+        status=2,
     )
 
 
@@ -248,14 +250,14 @@ def test_unknown_image_or_option_is_an_error(app: Kitchen) -> None:
 
 
 def test_missing_packer_is_an_error(app: Kitchen) -> None:
-    error_parts(app.run("bake", "--packer", "no-such-packer"), "looking for Packer", "no-such-packer", "1.6.6")
+    error_parts(app.run("bake", "--packer", "no-such-packer"), "finding Packer", "no-such-packer", "1.6.6")
 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
         ("echo Packer v1.5.6", "too old"),
-        ("echo hello", "not answer as Packer"),
+        ("echo hello", "its output is not Packer's"),
         ("exit 3", "does not answer"),
     ],
 )

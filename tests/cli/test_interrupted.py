@@ -49,7 +49,7 @@ class Typist:
         self.then = then
         self.plan: list[tuple[str, str]] = [
             (AT_WORK, "\x03"),
-            ("waiting until it has cleaned up", "\x03"),
+            ("waiting for Packer's cleanup", "\x03"),
             ("Leave now? [y/N]", answer),
         ]
 

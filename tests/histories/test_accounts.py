@@ -306,5 +306,5 @@ def test_who_is_not_logged_in_is_told_so_at_once(logged_in: Kitchen) -> None:
     (logged_in.folder.parent / "logged-out").touch()
     run = logged_in.run("bake", timeout=30)
     assert run.status == 1
-    assert "trying again" not in run.stderr
+    assert "retrying" not in run.stderr
     assert logged_in.packer_runs == 0

@@ -147,7 +147,7 @@ def make_folders(arguments: list[str], effects: Effects) -> None:
     effects.made.extend(options_of(arguments, "-m --mode -Z")[1])
 
 
-def remove(arguments: list[str], effects: Effects) -> None:
+def remove_files(arguments: list[str], effects: Effects) -> None:
     options, rest = options_of(arguments, "")
     effects.keeps = any(option in ("-i", "-I", "--interactive") for option, _ in options)
     effects.removed.extend(rest)
