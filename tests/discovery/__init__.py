@@ -1,1 +1,1 @@
-"""What the reader finds in a template, compared with what the real Packer opens when it runs it."""
+"""Compares the files that the reader finds with those that the real Packer opens."""

@@ -1,4 +1,4 @@
-"""A small template that Packer 1.6.6 builds, and what it is built with."""
+"""A small template that Packer 1.6.6 builds, and its arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """`extra`: files that are found though Packer opened none of them, each for a reason said in the name."""
+    """`extra`: files that are found although Packer does not open them; the name says why."""
 
     name: str
     template: str

@@ -1,4 +1,4 @@
-"""Layouts of playbooks, each with what a provisioner is told, that the real ansible-playbook runs."""
+"""Layouts of playbooks with provisioner settings, which the real ansible-playbook runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOSTS = "default ansible_connection=local\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """`arguments`: `extra_arguments`; `unknown` of them are not known to the reader. `extra`: found, but not opened."""
+    """`arguments`: `extra_arguments`; `unknown`: those the reader cannot evaluate. `extra`: found, not opened."""
 
     name: str
     files: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Expressions whose exact value decides which file is read, and files that are read beside something unknown."""
+"""Expressions whose exact value selects a file, and files next to unknown parts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ locals { now = timestamp() }
 
 
 def _named(name: str, scripts: str, *files: str, extra: str = "") -> Case:
-    """Scripts that an expression names."""
+    """A case with scripts that an expression names."""
     return Case(
         name=name,
         template="a.pkr.hcl",
@@ -37,14 +37,14 @@ def _named(name: str, scripts: str, *files: str, extra: str = "") -> Case:
 
 
 def _read(name: str, value: str, files: dict[str, str]) -> Case:
-    """Files that a local reads, though a part of it is known only when Packer runs."""
+    """A case with files that a partly unknown local reads."""
     inline = '  provisioner "shell" {\n    inline = ["true"]\n  }\n'
     more = f"{_VARIABLES}\nlocals {{\n  value = {value}\n}}\n"
     return Case(name=name, template="a.pkr.hcl", files={"a.pkr.hcl": _hcl(inline, more), **files})
 
 
 def _settings(name: str, declaration: str, scripts: str, given: str, *files: str, extra: str) -> Case:
-    """A variable without a type, whose default is empty: Packer 1.6.6 drops what the file gives, newer ones keep it."""
+    """A variable without a type and with an empty default: Packer 1.6.6 drops the var-file's value, newer ones keep it."""
     return Case(
         name=name,
         template="a.pkr.hcl",

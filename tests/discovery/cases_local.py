@@ -1,4 +1,4 @@
-"""Templates whose local commands and scripts read files: Packer and all that it starts are watched."""
+"""Templates whose local commands and scripts read files; all child processes are traced."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Compares, for one template of any project: what the reader finds, and what the real Packer opens.
+"""Compares the files that the reader finds in a template with those that the real Packer opens.
 
     python -m tests.discovery.compare PROJECT TEMPLATE [--workdir DIR] [--var K=V] [--var-file F] [--only X] ...
 
-The project is copied first. Its local commands are not run, and its builders are swapped for a host on loopback.
+The project is copied first. Its local commands are not run; a loopback SSH host replaces its builders.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 from ami_bakery.adapters.files.source_tree import DiskTree
 from ami_bakery.template.facts import TemplateFacts, TemplateRequest
 from ami_bakery.template.template_reader import PackerTemplateReader
-from tests.discovery.fake_remote import sink
+from tests.discovery.fake_remote import fake_remote
 from tests.discovery.swap import make_plugins, swap
 from tests.discovery.traced import trace
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`missed` must be empty. Credentials are read by Packer and left out on purpose."""
+    """`missed` must be empty. It excludes credentials, which are deliberately not in the digest."""
 
     status: int
     output: str
@@ -65,7 +65,7 @@ def compare(project: Path, options: Options) -> Comparison:
         shutil.copytree(project, root, symlinks=True, ignore=shutil.ignore_patterns(".git"))
         (scratch / "uploads").mkdir()
         (scratch / "tmp").mkdir()
-        with sink(scratch / "uploads") as port:
+        with fake_remote(scratch / "uploads") as port:
             return _compare(scratch, root, port, options)
 
 
@@ -117,7 +117,7 @@ def _arguments(root: Path, workdir: Path, options: Options) -> list[str]:
 
 
 def files_of(facts: TemplateFacts, root: Path) -> set[str]:
-    """Every file behind the references, with folders opened up and links followed, relative to the root."""
+    """Returns all files of the references, folders expanded and links followed, relative to the root."""
     found: set[str] = set()
     for path in (*facts.files, *(reference.path for reference in facts.references)):
         start = root / path
@@ -137,9 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--var-file", action="append", default=[])
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--except", dest="except_", action="append", default=[])
-    parser.add_argument("--drop", action="append", default=[], help="leave provisioners of this type out")
+    parser.add_argument("--drop", action="append", default=[], help="skip provisioners of this type")
     parser.add_argument("--transfer", default="scp", help="sftp, where uploads go to C:\\")
-    parser.add_argument("--path", action="append", default=[], help="look for programs here first")
+    parser.add_argument("--path", action="append", default=[], help="search for programs here first")
     parser.add_argument("-v", "--verbose", action="store_true", help="show Packer's output and every file")
     given = parser.parse_args(arguments)
     result = compare(

@@ -1,4 +1,4 @@
-"""An SSH host on loopback that accepts everything: any login, any command, any upload, and keeps none of it."""
+"""An SSH host on loopback that accepts every login, command and upload."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Server(asyncssh.SSHServer):
 
 
 class _Files(asyncssh.SFTPServer):
-    """A folder in which everything that is asked for is there already, as a folder; what is written goes beside it."""
+    """An SFTP folder in which every path exists as a folder; uploads get other names."""
 
     def __init__(self, channel: asyncssh.SSHServerChannel[bytes], root: Path) -> None:
         super().__init__(channel, chroot=str(root).encode())
@@ -42,7 +42,7 @@ class _Files(asyncssh.SFTPServer):
         self._at(path).mkdir(parents=True, exist_ok=True)
 
     def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
-        """Whatever mode is asked for: done."""
+        """Accepts every mode."""
 
     def _at(self, path: bytes) -> Path:
         return Path(self.map_path(path).decode("utf-8", "surrogateescape"))
@@ -53,8 +53,8 @@ async def _command(process: asyncssh.SSHServerProcess[str]) -> None:
 
 
 @contextmanager
-def sink(folder: Path) -> Iterator[int]:
-    """The port of a running host, whose uploads land under `folder`."""
+def fake_remote(folder: Path) -> Iterator[int]:
+    """Runs the host; yields its port. Stores uploads under `folder`."""
     loop = asyncio.new_event_loop()
     started: list[asyncssh.SSHAcceptor] = []
     ready = threading.Event()

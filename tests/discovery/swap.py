@@ -1,4 +1,4 @@
-"""Makes a template safe to run: its builders become the loopback host, and its local commands only read.
+"""Makes a template safe to run: replaces builders by the loopback host, and local commands by reads.
 
 A builder keeps its type and name, so that `only`, `except` and `source.name` mean what they meant: for each type there
 is a plugin that is Packer's own `null` builder under that name.
@@ -44,7 +44,7 @@ def make_plugins(folder: Path, types: set[str], packer: str) -> None:
 def swap(
     template: Path, port: int, *, transfer: str = "scp", run_local: bool = False, drop: tuple[str, ...] = ()
 ) -> set[str]:
-    """Rewrites a template in place, and says the types of its builders. `drop`: provisioners to leave out."""
+    """Rewrites a template in place; returns the types of its builders. `drop`: provisioners to remove."""
     files = sorted(template.glob("*.pkr.*")) + sorted(template.glob(".*.pkr.*")) if template.is_dir() else [template]
     types: set[str] = set()
     for file in dict.fromkeys(files):
@@ -84,7 +84,7 @@ def _type(component: dict[str, Any]) -> str:
 
 
 def _kept(step: Any, run_local: bool) -> Any:
-    """Post-processors that need no artifact of a real builder."""
+    """Keeps post-processors that do not need an artifact of a real builder."""
     if isinstance(step, list):
         return [made for each in step if (made := _kept(each, run_local)) is not None] or None
     kind = step if isinstance(step, str) else step["type"]
@@ -104,7 +104,7 @@ def _swap_hcl_json(file: Path, loopback: dict[str, Any]) -> set[str]:
     return types
 
 
-# --- HCL: edits of the text, so that lines and places stay
+# --- HCL: edits of the text, which keep lines and locations
 
 
 def _swap_hcl(file: Path, loopback: dict[str, Any], run_local: bool, drop: tuple[str, ...]) -> set[str]:
@@ -124,10 +124,10 @@ def _swap_hcl(file: Path, loopback: dict[str, Any], run_local: bool, drop: tuple
             edits.extend(_without_settings(block, ("name",)))
         elif words[0] == "local" and not within:
             edits.extend(_as_locals(block, words[1]))
-        elif words[0] in _UNKNOWN_TO_PACKER_1_6 or _is_left_out(words, drop):
+        elif words[0] in _UNKNOWN_TO_PACKER_1_6 or _is_dropped(words, drop):
             edits.append((block.start_byte, block.end_byte, b""))
         elif words[0] in ("provisioner", "post-processor"):
-            edits.extend(_tamed(block, words[1], run_local))
+            edits.extend(_made_safe(block, words[1], run_local))
     edits = _outermost([*edits, *_versions(root), *_data_values(root)])
     for start, end, text in sorted(edits, reverse=True):
         source = source[:start] + text + source[end:]
@@ -135,7 +135,7 @@ def _swap_hcl(file: Path, loopback: dict[str, Any], run_local: bool, drop: tuple
     return types
 
 
-def _is_left_out(words: list[str], drop: tuple[str, ...]) -> bool:
+def _is_dropped(words: list[str], drop: tuple[str, ...]) -> bool:
     if words[0] == "post-processor":
         return words[1] not in ("manifest", "shell-local")
     return words[0] == "provisioner" and words[1] in drop
@@ -173,7 +173,7 @@ def _without_settings(block: Node, keep: tuple[str, ...]) -> list[tuple[int, int
     return [(node.start_byte, node.end_byte, b"") for name, node in _settings(block) if name not in keep]
 
 
-def _tamed(block: Node, kind: str, run_local: bool) -> list[tuple[int, int, bytes]]:
+def _made_safe(block: Node, kind: str, run_local: bool) -> list[tuple[int, int, bytes]]:
     local = kind == "shell-local" and not run_local
     unwanted = {*_WAITS, *(() if run_local else _UNSAFE.get(kind, ())), *(("execute_command",) if local else ())}
     edits = [(node.start_byte, node.end_byte, b"") for name, node in _settings(block) if name in unwanted]
@@ -184,14 +184,14 @@ def _tamed(block: Node, kind: str, run_local: bool) -> list[tuple[int, int, byte
 
 
 def _as_locals(block: Node, name: str) -> list[tuple[int, int, bytes]]:
-    """Packer 1.6 knows no `local "x" {}`."""
+    """Rewrites `local "x" {}`, which Packer 1.6 does not know."""
     expression = next(node.named_children[-1] for setting, node in _settings(block) if setting == "expression")
     start = (block.start_byte, expression.start_byte, f"locals {{\n  {name} = ".encode())
     return [start, (expression.end_byte, block.end_byte, b"\n}")]
 
 
 def _data_values(node: Node) -> list[tuple[int, int, bytes]]:
-    """Packer 1.6 has no data sources: what they would answer becomes a text."""
+    """Replaces data sources, which Packer 1.6 does not have, by strings."""
     first = node.children[0] if node.children else None
     asks = first is not None and (
         (first.type == "variable_expr" and first.text == b"data")
@@ -203,7 +203,7 @@ def _data_values(node: Node) -> list[tuple[int, int, bytes]]:
 
 
 def _outermost(edits: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]]:
-    """Without the edits that lie within others."""
+    """Removes edits that are inside other edits."""
     return [
         edit
         for edit in edits

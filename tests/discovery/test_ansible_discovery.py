@@ -1,4 +1,4 @@
-"""What the real Ansible opens for a playbook that Packer hands to it, the reader finds."""
+"""The reader finds every file that the real Ansible opens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
         shutil.which("strace") is None or shutil.which("packer") is None,
         reason="strace and packer are needed to see what is opened; install Debian's packages of these names",
     ),
-    pytest.mark.skipif(ANSIBLE is None, reason="ansible-playbook is needed; `pip install ansible-core`"),
+    pytest.mark.skipif(ANSIBLE is None, reason="this test needs ansible-playbook; `pip install ansible-core`"),
 ]
 
 TEMPLATE = """{
@@ -124,7 +124,7 @@ FILES = {
 }
 
 
-def test_what_ansible_opens_is_found(tmp_path: Path) -> None:
+def test_files_that_ansible_opens_are_found(tmp_path: Path) -> None:
     write_tree(tmp_path / "project", {**FILES, "a.json": TEMPLATE % sys.executable})
 
     result = compare(
@@ -144,7 +144,7 @@ def test_what_ansible_opens_is_found(tmp_path: Path) -> None:
 
 
 def _settings(layout: Layout) -> str:
-    """The template: what is not known stands in it as the address of the build, which nobody knows before."""
+    """Returns the template. The build's address, unknown before the build, stands for unknown parts."""
     arguments = [word if word not in layout.unknown else "{{build `Host`}}" for word in layout.arguments]
     for word in layout.unknown:
         arguments = [each.replace(word, "{{build `Host`}}") for each in arguments]
@@ -160,7 +160,7 @@ def _settings(layout: Layout) -> str:
 
 
 def _command(layout: Layout, scratch: Path) -> list[str]:
-    """As the provisioner puts it together, with Python for the modules and a folder to write to."""
+    """Returns the provisioner's command line, with Python for the modules and a writable folder."""
     arguments = list(layout.arguments)
     for word, value in layout.unknown.items():
         arguments = [each.replace(word, value) for each in arguments]
@@ -170,7 +170,7 @@ def _command(layout: Layout, scratch: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
-def test_what_ansible_playbook_opens_is_found(tmp_path: Path, layout: Layout) -> None:
+def test_files_that_ansible_playbook_opens_are_found(tmp_path: Path, layout: Layout) -> None:
     root, scratch = (tmp_path / "project").resolve(), (tmp_path / "scratch").resolve()
     scratch.mkdir()
     write_tree(root, {"inv/hosts": HOSTS, **layout.files, "a.json": _settings(layout)})

@@ -1,4 +1,4 @@
-"""Whatever Packer opens of a project, the reader finds; and it finds little more."""
+"""The reader finds every file that Packer opens, and few others."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.trees import write_tree
 
 pytestmark = pytest.mark.skipif(
     shutil.which("strace") is None or shutil.which("packer") is None,
-    reason="strace and packer are needed to see what Packer opens; install Debian's packages of these names",
+    reason="this test needs strace and packer; install Debian's packages of these names",
 )
 
 
 @pytest.mark.parametrize("case", [*JSON, *HCL, *LOCAL, *EXPRESSIONS], ids=lambda case: case.name)
-def test_what_packer_opens_is_found(case: Case, tmp_path: Path) -> None:
+def test_files_that_packer_opens_are_found(case: Case, tmp_path: Path) -> None:
     write_tree(tmp_path, case.files)
     for path in tmp_path.rglob("*.sh"):
         path.chmod(0o755)

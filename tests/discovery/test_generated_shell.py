@@ -1,4 +1,4 @@
-"""Generated shell texts: what a real shell reads as it was before the bake is an input, or is said."""
+"""Generated scripts: each file that a real shell reads unchanged is an input or a finding."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPENED = re.compile(r'open(?:at)?\((?:[^,"]*, )?"[^"]*", ([A-Z_|0-9]+).*\) = \d
 
 
 class _Writer:
-    """Writes one text by chance."""
+    """Writes a random script."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -86,7 +86,7 @@ class _Writer:
 
 
 def _read_first(root: Path, text: str) -> set[str]:
-    """Files that were there and that were read before anything wrote to them."""
+    """Returns existing files that the script reads before it writes them."""
     log = root.parent / "strace"
     (root.parent / "script").write_text(text)
     subprocess.run(
@@ -109,7 +109,7 @@ def _read_first(root: Path, text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_what_a_shell_reads_as_it_was_is_an_input_or_said(seed: int, tmp_path: Path) -> None:
+def test_a_file_that_a_shell_reads_unchanged_is_an_input_or_a_finding(seed: int, tmp_path: Path) -> None:
     for number in range(20):
         text = _Writer(seed * 1000 + number).text()
         root = tmp_path / f"{number}" / "root"

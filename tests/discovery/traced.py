@@ -1,4 +1,4 @@
-"""Runs a program under strace, and says which files of a project it and its children read."""
+"""Runs a program under strace and returns the project files that it and its children read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STARTED = re.compile(r'\bexecve\("((?:[^"\\]|\\.)*)".* += 0')
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """`read`: paths relative to the root, links resolved, of files that were there before the program started."""
+    """`read`: existing files that were read; paths relative to the root, links resolved."""
 
     status: int
     read: frozenset[str]
@@ -64,7 +64,7 @@ def _paths(lines: Sequence[str], workdir: Path) -> set[str]:
 
 
 def _whole(lines: Sequence[str]) -> Iterator[str]:
-    """Puts calls together that strace shows in two parts, because another process came in between."""
+    """Joins calls that strace splits in two parts because of other processes."""
     begun: dict[str, str] = {}
     for line in lines:
         cut_off, goes_on = _CUT_OFF.match(line), _GOES_ON.match(line)

@@ -1,4 +1,4 @@
-"""Makes bad input out of good: bytes cut, doubled, swapped and replaced, as a strategy for Hypothesis."""
+"""A Hypothesis strategy for invalid input: cuts, doubles, swaps and replaces bytes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LONG = (b"9" * 400, b"[" * 3000, b"a" * 2000)
 
 @st.composite
 def mutated(draw: st.DrawFn, samples: Sequence[bytes]) -> bytes:
-    """One of the samples, changed in one to four places."""
+    """Returns a sample with one to four changes."""
     text = draw(st.sampled_from(list(samples)))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(text)))

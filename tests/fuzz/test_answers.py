@@ -1,4 +1,4 @@
-"""Whatever EC2, or what stands in its way, answers: values of the right form, or an error that a user can act on."""
+"""Every response to an EC2 call gives valid values, or an error that users can act on."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ COPY = b"""\
 """
 
 
-class Answering(ThreadingHTTPServer):
-    """Gives one answer to every request; `status` and `body` may be changed between them."""
+class FixedResponseServer(ThreadingHTTPServer):
+    """Returns the same response to every request; `status` and `body` can be changed."""
 
     daemon_threads = True
     status, body = 200, b""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Answering
+    server: FixedResponseServer
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -60,12 +60,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(self.server.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Logs nothing."""
 
 
 @pytest.fixture(scope="module")
-def answering() -> Iterator[Answering]:
-    server = Answering(("127.0.0.1", 0), _Handler)
+def server() -> Iterator[FixedResponseServer]:
+    server = FixedResponseServer(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
@@ -75,10 +75,10 @@ def answering() -> Iterator[Answering]:
 
 
 @pytest.fixture(scope="module")
-def ec2(answering: Answering) -> Iterator[BotoEc2]:
+def ec2(server: FixedResponseServer) -> Iterator[BotoEc2]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{answering.server_port}",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
             "AWS_ACCESS_KEY_ID": "key",
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -102,18 +102,20 @@ def order() -> CopyRequest:
 @pytest.mark.parametrize("asked", ASKED)
 @FUZZ
 @given(data=st.data(), status=st.sampled_from([200, 200, 200, 400, 403, 404]))
-def test_every_answer_is_understood_or_refused(
-    answering: Answering, ec2: BotoEc2, asked: str, data: st.DataObject, status: int
+def test_every_response_is_parsed_or_refused(
+    server: FixedResponseServer, ec2: BotoEc2, asked: str, data: st.DataObject, status: int
 ) -> None:
     good, ask = ASKED[asked]
-    answering.status, answering.body = status, data.draw(mutated([good, ERROR]))
+    server.status, server.body = status, data.draw(mutated([good, ERROR]))
     check(ec2, ask)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>captive portal</html>", b"{}", b"<a/>", b"\xff\xfe", IMAGES[:300]])
 @pytest.mark.parametrize("asked", ASKED)
-def test_what_is_no_answer_of_ec2_is_an_error(answering: Answering, ec2: BotoEc2, asked: str, body: bytes) -> None:
-    answering.status, answering.body = 200, body
+def test_a_response_that_is_not_from_ec2_is_an_error(
+    server: FixedResponseServer, ec2: BotoEc2, asked: str, body: bytes
+) -> None:
+    server.status, server.body = 200, body
     with pytest.raises(BakeryError):
         ASKED[asked][1](ec2)
 
@@ -153,10 +155,10 @@ IDS = ("ImageId", "SnapshotId", "GroupId")
 @pytest.mark.parametrize("action", PLAIN)
 @FUZZ
 @given(data=st.data(), status=st.sampled_from([200, 200, 200, 400, 503]))
-def test_what_is_asked_plainly_is_understood_or_left_to_botocore(action: str, data: st.DataObject, status: int) -> None:
+def test_a_direct_query_is_parsed_or_repeated_by_botocore(action: str, data: st.DataObject, status: int) -> None:
     good, read = PLAIN[action]
     query = Ec2Query({}, Ec2Clocks())
-    query._pool = Saying(status, data.draw(mutated([good, ERROR])))  # type: ignore[assignment]
+    query._pool = FixedConnection(status, data.draw(mutated([good, ERROR])))  # type: ignore[assignment]
     found = query.ask("us-east-1", action, {}, read)
     assert status == 200 or found is None
     for one in found or ():
@@ -164,22 +166,22 @@ def test_what_is_asked_plainly_is_understood_or_left_to_botocore(action: str, da
 
 
 @pytest.mark.parametrize("action", PLAIN)
-def test_a_good_answer_is_read(action: str) -> None:
+def test_a_valid_response_is_parsed(action: str) -> None:
     good, read = PLAIN[action]
     query = Ec2Query({}, Ec2Clocks())
-    query._pool = Saying(200, good.replace(b"<nextToken>t</nextToken>", b""))  # type: ignore[assignment]
+    query._pool = FixedConnection(200, good.replace(b"<nextToken>t</nextToken>", b""))  # type: ignore[assignment]
     assert len(query.ask("us-east-1", action, {}, read) or ()) == 1
 
 
-def test_a_page_that_comes_again_and_again_is_left_to_botocore() -> None:
+def test_a_page_that_repeats_forever_is_repeated_by_botocore() -> None:
     good, read = PLAIN["DescribeSnapshots"]
     query = Ec2Query({}, Ec2Clocks())
-    query._pool = Saying(200, good)  # type: ignore[assignment]
+    query._pool = FixedConnection(200, good)  # type: ignore[assignment]
     assert query.ask("us-east-1", "DescribeSnapshots", {}, read) is None
 
 
-class Saying:
-    """A connection pool that always returns one response."""
+class FixedConnection:
+    """Replaces the connections to EC2: always the same response."""
 
     settings = StaticSettings(access_key="key", secret_key="secret", token="", trusted="", proxy=None)
 

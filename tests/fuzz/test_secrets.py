@@ -1,4 +1,4 @@
-"""A secret comes into a template in every way and goes to every field: nothing that plans shows it, in no form.
+"""A secret enters a template in every way and reaches every field: no planning command shows it.
 
 The program runs in this process, with the real Packer for `check`, against the embedded EC2.
 """
@@ -33,7 +33,7 @@ COMMANDS = (
 
 
 def forms(secret: str) -> Iterator[str]:
-    """In lower case. Of a path or a command line the words may be shown one by one."""
+    """Yields forms of a secret, in lower case. Words of a path or a command line may be shown separately."""
     data = secret.encode()
     words = [secret, "c4n4ry", "7f3a"]
     yield from words
@@ -49,7 +49,7 @@ FORMS = sorted({form.lower() for form in forms(CANARY)})
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """How the secret comes in. `named`: the expression that has it."""
+    """How the secret enters the template. `named`: the expression with its value."""
 
     named: str = "var.w"
     prelude: str = ""
@@ -233,8 +233,8 @@ def hcl(way: Way, where: str, expression: str) -> str:
     )
 
 
-class Told:
-    """Runs the commands in this process, and gathers everything that they write."""
+class CommandOutputs:
+    """Runs the commands in this process and collects everything that they write."""
 
     def __init__(self, app: Kitchen, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
         self.app = app
@@ -266,12 +266,12 @@ class Told:
 
 
 @pytest.fixture
-def told(app: Kitchen, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Told:
+def outputs(app: Kitchen, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> CommandOutputs:
     app.write("ami/p.yml", "- hosts: all\n  tasks: []\n")
     app.write("ami/x.sh", "true\n")
     app.write("ami/t.tpl", "${x} ${y}\n")
     (app.folder / "ami/app.json").unlink()
-    return Told(app, monkeypatch, capfd)
+    return CommandOutputs(app, monkeypatch, capfd)
 
 
 def shown_in(said: Mapping[str, str]) -> list[str]:
@@ -295,17 +295,17 @@ ROUNDS = 2
 
 @pytest.mark.parametrize("turn", range(ROUNDS))
 @pytest.mark.parametrize("where", FIELDS)
-def test_no_field_of_an_hcl2_template_shows_a_secret(told: Told, where: str, turn: int) -> None:
-    """Each field, with ways and transformations in turn."""
+def test_no_field_of_an_hcl2_template_shows_a_secret(outputs: CommandOutputs, where: str, turn: int) -> None:
+    """Tests each field with rotating ways and transformations."""
     at = list(FIELDS).index(where)
     number = (at * ROUNDS + turn * 5) % len(WAYS)
     way = list(WAYS.values())[number]
     expression = TRANSFORMED[(at + number) % len(TRANSFORMED)].format(way.named)
-    told.app.write("bakery.toml", TOML + way.toml)
-    told.app.write("ami/app.pkr.hcl", hcl(way, where, expression))
+    outputs.app.write("bakery.toml", TOML + way.toml)
+    outputs.app.write("ami/app.pkr.hcl", hcl(way, where, expression))
     for path, content in way.files.items():
-        told.app.write(path, content)
-    said = told.of(way)
+        outputs.app.write(path, content)
+    said = outputs.of(way)
     assert bug_in(said) == []
     assert shown_in(said) == []
 
@@ -394,16 +394,16 @@ def filled(value: Any, text: str) -> Any:
 
 @pytest.mark.parametrize("turn", range(ROUNDS))
 @pytest.mark.parametrize("where", JSON_FIELDS)
-def test_no_field_of_a_json_template_shows_a_secret(told: Told, where: str, turn: int) -> None:
+def test_no_field_of_a_json_template_shows_a_secret(outputs: CommandOutputs, where: str, turn: int) -> None:
     at = list(JSON_FIELDS).index(where)
     number = (at * ROUNDS + turn) % len(JSON_WAYS)
     way = list(JSON_WAYS.values())[number]
     template = json_template_with(way, where, JSON_TRANSFORMED[(at + number) % len(JSON_TRANSFORMED)])
-    told.app.write("bakery.toml", TOML.replace("app.pkr.hcl", "app.json") + way.toml)
-    told.app.write("ami/app.json", template)
+    outputs.app.write("bakery.toml", TOML.replace("app.pkr.hcl", "app.json") + way.toml)
+    outputs.app.write("ami/app.json", template)
     for path, content in way.files.items():
-        told.app.write(path, content)
-    said = told.of(way)
+        outputs.app.write(path, content)
+    said = outputs.of(way)
     assert bug_in(said) == []
     assert shown_in(said) == []
 
@@ -422,7 +422,7 @@ def facts_of(tree: DiskTree, template: str, way: Way) -> TemplateFacts:
 
 
 def may_be_shown(tree: DiskTree, facts: TemplateFacts) -> Iterator[str]:
-    """What messages take from the facts of a template: all but what is kept from being shown, each with its test."""
+    """Yields the parts of a template's facts that messages use."""
     named = (*facts.references, *(source for source, _ in facts.generated))
     missing = [one for one in named if tree.entry(one.path) is None]
     yield from (one.written or one.path for one in missing)
@@ -457,7 +457,7 @@ def tree(tmp_path: Path) -> DiskTree:
 
 @pytest.mark.parametrize("name", WAYS)
 def test_no_fact_of_an_hcl2_template_shows_a_secret(name: str, tree: DiskTree) -> None:
-    """Every field with every third transformation, read alone: without the program around it."""
+    """Tests every field with every third transformation, with the reader alone."""
     way = WAYS[name]
     for path, content in way.files.items():
         Path(tree.absolute(path)).write_text(content)
@@ -480,8 +480,8 @@ def test_no_fact_of_a_json_template_shows_a_secret(name: str, tree: DiskTree) ->
             assert shown_of(tree, "ami/app.json", way) == [], text
 
 
-def test_the_canary_is_seen_where_it_is_shown(told: Told) -> None:
-    """Of the test itself: a text that may be shown is, in what is written."""
-    told.app.write("bakery.toml", TOML)
-    told.app.write("ami/app.pkr.hcl", hcl(Way(), "script", _QUOTED))
-    assert shown_in(told.of(Way()))
+def test_the_canary_is_detected_if_it_is_shown(outputs: CommandOutputs) -> None:
+    """Tests the test: a string that may be shown is found in the output."""
+    outputs.app.write("bakery.toml", TOML)
+    outputs.app.write("ami/app.pkr.hcl", hcl(Way(), "script", _QUOTED))
+    assert shown_in(outputs.of(Way()))

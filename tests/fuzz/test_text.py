@@ -1,4 +1,4 @@
-"""Whatever stands in bakery.toml, in a template, or in what Packer says: an answer, or an error of three parts."""
+"""Every bakery.toml, template and Packer output gives a result, or an error of three parts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PACKER = [
 ]
 
 
-def test_there_is_something_to_change() -> None:
+def test_there_are_samples_to_mutate() -> None:
     assert len(CONFIGS) >= 2
     assert all(len(templates) >= 1 for templates in TEMPLATES.values())
 
@@ -72,7 +72,7 @@ def test_a_template_is_read_or_refused(name: str, data: st.DataObject) -> None:
 
 @FUZZ
 @given(data=mutated(PACKER))
-def test_what_packer_says_is_read_as_amis_or_not_at_all(data: bytes) -> None:
+def test_output_of_packer_is_parsed_to_amis_or_nothing(data: bytes) -> None:
     reader = ArtifactReader()
     for line in data.decode("utf-8", "replace").split("\n"):
         message = parse_message(line)
@@ -83,21 +83,21 @@ def test_what_packer_says_is_read_as_amis_or_not_at_all(data: bytes) -> None:
             assert all("\n" not in said for said in human_lines(message))
     for artifact in reader.found():
         assert artifact.ami.startswith("ami-")
-        # Nothing is made up: both stand in what Packer said.
+        # Both are in Packer's output: nothing is invented.
         assert artifact.ami.encode() in data
         assert artifact.region.encode() in data
 
 
 @FUZZ
 @given(data=mutated(PACKER))
-def test_complaints_are_never_none(data: bytes) -> None:
+def test_validation_issues_are_never_empty(data: bytes) -> None:
     complaints = parse_complaints(data.decode("utf-8", "replace"))
     assert complaints
     assert all(complaint.message for complaint in complaints)
 
 
 @given(target=st.text(max_size=5), parts=st.lists(st.text(max_size=10), max_size=4))
-def test_a_message_of_any_parts_is_spoken_without_failing(target: str, parts: list[str]) -> None:
+def test_a_message_of_any_parts_is_rendered_without_failing(target: str, parts: list[str]) -> None:
     for kind in ("ui", "artifact", "error"):
         message = Message(target=target, type=kind, data=tuple(parts))
         human_lines(message)

@@ -1,4 +1,4 @@
-"""What `packer console` makes of expressions."""
+"""Evaluates expressions with `packer console`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class _Failed:
 
 
 FAILED = _Failed()
-"""Packer fails to work an expression out."""
+"""Packer fails to evaluate the expression."""
 
 
 def answers(
-    packer: Path, folder: Path, template: str, questions: Sequence[str], environment: Mapping[str, str]
+    packer: Path, folder: Path, template: str, expressions: Sequence[str], environment: Mapping[str, str]
 ) -> list[object]:
-    """The JSON text of each expression's value, or `FAILED`; one process works them all out."""
-    items = "\n".join(f"    try(jsonencode({text}), null)," for text in questions)
+    """Returns each expression's value as JSON, or `FAILED`; one process evaluates all."""
+    items = "\n".join(f"    try(jsonencode({text}), null)," for text in expressions)
     (folder / "a.pkr.hcl").write_text(f"{template}\nlocals {{\n  all = [\n{items}\n  ]\n}}\n")
     ran = subprocess.run(
         [packer, "console", "."],

@@ -1,4 +1,4 @@
-"""Expressions made by chance, of every kind that HCL has: the same for the same seed."""
+"""Generates random HCL expressions of every kind, reproducible by seed."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ class Generator:
         )
 
     def odd(self, depth: int) -> str:
-        """What fits badly: arguments of the wrong type, and accesses to what is not there."""
+        """Returns an invalid expression: wrong argument types, accesses to absent elements."""
         r = self.random
         return self.pick(
             lambda: f"try({self.any(depth)}.x, {self.any(0)})",
@@ -322,7 +322,7 @@ class Generator:
 
 
 def generated(count: int, seed: int) -> list[str]:
-    """Different expressions, each on one line."""
+    """Returns distinct expressions, each on one line."""
     generator = Generator(seed)
     made: dict[str, None] = {}
     while len(made) < count:

@@ -1,4 +1,4 @@
-"""Reads a template that is written for one test."""
+"""Writes a template for a test and reads it."""
 
 from __future__ import annotations
 

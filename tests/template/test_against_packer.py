@@ -1,4 +1,4 @@
-"""The evaluator gives what Packer's own gives: every expression of a list is worked out by both."""
+"""Our evaluator and Packer's give the same values for a list of expressions."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ FILES = {
 }
 
 
-def test_fileset_finds_what_packers_finds(tmp_path: Path) -> None:
+def test_fileset_finds_the_same_files_as_packer(tmp_path: Path) -> None:
     tree = write_tree(tmp_path, FILES)
     answers = ask_packer(tmp_path, [f'fileset("{folder}", "{pattern}")' for folder, pattern in FILESETS])
 
@@ -82,7 +82,7 @@ def test_fileset_finds_what_packers_finds(tmp_path: Path) -> None:
     assert {key: [name for name in names if name != "a.pkr.hcl"] for key, names in ours.items()} == without_template
 
 
-def test_fileset_ends_where_links_go_in_circles(tmp_path: Path) -> None:
+def test_fileset_ends_at_circular_links(tmp_path: Path) -> None:
     tree = write_tree(
         tmp_path, {"a/x": "", "a/up": "-> ..", "a/self": "-> .", "a/over": "-> ../b", "b/back": "-> ../a", "b/y": ""}
     )
@@ -101,10 +101,10 @@ def by_packer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def ask_packer(folder: Path, questions: list[str]) -> dict[str, Any]:
-    """What each expression gives, as `e0`, `e1` and so on."""
+    """Returns Packer's value of each expression, as `e0`, `e1` and so on."""
     packer = shutil.which("packer")
     if packer is None:
-        pytest.skip("packer is needed to compare with; install Debian's package of this name")
+        pytest.skip("this test needs packer; install Debian's package of this name")
     settings = "\n".join(f"  e{number} = {text}" for number, text in enumerate(questions))
     (folder / "a.pkr.hcl").write_text(f"{VARIABLES}\nlocals {{\n{settings}\n}}\n")
     everything = ", ".join(f"e{number} = local.e{number}" for number in range(len(questions)))
@@ -123,7 +123,7 @@ def ask_packer(folder: Path, questions: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("number", "text"), list(enumerate(expressions())), ids=lambda each: str(each)[:40])
-def test_an_expression_is_worked_out_as_packer_does(by_packer: dict[str, Any], number: int, text: str) -> None:
+def test_an_expression_is_evaluated_as_by_packer(by_packer: dict[str, Any], number: int, text: str) -> None:
     body = parse_body(f"value = {text}\n".encode(), "a.pkr.hcl")
     value = evaluate(body.settings[0].expression, scope_of(NAMES))
 

@@ -1,4 +1,4 @@
-"""What would take for ever, or all memory, is an error that names the expression and its line; nothing hangs."""
+"""Templates that need too much time or memory are errors with expression and line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.trees import write_tree
 
 
 def doubled(first: str, step: str, count: int = 40) -> str:
-    """Locals of which each is made of the one before."""
+    """Locals that each refer to the previous one."""
     lines = [
         f"  a0 = {first}",
         *(f"  a{number} = {step.replace('_', f'local.a{number - 1}')}" for number in range(1, count)),
@@ -27,25 +27,25 @@ def doubled(first: str, step: str, count: int = 40) -> str:
 RANGE = "locals {\n  r = range(1000)\n}\n"
 TOO_COSTLY = {
     "nested loops": RANGE + "locals {\n  v = [for a in local.r : [for b in local.r : [for c in local.r : 1]]]\n}\n",
-    "a loop in a text": RANGE
+    "a loop in a string": RANGE
     + 'locals {\n  v = "%{ for a in local.r }%{ for b in local.r }x%{ endfor }%{ endfor }"\n}\n',
     "a product": RANGE + "locals {\n  v = setproduct(local.r, local.r, local.r)\n}\n",
-    "doubled texts": doubled('"xxxxxxxxxxxxxxxx"', '"${_}${_}"'),
+    "doubled strings": doubled('"xxxxxxxxxxxxxxxx"', '"${_}${_}"'),
     "doubled lists": doubled('["x"]', "concat(_, _)"),
     "lists in lists": doubled('["x"]', "[_, _]"),
     "objects in objects": doubled('"x"', "{ a = _, b = _ }"),
-    "joined texts": doubled('"xxxxxxxxxxxxxxxx"', 'join("", [_, _])'),
-    "replaced texts": doubled('"xx"', 'replace(_, "x", "xx")'),
+    "joined strings": doubled('"xxxxxxxxxxxxxxxx"', 'join("", [_, _])'),
+    "replaced strings": doubled('"xx"', 'replace(_, "x", "xx")'),
     "a wide indent": 'locals {\n  v = indent(1000000000, "a\\nb")\n}\n',
     "a wide number": 'locals {\n  v = format("%99999999d", 1)\n}\n',
     "a precise number": 'locals {\n  v = format("%.99999999f", 1.5)\n}\n',
-    "a wide text": 'locals {\n  v = format("%999999999s", "a")\n}\n',
-    "wide texts": 'locals {\n  v = formatlist("%99999999s", range(100))\n}\n',
-    "encoded texts": doubled('"\\""', "jsonencode([_, _])"),
+    "a wide string": 'locals {\n  v = format("%999999999s", "a")\n}\n',
+    "wide strings": 'locals {\n  v = formatlist("%99999999s", range(100))\n}\n',
+    "encoded strings": doubled('"\\""', "jsonencode([_, _])"),
     "a long sum": f"locals {{\n  v = {'1 + ' * 5000}1\n}}\n",
     "many parentheses": f"locals {{\n  v = {'(' * 5000}1{')' * 5000}\n}}\n",
     "a deep list": f"locals {{\n  v = {'[' * 3000}{']' * 3000}\n}}\n",
-    "many signs": f"locals {{\n  v = {'!' * 5000}true\n}}\n",
+    "many operators": f"locals {{\n  v = {'!' * 5000}true\n}}\n",
     "a conditional in a conditional": f"locals {{\n  v = {'true ? 1 : ' * 3000}2\n}}\n",
     "blocks of a product": RANGE
     + 'build {\n  dynamic "provisioner" {\n    for_each = setproduct(local.r, local.r)\n    labels = ["shell"]\n'
@@ -61,7 +61,7 @@ READ = {
     "a number of very many digits": "9" * 100_000,
     "a large exponent": "1e999999999",
     "a small exponent": "1e-999999999",
-    "a text of many digits": f'"{"9" * 5000}" + 1',
+    "a string of many digits": f'"{"9" * 5000}" + 1',
     "digits to a base": f'parseint("{"Z" * 100_000}", 62)',
     "JSON in depth": f'jsondecode("{"[" * 100_000}{"]" * 100_000}")',
     "a long number in JSON": f'jsondecode("{"9" * 100_000}")',
@@ -74,7 +74,7 @@ READ = {
 
 
 @pytest.mark.parametrize("template", TOO_COSTLY.values(), ids=TOO_COSTLY)
-def test_what_takes_too_much_is_an_error_that_names_it(template: str, tmp_path: Path) -> None:
+def test_a_costly_expression_is_an_error_that_names_it(template: str, tmp_path: Path) -> None:
     with pytest.raises(TemplateError) as caught:
         read(tmp_path, {"a.pkr.hcl": template})
 
@@ -84,7 +84,7 @@ def test_what_takes_too_much_is_an_error_that_names_it(template: str, tmp_path: 
 
 
 @pytest.mark.parametrize("expression", READ.values(), ids=READ)
-def test_what_looks_costly_is_read(expression: str, tmp_path: Path) -> None:
+def test_an_expression_that_looks_costly_is_read(expression: str, tmp_path: Path) -> None:
     template = f"locals {{\n  v = {expression}\n}}\n" + BUILD % '  provisioner "shell" {\n    script = "s.sh"\n  }'
 
     facts = read(tmp_path, {"a.pkr.hcl": template, "s.sh": "true", "a" * 200: ""})
@@ -92,7 +92,7 @@ def test_what_looks_costly_is_read(expression: str, tmp_path: Path) -> None:
     assert "s.sh" in [reference.path for reference in facts.references]
 
 
-def test_numbers_that_grow_are_unknown_in_the_end(tmp_path: Path) -> None:
+def test_growing_numbers_become_unknown(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
         {"a.pkr.hcl": doubled("1e300", "_ * _") + BUILD % '  provisioner "shell" {\n    script = "${local.a39}"\n  }'},
@@ -111,7 +111,7 @@ def test_numbers_that_grow_are_unknown_in_the_end(tmp_path: Path) -> None:
         ({"a": "{{{{replace_all `x` `{}` `{}`}}}}".format("x" * 10_000, "x" * 10_000)}, "creates a string"),
     ],
 )
-def test_a_variable_of_a_json_template_that_grows_is_an_error(
+def test_a_growing_variable_of_a_json_template_is_an_error(
     variables: dict[str, str], said: str, tmp_path: Path
 ) -> None:
     template = json.dumps({"variables": variables, "builders": [{"type": "null"}]}, indent=1)
@@ -124,7 +124,7 @@ def test_a_variable_of_a_json_template_that_grows_is_an_error(
 
 @pytest.mark.parametrize("name", ["a.json", "a.pkr.json"])
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 50_000 + "]" * 50_000])
-def test_json_that_python_cannot_take_is_an_error_of_the_template(name: str, value: str, tmp_path: Path) -> None:
+def test_json_that_python_cannot_parse_is_a_template_error(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(TemplateError) as caught:
         read(tmp_path, {name: f'{{"locals": {{"a": {value}}}}}'}, template=name)
 
@@ -137,7 +137,7 @@ def test_json_that_python_cannot_take_is_an_error_of_the_template(name: str, val
     "line",
     ["a" + ".a" * 3000 + " = 1", "[a" + ".a" * 3000 + "]", "x = " + "[" * 3000 + "]" * 3000, "x = " + "9" * 5000],
 )
-def test_a_bakery_toml_that_python_cannot_take_is_an_error_of_the_file(line: str) -> None:
+def test_a_bakery_toml_that_python_cannot_parse_is_a_config_error(line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config_file(f"version = 1\n{line}\n".encode(), Path("/x/bakery.toml"))
 
@@ -145,7 +145,7 @@ def test_a_bakery_toml_that_python_cannot_take_is_an_error_of_the_file(line: str
 
 
 @pytest.mark.parametrize("pattern", ["*a" * 40 + "b", "{a,a}" * 40 + "b", "**/" * 40 + "b", "?*" * 40 + "b"])
-def test_a_glob_takes_no_longer_for_its_stars(pattern: str, tmp_path: Path) -> None:
+def test_a_glob_with_many_stars_is_fast(pattern: str, tmp_path: Path) -> None:
     tree = write_tree(tmp_path, {"a" * 200: "", "/".join("a" * 60): ""})
 
     assert fileset(tree, ".", pattern) == ()
@@ -164,7 +164,7 @@ TEN_MERGES = "a0: &a0 {x: 1}\n" + "".join(
 
 
 @pytest.mark.parametrize("values", [TEN_ALIASES, TEN_MERGES, "v: [" + "x," * 300_000 + "]"])
-def test_a_yaml_file_that_means_too_many_values_is_unresolved(values: str, tmp_path: Path) -> None:
+def test_a_yaml_file_with_too_many_values_is_unresolved(values: str, tmp_path: Path) -> None:
     facts = read(tmp_path, {"a.pkr.hcl": ANSIBLE, "p.yml": PLAY, "v.yml": values})
 
     assert "it does not parse: it has more than 250,000 values" in [item.why for item in facts.unresolved]
@@ -180,7 +180,7 @@ def test_an_alias_that_is_used_twice_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ['file("large")', 'templatefile("large", {})', 'filebase64("large")'])
-def test_a_file_that_is_too_large_to_be_looked_at_is_an_error(named: str, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_to_read_is_an_error(named: str, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"")
     os.truncate(tmp_path / "large", 1 << 40)
     template = f"locals {{\n  v = {named}\n}}\n" + BUILD % ""
@@ -200,8 +200,8 @@ def test_a_vars_file_that_is_too_large_is_an_error(tmp_path: Path) -> None:
         read(tmp_path, {"a.pkr.hcl": ANSIBLE, "p.yml": PLAY})
 
 
-def test_a_variable_whose_unknown_text_doubles_is_an_error(tmp_path: Path) -> None:
-    """What is shown of an unknown text is longer than what is known of it."""
+def test_a_variable_whose_unknown_value_doubles_is_an_error(tmp_path: Path) -> None:
+    """The written form of an unknown string is longer than its known part."""
     variables = {f"a{number}": f"{{{{user `a{number - 1}`}}}}" * 2 for number in range(1, 60)}
     template = json.dumps({"variables": variables | {"a0": "{{uuid}}"}, "builders": [{"type": "null"}]})
 
@@ -219,7 +219,7 @@ def test_a_long_chain_of_accesses_is_an_error(chain: str, tmp_path: Path) -> Non
     assert "a.pkr.hcl:2" in caught.value.doing
 
 
-def test_of_a_long_expression_only_the_beginning_is_shown(tmp_path: Path) -> None:
+def test_a_finding_shows_only_the_start_of_a_long_expression(tmp_path: Path) -> None:
     template = BUILD % f'  provisioner "shell" {{\n    script = "${{uuidv4()}}{"x" * 10_000}"\n  }}'
 
     facts = read(tmp_path, {"a.pkr.hcl": template})
@@ -238,7 +238,7 @@ def test_of_a_long_expression_only_the_beginning_is_shown(tmp_path: Path) -> Non
     ],
     ids=["braces", "ranges", "a long number", "an open brace", "a variable that doubles"],
 )
-def test_a_local_command_that_means_very_many_words_is_read(command: str, tmp_path: Path) -> None:
+def test_a_local_command_that_expands_to_very_many_words_is_read(command: str, tmp_path: Path) -> None:
     step = f'  provisioner "shell-local" {{\n    inline = [{json.dumps(command)}]\n  }}'
 
     facts = read(tmp_path, {"a.pkr.hcl": BUILD % step, "s.sh": ""})
@@ -263,7 +263,7 @@ IN_ANSIBLE = {
 
 
 @pytest.mark.parametrize("case", IN_ANSIBLE)
-def test_an_ansible_file_that_is_too_large_to_be_parsed_is_unresolved(case: str, tmp_path: Path) -> None:
+def test_an_ansible_file_that_is_too_large_to_parse_is_unresolved(case: str, tmp_path: Path) -> None:
     files, name = IN_ANSIBLE[case]
     facts = read(tmp_path, {"a.pkr.hcl": ANSIBLE, "p.yml": PLAY, "v.yml": "j: a\n", **files})
 
@@ -271,20 +271,20 @@ def test_an_ansible_file_that_is_too_large_to_be_parsed_is_unresolved(case: str,
     assert [item.expression for item in found] == [name]
 
 
-def test_an_inventory_that_is_too_large_to_be_parsed_is_unresolved(tmp_path: Path) -> None:
+def test_an_inventory_that_is_too_large_to_parse_is_unresolved(tmp_path: Path) -> None:
     ansible = ANSIBLE.replace("playbook_file", 'inventory_file = "${path.root}/hosts"\n    playbook_file')
     facts = read(tmp_path, {"a.pkr.hcl": ansible, "p.yml": PLAY, "v.yml": "j: a\n", "hosts": f"[a]\n# {LARGE}\n"})
 
     assert [item.expression for item in facts.unresolved if "larger than 1 MiB" in item.why] == ["hosts"]
 
 
-def test_a_text_that_is_too_large_to_be_parsed_as_a_template_is_an_error(tmp_path: Path) -> None:
+def test_a_templatefile_that_is_too_large_to_parse_is_an_error(tmp_path: Path) -> None:
     template = 'locals {\n  v = templatefile("large", {})\n}\n' + BUILD % ""
     with pytest.raises(TooLargeError, match="parses a string of more than"):
         read(tmp_path, {"a.pkr.hcl": template, "large": LARGE + "x"})
 
 
-def test_very_many_matches_in_a_long_text_are_unknown(tmp_path: Path) -> None:
+def test_very_many_regex_matches_in_a_long_string_are_unknown(tmp_path: Path) -> None:
     template = 'locals {\n  v = join("", regexall("[a-z]+", file("large")))\n}\n' + (
         BUILD % '  provisioner "shell" {\n    script = "${local.v}"\n  }'
     )

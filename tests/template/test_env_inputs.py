@@ -1,4 +1,4 @@
-"""Which environment variables of a template are in the digest without being asked for."""
+"""Environment variables of a template that are in the digest by default."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FACTS = TemplateFacts(
 
 
 @pytest.mark.parametrize("name", ["APP_VERSION", "PKR_VAR_color", "TOKENIZER", "SECRETARY", "KEYBOARD_LAYOUT"])
-def test_what_tells_of_the_image_is_hashed(name: str) -> None:
+def test_variables_that_describe_the_image_are_hashed(name: str) -> None:
     assert why_not_hashed(name, FACTS) is None
 
 
@@ -35,5 +35,5 @@ def test_what_tells_of_the_image_is_hashed(name: str) -> None:
         ("API_KEY", "looks like a secret"),
     ],
 )
-def test_what_does_not_or_must_not_be_known_is_left_out_with_the_reason(name: str, why: str) -> None:
+def test_machine_variables_and_secrets_are_not_hashed_with_a_reason(name: str, why: str) -> None:
     assert why in (why_not_hashed(name, FACTS) or "")

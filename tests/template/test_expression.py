@@ -1,4 +1,4 @@
-"""Expressions as pure values: what is known stays exact, what is not known is never made up, and nothing raises."""
+"""Evaluates expressions: known values are exact, unknown ones are never guessed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ known_documents = st.recursive(
 )
 
 
-def work_out(text: str, **names: Value) -> Value:
+def evaluated(text: str, **names: Value) -> Value:
     return evaluate(parse_expression(text, HERE), scope_of(names))
 
 
@@ -42,7 +42,7 @@ def quoted(text: str) -> str:
 
 
 @given(known_documents)
-def test_a_document_written_as_hcl_comes_back(document: Any) -> None:
+def test_a_document_written_as_hcl_evaluates_to_itself(document: Any) -> None:
     def hcl(value: Any) -> str:
         if isinstance(value, str):
             return quoted(value).replace("\\b", "\\u0008").replace("\\f", "\\u000c")
@@ -59,21 +59,21 @@ def test_a_document_written_as_hcl_comes_back(document: Any) -> None:
             return tuple(composed(item) for item in value)
         return {composed(name): composed(item) for name, item in value.items()} if isinstance(value, dict) else value
 
-    assert work_out(hcl(document)) == composed(document)
+    assert evaluated(hcl(document)) == composed(document)
 
 
 @given(texts.filter(lambda text: "${" not in text and "%{" not in text))
-def test_a_text_without_marks_is_a_template_of_itself(text: str) -> None:
+def test_a_string_without_interpolation_evaluates_to_itself(text: str) -> None:
     assert evaluate(parse_template(text, HERE), Scope()) == normalize("NFC", text)
 
 
 def called(name: str, arguments: list[Value]) -> Value:
     names = {f"a{number}": argument for number, argument in enumerate(arguments)}
-    return work_out(f"{name}({', '.join(names)})", **names)
+    return evaluated(f"{name}({', '.join(names)})", **names)
 
 
 @given(st.sampled_from(sorted(FUNCTIONS)), st.lists(values, max_size=3))
-def test_a_function_gives_a_value_or_says_why_not(name: str, arguments: list[Value]) -> None:
+def test_a_function_returns_a_value_or_a_reason(name: str, arguments: list[Value]) -> None:
     result = called(name, arguments)
 
     if isinstance(result, Unknown):
@@ -83,17 +83,15 @@ def test_a_function_gives_a_value_or_says_why_not(name: str, arguments: list[Val
 
 
 @given(
-    st.sampled_from(sorted(name for name in FUNCTIONS if not FUNCTIONS[name].sees_checkout)),
+    st.sampled_from(sorted(name for name in FUNCTIONS if not FUNCTIONS[name].any_checkout)),
     st.lists(texts, max_size=2),
 )
-def test_where_the_checkout_lies_goes_through_no_function_that_would_look_at_it(
-    name: str, arguments: list[str]
-) -> None:
+def test_functions_do_not_reveal_the_path_of_the_checkout(name: str, arguments: list[str]) -> None:
     assert isinstance(called(name, [*arguments, CHECKOUT + "/x"]), Unknown)
 
 
 @given(st.lists(st.tuples(values, texts), max_size=5))
-def test_joined_parts_are_known_only_if_every_part_is(parts: list[tuple[Value, str]]) -> None:
+def test_joined_parts_are_known_only_if_every_part_is_known(parts: list[tuple[Value, str]]) -> None:
     joined = concatenate(parts)
     all_known = all(isinstance(value, str | bool | int) for value, _ in parts)
 
@@ -121,8 +119,8 @@ def test_joined_parts_are_known_only_if_every_part_is(parts: list[tuple[Value, s
         "merge({}, x)",
     ],
 )
-def test_what_depends_on_the_unknown_is_unknown(text: str) -> None:
-    assert isinstance(work_out(text, x=UNKNOWN), Unknown)
+def test_an_expression_that_depends_on_an_unknown_is_unknown(text: str) -> None:
+    assert isinstance(evaluated(text, x=UNKNOWN), Unknown)
 
 
 @pytest.mark.parametrize(
@@ -139,19 +137,19 @@ def test_what_depends_on_the_unknown_is_unknown(text: str) -> None:
         ('coalesce("", "b")', "b"),
     ],
 )
-def test_what_does_not_depend_on_the_unknown_is_known(text: str, value: Value) -> None:
-    assert work_out(text, x=UNKNOWN) == value
+def test_an_expression_that_does_not_depend_on_an_unknown_is_known(text: str, value: Value) -> None:
+    assert evaluated(text, x=UNKNOWN) == value
 
 
-def test_a_text_remembers_the_line_it_was_written_on() -> None:
-    value = work_out('concat(["a"], [lower("B")])')
+def test_a_string_keeps_the_line_it_was_written_on() -> None:
+    value = evaluated('concat(["a"], [lower("B")])')
 
     assert isinstance(value, tuple)
     assert [item.location for item in value if isinstance(item, Text)] == [HERE, HERE]
 
 
-def test_an_unknown_text_keeps_what_is_known_of_it() -> None:
-    value = work_out('"files/${x}/${upper("y")}.sh"', x=UNKNOWN)
+def test_an_unknown_string_keeps_its_known_parts() -> None:
+    value = evaluated('"files/${x}/${upper("y")}.sh"', x=UNKNOWN)
 
     assert value == Unknown(why="nobody knows")
     assert isinstance(value, Unknown)
@@ -159,12 +157,12 @@ def test_an_unknown_text_keeps_what_is_known_of_it() -> None:
 
 
 @given(texts.filter(lambda text: "{{" not in text))
-def test_a_text_without_actions_renders_to_itself(text: str) -> None:
+def test_a_go_template_without_actions_renders_to_itself(text: str) -> None:
     assert render(text, {}) == text
 
 
 @given(texts, texts, texts)
-def test_raw_texts_and_calls_render_to_what_they_say(before: str, inside: str, after: str) -> None:
+def test_raw_strings_and_calls_render_to_their_values(before: str, inside: str, after: str) -> None:
     before, after = before.replace("{", ""), after.replace("{", "")
     inside = inside.replace("`", "")
 
@@ -172,7 +170,7 @@ def test_raw_texts_and_calls_render_to_what_they_say(before: str, inside: str, a
 
 
 @given(texts)
-def test_no_template_makes_the_renderer_fail(text: str) -> None:
+def test_no_go_template_makes_the_renderer_fail(text: str) -> None:
     for template in (f"{{{{{text}}}}}", f"{{{{ {text}", f"{text}}}}}", f"{{{{if {text}}}}}x{{{{end}}}}"):
         result = render(template, {"user": lambda name: name})
         assert isinstance(result, str | Unknown)
@@ -189,14 +187,14 @@ def test_no_template_makes_the_renderer_fail(text: str) -> None:
         ("{{say `}}`}}", "}}"),
     ],
 )
-def test_go_templates_are_read_as_go_reads_them(template: str, rendered: str) -> None:
+def test_go_templates_render_as_in_go(template: str, rendered: str) -> None:
     assert render(template, {"say": lambda text: text, "up": lambda text: text.upper()}) == rendered
 
 
 @pytest.mark.parametrize(
     "template", ["{{.Vars}} x", "{{if x}}a{{end}}", "{{timestamp}}", "{{ open", "{{ $x }}", "{{ say }}"]
 )
-def test_what_only_packer_can_render_is_unknown_and_kept_as_written(template: str) -> None:
+def test_a_template_that_only_packer_can_render_is_unknown_and_kept_as_written(template: str) -> None:
     result = render(template, {"say": lambda text: text})
 
     assert isinstance(result, Unknown)
@@ -208,17 +206,17 @@ MARKS = ("\u0301", "\u0316", "\u0301\u0316", "\u0344")
 
 @pytest.mark.parametrize("mark", MARKS)
 @pytest.mark.parametrize("before", ["e", "é", "", "한"])
-def test_a_text_with_very_many_combining_marks_is_unknown(before: str, mark: str) -> None:
-    """Packer's Go puts a joiner (U+034F) behind each 30 of them."""
-    value = work_out(f'"{before}{mark * 31}z"')
+def test_a_string_with_very_many_combining_marks_is_unknown(before: str, mark: str) -> None:
+    """Packer inserts a joiner (U+034F) after every 30 of them."""
+    value = evaluated(f'"{before}{mark * 31}z"')
     assert isinstance(value, Unknown)
     assert "more than 30 combining marks" in value.why
-    assert isinstance(work_out(f"jsondecode({quoted(quoted(before + mark * 31))})"), Unknown)
+    assert isinstance(evaluated(f"jsondecode({quoted(quoted(before + mark * 31))})"), Unknown)
     key = json.dumps({before + mark * 31: 1}, ensure_ascii=False)
-    assert isinstance(work_out(f"jsondecode({quoted(key)})"), Unknown)
-    assert isinstance(work_out("lower(v)", v=f"{before}{mark * 31}"), Unknown)
+    assert isinstance(evaluated(f"jsondecode({quoted(key)})"), Unknown)
+    assert isinstance(evaluated("lower(v)", v=f"{before}{mark * 31}"), Unknown)
 
 
 @pytest.mark.parametrize("text", ["e" + "\u0316" * 30, "e\u0316" * 100, "\u0301".join("abc" * 40), "日本語" * 40])
 def test_fewer_combining_marks_are_normalised(text: str) -> None:
-    assert work_out(f'"{text}"') == normalize("NFC", text)
+    assert evaluated(f'"{text}"') == normalize("NFC", text)

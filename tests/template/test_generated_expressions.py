@@ -1,4 +1,4 @@
-"""Expressions made by chance, and corners that differ in many evaluators: what Packer gives, or unknown."""
+"""Random expressions and corner cases evaluate to Packer's value, or to unknown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
-from ami_bakery.template.expression.evaluate import Scope, work_out
+from ami_bakery.template.expression.evaluate import Scope, evaluate_node
 from ami_bakery.template.expression.functions.json_and_csv import json_text
 from ami_bakery.template.hcl.hcl_parser import parse_body, parse_expression
 from ami_bakery.template.hcl.input_variables import declarations, default_of
@@ -27,9 +27,9 @@ def scope() -> Scope:
 
 
 def ours(text: str, here: Scope) -> tuple[object, tuple[str, ...]]:
-    """What we say it is, and what else it may be."""
+    """Returns our value and its alternatives as JSON."""
     try:
-        value: Cty = work_out(parse_expression(text, HERE), here)
+        value: Cty = evaluate_node(parse_expression(text, HERE), here)
         if not value.is_whole:
             return UNKNOWN, ()
         return json_text(value), tuple(json_text(other) for other in cty.alternatives(value) if other.is_whole)
@@ -40,7 +40,7 @@ def ours(text: str, here: Scope) -> tuple[object, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("seed", [SEED, SEED + 1])
-def test_generated_expressions_come_to_what_current_packer_makes_of_them(
+def test_generated_expressions_are_evaluated_as_by_current_packer(
     seed: int, current_packer: Path, tmp_path: Path
 ) -> None:
     questions = generated(1000, seed)
@@ -59,11 +59,11 @@ def test_generated_expressions_come_to_what_current_packer_makes_of_them(
 
 
 @pytest.mark.parametrize("text", CORNERS)
-def test_a_corner_of_the_language_is_known(text: str) -> None:
+def test_a_corner_case_is_evaluated(text: str) -> None:
     assert ours(text, scope())[0] not in (UNKNOWN, FAILED)
 
 
-def test_corners_come_to_what_current_packer_makes_of_them(current_packer: Path, tmp_path: Path) -> None:
+def test_corner_cases_are_evaluated_as_by_current_packer(current_packer: Path, tmp_path: Path) -> None:
     environment = {"PACKER_PLUGIN_PATH": str(current_packer / "plugins")}
     theirs = answers(current_packer / "packer", tmp_path, VARIABLES, CORNERS, environment)
 

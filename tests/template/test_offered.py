@@ -1,4 +1,4 @@
-"""What the bakery hands over where a template declares a variable for it: it counts there, and nowhere else."""
+"""Variables that the bakery passes only if the template declares them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,20 @@ OFFERED = {"aws_region": "eu-west-1"}
     [({"aws_region": "us-east-1"}, "eu-west-1.sh"), ({"aws_region": None}, "eu-west-1.sh"), ({}, ".sh")],
     ids=["default", "required", "undeclared"],
 )
-def test_of_json(tmp_path: Path, variables: dict[str, str | None], script: str) -> None:
+def test_a_json_template_gets_only_declared_variables(
+    tmp_path: Path, variables: dict[str, str | None], script: str
+) -> None:
     template = json.dumps({"variables": variables, **JSON_BUILD})
     assert paths(read(tmp_path, {"a.json": template, **SCRIPTS}, template="a.json", offered=OFFERED)) == [script]
 
 
 @pytest.mark.parametrize("default", ['default = "us-east-1"', ""], ids=["default", "required"])
-def test_of_hcl(tmp_path: Path, default: str) -> None:
+def test_an_hcl2_template_gets_only_declared_variables(tmp_path: Path, default: str) -> None:
     template = 'variable "aws_region" {\n' + default + "\n}\n" + HCL_BUILD
     assert paths(read(tmp_path, {"a.pkr.hcl": template, **SCRIPTS}, offered=OFFERED)) == ["eu-west-1.sh"]
 
 
-def test_what_is_given_goes_before_it(tmp_path: Path) -> None:
+def test_an_explicit_variable_takes_precedence(tmp_path: Path) -> None:
     template = json.dumps({"variables": {"aws_region": ""}, **JSON_BUILD})
     facts = read(
         tmp_path,

@@ -1,4 +1,4 @@
-"""Formats, errors, variables and builders: what the reader says of templates, as values."""
+"""The facts of templates: formats, errors, variables and builders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.template.reading import BUILD, paths, read
 # --- formats and errors
 
 
-def test_the_name_tells_the_format(tmp_path: Path) -> None:
+def test_the_file_name_determines_the_format(tmp_path: Path) -> None:
     files = {"a.json": '{"builders": [{"type": "null"}]}', "f/a.pkr.hcl": BUILD % "", "f/b.pkr.json": "{}"}
 
     assert read(tmp_path, files, "a.json").format is TemplateFormat.JSON
@@ -58,12 +58,12 @@ def test_an_absent_template_is_an_error(tmp_path: Path) -> None:
         read(tmp_path, {}, "nowhere.json")
 
 
-def test_an_empty_folder_is_no_template(tmp_path: Path) -> None:
+def test_an_empty_folder_is_not_a_template(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match=r"no \*\.pkr\.hcl"):
         read(tmp_path, {"f/": ""}, "f")
 
 
-def test_hcl_under_a_name_that_packer_takes_for_json_is_an_error(tmp_path: Path) -> None:
+def test_hcl_with_a_name_that_packer_reads_as_json_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="reads it as JSON"):
         read(tmp_path, {"a.hcl": ""}, "a.hcl")
 
@@ -76,37 +76,37 @@ def test_an_error_in_an_auto_var_file_names_that_file(tmp_path: Path) -> None:
 # --- variables, secrets, environment
 
 
-def test_variables_tell_whether_they_are_required_and_sensitive(tmp_path: Path) -> None:
+def test_variables_are_marked_as_required_and_sensitive(tmp_path: Path) -> None:
     hcl = 'variable "a" {}\nvariable "b" {\n  default = "x"\n  sensitive = true\n}\nvariables {\n  c = 1\n}\n'
     json = '{"variables": {"a": null, "b": "x", "c": 1}, "sensitive-variables": ["b"], "builders": []}'
 
     for name, text in (("a.pkr.hcl", hcl), ("a.json", json)):
         facts = read(tmp_path, {name: text}, name)
-        told = {each.name: (each.required, each.sensitive) for each in facts.variables}
-        assert told == {"a": (True, False), "b": (False, True), "c": (False, False)}
+        flags = {each.name: (each.required, each.sensitive) for each in facts.variables}
+        assert flags == {"a": (True, False), "b": (False, True), "c": (False, False)}
         assert facts.secrets == {"x"}
 
 
-def test_secrets_are_the_values_that_win(tmp_path: Path) -> None:
+def test_secrets_are_the_effective_values_of_sensitive_variables(tmp_path: Path) -> None:
     hcl = 'variable "a" {\n  type = list(string)\n  sensitive = true\n}\nlocal "l" {\n  expression = "of-${var.a[0]}"\n  sensitive = true\n}\n'
 
     assert read(tmp_path, {"a.pkr.hcl": hcl}, variables={"a": '["s1", "s2"]'}).secrets == {"s1", "s2", "of-s1"}
 
 
-def test_environment_is_told_where_it_matters(tmp_path: Path) -> None:
+def test_only_environment_variables_that_matter_are_reported(tmp_path: Path) -> None:
     hcl = 'variable "a" {\n  default = env("A")\n}\nvariable "b" {\n  default = env("B")\n}\n'
     json = '{"variables": {"a": "{{env `A`}}", "b": "{{env `B`}}"}, "builders": []}'
 
     in_hcl = read(tmp_path, {"a.pkr.hcl": hcl}, variables={"b": "given"})
     assert in_hcl.environment == (("A", SourceLocation(file="a.pkr.hcl", line=2)),)
-    surroundings = {"PKR_VAR_a": "x", "PKR_VAR_b": "y", "PKR_VAR_c": "z"}
-    told = read(tmp_path, {"a.pkr.hcl": hcl}, environment=surroundings, variables={"b": "given"})
-    assert [name for name, _ in told.environment] == ["PKR_VAR_a"]
+    environment = {"PKR_VAR_a": "x", "PKR_VAR_b": "y", "PKR_VAR_c": "z"}
+    facts = read(tmp_path, {"a.pkr.hcl": hcl}, environment=environment, variables={"b": "given"})
+    assert [name for name, _ in facts.environment] == ["PKR_VAR_a"]
     in_json = read(tmp_path, {"a.json": json}, "a.json", variables={"b": "given"})
     assert [name for name, _ in in_json.environment] == ["A"]
 
 
-def test_a_var_file_given_twice_wins_in_order_whatever_its_language(tmp_path: Path) -> None:
+def test_the_last_var_file_wins_in_either_format(tmp_path: Path) -> None:
     files = {
         "a.pkr.hcl": 'variable "v" {}\n' + BUILD % '  provisioner "shell" {\n    script = var.v\n  }',
         "one.pkrvars.json": '{"v": "one.sh"}',
@@ -177,7 +177,7 @@ build {
         ("local.circle", False),
     ],
 )
-def test_the_id_of_a_data_source_is_as_good_as_its_filter(tmp_path: Path, base: str, found: bool) -> None:
+def test_a_data_source_id_as_source_ami_becomes_its_filter(tmp_path: Path, base: str, found: bool) -> None:
     hcl = """
 locals {
   one    = local.two
@@ -220,7 +220,7 @@ build {
 
 
 @pytest.mark.parametrize(("given", "deprecated"), [("true", True), ("false", False), ('"1"', True), ("0", False)])
-def test_a_filter_may_include_what_is_deprecated(tmp_path: Path, given: str, deprecated: bool) -> None:
+def test_a_filter_may_include_deprecated_amis(tmp_path: Path, given: str, deprecated: bool) -> None:
     json = (
         '{"builders": [{"type": "amazon-ebs", "source_ami_filter": {"filters": {"name": "a"}, "owners": ["self"],'
         f' "include_deprecated": {given}}}}}]}}'
@@ -230,7 +230,7 @@ def test_a_filter_may_include_what_is_deprecated(tmp_path: Path, given: str, dep
     assert builder.source_ami_filter.deprecated is deprecated
 
 
-def test_a_filter_that_is_not_known_says_why(tmp_path: Path) -> None:
+def test_an_unknown_filter_has_a_reason(tmp_path: Path) -> None:
     json = (
         '{"builders": [{"type": "amazon-ebs", "ami_name": "{{user `n`}}-{{timestamp}}",'
         ' "source_ami_filter": {"filters": {"name": "{{build `X`}}"}, "owners": "a,b"}}], "variables": {"n": "name"}}'

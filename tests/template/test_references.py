@@ -1,4 +1,4 @@
-"""The files that templates name: what is found, what is not, and what is said of it."""
+"""The files that templates name: references, unresolved paths, outputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_reference_names_the_line_that_names_the_file(tmp_path: Path) -> None:
     )
 
 
-def test_templatefile_is_rendered_and_read_within(tmp_path: Path) -> None:
+def test_files_that_a_templatefile_reads_are_found(tmp_path: Path) -> None:
     files = {
         "f/a.pkr.hcl": BUILD
         % '  provisioner "shell" {\n    scripts = split("\\n", templatefile("list.tpl", { names = ["x", "y"] }))\n  }',
@@ -37,7 +37,7 @@ def test_templatefile_is_rendered_and_read_within(tmp_path: Path) -> None:
     assert paths(read(tmp_path, files, "f")) == ["f/last.txt", "f/list.tpl", "x.sh", "y.sh", "z.sh"]
 
 
-def test_a_templatefile_that_includes_itself_is_said(tmp_path: Path) -> None:
+def test_a_templatefile_that_includes_itself_is_unresolved(tmp_path: Path) -> None:
     files = {
         "a.pkr.hcl": 'locals {\n  a = templatefile("a.tpl", {})\n}\n',
         "a.tpl": '${templatefile("b.tpl", {})}',
@@ -49,7 +49,7 @@ def test_a_templatefile_that_includes_itself_is_said(tmp_path: Path) -> None:
     assert "includes itself: a.tpl -> b.tpl -> a.tpl" in unresolved.why
 
 
-def test_locals_and_variables_that_need_themselves_are_said_where_they_reach_a_path(tmp_path: Path) -> None:
+def test_a_path_from_a_circular_local_or_variable_is_unresolved(tmp_path: Path) -> None:
     hcl = "locals {\n  a = local.b\n  b = local.a\n}\n" + BUILD % '  provisioner "shell" {\n    script = local.a\n  }'
     json = (
         '{"variables": {"a": "{{user `b`}}", "b": "{{user `a`}}"}, "builders": [{"type": "null"}],'
@@ -61,7 +61,7 @@ def test_locals_and_variables_that_need_themselves_are_said_where_they_reach_a_p
         assert "refers to itself" in unresolved.why
 
 
-def test_what_only_packer_knows_is_said_where_it_reaches_a_path_and_nowhere_else(tmp_path: Path) -> None:
+def test_a_value_that_only_packer_knows_is_unresolved_only_in_a_path(tmp_path: Path) -> None:
     hcl = BUILD % (
         '  provisioner "shell" {\n    inline = ["echo ${build.ID} ${timestamp()}"]\n  }\n'
         '  provisioner "shell" {\n    script = "s/${build.ID}.sh"\n  }'
@@ -73,7 +73,7 @@ def test_what_only_packer_knows_is_said_where_it_reaches_a_path_and_nowhere_else
     assert unresolved.why == "`build` is known only when Packer runs"
 
 
-def test_a_dynamic_block_over_an_unknown_list_is_read_all_the_same(tmp_path: Path) -> None:
+def test_a_dynamic_block_over_an_unknown_list_is_read(tmp_path: Path) -> None:
     hcl = BUILD % (
         '  dynamic "provisioner" {\n    for_each = data.external.x.list\n    labels = ["shell"]\n'
         '    content {\n      scripts = ["known.sh", provisioner.value]\n    }\n  }'
@@ -84,7 +84,7 @@ def test_a_dynamic_block_over_an_unknown_list_is_read_all_the_same(tmp_path: Pat
     assert len(facts.unresolved) == 1
 
 
-def test_where_the_checkout_lies_shows_nowhere(tmp_path: Path) -> None:
+def test_facts_do_not_contain_the_path_of_the_checkout(tmp_path: Path) -> None:
     files = {
         "img/a.pkr.hcl": BUILD
         % (
@@ -107,14 +107,14 @@ def test_where_the_checkout_lies_shows_nowhere(tmp_path: Path) -> None:
     assert paths(read(here, {}, "a.json")) == ["../h", "f", "g"]
 
 
-def test_absolute_paths_stay_absolute_and_home_is_expanded_where_packer_does(tmp_path: Path) -> None:
+def test_absolute_paths_stay_absolute_and_home_is_expanded_as_by_packer(tmp_path: Path) -> None:
     hcl = BUILD % '  provisioner "shell" {\n    scripts = ["/opt/x/../a.sh", pathexpand("~/b.sh"), "~/c.sh"]\n  }'
     facts = read(tmp_path, {"a.pkr.hcl": hcl}, environment={"HOME": "/home/u"})
 
     assert paths(facts) == ["/home/u/b.sh", "/opt/a.sh", "~/c.sh"]
 
 
-def test_keys_and_passwords_are_credentials_and_no_inputs(tmp_path: Path) -> None:
+def test_keys_and_passwords_are_credentials_not_inputs(tmp_path: Path) -> None:
     json = (
         '{"builders": [{"type": "amazon-ebs", "ssh_private_key_file": "~/.ssh/id", "user_data_file": "ud"}],'
         ' "provisioners": [{"type": "chef-client", "validation_key_path": "v.pem", "encrypted_data_bag_secret_path": "s"}]}'
@@ -125,7 +125,7 @@ def test_keys_and_passwords_are_credentials_and_no_inputs(tmp_path: Path) -> Non
     assert [each.path for each in facts.credentials] == ["/h/.ssh/id", "s", "v.pem"]
 
 
-def test_outputs_are_no_inputs(tmp_path: Path) -> None:
+def test_outputs_are_not_inputs(tmp_path: Path) -> None:
     json = (
         '{"builders": [{"type": "null"}], "provisioners": [{"type": "file", "direction": "download", "source": "x", "destination": "got/"}],'
         ' "post-processors": ["manifest", {"type": "manifest", "output": "out/m.json"}, {"type": "checksum", "output": "sums"},'
@@ -144,7 +144,7 @@ def test_outputs_are_no_inputs(tmp_path: Path) -> None:
     ]
 
 
-def test_a_plugin_that_nobody_knows_is_searched_for_paths_that_are_here(tmp_path: Path) -> None:
+def test_fields_of_an_unknown_plugin_that_name_existing_files_are_inputs(tmp_path: Path) -> None:
     json = (
         '{"builders": [{"type": "null"}], "provisioners": [{"type": "acme", "rules_file": "rules.txt", "rules_path": "absent",'
         ' "deep": {"list": [{"any": "conf/x.ini"}]}, "label": "rules", "remote_path": "conf", "key_path": "/etc/hostname",'
@@ -157,7 +157,7 @@ def test_a_plugin_that_nobody_knows_is_searched_for_paths_that_are_here(tmp_path
     assert [each.expression for each in facts.unresolved] == ["{{build `ID`}}"]
 
 
-def test_goss_and_the_webs_of_builders(tmp_path: Path) -> None:
+def test_goss_tests_and_http_folders_are_inputs(tmp_path: Path) -> None:
     json = (
         '{"builders": [{"type": "qemu", "http_directory": "http", "floppy_files": ["fl/*.xml"], "iso_url": "https://x/y.iso"}],'
         ' "provisioners": [{"type": "goss", "tests": ["goss"], "vars_file": "g.yaml", "goss_file": "goss.yaml"}]}'
@@ -167,7 +167,7 @@ def test_goss_and_the_webs_of_builders(tmp_path: Path) -> None:
     assert paths(read(tmp_path, files, "a.json")) == ["fl/a.xml", "g.yaml", "goss", "http"]
 
 
-def test_data_sources_take_part_as_components(tmp_path: Path) -> None:
+def test_data_sources_are_components(tmp_path: Path) -> None:
     hcl = 'data "amazon-ami" "x" {\n  owners = [trimspace(file("owner"))]\n}\n' + BUILD % ""
     facts = read(tmp_path, {"a.pkr.hcl": hcl, "owner": "self"})
 
@@ -175,14 +175,14 @@ def test_data_sources_take_part_as_components(tmp_path: Path) -> None:
     assert paths(facts) == ["owner"]
 
 
-def test_a_file_that_need_not_be_there_is_not_required(tmp_path: Path) -> None:
+def test_an_optional_file_is_not_required(tmp_path: Path) -> None:
     hcl = 'locals {\n  a = fileexists("maybe")\n  b = try(file("other"), "x")\n  c = file("must")\n}\n'
 
-    told = {each.path: each.required for each in read(tmp_path, {"a.pkr.hcl": hcl}).references}
-    assert told == {"maybe": False, "other": False, "must": True}
+    required = {each.path: each.required for each in read(tmp_path, {"a.pkr.hcl": hcl}).references}
+    assert required == {"maybe": False, "other": False, "must": True}
 
 
-def test_names_that_are_not_utf_8_and_names_with_line_ends_are_carried(tmp_path: Path) -> None:
+def test_file_names_with_line_ends_or_without_utf_8_are_kept(tmp_path: Path) -> None:
     hcl = BUILD % '  provisioner "shell" {\n    scripts = concat(["a\\nb.sh"], [for f in fileset(".", "s/*") : f])\n  }'
     write_tree(tmp_path, {"a.pkr.hcl": hcl, "s/x": ""})
     (tmp_path / "s" / "\udcff.sh").write_text("")
@@ -190,13 +190,13 @@ def test_names_that_are_not_utf_8_and_names_with_line_ends_are_carried(tmp_path:
     assert sorted(paths(read(tmp_path, {}))) == ["a\nb.sh", "s/x", "s/\udcff.sh"]
 
 
-def test_texts_are_composed_as_hcl_composes_them(tmp_path: Path) -> None:
+def test_strings_are_normalised_as_in_hcl(tmp_path: Path) -> None:
     hcl = BUILD % '  provisioner "shell" {\n    script = "e\u0301.sh"\n  }'
 
     assert paths(read(tmp_path, {"a.pkr.hcl": hcl})) == ["\u00e9.sh"]
 
 
-def test_texts_that_no_file_can_be_named_by_are_no_paths(tmp_path: Path) -> None:
+def test_strings_that_cannot_be_file_names_are_not_paths(tmp_path: Path) -> None:
     long = "x" * 300
     provisioners = [
         {"type": "acme", "inline": [f"echo {long}/x"], "note": "a/\0"},
@@ -225,7 +225,7 @@ def test_the_order_of_a_folder_does_not_matter(tmp_path: Path) -> None:
     assert paths(one) == paths(other) == ["x.sh"]
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_reading_it(tmp_path: Path) -> None:
     mkfifo(tmp_path / "a.pkr.hcl")
     write_tree(tmp_path, {"b.pkr.hcl": 'locals {\n  a = file("pipe")\n}\n'})
     mkfifo(tmp_path / "pipe")
@@ -249,7 +249,9 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
         ("grep '>' log; echo \\> stamp", ["log"]),
     ],
 )
-def test_what_a_local_command_writes_its_output_to_is_no_input(tmp_path: Path, command: str, named: list[str]) -> None:
+def test_the_redirection_target_of_a_local_command_is_not_an_input(
+    tmp_path: Path, command: str, named: list[str]
+) -> None:
     step = {"type": "shell-local", "inline": [command]}
     template = {"builders": [{"type": "null", "communicator": "none"}], "provisioners": [step]}
     files = {"a.json": dumps(template), "stamp": "1", "log": "1", "tool": "1"}

@@ -1,4 +1,4 @@
-"""A value that a file, the environment or a secret had a part in is marked, so that no message shows it."""
+"""Values that depend on a file, the environment or a secret are tainted, and messages hide them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HERE = SourceLocation(file="a.pkr.hcl", line=7)
 SECRET = Text("hunter2", HERE, tainted=True)
 
 
-def work_out(text: str) -> Value:
+def evaluated(text: str) -> Value:
     names: dict[str, Value] = {"s": SECRET, "plain": "a", "u": Unknown(why="later")}
     return evaluate(parse_expression(text, HERE), scope_of(names))
 
@@ -61,8 +61,8 @@ def work_out(text: str) -> Value:
         "u == s",
     ],
 )
-def test_what_is_made_of_a_secret_is_tainted(text: str) -> None:
-    assert is_tainted(work_out(text)), text
+def test_a_value_computed_from_a_secret_is_tainted(text: str) -> None:
+    assert is_tainted(evaluated(text)), text
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_what_is_made_of_a_secret_is_tainted(text: str) -> None:
         'concat([s], ["b"])[1]',
     ],
 )
-def test_what_no_secret_had_a_part_in_is_not_tainted(text: str) -> None:
-    assert not is_tainted(work_out(text)), text
+def test_a_value_that_depends_on_no_secret_is_not_tainted(text: str) -> None:
+    assert not is_tainted(evaluated(text)), text
 
 
 @pytest.mark.parametrize(
@@ -100,31 +100,31 @@ def test_what_no_secret_had_a_part_in_is_not_tainted(text: str) -> None:
         "element([], s)",
     ],
 )
-def test_why_something_is_unknown_never_shows_the_value(text: str) -> None:
-    unknown = first_unknown(work_out(text))
+def test_the_reason_of_an_unknown_never_shows_the_value(text: str) -> None:
+    unknown = first_unknown(evaluated(text))
 
     assert unknown is not None, text
     assert "hunter2" not in unknown.why + unknown.pattern
 
 
-def test_an_unknown_text_shows_a_secret_as_it_is_written() -> None:
-    value = work_out('"files/${s}/${u}.sh"')
+def test_an_unknown_string_shows_the_expression_of_a_secret() -> None:
+    value = evaluated('"files/${s}/${u}.sh"')
 
     assert isinstance(value, Unknown)
     assert (value.pattern, value.tainted) == ("files/${s}/${u}.sh", True)
 
 
 def test_an_unknown_condition_gives_both_arms_as_candidates() -> None:
-    value = work_out('u ? "a.sh" : "b.sh"')
+    value = evaluated('u ? "a.sh" : "b.sh"')
 
     assert isinstance(value, Unknown)
     assert value.candidates == ("a.sh", "b.sh")
 
 
-def test_what_is_known_of_an_unknown_text_is_kept_and_never_shown() -> None:
+def test_the_known_parts_of_an_unknown_string_are_kept_but_hidden() -> None:
     joined = concatenate([("cat ", "cat "), (SECRET, "${var.s}"), ("/x ", "/x "), (Unknown(why="w"), "${build.ID}")])
 
-    for made in (joined, work_out('"cat ${s}/x ${u}"')):
+    for made in (joined, evaluated('"cat ${s}/x ${u}"')):
         assert isinstance(made, Unknown)
         assert made.known == f"cat hunter2/x {HOLE}"
         assert "hunter2" not in made.pattern + repr(made)

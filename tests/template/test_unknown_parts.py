@@ -1,4 +1,4 @@
-"""A part of an expression that only Packer knows hides no file that the rest names."""
+"""An unknown part of an expression does not hide files that its known parts name."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ FILES = {"found": "x", "other": "x", "vars.tpl": '%{ for n in names }${n}${file(
 
 
 @pytest.mark.parametrize("expression", READ)
-def test_a_file_that_is_read_beside_something_unknown_is_found(expression: str, tmp_path: Path) -> None:
+def test_a_known_file_next_to_an_unknown_part_is_found(expression: str, tmp_path: Path) -> None:
     template = f"{MORE}\nlocals {{\n  value = {expression}\n}}\n" + BUILD % ""
 
     assert "found" in paths(read(tmp_path, {**FILES, "a.pkr.hcl": template}))
 
 
 @pytest.mark.parametrize("expression", NAMED)
-def test_a_file_that_a_field_may_name_is_found(expression: str, tmp_path: Path) -> None:
+def test_every_file_that_a_field_may_name_is_found(expression: str, tmp_path: Path) -> None:
     template = MORE + BUILD % f'  provisioner "shell" {{\n    scripts = {expression}\n  }}'
 
     assert "found" in paths(read(tmp_path, {**FILES, "a.pkr.hcl": template}))

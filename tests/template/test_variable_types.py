@@ -1,4 +1,4 @@
-"""What a type constraint makes of a variable's default, as current Packer has it."""
+"""Defaults of variables are converted to their types as by current Packer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TEMPLATE = "".join(
 )
 
 
-def test_defaults_become_what_current_packer_makes_of_them(current_packer: Path, tmp_path: Path) -> None:
+def test_defaults_are_converted_as_by_current_packer(current_packer: Path, tmp_path: Path) -> None:
     declared = declarations([parse_body(TEMPLATE.encode(), "a.pkr.hcl")])
     questions = [f"var.{name}" for name in declared]
     environment = {"PACKER_PLUGIN_PATH": str(current_packer / "plugins")}

@@ -169,8 +169,8 @@ def names_mark(text: str | None) -> bool:
 
 
 def _known_everywhere(builder: Builder) -> Builder:
-    asked = builder.source_ami_filter
-    texts = (*asked.owners, *(value for _, values in asked.filters for value in values)) if asked is not None else ()
+    found = builder.source_ami_filter
+    texts = (*found.owners, *(value for _, values in found.filters for value in values)) if found is not None else ()
     if names_mark(builder.source_ami) or any(map(names_mark, texts)):
         why = "it depends on the path of the checkout"
         builder = replace(builder, source_ami=None, source_ami_filter=None, base_unknown=why)

@@ -51,13 +51,13 @@ class Cty:
     is_whole    it has no unknown part
     is_dirty    it has a tainted part
     has_others  it has a part with alternatives
-    sees_checkout  it contains the path of the checkout
+    has_checkout_path  it contains the path of the checkout
     size        the number of values in it, itself included
     """
 
     __slots__ = (
         *("type", "raw", "tainted", "location", "others"),
-        *("is_whole", "is_dirty", "has_others", "sees_checkout", "size"),
+        *("is_whole", "is_dirty", "has_others", "has_checkout_path", "size"),
     )
 
     def __init__(
@@ -70,15 +70,15 @@ class Cty:
         others: tuple[Cty, ...] = (),
     ) -> None:
         self.type, self.raw, self.tainted, self.location, self.others = kind, raw, tainted, location, others
-        self.is_whole, self.is_dirty, self.has_others, self.sees_checkout = True, tainted, bool(others), False
+        self.is_whole, self.is_dirty, self.has_others, self.has_checkout_path = True, tainted, bool(others), False
         self.size = 1
         if isinstance(raw, str):
-            self.sees_checkout = CHECKOUT[1] in raw
+            self.has_checkout_path = CHECKOUT[1] in raw
         elif isinstance(raw, tuple):
             self._look_into(raw)
         elif isinstance(raw, dict):
             self._look_into(raw.values())
-            self.sees_checkout = self.sees_checkout or any(CHECKOUT[1] in name for name in raw)
+            self.has_checkout_path = self.has_checkout_path or any(CHECKOUT[1] in name for name in raw)
         elif isinstance(raw, Missing):
             self.is_whole = False
 
@@ -87,7 +87,7 @@ class Cty:
             self.is_whole = self.is_whole and child.is_whole
             self.is_dirty = self.is_dirty or child.is_dirty
             self.has_others = self.has_others or child.has_others
-            self.sees_checkout = self.sees_checkout or child.sees_checkout
+            self.has_checkout_path = self.has_checkout_path or child.has_checkout_path
             self.size += child.size
         if self.size > MOST_PARTS:
             raise TooCostly(f"it creates a value of more than {MOST_PARTS:,} parts")
@@ -226,10 +226,10 @@ def set_value(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
     """Returns a set: each item once, in cty's order. Unknown if an item has an unknown part."""
     kind = cty_types.set_of(_one_type(items, otherwise))
     tainted = any(item.is_dirty for item in items)
-    lost = next((item for item in items if not item.is_whole), None)
-    if lost is not None:
+    missing = next((item for item in items if not item.is_whole), None)
+    if missing is not None:
         known = [item for item in items if item.is_whole]
-        made = unknown(why_of(lost), kind, tainted=tainted)
+        made = unknown(why_of(missing), kind, tainted=tainted)
         return made.with_others([set_value(known, kind.element)] if known else [])
     kept: dict[str, list[Cty]] = {}
     for item in items:
@@ -237,7 +237,7 @@ def set_value(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
         if not any(equals(item, other) for other in bucket):
             bucket.append(item)
     unique = [item for bucket in kept.values() for item in bucket]
-    if len(unique) > 1 and any(item.sees_checkout for item in unique):
+    if len(unique) > 1 and any(item.has_checkout_path for item in unique):
         raise Unsure("the order of the set depends on the path of the checkout")
     return Cty(kind, tuple(_in_order(unique, kind.element)), tainted=tainted)
 

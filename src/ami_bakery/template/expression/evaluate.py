@@ -67,7 +67,7 @@ def resolve(expression: Expression, scope: Scope) -> Cty:
     """Evaluates to the evaluator's own values."""
     with limited():
         try:
-            return work_out(expression, scope)
+            return evaluate_node(expression, scope)
         except EvaluationError as fault:
             return cty.unknown(f"Packer fails here: {fault}")
         except TooCostly as error:
@@ -87,7 +87,7 @@ def too_costly(expression: Expression, why: object) -> TemplateError:
     )
 
 
-def work_out(expression: Expression, scope: Scope) -> Cty:
+def evaluate_node(expression: Expression, scope: Scope) -> Cty:
     """Evaluates one node. Raises `EvaluationError` if Packer fails. The inner step of `resolve`."""
     spend(steps=1)
     match expression:
@@ -153,7 +153,7 @@ def _all(pairs: Iterable[tuple[Expression, Scope]]) -> list[Cty]:
     fault: EvaluationError | None = None
     for expression, scope in pairs:
         try:
-            made.append(work_out(expression, scope))
+            made.append(evaluate_node(expression, scope))
         except EvaluationError as error:
             fault = fault or error
     if fault:
@@ -163,7 +163,7 @@ def _all(pairs: Iterable[tuple[Expression, Scope]]) -> list[Cty]:
 
 def attempt(expression: Expression, scope: Scope) -> Cty | EvaluationError:
     try:
-        return work_out(expression, scope)
+        return evaluate_node(expression, scope)
     except EvaluationError as fault:
         return fault
 
@@ -189,7 +189,7 @@ def _attribute(expression: syntax.Attribute, scope: Scope) -> Cty:
             if name not in holder:
                 raise EvaluationError(f"there is no `{expression.written}`")
             return holder[name]
-    return cty.lifted(lambda values: attribute(values[0], name), [work_out(of, scope)])
+    return cty.lifted(lambda values: attribute(values[0], name), [evaluate_node(of, scope)])
 
 
 def attribute(value: Cty, name: str) -> Cty:
@@ -266,13 +266,13 @@ def _undecided(value: Cty, key: Cty) -> Cty:
 
 def _conditional(expression: syntax.Conditional, scope: Scope) -> Cty:
     condition = attempt(expression.condition, scope)
-    taken = truth_of(condition) if isinstance(condition, Cty) else None
-    then = attempt(expression.then, scope if taken is True else scope.maybe)
-    otherwise = attempt(expression.otherwise, scope if taken is False else scope.maybe)
+    outcome = truth_of(condition) if isinstance(condition, Cty) else None
+    then = attempt(expression.then, scope if outcome is True else scope.maybe)
+    otherwise = attempt(expression.otherwise, scope if outcome is False else scope.maybe)
     if isinstance(condition, EvaluationError):
         raise condition
     kinds = (_type_of(then, expression.then), _type_of(otherwise, expression.otherwise))
-    return chosen(condition, taken, (then, otherwise), kinds)
+    return chosen(condition, outcome, (then, otherwise), kinds)
 
 
 def truth_of(condition: Cty) -> bool | None:
@@ -303,7 +303,7 @@ def _fails_without_type(expression: Expression) -> bool:
 
 def chosen(
     condition: Cty,
-    taken: bool | None,
+    outcome: bool | None,
     arms: tuple[Cty | EvaluationError, Cty | EvaluationError],
     kinds: tuple[Type, Type],
 ) -> Cty:
@@ -311,9 +311,9 @@ def chosen(
     if condition.is_null:
         raise EvaluationError("the condition is null")
     convert(condition, BOOL)
-    if taken is None:
+    if outcome is None:
         return _either(condition, arms, kinds)
-    arm, other = arms if taken else arms[::-1]
+    arm, other = arms if outcome else arms[::-1]
     if isinstance(arm, EvaluationError):
         raise arm
     result = _as_common(arm, arms, kinds)
@@ -369,8 +369,8 @@ def _as_common_if_unknown(
     common = None if any(has_unknown(kind) for kind in kinds) else unify(kinds, unsafe=True)
     made = None if common is None else arm if arm.type == common else convert(arm, common)
     if made is None or not (arm.is_whole and made.is_whole and json_text(arm) == json_text(made)):
-        lost = next((cty.why_of(one) for one in arms if isinstance(one, Cty) and not one.is_whole), "")
-        raise Unsure(lost or "the type of the other arm, which fails, is unknown")
+        unknown = next((cty.why_of(one) for one in arms if isinstance(one, Cty) and not one.is_whole), "")
+        raise Unsure(unknown or "the type of the other arm, which fails, is unknown")
     return made
 
 
@@ -380,7 +380,7 @@ def _as_common_if_unknown(
 def _operation(expression: syntax.Operation, scope: Scope) -> Cty:
     if expression.left is None:
         return cty.lifted(
-            lambda values: operators.unary(expression.operator, values[0]), [work_out(expression.right, scope)]
+            lambda values: operators.unary(expression.operator, values[0]), [evaluate_node(expression.right, scope)]
         )
     left, right = attempt(expression.left, scope), attempt(expression.right, scope)
     if isinstance(left, EvaluationError) or isinstance(right, EvaluationError):
@@ -391,17 +391,17 @@ def _operation(expression: syntax.Operation, scope: Scope) -> Cty:
 def _object(expression: syntax.ObjectOf, scope: Scope) -> Cty:
     pairs = _all((each, scope) for item in expression.items for each in item)
     made: dict[str, Cty] = {}
-    lost: Cty | None = None
+    unknown: Cty | None = None
     for number, (key, _) in enumerate(expression.items):
         name, value = pairs[2 * number], pairs[2 * number + 1]
         if name.is_null:
             raise EvaluationError("a key is null")
         name = convert(name, STRING)
-        lost = lost or (None if name.is_known else name)
+        unknown = unknown or (None if name.is_known else name)
         made[name.raw if name.is_known else key.written] = value
     tainted = any(name.is_dirty for name in pairs[::2])
     result = cty.object_value(made)
-    if lost is not None:
-        unsure = cty.unknown(cty.why_of(lost), tainted=tainted or result.is_dirty)
+    if unknown is not None:
+        unsure = cty.unknown(cty.why_of(unknown), tainted=tainted or result.is_dirty)
         return unsure.with_others([result, *cty.alternatives(result)])
     return result.but(tainted=True) if tainted else result

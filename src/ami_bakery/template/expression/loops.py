@@ -10,7 +10,7 @@ from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError
 from ami_bakery.template.expression.cty_types import BOOL, STRING, friendly
-from ami_bakery.template.expression.evaluate import truth_of, work_out
+from ami_bakery.template.expression.evaluate import evaluate_node, truth_of
 
 if TYPE_CHECKING:
     from ami_bakery.template.expression.evaluate import Scope
@@ -27,7 +27,7 @@ class _Row:
 
 
 def loop(expression: syntax.For, scope: Scope) -> Cty:
-    collection = work_out(expression.collection, scope)
+    collection = evaluate_node(expression.collection, scope)
     return cty.lifted(lambda values: _loop_over(values[0], expression, scope), [collection])
 
 
@@ -80,7 +80,7 @@ def _rows(collection: Cty, expression: syntax.For, scope: Scope) -> tuple[list[_
     fault: EvaluationError | None = None
     if expression.condition is not None and collection.is_known and not collection.raw:
         item = cty.unknown("there is no element")
-        work_out(expression.condition, _bound(scope.maybe, expression.key, expression.value, item, item))
+        evaluate_node(expression.condition, _bound(scope.maybe, expression.key, expression.value, item, item))
     for key, value in _elements(collection):
         try:
             rows.append(_row(expression, _bound(scope, expression.key, expression.value, key, value)))
@@ -91,7 +91,7 @@ def _rows(collection: Cty, expression: syntax.For, scope: Scope) -> tuple[list[_
 
 def _row(expression: syntax.For, scope: Scope) -> _Row:
     spend(steps=1)
-    condition = work_out(expression.condition, scope) if expression.condition else None
+    condition = evaluate_node(expression.condition, scope) if expression.condition else None
     kept: bool | None = True
     if condition is not None:
         if condition.is_null:
@@ -103,11 +103,11 @@ def _row(expression: syntax.For, scope: Scope) -> _Row:
         scope = scope.maybe if kept is None else scope
     key = None
     if expression.key_result is not None:
-        key = work_out(expression.key_result, scope)
+        key = evaluate_node(expression.key_result, scope)
         if key.is_null:
             raise EvaluationError("a key is null")
         key = convert(key, STRING)
-    return _Row(kept, condition, key, work_out(expression.result, scope))
+    return _Row(kept, condition, key, evaluate_node(expression.result, scope))
 
 
 def _first_unknown(rows: list[_Row]) -> Cty | None:
@@ -154,21 +154,21 @@ def over(collection: Expression, key: str | None, value: str, body: Callable[[Sc
             raise fault
         result = cty.tuple_value(made)
         if unsure:
-            lost = cty.unknown(cty.why_of(given), tainted=given.is_dirty or result.is_dirty)
-            return lost.with_others([result, *cty.alternatives(result)])
+            unknown = cty.unknown(cty.why_of(given), tainted=given.is_dirty or result.is_dirty)
+            return unknown.with_others([result, *cty.alternatives(result)])
         return result.but(tainted=True) if given.tainted else result
 
-    return cty.lifted(lambda values: work(values[0]), [work_out(collection, scope)])
+    return cty.lifted(lambda values: work(values[0]), [evaluate_node(collection, scope)])
 
 
 # --- splats
 
 
 def splat(expression: syntax.Splat, scope: Scope) -> Cty:
-    source = work_out(expression.of, scope)
+    source = evaluate_node(expression.of, scope)
 
     def each(item: Cty) -> Cty:
-        return work_out(expression.each, scope.binding(**{syntax.EACH: item}))
+        return evaluate_node(expression.each, scope.binding(**{syntax.EACH: item}))
 
     return cty.lifted(lambda values: _splat_over(values[0], each), [source])
 

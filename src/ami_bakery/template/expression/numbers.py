@@ -168,8 +168,8 @@ class Number:
 
 
 def _rounded(mantissa: int, exponent: int, surplus: int) -> tuple[int, int]:
-    kept, lost, half = mantissa >> surplus, mantissa & ((1 << surplus) - 1), 1 << (surplus - 1)
-    if lost > half or (lost == half and kept & 1):
+    kept, dropped, half = mantissa >> surplus, mantissa & ((1 << surplus) - 1), 1 << (surplus - 1)
+    if dropped > half or (dropped == half and kept & 1):
         kept += 1
     zeros = (kept & -kept).bit_length() - 1
     return kept >> zeros, exponent + surplus + zeros

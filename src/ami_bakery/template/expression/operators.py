@@ -82,9 +82,9 @@ def _logic(sign: str, left: Cty, right: Cty) -> Cty:
     for value, other in ((left, right), (right, left)):
         if value.is_known and value.raw is decisive:
             return Cty(BOOL, decisive, tainted=value.is_dirty or other.is_dirty)
-    lost = next((value for value in (left, right) if not value.is_known), None)
-    if lost is not None:
-        return cty.unknown(lost.raw.why, BOOL).taint_by(left, right)
+    unknown = next((value for value in (left, right) if not value.is_known), None)
+    if unknown is not None:
+        return cty.unknown(unknown.raw.why, BOOL).taint_by(left, right)
     return Cty(BOOL, not decisive).taint_by(left, right)
 
 

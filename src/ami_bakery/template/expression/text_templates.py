@@ -10,7 +10,7 @@ from ami_bakery.template.expression.budget import spend
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError, Missing
 from ami_bakery.template.expression.cty_types import STRING
-from ami_bakery.template.expression.evaluate import attempt, chosen, truth_of, work_out
+from ami_bakery.template.expression.evaluate import attempt, chosen, evaluate_node, truth_of
 from ami_bakery.template.expression.known_values import HOLE
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def rendered(template: syntax.Template, scope: Scope) -> Cty:
     if template.alone and len(template.parts) == 1:
         only = template.parts[0]
         if not isinstance(only, str | syntax.If | syntax.ForEach):
-            return work_out(only, scope)
+            return evaluate_node(only, scope)
     made = joined(template.parts, scope)
     return made if made.location else made.but(location=template.location)
 
@@ -50,7 +50,7 @@ def _piece(part: Part, scope: Scope) -> Cty:
         return _if(part, scope)
     if isinstance(part, syntax.ForEach):
         return _for_each(part, scope)
-    return work_out(part, scope)
+    return evaluate_node(part, scope)
 
 
 def _written(part: Part) -> str:
@@ -93,14 +93,14 @@ def _text(value: Cty) -> Cty:
 
 def _if(part: syntax.If, scope: Scope) -> Cty:
     condition = attempt(part.condition, scope)
-    taken = truth_of(condition) if isinstance(condition, Cty) else None
+    outcome = truth_of(condition) if isinstance(condition, Cty) else None
     arms = (
-        _attempt(part.then, scope if taken is True else scope.maybe),
-        _attempt(part.otherwise, scope if taken is False else scope.maybe),
+        _attempt(part.then, scope if outcome is True else scope.maybe),
+        _attempt(part.otherwise, scope if outcome is False else scope.maybe),
     )
     if isinstance(condition, EvaluationError):
         raise condition
-    return chosen(condition, taken, arms, (STRING, STRING))
+    return chosen(condition, outcome, arms, (STRING, STRING))
 
 
 def _attempt(parts: Sequence[Part], scope: Scope) -> Cty | EvaluationError:

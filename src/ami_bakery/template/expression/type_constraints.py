@@ -84,9 +84,9 @@ def _object(inner: syntax.ObjectOf) -> tuple[Type, Defaults | None]:
 
 
 def _constant(expression: Expression) -> Cty:
-    from ami_bakery.template.expression.evaluate import Scope, work_out
+    from ami_bakery.template.expression.evaluate import Scope, evaluate_node
 
-    return work_out(expression, Scope())
+    return evaluate_node(expression, Scope())
 
 
 def filled(value: Cty, defaults: Defaults | None) -> Cty:

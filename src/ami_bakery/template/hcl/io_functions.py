@@ -12,7 +12,7 @@ from ami_bakery.template.expression import cty
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError
 from ami_bakery.template.expression.cty_types import BOOL, STRING, UNKNOWN
-from ami_bakery.template.expression.evaluate import IoFunction, Scope, work_out
+from ami_bakery.template.expression.evaluate import IoFunction, Scope, evaluate_node
 from ami_bakery.template.expression.known_values import Unknown
 from ami_bakery.template.expression.public_values import to_value
 from ami_bakery.template.globs import fileset
@@ -113,7 +113,7 @@ class IoFunctions:
         self._rendering.append(path)
         try:
             inner = Scope(names=names, io_functions=scope.io_functions, optional=scope.optional, any_name=any_name)
-            return self._withheld(cty.hidden(work_out(template, inner)))
+            return self._withheld(cty.hidden(evaluate_node(template, inner)))
         finally:
             self._rendering.pop()
 

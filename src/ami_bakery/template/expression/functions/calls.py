@@ -9,7 +9,7 @@ from ami_bakery.template.expression import cty, cty_types, syntax
 from ami_bakery.template.expression.convert import convert
 from ami_bakery.template.expression.cty import Cty, EvaluationError, Missing, Unsure
 from ami_bakery.template.expression.cty_types import BOOL, friendly
-from ami_bakery.template.expression.evaluate import attempt, work_out
+from ami_bakery.template.expression.evaluate import attempt, evaluate_node
 from ami_bakery.template.expression.functions.catalogue import FUNCTIONS, NEWER, Function, Parameter
 from ami_bakery.template.expression.functions.known_texts import known_of
 from ami_bakery.template.expression.known_values import HOLE
@@ -38,7 +38,7 @@ def call(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     if function is None:
         raise EvaluationError(f"Packer has no function `{name}()`")
     result = cty.lifted(lambda values: apply(function, name, values), arguments)
-    return _placed(result, arguments, expression)
+    return _with_location(result, arguments, expression)
 
 
 def _arguments(expression: syntax.FunctionCall, scope: Scope) -> list[Cty] | None:
@@ -64,20 +64,20 @@ def _arguments(expression: syntax.FunctionCall, scope: Scope) -> list[Cty] | Non
 
 
 def _io_call(expression: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
-    ask = scope.io_functions[expression.name]
+    io_function = scope.io_functions[expression.name]
     first = True
 
     def work(values: Sequence[Cty]) -> Cty:
         nonlocal first
         here, first = (scope if first else scope.maybe), False
-        return ask(expression, values, here)
+        return io_function(expression, values, here)
 
     if expression.name in _READING and all(argument.is_whole for argument in arguments[:1]):
         return work(arguments)  # the path is known: no alternative path is read
     return cty.lifted(work, arguments)
 
 
-def _placed(result: Cty, arguments: Sequence[Cty], expression: syntax.FunctionCall) -> Cty:
+def _with_location(result: Cty, arguments: Sequence[Cty], expression: syntax.FunctionCall) -> Cty:
     """Gives strings of the result the location of the arguments."""
     if result.location is None and (isinstance(result.raw, str) or result.type.kind == "list"):
         texts = (argument for argument in arguments if argument.location is not None)
@@ -102,10 +102,10 @@ def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
     except Unsure as error:
         known_as = next((argument for argument in arguments if not argument.is_whole), cty.unknown(str(error)))
         return _of_unknown(function, name, arguments, known_as, tainted)
-    lost = _unusable(function, given)
-    if lost is not None:
-        return _of_unknown(function, name, given, lost, tainted)
-    if not function.sees_checkout and any(argument.sees_checkout for argument in given):
+    unknown = _unusable(function, given)
+    if unknown is not None:
+        return _of_unknown(function, name, given, unknown, tainted)
+    if not function.any_checkout and any(argument.has_checkout_path for argument in given):
         return cty.unknown(f"the result of `{name}()` depends on the path of the checkout", tainted=tainted)
     try:
         result = function.call(*given)
@@ -148,8 +148,8 @@ def _unusable(function: Function, arguments: Sequence[Cty]) -> Cty | None:
     return None
 
 
-def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], lost: Cty, tainted: bool) -> Cty:
-    made = cty.unknown(cty.why_of(lost), function.returns, known=known_of(name, arguments), tainted=tainted)
+def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], unknown: Cty, tainted: bool) -> Cty:
+    made = cty.unknown(cty.why_of(unknown), function.returns, known=known_of(name, arguments), tainted=tainted)
     if name == "split":
         return made.with_others(_known_pieces(arguments[0], arguments[1]))
     if not function.keeps_elements:
@@ -218,7 +218,7 @@ def _convert(expression: syntax.FunctionCall, scope: Scope) -> Cty:
 
     if len(expression.arguments) != 2:
         raise EvaluationError("`convert()` takes two arguments")
-    value = work_out(expression.arguments[0], scope)
+    value = evaluate_node(expression.arguments[0], scope)
     wanted = type_of(expression.arguments[1])
     if cty_types.without_optional(wanted) != wanted:
         raise EvaluationError("`convert()` takes no type with optional attributes")

@@ -40,7 +40,7 @@ class Function(Frozen):
     work              `module.function` in this package, imported on first call
     structural        it only moves elements: an unknown or tainted one does not affect the others
     unknown           it accepts an argument that is wholly unknown
-    sees_checkout     its result does not depend on the path of the checkout
+    any_checkout      its result does not depend on the path of the checkout
     keeps_elements    with an unknown element in a collection, the result contains at least that without it
     """
 
@@ -50,7 +50,7 @@ class Function(Frozen):
     work: str
     structural: bool = False
     unknown: bool = False
-    sees_checkout: bool = False
+    any_checkout: bool = False
     keeps_elements: bool = False
 
     def call(self, *arguments: Cty) -> Cty:
@@ -74,9 +74,9 @@ def _function(codes: str, returns: Type, work: str, **flags: bool) -> Function:
 
 
 _TEXTS = cty_types.list_of(STRING)
-_PATH = {"sees_checkout": True}
-_MOVES = {"structural": True, "sees_checkout": True, "keeps_elements": True}
-_KEEPS = {"sees_checkout": True, "keeps_elements": True}
+_PATH = {"any_checkout": True}
+_MOVES = {"structural": True, "any_checkout": True, "keeps_elements": True}
+_KEEPS = {"any_checkout": True, "keeps_elements": True}
 
 FUNCTIONS: Mapping[str, Function] = {
     # strings
@@ -130,7 +130,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "flatten": _function("a", UNKNOWN, "collection_functions.flatten", **_KEEPS),
     "index": _function("a a", NUMBER, "collection_functions.index", **_PATH),
     "keys": _function("a", UNKNOWN, "collection_functions.keys", **_MOVES),
-    "length": _function("a", NUMBER, "collection_functions.length", structural=True, sees_checkout=True),
+    "length": _function("a", NUMBER, "collection_functions.length", structural=True, any_checkout=True),
     "lookup": _function("a s a", UNKNOWN, "collection_functions.lookup", **_MOVES),
     "merge": _function("a?*", UNKNOWN, "collection_functions.merge", **_MOVES),
     "reverse": _function("a", UNKNOWN, "collection_functions.reverse", **_MOVES),

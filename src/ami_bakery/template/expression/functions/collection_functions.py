@@ -44,9 +44,9 @@ def concat(*lists: Cty) -> Cty:
 def coalesce(*arguments: Cty) -> Cty:
     if not arguments:
         raise EvaluationError("all arguments must have the same type")
-    lost = next((argument for argument in arguments if cty_types.has_unknown(argument.type)), None)
-    if lost is not None:
-        return _first_unless_unknown(arguments, lost)
+    unknown = next((argument for argument in arguments if cty_types.has_unknown(argument.type)), None)
+    if unknown is not None:
+        return _first_unless_unknown(arguments, unknown)
     kind = unify(tuple(argument.type for argument in arguments), unsafe=True)
     if kind is None:
         raise EvaluationError("all arguments must have the same type")
@@ -68,12 +68,12 @@ def _as(value: Cty, kind: Type) -> Cty:
     return value if value.type == kind else convert(value, kind)
 
 
-def _first_unless_unknown(arguments: Sequence[Cty], lost: Cty) -> Cty:
+def _first_unless_unknown(arguments: Sequence[Cty], unknown: Cty) -> Cty:
     """Returns the first argument if it is a string: unknown types of the others do not change it."""
     first = next((value for value in arguments if not value.is_null and value.raw != ""), None)
     if first is not None and first.is_known and first.type == STRING:
         return first.with_others([*first.others, *arguments])
-    return cty.unknown(cty.why_of(lost)).with_others(arguments).taint_by(*arguments)
+    return cty.unknown(cty.why_of(unknown)).with_others(arguments).taint_by(*arguments)
 
 
 def coalescelist(*lists: Cty) -> Cty:
@@ -127,7 +127,7 @@ def distinct(items: Cty) -> Cty:
 
 def _bucket(value: Cty) -> str:
     """Returns a key that is the same for all values that may be equal."""
-    return value.raw if value.type == STRING and isinstance(value.raw, str) and not value.sees_checkout else "\0"
+    return value.raw if value.type == STRING and isinstance(value.raw, str) and not value.has_checkout_path else "\0"
 
 
 def chunklist(items: Cty, size: Cty) -> Cty:
@@ -269,7 +269,7 @@ def _item_at(items: Cty, key: Cty) -> Cty | None:
 
 def length(value: Cty) -> Cty:
     if value.type == STRING:
-        if value.sees_checkout:
+        if value.has_checkout_path:
             raise Unsure("it depends on the path of the checkout")
         return cty.whole(len(graphemes.clusters(value.raw)))
     if value.type.kind in ("unknown", "dynamic"):

@@ -107,7 +107,7 @@ def _as_is(verb: _Verb, value: Cty) -> str:
 def _text(verb: _Verb, value: Cty) -> str:
     shown = value.raw
     if verb.precision > 0:
-        if value.sees_checkout:
+        if value.has_checkout_path:
             raise Unsure("it depends on the path of the checkout")
         shown = "".join(graphemes.clusters(shown)[: verb.precision])
     return _padded(verb, shown if verb.mode == "s" else json_text(cty.text(shown)))

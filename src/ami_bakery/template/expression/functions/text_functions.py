@@ -57,7 +57,7 @@ def join(separator: Cty, *lists: Cty) -> Cty:
 
 
 def replace(value: Cty, old: Cty, new: Cty) -> Cty:
-    if any(each.sees_checkout for each in (value, old, new)) and old.raw != "\\":
+    if any(each.has_checkout_path for each in (value, old, new)) and old.raw != "\\":
         raise Unsure(_FROM_CHECKOUT)
     spend(text=len(value.raw) + value.raw.count(old.raw) * len(new.raw))
     return _kept(value, value.raw.replace(old.raw, new.raw))
