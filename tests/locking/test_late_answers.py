@@ -10,7 +10,7 @@ import pytest
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.processes import provisioned, wait_until
 
-from .bench import all_at_once, ended, finished, locks
+from .bench import all_at_once, ended, finished, locks, read_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,3 +74,21 @@ def test_runners_whose_every_answer_is_late_build_once(app: Kitchen, ec2: EC2Cli
     (answer,) = {run.stdout for run in runs}
     assert finished(ec2, app.run("digest").answer) == [answer]
     assert app.packer_runs == 1
+
+
+def test_an_ami_whose_checks_lost_their_credentials_is_named_and_listed_and_never_adopted(
+    app: Kitchen, ec2: EC2Client
+) -> None:
+    """Only the process that ran Packer knows whether the inputs were unchanged and every provisioner succeeded."""
+    process = app.start("bake", "-v", environment=SHORT)
+    read_until(process, "Waiting for AMI to become ready")
+    app.control.plan(InjectedFault(action="*", code="RequestExpired", times=0, agent="ami-bakery"))
+    failed = ended(process)
+    app.control.clear_faults()
+    (orphan,) = [image["ImageId"] for image in ec2.describe_images(Owners=["self"])["Images"]]
+    assert failed.status == 1
+    assert f"{orphan} of us-east-1 was left, without" in failed.stderr
+    answer = app.run("bake", environment=SHORT, timeout=300).answer
+    assert answer != orphan
+    assert finished(ec2, app.run("digest").answer) == [answer]
+    assert orphan in app.run("images", "--orphans", environment=SHORT).stdout
