@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from ami_bakery.local import Control, LocalAws, LocalSettings
 from tests.documents import ROOT
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 from tests.signals import use_default_signals
 
 # Here, not in a hook, because each pytest-xdist worker imports this file.
@@ -55,12 +55,18 @@ def local(_local: LocalAws) -> LocalAws:
 
 
 @pytest.fixture
-def kitchen(tmp_path: Path, local: LocalAws) -> Iterator[Kitchen]:
+def harness(tmp_path: Path, local: LocalAws) -> Iterator[Harness]:
     """An empty folder, with the Packer on PATH or in AMI_BAKERY_TEST_PACKER (make test-current-packer)."""
     packer = os.environ.get("AMI_BAKERY_TEST_PACKER")
-    kitchen = Kitchen(tmp_path, local, Path(packer) if packer else None)
-    yield kitchen
-    kitchen.close()
+    created = Harness(tmp_path, local, Path(packer) if packer else None)
+    yield created
+    created.close()
+
+
+@pytest.fixture
+def kitchen(harness: Harness) -> Harness:
+    """The fixture's old name."""
+    return harness
 
 
 @pytest.fixture(scope="session")
@@ -74,25 +80,25 @@ def current_packer() -> Path:
 
 
 @pytest.fixture
-def app(kitchen: Kitchen) -> Kitchen:
+def app(harness: Harness) -> Harness:
     """A bakery.toml with one image `app`: a JSON template and a script."""
-    kitchen.write("bakery.toml", TOML)
-    kitchen.write("ami/app.json", json_template())
-    kitchen.write("ami/setup.sh", "echo set up\n")
-    return kitchen
+    harness.write("bakery.toml", TOML)
+    harness.write("ami/app.json", json_template())
+    harness.write("ami/setup.sh", "echo set up\n")
+    return harness
 
 
 @pytest.fixture
-def drop_in(kitchen: Kitchen) -> Kitchen:
+def drop_in(harness: Harness) -> Harness:
     """Drop-in mode: the environment variables, and a folder with configuration code."""
-    kitchen.write("ami/packer/ami.json", json_template())
-    kitchen.write("ami/setup.sh", "echo set up\n")
-    kitchen.environment |= {
-        "PACKER_JSON_PATH": f"{kitchen.folder}/ami/packer/ami.json",
-        "AMI_DEFINITION_DIRS": f"{kitchen.folder}/ami/",
+    harness.write("ami/packer/ami.json", json_template())
+    harness.write("ami/setup.sh", "echo set up\n")
+    harness.environment |= {
+        "PACKER_JSON_PATH": f"{harness.folder}/ami/packer/ami.json",
+        "AMI_DEFINITION_DIRS": f"{harness.folder}/ami/",
         "AWS_SUBNET_ID": "",
     }
-    return kitchen
+    return harness
 
 
 @pytest.fixture

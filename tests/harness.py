@@ -54,7 +54,7 @@ class Run:
         return images
 
 
-class Kitchen:
+class Harness:
     """A repository folder, an environment, and a `packer` on PATH that counts builds and runs the real Packer.
 
     packer  a folder built by scripts/current-packer; the default is the Packer on PATH
@@ -165,6 +165,9 @@ class Kitchen:
 
     def calls(self) -> dict[str, int]:
         return dict(Counter(call.action for call in self.control.report().calls))
+
+
+Kitchen = Harness
 
 
 def processes_with_home(folder: Path) -> list[int]:

@@ -8,10 +8,10 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 
 
-def bake_until(app: Kitchen, words: str, *arguments: str, told: str = "") -> subprocess.Popen[str]:
+def bake_until(app: Harness, words: str, *arguments: str, told: str = "") -> subprocess.Popen[str]:
     """Starts a bake in its own process group, and waits until Packer prints `words` and ami-bakery prints `told`."""
     process = app.start("bake", "-v", *arguments, own_group=True)
     assert process.stderr is not None
@@ -30,7 +30,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 300) -> bool:
     return true()
 
 
-def provisioned(app: Kitchen, command: str) -> None:
+def provisioned(app: Harness, command: str) -> None:
     app.write("ami/app.json", json_template() | {"provisioners": [{"type": "shell-local", "inline": [command]}]})
 
 
@@ -52,7 +52,7 @@ def children_of(pid: int) -> list[int]:
     return [one for one, parent in parents.items() if parent == pid]
 
 
-def kill_everything_of(app: Kitchen, process: subprocess.Popen[str]) -> None:
+def kill_everything_of(app: Harness, process: subprocess.Popen[str]) -> None:
     """Kills the bakery, its watchdog, and Packer with its plugins, as the end of a container does."""
     doomed = [process.pid]
     for pid in doomed:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import COMPONENTS_TAG, DIGEST_TAG, FORMAT_TAG, FROM_TAG, IMAGE_TAG
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 UBUNTU = "099720109477"
 
@@ -37,9 +37,9 @@ def finished(image: str, digest: str, **more: str) -> dict[str, str]:
     return tags | {names[key]: value for key, value in more.items()}
 
 
-def stock(kitchen: Kitchen, clients: Iterable[EC2Client], *names: str) -> dict[str, dict[str, str]]:
+def stock(harness: Harness, clients: Iterable[EC2Client], *names: str) -> dict[str, dict[str, str]]:
     """Creates an AMI for each current definition in each client's region. Returns ids by image and region."""
-    digests = {item["image"]: item["digest"] for item in kitchen.run("digest", "--json", *names).images}
+    digests = {item["image"]: item["digest"] for item in harness.run("digest", "--json", *names).images}
     made: dict[str, dict[str, str]] = {}
     for ec2 in clients:
         for image, digest in digests.items():

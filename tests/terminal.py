@@ -11,21 +11,21 @@ import termios
 import time
 from collections.abc import Callable
 
-from tests.harness import PROGRAMS, Kitchen
+from tests.harness import PROGRAMS, Harness
 from tests.signals import restore_python_signals
 
 
 class Terminal:
     """A command on a pseudo-terminal. With 0 columns, it has no viewer."""
 
-    def __init__(self, kitchen: Kitchen, *arguments: str, columns: int = 120, under_a_shell: bool = False) -> None:
+    def __init__(self, harness: Harness, *arguments: str, columns: int = 120, under_a_shell: bool = False) -> None:
         """`under_a_shell`: start a shell that runs the command, and keeps running after it."""
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:  # pragma: no cover
             fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
             restore_python_signals()
-            os.chdir(kitchen.folder)
-            environment = kitchen.environment | {"TERM": "xterm-256color"}
+            os.chdir(harness.folder)
+            environment = harness.environment | {"TERM": "xterm-256color"}
             program = str(PROGRAMS / "ami-bakery")
             shell = ["/bin/sh", "-c", '"$@"; sleep 60', "sh"] if under_a_shell else []
             command = [*shell, program, *arguments]

@@ -11,35 +11,35 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.harness import PROGRAMS, TOML, Kitchen, json_template
+from tests.harness import PROGRAMS, TOML, Harness, json_template
 
 AMI = re.compile(r"ami-[0-9a-f]{17}")
 
 
-def test_bake_prints_only_the_id_to_stdout(app: Kitchen) -> None:
+def test_bake_prints_only_the_id_to_stdout(app: Harness) -> None:
     for options in ((), ("-v",), ("-q",), ("--color", "always")):
         run = app.run("bake", *options)
         assert AMI.fullmatch(run.answer), run.stdout
     assert app.packer_runs == 1
 
 
-def test_successful_quiet_bake_prints_nothing_to_stderr(app: Kitchen) -> None:
+def test_successful_quiet_bake_prints_nothing_to_stderr(app: Harness) -> None:
     assert app.run("bake", "-q").stderr == ""
 
 
-def test_verbose_bake_shows_packers_full_log(app: Kitchen) -> None:
+def test_verbose_bake_shows_packers_full_log(app: Harness) -> None:
     run = app.run("bake", "-v")
     assert "app: | ==> amazon-ebs: Creating AMI" in run.stderr
     assert "Build 'amazon-ebs' finished" in run.stderr
     assert "Creating AMI" not in app.run("bake", "--force").stderr
 
 
-def test_successful_bake_removes_its_log(app: Kitchen) -> None:
+def test_successful_bake_removes_its_log(app: Harness) -> None:
     app.run("bake")
     assert list((app.folder.parent / "tmp").iterdir()) == []
 
 
-def test_common_options_are_accepted_before_and_after_the_command(app: Kitchen) -> None:
+def test_common_options_are_accepted_before_and_after_the_command(app: Harness) -> None:
     config = str(app.folder / "bakery.toml")
     elsewhere = app.make_folder(app.folder.parent / "elsewhere")
     before = app.run("-C", config, "digest", cwd=elsewhere).answer
@@ -47,11 +47,11 @@ def test_common_options_are_accepted_before_and_after_the_command(app: Kitchen) 
     assert before == behind == app.run("digest").answer
 
 
-def test_bakery_toml_is_found_from_a_subfolder(app: Kitchen) -> None:
+def test_bakery_toml_is_found_from_a_subfolder(app: Harness) -> None:
     assert app.run("digest", cwd=app.folder / "ami").answer == app.run("digest").answer
 
 
-def test_json_documents_have_the_documented_members(app: Kitchen) -> None:
+def test_json_documents_have_the_documented_members(app: Harness) -> None:
     (plan,) = app.run("plan", "--json").images
     assert set(plan) == {"image", "action", "digest", "reasons", "amis"}
     assert all(set(reason) == {"kind", "subject", "detail"} for reason in plan["reasons"])
@@ -67,7 +67,7 @@ def test_json_documents_have_the_documented_members(app: Kitchen) -> None:
     assert listed["digest"] == outcome["digest"]
 
 
-def test_every_command_works_in_drop_in_mode(drop_in: Kitchen) -> None:
+def test_every_command_works_in_drop_in_mode(drop_in: Harness) -> None:
     (plan,) = drop_in.run("plan", "--json").images
     assert (plan["image"], plan["action"]) == ("default", "bake")
     ami = drop_in.run(program="bake").answer
@@ -79,19 +79,19 @@ def test_every_command_works_in_drop_in_mode(drop_in: Kitchen) -> None:
     assert (listed["image"], listed["ami"]) == ("default", ami)
 
 
-def test_config_option_overrides_drop_in_mode(app: Kitchen, drop_in: Kitchen) -> None:
+def test_config_option_overrides_drop_in_mode(app: Harness, drop_in: Harness) -> None:
     assert len(app.run("digest").answer) == 40
     assert len(app.run("digest", "-C", "bakery.toml").answer) == 64
 
 
-def test_inputs_and_the_drop_in_digest_need_no_aws(app: Kitchen, drop_in: Kitchen) -> None:
+def test_inputs_and_the_drop_in_digest_need_no_aws(app: Harness, drop_in: Harness) -> None:
     without = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_DEFAULT_REGION": None}
     assert app.run("digest", environment=without).status == 0
     assert app.run("inputs", "-C", "bakery.toml", environment=without).status == 0
     assert app.calls() == {}
 
 
-def test_output_files_are_written_in_the_format_of_their_extension(app: Kitchen) -> None:
+def test_output_files_are_written_in_the_format_of_their_extension(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     (outcome,) = app.run("bake", "--json", "--output", "out.json").images
     ids = outcome["amis"]
@@ -117,7 +117,7 @@ def test_output_files_are_written_in_the_format_of_their_extension(app: Kitchen)
     ]
 
 
-def test_repeated_output_options_write_every_file(app: Kitchen) -> None:
+def test_repeated_output_options_write_every_file(app: Harness) -> None:
     github = app.folder.parent / "github_output"
     files = ("amis.auto.tfvars.json", "amis.env", str(github))
     options = [word for name in (*files, "amis.env") for word in ("--output", name)]
@@ -129,7 +129,7 @@ def test_repeated_output_options_write_every_file(app: Kitchen) -> None:
     assert not (app.folder / "plan.json").exists(), "all are looked at before anything is done"
 
 
-def test_one_unwritable_file_does_not_prevent_writing_the_others(app: Kitchen) -> None:
+def test_one_unwritable_file_does_not_prevent_writing_the_others(app: Harness) -> None:
     full = {"GITHUB_OUTPUT": "/dev/full"}
     run = app.run("plan", "--output", "/dev/full", "--output", "plan.json", environment=full)
     assert run.status == 1
@@ -141,7 +141,7 @@ def test_one_unwritable_file_does_not_prevent_writing_the_others(app: Kitchen) -
     assert run.stdout.strip() in (app.folder / "ids.json").read_text()
 
 
-def test_output_files_have_the_mode_of_the_umask(app: Kitchen) -> None:
+def test_output_files_have_the_mode_of_the_umask(app: Harness) -> None:
     app.run("bake", "--output", "out.json")
     expected = app.write("plain", "").stat().st_mode
     assert (app.folder / "out.json").stat().st_mode == expected
@@ -151,7 +151,7 @@ SECRET = "correct-horse-battery-staple"
 
 
 @pytest.mark.parametrize("form", ["json", "hcl"])
-def test_sensitive_variables_appear_in_no_output_log_or_tag(app: Kitchen, ec2: EC2Client, form: str) -> None:
+def test_sensitive_variables_appear_in_no_output_log_or_tag(app: Harness, ec2: EC2Client, form: str) -> None:
     """Searches both streams, logs, tags and Packer's command line for sensitive values of variables."""
     if form == "json":
         template = json_template()
@@ -219,7 +219,7 @@ build {
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_interrupts_packer_and_waits_for_its_cleanup(app: Kitchen, ec2: EC2Client, number: int) -> None:
+def test_signal_interrupts_packer_and_waits_for_its_cleanup(app: Harness, ec2: EC2Client, number: int) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["sleep 600; echo came to its end"]}]
     app.write("ami/app.json", template)
@@ -246,11 +246,11 @@ def test_signal_interrupts_packer_and_waits_for_its_cleanup(app: Kitchen, ec2: E
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_is_printed_for_each_shell(app: Kitchen, shell: str) -> None:
+def test_completion_is_printed_for_each_shell(app: Harness, shell: str) -> None:
     assert "ami-bakery" in app.run("completion", shell).answer
 
 
-def test_bash_completes_commands_options_and_images(app: Kitchen) -> None:
+def test_bash_completes_commands_options_and_images(app: Harness) -> None:
     script = f"""
         eval "$({PROGRAMS}/ami-bakery completion bash)"
         complete_line() {{
@@ -274,14 +274,14 @@ def test_bash_completes_commands_options_and_images(app: Kitchen) -> None:
     ]
 
 
-def test_the_help_of_every_command_is_printed(app: Kitchen) -> None:
+def test_the_help_of_every_command_is_printed(app: Harness) -> None:
     for command in ("bake", "plan", "digest", "inputs", "images", "local", "completion"):
         assert "usage: ami-bakery" in app.run(command, "--help").answer
     assert "usage: bake" in app.run("--help", program="bake").answer
     assert re.fullmatch(r"ami-bakery \S+", app.run("--version").answer)
 
 
-def test_closed_stdout_pipe_is_not_reported_as_an_internal_error(app: Kitchen) -> None:
+def test_closed_stdout_pipe_is_not_reported_as_an_internal_error(app: Harness) -> None:
     done = subprocess.run(
         ["sh", "-c", f"{PROGRAMS}/ami-bakery inputs | true"],
         env=app.environment,
@@ -294,7 +294,7 @@ def test_closed_stdout_pipe_is_not_reported_as_an_internal_error(app: Kitchen) -
     assert "bug" not in done.stderr
 
 
-def test_known_digests_are_printed_if_another_image_waits_for_its_parent(app: Kitchen) -> None:
+def test_known_digests_are_printed_if_another_image_waits_for_its_parent(app: Harness) -> None:
     pinned = json_template(source_ami="{{user `source_ami`}}")
     pinned["variables"]["source_ami"] = ""
     del pinned["builders"][0]["source_ami_filter"]
@@ -307,7 +307,7 @@ def test_known_digests_are_printed_if_another_image_waits_for_its_parent(app: Ki
 
 
 @pytest.mark.parametrize("command", ["digest", "inputs", "plan", "bake", "check"])
-def test_every_command_in_drop_in_mode_warns_about_files_outside_the_checksum(drop_in: Kitchen, command: str) -> None:
+def test_every_command_in_drop_in_mode_warns_about_files_outside_the_checksum(drop_in: Harness, command: str) -> None:
     drop_in.write("ami/.hidden", "not covered\n")
     run = drop_in.run(command)
     assert "ami/.hidden" in run.stderr + run.stdout
@@ -315,7 +315,7 @@ def test_every_command_in_drop_in_mode_warns_about_files_outside_the_checksum(dr
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["target exists", "dangling"])
-def test_output_to_a_symbolic_link_writes_to_its_target(app: Kitchen, there: bool) -> None:
+def test_output_to_a_symbolic_link_writes_to_its_target(app: Harness, there: bool) -> None:
     target = app.folder.parent / "target.json"
     if there:
         target.write_text("old")
@@ -326,7 +326,7 @@ def test_output_to_a_symbolic_link_writes_to_its_target(app: Kitchen, there: boo
 
 
 @pytest.mark.parametrize("device", ["/dev/null", "/dev/stdout"])
-def test_output_to_a_link_to_a_device_writes_to_the_device(app: Kitchen, device: str) -> None:
+def test_output_to_a_link_to_a_device_writes_to_the_device(app: Harness, device: str) -> None:
     (app.folder / "out.json").symlink_to(device)
     run = app.run("bake", "--output", "out.json")
     assert run.status == 0, run.stderr
@@ -334,7 +334,7 @@ def test_output_to_a_link_to_a_device_writes_to_the_device(app: Kitchen, device:
     assert ('"format": 1' in run.stdout) == (device == "/dev/stdout")
 
 
-def test_output_to_a_link_into_the_inputs_is_refused(app: Kitchen) -> None:
+def test_output_to_a_link_into_the_inputs_is_refused(app: Harness) -> None:
     (app.folder / "out.json").symlink_to("ami/made.json")
     run = app.run("bake", "--output", "out.json")
     assert (run.status, app.packer_runs) == (2, 0)

@@ -18,7 +18,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import DIGEST_TAG
 from ami_bakery.local import InjectedFault
-from tests.harness import PROGRAMS, TOML, Kitchen, Run, json_template
+from tests.harness import PROGRAMS, TOML, Harness, Run, json_template
 
 
 def error_parts(run: Run, *words: str, status: int = 1) -> list[str]:
@@ -36,9 +36,9 @@ def error_parts(run: Run, *words: str, status: int = 1) -> list[str]:
     return parts
 
 
-def nothing_baked(kitchen: Kitchen) -> None:
-    assert kitchen.packer_runs == 0
-    assert "RunInstances" not in kitchen.calls()
+def nothing_baked(harness: Harness) -> None:
+    assert harness.packer_runs == 0
+    assert "RunInstances" not in harness.calls()
 
 
 # The definition
@@ -46,7 +46,7 @@ def nothing_baked(kitchen: Kitchen) -> None:
 _BUILD = 'source "amazon-ebs" "a" {\n  region = "us-east-1"\n}\nbuild {\n  sources = ["source.amazon-ebs.a"]\n}\n'
 
 
-def test_missing_input_folder_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
+def test_missing_input_folder_is_an_error(app: Harness, drop_in: Harness) -> None:
     absent = {"AMI_DEFINITION_DIRS": f"{drop_in.folder}/absent"}
     error_parts(drop_in.run(program="bake", environment=absent), "there is no folder", "/absent", "mount")
     nothing_baked(drop_in)
@@ -56,7 +56,7 @@ def test_missing_input_folder_is_an_error(app: Kitchen, drop_in: Kitchen) -> Non
     nothing_baked(app)
 
 
-def test_running_out_of_memory_is_reported_as_an_error(app: Kitchen) -> None:
+def test_running_out_of_memory_is_reported_as_an_error(app: Harness) -> None:
     """Twelve texts of 32 MiB need more than the limit of 500 MB."""
     (app.folder / "ami/large").write_bytes(b"x" * (1 << 25))
     values = "".join(f'  v{number} = file("${{path.root}}/large")\n' for number in range(12))
@@ -101,7 +101,7 @@ def test_unreadable_input_is_an_error(unprivileged: tuple[Path, list[str]]) -> N
     error_parts(Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr), "secret.sh", "Permission denied")
 
 
-def test_definition_without_files_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
+def test_definition_without_files_is_an_error(app: Harness, drop_in: Harness) -> None:
     drop_in.make_folder(drop_in.folder / "empty")
     drop_in.write("empty/.hidden", "x")
     error_parts(drop_in.run(environment={"AMI_DEFINITION_DIRS": "empty"}, program="bake"), "there is no file in them")
@@ -114,7 +114,7 @@ def test_definition_without_files_is_an_error(app: Kitchen, drop_in: Kitchen) ->
     nothing_baked(app)
 
 
-def test_missing_or_invalid_template_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
+def test_missing_or_invalid_template_is_an_error(app: Harness, drop_in: Harness) -> None:
     without = {"PACKER_JSON_PATH": None}
     app.write("ami/app.json", '{\n  "builders": [\n    {"type": }\n  ]\n}')
     error_parts(app.run("bake", environment=without), "ami/app.json", "3")
@@ -130,7 +130,7 @@ def test_missing_or_invalid_template_is_an_error(app: Kitchen, drop_in: Kitchen)
     nothing_baked(app)
 
 
-def test_invalid_bakery_toml_builds_nothing(app: Kitchen) -> None:
+def test_invalid_bakery_toml_builds_nothing(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("inputs", "inptus").replace("regions", "regoins"))
     error_parts(app.run("bake"), "bakery.toml:5: images.app.inptus", "did you mean 'inputs'?", "bakery.toml:6")
     error_parts(app.run("bake", "-C", "absent.toml"), "absent.toml", status=2)
@@ -138,7 +138,7 @@ def test_invalid_bakery_toml_builds_nothing(app: Kitchen) -> None:
     nothing_baked(app)
 
 
-def test_undeclared_variable_is_an_error(app: Kitchen) -> None:
+def test_undeclared_variable_is_an_error(app: Harness) -> None:
     app.write("bakery.toml", f'{TOML}vars = {{ sise = "t3.small" }}\n')
     error_parts(app.run("bake"), "bakery.toml:7", "vars.sise", "did you mean 'size'?")
     app.write("bakery.toml", f'{TOML}from = "ami-0123456789abcdef0"\n')
@@ -146,7 +146,7 @@ def test_undeclared_variable_is_an_error(app: Kitchen) -> None:
     nothing_baked(app)
 
 
-def test_missing_source_ami_is_reported_before_a_build(app: Kitchen) -> None:
+def test_missing_source_ami_is_reported_before_a_build(app: Harness) -> None:
     gone = "ami-0123456789abcdef0 is not there, or not shared"
     template = json_template(source_ami="{{user `source_ami`}}")
     template["variables"]["source_ami"] = ""
@@ -178,20 +178,20 @@ def test_missing_source_ami_is_reported_before_a_build(app: Kitchen) -> None:
         (("--packer", "/x", "plan"), "--packer goes after the command, as in `ami-bakery plan --packer`"),
     ],
 )
-def test_wrong_usage_is_explained(app: Kitchen, arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_is_explained(app: Harness, arguments: tuple[str, ...], told: str) -> None:
     run = app.run(*arguments)
     assert (run.status, run.stdout) == (2, "")
     assert told in run.stderr
 
 
-def test_wrong_usage_with_detailed_exitcode_is_status_1(app: Kitchen) -> None:
+def test_wrong_usage_with_detailed_exitcode_is_status_1(app: Harness) -> None:
     assert app.run("plan", "--detailed-exitcode", "--bogus").status == 1
     assert app.run("plan", "--detailed-exitcode", "-var", "x=1").status == 1
     assert app.run("plan", "--bogus").status == 2
     assert app.run("plan", "--detailed-exitcode").status == 2
 
 
-def test_missing_region_error_lists_all_ways_to_set_it(app: Kitchen) -> None:
+def test_missing_region_error_lists_all_ways_to_set_it(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]\n', ""))
     none = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None}
     error_parts(
@@ -201,7 +201,7 @@ def test_missing_region_error_lists_all_ways_to_set_it(app: Kitchen) -> None:
     )
 
 
-def test_missing_template_or_workdir_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
+def test_missing_template_or_workdir_is_an_error(app: Harness, drop_in: Harness) -> None:
     without = {"PACKER_JSON_PATH": None}
     app.write("bakery.toml", TOML.replace("app.json", "ap.json"))
     error_parts(
@@ -216,7 +216,7 @@ def test_missing_template_or_workdir_is_an_error(app: Kitchen, drop_in: Kitchen)
     nothing_baked(app)
 
 
-def test_aws_error_for_a_source_ami_names_the_line_in_the_template(app: Kitchen) -> None:
+def test_aws_error_for_a_source_ami_names_the_line_in_the_template(app: Harness) -> None:
     app.write("bakery.toml", TOML + 'from = { ssm = "/no/such/parameter" }\nfrom_variable = "size"\n')
     error_parts(app.run("plan"), "(bakery.toml:7)", "/no/such/parameter")
     app.write("bakery.toml", TOML + 'from = { owners = ["self"], filters = { nmae = "x" } }\nfrom_variable = "size"\n')
@@ -226,7 +226,7 @@ def test_aws_error_for_a_source_ami_names_the_line_in_the_template(app: Kitchen)
     nothing_baked(app)
 
 
-def test_byte_order_mark_is_reported_as_such(app: Kitchen) -> None:
+def test_byte_order_mark_is_reported_as_such(app: Harness) -> None:
     """Packer also refuses it."""
     mark = b"\xef\xbb\xbf"
     template = (app.folder / "ami/app.json").read_bytes()
@@ -237,7 +237,7 @@ def test_byte_order_mark_is_reported_as_such(app: Kitchen) -> None:
     error_parts(app.run("plan"), "bakery.toml", "it starts with a byte order mark", "as UTF-8 without one")
 
 
-def test_unknown_image_or_option_is_an_error(app: Kitchen) -> None:
+def test_unknown_image_or_option_is_an_error(app: Harness) -> None:
     error_parts(app.run("bake", "ap"), "looking for image 'ap'", "app", status=2)
     assert app.run("bake", "--nonsense").status == 2
     assert app.run("nonsense").status == 2
@@ -249,7 +249,7 @@ def test_unknown_image_or_option_is_an_error(app: Kitchen) -> None:
 # Packer
 
 
-def test_missing_packer_is_an_error(app: Kitchen) -> None:
+def test_missing_packer_is_an_error(app: Harness) -> None:
     error_parts(app.run("bake", "--packer", "no-such-packer"), "finding Packer", "no-such-packer", "1.6.6")
 
 
@@ -261,12 +261,12 @@ def test_missing_packer_is_an_error(app: Kitchen) -> None:
         ("exit 3", "does not answer"),
     ],
 )
-def test_unsupported_packer_version_is_an_error(app: Kitchen, answer: str, said: str) -> None:
+def test_unsupported_packer_version_is_an_error(app: Harness, answer: str, said: str) -> None:
     program = app.program("old-packer", f"#!/bin/sh\n{answer}\n")
     error_parts(app.run("bake", "--packer", str(program)), said, "1.6.6")
 
 
-def test_packer_failure_shows_the_end_and_the_path_of_the_log(app: Kitchen) -> None:
+def test_packer_failure_shows_the_end_and_the_path_of_the_log(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo the last words; exit 3"]}]
     app.write("ami/app.json", template)
@@ -282,7 +282,7 @@ def test_packer_failure_shows_the_end_and_the_path_of_the_log(app: Kitchen) -> N
     assert "the last words" in image["error"]
 
 
-def test_template_without_an_ami_builder_is_refused_before_the_build(app: Kitchen) -> None:
+def test_template_without_an_ami_builder_is_refused_before_the_build(app: Harness) -> None:
     template = json_template()
     template["builders"] = [{"type": "null", "communicator": "none"}]
     app.write("ami/app.json", template)
@@ -292,13 +292,13 @@ def test_template_without_an_ami_builder_is_refused_before_the_build(app: Kitche
     assert "RunInstances" not in app.calls()
 
 
-def test_template_for_another_region_is_refused_before_the_build(app: Kitchen) -> None:
+def test_template_for_another_region_is_refused_before_the_build(app: Harness) -> None:
     app.write("ami/app.json", json_template(region="eu-west-1"))
     error_parts(app.run("bake"), "ami/app.json:", "bakes in eu-west-1", "wanted in us-east-1", "Correct `regions`")
     assert "RunInstances" not in app.calls()
 
 
-def test_template_with_two_amis_per_region_is_refused_before_the_build(app: Kitchen) -> None:
+def test_template_with_two_amis_per_region_is_refused_before_the_build(app: Harness) -> None:
     template = json_template(name="one")
     template["builders"].append({**template["builders"][0], "name": "two"})
     app.write("ami/app.json", template)
@@ -312,12 +312,12 @@ def only_packer_knows(region: str) -> str:
     return "{{strftime `" + region + "`}}"
 
 
-def test_ami_in_an_unexpected_region_gets_no_digest_tag(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_in_an_unexpected_region_gets_no_digest_tag(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
     error_parts(app.run("bake"), "wanted in us-east-1", "eu-west-1", "was left, without the digest")
 
 
-def test_two_amis_in_one_region_get_no_digest_tag(app: Kitchen, ec2: EC2Client) -> None:
+def test_two_amis_in_one_region_get_no_digest_tag(app: Harness, ec2: EC2Client) -> None:
     template = json_template(name="one", region=only_packer_knows("us-east-1"))
     template["builders"].append({**template["builders"][0], "name": "two"})
     app.write("ami/app.json", template)
@@ -325,7 +325,7 @@ def test_two_amis_in_one_region_get_no_digest_tag(app: Kitchen, ec2: EC2Client) 
     assert ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"] == []
 
 
-def test_inputs_changed_during_the_build_give_the_ami_no_digest_tag(app: Kitchen, ec2: EC2Client) -> None:
+def test_inputs_changed_during_the_build_give_the_ami_no_digest_tag(app: Harness, ec2: EC2Client) -> None:
     template = json_template()
     script = app.folder / "ami/setup.sh"
     template["provisioners"] = [{"type": "shell-local", "inline": [f"echo moved >> {script}"]}]
@@ -337,19 +337,19 @@ def test_inputs_changed_during_the_build_give_the_ami_no_digest_tag(app: Kitchen
 # AWS
 
 
-def test_missing_credentials_are_an_error(app: Kitchen) -> None:
+def test_missing_credentials_are_an_error(app: Harness) -> None:
     none = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
     error_parts(app.run("bake", environment=none), "in us-east-1", "Unable to locate credentials", "AWS_PROFILE")
 
 
-def test_unknown_credentials_are_an_error(app: Kitchen) -> None:
+def test_unknown_credentials_are_an_error(app: Harness) -> None:
     wrong = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}
     error_parts(
         app.run("bake", environment=wrong), "EC2 answered AuthFailure to DescribeImages", "credentials are not valid"
     )
 
 
-def test_missing_region_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
+def test_missing_region_is_an_error(app: Harness, drop_in: Harness) -> None:
     app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]', ""))
     nowhere = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None}
     error_parts(
@@ -359,13 +359,13 @@ def test_missing_region_is_an_error(app: Kitchen, drop_in: Kitchen) -> None:
     nothing_baked(app)
 
 
-def test_nonexistent_region_is_an_error(app: Kitchen) -> None:
+def test_nonexistent_region_is_an_error(app: Harness) -> None:
     error_parts(app.run("bake", "--region", "us-easst-1"), "in us-easst-1", "did you mean 'us-east-1'?")
     nothing_baked(app)
 
 
 @pytest.mark.parametrize("action", ["DescribeImages", "CreateTags"])
-def test_missing_permission_error_names_the_action(app: Kitchen, action: str) -> None:
+def test_missing_permission_error_names_the_action(app: Harness, action: str) -> None:
     template = json_template()
     del template["builders"][0]["tags"]
     app.write("ami/app.json", template)
@@ -374,12 +374,12 @@ def test_missing_permission_error_names_the_action(app: Kitchen, action: str) ->
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestExpired"])
-def test_expired_credentials_are_an_error(app: Kitchen, code: str) -> None:
+def test_expired_credentials_are_an_error(app: Harness, code: str) -> None:
     app.control.plan(InjectedFault(action="DescribeImages", code=code, times=0))
     error_parts(app.run("bake"), code, "new credentials")
 
 
-def test_two_amis_with_one_digest_use_the_newest(app: Kitchen, ec2: EC2Client) -> None:
+def test_two_amis_with_one_digest_use_the_newest(app: Harness, ec2: EC2Client) -> None:
     app.run("bake")
     app.run("bake", "--force")
     run = app.run("bake")
@@ -387,7 +387,7 @@ def test_two_amis_with_one_digest_use_the_newest(app: Kitchen, ec2: EC2Client) -
     assert "2 AMIs match in us-east-1; using the newest" in run.stderr
 
 
-def test_ami_in_state_failed_is_an_error(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_in_state_failed_is_an_error(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     app.control.change(pending_seconds=600)
     app.control.change(image_outcome="failed")
@@ -398,7 +398,7 @@ def test_ami_in_state_failed_is_an_error(app: Kitchen, ec2: EC2Client) -> None:
     assert app.run("bake").answer == ami
 
 
-def test_drop_in_mode_waits_for_a_pending_ami(drop_in: Kitchen, ec2: EC2Client) -> None:
+def test_drop_in_mode_waits_for_a_pending_ami(drop_in: Harness, ec2: EC2Client) -> None:
     """With the tag in `run_tags`, an AMI has it before it is available."""
     digest = drop_in.run("digest").answer
     (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
@@ -423,7 +423,7 @@ def test_drop_in_mode_waits_for_a_pending_ami(drop_in: Kitchen, ec2: EC2Client) 
 # Output
 
 
-def test_full_disk_while_writing_the_output_loses_no_ami(drop_in: Kitchen) -> None:
+def test_full_disk_while_writing_the_output_loses_no_ami(drop_in: Harness) -> None:
     """The next run finds the AMI without a build. No partial file remains."""
     if subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("this user may not mount a small disk to fill")
@@ -450,7 +450,7 @@ def test_full_disk_while_writing_the_output_loses_no_ami(drop_in: Kitchen) -> No
     assert drop_in.packer_runs == 1
 
 
-def test_unwritable_output_file_keeps_its_old_content(app: Kitchen) -> None:
+def test_unwritable_output_file_keeps_its_old_content(app: Harness) -> None:
     app.write("out/ids.json", "old")
     assert app.run("bake", "--output", "out/ids.json").status == 0
     assert "ami-" in (app.folder / "out/ids.json").read_text()
@@ -459,7 +459,7 @@ def test_unwritable_output_file_keeps_its_old_content(app: Kitchen) -> None:
 
 @pytest.mark.parametrize("command", ["bake", "plan", "check"])
 def test_unwritable_output_file_is_reported_before_the_build(
-    app: Kitchen, unprivileged: tuple[Path, list[str]], command: str
+    app: Harness, unprivileged: tuple[Path, list[str]], command: str
 ) -> None:
     folder, prefix = unprivileged
     shutil.copytree(app.folder, folder / "repository")
@@ -479,13 +479,13 @@ def test_unwritable_output_file_is_reported_before_the_build(
     assert app.calls() == {}
 
 
-def test_output_to_a_folder_is_an_error(app: Kitchen) -> None:
+def test_output_to_a_folder_is_an_error(app: Harness) -> None:
     app.write("ids.json/kept", "")
     error_parts(app.run("bake", "--output", "ids.json"), "--output ids.json", "it is a folder", status=2)
     nothing_baked(app)
 
 
-def test_digest_tag_is_emptied_without_permission_to_delete_tags(app: Kitchen, ec2: EC2Client) -> None:
+def test_digest_tag_is_emptied_without_permission_to_delete_tags(app: Harness, ec2: EC2Client) -> None:
     """Packer's documented policy includes CreateTags, but not DeleteTags."""
     app.control.plan(InjectedFault(action="DeleteTags", code="UnauthorizedOperation", times=0))
     app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
@@ -513,44 +513,44 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("case", TOO_LARGE)
-def test_parsed_file_over_the_size_limit_is_refused_by_name(case: str, kitchen: Kitchen) -> None:
+def test_parsed_file_over_the_size_limit_is_refused_by_name(case: str, harness: Harness) -> None:
     path, content, keys = TOO_LARGE[case]
-    kitchen.write("t/a.pkr.hcl", _BUILD)
-    kitchen.write("a.pkr.hcl", _BUILD)
-    kitchen.write(path, content)
-    kitchen.write("bakery.toml", f"version = 1\n[images.app]\n{keys}\n")
+    harness.write("t/a.pkr.hcl", _BUILD)
+    harness.write("a.pkr.hcl", _BUILD)
+    harness.write(path, content)
+    harness.write("bakery.toml", f"version = 1\n[images.app]\n{keys}\n")
 
-    error_parts(kitchen.run("digest"), f"reading {path}", "more than 1 MiB", "Make it smaller")
+    error_parts(harness.run("digest"), f"reading {path}", "more than 1 MiB", "Make it smaller")
 
 
-def test_bakery_toml_over_the_size_limit_is_refused(app: Kitchen) -> None:
+def test_bakery_toml_over_the_size_limit_is_refused(app: Harness) -> None:
     app.write("bakery.toml", TOML + "#" * LARGE)
 
     error_parts(app.run("images"), "bakery.toml", "larger than 1 MiB", "Make it smaller")
 
 
-def test_large_uploaded_file_is_accepted(app: Kitchen) -> None:
+def test_large_uploaded_file_is_accepted(app: Harness) -> None:
     (app.folder / "ami/large").write_bytes(b"x" * 40 * LARGE)
 
     assert app.run("digest").status == 0
 
 
-def test_too_costly_template_is_not_read_again_for_other_working_directories(kitchen: Kitchen) -> None:
+def test_too_costly_template_is_not_read_again_for_other_working_directories(harness: Harness) -> None:
     """Each read would take equally long."""
     deep = "a/" * 20
     loops = "locals {\n  r = range(900)\n  v = [for a in local.r : [for b in local.r : a + b]]\n}\n"
-    kitchen.write(f"{deep}a.pkr.hcl", _BUILD + loops)
-    kitchen.write("bakery.toml", f'version = 1\n[images.app]\ntemplate = "{deep}a.pkr.hcl"\n')
-    counted = kitchen.run("digest", prefix=["strace", "-f", "-e", "trace=openat", "-o", "opened"])
+    harness.write(f"{deep}a.pkr.hcl", _BUILD + loops)
+    harness.write("bakery.toml", f'version = 1\n[images.app]\ntemplate = "{deep}a.pkr.hcl"\n')
+    counted = harness.run("digest", prefix=["strace", "-f", "-e", "trace=openat", "-o", "opened"])
     error_parts(counted, "takes more than 250,000 steps")
-    opened = (kitchen.folder / "opened").read_text()
+    opened = (harness.folder / "opened").read_text()
     assert opened.count(f'{deep}a.pkr.hcl"') == 1
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device", "endless link", "folder"])
 @pytest.mark.parametrize("option", ["--config=", "-C"])
 def test_bakery_toml_that_is_not_a_regular_file_is_refused(
-    kind: str, option: str, app: Kitchen, tmp_path: Path
+    kind: str, option: str, app: Harness, tmp_path: Path
 ) -> None:
     path = no_file(kind, tmp_path / "other.toml")
     run = app.run("images", f"{option}{path}")
@@ -585,17 +585,17 @@ NAMED_BY = {
 @pytest.mark.parametrize("kind", NO_FILE)
 @pytest.mark.parametrize("named_by", NAMED_BY)
 def test_pipes_sockets_and_devices_are_refused_without_hanging(
-    kind: str, named_by: str, kitchen: Kitchen, tmp_path: Path
+    kind: str, named_by: str, harness: Harness, tmp_path: Path
 ) -> None:
     path = no_file(kind, tmp_path / "special")
     if not path.is_symlink() and not path.exists():
         pytest.skip(f"there is no {path} here")
-    kitchen.write("p.yml", "- hosts: all\n")
+    harness.write("p.yml", "- hosts: all\n")
     block = NAMED_BY[named_by] % path if NAMED_BY[named_by] else ""
-    kitchen.write("a.pkr.hcl", _BUILD[: _BUILD.rindex("}")] + f"  {block}\n}}\n")
+    harness.write("a.pkr.hcl", _BUILD[: _BUILD.rindex("}")] + f"  {block}\n}}\n")
     inputs = f'inputs = ["{path}"]' if named_by == "inputs" else "inputs = []"
-    kitchen.write("bakery.toml", f'version = 1\n[images.app]\ntemplate = "a.pkr.hcl"\n{inputs}\n')
-    run = kitchen.run("inputs")
+    harness.write("bakery.toml", f'version = 1\n[images.app]\ntemplate = "a.pkr.hcl"\n{inputs}\n')
+    run = harness.run("inputs")
     error_parts(run, NO_FILE[kind])
     assert "Run again" not in run.stderr
     assert "uploads this folder" not in run.stderr

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 from tests.seed import UBUNTU, own_ami, public_ami
 
 
-def findings(kitchen: Kitchen, *options: str, status: int = 0) -> dict[str, dict[str, Any]]:
+def findings(harness: Harness, *options: str, status: int = 0) -> dict[str, dict[str, Any]]:
     """Returns the findings by code."""
-    run = kitchen.run("check", "--json", *options)
+    run = harness.run("check", "--json", *options)
     assert run.status == status, run.stdout + run.stderr
     (image,) = run.images
     assert set(image) == {"image", "findings"}
@@ -22,18 +22,18 @@ def findings(kitchen: Kitchen, *options: str, status: int = 0) -> dict[str, dict
     return {finding["code"]: finding for finding in image["findings"]}
 
 
-def line_of(kitchen: Kitchen, path: str, words: str) -> int:
-    lines = (kitchen.folder / path).read_text().splitlines()
+def line_of(harness: Harness, path: str, words: str) -> int:
+    lines = (harness.folder / path).read_text().splitlines()
     return next(number for number, line in enumerate(lines, 1) if words in line)
 
 
-def test_valid_definition_has_no_findings_and_builds_nothing(app: Kitchen) -> None:
+def test_valid_definition_has_no_findings_and_builds_nothing(app: Harness) -> None:
     assert findings(app, "--strict") == {}
     assert app.packer_runs == 0
     assert "RunInstances" not in app.calls()
 
 
-def test_unresolvable_path_is_a_finding(app: Kitchen) -> None:
+def test_unresolvable_path_is_a_finding(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "file", "source": "{{uuid}}.sh", "destination": "/tmp/x"}]
     app.write("ami/app.json", template)
@@ -43,12 +43,12 @@ def test_unresolvable_path_is_a_finding(app: Kitchen) -> None:
     assert "ami/app.json" in app.run("plan").stderr, "a plan warns of it, too"
 
 
-def test_strict_treats_warnings_as_errors(app: Kitchen) -> None:
+def test_strict_treats_warnings_as_errors(app: Harness) -> None:
     app.write("ami/deploy.key", "x")
     assert (app.run("check").status, app.run("check", "--strict").status) == (0, 1)
 
 
-def test_external_inputs_external_links_and_secrets_are_findings(app: Kitchen) -> None:
+def test_external_inputs_external_links_and_secrets_are_findings(app: Harness) -> None:
     outside = app.folder.parent / "outside.sh"
     outside.write_text("x")
     template = json_template()
@@ -67,7 +67,7 @@ def test_external_inputs_external_links_and_secrets_are_findings(app: Kitchen) -
     assert "AKIAIOSFODNN7EXAMPLE" not in run.stdout
 
 
-def test_ami_filter_without_owners_is_an_error(app: Kitchen) -> None:
+def test_ami_filter_without_owners_is_an_error(app: Harness) -> None:
     template = json_template()
     del template["builders"][0]["source_ami_filter"]["owners"]
     app.write("ami/app.json", template)
@@ -78,7 +78,7 @@ def test_ami_filter_without_owners_is_an_error(app: Kitchen) -> None:
     assert "names no owners" in run.stderr
 
 
-def test_existing_or_constant_ami_name_is_a_finding(app: Kitchen, ec2: EC2Client) -> None:
+def test_existing_or_constant_ami_name_is_a_finding(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_name="always-the-same"))
     assert findings(app)["constant-ami-name"]["level"] == "warning"
     app.run("bake")
@@ -89,12 +89,12 @@ def test_existing_or_constant_ami_name_is_a_finding(app: Kitchen, ec2: EC2Client
     assert findings(app) == {}
 
 
-def test_skip_create_ami_is_a_finding(app: Kitchen) -> None:
+def test_skip_create_ami_is_a_finding(app: Harness) -> None:
     app.write("ami/app.json", json_template(skip_create_ami=True))
     assert findings(app, status=1)["skip-create-ami"]["level"] == "error"
 
 
-def test_packer_validate_errors_are_findings(app: Kitchen, ec2: EC2Client) -> None:
+def test_packer_validate_errors_are_findings(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(nonsense=1))
     assert "nonsense" in findings(app, status=1)["packer-validate"]["message"]
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
@@ -109,12 +109,12 @@ def test_packer_validate_errors_are_findings(app: Kitchen, ec2: EC2Client) -> No
     assert "nonsense" in found["message"]
 
 
-def test_definition_that_cannot_be_planned_is_a_finding(app: Kitchen) -> None:
+def test_definition_that_cannot_be_planned_is_a_finding(app: Harness) -> None:
     (app.folder / "ami/broken").symlink_to("nowhere")
     assert "nowhere" in findings(app, status=1)["plan-failed"]["message"]
 
 
-def test_missing_file_is_reported_at_the_line_that_references_it(app: Kitchen) -> None:
+def test_missing_file_is_reported_at_the_line_that_references_it(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "script": "missing.sh"}]
     app.write("ami/app.json", template)
@@ -122,7 +122,7 @@ def test_missing_file_is_reported_at_the_line_that_references_it(app: Kitchen) -
     assert (found["file"], found["line"]) == ("ami/app.json", line_of(app, "ami/app.json", "missing.sh"))
 
 
-def test_output_file_among_the_inputs_is_a_finding(app: Kitchen) -> None:
+def test_output_file_among_the_inputs_is_a_finding(app: Harness) -> None:
     template = json_template()
     template["post-processors"] = [{"type": "manifest", "output": "report.json"}]
     app.write("ami/app.json", template)
@@ -134,23 +134,23 @@ def test_output_file_among_the_inputs_is_a_finding(app: Kitchen) -> None:
     assert findings(app)["output-inside"]["line"] == line_of(app, "ami/app.json", "report.json")
 
 
-def test_unresolvable_source_ami_is_a_finding(app: Kitchen) -> None:
+def test_unresolvable_source_ami_is_a_finding(app: Harness) -> None:
     template = json_template(source_ami="ami-{{uuid}}")
     del template["builders"][0]["source_ami_filter"]
     app.write("ami/app.json", template)
     assert "from" in findings(app)["unresolved-base"]["todo"]
 
 
-def filtering(kitchen: Kitchen, *, owner: str, name: str, most_recent: object = None, **builder: Any) -> None:
+def filtering(harness: Harness, *, owner: str, name: str, most_recent: object = None, **builder: Any) -> None:
     asked = {"owners": [owner], "filters": {"name": name}, "most_recent": most_recent}
     template = json_template(source_ami_filter={k: v for k, v in asked.items() if v is not None}, **builder)
-    kitchen.write("ami/app.json", template)
+    harness.write("ami/app.json", template)
 
 
 JAMMY = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"
 
 
-def test_ambiguous_filter_without_most_recent_is_a_finding(app: Kitchen) -> None:
+def test_ambiguous_filter_without_most_recent_is_a_finding(app: Harness) -> None:
     filtering(app, owner=UBUNTU, name=JAMMY)
     found = findings(app, status=1)["ambiguous-base"]
     assert found["message"] == "2 AMIs match the filter of amazon-ebs, and most_recent is not set"
@@ -160,19 +160,19 @@ def test_ambiguous_filter_without_most_recent_is_a_finding(app: Kitchen) -> None
 
 
 @pytest.mark.parametrize("most_recent", [True, "true", "TRUE", 1])
-def test_filter_with_most_recent_in_any_spelling_is_valid(app: Kitchen, most_recent: object) -> None:
+def test_filter_with_most_recent_in_any_spelling_is_valid(app: Harness, most_recent: object) -> None:
     filtering(app, owner=UBUNTU, name=JAMMY, most_recent=most_recent)
     assert findings(app) == {}
     assert app.run("bake").answer.startswith("ami-")
 
 
-def test_filter_with_a_pinned_ami_is_valid(app: Kitchen, ec2: EC2Client) -> None:
+def test_filter_with_a_pinned_ami_is_valid(app: Harness, ec2: EC2Client) -> None:
     filtering(app, owner=UBUNTU, name=JAMMY, source_ami=public_ami(ec2))
     assert findings(app) == {}
     assert app.run("bake").answer.startswith("ami-")
 
 
-def test_pending_amis_count_as_matches_of_a_filter(app: Kitchen, ec2: EC2Client) -> None:
+def test_pending_amis_count_as_matches_of_a_filter(app: Harness, ec2: EC2Client) -> None:
     own_ami(ec2, "golden-1")
     app.control.change(pending_seconds=600)
     pending = own_ami(ec2, "golden-2")
@@ -182,11 +182,11 @@ def test_pending_amis_count_as_matches_of_a_filter(app: Kitchen, ec2: EC2Client)
     assert "returned more than one result" in app.run("bake").stderr
 
 
-def test_check_in_drop_in_mode_lists_what_the_checksum_does_not_cover(drop_in: Kitchen) -> None:
+def test_check_in_drop_in_mode_lists_what_the_checksum_does_not_cover(drop_in: Harness) -> None:
     assert findings(drop_in)["not-covered"]["level"] == "warning"
 
 
-def test_only_option_that_selects_no_build_is_a_finding(app: Kitchen) -> None:
+def test_only_option_that_selects_no_build_is_a_finding(app: Harness) -> None:
     app.write("bakery.toml", TOML + 'only = ["amazon-ebs.nope"]\n')
     found = findings(app, status=1)["no-build-selected"]
     assert (found["line"], found["todo"]) == (7, "Choose among amazon-ebs.")
@@ -196,7 +196,7 @@ def test_only_option_that_selects_no_build_is_a_finding(app: Kitchen) -> None:
     assert findings(app) == {}
 
 
-def test_kms_key_without_copies_is_a_finding(app: Kitchen) -> None:
+def test_kms_key_without_copies_is_a_finding(app: Harness) -> None:
     app.write("bakery.toml", TOML + 'kms_key = "alias/ami"\n')
     assert findings(app)["key-without-copies"]["line"] == 7
     assert "bakery.toml:7: image app: no copies are made: kms_key encrypts nothing" in app.run("plan").stderr

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 
 TOML = """\
 version = 1
@@ -39,23 +39,23 @@ build {
 
 
 @pytest.fixture
-def two(kitchen: Kitchen) -> Kitchen:
+def two(harness: Harness) -> Harness:
     """`app` is built from `base`; neither has an AMI."""
-    kitchen.write("bakery.toml", TOML)
-    kitchen.write("base/base.json", json_template())
-    kitchen.write("app/app.pkr.hcl", HCL)
-    return kitchen
+    harness.write("bakery.toml", TOML)
+    harness.write("base/base.json", json_template())
+    harness.write("app/app.pkr.hcl", HCL)
+    return harness
 
 
-def findings(kitchen: Kitchen, *options: str) -> list[dict[str, Any]]:
-    run = kitchen.run("check", "--json", *options)
+def findings(harness: Harness, *options: str) -> list[dict[str, Any]]:
+    run = harness.run("check", "--json", *options)
     assert run.status in (0, 1), run.stderr
     assert "ami-00000000000000000" not in run.stdout + run.stderr
-    assert "RunInstances" not in kitchen.calls()
+    assert "RunInstances" not in harness.calls()
     return [finding for image in run.images if image["image"] == "app" for finding in image["findings"]]
 
 
-def test_valid_child_image_has_no_findings(two: Kitchen) -> None:
+def test_valid_child_image_has_no_findings(two: Harness) -> None:
     assert findings(two, "--strict") == []
     assert two.run("check", "--strict").status == 0
 
@@ -90,7 +90,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_invalid_child_image_is_found_before_its_parent_is_built(two: Kitchen, what: str) -> None:
+def test_invalid_child_image_is_found_before_its_parent_is_built(two: Harness, what: str) -> None:
     text, words, line = BROKEN[what]
     two.write("app/app.pkr.hcl", text)
     found = [finding for finding in findings(two) if finding["level"] == "error"]
@@ -100,14 +100,14 @@ def test_invalid_child_image_is_found_before_its_parent_is_built(two: Kitchen, w
     assert (run.status, two.packer_runs, words in run.stderr) == (1, 0, True)
 
 
-def test_constant_ami_name_of_a_child_image_is_found(two: Kitchen) -> None:
+def test_constant_ami_name_of_a_child_image_is_found(two: Harness) -> None:
     two.write("app/app.pkr.hcl", HCL.replace("app-{{timestamp}}", "app"))
     (found,) = findings(two)
     assert (found["code"], found["line"]) == ("constant-ami-name", 4)
     assert two.run("check", "--strict").status == 1
 
 
-def test_parent_is_not_built_for_invalid_children_unless_it_is_selected_alone(two: Kitchen) -> None:
+def test_parent_is_not_built_for_invalid_children_unless_it_is_selected_alone(two: Harness) -> None:
     two.write("app/app.pkr.hcl", BROKEN["a misspelt provisioner"][0])
     run = two.run("bake")
     assert (run.status, two.packer_runs) == (1, 0)
@@ -116,7 +116,7 @@ def test_parent_is_not_built_for_invalid_children_unless_it_is_selected_alone(tw
     assert two.packer_runs == 1
 
 
-def test_parent_is_built_for_its_valid_children(two: Kitchen) -> None:
+def test_parent_is_built_for_its_valid_children(two: Harness) -> None:
     two.write("bakery.toml", TOML + '\n[images.other]\ntemplate = "other/app.pkr.hcl"\nfrom = "base"\n')
     two.write("other/app.pkr.hcl", HCL.replace('"app-', '"other-'))
     two.write("app/app.pkr.hcl", BROKEN["a misspelt provisioner"][0])
@@ -128,14 +128,14 @@ def test_parent_is_built_for_its_valid_children(two: Kitchen) -> None:
     }
 
 
-def test_child_of_an_unplannable_parent_is_partly_checked(two: Kitchen) -> None:
+def test_child_of_an_unplannable_parent_is_partly_checked(two: Harness) -> None:
     two.write("base/base.json", "{")
     two.write("app/app.pkr.hcl", BROKEN["a misspelt provisioner"][0])
     (found,) = findings(two)
     assert "shel" in found["message"]
 
 
-def test_grandchild_image_is_checked(two: Kitchen) -> None:
+def test_grandchild_image_is_checked(two: Harness) -> None:
     two.write("bakery.toml", TOML + '\n[images.leaf]\ntemplate = "leaf/app.pkr.hcl"\nfrom = "app"\n')
     two.write("leaf/app.pkr.hcl", BROKEN["a misspelt provisioner"][0])
     run = two.run("check")
@@ -145,7 +145,7 @@ def test_grandchild_image_is_checked(two: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "bake"])
-def test_plan_names_a_missing_required_variable(two: Kitchen, command: str) -> None:
+def test_plan_names_a_missing_required_variable(two: Harness, command: str) -> None:
     template = json_template(instance_type="{{user `machine`}}")
     template["variables"]["machine"] = None
     two.write("base/base.json", template)
@@ -158,14 +158,14 @@ def test_plan_names_a_missing_required_variable(two: Kitchen, command: str) -> N
     assert two.run("plan", "base").status == 0
 
 
-def test_variable_from_the_environment_is_not_missing(two: Kitchen) -> None:
+def test_variable_from_the_environment_is_not_missing(two: Harness) -> None:
     two.write("app/app.pkr.hcl", 'variable "size" {\n  type = string\n}\n' + HCL.replace('"t3.micro"', "var.size"))
     assert two.run("plan", "app", environment={"PKR_VAR_size": "t3.micro"}).status == 0
     assert two.run("plan", "app").status == 1
 
 
 @pytest.mark.parametrize("kind", ["null", "file"])
-def test_template_without_an_ami_builder_is_not_built(two: Kitchen, kind: str) -> None:
+def test_template_without_an_ami_builder_is_not_built(two: Harness, kind: str) -> None:
     builder = {"type": kind, "communicator": "none", "content": "x", "target": "x"}
     two.write("base/base.json", {"builders": [builder]})
     run = two.run("plan", "base")
@@ -174,7 +174,7 @@ def test_template_without_an_ami_builder_is_not_built(two: Kitchen, kind: str) -
 
 
 @pytest.mark.parametrize("text", ['variable "x" {\n  default = 1\n}\n', "build {\n}\n"])
-def test_template_without_a_build_block_is_not_built(two: Kitchen, text: str) -> None:
+def test_template_without_a_build_block_is_not_built(two: Harness, text: str) -> None:
     """Packer 1.6.6 accepts it and builds nothing."""
     two.write("bakery.toml", TOML.replace("base/base.json", "base/base.pkr.hcl"))
     two.write("base/base.pkr.hcl", text)

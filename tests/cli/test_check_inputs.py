@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 PROVISIONED = """\
 version = 1
@@ -35,27 +35,27 @@ build {
 """
 
 
-def findings(kitchen: Kitchen) -> dict[str, dict[str, Any]]:
+def findings(harness: Harness) -> dict[str, dict[str, Any]]:
     """Returns the findings by code."""
-    run = kitchen.run("check", "--json")
+    run = harness.run("check", "--json")
     assert run.status in (0, 1), run.stderr
     return {finding["code"]: finding for finding in run.images[0]["findings"]}
 
 
-def test_paths_relative_to_the_root_advise_a_workdir(kitchen: Kitchen) -> None:
-    kitchen.write("bakery.toml", PROVISIONED)
+def test_paths_relative_to_the_root_advise_a_workdir(harness: Harness) -> None:
+    harness.write("bakery.toml", PROVISIONED)
     steps = '  provisioner "shell" {\n    scripts = ["packer/app/a.sh", "packer/app/b.sh"]\n  }\n'
     steps += '  provisioner "file" {\n    source = "files/motd"\n    destination = "/etc/motd"\n  }\n'
-    kitchen.write("packer/app/app.pkr.hcl", HCL % steps)
+    harness.write("packer/app/app.pkr.hcl", HCL % steps)
     for path in ("packer/app/a.sh", "packer/app/b.sh", "files/motd"):
-        kitchen.write(path, "x\n")
+        harness.write(path, "x\n")
     advice = 'Write workdir = "." in [images.app] of bakery.toml: from there, 3 of 3 missing paths are found.'
     for command in ("plan", "bake", "digest", "inputs"):
-        assert advice in kitchen.run(command).stderr
-    found = findings(kitchen)["plan-failed"]
+        assert advice in harness.run(command).stderr
+    found = findings(harness)["plan-failed"]
     assert (found["todo"], found["file"], found["line"]) == (advice, "packer/app/app.pkr.hcl", 18)
-    kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
-    assert findings(kitchen) == {}
+    harness.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
+    assert findings(harness) == {}
 
 
 @pytest.mark.parametrize(
@@ -67,38 +67,38 @@ def test_paths_relative_to_the_root_advise_a_workdir(kitchen: Kitchen) -> None:
     ],
 )
 def test_advised_workdir_is_the_folder_in_which_the_paths_exist(
-    kitchen: Kitchen, path: str, step: str, workdir: str, found: int
+    harness: Harness, path: str, step: str, workdir: str, found: int
 ) -> None:
-    kitchen.write("bakery.toml", PROVISIONED)
-    kitchen.write("packer/app/app.pkr.hcl", HCL % f'  provisioner "shell" {{\n    script = "{step}"\n  }}\n')
-    kitchen.write(path, "x\n")
-    told = kitchen.run("plan").stderr
+    harness.write("bakery.toml", PROVISIONED)
+    harness.write("packer/app/app.pkr.hcl", HCL % f'  provisioner "shell" {{\n    script = "{step}"\n  }}\n')
+    harness.write(path, "x\n")
+    told = harness.run("plan").stderr
     assert f'workdir = "{workdir}" in [images.app]' in told
     assert f"{found} of 1 missing path is found" in told
 
 
-def test_paths_relative_to_the_template_advise_its_folder_as_workdir(kitchen: Kitchen) -> None:
-    kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
-    kitchen.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    scripts = ["a.sh", "gone.sh"]\n  }\n')
-    kitchen.write("packer/app/a.sh", "x\n")
-    told = kitchen.run("plan").stderr
+def test_paths_relative_to_the_template_advise_its_folder_as_workdir(harness: Harness) -> None:
+    harness.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
+    harness.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    scripts = ["a.sh", "gone.sh"]\n  }\n')
+    harness.write("packer/app/a.sh", "x\n")
+    told = harness.run("plan").stderr
     assert 'workdir = "packer/app" in [images.app]' in told
     assert "1 of 2 missing paths are found" in told
 
 
-def test_file_function_with_a_path_in_another_folder_advises_a_workdir(kitchen: Kitchen) -> None:
+def test_file_function_with_a_path_in_another_folder_advises_a_workdir(harness: Harness) -> None:
     """`path.root` is relative to Packer's working directory, and `file()` to the template's folder."""
-    kitchen.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
+    harness.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
     step = '  provisioner "shell" {\n    inline = [file("${path.root}/a.sh")]\n  }\n'
-    kitchen.write("packer/app/app.pkr.hcl", HCL % step)
-    kitchen.write("packer/app/a.sh", "x\n")
-    assert 'workdir = "packer/app" in [images.app]' in kitchen.run("plan").stderr
+    harness.write("packer/app/app.pkr.hcl", HCL % step)
+    harness.write("packer/app/a.sh", "x\n")
+    assert 'workdir = "packer/app" in [images.app]' in harness.run("plan").stderr
 
 
-def test_path_that_exists_in_no_folder_is_reported_as_missing(kitchen: Kitchen) -> None:
-    kitchen.write("bakery.toml", PROVISIONED)
-    kitchen.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    script = "gone.sh"\n  }\n')
-    told = kitchen.run("plan").stderr
+def test_path_that_exists_in_no_folder_is_reported_as_missing(harness: Harness) -> None:
+    harness.write("bakery.toml", PROVISIONED)
+    harness.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    script = "gone.sh"\n  }\n')
+    told = harness.run("plan").stderr
     assert "Create it, or correct the path." in told
     assert "workdir" not in told
 
@@ -114,7 +114,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("how", NAMES)
-def test_ami_name_with_the_digest_is_not_constant(app: Kitchen, how: str) -> None:
+def test_ami_name_with_the_digest_is_not_constant(app: Harness, how: str) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     head = (
         'variable "config_checksum" {\n  type = string\n}\nlocals {\n  short = substr(var.config_checksum, 0, 7)\n}\n'
@@ -123,24 +123,24 @@ def test_ami_name_with_the_digest_is_not_constant(app: Kitchen, how: str) -> Non
     assert findings(app) == {}
 
 
-def test_ami_name_with_part_of_the_digest_is_not_constant_in_json(app: Kitchen) -> None:
+def test_ami_name_with_part_of_the_digest_is_not_constant_in_json(app: Harness) -> None:
     app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum` | upper}}"))
     assert findings(app) == {}
 
 
-def test_ami_name_without_digest_or_time_is_constant(app: Kitchen) -> None:
+def test_ami_name_without_digest_or_time_is_constant(app: Harness) -> None:
     app.write("ami/app.json", json_template(ami_name="app-{{user `size` | clean_resource_name}}"))
     assert set(findings(app)) == {"constant-ami-name"}
 
 
-def test_public_certificates_and_playbooks_are_not_secrets(app: Kitchen) -> None:
+def test_public_certificates_and_playbooks_are_not_secrets(app: Harness) -> None:
     app.write("ami/ca.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
     app.write("ami/credentials.yml", "- hosts: all\n  tasks:\n    - name: install the helper\n      package: x\n")
     app.write("ami/docker.key", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
     assert findings(app) == {}
 
 
-def test_advice_for_a_secret_input_works(app: Kitchen) -> None:
+def test_advice_for_a_secret_input_works(app: Harness) -> None:
     app.write("ami/files/deploy.key", "x\n")
     assert "Name it in `ignore`" in findings(app)["secret-in-inputs"]["todo"]
     app.write("bakery.toml", TOML + 'ignore = ["*.key"]\n')
@@ -153,7 +153,7 @@ def test_advice_for_a_secret_input_works(app: Kitchen) -> None:
     assert "(ami/app.json:" in found["todo"]
 
 
-def test_git_lfs_pointer_among_the_inputs_is_a_finding(app: Kitchen) -> None:
+def test_git_lfs_pointer_among_the_inputs_is_a_finding(app: Harness) -> None:
     app.write("ami/model.bin", f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
     found = findings(app)["lfs-pointer"]
     assert found["level"] == "error"
@@ -161,12 +161,12 @@ def test_git_lfs_pointer_among_the_inputs_is_a_finding(app: Kitchen) -> None:
     assert "git lfs pull" in found["todo"]
 
 
-def git(folder: Kitchen, *arguments: str) -> None:
+def git(folder: Harness, *arguments: str) -> None:
     settings = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "protocol.file.allow=always")
     subprocess.run(["git", *settings, "-C", folder.folder, *arguments], check=True, capture_output=True)
 
 
-def test_missing_submodule_is_a_finding(app: Kitchen) -> None:
+def test_missing_submodule_is_a_finding(app: Harness) -> None:
     other = app.folder.parent / "library"
     other.mkdir()
     subprocess.run(["git", "init", "-q", other], check=True)
@@ -183,7 +183,7 @@ def test_missing_submodule_is_a_finding(app: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("inputs", ['["ami"]', '["vendor/library"]'])
-def test_file_in_a_missing_submodule_is_an_error(app: Kitchen, inputs: str) -> None:
+def test_file_in_a_missing_submodule_is_an_error(app: Harness, inputs: str) -> None:
     other = app.folder.parent / "library"
     other.mkdir()
     subprocess.run(["git", "init", "-q", other], check=True)
@@ -202,7 +202,7 @@ def test_file_in_a_missing_submodule_is_an_error(app: Kitchen, inputs: str) -> N
     assert "`git submodule update --init --recursive vendor/library`" in run.stderr
 
 
-def test_empty_folder_is_not_reported_as_a_submodule(app: Kitchen) -> None:
+def test_empty_folder_is_not_reported_as_a_submodule(app: Harness) -> None:
     (app.folder / "ami/empty").mkdir()
     assert findings(app) == {}
     git(app, "init", "-q")
@@ -221,7 +221,7 @@ def test_empty_folder_is_not_reported_as_a_submodule(app: Kitchen) -> None:
     ],
 )
 def test_windows_line_endings_in_linux_scripts_are_findings(
-    app: Kitchen, path: str, content: bytes, found: bool
+    app: Harness, path: str, content: bytes, found: bool
 ) -> None:
     app.write(path, content)
     told = findings(app)

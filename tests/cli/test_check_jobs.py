@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 
 NAMES = ("a", "b", "c")
 MEETING = """#!/bin/sh
@@ -33,28 +33,28 @@ exec {packer} "$@"
 
 
 @pytest.fixture
-def three(kitchen: Kitchen) -> Kitchen:
+def three(harness: Harness) -> Harness:
     """Images with invalid templates; each error has its own word."""
     tables = [f'[images.{name}]\ntemplate = "{name}/app.json"\nregions = ["us-east-1"]\n' for name in NAMES]
-    kitchen.write("bakery.toml", "version = 1\n" + "".join(tables))
+    harness.write("bakery.toml", "version = 1\n" + "".join(tables))
     for name in NAMES:
-        kitchen.write(f"{name}/app.json", json_template(**{f"nonsense_{name}": 1}))
-    return kitchen
+        harness.write(f"{name}/app.json", json_template(**{f"nonsense_{name}": 1}))
+    return harness
 
 
-def packer(kitchen: Kitchen, text: str) -> str:
-    real = shutil.which("packer", path=kitchen.environment["PATH"])
-    folder = kitchen.make_folder(kitchen.folder.parent / "meeting")
-    return str(kitchen.program("other-packer", text.format(folder=folder, packer=real)))
+def packer(harness: Harness, text: str) -> str:
+    real = shutil.which("packer", path=harness.environment["PATH"])
+    folder = harness.make_folder(harness.folder.parent / "meeting")
+    return str(harness.program("other-packer", text.format(folder=folder, packer=real)))
 
 
-def found(kitchen: Kitchen, *options: str) -> list[tuple[str, list[str]]]:
-    run = kitchen.run("check", "--json", *options)
+def found(harness: Harness, *options: str) -> list[tuple[str, list[str]]]:
+    run = harness.run("check", "--json", *options)
     assert run.status == 1, run.stderr
     return [(image["image"], [finding["message"] for finding in image["findings"]]) for image in run.images]
 
 
-def test_packer_validate_runs_concurrently_and_findings_keep_the_image_order(three: Kitchen) -> None:
+def test_packer_validate_runs_concurrently_and_findings_keep_the_image_order(three: Harness) -> None:
     """Each `packer validate` waits for another one, so a sequential run would fail."""
     told = found(three, "--packer", packer(three, MEETING))
     assert [name for name, _ in told] == list(NAMES)
@@ -64,12 +64,12 @@ def test_packer_validate_runs_concurrently_and_findings_keep_the_image_order(thr
     assert [line.rpartition("image ")[2] for line in lines] == ["a]", "b]", "c]"]
 
 
-def test_one_job_runs_packer_validate_sequentially(three: Kitchen) -> None:
+def test_one_job_runs_packer_validate_sequentially(three: Harness) -> None:
     told = found(three, "--jobs", "1", "--packer", packer(three, ALONE))
     assert [any(f"nonsense_{name}" in message for message in messages) for name, messages in told] == [True] * 3
 
 
-def test_zero_jobs_is_wrong_usage(three: Kitchen) -> None:
+def test_zero_jobs_is_wrong_usage(three: Harness) -> None:
     run = three.run("check", "--jobs", "0")
     assert (run.status, run.stdout) == (2, "")
     assert "reading --jobs" in run.stderr

@@ -12,12 +12,12 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from tests.ci_logs import LogCommand, azure_commands, github_commands
-from tests.harness import TOML, Kitchen, Run, json_template
+from tests.harness import TOML, Harness, Run, json_template
 from tests.seed import stock
 
 
 @pytest.fixture
-def summary(app: Kitchen) -> Path:
+def summary(app: Harness) -> Path:
     """The summary file of a GitHub Actions step."""
     path = app.folder.parent / "step-summary.md"
     path.write_text("")
@@ -38,13 +38,13 @@ def annotated(run: Run) -> list[tuple[str, str, str]]:
     ]
 
 
-def secret_line(app: Kitchen) -> str:
+def secret_line(app: Harness) -> str:
     """Returns the line of the key that names the folder with the secret."""
     app.write("ami/deploy.key", "x")
     return str(TOML.splitlines().index('inputs = ["ami"]') + 1)
 
 
-def test_github_shows_findings_at_their_lines_and_in_a_table(app: Kitchen, summary: Path) -> None:
+def test_github_shows_findings_at_their_lines_and_in_a_table(app: Harness, summary: Path) -> None:
     line = secret_line(app)
     run = app.run("check")
     assert annotated(run) == [("warning", "repository/bakery.toml", line)]
@@ -53,7 +53,7 @@ def test_github_shows_findings_at_their_lines_and_in_a_table(app: Kitchen, summa
     assert f"| warning | app | `bakery.toml:{line}` | ami/deploy.key looks like a secret" in summary.read_text()
 
 
-def test_github_shows_plans_and_outcomes_as_tables(app: Kitchen, summary: Path) -> None:
+def test_github_shows_plans_and_outcomes_as_tables(app: Harness, summary: Path) -> None:
     app.run("plan")
     assert "| **bake** | app | `" in summary.read_text()
     run = app.run("bake")
@@ -64,7 +64,7 @@ def test_github_shows_plans_and_outcomes_as_tables(app: Kitchen, summary: Path) 
     assert app.packer_runs == 1
 
 
-def test_github_shows_errors_at_their_lines(app: Kitchen, summary: Path) -> None:
+def test_github_shows_errors_at_their_lines(app: Harness, summary: Path) -> None:
     app.write("bakery.toml", TOML + "colour = 1\nregions_ = 2\n")
     assert annotated(app.run("plan")) == [("error", "repository/bakery.toml", line) for line in ("7", "8")]
     assert "### ami-bakery plan: failed" in summary.read_text()
@@ -82,14 +82,14 @@ def test_github_shows_errors_at_their_lines(app: Kitchen, summary: Path) -> None
     assert app.packer_runs == 0
 
 
-def test_no_annotations_without_a_ci_or_with_ci_off(app: Kitchen, summary: Path) -> None:
+def test_no_annotations_without_a_ci_or_with_ci_off(app: Harness, summary: Path) -> None:
     secret_line(app)
     for run in (app.run("check", "--ci", "off"), app.run("check", environment={"GITHUB_ACTIONS": None})):
         assert annotated(run) == []
     assert summary.read_text() == ""
 
 
-def test_unwritable_ci_summary_is_a_warning(app: Kitchen, summary: Path) -> None:
+def test_unwritable_ci_summary_is_a_warning(app: Harness, summary: Path) -> None:
     missing = {"GITHUB_STEP_SUMMARY": str(app.folder / "absent/summary.md")}
     run = app.run("bake", environment=missing)
     assert run.answer.startswith("ami-")
@@ -99,7 +99,7 @@ def test_unwritable_ci_summary_is_a_warning(app: Kitchen, summary: Path) -> None
     assert summary.stat().st_size == 1 << 20
 
 
-def test_packer_output_is_never_a_ci_command(app: Kitchen, summary: Path) -> None:
+def test_packer_output_is_never_a_ci_command(app: Harness, summary: Path) -> None:
     template = json_template()
     evil = "echo '::error::made up'; echo 'x ##[set-env name=PATH]y'; echo '##vso[task.setvariable variable=PATH]z'"
     template["provisioners"] = [{"type": "shell-local", "inline": [evil, "exit 3"]}]
@@ -140,7 +140,7 @@ def forges(log: str) -> list[str]:
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_untrusted_text_is_never_a_ci_command(app: Kitchen, forged: str) -> None:
+def test_untrusted_text_is_never_a_ci_command(app: Harness, forged: str) -> None:
     """Untrusted text: names of files, options and images, tags, filter values, and Packer's output."""
     name = forged.replace("/", "")
     app.write(f"ami/{name}", "x\n")
@@ -165,21 +165,21 @@ def test_untrusted_text_is_never_a_ci_command(app: Kitchen, forged: str) -> None
     assert [found for run in runs for found in forges(f"{run.stdout}\n{run.stderr}")] == []
 
 
-def test_printed_json_keeps_values_that_look_like_ci_commands(app: Kitchen) -> None:
+def test_printed_json_keeps_values_that_look_like_ci_commands(app: Harness) -> None:
     app.write("ami/##vso[task.complete]###[x]", "x\n")
     run = app.run("inputs", "--json")
     assert "##" not in run.stdout
     assert "ami/##vso[task.complete]###[x]" in [item["path"] for item in run.images[0]["inputs"]]
 
 
-def test_terraform_external_prints_no_ci_commands(app: Kitchen, summary: Path) -> None:
+def test_terraform_external_prints_no_ci_commands(app: Harness, summary: Path) -> None:
     run = app.run("terraform-external", stdin='{"image": "app"}')
     assert run.status == 1
     assert annotated(run) == []
     assert summary.read_text() == ""
 
 
-def test_azure_shows_findings_and_uploads_a_summary(app: Kitchen) -> None:
+def test_azure_shows_findings_and_uploads_a_summary(app: Harness) -> None:
     line = secret_line(app)
     folder = app.make_folder(app.folder.parent / "agent-temp")
     run = app.run("check", environment={"TF_BUILD": "True", "AGENT_TEMPDIRECTORY": str(folder)})
@@ -202,7 +202,7 @@ exit {status}
 """
 
 
-def test_buildkite_agent_receives_an_annotation(app: Kitchen) -> None:
+def test_buildkite_agent_receives_an_annotation(app: Harness) -> None:
     in_buildkite = {"BUILDKITE": "true"}
     assert "cannot report" not in app.run("plan", environment=in_buildkite).stderr, "no agent, nothing to tell"
     app.program("buildkite-agent", AGENT.format(folder=app.folder.parent, status=0))
@@ -223,7 +223,7 @@ def outputs(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines())
 
 
-def test_each_command_writes_github_outputs(app: Kitchen) -> None:
+def test_each_command_writes_github_outputs(app: Harness) -> None:
     path = app.folder.parent / "output"
     named = {"GITHUB_OUTPUT": str(path)}
 
@@ -249,7 +249,7 @@ def test_each_command_writes_github_outputs(app: Kitchen) -> None:
     assert written("check") == {"outcome": "error"}
 
 
-def test_circleci_bash_env_is_valid_shell(app: Kitchen) -> None:
+def test_circleci_bash_env_is_valid_shell(app: Harness) -> None:
     path = app.write("bash_env", "export EARLIER=1\n")
     ami = app.run("bake", "--output", str(path), environment={"BASH_ENV": str(path)}).answer
     script = 'echo "$EARLIER $AMI_ID $AMI_ID_APP $AMI_ID_APP_US_EAST_1"'
@@ -257,7 +257,7 @@ def test_circleci_bash_env_is_valid_shell(app: Kitchen) -> None:
     assert done.stdout == f"1 {ami} {ami} {ami}\n"
 
 
-def test_properties_files_have_the_same_names_as_env_files(app: Kitchen) -> None:
+def test_properties_files_have_the_same_names_as_env_files(app: Harness) -> None:
     ami = app.run("bake", "--output", "amis.properties").answer
     app.run("bake", "--output", "amis.env")
     text = (app.folder / "amis.properties").read_text()
@@ -266,7 +266,7 @@ def test_properties_files_have_the_same_names_as_env_files(app: Kitchen) -> None
     )
 
 
-def test_gitlab_dotenv_report_stays_within_its_limits(app: Kitchen, ec2: EC2Client) -> None:
+def test_gitlab_dotenv_report_stays_within_its_limits(app: Harness, ec2: EC2Client) -> None:
     head, table = TOML.split("[images.app]")
     names = [f"i{number:02}" for number in range(40)]
     app.write("bakery.toml", head + "".join(f"[images.{name}]{table}" for name in names))
@@ -284,7 +284,7 @@ def test_gitlab_dotenv_report_stays_within_its_limits(app: Kitchen, ec2: EC2Clie
 
 
 @pytest.mark.parametrize(("one", "other"), [("web-app", "web_app"), ("web", "web-us-east-1")])
-def test_images_with_the_same_variable_name_are_refused(app: Kitchen, one: str, other: str) -> None:
+def test_images_with_the_same_variable_name_are_refused(app: Harness, one: str, other: str) -> None:
     table = TOML.partition("[images.app]")[2]
     app.write("bakery.toml", f"version = 1\n[images.{one}]{table}[images.{other}]{table}")
     run = app.run("bake", "--output", "amis.env")
@@ -294,7 +294,7 @@ def test_images_with_the_same_variable_name_are_refused(app: Kitchen, one: str, 
     assert app.run("bake", one, "--output", "amis.env").status == 0
 
 
-def test_check_writes_gitlabs_code_quality_report(app: Kitchen) -> None:
+def test_check_writes_gitlabs_code_quality_report(app: Harness) -> None:
     line = secret_line(app)
     in_project = {"CI_PROJECT_DIR": str(app.folder.parent)}
     app.run("check", "--output", "gl-code-quality-report.json", environment=in_project)
@@ -306,14 +306,14 @@ def test_check_writes_gitlabs_code_quality_report(app: Kitchen) -> None:
     assert "this command does not write" in run.stderr
 
 
-def test_plan_and_check_write_json_files(app: Kitchen) -> None:
+def test_plan_and_check_write_json_files(app: Harness) -> None:
     plan = app.run("plan", "--json", "--output", "plan.json")
     assert (app.folder / "plan.json").read_text() == plan.stdout
     findings = app.run("check", "--json", "--output", "findings.json")
     assert (app.folder / "findings.json").read_text() == findings.stdout
 
 
-def test_plan_reports_every_image_that_fails(app: Kitchen, summary: Path) -> None:
+def test_plan_reports_every_image_that_fails(app: Harness, summary: Path) -> None:
     """All errors are reported, so that one run shows everything to fix. There is no partial plan."""
     for name in ("one", "two"):
         app.write(f"{name}/app.json", '{\n  "builders": [\n')

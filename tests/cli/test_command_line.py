@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 from tests.seed import stock
 
 
@@ -32,7 +32,7 @@ from tests.seed import stock
     ],
 )
 def test_misspelt_word_is_an_error_with_the_usage_of_its_command(
-    app: Kitchen, arguments: str, usage: str, said: str
+    app: Harness, arguments: str, usage: str, said: str
 ) -> None:
     run = app.run(*arguments.split())
     assert (run.status, run.stdout) == (2, "")
@@ -41,24 +41,24 @@ def test_misspelt_word_is_an_error_with_the_usage_of_its_command(
     assert "did you mean" in said or "did you mean" not in run.stderr
 
 
-def test_no_arguments_print_the_help(app: Kitchen) -> None:
+def test_no_arguments_print_the_help(app: Harness) -> None:
     run = app.run()
     assert (run.status, run.stdout) == (2, "")
     assert run.stderr == app.run("--help").answer + "\n"
 
 
 @pytest.mark.parametrize("words", [("help",), ("help", "bake"), ("-q", "help", "images"), ("help", "local")])
-def test_help_is_accepted_as_a_command(app: Kitchen, words: tuple[str, ...]) -> None:
+def test_help_is_accepted_as_a_command(app: Harness, words: tuple[str, ...]) -> None:
     command = [word for word in words if word in ("bake", "images", "local")]
     assert app.run(*words).answer == app.run(*command, "--help").answer
 
 
-def test_version_is_accepted_as_a_command(app: Kitchen) -> None:
+def test_version_is_accepted_as_a_command(app: Harness) -> None:
     assert app.run("version").answer == app.run("--version").answer
 
 
 @pytest.mark.parametrize("word", ["prune", "clean", "list", "orphans", "outdated"])
-def test_view_of_images_written_as_a_subcommand_is_explained(app: Kitchen, word: str) -> None:
+def test_view_of_images_written_as_a_subcommand_is_explained(app: Harness, word: str) -> None:
     run = app.run("images", word)
     assert (run.status, run.stdout) == (2, "")
     assert f"`images` has no subcommand '{word}': the words after it are names of images" in run.stderr
@@ -68,7 +68,7 @@ def test_view_of_images_written_as_a_subcommand_is_explained(app: Kitchen, word:
 
 
 @pytest.mark.parametrize("given", ["bakery.toml", ".", "", "../repository", "../repository/"])
-def test_config_option_accepts_a_file_or_a_folder(app: Kitchen, given: str) -> None:
+def test_config_option_accepts_a_file_or_a_folder(app: Harness, given: str) -> None:
     digest = app.run("digest").answer
     elsewhere = app.folder.parent / "elsewhere"
     elsewhere.mkdir()
@@ -78,7 +78,7 @@ def test_config_option_accepts_a_file_or_a_folder(app: Kitchen, given: str) -> N
     assert app.run("digest", f"--config={path}", cwd=cwd).answer == digest
 
 
-def test_folder_without_bakery_toml_is_an_error(app: Kitchen) -> None:
+def test_folder_without_bakery_toml_is_an_error(app: Harness) -> None:
     run = app.run("-C", "ami", "plan")
     assert run.status == 2
     assert "ami/bakery.toml" in run.stderr
@@ -88,7 +88,7 @@ def test_folder_without_bakery_toml_is_an_error(app: Kitchen) -> None:
 # JSON
 
 
-def test_json_of_plan_has_the_documented_shape(app: Kitchen) -> None:
+def test_json_of_plan_has_the_documented_shape(app: Harness) -> None:
     template = json_template(source_ami="{{user `source_ami`}}")
     template["variables"]["source_ami"] = ""
     del template["builders"][0]["source_ami_filter"]
@@ -110,7 +110,7 @@ def test_json_of_plan_has_the_documented_shape(app: Kitchen) -> None:
 CHILD = '\n[images.child]\ntemplate = "ami/child.json"\nregions = ["us-east-1"]\nfrom = "app"\n'
 
 
-def test_json_of_bake_has_the_documented_shape(app: Kitchen, ec2: EC2Client) -> None:
+def test_json_of_bake_has_the_documented_shape(app: Harness, ec2: EC2Client) -> None:
     (ami,) = stock(app, [ec2])["app"].values()
     run = app.run("bake", "--json")
     (image,) = run.images
@@ -133,7 +133,7 @@ def test_json_of_bake_has_the_documented_shape(app: Kitchen, ec2: EC2Client) -> 
     )
 
 
-def test_json_of_inputs_has_the_documented_shape(app: Kitchen) -> None:
+def test_json_of_inputs_has_the_documented_shape(app: Harness) -> None:
     app.write("ami/app.json", json_template() | {"provisioners": [{"type": "shell", "script": "{{user `unset`}}"}]})
     (app.folder / "ami/setup.sh").chmod(0o755)
     (app.folder / "ami/link.sh").symlink_to("setup.sh")
@@ -155,7 +155,7 @@ def test_json_of_inputs_has_the_documented_shape(app: Kitchen) -> None:
 # bake --id
 
 
-def test_id_option_prints_the_ami_of_the_first_region(app: Kitchen, ec2: EC2Client) -> None:
+def test_id_option_prints_the_ami_of_the_first_region(app: Harness, ec2: EC2Client) -> None:
     app.write("bakery.toml", TOML.replace('"us-east-1"]', '"us-east-1", "eu-west-1"]'))
     amis = dict(line.split("\t")[1:] for line in app.run("bake").answer.splitlines())
     assert set(amis) == {"us-east-1", "eu-west-1"}
@@ -166,14 +166,14 @@ def test_id_option_prints_the_ami_of_the_first_region(app: Kitchen, ec2: EC2Clie
 
 
 @pytest.mark.parametrize("arguments", [(), ("app", "other"), ("*",), ("app", "--json"), ("--tag", "no-such-tag")])
-def test_id_option_requires_exactly_one_image(app: Kitchen, arguments: tuple[str, ...]) -> None:
+def test_id_option_requires_exactly_one_image(app: Harness, arguments: tuple[str, ...]) -> None:
     app.write("bakery.toml", TOML + TOML.partition("\n\n")[2].replace("app]", "other]"))
     run = app.run("bake", "--id", *arguments)
     assert (run.status, run.stdout, app.packer_runs) == (2, "", 0)
     assert "--id" in run.stderr
 
 
-def test_id_option_prints_nothing_after_a_failure(app: Kitchen) -> None:
+def test_id_option_prints_nothing_after_a_failure(app: Harness) -> None:
     app.write("ami/app.json", json_template(source_ami="ami-0123456789abcdef0"))
     run = app.run("bake", "--id")
     assert (run.status, run.stdout) == (1, "")
@@ -201,26 +201,26 @@ def paths(document: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("template", ["packer/app.pkr.hcl", "packer"])
-def test_template_option_needs_no_bakery_toml(kitchen: Kitchen, template: str) -> None:
-    kitchen.write("packer/app.pkr.hcl", HCL)
-    kitchen.write("files/app.conf", "a = 1\n")
-    kitchen.write("packer/unrelated.txt", "")
-    run = kitchen.run("inputs", "--template", template, "--json", environment={"AWS_DEFAULT_REGION": None})
+def test_template_option_needs_no_bakery_toml(harness: Harness, template: str) -> None:
+    harness.write("packer/app.pkr.hcl", HCL)
+    harness.write("files/app.conf", "a = 1\n")
+    harness.write("packer/unrelated.txt", "")
+    run = harness.run("inputs", "--template", template, "--json", environment={"AWS_DEFAULT_REGION": None})
     assert run.status == 0, run.stderr
     assert paths(run.document) == ["files/app.conf", "packer/app.pkr.hcl"]
     (conf, _) = run.images[0]["inputs"]
     assert conf["named_by"] == [{"file": "packer/app.pkr.hcl", "line": 8}]
     assert run.images[0]["image"] == ("packer" if template == "packer" else "app")
-    assert "files/app.conf" in kitchen.run("inputs", "--template", template).answer
+    assert "files/app.conf" in harness.run("inputs", "--template", template).answer
 
 
-def test_template_option_accepts_a_template_outside_the_current_folder(kitchen: Kitchen) -> None:
-    kitchen.write("packer/app.pkr.hcl", HCL)
-    kitchen.write("files/app.conf", "a = 1\n")
-    (kitchen.folder / ".git").mkdir()
-    elsewhere = kitchen.folder / "elsewhere"
+def test_template_option_accepts_a_template_outside_the_current_folder(harness: Harness) -> None:
+    harness.write("packer/app.pkr.hcl", HCL)
+    harness.write("files/app.conf", "a = 1\n")
+    (harness.folder / ".git").mkdir()
+    elsewhere = harness.folder / "elsewhere"
     elsewhere.mkdir()
-    run = kitchen.run("inputs", "--json", "--template", "../packer/app.pkr.hcl", cwd=elsewhere)
+    run = harness.run("inputs", "--json", "--template", "../packer/app.pkr.hcl", cwd=elsewhere)
     assert paths(run.document) == ["files/app.conf", "packer/app.pkr.hcl"]
 
 
@@ -228,13 +228,13 @@ def test_template_option_accepts_a_template_outside_the_current_folder(kitchen: 
     "arguments",
     [("absent.json",), ("ami/app.json", "app"), ("ami/app.json", "--tag", "x"), ("ami/app.json", "-C", ".")],
 )
-def test_template_option_cannot_be_combined_with_a_selection(app: Kitchen, arguments: tuple[str, ...]) -> None:
+def test_template_option_cannot_be_combined_with_a_selection(app: Harness, arguments: tuple[str, ...]) -> None:
     run = app.run("inputs", "--template", *arguments)
     assert (run.status, run.stdout) == (2, "")
     assert "--template" in run.stderr
 
 
-def test_empty_inputs_key_means_the_files_that_the_template_reads(app: Kitchen) -> None:
+def test_empty_inputs_key_means_the_files_that_the_template_reads(app: Harness) -> None:
     app.write("ami/app.json", json_template() | {"provisioners": [{"type": "shell", "script": "other.sh"}]})
     app.write("bakery.toml", TOML.replace('inputs = ["ami"]', 'inputs = []\nworkdir = "."'))
     app.write("other.sh", "echo other\n")
@@ -246,7 +246,7 @@ def test_empty_inputs_key_means_the_files_that_the_template_reads(app: Kitchen) 
     assert app.run("digest").answer != digest
 
 
-def test_completion_offers_regions_and_packer_options(app: Kitchen) -> None:
+def test_completion_offers_regions_and_packer_options(app: Harness) -> None:
     script = """
         eval "$(ami-bakery completion bash)"
         complete_line() {

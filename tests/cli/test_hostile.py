@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from mypy_boto3_ec2 import EC2Client
 
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 HARM = "$(touch pwned) `touch pwned`; touch pwned & touch pwned | 'touch pwned' \"touch pwned\" > pwned -x"
 
 
-def without_umask(kitchen: Kitchen, *arguments: str, mask: str = "000") -> None:
-    kitchen.run(*arguments, prefix=("sh", "-c", f'umask {mask}; exec "$@"', "sh"))
+def without_umask(harness: Harness, *arguments: str, mask: str = "000") -> None:
+    harness.run(*arguments, prefix=("sh", "-c", f'umask {mask}; exec "$@"', "sh"))
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -28,48 +28,48 @@ def everything_below(folder: Path) -> set[str]:
     return {f"{path}: {path.stat().st_mtime_ns}" for path in folder.rglob("*") if path.is_file()}
 
 
-def test_names_with_shell_syntax_are_not_interpreted(kitchen: Kitchen, ec2: EC2Client) -> None:
+def test_names_with_shell_syntax_are_not_interpreted(harness: Harness, ec2: EC2Client) -> None:
     folder = HARM.replace("/", "")
     template = json_template(run_tags={"Harm": "{{user `harm`}}"}, tags={"Harm": "{{user `harm`}}"})
     template["variables"]["harm"] = ""
-    kitchen.write(f"{folder}/app.json", template)
-    kitchen.write(f"{folder}/setup.sh", "exit 0\n")
+    harness.write(f"{folder}/app.json", template)
+    harness.write(f"{folder}/setup.sh", "exit 0\n")
     quoted = HARM.replace("\\", "\\\\").replace('"', '\\"')
-    kitchen.write(
+    harness.write(
         "bakery.toml",
         f'version = 1\n[images.app]\ntemplate = "{quoted}/app.json"\ninputs = ["{quoted}"]\nworkdir = "."\n'
         f'regions = ["us-east-1"]\nvars = {{ harm = "{quoted}" }}\nenv = ["HARM"]\n',
     )
-    ami = kitchen.run("bake", "--", "-var", "size=t3.micro", environment={"HARM": HARM}).answer
+    ami = harness.run("bake", "--", "-var", "size=t3.micro", environment={"HARM": HARM}).answer
     (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
     assert {"Key": "Harm", "Value": HARM} in image["Tags"]
-    assert kitchen.run("images", "--orphans").status == 0
-    assert not list(kitchen.folder.parent.rglob("pwned"))
+    assert harness.run("images", "--orphans").status == 0
+    assert not list(harness.folder.parent.rglob("pwned"))
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/b", "$(touch pwned)", "a b", ".", "-x"])
-def test_image_name_that_looks_like_a_path_is_refused(kitchen: Kitchen, name: str) -> None:
-    kitchen.write("bakery.toml", TOML.replace("[images.app]", f'[images."{name}"]'))
-    before = everything_below(kitchen.folder.parent)
-    run = kitchen.run("bake")
+def test_image_name_that_looks_like_a_path_is_refused(harness: Harness, name: str) -> None:
+    harness.write("bakery.toml", TOML.replace("[images.app]", f'[images."{name}"]'))
+    before = everything_below(harness.folder.parent)
+    run = harness.run("bake")
     assert (run.status, run.stdout) == (1, "")
-    assert kitchen.packer_runs == 0
-    assert everything_below(kitchen.folder.parent) == before
+    assert harness.packer_runs == 0
+    assert everything_below(harness.folder.parent) == before
 
 
-def test_nothing_is_written_next_to_a_template_outside_the_root(kitchen: Kitchen) -> None:
-    outside = kitchen.folder.parent / "outside"
-    kitchen.write("../outside/app.json", json_template())
-    kitchen.write(
+def test_nothing_is_written_next_to_a_template_outside_the_root(harness: Harness) -> None:
+    outside = harness.folder.parent / "outside"
+    harness.write("../outside/app.json", json_template())
+    harness.write(
         "bakery.toml", TOML.replace("ami/app.json", "../outside/app.json").replace('["ami"]', '["../outside"]')
     )
     before = everything_below(outside)
-    assert kitchen.run("bake").status == 0
+    assert harness.run("bake").status == 0
     assert everything_below(outside) == before
-    assert os.listdir(kitchen.folder.parent / "tmp") == []
+    assert os.listdir(harness.folder.parent / "tmp") == []
 
 
-def test_ami_id_json_replaces_a_symbolic_link(drop_in: Kitchen) -> None:
+def test_ami_id_json_replaces_a_symbolic_link(drop_in: Harness) -> None:
     target = drop_in.folder.parent / "precious"
     target.write_text("precious")
     beside = drop_in.folder / "ami/packer/.ami_id.json"
@@ -80,7 +80,7 @@ def test_ami_id_json_replaces_a_symbolic_link(drop_in: Kitchen) -> None:
     assert not beside.is_symlink()
 
 
-def test_logs_are_private_and_output_files_follow_the_umask(app: Kitchen) -> None:
+def test_logs_are_private_and_output_files_follow_the_umask(app: Harness) -> None:
     template = json_template() | {"provisioners": [{"type": "shell-local", "inline": ["exit 3"]}]}
     good = (app.folder / "ami/app.json").read_text()
     app.write("ami/app.json", template)
@@ -102,7 +102,7 @@ sys.exit(cli.main(["digest"]))
 """
 
 
-def test_bug_report_is_private_and_contains_no_values(app: Kitchen) -> None:
+def test_bug_report_is_private_and_contains_no_values(app: Harness) -> None:
     environment = app.environment | {"SOME_TOKEN": "very-secret-token"}
     done = subprocess.run(
         ["sh", "-c", 'umask 000; exec "$@"', "sh", sys.executable, "-c", BUGGY],

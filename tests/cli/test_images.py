@@ -12,7 +12,7 @@ from mypy_boto3_ec2 import EC2Client
 from ami_bakery.core.ec2.image import FROM_TAG, IMAGE_TAG
 from ami_bakery.local import LocalAws
 from tests.conftest import ec2_client
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 from tests.histories.test_why import commit, git
 from tests.seed import finished, own_ami, public_ami
 from tests.terminal import Terminal
@@ -31,32 +31,32 @@ def europe(local: LocalAws) -> Iterator[EC2Client]:
 
 
 @pytest.fixture
-def bakery(kitchen: Kitchen) -> Kitchen:
+def bakery(harness: Harness) -> Harness:
     """The images `base`, and `app` built from it, in two regions and in a git repository."""
     pinned = json_template(source_ami="{{user `source_ami`}}")
     del pinned["builders"][0]["source_ami_filter"]
     pinned["variables"]["source_ami"] = ""
     for name, template in (("base", json_template()), ("app", pinned)):
-        kitchen.write(f"{name}/{name}.json", template)
-        kitchen.write(f"{name}/setup.sh", "echo set up\n")
-    write_config(kitchen, TABLES)
-    git(kitchen, "init", "--quiet", "--initial-branch=main")
-    commit(kitchen)
-    return kitchen
+        harness.write(f"{name}/{name}.json", template)
+        harness.write(f"{name}/setup.sh", "echo set up\n")
+    write_config(harness, TABLES)
+    git(harness, "init", "--quiet", "--initial-branch=main")
+    commit(harness)
+    return harness
 
 
-def write_config(kitchen: Kitchen, tables: dict[str, str]) -> None:
+def write_config(harness: Harness, tables: dict[str, str]) -> None:
     text = "".join(f'[images.{name}]\ntemplate = "{name}/{name}.json"\n{table}' for name, table in tables.items())
-    kitchen.write("bakery.toml", HEAD + text)
+    harness.write("bakery.toml", HEAD + text)
 
 
-def baked(kitchen: Kitchen) -> dict[str, dict[str, str]]:
-    run = kitchen.run("bake", "--json")
+def baked(harness: Harness) -> dict[str, dict[str, str]]:
+    run = harness.run("bake", "--json")
     assert run.status == 0, run.stderr
     return {item["image"]: item["amis"] for item in run.images}
 
 
-def test_images_lists_source_ami_commit_and_origin_of_each_ami(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_images_lists_source_ami_commit_and_origin_of_each_ami(bakery: Harness, ec2: EC2Client) -> None:
     amis = baked(bakery)
     listed = {(item["image"], item["region"]): item for item in bakery.run("images", "--json").images}
     assert set(listed) == {(name, region) for name in TABLES for region in ("us-east-1", "eu-west-1")}
@@ -86,7 +86,7 @@ def test_images_lists_source_ami_commit_and_origin_of_each_ami(bakery: Kitchen, 
     assert re.fullmatch(r"\d+ days", row["BASE AGE"])
 
 
-def test_newest_ami_of_each_image_comes_first(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_newest_ami_of_each_image_comes_first(bakery: Harness, ec2: EC2Client) -> None:
     source = public_ami(ec2)
     for name in ("app", "base", "app"):
         own_ami(ec2, f"{name}-{len(ec2.describe_images(Owners=['self'])['Images'])}", finished(name, DIGEST))
@@ -96,7 +96,7 @@ def test_newest_ami_of_each_image_comes_first(bakery: Kitchen, ec2: EC2Client) -
     assert {item["base"] for item in listed} == {source}, "as EC2 tells it, where no tag does"
 
 
-def test_number_of_api_calls_does_not_grow_with_the_images(bakery: Kitchen, ec2: EC2Client, europe: EC2Client) -> None:
+def test_number_of_api_calls_does_not_grow_with_the_images(bakery: Harness, ec2: EC2Client, europe: EC2Client) -> None:
     names = [f"image-{number}" for number in range(50)]
     write_config(bakery, dict.fromkeys(names, ""))
     for client in (ec2, europe):
@@ -109,7 +109,7 @@ def test_number_of_api_calls_does_not_grow_with_the_images(bakery: Kitchen, ec2:
         assert bakery.calls() == {"DescribeImages": calls}
 
 
-def test_copy_without_an_origin_tag_is_recognized(bakery: Kitchen, ec2: EC2Client, europe: EC2Client) -> None:
+def test_copy_without_an_origin_tag_is_recognized(bakery: Harness, ec2: EC2Client, europe: EC2Client) -> None:
     """Copies by the original AMI bakery, or by Packer's `ami_regions`, have no origin tag."""
     ami = own_ami(ec2, "base", finished("base", DIGEST, base=public_ami(ec2)))
     copy = europe.copy_image(Name="base", SourceImageId=ami, SourceRegion="us-east-1", CopyImageTags=True)["ImageId"]
@@ -117,7 +117,7 @@ def test_copy_without_an_origin_tag_is_recognized(bakery: Kitchen, ec2: EC2Clien
     assert copies == {ami: (None, JAMMY), copy: (ami, JAMMY)}
 
 
-def test_deleted_source_ami_is_shown_as_gone(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_deleted_source_ami_is_shown_as_gone(bakery: Harness, ec2: EC2Client) -> None:
     base = own_ami(ec2, "golden")
     ami = own_ami(ec2, "base", finished("base", DIGEST, base=base))
     ec2.deregister_image(ImageId=base)
@@ -127,7 +127,7 @@ def test_deleted_source_ami_is_shown_as_gone(bakery: Kitchen, ec2: EC2Client) ->
     assert bakery.run("images", "--lineage").answer.splitlines()[:2] == ["us-east-1", f"`-- {base}  gone"]
 
 
-def test_lineage_starts_at_source_amis_of_other_accounts(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_lineage_starts_at_source_amis_of_other_accounts(bakery: Harness, ec2: EC2Client) -> None:
     amis = baked(bakery)
     digests = {item["image"]: item["digest"][:12] for item in bakery.run("digest", "--json").images}
     text = re.sub(r"just now|\d+ (second|minute|day)s?", "AGE", bakery.run("images", "--lineage").answer)
@@ -146,7 +146,7 @@ def test_lineage_starts_at_source_amis_of_other_accounts(bakery: Kitchen, ec2: E
     ]
 
 
-def test_lineage_of_one_image_shows_only_its_ancestors(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_lineage_of_one_image_shows_only_its_ancestors(bakery: Harness, ec2: EC2Client) -> None:
     write_config(bakery, TABLES | {"other": 'from = "base"\n'})
     golden = own_ami(ec2, "golden", {IMAGE_TAG: "forged\nus-east-1", FROM_TAG: "ami-00000000"})
     base = own_ami(ec2, "base", finished("base", DIGEST, base=golden))
@@ -164,7 +164,7 @@ def test_lineage_of_one_image_shows_only_its_ancestors(bakery: Kitchen, ec2: EC2
     assert path == [("ami-00000000", "gone"), *((ami, "available") for ami in (golden, base, app))]
 
 
-def test_outdated_shows_amis_with_what_changed(bakery: Kitchen) -> None:
+def test_outdated_shows_amis_with_what_changed(bakery: Harness) -> None:
     amis = baked(bakery)
     run = bakery.run("images", "--outdated")
     assert (run.status, run.stdout, run.stderr) == (0, "", "all images are up to date\n")
@@ -184,7 +184,7 @@ def test_outdated_shows_amis_with_what_changed(bakery: Kitchen) -> None:
     assert bakery.packer_runs == 2
 
 
-def test_reverted_change_is_not_outdated(bakery: Kitchen) -> None:
+def test_reverted_change_is_not_outdated(bakery: Harness) -> None:
     """After a change is built and then reverted, the AMI from before the change matches again."""
     first = baked(bakery)
     bakery.write("app/setup.sh", "other\n")
@@ -194,14 +194,14 @@ def test_reverted_change_is_not_outdated(bakery: Kitchen) -> None:
     assert baked(bakery) == first
 
 
-def test_images_without_amis_print_a_message(bakery: Kitchen) -> None:
+def test_images_without_amis_print_a_message(bakery: Harness) -> None:
     for options in ((), ("--outdated",), ("--lineage",)):
         run = bakery.run("images", *options)
         assert (run.status, run.stdout) == (0, "")
     assert bakery.run("images").stderr == "no AMIs found for these images\n"
 
 
-def test_images_lists_amis_of_drop_in_mode(drop_in: Kitchen, ec2: EC2Client) -> None:
+def test_images_lists_amis_of_drop_in_mode(drop_in: Harness, ec2: EC2Client) -> None:
     ami = drop_in.run("bake").answer
     (item,) = drop_in.run("images", "--json").images
     assert (item["image"], item["ami"], item["base"]) == ("default", ami, public_ami(ec2))
@@ -213,7 +213,7 @@ def test_images_lists_amis_of_drop_in_mode(drop_in: Kitchen, ec2: EC2Client) -> 
     assert (item["ami"], item["changed"]) == (ami, ["files"])
 
 
-def test_terminal_shows_tables_and_trees_with_lines(bakery: Kitchen, ec2: EC2Client) -> None:
+def test_terminal_shows_tables_and_trees_with_lines(bakery: Harness, ec2: EC2Client) -> None:
     ami = own_ami(ec2, "base", finished("base", DIGEST))
     for option, drawn in (("--color=always", "────"), ("--lineage", "└── ")):
         terminal = Terminal(bakery, "images", option)
@@ -222,6 +222,6 @@ def test_terminal_shows_tables_and_trees_with_lines(bakery: Kitchen, ec2: EC2Cli
         assert ami in terminal.seen, "whole, however narrow the terminal is"
 
 
-def test_lineage_and_outdated_are_mutually_exclusive(bakery: Kitchen) -> None:
+def test_lineage_and_outdated_are_mutually_exclusive(bakery: Harness) -> None:
     run = bakery.run("images", "--lineage", "--outdated")
     assert (run.status, run.stdout) == (2, "")

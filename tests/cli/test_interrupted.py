@@ -13,7 +13,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import FaultKind, InjectedFault, LocalAws
 from tests.conftest import ec2_client
-from tests.harness import Kitchen, json_template, key_pairs, left_in
+from tests.harness import Harness, json_template, key_pairs, left_in
 from tests.processes import bake_until, children_of, provisioned, wait_until
 from tests.terminal import Terminal
 
@@ -23,12 +23,12 @@ SLOW = InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=
 
 
 @pytest.fixture(autouse=True)
-def as_users_do(app: Kitchen) -> None:
+def as_users_do(app: Harness) -> None:
     """Without warnings enabled, the program exits immediately; otherwise Python waits for threads."""
     del app.environment["PYTHONWARNINGS"]
 
 
-def at_work(app: Kitchen, *arguments: str) -> subprocess.Popen[str]:
+def at_work(app: Harness, *arguments: str) -> subprocess.Popen[str]:
     provisioned(app, "echo at work; sleep 60")
     return bake_until(app, AT_WORK, *arguments)
 
@@ -62,7 +62,7 @@ class Typist:
         return ""
 
 
-def test_first_ctrl_c_waits_for_packers_cleanup(app: Kitchen, ec2: EC2Client) -> None:
+def test_first_ctrl_c_waits_for_packers_cleanup(app: Harness, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
     typist = Typist("")
@@ -74,7 +74,7 @@ def test_first_ctrl_c_waits_for_packers_cleanup(app: Kitchen, ec2: EC2Client) ->
 
 
 @pytest.mark.parametrize("answer", ["n\r", "\r"])
-def test_second_ctrl_c_prompts_and_no_keeps_waiting(app: Kitchen, ec2: EC2Client, answer: str) -> None:
+def test_second_ctrl_c_prompts_and_no_keeps_waiting(app: Harness, ec2: EC2Client, answer: str) -> None:
     app.control.plan(SLOW)
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
@@ -86,7 +86,7 @@ def test_second_ctrl_c_prompts_and_no_keeps_waiting(app: Kitchen, ec2: EC2Client
     assert left_in(ec2) == []
 
 
-def test_leaving_during_cleanup_hands_packer_to_the_watchdog(app: Kitchen, ec2: EC2Client) -> None:
+def test_leaving_during_cleanup_hands_packer_to_the_watchdog(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(SLOW)
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
@@ -99,7 +99,7 @@ def test_leaving_during_cleanup_hands_packer_to_the_watchdog(app: Kitchen, ec2: 
     assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
 
 
-def test_unanswered_prompt_ends_when_packer_exits(app: Kitchen, ec2: EC2Client) -> None:
+def test_unanswered_prompt_ends_when_packer_exits(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(SLOW)
     provisioned(app, "echo at work; sleep 60")
     terminal = Terminal(app, "bake", "-v")
@@ -109,7 +109,7 @@ def test_unanswered_prompt_ends_when_packer_exits(app: Kitchen, ec2: EC2Client) 
     assert left_in(ec2) == []
 
 
-def test_closed_terminal_interrupts_and_waits_for_packer(app: Kitchen, ec2: EC2Client) -> None:
+def test_closed_terminal_interrupts_and_waits_for_packer(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(SLOW)
     provisioned(app, "echo at work; while :; do echo and it talks on; done")
     terminal = Terminal(app, "bake", "-v")
@@ -130,7 +130,7 @@ def test_closed_terminal_interrupts_and_waits_for_packer(app: Kitchen, ec2: EC2C
     assert left_in(ec2) == []
 
 
-def test_second_signal_without_a_terminal_keeps_waiting(app: Kitchen, ec2: EC2Client) -> None:
+def test_second_signal_without_a_terminal_keeps_waiting(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(SLOW)
     process = at_work(app)
     process.send_signal(signal.SIGINT)
@@ -145,7 +145,7 @@ def test_second_signal_without_a_terminal_keeps_waiting(app: Kitchen, ec2: EC2Cl
     assert left_in(ec2) == []
 
 
-def test_pending_ami_of_an_interrupted_packer_is_removed(app: Kitchen, ec2: EC2Client) -> None:
+def test_pending_ami_of_an_interrupted_packer_is_removed(app: Harness, ec2: EC2Client) -> None:
     """Packer deregisters an AMI only after it has seen it in state available."""
     app.control.change(pending_seconds=60)
     process = bake_until(app, "Waiting for AMI to become ready")
@@ -157,7 +157,7 @@ def test_pending_ami_of_an_interrupted_packer_is_removed(app: Kitchen, ec2: EC2C
     assert left_in(ec2) == []
 
 
-def test_resources_of_a_killed_packer_are_removed(app: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_killed_packer_are_removed(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
     process = at_work(app, "--kill-timeout", "1s")
     process.send_signal(signal.SIGTERM)
@@ -170,7 +170,7 @@ def test_resources_of_a_killed_packer_are_removed(app: Kitchen, ec2: EC2Client) 
     assert left_in(ec2) == []
 
 
-def test_unremovable_resource_is_named_with_the_command_to_remove_it(app: Kitchen, ec2: EC2Client) -> None:
+def test_unremovable_resource_is_named_with_the_command_to_remove_it(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0))
     process = at_work(app)
     process.send_signal(signal.SIGTERM)
@@ -181,7 +181,7 @@ def test_unremovable_resource_is_named_with_the_command_to_remove_it(app: Kitche
     assert "`ami-bakery images app --orphans --clean` removes what is left" in rest
 
 
-def test_resources_kept_by_on_error_abort_are_named(app: Kitchen, ec2: EC2Client) -> None:
+def test_resources_kept_by_on_error_abort_are_named(app: Harness, ec2: EC2Client) -> None:
     provisioned(app, "exit 3")
     run = app.run("bake", "--", "-on-error=abort")
     assert run.status == 1
@@ -189,7 +189,7 @@ def test_resources_kept_by_on_error_abort_are_named(app: Kitchen, ec2: EC2Client
     assert len(left_in(ec2, locks=False)) == 3
 
 
-def test_ami_of_another_owner_with_the_same_name_is_kept(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_of_another_owner_with_the_same_name_is_kept(app: Harness, ec2: EC2Client) -> None:
     """Someone else uses the name between Packer's check and its CreateImage call."""
     app.write("ami/app.json", json_template(ami_name="one-name"))
     app.control.plan(InjectedFault(action="CreateImage", code="InvalidAMIName.Duplicate", message="AMI name is in use"))
@@ -202,7 +202,7 @@ def test_ami_of_another_owner_with_the_same_name_is_kept(app: Kitchen, ec2: EC2C
     assert left_in(ec2) == []
 
 
-def test_started_copies_are_removed_with_the_ami(app: Kitchen, ec2: EC2Client, local: LocalAws) -> None:
+def test_started_copies_are_removed_with_the_ami(app: Harness, ec2: EC2Client, local: LocalAws) -> None:
     """Packer leaves copies behind if it is interrupted while it waits for them."""
     elsewhere = ec2_client(local, "us-west-2")
     slow = FaultKind.DELAY
@@ -219,7 +219,7 @@ def test_started_copies_are_removed_with_the_ami(app: Kitchen, ec2: EC2Client, l
     assert re.search(r"removed what Packer had left: .*AMI ami-\w+ of us-west-2", rest)
 
 
-def test_killed_bakery_in_debug_mode_gets_packers_cleanup(app: Kitchen, ec2: EC2Client) -> None:
+def test_killed_bakery_in_debug_mode_gets_packers_cleanup(app: Harness, ec2: EC2Client) -> None:
     terminal = Terminal(app, "bake", "--", "-debug", under_a_shell=True)
 
     def press_enter_until_the_instance(seen: str) -> str:
@@ -235,7 +235,7 @@ def test_killed_bakery_in_debug_mode_gets_packers_cleanup(app: Kitchen, ec2: EC2
     assert terminal.hang_up() == -signal.SIGHUP
 
 
-def test_signal_in_debug_mode_does_not_wait_for_a_key_press(app: Kitchen, ec2: EC2Client) -> None:
+def test_signal_in_debug_mode_does_not_wait_for_a_key_press(app: Harness, ec2: EC2Client) -> None:
     terminal = Terminal(app, "bake", "--", "-debug")
     told: list[int] = []
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ami_bakery.local import FaultKind, InjectedFault
-from tests.harness import TOML, Kitchen
+from tests.harness import TOML, Harness
 
 TERABYTE = 1 << 40
 """A sparse file: it uses no disk space, but hashing it takes ten minutes."""
@@ -23,15 +23,15 @@ sys.exit(status)
 
 
 @pytest.fixture(params=["bakery.toml", "drop-in"])
-def baker(request: pytest.FixtureRequest) -> Kitchen:
-    kitchen: Kitchen = request.getfixturevalue("app" if request.param == "bakery.toml" else "drop_in")
+def baker(request: pytest.FixtureRequest) -> Harness:
+    harness: Harness = request.getfixturevalue("app" if request.param == "bakery.toml" else "drop_in")
     if request.param == "bakery.toml":
         # Packer would count as ours where memory is measured.
-        kitchen.write("bakery.toml", TOML + 'digest_exclude = ["packer-version", "plugin-versions"]\n')
-    return kitchen
+        harness.write("bakery.toml", TOML + 'digest_exclude = ["packer-version", "plugin-versions"]\n')
+    return harness
 
 
-def test_long_hashing_shows_progress_and_can_be_interrupted(baker: Kitchen) -> None:
+def test_long_hashing_shows_progress_and_can_be_interrupted(baker: Harness) -> None:
     with (baker.folder / "ami/disk.img").open("wb") as file:
         file.truncate(TERABYTE)
     process = baker.start("digest")
@@ -45,7 +45,7 @@ def test_long_hashing_shows_progress_and_can_be_interrupted(baker: Kitchen) -> N
     assert "Interrupted by SIGINT" in rest
 
 
-def test_memory_does_not_grow_with_the_inputs(baker: Kitchen) -> None:
+def test_memory_does_not_grow_with_the_inputs(baker: Harness) -> None:
     few = peak(baker)
     for folder in range(100):
         for name in range(100):
@@ -55,14 +55,14 @@ def test_memory_does_not_grow_with_the_inputs(baker: Kitchen) -> None:
     assert peak(baker) < few + 4096, "10,000 entries that were kept would take more than 4 MB"
 
 
-def peak(kitchen: Kitchen) -> int:
+def peak(harness: Harness) -> int:
     """Returns the peak memory of a `digest` run, in KiB."""
-    told = kitchen.folder.parent / "peak"
-    assert kitchen.run("digest", prefix=(sys.executable, "-c", PEAK, str(told))).status == 0
+    told = harness.folder.parent / "peak"
+    assert harness.run("digest", prefix=(sys.executable, "-c", PEAK, str(told))).status == 0
     return int(told.read_text())
 
 
-def test_unresponsive_ec2_is_reported_and_can_be_interrupted(baker: Kitchen) -> None:
+def test_unresponsive_ec2_is_reported_and_can_be_interrupted(baker: Harness) -> None:
     silent = InjectedFault(action="DescribeImages", kind=FaultKind.HANG, seconds=30, times=0)
     baker.control.plan(silent)
     process = baker.start("bake")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 ONLY_READ = TOML.replace('["ami"]', '["ami/app.json"]')
 
 
-def _write(app: Kitchen, parts: dict[str, Any], files: dict[str, str], config: str = ONLY_READ) -> None:
+def _write(app: Harness, parts: dict[str, Any], files: dict[str, str], config: str = ONLY_READ) -> None:
     app.write("bakery.toml", config)
     app.write("ami/app.json", {**json_template(), **parts})
     for name, content in files.items():
@@ -25,7 +25,7 @@ def _inline(*commands: str, **more: Any) -> dict[str, Any]:
     return {"provisioners": [{"type": "shell-local", "inline": list(commands), **more}]}
 
 
-def _findings(app: Kitchen, *more: str) -> dict[str, list[dict[str, Any]]]:
+def _findings(app: Harness, *more: str) -> dict[str, list[dict[str, Any]]]:
     (image,) = json.loads(app.run("check", "--json", *more).stdout)["images"]
     found: dict[str, list[dict[str, Any]]] = {}
     for finding in image["findings"]:
@@ -69,7 +69,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("case", READ)
-def test_files_read_by_local_commands_change_the_digest(case: str, app: Kitchen) -> None:
+def test_files_read_by_local_commands_change_the_digest(case: str, app: Harness) -> None:
     parts, edited = READ[case]
     _write(app, parts, FILES)
     before = app.run("digest").answer
@@ -81,7 +81,7 @@ def test_files_read_by_local_commands_change_the_digest(case: str, app: Kitchen)
     assert app.run("digest").answer == before
 
 
-def test_variable_read_by_a_local_command_changes_the_digest_but_the_ci_job_does_not(app: Kitchen) -> None:
+def test_variable_read_by_a_local_command_changes_the_digest_but_the_ci_job_does_not(app: Harness) -> None:
     _write(app, _inline("echo $CHANNEL $CI_JOB_ID $HOME > out"), {})
     digests = {
         name: app.run("digest", environment={name: "other"}).answer
@@ -94,7 +94,7 @@ def test_variable_read_by_a_local_command_changes_the_digest_but_the_ci_job_does
     assert len(told) == 2
 
 
-def test_ignore_applies_only_to_guessed_words(app: Kitchen) -> None:
+def test_ignore_applies_only_to_guessed_words(app: Harness) -> None:
     parts = {
         "provisioners": [
             {"type": "shell-local", "inline": ["./tool guessed.txt folder"]},
@@ -119,7 +119,7 @@ def test_ignore_applies_only_to_guessed_words(app: Kitchen) -> None:
         'L=books/again; rm "$L"',
     ],
 )
-def test_removing_a_link_keeps_its_target_in_the_digest(command: str, app: Kitchen) -> None:
+def test_removing_a_link_keeps_its_target_in_the_digest(command: str, app: Harness) -> None:
     upload = {"type": "file", "source": "books", "destination": "/tmp/books"}
     removal = {"type": "shell-local", "inline": [command]}
     _write(app, {"provisioners": [removal, upload]}, {"ami/books/site.yml": "1", "ami/books/vars/a.yml": "1"})
@@ -131,7 +131,7 @@ def test_removing_a_link_keeps_its_target_in_the_digest(command: str, app: Kitch
     assert paths == ["ami/app.json", "ami/books/site.yml", "ami/books/vars/a.yml"]
 
 
-def test_unknown_commands_are_reported_once_and_simple_ones_not(app: Kitchen) -> None:
+def test_unknown_commands_are_reported_once_and_simple_ones_not(app: Harness) -> None:
     _write(
         app, _inline("echo {{uuid}}", "cat local/payload.txt", "sleep 0"), FILES, TOML.replace('inputs = ["ami"]\n', "")
     )
@@ -152,7 +152,7 @@ def test_unknown_commands_are_reported_once_and_simple_ones_not(app: Kitchen) ->
     assert (finding["level"], app.run("check", "--strict").status) == ("notice", 0)
 
 
-def test_uploaded_file_outside_the_digest_is_a_finding(app: Kitchen) -> None:
+def test_uploaded_file_outside_the_digest_is_a_finding(app: Harness) -> None:
     parts = {"provisioners": [{"type": "file", "source": "./", "destination": "/tmp/"}]}
     _write(
         app, parts, {"ami/.git/HEAD": "ref", "ami/crash.log": "", "ami/packer_cache/x": "", "ami/sub/.git": "gitdir: x"}
@@ -166,14 +166,14 @@ def test_uploaded_file_outside_the_digest_is_a_finding(app: Kitchen) -> None:
     assert len(told) == 2, "once for what each commit changes, and once for what bakes write"
 
 
-def test_excluded_files_in_a_folder_that_is_not_uploaded_are_no_finding(app: Kitchen) -> None:
+def test_excluded_files_in_a_folder_that_is_not_uploaded_are_no_finding(app: Harness) -> None:
     app.write("ami/.git/HEAD", "ref")
     app.write("ami/crash.log", "")
 
     assert "upload-not-in-digest" not in _findings(app)
 
 
-def test_input_inside_the_git_folder_is_a_finding(app: Kitchen) -> None:
+def test_input_inside_the_git_folder_is_a_finding(app: Harness) -> None:
     parts = {"provisioners": [{"type": "file", "source": ".git/HEAD", "destination": "/tmp/"}]}
     _write(app, parts, {"ami/.git/HEAD": "ref: x"})
 
@@ -182,7 +182,7 @@ def test_input_inside_the_git_folder_is_a_finding(app: Kitchen) -> None:
     assert finding["level"] == "warning"
 
 
-def test_uploaded_output_is_a_finding_before_and_after_it_exists(app: Kitchen) -> None:
+def test_uploaded_output_is_a_finding_before_and_after_it_exists(app: Harness) -> None:
     parts = {
         "provisioners": [
             {"type": "shell-local", "inline": ["date > dist/stamp"]},
@@ -198,7 +198,7 @@ def test_uploaded_output_is_a_finding_before_and_after_it_exists(app: Kitchen) -
     assert after["output-inside"] == before
 
 
-def test_existing_files_that_match_a_partly_unknown_output_are_a_finding(app: Kitchen) -> None:
+def test_existing_files_that_match_a_partly_unknown_output_are_a_finding(app: Harness) -> None:
     steps = [
         {"type": "shell-local", "inline": ["date > conf/app-{{build `ID`}}.yml"]},
         {"type": "file", "direction": "download", "source": "/var/log/", "destination": "logs/"},
@@ -210,7 +210,7 @@ def test_existing_files_that_match_a_partly_unknown_output_are_a_finding(app: Ki
     assert any("ami/logs/kept" in message for message in told)
 
 
-def test_read_file_that_matches_a_partly_unknown_name_is_not_excluded(app: Kitchen) -> None:
+def test_read_file_that_matches_a_partly_unknown_name_is_not_excluded(app: Harness) -> None:
     steps = _inline("date > conf/app-{{build `ID`}}.yml", "cat conf/app-base.yml")
     _write(app, steps, {"ami/conf/app-base.yml": "1"}, TOML)
 
@@ -219,7 +219,7 @@ def test_read_file_that_matches_a_partly_unknown_name_is_not_excluded(app: Kitch
     assert len(found["input-written"]) == 1
 
 
-def test_file_that_is_read_and_written_is_an_input_with_a_finding(app: Kitchen) -> None:
+def test_file_that_is_read_and_written_is_an_input_with_a_finding(app: Harness) -> None:
     _write(app, _inline("sed -i s/a/b/ conf/c.ini"), FILES)
     (finding,) = _findings(app)["input-written"]
     assert finding["level"] == "warning"
@@ -231,7 +231,7 @@ def test_file_that_is_read_and_written_is_an_input_with_a_finding(app: Kitchen) 
     assert "input-written" not in _findings(app)
 
 
-def test_generated_source_that_no_command_writes_is_an_input(app: Kitchen) -> None:
+def test_generated_source_that_no_command_writes_is_an_input(app: Harness) -> None:
     step = {"type": "file", "source": "made.tgz", "destination": "/tmp/", "generated": True}
     _write(app, {"provisioners": [step]}, {"ami/made.tgz": "1"})
     assert [finding["level"] for finding in _findings(app)["generated-unseen"]] == ["notice"]
@@ -247,7 +247,7 @@ def test_generated_source_that_no_command_writes_is_an_input(app: Kitchen) -> No
     assert app.run("digest").answer == before
 
 
-def test_required_source_that_is_written_is_a_finding(app: Kitchen) -> None:
+def test_required_source_that_is_written_is_a_finding(app: Harness) -> None:
     step = {"type": "file", "source": "made.tgz", "destination": "/tmp/"}
     maker = {"type": "shell-local", "inline": ["tar czf made.tgz conf"]}
     _write(app, {"provisioners": [maker, step]}, {**FILES, "ami/made.tgz": ""})
@@ -260,7 +260,7 @@ def test_required_source_that_is_written_is_a_finding(app: Kitchen) -> None:
     assert "ami/made.tgz" in [entry["path"] for entry in image["inputs"]]
 
 
-def test_output_listed_in_inputs_is_hashed(app: Kitchen) -> None:
+def test_output_listed_in_inputs_is_hashed(app: Harness) -> None:
     files = {**FILES, "ami/conf.out": "1"}
     _write(app, _inline("./tool --output conf.out"), files, TOML.replace('["ami"]', '["ami/app.json", "ami/conf.out"]'))
     before = app.run("digest").answer
@@ -268,7 +268,7 @@ def test_output_listed_in_inputs_is_hashed(app: Kitchen) -> None:
     assert app.run("digest").answer != before
 
 
-def test_function_that_reads_the_git_folder_is_a_finding(app: Kitchen) -> None:
+def test_function_that_reads_the_git_folder_is_a_finding(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/.git/HEAD", "ref: x")
     app.write(
@@ -280,7 +280,7 @@ def test_function_that_reads_the_git_folder_is_a_finding(app: Kitchen) -> None:
     assert (finding["file"], finding["line"]) == ("ami/app.pkr.hcl", 2)
 
 
-def test_used_output_is_named_as_in_the_template(app: Kitchen) -> None:
+def test_used_output_is_named_as_in_the_template(app: Harness) -> None:
     steps = (
         'post-processor "manifest" {\n    output = var.w\n  }\n'
         '  post-processor "shell-local" {\n    script = var.w\n  }'
@@ -309,7 +309,7 @@ def test_used_output_is_named_as_in_the_template(app: Kitchen) -> None:
         "chmod -x sign.sh",
     ],
 )
-def test_command_that_changes_only_metadata_of_an_input_is_a_finding(command: str, app: Kitchen) -> None:
+def test_command_that_changes_only_metadata_of_an_input_is_a_finding(command: str, app: Harness) -> None:
     _write(app, _inline("true", command), FILES, TOML)
 
     (finding,) = _findings(app)["input-written"]
@@ -319,27 +319,27 @@ def test_command_that_changes_only_metadata_of_an_input_is_a_finding(command: st
 
 
 @pytest.mark.parametrize("command", ["cp sign.sh run.sh; chmod +x run.sh", "chmod +x /tmp/x", "touch made"])
-def test_command_that_changes_no_input_is_no_finding(command: str, app: Kitchen) -> None:
+def test_command_that_changes_no_input_is_no_finding(command: str, app: Harness) -> None:
     _write(app, _inline(command), FILES, TOML)
 
     assert "input-written" not in _findings(app)
 
 
 @pytest.mark.parametrize(("command", "path"), [("rm conf/c.ini", "ami/conf/c.ini"), ("rm -rf conf", "ami/conf")])
-def test_removal_of_an_input_is_one_finding(command: str, path: str, app: Kitchen) -> None:
+def test_removal_of_an_input_is_one_finding(command: str, path: str, app: Harness) -> None:
     _write(app, _inline(command), FILES, TOML)
 
     (finding,) = _findings(app)["output-inside"]
     assert f"the bake removes {path}" in finding["message"]
 
 
-def test_redirection_target_is_not_an_unknown_path(app: Kitchen) -> None:
+def test_redirection_target_is_not_an_unknown_path(app: Harness) -> None:
     _write(app, _inline("date > conf/app-{{build `ID`}}.yml", "cat > 'out/{{build `ID`}}-report.yml' < sign.sh"), FILES)
 
     assert "unresolved-path" not in _findings(app)
 
 
-def test_files_outside_the_repository_are_no_finding(app: Kitchen, tmp_path: Path) -> None:
+def test_files_outside_the_repository_are_no_finding(app: Harness, tmp_path: Path) -> None:
     (tmp_path / "elsewhere.json").write_text("{}")
     manifest = {"post-processors": [{"type": "manifest", "output": str(tmp_path / "elsewhere.json")}]}
     _write(app, manifest, FILES, TOML)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 HCL = """\
 variable "config_checksum" {}
@@ -63,14 +63,14 @@ esac
 class FetchingPacker:
     """A shell script in place of Packer; `init` installs version 1.3.5 of the amazon plugin, next to 1.2.9."""
 
-    def __init__(self, kitchen: Kitchen) -> None:
-        outside = kitchen.folder.parent
+    def __init__(self, harness: Harness) -> None:
+        outside = harness.folder.parent
         self.plugins = outside / "plugins/github.com/hashicorp/amazon"
         self.plugins.mkdir(parents=True)
         self.plugin("1.2.9").write_text("old")
         self._log = outside / "init-runs"
         text = FETCHING_PACKER.format(log=self._log, plugins=outside / "plugins")
-        self.path = str(kitchen.program("new-packer", text))
+        self.path = str(harness.program("new-packer", text))
 
     def plugin(self, version: str) -> Path:
         return self.plugins / f"packer-plugin-amazon_v{version}_x5.0_linux_amd64"
@@ -80,7 +80,7 @@ class FetchingPacker:
         return self._log.read_text().splitlines() if self._log.exists() else []
 
 
-def test_folder_of_hcl2_files_is_accepted_as_a_template(app: Kitchen) -> None:
+def test_folder_of_hcl2_files_is_accepted_as_a_template(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("ami/app.json", "ami"))
     (app.folder / "ami/app.json").unlink()
     app.write("ami/source.pkr.hcl", HCL)
@@ -93,7 +93,7 @@ def test_folder_of_hcl2_files_is_accepted_as_a_template(app: Kitchen) -> None:
     assert app.packer_runs == 2
 
 
-def test_packer_runs_in_the_workdir_and_resolves_relative_paths(app: Kitchen) -> None:
+def test_packer_runs_in_the_workdir_and_resolves_relative_paths(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'workdir = "scripts"\n')
     app.write("ami/app.pkr.hcl", HCL + BUILD)
     app.write("scripts/setup.sh", "#!/bin/sh\necho from the working folder: $(basename $PWD)\n").chmod(0o755)
@@ -105,13 +105,13 @@ def test_packer_runs_in_the_workdir_and_resolves_relative_paths(app: Kitchen) ->
 
 
 @pytest.fixture
-def hcl(app: Kitchen) -> Kitchen:
+def hcl(app: Harness) -> Harness:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", PLUGINS + HCL + BUILD)
     return app
 
 
-def test_missing_plugins_are_installed_once_and_are_part_of_the_digest(hcl: Kitchen) -> None:
+def test_missing_plugins_are_installed_once_and_are_part_of_the_digest(hcl: Harness) -> None:
     packer = FetchingPacker(hcl)
     first = hcl.run("digest", "--init", "--packer", packer.path).answer
     assert packer.fetched == [f"init {hcl.folder}/ami/app.pkr.hcl"]
@@ -131,7 +131,7 @@ def test_missing_plugins_are_installed_once_and_are_part_of_the_digest(hcl: Kitc
 
 
 @pytest.mark.parametrize("command", ["digest", "plan", "check", "images --outdated"])
-def test_missing_plugin_without_init_is_an_error(hcl: Kitchen, command: str) -> None:
+def test_missing_plugin_without_init_is_an_error(hcl: Harness, command: str) -> None:
     packer = FetchingPacker(hcl)
     run = hcl.run(*command.split(), "--packer", packer.path)
     said = " ".join((run.stdout + run.stderr).split())
@@ -145,7 +145,7 @@ def test_missing_plugin_without_init_is_an_error(hcl: Kitchen, command: str) -> 
     assert packer.fetched == []
 
 
-def test_environment_variable_allows_init(hcl: Kitchen) -> None:
+def test_environment_variable_allows_init(hcl: Harness) -> None:
     packer = FetchingPacker(hcl)
     for value in ("0", "", "true"):
         assert hcl.run("digest", "--packer", packer.path, environment={"AMI_BAKERY_INIT": value}).status == 1
@@ -154,20 +154,20 @@ def test_environment_variable_allows_init(hcl: Kitchen) -> None:
     assert len(packer.fetched) == 1
 
 
-def test_bake_installs_missing_plugins(hcl: Kitchen) -> None:
+def test_bake_installs_missing_plugins(hcl: Harness) -> None:
     packer = FetchingPacker(hcl)
     run = hcl.run("bake", "--packer", packer.path)
     assert "status 9" in run.stderr, "this Packer cannot build"
     assert len(packer.fetched) == 1
 
 
-def test_inputs_installs_no_plugins(hcl: Kitchen) -> None:
+def test_inputs_installs_no_plugins(hcl: Harness) -> None:
     packer = FetchingPacker(hcl)
     (image,) = hcl.run("inputs", "--init", "--json", environment={"PATH": f"{packer.plugins}:/nowhere"}).images
     assert {item["path"] for item in image["inputs"]} >= {"ami/app.pkr.hcl"}
 
 
-def test_installed_plugins_are_listed_once_for_all_images(app: Kitchen) -> None:
+def test_installed_plugins_are_listed_once_for_all_images(app: Harness) -> None:
     images = (f'[images.{name}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n' for name in ("a", "b", "c"))
     app.write("bakery.toml", "version = 1\n" + "".join(images))
     asked, packer = app.folder.parent / "asked", Path(FetchingPacker(app).path)
@@ -176,7 +176,7 @@ def test_installed_plugins_are_listed_once_for_all_images(app: Kitchen) -> None:
     assert sorted(asked.read_text().splitlines()) == ["plugins installed", "version"]
 
 
-def test_failed_plugin_installation_is_reported(app: Kitchen) -> None:
+def test_failed_plugin_installation_is_reported(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", PLUGINS + HCL + BUILD)
     text = '#!/bin/sh\ncase "$*" in version) echo Packer v1.11.0;; init*) echo no network >&2; exit 1;; esac\n'
@@ -186,7 +186,7 @@ def test_failed_plugin_installation_is_reported(app: Kitchen) -> None:
     assert "no network" in run.stderr
 
 
-def test_drop_in_mode_uses_the_last_of_several_amis_with_a_warning(drop_in: Kitchen) -> None:
+def test_drop_in_mode_uses_the_last_of_several_amis_with_a_warning(drop_in: Harness) -> None:
     template = json_template(name="one")
     template["builders"].append({**template["builders"][0], "name": "two"})
     drop_in.write("ami/packer/ami.json", template)
@@ -195,7 +195,7 @@ def test_drop_in_mode_uses_the_last_of_several_amis_with_a_warning(drop_in: Kitc
     assert "Packer made 2 AMIs in us-east-1; the last is the answer" in run.stderr
 
 
-def test_value_too_long_for_an_argument_is_passed_in_a_file(app: Kitchen) -> None:
+def test_value_too_long_for_an_argument_is_passed_in_a_file(app: Harness) -> None:
     size = app.folder.parent / "size"
     template = json_template()
     template["variables"]["motd"] = ""
@@ -209,34 +209,34 @@ def test_value_too_long_for_an_argument_is_passed_in_a_file(app: Kitchen) -> Non
 GUEST = "#!/bin/sh\n# {}\nexit 1\n"
 
 
-def place_beside_the_home(kitchen: Kitchen) -> Path:
-    return kitchen.folder.parent / ".packer.d/plugins"
+def place_beside_the_home(harness: Harness) -> Path:
+    return harness.folder.parent / ".packer.d/plugins"
 
 
-def place_in_the_configuration(kitchen: Kitchen) -> Path:
-    kitchen.environment["PACKER_CONFIG_DIR"] = str(kitchen.folder.parent / "config")
-    return kitchen.folder.parent / "config/.packer.d/plugins"
+def place_in_the_configuration(harness: Harness) -> Path:
+    harness.environment["PACKER_CONFIG_DIR"] = str(harness.folder.parent / "config")
+    return harness.folder.parent / "config/.packer.d/plugins"
 
 
-def place_on_the_plugin_path(kitchen: Kitchen) -> Path:
-    kitchen.environment["PACKER_PLUGIN_PATH"] = f"/nowhere:{kitchen.folder.parent}/more"
-    return kitchen.folder.parent / "more"
+def place_on_the_plugin_path(harness: Harness) -> Path:
+    harness.environment["PACKER_PLUGIN_PATH"] = f"/nowhere:{harness.folder.parent}/more"
+    return harness.folder.parent / "more"
 
 
-def place_of_an_empty_entry(kitchen: Kitchen) -> Path:
-    kitchen.environment["PACKER_PLUGIN_PATH"] = "/nowhere:"
-    return place_in_the_workdir(kitchen)
+def place_of_an_empty_entry(harness: Harness) -> Path:
+    harness.environment["PACKER_PLUGIN_PATH"] = "/nowhere:"
+    return place_in_the_workdir(harness)
 
 
-def place_in_the_workdir(kitchen: Kitchen) -> Path:
-    kitchen.write("bakery.toml", TOML + 'workdir = "."\n')
-    return kitchen.folder
+def place_in_the_workdir(harness: Harness) -> Path:
+    harness.write("bakery.toml", TOML + 'workdir = "."\n')
+    return harness.folder
 
 
-def place_named_by_packers_configuration(kitchen: Kitchen) -> Path:
-    folder = kitchen.folder.parent / "named"
+def place_named_by_packers_configuration(harness: Harness) -> Path:
+    folder = harness.folder.parent / "named"
     programs = {"x": f"{folder}/packer-provisioner-goss", "y": f"{folder}/packer-plugin-other"}
-    (kitchen.folder.parent / ".packerconfig").write_text(json.dumps({"provisioners": programs}) + " trailing")
+    (harness.folder.parent / ".packerconfig").write_text(json.dumps({"provisioners": programs}) + " trailing")
     return folder
 
 
@@ -248,7 +248,7 @@ PLACES = (
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
 def test_content_of_a_manually_installed_plugin_is_part_of_the_digest(
-    app: Kitchen, place: Callable[[Kitchen], Path]
+    app: Harness, place: Callable[[Harness], Path]
 ) -> None:
     app.write("ami/app.json", json_template() | {"provisioners": [{"type": "goss"}]})
     folder = place(app)
@@ -271,7 +271,7 @@ def test_content_of_a_manually_installed_plugin_is_part_of_the_digest(
     assert app.run("digest").answer == before
 
 
-def test_plugin_with_several_components_is_part_of_the_digest(app: Kitchen) -> None:
+def test_plugin_with_several_components_is_part_of_the_digest(app: Harness) -> None:
     app.write("ami/app.json", json_template() | {"provisioners": [{"type": "goss-remote"}]})
     folder = place_beside_the_home(app)
     folder.mkdir(parents=True)
@@ -287,7 +287,7 @@ PACKER_1_7 = "#!/bin/sh\n[ $1 != version ] || echo Packer v{version}\n"
 
 
 @pytest.mark.parametrize("version", ["1.7.10", "1.8.7", "1.9.0", "1.9.5", "1.10.3"])
-def test_plugins_of_an_older_packer_are_part_of_the_digest(hcl: Kitchen, version: str) -> None:
+def test_plugins_of_an_older_packer_are_part_of_the_digest(hcl: Harness, version: str) -> None:
     """`packer init` exists since 1.7, and `packer plugins installed` since 1.8: before, nothing is listed."""
     packer = str(hcl.program("older-packer", PACKER_1_7.format(version=version)))
     assert "not installed" in hcl.run("digest", "--packer", packer).stderr

@@ -9,7 +9,7 @@ import pytest
 from ami_bakery.core.packer.plugins import is_gone_from_github
 from ami_bakery.template.facts import Plugin
 from ami_bakery.template.location import SourceLocation
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 OTHER_PACKER = """#!/bin/sh
 case "$1" in
@@ -43,15 +43,15 @@ build {
 WITHOUT_VERSIONS = 'digest_exclude = ["packer-version", "plugin-versions"]\n'
 
 
-def hcl(kitchen: Kitchen, constraint: str, version: str) -> tuple[str, ...]:
+def hcl(harness: Harness, constraint: str, version: str) -> tuple[str, ...]:
     """Returns options for a fake Packer of this version."""
-    kitchen.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + WITHOUT_VERSIONS)
-    kitchen.write("ami/app.pkr.hcl", HCL % constraint)
-    return ("--packer", str(kitchen.program("another-packer", OTHER_PACKER.format(version=version))))
+    harness.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + WITHOUT_VERSIONS)
+    harness.write("ami/app.pkr.hcl", HCL % constraint)
+    return ("--packer", str(harness.program("another-packer", OTHER_PACKER.format(version=version))))
 
 
-def codes(kitchen: Kitchen, *options: str, **environment: str | None) -> dict[str, tuple[int, str]]:
-    run = kitchen.run("check", "--json", *options, environment=environment)
+def codes(harness: Harness, *options: str, **environment: str | None) -> dict[str, tuple[int, str]]:
+    run = harness.run("check", "--json", *options, environment=environment)
     assert run.status in (0, 1), run.stderr
     return {each["code"]: (each["line"], each["message"] + each["todo"]) for each in run.images[0]["findings"]}
 
@@ -80,7 +80,7 @@ def test_version_constraints_that_select_a_plugin_missing_on_github(constraint: 
 
 
 @pytest.mark.parametrize(("version", "told"), [("1.7.0", True), ("1.13.1", True), ("1.14.0", False), ("1.16.0", False)])
-def test_unpinned_amazon_plugin_with_an_old_packer_is_a_finding(app: Kitchen, version: str, told: bool) -> None:
+def test_unpinned_amazon_plugin_with_an_old_packer_is_a_finding(app: Harness, version: str, told: bool) -> None:
     found = codes(app, *hcl(app, ">= 1.2.8", version))
     assert ("plugin-not-on-github" in found) is told
     if told:
@@ -100,7 +100,7 @@ esac
 """
 
 
-def test_failed_packer_init_is_explained_with_the_version_to_pin(app: Kitchen) -> None:
+def test_failed_packer_init_is_explained_with_the_version_to_pin(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", HCL % ">= 1.2.8")
     options = ("--init", "--packer", str(app.program("another-packer", FAILING_INIT)))
@@ -113,7 +113,7 @@ def test_failed_packer_init_is_explained_with_the_version_to_pin(app: Kitchen) -
     assert 'Write version = ">= 1.2.8, < 1.3.10" for amazon' in without.stderr
 
 
-def test_pinned_amazon_plugin_is_no_finding(app: Kitchen) -> None:
+def test_pinned_amazon_plugin_is_no_finding(app: Harness) -> None:
     assert codes(app, *hcl(app, ">= 1.2.8, < 1.3.10", "1.9.4")) == {}
 
 
@@ -128,36 +128,36 @@ def test_pinned_amazon_plugin_is_no_finding(app: Kitchen) -> None:
     ],
 )
 def test_hcp_enforced_provisioners_are_a_finding_if_hcp_is_enabled(
-    app: Kitchen, version: str, environment: dict[str, str], told: bool
+    app: Harness, version: str, environment: dict[str, str], told: bool
 ) -> None:
     options = hcl(app, ">= 1.2.8", version)
     assert ("enforced-provisioners" in codes(app, *options, **environment)) is told
     assert ("not in the digest, so that" in app.run("plan", *options, environment=environment).stderr) is told
 
 
-def test_template_that_enables_hcp_is_a_finding_unless_enforcement_is_skipped(app: Kitchen) -> None:
+def test_template_that_enables_hcp_is_a_finding_unless_enforcement_is_skipped(app: Harness) -> None:
     options = hcl(app, ">= 1.2.8", "1.16.0")
     app.write("ami/app.pkr.hcl", (HCL % ">= 1.2.8").replace("  sources", "  hcp_packer_registry {\n  }\n  sources"))
     assert codes(app, *options)["enforced-provisioners"][0] == 20
     assert "enforced-provisioners" not in codes(app, *options, "--", "-skip-enforcement")
 
 
-def ansible(kitchen: Kitchen, **fields: object) -> None:
+def ansible(harness: Harness, **fields: object) -> None:
     template = json_template(communicator="ssh", ssh_username="ubuntu")
     template["provisioners"] = [{"type": "ansible", "playbook_file": "site.yml", **fields}]
-    kitchen.write("ami/app.json", template)
-    kitchen.write("ami/site.yml", "- hosts: all\n")
+    harness.write("ami/app.json", template)
+    harness.write("ami/site.yml", "- hosts: all\n")
 
 
-def ssh(kitchen: Kitchen, algorithms: str) -> None:
-    kitchen.program("ssh", f'#!/bin/sh\necho "user x"\necho "hostkeyalgorithms {algorithms}"\n')
+def ssh(harness: Harness, algorithms: str) -> None:
+    harness.program("ssh", f'#!/bin/sh\necho "user x"\necho "hostkeyalgorithms {algorithms}"\n')
 
 
 NEW, OLD = "ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512", "ssh-ed25519,rsa-sha2-512,ssh-rsa"
 IN_AN_ACCOUNT = {"AMI_BAKERY_LOCAL_URL": None}
 
 
-def test_ansible_with_old_packer_and_current_openssh_is_a_finding(app: Kitchen) -> None:
+def test_ansible_with_old_packer_and_current_openssh_is_a_finding(app: Harness) -> None:
     ansible(app)
     ssh(app, NEW)
     found = codes(app, **IN_AN_ACCOUNT)
@@ -177,20 +177,20 @@ def test_ansible_with_old_packer_and_current_openssh_is_a_finding(app: Kitchen) 
         {"use_proxy": False},
     ],
 )
-def test_ansible_that_accepts_the_host_key_is_no_finding(app: Kitchen, fields: dict[str, object]) -> None:
+def test_ansible_that_accepts_the_host_key_is_no_finding(app: Harness, fields: dict[str, object]) -> None:
     ansible(app, **fields)
     ssh(app, NEW)
     assert "ansible-host-key" not in codes(app, **IN_AN_ACCOUNT)
 
 
-def test_ansible_cfg_that_accepts_the_host_key_is_honored(app: Kitchen) -> None:
+def test_ansible_cfg_that_accepts_the_host_key_is_honored(app: Harness) -> None:
     ansible(app)
     ssh(app, NEW)
     app.write("ami/ansible.cfg", "[ssh_connection]\nssh_args = -o HostKeyAlgorithms=+ssh-rsa\n")
     assert codes(app, **IN_AN_ACCOUNT) == {}
 
 
-def test_newer_packer_with_another_host_key_is_no_finding(app: Kitchen) -> None:
+def test_newer_packer_with_another_host_key_is_no_finding(app: Harness) -> None:
     ansible(app)
     ssh(app, NEW)
     app.write("bakery.toml", TOML + WITHOUT_VERSIONS)
@@ -198,7 +198,7 @@ def test_newer_packer_with_another_host_key_is_no_finding(app: Kitchen) -> None:
     assert codes(app, "--packer", str(another), **IN_AN_ACCOUNT) == {}
 
 
-def test_program_in_the_current_folder_is_not_run(app: Kitchen, tmp_path: Path) -> None:
+def test_program_in_the_current_folder_is_not_run(app: Harness, tmp_path: Path) -> None:
     ansible(app)
     trap = app.write("ssh", f"#!/bin/sh\ntouch {tmp_path}/started\n")
     trap.chmod(0o755)
@@ -206,7 +206,7 @@ def test_program_in_the_current_folder_is_not_run(app: Kitchen, tmp_path: Path) 
     assert not (tmp_path / "started").exists()
 
 
-def test_ansible_in_the_embedded_ec2_is_a_finding(app: Kitchen) -> None:
+def test_ansible_in_the_embedded_ec2_is_a_finding(app: Harness) -> None:
     ansible(app, use_proxy=False)
     line, words = codes(app)["ansible-not-executed"]
     assert '"type": "ansible"' in (app.folder / "ami/app.json").read_text().splitlines()[line]

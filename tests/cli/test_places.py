@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 HCL = """\
 source "amazon-ebs" "app" {
@@ -23,18 +23,18 @@ build {
 ROOT = "version = 1\n\n[images.app]\nregions = ['us-east-1']\n"
 
 
-def findings(kitchen: Kitchen) -> list[dict[str, Any]]:
-    run = kitchen.run("check", "--json")
+def findings(harness: Harness) -> list[dict[str, Any]]:
+    run = harness.run("check", "--json")
     assert run.status in (0, 1), run.stderr
-    assert str(kitchen.folder) not in run.stdout
+    assert str(harness.folder) not in run.stdout
     return [finding for image in run.images for finding in image["findings"]]
 
 
-def places(kitchen: Kitchen, code: str) -> set[tuple[str, int]]:
-    return {(finding["file"], finding["line"]) for finding in findings(kitchen) if finding["code"] == code}
+def places(harness: Harness, code: str) -> set[tuple[str, int]]:
+    return {(finding["file"], finding["line"]) for finding in findings(harness) if finding["code"] == code}
 
 
-def test_invalid_var_file_is_reported_with_its_relative_path(app: Kitchen) -> None:
+def test_invalid_var_file_is_reported_with_its_relative_path(app: Harness) -> None:
     """Packer gets the absolute path, and uses it in its errors."""
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'var_files = ["ami/vars/a.pkrvars.hcl"]\n')
     app.write("ami/app.pkr.hcl", HCL)
@@ -42,14 +42,14 @@ def test_invalid_var_file_is_reported_with_its_relative_path(app: Kitchen) -> No
     assert places(app, "plan-failed") == {("ami/vars/a.pkrvars.hcl", 2)}
 
 
-def test_template_above_the_workdir_is_reported_with_its_path(app: Kitchen) -> None:
+def test_template_above_the_workdir_is_reported_with_its_path(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'workdir = "ami/deep"\n')
     app.write("ami/deep/x", "")
     app.write("ami/app.pkr.hcl", HCL.replace("  sources", '  provisioner "shel" {}\n  sources'))
     assert places(app, "packer-validate") == {("ami/app.pkr.hcl", 9)}
 
 
-def test_missing_field_in_a_template_folder_is_reported_with_the_folder(app: Kitchen) -> None:
+def test_missing_field_in_a_template_folder_is_reported_with_the_folder(app: Harness) -> None:
     """Packer reports no line for a missing field."""
     app.write("bakery.toml", ROOT + "template = '.'\ninputs = ['app.pkr.hcl']\n")
     app.write("app.pkr.hcl", HCL.replace('  ami_name      = "app-{{timestamp}}"\n', ""))
@@ -73,7 +73,7 @@ SYNTAX = {
 
 
 @pytest.mark.parametrize("what", SYNTAX)
-def test_syntax_error_shows_packers_line_and_message(app: Kitchen, what: str) -> None:
+def test_syntax_error_shows_packers_line_and_message(app: Harness, what: str) -> None:
     old, new, line, words = SYNTAX[what]
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", HCL.replace(old, new))
@@ -85,7 +85,7 @@ def test_syntax_error_shows_packers_line_and_message(app: Kitchen, what: str) ->
     assert [(finding["file"], finding["line"]) for finding in found] == [("ami/app.pkr.hcl", line)]
 
 
-def test_syntax_error_is_reported_without_packer(app: Kitchen) -> None:
+def test_syntax_error_is_reported_without_packer(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", HCL.replace('"t3.micro"', '"t3.micro'))
     run = app.run("plan", "--packer", "/nonexistent/packer")
@@ -94,7 +94,7 @@ def test_syntax_error_is_reported_without_packer(app: Kitchen) -> None:
     assert "``" not in run.stderr
 
 
-def test_file_content_in_packers_errors_is_not_shown(app: Kitchen) -> None:
+def test_file_content_in_packers_errors_is_not_shown(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl") + 'var_files = ["ami/a.pkrvars.hcl"]\n')
     app.write("ami/app.pkr.hcl", HCL)
     app.write("ami/a.pkrvars.hcl", 'password = "hunter2\n')
@@ -111,7 +111,7 @@ def test_file_content_in_packers_errors_is_not_shown(app: Kitchen) -> None:
         ({"builders": [{"type": "null", "communicator": "none"}]}, "this makes no AMI"),
     ],
 )
-def test_location_is_shown_once(app: Kitchen, change: dict[str, Any], words: str) -> None:
+def test_location_is_shown_once(app: Harness, change: dict[str, Any], words: str) -> None:
     app.write("ami/app.json", {**json_template(), **change})
     run = app.run("check")
     told = [line for line in run.stdout.splitlines() if words in line]
@@ -121,7 +121,7 @@ def test_location_is_shown_once(app: Kitchen, change: dict[str, Any], words: str
     assert told[0].count(place) == 1
 
 
-def test_workdir_that_is_a_file_is_reported_as_a_file(app: Kitchen) -> None:
+def test_workdir_that_is_a_file_is_reported_as_a_file(app: Harness) -> None:
     app.write("bakery.toml", TOML + 'workdir = "ami/setup.sh"\n')
     assert "images.app.workdir: ami/setup.sh is a file, not a folder" in app.run("plan").stderr
     assert places(app, "plan-failed") == {("bakery.toml", 7)}
@@ -147,7 +147,7 @@ MARKED = {
 
 
 @pytest.mark.parametrize("what", MARKED)
-def test_placeholder_for_the_checkout_appears_in_no_message(app: Kitchen, what: str) -> None:
+def test_placeholder_for_the_checkout_appears_in_no_message(app: Harness, what: str) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", MARKED[what])
     for arguments in (("check",), ("check", "--json"), ("plan",), ("inputs", "--json")):
@@ -157,7 +157,7 @@ def test_placeholder_for_the_checkout_appears_in_no_message(app: Kitchen, what: 
         assert "\\ufdd0" not in told
 
 
-def test_credential_error_of_all_images_is_reported_once(app: Kitchen) -> None:
+def test_credential_error_of_all_images_is_reported_once(app: Harness) -> None:
     tables = "".join(f'\n[images.i{n}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n' for n in range(5))
     app.write("bakery.toml", TOML + tables)
     wrong = {"AWS_SECRET_ACCESS_KEY": "wrong"}
@@ -170,7 +170,7 @@ def test_credential_error_of_all_images_is_reported_once(app: Kitchen) -> None:
     assert codes == [["plan-failed"], *[["not-fully-checked"]] * 5]
 
 
-def test_missing_packer_is_reported_once(app: Kitchen) -> None:
+def test_missing_packer_is_reported_once(app: Harness) -> None:
     without = 'digest_exclude = ["packer-version", "plugin-versions"]\n'
     tables = "".join(
         f'\n[images.i{n}]\ntemplate = "ami/app.json"\nregions = ["us-east-1"]\n{without}' for n in range(3)
@@ -191,7 +191,7 @@ def test_missing_packer_is_reported_once(app: Kitchen) -> None:
     ],
 )
 def test_json_template_error_is_at_the_line_of_the_word_that_packer_quotes(
-    app: Kitchen, change: dict[str, Any], word: str
+    app: Harness, change: dict[str, Any], word: str
 ) -> None:
     app.write("ami/app.json", {**json_template(), **change})
     lines = (app.folder / "ami/app.json").read_text().splitlines()

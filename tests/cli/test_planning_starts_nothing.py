@@ -12,7 +12,7 @@ import pytest
 
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 COMMANDS = (
     ("digest",),
@@ -26,24 +26,24 @@ COMMANDS = (
 )
 
 
-def git(kitchen: Kitchen, *arguments: str) -> None:
+def git(harness: Harness, *arguments: str) -> None:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *identity, *arguments], cwd=kitchen.folder, check=True, capture_output=True)
+    subprocess.run(["git", *identity, *arguments], cwd=harness.folder, check=True, capture_output=True)
 
 
-def marker(kitchen: Kitchen) -> Path:
+def marker(harness: Harness) -> Path:
     """A program that writes the file `ran` next to it."""
-    outside = kitchen.folder.parent
-    return kitchen.program("mark", f'#!/bin/sh\necho "$0 $*" >> "{outside}/ran"\nexit 1\n', outside)
+    outside = harness.folder.parent
+    return harness.program("mark", f'#!/bin/sh\necho "$0 $*" >> "{outside}/ran"\nexit 1\n', outside)
 
 
-def ran(kitchen: Kitchen) -> str:
-    path = kitchen.folder.parent / "ran"
+def ran(harness: Harness) -> str:
+    path = harness.folder.parent / "ran"
     return path.read_text() if path.exists() else ""
 
 
-def complete(kitchen: Kitchen, line: str) -> list[str]:
-    answer = kitchen.folder.parent / "completions"
+def complete(harness: Harness, line: str) -> list[str]:
+    answer = harness.folder.parent / "completions"
     environment = {
         "_ARGCOMPLETE": "1",
         "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
@@ -51,55 +51,55 @@ def complete(kitchen: Kitchen, line: str) -> list[str]:
         "COMP_POINT": str(len(line)),
         "COMP_TYPE": "9",
     }
-    kitchen.run(environment=environment, cwd=kitchen.folder / "images")
+    harness.run(environment=environment, cwd=harness.folder / "images")
     return answer.read_text().split()
 
 
 @pytest.fixture
-def modern(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
-    kitchen = Kitchen(tmp_path, local, current_packer)
-    shutil.copytree(ROOT / "tests/end_to_end/modern", kitchen.folder, dirs_exist_ok=True)
-    return kitchen
+def modern(tmp_path: Path, local: LocalAws, current_packer: Path) -> Harness:
+    harness = Harness(tmp_path, local, current_packer)
+    shutil.copytree(ROOT / "tests/end_to_end/modern", harness.folder, dirs_exist_ok=True)
+    return harness
 
 
 @pytest.fixture
-def planted(kitchen: Kitchen) -> Kitchen:
+def planted(harness: Harness) -> Harness:
     """A pull request that adds the files of a bare repository beside bakery.toml, in a repository whose own
     configuration names programs too."""
-    kitchen.write("images/bakery.toml", TOML)
-    kitchen.write("images/ami/app.json", json_template())
-    kitchen.write("images/ami/setup.sh", "echo set up\n")
-    kitchen.write("images/ami/.gitattributes", "setup.sh filter=x\n")
-    git(kitchen, "init", "--quiet", "--initial-branch=main")
-    git(kitchen, "add", "--all")
-    git(kitchen, "commit", "--quiet", "--message", "x")
-    mark = marker(kitchen)
+    harness.write("images/bakery.toml", TOML)
+    harness.write("images/ami/app.json", json_template())
+    harness.write("images/ami/setup.sh", "echo set up\n")
+    harness.write("images/ami/.gitattributes", "setup.sh filter=x\n")
+    git(harness, "init", "--quiet", "--initial-branch=main")
+    git(harness, "add", "--all")
+    git(harness, "commit", "--quiet", "--message", "x")
+    mark = marker(harness)
     for path, content in {
         "HEAD": "ref: refs/heads/main\n",
         "objects/.keep": "",
         "refs/.keep": "",
         "config": f"[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = {mark}\n",
     }.items():
-        kitchen.write(f"images/{path}", content)
+        harness.write(f"images/{path}", content)
     for setting in ("filter.x.clean", "filter.x.process", "core.fsmonitor", "core.pager", "diff.external"):
-        git(kitchen, "config", setting, str(mark))
-    (kitchen.folder / ".git/hooks/post-index-change").symlink_to(mark)
-    kitchen.write("images/ami/setup.sh", "echo set up!\n")
-    return kitchen
+        git(harness, "config", setting, str(mark))
+    (harness.folder / ".git/hooks/post-index-change").symlink_to(mark)
+    harness.write("images/ami/setup.sh", "echo set up!\n")
+    return harness
 
 
-def test_plain_git_runs_the_planted_programs(planted: Kitchen) -> None:
+def test_plain_git_runs_the_planted_programs(planted: Harness) -> None:
     done = subprocess.run(["git", "status"], cwd=planted.folder / "images", check=False, capture_output=True)
     assert ran(planted), done
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_git_runs_no_planted_program_for_a_command(planted: Kitchen, arguments: tuple[str, ...]) -> None:
+def test_git_runs_no_planted_program_for_a_command(planted: Harness, arguments: tuple[str, ...]) -> None:
     run = planted.run(*arguments, cwd=planted.folder / "images")
     assert (run.status, ran(planted)) == (0, ""), run.stderr
 
 
-def test_git_runs_no_planted_program_for_a_bake_and_a_plan(planted: Kitchen) -> None:
+def test_git_runs_no_planted_program_for_a_bake_and_a_plan(planted: Harness) -> None:
     images = planted.folder / "images"
     assert planted.run("bake", cwd=images).status == 0
     planted.write("images/ami/setup.sh", "echo other\n")
@@ -110,93 +110,93 @@ def test_git_runs_no_planted_program_for_a_bake_and_a_plan(planted: Kitchen) -> 
     assert ran(planted) == ""
 
 
-def test_git_runs_no_planted_program_for_completion(planted: Kitchen) -> None:
+def test_git_runs_no_planted_program_for_completion(planted: Harness) -> None:
     assert "main" in complete(planted, "ami-bakery plan --changed-since ")
     assert ran(planted) == ""
 
 
-def with_provisioner(kitchen: Kitchen, **provisioner: object) -> Kitchen:
-    kitchen.write("bakery.toml", TOML)
-    kitchen.write("ami/app.json", json_template() | {"provisioners": [provisioner]})
-    return kitchen
+def with_provisioner(harness: Harness, **provisioner: object) -> Harness:
+    harness.write("bakery.toml", TOML)
+    harness.write("ami/app.json", json_template() | {"provisioners": [provisioner]})
+    return harness
 
 
-def plugin_in_the_current_folder(kitchen: Kitchen) -> None:
-    (kitchen.folder / "packer-plugin-x").symlink_to(marker(kitchen))
+def plugin_in_the_current_folder(harness: Harness) -> None:
+    (harness.folder / "packer-plugin-x").symlink_to(marker(harness))
 
 
-def plugin_in_the_workdir(kitchen: Kitchen) -> None:
-    (kitchen.folder / "ami/packer-plugin-x").symlink_to(marker(kitchen))
+def plugin_in_the_workdir(harness: Harness) -> None:
+    (harness.folder / "ami/packer-plugin-x").symlink_to(marker(harness))
 
 
-def copy_in_the_workdir(kitchen: Kitchen) -> None:
-    path = kitchen.folder / "ami/packer-plugin-x_v1.0.0_x5.0_linux_amd64"
-    path.write_bytes(marker(kitchen).read_bytes())
+def copy_in_the_workdir(harness: Harness) -> None:
+    path = harness.folder / "ami/packer-plugin-x_v1.0.0_x5.0_linux_amd64"
+    path.write_bytes(marker(harness).read_bytes())
     path.chmod(0o755)
 
 
-def provisioner_in_the_workdir(kitchen: Kitchen) -> None:
-    with_provisioner(kitchen, type="x")
-    (kitchen.folder / "ami/packer-provisioner-x").symlink_to(marker(kitchen))
+def provisioner_in_the_workdir(harness: Harness) -> None:
+    with_provisioner(harness, type="x")
+    (harness.folder / "ami/packer-provisioner-x").symlink_to(marker(harness))
 
 
-def builder_in_the_workdir(kitchen: Kitchen) -> None:
-    (kitchen.folder / "ami/packer-builder-amazon-ebs").symlink_to(marker(kitchen))
+def builder_in_the_workdir(harness: Harness) -> None:
+    (harness.folder / "ami/packer-builder-amazon-ebs").symlink_to(marker(harness))
 
 
-def post_processor_in_the_workdir(kitchen: Kitchen) -> None:
-    kitchen.write("ami/app.json", json_template() | {"post-processors": [{"type": "manifest"}]})
-    (kitchen.folder / "ami/packer-post-processor-manifest").symlink_to(marker(kitchen))
+def post_processor_in_the_workdir(harness: Harness) -> None:
+    harness.write("ami/app.json", json_template() | {"post-processors": [{"type": "manifest"}]})
+    (harness.folder / "ami/packer-post-processor-manifest").symlink_to(marker(harness))
 
 
-def home_in_the_repository(kitchen: Kitchen) -> None:
-    kitchen.environment["HOME"] = str(kitchen.folder)
-    (kitchen.folder / ".packer.d/plugins").mkdir(parents=True)
-    (kitchen.folder / ".packer.d/plugins/packer-plugin-x").symlink_to(marker(kitchen))
+def home_in_the_repository(harness: Harness) -> None:
+    harness.environment["HOME"] = str(harness.folder)
+    (harness.folder / ".packer.d/plugins").mkdir(parents=True)
+    (harness.folder / ".packer.d/plugins/packer-plugin-x").symlink_to(marker(harness))
 
 
-def plugin_path_in_the_repository(kitchen: Kitchen) -> None:
-    kitchen.environment["PACKER_PLUGIN_PATH"] = f"/nowhere:{kitchen.folder}/plugins"
-    (kitchen.folder / "plugins").mkdir()
-    (kitchen.folder / "plugins/packer-plugin-x").symlink_to(marker(kitchen))
+def plugin_path_in_the_repository(harness: Harness) -> None:
+    harness.environment["PACKER_PLUGIN_PATH"] = f"/nowhere:{harness.folder}/plugins"
+    (harness.folder / "plugins").mkdir()
+    (harness.folder / "plugins/packer-plugin-x").symlink_to(marker(harness))
 
 
-def relative_plugin_path(kitchen: Kitchen) -> None:
-    kitchen.environment["PACKER_PLUGIN_PATH"] = "plugins"
-    (kitchen.folder / "ami/plugins").mkdir()
-    (kitchen.folder / "ami/plugins/packer-plugin-x").symlink_to(marker(kitchen))
+def relative_plugin_path(harness: Harness) -> None:
+    harness.environment["PACKER_PLUGIN_PATH"] = "plugins"
+    (harness.folder / "ami/plugins").mkdir()
+    (harness.folder / "ami/plugins/packer-plugin-x").symlink_to(marker(harness))
 
 
-def configuration_in_the_repository(kitchen: Kitchen) -> None:
-    with_provisioner(kitchen, type="x")
-    kitchen.environment["PACKER_CONFIG"] = str(kitchen.folder / "packerconfig")
-    kitchen.write("ami/sub/packer-provisioner-x", marker(kitchen).read_bytes()).chmod(0o755)
-    kitchen.write("packerconfig", {"Provisioners": {"x": "sub/packer-provisioner-x"}})
+def configuration_in_the_repository(harness: Harness) -> None:
+    with_provisioner(harness, type="x")
+    harness.environment["PACKER_CONFIG"] = str(harness.folder / "packerconfig")
+    harness.write("ami/sub/packer-provisioner-x", marker(harness).read_bytes()).chmod(0o755)
+    harness.write("packerconfig", {"Provisioners": {"x": "sub/packer-provisioner-x"}})
 
 
-def wrapper_of_ansible(kitchen: Kitchen) -> None:
-    (kitchen.folder / "ami/wrapper").symlink_to(marker(kitchen))
-    kitchen.write("ami/play.yml", "- hosts: all\n")
-    with_provisioner(kitchen, type="ansible", playbook_file="play.yml", command="./wrapper")
+def wrapper_of_ansible(harness: Harness) -> None:
+    (harness.folder / "ami/wrapper").symlink_to(marker(harness))
+    harness.write("ami/play.yml", "- hosts: all\n")
+    with_provisioner(harness, type="ansible", playbook_file="play.yml", command="./wrapper")
 
 
-def program_in_the_current_folder(kitchen: Kitchen) -> None:
-    (kitchen.folder / "ami/packer").symlink_to(marker(kitchen))
-    (kitchen.folder / "packer").symlink_to(marker(kitchen))
-    kitchen.environment["PATH"] = f".::{kitchen.environment['PATH']}"
+def program_in_the_current_folder(harness: Harness) -> None:
+    (harness.folder / "ami/packer").symlink_to(marker(harness))
+    (harness.folder / "packer").symlink_to(marker(harness))
+    harness.environment["PATH"] = f".::{harness.environment['PATH']}"
 
 
-def program_in_the_repository(kitchen: Kitchen) -> None:
-    program_in_the_current_folder(kitchen)
-    kitchen.environment["PATH"] = f"{kitchen.folder}:{kitchen.environment['PATH']}"
+def program_in_the_repository(harness: Harness) -> None:
+    program_in_the_current_folder(harness)
+    harness.environment["PATH"] = f"{harness.folder}:{harness.environment['PATH']}"
 
 
-def ansible_in_the_current_folder(kitchen: Kitchen) -> None:
-    (kitchen.folder / "ami/ansible-playbook").symlink_to(marker(kitchen))
-    (kitchen.folder / "ansible-playbook").symlink_to(marker(kitchen))
-    kitchen.write("ami/play.yml", "- hosts: all\n")
-    with_provisioner(kitchen, type="ansible", playbook_file="play.yml")
-    kitchen.environment["PATH"] = f"{kitchen.folder}:{kitchen.environment['PATH']}"
+def ansible_in_the_current_folder(harness: Harness) -> None:
+    (harness.folder / "ami/ansible-playbook").symlink_to(marker(harness))
+    (harness.folder / "ansible-playbook").symlink_to(marker(harness))
+    harness.write("ami/play.yml", "- hosts: all\n")
+    with_provisioner(harness, type="ansible", playbook_file="play.yml")
+    harness.environment["PATH"] = f"{harness.folder}:{harness.environment['PATH']}"
 
 
 NOT_VALIDATED = (
@@ -211,7 +211,7 @@ VALIDATED = (
 
 
 @pytest.mark.parametrize("plant", [*NOT_VALIDATED, *VALIDATED], ids=lambda plant: plant.__name__)
-def test_packer_runs_no_program_of_the_definition(app: Kitchen, plant: Callable[[Kitchen], None]) -> None:
+def test_packer_runs_no_program_of_the_definition(app: Harness, plant: Callable[[Harness], None]) -> None:
     plant(app)
     subprocess.run(
         ["packer", "validate", "app.json"],
@@ -229,7 +229,7 @@ def test_packer_runs_no_program_of_the_definition(app: Kitchen, plant: Callable[
 
 
 @pytest.mark.parametrize("command", ["digest", "plan", "inputs", "check"])
-def test_syntax_error_check_runs_no_program_of_the_definition(app: Kitchen, command: str) -> None:
+def test_syntax_error_check_runs_no_program_of_the_definition(app: Harness, command: str) -> None:
     plugin_in_the_workdir(app)
     app.write("ami/app.pkr.hcl", 'source "amazon-ebs" "x" {\n  region =\n}\n')
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
@@ -239,7 +239,7 @@ def test_syntax_error_check_runs_no_program_of_the_definition(app: Kitchen, comm
     assert ran(app) == ""
 
 
-def test_plugins_in_the_repository_are_not_run_for_their_versions(modern: Kitchen, current_packer: Path) -> None:
+def test_plugins_in_the_repository_are_not_run_for_their_versions(modern: Harness, current_packer: Path) -> None:
     """Since 1.11, Packer loads plugins from one folder, which some CI systems can cache only inside the project."""
     folder = modern.folder / ".packer/github.com/hashicorp/amazon"
     folder.mkdir(parents=True)
@@ -270,7 +270,7 @@ echo '{{"Version": 1, "AccessKeyId": "{key}", "SecretAccessKey": "{secret}"}}'
 """
 
 
-def test_credential_process_runs_only_from_the_users_configuration(app: Kitchen) -> None:
+def test_credential_process_runs_only_from_the_users_configuration(app: Harness) -> None:
     """AWS SDKs read ~/.aws and files named by the environment, never the current folder."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     key, secret = (app.environment.pop(name) for name in names)
@@ -288,7 +288,7 @@ def test_credential_process_runs_only_from_the_users_configuration(app: Kitchen)
 
 
 @pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "HOME"])
-def test_credential_process_of_a_configuration_in_the_repository_is_not_run(app: Kitchen, variable: str) -> None:
+def test_credential_process_of_a_configuration_in_the_repository_is_not_run(app: Harness, variable: str) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         app.environment.pop(name, None)
     config = app.write(".aws/config", f"[default]\ncredential_process = {marker(app)}\n")
@@ -300,7 +300,7 @@ def test_credential_process_of_a_configuration_in_the_repository_is_not_run(app:
     assert ran(app), "a bake starts what it is configured with"
 
 
-def test_buildkite_agent_in_the_repository_is_not_run(app: Kitchen) -> None:
+def test_buildkite_agent_in_the_repository_is_not_run(app: Harness) -> None:
     (app.folder / "buildkite-agent").symlink_to(marker(app))
     path = f".:{app.folder}:{app.environment['PATH']}"
     run = app.run("check", environment={"BUILDKITE": "true", "PATH": path})

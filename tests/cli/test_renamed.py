@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.harness import TOML, Kitchen
+from tests.harness import TOML, Harness
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from tests.harness import TOML, Kitchen
     ],
     ids=["image", "defaults", "top"],
 )
-def test_an_old_key_is_an_error_with_its_line_and_the_new_key(app: Kitchen, text: str, place: str) -> None:
+def test_an_old_key_is_an_error_with_its_line_and_the_new_key(app: Harness, text: str, place: str) -> None:
     app.write("bakery.toml", text)
     line = next(number for number, line in enumerate(text.splitlines(), 1) if "digest_without" in line)
     run = app.run("plan")
@@ -25,20 +25,20 @@ def test_an_old_key_is_an_error_with_its_line_and_the_new_key(app: Kitchen, text
 
 
 @pytest.mark.parametrize("words", [("images", "--tree"), ("images", "app", "--tree", "--json")])
-def test_the_old_option_tree_is_an_error_that_states_lineage(app: Kitchen, words: tuple[str, ...]) -> None:
+def test_the_old_option_tree_is_an_error_that_states_lineage(app: Harness, words: tuple[str, ...]) -> None:
     run = app.run(*words)
     assert (run.status, run.stdout) == (2, "")
     assert "--tree was renamed: use --lineage" in run.stderr
 
 
-def test_the_old_option_tree_is_not_in_the_help(app: Kitchen) -> None:
+def test_the_old_option_tree_is_not_in_the_help(app: Harness) -> None:
     shown = app.run("images", "--help").stdout
     assert "--lineage" in shown
     assert "--tree" not in shown
 
 
 @pytest.mark.parametrize("command", ["plan", "bake", "images"])
-def test_the_old_variable_for_the_lock_is_an_error_that_states_the_new_one(app: Kitchen, command: str) -> None:
+def test_the_old_variable_for_the_lock_is_an_error_that_states_the_new_one(app: Harness, command: str) -> None:
     run = app.run(command, environment={"AMI_BAKERY_LOCK_SECONDS": "30"})
     assert (run.status, run.stdout) == (2, "")
     assert "AMI_BAKERY_LOCK_SECONDS" in run.stderr

@@ -10,7 +10,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalSettings
-from tests.harness import TOML, Kitchen, Run, json_template
+from tests.harness import TOML, Harness, Run, json_template
 
 PLANTED = {
     "bakery.toml": "in-bakery-toml-2c1f",
@@ -42,7 +42,7 @@ COMMANDS = (
 
 
 @pytest.fixture
-def secretive(app: Kitchen) -> Kitchen:
+def secretive(app: Harness) -> Harness:
     names = ("toml", "file", "environment", "argument")
     template = json_template()
     template["variables"] |= dict.fromkeys(names, "") | {"environment": "{{env `SECRET_TOKEN`}}"}
@@ -81,11 +81,11 @@ env = ["SECRET_TOKEN"]
     return app
 
 
-def _git(app: Kitchen, *arguments: str) -> None:
+def _git(app: Harness, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=app.folder, env=app.environment, check=True)
 
 
-def run_all(app: Kitchen) -> Iterator[Run]:
+def run_all(app: Harness) -> Iterator[Run]:
     behind = ("--", "-var", f"argument={PLANTED['an argument']}")
     for command in COMMANDS:
         yield app.run(*command, *(() if command[0] == "images" else behind))
@@ -102,7 +102,7 @@ def written(folder: Path, planted: set[Path]) -> Iterator[tuple[str, bytes]]:
             yield str(path.relative_to(folder)), path.read_bytes()
 
 
-def test_no_secret_is_written_to_any_output(secretive: Kitchen, ec2: EC2Client) -> None:
+def test_no_secret_is_written_to_any_output(secretive: Harness, ec2: EC2Client) -> None:
     home = secretive.folder.parent
     planted = {path for path in home.rglob("*") if path.is_file()}
     said = list(run_all(secretive))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 from tests.histories.test_why import commit, git
 
 HEAD = 'version = 1\n[defaults]\nregions = ["us-east-1"]\ntags = { owner = "us" }\n'
@@ -22,13 +22,13 @@ TABLES = {
 }
 
 
-def write_config(kitchen: Kitchen, tables: dict[str, str], file: str = "bakery.toml") -> None:
+def write_config(harness: Harness, tables: dict[str, str], file: str = "bakery.toml") -> None:
     text = "".join(f'[images.{name}]\ntemplate = "{name}/{name}.json"\n{table}' for name, table in tables.items())
-    kitchen.write(file, HEAD + text)
+    harness.write(file, HEAD + text)
 
 
 @pytest.fixture
-def bakery(kitchen: Kitchen) -> Kitchen:
+def bakery(harness: Harness) -> Harness:
     """The images base <- app <- leaf, and job, each with a template and a script, in a git repository."""
     for name, table in TABLES.items():
         template = json_template()
@@ -36,23 +36,23 @@ def bakery(kitchen: Kitchen) -> Kitchen:
             del template["builders"][0]["source_ami_filter"]
             template["builders"][0]["source_ami"] = "{{user `source_ami`}}"
             template["variables"]["source_ami"] = ""
-        kitchen.write(f"{name}/{name}.json", template)
-        kitchen.write(f"{name}/setup.sh", "echo set up\n")
-    write_config(kitchen, TABLES)
-    git(kitchen, "init", "--quiet", "--initial-branch=main")
-    commit(kitchen)
-    return kitchen
+        harness.write(f"{name}/{name}.json", template)
+        harness.write(f"{name}/setup.sh", "echo set up\n")
+    write_config(harness, TABLES)
+    git(harness, "init", "--quiet", "--initial-branch=main")
+    commit(harness)
+    return harness
 
 
-def chosen(kitchen: Kitchen, *options: str) -> list[str]:
+def chosen(harness: Harness, *options: str) -> list[str]:
     """Returns the selected images. `inputs` calls no AWS API, and selects images like every command."""
-    run = kitchen.run("inputs", "--json", *options)
+    run = harness.run("inputs", "--json", *options)
     assert run.status == 0, run.stderr
     return [item["image"] for item in run.images]
 
 
-def changed(kitchen: Kitchen, revision: str = "HEAD") -> list[str]:
-    return chosen(kitchen, "--changed-since", revision)
+def changed(harness: Harness, revision: str = "HEAD") -> list[str]:
+    return chosen(harness, "--changed-since", revision)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def changed(kitchen: Kitchen, revision: str = "HEAD") -> list[str]:
         (("--tag", "team=we"), []),
     ],
 )
-def test_selection_by_name_tag_and_downstream(bakery: Kitchen, options: tuple[str, ...], names: list[str]) -> None:
+def test_selection_by_name_tag_and_downstream(bakery: Harness, options: tuple[str, ...], names: list[str]) -> None:
     assert chosen(bakery, *options) == names
 
 
-def test_changed_since_needs_no_aws_and_no_checkout(bakery: Kitchen) -> None:
+def test_changed_since_needs_no_aws_and_no_checkout(bakery: Harness) -> None:
     assert changed(bakery) == []
     bakery.write("job/setup.sh", "other\n")
     bakery.write("base/more.sh", "not even added\n")
@@ -109,25 +109,25 @@ def test_changed_since_needs_no_aws_and_no_checkout(bakery: Kitchen) -> None:
     ],
 )
 def test_changed_since_counts_only_settings_in_the_digest(
-    bakery: Kitchen, image: str, table: str, says_so: bool
+    bakery: Harness, image: str, table: str, says_so: bool
 ) -> None:
     write_config(bakery, TABLES | {image: table})
     assert changed(bakery) == ([image] if says_so else [])
 
 
-def test_image_missing_in_the_revision_counts_as_changed(bakery: Kitchen) -> None:
+def test_image_missing_in_the_revision_counts_as_changed(bakery: Harness) -> None:
     shutil.copytree(bakery.folder / "job", bakery.folder / "renamed")
     (bakery.folder / "renamed/job.json").rename(bakery.folder / "renamed/renamed.json")
     write_config(bakery, {name: table for name, table in TABLES.items() if name != "job"} | {"renamed": TABLES["job"]})
     assert changed(bakery) == ["renamed"]
 
 
-def test_bakery_toml_missing_in_the_revision_counts_as_changed(bakery: Kitchen) -> None:
+def test_bakery_toml_missing_in_the_revision_counts_as_changed(bakery: Harness) -> None:
     (bakery.folder / "bakery.toml").rename(bakery.folder / "other.toml")
     assert chosen(bakery, "-C", "other.toml", "--changed-since", "HEAD") == ["base", "app", "leaf", "job"]
 
 
-def test_unreadable_image_counts_as_changed(bakery: Kitchen) -> None:
+def test_unreadable_image_counts_as_changed(bakery: Harness) -> None:
     bakery.write("job/job.json", "{")
     commit(bakery)
     bakery.write("job/job.json", json_template())
@@ -139,7 +139,7 @@ def test_unreadable_image_counts_as_changed(bakery: Kitchen) -> None:
     assert "leaf/leaf.json" in run.stderr
 
 
-def test_changed_since_uses_the_current_environment_for_both_sides(bakery: Kitchen) -> None:
+def test_changed_since_uses_the_current_environment_for_both_sides(bakery: Harness) -> None:
     write_config(bakery, TABLES | {"job": 'env = ["CHANNEL"]\n'})
     commit(bakery)
     run = bakery.run("inputs", "--json", "--changed-since", "HEAD", environment={"CHANNEL": "beta"})
@@ -148,7 +148,7 @@ def test_changed_since_uses_the_current_environment_for_both_sides(bakery: Kitch
     assert changed(bakery) == ["job"]
 
 
-def test_files_outside_git_are_compared_as_they_are_now(bakery: Kitchen) -> None:
+def test_files_outside_git_are_compared_as_they_are_now(bakery: Harness) -> None:
     """Ignored files, files outside the repository, and empty folders."""
     outside = bakery.folder.parent / "outside.sh"
     outside.write_text("1")
@@ -167,7 +167,7 @@ def test_files_outside_git_are_compared_as_they_are_now(bakery: Kitchen) -> None
     assert changed(bakery) == ["job"], "what the definition takes of them is compared"
 
 
-def test_file_that_differs_only_by_git_conversions_is_unchanged(bakery: Kitchen) -> None:
+def test_file_that_differs_only_by_git_conversions_is_unchanged(bakery: Harness) -> None:
     for name, command in (("clean", "tr a-z b-za"), ("smudge", "tr b-za a-z")):
         git(bakery, "config", f"filter.secret.{name}", command)
     bakery.write(".gitattributes", "job/setup.sh text eol=crlf\n*.txt filter=secret\nbase/setup.sh ident\n")
@@ -186,7 +186,7 @@ def test_file_that_differs_only_by_git_conversions_is_unchanged(bakery: Kitchen)
     assert changed(bakery) == ["job"], "written again: only the filter could tell that it is the same, and is not run"
 
 
-def test_file_with_a_missing_filter_is_compared_unfiltered(bakery: Kitchen) -> None:
+def test_file_with_a_missing_filter_is_compared_unfiltered(bakery: Harness) -> None:
     bakery.write(".gitattributes", "job/setup.sh filter=absent\n")
     commit(bakery)
     git(bakery, "config", "filter.absent.clean", "/no/such/program")
@@ -198,7 +198,7 @@ def test_file_with_a_missing_filter_is_compared_unfiltered(bakery: Kitchen) -> N
     assert changed(bakery) == ["job"]
 
 
-def test_changed_since_compares_submodules(bakery: Kitchen) -> None:
+def test_changed_since_compares_submodules(bakery: Harness) -> None:
     library = bakery.make_folder(bakery.folder.parent / "library")
 
     def in_library(*arguments: str) -> None:
@@ -223,7 +223,7 @@ def test_changed_since_compares_submodules(bakery: Kitchen) -> None:
     assert changed(bakery) == [], "not checked out, it is an empty folder"
 
 
-def test_changed_since_works_in_a_subfolder_of_the_repository(bakery: Kitchen) -> None:
+def test_changed_since_works_in_a_subfolder_of_the_repository(bakery: Harness) -> None:
     below = bakery.folder / "job"
     bakery.write("shared/common.sh", "1")
     bakery.write("job/bakery.toml", f'{HEAD}[images.job]\ntemplate = "job.json"\ninputs = [".", "../shared"]\n')
@@ -234,7 +234,7 @@ def test_changed_since_works_in_a_subfolder_of_the_repository(bakery: Kitchen) -
     assert image["image"] == "job"
 
 
-def test_changed_since_in_drop_in_mode_compares_the_checksum(bakery: Kitchen) -> None:
+def test_changed_since_in_drop_in_mode_compares_the_checksum(bakery: Harness) -> None:
     bakery.environment |= {
         "PACKER_JSON_PATH": f"{bakery.folder}/job/job.json",
         "AMI_DEFINITION_DIRS": f"{bakery.folder}/job,base/",
@@ -247,7 +247,7 @@ def test_changed_since_in_drop_in_mode_compares_the_checksum(bakery: Kitchen) ->
 
 
 @pytest.mark.parametrize("command", ["bake", "plan", "digest", "inputs", "check", "images"])
-def test_empty_selection_is_not_an_error(bakery: Kitchen, command: str) -> None:
+def test_empty_selection_is_not_an_error(bakery: Harness, command: str) -> None:
     options = ("--tag", "team=nobody", "--changed-since", "HEAD")
     run = bakery.run(command, *options)
     assert (run.status, run.stdout) == (0, "")
@@ -257,13 +257,13 @@ def test_empty_selection_is_not_an_error(bakery: Kitchen, command: str) -> None:
     assert bakery.calls() == {}
 
 
-def test_unknown_image_name_is_an_error(bakery: Kitchen) -> None:
+def test_unknown_image_name_is_an_error(bakery: Harness) -> None:
     run = bakery.run("plan", "bse", "--tag", "team=nobody")
     assert (run.status, run.stdout) == (2, "")
     assert "did you mean 'base'?" in run.stderr
 
 
-def test_unknown_revision_is_wrong_usage(bakery: Kitchen) -> None:
+def test_unknown_revision_is_wrong_usage(bakery: Harness) -> None:
     for revision in ("nowhere", "--all", "HEAD:job", "0" * 40):
         run = bakery.run("plan", f"--changed-since={revision}")
         assert (run.status, run.stdout) == (2, ""), revision
@@ -271,7 +271,7 @@ def test_unknown_revision_is_wrong_usage(bakery: Kitchen) -> None:
         assert "shallow" not in run.stderr
 
 
-def test_unknown_revision_in_a_shallow_clone_advises_to_fetch_more(bakery: Kitchen) -> None:
+def test_unknown_revision_in_a_shallow_clone_advises_to_fetch_more(bakery: Harness) -> None:
     bakery.write("job/setup.sh", "other\n")
     commit(bakery)
     git(bakery, "clone", "--quiet", "--depth=1", f"file://{bakery.folder}", str(bakery.folder.parent / "clone"))
@@ -280,7 +280,7 @@ def test_unknown_revision_in_a_shallow_clone_advises_to_fetch_more(bakery: Kitch
     assert "git fetch --unshallow" in run.stderr
 
 
-def test_changed_since_without_a_repository_or_git_is_an_error(bakery: Kitchen) -> None:
+def test_changed_since_without_a_repository_or_git_is_an_error(bakery: Harness) -> None:
     shutil.rmtree(bakery.folder / ".git")
     run = bakery.run("plan", "--changed-since", "HEAD")
     assert (run.status, run.stdout) == (2, "")
@@ -291,14 +291,14 @@ def test_changed_since_without_a_repository_or_git_is_an_error(bakery: Kitchen) 
     assert "git cannot be run: there is no such program on PATH" in run.stderr
 
 
-def test_bake_builds_the_selected_images_and_their_parents(bakery: Kitchen) -> None:
+def test_bake_builds_the_selected_images_and_their_parents(bakery: Harness) -> None:
     bakery.write("app/setup.sh", "other\n")
     run = bakery.run("bake", "--changed-since", "HEAD", "--json")
     assert [(item["image"], item["outcome"]) for item in run.images] == [("app", "baked")]
     assert bakery.packer_runs == 2, "base, and app on it"
 
 
-def test_the_examples_of_the_documentation_work(bakery: Kitchen) -> None:
+def test_the_examples_of_the_documentation_work(bakery: Harness) -> None:
     """Runs every command of docs/guides/selecting.md in a shell."""
     text = (Path(__file__).parents[2] / "docs/guides/selecting.md").read_text()
     commands = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
@@ -314,7 +314,7 @@ def test_the_examples_of_the_documentation_work(bakery: Kitchen) -> None:
         assert (run.status, "error" in run.stderr) == (0, False), (command, run.stderr)
 
 
-def test_bash_completes_tags_and_revisions(bakery: Kitchen) -> None:
+def test_bash_completes_tags_and_revisions(bakery: Harness) -> None:
     git(bakery, "tag", "v1.0")
     script = """
         eval "$(ami-bakery completion bash)"

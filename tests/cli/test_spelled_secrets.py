@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 SECRET = "bad"
 """An untrusted template may read a file for each letter of it."""
@@ -26,14 +26,14 @@ build {
 """
 
 
-def write_letters(app: Kitchen) -> None:
+def write_letters(app: Harness) -> None:
     for number in range(len(SECRET)):
         for letter in "abcdef":
             app.write(f"c/{number}/{letter}.sh", f"echo {number} {letter}\n")
     app.write("bakery.toml", 'version = 1\n[images.app]\ntemplate = "app.pkr.hcl"\ninputs = []\nworkdir = "."\n')
 
 
-def spelled(app: Kitchen, environment: dict[str, str]) -> str:
+def spelled(app: Harness, environment: dict[str, str]) -> str:
     """Returns the letters that the listed inputs reveal."""
     run = app.run("inputs", "--json", environment=environment)
     paths = [entry["path"] for entry in run.images[0]["inputs"]]
@@ -54,14 +54,14 @@ def spelled(app: Kitchen, environment: dict[str, str]) -> str:
         "SERVICE_CREDENTIALS",
     ],
 )
-def test_template_cannot_leak_the_environment_through_file_names(app: Kitchen, name: str) -> None:
+def test_template_cannot_leak_the_environment_through_file_names(app: Harness, name: str) -> None:
     write_letters(app)
     app.write("app.pkr.hcl", f'variable "w" {{ default = env("{name}") }}' + BUILD % "var.w")
     environment = {name: SECRET}
     assert spelled(app, environment) == ""
 
 
-def test_a_credential_does_not_change_the_digest(app: Kitchen) -> None:
+def test_a_credential_does_not_change_the_digest(app: Harness) -> None:
     write_letters(app)
     app.write("app.pkr.hcl", 'variable "w" { default = env("AWS_SESSION_TOKEN") }' + BUILD % "var.w")
     runs = [app.run("digest", environment={"AWS_SESSION_TOKEN": value}) for value in (SECRET, "cab")]
@@ -69,14 +69,14 @@ def test_a_credential_does_not_change_the_digest(app: Kitchen) -> None:
     assert runs[0].answer == runs[1].answer
 
 
-def test_template_cannot_leak_an_environment_variable_through_file_names(app: Kitchen) -> None:
+def test_template_cannot_leak_an_environment_variable_through_file_names(app: Harness) -> None:
     write_letters(app)
     app.write("app.pkr.hcl", 'variable "db_password" { default = "" }' + BUILD % "var.db_password")
     assert spelled(app, {"PKR_VAR_db_password": SECRET}) == ""
 
 
 @pytest.mark.parametrize("way", ["absolute", "relative", "link"])
-def test_template_cannot_leak_a_file_outside_the_repository(app: Kitchen, tmp_path: Path, way: str) -> None:
+def test_template_cannot_leak_a_file_outside_the_repository(app: Harness, tmp_path: Path, way: str) -> None:
     write_letters(app)
     outside = tmp_path / "credentials"
     outside.write_text(SECRET)
@@ -90,7 +90,7 @@ def test_template_cannot_leak_a_file_outside_the_repository(app: Kitchen, tmp_pa
     assert spelled(app, {}) == ""
 
 
-def test_json_template_cannot_leak_the_environment(app: Kitchen) -> None:
+def test_json_template_cannot_leak_the_environment(app: Harness) -> None:
     write_letters(app)
     builder = {"type": "amazon-ebs", "region": "us-east-1", "source_ami": "ami-0123456789abcdef0"}
     builder |= {"ami_name": "app-{{timestamp}}", "instance_type": "t3.micro", "ssh_username": "x"}
@@ -104,7 +104,7 @@ def test_json_template_cannot_leak_the_environment(app: Kitchen) -> None:
     assert spelled(app, {"AWS_SECRET_ACCESS_KEY": "b"}) == ""
 
 
-def test_nonsecret_values_select_files(app: Kitchen) -> None:
+def test_nonsecret_values_select_files(app: Harness) -> None:
     write_letters(app)
     app.write("app.pkr.hcl", 'variable "w" { default = env("BUILD_CHANNEL") }' + BUILD % "var.w")
     run = app.run("inputs", "--json", environment={"BUILD_CHANNEL": SECRET})
@@ -134,7 +134,7 @@ SHELL = {
     "name", ["NPM_AUTH", "DEPLOY_PASS", "SIGNING_KEY", "DB_CREDS", "SERVICE_TOKEN", "AWS_SESSION_TOKEN"]
 )
 @pytest.mark.parametrize("way", SHELL)
-def test_local_command_cannot_leak_the_environment(app: Kitchen, name: str, way: str) -> None:
+def test_local_command_cannot_leak_the_environment(app: Harness, name: str, way: str) -> None:
     write_letters(app)
     app.write("say.sh", f"cat c/0/${name}.sh\n")
     template = BUILD.partition("build {")[0] + LOCAL % SHELL[way].replace("NAME", name)
@@ -158,7 +158,7 @@ def test_local_command_cannot_leak_the_environment(app: Kitchen, name: str, way:
     ],
 )
 @pytest.mark.parametrize("name", ["NPM_AUTH", "DEPLOY_PASS", "AWS_SESSION_TOKEN"])
-def test_ansible_cannot_leak_the_environment(app: Kitchen, name: str, source: str) -> None:
+def test_ansible_cannot_leak_the_environment(app: Harness, name: str, source: str) -> None:
     write_letters(app)
     source = source.replace("NAME", name)
     play = f'- hosts: all\n  tasks:\n    - copy: {{src: "c/0/{source}.sh", dest: /}}\n'

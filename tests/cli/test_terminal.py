@@ -12,12 +12,12 @@ from rich.console import Console
 
 from ami_bakery.adapters.terminal.live_reporter import LiveReporter
 from ami_bakery.adapters.terminal.plain_reporter import PlainReporter, SafeStream
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 from tests.histories.test_parallel import HEAD, image
 from tests.terminal import Terminal
 
 
-def test_progress_shows_the_step_the_time_and_packers_last_line(app: Kitchen) -> None:
+def test_progress_shows_the_step_the_time_and_packers_last_line(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo a line of the script; sleep 2.5"]}]
     app.write("ami/app.json", template)
@@ -83,14 +83,14 @@ def test_images_that_do_not_fit_on_the_terminal_are_counted(
     assert lines == shown
 
 
-def test_live_view_counts_queued_images(kitchen: Kitchen) -> None:
-    kitchen.write("bakery.toml", HEAD + image(kitchen, "root", "sleep 2") + image(kitchen, "leaf", base="root"))
-    terminal = Terminal(kitchen, "bake")
+def test_live_view_counts_queued_images(harness: Harness) -> None:
+    harness.write("bakery.toml", HEAD + image(harness, "root", "sleep 2") + image(harness, "leaf", base="root"))
+    terminal = Terminal(harness, "bake")
     assert terminal.watch(lambda _: "") == 0
     assert "1 queued" in terminal.seen
 
 
-def test_terminal_without_a_viewer_shows_plain_lines(app: Kitchen) -> None:
+def test_terminal_without_a_viewer_shows_plain_lines(app: Harness) -> None:
     terminal = Terminal(app, "bake", columns=0)
     assert terminal.watch(lambda _: "") == 0
     lines = terminal.seen.splitlines()
@@ -99,7 +99,7 @@ def test_terminal_without_a_viewer_shows_plain_lines(app: Kitchen) -> None:
     assert re.fullmatch(r"ami-[0-9a-f]{17}", lines[-1])
 
 
-def test_terminal_of_a_ci_job_shows_plain_lines(app: Kitchen) -> None:
+def test_terminal_of_a_ci_job_shows_plain_lines(app: Harness) -> None:
     app.environment["CI"] = "true"
     terminal = Terminal(app, "bake")
     assert terminal.watch(lambda _: "") == 0
@@ -107,7 +107,7 @@ def test_terminal_of_a_ci_job_shows_plain_lines(app: Kitchen) -> None:
     assert "app: building with Packer" in terminal.seen
 
 
-def test_colors_are_for_terminals_and_can_be_disabled(app: Kitchen) -> None:
+def test_colors_are_for_terminals_and_can_be_disabled(app: Harness) -> None:
     terminal = Terminal(app, "plan")
     terminal.watch(lambda _: "")
     assert "\x1b[33m+ bake" in terminal.seen
@@ -119,7 +119,7 @@ def test_colors_are_for_terminals_and_can_be_disabled(app: Kitchen) -> None:
     assert "\x1b" not in app.run("plan").stdout
 
 
-def test_user_answers_packers_prompts_in_debug_mode(app: Kitchen) -> None:
+def test_user_answers_packers_prompts_in_debug_mode(app: Harness) -> None:
     prompt = "Press enter to continue"
     answered = 0
 
@@ -140,7 +140,7 @@ def test_user_answers_packers_prompts_in_debug_mode(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_on_error_ask_waits_for_the_user(app: Kitchen) -> None:
+def test_on_error_ask_waits_for_the_user(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["exit 3"]}]
     app.write("ami/app.json", template)

@@ -15,7 +15,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from tests.documents import blocks
-from tests.harness import PROGRAMS, TOML, Kitchen, Run, json_template
+from tests.harness import PROGRAMS, TOML, Harness, Run, json_template
 
 DOCUMENT = "docs/guides/terraform.md"
 TERRAFORM = shutil.which("terraform")
@@ -38,24 +38,24 @@ regions = ["us-east-1"]
 
 
 @pytest.fixture
-def infra(app: Kitchen) -> Path:
+def infra(app: Harness) -> Path:
     """The folder with Terraform's files, next to the image's folder."""
     return app.make_folder(app.folder / "infra")
 
 
-def terraform(kitchen: Kitchen, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return shell(kitchen, folder, "terraform " + " ".join(arguments) + " -no-color")
+def terraform(harness: Harness, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return shell(harness, folder, "terraform " + " ".join(arguments) + " -no-color")
 
 
-def shell(kitchen: Kitchen, folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+def shell(harness: Harness, folder: Path, line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", "-c", line], cwd=folder, env=kitchen.environment, capture_output=True, text=True, timeout=300
+        ["bash", "-c", line], cwd=folder, env=harness.environment, capture_output=True, text=True, timeout=300
     )
 
 
-def inputs(kitchen: Kitchen, folder: Path) -> dict[str, Any]:
+def inputs(harness: Harness, folder: Path) -> dict[str, Any]:
     """Returns the input of each `terraform_data` resource in the state, by address."""
-    shown = json.loads(terraform(kitchen, folder, "show", "-json").stdout)
+    shown = json.loads(terraform(harness, folder, "show", "-json").stdout)
     return {item["address"]: item["values"]["input"] for item in shown["values"]["root_module"]["resources"]}
 
 
@@ -69,7 +69,7 @@ def test_each_snippet_is_formatted_by_terraform_fmt(tmp_path: Path, snippet: str
 
 @with_terraform
 @pytest.mark.parametrize("snippet", blocks(DOCUMENT, "hcl", mark="validated"))
-def test_each_snippet_that_needs_no_provider_is_valid(app: Kitchen, infra: Path, snippet: str) -> None:
+def test_each_snippet_that_needs_no_provider_is_valid(app: Harness, infra: Path, snippet: str) -> None:
     (infra / "main.tf").write_text(snippet)
     assert terraform(app, infra, "init").returncode == 0
     done = terraform(app, infra, "validate")
@@ -77,7 +77,7 @@ def test_each_snippet_that_needs_no_provider_is_valid(app: Kitchen, infra: Path,
 
 
 @with_terraform
-def test_terraform_accepts_the_id_on_the_command_line(app: Kitchen, infra: Path) -> None:
+def test_terraform_accepts_the_id_on_the_command_line(app: Harness, infra: Path) -> None:
     on_the_command_line, _ = blocks(DOCUMENT, "hcl", mark="validated")
     (infra / "main.tf").write_text(on_the_command_line)
     (line,) = (block for block in blocks(DOCUMENT, "sh") if "-var ami_id=" in block)
@@ -94,7 +94,7 @@ def test_terraform_accepts_the_id_on_the_command_line(app: Kitchen, infra: Path)
 
 
 @with_terraform
-def test_failed_bake_does_not_run_terraform_apply(app: Kitchen, infra: Path) -> None:
+def test_failed_bake_does_not_run_terraform_apply(app: Harness, infra: Path) -> None:
     on_the_command_line, _ = blocks(DOCUMENT, "hcl", mark="validated")
     (infra / "main.tf").write_text(on_the_command_line)
     app.write("ami/app.json", json_template(instance_type=""))
@@ -105,7 +105,7 @@ def test_failed_bake_does_not_run_terraform_apply(app: Kitchen, infra: Path) -> 
 
 
 @with_terraform
-def test_terraform_reads_the_variables_file(app: Kitchen, infra: Path) -> None:
+def test_terraform_reads_the_variables_file(app: Harness, infra: Path) -> None:
     _, by_file = blocks(DOCUMENT, "hcl", mark="validated")
     (infra / "main.tf").write_text(by_file)
     app.write("bakery.toml", TWO_IMAGES)
@@ -123,7 +123,7 @@ def test_terraform_reads_the_variables_file(app: Kitchen, infra: Path) -> None:
     assert app.packer_runs == 2
 
 
-def test_file_named_after_a_variable_contains_only_that_variable(app: Kitchen) -> None:
+def test_file_named_after_a_variable_contains_only_that_variable(app: Harness) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     ids = app.run("bake", "app", "--json").images[0]["amis"]
     for name, value in (("ami_id", ids["us-east-1"]), ("ami_ids", ids), ("amis", {"app": ids})):
@@ -132,7 +132,7 @@ def test_file_named_after_a_variable_contains_only_that_variable(app: Kitchen) -
             assert json.loads((app.folder / (name + suffix)).read_text()) == {name: value}
 
 
-def test_ami_id_file_for_two_images_is_refused_before_the_build(app: Kitchen) -> None:
+def test_ami_id_file_for_two_images_is_refused_before_the_build(app: Harness) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     for name in ("ami_id", "ami_ids"):
         run = app.run("bake", "--output", f"{name}.auto.tfvars.json")
@@ -141,8 +141,8 @@ def test_ami_id_file_for_two_images_is_refused_before_the_build(app: Kitchen) ->
     assert app.packer_runs == 0
 
 
-def ask(kitchen: Kitchen, *arguments: str, **query: str) -> Run:
-    return kitchen.run("terraform-external", *arguments, stdin=json.dumps(query))
+def ask(harness: Harness, *arguments: str, **query: str) -> Run:
+    return harness.run("terraform-external", *arguments, stdin=json.dumps(query))
 
 
 def refused(run: Run, *words: str) -> None:
@@ -154,7 +154,7 @@ def refused(run: Run, *words: str) -> None:
         assert word in run.stderr
 
 
-def test_find_returns_the_existing_ami(app: Kitchen) -> None:
+def test_find_returns_the_existing_ami(app: Harness) -> None:
     ami = app.run("bake").answer
     run = ask(app, image="app")
     assert json.loads(run.answer) == {
@@ -169,7 +169,7 @@ def test_find_returns_the_existing_ami(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_find_never_builds_and_explains_why_a_build_is_needed(app: Kitchen) -> None:
+def test_find_never_builds_and_explains_why_a_build_is_needed(app: Harness) -> None:
     refused(
         ask(app, image="app"), "it has not been built yet (bake): no AMI found for this image", "ami-bakery bake app"
     )
@@ -179,7 +179,7 @@ def test_find_never_builds_and_explains_why_a_build_is_needed(app: Kitchen) -> N
     assert app.packer_runs == 1
 
 
-def test_bake_action_returns_the_ami_that_it_built(app: Kitchen) -> None:
+def test_bake_action_returns_the_ami_that_it_built(app: Harness) -> None:
     run = ask(app, image="app", action="bake")
     assert json.loads(run.answer)["ami_id"] == app.run("bake").answer
     assert run.stderr == ""
@@ -187,14 +187,14 @@ def test_bake_action_returns_the_ami_that_it_built(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_every_value_of_the_result_is_a_string(app: Kitchen) -> None:
+def test_every_value_of_the_result_is_a_string(app: Harness) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     answer = json.loads(ask(app, image="app", action="bake").answer)
     assert {type(value) for value in answer.values()} == {str}
     assert set(json.loads(answer["amis"])) == {"us-east-1", "eu-west-1"}
 
 
-def test_query_region_selects_one_of_the_image(app: Kitchen) -> None:
+def test_query_region_selects_one_of_the_image(app: Harness) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     ids = app.run("bake", "app", "--json").images[0]["amis"]
     answer = json.loads(ask(app, image="app", region="eu-west-1").answer)
@@ -202,7 +202,7 @@ def test_query_region_selects_one_of_the_image(app: Kitchen) -> None:
     refused(ask(app, image="app", region="eu-west-2"), "us-east-1, eu-west-1; did you mean 'eu-west-1'?")
 
 
-def test_image_without_regions_uses_the_query_region(app: Kitchen) -> None:
+def test_image_without_regions_uses_the_query_region(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace('regions = ["us-east-1"]\n', ""))
     answer = json.loads(ask(app, region="eu-west-1", action="bake").answer)
     assert answer["ami_id"] == app.run("bake", "--region", "eu-west-1").answer
@@ -210,7 +210,7 @@ def test_image_without_regions_uses_the_query_region(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_missing_copy_is_an_error_only_in_its_region(app: Kitchen, ec2: EC2Client) -> None:
+def test_missing_copy_is_an_error_only_in_its_region(app: Harness, ec2: EC2Client) -> None:
     app.write("bakery.toml", TOML)
     home = app.run("bake").answer
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
@@ -218,7 +218,7 @@ def test_missing_copy_is_an_error_only_in_its_region(app: Kitchen, ec2: EC2Clien
     refused(ask(app, region="eu-west-1"), "it has not been built yet (copy): ")
 
 
-def test_config_path_is_relative_to_terraforms_working_directory(app: Kitchen, infra: Path) -> None:
+def test_config_path_is_relative_to_terraforms_working_directory(app: Harness, infra: Path) -> None:
     ami = app.run("bake").answer
     nested = app.make_folder(app.folder.parent / "elsewhere")
     query = json.dumps({"config": "../repository/bakery.toml"})
@@ -228,18 +228,18 @@ def test_config_path_is_relative_to_terraforms_working_directory(app: Kitchen, i
     assert json.loads(app.run("terraform-external", stdin="{}", cwd=infra).answer)["ami_id"] == ami
 
 
-def test_arguments_after_dashes_are_part_of_the_definition(app: Kitchen) -> None:
+def test_arguments_after_dashes_are_part_of_the_definition(app: Harness) -> None:
     ami = app.run("bake", "--", "-var", "size=t3.large").answer
     assert json.loads(ask(app, "--", "-var", "size=t3.large").answer)["ami_id"] == ami
     refused(ask(app), "it has not been built yet")
 
 
-def test_terraform_external_works_in_drop_in_mode(drop_in: Kitchen) -> None:
+def test_terraform_external_works_in_drop_in_mode(drop_in: Harness) -> None:
     ami = drop_in.run(program="bake").answer
     assert json.loads(ask(drop_in).answer)["ami_id"] == ami
 
 
-def test_invalid_query_is_refused_without_an_aws_call(app: Kitchen) -> None:
+def test_invalid_query_is_refused_without_an_aws_call(app: Harness) -> None:
     refused(app.run("terraform-external", stdin="image=app"), "reading Terraform's query", "is not JSON")
     refused(app.run("terraform-external"), "is not JSON")
     refused(ask(app, imgae="app"), "there is no key 'imgae'; did you mean 'image'?")
@@ -251,7 +251,7 @@ def test_invalid_query_is_refused_without_an_aws_call(app: Kitchen) -> None:
     assert app.calls() == {}
 
 
-def test_terminal_as_stdin_is_refused(app: Kitchen) -> None:
+def test_terminal_as_stdin_is_refused(app: Harness) -> None:
     ours, theirs = os.openpty()
     with os.fdopen(ours), os.fdopen(theirs) as terminal:
         done = subprocess.run(
@@ -267,14 +267,14 @@ def test_terminal_as_stdin_is_refused(app: Kitchen) -> None:
     assert "standard input is a terminal, or closed" in done.stderr
 
 
-def test_terraform_shows_only_the_error_of_a_failed_bake(app: Kitchen) -> None:
+def test_terraform_shows_only_the_error_of_a_failed_bake(app: Harness) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo no luck; exit 3"]}]
     app.write("ami/app.json", template)
     refused(ask(app, action="bake"), "building image app with Packer", "no luck")
 
 
-def test_aws_ami_data_source_finds_only_verified_amis(app: Kitchen, ec2: EC2Client) -> None:
+def test_aws_ami_data_source_finds_only_verified_amis(app: Harness, ec2: EC2Client) -> None:
     """Queries EC2 with the filters of the documentation."""
     ami = app.run("bake").answer
     digest = app.run("digest").answer

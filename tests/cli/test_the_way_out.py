@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 
 AT_ONCE: Any = {"PYTHONWARNINGS": None}
 
 
-def test_all_output_is_flushed_at_exit(app: Kitchen) -> None:
+def test_all_output_is_flushed_at_exit(app: Harness) -> None:
     first = app.run("bake", environment=AT_ONCE)
     assert first.answer.startswith("ami-")
     assert f"baked: {first.answer}" in first.stderr
@@ -21,7 +21,7 @@ def test_all_output_is_flushed_at_exit(app: Kitchen) -> None:
     assert app.run(program="bake", environment=AT_ONCE).answer == first.answer
 
 
-def test_long_output_is_complete(app: Kitchen) -> None:
+def test_long_output_is_complete(app: Harness) -> None:
     for number in range(2_000):
         app.write(f"ami/{number:04}.sh", "true\n")
     listed = json.loads(app.run("inputs", "--json", environment=AT_ONCE).stdout)
@@ -29,13 +29,13 @@ def test_long_output_is_complete(app: Kitchen) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["bake"], 1), (["nonsense"], 2), (["--version"], 0)])
-def test_exit_status_is_passed_on(app: Kitchen, arguments: list[str], status: int) -> None:
+def test_exit_status_is_passed_on(app: Harness, arguments: list[str], status: int) -> None:
     app.write("ami/app.json", json_template(source_ami="ami-0123456789abcdef0"))
     run = app.run(*arguments, environment=AT_ONCE)
     assert run.status == status
     assert bool(run.stderr) == (status != 0)
 
 
-def test_python_m_runs_the_same_program(app: Kitchen) -> None:
+def test_python_m_runs_the_same_program(app: Harness) -> None:
     run = app.run("-m", "ami_bakery", "digest", program="python", environment=AT_ONCE)
     assert run.answer == app.run("digest").answer

@@ -14,7 +14,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from tests.documents import blocks
-from tests.harness import TOML, Kitchen, json_template, left_in
+from tests.harness import TOML, Harness, json_template, left_in
 
 DOCUMENT = "docs/guides/library.md"
 BROKEN = """
@@ -25,27 +25,27 @@ regions = ["us-east-1"]
 """
 
 
-def run(kitchen: Kitchen, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(harness: Harness, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", script, *arguments],
-        cwd=kitchen.folder,
-        env=kitchen.environment,
+        cwd=harness.folder,
+        env=harness.environment,
         capture_output=True,
         text=True,
         timeout=300,
     )
 
 
-def said(kitchen: Kitchen, script: str) -> Any:
+def said(harness: Harness, script: str) -> Any:
     """Runs a script and returns its output as JSON. Asserts that the library itself prints nothing."""
-    done = run(kitchen, "import json\nfrom ami_bakery import *\n" + script)
+    done = run(harness, "import json\nfrom ami_bakery import *\n" + script)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     return json.loads(done.stdout)
 
 
 @pytest.fixture
-def broken(app: Kitchen) -> Kitchen:
+def broken(app: Harness) -> Harness:
     """Two images; Packer fails for the second one."""
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo no luck; exit 3"]}]
@@ -65,7 +65,7 @@ sys.exit(runner.failures)
 """
 
 
-def test_every_example_in_the_documentation_works(broken: Kitchen) -> None:
+def test_every_example_in_the_documentation_works(broken: Harness) -> None:
     both = (broken.folder / "bakery.toml").read_text()
     broken.write("bakery.toml", both.removesuffix(BROKEN))
     broken.write("broken.toml", both.partition("\n")[0] + BROKEN)
@@ -84,7 +84,7 @@ def test_every_example_in_the_documentation_works(broken: Kitchen) -> None:
     assert broken.packer_runs == 3, "one bake, one that fails, one that is forced"
 
 
-def test_example_in_the_module_docstring_works(app: Kitchen) -> None:
+def test_example_in_the_module_docstring_works(app: Harness) -> None:
     script = """
 import doctest, sys, ami_bakery.api
 results = doctest.testmod(ami_bakery.api, optionflags=doctest.ELLIPSIS)
@@ -112,7 +112,7 @@ def test_examples_pass_mypy_strict(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_import_does_not_import_boto3(app: Kitchen) -> None:
+def test_import_does_not_import_boto3(app: Harness) -> None:
     heavy = ("boto3", "botocore", "rich", "moto", "tree_sitter", "yaml")
     script = f"""
 import sys
@@ -122,7 +122,7 @@ print(json.dumps([name for name in {heavy} if name in sys.modules]))
     assert said(app, script) == []
 
 
-def test_public_names_are_exactly_those_in_all(app: Kitchen) -> None:
+def test_public_names_are_exactly_those_in_all(app: Harness) -> None:
     script = """
 import ami_bakery, typing
 missing = [name for name in ami_bakery.__all__ if getattr(ami_bakery, name).__name__ != name]
@@ -137,7 +137,7 @@ except AttributeError as error:
     assert said(app, script) == [[], "module 'ami_bakery' has no attribute 'Bakry'"]
 
 
-def test_library_and_command_line_reuse_each_others_amis(app: Kitchen) -> None:
+def test_library_and_command_line_reuse_each_others_amis(app: Harness) -> None:
     bake = 'print(json.dumps([(image.ami_id, image.outcome) for image in Bakery.load("bakery.toml").bake()]))'
     ((ami, outcome),) = said(app, bake)
     assert outcome == "baked"
@@ -146,7 +146,7 @@ def test_library_and_command_line_reuse_each_others_amis(app: Kitchen) -> None:
     assert app.packer_runs == 1
 
 
-def test_default_is_the_bakery_toml_in_the_nearest_folder_above(app: Kitchen) -> None:
+def test_default_is_the_bakery_toml_in_the_nearest_folder_above(app: Harness) -> None:
     (app.folder / "below").mkdir()
     assert said(app, 'import os; os.chdir("below"); print(json.dumps(Bakery.load().images))') == ["app"]
     script = """
@@ -162,7 +162,7 @@ except UsageError as error:
     ]
 
 
-def test_packer_arguments_are_part_of_the_definition(app: Kitchen) -> None:
+def test_packer_arguments_are_part_of_the_definition(app: Harness) -> None:
     script = """
 large = Bakery.load(packer_arguments=["-var", "size=t3.large"])
 print(json.dumps([Bakery.load().plan()[0].digest, large.plan()[0].digest]))
@@ -180,13 +180,13 @@ print(json.dumps([Bakery.load().plan()[0].digest, large.plan()[0].digest]))
         ("Bakery.load().bake(jobs=0)", "jobs must be at least 1"),
     ],
 )
-def test_invalid_arguments_are_refused(app: Kitchen, call: str, wrong: str) -> None:
+def test_invalid_arguments_are_refused(app: Harness, call: str, wrong: str) -> None:
     refused = said(app, f"try:\n    {call}\nexcept UsageError as error:\n    print(json.dumps(error.wrong))")
     assert wrong in refused
     assert app.calls() == {}
 
 
-def test_bake_failed_contains_the_result_of_each_image(broken: Kitchen) -> None:
+def test_bake_failed_contains_the_result_of_each_image(broken: Harness) -> None:
     script = """
 try:
     Bakery.load().bake()
@@ -204,7 +204,7 @@ except BakeFailed as failed:
     assert broken.run("bake", "app").answer == ami
 
 
-def test_skipped_child_is_not_reported_as_the_first_failure(broken: Kitchen) -> None:
+def test_skipped_child_is_not_reported_as_the_first_failure(broken: Harness) -> None:
     template = json_template(source_ami="{{user `source_ami`}}")
     del template["builders"][0]["source_ami_filter"]
     template["variables"]["source_ami"] = ""
@@ -221,7 +221,7 @@ except BakeFailed as failed:
     assert said(broken, script) == [[["broken", "PackerError"], ["a-child", "SkippedError"]], "PackerError"]
 
 
-def test_exception_of_the_watch_function_is_raised_after_the_bake(app: Kitchen) -> None:
+def test_exception_of_the_watch_function_is_raised_after_the_bake(app: Harness) -> None:
     script = """
 told = []
 def watch(event):
@@ -237,7 +237,7 @@ except ValueError as error:
     assert app.run("plan", "--json").images[0]["action"] == "reuse", "the bake was not stopped"
 
 
-def test_interruption_reaches_packer_and_the_bakery_is_reusable(app: Kitchen, ec2: EC2Client) -> None:
+def test_interruption_reaches_packer_and_the_bakery_is_reusable(app: Harness, ec2: EC2Client) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["test -e ../go || sleep 100"]}]
     app.write("ami/app.json", template)
@@ -270,7 +270,7 @@ print(bakery.bake()[0].outcome)
         assert process.stdout.read().endswith("baked\n")
 
 
-def test_library_example_in_the_readme_works(app: Kitchen) -> None:
+def test_library_example_in_the_readme_works(app: Harness) -> None:
     (example,) = blocks("README.md", "python")
     done = run(app, example)
     assert (done.returncode, done.stdout.startswith("app bake (Reason(")) == (0, True), done.stdout + done.stderr
@@ -287,7 +287,7 @@ esac
 """
 
 
-def test_plan_installs_plugins_only_with_init(app: Kitchen) -> None:
+def test_plan_installs_plugins_only_with_init(app: Harness) -> None:
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     required = 'required_plugins {\n x = {\n source = "github.com/x/x"\n version = "1.0.0"\n}\n}'
     app.write("ami/app.pkr.hcl", f"packer {{\n{required}\n}}\n")
