@@ -1,4 +1,4 @@
-"""The command lines of docs/guides/docker.md and the README, as they stand there."""
+"""Runs the commands of docs/guides/docker.md."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from tests.docker.stage import Stage
 from tests.documents import ROOT, blocks
 
 DOCUMENT = "docs/guides/docker.md"
-IN_SAMPLE_APP = [
-    *blocks(DOCUMENT, "sh", mark="runs in the sample app"),
-    *blocks("README.md", "sh", mark="runs in the sample app"),
-]
+IN_SAMPLE_APP = blocks(DOCUMENT, "sh", mark="runs in the sample app")
 
 
 @pytest.mark.parametrize("line", IN_SAMPLE_APP)

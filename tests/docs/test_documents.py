@@ -21,7 +21,7 @@ from tests.conftest import aws_client
 from tests.docs.shell import runs
 from tests.documents import ROOT, Block, all_blocks, anchors_of, blocks_of, code_of, documents, links_of
 
-LANGUAGES = {"", "console", "groovy", "hcl", "json", "pycon", "python", "sh", "toml", "yaml"}
+LANGUAGES = {"", "console", "groovy", "hcl", "html", "json", "pycon", "python", "sh", "toml", "yaml"}
 """Each is read by a test, here or beside what it is an example of; what has none is a picture or an output."""
 FROM_ELSEWHERE = ("http://", "https://", "mailto:")
 parser = cache(make_parser)
@@ -45,6 +45,12 @@ def test_every_document_is_in_the_index() -> None:
     wanted = {name for name in documents() if name.startswith("docs/") and not name.startswith("docs/decisions/")}
     assert wanted - {"docs/README.md"} - listed == set()
     assert "docs/decisions" in listed
+
+
+def test_files_that_the_architecture_names_exist() -> None:
+    named = {code for code in code_of("ARCHITECTURE.md") if re.fullmatch(r"[\w/]+\.py", code)}
+    assert len(named) > 30
+    assert {name for name in named if not (ROOT / "src/ami_bakery" / name).is_file()} == set()
 
 
 def test_every_block_is_in_a_language_that_a_test_reads() -> None:
@@ -152,13 +158,6 @@ def strings(value: Any) -> Iterator[str]:
 )
 def test_the_runs_in_a_command_line_are_found(text: str, words: list[list[str]]) -> None:
     assert list(runs(text)) == words
-
-
-def test_the_readmes_rows_of_the_matrix_are_the_matrixs() -> None:
-    heading = "| what is done | the digest | the drop-in's SHA-1 |\n|---|---|---|\n"
-    (shown,) = re.findall(re.escape(heading) + r"((?:\|.*\n)+)", (ROOT / "README.md").read_text())
-    whole = (ROOT / "docs/reference/rebuild-triggers.md").read_text()
-    assert [row for row in shown.splitlines() if f"\n{row}\n" not in whole] == []
 
 
 TRUSTING = [block for block in all_blocks("json") if "AssumeRoleWithWebIdentity" in block.text]

@@ -1,8 +1,9 @@
-"""What the documents show of a terminal is what happens: their command lines are run, and what comes is compared.
+"""Runs the console sessions in the documents and compares their output.
 
-A block of `console` below `<!-- walk NAME -->` is run, in a folder that NAME says how to lay out below. All blocks of a
-document with one NAME are one walk: their lines go to one shell, in order. A line `...` stands for any lines.
-AMI_BAKERY_WALKED=FILE has all that came written there, to be taken into a document.
+A `console` block below `<!-- walk NAME -->` is run in a folder that FOLDERS[NAME] prepares. All blocks of a document
+with the same NAME are one walk: one shell runs their commands in order. A block below `<!-- file PATH -->` is written
+to PATH between the commands around it. A line `...` matches any lines.
+AMI_BAKERY_WRITE_WALKS=1 writes the real output into the documents instead; read the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _PART = re.compile(
     | (?P<blanks>\s+)""",
     re.MULTILINE | re.VERBOSE,
 )
+_AUTHOR = {f"GIT_{role}_{key}": "a@example.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
 MARK = "--- what comes is of the next command ---"
 
 
@@ -73,15 +75,19 @@ def _base_and_app(kitchen: Kitchen) -> None:
 
 
 def commit(kitchen: Kitchen) -> None:
-    who = ("NAME=a", "EMAIL=a@example.org")
-    pairs = (f"GIT_{role}_{pair}".split("=") for role in ("AUTHOR", "COMMITTER") for pair in who)
-    kitchen.environment |= dict(pairs)
+    kitchen.environment |= _AUTHOR
     for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "all")):
         subprocess.run(["git", *words], cwd=kitchen.folder, env=kitchen.environment, check=True)
 
 
+def _empty_folder(kitchen: Kitchen) -> None:
+    """Nothing but a name for git's commits."""
+    kitchen.environment |= _AUTHOR
+
+
 FOLDERS: dict[str, Callable[[Kitchen], None]] = {
     "base and app": _base_and_app,
+    "empty folder": _empty_folder,
     "sample app": _sample_app,
     "sample app of the original": _sample_app_of_the_original,
 }
@@ -94,26 +100,37 @@ class Step:
     where: str
     command: str
     shown: str
+    prompt: str = ""
+    """The lines of the document before the output."""
 
 
 def walks() -> dict[tuple[str, str], list[Block]]:
-    """By document and folder."""
+    """By document and folder. Files belong to the walk before them."""
     found: dict[tuple[str, str], list[Block]] = {}
     for document in documents():
+        current = ""
         for block in blocks_of(document):
-            if block.mark.startswith("walk "):
-                found.setdefault((document, block.mark.removeprefix("walk ")), []).append(block)
+            kind, _, name = block.mark.partition(" ")
+            current = name if kind == "walk" else current
+            if kind in ("walk", "file"):
+                found.setdefault((document, current), []).append(block)
     return found
 
 
 def steps_of(block: Block) -> list[Step]:
+    if block.mark.startswith("file "):
+        path = block.mark.removeprefix("file ")
+        return [Step(where=str(block), command=f"cat >{path} <<'END OF FILE'\n{block.text}END OF FILE\n", shown="")]
     assert block.language == "console" and block.text.startswith("$ "), str(block)
     steps = []
     for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
         lines = part.splitlines(keepends=True)
-        more = next((at for at, line in enumerate(lines[1:], 1) if not line.startswith(">")), len(lines))
+        more = 1
+        if "<<" in lines[0] or lines[0].endswith("\\\n"):
+            more = next((at for at, line in enumerate(lines[1:], 1) if not line.startswith(">")), len(lines))
         command = lines[0] + "".join(re.sub("^> ?", "", line) for line in lines[1:more])
-        steps.append(Step(where=str(block), command=command, shown="".join(lines[more:])))
+        prompt = "$ " + "".join(lines[:more])
+        steps.append(Step(where=str(block), command=command, shown="".join(lines[more:]), prompt=prompt))
     return steps
 
 
@@ -131,6 +148,7 @@ def walk(kitchen: Kitchen, steps: list[Step]) -> list[str]:
         timeout=300,
     )
     said = done.stdout.replace(str(kitchen.folder), "/home/you/app")
+    said = re.sub(r"^.*: waiting for an answer\n", "", said, flags=re.MULTILINE)  # of a machine under load
     return said.split(f"{MARK}\n")[1:]
 
 
@@ -163,6 +181,24 @@ class Shown:
         self.names |= {name: found[f"name{at}"] for at, name in enumerate(new)}
         return len(set(self.names.values())) == len(self.names)
 
+    def as_shown(self, came: str) -> str:
+        """`came` with the names that the document uses for the same AMIs and digests."""
+        for shown, name in self.names.items():
+            came = came.replace(name, shown)
+        return came
+
+
+def write_outputs(document: Path, steps: list[Step], said: list[str]) -> None:
+    """Replaces what the document shows, where it is not what came."""
+    text, shows, at = document.read_text(), Shown(), 0
+    for step, came in zip(steps, said, strict=True):
+        at = text.index(step.prompt + step.shown, at) + len(step.prompt) if step.prompt else at
+        if not shows.is_of(step.shown, came):
+            new = shows.as_shown(came)
+            assert shows.is_of(new, came)
+            text = text[:at] + new + text[at + len(step.shown) :]
+    document.write_text(text)
+
 
 def _filled(pattern: Callable[[re.Match[str]], str], text: str) -> str:
     """A regular expression for `text`: its parts by `pattern`, the rest as it is."""
@@ -178,11 +214,13 @@ def test_a_walk_through_a_document_shows_what_it_says(kitchen: Kitchen, document
     steps = [step for block in walks()[document, folder] for step in steps_of(block)]
     FOLDERS[folder](kitchen)
     said = walk(kitchen, steps)
-    if path := os.environ.get("AMI_BAKERY_WALKED"):
-        with Path(path).open("a") as file:
-            file.writelines(f"$ {step.command}{text}" for step, text in zip(steps, said, strict=True))
+    if "AMI_BAKERY_WRITE_WALKS" in os.environ:
+        write_outputs(ROOT / document, steps, said)
+        return
     document_shows = Shown()
     for step, came in zip(steps, said, strict=True):
+        if step.command.startswith("terraform") and shutil.which("terraform") is None:
+            continue
         assert document_shows.is_of(step.shown, came), f"{step.where}: $ {step.command}\n{came}"
 
 

@@ -270,8 +270,8 @@ print(bakery.bake()[0].outcome)
         assert process.stdout.read().endswith("baked\n")
 
 
-def test_library_example_in_the_readme_works(app: Harness) -> None:
-    (example,) = blocks("README.md", "python")
+def test_library_example_in_the_guide_works(app: Harness) -> None:
+    (example,) = blocks(DOCUMENT, "python")
     done = run(app, example)
     assert (done.returncode, done.stdout.startswith("app bake (Reason(")) == (0, True), done.stdout + done.stderr
     assert app.run("plan", "--json").images[0]["action"] == "reuse"

@@ -157,21 +157,21 @@ def _write(name: str, content: str = "x") -> Mutation:
 
 MOVE: dict[str, Mutation] = {
     "content of a file": _write("images/app/setup.sh", "echo other\n"),
-    "one byte appended": _write("images/app/setup.sh", "echo set up\n\n"),
-    "rename": lambda case: case.path("images/app/setup.sh").rename(case.path("images/app/set-up.sh")),
-    "move to another folder": lambda case: case.path("images/app/setup.sh").rename(case.path("common/setup.sh")),
+    "byte appended to a file": _write("images/app/setup.sh", "echo set up\n\n"),
+    "file renamed": lambda case: case.path("images/app/setup.sh").rename(case.path("images/app/set-up.sh")),
+    "file moved to another folder": lambda case: case.path("images/app/setup.sh").rename(case.path("common/setup.sh")),
     "swap of two files' contents": _swap,
     "new empty file": _write("images/app/empty", ""),
     "new empty folder": lambda case: case.path("images/app/empty").mkdir(),
-    "deletion": lambda case: case.path("images/app/other.sh").unlink(),
+    "file deleted": lambda case: case.path("images/app/other.sh").unlink(),
     "executable bit": lambda case: case.path("images/app/setup.sh").chmod(0o755),
-    "link retargeted, same content": _relink,
-    "content that a link leads to": _write("elsewhere/target", "other\n"),
-    "file replaced by a link to it": _file_to_link,
+    "symbolic link to another file with the same content": _relink,
+    "content of a symbolic link's target": _write("elsewhere/target", "other\n"),
+    "file replaced by a symbolic link to it": _file_to_link,
     "hidden file": _write("images/app/.hidden", "other\n"),
     "file in a hidden folder": _write("images/app/.folder/inside", "other\n"),
     "file that git ignores": _write("images/app/built.bin", "other\n"),
-    "the template": lambda case: case.change_template(),
+    "content of the template": lambda case: case.change_template(),
     "value of a variable": lambda case: case.toml('size = "t3.small"', 'size = "t3.large"'),
     "variable after --": lambda case: case.arguments.extend(["--", "-var", "size=t3.large"]),
     "content of a var-file": lambda case: (
@@ -182,21 +182,21 @@ MOVE: dict[str, Mutation] = {
     "order of var-files": _swap_var_files,
     "declared environment variable set": lambda case: case.environment.update(BUILD_CHANNEL="beta"),
     "declared environment variable set, but empty": lambda case: case.environment.update(BUILD_CHANNEL=""),
-    "base moved": _new_golden,
-    "SSM parameter of the base moved": _move_parameter,
-    "parent baked again": _rebake_parent,
+    "newer source AMI": _new_golden,
+    "newer source AMI in an SSM parameter": _move_parameter,
+    "new AMI of the parent image": _rebake_parent,
     "Packer's version": _other_packer,
     "a plugin's version": lambda case: _packer_with_plugin(case, "1.3.0"),
-    "script outside the inputs that the template names": _write("elsewhere/outside.sh", "echo other\n"),
-    "file of a folder that the template uploads": _write("elsewhere/files/new", "x"),
-    "included Ansible task": _write("ansible/tasks.yml", "- debug: msg=bye\n"),
-    "salt": lambda case: case.toml('salt      = "1"', 'salt      = "2"'),
+    "script outside of `inputs` that the template runs": _write("elsewhere/outside.sh", "echo other\n"),
+    "file in a folder that the template uploads": _write("elsewhere/files/new", "x"),
+    "included Ansible tasks": _write("ansible/tasks.yml", "- debug: msg=bye\n"),
+    "`salt`": lambda case: case.toml('salt      = "1"', 'salt      = "2"'),
     "builds selected (-only)": lambda case: case.toml(
         'salt      = "1"',
         f'salt = "1"\nonly = ["{"amazon-ebs" if case.form == "json" else "amazon-ebs.app"}"]',
     ),
-    "another image's name": lambda case: (case.toml("[images.app]", "[images.application]"), _rename(case)),
-    "working folder": lambda case: (
+    "name of the image": lambda case: (case.toml("[images.app]", "[images.application]"), _rename(case)),
+    "working directory": lambda case: (
         case.toml('salt      = "1"', 'salt = "1"\nworkdir = "common/deep"'),
         case.path("common/deep").mkdir(),
     ),
@@ -255,22 +255,22 @@ def _credentials(case: Case) -> None:
 
 
 BEFORE: dict[str, Mutation] = {
-    "SSM parameter of the base moved": lambda case: setattr(case, "image", "of-parameter"),
-    "parent baked again": _child_of_baked_parent,
+    "newer source AMI in an SSM parameter": lambda case: setattr(case, "image", "of-parameter"),
+    "new AMI of the parent image": _child_of_baked_parent,
     "a plugin's version": lambda case: _packer_with_plugin(case, "1.2.8"),
 }
 """What a case needs before its first digest is taken."""
 
 
 STAY: dict[str, Mutation] = {
-    "nothing at all": lambda case: None,
-    "touch": _touch,
-    "checkout elsewhere": _elsewhere,
-    "umask, and the modes that it gives": _umask,
-    "owner": _owner,
-    "bits of group and others": lambda case: case.path("images/app/setup.sh").chmod(0o655),
-    "files made in another order": _recreated,
-    "`.git` and its like": lambda case: (
+    "no change": lambda case: None,
+    "modification time": _touch,
+    "checkout in another folder": _elsewhere,
+    "umask differences": _umask,
+    "owner of a file": _owner,
+    "permission bits of group and others": lambda case: case.path("images/app/setup.sh").chmod(0o655),
+    "files created in another order": _recreated,
+    "`.git` and other VCS folders": lambda case: (
         _write("images/app/.git/HEAD")(case),
         _write("images/app/.svn/entries")(case),
     ),
@@ -280,33 +280,35 @@ STAY: dict[str, Mutation] = {
     ),
     "time zone": lambda case: case.environment.update(TZ="Pacific/Chatham"),
     "hash seed": lambda case: case.environment.update(PYTHONHASHSEED="12345"),
-    "order of inputs": lambda case: case.toml('["images/app", "common"]', '["common", "images/app"]'),
-    "overlapping inputs": lambda case: case.toml(
+    "order of `inputs`": lambda case: case.toml('["images/app", "common"]', '["common", "images/app"]'),
+    "overlapping `inputs`": lambda case: case.toml(
         '["images/app", "common"]', '["images/app/", "./common", "images/app/setup.sh", "images/../common"]'
     ),
-    "our output": _write("images/app/.ami_id.json", '{"ami_id": "ami-1"}'),
-    "Packer's outputs": lambda case: (
+    "output of AMI Bakery": _write("images/app/.ami_id.json", '{"ami_id": "ami-1"}'),
+    "output of Packer": lambda case: (
         _write("images/app/packer_cache/x")(case),
         _write("images/app/crash.log")(case),
         _write("images/app/packer-manifest.json")(case),
     ),
-    "regions": lambda case: case.toml('regions = ["us-east-1"]', 'regions = ["us-east-1", "eu-west-1"]'),
-    "a KMS key for copies": lambda case: case.toml(
+    "`regions`": lambda case: case.toml('regions = ["us-east-1"]', 'regions = ["us-east-1", "eu-west-1"]'),
+    "`kms_key`": lambda case: case.toml(
         'regions = ["us-east-1"]', 'regions = ["us-east-1", "eu-west-1"]\nkms_key = "alias/ami"'
     ),
-    "tags of the AMI": lambda case: case.toml('salt      = "1"', 'salt = "1"\ntags = { team = "web" }'),
-    "sharing": lambda case: case.toml('salt      = "1"', 'salt = "1"\nshare_with = ["444455556666"]'),
-    "max_age": lambda case: case.toml('salt      = "1"', 'salt = "1"\nmax_age = "1d"'),
-    "credentials, which the template reads": _credentials,
-    "user and home, which the template reads": lambda case: case.environment.update(
+    "`tags`": lambda case: case.toml('salt      = "1"', 'salt = "1"\ntags = { team = "web" }'),
+    "`share_with`": lambda case: case.toml('salt      = "1"', 'salt = "1"\nshare_with = ["444455556666"]'),
+    "`max_age`": lambda case: case.toml('salt      = "1"', 'salt = "1"\nmax_age = "1d"'),
+    "credentials that the template reads": _credentials,
+    "user and home folder that the template reads": lambda case: case.environment.update(
         USER="somebody", HOME="/nonexistent"
     ),
-    "environment variables that are not declared": lambda case: case.environment.update(SOMETHING="else"),
-    "another image of the file": lambda case: case.toml(
+    "undeclared environment variables": lambda case: case.environment.update(SOMETHING="else"),
+    "another image in `bakery.toml`": lambda case: case.toml(
         '"images/base/base.json"', '"images/base/base.json"\nsalt = "9"'
     ),
-    "comments and blanks in bakery.toml": lambda case: case.toml("version = 1", "# a comment\n\nversion = 1"),
-    "a file beside the inputs": _write("README.md"),
-    "the current folder": lambda case: case.prefix.extend(["sh", "-c", 'cd images/app; exec "$@"', "sh"]),
-    "how Packer works and talks": lambda case: case.arguments.extend(["--", "-on-error=cleanup", "-debug"]),
+    "comments and blank lines in `bakery.toml`": lambda case: case.toml("version = 1", "# a comment\n\nversion = 1"),
+    "file outside of the inputs": _write("README.md"),
+    "current folder": lambda case: case.prefix.extend(["sh", "-c", 'cd images/app; exec "$@"', "sh"]),
+    "Packer options such as `-debug` and `-on-error`": lambda case: case.arguments.extend(
+        ["--", "-on-error=cleanup", "-debug"]
+    ),
 }

@@ -14,7 +14,7 @@ START, END = "<!-- generated: matrix -->\n", "<!-- end -->"
 class Row:
     must_move: bool
     drop_in_moves: bool | None
-    """None where the drop-in has nothing that could move."""
+    """None if drop-in mode has no equivalent."""
 
 
 def documented() -> dict[str, Row]:
@@ -22,23 +22,23 @@ def documented() -> dict[str, Row]:
     rows = {}
     for line in text.splitlines()[2:]:
         name, must, drop_in = (cell.strip() for cell in line.strip("|").split("|"))
-        rows[name] = Row(must_move=must == "moves", drop_in_moves={"moves": True, "stays": False}.get(drop_in))
+        rows[name] = Row(must_move=must == "rebuild", drop_in_moves={"rebuild": True, "no rebuild": False}.get(drop_in))
     return rows
 
 
 def main() -> None:
-    """Run every case of the drop-in's column, and write what came out; the digest's own is held by the tests."""
+    """Runs every case in drop-in mode, and writes the results; tests check the other column."""
     from ami_bakery.local import Control, LocalAws, LocalSettings
     from tests.conftest import aws_client
     from tests.harness import Kitchen
     from tests.mutations.cases import BEFORE, MOVE, STAY, Case
     from tests.mutations.repository import plant
 
-    lines = ["| what is done | the digest | the drop-in's SHA-1 |", "|---|---|---|"]
+    lines = ["| change | `bakery.toml` | drop-in mode |", "|---|---|---|"]
     with LocalAws(LocalSettings(pending_seconds=0)) as local:
         ec2, ssm, sts = (aws_client(local, service) for service in ("ec2", "ssm", "sts"))
         for name, mutate in (MOVE | STAY).items():
-            word = "nothing to see it with"
+            word = "not available"
             if name not in BEFORE:
                 Control(local.url).reset()
                 (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
@@ -52,8 +52,8 @@ def main() -> None:
                     before = case.drop_in_checksum()
                     mutate(case)
                     case.arguments = []
-                    word = "moves" if case.drop_in_checksum() != before else "stays"
-            lines.append(f"| {name} | {'moves' if name in MOVE else 'stays'} | {word} |")
+                    word = "rebuild" if case.drop_in_checksum() != before else "no rebuild"
+            lines.append(f"| {name} | {'rebuild' if name in MOVE else 'no rebuild'} | {word} |")
     head, _, rest = DOCUMENT.read_text().partition(START)
     DOCUMENT.write_text(head + START + "\n".join(lines) + "\n" + END + rest.partition(END)[2])
 
