@@ -21,7 +21,7 @@ from tests.conftest import aws_client
 from tests.docs.shell import runs
 from tests.documents import ROOT, Block, all_blocks, anchors_of, blocks_of, code_of, documents, links_of
 
-LANGUAGES = {"", "console", "groovy", "hcl", "html", "json", "pycon", "python", "sh", "toml", "yaml"}
+LANGUAGES = {"", "console", "groovy", "hcl", "html", "json", "mermaid", "pycon", "python", "sh", "toml", "yaml"}
 """Each is read by a test, here or beside what it is an example of; what has none is a picture or an output."""
 FROM_ELSEWHERE = ("http://", "https://", "mailto:")
 parser = cache(make_parser)

@@ -15,7 +15,7 @@ _LONGEST = 180
 _HEAD = """\
 # Faults and kills
 
-A test injects every fault into every call of a bake, and kills it at every call: these are the results.
+A test injects every fault into every call of a bake, and kills it at every call. These are the results.
 
 Made by `python -m tests.faults --results FOLDER --write docs/contributing/faults.md`, which does all that is told here: the real program and the real Packer ({packer}) bake an image
 in two regions in the embedded EC2; one call is struck; the next run bakes the same. After each pair it was found that
