@@ -148,7 +148,7 @@ def walk(kitchen: Kitchen, steps: list[Step]) -> list[str]:
         timeout=300,
     )
     said = done.stdout.replace(str(kitchen.folder), "/home/you/app")
-    said = re.sub(r"^.*: waiting for an answer\n", "", said, flags=re.MULTILINE)  # of a machine under load
+    said = re.sub(r"^.*: waiting for EC2's response\n", "", said, flags=re.MULTILINE)  # of a machine under load
     return said.split(f"{MARK}\n")[1:]
 
 
@@ -161,7 +161,7 @@ class Shown:
 
     def is_of(self, shown: str, came: str) -> bool:
         new: list[str] = []
-        came = re.sub(r"(?m)^.*: waiting for an answer\n", "", came)  # a loaded machine
+        came = re.sub(r"(?m)^.*: waiting for EC2's response\n", "", came)  # a loaded machine
 
         def pattern(part: re.Match[str]) -> str:
             name = part["name"]
@@ -181,6 +181,12 @@ class Shown:
         self.names |= {name: found[f"name{at}"] for at, name in enumerate(new)}
         return len(set(self.names.values())) == len(self.names)
 
+    def align(self, shown: str, came: str) -> None:
+        """Keeps the document's names for AMIs and digests in a text whose other words changed."""
+        old, new = ([part["name"] for part in _PART.finditer(text) if part["name"]] for text in (shown, came))
+        if len(old) == len(new):
+            self.names = dict(zip(old, new, strict=True)) | self.names
+
     def as_shown(self, came: str) -> str:
         """`came` with the names that the document uses for the same AMIs and digests."""
         for shown, name in self.names.items():
@@ -194,6 +200,7 @@ def write_outputs(document: Path, steps: list[Step], said: list[str]) -> None:
     for step, came in zip(steps, said, strict=True):
         at = text.index(step.prompt + step.shown, at) + len(step.prompt) if step.prompt else at
         if not shows.is_of(step.shown, came):
+            shows.align(step.shown, came)
             new = shows.as_shown(came)
             assert shows.is_of(new, came)
             text = text[:at] + new + text[at + len(step.shown) :]
@@ -235,7 +242,7 @@ def test_a_walk_through_a_document_shows_what_it_says(kitchen: Kitchen, document
         ("one\n...\nfour", "one\ntwo\nthree\nfour", True),
         ("one\n...\nfour", "one\ntwo\nthree", False),
         ("1 to reuse.", "1 to bake.", False),
-        ("baked", "looking up AMIs in us-east-1: waiting for an answer\nbaked", True),
+        ("baked", "looking up AMIs in us-east-1: waiting for EC2's response\nbaked", True),
     ],
 )
 def test_only_ids_times_and_widths_may_differ(shown: str, came: str, alike: bool) -> None:
