@@ -232,9 +232,10 @@ def left_in(ec2: EC2Client, *, locks: bool = True) -> list[str]:
     Locks are key pairs too; the lock of a killed run expires.
     """
     reservations = ec2.describe_instances()["Reservations"]
+    groups = ec2.describe_security_groups()["SecurityGroups"]
     instances = [instance for reservation in reservations for instance in reservation["Instances"]]
     return [
-        *(one["InstanceId"] for one in instances if one["State"]["Name"] != "terminated"),
+        *(instance["InstanceId"] for instance in instances if instance["State"]["Name"] != "terminated"),
         *(name for name in key_pairs(ec2) if locks or not name.startswith("ami-bakery-lock-")),
-        *(one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"] if one["GroupName"] != "default"),
+        *(group["GroupId"] for group in groups if group["GroupName"] != "default"),
     ]

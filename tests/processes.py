@@ -11,14 +11,14 @@ from collections.abc import Callable
 from tests.harness import Harness, json_template
 
 
-def bake_until(app: Harness, words: str, *arguments: str, told: str = "") -> subprocess.Popen[str]:
-    """Starts a bake in its own process group, and waits until Packer prints `words` and ami-bakery prints `told`."""
+def bake_until(app: Harness, words: str, *arguments: str, message: str = "") -> subprocess.Popen[str]:
+    """Starts a bake in its own process group, and waits until Packer prints `words` and ami-bakery prints `message`."""
     process = app.start("bake", "-v", *arguments, own_group=True)
     assert process.stderr is not None
-    awaited = {words, told} - {""}
+    awaited = {words, message} - {""}
     while awaited:
         line = process.stderr.readline()
-        assert line, "it ended before"
+        assert line, "the bake ended early"
         awaited = {part for part in awaited if part not in line}
     return process
 
@@ -48,8 +48,8 @@ def processes_with(text: str) -> list[int]:
 
 
 def children_of(pid: int) -> list[int]:
-    parents = {one: _parent_of(one) for one in map(int, filter(str.isdigit, os.listdir("/proc")))}
-    return [one for one, parent in parents.items() if parent == pid]
+    parents = {pid: _parent_of(pid) for pid in map(int, filter(str.isdigit, os.listdir("/proc")))}
+    return [child for child, parent in parents.items() if parent == pid]
 
 
 def kill_everything_of(app: Harness, process: subprocess.Popen[str]) -> None:

@@ -166,7 +166,7 @@ def test_missing_source_ami_is_reported_before_a_build(app: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("bake", "app", "-var", "size=t3.small"), "-var is a Packer option: write it after `--`"),
         (("bake", "-on-error=ask"), "-on-error=ask is a Packer option"),
@@ -178,10 +178,10 @@ def test_missing_source_ami_is_reported_before_a_build(app: Harness) -> None:
         (("--packer", "/x", "plan"), "--packer goes after the command, as in `ami-bakery plan --packer`"),
     ],
 )
-def test_wrong_usage_is_explained(app: Harness, arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_is_explained(app: Harness, arguments: tuple[str, ...], message: str) -> None:
     run = app.run(*arguments)
     assert (run.status, run.stdout) == (2, "")
-    assert told in run.stderr
+    assert message in run.stderr
 
 
 def test_wrong_usage_with_detailed_exitcode_is_status_1(app: Harness) -> None:
@@ -441,7 +441,7 @@ def test_full_disk_while_writing_the_output_loses_no_ami(drop_in: Harness) -> No
         command, env=environment, cwd=drop_in.folder, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 1, done.stderr
-    assert re.fullmatch(r"ami-[0-9a-f]{17}\n", done.stdout), "the id is told all the same"
+    assert re.fullmatch(r"ami-[0-9a-f]{17}\n", done.stdout), "the id is printed anyway"
     assert "writing the answer to small/.ami_id.json" in done.stderr
     assert "No space left on device" in done.stderr
     assert "run the command again" in done.stderr

@@ -72,18 +72,18 @@ def test_advised_workdir_is_the_folder_in_which_the_paths_exist(
     harness.write("bakery.toml", PROVISIONED)
     harness.write("packer/app/app.pkr.hcl", HCL % f'  provisioner "shell" {{\n    script = "{step}"\n  }}\n')
     harness.write(path, "x\n")
-    told = harness.run("plan").stderr
-    assert f'workdir = "{workdir}" in [images.app]' in told
-    assert f"{found} of 1 missing path is found" in told
+    stderr = harness.run("plan").stderr
+    assert f'workdir = "{workdir}" in [images.app]' in stderr
+    assert f"{found} of 1 missing path is found" in stderr
 
 
 def test_paths_relative_to_the_template_advise_its_folder_as_workdir(harness: Harness) -> None:
     harness.write("bakery.toml", PROVISIONED + 'workdir = "."\n')
     harness.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    scripts = ["a.sh", "gone.sh"]\n  }\n')
     harness.write("packer/app/a.sh", "x\n")
-    told = harness.run("plan").stderr
-    assert 'workdir = "packer/app" in [images.app]' in told
-    assert "1 of 2 missing paths are found" in told
+    stderr = harness.run("plan").stderr
+    assert 'workdir = "packer/app" in [images.app]' in stderr
+    assert "1 of 2 missing paths are found" in stderr
 
 
 def test_file_function_with_a_path_in_another_folder_advises_a_workdir(harness: Harness) -> None:
@@ -98,9 +98,9 @@ def test_file_function_with_a_path_in_another_folder_advises_a_workdir(harness: 
 def test_path_that_exists_in_no_folder_is_reported_as_missing(harness: Harness) -> None:
     harness.write("bakery.toml", PROVISIONED)
     harness.write("packer/app/app.pkr.hcl", HCL % '  provisioner "shell" {\n    script = "gone.sh"\n  }\n')
-    told = harness.run("plan").stderr
-    assert "Create it, or correct the path." in told
-    assert "workdir" not in told
+    stderr = harness.run("plan").stderr
+    assert "Create it, or correct the path." in stderr
+    assert "workdir" not in stderr
 
 
 NAMES = {
@@ -224,6 +224,6 @@ def test_windows_line_endings_in_linux_scripts_are_findings(
     app: Harness, path: str, content: bytes, found: bool
 ) -> None:
     app.write(path, content)
-    told = findings(app)
-    assert ("windows-line-ends" in told) is found
-    assert not found or path in told["windows-line-ends"]["message"]
+    by_code = findings(app)
+    assert ("windows-line-ends" in by_code) is found
+    assert not found or path in by_code["windows-line-ends"]["message"]

@@ -56,17 +56,17 @@ def found(harness: Harness, *options: str) -> list[tuple[str, list[str]]]:
 
 def test_packer_validate_runs_concurrently_and_findings_keep_the_image_order(three: Harness) -> None:
     """Each `packer validate` waits for another one, so a sequential run would fail."""
-    told = found(three, "--packer", packer(three, MEETING))
-    assert [name for name, _ in told] == list(NAMES)
-    for name, messages in told:
+    results = found(three, "--packer", packer(three, MEETING))
+    assert [name for name, _ in results] == list(NAMES)
+    for name, messages in results:
         assert any(f"nonsense_{name}" in message for message in messages)
     lines = [line for line in three.run("check").stdout.splitlines() if "nonsense" in line]
     assert [line.rpartition("image ")[2] for line in lines] == ["a]", "b]", "c]"]
 
 
 def test_one_job_runs_packer_validate_sequentially(three: Harness) -> None:
-    told = found(three, "--jobs", "1", "--packer", packer(three, ALONE))
-    assert [any(f"nonsense_{name}" in message for message in messages) for name, messages in told] == [True] * 3
+    results = found(three, "--jobs", "1", "--packer", packer(three, ALONE))
+    assert [any(f"nonsense_{name}" in message for message in messages) for name, messages in results] == [True] * 3
 
 
 def test_zero_jobs_is_wrong_usage(three: Harness) -> None:

@@ -60,7 +60,7 @@ def test_github_shows_plans_and_outcomes_as_tables(app: Harness, summary: Path) 
     assert annotated(run) == []
     assert f"| **baked** | app | `{app.run('digest').answer[:12]}` | `{run.answer}` us-east-1 |" in summary.read_text()
     app.run("bake")
-    assert summary.read_text().count("\n### ami-bakery bake: ") == 2, "each is added to what is there"
+    assert summary.read_text().count("\n### ami-bakery bake: ") == 2, "each summary is appended"
     assert app.packer_runs == 1
 
 

@@ -72,12 +72,12 @@ def test_nothing_is_written_next_to_a_template_outside_the_root(harness: Harness
 def test_ami_id_json_replaces_a_symbolic_link(drop_in: Harness) -> None:
     target = drop_in.folder.parent / "precious"
     target.write_text("precious")
-    beside = drop_in.folder / "ami/packer/.ami_id.json"
-    beside.symlink_to(target)
+    answer_file = drop_in.folder / "ami/packer/.ami_id.json"
+    answer_file.symlink_to(target)
     ami = drop_in.run(program="bake").answer.splitlines()[-1]
     assert target.read_text() == "precious"
-    assert ami in beside.read_text()
-    assert not beside.is_symlink()
+    assert ami in answer_file.read_text()
+    assert not answer_file.is_symlink()
 
 
 def test_logs_are_private_and_output_files_follow_the_umask(app: Harness) -> None:

@@ -177,9 +177,9 @@ def test_outdated_shows_amis_with_what_changed(bakery: Harness) -> None:
     assert run.status == 0
     rows = [re.split(r" {2,}", line) for line in run.answer.splitlines()]
     assert rows[0] == ["IMAGE", "REGION", "AMI", "AGE", "DIGEST", "CURRENT DIGEST", "CHANGED"]
-    told = {row[0]: row[-2:] for row in rows[1:]}
-    assert told["base"] == [bakery.run("digest", "base").answer[:12], "variables, settings"]
-    assert told["app"] == ["unknown", "files, base (waiting for base)"]
+    changes = {row[0]: row[-2:] for row in rows[1:]}
+    assert changes["base"] == [bakery.run("digest", "base").answer[:12], "variables, settings"]
+    assert changes["app"] == ["unknown", "files, base (waiting for base)"]
     assert [item["awaits"] for item in bakery.run("images", "--outdated", "--json").images] == [None, "base"]
     assert bakery.packer_runs == 2
 

@@ -40,7 +40,7 @@ def images_left(ec2: EC2Client) -> list[str]:
 
 
 class Typist:
-    """Presses Ctrl-C when Packer is at work, and again when it is told to stop; then answers the question.
+    """Presses Ctrl-C when Packer is running, and again when Packer is stopping; then answers the prompt.
 
     `then` is called once, after the last of these.
     """
@@ -237,14 +237,14 @@ def test_killed_bakery_in_debug_mode_gets_packers_cleanup(app: Harness, ec2: EC2
 
 def test_signal_in_debug_mode_does_not_wait_for_a_key_press(app: Harness, ec2: EC2Client) -> None:
     terminal = Terminal(app, "bake", "--", "-debug")
-    told: list[int] = []
+    signaled: list[int] = []
 
     def press_enter_until_the_instance(seen: str) -> str:
-        if "Instance ID: i-" in seen and not told:
-            told.append(terminal.pid)
+        if "Instance ID: i-" in seen and not signaled:
+            signaled.append(terminal.pid)
             os.kill(terminal.pid, signal.SIGTERM)
-        return "\r" if seen.rstrip().endswith("Press enter to continue.") and not told else ""
+        return "\r" if seen.rstrip().endswith("Press enter to continue.") and not signaled else ""
 
     assert terminal.watch(press_enter_until_the_instance) == 130
-    assert told
+    assert signaled
     assert left_in(ec2) == []

@@ -1,5 +1,4 @@
-"""Inputs that are very large or very many, and an EC2 that does not answer: what is told meanwhile, what it takes, and
-how it is broken off."""
+"""Very large inputs, and an unresponsive EC2: progress messages, memory, and interruption."""
 
 from __future__ import annotations
 
@@ -57,9 +56,9 @@ def test_memory_does_not_grow_with_the_inputs(baker: Harness) -> None:
 
 def peak(harness: Harness) -> int:
     """Returns the peak memory of a `digest` run, in KiB."""
-    told = harness.folder.parent / "peak"
-    assert harness.run("digest", prefix=(sys.executable, "-c", PEAK, str(told))).status == 0
-    return int(told.read_text())
+    peak_file = harness.folder.parent / "peak"
+    assert harness.run("digest", prefix=(sys.executable, "-c", PEAK, str(peak_file))).status == 0
+    return int(peak_file.read_text())
 
 
 def test_unresponsive_ec2_is_reported_and_can_be_interrupted(baker: Harness) -> None:

@@ -1,4 +1,4 @@
-"""What local commands read moves the digest, and `check` says what it cannot know of them."""
+"""Files read by local commands change the digest; `check` reports what is unknown about them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ READ = {
         "ami/local/payload.txt",
     ),
     "a script with an unknown argument": (_inline("sh local/x.sh {{build `ID`}}"), "ami/local/x.sh"),
-    "what a script reads": (_inline("sh local/x.sh"), "ami/local/words.txt"),
+    "file read by a script": (_inline("sh local/x.sh"), "ami/local/words.txt"),
     "a makefile's folder": (_inline("make -C ../src"), "src/part.mk"),
     "an archived folder": (_inline("tar czf /tmp/a.tgz app"), "ami/app/deep/file"),
     "a post-processor's script": (
@@ -89,9 +89,9 @@ def test_variable_read_by_a_local_command_changes_the_digest_but_the_ci_job_does
     }
     assert digests["CHANNEL"] != digests["NOTHING"] == digests["CI_JOB_ID"] == digests["OUT"]
 
-    told = _findings(app)["environment-not-hashed"]
-    assert {finding["level"] for finding in told} == {"notice"}
-    assert len(told) == 2
+    found = _findings(app)["environment-not-hashed"]
+    assert {finding["level"] for finding in found} == {"notice"}
+    assert len(found) == 2
 
 
 def test_ignore_applies_only_to_guessed_words(app: Harness) -> None:
@@ -158,12 +158,12 @@ def test_uploaded_file_outside_the_digest_is_a_finding(app: Harness) -> None:
         app, parts, {"ami/.git/HEAD": "ref", "ami/crash.log": "", "ami/packer_cache/x": "", "ami/sub/.git": "gitdir: x"}
     )
 
-    told = [finding["message"] for finding in _findings(app)["upload-not-in-digest"]]
+    messages = [finding["message"] for finding in _findings(app)["upload-not-in-digest"]]
     for name in ("ami/.git", "ami/crash.log", "ami/packer_cache", "ami/sub/.git"):
-        assert any(re.search(rf" {re.escape(name)}(?:,| in it)| and {re.escape(name)} in it", each) for each in told), (
-            name
-        )
-    assert len(told) == 2, "once for what each commit changes, and once for what bakes write"
+        assert any(
+            re.search(rf" {re.escape(name)}(?:,| in it)| and {re.escape(name)} in it", each) for each in messages
+        ), name
+    assert len(messages) == 2, "one for files changed by each commit, and one for files written by bakes"
 
 
 def test_excluded_files_in_a_folder_that_is_not_uploaded_are_no_finding(app: Harness) -> None:
@@ -205,9 +205,9 @@ def test_existing_files_that_match_a_partly_unknown_output_are_a_finding(app: Ha
     ]
     _write(app, {"provisioners": steps}, {"ami/conf/app-base.yml": "1", "ami/logs/kept": "1"}, TOML)
 
-    told = [finding["message"] for finding in _findings(app)["output-inside"]]
-    assert any("ami/conf/app-base.yml" in message for message in told)
-    assert any("ami/logs/kept" in message for message in told)
+    messages = [finding["message"] for finding in _findings(app)["output-inside"]]
+    assert any("ami/conf/app-base.yml" in message for message in messages)
+    assert any("ami/logs/kept" in message for message in messages)
 
 
 def test_read_file_that_matches_a_partly_unknown_name_is_not_excluded(app: Harness) -> None:

@@ -209,7 +209,7 @@ def test_value_too_long_for_an_argument_is_passed_in_a_file(app: Harness) -> Non
 GUEST = "#!/bin/sh\n# {}\nexit 1\n"
 
 
-def place_beside_the_home(harness: Harness) -> Path:
+def place_in_the_home(harness: Harness) -> Path:
     return harness.folder.parent / ".packer.d/plugins"
 
 
@@ -241,7 +241,7 @@ def place_named_by_packers_configuration(harness: Harness) -> Path:
 
 
 PLACES = (
-    *(place_beside_the_home, place_in_the_configuration, place_on_the_plugin_path, place_in_the_workdir),
+    *(place_in_the_home, place_in_the_configuration, place_on_the_plugin_path, place_in_the_workdir),
     *(place_of_an_empty_entry, place_named_by_packers_configuration),
 )
 
@@ -273,7 +273,7 @@ def test_content_of_a_manually_installed_plugin_is_part_of_the_digest(
 
 def test_plugin_with_several_components_is_part_of_the_digest(app: Harness) -> None:
     app.write("ami/app.json", json_template() | {"provisioners": [{"type": "goss-remote"}]})
-    folder = place_beside_the_home(app)
+    folder = place_in_the_home(app)
     folder.mkdir(parents=True)
     digests = [app.run("digest").answer]
     for name in ("packer-plugin-goss", "packer-plugin-goss_v1.0.0_x5.0_linux_amd64", "packer-plugin-gos"):

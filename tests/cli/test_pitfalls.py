@@ -79,11 +79,13 @@ def test_version_constraints_that_select_a_plugin_missing_on_github(constraint: 
     assert (is_gone_from_github(plugin) != "") is gone
 
 
-@pytest.mark.parametrize(("version", "told"), [("1.7.0", True), ("1.13.1", True), ("1.14.0", False), ("1.16.0", False)])
-def test_unpinned_amazon_plugin_with_an_old_packer_is_a_finding(app: Harness, version: str, told: bool) -> None:
+@pytest.mark.parametrize(
+    ("version", "expected"), [("1.7.0", True), ("1.13.1", True), ("1.14.0", False), ("1.16.0", False)]
+)
+def test_unpinned_amazon_plugin_with_an_old_packer_is_a_finding(app: Harness, version: str, expected: bool) -> None:
     found = codes(app, *hcl(app, ">= 1.2.8", version))
-    assert ("plugin-not-on-github" in found) is told
-    if told:
+    assert ("plugin-not-on-github" in found) is expected
+    if expected:
         line, words = found["plugin-not-on-github"]
         assert line == 3
         assert 'version = ">= 1.2.8, < 1.3.10"' in words
@@ -104,9 +106,9 @@ def test_failed_packer_init_is_explained_with_the_version_to_pin(app: Harness) -
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", HCL % ">= 1.2.8")
     options = ("--init", "--packer", str(app.program("another-packer", FAILING_INIT)))
-    (told,) = [line for line in app.run("check", *options).stdout.splitlines() if "404" in line and "init)" in line]
-    assert '"github.com/hashicorp/amazon" plugin: 1 error occurred: * GET https://x: 404' in told
-    assert "\\n" not in told
+    (line,) = [text for text in app.run("check", *options).stdout.splitlines() if "404" in text and "init)" in text]
+    assert '"github.com/hashicorp/amazon" plugin: 1 error occurred: * GET https://x: 404' in line
+    assert "\\n" not in line
     assert 'Write version = ">= 1.2.8, < 1.3.10" for amazon' in app.run("plan", *options).stderr
     without = app.run("plan", "--packer", options[2])
     assert "--init" in without.stderr
@@ -118,7 +120,7 @@ def test_pinned_amazon_plugin_is_no_finding(app: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "environment", "told"),
+    ("version", "environment", "expected"),
     [
         ("1.15.2", {"HCP_PACKER_BUCKET_NAME": "golden"}, True),
         ("1.16.0", {"HCP_PACKER_REGISTRY": "on"}, True),
@@ -128,11 +130,11 @@ def test_pinned_amazon_plugin_is_no_finding(app: Harness) -> None:
     ],
 )
 def test_hcp_enforced_provisioners_are_a_finding_if_hcp_is_enabled(
-    app: Harness, version: str, environment: dict[str, str], told: bool
+    app: Harness, version: str, environment: dict[str, str], expected: bool
 ) -> None:
     options = hcl(app, ">= 1.2.8", version)
-    assert ("enforced-provisioners" in codes(app, *options, **environment)) is told
-    assert ("not in the digest, so that" in app.run("plan", *options, environment=environment).stderr) is told
+    assert ("enforced-provisioners" in codes(app, *options, **environment)) is expected
+    assert ("not in the digest, so that" in app.run("plan", *options, environment=environment).stderr) is expected
 
 
 def test_template_that_enables_hcp_is_a_finding_unless_enforcement_is_skipped(app: Harness) -> None:

@@ -112,7 +112,7 @@ def test_no_secret_is_written_to_any_output(secretive: Harness, ec2: EC2Client) 
     assert {name.rpartition("/")[2] for name in files} >= {"answer.json", "answer.env"}
     logs = [name for name in files if name.endswith(".log")]
     assert len(logs) == 1, "the failed bake keeps its log"
-    assert (home / logs[0]).stat().st_mode & 0o777 == 0o600, "it holds what the template printed"
+    assert (home / logs[0]).stat().st_mode & 0o777 == 0o600, "it contains the output of the template"
     everything = {
         **{f"run {number}": f"{run.stdout}{run.stderr}".encode() for number, run in enumerate(said)},
         **files,

@@ -39,7 +39,7 @@ def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) 
     provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
     app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "60"
     app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=0))
-    process = bake_until(app, "amazon-ebs: at work", told="(not marked with its run: tagging i-")
+    process = bake_until(app, "amazon-ebs: at work", message="(not marked with its run: tagging i-")
     app.control.clear_faults()
     assert "instance" not in tags_of(ec2)
     (app.folder / "go").touch()

@@ -81,7 +81,7 @@ def test_every_example_in_the_documentation_works(broken: Harness) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout == f"{examples.count('>>> ')}\n"
-    assert broken.packer_runs == 3, "one bake, one that fails, one that is forced"
+    assert broken.packer_runs == 3, "one build, one failure, one forced rebuild"
 
 
 def test_example_in_the_module_docstring_works(app: Harness) -> None:
@@ -215,23 +215,23 @@ def test_skipped_child_is_not_reported_as_the_first_failure(broken: Harness) -> 
 try:
     Bakery.load().bake("a-child")
 except BakeFailed as failed:
-    told = [(image.name, type(image.error).__name__) for image in failed.images]
-    print(json.dumps([told, type(failed.__cause__).__name__]))
+    results = [(image.name, type(image.error).__name__) for image in failed.images]
+    print(json.dumps([results, type(failed.__cause__).__name__]))
 """
     assert said(broken, script) == [[["broken", "PackerError"], ["a-child", "SkippedError"]], "PackerError"]
 
 
 def test_exception_of_the_watch_function_is_raised_after_the_bake(app: Harness) -> None:
     script = """
-told = []
+events = []
 def watch(event):
-    told.append(event.kind)
+    events.append(event.kind)
     if event.kind is EventKind.LINE:
         raise ValueError("the user's own")
 try:
     Bakery.load(watch=watch).bake()
 except ValueError as error:
-    print(json.dumps([str(error), told.count(EventKind.LINE)]))
+    print(json.dumps([str(error), events.count(EventKind.LINE)]))
 """
     assert said(app, script) == ["the user's own", 1]
     assert app.run("plan", "--json").images[0]["action"] == "reuse", "the bake was not stopped"

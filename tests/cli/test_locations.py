@@ -114,11 +114,11 @@ def test_file_content_in_packers_errors_is_not_shown(app: Harness) -> None:
 def test_location_is_shown_once(app: Harness, change: dict[str, Any], words: str) -> None:
     app.write("ami/app.json", {**json_template(), **change})
     run = app.run("check")
-    told = [line for line in run.stdout.splitlines() if words in line]
-    assert len(told) == 1
-    place = told[0].partition(": ")[0]
+    shown = [line for line in run.stdout.splitlines() if words in line]
+    assert len(shown) == 1
+    place = shown[0].partition(": ")[0]
     assert place.startswith("ami/app.json:")
-    assert told[0].count(place) == 1
+    assert shown[0].count(place) == 1
 
 
 def test_workdir_that_is_a_file_is_reported_as_a_file(app: Harness) -> None:
@@ -152,9 +152,9 @@ def test_placeholder_for_the_checkout_appears_in_no_message(app: Harness, what: 
     app.write("ami/app.pkr.hcl", MARKED[what])
     for arguments in (("check",), ("check", "--json"), ("plan",), ("inputs", "--json")):
         run = app.run(*arguments, environment={"GITHUB_ACTIONS": "true"})
-        told = run.stdout + run.stderr
-        assert "\ufdd0" not in told
-        assert "\\ufdd0" not in told
+        shown = run.stdout + run.stderr
+        assert "\ufdd0" not in shown
+        assert "\\ufdd0" not in shown
 
 
 def test_credential_error_of_all_images_is_reported_once(app: Harness) -> None:

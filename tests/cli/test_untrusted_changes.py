@@ -64,8 +64,10 @@ def modern(tmp_path: Path, local: LocalAws, current_packer: Path) -> Harness:
 
 @pytest.fixture
 def planted(harness: Harness) -> Harness:
-    """A pull request that adds the files of a bare repository beside bakery.toml, in a repository whose own
-    configuration names programs too."""
+    """A pull request that adds a bare repository next to bakery.toml.
+
+    The repository's own configuration names programs too.
+    """
     harness.write("images/bakery.toml", TOML)
     harness.write("images/ami/app.json", json_template())
     harness.write("images/ami/setup.sh", "echo set up\n")
@@ -260,7 +262,7 @@ def test_plugins_in_the_repository_are_not_run_for_their_versions(modern: Harnes
     program.with_name(f"{real.name}_SHA256SUM").write_text(hashlib.sha256(program.read_bytes()).hexdigest())
     assert modern.run("digest").answer != digest
     assert modern.run("bake").status == 0
-    assert ran(modern), "a bake starts what it is made with"
+    assert ran(modern), "a bake runs the programs of its definition"
 
 
 CREDENTIAL_PROCESS = """\
@@ -297,7 +299,7 @@ def test_credential_process_of_a_configuration_in_the_repository_is_not_run(app:
     assert (run.status, ran(app)) == (1, "")
     assert f"{config} is in the repository: planning does not start its credential_process" in run.stderr
     assert app.run("bake", environment=environment).status == 1
-    assert ran(app), "a bake starts what it is configured with"
+    assert ran(app), "a bake runs the configured program"
 
 
 def test_buildkite_agent_in_the_repository_is_not_run(app: Harness) -> None:

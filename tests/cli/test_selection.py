@@ -164,7 +164,7 @@ def test_files_outside_git_are_compared_as_they_are_now(bakery: Harness) -> None
     outside.write_text("2")
     assert changed(bakery) == []
     write_config(bakery, TABLES | {"job": 'inputs = ["job"]\n'})
-    assert changed(bakery) == ["job"], "what the definition takes of them is compared"
+    assert changed(bakery) == ["job"], "the parts of the definition are compared"
 
 
 def test_file_that_differs_only_by_git_conversions_is_unchanged(bakery: Harness) -> None:
