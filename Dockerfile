@@ -1,24 +1,24 @@
 # AMI Bakery as a Docker image, built with BuildKit: `docker build -t ami-bakery .`
-# docs/guides/docker.md tells what each argument is for, and how to run it.
+# docs/guides/docker.md documents the arguments, and how to run the image.
 
-# A Debian or Ubuntu with Python 3.11 or newer.
+# A Debian or Ubuntu image with Python 3.11 or newer.
 ARG BASE=debian:bookworm-slim
-# Where /bin/packer comes from: Debian's package, or an image such as hashicorp/packer:1.16.0
+# Source of /bin/packer: Debian's package, or an image such as hashicorp/packer:1.16.0
 ARG PACKER_FROM=debian-packer
-# yes or no: with ansible-playbook, for Packer's `ansible` provisioner
+# yes or no: include ansible-playbook, for Packer's `ansible` provisioner
 ARG ANSIBLE=no
-# The date of all that the build itself makes, so that two builds make the same layers.
+# Timestamp of all files that the build creates, so that the layers are reproducible.
 ARG SOURCE_DATE_EPOCH=1577836800
 
-# What goes into the image is laid out below /out, folders and all, for the dates of those that COPY makes are its own.
-# The two empty files are what an engine mounts others over: where it has to make them, /etc gets the date of that.
+# Stages write the files of the image below /out, including folders, because COPY would create folders with the current
+# time. Engines mount files over the two empty files; an engine that must create them would change /etc's timestamp.
 FROM ${BASE} AS etc-out
 ARG SOURCE_DATE_EPOCH
 COPY --chmod=644 docker/gitconfig /out/etc/
 RUN touch /out/etc/hosts /out/etc/resolv.conf \
     && find /out -exec touch --no-dereference --date="@${SOURCE_DATE_EPOCH}" {} +
 
-# Files of the base are emptied, not removed: that would leave a mark, with a date that nothing sets.
+# Truncate files of the base image instead of removing them: a removal adds a whiteout file with the current time.
 FROM ${BASE} AS base
 ARG SOURCE_DATE_EPOCH
 COPY --from=etc-out /out/ /
@@ -50,7 +50,7 @@ RUN --mount=type=bind,from=packer,source=/bin/packer,target=/usr/local/bin/packe
 FROM base AS python
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null
-# Of these, and of the secrets, nothing is in the image.
+# Neither these arguments nor the secrets are stored in the image.
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST
 ARG SOURCE_DATE_EPOCH
 COPY docker/install docker/requirements*.txt /build/
@@ -68,7 +68,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
 FROM ansible-${ANSIBLE} AS ansible
 
 FROM python AS dependencies
-# yes or no: with the embedded EC2 of `ami-bakery local`
+# yes or no: include the embedded EC2 of `ami-bakery local`
 ARG LOCAL=no
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.crt \
     case ${LOCAL} in yes) which=requirements-local ;; no) which=requirements ;; *) exit 2 ;; esac \

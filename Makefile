@@ -1,4 +1,4 @@
-# Everything the project needs is set up here: `make demo` and `make test` work on a fresh Debian or Ubuntu machine.
+# `make demo` and `make test` install everything that they need on a new Debian or Ubuntu machine.
 
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,7 @@ $(READY): pyproject.toml scripts/setup
 demo: $(READY)
 	scripts/demo
 
-# For every edit: under a minute on two cores, without Packer, Docker and the network.
+# For every edit: takes less than a minute on two cores; needs no Packer, Docker or network.
 test-fast: $(READY)
 	$(BIN)/pytest --quiet --numprocesses $(FAST_WORKERS) -m "not packer and not current_packer" tests/core tests/template tests/adapters
 
@@ -26,7 +26,7 @@ test: check
 	scripts/setup --test-programs $(BIN)/python
 	scripts/run-tests $(BIN)
 
-# The histories and the command line with current Packer, too; `make test` runs only its own tests with it.
+# Runs tests of histories and the command line with current Packer. `make test` runs only the tests that need it.
 test-current-packer: $(READY)
 	folder=$$(scripts/current-packer) && AMI_BAKERY_TEST_PACKER=$$folder $(BIN)/pytest --numprocesses auto \
 	  tests/histories tests/cli tests/end_to_end
@@ -41,7 +41,7 @@ check: $(READY)
 docs: $(READY)
 	$(BIN)/python scripts/docs
 
-# ORIGINAL=PATH names a clone of mechtron/ami-bakery, to be measured beside it. Ten minutes, and 3 GB of files.
+# ORIGINAL=PATH: path of a clone of mechtron/ami-bakery, to compare with. Takes 10 minutes and 3 GB of disk space.
 benchmark: $(READY)
 	$(BIN)/python -m benchmarks $(if $(ORIGINAL),--original "$(ORIGINAL)")
 

@@ -134,8 +134,8 @@ def test_what_is_given_reaches_the_program_and_packer(job: Job, app: Kitchen) ->
     [
         ({"command": "images"}, "the input `command` is 'images'"),
         ({"command": "bake; id"}, "the input `command` is 'bake; id'"),
-        ({"images": "--packer=/tmp/evil"}, "begins with a dash"),
-        ({"config": "-v"}, "begins with a dash"),
+        ({"images": "--packer=/tmp/evil"}, "starts with a dash"),
+        ({"config": "-v"}, "starts with a dash"),
         ({"args": "it's"}, "the input `args` cannot be read"),
     ],
 )
