@@ -1,4 +1,4 @@
-"""Answers are written to the file that a path leads to: through links, to devices and pipes, and never half."""
+"""Atomic writes to regular files, through links, and to devices and pipes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write(path: Path | str, text: str = "new") -> None:
 
 
 def chain(folder: Path, last: str | Path, length: int = 3) -> Path:
-    """A symbolic link to a link, and so on, to `last`; each in a folder of its own, and relative."""
+    """Creates a chain of relative symbolic links to `last`, each in its own folder; returns the first link."""
     target = str(last)
     for number in range(length):
         link = folder / f"folder-{number}" / "link.json"
@@ -32,7 +32,7 @@ def chain(folder: Path, last: str | Path, length: int = 3) -> Path:
 
 @pytest.mark.parametrize("there", [True, False], ids=["target exists", "dangling"])
 @pytest.mark.parametrize("length", [1, 3])
-def test_a_link_stays_and_its_target_is_written(tmp_path: Path, length: int, there: bool) -> None:
+def test_a_link_is_kept_and_its_target_is_written(tmp_path: Path, length: int, there: bool) -> None:
     target = tmp_path / "target.json"
     if there:
         target.write_text("old")
@@ -46,7 +46,7 @@ def test_a_link_stays_and_its_target_is_written(tmp_path: Path, length: int, the
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["target.json"], "nothing else is left"
 
 
-def test_a_reader_of_the_target_keeps_the_whole_old_text(tmp_path: Path) -> None:
+def test_a_process_that_reads_the_target_sees_the_complete_old_text(tmp_path: Path) -> None:
     (tmp_path / "target.json").write_text("old")
     link = chain(tmp_path, "target.json")
     with link.open() as reader:
@@ -65,7 +65,7 @@ def test_a_target_with_the_same_text_is_not_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/full"])
 def test_a_device_is_neither_replaced_nor_read(tmp_path: Path, device: str) -> None:
-    """/dev/zero has no end: with 300 MB of memory, reading it would fail."""
+    """/dev/zero is infinite: with 300 MB of memory, reading it would fail."""
     if not os.access(device, os.W_OK):
         pytest.skip(f"{device} cannot be written to here")
     link = chain(tmp_path, device)
@@ -80,7 +80,7 @@ def test_a_device_is_neither_replaced_nor_read(tmp_path: Path, device: str) -> N
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 @pytest.mark.parametrize("stdout", ["file", "pipe"])
-def test_a_link_to_stdout_adds_to_what_is_printed(tmp_path: Path, name: str, stdout: str) -> None:
+def test_a_write_through_a_link_to_stdout_is_appended_to_the_output(tmp_path: Path, name: str, stdout: str) -> None:
     code = (
         "import sys; from ami_bakery.adapters.files.atomic_file import replace_file; "
         "print('printed', flush=True); replace_file(sys.argv[1], 'written', 'Retry.')"
@@ -96,7 +96,7 @@ def test_a_link_to_stdout_adds_to_what_is_printed(tmp_path: Path, name: str, std
 
 
 def test_the_file_that_is_stdout_is_not_replaced(tmp_path: Path) -> None:
-    """`--output out.json > out.json`: a new file would take the place of the one that the shell opened."""
+    """`--output out.json > out.json`: a new file would replace the one that the shell opened."""
     out = tmp_path / "out.json"
     code = (
         "import sys; from ami_bakery.adapters.files.atomic_file import replace_file; "
@@ -108,7 +108,7 @@ def test_the_file_that_is_stdout_is_not_replaced(tmp_path: Path) -> None:
     assert out.read_text() == "printed\nnew"
 
 
-def test_a_pipe_gets_the_text(tmp_path: Path) -> None:
+def test_text_is_written_to_a_named_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     said: list[str] = []
@@ -133,14 +133,14 @@ def chain_once(folder: Path, target: Path) -> Path:
     return link
 
 
-def test_a_pipe_that_nobody_reads_is_an_error(tmp_path: Path) -> None:
+def test_a_pipe_without_a_reader_is_an_error(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with pytest.raises(OutputError, match="no program reads"):
         write(chain(tmp_path, pipe))
 
 
-def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
+def test_circular_links_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(OutputError, match="symbolic links"):
@@ -148,14 +148,14 @@ def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
     assert (tmp_path / "a").is_symlink()
 
 
-def test_a_link_into_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_link_into_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     link = chain(tmp_path, "absent/target.json")
     with pytest.raises(OutputError, match="No such file"):
         write(link)
     assert link.is_symlink()
 
 
-def test_a_large_file_that_is_there_is_not_read(tmp_path: Path) -> None:
+def test_an_existing_large_file_is_not_read(tmp_path: Path) -> None:
     target = tmp_path / "target.json"
     with target.open("wb") as file:
         file.truncate(1 << 40)

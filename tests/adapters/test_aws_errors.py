@@ -1,4 +1,4 @@
-"""What EC2 refuses, and what a message makes of it."""
+"""Messages for errors of EC2."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ami_bakery.errors import AwsError
         ("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared"),
     ],
 )
-def test_what_the_default_key_encrypts_cannot_be_shared_in_either_wording(code: str, message: str) -> None:
-    """EC2's words, as users have met them: one for AMIs (with an apostrophe of its own), one for snapshots."""
+def test_sharing_an_ami_encrypted_with_the_default_key_explains_customer_managed_keys(code: str, message: str) -> None:
+    """EC2's messages: one for AMIs (with a typographic apostrophe), one for snapshots."""
     call = AwsCall(doing="sharing ami-1", service="EC2", action="ModifyImageAttribute", region="us-east-1")
     with pytest.raises(AwsError) as caught, explained(call):
         raise ClientError({"Error": {"Code": code, "Message": message}}, "ModifyImageAttribute")
@@ -28,8 +28,8 @@ def test_what_the_default_key_encrypts_cannot_be_shared_in_either_wording(code: 
 
 
 @pytest.mark.parametrize("code", ["503", "ServerInternal"])
-def test_a_fault_on_the_way_to_ec2_is_to_be_tried_later_and_may_have_been_carried_out(code: str) -> None:
-    """botocore's code for an answer of a load balancer is its HTTP status."""
+def test_a_server_error_suggests_to_run_again_and_may_have_been_carried_out(code: str) -> None:
+    """For a load balancer's response, botocore's error code is the HTTP status."""
     call = AwsCall(doing="acquiring the lock", service="EC2", action="CreateKeyPair", region="us-east-1")
     with pytest.raises(AwsError) as caught, explained(call):
         raise ClientError({"Error": {"Code": code, "Message": "Service Unavailable"}}, "CreateKeyPair")

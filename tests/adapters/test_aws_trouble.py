@@ -1,4 +1,4 @@
-"""Everyday trouble with credentials and settings: the message names the variable, profile or file, and no secret."""
+"""Errors of credentials and settings name the variable, profile or file, and show no secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROLE = "arn:aws:iam::444455556666:role/builder"
 
 @pytest.fixture
 def refusal(local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., BakeryError]]:
-    """Asks EC2 in an environment that is changed, and gives the failure that it ends with."""
+    """Calls EC2 in a changed environment, and returns the error."""
     given = local.environment({"HOME": str(tmp_path)})
     sessions = []
 
@@ -47,7 +47,7 @@ def refusal(local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             (tmp_path / ".aws/config").write_bytes(config if isinstance(config, bytes) else config.encode())
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "stdin", io.StringIO("a line that is not for us\n"))
+        monkeypatch.setattr(sys, "stdin", io.StringIO("input for another program\n"))
         session = AwsSession(environment)
         sessions.append(session)
         with pytest.raises(BakeryError) as caught:
@@ -62,7 +62,7 @@ def refusal(local: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def printed(**members: Any) -> str:
-    """A credential_process that prints this."""
+    """Returns a configuration with a credential_process that prints these members."""
     return f"[default]\ncredential_process = echo '{json.dumps({'Version': 1} | members)}'\n"
 
 
@@ -82,7 +82,9 @@ IN_ENVIRONMENT = {
 
 
 @pytest.mark.parametrize("case", IN_ENVIRONMENT)
-def test_the_variable_is_named(refusal: Callable[..., BakeryError], case: str) -> None:
+def test_an_error_of_credentials_in_the_environment_names_the_variable(
+    refusal: Callable[..., BakeryError], case: str
+) -> None:
     changes, said = IN_ENVIRONMENT[case]
     assert said in str(refusal(keys=True, **changes))
 
@@ -103,7 +105,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("case", PROGRAMS)
-def test_the_program_and_its_profile_are_named(refusal: Callable[..., BakeryError], case: str) -> None:
+def test_an_error_of_a_credential_process_names_its_profile(refusal: Callable[..., BakeryError], case: str) -> None:
     line, said = PROGRAMS[case]
     error = refusal(f"[profile ci]\n{line}\n", AWS_PROFILE="ci")
     assert "the credential_process of the profile ci (~/.aws/config)" in str(error)
@@ -122,7 +124,7 @@ def test_the_program_and_its_profile_are_named(refusal: Callable[..., BakeryErro
         (printed(AccessKeyId="HUSH\n", SecretAccessKey="b"), "HTTP headers do not allow"),
     ],
 )
-def test_credentials_of_a_program_that_cannot_be_used_are_told_and_not_shown(
+def test_unusable_credentials_of_a_credential_process_are_reported_without_their_values(
     refusal: Callable[..., BakeryError], config: str, said: str
 ) -> None:
     error = refusal(config)
@@ -131,12 +133,14 @@ def test_credentials_of_a_program_that_cannot_be_used_are_told_and_not_shown(
     assert "HUSH" not in f"{error} {error.todo}"
 
 
-def test_a_missing_web_identity_token_is_named_with_its_setting(refusal: Callable[..., BakeryError]) -> None:
+def test_a_missing_web_identity_token_names_the_file_and_the_variable(refusal: Callable[..., BakeryError]) -> None:
     error = refusal(AWS_WEB_IDENTITY_TOKEN_FILE="/gone/token", AWS_ROLE_ARN=ROLE)
     assert "No such file or directory: /gone/token (AWS_WEB_IDENTITY_TOKEN_FILE)" in str(error)
 
 
-def test_a_missing_web_identity_token_of_a_profile_is_named_with_it(refusal: Callable[..., BakeryError]) -> None:
+def test_a_missing_web_identity_token_of_a_profile_names_the_file_and_the_profile(
+    refusal: Callable[..., BakeryError],
+) -> None:
     error = refusal(f"[profile ci]\nrole_arn = {ROLE}\nweb_identity_token_file = /gone/token\n", AWS_PROFILE="ci")
     assert "/gone/token (web_identity_token_file of the profile ci (~/.aws/config))" in str(error)
 
@@ -154,7 +158,7 @@ TOKEN = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
         ({FULL: "http://127.0.0.1:1/x", TOKEN: "HUSH\r\nx"}, f"{TOKEN} has a carriage return (\\r) in it"),
     ],
 )
-def test_the_containers_variables_are_named(
+def test_an_error_of_container_credentials_names_the_variable(
     refusal: Callable[..., BakeryError], changes: dict[str, str], said: str
 ) -> None:
     error = refusal(**changes)
@@ -163,20 +167,20 @@ def test_the_containers_variables_are_named(
     assert error.exit_status == 1
 
 
-def test_a_token_file_with_a_line_break_is_named(refusal: Callable[..., BakeryError], tmp_path: Path) -> None:
+def test_a_line_break_in_a_token_file_names_its_variable(refusal: Callable[..., BakeryError], tmp_path: Path) -> None:
     (tmp_path / "token").write_text("HUSH\r\nmore")
     error = refusal(**{FULL: "http://127.0.0.1:1/x", f"{TOKEN}_FILE": str(tmp_path / "token")})
     assert f"{TOKEN}_FILE contains a line break" in str(error)
 
 
-def test_without_a_terminal_nobody_is_asked_for_the_code_of_a_device(
+def test_without_a_terminal_there_is_no_prompt_for_an_mfa_code(
     refusal: Callable[..., BakeryError], capfd: pytest.CaptureFixture[str]
 ) -> None:
     error = refusal(f"{BASE}source_profile = base\nmfa_serial = arn:aws:iam::1:mfa/me\n")
     assert "has an mfa_serial, and there is no terminal" in str(error)
     assert "profile default" in str(error)
     assert capfd.readouterr() == ("", "")
-    assert sys.stdin.read() == "a line that is not for us\n"
+    assert sys.stdin.read() == "input for another program\n"
 
 
 PROFILES = {
@@ -200,7 +204,7 @@ PROFILES = {
 
 
 @pytest.mark.parametrize("case", PROFILES)
-def test_what_is_wrong_with_a_profile_is_told(refusal: Callable[..., BakeryError], case: str) -> None:
+def test_an_invalid_profile_is_explained(refusal: Callable[..., BakeryError], case: str) -> None:
     config, said = PROFILES[case]
     error = refusal(config)
     assert said in str(error)
@@ -223,7 +227,7 @@ def test_what_is_wrong_with_a_profile_is_told(refusal: Callable[..., BakeryError
         ("HTTPS_PROXY", "http://proxy:3128\r", "a carriage return (\\r) at its end"),
     ],
 )
-def test_a_stray_character_is_named_with_its_variable_and_never_the_value(
+def test_an_invalid_character_names_the_variable_and_never_shows_the_value(
     refusal: Callable[..., BakeryError], name: str, value: str, what: str
 ) -> None:
     error = refusal(keys=True, **{name: value})
@@ -249,7 +253,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_that_is_wrong_is_named(refusal: Callable[..., BakeryError], name: str) -> None:
+def test_an_invalid_variable_is_named(refusal: Callable[..., BakeryError], name: str) -> None:
     error = refusal(keys=True, **{name: SETTINGS[name]})
     assert name in f"{error} {error.todo}"
     assert "proxy" not in error.todo
@@ -257,7 +261,7 @@ def test_a_setting_that_is_wrong_is_named(refusal: Callable[..., BakeryError], n
 
 
 @pytest.mark.parametrize("line", ["sts_regional_endpoints = foo", "endpoint_url = not a url", "defaults_mode = foo"])
-def test_a_setting_of_the_profile_that_is_wrong_is_named(refusal: Callable[..., BakeryError], line: str) -> None:
+def test_an_invalid_setting_of_the_profile_is_named(refusal: Callable[..., BakeryError], line: str) -> None:
     error = refusal(f"[default]\n{line}\n", keys=True)
     assert f"{line.partition(' ')[0]} (profile default)" in error.todo
 
@@ -271,7 +275,7 @@ def test_a_setting_of_the_profile_that_is_wrong_is_named(refusal: Callable[..., 
         ("/etc/hostname", "it contains no certificate: /etc/hostname"),
     ],
 )
-def test_certificates_that_cannot_be_loaded_are_named_with_their_setting(
+def test_a_ca_bundle_that_cannot_be_loaded_names_the_variable(
     refusal: Callable[..., BakeryError], name: str, path: str, said: str
 ) -> None:
     error = refusal(keys=True, AWS_SDK_UA_APP_ID="x", **{"AWS_CA_BUNDLE": "", name: path})
@@ -280,12 +284,12 @@ def test_certificates_that_cannot_be_loaded_are_named_with_their_setting(
     assert "proxy" not in error.todo
 
 
-def test_certificates_of_a_profile_are_named_with_it(refusal: Callable[..., BakeryError]) -> None:
+def test_a_ca_bundle_of_a_profile_names_the_profile(refusal: Callable[..., BakeryError]) -> None:
     error = refusal("[default]\nca_bundle = /gone/ca.pem\n", keys=True, AWS_CA_BUNDLE="")
     assert "ca_bundle (profile default in ~/.aws/config)" in str(error)
 
 
-def test_an_authority_that_is_not_trusted_is_told_with_the_setting_that_names_it(
+def test_an_untrusted_certificate_names_the_variable_of_the_ca_bundle(
     refusal: Callable[..., BakeryError],
 ) -> None:
     import certifi
@@ -296,7 +300,7 @@ def test_an_authority_that_is_not_trusted_is_told_with_the_setting_that_names_it
 
 
 @pytest.mark.parametrize("value", ["not a url", "http://x:port", "http://user:HUSH@x:port"])
-def test_a_proxy_that_is_no_address_is_named(refusal: Callable[..., BakeryError], value: str) -> None:
+def test_an_invalid_proxy_names_the_variable(refusal: Callable[..., BakeryError], value: str) -> None:
     error = refusal(keys=True, HTTPS_PROXY=value, https_proxy="")
     assert "HTTPS_PROXY" in error.todo
     assert "HUSH" not in f"{error} {error.todo}"
@@ -312,7 +316,7 @@ def test_a_proxy_that_is_no_address_is_named(refusal: Callable[..., BakeryError]
         ("ExpiredToken", "The security token included in the request is expired", "Get new credentials"),
     ],
 )
-def test_a_role_that_may_not_be_assumed_is_told_as_stss_refusal(
+def test_a_role_that_cannot_be_assumed_is_an_error_of_sts(
     refusal: Callable[..., BakeryError], local: LocalAws, code: str, message: str, said: str
 ) -> None:
     Control(local.url).plan(InjectedFault(action="AssumeRole", code=code, message=message, times=0))

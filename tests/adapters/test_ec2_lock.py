@@ -1,4 +1,4 @@
-"""Locks as key pairs, through the real boto3 against the embedded EC2."""
+"""Locks as key pairs, with boto3 and the embedded EC2."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def locks(session: AwsSession) -> KeyPairLocks:
     return KeyPairLocks(session)
 
 
-def test_of_many_that_want_a_lock_one_gets_it(locks: KeyPairLocks) -> None:
+def test_only_one_of_many_concurrent_runners_acquires_a_lock(locks: KeyPairLocks) -> None:
     taken: list[str | None] = []
     threads = [
         threading.Thread(target=lambda: taken.append(locks.acquire(HOME, "lock", {LOCK_TAG: "d"}))) for _ in range(8)
@@ -57,7 +57,7 @@ def test_of_many_that_want_a_lock_one_gets_it(locks: KeyPairLocks) -> None:
     assert len(taken) == 8
 
 
-def test_locks_are_found_by_their_digests_with_all_their_tags(locks: KeyPairLocks, local: LocalAws) -> None:
+def test_locks_are_found_by_digest_with_all_their_tags(locks: KeyPairLocks, local: LocalAws) -> None:
     digests = [f"{number:064}" for number in range(250)]
     held = {
         digest: locks.acquire(HOME, f"lock-{digest}", {LOCK_TAG: digest, "note": digest[-1]})
@@ -74,7 +74,7 @@ def test_locks_are_found_by_their_digests_with_all_their_tags(locks: KeyPairLock
     assert control.report().count("DescribeTags") == 4
 
 
-def test_nothing_is_tagged_where_the_lock_is_gone(locks: KeyPairLocks, ec2: EC2Client) -> None:
+def test_nothing_is_tagged_after_the_lock_was_deleted(locks: KeyPairLocks, ec2: EC2Client) -> None:
     (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
     lock = locks.acquire(HOME, "lock", {LOCK_TAG: "d"})
     assert lock is not None
@@ -85,7 +85,7 @@ def test_nothing_is_tagged_where_the_lock_is_gone(locks: KeyPairLocks, ec2: EC2C
     assert [(tag["ResourceId"], tag["Value"]) for tag in told] == [(base["ImageId"], "1")]
 
 
-def test_a_lock_is_deleted_by_its_id_and_its_successor_stays(locks: KeyPairLocks) -> None:
+def test_deleting_a_lock_by_id_keeps_its_successor(locks: KeyPairLocks) -> None:
     first = locks.acquire(HOME, "lock", {LOCK_TAG: "d"})
     assert first is not None
     locks.delete(HOME, first)
@@ -94,14 +94,14 @@ def test_a_lock_is_deleted_by_its_id_and_its_successor_stays(locks: KeyPairLocks
     assert [lock.id for lock in locks.of_digests(HOME, ["d"])] == [second]
 
 
-def test_a_lost_answer_looks_as_if_the_lock_were_taken(locks: KeyPairLocks, local: LocalAws) -> None:
+def test_a_lost_response_looks_like_a_lock_that_is_held(locks: KeyPairLocks, local: LocalAws) -> None:
     Control(local.url).plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
     assert locks.acquire(HOME, "lock", {LOCK_TAG: "d", "run": "mine"}) is None
     (lock,) = locks.of_digests(HOME, ["d"])
     assert lock.tags["run"] == "mine"
 
 
-def test_a_right_that_is_missing_is_named(locks: KeyPairLocks, local: LocalAws) -> None:
+def test_a_missing_permission_is_named(locks: KeyPairLocks, local: LocalAws) -> None:
     Control(local.url).plan(InjectedFault(action="CreateKeyPair", code="UnauthorizedOperation", times=2))
     with pytest.raises(AwsError) as refused:
         locks.acquire(HOME, "lock", {LOCK_TAG: "d"})
@@ -109,7 +109,7 @@ def test_a_right_that_is_missing_is_named(locks: KeyPairLocks, local: LocalAws) 
     assert "ec2:CreateKeyPair" in refused.value.todo
 
 
-def test_time_is_ec2s_own_once_it_has_answered(session: AwsSession, locks: KeyPairLocks) -> None:
+def test_the_clock_shows_ec2s_time_after_a_response(session: AwsSession, locks: KeyPairLocks) -> None:
     clocks = session.clocks
     clocks.update(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
     assert locks.now(HOME) < datetime(2026, 1, 31, 12, 1, tzinfo=UTC)
@@ -120,13 +120,13 @@ def test_time_is_ec2s_own_once_it_has_answered(session: AwsSession, locks: KeyPa
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "Sat, 99 Jan 2026 12:00:00 GMT", "Sat, 31 Jan 2026 12:00:00"])
-def test_a_date_that_is_none_is_passed_over(date: str | None) -> None:
+def test_an_invalid_date_header_is_ignored(date: str | None) -> None:
     clocks = Ec2Clocks()
     clocks.update(HOME, date)
     assert abs(clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
 
 
-def test_the_plain_way_to_ask_tells_the_time_too(session: AwsSession) -> None:
+def test_direct_calls_update_the_clock_too(session: AwsSession) -> None:
     session.clocks.update(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
     assert session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     assert abs(session.clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)

@@ -1,4 +1,4 @@
-"""The plain way to ask EC2: it gives what botocore gives, and leaves to botocore whatever is not plain."""
+"""Direct calls of EC2 return botocore's results, and fall back to botocore for everything unusual."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_request_is_signed_as_botocore_signs_it(token: str) -> None:
 
 
 class Both:
-    """The same EC2, asked plainly and through botocore."""
+    """The same EC2, called directly and through botocore."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
@@ -70,7 +70,7 @@ def both(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Both]:
     made.plain_session.close()
 
 
-def test_the_answers_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> None:
+def test_images_are_the_same_as_botocores(both: Both, ec2: EC2Client) -> None:
     filters = [{"Name": "name", "Values": [UBUNTU]}]
     base = ec2.describe_images(Owners=["099720109477"], Filters=filters)["Images"][0]["ImageId"]  # type: ignore[arg-type]
     instance = ec2.run_instances(ImageId=base, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
@@ -94,7 +94,7 @@ def test_the_answers_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -
         assert plain == sorted(ask(both.botocore), key=lambda ami: ami.id)
 
 
-def test_snapshots_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> None:
+def test_snapshots_are_the_same_as_botocores(both: Both, ec2: EC2Client) -> None:
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     made = sorted(ec2.create_snapshot(VolumeId=volume)["SnapshotId"] for _ in range(3))
     ec2.create_tags(Resources=made[:2], Tags=[{"Key": DIGEST_TAG, "Value": "ab" * 32}, {"Key": "<ä>", "Value": ""}])
@@ -103,7 +103,7 @@ def test_snapshots_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> 
     assert found == both.botocore.find_snapshots_by_digest("us-east-1", ["ab" * 32, "cd" * 32])
 
 
-def test_security_groups_are_those_that_botocore_gives(both: Both, ec2: EC2Client) -> None:
+def test_security_groups_are_the_same_as_botocores(both: Both, ec2: EC2Client) -> None:
     tags: Any = [{"ResourceType": "security-group", "Tags": [{"Key": "<ä>", "Value": "1"}]}]
     made = ec2.create_security_group(GroupName="packer_1", Description="d", TagSpecifications=tags)["GroupId"]
     plain, botocore = BotoTemporaryResources(both.plain_session), BotoTemporaryResources(both.session)
@@ -133,13 +133,13 @@ def test_tags_are_set_as_botocore_sets_them(both: Both, ec2: EC2Client) -> None:
         (image_dicts, "<html>"),
     ],
 )
-def test_an_answer_that_lacks_what_is_promised_is_none(read: Callable[[Ec2Response], list[Any]], body: str) -> None:
+def test_an_incomplete_response_is_an_error(read: Callable[[Ec2Response], list[Any]], body: str) -> None:
     end = f"</{body[1:].split('>')[0].split()[0]}>"
     with pytest.raises(ValueError):
         read(Ec2Response.of("DescribeImages", (body + end).encode()))
 
 
-def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
+def test_all_pages_are_read(both: Both, app: Kitchen) -> None:
     app.control.change(page_cap=2)
     found = both.plain.find_matching("us-east-1", ("099720109477", "amazon"), [("state", ("available",))])
     assert len(found) > 4
@@ -148,19 +148,19 @@ def test_every_page_is_asked_for(both: Both, app: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER])
-def test_what_fails_is_asked_again_through_botocore(both: Both, app: Kitchen, kind: FaultKind) -> None:
+def test_a_failed_call_is_repeated_with_botocore(both: Both, app: Kitchen, kind: FaultKind) -> None:
     app.control.plan(InjectedFault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
     assert both.plain.find_matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
     assert both.plain_session.query.ask("us-east-1", "DescribeImages", {}, image_dicts) is None
 
 
-def test_a_refusal_is_left_to_botocore_and_what_comes_next_is_not(both: Both, app: Kitchen) -> None:
+def test_after_an_error_of_ec2_only_that_call_uses_botocore(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
     assert query.ask("us-east-1", "DescribeImages", {"ImageIds": ["ami-0123456789abcdef0"]}, image_dicts) is None
     assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
 
 
-def test_a_connection_that_was_closed_meanwhile_is_made_anew(both: Both, app: Kitchen) -> None:
+def test_a_connection_that_the_server_closed_is_replaced(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
     assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     ((connection,),) = query._pool._idle.values()  # type: ignore[union-attr]
@@ -171,7 +171,7 @@ def test_a_connection_that_was_closed_meanwhile_is_made_anew(both: Both, app: Ki
     assert connection.sock is None
 
 
-def test_after_its_end_no_connection_stays_open(both: Both, app: Kitchen) -> None:
+def test_no_connection_stays_open_after_close(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
     assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     query.close()
@@ -179,17 +179,17 @@ def test_after_its_end_no_connection_stays_open(both: Both, app: Kitchen) -> Non
     assert not any(query._pool._idle.values())  # type: ignore[union-attr]
 
 
-def test_an_ami_that_is_gone_does_not_hide_the_others(both: Both) -> None:
+def test_an_unknown_ami_id_does_not_hide_the_others(both: Both) -> None:
     (base,) = both.plain.find_matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])[:1]
     assert [ami.id for ami in both.plain.find_by_id("us-east-1", [base.id, "ami-0123456789abcdef0"])] == [base.id]
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1", "evil.org/#"])
-def test_other_partitions_are_left_to_botocore(region: str) -> None:
+def test_regions_of_other_partitions_use_botocore(region: str) -> None:
     assert Ec2Query(KEYS, Ec2Clocks()).ask(region, "DescribeImages", {}, image_dicts) is None
 
 
-def test_a_key_alone_is_plain_and_botocores_authorities_are_trusted() -> None:
+def test_access_keys_alone_allow_direct_calls_with_the_default_ca_bundle() -> None:
     plain = static_settings(KEYS)
     assert plain is not None
     assert plain.proxy is None
@@ -197,7 +197,7 @@ def test_a_key_alone_is_plain_and_botocores_authorities_are_trusted() -> None:
     assert Path(plain.trusted).is_file()
 
 
-def test_a_proxy_without_a_password_is_plain() -> None:
+def test_a_proxy_without_a_password_allows_direct_calls() -> None:
     plain = static_settings({**KEYS, "HTTPS_PROXY": "http://proxy.local:3128", "NO_PROXY": "localhost,10.0.0.0/8"})
     assert plain is not None
     assert plain.proxy == ("proxy.local", 3128)
@@ -225,12 +225,12 @@ def test_a_proxy_without_a_password_is_plain() -> None:
     ],
     ids=str,
 )
-def test_what_is_not_plain_is_left_to_botocore(change: dict[str, str]) -> None:
+def test_unusual_settings_use_botocore(change: dict[str, str]) -> None:
     assert static_settings({**KEYS, **change}) is None
 
 
 @pytest.mark.parametrize("name", ["config", "credentials"])
-def test_a_file_of_aws_that_says_something_is_left_to_botocore(tmp_path: Path, name: str) -> None:
+def test_a_configuration_file_that_is_not_empty_uses_botocore(tmp_path: Path, name: str) -> None:
     folder = tmp_path / ".aws"
     folder.mkdir()
     file = folder / name
@@ -251,7 +251,7 @@ def test_an_unchanged_image_is_found_without_botocore(drop_in: Kitchen) -> None:
 
 
 @pytest.mark.packer
-def test_with_a_setting_that_is_not_understood_it_is_found_through_botocore(drop_in: Kitchen) -> None:
+def test_an_unchanged_image_is_found_with_botocore_if_a_setting_is_unsupported(drop_in: Kitchen) -> None:
     first = drop_in.run("bake").answer
     assert drop_in.run("bake", environment={"AWS_SDK_UA_APP_ID": "ci"}).answer == first
 
@@ -280,7 +280,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 HOME, ABROAD = "ec2.us-east-1.amazonaws.com", "ec2.eu-west-1.amazonaws.com"
 
 
-def test_a_connection_that_was_opened_ahead_is_the_one_that_is_used(both: Both, counting: CountingProxy) -> None:
+def test_the_first_call_uses_the_connection_of_the_warm_up(both: Both, counting: CountingProxy) -> None:
     ec2 = behind(both, counting)
     ec2.warm_up("us-east-1")
     wait_until(lambda: counting.asked == [HOME])
@@ -289,7 +289,7 @@ def test_a_connection_that_was_opened_ahead_is_the_one_that_is_used(both: Both, 
     assert counting.asked == [HOME]
 
 
-def test_where_ec2_was_asked_already_no_further_connection_is_opened(both: Both, counting: CountingProxy) -> None:
+def test_a_warm_up_after_a_call_opens_no_further_connection(both: Both, counting: CountingProxy) -> None:
     ec2 = behind(both, counting)
     for _ in range(2):
         assert ec2.find_by_image("eu-west-1", ["app"], ("self",)) == ()
@@ -303,8 +303,7 @@ def is_opening() -> bool:
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.001, 0.01, 0.1])
-def test_what_is_closed_leaves_nothing_open(both: Both, counting: CountingProxy, pause: float) -> None:
-    """Whichever comes first."""
+def test_closing_during_a_warm_up_leaves_no_connection_open(both: Both, counting: CountingProxy, pause: float) -> None:
     ec2 = behind(both, counting)
     ec2.warm_up("us-east-1")
     time.sleep(pause)
@@ -314,7 +313,7 @@ def test_what_is_closed_leaves_nothing_open(both: Both, counting: CountingProxy,
     wait_until(lambda: counting.open == 0)
 
 
-def test_what_cannot_be_opened_ahead_is_left_to_botocore(both: Both) -> None:
+def test_a_failed_warm_up_falls_back_to_botocore(both: Both) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         nobody = f"http://127.0.0.1:{server.getsockname()[1]}"
     environment = {**both.environment, "https_proxy": nobody, "HTTPS_PROXY": nobody}
@@ -337,8 +336,8 @@ assert "boto3" in sys.modules
 """
 
 
-def test_where_botocore_will_be_asked_it_is_made_ready_and_nobody_asked_for_credentials(tmp_path: Path) -> None:
-    """The program that has them may ask a person."""
+def test_a_warm_up_of_botocore_loads_no_credentials(tmp_path: Path) -> None:
+    """A credential_process can prompt the user."""
     asked = tmp_path / "asked"
     config = tmp_path / "config"
     config.write_text(f"[profile ci]\nregion = us-east-1\ncredential_process = touch {asked}\n")

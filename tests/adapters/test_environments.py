@@ -1,4 +1,4 @@
-"""Whatever the environment says, the direct way to EC2 sends what botocore would send, or leaves it to botocore."""
+"""In every environment, a direct call of EC2 sends the same request as botocore, or is not made."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PLAIN: list[dict[str, str | None]] = [
     {"aws_session_token": "nobody reads this"},
     {"BOTO_CONFIG": "/nobody"},
 ]
-"""Where the direct way is taken."""
+"""Environments that allow direct calls."""
 NOT_PLAIN: list[dict[str, str | None]] = [
     {"AWS_CA_BUNDLE": ""},
     {"AWS_CA_BUNDLE": " "},
@@ -118,7 +118,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def environment_of(changes: dict[str, str | None], home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """It is the process's, too, which botocore reads."""
+    """Sets the process's environment, too, which botocore reads."""
     for name in [
         name for name in os.environ if name.startswith("AWS_") or name.lower().endswith(("_proxy", "_bundle"))
     ]:
@@ -137,7 +137,7 @@ class _Answer:
 
 
 def of_botocore(environment: dict[str, str]) -> dict[str, Any]:
-    """What would go over the wire, and by which way: caught in botocore's own hook before it is sent."""
+    """Returns botocore's request and connection settings, caught by a hook before it is sent."""
     session = AwsSession(environment)
     client = session.client("ec2", REGION)
     sent: list[botocore.awsrequest.AWSPreparedRequest] = []
@@ -178,7 +178,7 @@ def _text(value: Any) -> str | None:
 
 
 @pytest.mark.parametrize("changes", PLAIN, ids=str)
-def test_what_is_sent_directly_is_what_botocore_sends(
+def test_a_direct_request_equals_botocores_request(
     changes: dict[str, str | None], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = environment_of(changes, home, monkeypatch)
@@ -187,7 +187,7 @@ def test_what_is_sent_directly_is_what_botocore_sends(
     theirs = of_botocore(environment)
     ours = of_ours(plain, theirs["x-amz-date"])
     assert sorted(parse_qsl(ours.pop("body").decode())) == sorted(parse_qsl(theirs.pop("body").decode()))
-    # The order of the parameters, and how a blank is written, are not the same; nor is the signature over them.
+    # The order of parameters and the encoding of spaces differ, and so does the signature.
     mine, other = (side.pop("authorization").partition(", Signature=")[0] for side in (ours, theirs))
     assert mine == other
     theirs["proxy"] = theirs["proxy"] and theirs["proxy"].rstrip("/")
@@ -195,19 +195,19 @@ def test_what_is_sent_directly_is_what_botocore_sends(
 
 
 @pytest.mark.parametrize("changes", NOT_PLAIN, ids=str)
-def test_what_could_differ_is_left_to_botocore(
+def test_an_environment_whose_request_could_differ_uses_botocore(
     changes: dict[str, str | None], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = environment_of(changes, home, monkeypatch)
     assert static_settings(environment) is None
 
 
-def test_there_are_enough_environments() -> None:
+def test_at_least_60_environments_are_compared() -> None:
     assert len(PLAIN) + len(NOT_PLAIN) >= 60
 
 
 @pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
-def test_an_empty_name_of_a_bundle_is_told_before_anything_is_baked(
+def test_an_empty_ca_bundle_variable_is_named_in_the_error(
     name: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment = environment_of({name: ""}, home, monkeypatch)

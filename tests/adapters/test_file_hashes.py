@@ -1,4 +1,4 @@
-"""Very many files: a second process hashes some of them, and nobody can tell which."""
+"""Hashes of very many files, some of them from worker processes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ SEVERAL_CORES = len(os.sched_getaffinity(0)) > 1
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """Small files, and among them in each hundred one that is executable, one that is empty, and in each thousand one
-    that is large."""
+    """Small files; one in a hundred is executable, one is empty, and one in a thousand is large."""
     folder = tmp_path_factory.mktemp("many")
     paths = tuple(folder / f"{number:05} ü" for number in range(COUNT))
     for number, path in enumerate(paths):
@@ -50,23 +49,23 @@ def children() -> list[int]:
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
-def test_every_file_gets_its_hash_in_order_and_no_process_is_left(many: tuple[Path, ...], algorithm: str) -> None:
+def test_hashes_come_in_order_and_no_process_remains(many: tuple[Path, ...], algorithm: str) -> None:
     before = children()
     assert list(hashes(many, algorithm)) == expected(many, algorithm)
     assert children() == before
 
 
-def test_files_and_bytes_are_counted_whoever_reads_them(many: tuple[Path, ...]) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_counts_files_and_bytes_of_all_processes(many: tuple[Path, ...]) -> None:
+    reported: list[tuple[int, int]] = []
     paths = ((str(path), os.fsencode(path)) for path in many)
-    for _ in file_hashes(paths, "sha256", lambda files, size: told.append((files, size))):
+    for _ in file_hashes(paths, "sha256", lambda files, size: reported.append((files, size))):
         pass
-    assert told == sorted(told)
-    assert COUNT - 1000 < told[-1][0] <= COUNT
-    assert told[-1][1] <= sum(path.stat().st_size for path in many)
+    assert reported == sorted(reported)
+    assert COUNT - 1000 < reported[-1][0] <= COUNT
+    assert reported[-1][1] <= sum(path.stat().st_size for path in many)
 
 
-def test_a_process_is_started_for_very_many_files_only(many: tuple[Path, ...]) -> None:
+def test_worker_processes_start_only_for_very_many_files(many: tuple[Path, ...]) -> None:
     before = set(children())
     few = list(many[:1000])
     reading = hashes(tuple(few))
@@ -77,31 +76,29 @@ def test_a_process_is_started_for_very_many_files_only(many: tuple[Path, ...]) -
     assert len(seen) == min(len(os.sched_getaffinity(0)) - 1 or 1, 3)
 
 
-def test_what_a_process_that_is_killed_was_asked_for_is_read_by_us(many: tuple[Path, ...]) -> None:
+def test_files_of_a_killed_worker_are_hashed_by_the_main_process(many: tuple[Path, ...]) -> None:
     before = set(children())
     found = []
-    for number, taken in enumerate(hashes(many)):
-        found.append(taken)
+    for number, file_hash in enumerate(hashes(many)):
+        found.append(file_hash)
         if number % 500 == 0:
             for pid in set(children()) - before:
                 os.kill(pid, signal.SIGKILL)
     assert found == expected(many)
 
 
-def test_the_first_file_that_cannot_be_read_stops_it_whoever_comes_to_it(
-    many: tuple[Path, ...], tmp_path: Path
-) -> None:
+def test_hashing_stops_at_the_first_unreadable_file(many: tuple[Path, ...], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for place in (100, 3000, COUNT - 1):
-        paths = (*many[:place], tmp_path / "pipe", tmp_path / "absent", *many[place:])
-        taken = 0
+    for position in (100, 3000, COUNT - 1):
+        paths = (*many[:position], tmp_path / "pipe", tmp_path / "absent", *many[position:])
+        count = 0
         with pytest.raises(SourceError, match="pipe: not a regular file"):
             for _ in hashes(paths):
-                taken += 1
-        assert taken == place
+                count += 1
+        assert count == position
 
 
-def test_the_process_answers_what_is_plain_and_leaves_the_rest(many: tuple[Path, ...], tmp_path: Path) -> None:
+def test_a_worker_hashes_small_files_and_skips_the_others(many: tuple[Path, ...], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     large, executable = many[500], many[8]
     asked = (many[0], tmp_path / "pipe", tmp_path / "absent", tmp_path, large, executable)
@@ -134,8 +131,8 @@ print(len(list(file_hashes(((str(path), os.fsencode(path)) for path in paths), "
 
 @pytest.mark.skipif(not SEVERAL_CORES, reason="no process is started on a single core")
 @pytest.mark.parametrize("size", [4096, 8192])
-def test_with_pipes_of_a_page_or_two_nobody_waits_for_ever(tmp_path: Path, size: int) -> None:
-    """As Linux gives them to a user who has very many. While a large file is waited for, no answer is read."""
+def test_small_pipes_cause_no_deadlock(tmp_path: Path, size: int) -> None:
+    """Linux gives small pipes to users with very many. No response is read while a large file is hashed."""
     for number in range(3000):
         (tmp_path / f"{number:05}-{'x' * 200}").write_bytes(b"x")
     with (tmp_path / "01000-large").open("wb") as large:
@@ -150,5 +147,5 @@ def test_with_pipes_of_a_page_or_two_nobody_waits_for_ever(tmp_path: Path, size:
     assert (done.stdout, done.stderr) == ("3001\n", "")
 
 
-def test_so_many_batches_are_asked_for_as_a_pipe_holds_the_answers_of() -> None:
+def test_only_batches_whose_responses_fit_into_the_pipe_are_requested() -> None:
     assert [batches_at_once(size) for size in (4096, 8192, 16384, 65536)] == [1, 1, 3, 4]

@@ -1,6 +1,6 @@
-"""Whatever could make git start a program, in a repository or in the environment, starts nothing.
+"""Git starts no program that a repository or the environment names.
 
-Each case first shows that plain git does start it.
+Each case first shows that plain git does start the program.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IDENTITY = {
 
 @dataclass(frozen=True, kw_only=True)
 class Repository:
-    """`folder` is where the program works, in the work tree at `top`. `mark` is a program that leaves a file."""
+    """A work tree at `top`, with the working folder `folder`. `mark` is a program that writes a file."""
 
     top: Path
     folder: Path
@@ -52,11 +52,11 @@ class Repository:
         self.git("commit", "--quiet", "--message", "x")
 
     def touch(self, name: str = "file") -> None:
-        """So that git compares the content: the size is the same, the time is not."""
+        """Changes the time but not the size, so that git compares the content."""
         os.utime(self.folder / name, (1, 1))
 
     def bare(self, folder: Path) -> None:
-        """What makes a folder a repository: all of it can be tracked."""
+        """Writes the files that make a folder a bare repository; all of them can be tracked."""
         (folder / "objects").mkdir(parents=True)
         (folder / "refs").mkdir()
         (folder / "HEAD").write_text("ref: refs/heads/main\n")
@@ -79,7 +79,7 @@ def repository_in(tmp_path: Path) -> Repository:
 
 
 Trigger = tuple[str, ...]
-"""Arguments of plain git, in the folder where the program works, that start what the case has planted."""
+"""Arguments with which plain git, in the working folder, starts the case's program."""
 STATUS: Trigger = ("status",)
 
 
@@ -213,7 +213,7 @@ def submodule_update(it: Repository) -> Trigger:
 
 
 def partial_clone(it: Repository, url: str, *settings: str) -> Trigger:
-    """One that lacks the content of a file, and would fetch it."""
+    """A clone that lacks the content of a file, and would fetch it."""
     blob = it.git("rev-parse", "HEAD:folder/file")
     (it.top / ".git/objects" / blob[:2] / blob[2:]).unlink()
     it.configure("remote.origin.url", url, "remote.origin.promisor", "true", "extensions.partialClone", "origin")
@@ -300,7 +300,7 @@ CASES: Mapping[str, Callable[[Repository], Trigger]] = {
 }
 
 
-def ask_everything(it: Repository) -> None:
+def use_every_method(it: Repository) -> None:
     git = GitProgram(it.environment)
     folder = str(it.folder)
     git.commit(folder)
@@ -319,12 +319,12 @@ def ask_everything(it: Repository) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_git_starts_nothing(tmp_path: Path, case: str) -> None:
+def test_git_starts_no_program_of_the_repository(tmp_path: Path, case: str) -> None:
     plain, ours = (repository_in(tmp_path / name) for name in ("plain", "ours"))
     trigger = CASES[case](plain)
     plain.git(*trigger, cwd=plain.folder, check=False)
-    assert plain.marked, "plain git does not start it: the case shows nothing"
+    assert plain.marked, "plain git does not start the program: the case is useless"
     CASES[case](ours)
     assert not ours.marked
-    ask_everything(ours)
+    use_every_method(ours)
     assert not ours.marked

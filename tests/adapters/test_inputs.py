@@ -1,4 +1,4 @@
-"""From a folder on disk to a manifest's entries: what is in, what is out, and what stops the program."""
+"""Inputs on disk become manifest entries: which files are included, excluded, or an error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_files_are_recorded_with_content_and_owners_bit(root: Path) -> None:
+def test_an_entry_has_the_files_hash_and_the_owners_executable_bit(root: Path) -> None:
     (root / "ami/setup.sh").chmod(0o744)
     entry = next(entry for entry in collected(root).entries if entry.path == "ami/setup.sh")
     assert (entry.kind, entry.executable) == (EntryKind.FILE, True)
@@ -81,25 +81,25 @@ STAYS: dict[str, Change] = {
     ),
     "our output": lambda root: (root / "ami/.ami_id.json").write_text("{}"),
     "packer's cache": lambda root: (root / "ami/packer_cache").mkdir(),
-    "a file beside the inputs": lambda root: (root / "README").write_text("x"),
+    "a file next to the inputs": lambda root: (root / "README").write_text("x"),
 }
 
 
 @pytest.mark.parametrize("change", MOVES)
-def test_it_moves(root: Path, change: str) -> None:
+def test_a_change_of_an_input_changes_the_entries(root: Path, change: str) -> None:
     before = collected(root).entries
     MOVES[change](root)
     assert collected(root).entries != before
 
 
 @pytest.mark.parametrize("change", STAYS)
-def test_it_stays(root: Path, change: str) -> None:
+def test_a_change_out_of_scope_keeps_the_entries(root: Path, change: str) -> None:
     before = collected(root).entries
     STAYS[change](root)
     assert collected(root).entries == before
 
 
-def test_a_copy_elsewhere_has_the_same_entries(root: Path, tmp_path: Path) -> None:
+def test_a_checkout_at_another_path_has_the_same_entries(root: Path, tmp_path: Path) -> None:
     before = collected(root).entries
     os.rename(root, tmp_path / "moved")
     assert collected(tmp_path / "moved").entries == before
@@ -113,15 +113,15 @@ def test_order_and_overlap_of_inputs_do_not_matter(root: Path) -> None:
         assert collected(root, replace(IMAGE, inputs=inputs)).entries == expected, inputs
 
 
-def test_an_absolute_path_into_the_root_is_taken_as_relative(root: Path) -> None:
+def test_an_absolute_path_inside_the_root_equals_the_relative_one(root: Path) -> None:
     assert collected(root, replace(IMAGE, inputs=(f"{root}/ami",))).entries == collected(root).entries
 
 
-def test_inputs_left_out_mean_the_templates_folder(root: Path) -> None:
+def test_without_inputs_the_templates_folder_is_the_input(root: Path) -> None:
     assert paths(collected(root, replace(IMAGE, inputs=None))) == ["ami/app.json", "ami/setup.sh"]
 
 
-def test_what_the_template_names_is_in_though_ignored_or_outside(root: Path) -> None:
+def test_files_that_the_template_names_are_included_even_if_ignored_or_outside(root: Path) -> None:
     (root.parent / "shared.sh").write_text("x")
     (root / "ami/notes.md").write_text("x")
     location = SourceLocation(file="ami/app.json", line=7)
@@ -133,7 +133,7 @@ def test_what_the_template_names_is_in_though_ignored_or_outside(root: Path) -> 
     assert inventory.named_by["../shared.sh"] == (location,)
 
 
-def test_a_reference_that_need_not_exist_is_in_as_soon_as_it_does(root: Path) -> None:
+def test_an_optional_reference_is_included_once_it_exists(root: Path) -> None:
     location = SourceLocation(file="ami/app.json", line=1)
     facts = replace(FACTS, references=(Reference(path="maybe.sh", location=location, required=False),))
     before = collected(root, facts=facts).entries
@@ -141,7 +141,7 @@ def test_a_reference_that_need_not_exist_is_in_as_soon_as_it_does(root: Path) ->
     assert collected(root, facts=facts).entries != before
 
 
-def test_what_the_template_makes_packer_write_is_out(root: Path) -> None:
+def test_files_that_packer_writes_are_excluded(root: Path) -> None:
     (root / "ami/.manifest.json").write_text("{}")
     location = SourceLocation(file="ami/app.json", line=1)
     facts = replace(FACTS, outputs=(Output(path="ami/.manifest.json", location=location),))
@@ -151,7 +151,7 @@ def test_what_the_template_makes_packer_write_is_out(root: Path) -> None:
 # Links
 
 
-def test_a_link_is_recorded_with_its_target_and_what_it_leads_to(root: Path) -> None:
+def test_a_link_is_recorded_with_its_target_and_the_targets_content(root: Path) -> None:
     outside = root.parent / "outside.sh"
     outside.write_text("one")
     (root / "ami/link").symlink_to("../../outside.sh")
@@ -165,7 +165,7 @@ def test_a_link_is_recorded_with_its_target_and_what_it_leads_to(root: Path) -> 
     assert collected(root).entries != after
 
 
-def test_a_link_that_leads_elsewhere_to_the_same_content_moves(root: Path) -> None:
+def test_another_link_target_with_the_same_content_changes_the_entries(root: Path) -> None:
     for name in ("a", "b"):
         (root / name).write_text("same")
     (root / "ami/link").symlink_to("../a")
@@ -175,7 +175,7 @@ def test_a_link_that_leads_elsewhere_to_the_same_content_moves(root: Path) -> No
     assert collected(root).entries != before
 
 
-def test_files_behind_a_link_to_a_folder_are_in(root: Path) -> None:
+def test_files_behind_a_link_to_a_folder_are_included(root: Path) -> None:
     (root.parent / "roles/web").mkdir(parents=True)
     (root.parent / "roles/web/main.yml").write_text("one")
     (root / "ami/roles").symlink_to("../../roles")
@@ -185,7 +185,7 @@ def test_files_behind_a_link_to_a_folder_are_in(root: Path) -> None:
     assert collected(root).entries != before.entries
 
 
-def test_an_absolute_link_into_the_root_is_the_same_in_every_checkout(root: Path, tmp_path: Path) -> None:
+def test_an_absolute_link_inside_the_root_is_the_same_in_every_checkout(root: Path, tmp_path: Path) -> None:
     (root / "ami/link").symlink_to(root / "ami/setup.sh")
     before = collected(root).entries
     moved = tmp_path / "moved"
@@ -195,7 +195,7 @@ def test_an_absolute_link_into_the_root_is_the_same_in_every_checkout(root: Path
     assert collected(moved).entries == before
 
 
-# What stops the program
+# Errors
 
 
 def stopped(root: Path, *words: str, image: ImageConfig = IMAGE) -> None:
@@ -207,12 +207,12 @@ def stopped(root: Path, *words: str, image: ImageConfig = IMAGE) -> None:
         assert word in said
 
 
-def test_a_broken_link_stops_the_program(root: Path) -> None:
+def test_a_broken_link_is_an_error(root: Path) -> None:
     (root / "ami/link").symlink_to("nowhere")
     stopped(root, "ami/link", "nowhere")
 
 
-def test_links_in_a_circle_stop_the_program(root: Path) -> None:
+def test_circular_links_are_an_error(root: Path) -> None:
     (root / "ami/a").symlink_to("b")
     (root / "ami/b").symlink_to("a")
     stopped(root, "ami/a")
@@ -222,7 +222,7 @@ def test_links_in_a_circle_stop_the_program(root: Path) -> None:
     stopped(root, "circle")
 
 
-def test_a_pipe_stops_the_program_and_does_not_block_it(root: Path) -> None:
+def test_a_pipe_is_an_error_and_does_not_block(root: Path) -> None:
     os.mkfifo(root / "ami/pipe")
     stopped(root, "ami/pipe", "pipe")
     (root / "ami/pipe").unlink()
@@ -231,23 +231,23 @@ def test_a_pipe_stops_the_program_and_does_not_block_it(root: Path) -> None:
     stopped(root, "ami/link")
 
 
-def test_an_input_that_is_missing_stops_the_program(root: Path) -> None:
+def test_a_missing_input_is_an_error(root: Path) -> None:
     stopped(root, "absent", image=replace(IMAGE, inputs=("ami", "absent")))
     stopped(root, "absent/*", image=replace(IMAGE, inputs=("absent/*",)))
     stopped(root, "x.json", image=replace(IMAGE, var_files=("x.json",)))
 
 
-def test_inputs_with_no_file_stop_the_program(root: Path) -> None:
+def test_inputs_without_any_file_are_an_error(root: Path) -> None:
     (root / "empty").mkdir()
     stopped(root, "no file in them", image=replace(IMAGE, inputs=("empty",)))
 
 
-def test_names_that_are_not_utf8_or_hold_newlines_are_names_like_others(root: Path) -> None:
+def test_names_with_invalid_utf8_and_newlines_are_supported(root: Path) -> None:
     (Path(os.fsdecode(os.fsencode(root / "ami") + b"/\xff\n"))).write_text("x")
     assert "ami/\udcff\n" in paths(collected(root))
 
 
-def test_a_name_with_glob_characters_is_taken_as_it_is_where_it_exists(root: Path) -> None:
+def test_an_existing_name_with_glob_characters_is_not_a_glob(root: Path) -> None:
     (root / "[ab]").write_text("x")
     (root / "a").write_text("x")
     assert paths(collected(root, replace(IMAGE, inputs=("[ab]",)))) == ["[ab]", "ami/app.json"]
@@ -261,12 +261,12 @@ def test_an_ignored_folder_is_not_read(root: Path) -> None:
     assert paths(collected(root, replace(IMAGE, ignore=("vendor/",)))) == ["ami/app.json", "ami/setup.sh"]
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
+def test_a_file_that_changes_while_it_is_read_is_an_error(root: Path) -> None:
     with (root / "ami/large").open("wb") as large:
         large.truncate(1 << 30)
 
     def names() -> Iterator[str]:
-        # More than are begun at once: it is being read by the last of them, which takes half a second.
+        # More than one batch, so that the large file is being read when the last path is requested.
         yield from ("ami/large", *("ami/setup.sh",) * 64)
         with (root / "ami/large").open("r+b") as large:
             large.write(b"other")
@@ -277,7 +277,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["longer", "same size", "shorter"])
-def test_a_small_file_that_changed_is_seen_by_its_status(root: Path, change: str) -> None:
+def test_a_change_of_a_small_file_is_detected_by_its_status(root: Path, change: str) -> None:
     path = root / "ami/setup.sh"
     os.utime(path, (0, 0))
     before = path.stat()
@@ -287,8 +287,8 @@ def test_a_small_file_that_changed_is_seen_by_its_status(root: Path, change: str
         check_unchanged("ami/setup.sh", before, path.stat(), 5)
 
 
-def test_hashes_come_in_the_order_asked_for_whatever_the_sizes(root: Path) -> None:
-    """Large files are read in threads, ahead of their turn; small ones at once."""
+def test_hashes_come_in_the_requested_order_for_all_sizes(root: Path) -> None:
+    """Large files are hashed ahead in threads."""
     sizes = [0, 1 << 22, 5, (1 << 18) - 1, 1 << 18, (1 << 18) + 1, 3 << 20, 1] * 20
     names = [f"ami/{number}" for number in range(len(sizes))]
     for name, size in zip(names, sizes, strict=True):
@@ -301,7 +301,7 @@ def test_hashes_come_in_the_order_asked_for_whatever_the_sizes(root: Path) -> No
         ]
 
 
-def test_the_first_failure_in_the_order_of_the_paths_is_told(root: Path) -> None:
+def test_the_first_failure_in_the_order_of_the_paths_is_raised(root: Path) -> None:
     (root / "ami/large").write_bytes(bytes(1 << 22))
     hashes = DiskTree(str(root)).hashes(["ami/large", "ami/absent", "ami", "ami/setup.sh"])
     assert next(hashes)[0] == hashlib.sha256(bytes(1 << 22)).hexdigest()
@@ -309,7 +309,7 @@ def test_the_first_failure_in_the_order_of_the_paths_is_told(root: Path) -> None
         next(hashes)
 
 
-def test_dots_behind_a_link_are_followed_as_the_system_does(root: Path) -> None:
+def test_dots_after_a_link_mean_the_parent_of_its_target(root: Path) -> None:
     (root / "deep/er").mkdir(parents=True)
     (root / "deep/x").touch()
     (root / "link").symlink_to("deep/er")
@@ -318,7 +318,7 @@ def test_dots_behind_a_link_are_followed_as_the_system_does(root: Path) -> None:
     assert DiskTree(str(root)).relative("..") == ".."
 
 
-# What is left out, and what is not
+# Included and excluded files
 
 
 def referring(*names: str) -> TemplateFacts:
@@ -326,7 +326,7 @@ def referring(*names: str) -> TemplateFacts:
     return replace(FACTS, references=tuple(Reference(path=name, location=location) for name in names))
 
 
-def test_what_the_template_uploads_is_whole_whatever_is_ignored(root: Path) -> None:
+def test_a_folder_that_the_template_uploads_is_complete_despite_ignore(root: Path) -> None:
     (root / "ami/build/out").mkdir(parents=True)
     (root / "ami/build/out/app.bin").write_text("1")
     (root / "ami/build/out/README.md").write_text("1")
@@ -335,7 +335,7 @@ def test_what_the_template_uploads_is_whole_whatever_is_ignored(root: Path) -> N
     assert {"ami/build/out/app.bin", "ami/build/out/README.md"} <= set(found)
 
 
-def test_a_folder_that_is_named_is_meant_though_a_pattern_matches_it(root: Path) -> None:
+def test_a_folder_in_inputs_is_included_despite_a_matching_ignore_pattern(root: Path) -> None:
     (root / "build/out").mkdir(parents=True)
     (root / "build/out/app.bin").write_text("1")
     (root / "build/out/x.md").write_text("1")
@@ -345,7 +345,7 @@ def test_a_folder_that_is_named_is_meant_though_a_pattern_matches_it(root: Path)
     assert "build/out/x.md" not in found
 
 
-def test_packers_outputs_are_out_where_packer_writes_them_only(root: Path) -> None:
+def test_packers_outputs_are_excluded_only_in_packers_working_folder(root: Path) -> None:
     (root / "ami/upload").mkdir()
     for name in ("crash.log", "packer-manifest.json"):
         (root / "ami" / name).write_text("x")
@@ -356,14 +356,14 @@ def test_packers_outputs_are_out_where_packer_writes_them_only(root: Path) -> No
     ]
 
 
-def test_the_configuration_file_is_no_input_unless_the_template_uploads_it(root: Path) -> None:
+def test_the_configuration_file_is_an_input_only_if_the_template_uploads_it(root: Path) -> None:
     (root / "bakery.toml").write_text("version = 1")
     image = replace(IMAGE, inputs=(".",))
     assert "bakery.toml" not in paths(collected(root, image))
     assert "bakery.toml" in paths(collected(root, image, referring(".")))
 
 
-def test_globs_enter_linked_folders(root: Path) -> None:
+def test_globs_follow_links_to_folders(root: Path) -> None:
     (root / "real").mkdir()
     (root / "real/x.sh").write_text("1")
     (root / "mods").mkdir()
@@ -373,14 +373,14 @@ def test_globs_enter_linked_folders(root: Path) -> None:
     assert "mods/m/x.sh" in paths(collected(root, replace(IMAGE, inputs=("ami", "mods/**/*.sh"))))
 
 
-def test_a_folder_that_holds_but_what_is_left_out_is_not_recorded(root: Path) -> None:
+def test_a_folder_with_only_excluded_files_is_not_recorded(root: Path) -> None:
     before = collected(root, replace(IMAGE, ignore=("ami/target/*",))).entries
     (root / "ami/target").mkdir()
     (root / "ami/target/x").write_text("1")
     assert collected(root, replace(IMAGE, ignore=("ami/target/*",))).entries == before
 
 
-def test_a_folder_that_something_is_downloaded_into_keeps_its_inputs(root: Path) -> None:
+def test_a_folder_that_is_a_download_target_keeps_its_inputs(root: Path) -> None:
     (root / "ami/conf").mkdir()
     (root / "ami/conf/a").write_text("1")
     location = SourceLocation(file="ami/app.json", line=1)
@@ -399,7 +399,7 @@ def test_a_folder_that_something_is_downloaded_into_keeps_its_inputs(root: Path)
         ("elsewhere/ids.json", True),
     ],
 )
-def test_a_file_that_is_to_be_written_is_known_to_be_an_input(root: Path, path: str, taken: bool) -> None:
+def test_a_file_that_would_be_an_input_is_known_before_it_is_written(root: Path, path: str, taken: bool) -> None:
     (root / "up").mkdir()
     (root / "globbed").mkdir()
     (root / "globbed/b.env").touch()
@@ -409,14 +409,14 @@ def test_a_file_that_is_to_be_written_is_known_to_be_an_input(root: Path, path: 
     assert would_be_input(DiskTree(str(root)), image, "bakery.toml", referring("up"), path) is taken
 
 
-def test_what_the_template_uploads_of_version_control_is_in_where_it_is_named(root: Path) -> None:
+def test_a_version_control_folder_is_included_only_if_the_template_names_it(root: Path) -> None:
     (root / "ami/.git").mkdir()
     (root / "ami/.git/x").write_text("1")
     assert "ami/.git/x" not in paths(collected(root))
     assert "ami/.git/x" in paths(collected(root, facts=referring("ami/.git")))
 
 
-def test_an_output_is_out_by_whatever_path_it_is_come_to(root: Path) -> None:
+def test_an_output_is_excluded_through_every_path(root: Path) -> None:
     (root / "data").mkdir()
     (root / "data/kept").write_text("1")
     (root / "data/m.json").write_text("1")

@@ -1,4 +1,4 @@
-"""Programs are found on PATH, but for relative folders and those of the repository; and where Packer finds plugins."""
+"""Finding programs on PATH but not in the repository, and finding Packer's plugins."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def repository(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "entry", ["", ".", "bin", "../bin", "{repository}", "{repository}/bin", "{repository}/images/../bin", "{outside}"]
 )
-def test_a_program_of_the_repository_is_not_found(
+def test_a_program_in_the_repository_is_not_found(
     repository: Path, monkeypatch: pytest.MonkeyPatch, entry: str
 ) -> None:
     for folder in ("bin", "images", "."):
@@ -44,7 +44,7 @@ def test_a_program_of_the_repository_is_not_found(
     assert safe_path({"PATH": path}, str(repository / "images")) == str(installed.parent)
 
 
-def test_a_link_to_a_program_of_the_repository_is_not_found(repository: Path) -> None:
+def test_a_link_to_a_program_in_the_repository_is_not_found(repository: Path) -> None:
     folder = repository.parent / "bin"
     folder.mkdir()
     (folder / "tool").symlink_to(program(repository / "tool"))
@@ -52,14 +52,14 @@ def test_a_link_to_a_program_of_the_repository_is_not_found(repository: Path) ->
     assert find_program("tool", {"PATH": str(folder)}) == str(folder / "tool")
 
 
-def test_a_path_that_somebody_wrote_is_taken_as_it_is(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_explicit_path_may_be_in_the_repository(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(repository / "tool")
     monkeypatch.chdir(repository)
     assert find_program("./tool", {"PATH": ""}, str(repository)) == str(repository / "tool")
     assert find_program("./other", {"PATH": ""}, str(repository)) is None
 
 
-def test_a_folder_and_a_file_that_is_not_executable_are_no_programs(tmp_path: Path) -> None:
+def test_folders_and_files_that_are_not_executable_are_not_programs(tmp_path: Path) -> None:
     (tmp_path / "a/tool").mkdir(parents=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b/tool").write_text("")
@@ -95,8 +95,10 @@ def test_a_linked_work_tree_has_a_commit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", [(1, 6, 6), (1, 9, 0), (1, 9, 2), (1, 10, 3), (1, 11, 0), (1, 16, 0)])
 @pytest.mark.parametrize("plugin_path", ["", "/more", "/more:", "relative"])
-def test_where_each_packer_looks_for_plugins(tmp_path: Path, version: tuple[int, ...], plugin_path: str) -> None:
-    """As packer/plugin_folders.go and packer/plugin.go have it."""
+def test_plugins_are_found_in_the_folders_of_each_packer_version(
+    tmp_path: Path, version: tuple[int, ...], plugin_path: str
+) -> None:
+    """The rules of packer/plugin_folders.go and packer/plugin.go."""
     home, workdir = tmp_path / "home", tmp_path / "workdir"
     for folder in (home / ".packer.d/plugins", workdir / "relative", tmp_path / "bin"):
         folder.mkdir(parents=True)
@@ -118,7 +120,9 @@ def test_where_each_packer_looks_for_plugins(tmp_path: Path, version: tuple[int,
 
 
 @pytest.mark.parametrize("kind", ["pipe", "endless link", "endless line", "link in a circle", "socket"])
-def test_a_git_file_that_never_ends_is_no_repository_and_nothing_hangs(tmp_path: Path, kind: str) -> None:
+def test_a_git_file_that_cannot_be_read_to_its_end_is_not_a_repository_and_does_not_block(
+    tmp_path: Path, kind: str
+) -> None:
     path = tmp_path / "repository/.git"
     path.parent.mkdir()
     match kind:

@@ -1,4 +1,4 @@
-"""A path as it is told: relative to the root, folded."""
+"""Normalized paths relative to the root."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ami_bakery.adapters.files.source_tree import DiskTree
 
 
-def test_every_way_to_write_a_path_comes_to_the_same(tmp_path: Path) -> None:
+def test_every_spelling_of_a_path_has_the_same_normalized_form(tmp_path: Path) -> None:
     tree = DiskTree(str(tmp_path))
     for length in (1, 2, 3, 4):
         for parts in product(("a", ".", "..", "", "...", ".b", "c.", "d e"), repeat=length):

@@ -1,4 +1,4 @@
-"""A revision read out of git answers as its checkout on disk does."""
+"""The tree of a git revision equals its checkout on disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LINKS = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository whose root of paths is a folder in it."""
+    """The root of the paths, a folder of a repository."""
     root = tmp_path / "repository/root"
     (root / "folder/deep").mkdir(parents=True)
     for name in NASTY:
@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
     for name, target in LINKS.items():
         (root / name).symlink_to(target)
     (root / "absolute").symlink_to(root / "folder")
-    (root.parent / "outside").write_text("in the repository, beside the root")
+    (root.parent / "outside").write_text("in the repository, outside of the root")
     (tmp_path / "beyond").write_text("beyond the repository")
     (root / "built").mkdir()
     (root / "built/out").write_text("ignored")
@@ -62,8 +62,8 @@ def run(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True)
 
 
-def told(tree: SourceTree, path: str) -> Iterator[tuple[object, ...]]:
-    """All that a tree says of what stands at `path` and, where that is a folder itself, below it."""
+def described(tree: SourceTree, path: str) -> Iterator[tuple[object, ...]]:
+    """Yields everything that a tree returns for `path` and, for a folder, for its children."""
     found = tree.entry(path)
     assert found is not None
     try:
@@ -78,19 +78,19 @@ def told(tree: SourceTree, path: str) -> Iterator[tuple[object, ...]]:
     yield path, found, behind, target, content
     if found.kind is FileKind.FOLDER or path.rpartition("/")[2] in ("to-folder", "absolute", "up-and-back"):
         for child in sorted(tree.children(path), key=lambda child: child.path):
-            yield from told(tree, child.path)
+            yield from described(tree, child.path)
 
 
 def compared(root: Path, tree: RevisionTree | None) -> None:
     assert tree is not None
     disk = DiskTree(str(root))
-    ours, theirs = list(told(tree, ".")), list(told(disk, "."))
+    ours, theirs = list(described(tree, ".")), list(described(disk, "."))
     assert [item[0] for item in ours] == [item[0] for item in theirs]
     assert ours == theirs
     assert len(ours) > 50
 
 
-def test_a_revision_responses_as_its_checkout_does(root: Path) -> None:
+def test_a_revision_equals_its_checkout(root: Path) -> None:
     with GitProgram(os.environ).tree(str(root), "HEAD") as tree:
         compared(root, tree)
         assert tree is not None
@@ -107,10 +107,10 @@ def test_a_revision_responses_as_its_checkout_does(root: Path) -> None:
             assert tree.entry(path) == DiskTree(str(root)).entry(path)
 
 
-def test_what_changes_in_the_work_tree_does_not_change_a_revision(root: Path) -> None:
+def test_changes_in_the_work_tree_do_not_change_a_revision(root: Path) -> None:
     with GitProgram(os.environ).tree(str(root), "HEAD") as tree:
         assert tree is not None
-        before = {item[0]: item for item in told(tree, ".")}
+        before = {item[0]: item for item in described(tree, ".")}
     (root / "folder/plain").write_text("other")
     (root / "folder/program").chmod(0o644)
     (root / "to-file").unlink()
@@ -118,7 +118,7 @@ def test_what_changes_in_the_work_tree_does_not_change_a_revision(root: Path) ->
     (root / "built/out").write_text("ignored still")
     with GitProgram(os.environ).tree(str(root), "HEAD") as tree:
         assert tree is not None
-        after = {item[0]: item for item in told(tree, ".")}
+        after = {item[0]: item for item in described(tree, ".")}
         assert {path for path in before if before[path] != after.get(path)} == {"./built/out", "./through-ignored"}
         assert after.keys() == before.keys()
         assert tree.same_content(["folder/plain", "folder/tab\t", "folder/new\nline", "built/out", "/etc/passwd"]) == {
@@ -137,7 +137,7 @@ def test_what_changes_in_the_work_tree_does_not_change_a_revision(root: Path) ->
                 tree.read(path)
 
 
-def test_a_revision_that_is_not_there_has_no_tree(root: Path, tmp_path: Path) -> None:
+def test_an_unknown_revision_has_no_tree(root: Path, tmp_path: Path) -> None:
     for folder, revision in ((root, "nowhere"), (root, "HEAD:root"), (tmp_path, "HEAD")):
         with GitProgram(os.environ).tree(str(folder), revision) as tree:
             assert tree is None
@@ -166,7 +166,7 @@ def lfs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_content_of_git_lfs_is_compared_without_its_filter(lfs: Path) -> None:
+def test_git_lfs_content_is_compared_without_running_its_filter(lfs: Path) -> None:
     git, files = GitProgram(os.environ), ["same.bin", "changed.bin"]
     assert "+" not in git.commit(str(lfs))
     with git.tree(str(lfs), "HEAD") as tree:
@@ -177,7 +177,7 @@ def test_content_of_git_lfs_is_compared_without_its_filter(lfs: Path) -> None:
     assert git.commit(str(lfs)).endswith("+dirty")
 
 
-def test_whether_a_filtered_file_changed_is_not_known(lfs: Path) -> None:
+def test_a_change_of_a_filtered_file_is_undecided(lfs: Path) -> None:
     (lfs / "secret.enc").write_text("decrypted")
     git = GitProgram(os.environ)
     assert git.commit(str(lfs)).endswith("+dirty")
@@ -188,7 +188,7 @@ def test_whether_a_filtered_file_changed_is_not_known(lfs: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["edit", "commit", "other commit", "stage", "remove"])
-def test_a_change_of_a_submodule_is_a_change(tmp_path: Path, change: str) -> None:
+def test_a_change_in_a_submodule_makes_the_commit_dirty(tmp_path: Path, change: str) -> None:
     inner, top = tmp_path / "inner", tmp_path / "top"
     for folder in (inner, top):
         folder.mkdir()
@@ -214,10 +214,10 @@ def test_a_change_of_a_submodule_is_a_change(tmp_path: Path, change: str) -> Non
 
 
 class CountingReads:
-    """Notes how many bytes each read of git's answers asks for."""
+    """Records the size of each read of git's output."""
 
-    def __init__(self, answers: IO[bytes]) -> None:
-        self._responses = answers
+    def __init__(self, responses: IO[bytes]) -> None:
+        self._responses = responses
         self.sizes: list[int] = []
 
     def readline(self) -> bytes:
@@ -233,7 +233,7 @@ LARGE = os.urandom(1 << 20) * 5 + b"end"
 
 @pytest.fixture
 def large(root: Path) -> str:
-    """The object name of a file of 5 MiB, committed."""
+    """The object id of a committed file of 5 MiB."""
     (root / "large").write_bytes(LARGE)
     run(root, "add", "large")
     run(root, "commit", "--quiet", "--message", "large")
@@ -242,19 +242,19 @@ def large(root: Path) -> str:
 
 def test_a_large_file_of_a_revision_is_never_read_at_once(root: Path, large: str) -> None:
     with Repository(str(root), dict(os.environ)).blobs() as blobs:
-        answers = CountingReads(blobs._responses)
-        counted = Blobs(blobs._requests, cast("IO[bytes]", answers))
+        responses = CountingReads(blobs._responses)
+        counted = Blobs(blobs._requests, cast("IO[bytes]", responses))
         hasher = hashlib.sha256()
         assert counted.feed(large, hasher.update)
         assert hasher.hexdigest() == hashlib.sha256(LARGE).hexdigest()
         assert counted.head(large, 5) == LARGE[:5]
-        assert counted.head(large, 1 << 30) == LARGE, "what is behind a head does not spoil the next answer"
+        assert counted.head(large, 1 << 30) == LARGE, "the rest after a head does not affect the next response"
         assert not counted.feed("0" * 40, hasher.update)
-        assert all(0 < size <= PIECE for size in answers.sizes)
-        assert len(answers.sizes) > 3 * len(LARGE) // PIECE
+        assert all(0 < size <= PIECE for size in responses.sizes)
+        assert len(responses.sizes) > 3 * len(LARGE) // PIECE
 
 
-def test_a_large_file_of_a_revision_is_hashed_as_its_checkout(root: Path, large: str) -> None:
+def test_a_large_file_of_a_revision_has_the_hash_of_its_checkout(root: Path, large: str) -> None:
     assert large
     with GitProgram(dict(os.environ)).tree(str(root), "HEAD") as tree:
         assert tree is not None
@@ -262,7 +262,7 @@ def test_a_large_file_of_a_revision_is_hashed_as_its_checkout(root: Path, large:
         assert tree.head("large", 7) == LARGE[:7]
 
 
-def test_a_text_of_a_revision_that_is_too_large_is_refused_as_its_checkout_is(root: Path) -> None:
+def test_a_too_large_text_file_is_an_error_in_a_revision_and_its_checkout(root: Path) -> None:
     with (root / "huge").open("wb") as file:
         file.truncate(LARGEST_READ + 1)
     run(root, "add", "huge")
@@ -270,12 +270,12 @@ def test_a_text_of_a_revision_that_is_too_large_is_refused_as_its_checkout_is(ro
     with GitProgram(dict(os.environ)).tree(str(root), "HEAD") as tree:
         assert tree is not None
         for each in (tree, DiskTree(str(root))):
-            with pytest.raises(SourceError, match="more than 32 MiB"):
+            with pytest.raises(SourceError, match="larger than 32 MiB"):
                 each.read("huge")
         assert list(tree.hashes(["huge"])) == list(DiskTree(str(root)).hashes(["huge"]))
 
 
-def test_git_that_is_ended_has_no_content(root: Path, large: str) -> None:
+def test_a_git_process_that_has_ended_returns_no_content(root: Path, large: str) -> None:
     with Repository(str(root), dict(os.environ)).blobs() as blobs:
         blobs._requests.close()
         reader, writer = os.pipe()

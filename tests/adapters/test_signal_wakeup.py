@@ -1,4 +1,4 @@
-"""A signal that the kernel gives to another thread than the main one is handled at once all the same."""
+"""A signal that the kernel delivers to another thread is handled immediately in the main thread."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ami_bakery.errors import Interrupted
 
 def deliver():
     time.sleep(0.2)
-    # Whatever thread the kernel chooses; here it is never the main one.
+    # The kernel may choose any thread; here it is never the main thread.
     signal.pthread_kill(threading.get_ident(), signal.{name})
     threading.Event().wait()
 
-# Whoever runs the tests may have switched it off (nohup).
+# The parent process may ignore the signal (nohup).
 signal.signal(signal.{name}, signal.SIG_DFL)
 other = threading.Thread(target=deliver, daemon=True)
 other.start()
 try:
     with TerminalPrompter(None, sys.stderr) as prompter:
         {waits}
-except Interrupted as told:
-    print(told)
+except Interrupted as interrupted:
+    print(interrupted)
 print(signal.getsignal(signal.{name}) is signal.SIG_DFL, threading.active_count())
 """
 WAITS = {
@@ -39,7 +39,7 @@ WAITS = {
 
 @pytest.mark.parametrize("waits", WAITS.values(), ids=WAITS)
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_main_thread_that_waits_is_woken(name: str, waits: str) -> None:
+def test_a_waiting_main_thread_is_woken(name: str, waits: str) -> None:
     program = PROGRAM.format(name=name, waits=waits)
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert run.stdout.splitlines() == [name, "True 2"], run.stderr
@@ -61,7 +61,7 @@ print(threading.active_count())
 """
 
 
-def test_the_waker_stops_while_it_wakes() -> None:
+def test_the_waker_can_be_stopped_while_it_wakes() -> None:
     run = subprocess.run([sys.executable, "-c", FLOOD], capture_output=True, text=True, timeout=120, check=False)
     assert (run.stdout, run.stderr) == ("1\n", "")
 
@@ -82,7 +82,7 @@ with TerminalPrompter(None, sys.stderr) as prompter, ThreadPoolExecutor() as poo
 """
 
 
-def test_a_first_signal_while_packer_cleans_up_does_not_end_the_waiting() -> None:
-    """Something else than a signal may have ended the bake."""
+def test_a_first_signal_during_packers_cleanup_does_not_end_the_wait() -> None:
+    """The bake may have ended for another reason than a signal."""
     run = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=300, check=False)
     assert (run.stdout, run.stderr) == ("[1]\n", "")

@@ -1,4 +1,4 @@
-"""Counts what one run of the program does, by strace: no seconds, so that a slow machine counts the same."""
+"""Counts a run's system calls, files and imports with strace, independently of the machine's speed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _STARTS = ("clone", "clone3", "fork", "vfork")
 _READS = ("read", "pread64", "readv", "preadv", "preadv2")
 _DESCRIPTOR = re.compile(r"^\d+<([^>]*)>")
 _BY_CHANCE = frozenset({"futex", "sched_yield", "restart_syscall", "rt_sigreturn", "wait4", "waitid", "poll", "select"})
-"""How often a thread waits for another is a matter of chance."""
+"""Calls whose number depends on the scheduling of threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """What the program's own process did, and which it started.
+    """Counts of the program's own process.
 
-    modules        that were imported
-    files_opened   of any kind, Python's own among them
-    bytes_read     from files
-    inputs_opened  of the files below the folder of the case
-    input_bytes    read from those
-    system_calls   but for waiting
-    processes      that it started itself
-    api_calls      of AWS
+    modules        imported modules
+    files_opened   opened files of any kind, including Python's
+    bytes_read     bytes read from files
+    inputs_opened  opened files below the folder of the case
+    input_bytes    bytes read from those
+    system_calls   system calls except waiting
+    processes      processes that it started
+    api_calls      AWS API calls
     """
 
     modules: int
@@ -47,27 +47,27 @@ class Counts:
 
 
 IMPORT_TIMES = {"PYTHONPROFILEIMPORTTIME": "1"}
-"""With this in the environment Python tells on stderr of each module that it imports."""
+"""With this variable Python prints each imported module on stderr."""
 
 
 def imported(stderr: str) -> list[str]:
-    """The modules that Python has told of."""
-    told = (line.rpartition("|")[2].strip() for line in stderr.splitlines() if line.startswith("import time:"))
-    return [name for name in told if name != "imported package"]
+    """Returns the modules that Python printed."""
+    names = (line.rpartition("|")[2].strip() for line in stderr.splitlines() if line.startswith("import time:"))
+    return [name for name in names if name != "imported package"]
 
 
 def why_not() -> str:
-    """Why nothing can be counted here; empty where it can."""
+    """Returns why strace does not work on this machine; empty if it does."""
     if shutil.which("strace") is None:
         return "strace is not installed"
     done = subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], capture_output=True, text=True)
-    return "" if done.returncode == 0 else f"strace cannot trace here: {done.stderr.strip()}"
+    return "" if done.returncode == 0 else f"strace does not work: {done.stderr.strip()}"
 
 
 def count(
     command: Sequence[str], *, folder: Path, environment: Mapping[str, str], api_calls: int = 0, stdout: str = ""
 ) -> Counts:
-    """`stdout` is what the run must print."""
+    """Runs a command with strace and counts. `stdout`: text that the run must print."""
     with tempfile.NamedTemporaryFile(suffix=".strace") as log:
         done = subprocess.run(
             ["strace", "-f", "-y", "-qq", "-s", "1", "-o", log.name, *command],
@@ -86,7 +86,7 @@ def count(
 
 
 def counted(lines: Iterable[str], *, folder: Path, modules: int, api_calls: int) -> Counts:
-    """`lines` as `strace -f -y` writes them."""
+    """Counts the calls in the lines of `strace -f -y`."""
     calls = list(_whole(lines))
     ours, started = _processes(calls)
     opened, read, system_calls = [], [], 0
@@ -96,9 +96,9 @@ def counted(lines: Iterable[str], *, folder: Path, modules: int, api_calls: int)
         system_calls += name not in _BY_CHANCE
         if name in ("open", "openat") and result >= 0:
             opened.append(path)
-        place = _DESCRIPTOR.match(arguments)
-        if name in _READS and result > 0 and place and place[1].startswith("/") and not place[1].startswith("/proc"):
-            read.append((place[1], result))
+        file = _DESCRIPTOR.match(arguments)
+        if name in _READS and result > 0 and file and file[1].startswith("/") and not file[1].startswith("/proc"):
+            read.append((file[1], result))
     root = f"{os.path.realpath(folder)}/"
     files = [path for path in opened if path.startswith(root) and not os.path.isdir(path)]
     return Counts(
@@ -114,31 +114,31 @@ def counted(lines: Iterable[str], *, folder: Path, modules: int, api_calls: int)
 
 
 _Traced = tuple[int, str, str, int, str]
-"""Process or thread, call, arguments, result, and the path of a descriptor that came of it."""
+"""Process or thread id, call, arguments, result, and the path of the returned descriptor."""
 
 
 def _whole(lines: Iterable[str]) -> Iterator[_Traced]:
-    """Puts calls together that strace shows in two parts, because another thread came in between."""
-    begun: dict[int, str] = {}
+    """Joins calls that strace prints in two parts, because another thread's call came in between."""
+    unfinished: dict[int, str] = {}
     for line in lines:
         found = _LINE.match(line)
         if found is None:
             continue
         pid, text = int(found[1]), found[2]
         if text.endswith(_UNFINISHED):
-            begun[pid] = text.removesuffix(_UNFINISHED)
+            unfinished[pid] = text.removesuffix(_UNFINISHED)
             continue
         resumed = _RESUMED.match(text)
-        whole = _CALL.match(begun.pop(pid, "") + resumed[1] if resumed else text)
+        whole = _CALL.match(unfinished.pop(pid, "") + resumed[1] if resumed else text)
         if whole:
             result = -1 if whole[3] == "?" else int(whole[3], 0)
             yield pid, whole[1], whole[2], result, (whole[4] or "<>")[1:-1]
 
 
 def _processes(calls: Sequence[_Traced]) -> tuple[set[int], set[int]]:
-    """The threads of the first process, and the processes that it started and that became another program."""
+    """Returns the threads of the first process, and its child processes that executed another program."""
     ours, children, started = {calls[0][0]}, set(), set()
-    # A thread may be seen at work before the call that made it is seen to return.
+    # A thread's calls can appear before the call that created it returns.
     for _, name, arguments, result, _ in calls:
         if name in _STARTS and "CLONE_THREAD" in arguments:
             ours.add(result)
@@ -153,8 +153,8 @@ def _processes(calls: Sequence[_Traced]) -> tuple[set[int], set[int]]:
 
 
 def _parent(calls: Sequence[_Traced], thread: int, others: set[int]) -> int:
-    """The process that a thread belongs to, as far as it is one of the others."""
-    made_by = {result: pid for pid, name, _, result, _ in calls if name in _STARTS}
-    while thread not in others and thread in made_by:
-        thread = made_by[thread]
+    """Returns the other process that a thread belongs to, if any."""
+    created_by = {result: pid for pid, name, _, result, _ in calls if name in _STARTS}
+    while thread not in others and thread in created_by:
+        thread = created_by[thread]
     return thread

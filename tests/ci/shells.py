@@ -1,4 +1,4 @@
-"""The commands that an example gives to a CI, and the shell in which that CI runs them."""
+"""Runs the commands of the CI examples, each in the shell that its CI uses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLES = ROOT / "examples/ci"
 
 
 def text_of(name: str) -> str:
-    """An example, with the embedded EC2's account in place of the one in its roles."""
+    """Returns an example, with the account in its role ARNs replaced by that of the embedded EC2."""
     return (EXAMPLES / name).read_text().replace("123456789012", LocalSettings().accounts[0].account_id)
 
 
@@ -33,7 +33,7 @@ class Shell:
     kitchen: Kitchen
 
     def run(self, script: str, *shell: str, given: Mapping[str, str] | None = None) -> str:
-        """Raises where the script fails, as the CI would fail the job."""
+        """Runs a script and returns its output. Raises if it fails, as the CI's job would."""
         done = subprocess.run(
             [*shell, script],
             cwd=self.kitchen.folder,
@@ -50,12 +50,12 @@ class Shell:
 
 
 def filled(pattern: str, values: Mapping[str, str], text: str) -> str:
-    """`text` with each match replaced by the value that its group names."""
+    """Replaces each match by the value whose name is the match's first group."""
     return re.sub(pattern, lambda match: values[match[1]], text)
 
 
 def github(shell: Shell) -> None:
-    """A push to main: our action's steps as GitHub's runner takes them; those of other actions are left out."""
+    """Runs a push to main: the steps of our action, without those of other actions."""
     workflow = yaml.safe_load(text_of("github.yml"))
     outputs: dict[str, str] = {}
     for name, job in workflow["jobs"].items():
@@ -76,7 +76,7 @@ def github(shell: Shell) -> None:
 
 
 def circleci(shell: Shell) -> None:
-    """The jobs in order. Each has a `$BASH_ENV` of its own, and a shell for each step."""
+    """Runs the jobs in order, each with its own `$BASH_ENV`, and a new shell for each step."""
     config = yaml.safe_load(text_of("circleci.yml"))
     for name, job in config["jobs"].items():
         _, bash_env = tempfile.mkstemp(prefix=f"bash-env-{name}-", dir=shell.kitchen.folder.parent)
@@ -86,7 +86,7 @@ def circleci(shell: Shell) -> None:
 
 
 def _circleci_steps(config: Mapping[str, Any], steps: list[Any]) -> list[str]:
-    """The texts of the `run` steps; commands of the file are unfolded, with their parameters."""
+    """Returns the scripts of the `run` steps, with the file's commands expanded."""
     texts = []
     for step in steps:
         (name, given), *_ = step.items() if isinstance(step, dict) else [(step, {})]
@@ -101,7 +101,7 @@ def _circleci_steps(config: Mapping[str, Any], steps: list[Any]) -> list[str]:
 
 
 def buildkite(shell: Shell) -> None:
-    """A build of main. The agent undoes `$$` when it uploads the pipeline, and runs a step's commands in one shell."""
+    """Runs a build of main. The agent replaces `$$` at the upload, and runs a step's commands in one shell."""
     pipeline = yaml.safe_load(text_of("buildkite.yml"))
     for step in pipeline["steps"]:
         if step["if"] == 'build.branch == "main"':
@@ -111,7 +111,7 @@ def buildkite(shell: Shell) -> None:
 
 
 def azure(shell: Shell) -> None:
-    """A build of main. `isOutput` variables reach the stages behind under the step's name."""
+    """Runs a build of main. Later stages see `isOutput` variables under the step's name."""
     pipeline = yaml.safe_load(text_of("azure.yml"))
     outputs: dict[str, str] = {}
     for stage in pipeline["stages"]:
@@ -128,6 +128,6 @@ def azure(shell: Shell) -> None:
 
 
 def jenkins(shell: Shell) -> None:
-    """Every `sh` step in order, as Jenkins runs them."""
+    """Runs all `sh` steps in order, with Jenkins's shell options."""
     for text in re.findall(r"^\s*sh '([^']*)'$", text_of("Jenkinsfile"), re.MULTILINE):
         shell.run(text, "sh", "-xe", "-c")

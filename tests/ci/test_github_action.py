@@ -1,4 +1,4 @@
-"""The GitHub Action, step by step as its runner goes through it, with the real Packer against the embedded EC2."""
+"""The GitHub Action, run step by step with Packer and the embedded EC2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AMI = re.compile(r"ami-[0-9a-f]{17}")
 
 @pytest.fixture
 def job(app: Kitchen) -> Job:
-    """A job of a repository with one image; the program is on the runner already."""
+    """A job of a repository with one image; ami-bakery is installed on the runner."""
     return Job(
         workspace=app.folder,
         folder=app.make_folder(app.folder.parent / "runner-temp"),
@@ -36,7 +36,7 @@ def on_path(**inputs: str) -> dict[str, str]:
     return {"install": "false", **inputs}
 
 
-def test_a_bake_leaves_its_outputs_and_a_summary(job: Job, app: Kitchen) -> None:
+def test_a_bake_sets_outputs_and_writes_a_summary(job: Job, app: Kitchen) -> None:
     baked = job.use(ACTION, on_path())
     assert AMI.fullmatch(baked["ami-id"])
     assert json.loads(baked["amis"]) == {"app": {"us-east-1": baked["ami-id"]}}
@@ -46,10 +46,10 @@ def test_a_bake_leaves_its_outputs_and_a_summary(job: Job, app: Kitchen) -> None
     assert f"| **baked** | app | `{app.run('digest').answer[:12]}` | `{baked['ami-id']}` us-east-1 |" in job.summary
 
 
-def test_the_action_installs_the_program_for_itself_and_the_steps_behind_it(app: Kitchen, job: Job) -> None:
+def test_the_action_installs_the_program_for_itself_and_later_steps(app: Kitchen, job: Job) -> None:
     job.environment |= {"PATH": f"{app.folder.parent}/bin:/usr/local/bin:/usr/bin:/bin"}
     assert shutil.which("ami-bakery", path=job.environment["PATH"]) is None
-    # The embedded EC2 lets through what is not AWS's: Python's package index.
+    # The embedded EC2's proxy passes on other hosts, such as Python's package index.
     job.environment |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     job.used = {"actions/setup-python": lambda given: job.path.append(f"{sys.base_prefix}/bin")}
     assert job.use(ACTION, {"command": "plan"})["outcome"] == "bake"
@@ -58,8 +58,8 @@ def test_the_action_installs_the_program_for_itself_and_the_steps_behind_it(app:
 
 
 @pytest.mark.parametrize("module", ["ensurepip", "venv", "pip", "logging", "subprocess", "shlex"])
-def test_the_action_takes_no_module_of_python_from_the_workspace(app: Kitchen, job: Job, module: str) -> None:
-    """A stranger's pull request could bring one."""
+def test_the_action_imports_no_python_module_from_the_workspace(app: Kitchen, job: Job, module: str) -> None:
+    """A pull request could add one."""
     marker = app.folder.parent / "started"
     code = f"open({str(marker)!r}, 'w').close()\n"
     app.write(f"{module}.py", code)
@@ -71,25 +71,25 @@ def test_the_action_takes_no_module_of_python_from_the_workspace(app: Kitchen, j
         cwd=app.folder,
         check=True,
     )
-    assert marker.exists(), "plain Python takes it"
+    assert marker.exists(), "plain Python imports it"
     marker.unlink()
     with suppress(StepFailed):
         job.use(ACTION, {"command": "plan"})
     assert not marker.exists(), job.log
 
 
-def test_a_file_in_args_is_written_beside_the_outputs(job: Job, app: Kitchen) -> None:
+def test_an_output_file_in_args_is_written_in_addition_to_the_outputs(job: Job, app: Kitchen) -> None:
     baked = job.use(ACTION, on_path(args="--output amis.auto.tfvars.json"))
     assert json.loads((app.folder / "amis.auto.tfvars.json").read_text())["amis"] == json.loads(baked["amis"])
 
 
-def test_a_plan_bakes_nothing_and_says_what_it_would(job: Job, app: Kitchen) -> None:
+def test_a_plan_reports_the_outcome_and_bakes_nothing(job: Job, app: Kitchen) -> None:
     assert job.use(ACTION, on_path(command="plan")) == {"ami-id": "", "amis": '{"app": {}}', "outcome": "bake"}
     assert "### ami-bakery plan: 1 bake" in job.summary
     assert app.packer_runs == 0
 
 
-def test_a_check_annotates_and_fails_where_it_is_strict(job: Job, app: Kitchen) -> None:
+def test_a_check_writes_annotations_and_fails_only_if_strict(job: Job, app: Kitchen) -> None:
     app.write("ami/deploy.key", "x")
     assert job.use(ACTION, on_path(command="check"))["outcome"] == "warning"
     with pytest.raises(StepFailed) as failed:
@@ -99,7 +99,7 @@ def test_a_check_annotates_and_fails_where_it_is_strict(job: Job, app: Kitchen) 
     assert (command.name, command.properties["file"]) == ("warning", "bakery.toml")
 
 
-def test_a_failed_bake_fails_the_step_and_says_so_in_its_outputs(job: Job, app: Kitchen) -> None:
+def test_a_failed_bake_fails_the_step_and_sets_the_outcome(job: Job, app: Kitchen) -> None:
     app.write("ami/app.json", json_template(instance_type=""))
     with pytest.raises(StepFailed) as failed:
         job.use(ACTION, on_path())
@@ -108,7 +108,7 @@ def test_a_failed_bake_fails_the_step_and_says_so_in_its_outputs(job: Job, app: 
     assert [command.name for command in github_commands(job.log)] == ["error"]
 
 
-def test_what_is_given_reaches_the_program_and_packer(job: Job, app: Kitchen) -> None:
+def test_inputs_are_passed_to_the_program_and_packer(job: Job, app: Kitchen) -> None:
     table = TOML.partition("[images.app]\n")[2]
     app.write("images/bakery.toml", f"version = 1\n[images.app]\n{table}[images.db]\n{table}")
     shutil.copytree(app.folder / "ami", app.folder / "images/ami")
@@ -130,7 +130,7 @@ def test_what_is_given_reaches_the_program_and_packer(job: Job, app: Kitchen) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"command": "images"}, "the input `command` is 'images'"),
         ({"command": "bake; id"}, "the input `command` is 'bake; id'"),
@@ -139,26 +139,26 @@ def test_what_is_given_reaches_the_program_and_packer(job: Job, app: Kitchen) ->
         ({"args": "it's"}, "the input `args` cannot be read"),
     ],
 )
-def test_what_cannot_be_is_refused(job: Job, app: Kitchen, given: dict[str, str], told: str) -> None:
+def test_invalid_inputs_are_rejected(job: Job, app: Kitchen, given: dict[str, str], message: str) -> None:
     with pytest.raises(StepFailed):
         job.use(ACTION, on_path(**given))
     (command,) = github_commands(job.log)
-    assert told in command.data
+    assert message in command.data
     assert app.calls() == {}
 
 
-def test_nothing_that_is_given_becomes_a_command(job: Job, app: Kitchen) -> None:
+def test_shell_syntax_in_an_input_is_not_executed(job: Job, app: Kitchen) -> None:
     words = "$(touch {0}) `touch {0}` ; touch {0} #".format(job.folder / "owned")
     with pytest.raises(StepFailed):
         job.use(ACTION, on_path(images=words))
     assert not (job.folder / "owned").exists()
 
 
-def test_packer_is_installed_on_request(job: Job, app: Kitchen) -> None:
-    wanted = []
-    job.used = {"hashicorp/setup-packer": lambda given: wanted.append(given["version"])}
+def test_packer_is_installed_if_a_version_is_given(job: Job, app: Kitchen) -> None:
+    versions = []
+    job.used = {"hashicorp/setup-packer": lambda given: versions.append(given["version"])}
     job.use(ACTION, on_path(command="plan", **{"packer-version": "1.14.1"}))
-    assert wanted == ["1.14.1"]
+    assert versions == ["1.14.1"]
 
 
 def test_other_actions_are_pinned_to_a_commit() -> None:
@@ -180,7 +180,7 @@ def test_other_actions_are_pinned_to_a_commit() -> None:
         {"command": "x\n::error::forged"},
     ],
 )
-def test_no_input_forges_a_command_of_the_runner(job: Job, app: Kitchen, inputs: dict[str, str]) -> None:
+def test_no_input_can_forge_a_workflow_command(job: Job, app: Kitchen, inputs: dict[str, str]) -> None:
     with suppress(StepFailed):
         job.use(ACTION, on_path(**inputs))
     assert {command.properties.get("title") for command in github_commands(job.log)} <= {

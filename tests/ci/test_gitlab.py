@@ -1,4 +1,4 @@
-"""GitLab's component, run by gitlab-ci-local with its shell executor: the real Packer against the embedded EC2."""
+"""GitLab's component, run by gitlab-ci-local with Packer and the embedded EC2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMPONENT = "$CI_SERVER_FQDN/your-group/ami-bakery/ami-bakery@1"
 
 
 class Gitlab:
-    """A project on GitLab, whose pipelines run here."""
+    """A GitLab project whose pipelines run on this machine."""
 
     def __init__(self, kitchen: Kitchen, runners: Path) -> None:
         self.kitchen = kitchen
@@ -33,7 +33,7 @@ class Gitlab:
         subprocess.run(command, cwd=self.kitchen.folder, check=True, timeout=300)
 
     def configure(self, text: str) -> None:
-        """Commit this `.gitlab-ci.yml`, which may include the component as its users do."""
+        """Commits a `.gitlab-ci.yml` that includes the component."""
         assert COMPONENT in text
         shutil.copytree(ROOT / "templates", self.kitchen.folder / "templates", dirs_exist_ok=True)
         text = text.replace(f"component: {COMPONENT}", "local: templates/ami-bakery.yml")
@@ -45,7 +45,7 @@ class Gitlab:
         self.git("commit", "--quiet", "--message", "x")
 
     def pipeline(self, *options: str) -> str:
-        """All jobs of a pipeline, each in a folder of its own. Gives the log; raises where a job fails."""
+        """Runs all jobs of a pipeline, each in its own folder, and returns the log. Raises if a job fails."""
         done = subprocess.run(
             ["gitlab-ci-local", "--force-shell-executor", "--shell-isolation", "--no-color", *options],
             cwd=self.kitchen.folder,
@@ -65,14 +65,14 @@ def gitlab(repository: Kitchen, ci_runners: Path) -> Gitlab:
 
 
 def without_keys(environment: dict[str, str]) -> None:
-    """Credentials can only come from the token of the job."""
+    """Removes the access keys, so that credentials can only come from the job's token."""
     del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
 
 
 MERGE_REQUEST = ("--variable", "CI_PIPELINE_SOURCE=merge_request_event", "--variable", "CI_COMMIT_BRANCH=")
 
 
-def test_the_example_bakes_once_and_hands_the_id_to_the_next_job(gitlab: Gitlab) -> None:
+def test_the_example_bakes_once_and_passes_the_id_to_the_next_job(gitlab: Gitlab) -> None:
     gitlab.configure((ROOT / "examples/ci/gitlab.yml").read_text())
     without_keys(gitlab.kitchen.environment)
     log = gitlab.pipeline("--variable", "AMI_BAKERY_TOKEN=a-token-that-the-embedded-STS-does-not-read")
@@ -84,7 +84,7 @@ def test_the_example_bakes_once_and_hands_the_id_to_the_next_job(gitlab: Gitlab)
     gitlab.pipeline("--variable", "AMI_BAKERY_TOKEN=another")
     assert applied(gitlab.kitchen).count(f"ami_id={ami}\n") == 2
     assert gitlab.kitchen.packer_runs == 1
-    assert gitlab.kitchen.calls()["AssumeRoleWithWebIdentity"] >= 3, "both SDKs took the role"
+    assert gitlab.kitchen.calls()["AssumeRoleWithWebIdentity"] >= 3, "both SDKs assumed the role"
 
 
 def test_a_merge_request_gets_a_plan_and_a_code_quality_report(gitlab: Gitlab) -> None:
@@ -98,7 +98,7 @@ def test_a_merge_request_gets_a_plan_and_a_code_quality_report(gitlab: Gitlab) -
     assert gitlab.kitchen.packer_runs == 0
 
 
-def test_gitlab_gives_jobs_the_role_that_their_stage_needs() -> None:
+def test_each_gitlab_job_assumes_the_role_that_it_needs() -> None:
     _, jobs = yaml.safe_load_all((ROOT / "templates/ami-bakery.yml").read_text())
     roles = {name: job["variables"]["AMI_BAKERY_ROLE"] for name, job in jobs.items() if name != ".ami-bakery"}
     assert roles == {

@@ -1,4 +1,4 @@
-"""The image, built once; and a folder with the sample app in which `docker run` reaches the embedded EC2."""
+"""Fixtures of the Docker tests: images, and a folder with the sample app."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.documents import ROOT
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Engine]:
     if os.environ.get(NONE):
-        pytest.skip(f"NOT TESTED: the Docker image. {NONE} says that this machine has no Docker Engine")
+        pytest.skip(f"NOT TESTED: the Docker image, because {NONE} is set")
     with contextlib.ExitStack() as stack:
         missing = ""
         try:
             found = stack.enter_context(engine())
         except NoEngineError as error:
-            missing = f"The Docker image cannot be tested: {error}\nWhere that cannot be mended, set {NONE}=1"
+            missing = f"The Docker image cannot be tested: {error}\nTo skip these tests, set {NONE}=1"
         if missing:
             pytest.fail(missing, pytrace=False)
         yield found
@@ -34,7 +34,7 @@ def docker() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def image(docker: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """With nothing that can be left out."""
+    """The image without optional parts."""
     folder = tmp_path_factory.mktemp("image")
     with built(docker, folder, **IMAGE_ARGUMENTS) as tag:
         yield tag
@@ -42,14 +42,14 @@ def image(docker: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session")
 def everything(docker: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """With all that can be left out."""
+    """The image with all optional parts."""
     with built(docker, tmp_path_factory.mktemp("everything"), LOCAL="yes", ANSIBLE="yes") as tag:
         yield tag
 
 
 @pytest.fixture
 def current(docker: Engine, image: str, current_packer: Path, tmp_path: Path) -> Iterator[str]:
-    """With Packer out of another image, and its plugin by a Dockerfile of the user's own."""
+    """An image with Packer from another image, and a plugin added by a user's Dockerfile."""
     own = tmp_path / "own"
     shutil.copytree(current_packer, own)
     (own / "Dockerfile").write_text("FROM scratch AS packer\nCOPY packer /bin/packer\n")
@@ -61,7 +61,7 @@ def current(docker: Engine, image: str, current_packer: Path, tmp_path: Path) ->
 
 @pytest.fixture
 def stage(tmp_path: Path, docker: Engine, image: str, local: LocalAws) -> Stage:
-    """A pipeline's stage: the sample app in a repository, and credentials in the home folder."""
+    """A pipeline stage: the sample app in a repository, and credentials in the home folder."""
     stage = Stage(tmp_path, docker, image, local)
     stage.copy(ROOT / "examples/sample-app")
     stage.commit()

@@ -1,4 +1,4 @@
-"""A Docker Engine for the tests: the machine's own, else one that is started, as root, for as long as they take."""
+"""A Docker Engine for the tests: a running one, or one that is started as root."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NONE = "AMI_BAKERY_NO_DOCKER"
-"""Set to anything: this machine has no Docker Engine, and the image cannot be tested here."""
+"""If set, the tests of the Docker image are skipped."""
 
 Command = tuple[str, ...]
 _ROOM_BYTES = 4 * 2**30
 
 
 class NoEngineError(Exception):
-    """Says what was tried."""
+    """There is no usable Docker Engine, and none can be started. The message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """`docker` is the client, and what it needs to be told to reach this engine."""
+    """A Docker Engine. `docker`: the command line of the client, with its options for this engine."""
 
     docker: Command
 
@@ -41,7 +41,7 @@ class Engine:
 
 @contextlib.contextmanager
 def engine() -> Iterator[Engine]:
-    """Raises `NoEngineError`."""
+    """Yields an engine. Raises `NoEngineError`."""
     client = _client()
     for prefix in ((), _SUDO):
         command = (*prefix, *client)
@@ -57,58 +57,58 @@ _SUDO = ("sudo", "--non-interactive", "--preserve-env")
 
 
 def root_prefix() -> Command:
-    """What a command begins with that only root may run."""
+    """Returns the prefix of commands that need root. Raises `NoEngineError`."""
     prefix: Command = () if os.geteuid() == 0 else _SUDO
     if _status((*prefix, "true")) != 0:
-        raise NoEngineError("only root can do what is needed here, and there is no sudo that asks no password")
+        raise NoEngineError("root is needed, and sudo is missing or asks for a password")
     return prefix
 
 
 def _client() -> Command:
-    """The first `docker` on PATH that builds with BuildKit: before version 23 by itself, since then by a plugin."""
+    """Returns the first `docker` on PATH with BuildKit: built in before version 23, a plugin from then on."""
     tried = []
     for folder in os.environ["PATH"].split(os.pathsep):
         program = os.path.join(folder, "docker")
         if not os.access(program, os.X_OK):
             continue
-        said = _run((program, "--version"), 60).stdout.strip()
-        version = re.search(r"version (\d+)", said)
+        output = _run((program, "--version"), 60).stdout.strip()
+        version = re.search(r"version (\d+)", output)
         if (version and int(version[1]) < 23) or _status((program, "buildx", "version")) == 0:
             return (*_BUILDKIT, program)
-        tried.append(f"{program} ({said}) has no buildx")
-    raise NoEngineError("; ".join(tried) or "there is no program `docker` on PATH")
+        tried.append(f"{program} ({output}) has no buildx")
+    raise NoEngineError("; ".join(tried) or "no program `docker` on PATH")
 
 
 def _reaches(docker: Command) -> bool:
-    """Only an engine of this very machine can mount its folders and reach its loopback."""
+    """Returns whether a local engine responds: only that can mount folders and reach loopback addresses."""
     host = os.environ.get("DOCKER_HOST", "unix://")
     return host.startswith("unix://") and _status((*docker, "version", "--format", "{{.Server.Version}}")) == 0
 
 
 def quick_folder(*, devices: bool = False) -> str:
-    """Memory, where there is plenty: an image is 10,000s of small files, here written to be thrown away.
+    """Returns a folder in memory if there is enough, because an image has tens of thousands of small files.
 
-    With `devices`, only where device files work, too.
+    devices  whether device files must work in it
     """
-    unfit = os.ST_NOEXEC | (os.ST_NODEV if devices else 0)
+    unsuitable = os.ST_NOEXEC | (os.ST_NODEV if devices else 0)
     try:
         memory = os.statvfs("/dev/shm")
         free = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     except OSError:
         return "/var/tmp"
     roomy = memory.f_bavail * memory.f_frsize > _ROOM_BYTES and free and int(free[1]) * 1024 > 2 * _ROOM_BYTES
-    return "/dev/shm" if roomy and not memory.f_flag & unfit else "/var/tmp"
+    return "/dev/shm" if roomy and not memory.f_flag & unsuitable else "/var/tmp"
 
 
 @contextlib.contextmanager
 def _started() -> Iterator[str]:
-    """An engine that touches nothing of the machine: no bridge, no firewall rules, all of its files in one folder."""
+    """Starts an engine without bridge and firewall rules, with all files in one folder. Yields its address."""
     prefix = root_prefix()
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     program = shutil.which("dockerd", path=path)
     if program is None:
-        raise NoEngineError("no Docker Engine answers, and there is no program `dockerd` here to start one")
-    # A folder with a short name, since sockets are made in it.
+        raise NoEngineError("no Docker Engine is running, and `dockerd` is not installed")
+    # The path must be short, because it contains sockets.
     folder = Path(tempfile.mkdtemp(prefix="ami-bakery-docker-", dir=quick_folder()))
     socket = f"unix://{folder}/docker.sock"
     log = folder / "log"
@@ -130,11 +130,11 @@ def _started() -> Iterator[str]:
         _wait_for(client, process, log)
         yield socket
     finally:
-        # The pid file's process is the engine itself; ours may be sudo.
+        # The pid file has the engine's process; our child can be sudo.
         if process.poll() is None:
             _run((*prefix, "kill", (folder / "pid").read_text()), 60)
             process.wait(timeout=120)
-        # Of the host's network namespace, which it mounts there, the engine never lets go.
+        # The engine never unmounts the host's network namespace.
         _run((*prefix, "umount", f"{folder}/exec/netns/default"), 60)
         _run((*prefix, "rm", "-rf", str(folder)), 300)
 
@@ -144,7 +144,7 @@ def _wait_for(client: Command, process: subprocess.Popen[bytes], log: Path) -> N
     while _status((*client, "version", "--format", "{{.Server.Version}}")) != 0:
         if process.poll() is not None or time.monotonic() > end:
             lines = log.read_text(errors="replace").splitlines()[-20:]
-            raise NoEngineError("dockerd does not run here; its last lines:\n" + "\n".join(lines))
+            raise NoEngineError("dockerd does not start; last lines of its output:\n" + "\n".join(lines))
         time.sleep(0.2)
 
 

@@ -1,4 +1,4 @@
-"""Builds images as a user would, from a base that is pulled, or made of Debian's packages where none can be."""
+"""Builds images from a base image that is pulled, or built from Debian's packages."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.documents import ROOT
 BASE = "debian:bookworm-slim"
 """The Dockerfile's default."""
 IMAGE_ARGUMENTS = {"VERSION": "1.2.3", "REVISION": "f" * 40}
-"""Of the image that most tests are of."""
-_MADE = "ami-bakery-test/debian:bookworm-slim"
+"""Build arguments of the image that most tests use."""
+_IMPORTED = "ami-bakery-test/debian:bookworm-slim"
 _WEEK_SECONDS = 7 * 24 * 3600
 _BUILD_SECONDS = 900
 _FROM_PIP = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout", "default-timeout", "retries")
@@ -29,7 +29,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy"
 
 @contextlib.contextmanager
 def built(engine: Engine, folder: Path, **arguments: str) -> Iterator[str]:
-    """The image's name. `arguments` are the Dockerfile's; `folder` is ours to write in."""
+    """Builds the image and yields its name. `arguments`: build arguments; `folder`: for temporary files."""
     with built_of(engine, ROOT, *build_options(engine, folder), *words_of(arguments)) as name:
         yield name
 
@@ -40,7 +40,7 @@ def words_of(arguments: Mapping[str, str]) -> list[str]:
 
 @contextlib.contextmanager
 def built_of(engine: Engine, context: Path, *options: str) -> Iterator[str]:
-    """What the Dockerfile in `context` makes; gone at the end."""
+    """Builds the Dockerfile in `context` and yields the image's name; removes the image at the end."""
     name = f"ami-bakery-test:{uuid.uuid4().hex[:12]}"
     engine.answer("build", *options, "--network=host", f"--tag={name}", str(context), timeout=_BUILD_SECONDS)
     yield name
@@ -48,7 +48,7 @@ def built_of(engine: Engine, context: Path, *options: str) -> Iterator[str]:
 
 
 def build_options(engine: Engine, folder: Path) -> list[str]:
-    """What a build needs on this machine: its base, and how pip reaches its index, which the image must not tell."""
+    """Returns the build options of this machine: the base image, and pip's index, which must not be in the image."""
     settings = _pip_settings()
     configuration = folder / "pip.conf"
     lines = [f"{name} = {settings[name]}\n" for name in _FROM_PIP if name in settings]
@@ -60,44 +60,44 @@ def build_options(engine: Engine, folder: Path) -> list[str]:
 
 
 def _pip_settings() -> dict[str, str]:
-    """As pip itself says, from its files and its environment."""
-    said = subprocess.run(
+    """Returns pip's settings from its files and the environment."""
+    output = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
     settings = {}
-    for line in said.splitlines():
+    for line in output.splitlines():
         name, _, value = line.partition("=")
         settings[name.rpartition(".")[2]] = ast.literal_eval(value)
     return settings
 
 
 def _base(engine: Engine) -> str:
-    """The base image's name, once this engine has it."""
-    for name in (_MADE, BASE):
+    """Returns the base image's name, after pulling or importing it if necessary."""
+    for name in (_IMPORTED, BASE):
         if engine.run("image", "inspect", name).returncode == 0:
             return name
     with contextlib.suppress(subprocess.TimeoutExpired):
         if engine.run("pull", "--quiet", BASE, timeout=300).returncode == 0:
             return BASE
-    engine.answer("import", str(_made_archive()), _MADE, timeout=300)
-    return _MADE
+    engine.answer("import", str(_base_archive()), _IMPORTED, timeout=300)
+    return _IMPORTED
 
 
-def _made_archive() -> Path:
-    """What the official image is, made of the same packages; kept for a week."""
+def _base_archive() -> Path:
+    """Returns an archive like the official image, built from the same packages; cached for a week."""
     archive = ROOT / ".cache" / "debian-bookworm-slim.tar"
     if archive.exists() and time.time() - archive.stat().st_mtime < _WEEK_SECONDS:
         return archive
-    assert shutil.which("mmdebstrap"), f"no registry gives {BASE}, and there is no mmdebstrap here to make one like it"
+    assert shutil.which("mmdebstrap"), f"cannot pull {BASE}, and mmdebstrap, which could build it, is not installed"
     archive.parent.mkdir(exist_ok=True)
     unfinished = archive.with_suffix(".new.tar")
-    left_out = ("doc", "info", "locale", "man")
+    excluded = ("doc", "info", "locale", "man")
     done = subprocess.run(
         [
             *root_prefix(),
             *("env", f"TMPDIR={quick_folder(devices=True)}"),
             *("mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"),
-            *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in left_out),
+            *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in excluded),
             *("bookworm", str(unfinished)),
         ],
         stdin=subprocess.DEVNULL,
@@ -106,6 +106,6 @@ def _made_archive() -> Path:
         timeout=_BUILD_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, f"mmdebstrap makes no {BASE} here:\n{done.stderr}"
+    assert done.returncode == 0, f"mmdebstrap cannot build {BASE}:\n{done.stderr}"
     unfinished.rename(archive)
     return archive

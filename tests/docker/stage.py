@@ -1,4 +1,4 @@
-"""A stage of a pipeline: a repository and a home folder, in which lines with `docker run` are run as they stand."""
+"""A pipeline stage: a repository and a home folder for unchanged `docker run` command lines."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.docker.image import build_options
 from tests.harness import Run
 
 USER = (1234, 1235)
-"""The owner of the repository, where the tests run as root; else whoever runs them."""
+"""The owner of the repository if the tests run as root; otherwise it is the current user."""
 
-# `ami-bakery`, as an image's name, stands for the one that is tested, and AWS for the embedded EC2.
+# Replaces the image name `ami-bakery` by the tested image, and AWS by the embedded EC2.
 _DOCKER = """#!/bin/sh
 command=$1
 shift
@@ -69,7 +69,7 @@ class Stage:
         }
 
     def shell(self, line: str, cwd: Path | None = None) -> Run:
-        """A line of a pipeline; `docker run ... ami-bakery ...` runs the image that is tested."""
+        """Runs a line of a pipeline; `docker run ... ami-bakery ...` runs the tested image."""
         done = subprocess.run(
             ["sh", "-c", line],
             cwd=cwd or self.folder,
@@ -94,15 +94,15 @@ class Stage:
         )
 
     def commit(self) -> None:
-        """As the repository's owner would."""
-        named = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+        """Commits all files as the repository's owner."""
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
         self._git("init", "--quiet")
         self._git("add", "--all")
-        self._git(*named, "commit", "--quiet", "--message", "all of it")
+        self._git(*identity, "commit", "--quiet", "--message", "all of it")
         self._own(self.folder)
 
     def head(self) -> str:
-        """The commit that is checked out."""
+        """Returns the checked out commit."""
         return self._git("rev-parse", "HEAD").strip()
 
     def _git(self, *arguments: str) -> str:
@@ -110,7 +110,7 @@ class Stage:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def copy(self, folder: Path) -> None:
-        """What is in `folder`, into the repository."""
+        """Copies the content of `folder` into the repository."""
         shutil.copytree(folder, self.folder, dirs_exist_ok=True)
         self._own(self.folder)
 
@@ -125,18 +125,18 @@ class Stage:
             os.chown(path, *self.user, follow_symlinks=False)
 
     def of_others(self) -> list[str]:
-        """What in the repository does not belong to its owner."""
+        """Returns the paths in the repository that do not belong to its owner."""
         paths = (self.folder, *self.folder.rglob("*"))
         return [str(path) for path in paths if (path.lstat().st_uid, path.lstat().st_gid) != self.user]
 
     @property
     def packer_runs(self) -> int:
-        """Each run of Packer launches one instance, and nothing else does."""
+        """The number of Packer runs: each launches one instance, and nothing else does."""
         return Counter(call.action for call in self.control.report().calls)["RunInstances"]
 
 
 def _run_options(local: LocalAws) -> list[str]:
-    """With them a container takes the embedded EC2 for AWS."""
+    """Returns options with which a container uses the embedded EC2 as AWS."""
     aws = local.environment({})
     return [
         "--network=host",

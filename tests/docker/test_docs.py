@@ -13,22 +13,22 @@ IN_SAMPLE_APP = blocks(DOCUMENT, "sh", mark="runs in the sample app")
 
 
 @pytest.mark.parametrize("line", IN_SAMPLE_APP)
-def test_a_line_for_the_sample_app(stage: Stage, line: str) -> None:
+def test_a_documented_line_for_the_sample_app_works(stage: Stage, line: str) -> None:
     done = stage.shell(line)
     assert done.status == 0, done.stdout + done.stderr
     assert stage.of_others() == []
 
 
 @pytest.mark.parametrize("line", blocks(DOCUMENT, "sh", mark="runs with everything in the sample app"))
-def test_a_line_that_needs_what_can_be_left_out(stage: Stage, everything: str, line: str) -> None:
+def test_a_documented_line_for_the_image_with_optional_parts_works(stage: Stage, everything: str, line: str) -> None:
     stage.environment["TESTED_IMAGE"] = everything
     done = stage.shell(line)
     assert done.status == 0, done.stdout + done.stderr
-    assert stage.packer_runs == 0, "its own EC2 had it"
+    assert stage.packer_runs == 0, "Packer ran in the container's own EC2"
 
 
 @pytest.mark.parametrize("line", blocks(DOCUMENT, "sh", mark="runs in a clone"))
-def test_a_line_that_builds(stage: Stage, docker: Engine, line: str) -> None:
+def test_a_documented_line_builds_the_image(stage: Stage, docker: Engine, line: str) -> None:
     stage.environment["TESTED_IMAGE"] = "ami-bakery-test:from-the-document"
     done = stage.shell(line, cwd=ROOT)
     assert done.status == 0, done.stdout + done.stderr

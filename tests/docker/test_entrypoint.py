@@ -1,4 +1,4 @@
-"""What of the entrypoint can be read without a container."""
+"""Checks of the entrypoint that need no container."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENTRYPOINT = ROOT / "docker" / "entrypoint"
 
 
 def test_the_entrypoint_knows_every_command() -> None:
-    """`bake` is a program of its own."""
+    """`bake` is a separate program."""
     words = re.search(r"^ +(.*) \| -\*\) set -- ami-bakery", ENTRYPOINT.read_text(), re.MULTILINE)
     assert words is not None
     assert {"bake", *words[1].split(" | ")} == set(COMMANDS)

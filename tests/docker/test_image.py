@@ -1,4 +1,4 @@
-"""The image under a real Docker Engine: the original's command line, users, owners, signals, and what is in it."""
+"""The image in a Docker Engine: drop-in mode, users, owners, signals and contents."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ ORIGINAL = f"docker run --rm -t {DROP_IN} ami-bakery"
 IN_FOLDER = f"docker run --rm -e AWS_DEFAULT_REGION -w $(pwd) {MOUNTS}"
 
 
-def test_the_originals_command_line_bakes_once(stage: Stage) -> None:
+def test_the_originals_docker_command_bakes_once(stage: Stage) -> None:
     first = stage.shell(ORIGINAL)
     assert first.status == 0, first.stdout
     lines = first.stdout.splitlines()
     ami = lines[-1]
     assert re.fullmatch(r"ami-[0-9a-f]{17}", ami)
     assert "default: building with Packer" in first.stdout
-    assert "\x1b[2K" not in first.stdout, "nothing is drawn over: a pipeline's log keeps it all"
+    assert "\x1b[2K" not in first.stdout, "no live view, which would clutter a pipeline's log"
     assert (stage.folder / "ami/packer/.ami_id.json").read_text() == f'{{"ami_id": "{ami}"}}'
     assert stage.of_others() == []
 
@@ -44,7 +44,7 @@ def test_the_originals_command_line_bakes_once(stage: Stage) -> None:
     assert stage.packer_runs == 1
 
 
-def test_a_stage_may_name_any_command_of_the_program(stage: Stage) -> None:
+def test_a_container_runs_any_command_of_the_program_and_other_programs(stage: Stage) -> None:
     assert "+ bake" in stage.shell(f"{ORIGINAL} plan").stdout
     ami = stage.shell(f"docker run --rm {DROP_IN} ami-bakery bake default").answer
     assert stage.shell(f"docker run --rm {DROP_IN} ami-bakery bake").answer == ami
@@ -58,7 +58,7 @@ def test_a_stage_may_name_any_command_of_the_program(stage: Stage) -> None:
     assert "unknown command 'paln'; did you mean 'plan'?" in mistyped.stderr
 
 
-def test_the_images_of_a_bakery_toml(stage: Stage, ec2: EC2Client) -> None:
+def test_a_container_bakes_the_images_of_a_bakery_toml(stage: Stage, ec2: EC2Client) -> None:
     ami = stage.shell(f"{IN_FOLDER} ami-bakery bake --output ami.env").answer
     assert (stage.folder / "ami.env").read_text().count(ami)
     assert stage.of_others() == []
@@ -70,7 +70,7 @@ def test_the_images_of_a_bakery_toml(stage: Stage, ec2: EC2Client) -> None:
 
 @pytest.fixture
 def leaving(stage: Stage) -> Stage:
-    """Packer runs a command on this machine that leaves a file and a folder behind."""
+    """A template whose local command creates a file and a folder."""
     template = json_template()
     script = "mkdir -p left/behind && id -u > left/behind/by"
     template["provisioners"] = [{"type": "shell-local", "inline": [script]}]
@@ -78,14 +78,14 @@ def leaving(stage: Stage) -> Stage:
     return stage
 
 
-def test_what_packer_leaves_behind_belongs_to_the_folders_owner(leaving: Stage) -> None:
+def test_files_that_packer_creates_belong_to_the_folders_owner(leaving: Stage) -> None:
     assert leaving.shell(ORIGINAL).status == 0
     left = leaving.folder / "ami/packer/left/behind/by"
     assert left.read_text() == f"{leaving.user[0]}\n"
     assert leaving.of_others() == []
 
 
-def test_who_needs_root_can_have_it(leaving: Stage) -> None:
+def test_a_container_can_be_told_to_run_as_root(leaving: Stage) -> None:
     assert leaving.shell(ORIGINAL.replace("-t", "-t -e AMI_BAKERY_AS_ROOT=1", 1)).status == 0
     left = leaving.folder / "ami/packer/left/behind/by"
     assert left.read_text() == "0\n"
@@ -93,8 +93,8 @@ def test_who_needs_root_can_have_it(leaving: Stage) -> None:
 
 
 @pytest.mark.parametrize("extra", ["", "--read-only --tmpfs /tmp", "--cap-drop ALL"])
-def test_any_user_can_run_it(stage: Stage, ec2: EC2Client, extra: str) -> None:
-    """With the id of the one who has the credentials; a name for it is not needed."""
+def test_a_container_runs_as_any_user(stage: Stage, ec2: EC2Client, extra: str) -> None:
+    """The user is the owner of the credentials, and has no name in the image."""
     uid, gid = stage.user
     run = f"{IN_FOLDER} --user {uid}:{gid} {extra} ami-bakery"
     ami = stage.shell(f"{run} bake").answer
@@ -104,20 +104,20 @@ def test_any_user_can_run_it(stage: Stage, ec2: EC2Client, extra: str) -> None:
     assert stage.shell(f"{run} id -un").answer == "bakery"
 
 
-def test_the_home_folder_is_there_for_every_user(stage: Stage) -> None:
+def test_the_home_folder_is_writable_for_every_user(stage: Stage) -> None:
     write = "ami-bakery sh -c 'touch $HOME/file && echo $HOME'"
     assert stage.shell(f"docker run --rm --user 4321:4321 {write}").answer == "/root"
     assert stage.shell(f"docker run --rm --user 4321:4321 -e HOME=/home/not-there {write}").answer == "/root"
 
 
-def test_a_container_without_privileges_runs_as_it_is(stage: Stage) -> None:
-    """Root cannot take another's name there."""
+def test_a_container_without_capabilities_runs_as_root(stage: Stage) -> None:
+    """Root cannot change to another user there."""
     assert stage.shell(f"docker run --rm --cap-drop ALL {MOUNTS} -w $(pwd) ami-bakery id -u").answer == "0"
 
 
 @pytest.mark.parametrize("by", ["docker stop", "its client's end"])
-def test_stopping_the_container_leaves_nothing_in_ec2(stage: Stage, ec2: EC2Client, by: str) -> None:
-    """Docker's client passes on a signal that it gets, as where a pipeline is cancelled."""
+def test_stopping_the_container_leaves_no_resource_in_ec2(stage: Stage, ec2: EC2Client, by: str) -> None:
+    """Docker's client passes on signals, such as that of a cancelled pipeline."""
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["touch begun; sleep 600"]}]
     stage.write("ami/packer/ami.json", json.dumps(template))
@@ -139,11 +139,11 @@ def _until_there(stage: Stage, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 120
     while not (stage.folder / "ami/packer/begun").exists():
         assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end, "Packer does not come to the provisioner"
+        assert time.monotonic() < end, "Packer does not reach the provisioner"
         time.sleep(0.1)
 
 
-def test_a_failure_is_the_containers_exit_status(stage: Stage) -> None:
+def test_a_failed_bake_is_the_containers_exit_status(stage: Stage) -> None:
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": ["echo no luck; exit 3"]}]
     stage.write("ami/packer/ami.json", json.dumps(template))
@@ -152,7 +152,7 @@ def test_a_failure_is_the_containers_exit_status(stage: Stage) -> None:
     assert "no luck" in failed.stdout
 
 
-def test_what_the_image_says_of_itself(docker: Engine, image: str) -> None:
+def test_the_image_has_labels_and_no_health_check(docker: Engine, image: str) -> None:
     (about,) = json.loads(docker.answer("image", "inspect", image))
     labels = about["Config"]["Labels"]
     assert labels["org.opencontainers.image.title"] == "AMI Bakery"
@@ -162,7 +162,7 @@ def test_what_the_image_says_of_itself(docker: Engine, image: str) -> None:
     assert about["Config"].get("Healthcheck") is None
 
 
-def test_nothing_of_the_build_is_in_the_image(docker: Engine, image: str) -> None:
+def test_the_image_contains_no_build_arguments_and_tools(docker: Engine, image: str) -> None:
     history = docker.answer("history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
     assert "PIP_" not in history
     assert "secret" not in history
@@ -170,8 +170,8 @@ def test_nothing_of_the_build_is_in_the_image(docker: Engine, image: str) -> Non
     assert docker.answer("run", "--rm", image, "sh", "-c", f"find / -xdev {' -o '.join(left)}") == ""
 
 
-def test_building_again_makes_the_same_layers(docker: Engine, image: str, tmp_path: Path) -> None:
-    """Of everything anew, from another clone, with other dates and modes of files."""
+def test_a_second_build_has_the_same_layers(docker: Engine, image: str, tmp_path: Path) -> None:
+    """The second build uses no cache, and a clone with other timestamps and modes."""
     clone = tmp_path / "clone"
     for name in (".dockerignore", "Dockerfile", "LICENSE", "README.md", "pyproject.toml", "docker", "docs/man", "src"):
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
@@ -185,30 +185,30 @@ def test_building_again_makes_the_same_layers(docker: Engine, image: str, tmp_pa
 
 
 def layers(docker: Engine, image: str) -> list[str]:
-    """Their digests, which cover dates, owners and modes, too."""
+    """Returns the layers' digests, which include timestamps, owners and modes."""
     (about,) = json.loads(docker.answer("image", "inspect", image))
     return list(about["RootFS"]["Layers"])
 
 
 def test_a_bake_with_ansible_in_the_images_own_ec2(stage: Stage, everything: str) -> None:
-    """No network, no mount but the repository: what `LOCAL` and `ANSIBLE` add is all that is needed."""
+    """`LOCAL` and `ANSIBLE` suffice: there is no network, and only the repository is mounted."""
     template = json_template(communicator="ssh", ssh_username="ubuntu")
     here = {"type": "ansible", "playbook_file": "playbook.yml", "extra_arguments": ["--connection=local"]}
     template["provisioners"] = [here]
     copy = {"content": "{{ ansible_facts.user_id }}", "dest": "{{ playbook_dir }}/../../played"}
     stage.write("ami/packer/ami.json", json.dumps(template))
     stage.write("ami/packer/playbook.yml", json.dumps([{"hosts": "all", "tasks": [{"name": "play", "copy": copy}]}]))
-    where = (f"--mount=type=bind,source={stage.folder},target={stage.folder}", f"--workdir={stage.folder}")
+    options = (f"--mount=type=bind,source={stage.folder},target={stage.folder}", f"--workdir={stage.folder}")
     bake = ("local", "--", "ami-bakery", "bake", "--verbose")
-    done = stage.docker.run("run", "--rm", "--network=none", *where, everything, *bake, timeout=300)
+    done = stage.docker.run("run", "--rm", "--network=none", *options, everything, *bake, timeout=300)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"ami-[0-9a-f]{17}", done.stdout.strip())
     assert (stage.folder / "played").read_text() == "bakery"
     assert stage.of_others() == []
 
 
-def test_packer_may_come_out_of_another_image(stage: Stage, current: str) -> None:
-    """And plugins by a Dockerfile that goes on from this one."""
+def test_packer_can_come_from_another_image(stage: Stage, current: str) -> None:
+    """The plugins come from a Dockerfile that is based on this image."""
     stage.environment["TESTED_IMAGE"] = current
     stage.copy(ROOT / "tests/end_to_end/modern")
     uid, gid = stage.user

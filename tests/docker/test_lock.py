@@ -1,4 +1,4 @@
-"""The pins that the image is built from fit pyproject.toml; `scripts/lock` writes them."""
+"""The pinned versions of the image satisfy pyproject.toml; `scripts/lock` writes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PIN = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>\S+)(?P<rest>.*(?:\n +.*)*)",
 
 
 def pins(file: str) -> dict[str, str]:
-    """Version by name."""
+    """Returns the pinned versions by package name."""
     found = PIN.finditer((ROOT / "docker" / file).read_text())
     return {canonicalize_name(pin["name"]): pin["version"] for pin in found}
 
@@ -27,7 +27,7 @@ def requirements(file: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("file", "wanted"),
+    ("file", "requirements_of_file"),
     [
         ("requirements.txt", PROJECT["project"]["dependencies"]),
         (
@@ -38,9 +38,9 @@ def requirements(file: str) -> list[str]:
         ("requirements-ansible.txt", requirements("ansible.in")),
     ],
 )
-def test_each_requirement_is_pinned_to_a_version_that_fits(file: str, wanted: list[str]) -> None:
+def test_each_requirement_is_pinned_to_a_matching_version(file: str, requirements_of_file: list[str]) -> None:
     pinned = pins(file)
-    for text in wanted:
+    for text in requirements_of_file:
         requirement = Requirement(text)
         version = pinned.get(canonicalize_name(requirement.name))
         assert version is not None, f"{file} does not pin {text}: run scripts/lock"
@@ -48,12 +48,12 @@ def test_each_requirement_is_pinned_to_a_version_that_fits(file: str, wanted: li
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_each_pin_has_the_hashes_of_its_files(file: str) -> None:
+def test_each_pin_has_hashes(file: str) -> None:
     found = list(PIN.finditer((ROOT / "docker" / file).read_text()))
     assert found
     for pin in found:
         assert "--hash=sha256:" in pin["rest"], pin["name"]
 
 
-def test_the_embedded_ec2_changes_no_version_of_what_the_program_needs() -> None:
+def test_the_local_extra_uses_the_same_versions_of_shared_packages() -> None:
     assert pins("requirements.txt").items() <= pins("requirements-local.txt").items()

@@ -1,4 +1,4 @@
-"""The wheel and the sdist: the same bytes from every clone, all that belongs in and nothing else, and they install."""
+"""The wheel and the sdist are reproducible and complete, and can be installed."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def tracked(folder: Path, *paths: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The working tree as one commit, tagged as a release."""
+    """A repository with the working tree as one commit, tagged as a release."""
     if not (ROOT / ".git").exists():
-        pytest.skip("what these tests build is what git tracks, and this is an unpacked sdist")
+        pytest.skip("these tests build the files that git tracks, and this is an unpacked sdist")
     folder = tmp_path_factory.mktemp("origin") / "repository"
     for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines():
         if (ROOT / name).exists():
@@ -55,9 +55,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(repository: Path, clone: Path, *, umask: int, **environment: str) -> dict[str, bytes]:
-    """The files that scripts/dist makes in a clone, by name."""
+    """Runs scripts/dist in a clone; returns the content of the created files by name."""
     run("git", "clone", "--quiet", repository, clone, cwd=repository, umask=umask)
-    (clone / "left-behind.txt").write_text("not committed\n")
+    (clone / "untracked.txt").write_text("not committed\n")
     run(clone / "scripts/dist", sys.executable, cwd=clone, environment=environment, umask=umask)
     return {path.name: path.read_bytes() for path in (clone / "dist").iterdir()}
 
@@ -74,15 +74,17 @@ def wheel(packages: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
-def test_two_clones_give_the_same_bytes(repository: Path, packages: dict[str, bytes], tmp_path: Path) -> None:
+def test_builds_of_two_clones_are_identical(repository: Path, packages: dict[str, bytes], tmp_path: Path) -> None:
     elsewhere = tmp_path / "a much longer path" / "somewhere else"
     elsewhere.parent.mkdir()
     other = build(repository, elsewhere, umask=0o077, TZ="Asia/Tokyo", LC_ALL="C", HOME=str(tmp_path))
-    assert set(packages) == {WHEEL, SDIST}, "the version is the tag's"
+    assert set(packages) == {WHEEL, SDIST}, "the tag is the version"
     assert other == packages
 
 
-def test_the_sdist_gives_the_same_wheel(packages: dict[str, bytes], repository: Path, tmp_path: Path) -> None:
+def test_the_wheel_built_from_the_sdist_is_identical(
+    packages: dict[str, bytes], repository: Path, tmp_path: Path
+) -> None:
     (tmp_path / SDIST).write_bytes(packages[SDIST])
     with tarfile.open(tmp_path / SDIST) as archive:
         archive.extractall(tmp_path, filter="data")
@@ -92,14 +94,14 @@ def test_the_sdist_gives_the_same_wheel(packages: dict[str, bytes], repository: 
     assert (tmp_path / "dist" / WHEEL).read_bytes() == packages[WHEEL]
 
 
-def test_the_sdist_is_the_repository(packages: dict[str, bytes], repository: Path, tmp_path: Path) -> None:
+def test_the_sdist_contains_the_tracked_files(packages: dict[str, bytes], repository: Path, tmp_path: Path) -> None:
     (tmp_path / SDIST).write_bytes(packages[SDIST])
     with tarfile.open(tmp_path / SDIST) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert names == tracked(repository) | {"PKG-INFO"}
 
 
-def test_the_wheel_is_the_package_its_man_pages_and_nothing_else(wheel: Path, repository: Path) -> None:
+def test_the_wheel_contains_only_the_package_and_its_man_pages(wheel: Path, repository: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     package = {name.removeprefix("src/") for name in tracked(repository, "src/ami_bakery")}
@@ -109,26 +111,26 @@ def test_the_wheel_is_the_package_its_man_pages_and_nothing_else(wheel: Path, re
     assert "ami_bakery/py.typed" in names
 
 
-def test_the_metadata_names_the_licence_the_pythons_and_the_extra(wheel: Path) -> None:
+def test_the_metadata_has_license_python_versions_and_the_extra(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         metadata = message_from_bytes(archive.read(f"{DIST_INFO}/METADATA"))
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata.get_all("Provides-Extra") == ["local"]
-    assert metadata.get_all("Project-URL") is None, "none is known"
+    assert metadata.get_all("Project-URL") is None, "the project has no public URL"
     for python in ("3.11", "3.12", "3.13"):
         assert f"Programming Language :: Python :: {python}" in metadata.get_all("Classifier", [])
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel in it; what it depends on is lent by the one that runs the tests."""
+    """A virtual environment with the wheel; its dependencies are those of the tests' environment."""
     folder = tmp_path_factory.mktemp("installed") / "venv"
     venv.create(folder, symlinks=True)
     python = folder / "bin/python"
     run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder)
     packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
-    (packages / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return folder
 
 
@@ -137,8 +139,8 @@ def test_the_installed_programs_bake(installed: Path, app: Kitchen) -> None:
     app.environment["PATH"] = f"{programs}:{app.environment['PATH'].partition(':')[0]}:{os.environ['PATH']}"
     assert run("ami-bakery", "--version", cwd=app.folder, environment=app.environment) == f"ami-bakery {VERSION}\n"
     code = "import ami_bakery; print(ami_bakery.__file__)"
-    where = run(f"{programs}/python", "-c", code, cwd=app.folder, environment=app.environment)
-    assert where.startswith(str(installed)), "not the sources"
+    module = run(f"{programs}/python", "-c", code, cwd=app.folder, environment=app.environment)
+    assert module.startswith(str(installed)), "not the source folder"
     baked = run(f"{programs}/ami-bakery", "bake", "app", cwd=app.folder, environment=app.environment)
     again = run(f"{programs}/bake", "app", cwd=app.folder, environment=app.environment)
     assert baked == again != ""
@@ -146,9 +148,9 @@ def test_the_installed_programs_bake(installed: Path, app: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("page", ["ami-bakery", "bake"])
-def test_the_man_pages_are_installed_and_read_without_a_complaint(installed: Path, page: str) -> None:
+def test_the_man_pages_are_installed_and_valid(installed: Path, page: str) -> None:
     if shutil.which("groff") is None:
-        pytest.skip("there is no groff on PATH")
+        pytest.skip("no groff on PATH")
     source = installed / "share/man/man1" / f"{page}.1"
     done = subprocess.run(
         ["groff", "-man", "-Tascii", "-P-cbu", "-ww", str(source)],
