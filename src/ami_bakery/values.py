@@ -61,7 +61,7 @@ class Frozen:
     """`class X(Frozen)` behaves like `@dataclass(frozen=True, kw_only=True) class X`.
 
     `dataclasses` compiles six methods for each class (0.5 ms) and imports `inspect`: a fifth of the time of an
-    unchanged run (docs/decisions/0104-values-without-generated-code.md). Here all classes share the methods.
+    unchanged run (docs/decisions/house-and-performance/start-time.md). Here all classes share the methods.
     """
 
     if not TYPE_CHECKING:

@@ -47,6 +47,24 @@ def test_every_document_is_in_the_index() -> None:
     assert "docs/decisions" in listed
 
 
+RECORDS = [name for name in documents() if name.startswith("docs/decisions/") and not name.endswith("README.md")]
+
+
+def test_every_decision_is_in_the_index_under_its_title() -> None:
+    index = " ".join((ROOT / "docs/decisions/README.md").read_text().split())
+    for name in RECORDS:
+        title = (ROOT / name).read_text().partition("\n")[0].removeprefix("# ")
+        assert f"[{title}]({name.removeprefix('docs/decisions/')})" in index
+    assert len(RECORDS) < 40
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_every_decision_has_context_decision_alternatives_and_cost(record: str) -> None:
+    text = (ROOT / record).read_text()
+    parts = re.findall(r"^\*\*(Context|Decision|Alternatives|Cost)\b[^*]*\*\*", text, re.MULTILINE)
+    assert list(dict.fromkeys(parts)) == ["Context", "Decision", "Alternatives", "Cost"]
+
+
 def test_files_that_the_architecture_names_exist() -> None:
     named = {code for code in code_of("ARCHITECTURE.md") if re.fullmatch(r"[\w/]+\.py", code)}
     assert len(named) > 30
