@@ -234,7 +234,9 @@ def test_byte_order_mark_is_reported_as_such(app: Harness) -> None:
     error_parts(app.run("plan"), "ami/app.json", "it begins with a byte order mark", "as UTF-8 without one")
     app.write("ami/app.json", template)
     app.write("bakery.toml", mark + TOML.encode())
-    error_parts(app.run("plan"), "bakery.toml", "it starts with a byte order mark", "as UTF-8 without a byte order mark")
+    error_parts(
+        app.run("plan"), "bakery.toml", "it starts with a byte order mark", "as UTF-8 without a byte order mark"
+    )
 
 
 def test_unknown_image_or_option_is_an_error(app: Harness) -> None:
@@ -508,7 +510,7 @@ TOO_LARGE = {
         json.dumps({"x": "x" * LARGE}),
         'template = "a.pkr.hcl"\nvar_files = ["v.pkrvars.json"]',
     ),
-    "variables that Packer takes by itself": ("t/a.auto.pkrvars.hcl", "# " + "x" * LARGE, 'template = "t"'),
+    "automatically loaded variables": ("t/a.auto.pkrvars.hcl", "# " + "x" * LARGE, 'template = "t"'),
 }
 
 
@@ -565,7 +567,7 @@ NO_FILE = {
     "socket": "it is a pipe, a socket or a device",
     "device": "it is a pipe, a socket or a device",
     "endless link": "which is no file or folder",
-    "link in a circle": "Remove the link: it is circular",
+    "circular link": "Remove the link: it is circular",
     "/proc/self/environ": "its content is generated when it is read",
     "/proc/self/status": "its content is generated when it is read",
     "/sys/kernel/profiling": "its content is generated when it is read",

@@ -40,7 +40,7 @@ def test_unresolvable_path_is_a_finding(app: Harness) -> None:
     found = findings(app, status=1)["unresolved-path"]
     assert (found["level"], found["file"]) == ("warning", "ami/app.json")
     assert found["line"] == line_of(app, "ami/app.json", "{{uuid}}.sh")
-    assert "ami/app.json" in app.run("plan").stderr, "a plan warns of it, too"
+    assert "ami/app.json" in app.run("plan").stderr, "plan also warns about it"
 
 
 def test_strict_treats_warnings_as_errors(app: Harness) -> None:
@@ -129,7 +129,7 @@ def test_output_file_among_the_inputs_is_a_finding(app: Harness) -> None:
     assert findings(app) == {}
     ami = app.run("bake").answer
     assert (app.folder / "ami/report.json").exists()
-    assert app.run("bake").answer == ami, "what Packer wrote is no input"
+    assert app.run("bake").answer == ami, "Packer's output is not an input"
     assert app.packer_runs == 1
     assert findings(app)["output-inside"]["line"] == line_of(app, "ami/app.json", "report.json")
 
@@ -154,7 +154,7 @@ def test_ambiguous_filter_without_most_recent_is_a_finding(app: Harness) -> None
     filtering(app, owner=UBUNTU, name=JAMMY)
     found = findings(app, status=1)["ambiguous-base"]
     assert found["message"] == "2 AMIs match the filter of amazon-ebs, and most_recent is not set"
-    assert "returned more than one result" in app.run("bake").stderr, "Packer's own words"
+    assert "returned more than one result" in app.run("bake").stderr, "Packer's message"
     filtering(app, owner=UBUNTU, name=JAMMY.replace("*", "20240927"))
     assert findings(app) == {}, "one match is valid"
 

@@ -66,25 +66,29 @@ BROKEN = {
         "shel",
         13,
     ),
-    "a field that the builder does not have": (
+    "an unknown field": (
         HCL.replace("  communicator", '  nonsense = "x"\n  communicator'),
         "nonsense",
         8,
     ),
-    "a field without which the builder cannot be": (
+    "a missing required field": (
         HCL.replace('  ami_name      = "app-{{timestamp}}"\n', ""),
         "ami_name",
         4,
     ),
     "a variable that is not declared": (HCL.replace('"t3.micro"', "var.size"), "size", 7),
     "a required variable without a value": ('variable "size" {\n  type = string\n}\n' + HCL, "size", 1),
-    "a template that makes no AMI": (
+    "a template without an AMI builder": (
         'variable "source_ami" {\n  type = string\n}\nsource "null" "app" {\n  communicator = "none"\n}\n'
         'build {\n  sources = ["source.null.app"]\n}\n',
         "this makes no AMI",
         4,
     ),
-    "a builder that does not use the base": (HCL.replace("var.source_ami", '"ami-0123456789abcdef0"'), "`from`", 4),
+    "a builder that does not use the source AMI": (
+        HCL.replace("var.source_ami", '"ami-0123456789abcdef0"'),
+        "`from`",
+        4,
+    ),
     "a syntax error": (HCL.replace('"t3.micro"', '"t3.micro'), "Invalid multi-line string", 7),
 }
 

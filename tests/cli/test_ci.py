@@ -204,7 +204,7 @@ exit {status}
 
 def test_buildkite_agent_receives_an_annotation(app: Harness) -> None:
     in_buildkite = {"BUILDKITE": "true"}
-    assert "cannot report" not in app.run("plan", environment=in_buildkite).stderr, "no agent, nothing to tell"
+    assert "cannot report" not in app.run("plan", environment=in_buildkite).stderr, "no agent, no annotation"
     app.program("buildkite-agent", AGENT.format(folder=app.folder.parent, status=0))
     app.run("plan", environment=in_buildkite)
     assert (app.folder.parent / "calls").read_text() == "annotate --append --style info --context ami-bakery-plan\n"
@@ -325,4 +325,4 @@ def test_plan_reports_every_image_that_fails(app: Harness, summary: Path) -> Non
     places = [(kind, Path(file).parent.name, line) for kind, file, line in annotated(run)]
     assert [place[:2] for place in places] == [("error", "one"), ("error", "two")]
     assert summary.read_text().count("### ami-bakery plan: failed") == 2
-    assert app.run("plan", "app").status == 0, "that one can be planned"
+    assert app.run("plan", "app").status == 0, "this image can be planned"

@@ -25,7 +25,7 @@ def test_long_output_is_complete(app: Harness) -> None:
     for number in range(2_000):
         app.write(f"ami/{number:04}.sh", "true\n")
     listed = json.loads(app.run("inputs", "--json", environment=AT_ONCE).stdout)
-    assert len(json.dumps(listed)) > 65_536, "more than a pipe holds"
+    assert len(json.dumps(listed)) > 65_536, "larger than a pipe's buffer"
 
 
 @pytest.mark.parametrize(("arguments", "status"), [(["bake"], 1), (["nonsense"], 2), (["--version"], 0)])

@@ -76,7 +76,7 @@ def test_images_lists_source_ami_commit_and_origin_of_each_ami(bakery: Harness, 
 
     bakery.control.clear_report()
     lines = bakery.run("images", "base").answer.splitlines()
-    assert bakery.calls() == {"DescribeImages": 3}, "the AMIs of both regions, and the base"
+    assert bakery.calls() == {"DescribeImages": 3}, "one call per region, and one for the source AMI"
     columns = ["IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "BASE AGE", "COMMIT"]
     assert re.split(r" {2,}", lines[0]) == columns
     row = dict(zip(columns, re.split(r" {2,}", next(line for line in lines if "us-east-1" in line)), strict=True))
@@ -93,7 +93,7 @@ def test_newest_ami_of_each_image_comes_first(bakery: Harness, ec2: EC2Client) -
     listed = bakery.run("images", "--json").images
     assert [item["image"] for item in listed] == ["app", "app", "base"]
     assert listed[0]["created"] >= listed[1]["created"]
-    assert {item["base"] for item in listed} == {source}, "as EC2 tells it, where no tag does"
+    assert {item["base"] for item in listed} == {source}, "from EC2, if there is no tag"
 
 
 def test_number_of_api_calls_does_not_grow_with_the_images(bakery: Harness, ec2: EC2Client, europe: EC2Client) -> None:
@@ -105,7 +105,7 @@ def test_number_of_api_calls_does_not_grow_with_the_images(bakery: Harness, ec2:
     for option, calls in (("--json", 2 + 2), ("--lineage", 2 + 2 + 2)):
         bakery.control.clear_report()
         assert bakery.run("images", option).status == 0
-        # Of each region: the AMIs, their bases; for the tree, what these were copied from.
+        # Per region: the AMIs and their source AMIs; for the tree also the origins of these.
         assert bakery.calls() == {"DescribeImages": calls}
 
 
@@ -154,7 +154,7 @@ def test_lineage_of_one_image_shows_only_its_ancestors(bakery: Harness, ec2: EC2
     run = bakery.run("images", "--lineage", "app")
     ids = re.findall(r"ami-[0-9a-f]+", run.answer)
     assert ids == ["ami-00000000", golden, base, app]
-    assert "forged\\nus-east-1" in run.stdout, "a tag cannot make a line of its own"
+    assert "forged\\nus-east-1" in run.stdout, "a tag cannot forge a line"
     (region,) = bakery.run("images", "--lineage", "app", "--json").document["regions"]
     at, path = region["roots"], []
     while at:
@@ -219,7 +219,7 @@ def test_terminal_shows_tables_and_trees_with_lines(bakery: Harness, ec2: EC2Cli
         terminal = Terminal(bakery, "images", option)
         assert terminal.watch(lambda _: "") == 0
         assert drawn in terminal.seen
-        assert ami in terminal.seen, "whole, however narrow the terminal is"
+        assert ami in terminal.seen, "not truncated on a narrow terminal"
 
 
 def test_lineage_and_outdated_are_mutually_exclusive(bakery: Harness) -> None:

@@ -25,7 +25,7 @@ sys.exit(status)
 def baker(request: pytest.FixtureRequest) -> Harness:
     harness: Harness = request.getfixturevalue("app" if request.param == "bakery.toml" else "drop_in")
     if request.param == "bakery.toml":
-        # Packer would count as ours where memory is measured.
+        # Packer's memory would be included in the measurement.
         harness.write("bakery.toml", TOML + 'digest_exclude = ["packer-version", "plugin-versions"]\n')
     return harness
 
@@ -51,7 +51,7 @@ def test_memory_does_not_grow_with_the_inputs(baker: Harness) -> None:
             baker.write(f"ami/files/{folder}/{name}-with-a-name-that-is-not-short", f"{folder} {name}\n")
     with (baker.folder / "ami/large").open("wb") as file:
         file.truncate(100 << 20)
-    assert peak(baker) < few + 4096, "10,000 entries that were kept would take more than 4 MB"
+    assert peak(baker) < few + 4096, "10,000 entries in memory would need more than 4 MB"
 
 
 def peak(harness: Harness) -> int:

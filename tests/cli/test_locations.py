@@ -59,16 +59,16 @@ def test_missing_field_in_a_template_folder_is_reported_with_the_folder(app: Har
 
 
 SYNTAX = {
-    "a text that is not closed": ('"t3.micro"', '"t3.micro', 4, "Invalid multi-line string"),
-    "an equals sign that is missing": ("region        =", "region", 2, "Invalid block definition"),
-    "a comma that is missing": (
+    "an unclosed string": ('"t3.micro"', '"t3.micro', 4, "Invalid multi-line string"),
+    "a missing equals sign": ("region        =", "region", 2, "Invalid block definition"),
+    "a missing comma": (
         '["source.amazon-ebs.app"]',
         '["source.amazon-ebs.app" "x"]',
         9,
         "Missing item separator",
     ),
-    "a bracket too many": ('"t3.micro"', '"t3.micro")', 4, "Missing newline"),
-    "an expression that is missing": ('"t3.micro"', "", 4, "Invalid expression"),
+    "an extra parenthesis": ('"t3.micro"', '"t3.micro")', 4, "Missing newline"),
+    "a missing expression": ('"t3.micro"', "", 4, "Invalid expression"),
 }
 
 
@@ -134,7 +134,7 @@ MARKED = {
     "a region": HCL.replace('"us-east-1"', 'replace(path.cwd, "/", "")'),
     "a source_ami": HCL.replace('"ami-0123456789abcdef0"', "path.cwd"),
     "a path": HCL.replace("  sources", '  provisioner "shell" {\n    script = "${path.cwd}-x.sh"\n  }\n  sources'),
-    "a path of a file that is missing": HCL.replace(
+    "a path of a missing file": HCL.replace(
         "  sources", '  provisioner "shell" {\n    script = abspath("x.sh")\n  }\n  sources'
     ),
     "a file that is read": HCL.replace("  sources", '  name = file("${path.cwd}/nope")\n  sources'),

@@ -37,7 +37,7 @@ def test_quiet_bake_and_single_image_bake_print_no_table(app: Harness) -> None:
     app.write("bakery.toml", TOML + 'salt = "2"\n')
     app.control.plan(InjectedFault(action="RunInstances", code="UnauthorizedOperation", times=0))
     run = app.run("bake")
-    assert (run.status, "OUTCOME" in run.stderr) == (1, False), "the message has said it all"
+    assert (run.status, "OUTCOME" in run.stderr) == (1, False), "the message contains everything"
 
 
 def test_disabled_image_is_skipped(two: Harness) -> None:

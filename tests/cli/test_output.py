@@ -126,7 +126,7 @@ def test_repeated_output_options_write_every_file(app: Harness) -> None:
     assert (app.folder / "amis.env").read_text().startswith(f"AMI_ID={ami}\n")
     assert github.read_text().startswith(f"ami-id={ami}\n")
     assert app.run("plan", "--output", "absent/plan.json", "--output", "plan.json").status == 2
-    assert not (app.folder / "plan.json").exists(), "all are looked at before anything is done"
+    assert not (app.folder / "plan.json").exists(), "all files are checked first"
 
 
 def test_one_unwritable_file_does_not_prevent_writing_the_others(app: Harness) -> None:

@@ -297,7 +297,7 @@ def test_plugins_of_an_older_packer_are_part_of_the_digest(hcl: Harness, version
     digests = []
     for content in ("1", "2"):
         program.write_text(content)
-        assert "not installed" in hcl.run("digest", "--packer", packer).stderr, "Packer passes over it"
+        assert "not installed" in hcl.run("digest", "--packer", packer).stderr, "Packer ignores it"
         checksum = hashlib.sha256(program.read_bytes()).hexdigest()
         program.with_name(f"{program.name}_SHA256SUM").write_text(checksum)
         digests.append(hcl.run("digest", "--packer", packer).answer)

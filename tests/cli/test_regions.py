@@ -28,7 +28,7 @@ def finding(harness: Harness) -> tuple[str, int, str]:
     run = harness.run("check", "--json")
     assert run.status == 1, run.stdout + run.stderr
     (found,) = [each for each in run.images[0]["findings"] if each["level"] == "error"]
-    assert harness.calls() == {}, "nothing was asked"
+    assert harness.calls() == {}, "no API call"
     return found["file"], found["line"], found["message"]
 
 

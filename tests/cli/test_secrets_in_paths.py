@@ -37,7 +37,7 @@ def spelled(app: Harness, environment: dict[str, str]) -> str:
     """Returns the letters that the listed inputs reveal."""
     run = app.run("inputs", "--json", environment=environment)
     paths = [entry["path"] for entry in run.images[0]["inputs"]]
-    assert run.images[0]["unresolved"], "it is said that the names are not known"
+    assert run.images[0]["unresolved"], "the names are reported as unknown"
     return "".join(Path(path).stem for path in paths if path.startswith("c/"))
 
 
@@ -121,12 +121,12 @@ build {
 """
 SHELL = {
     "in a command": 'inline = ["cat c/0/$NAME.sh"]',
-    "cut out of it": 'inline = ["x=$NAME; cat c/0/${x%%%%ad}.sh"]'.replace("%%%%", "%%"),
-    "asked for by a case": 'inline = ["case $NAME in b*) cat c/0/b.sh;; a*) cat c/0/a.sh;; esac"]',
+    "part of the value": 'inline = ["x=$NAME; cat c/0/${x%%%%ad}.sh"]'.replace("%%%%", "%%"),
+    "in a case pattern": 'inline = ["case $NAME in b*) cat c/0/b.sh;; a*) cat c/0/a.sh;; esac"]',
     "in a script": 'script = "say.sh"',
-    "by a child that may get another one": 'inline = ["if test -e x; then NAME=a; fi", "export NAME", "sh say.sh"]',
-    "by a child after a default": 'inline = [": ${NAME:=a}", "export NAME", "sh say.sh"]',
-    "by a script that is sourced": 'inline = [". ./say.sh"]',
+    "by a child with a conditional value": 'inline = ["if test -e x; then NAME=a; fi", "export NAME", "sh say.sh"]',
+    "by a child with a default value": 'inline = [": ${NAME:=a}", "export NAME", "sh say.sh"]',
+    "by a sourced script": 'inline = [". ./say.sh"]',
 }
 
 

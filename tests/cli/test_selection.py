@@ -183,7 +183,7 @@ def test_file_that_differs_only_by_git_conversions_is_unchanged(bakery: Harness)
     assert len((bakery.folder / "base/setup.sh").read_text()) > 40
     assert changed(bakery) == []
     bakery.write('job/a "name"\n.txt', "hello\n")
-    assert changed(bakery) == ["job"], "written again: only the filter could tell that it is the same, and is not run"
+    assert changed(bakery) == ["job"], "rewritten: without running the filter, it counts as changed"
 
 
 def test_file_with_a_missing_filter_is_compared_unfiltered(bakery: Harness) -> None:
@@ -241,7 +241,7 @@ def test_changed_since_in_drop_in_mode_compares_the_checksum(bakery: Harness) ->
     }
     assert changed(bakery) == []
     (bakery.folder / "job/setup.sh").chmod(0o755)
-    assert changed(bakery) == [], "the original's checksum sees no mode"
+    assert changed(bakery) == [], "the drop-in checksum does not cover modes"
     bakery.write("base/setup.sh", "other\n")
     assert changed(bakery) == ["default"]
 
@@ -295,7 +295,7 @@ def test_bake_builds_the_selected_images_and_their_parents(bakery: Harness) -> N
     bakery.write("app/setup.sh", "other\n")
     run = bakery.run("bake", "--changed-since", "HEAD", "--json")
     assert [(item["image"], item["outcome"]) for item in run.images] == [("app", "baked")]
-    assert bakery.packer_runs == 2, "base, and app on it"
+    assert bakery.packer_runs == 2, "base, and its child app"
 
 
 def test_the_examples_of_the_documentation_work(bakery: Harness) -> None:

@@ -95,7 +95,7 @@ def test_terminal_without_a_viewer_shows_plain_lines(app: Harness) -> None:
     assert terminal.watch(lambda _: "") == 0
     lines = terminal.seen.splitlines()
     assert "app: building with Packer" in terminal.seen
-    assert not [line for line in lines if "\x1b[?25l" in line or "\x1b[2K" in line], "nothing is drawn over"
+    assert not [line for line in lines if "\x1b[?25l" in line or "\x1b[2K" in line], "nothing is redrawn"
     assert re.fullmatch(r"ami-[0-9a-f]{17}", lines[-1])
 
 
@@ -103,7 +103,7 @@ def test_terminal_of_a_ci_job_shows_plain_lines(app: Harness) -> None:
     app.environment["CI"] = "true"
     terminal = Terminal(app, "bake")
     assert terminal.watch(lambda _: "") == 0
-    assert "\x1b[?25l" not in terminal.seen, "no cursor was hidden, nothing drawn again"
+    assert "\x1b[?25l" not in terminal.seen, "the cursor is not hidden, and nothing is redrawn"
     assert "app: building with Packer" in terminal.seen
 
 
@@ -135,7 +135,7 @@ def test_user_answers_packers_prompts_in_debug_mode(app: Harness) -> None:
     assert answered > 5
     assert "Debug mode enabled" in terminal.seen
     last = terminal.seen.strip().splitlines()[-1]
-    assert re.fullmatch(r"ami-[0-9a-f]{17}", last), "the id, read from what Packer says to people"
+    assert re.fullmatch(r"ami-[0-9a-f]{17}", last), "the id from Packer's human-readable output"
     assert app.run("bake").answer == last
     assert app.packer_runs == 1
 

@@ -86,7 +86,7 @@ def test_terraform_accepts_the_id_on_the_command_line(app: Harness, infra: Path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert inputs(app, infra) == {"terraform_data.app": app.run("bake", "app").answer}
     plan = line.replace("apply", "plan -detailed-exitcode")
-    assert shell(app, infra, plan).returncode == 0, "nothing changed: no bake, and nothing for Terraform to do"
+    assert shell(app, infra, plan).returncode == 0, "no change: no build, and nothing to apply"
     app.write("ami/setup.sh", "echo set up otherwise\n")
     time.sleep(1.1)
     assert shell(app, infra, plan).returncode == 2, "a new AMI is a change"
@@ -113,7 +113,7 @@ def test_terraform_reads_the_variables_file(app: Harness, infra: Path) -> None:
     (script,) = (block for block in blocks(DOCUMENT, "sh") if "--output" in block)
     done = shell(app, app.folder, "set -e\n" + script.replace(" apply", " apply -no-color -auto-approve"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Warning" not in done.stdout, "no value without a variable"
+    assert "Warning" not in done.stdout, "no value for an undeclared variable"
     made = {image["image"]: image["amis"] for image in app.run("bake", "--json").images}
     assert inputs(app, infra) == {
         'terraform_data.fleet["us-east-1"]': {"region": "us-east-1", "ami": made["app"]["us-east-1"]},
@@ -290,4 +290,4 @@ def test_aws_ami_data_source_finds_only_verified_amis(app: Harness, ec2: EC2Clie
 
     assert found(ec2) == [ami]
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": "ami-bakery:format"}])
-    assert found(ec2) == [], "the digest alone does not say that it was verified"
+    assert found(ec2) == [], "the digest tag alone does not mean that the AMI was verified"

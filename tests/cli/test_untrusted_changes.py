@@ -106,7 +106,7 @@ def test_git_runs_no_planted_program_for_a_bake_and_a_plan(planted: Harness) -> 
     assert planted.run("bake", cwd=images).status == 0
     planted.write("images/ami/setup.sh", "echo other\n")
     (plan,) = planted.run("plan", "--json", cwd=images).images
-    assert "tree-was-dirty" in {reason["kind"] for reason in plan["reasons"]}, "git was asked for the old files"
+    assert "tree-was-dirty" in {reason["kind"] for reason in plan["reasons"]}, "git read the old files"
     (caveat,) = (reason["detail"] for reason in plan["reasons"] if reason["kind"] == "filter-not-run")
     assert "ami/setup.sh" in caveat
     assert ran(planted) == ""
@@ -222,7 +222,7 @@ def test_packer_runs_no_program_of_the_definition(app: Harness, plant: Callable[
         check=False,
         capture_output=True,
     )
-    assert ran(app), "plain Packer does not start it: the case shows nothing"
+    assert ran(app), "plain Packer does not run it: the test proves nothing"
     (app.folder.parent / "ran").unlink()
     for command in ("digest", "plan", "check"):
         run = app.run(command)
@@ -250,7 +250,7 @@ def test_plugins_in_the_repository_are_not_run_for_their_versions(modern: Harnes
     program.with_name(f"{real.name}_SHA256SUM").write_text(hashlib.sha256(program.read_bytes()).hexdigest())
     modern.environment["PACKER_PLUGIN_PATH"] = str(modern.folder / ".packer")
     subprocess.run(["packer", "plugins", "installed"], env=modern.environment, check=True, capture_output=True)
-    assert ran(modern), "plain Packer does not start it: the case shows nothing"
+    assert ran(modern), "plain Packer does not run it: the test proves nothing"
     (modern.folder.parent / "ran").unlink()
     digest = modern.run("digest").answer
     modern.run("plan")
