@@ -612,7 +612,7 @@ def no_file(kind: str, path: Path) -> Path:
                 made.bind(str(path))
         case "device":
             return Path("/dev/zero")
-        case "link in a circle":
+        case "circular link":
             path.symlink_to(path)
         case "endless link":
             path.symlink_to("/dev/zero")
