@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import ROOT
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ esac
 
 
 @pytest.fixture
-def repository(app: Kitchen) -> Kitchen:
+def repository(app: Harness) -> Harness:
     """One image, and its Terraform code in `infra`. `terraform` records the arguments of `apply`."""
     app.write("infra/main.tf", 'variable "ami_id" {}\n')
     app.program("terraform", TERRAFORM.format(log=app.folder.parent / "applied"))
@@ -45,5 +45,5 @@ def repository(app: Kitchen) -> Kitchen:
     return app
 
 
-def applied(repository: Kitchen) -> str:
+def applied(repository: Harness) -> str:
     return (repository.folder.parent / "applied").read_text()

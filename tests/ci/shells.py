@@ -16,7 +16,7 @@ from ami_bakery.local import LocalSettings
 from tests.ci.composite import Job
 from tests.ci_logs import azure_commands
 from tests.documents import ROOT
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 EXAMPLES = ROOT / "examples/ci"
 
@@ -30,14 +30,14 @@ def text_of(name: str) -> str:
 class Shell:
     """Runs commands in the repository."""
 
-    kitchen: Kitchen
+    harness: Harness
 
     def run(self, script: str, *shell: str, given: Mapping[str, str] | None = None) -> str:
         """Runs a script and returns its output. Raises if it fails, as the CI's job would."""
         done = subprocess.run(
             [*shell, script],
-            cwd=self.kitchen.folder,
-            env={**self.kitchen.environment, **(given or {})},
+            cwd=self.harness.folder,
+            env={**self.harness.environment, **(given or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,8 +61,8 @@ def github(shell: Shell) -> None:
     for name, job in workflow["jobs"].items():
         if job.get("if") == "github.event_name == 'pull_request'":
             continue
-        folder = Path(tempfile.mkdtemp(prefix=f"runner-{name}-", dir=shell.kitchen.folder.parent))
-        runner = Job(workspace=shell.kitchen.folder, folder=folder, environment=shell.kitchen.environment)
+        folder = Path(tempfile.mkdtemp(prefix=f"runner-{name}-", dir=shell.harness.folder.parent))
+        runner = Job(workspace=shell.harness.folder, folder=folder, environment=shell.harness.environment)
         runner.used = {"hashicorp/setup-packer": lambda given: None}
         for step in job["steps"]:
             if step.get("uses", "").startswith("your-org/ami-bakery@"):
@@ -79,7 +79,7 @@ def circleci(shell: Shell) -> None:
     """Runs the jobs in order, each with its own `$BASH_ENV`, and a new shell for each step."""
     config = yaml.safe_load(text_of("circleci.yml"))
     for name, job in config["jobs"].items():
-        _, bash_env = tempfile.mkstemp(prefix=f"bash-env-{name}-", dir=shell.kitchen.folder.parent)
+        _, bash_env = tempfile.mkstemp(prefix=f"bash-env-{name}-", dir=shell.harness.folder.parent)
         given = {"BASH_ENV": bash_env, "CIRCLE_OIDC_TOKEN_V2": "a-token", "CIRCLE_BUILD_NUM": "7"}
         for step in _circleci_steps(config, job["steps"]):
             shell.run(step, "bash", "-eo", "pipefail", "-c", given=given)

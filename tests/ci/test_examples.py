@@ -20,7 +20,7 @@ from tests.ci import shells
 from tests.ci.conftest import applied
 from tests.ci.shells import EXAMPLES, Shell
 from tests.documents import ROOT
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 # Schemas and linters
 
@@ -141,7 +141,7 @@ def test_the_jenkinsfile_is_groovy_with_the_sections_of_a_declarative_pipeline()
 
 @pytest.mark.parametrize("pipeline", [shells.github, shells.circleci, shells.buildkite, shells.azure, shells.jenkins])
 def test_the_commands_bake_once_and_pass_the_id_to_terraform(
-    repository: Kitchen, pipeline: Callable[[Shell], None], ec2: EC2Client
+    repository: Harness, pipeline: Callable[[Shell], None], ec2: EC2Client
 ) -> None:
     if pipeline is shells.circleci:
         # CircleCI's credentials come from AWS, for the job's OIDC token.

@@ -16,14 +16,14 @@ import yaml
 
 from tests.ci.composite import Job, StepFailed
 from tests.ci_logs import github_commands
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 ACTION = Path(__file__).parent.parent.parent
 AMI = re.compile(r"ami-[0-9a-f]{17}")
 
 
 @pytest.fixture
-def job(app: Kitchen) -> Job:
+def job(app: Harness) -> Job:
     """A job of a repository with one image; ami-bakery is installed on the runner."""
     return Job(
         workspace=app.folder,
@@ -36,7 +36,7 @@ def on_path(**inputs: str) -> dict[str, str]:
     return {"install": "false", **inputs}
 
 
-def test_a_bake_sets_outputs_and_writes_a_summary(job: Job, app: Kitchen) -> None:
+def test_a_bake_sets_outputs_and_writes_a_summary(job: Job, app: Harness) -> None:
     baked = job.use(ACTION, on_path())
     assert AMI.fullmatch(baked["ami-id"])
     assert json.loads(baked["amis"]) == {"app": {"us-east-1": baked["ami-id"]}}
@@ -46,7 +46,7 @@ def test_a_bake_sets_outputs_and_writes_a_summary(job: Job, app: Kitchen) -> Non
     assert f"| **baked** | app | `{app.run('digest').answer[:12]}` | `{baked['ami-id']}` us-east-1 |" in job.summary
 
 
-def test_the_action_installs_the_program_for_itself_and_later_steps(app: Kitchen, job: Job) -> None:
+def test_the_action_installs_the_program_for_itself_and_later_steps(app: Harness, job: Job) -> None:
     job.environment |= {"PATH": f"{app.folder.parent}/bin:/usr/local/bin:/usr/bin:/bin"}
     assert shutil.which("ami-bakery", path=job.environment["PATH"]) is None
     # The embedded EC2's proxy passes on other hosts, such as Python's package index.
@@ -58,7 +58,7 @@ def test_the_action_installs_the_program_for_itself_and_later_steps(app: Kitchen
 
 
 @pytest.mark.parametrize("module", ["ensurepip", "venv", "pip", "logging", "subprocess", "shlex"])
-def test_the_action_imports_no_python_module_from_the_workspace(app: Kitchen, job: Job, module: str) -> None:
+def test_the_action_imports_no_python_module_from_the_workspace(app: Harness, job: Job, module: str) -> None:
     """A pull request could add one."""
     marker = app.folder.parent / "started"
     code = f"open({str(marker)!r}, 'w').close()\n"
@@ -78,18 +78,18 @@ def test_the_action_imports_no_python_module_from_the_workspace(app: Kitchen, jo
     assert not marker.exists(), job.log
 
 
-def test_an_output_file_in_args_is_written_in_addition_to_the_outputs(job: Job, app: Kitchen) -> None:
+def test_an_output_file_in_args_is_written_in_addition_to_the_outputs(job: Job, app: Harness) -> None:
     baked = job.use(ACTION, on_path(args="--output amis.auto.tfvars.json"))
     assert json.loads((app.folder / "amis.auto.tfvars.json").read_text())["amis"] == json.loads(baked["amis"])
 
 
-def test_a_plan_reports_the_outcome_and_bakes_nothing(job: Job, app: Kitchen) -> None:
+def test_a_plan_reports_the_outcome_and_bakes_nothing(job: Job, app: Harness) -> None:
     assert job.use(ACTION, on_path(command="plan")) == {"ami-id": "", "amis": '{"app": {}}', "outcome": "bake"}
     assert "### ami-bakery plan: 1 bake" in job.summary
     assert app.packer_runs == 0
 
 
-def test_a_check_writes_annotations_and_fails_only_if_strict(job: Job, app: Kitchen) -> None:
+def test_a_check_writes_annotations_and_fails_only_if_strict(job: Job, app: Harness) -> None:
     app.write("ami/deploy.key", "x")
     assert job.use(ACTION, on_path(command="check"))["outcome"] == "warning"
     with pytest.raises(StepFailed) as failed:
@@ -99,7 +99,7 @@ def test_a_check_writes_annotations_and_fails_only_if_strict(job: Job, app: Kitc
     assert (command.name, command.properties["file"]) == ("warning", "bakery.toml")
 
 
-def test_a_failed_bake_fails_the_step_and_sets_the_outcome(job: Job, app: Kitchen) -> None:
+def test_a_failed_bake_fails_the_step_and_sets_the_outcome(job: Job, app: Harness) -> None:
     app.write("ami/app.json", json_template(instance_type=""))
     with pytest.raises(StepFailed) as failed:
         job.use(ACTION, on_path())
@@ -108,7 +108,7 @@ def test_a_failed_bake_fails_the_step_and_sets_the_outcome(job: Job, app: Kitche
     assert [command.name for command in github_commands(job.log)] == ["error"]
 
 
-def test_inputs_are_passed_to_the_program_and_packer(job: Job, app: Kitchen) -> None:
+def test_inputs_are_passed_to_the_program_and_packer(job: Job, app: Harness) -> None:
     table = TOML.partition("[images.app]\n")[2]
     app.write("images/bakery.toml", f"version = 1\n[images.app]\n{table}[images.db]\n{table}")
     shutil.copytree(app.folder / "ami", app.folder / "images/ami")
@@ -139,7 +139,7 @@ def test_inputs_are_passed_to_the_program_and_packer(job: Job, app: Kitchen) -> 
         ({"args": "it's"}, "the input `args` cannot be read"),
     ],
 )
-def test_invalid_inputs_are_rejected(job: Job, app: Kitchen, given: dict[str, str], message: str) -> None:
+def test_invalid_inputs_are_rejected(job: Job, app: Harness, given: dict[str, str], message: str) -> None:
     with pytest.raises(StepFailed):
         job.use(ACTION, on_path(**given))
     (command,) = github_commands(job.log)
@@ -147,14 +147,14 @@ def test_invalid_inputs_are_rejected(job: Job, app: Kitchen, given: dict[str, st
     assert app.calls() == {}
 
 
-def test_shell_syntax_in_an_input_is_not_executed(job: Job, app: Kitchen) -> None:
+def test_shell_syntax_in_an_input_is_not_executed(job: Job, app: Harness) -> None:
     words = "$(touch {0}) `touch {0}` ; touch {0} #".format(job.folder / "owned")
     with pytest.raises(StepFailed):
         job.use(ACTION, on_path(images=words))
     assert not (job.folder / "owned").exists()
 
 
-def test_packer_is_installed_if_a_version_is_given(job: Job, app: Kitchen) -> None:
+def test_packer_is_installed_if_a_version_is_given(job: Job, app: Harness) -> None:
     versions = []
     job.used = {"hashicorp/setup-packer": lambda given: versions.append(given["version"])}
     job.use(ACTION, on_path(command="plan", **{"packer-version": "1.14.1"}))
@@ -180,7 +180,7 @@ def test_other_actions_are_pinned_to_a_commit() -> None:
         {"command": "x\n::error::forged"},
     ],
 )
-def test_no_input_can_forge_a_workflow_command(job: Job, app: Kitchen, inputs: dict[str, str]) -> None:
+def test_no_input_can_forge_a_workflow_command(job: Job, app: Harness, inputs: dict[str, str]) -> None:
     with suppress(StepFailed):
         job.use(ACTION, on_path(**inputs))
     assert {command.properties.get("title") for command in github_commands(job.log)} <= {
@@ -189,7 +189,7 @@ def test_no_input_can_forge_a_workflow_command(job: Job, app: Kitchen, inputs: d
     }
 
 
-def test_the_log_shows_no_value_of_a_variable(job: Job, app: Kitchen) -> None:
+def test_the_log_shows_no_value_of_a_variable(job: Job, app: Harness) -> None:
     with suppress(StepFailed):
         job.use(
             ACTION, on_path(args="--no-such -- -var 'size=hunter2-a' --var=size=hunter2-b -var 'size=x\nhunter2-c'")

@@ -12,7 +12,7 @@ import yaml
 
 from tests.ci.conftest import applied
 from tests.documents import ROOT
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 COMPONENT = "$CI_SERVER_FQDN/your-group/ami-bakery/ami-bakery@1"
 
@@ -20,24 +20,24 @@ COMPONENT = "$CI_SERVER_FQDN/your-group/ami-bakery/ami-bakery@1"
 class Gitlab:
     """A GitLab project whose pipelines run on this machine."""
 
-    def __init__(self, kitchen: Kitchen, runners: Path) -> None:
-        self.kitchen = kitchen
+    def __init__(self, harness: Harness, runners: Path) -> None:
+        self.harness = harness
         self._runners = runners
-        kitchen.environment["PATH"] = f"{runners}/bin:{kitchen.environment['PATH']}"
+        harness.environment["PATH"] = f"{runners}/bin:{harness.environment['PATH']}"
         self.git("init", "--quiet", "--initial-branch", "main")
         self.git("remote", "add", "origin", "git@gitlab.com:group/project.git")
         self.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
 
     def git(self, *words: str) -> None:
         command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words]
-        subprocess.run(command, cwd=self.kitchen.folder, check=True, timeout=300)
+        subprocess.run(command, cwd=self.harness.folder, check=True, timeout=300)
 
     def configure(self, text: str) -> None:
         """Commits a `.gitlab-ci.yml` that includes the component."""
         assert COMPONENT in text
-        shutil.copytree(ROOT / "templates", self.kitchen.folder / "templates", dirs_exist_ok=True)
+        shutil.copytree(ROOT / "templates", self.harness.folder / "templates", dirs_exist_ok=True)
         text = text.replace(f"component: {COMPONENT}", "local: templates/ami-bakery.yml")
-        self.kitchen.write(".gitlab-ci.yml", text)
+        self.harness.write(".gitlab-ci.yml", text)
         self.commit()
 
     def commit(self) -> None:
@@ -48,8 +48,8 @@ class Gitlab:
         """Runs all jobs of a pipeline, each in its own folder, and returns the log. Raises if a job fails."""
         done = subprocess.run(
             ["gitlab-ci-local", "--force-shell-executor", "--shell-isolation", "--no-color", *options],
-            cwd=self.kitchen.folder,
-            env=self.kitchen.environment,
+            cwd=self.harness.folder,
+            env=self.harness.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -60,7 +60,7 @@ class Gitlab:
 
 
 @pytest.fixture
-def gitlab(repository: Kitchen, ci_runners: Path) -> Gitlab:
+def gitlab(repository: Harness, ci_runners: Path) -> Gitlab:
     return Gitlab(repository, ci_runners)
 
 
@@ -74,28 +74,28 @@ MERGE_REQUEST = ("--variable", "CI_PIPELINE_SOURCE=merge_request_event", "--vari
 
 def test_the_example_bakes_once_and_passes_the_id_to_the_next_job(gitlab: Gitlab) -> None:
     gitlab.configure((ROOT / "examples/ci/gitlab.yml").read_text())
-    without_keys(gitlab.kitchen.environment)
+    without_keys(gitlab.harness.environment)
     log = gitlab.pipeline("--variable", "AMI_BAKERY_TOKEN=a-token-that-the-embedded-STS-does-not-read")
     (ami,) = {word for word in log.split() if word.startswith("ami-") and len(word) == 21}
-    assert applied(gitlab.kitchen).splitlines() == [
+    assert applied(gitlab.harness).splitlines() == [
         f"-chdir=infra apply -input=false -auto-approve -var ami_id={ami}",
     ]
-    assert gitlab.kitchen.packer_runs == 1
+    assert gitlab.harness.packer_runs == 1
     gitlab.pipeline("--variable", "AMI_BAKERY_TOKEN=another")
-    assert applied(gitlab.kitchen).count(f"ami_id={ami}\n") == 2
-    assert gitlab.kitchen.packer_runs == 1
-    assert gitlab.kitchen.calls()["AssumeRoleWithWebIdentity"] >= 3, "both SDKs assumed the role"
+    assert applied(gitlab.harness).count(f"ami_id={ami}\n") == 2
+    assert gitlab.harness.packer_runs == 1
+    assert gitlab.harness.calls()["AssumeRoleWithWebIdentity"] >= 3, "both SDKs assumed the role"
 
 
 def test_a_merge_request_gets_a_plan_and_a_code_quality_report(gitlab: Gitlab) -> None:
-    gitlab.kitchen.write("ami/deploy.key", "x")
+    gitlab.harness.write("ami/deploy.key", "x")
     inputs = "    inputs: {image: unused, args: --ci off}\n"
     gitlab.configure(f"include:\n  - component: {COMPONENT}\n{inputs}stages: [build]\n")
     assert "1 to bake." in gitlab.pipeline(*MERGE_REQUEST)
-    (report,) = gitlab.kitchen.folder.glob(".gitlab-ci-local/builds/*/gl-code-quality-report.json")
+    (report,) = gitlab.harness.folder.glob(".gitlab-ci-local/builds/*/gl-code-quality-report.json")
     (entry,) = json.loads(report.read_text())
     assert entry["location"]["path"] == "bakery.toml"
-    assert gitlab.kitchen.packer_runs == 0
+    assert gitlab.harness.packer_runs == 0
 
 
 def test_each_gitlab_job_assumes_the_role_that_it_needs() -> None:

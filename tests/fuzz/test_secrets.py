@@ -21,7 +21,7 @@ from ami_bakery.errors import BakeryError
 from ami_bakery.template.facts import TemplateFacts, TemplateRequest
 from ami_bakery.template.template_reader import PackerTemplateReader
 from ami_bakery.values import replace
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 CANARY = "c4n4ry 7f3a+9c/q"
 COMMANDS = (
@@ -236,7 +236,7 @@ def hcl(way: Way, where: str, expression: str) -> str:
 class CommandOutputs:
     """Runs the commands in this process and collects everything that they write."""
 
-    def __init__(self, app: Kitchen, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, app: Harness, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
         self.app = app
         self.monkeypatch = monkeypatch
         self.capfd = capfd
@@ -266,7 +266,7 @@ class CommandOutputs:
 
 
 @pytest.fixture
-def outputs(app: Kitchen, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> CommandOutputs:
+def outputs(app: Harness, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> CommandOutputs:
     app.write("ami/p.yml", "- hosts: all\n  tasks: []\n")
     app.write("ami/x.sh", "true\n")
     app.write("ami/t.tpl", "${x} ${y}\n")

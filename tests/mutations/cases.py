@@ -16,7 +16,7 @@ from mypy_boto3_ec2 import EC2Client
 from mypy_boto3_ssm import SSMClient
 from mypy_boto3_sts import STSClient
 
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 
 @dataclass(kw_only=True)
@@ -24,7 +24,7 @@ class Case:
     """A repository, the world around it, and how the program is called."""
 
     form: str
-    kitchen: Kitchen
+    harness: Harness
     folder: Path
     ec2: EC2Client
     ssm: SSMClient
@@ -69,7 +69,7 @@ class Case:
         return self._run([], changed)
 
     def _run(self, images: list[str], environment: dict[str, str] | None = None) -> str:
-        run = self.kitchen.run(
+        run = self.harness.run(
             "digest",
             *images,
             *self.arguments,
@@ -116,31 +116,31 @@ def _move_parameter(case: Case) -> None:
 
 
 def _child_of_baked_parent(case: Case) -> None:
-    case.kitchen.run("bake", "-q", "base", cwd=case.folder)
+    case.harness.run("bake", "-q", "base", cwd=case.folder)
     case.image = "child"
 
 
 def _rebake_parent(case: Case) -> None:
-    old = case.kitchen.run("bake", "base", cwd=case.folder).answer
-    assert case.kitchen.run("bake", "base", "--force", cwd=case.folder).answer != old
+    old = case.harness.run("bake", "base", cwd=case.folder).answer
+    assert case.harness.run("bake", "base", "--force", cwd=case.folder).answer != old
     case.ec2.deregister_image(ImageId=old)
 
 
 def _other_packer(case: Case) -> None:
-    program = case.kitchen.program("packer-1.7", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.7.0\n')
+    program = case.harness.program("packer-1.7", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.7.0\n')
     case.arguments += ["--packer", str(program)]
 
 
 def _packer_with_plugin(case: Case, version: str) -> None:
     """A Packer that has plugins, which the one here does not: it answers with a list, and refuses all else."""
-    folder = case.kitchen.folder.parent / "plugins/github.com/hashicorp/amazon"
+    folder = case.harness.folder.parent / "plugins/github.com/hashicorp/amazon"
     folder.mkdir(parents=True, exist_ok=True)
     line = folder / f"packer-plugin-amazon_v{version}_x5.0_linux_amd64"
     line.write_text("the same program\n")
     text = (
         f'#!/bin/sh\ncase "$*" in version) echo Packer v1.11.0;; "plugins installed") echo {line};; *) exit 9;; esac\n'
     )
-    program = case.kitchen.program(f"packer-plugin-{version}", text)
+    program = case.harness.program(f"packer-plugin-{version}", text)
     case.arguments += ["--packer", str(program)]
 
 

@@ -30,7 +30,7 @@ def main() -> None:
     """Runs every case in drop-in mode, and writes the results; tests check the other column."""
     from ami_bakery.local import Control, LocalAws, LocalSettings
     from tests.conftest import aws_client
-    from tests.harness import Kitchen
+    from tests.harness import Harness
     from tests.mutations.cases import BEFORE, MOVE, STAY, Case
     from tests.mutations.repository import plant
 
@@ -44,10 +44,10 @@ def main() -> None:
                 (base, *_) = ec2.describe_images(Owners=["099720109477"])["Images"]
                 ec2.copy_image(Name="golden-1", SourceImageId=base["ImageId"], SourceRegion="us-east-1")
                 with tempfile.TemporaryDirectory() as folder:
-                    kitchen = Kitchen(Path(folder), local)
+                    harness = Harness(Path(folder), local)
                     plant(Path(folder) / "checkout", "json")
                     case = Case(
-                        form="json", kitchen=kitchen, folder=Path(folder) / "checkout", ec2=ec2, ssm=ssm, sts=sts
+                        form="json", harness=harness, folder=Path(folder) / "checkout", ec2=ec2, ssm=ssm, sts=sts
                     )
                     before = case.drop_in_checksum()
                     mutate(case)

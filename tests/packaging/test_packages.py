@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.documents import ROOT
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 VERSION = "1.2.3"
 WHEEL, SDIST = f"ami_bakery-{VERSION}-py3-none-any.whl", f"ami_bakery-{VERSION}.tar.gz"
@@ -134,7 +134,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_installed_programs_bake(installed: Path, app: Kitchen) -> None:
+def test_the_installed_programs_bake(installed: Path, app: Harness) -> None:
     programs = str(installed / "bin")
     app.environment["PATH"] = f"{programs}:{app.environment['PATH'].partition(':')[0]}:{os.environ['PATH']}"
     assert run("ami-bakery", "--version", cwd=app.folder, environment=app.environment) == f"ami-bakery {VERSION}\n"
