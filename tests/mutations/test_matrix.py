@@ -33,7 +33,7 @@ def world(kitchen: Kitchen, local: LocalAws, ec2: EC2Client) -> Iterator[tuple[K
 def case_of(form: str, world: tuple[Kitchen, EC2Client, object, object], folder: Path) -> Case:
     kitchen, ec2, ssm, sts = world
     plant(folder, form)
-    return Case(form=form, kitchen=kitchen, folder=folder, ec2=ec2, ssm=ssm, sts=sts)  # type: ignore[arg-type]
+    return Case(form=form, harness=kitchen, folder=folder, ec2=ec2, ssm=ssm, sts=sts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("form", ["json", "hcl"])
