@@ -1,1 +1,1 @@
-"""Measures this program beside what people use today, and beside what the machine itself takes."""
+"""Benchmarks: compares this program with other tools, and with the limits of the machine."""

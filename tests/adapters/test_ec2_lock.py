@@ -45,16 +45,16 @@ def locks(session: AwsSession) -> KeyPairLocks:
 
 
 def test_only_one_of_many_concurrent_runners_acquires_a_lock(locks: KeyPairLocks) -> None:
-    taken: list[str | None] = []
+    results: list[str | None] = []
     threads = [
-        threading.Thread(target=lambda: taken.append(locks.acquire(HOME, "lock", {LOCK_TAG: "d"}))) for _ in range(8)
+        threading.Thread(target=lambda: results.append(locks.acquire(HOME, "lock", {LOCK_TAG: "d"}))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len([lock for lock in taken if lock]) == 1
-    assert len(taken) == 8
+    assert len([lock for lock in results if lock]) == 1
+    assert len(results) == 8
 
 
 def test_locks_are_found_by_digest_with_all_their_tags(locks: KeyPairLocks, local: LocalAws) -> None:
@@ -81,8 +81,8 @@ def test_nothing_is_tagged_after_the_lock_was_deleted(locks: KeyPairLocks, ec2: 
     assert locks.tag(HOME, [lock, base["ImageId"]], {"done": "1"})
     locks.delete(HOME, lock)
     assert not locks.tag(HOME, [lock, base["ImageId"]], {"done": "2"}, patient=False)
-    told = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["done"]}])["Tags"]
-    assert [(tag["ResourceId"], tag["Value"]) for tag in told] == [(base["ImageId"], "1")]
+    tags = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["done"]}])["Tags"]
+    assert [(tag["ResourceId"], tag["Value"]) for tag in tags] == [(base["ImageId"], "1")]
 
 
 def test_deleting_a_lock_by_id_keeps_its_successor(locks: KeyPairLocks) -> None:
@@ -115,7 +115,7 @@ def test_the_clock_shows_ec2s_time_after_a_response(session: AwsSession, locks: 
     assert locks.now(HOME) < datetime(2026, 1, 31, 12, 1, tzinfo=UTC)
     locks.of_digests(HOME, ["d"])
     assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
-    session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, image_dicts)
+    session.query.call(HOME, "DescribeImages", {"Owners": ["self"]}, image_dicts)
     assert abs(locks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)
 
 
@@ -128,5 +128,5 @@ def test_an_invalid_date_header_is_ignored(date: str | None) -> None:
 
 def test_direct_calls_update_the_clock_too(session: AwsSession) -> None:
     session.clocks.update(HOME, "Sat, 31 Jan 2026 12:00:00 GMT")
-    assert session.query.ask(HOME, "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
+    assert session.query.call(HOME, "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     assert abs(session.clocks.now(HOME) - datetime.now(UTC)) < timedelta(seconds=30)

@@ -43,10 +43,9 @@ def test_a_request_is_signed_as_botocore_signs_it(token: str) -> None:
     theirs.headers["content-type"] = "application/x-www-form-urlencoded; charset=utf-8"
     SigV4Auth(Credentials("AKIA", "secret", token or None), "ec2", "eu-west-1").add_auth(theirs)
     seconds = calendar.timegm(time.strptime(theirs.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
-    surroundings = StaticSettings(access_key="AKIA", secret_key="secret", token=token, trusted="", proxy=None)
+    settings = StaticSettings(access_key="AKIA", secret_key="secret", token=token, trusted="", proxy=None)
     assert (
-        signed_headers(surroundings, host, "eu-west-1", body, seconds)["authorization"]
-        == (theirs.headers["Authorization"])
+        signed_headers(settings, host, "eu-west-1", body, seconds)["authorization"] == (theirs.headers["Authorization"])
     )
 
 
@@ -151,31 +150,31 @@ def test_all_pages_are_read(both: Both, app: Kitchen) -> None:
 def test_a_failed_call_is_repeated_with_botocore(both: Both, app: Kitchen, kind: FaultKind) -> None:
     app.control.plan(InjectedFault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
     assert both.plain.find_matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
-    assert both.plain_session.query.ask("us-east-1", "DescribeImages", {}, image_dicts) is None
+    assert both.plain_session.query.call("us-east-1", "DescribeImages", {}, image_dicts) is None
 
 
 def test_after_an_error_of_ec2_only_that_call_uses_botocore(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
-    assert query.ask("us-east-1", "DescribeImages", {"ImageIds": ["ami-0123456789abcdef0"]}, image_dicts) is None
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
+    assert query.call("us-east-1", "DescribeImages", {"ImageIds": ["ami-0123456789abcdef0"]}, image_dicts) is None
+    assert query.call("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
 
 
 def test_a_connection_that_the_server_closed_is_replaced(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
+    assert query.call("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     ((connection,),) = query._pool._idle.values()  # type: ignore[union-attr]
     ours = socket.fromfd(connection.sock.fileno(), socket.AF_INET, socket.SOCK_STREAM)
     ours.shutdown(socket.SHUT_RD)
     ours.close()
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
+    assert query.call("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     assert connection.sock is None
 
 
 def test_no_connection_stays_open_after_close(both: Both, app: Kitchen) -> None:
     query = both.plain_session.query
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
+    assert query.call("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     query.close()
-    assert query.ask("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
+    assert query.call("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     assert not any(query._pool._idle.values())  # type: ignore[union-attr]
 
 
@@ -186,7 +185,7 @@ def test_an_unknown_ami_id_does_not_hide_the_others(both: Both) -> None:
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1", "us-iso-east-1", "eusc-de-east-1", "evil.org/#"])
 def test_regions_of_other_partitions_use_botocore(region: str) -> None:
-    assert Ec2Query(KEYS, Ec2Clocks()).ask(region, "DescribeImages", {}, image_dicts) is None
+    assert Ec2Query(KEYS, Ec2Clocks()).call(region, "DescribeImages", {}, image_dicts) is None
 
 
 def test_access_keys_alone_allow_direct_calls_with_the_default_ca_bundle() -> None:
@@ -315,14 +314,14 @@ def test_closing_during_a_warm_up_leaves_no_connection_open(both: Both, counting
 
 def test_a_failed_warm_up_falls_back_to_botocore(both: Both) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        nobody = f"http://127.0.0.1:{server.getsockname()[1]}"
-    environment = {**both.environment, "https_proxy": nobody, "HTTPS_PROXY": nobody}
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+    environment = {**both.environment, "https_proxy": address, "HTTPS_PROXY": address}
     for region in ("us-east-1", "cn-north-1", None):
         query = Ec2Query(environment, Ec2Clocks())
-        left = threading.Event()
-        query.warm_up(region, left.set)
-        assert left.wait(30)
-        assert query.ask(region or "us-east-1", "DescribeImages", {}, image_dicts) is None
+        fallback = threading.Event()
+        query.warm_up(region, fallback.set)
+        assert fallback.wait(30)
+        assert query.call(region or "us-east-1", "DescribeImages", {}, image_dicts) is None
 
 
 READY = """

@@ -389,7 +389,7 @@ def test_a_folder_that_is_a_download_target_keeps_its_inputs(root: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "taken"),
+    ("path", "is_input"),
     [
         ("ami/ids.json", True),
         ("ids.json", False),
@@ -399,14 +399,14 @@ def test_a_folder_that_is_a_download_target_keeps_its_inputs(root: Path) -> None
         ("elsewhere/ids.json", True),
     ],
 )
-def test_a_file_that_would_be_an_input_is_known_before_it_is_written(root: Path, path: str, taken: bool) -> None:
+def test_a_file_that_would_be_an_input_is_known_before_it_is_written(root: Path, path: str, is_input: bool) -> None:
     (root / "up").mkdir()
     (root / "globbed").mkdir()
     (root / "globbed/b.env").touch()
     (root / "ami/linked").symlink_to("../elsewhere")
     (root / "elsewhere").mkdir()
     image = replace(IMAGE, inputs=("ami", "globbed/*.env"), ignore=("*.md",))
-    assert would_be_input(DiskTree(str(root)), image, "bakery.toml", referring("up"), path) is taken
+    assert would_be_input(DiskTree(str(root)), image, "bakery.toml", referring("up"), path) is is_input
 
 
 def test_a_version_control_folder_is_included_only_if_the_template_names_it(root: Path) -> None:

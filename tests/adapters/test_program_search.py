@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ami_bakery.adapters.git import GitProgram
-from ami_bakery.adapters.packer.plugin_files import PluginPlaces
+from ami_bakery.adapters.packer.plugin_files import PluginFolders
 from ami_bakery.adapters.program_search import find_program, git_folder_named_by, safe_path, work_tree_of
 
 
@@ -104,7 +104,7 @@ def test_plugins_are_found_in_the_folders_of_each_packer_version(
         folder.mkdir(parents=True)
         program(folder / f"packer-provisioner-{folder.name}")
     program(workdir / "packer-provisioner-workdir")
-    places = PluginPlaces(
+    folders = PluginFolders(
         version=version,
         program=str(program(tmp_path / "bin/packer")),
         workdir=str(workdir),
@@ -114,9 +114,9 @@ def test_plugins_are_found_in_the_folders_of_each_packer_version(
     own = ["bin", "plugins", "workdir"]
     named = {"": [], "/more": [], "/more:": ["workdir"], "relative": ["relative"]}[plugin_path]
     expected = [] if version >= (1, 11) else named if plugin_path and version >= (1, 9, 2) else [*own, *named]
-    found = places.manual()
+    found = folders.manual()
     assert [file.name for file in found] == list(dict.fromkeys(expected))
-    assert {file.name for file in found if places.is_of_repository(file.path)} == {"workdir", "relative"} & {*expected}
+    assert {file.name for file in found if folders.is_of_repository(file.path)} == {"workdir", "relative"} & {*expected}
 
 
 @pytest.mark.parametrize("kind", ["pipe", "endless link", "endless line", "link in a circle", "socket"])

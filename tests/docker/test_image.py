@@ -166,8 +166,14 @@ def test_the_image_contains_no_build_arguments_and_tools(docker: Engine, image: 
     history = docker.answer("history", "--no-trunc", "--format", "{{.CreatedBy}}", image)
     assert "PIP_" not in history
     assert "secret" not in history
-    left = ("-name pip", "-name pip.conf", "-path '/run/secrets/*'", "-path '/var/lib/apt/lists/*_*'", "-name '*.deb'")
-    assert docker.answer("run", "--rm", image, "sh", "-c", f"find / -xdev {' -o '.join(left)}") == ""
+    unwanted = (
+        "-name pip",
+        "-name pip.conf",
+        "-path '/run/secrets/*'",
+        "-path '/var/lib/apt/lists/*_*'",
+        "-name '*.deb'",
+    )
+    assert docker.answer("run", "--rm", image, "sh", "-c", f"find / -xdev {' -o '.join(unwanted)}") == ""
 
 
 def test_a_second_build_has_the_same_layers(docker: Engine, image: str, tmp_path: Path) -> None:

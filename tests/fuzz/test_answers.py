@@ -159,7 +159,7 @@ def test_a_direct_query_is_parsed_or_repeated_by_botocore(action: str, data: st.
     good, read = PLAIN[action]
     query = Ec2Query({}, Ec2Clocks())
     query._pool = FixedConnection(status, data.draw(mutated([good, ERROR])))  # type: ignore[assignment]
-    found = query.ask("us-east-1", action, {}, read)
+    found = query.call("us-east-1", action, {}, read)
     assert status == 200 or found is None
     for one in found or ():
         assert one is True or isinstance(one, str) or any(one.get(name) for name in IDS)
@@ -170,14 +170,14 @@ def test_a_valid_response_is_parsed(action: str) -> None:
     good, read = PLAIN[action]
     query = Ec2Query({}, Ec2Clocks())
     query._pool = FixedConnection(200, good.replace(b"<nextToken>t</nextToken>", b""))  # type: ignore[assignment]
-    assert len(query.ask("us-east-1", action, {}, read) or ()) == 1
+    assert len(query.call("us-east-1", action, {}, read) or ()) == 1
 
 
 def test_a_page_that_repeats_forever_is_repeated_by_botocore() -> None:
     good, read = PLAIN["DescribeSnapshots"]
     query = Ec2Query({}, Ec2Clocks())
     query._pool = FixedConnection(200, good)  # type: ignore[assignment]
-    assert query.ask("us-east-1", "DescribeSnapshots", {}, read) is None
+    assert query.call("us-east-1", "DescribeSnapshots", {}, read) is None
 
 
 class FixedConnection:

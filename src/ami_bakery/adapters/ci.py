@@ -33,7 +33,7 @@ class CiLog:
         self.root = ""
         self._workspace = os.path.realpath(found) if (found := workspace(ci, environment)) else ""
 
-    def tell(self, command: str, notes: Sequence[Note], markdown: str) -> None:
+    def report(self, command: str, notes: Sequence[Note], markdown: str) -> None:
         """Reports notes and a summary of `command`, a subcommand. `markdown` ends with a line break."""
         try:
             for note in notes:

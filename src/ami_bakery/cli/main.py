@@ -165,7 +165,7 @@ def _annotate(ci: CiLog, command: str, error: BakeryError) -> None:
     from ami_bakery.core.ci.annotations import error_notes
     from ami_bakery.render.markdown import error_markdown
 
-    ci.tell(command, error_notes(error), error_markdown(command, error))
+    ci.report(command, error_notes(error), error_markdown(command, error))
 
 
 def _report_bug() -> None:
@@ -264,7 +264,7 @@ def _command_context(
         one_terminal=_is_one_terminal(),
         write_file=write_file,
         run_local=run_in_local_ec2,
-        annotate=partial(ci.tell, arguments.command) if ci is not None else None,
+        annotate=partial(ci.report, arguments.command) if ci is not None else None,
     )
 
 

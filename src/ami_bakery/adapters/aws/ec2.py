@@ -143,8 +143,8 @@ class BotoEc2:
         while wanted:
             try:
                 with explained(self._session.call("looking up AMIs by id", "EC2", "DescribeImages", region)):
-                    answer = client.describe_images(ImageIds=list(wanted), IncludeDeprecated=True)
-                    return tuple(_ami(image, region) for image in answer["Images"])
+                    response = client.describe_images(ImageIds=list(wanted), IncludeDeprecated=True)
+                    return tuple(_ami(image, region) for image in response["Images"])
             except AwsError as error:
                 # One id that does not exist fails the whole call; EC2's message names such ids.
                 unknown = set(_IDS.findall(error.wrong)) if error.code in _UNKNOWN else set()
@@ -162,8 +162,8 @@ class BotoEc2:
 
     def _snapshots(self, region: str, filters: Any) -> list[tuple[str, str]]:
         """Returns the digest and id of each snapshot."""
-        asked = {"Owners": ["self"], "Filters": filters, "MaxResults": _PAGE}
-        found = self._session.query.ask(region, "DescribeSnapshots", asked, ec2_xml.snapshots)
+        request = {"Owners": ["self"], "Filters": filters, "MaxResults": _PAGE}
+        found = self._session.query.call(region, "DescribeSnapshots", request, ec2_xml.snapshots)
         if found is not None:
             return [_with_digest(snapshot) for snapshot in found]
         client: EC2Client = self._session.client("ec2", region)
@@ -182,11 +182,13 @@ class BotoEc2:
         deprecated: bool = False,
         in_any_state: bool = False,
     ) -> tuple[Ami, ...]:
-        asked = [_filter(name, values) for name, values in filters]
+        conditions = [_filter(name, values) for name, values in filters]
         if not in_any_state and not any(name == "state" for name, _ in filters):
-            asked.append(_filter("state", ("available",)))
+            conditions.append(_filter("state", ("available",)))
         more = {"IncludeDeprecated": True} if deprecated else {}
-        return tuple(self._describe("looking up the source AMI", region, Owners=list(owners), Filters=asked, **more))
+        return tuple(
+            self._describe("looking up the source AMI", region, Owners=list(owners), Filters=conditions, **more)
+        )
 
     def find_by_name(self, region: str, names: Sequence[str]) -> tuple[Ami, ...]:
         return tuple(
@@ -235,14 +237,14 @@ class BotoEc2:
             doing = f"reading the permissions of {resource}"
             call = self._session.call(doing, "EC2", "DescribeSnapshotAttribute", region)
             with explained(call):
-                asked = client.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
-            found = asked.get("CreateVolumePermissions", ())
+                snapshot = client.describe_snapshot_attribute(SnapshotId=resource, Attribute="createVolumePermission")
+            found = snapshot.get("CreateVolumePermissions", ())
         else:
             doing = f"reading the permissions of {resource}"
             call = self._session.call(doing, "EC2", "DescribeImageAttribute", region)
             with explained(call):
-                answer = client.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
-            found = answer.get("LaunchPermissions", ())
+                response = client.describe_image_attribute(ImageId=resource, Attribute="launchPermission")
+            found = response.get("LaunchPermissions", ())
         return frozenset(str(target) for permission in found for target in permission.values())
 
     def grant(self, region: str, resource: str, targets: Sequence[str]) -> None:
@@ -276,29 +278,29 @@ class BotoEc2:
         ]
         doing = f"copying {source.id} from {source.region}"
         with explained(self._session.call(doing, "EC2", "CopyImage", request.region)):
-            answer = client.copy_image(
+            response = client.copy_image(
                 Name=request.name,
                 SourceImageId=source.id,
                 SourceRegion=source.region,
                 TagSpecifications=tags,
                 **encryption,
             )
-            return _ami_id(answer)
+            return _ami_id(response)
 
-    def _describe(self, doing: str, region: str, **asked: Any) -> Iterator[Ami]:
+    def _describe(self, doing: str, region: str, **request: Any) -> Iterator[Ami]:
         with self._session.waiting(doing, region):
-            found = self._describe_directly(region, {**asked, "MaxResults": _PAGE})
+            found = self._describe_directly(region, {**request, "MaxResults": _PAGE})
             if found is None:
-                yield from self._describe_with_botocore(doing, region, asked)
+                yield from self._describe_with_botocore(doing, region, request)
         yield from (_ami(image, region) for image in found or ())
 
-    def _describe_directly(self, region: str, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        return self._session.query.ask(region, "DescribeImages", asked, ec2_xml.image_dicts)
+    def _describe_directly(self, region: str, request: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        return self._session.query.call(region, "DescribeImages", request, ec2_xml.image_dicts)
 
-    def _describe_with_botocore(self, doing: str, region: str, asked: Mapping[str, Any]) -> Iterator[Ami]:
+    def _describe_with_botocore(self, doing: str, region: str, request: Mapping[str, Any]) -> Iterator[Ami]:
         client: EC2Client = self._session.client("ec2", region)
         with explained(self._session.call(doing, "EC2", "DescribeImages", region)):
-            pages = client.get_paginator("describe_images").paginate(PaginationConfig={"PageSize": _PAGE}, **asked)
+            pages = client.get_paginator("describe_images").paginate(PaginationConfig={"PageSize": _PAGE}, **request)
             for page in pages:
                 for image in page["Images"]:
                     yield _ami(image, region)

@@ -47,9 +47,9 @@ class KeyPairLocks:
 
     def acquire(self, region: str, name: str, tags: Mapping[str, str]) -> str | None:
         tagged: Any = [{"ResourceType": "key-pair", "Tags": as_tags(tags)}]
-        asked: Any = {"KeyName": name, "KeyType": "ed25519", "TagSpecifications": tagged}
+        request: Any = {"KeyName": name, "KeyType": "ed25519", "TagSpecifications": tagged}
         # The private key in the response is not needed, and is discarded.
-        created = self._session.query.ask(region, "CreateKeyPair", asked, key_pair)
+        created = self._session.query.call(region, "CreateKeyPair", request, key_pair)
         if created is not None:
             # The checks after the build need botocore, which `Ec2Query` does not load.
             threading.Thread(target=self._prepare_clients, args=(region,), daemon=True).start()
@@ -58,7 +58,7 @@ class KeyPairLocks:
         client: EC2Client = self._session.client("ec2", region)
         try:
             with explained(self._session.call("acquiring the lock", "EC2", "CreateKeyPair", region)):
-                return client.create_key_pair(**asked)["KeyPairId"]
+                return client.create_key_pair(**request)["KeyPairId"]
         except AwsError as error:
             if error.code == _DUPLICATE:
                 return None
@@ -117,9 +117,9 @@ class KeyPairLocks:
 
     def _tags(self, region: str, filters: Mapping[str, Sequence[str]]) -> Iterator[Any]:
         client: EC2Client = self._session.client("ec2", region)
-        asked: Any = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
+        conditions: Any = [{"Name": name, "Values": list(values)} for name, values in filters.items()]
         with explained(self._session.call("reading the lock", "EC2", "DescribeTags", region)):
-            for page in client.get_paginator("describe_tags").paginate(Filters=asked):
+            for page in client.get_paginator("describe_tags").paginate(Filters=conditions):
                 yield from page["Tags"]
 
 

@@ -175,7 +175,7 @@ class Ec2Query:
         # After the start: an interruption in between must not leave a thread that never started to be joined.
         self._warm_ups[region or ""] = thread
 
-    def ask(
+    def call(
         self,
         region: str,
         action: str,

@@ -228,7 +228,7 @@ class AwsSession:
     def create_tags(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> None:
         """Tags all resources, or none if one does not exist. Raises `AwsError`."""
         request: Any = {"ResourceIds": list(ids), "Tags": as_tags(tags)}
-        if self.query.ask(region, "CreateTags", request, ec2_xml.done, patient=patient) is not None:
+        if self.query.call(region, "CreateTags", request, ec2_xml.done, patient=patient) is not None:
             return
         client: EC2Client = self.client("ec2", region, patient=patient)
         with explained(self.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):

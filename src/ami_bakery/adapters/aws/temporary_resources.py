@@ -35,7 +35,7 @@ _GONE = frozenset(
 
 
 class BotoTemporaryResources:
-    """A `Scaffold` port."""
+    """A `TemporaryResources` port."""
 
     def __init__(self, session: AwsSession) -> None:
         self._session = session
@@ -52,9 +52,9 @@ class BotoTemporaryResources:
     ) -> tuple[Resource, ...]:
         found = {}
         for name, values in (("instance-id", ids), ("key-name", key_pairs), ("image-id", amis)):
-            asked = {name: values, "instance-state-name": _THERE}
+            conditions = {name: values, "instance-state-name": _THERE}
             with self._explained("DescribeInstances", region):
-                for reservation in self._pages(region, "describe_instances", "Reservations", **asked):
+                for reservation in self._pages(region, "describe_instances", "Reservations", **conditions):
                     for instance in reservation["Instances"]:
                         found[instance["InstanceId"]] = _instance(instance, region)
         return tuple(found.values())
@@ -73,8 +73,8 @@ class BotoTemporaryResources:
         if not values:
             return ()
         if len(values) <= _FILTER_VALUES:
-            asked = {"Filters": [{"Name": name, "Values": list(values)}]}
-            found = self._session.query.ask(region, "DescribeSecurityGroups", asked, security_groups)
+            request = {"Filters": [{"Name": name, "Values": list(values)}]}
+            found = self._session.query.call(region, "DescribeSecurityGroups", request, security_groups)
             if found is not None:
                 return [_security_group(group, region) for group in found]
         with self._explained("DescribeSecurityGroups", region):
@@ -147,9 +147,9 @@ class BotoTemporaryResources:
         (name, values), *others = filters.items()
         rest = [{"Name": other, "Values": list(few)} for other, few in others]
         for start in range(0, len(values), _FILTER_VALUES):
-            asked = [{"Name": name, "Values": list(values[start : start + _FILTER_VALUES])}, *rest]
+            conditions = [{"Name": name, "Values": list(values[start : start + _FILTER_VALUES])}, *rest]
             owners = {"OwnerIds": ["self"]} if operation == "describe_snapshots" else {}
-            for page in client.get_paginator(operation).paginate(Filters=asked, **owners):  # type: ignore[call-overload]
+            for page in client.get_paginator(operation).paginate(Filters=conditions, **owners):  # type: ignore[call-overload]
                 yield from page[member]
 
 

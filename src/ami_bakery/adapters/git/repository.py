@@ -81,18 +81,18 @@ class Repository:
             return CommandResult(status=128, answer=b"", complaint="a filter has a name that cannot be disabled")
         return self.run(*arguments, given=given, settings=settings)
 
-    def ask(self, *arguments: str) -> bytes | None:
+    def output(self, *arguments: str) -> bytes | None:
         """Returns the command's stdout; None if it fails."""
         result = self.run(*arguments)
         return result.answer if result.status == 0 else None
 
     def text(self, *arguments: str) -> str | None:
-        answer = self.ask(*arguments)
+        answer = self.output(*arguments)
         return None if answer is None else answer.decode("utf-8", "surrogateescape").removesuffix("\n")
 
     def names(self, *arguments: str) -> Iterator[str]:
         """Yields the names that a command lists with `-z`."""
-        yield from _split(self.ask(*arguments) or b"")
+        yield from _split(self.output(*arguments) or b"")
 
     def clean_ids(self, paths: Sequence[str]) -> list[str]:
         """Returns the object id of each file in the work tree, after conversion of line endings and encodings.
@@ -291,7 +291,7 @@ def _mount(
     nodes: dict[str, RevisionEntry],
     ignored: set[str],
 ) -> bool:
-    listing = repository.ask("ls-tree", "-r", "-t", "-z", "--full-tree", commit)
+    listing = repository.output("ls-tree", "-r", "-t", "-z", "--full-tree", commit)
     if listing is None:
         return False
     blobs = stack.enter_context(repository.blobs())

@@ -56,31 +56,31 @@ class GitTree:
         self._hashes: dict[tuple[str, str], str] = {}
 
     def entry(self, path: str, *, follow: bool = False) -> TreeEntry | None:
-        return self._entry(path, self._place(path, follow=follow))
+        return self._entry(path, self._resolve(path, follow=follow))
 
     def children(self, folder: str) -> tuple[TreeEntry, ...]:
-        place = self._existing(folder)
-        if self._node(place) is None:
-            return tuple(child._replace(path=_below(folder, child.path)) for child in self._disk.children(place))
-        names = self._children.get(self._key(place) or ".", ())
-        entries = (self._entry(posixpath.join(folder, name), posixpath.join(place, name)) for name in names)
+        resolved = self._resolve_existing(folder)
+        if self._node(resolved) is None:
+            return tuple(child._replace(path=_below(folder, child.path)) for child in self._disk.children(resolved))
+        names = self._children.get(self._key(resolved) or ".", ())
+        entries = (self._entry(posixpath.join(folder, name), posixpath.join(resolved, name)) for name in names)
         return tuple(entry for entry in entries if entry is not None)
 
     def link_target(self, path: str) -> str:
-        target = self._link(self._place(path, follow=False))
+        target = self._link(self._resolve(path, follow=False))
         if target is None:
             raise self._absent(path)
         return target
 
     def read(self, path: str) -> bytes:
-        place = self._existing(path)
-        node = self._node(place)
-        return self._disk.read(place) if node is None else self._content(path, node)
+        resolved = self._resolve_existing(path)
+        node = self._node(resolved)
+        return self._disk.read(resolved) if node is None else self._content(path, node)
 
     def head(self, path: str, size: int) -> bytes:
-        place = self._existing(path)
-        node = self._node(place)
-        return self._disk.head(place, size) if node is None else self._head(path, node, size)
+        resolved = self._resolve_existing(path)
+        node = self._node(resolved)
+        return self._disk.head(resolved, size) if node is None else self._head(path, node, size)
 
     def hashes(
         self,
@@ -91,7 +91,7 @@ class GitTree:
         return (self._hash(path, algorithm) for path in paths)
 
     def identity(self, path: str) -> str:
-        return self._existing(path)
+        return self._resolve_existing(path)
 
     def relative(self, path: str) -> str:
         folded = posixpath.normpath(self.absolute(path))
@@ -106,7 +106,7 @@ class GitTree:
         return posixpath.join(self._folder, path)
 
     def holds(self, path: str) -> bool:
-        return self._node(self._place(path, follow=True)) is not None
+        return self._node(self._resolve(path, follow=True)) is not None
 
     def same_content(self, paths: Sequence[str]) -> frozenset[str]:
         same: set[str] = set()
@@ -129,7 +129,7 @@ class GitTree:
         """Groups the paths by the repository that can compare them; omits those that none can compare."""
         grouped: dict[Repository, list[_Compared]] = {}
         for path in paths:
-            node = self._node(self._place(path, follow=True))
+            node = self._node(self._resolve(path, follow=True))
             now = self._key(os.path.realpath(self._bytes(path)).decode("utf-8", "surrogateescape"))
             if node is not None and node.repository is not None and now is not None:
                 file = _Compared(path=path, repository_path=posixpath.relpath(now, node.mount or "."), node=node)
@@ -146,18 +146,18 @@ class GitTree:
             children.setdefault(posixpath.dirname(key) or ".", []).append(posixpath.basename(key))
         return children
 
-    def _entry(self, path: str, place: str) -> TreeEntry | None:
-        node = self._node(place)
+    def _entry(self, path: str, resolved: str) -> TreeEntry | None:
+        node = self._node(resolved)
         if node is not None:
             return TreeEntry(path, _KINDS.get(node.mode, FileKind.FILE))
-        found = self._disk.entry(place) if self._is_on_disk(place) else None
+        found = self._disk.entry(resolved) if self._is_on_disk(resolved) else None
         return None if found is None else found._replace(path=path)
 
-    def _existing(self, path: str) -> str:
-        place = self._place(path, follow=True)
-        if self._entry(path, place) is None:
+    def _resolve_existing(self, path: str) -> str:
+        resolved = self._resolve(path, follow=True)
+        if self._entry(path, resolved) is None:
             raise self._absent(path)
-        return place
+        return resolved
 
     def _absent(self, path: str) -> SourceError:
         return SourceError(f"reading {path}", f"commit {self.commit[:12]} has no such file", "Correct the path.")
@@ -182,49 +182,49 @@ class GitTree:
             )
 
     def _hash(self, path: str, algorithm: str) -> tuple[str, bool]:
-        place = self._existing(path)
-        node = self._node(place)
+        resolved = self._resolve_existing(path)
+        node = self._node(resolved)
         if node is None:
-            return next(self._disk.hashes([place], algorithm))
+            return next(self._disk.hashes([resolved], algorithm))
         if (node.name, algorithm) not in self._hashes:
             hasher = hashlib.new(algorithm, usedforsecurity=False)
             self._feed(path, node, hasher.update)
             self._hashes[node.name, algorithm] = hasher.hexdigest()
         return self._hashes[node.name, algorithm], node.mode == "100755"
 
-    def _key(self, place: str) -> str | None:
+    def _key(self, resolved: str) -> str | None:
         """Converts an absolute path to git's path from the top of the work tree; None if it is outside."""
-        if place == self._top:
+        if resolved == self._top:
             return "."
         above = self._top.rstrip("/") + "/"
-        return place[len(above) :] if place.startswith(above) else None
+        return resolved[len(above) :] if resolved.startswith(above) else None
 
-    def _node(self, place: str) -> RevisionEntry | None:
-        key = self._key(place)
+    def _node(self, resolved: str) -> RevisionEntry | None:
+        key = self._key(resolved)
         return None if key is None else self._nodes.get(key)
 
-    def _is_on_disk(self, place: str) -> bool:
+    def _is_on_disk(self, resolved: str) -> bool:
         """Returns whether the path is ignored or outside of the repository, so that it is read from disk."""
-        key = self._key(place)
+        key = self._key(resolved)
         while key and key != ".":
             if key in self._ignored:
                 return True
             key = posixpath.dirname(key)
         return key is None
 
-    def _link(self, place: str) -> str | None:
-        """Returns the target of a symbolic link; None if `place` is not one."""
-        node = self._node(place)
+    def _link(self, resolved: str) -> str | None:
+        """Returns the target of a symbolic link; None if `resolved` is not one."""
+        node = self._node(resolved)
         if node is not None:
-            return self._content(place, node).decode("utf-8", "surrogateescape") if node.mode == LINK else None
-        if self._is_on_disk(place) and os.path.islink(self._bytes(place)):
-            return self._disk.link_target(place)
+            return self._content(resolved, node).decode("utf-8", "surrogateescape") if node.mode == LINK else None
+        if self._is_on_disk(resolved) and os.path.islink(self._bytes(resolved)):
+            return self._disk.link_target(resolved)
         return None
 
     def _bytes(self, path: str) -> bytes:
         return self.absolute(path).encode("utf-8", "surrogateescape")
 
-    def _place(self, path: str, *, follow: bool) -> str:
+    def _resolve(self, path: str, *, follow: bool) -> str:
         """Returns the absolute path with links resolved, in the last part only if `follow`. It need not exist."""
         parts: list[str] = [] if path.startswith("/") else self._folder.strip("/").split("/")
         waiting = path.split("/")
@@ -254,5 +254,5 @@ def _unmodified(repository: Repository, files: Sequence[_Compared]) -> Iterator[
     return (file for file in files if known.get(file.repository_path) == file.node.name)
 
 
-def _below(folder: str, place: str) -> str:
-    return posixpath.join(folder, posixpath.basename(place))
+def _below(folder: str, resolved: str) -> str:
+    return posixpath.join(folder, posixpath.basename(resolved))

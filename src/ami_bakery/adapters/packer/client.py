@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from ami_bakery.adapters.packer.empty_folder import EmptyFolder
 from ami_bakery.adapters.packer.log import Log
 from ami_bakery.adapters.packer.options import build_options, definition_options, private_variables
-from ami_bakery.adapters.packer.plugin_files import PluginPlaces, checksums
-from ami_bakery.adapters.packer.process import Run, Running, run_detached, run_interactive, start
+from ami_bakery.adapters.packer.plugin_files import PluginFolders, checksums
+from ami_bakery.adapters.packer.process import Run, RunningProcesses, run_detached, run_interactive, start
 from ami_bakery.adapters.program_search import find_program, safe_path
 from ami_bakery.core.ci.annotations import is_automated
 from ami_bakery.core.packer.machine_output import (
@@ -97,7 +97,7 @@ class HashicorpPacker:
         self._listed: tuple[InstalledPlugin, ...] | None = None
         self._listing = threading.Lock()
         self._folder_cache: dict[str, tuple[PluginFile, ...]] = {}
-        self._running = Running()
+        self._running = RunningProcesses()
         self._folder = EmptyFolder()
 
     def close(self) -> None:
@@ -110,7 +110,7 @@ class HashicorpPacker:
     def _prefetch(self, plugins: bool) -> None:
         # The later call reports failures.
         with contextlib.suppress(PackerError):
-            if not plugins or not self._can_list(self._places(self._repository, "")):
+            if not plugins or not self._can_list(self._plugin_folders(self._repository, "")):
                 return
             with self._listing:
                 if self._listed is None:
@@ -171,19 +171,19 @@ class HashicorpPacker:
         return self._running.interrupted
 
     def running_builds(self) -> Mapping[str, tuple[CreatedResource, ...]]:
-        return self._running.made()
+        return self._running.created()
 
     def why_not_validated(self, request: BuildRequest, facts: TemplateFacts) -> str:
         if self._trusted:
             return ""
         for expression, location in facts.started:
             return f"it would start a program that the template names: {expression} ({location})"
-        places = self._places(request.workdir, request.template)
-        for file in places.manual():
+        folders = self._plugin_folders(request.workdir, request.template)
+        for file in folders.manual():
             is_started = file.kind == "plugin" or file.provides(facts.components)
-            if is_started and places.is_of_repository(file.path):
+            if is_started and folders.is_of_repository(file.path):
                 return f"it would start {file.path}, a plugin in the repository"
-        for plugin in places.installed(in_repository=True):
+        for plugin in folders.installed(in_repository=True):
             return f"it would start {plugin.path}, a plugin in the repository"
         return ""
 
@@ -220,23 +220,23 @@ class HashicorpPacker:
     def plugins(
         self, image: str, template: str, workdir: str, facts: TemplateFacts, reporter: Reporter
     ) -> tuple[UsedPlugin, ...]:
-        places = self._places(workdir, template)
-        choice = self._choice(places, facts)
+        folders = self._plugin_folders(workdir, template)
+        choice = self._choice(folders, facts)
         if choice.missing and self._may_fetch:
-            self._init(image, places, os.path.join(workdir, template), choice.missing, reporter)
-            choice = self._choice(places, facts)
+            self._init(image, folders, os.path.join(workdir, template), choice.missing, reporter)
+            choice = self._choice(folders, facts)
         if choice.missing:
             raise self._missing_plugins(image, choice.missing)
-        return checksums(_used(places, choice, facts))
+        return checksums(_used(folders, choice, facts))
 
     def plugin_programs(self, template: str, workdir: str, facts: TemplateFacts) -> tuple[str, ...]:
-        places = self._places(workdir, template)
-        return tuple(plugin.path for plugin in _used(places, self._choice(places, facts), facts))
+        folders = self._plugin_folders(workdir, template)
+        return tuple(plugin.path for plugin in _used(folders, self._choice(folders, facts), facts))
 
-    def _choice(self, places: PluginPlaces, facts: TemplateFacts) -> PluginChoice:
+    def _choice(self, folders: PluginFolders, facts: TemplateFacts) -> PluginChoice:
         # Packer 1.6 does not support required_plugins.
-        required = facts.required_plugins if places.version >= _HAS_INIT else ()
-        return choose_plugins(self._installed(places, facts), required, facts.components)
+        required = facts.required_plugins if folders.version >= _HAS_INIT else ()
+        return choose_plugins(self._installed(folders, facts), required, facts.components)
 
     def _missing_plugins(self, image: str, missing: Sequence[Plugin]) -> PackerError:
         names = ", ".join(f"{plugin.source} {plugin.version}".strip() for plugin in missing)
@@ -255,8 +255,8 @@ class HashicorpPacker:
             marks=(location.mark(wrong),),
         )
 
-    def _places(self, workdir: str, template: str) -> PluginPlaces:
-        return PluginPlaces(
+    def _plugin_folders(self, workdir: str, template: str) -> PluginFolders:
+        return PluginFolders(
             version=_numbers(self.version()),
             program=self._executable(),
             workdir=workdir,
@@ -265,23 +265,23 @@ class HashicorpPacker:
             cache=self._folder_cache,
         )
 
-    def _can_list(self, places: PluginPlaces) -> bool:
+    def _can_list(self, folders: PluginFolders) -> bool:
         """Returns whether `packer plugins installed` is safe: it starts the plugins, also those in the repository."""
-        return places.version >= _LISTS_PLUGINS and not places.is_of_repository(places.folder())
+        return folders.version >= _LISTS_PLUGINS and not folders.is_of_repository(folders.folder())
 
     def forget_plugins(self) -> None:
         with self._listing:
             self._listed = None
             self._folder_cache.clear()
 
-    def _installed(self, places: PluginPlaces, facts: TemplateFacts) -> tuple[InstalledPlugin, ...]:
+    def _installed(self, folders: PluginFolders, facts: TemplateFacts) -> tuple[InstalledPlugin, ...]:
         """Returns the installed plugins. Caches Packer's list, because Packer needs 0.3 s to hash all plugins."""
-        if not self._can_list(places):
-            return places.installed()
+        if not self._can_list(folders):
+            return folders.installed()
         with self._listing:
             if self._listed is None:
                 self._listed = self._list_plugins(facts)
-        return (*(self._listed or ()), *places.installed(in_repository=True))
+        return (*(self._listed or ()), *folders.installed(in_repository=True))
 
     def _list_plugins(self, facts: TemplateFacts) -> tuple[InstalledPlugin, ...] | None:
         result = self._run("plugins", "installed")
@@ -298,10 +298,10 @@ class HashicorpPacker:
         return parse_installed(result.stdout.decode("utf-8", "replace")) if result.returncode == 0 else None
 
     def _init(
-        self, image: str, places: PluginPlaces, template: str, missing: Sequence[Plugin], reporter: Reporter
+        self, image: str, folders: PluginFolders, template: str, missing: Sequence[Plugin], reporter: Reporter
     ) -> None:
         reporter.step(image, "installing plugins (packer init)")
-        result = self._run("init", template, environment=places.absolute_path())
+        result = self._run("init", template, environment=folders.absolute_path())
         self.forget_plugins()
         reporter.done(image)
         if result.returncode != 0:
@@ -374,8 +374,10 @@ class HashicorpPacker:
         return version
 
 
-def _used(places: PluginPlaces, choice: PluginChoice, facts: TemplateFacts) -> tuple[InstalledPlugin | PluginFile, ...]:
-    return (*choice.used, *(file for file in places.manual() if file.provides(facts.components)))
+def _used(
+    folders: PluginFolders, choice: PluginChoice, facts: TemplateFacts
+) -> tuple[InstalledPlugin | PluginFile, ...]:
+    return (*choice.used, *(file for file in folders.manual() if file.provides(facts.components)))
 
 
 def _message(result: subprocess.CompletedProcess[bytes]) -> str:

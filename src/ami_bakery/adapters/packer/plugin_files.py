@@ -37,7 +37,7 @@ _FLAT = re.compile(rf"packer-({'|'.join(_KINDS)})-(.+)")
 _CHECKSUM = "_SHA256SUM"
 
 
-class PluginPlaces(Frozen):
+class PluginFolders(Frozen):
     """The folders in which Packer searches plugins.
 
     version      Packer's version as numbers
@@ -100,8 +100,8 @@ class PluginPlaces(Frozen):
 
     def is_of_repository(self, path: str) -> bool:
         path = os.path.join(self.workdir, path)
-        places = (os.path.normpath(path), os.path.realpath(path))
-        return any(is_within(place, bound) for place in places for bound in self._bounds)
+        paths = (os.path.normpath(path), os.path.realpath(path))
+        return any(is_within(each, bound) for each in paths for bound in self._bounds)
 
     @cached_property
     def _bounds(self) -> frozenset[str]:

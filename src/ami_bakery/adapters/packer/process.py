@@ -54,7 +54,7 @@ class Run(Frozen):
     progress: ProgressReader
 
 
-class Running:
+class RunningProcesses:
     """The running Packer processes. After `interrupt`, new processes are stopped immediately, too. Thread-safe."""
 
     def __init__(self) -> None:
@@ -103,13 +103,13 @@ class Running:
             self._stopped.add(process)
             _terminate(process)
 
-    def made(self) -> dict[str, tuple[CreatedResource, ...]]:
+    def created(self) -> dict[str, tuple[CreatedResource, ...]]:
         """Returns the resources that each process has created so far, by image."""
         with self._lock:
             return {run.image: tuple(run.progress.made) for run in self._runs.values()}
 
 
-def run_detached(run: Run, reporter: Reporter, running: Running) -> int:
+def run_detached(run: Run, reporter: Reporter, running: RunningProcesses) -> int:
     """Runs Packer in its own session, so that Ctrl-C reaches only ami-bakery, which sends SIGTERM once."""
 
     def read(output: IO[bytes]) -> None:
@@ -118,7 +118,7 @@ def run_detached(run: Run, reporter: Reporter, running: Running) -> int:
     return _run(run, reporter, running, read, in_foreground=False)
 
 
-def run_interactive(run: Run, terminal: BinaryIO, reporter: Reporter, running: Running) -> int:
+def run_interactive(run: Run, terminal: BinaryIO, reporter: Reporter, running: RunningProcesses) -> int:
     """Runs Packer in the foreground, so that it can prompt on the terminal and receives Ctrl-C.
 
     `-debug` excludes `-machine-readable`, so the artifacts are read from the human-readable output.
@@ -131,7 +131,7 @@ def run_interactive(run: Run, terminal: BinaryIO, reporter: Reporter, running: R
 
 
 def _run(
-    run: Run, reporter: Reporter, running: Running, read: Callable[[IO[bytes]], None], *, in_foreground: bool
+    run: Run, reporter: Reporter, running: RunningProcesses, read: Callable[[IO[bytes]], None], *, in_foreground: bool
 ) -> int:
     """Starts Packer and returns its exit status. Reads its output to the end: a full pipe would block Packer."""
     reading, writing = os.pipe()
@@ -165,7 +165,9 @@ def _start_run(run: Run, output: int, *, in_foreground: bool) -> subprocess.Pope
     )
 
 
-def _wait(process: subprocess.Popen[bytes], run: Run, reporter: Reporter, running: Running, *, own_group: bool) -> int:
+def _wait(
+    process: subprocess.Popen[bytes], run: Run, reporter: Reporter, running: RunningProcesses, *, own_group: bool
+) -> int:
     """Waits until Packer exits. After SIGTERM its cleanup in EC2 can take minutes; after the deadline, kills it."""
     deadline: float | None = None
     while True:
