@@ -16,7 +16,7 @@ from ami_bakery.template.expression.known_values import (
     is_tainted,
 )
 from ami_bakery.template.facts import Certainty, LocalCommand, Output, Reference, Unresolved
-from ami_bakery.template.outputs import as_shown, pattern_of, stronger
+from ami_bakery.template.outputs import display_form, more_certain, pattern_of
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ class Collector:
         pattern = pattern_of(path) if HOLE in path or path.endswith("/**") else ""
         if pattern is None:
             why = "it could match any file; list the files that it writes in `ignore`"
-            self.unresolved(location, written or as_shown(path), why)
+            self.unresolved(location, written or display_form(path), why)
             return
         self._keep_output(
             Output(
-                path=as_shown(path),
+                path=display_form(path),
                 location=location,
                 certainty=certainty,
                 pattern=pattern,
@@ -93,7 +93,7 @@ class Collector:
     def _keep_output(self, output: Output) -> None:
         key = (output.pattern or output.path, output.is_folder)
         before = self._outputs.get(key)
-        kept = output if before is None else stronger(before, output)
+        kept = output if before is None else more_certain(before, output)
         self._outputs[key] = replace(kept, is_removed=output.is_removed and (before is None or before.is_removed))
 
     def read_now(self, path: str, *, exact: bool = False) -> None:

@@ -275,5 +275,5 @@ class TemplateFacts(Frozen):
 def regions_named(builders: Iterable[Builder]) -> tuple[str, ...]:
     """The known regions that builders build in or copy to."""
     return tuple(
-        dict.fromkeys(region for one in builders for region in (one.region, *one.ami_regions) if region is not None)
+        dict.fromkeys(region for each in builders for region in (each.region, *each.ami_regions) if region is not None)
     )

@@ -33,12 +33,12 @@ def pattern_of(path: str) -> str | None:
     return (above + "/" if folder else "") + name_pattern + (r"/.*" if below else "")
 
 
-def stronger(one: Output, other: Output) -> Output:
+def more_certain(one: Output, other: Output) -> Output:
     """Returns the output with the higher certainty; the first if both are equal."""
     return one if _ORDER.index(one.certainty) <= _ORDER.index(other.certainty) else other
 
 
-def as_shown(path: str) -> str:
+def display_form(path: str) -> str:
     return path.replace(HOLE, "*")
 
 
@@ -55,7 +55,7 @@ class OutputNames:
                 self._patterns.append((re.compile(output.pattern, re.DOTALL), output))
             else:
                 known = self._exact.get(output.path)
-                self._exact[output.path] = output if known is None else stronger(known, output)
+                self._exact[output.path] = output if known is None else more_certain(known, output)
 
     def match(self, path: str) -> Output | None:
         found = [output for matcher, output in self._patterns if matcher.fullmatch(path)]

@@ -10,7 +10,7 @@ from ami_bakery.template import fields as known
 from ami_bakery.template.component import Component, ComponentKind
 from ami_bakery.template.expression.known_values import HOLE, Unknown, is_tainted
 from ami_bakery.template.facts import Certainty, Output, Reference
-from ami_bakery.template.outputs import OutputNames, as_shown
+from ami_bakery.template.outputs import OutputNames, display_form
 from ami_bakery.template.source_tree import FileKind
 from ami_bakery.values import replace
 
@@ -184,5 +184,5 @@ def _separate_generated(collector: Collector) -> tuple[tuple[Reference, bool], .
             collector.reference(source.path, source.location, required=False, written=source.written)
         if not seen:
             is_input = not collector.local_commands and HOLE not in source.path
-            unseen.append((replace(source, path=as_shown(source.path)), is_input))
+            unseen.append((replace(source, path=display_form(source.path)), is_input))
     return tuple(unseen)

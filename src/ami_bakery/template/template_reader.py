@@ -157,29 +157,29 @@ def _without_marks(facts: TemplateFacts) -> TemplateFacts:
     """
     unresolved = (
         replace(item, expression=shown(item.expression), why=shown(item.why))
-        if names_mark(item.expression) or names_mark(item.why)
+        if contains_mark(item.expression) or contains_mark(item.why)
         else item
         for item in facts.unresolved
     )
     return replace(facts, builders=tuple(map(_known_everywhere, facts.builders)), unresolved=tuple(unresolved))
 
 
-def names_mark(text: str | None) -> bool:
+def contains_mark(text: str | None) -> bool:
     return text is not None and shown(text) != text
 
 
 def _known_everywhere(builder: Builder) -> Builder:
     found = builder.source_ami_filter
     texts = (*found.owners, *(value for _, values in found.filters for value in values)) if found is not None else ()
-    if names_mark(builder.source_ami) or any(map(names_mark, texts)):
+    if contains_mark(builder.source_ami) or any(map(contains_mark, texts)):
         why = "it depends on the path of the checkout"
         builder = replace(builder, source_ami=None, source_ami_filter=None, base_unknown=why)
-    if names_mark(builder.name) or names_mark(builder.base_unknown):
+    if contains_mark(builder.name) or contains_mark(builder.base_unknown):
         builder = replace(builder, name=shown(builder.name), base_unknown=shown(builder.base_unknown))
     return replace(
         builder,
-        ami_name=None if names_mark(builder.ami_name) else builder.ami_name,
-        region=None if names_mark(builder.region) else builder.region,
-        ami_regions=tuple(region for region in builder.ami_regions if not names_mark(region)),
-        region_locations=tuple(pair for pair in builder.region_locations if not names_mark(pair[0])),
+        ami_name=None if contains_mark(builder.ami_name) else builder.ami_name,
+        region=None if contains_mark(builder.region) else builder.region,
+        ami_regions=tuple(region for region in builder.ami_regions if not contains_mark(region)),
+        region_locations=tuple(pair for pair in builder.region_locations if not contains_mark(pair[0])),
     )

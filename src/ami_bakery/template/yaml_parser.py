@@ -18,9 +18,9 @@ class YamlText(str):
     line: int
 
     def __new__(cls, text: str, line: int) -> YamlText:
-        made = super().__new__(cls, text)
-        made.line = line
-        return made
+        result = super().__new__(cls, text)
+        result.line = line
+        return result
 
 
 class YamlMap(dict[str, Any]):
@@ -77,11 +77,11 @@ def _text(_loader: Any, node: yaml.ScalarNode) -> YamlText:
 
 def _map(loader: Any, node: yaml.MappingNode) -> YamlMap:
     loader.flatten_mapping(node)
-    made = YamlMap()
-    made.line = node.start_mark.line + 1
+    result = YamlMap()
+    result.line = node.start_mark.line + 1
     for key, value in node.value:
-        made[str(loader.construct_object(key, deep=True))] = loader.construct_object(value, deep=True)
-    return made
+        result[str(loader.construct_object(key, deep=True))] = loader.construct_object(value, deep=True)
+    return result
 
 
 def _list(loader: Any, node: yaml.SequenceNode) -> list[Any]:

@@ -21,45 +21,47 @@ def convert(value: Cty, wanted: Type) -> Cty:
     if value.type.kind == "unknown":
         if isinstance(value.raw, cty.Missing):
             concrete = not cty_types.has_dynamic(wanted)
-            return value.but(
+            return value.copy_with(
                 kind=cty_types.without_optional(wanted) if concrete else UNKNOWN, others=_each(value, wanted)
             )
         return value
     if cty_types.has_unknown(value.type) and cty_types.has_dynamic(wanted) and wanted.kind != "dynamic":
         raise Unsure("the type of an element is unknown")
-    made = conversion(value.type, wanted, unsafe=True)
-    if made is None:
+    converter = conversion(value.type, wanted, unsafe=True)
+    if converter is None:
         raise EvaluationError(f"{friendly(wanted)} is needed, and it is {friendly(value.type)}")
-    return made(value)
+    return converter(value)
 
 
 def _each(value: Cty, wanted: Type) -> tuple[Cty, ...]:
-    made = []
+    converted = []
     for other in value.others:
         try:
-            made.append(convert(other, wanted))
+            converted.append(convert(other, wanted))
         except (EvaluationError, Unsure):
             continue
-    return tuple(made)
+    return tuple(converted)
 
 
 @lru_cache(maxsize=4096)
 def conversion(given: Type, wanted: Type, *, unsafe: bool) -> Conversion | None:
     """Returns the function that converts values of one type to another, or None if there is none."""
-    made = _conversion(given, wanted, unsafe)
-    if made is None:
+    found = _conversion(given, wanted, unsafe)
+    if found is None:
         return None
-    convert_known = made
+    convert_known = found
 
     def converted(value: Cty) -> Cty:
         if wanted.kind == "dynamic":
             return value
         if not value.is_known:
-            return value.but(kind=_filled(value.type, cty_types.without_optional(wanted)), others=_each(value, wanted))
+            return value.copy_with(
+                kind=_filled(value.type, cty_types.without_optional(wanted)), others=_each(value, wanted)
+            )
         if value.is_null:
             return cty.null(_filled(value.type, cty_types.without_optional(wanted))).taint_by(value)
         result = convert_known(value)
-        return result.but(
+        return result.copy_with(
             tainted=value.tainted or result.tainted,
             location=result.location or value.location,
             others=_each(value, wanted) if value.others else result.others,
@@ -141,13 +143,13 @@ def _object_to_object(given: Type, wanted: Type, unsafe: bool) -> Conversion | N
             if name in wanted.optional:
                 continue
             return None
-        made = None if before[name] == kind else conversion(before[name], kind, unsafe=unsafe)
-        if made is None and before[name] != kind:
+        converter = None if before[name] == kind else conversion(before[name], kind, unsafe=unsafe)
+        if converter is None and before[name] != kind:
             return None
-        inner[name] = made
+        inner[name] = converter
 
     def work(value: Cty) -> Cty:
-        kept = {name: made(value.raw[name]) if made else value.raw[name] for name, made in inner.items()}
+        kept = {name: converter(value.raw[name]) if converter else value.raw[name] for name, converter in inner.items()}
         for name in wanted.optional:
             kept.setdefault(name, cty.null(wanted.attributes[name]))
         return cty.object_value(kept)
@@ -159,10 +161,10 @@ def _tuple_to_tuple(given: Type, wanted: Type, unsafe: bool) -> Conversion | Non
     if len(given.of) != len(wanted.of):
         return None
     inner = [None if a == b else conversion(a, b, unsafe=unsafe) for a, b in zip(given.of, wanted.of, strict=True)]
-    if any(made is None and a != b for made, a, b in zip(inner, given.of, wanted.of, strict=True)):
+    if any(converter is None and a != b for converter, a, b in zip(inner, given.of, wanted.of, strict=True)):
         return None
     return lambda value: cty.tuple_value(
-        made(item) if made else item for made, item in zip(inner, value.raw, strict=True)
+        converter(item) if converter else item for converter, item in zip(inner, value.raw, strict=True)
     )
 
 
@@ -215,11 +217,11 @@ def _from_tuple(given: Type, wanted: Type, unsafe: bool) -> Conversion | None:
     if element is None:
         return None
     inner = [None if kind == element else conversion(kind, element, unsafe=unsafe) for kind in given.of]
-    if any(made is None and kind != element for made, kind in zip(inner, given.of, strict=True)):
+    if any(converter is None and kind != element for converter, kind in zip(inner, given.of, strict=True)):
         return None
 
     def work(value: Cty) -> Cty:
-        items = [made(item) if made else item for made, item in zip(inner, value.raw, strict=True)]
+        items = [converter(item) if converter else item for converter, item in zip(inner, value.raw, strict=True)]
         return build(unified(items, unsafe=unsafe) if wanted.kind == "list" else items)
 
     return work
@@ -237,12 +239,14 @@ def _object_to_map(given: Type, wanted: Type, unsafe: bool) -> Conversion | None
         name: None if kind == element else conversion(kind, element, unsafe=unsafe)
         for name, kind in given.attributes.items()
     }
-    if any(made is None and given.attributes[name] != element for name, made in inner.items()):
+    if any(converter is None and given.attributes[name] != element for name, converter in inner.items()):
         return None
     structured = element.is_collection or element.kind == "object"
 
     def work(value: Cty) -> Cty:
-        items = {name: made(value.raw[name]) if made else value.raw[name] for name, made in inner.items()}
+        items = {
+            name: converter(value.raw[name]) if converter else value.raw[name] for name, converter in inner.items()
+        }
         if structured:
             items = dict(zip(items, unified(list(items.values()), unsafe=unsafe), strict=True))
         return cty.map_value(items)
@@ -262,10 +266,10 @@ def _map_to_object(given: Type, wanted: Type) -> Conversion | None:
         kept = {}
         for name, kind in wanted.attributes.items():
             if name in value.raw:
-                made = inner.get(name)
-                if made is None and name in inner:
+                converter = inner.get(name)
+                if converter is None and name in inner:
                     raise EvaluationError(f"an attribute has to be {friendly(kind)}")
-                kept[name] = made(value.raw[name]) if made else value.raw[name]
+                kept[name] = converter(value.raw[name]) if converter else value.raw[name]
             elif name in wanted.optional:
                 kept[name] = cty.null(kind)
             else:
@@ -289,10 +293,10 @@ def unified(items: Sequence[Cty], *, unsafe: bool) -> list[Cty]:
 
 
 def _must(value: Cty, wanted: Type, unsafe: bool) -> Cty:
-    made = conversion(value.type, wanted, unsafe=unsafe)
-    if made is None:
+    converter = conversion(value.type, wanted, unsafe=unsafe)
+    if converter is None:
         raise EvaluationError("the elements have no common type")
-    return made(value)
+    return converter(value)
 
 
 def unify(kinds: tuple[Type, ...], *, unsafe: bool) -> Type | None:
@@ -383,26 +387,26 @@ def _unify_to(kind: str, kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
 def _unify_objects(kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
     if any(kind.names != kinds[0].names for kind in kinds):
         return _unify_to("map", kinds, unsafe)
-    made = {}
+    attributes = {}
     for name in kinds[0].names:
         found = _unify(tuple(kind.attributes[name] for kind in kinds), unsafe)
         if found is None:
             return None
-        made[name] = found
-    wanted = cty_types.object_of(made)
+        attributes[name] = found
+    wanted = cty_types.object_of(attributes)
     return wanted if _reachable(kinds, wanted, unsafe) else _unify_to("map", kinds, unsafe)
 
 
 def _unify_tuples(kinds: tuple[Type, ...], unsafe: bool) -> Type | None:
     if any(len(kind.of) != len(kinds[0].of) for kind in kinds):
         return _unify_to("list", kinds, unsafe)
-    made = []
+    elements = []
     for column in zip(*(kind.of for kind in kinds), strict=True):
         found = _unify(tuple(column), unsafe)
         if found is None:
             return None
-        made.append(found)
-    wanted = cty_types.tuple_of(*made)
+        elements.append(found)
+    wanted = cty_types.tuple_of(*elements)
     return wanted if _reachable(kinds, wanted, unsafe) else _unify_to("list", kinds, unsafe)
 
 

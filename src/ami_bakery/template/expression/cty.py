@@ -75,14 +75,14 @@ class Cty:
         if isinstance(raw, str):
             self.has_checkout_path = CHECKOUT[1] in raw
         elif isinstance(raw, tuple):
-            self._look_into(raw)
+            self._add_children(raw)
         elif isinstance(raw, dict):
-            self._look_into(raw.values())
+            self._add_children(raw.values())
             self.has_checkout_path = self.has_checkout_path or any(CHECKOUT[1] in name for name in raw)
         elif isinstance(raw, Missing):
             self.is_whole = False
 
-    def _look_into(self, children: Iterable[Cty]) -> None:
+    def _add_children(self, children: Iterable[Cty]) -> None:
         for child in children:
             self.is_whole = self.is_whole and child.is_whole
             self.is_dirty = self.is_dirty or child.is_dirty
@@ -100,7 +100,7 @@ class Cty:
     def is_null(self) -> bool:
         return self.raw is None
 
-    def but(self, **changes: Any) -> Cty:
+    def copy_with(self, **changes: Any) -> Cty:
         """Returns a copy with some attributes replaced."""
         given: dict[str, Any] = {
             "raw": self.raw,
@@ -115,11 +115,11 @@ class Cty:
         """Returns this value, tainted if a source is tainted at any depth."""
         if self.tainted or not any(source.is_dirty for source in sources):
             return self
-        return self.but(tainted=True)
+        return self.copy_with(tainted=True)
 
     def with_others(self, others: Iterable[Cty]) -> Cty:
         kept = _distinct(others, self)
-        return self.but(others=kept) if kept else self
+        return self.copy_with(others=kept) if kept else self
 
     def items(self) -> Iterator[tuple[Cty, Cty]]:
         """Yields key and value in cty's order: maps and objects by key; an item of a set is its own key."""
@@ -145,7 +145,7 @@ def hidden(value: Cty) -> Cty:
         raw = tuple(hidden(child) for child in raw)
     elif isinstance(raw, dict):
         raw = {name: hidden(child) for name, child in raw.items()}
-    return value.but(raw=raw, tainted=True, others=tuple(hidden(other) for other in value.others))
+    return value.copy_with(raw=raw, tainted=True, others=tuple(hidden(other) for other in value.others))
 
 
 def text(value: str, location: SourceLocation | None = None, *, tainted: bool = False) -> Cty:
@@ -200,9 +200,9 @@ def _check_size(items: Iterable[Cty]) -> None:
 
 
 def tuple_value(items: Iterable[Cty]) -> Cty:
-    made = tuple(items)
-    _check_size(made)
-    return Cty(Type("tuple", tuple(item.type for item in made)), made)
+    result = tuple(items)
+    _check_size(result)
+    return Cty(Type("tuple", tuple(item.type for item in result)), result)
 
 
 def object_value(attributes: Mapping[str, Cty]) -> Cty:
@@ -229,8 +229,8 @@ def set_value(items: Sequence[Cty], otherwise: Type = DYNAMIC) -> Cty:
     missing = next((item for item in items if not item.is_whole), None)
     if missing is not None:
         known = [item for item in items if item.is_whole]
-        made = unknown(why_of(missing), kind, tainted=tainted)
-        return made.with_others([set_value(known, kind.element)] if known else [])
+        result = unknown(why_of(missing), kind, tainted=tainted)
+        return result.with_others([set_value(known, kind.element)] if known else [])
     kept: dict[str, list[Cty]] = {}
     for item in items:
         bucket = kept.setdefault(_hashed(item), [])
@@ -376,27 +376,27 @@ def alternatives(value: Cty) -> list[Cty]:
     """Returns alternatives of the whole value: its own, and copies with one part replaced."""
     if not value.has_others:
         return []
-    made = list(value.others)
+    result = list(value.others)
     for other in value.others:
-        if len(made) < MOST_ALTERNATIVES:
-            made.extend(alternatives(other))
+        if len(result) < MOST_ALTERNATIVES:
+            result.extend(alternatives(other))
     children = value.raw if isinstance(value.raw, dict | tuple) else ()
     for key in children if isinstance(children, dict) else range(len(children)):
         child: Cty = children[key]
         for other in alternatives(child) if child.has_others else ():
-            if len(made) >= MOST_ALTERNATIVES:
-                return made
-            made.append(_with_part(value, key, other))
-    return made
+            if len(result) >= MOST_ALTERNATIVES:
+                return result
+            result.append(_with_part(value, key, other))
+    return result
 
 
 def _with_part(value: Cty, key: Any, child: Cty) -> Cty:
     if value.type.kind == "object":
         return object_value({**value.raw, key: child})
     if value.type.kind == "map":
-        return value.but(raw={**value.raw, key: child}, others=())
+        return value.copy_with(raw={**value.raw, key: child}, others=())
     items = (*value.raw[:key], child, *value.raw[key + 1 :])
-    return tuple_value(items) if value.type.kind == "tuple" else value.but(raw=items, others=())
+    return tuple_value(items) if value.type.kind == "tuple" else value.copy_with(raw=items, others=())
 
 
 def without_unknown(value: Cty) -> Cty | None:
@@ -409,14 +409,14 @@ def without_unknown(value: Cty) -> Cty | None:
         kept = {name: left for name, child in value.raw.items() if (left := without_unknown(child)) is not None}
         if value.type.kind == "object":
             return object_value(kept) if kept else None
-        return value.but(raw=kept) if kept else None
+        return value.copy_with(raw=kept) if kept else None
     items = [left for child in value.raw if (left := without_unknown(child)) is not None]
     if not items:
         return None
-    return tuple_value(items) if value.type.kind == "tuple" else value.but(raw=tuple(items))
+    return tuple_value(items) if value.type.kind == "tuple" else value.copy_with(raw=tuple(items))
 
 
-def lifted(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Cty:
+def map_alternatives(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Cty:
     """Applies `work` to the arguments, and to their alternatives for those of the result."""
     main = work(arguments)
     if not any(argument.has_others for argument in arguments):
@@ -426,10 +426,10 @@ def lifted(work: Callable[[Sequence[Cty]], Cty], arguments: Sequence[Cty]) -> Ct
     others = list(main.others)
     for row in _rows(arguments):
         try:
-            made = work(row)
+            alternative = work(row)
         except (EvaluationError, Unsure):
             continue
-        others.extend((made, *made.others))
+        others.extend((alternative, *alternative.others))
     return main.with_others(others)
 
 

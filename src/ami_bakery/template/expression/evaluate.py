@@ -149,16 +149,16 @@ def _compound(expression: Expression, scope: Scope) -> Cty:
 
 def _all(pairs: Iterable[tuple[Expression, Scope]]) -> list[Cty]:
     """Evaluates all before it raises the first failure, so that files that later ones read are found."""
-    made: list[Cty] = []
+    result: list[Cty] = []
     fault: EvaluationError | None = None
     for expression, scope in pairs:
         try:
-            made.append(evaluate_node(expression, scope))
+            result.append(evaluate_node(expression, scope))
         except EvaluationError as error:
             fault = fault or error
     if fault:
         raise fault
-    return made
+    return result
 
 
 def attempt(expression: Expression, scope: Scope) -> Cty | EvaluationError:
@@ -189,7 +189,7 @@ def _attribute(expression: syntax.Attribute, scope: Scope) -> Cty:
             if name not in holder:
                 raise EvaluationError(f"there is no `{expression.written}`")
             return holder[name]
-    return cty.lifted(lambda values: attribute(values[0], name), [evaluate_node(of, scope)])
+    return cty.map_alternatives(lambda values: attribute(values[0], name), [evaluate_node(of, scope)])
 
 
 def attribute(value: Cty, name: str) -> Cty:
@@ -213,7 +213,7 @@ def _child(value: Cty, key: str | int, kind: Type) -> Cty:
     if isinstance(key, str) and key not in value.raw:
         raise EvaluationError("the map has no such key")
     child: Cty = value.raw[key]
-    return child.but(tainted=True) if value.tainted and not child.tainted else child
+    return child.copy_with(tainted=True) if value.tainted and not child.tainted else child
 
 
 def _part_of_unknown(value: Cty) -> Cty:
@@ -222,7 +222,7 @@ def _part_of_unknown(value: Cty) -> Cty:
 
 def _index(expression: syntax.Index, scope: Scope) -> Cty:
     value, key = _all(((expression.of, scope), (expression.key, scope)))
-    return cty.lifted(lambda values: element_at(values[0], values[1]), [value, key]).taint_by(key)
+    return cty.map_alternatives(lambda values: element_at(values[0], values[1]), [value, key]).taint_by(key)
 
 
 def element_at(value: Cty, key: Cty) -> Cty:
@@ -256,9 +256,9 @@ def _item(value: Cty, key: Cty) -> Cty:
 def _undecided(value: Cty, key: Cty) -> Cty:
     """Returns one of the elements, with all of them as alternatives."""
     why = cty.why_of(value) if not value.is_known else cty.why_of(key) or "the index is unknown"
-    made = cty.unknown(why, tainted=value.tainted or key.tainted)
+    result = cty.unknown(why, tainted=value.tainted or key.tainted)
     children = value.raw.values() if isinstance(value.raw, dict) else value.raw if isinstance(value.raw, tuple) else ()
-    return made.with_others(children)
+    return result.with_others(children)
 
 
 # --- conditionals
@@ -318,7 +318,7 @@ def chosen(
         raise arm
     result = _as_common(arm, arms, kinds)
     others = [] if isinstance(other, EvaluationError) else [_converted_or_same(other, arms, kinds)]
-    more = [each for one in others for each in cty.alternatives(one)]
+    more = [each for other in others for each in cty.alternatives(other)]
     return result.with_others([*result.others, *others, *more]).taint_by(condition)
 
 
@@ -335,13 +335,13 @@ def _either(condition: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationE
     known = [arm for arm in arms if isinstance(arm, Cty)]
     if not known:
         raise next(arm for arm in arms if isinstance(arm, EvaluationError))
-    made = [_converted_or_same(arm, arms, kinds) for arm in known]
-    if len(made) == 2 and cty.same(made[0], made[1]):
-        return made[0].taint_by(condition)
-    kind = made[0].type if all(arm.type == made[0].type for arm in made) else None
+    converted = [_converted_or_same(arm, arms, kinds) for arm in known]
+    if len(converted) == 2 and cty.same(converted[0], converted[1]):
+        return converted[0].taint_by(condition)
+    kind = converted[0].type if all(arm.type == converted[0].type for arm in converted) else None
     found = condition.raw if isinstance(condition.raw, Missing) else Missing("the condition is unknown")
-    result = cty.unknown(found.why, kind or UNKNOWN).taint_by(condition, *made)
-    return result.with_others([each for arm in made for each in (arm, *cty.alternatives(arm))])
+    result = cty.unknown(found.why, kind or UNKNOWN).taint_by(condition, *converted)
+    return result.with_others([each for arm in converted for each in (arm, *cty.alternatives(arm))])
 
 
 def _as_common(arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationError], kinds: tuple[Type, Type]) -> Cty:
@@ -352,7 +352,7 @@ def _as_common(arm: Cty, arms: tuple[Cty | EvaluationError, Cty | EvaluationErro
             return arm if arm.type == kinds[1 - number] else convert(arm, kinds[1 - number])
     if any(kind.kind == "dynamic" for kind in kinds) or kinds[0] == kinds[1]:
         return arm
-    if not all(isinstance(one, Cty) and one.is_whole for one in arms):
+    if not all(isinstance(each, Cty) and each.is_whole for each in arms):
         return _as_common_if_unknown(arm, arms, kinds)
     common = unify(kinds, unsafe=True)
     if common is None:
@@ -367,11 +367,11 @@ def _as_common_if_unknown(
     if arm.type == STRING:
         return arm
     common = None if any(has_unknown(kind) for kind in kinds) else unify(kinds, unsafe=True)
-    made = None if common is None else arm if arm.type == common else convert(arm, common)
-    if made is None or not (arm.is_whole and made.is_whole and json_text(arm) == json_text(made)):
-        unknown = next((cty.why_of(one) for one in arms if isinstance(one, Cty) and not one.is_whole), "")
+    converted = None if common is None else arm if arm.type == common else convert(arm, common)
+    if converted is None or not (arm.is_whole and converted.is_whole and json_text(arm) == json_text(converted)):
+        unknown = next((cty.why_of(each) for each in arms if isinstance(each, Cty) and not each.is_whole), "")
         raise Unsure(unknown or "the type of the other arm, which fails, is unknown")
-    return made
+    return converted
 
 
 # --- operations and objects
@@ -379,18 +379,20 @@ def _as_common_if_unknown(
 
 def _operation(expression: syntax.Operation, scope: Scope) -> Cty:
     if expression.left is None:
-        return cty.lifted(
+        return cty.map_alternatives(
             lambda values: operators.unary(expression.operator, values[0]), [evaluate_node(expression.right, scope)]
         )
     left, right = attempt(expression.left, scope), attempt(expression.right, scope)
     if isinstance(left, EvaluationError) or isinstance(right, EvaluationError):
         return operators.with_failure(expression.operator, left, right)
-    return cty.lifted(lambda values: operators.binary(expression.operator, values[0], values[1]), [left, right])
+    return cty.map_alternatives(
+        lambda values: operators.binary(expression.operator, values[0], values[1]), [left, right]
+    )
 
 
 def _object(expression: syntax.ObjectOf, scope: Scope) -> Cty:
     pairs = _all((each, scope) for item in expression.items for each in item)
-    made: dict[str, Cty] = {}
+    attributes: dict[str, Cty] = {}
     unknown: Cty | None = None
     for number, (key, _) in enumerate(expression.items):
         name, value = pairs[2 * number], pairs[2 * number + 1]
@@ -398,10 +400,10 @@ def _object(expression: syntax.ObjectOf, scope: Scope) -> Cty:
             raise EvaluationError("a key is null")
         name = convert(name, STRING)
         unknown = unknown or (None if name.is_known else name)
-        made[name.raw if name.is_known else key.written] = value
+        attributes[name.raw if name.is_known else key.written] = value
     tainted = any(name.is_dirty for name in pairs[::2])
-    result = cty.object_value(made)
+    result = cty.object_value(attributes)
     if unknown is not None:
         unsure = cty.unknown(cty.why_of(unknown), tainted=tainted or result.is_dirty)
         return unsure.with_others([result, *cty.alternatives(result)])
-    return result.but(tainted=True) if tainted else result
+    return result.copy_with(tainted=True) if tainted else result

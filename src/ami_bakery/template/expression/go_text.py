@@ -26,15 +26,15 @@ def lower_case(text: str) -> str:
 
 
 def title_case(text: str) -> str:
-    made, before = [], " "
+    result, before = [], " "
     for letter in text:
         changed = letter
         if _separates(before):
             changed = letter.title()
             changed = changed if len(changed) == 1 else letter
-        made.append(changed)
+        result.append(changed)
         before = letter
-    return "".join(made)
+    return "".join(result)
 
 
 def _separates(letter: str) -> bool:

@@ -33,10 +33,10 @@ class Text(str):
     tainted: bool
 
     def __new__(cls, text: str, location: SourceLocation, *, tainted: bool = False) -> Text:
-        made = super().__new__(cls, text)
-        made.location = location
-        made.tainted = tainted
-        return made
+        result = super().__new__(cls, text)
+        result.location = location
+        result.tainted = tainted
+        return result
 
 
 class Whole(int):
@@ -52,10 +52,10 @@ class Real(float):
     tainted: bool
 
     def __new__(cls, number: float, text: str = "", *, tainted: bool = False) -> Real:
-        made = super().__new__(cls, number)
-        made.text = text
-        made.tainted = tainted
-        return made
+        result = super().__new__(cls, number)
+        result.text = text
+        result.tainted = tainted
+        return result
 
 
 class Flag(int):

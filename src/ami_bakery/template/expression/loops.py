@@ -28,7 +28,7 @@ class _Row:
 
 def loop(expression: syntax.For, scope: Scope) -> Cty:
     collection = evaluate_node(expression.collection, scope)
-    return cty.lifted(lambda values: _loop_over(values[0], expression, scope), [collection])
+    return cty.map_alternatives(lambda values: _loop_over(values[0], expression, scope), [collection])
 
 
 def _loop_over(collection: Cty, expression: syntax.For, scope: Scope) -> Cty:
@@ -37,19 +37,19 @@ def _loop_over(collection: Cty, expression: syntax.For, scope: Scope) -> Cty:
     rows, fault = _rows(collection, expression, inner)
     if fault and not unsure:
         raise fault
-    marks = [collection.but(raw=None, others=())] if collection.tainted else []
+    marks = [collection.copy_with(raw=None, others=())] if collection.tainted else []
     marks += [row.condition for row in rows if row.condition is not None]
     marks += [row.key for row in rows if row.key is not None]
     unknown = unsure or _first_unknown(rows)
     build = _tuple if expression.key_result is None else _object
     if unknown is None:
         return build(rows, expression).taint_by(*marks)
-    made = cty.unknown(cty.why_of(unknown), tainted=any(mark.is_dirty for mark in (*marks, unknown)))
+    result = cty.unknown(cty.why_of(unknown), tainted=any(mark.is_dirty for mark in (*marks, unknown)))
     try:
         candidate = build(rows, expression)
     except EvaluationError:
-        return made
-    return made.with_others([candidate, *cty.alternatives(candidate)] if rows else [])
+        return result
+    return result.with_others([candidate, *cty.alternatives(candidate)] if rows else [])
 
 
 def _check(collection: Cty) -> Cty | None:
@@ -137,28 +137,30 @@ def _object(rows: list[_Row], expression: syntax.For) -> Cty:
     return cty.object_value({name: values[0] for name, values in grouped.items()})
 
 
-def over(collection: Expression, key: str | None, value: str, body: Callable[[Scope], Cty], scope: Scope) -> Cty:
+def map_elements(
+    collection: Expression, key: str | None, value: str, body: Callable[[Scope], Cty], scope: Scope
+) -> Cty:
     """Returns the tuple of the results of `body` for each element."""
 
     def work(given: Cty) -> Cty:
         unsure = _check(given)
         inner = scope.maybe if unsure else scope
-        made, fault = [], None
+        items, fault = [], None
         for name, item in _elements(given):
             spend(steps=1)
             try:
-                made.append(body(_bound(inner, key, value, name, item)))
+                items.append(body(_bound(inner, key, value, name, item)))
             except EvaluationError as error:
                 fault = fault or error
         if fault and not unsure:
             raise fault
-        result = cty.tuple_value(made)
+        result = cty.tuple_value(items)
         if unsure:
             unknown = cty.unknown(cty.why_of(given), tainted=given.is_dirty or result.is_dirty)
             return unknown.with_others([result, *cty.alternatives(result)])
-        return result.but(tainted=True) if given.tainted else result
+        return result.copy_with(tainted=True) if given.tainted else result
 
-    return cty.lifted(lambda values: work(values[0]), [evaluate_node(collection, scope)])
+    return cty.map_alternatives(lambda values: work(values[0]), [evaluate_node(collection, scope)])
 
 
 # --- splats
@@ -170,7 +172,7 @@ def splat(expression: syntax.Splat, scope: Scope) -> Cty:
     def each(item: Cty) -> Cty:
         return evaluate_node(expression.each, scope.binding(**{syntax.EACH: item}))
 
-    return cty.lifted(lambda values: _splat_over(values[0], each), [source])
+    return cty.map_alternatives(lambda values: _splat_over(values[0], each), [source])
 
 
 def _splat_over(source: Cty, each: Callable[[Cty], Cty]) -> Cty:
@@ -184,10 +186,10 @@ def _splat_over(source: Cty, each: Callable[[Cty], Cty]) -> Cty:
     if not source.is_known:
         return cty.unknown(source.raw.why, tainted=source.tainted)
     items = [value for _, value in source.items()] if sequence else [source]
-    made = [each(item) for item in items]
+    result = [each(item) for item in items]
     if source.type.kind not in ("list", "set"):
-        return cty.tuple_value(made).taint_by(*([source] if source.tainted else []))
-    if not made:
+        return cty.tuple_value(result).taint_by(*([source] if source.tainted else []))
+    if not result:
         kind = each(cty.unknown("there is no element", source.type.element)).type
         return cty.list_value((), kind).taint_by(source)
-    return cty.list_value(made).taint_by(*([source] if source.tainted else []))
+    return cty.list_value(result).taint_by(*([source] if source.tainted else []))

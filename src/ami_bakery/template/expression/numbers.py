@@ -232,11 +232,11 @@ class _Decimal:
         return whole + "." + "".join(self.at(self.point + number) for number in range(after))
 
     def with_exponent(self, letter: str, after: int) -> str:
-        made = self.digits[:1] or "0"
+        result = self.digits[:1] or "0"
         if after > 0:
-            made += "." + self.digits[1 : after + 1].ljust(after, "0")
+            result += "." + self.digits[1 : after + 1].ljust(after, "0")
         power = self.point - 1 if self.digits else 0
-        return f"{made}{letter}{'-' if power < 0 else '+'}{abs(power):02d}"
+        return f"{result}{letter}{'-' if power < 0 else '+'}{abs(power):02d}"
 
 
 def _general(decimal: _Decimal, form: str, digits: int, shortest: bool) -> str:

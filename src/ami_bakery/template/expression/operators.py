@@ -39,7 +39,7 @@ def unary(sign: str, value: Cty) -> Cty:
 def _operand(value: Cty, kind: Type) -> Cty:
     if value.is_null:
         raise EvaluationError("null is an operand")
-    return convert(value, kind).but(others=())
+    return convert(value, kind).copy_with(others=())
 
 
 def binary(sign: str, left: Cty, right: Cty) -> Cty:

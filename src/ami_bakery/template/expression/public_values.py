@@ -45,8 +45,8 @@ def from_value(value: Value) -> Cty:
     """Converts to an evaluator's value: sequences become tuples, mappings become objects."""
     tainted = not isinstance(value, tuple | dict) and is_tainted(value)
     if isinstance(value, Unknown):
-        made = cty.unknown(value.why, pattern=value.pattern, known=value.known, tainted=tainted)
-        return made.with_others(from_value(candidate) for candidate in value.candidates)
+        result = cty.unknown(value.why, pattern=value.pattern, known=value.known, tainted=tainted)
+        return result.with_others(from_value(candidate) for candidate in value.candidates)
     if isinstance(value, str):
         return cty.text(value, value.location if isinstance(value, Text) else None, tainted=tainted)
     if isinstance(value, bool | Flag):

@@ -23,8 +23,8 @@ def rendered(template: syntax.Template, scope: Scope) -> Cty:
         only = template.parts[0]
         if not isinstance(only, str | syntax.If | syntax.ForEach):
             return evaluate_node(only, scope)
-    made = joined(template.parts, scope)
-    return made if made.location else made.but(location=template.location)
+    result = joined(template.parts, scope)
+    return result if result.location else result.copy_with(location=template.location)
 
 
 def joined(parts: Sequence[Part], scope: Scope) -> Cty:
@@ -40,7 +40,7 @@ def joined(parts: Sequence[Part], scope: Scope) -> Cty:
             fault = fault or error
     if fault:
         raise fault
-    return cty.lifted(lambda values: _concatenated(values, written), pieces)
+    return cty.map_alternatives(lambda values: _concatenated(values, written), pieces)
 
 
 def _piece(part: Part, scope: Scope) -> Cty:
@@ -111,13 +111,13 @@ def _attempt(parts: Sequence[Part], scope: Scope) -> Cty | EvaluationError:
 
 
 def _for_each(part: syntax.ForEach, scope: Scope) -> Cty:
-    from ami_bakery.template.expression.loops import over
+    from ami_bakery.template.expression.loops import map_elements
 
     def body(inner: Scope) -> Cty:
         return joined(part.parts, inner)
 
-    tuple_ = over(part.collection, part.key, part.value, body, scope)
-    return cty.lifted(lambda values: _joined_items(values[0], part), [tuple_])
+    tuple_ = map_elements(part.collection, part.key, part.value, body, scope)
+    return cty.map_alternatives(lambda values: _joined_items(values[0], part), [tuple_])
 
 
 def _known_of_body(items: Cty, part: syntax.ForEach) -> str:

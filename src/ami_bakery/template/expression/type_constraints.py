@@ -40,13 +40,13 @@ def constraint(expression: Expression) -> tuple[Type, Defaults | None]:
     inner = _unwrapped(expression.arguments[0])
     if expression.name in ("list", "set", "map"):
         kind, defaults = constraint(inner)
-        made = Type(expression.name, (kind,))
-        return made, Defaults(type=made, children={"": defaults}) if defaults else None
+        result = Type(expression.name, (kind,))
+        return result, Defaults(type=result, children={"": defaults}) if defaults else None
     if expression.name == "tuple" and isinstance(inner, syntax.TupleOf):
         pairs = [constraint(item) for item in inner.items]
-        made = cty_types.tuple_of(*(kind for kind, _ in pairs))
+        result = cty_types.tuple_of(*(kind for kind, _ in pairs))
         children = {str(number): defaults for number, (_, defaults) in enumerate(pairs) if defaults}
-        return made, Defaults(type=made, children=children) if children else None
+        return result, Defaults(type=result, children=children) if children else None
     if expression.name == "object" and isinstance(inner, syntax.ObjectOf):
         return _object(inner)
     raise EvaluationError("it is not a type")
@@ -78,9 +78,9 @@ def _object(inner: syntax.ObjectOf) -> tuple[Type, Defaults | None]:
         attributes[name] = kind
         if defaults:
             children[name] = defaults
-    made = cty_types.object_of(attributes, tuple(optional))
-    filled = Defaults(type=made, values=values, children=children) if values or children else None
-    return made, filled
+    result = cty_types.object_of(attributes, tuple(optional))
+    with_defaults = Defaults(type=result, values=values, children=children) if values or children else None
+    return result, with_defaults
 
 
 def _constant(expression: Expression) -> Cty:
@@ -89,29 +89,29 @@ def _constant(expression: Expression) -> Cty:
     return evaluate_node(expression, Scope())
 
 
-def filled(value: Cty, defaults: Defaults | None) -> Cty:
+def with_defaults(value: Cty, defaults: Defaults | None) -> Cty:
     """Sets the defaults of optional attributes, before the conversion to the type."""
     if defaults is None or not value.is_known or value.is_null:
         return value
     if value.type.is_sequence:
-        items = [filled(item, _child(defaults, number)) for number, item in enumerate(value.raw)]
+        items = [with_defaults(item, _child(defaults, number)) for number, item in enumerate(value.raw)]
         if value.type.kind == "tuple":
             return cty.tuple_value(items).taint_by(value)
         return _rebuilt(value, items)
     if not value.type.is_mapping:
         return value
-    made = {name: filled(item, _child(defaults, name)) for name, item in value.raw.items()}
+    result = {name: with_defaults(item, _child(defaults, name)) for name, item in value.raw.items()}
     for name, default in defaults.values.items():
-        if name not in made or made[name].is_null:
-            made[name] = filled(default, defaults.children.get(name))
+        if name not in result or result[name].is_null:
+            result[name] = with_defaults(default, defaults.children.get(name))
     if value.type.kind == "map":
         try:
-            return cty.map_value(dict(zip(made, unified(list(made.values()), unsafe=True), strict=True))).taint_by(
+            return cty.map_value(dict(zip(result, unified(list(result.values()), unsafe=True), strict=True))).taint_by(
                 value
             )
         except (EvaluationError, Unsure):
             pass
-    return cty.object_value(made).taint_by(value)
+    return cty.object_value(result).taint_by(value)
 
 
 def _rebuilt(value: Cty, items: list[Cty]) -> Cty:

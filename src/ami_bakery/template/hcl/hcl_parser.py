@@ -153,10 +153,10 @@ class _HclReader:
         if node.type != "expression":
             return self._primary(node)
         children = [child for child in node.children if child.type not in ("comment", "(", ")")]
-        made = self._primary(children[0])
+        result = self._primary(children[0])
         for access in self._few(children[1:]):
-            made = self._access(made, access)
-        return made
+            result = self._access(result, access)
+        return result
 
     def _few(self, nodes: list[Node]) -> list[Node]:
         """Limits the parts of a chain such as `a.b[0].c`: each part stores the whole text before it."""
@@ -201,10 +201,10 @@ class _HclReader:
             each = self._access(each, access)
         star = "[*]" if kind.type == "full_splat" else ".*"
         written = of.written + star + each.written
-        made: Expression = syntax.Splat(location=of.location, written=written, of=of, each=each)
+        result: Expression = syntax.Splat(location=of.location, written=written, of=of, each=each)
         for access in accesses[count:]:
-            made = self._access(made, access)
-        return made
+            result = self._access(result, access)
+        return result
 
     def _literal(self, node: Node) -> Expression:
         child = node.named_children[0] if node.type == "literal_value" else node

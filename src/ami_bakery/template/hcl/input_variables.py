@@ -13,7 +13,7 @@ from ami_bakery.template.expression.cty import Cty, EvaluationError, Unsure
 from ami_bakery.template.expression.cty_types import DYNAMIC, NUMBER, STRING, Type
 from ami_bakery.template.expression.evaluate import Scope, evaluate, resolve
 from ami_bakery.template.expression.known_values import as_bool
-from ami_bakery.template.expression.type_constraints import Defaults, constraint, filled
+from ami_bakery.template.expression.type_constraints import Defaults, constraint, with_defaults
 from ami_bakery.template.hcl.hcl_parser import parse_expression
 from ami_bakery.values import Frozen
 
@@ -184,6 +184,8 @@ def _converted(value: Cty, spec: _TypeSpec) -> Cty:
     if spec.type is None:
         return value
     try:
-        return cty.lifted(lambda values: convert(filled(values[0], spec.defaults), spec.type or DYNAMIC), [value])
+        return cty.map_alternatives(
+            lambda values: convert(with_defaults(values[0], spec.defaults), spec.type or DYNAMIC), [value]
+        )
     except (EvaluationError, Unsure) as error:
         return cty.unknown(f"the value does not match the type of the variable: {error}", tainted=value.is_dirty)

@@ -78,7 +78,7 @@ class IoFunctions:
         given = _text(call, arguments, 0, 1)
         path = self._path(call, given, self._reading.paths.from_template)
         if isinstance(path, Cty):
-            return path.but(kind=BOOL)
+            return path.copy_with(kind=BOOL)
         self._reading.collector.reference(path, call.location, required=False, written=_if_tainted(call, given))
         entry = self._reading.tree.entry(path, follow=True)
         if entry is not None and entry.kind is not FileKind.FILE:
@@ -89,7 +89,7 @@ class IoFunctions:
         given, pattern = _text(call, arguments, 0, 2), _text(call, arguments, 1, 2)
         folder = self._path(call, given, self._reading.paths.from_template)
         if isinstance(folder, Cty):
-            return folder.but(kind=UNKNOWN)
+            return folder.copy_with(kind=UNKNOWN)
         if not isinstance(pattern.raw, str):
             self._reading.collector.not_known(call.location, call.written, Unknown(why=cty.why_of(pattern)))
             return cty.unknown(cty.why_of(pattern), tainted=pattern.tainted)
@@ -99,7 +99,7 @@ class IoFunctions:
     def _templatefile(self, call: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
         found = self._read(call, _text(call, arguments, 0, 2), scope, self._reading.paths.from_template)
         if isinstance(found, Cty):
-            return found.but(kind=UNKNOWN)
+            return found.copy_with(kind=UNKNOWN)
         path, content = found
         if path in self._rendering:
             why = f"the template includes itself: {' -> '.join([*self._rendering, path])}"

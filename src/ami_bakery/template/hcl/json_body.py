@@ -54,7 +54,7 @@ def parse_json_body(source: bytes, file: str, *, variables_only: bool = False) -
 
 def _body(value: JsonValue, blocks: dict[str, int], around: str) -> Body:
     settings: list[Setting] = []
-    made: list[Block] = []
+    result: list[Block] = []
     for part in value.items if isinstance(value, JsonArray) else (value,):
         if not isinstance(part, JsonObject):
             raise _bad(part.location, "expected an object")
@@ -62,14 +62,14 @@ def _body(value: JsonValue, blocks: dict[str, int], around: str) -> Body:
             if name == "//":
                 continue  # a comment
             if name in blocks:
-                made.extend(_blocks(name, (), blocks[name], member, around))
+                result.extend(_blocks(name, (), blocks[name], member, around))
             else:
                 settings.append(Setting(name=name, expression=_expression(member), location=member.location))
-    return Body(settings=tuple(settings), blocks=tuple(made))
+    return Body(settings=tuple(settings), blocks=tuple(result))
 
 
 def _blocks(name: str, labels: tuple[str, ...], missing: int, value: JsonValue, around: str) -> list[Block]:
-    made: list[Block] = []
+    result: list[Block] = []
     for part in value.items if isinstance(value, JsonArray) else (value,):
         if isinstance(part, JsonScalar) and part.value is None:
             continue
@@ -77,13 +77,13 @@ def _blocks(name: str, labels: tuple[str, ...], missing: int, value: JsonValue, 
             raise _bad(part.location, f"`{name}` must be an object")
         if missing:
             for label, inner in part.members:
-                made.extend(_blocks(name, (*labels, label), missing - 1, inner, around))
+                result.extend(_blocks(name, (*labels, label), missing - 1, inner, around))
         else:
             inside = around if name == "content" else name
             known = _BLOCKS.get(labels[0] if name == "dynamic" else inside, {})
             body = _body(part, {"content": 0} if name == "dynamic" else known, labels[0] if name == "dynamic" else name)
-            made.append(Block(type=name, labels=labels, body=body, location=part.location))
-    return made
+            result.append(Block(type=name, labels=labels, body=body, location=part.location))
+    return result
 
 
 def _expression(value: JsonValue) -> Expression:

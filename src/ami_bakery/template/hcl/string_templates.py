@@ -151,13 +151,13 @@ def _trimmed(tokens: list[_TemplateToken]) -> list[_TemplateToken]:
 
     A line is a token: after `%{ if x ~}` only the line end is removed, not the next line's indentation.
     """
-    made = list(tokens)
+    result = list(tokens)
     for number, token in enumerate(tokens):
-        if token.trim_left and number and made[number - 1].kind == "literal":
-            made[number - 1] = replace(made[number - 1], text=made[number - 1].text.rstrip())
-        if token.trim_right and number + 1 < len(made) and made[number + 1].kind == "literal":
-            made[number + 1] = replace(made[number + 1], text=made[number + 1].text.lstrip())
-    return made
+        if token.trim_left and number and result[number - 1].kind == "literal":
+            result[number - 1] = replace(result[number - 1], text=result[number - 1].text.rstrip())
+        if token.trim_right and number + 1 < len(result) and result[number + 1].kind == "literal":
+            result[number + 1] = replace(result[number + 1], text=result[number + 1].text.lstrip())
+    return result
 
 
 def _nest(reader: TreeReader, tokens: Iterator[_TemplateToken]) -> tuple[tuple[Part, ...], str]:

@@ -37,30 +37,30 @@ def call(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     function = FUNCTIONS.get(name)
     if function is None:
         raise EvaluationError(f"Packer has no function `{name}()`")
-    result = cty.lifted(lambda values: apply(function, name, values), arguments)
+    result = cty.map_alternatives(lambda values: apply(function, name, values), arguments)
     return _with_location(result, arguments, expression)
 
 
 def _arguments(expression: syntax.FunctionCall, scope: Scope) -> list[Cty] | None:
     """Returns the evaluated arguments; None if an expanded one is unknown."""
-    made: list[Cty] = []
+    result: list[Cty] = []
     fault: EvaluationError | None = None
     for argument in expression.arguments:
         found = attempt(argument, scope)
         if isinstance(found, EvaluationError):
             fault = fault or found
         else:
-            made.append(found)
+            result.append(found)
     if fault:
         raise fault
-    if not expression.expand or not made:
-        return made
-    last = made.pop()
+    if not expression.expand or not result:
+        return result
+    last = result.pop()
     if last.is_null or not (last.type.is_sequence or last.type.kind in ("unknown", "dynamic")):
         raise EvaluationError(f"`{expression.name}()` expands {friendly(last.type)}")
     if not last.is_known:
         return None
-    return [*made, *(value for _, value in last.items())]
+    return [*result, *(value for _, value in last.items())]
 
 
 def _io_call(expression: syntax.FunctionCall, arguments: Sequence[Cty], scope: Scope) -> Cty:
@@ -74,7 +74,7 @@ def _io_call(expression: syntax.FunctionCall, arguments: Sequence[Cty], scope: S
 
     if expression.name in _READING and all(argument.is_whole for argument in arguments[:1]):
         return work(arguments)  # the path is known: no alternative path is read
-    return cty.lifted(work, arguments)
+    return cty.map_alternatives(work, arguments)
 
 
 def _with_location(result: Cty, arguments: Sequence[Cty], expression: syntax.FunctionCall) -> Cty:
@@ -84,13 +84,13 @@ def _with_location(result: Cty, arguments: Sequence[Cty], expression: syntax.Fun
         found = next(texts, None)
         location = found.location if found is not None and found.location is not None else expression.location
         if isinstance(result.raw, str):
-            return result.but(location=location)
+            return result.copy_with(location=location)
         if isinstance(result.raw, tuple):
             items = tuple(
-                item.but(location=location) if isinstance(item.raw, str) and item.location is None else item
+                item.copy_with(location=location) if isinstance(item.raw, str) and item.location is None else item
                 for item in result.raw
             )
-            return result.but(raw=items)
+            return result.copy_with(raw=items)
     return result
 
 
@@ -113,19 +113,19 @@ def apply(function: Function, name: str, arguments: Sequence[Cty]) -> Cty:
         raise EvaluationError(f"`{name}()`: {fault}") from None
     except (Unsure, NumberTooLarge) as error:
         return cty.unknown(f"`{name}()`: {str(error) or 'a number is too large'}", tainted=tainted)
-    return result.but(tainted=True) if tainted else result
+    return result.copy_with(tainted=True) if tainted else result
 
 
 def _converted(function: Function, name: str, arguments: Sequence[Cty]) -> list[Cty]:
     fixed, rest = function.parameters, function.rest
     if len(arguments) < len(fixed) or (rest is None and len(arguments) > len(fixed)):
         raise EvaluationError(f"`{name}()` is called with {len(arguments)} arguments")
-    made: list[Cty] = []
+    result: list[Cty] = []
     for number, argument in enumerate(arguments):
         parameter = fixed[number] if number < len(fixed) else rest
         assert parameter is not None
-        made.append(_argument(parameter, name, argument))
-    return made
+        result.append(_argument(parameter, name, argument))
+    return result
 
 
 def _argument(parameter: Parameter, name: str, argument: Cty) -> Cty:
@@ -149,16 +149,16 @@ def _unusable(function: Function, arguments: Sequence[Cty]) -> Cty | None:
 
 
 def _of_unknown(function: Function, name: str, arguments: Sequence[Cty], unknown: Cty, tainted: bool) -> Cty:
-    made = cty.unknown(cty.why_of(unknown), function.returns, known=known_of(name, arguments), tainted=tainted)
+    result = cty.unknown(cty.why_of(unknown), function.returns, known=known_of(name, arguments), tainted=tainted)
     if name == "split":
-        return made.with_others(_known_pieces(arguments[0], arguments[1]))
+        return result.with_others(_known_pieces(arguments[0], arguments[1]))
     if not function.keeps_elements:
-        return made
+        return result
     kept = [rest for argument in arguments if (rest := cty.without_unknown(argument)) is not None]
     try:
-        return made.with_others([apply(function, name, kept)] if kept else [])
+        return result.with_others([apply(function, name, kept)] if kept else [])
     except (EvaluationError, Unsure):
-        return made
+        return result
 
 
 def _known_pieces(separator: Cty, text: Cty) -> list[Cty]:
@@ -184,10 +184,10 @@ def _try(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     first, others = values[0], [each for value in values for each in (value, *cty.alternatives(value))]
     if first.is_whole:
         return first.with_others([*first.others, *others])
-    made = cty.unknown(cty.why_of(first), tainted=any(value.is_dirty for value in values))
+    unknown = cty.unknown(cty.why_of(first), tainted=any(value.is_dirty for value in values))
     if isinstance(first.raw, Missing):
-        made = cty.unknown(first.raw.why, pattern=first.raw.pattern, known=first.raw.known, tainted=made.tainted)
-    return made.with_others(others)
+        unknown = cty.unknown(first.raw.why, pattern=first.raw.pattern, known=first.raw.known, tainted=unknown.tainted)
+    return unknown.with_others(others)
 
 
 def _can(expression: syntax.FunctionCall, scope: Scope) -> Cty:
@@ -222,4 +222,4 @@ def _convert(expression: syntax.FunctionCall, scope: Scope) -> Cty:
     wanted = type_of(expression.arguments[1])
     if cty_types.without_optional(wanted) != wanted:
         raise EvaluationError("`convert()` takes no type with optional attributes")
-    return cty.lifted(lambda values: convert(values[0], wanted), [value])
+    return cty.map_alternatives(lambda values: convert(values[0], wanted), [value])

@@ -56,8 +56,8 @@ class Function(Frozen):
     def call(self, *arguments: Cty) -> Cty:
         module, name = self.work.split(".")
         found: Any = getattr(import_module(f"ami_bakery.template.expression.functions.{module}"), name)
-        made: Cty = found(*arguments)
-        return made
+        result: Cty = found(*arguments)
+        return result
 
 
 def _function(codes: str, returns: Type, work: str, **flags: bool) -> Function:

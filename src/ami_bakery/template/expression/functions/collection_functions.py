@@ -50,18 +50,18 @@ def coalesce(*arguments: Cty) -> Cty:
     kind = unify(tuple(argument.type for argument in arguments), unsafe=True)
     if kind is None:
         raise EvaluationError("all arguments must have the same type")
-    made = [_as(argument, kind) for argument in arguments]
-    candidates = [value for value in made if not value.is_null and not (kind == STRING and value.raw == "")]
+    converted = [_as(argument, kind) for argument in arguments]
+    candidates = [value for value in converted if not value.is_null and not (kind == STRING and value.raw == "")]
     if not candidates:
         raise EvaluationError("every argument is null or empty")
     first = candidates[0]
-    tainted = any(value.is_dirty for value in made[: made.index(first)])
+    tainted = any(value.is_dirty for value in converted[: converted.index(first)])
     if not first.is_known:
         first = cty.unknown(
             first.raw.why, kind, pattern=first.raw.pattern, known=first.raw.known, tainted=first.tainted
         )
     result = first.with_others([*first.others, *candidates[1:]])
-    return result.but(tainted=True) if tainted else result
+    return result.copy_with(tainted=True) if tainted else result
 
 
 def _as(value: Cty, kind: Type) -> Cty:
@@ -157,14 +157,14 @@ def flatten(items: Cty) -> Cty:
 
 
 def _flat(items: Cty) -> list[Cty]:
-    made: list[Cty] = []
+    result: list[Cty] = []
     for item in _items(items):
         spend(steps=1)
         if item.type.is_sequence and not item.is_null:
-            made.extend(_flat(item))
+            result.extend(_flat(item))
         else:
-            made.append(item)
-    return made
+            result.append(item)
+    return result
 
 
 def _mapping(value: Cty) -> Cty:
@@ -240,10 +240,12 @@ def zipmap(names: Cty, items: Cty) -> Cty:
         raise EvaluationError("the numbers of keys and values differ")
     if any(name.is_null for name in names.raw):
         raise EvaluationError("a key is null")
-    made = {name.raw: item for name, item in zip(names.raw, _items(items), strict=True)}
+    attributes = {name.raw: item for name, item in zip(names.raw, _items(items), strict=True)}
     tainted = names.is_dirty
-    result = cty.object_value(made) if items.type.kind == "tuple" else cty.map_value(made, items.type.element)
-    return result.but(tainted=True) if tainted else result
+    result = (
+        cty.object_value(attributes) if items.type.kind == "tuple" else cty.map_value(attributes, items.type.element)
+    )
+    return result.copy_with(tainted=True) if tainted else result
 
 
 def index(items: Cty, wanted: Cty) -> Cty:
@@ -285,10 +287,10 @@ def _sets(sets: Sequence[Cty], combine: Callable[[list[Cty], list[Cty]], list[Ct
     if element is None:
         raise EvaluationError("the sets have elements of different types")
     converted = [list(convert(each, cty_types.set_of(element)).raw) for each in sets]
-    made = converted[0]
+    result = converted[0]
     for other in converted[1:]:
-        made = combine(made, other)
-    return cty.set_value(made, element)
+        result = combine(result, other)
+    return cty.set_value(result, element)
 
 
 def setunion(*sets: Cty) -> Cty:
@@ -320,8 +322,8 @@ def setproduct(*sets: Cty) -> Cty:
     rows: list[tuple[Cty, ...]] = [()]
     for column in columns:
         rows = [(*row, item) for row in rows for item in column]
-    made = [cty.tuple_value(row) for row in rows]
-    return cty.list_value(made, kind) if as_list else cty.set_value(made, kind)
+    result = [cty.tuple_value(row) for row in rows]
+    return cty.list_value(result, kind) if as_list else cty.set_value(result, kind)
 
 
 def _element_of(value: Cty) -> Type:

@@ -44,18 +44,18 @@ def timeadd(moment: Cty, duration: Cty) -> Cty:
 
 def formatdate(form: Cty, moment: Cty) -> Cty:
     when = _moment(moment)
-    made: list[str] = []
+    result: list[str] = []
     for found in re.finditer(r"'(?:[^']|'')*'|([A-Za-z])\1*|[^A-Za-z']|'", form.raw):
         verb = found[0]
         if verb == "'":
             raise EvaluationError("a quote in the format is not closed")
         if verb.startswith("'"):
-            made.append(verb[1:-1].replace("''", "'"))
+            result.append(verb[1:-1].replace("''", "'"))
         elif found[1]:
-            made.append(_verb(verb, when))
+            result.append(_verb(verb, when))
         else:
-            made.append(verb)
-    return cty.text("".join(made))
+            result.append(verb)
+    return cty.text("".join(result))
 
 
 def _verb(verb: str, when: datetime) -> str:

@@ -67,12 +67,12 @@ def textdecodebase64(value: Cty, encoding: Cty) -> Cty:
     if name == "ascii":
         raise Unsure("only Packer knows the encoding")
     try:
-        made = _decoded(value.raw).decode(name)
+        result = _decoded(value.raw).decode(name)
     except UnicodeDecodeError:
         raise EvaluationError("the bytes are not valid in the encoding") from None
-    if "\ufffd" in made or made.startswith("\ufeff"):
+    if "\ufffd" in result or result.startswith("\ufeff"):
         raise Unsure("only Packer can read the string")
-    return cty.text(made)
+    return cty.text(result)
 
 
 def _hash(name: str, value: Cty) -> Cty:

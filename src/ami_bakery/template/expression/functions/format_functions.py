@@ -36,27 +36,27 @@ def formatlist(form: Cty, *arguments: Cty) -> Cty:
     if len({len(each.raw) for each in lists}) > 1:
         raise EvaluationError("the lists have different lengths")
     count = len(lists[0].raw) if lists else 1
-    made = []
+    result = []
     for number in range(count):
         row = [
             [item for _, item in argument.items()][number] if any(argument is each for each in lists) else argument
             for argument in arguments
         ]
-        made.append(cty.text(_formatted(form.raw, row), form.location))
-    return cty.list_value(made, STRING)
+        result.append(cty.text(_formatted(form.raw, row), form.location))
+    return cty.list_value(result, STRING)
 
 
 def _formatted(template: str, arguments: Sequence[Cty]) -> str:
     if any(argument.type.kind == "dynamic" for argument in arguments):
         raise Unsure("only Packer can format null without a type")
-    made: list[str] = []
+    result: list[str] = []
     position = highest = 0
     following = 1
     while position < len(template):
         if template[position] != "%":
             end = template.find("%", position)
             end = len(template) if end < 0 else end
-            made.append(template[position:end])
+            result.append(template[position:end])
             position = end
             continue
         found = _VERB.match(template, position)
@@ -64,17 +64,17 @@ def _formatted(template: str, arguments: Sequence[Cty]) -> str:
             raise EvaluationError("the format is not valid")
         position = found.end()
         if found["percent"]:
-            made.append("%")
+            result.append("%")
             continue
         number = int(found["number"]) if found["number"] else following
         highest, following = max(highest, number), number + 1
         if number > len(arguments):
             raise EvaluationError("too few arguments for the format")
-        made.append(_one(_Verb(found), arguments[number - 1]))
+        result.append(_one(_Verb(found), arguments[number - 1]))
     if highest < len(arguments):
         raise EvaluationError("too many arguments for the format")
-    spend(text=sum(map(len, made)))
-    return "".join(made)
+    spend(text=sum(map(len, result)))
+    return "".join(result)
 
 
 def _one(verb: _Verb, value: Cty) -> str:

@@ -47,9 +47,9 @@ def json_text(value: Cty) -> str:
 
 
 def jsonencode(value: Cty) -> Cty:
-    made = json_text(value)
-    spend(text=len(made))
-    return cty.text(made)
+    result = json_text(value)
+    spend(text=len(result))
+    return cty.text(result)
 
 
 def _refuse_constant(text: str) -> Any:
@@ -70,21 +70,21 @@ def jsondecode(value: Cty) -> Cty:
             parse_int=_Number, parse_float=_Number, parse_constant=_refuse_constant, object_pairs_hook=_pairs
         )
         start = len(document) - len(document.lstrip(" \t\r\n"))
-        made, end = decoder.raw_decode(document, start)
+        result, end = decoder.raw_decode(document, start)
     except Unsure:
         raise
     except (ValueError, RecursionError):
         raise EvaluationError("the string is not JSON") from None
     if document[end:].strip(" \t\r\n"):
         raise Unsure("only Packer can read text after a JSON document")
-    return from_document(made)
+    return from_document(result)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    result = dict(pairs)
+    if len(result) != len(pairs):
         raise Unsure("a JSON object has a key twice")
-    return made
+    return result
 
 
 def _key(name: str) -> str:
@@ -136,8 +136,8 @@ def csvdecode(value: Cty) -> Cty:
     if any(len(row) != len(header) for row in rows):
         raise EvaluationError("a row and the header have different numbers of columns")
     spend(steps=len(rows) * len(header))
-    made = [cty.object_value(dict(zip(header, map(cty.text, row), strict=True))) for row in rows[1:]]
-    return cty.list_value(made, kind)
+    result = [cty.object_value(dict(zip(header, map(cty.text, row), strict=True))) for row in rows[1:]]
+    return cty.list_value(result, kind)
 
 
 def _refuse_odd_quotes(text: str) -> None:

@@ -31,14 +31,14 @@ def known_of(name: str, arguments: Sequence[Cty]) -> str:
     texts = [list(_texts(argument)) for argument in arguments]
     if name == "join":
         separator = "".join(texts[0]) if texts else ""
-        made = separator.join(text for each in texts[1:] for text in each)
+        result = separator.join(text for each in texts[1:] for text in each)
     elif name in ("format", "formatlist") and texts:
-        made = _formatted("".join(texts[0]), [" ".join(each) for each in texts[1:]])
+        result = _formatted("".join(texts[0]), [" ".join(each) for each in texts[1:]])
     elif name in _OF_FIRST or name in _OF_SECOND:
-        made = "".join(texts[name in _OF_SECOND]) if len(texts) > (name in _OF_SECOND) else ""
+        result = "".join(texts[name in _OF_SECOND]) if len(texts) > (name in _OF_SECOND) else ""
     else:
         return ""
-    return made[:_LONGEST] if made.strip(HOLE) else ""
+    return result[:_LONGEST] if result.strip(HOLE) else ""
 
 
 def _texts(value: Cty) -> Iterator[str]:

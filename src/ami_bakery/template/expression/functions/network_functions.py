@@ -47,7 +47,7 @@ def cidrsubnet(prefix: Cty, bits: Cty, number: Cty) -> Cty:
 def cidrsubnets(prefix: Cty, *bits: Cty) -> Cty:
     network = _network(prefix)
     end = int(network.network_address) + network.num_addresses
-    start, made = int(network.network_address), []
+    start, result = int(network.network_address), []
     for each in bits:
         more = int_of(each)
         length = network.prefixlen + more
@@ -57,6 +57,6 @@ def cidrsubnets(prefix: Cty, *bits: Cty) -> Cty:
         start = -(-start // size) * size
         if start + size > end:
             raise EvaluationError("the network is too small for the subnets")
-        made.append(cty.text(f"{ipaddress.IPv4Address(start)}/{length}"))
+        result.append(cty.text(f"{ipaddress.IPv4Address(start)}/{length}"))
         start += size
-    return cty.list_value(made, STRING)
+    return cty.list_value(result, STRING)

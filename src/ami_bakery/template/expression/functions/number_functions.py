@@ -144,11 +144,11 @@ def range_(*limits: Cty) -> Cty:
     down = step.negative
     if end.compare(start) == (1 if down else -1):
         raise EvaluationError("the end is on the wrong side of the start")
-    made: list[Cty] = []
+    result: list[Cty] = []
     number = start
     while number.compare(end) == (1 if down else -1):
-        if len(made) >= 1024:
+        if len(result) >= 1024:
             raise EvaluationError("there are more than 1024 values")
-        made.append(cty.number(number))
+        result.append(cty.number(number))
         number = number + step
-    return cty.list_value(made, NUMBER)
+    return cty.list_value(result, NUMBER)

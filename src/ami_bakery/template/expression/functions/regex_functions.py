@@ -55,7 +55,7 @@ def _match_value(found: Any, shape: Type) -> Cty:
 
 def _matches(compiled: Any, text: str, *, replacing: bool) -> list[Any]:
     """Returns all matches as Go does: an empty one directly after another does not count."""
-    made: list[Any] = []
+    result: list[Any] = []
     position, last_end, searched = 0, -1, 0
     while position <= len(text):
         searched += len(text)  # each search reads the whole string
@@ -66,11 +66,11 @@ def _matches(compiled: Any, text: str, *, replacing: bool) -> list[Any]:
             break
         start, end = found.span()
         if (end > last_end or (replacing and start == 0)) and not (start == end and start == last_end):
-            made.append(found)
+            result.append(found)
         last_end = end
         position = end if end > position else position + 1
         spend(steps=1)
-    return made
+    return result
 
 
 def regex(pattern: Cty, value: Cty) -> Cty:
@@ -91,14 +91,14 @@ def regexall(pattern: Cty, value: Cty) -> Cty:
 
 def regex_replace(value: Cty, pattern: Cty, replacement: Cty) -> Cty:
     compiled = _compiled(pattern.raw)
-    text, made, end = value.raw, [], 0
+    text, result, end = value.raw, [], 0
     for found in _matches(compiled, text, replacing=True):
         start, after = found.span()
-        made += [text[end:start], _expanded(found, replacement.raw, compiled)]
+        result += [text[end:start], _expanded(found, replacement.raw, compiled)]
         end = after
-        spend(text=len(made[-1]))
-    made.append(text[end:])
-    return cty.text("".join(made), value.location)
+        spend(text=len(result[-1]))
+    result.append(text[end:])
+    return cty.text("".join(result), value.location)
 
 
 def _expanded(found: Any, template: str, compiled: Any) -> str:

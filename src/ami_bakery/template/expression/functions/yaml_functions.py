@@ -35,11 +35,11 @@ def yamldecode(value: Cty) -> Cty:
         raise EvaluationError("the YAML has no document")
     if started.version or started.tags:
         raise Unsure("only Packer can read YAML directives")
-    made = _node(next(events), events)
+    result = _node(next(events), events)
     rest = list(events)
     if len(rest) != 2:
         raise EvaluationError("the YAML has more than one document")
-    return made
+    return result
 
 
 def _node(event: Any, events: Iterator[Any]) -> Cty:
@@ -58,13 +58,13 @@ def _sequence(events: Iterator[Any]) -> Iterator[Cty]:
 
 
 def _mapping(events: Iterator[Any]) -> dict[str, Cty]:
-    made: dict[str, Cty] = {}
+    result: dict[str, Cty] = {}
     while not isinstance(event := next(events), yaml.MappingEndEvent):
         key = convert(_node(event, events), STRING)
         if not isinstance(key.raw, str) or key.raw == "<<":
             raise Unsure("only Packer can read a key of the YAML")
-        made[key.raw] = _node(next(events), events)
-    return made
+        result[key.raw] = _node(next(events), events)
+    return result
 
 
 def _scalar(event: yaml.ScalarEvent) -> Cty:
@@ -95,9 +95,9 @@ def yamlencode(value: Cty) -> Cty:
         *_events(value),
         *(yaml.DocumentEndEvent(explicit=False), yaml.StreamEndEvent()),
     ]
-    made: str = yaml.emit(events, Dumper=yaml.SafeDumper, allow_unicode=True)
-    spend(text=len(made))
-    return cty.text(made)
+    result: str = yaml.emit(events, Dumper=yaml.SafeDumper, allow_unicode=True)
+    spend(text=len(result))
+    return cty.text(result)
 
 
 def _events(value: Cty) -> Iterator[Any]:
