@@ -189,7 +189,7 @@ def test_a_file_that_is_too_large_to_read_is_an_error(named: str, tmp_path: Path
         read(tmp_path, {"a.pkr.hcl": template})
 
     assert "a.pkr.hcl:2" in caught.value.doing
-    assert "reading large: it has more than 32 MiB" in caught.value.wrong
+    assert "reading large: larger than 32 MiB" in caught.value.wrong
 
 
 def test_a_vars_file_that_is_too_large_is_an_error(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class Reading(Frozen):
         """Returns the bytes of a file to parse. Raises `TooLargeError` if parsing it would take too long."""
         content = self.content(path)
         if len(content) > LARGEST_PARSED:
-            wrong = f"it is larger than {LARGEST_PARSED >> 20} MiB, the limit for files that are parsed"
+            wrong = f"larger than {LARGEST_PARSED >> 20} MiB, the limit for files that are parsed"
             todo = "Make it smaller: move data into files that Packer uploads."
             raise TooLargeError(f"reading {path}:1", wrong, todo, marks=(Annotation(path, 1, wrong),))
         return content
