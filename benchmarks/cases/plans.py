@@ -26,7 +26,7 @@ def cases(harness: Harness) -> Iterator[Case]:
     _configure(everything, names, _REGIONS)
     digests = _digests(harness, everything)
     for region in _REGIONS:
-        harness.control.stock(region, _seed_images(digests, scale.amis))
+        harness.control.seed(region, _seed_images(digests, scale.amis))
     for regions in (_REGIONS[:1], _REGIONS):
         for count in scale.images:
             folder = harness.folder / f"plan-{len(regions)}-{count}"

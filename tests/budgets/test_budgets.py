@@ -133,7 +133,7 @@ def test_a_plan_of_200_images_stays_within_its_budget(kitchen: Kitchen, counting
         text += f'[images.{name}]\ntemplate = "{name}/app.json"\n'
     kitchen.write("bakery.toml", text)
     digests = {image["image"]: image["digest"] for image in kitchen.run("digest", "--json").images}
-    kitchen.control.stock(
+    kitchen.control.seed(
         "us-east-1",
         {
             name: {"ami_config_checksum": digest, "ami-bakery:image": name, "ami-bakery:format": "1"}

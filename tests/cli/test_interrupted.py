@@ -118,7 +118,7 @@ def test_closed_terminal_interrupts_and_waits_for_packer(app: Harness, ec2: EC2C
     def close(seen: str) -> str:
         if AT_WORK in seen:
             os.close(terminal.descriptor)
-            assert wait_until(lambda: app.control.struck() == 1)
+            assert wait_until(lambda: app.control.triggered() == 1)
             app.control.clear_faults()
             status.append(terminal.end())
             raise ConnectionResetError

@@ -58,7 +58,7 @@ def kill_at_call(kitchen: Kitchen, local: LocalAws, step: Step, blow: str) -> Ou
     kitchen.control.reset()
     kitchen.control.plan(step.struck_by(MOMENTS[moment]))
     process = _started(kitchen)
-    while not (struck := kitchen.control.struck()) and process.poll() is None:
+    while not (struck := kitchen.control.triggered()) and process.poll() is None:
         time.sleep(0.02)
     return _killed(kitchen, local, process, whom, (TABLE, str(step), blow), reached=bool(struck))
 

@@ -35,7 +35,7 @@ def walk(kitchen: Kitchen, local: LocalAws, step: Step, name: str) -> Outcome:
     kitchen.control.plan(step.struck_by(FAULTS[name]))
     runs = kitchen.packer_runs
     first = kitchen.run("bake", "--json", timeout=900)
-    struck = kitchen.control.struck()
+    struck = kitchen.control.triggered()
     kitchen.control.clear_faults()
     said = word(first, kitchen.packer_runs - runs) if struck else "not reached"
     problems = [*_problems(first), *_unsaid(first, left(local))]

@@ -1,4 +1,4 @@
-"""Clients that reach the embedded EC2 as boto3 reaches AWS, and what they do most."""
+"""boto3 clients of the embedded EC2, and helpers for them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def client_of(
     key: str = "",
     secret: str = "",
 ) -> Any:
-    """A boto3 client that does not retry, through the proxy, with its certificate."""
+    """Returns a boto3 client without retries that uses the proxy and its certificate."""
     environment = local.environment({})
     credentials = LocalSettings().accounts[account]
     return boto3.Session().client(  # type: ignore[call-overload]
@@ -87,7 +87,7 @@ def launch(ec2: Any, **options: Any) -> dict[str, Any]:
 
 
 def bake(ec2: Any, name: str, **options: Any) -> str:
-    """An AMI made of a fresh instance."""
+    """Creates an AMI from a new instance; returns its id."""
     return str(ec2.create_image(InstanceId=launch(ec2)["InstanceId"], Name=name, **options)["ImageId"])
 
 
@@ -101,7 +101,7 @@ def tags(described: dict[str, Any]) -> dict[str, str]:
 
 
 def key_file(ec2: Any, folder: Path, name: str) -> Path:
-    """A new key pair's private key, as ssh wants it."""
+    """Creates a key pair; returns the file of its private key."""
     path = folder / f"{name}.pem"
     path.touch(mode=0o600)
     path.write_text(ec2.create_key_pair(KeyName=name)["KeyMaterial"])

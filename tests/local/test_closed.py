@@ -1,4 +1,4 @@
-"""What the embedded EC2's port refuses: other sites' pages on its control URL, and metadata services."""
+"""The embedded EC2's port refuses web pages of other sites, and requests to metadata services."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CONTROL = [("POST", "/reset"), ("GET", "/report"), ("DELETE", "/faults"), ("PUT"
     ],
     ids=str,
 )
-def test_the_control_url_is_not_for_other_sites_pages(
+def test_control_url_refuses_pages_of_other_sites(
     local: LocalAws, method: str, path: str, headers: dict[str, str]
 ) -> None:
     port = str(urlsplit(local.url).port)
@@ -61,12 +61,12 @@ def test_the_control_url_is_not_for_other_sites_pages(
     [{}, {"Host": "localhost:{port}"}, {"Origin": "http://127.0.0.1:{port}"}, {"Sec-Fetch-Site": "none"}],
     ids=str,
 )
-def test_the_control_url_is_for_who_is_here(local: LocalAws, headers: dict[str, str]) -> None:
+def test_control_url_answers_local_clients(local: LocalAws, headers: dict[str, str]) -> None:
     port = str(urlsplit(local.url).port)
     assert ask(local, "GET", "/report", {name: value.format(port=port) for name, value in headers.items()})[0] == 200
 
 
-def test_a_host_of_two_is_refused(local: LocalAws) -> None:
+def test_two_host_headers_are_refused(local: LocalAws) -> None:
     at = urlsplit(local.url)
     with socket.create_connection((at.hostname, at.port)) as client:
         client.sendall(f"POST /reset HTTP/1.1\r\nHost: {at.netloc}\r\nHost: evil.example\r\n\r\n".encode())
@@ -107,7 +107,7 @@ METADATA = [
 
 
 @pytest.mark.parametrize("host", METADATA)
-def test_no_metadata_service_is_reached(local: LocalAws, capfd: pytest.CaptureFixture[str], host: str) -> None:
+def test_metadata_services_are_unreachable(local: LocalAws, capfd: pytest.CaptureFixture[str], host: str) -> None:
     at = urlsplit(local.url)
     with socket.create_connection((at.hostname, at.port)) as client:
         client.sendall(f"CONNECT {host}:80 HTTP/1.1\r\nHost: {host}:80\r\n\r\n".encode())
@@ -121,12 +121,12 @@ def test_no_metadata_service_is_reached(local: LocalAws, capfd: pytest.CaptureFi
     "host",
     ["10.0.0.1", "127.0.0.1", "pypi.org", "8.8.8.8", "[2001:db8::1]", "ec2.us-east-1.amazonaws.com", "a.b.", "[::1]"],
 )
-def test_other_hosts_are_no_metadata_service(host: str) -> None:
+def test_other_hosts_are_not_metadata_services(host: str) -> None:
     assert not endpoint.is_metadata(host)
 
 
-def test_a_name_that_leads_to_a_metadata_service_is_refused(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a name server of an attacker may answer; only the look-up is replaced."""
+def test_host_name_of_a_metadata_address_is_refused(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attacker's name server may return any address; only the look-up is replaced here."""
     real = socket.getaddrinfo
 
     def look_up(host: str, *arguments: object, **more: object) -> object:

@@ -1,4 +1,4 @@
-"""What an AMI is made with: EC2 removes nothing that something else uses."""
+"""Security groups, volumes and snapshots cannot be deleted while they are in use."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refused(call: Any, **arguments: Any) -> str:
     return code
 
 
-def test_a_security_group_stays_while_an_instance_uses_it(ec2: Any, control: Control) -> None:
+def test_security_group_of_an_instance_cannot_be_deleted(ec2: Any, control: Control) -> None:
     group = group_of(ec2, "in-use")
     instance = launched(ec2, group)
     assert refused(ec2.delete_security_group, GroupId=group) == "DependencyViolation"
@@ -54,7 +54,7 @@ def test_a_security_group_stays_while_an_instance_uses_it(ec2: Any, control: Con
     assert refused(ec2.delete_security_group, GroupId=group) == "InvalidGroup.NotFound"
 
 
-def test_a_security_group_stays_while_anothers_rule_names_it(ec2: Any) -> None:
+def test_security_group_in_another_groups_rule_cannot_be_deleted(ec2: Any) -> None:
     named, naming = group_of(ec2, "named"), group_of(ec2, "naming")
     ec2.authorize_security_group_ingress(
         GroupId=naming,
@@ -65,12 +65,12 @@ def test_a_security_group_stays_while_anothers_rule_names_it(ec2: Any) -> None:
     ec2.delete_security_group(GroupId=named)
 
 
-def test_the_default_security_group_stays(ec2: Any) -> None:
+def test_default_security_group_cannot_be_deleted(ec2: Any) -> None:
     (default,) = ec2.describe_security_groups(GroupNames=["default"])["SecurityGroups"]
     assert refused(ec2.delete_security_group, GroupId=default["GroupId"]) == "CannotDelete"
 
 
-def test_security_groups_and_volumes_come_in_pages(ec2: Any, control: Control) -> None:
+def test_security_groups_and_volumes_are_paged(ec2: Any, control: Control) -> None:
     for number in range(3):
         launched(ec2, group_of(ec2, f"group-{number}"))
     control.change(page_cap=1)
@@ -82,7 +82,7 @@ def test_security_groups_and_volumes_come_in_pages(ec2: Any, control: Control) -
         assert [len(page) for page in pages] == [1] * count
 
 
-def test_a_volume_that_is_attached_and_a_snapshot_of_an_ami_stay(ec2: Any) -> None:
+def test_attached_volume_and_snapshot_of_an_ami_cannot_be_deleted(ec2: Any) -> None:
     instance = launched(ec2, group_of(ec2, "group"))
     (volume,) = ec2.describe_volumes()["Volumes"]
     assert refused(ec2.delete_volume, VolumeId=volume["VolumeId"]) == "VolumeInUse"
@@ -94,8 +94,8 @@ def test_a_volume_that_is_attached_and_a_snapshot_of_an_ami_stay(ec2: Any) -> No
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def test_instances_that_are_asked_for_twice_with_one_client_token_are_launched_once(ec2: Any) -> None:
-    """A client that got no answer asks again."""
+def test_repeated_client_token_launches_instances_once(ec2: Any) -> None:
+    """A client that got no answer repeats its call."""
     (image,) = ec2.describe_images(Filters=[{"Name": "name", "Values": [UBUNTU]}])["Images"]
     asked = {"ImageId": image["ImageId"], "MinCount": 1, "MaxCount": 1, "InstanceType": "t3.micro"}
     first, again, another = (

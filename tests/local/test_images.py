@@ -20,7 +20,7 @@ def refusal(call: Any, **parameters: Any) -> tuple[str, str]:
     return error["Code"], error["Message"]
 
 
-def test_a_taken_name_is_refused_by_create_copy_and_register(ec2: Any) -> None:
+def test_used_name_is_refused_by_create_copy_and_register(ec2: Any) -> None:
     first = bake(ec2, "app")
     wording = ("InvalidAMIName.Duplicate", f"AMI name app is already in use by AMI {first}")
     instance_id = launch(ec2)["InstanceId"]
@@ -31,7 +31,7 @@ def test_a_taken_name_is_refused_by_create_copy_and_register(ec2: Any) -> None:
     assert refusal(ec2.register_image, Name="app", BlockDeviceMappings=mapping) == wording
 
 
-def test_a_name_is_taken_per_account_and_region_and_free_after_deregistering(ec2: Any, client: Client) -> None:
+def test_name_is_unique_per_account_and_region_until_deregistered(ec2: Any, client: Client) -> None:
     first = bake(ec2, "app")
     bake(client(region="eu-west-1"), "app")
     bake(client(account=1), "app")
@@ -39,11 +39,11 @@ def test_a_name_is_taken_per_account_and_region_and_free_after_deregistering(ec2
     bake(ec2, "app")
 
 
-def test_a_name_that_ec2_would_not_take_is_refused(ec2: Any) -> None:
+def test_invalid_ami_name_is_refused(ec2: Any) -> None:
     assert refusal(ec2.create_image, InstanceId=launch(ec2)["InstanceId"], Name="a:b")[0] == "InvalidAMIName.Malformed"
 
 
-def test_a_new_image_is_pending_then_available(ec2: Any, control: Control) -> None:
+def test_new_ami_is_pending_then_available(ec2: Any, control: Control) -> None:
     control.change(pending_seconds=1000)
     made = bake(ec2, "app")
     assert image(ec2, made)["State"] == "pending"
@@ -60,7 +60,7 @@ def test_a_new_image_is_pending_then_available(ec2: Any, control: Control) -> No
     assert image(ec2, made)["State"] == "available", "an available AMI is never pending again"
 
 
-def test_news_of_an_image_and_of_its_tags_can_be_late(ec2: Any, control: Control) -> None:
+def test_new_ami_and_its_tags_can_be_invisible_for_a_while(ec2: Any, control: Control) -> None:
     seen = bake(ec2, "seen")
     control.change(lag_seconds=600)
     made = bake(ec2, "late")
@@ -72,13 +72,13 @@ def test_news_of_an_image_and_of_its_tags_can_be_late(ec2: Any, control: Control
     assert tags(image(ec2, seen)) == {"a": "1"}
 
 
-def test_an_image_can_end_as_failed(ec2: Any, control: Control) -> None:
+def test_ami_can_fail(ec2: Any, control: Control) -> None:
     control.change(image_outcome="failed")
     found = image(ec2, bake(ec2, "app"))
     assert (found["State"], found["StateReason"]["Code"]) == ("failed", "Client.InternalError")
 
 
-def test_a_created_image_names_its_source_and_its_instance(ec2: Any) -> None:
+def test_created_ami_names_its_source_ami_and_instance(ec2: Any) -> None:
     instance = launch(ec2)
     made = ec2.create_image(
         InstanceId=instance["InstanceId"],
@@ -98,7 +98,7 @@ def test_a_created_image_names_its_source_and_its_instance(ec2: Any) -> None:
     assert (tags(snapshot), snapshot["State"], made in snapshot["Description"]) == ({"s": "2"}, "completed", True)
 
 
-def test_a_copy_takes_the_tags_only_when_asked_to(ec2: Any, client: Client) -> None:
+def test_copy_has_the_tags_only_if_requested(ec2: Any, client: Client) -> None:
     made = bake(ec2, "app", TagSpecifications=[{"ResourceType": "image", "Tags": [{"Key": "a", "Value": "1"}]}])
     west = client(region="us-west-2")
     plain = west.copy_image(SourceImageId=made, SourceRegion="us-east-1", Name="plain")["ImageId"]
@@ -115,7 +115,7 @@ def test_a_copy_takes_the_tags_only_when_asked_to(ec2: Any, client: Client) -> N
     assert (found["SourceImageId"], found["SourceImageRegion"]) == (made, "us-east-1")
 
 
-def test_an_encrypted_copy_shows_it_and_its_snapshot_names_the_key(ec2: Any, client: Client) -> None:
+def test_encrypted_copy_is_marked_and_its_snapshot_names_the_key(ec2: Any, client: Client) -> None:
     key = "arn:aws:kms:us-west-2:111122223333:key/1234"
     west = client(region="us-west-2")
     copied = west.copy_image(
@@ -126,7 +126,7 @@ def test_an_encrypted_copy_shows_it_and_its_snapshot_names_the_key(ec2: Any, cli
     assert (device["Encrypted"], snapshot["Encrypted"], snapshot["KmsKeyId"]) == (True, True, key)
 
 
-def test_pages_are_complete_small_on_request_and_refuse_a_foreign_token(ec2: Any, control: Control) -> None:
+def test_pages_are_complete_and_refuse_a_foreign_token(ec2: Any, control: Control) -> None:
     names = {f"app-{number}" for number in range(5)}
     for name in names:
         bake(ec2, name)
@@ -150,7 +150,7 @@ def test_unknown_and_malformed_ids_are_refused(ec2: Any) -> None:
     assert refusal(ec2.deregister_image, ImageId="ami-12345678")[0] == "InvalidAMIID.NotFound"
 
 
-def test_filters_match_as_ec2s_do(ec2: Any) -> None:
+def test_filters_match_like_ec2(ec2: Any) -> None:
     bake(ec2, "app-1", TagSpecifications=[{"ResourceType": "image", "Tags": [{"Key": "sum", "Value": "abc"}]}])
     bake(ec2, "app-2", TagSpecifications=[{"ResourceType": "image", "Tags": [{"Key": "sum", "Value": "ABD"}]}])
 
@@ -170,7 +170,7 @@ def test_filters_match_as_ec2s_do(ec2: Any) -> None:
     assert refusal(ec2.describe_images, Filters=[{"Name": "nmae", "Values": ["x"]}])[0] == "InvalidParameterValue"
 
 
-def test_another_account_sees_what_is_shared_with_it_but_no_tags(ec2: Any, client: Client) -> None:
+def test_another_account_sees_shared_amis_without_tags(ec2: Any, client: Client) -> None:
     other = client(account=1)
     made = bake(ec2, "app", TagSpecifications=[{"ResourceType": "image", "Tags": [{"Key": "a", "Value": "1"}]}])
     assert refusal(other.describe_images, ImageIds=[made])[0] == "InvalidAMIID.NotFound"
@@ -190,7 +190,7 @@ def test_another_account_sees_what_is_shared_with_it_but_no_tags(ec2: Any, clien
     assert refusal(other.describe_images, ImageIds=[made])[0] == "InvalidAMIID.NotFound"
 
 
-def test_a_deprecated_image_is_hidden_from_others_and_a_disabled_one_from_lists(ec2: Any, client: Client) -> None:
+def test_deprecated_ami_is_hidden_from_others_and_disabled_one_from_lists(ec2: Any, client: Client) -> None:
     made = bake(ec2, "app")
     moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
     ec2.enable_image_deprecation(ImageId=made, DeprecateAt=moment)
@@ -205,7 +205,7 @@ def test_a_deprecated_image_is_hidden_from_others_and_a_disabled_one_from_lists(
     assert image(ec2, made)["State"] == "available"
 
 
-def test_tags_that_ec2_would_not_take_are_refused(ec2: Any) -> None:
+def test_invalid_tags_are_refused(ec2: Any) -> None:
     made, instance_id = bake(ec2, "app"), launch(ec2)["InstanceId"]
     for tag in ({"Key": "aws:a", "Value": ""}, {"Key": "k" * 129, "Value": ""}, {"Key": "k", "Value": "v" * 257}):
         assert refusal(ec2.create_tags, Resources=[made], Tags=[tag])[0] == "InvalidParameterValue"
@@ -217,7 +217,7 @@ def test_tags_that_ec2_would_not_take_are_refused(ec2: Any) -> None:
     assert tags(image(ec2, made)) == {}
 
 
-def test_deregistering_takes_the_snapshots_along_when_asked_to(ec2: Any) -> None:
+def test_deregistering_deletes_snapshots_if_requested(ec2: Any) -> None:
     made = bake(ec2, "app")
     snapshot = image(ec2, made)["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     assert refusal(ec2.delete_snapshot, SnapshotId=snapshot)[0] == "InvalidSnapshot.InUse"
@@ -225,7 +225,7 @@ def test_deregistering_takes_the_snapshots_along_when_asked_to(ec2: Any) -> None
     assert refusal(ec2.describe_snapshots, SnapshotIds=[snapshot])[0] == "InvalidSnapshot.NotFound"
 
 
-def test_public_images_are_the_same_every_time_and_the_newest_is_what_ssm_names(ec2: Any, client: Client) -> None:
+def test_public_amis_are_constant_and_ssm_names_the_newest(ec2: Any, client: Client) -> None:
     asked = [{"Name": "name", "Values": ["ubuntu/images/*22.04-amd64-server-*"]}]
     found = ec2.describe_images(Owners=["099720109477"], Filters=asked)["Images"]
     newest = max(found, key=lambda one: one["CreationDate"])
@@ -251,14 +251,14 @@ def test_public_images_are_the_same_every_time_and_the_newest_is_what_ssm_names(
         ("device-name", "/dev/sda1", True),
     ],
 )
-def test_images_are_found_by_their_volumes(ec2: Any, name: str, value: str, found: bool) -> None:
-    """As public templates search for them: {"block-device-mapping.volume-type": "gp2"}."""
+def test_amis_are_found_by_their_volumes(ec2: Any, name: str, value: str, found: bool) -> None:
+    """Public templates search for AMIs by {"block-device-mapping.volume-type": "gp2"}."""
     filters = [{"Name": "name", "Values": [UBUNTU]}, {"Name": f"block-device-mapping.{name}", "Values": [value]}]
     assert bool(ec2.describe_images(Filters=filters)["Images"]) is found
 
 
-def test_amis_are_stocked_as_if_they_had_been_there_for_long(control: Control, ec2: Any) -> None:
-    made = control.stock("us-east-1", {f"stocked-{number}": {"number": str(number)} for number in range(300)})
+def test_seeded_amis_are_available_at_once(control: Control, ec2: Any) -> None:
+    made = control.seed("us-east-1", {f"stocked-{number}": {"number": str(number)} for number in range(300)})
     filters = [{"Name": "tag:number", "Values": ["7", "299"]}]
     found = ec2.describe_images(Owners=["self"], Filters=filters)["Images"]
     assert {image["Name"]: image["ImageId"] for image in found} == {
@@ -266,5 +266,5 @@ def test_amis_are_stocked_as_if_they_had_been_there_for_long(control: Control, e
     }
     assert {image["State"] for image in found} == {"available"}
     with pytest.raises(ValueError, match="an AMI name can be used once"):
-        control.stock("us-east-1", {"another": {}, "stocked-7": {}})
+        control.seed("us-east-1", {"another": {}, "stocked-7": {}})
     assert len(ec2.describe_images(Owners=["self"])["Images"]) == 300

@@ -1,4 +1,4 @@
-"""The real Packer bakes unmodified templates in the embedded EC2."""
+"""The real Packer builds unmodified templates in the embedded EC2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TEMPLATES = Path(__file__).parent / "packer"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder to start Packer in, with what the templates upload."""
+    """Returns a working directory for Packer, with the files that the templates upload."""
     (tmp_path / "upload/tree/sub").mkdir(parents=True)
     (tmp_path / "upload/app.conf").write_text("port = 80\n")
     (tmp_path / "upload/app.conf").chmod(0o640)
@@ -50,7 +50,7 @@ def assert_nothing_left(ec2: Any) -> None:
     assert [group["GroupName"] for group in ec2.describe_security_groups()["SecurityGroups"]] == ["default"]
 
 
-def test_a_legacy_template_bakes(project: Path, environment: dict[str, str], ec2: Any, control: Control) -> None:
+def test_legacy_json_template_builds(project: Path, environment: dict[str, str], ec2: Any, control: Control) -> None:
     done = packer("legacy.json", project, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = ec2.describe_images(Owners=["self"])["Images"]
@@ -70,7 +70,7 @@ def test_a_legacy_template_bakes(project: Path, environment: dict[str, str], ec2
     assert "[embedded EC2] recorded, not executed: chmod +x" in done.stdout
 
 
-def test_an_hcl2_template_bakes_in_two_regions(
+def test_hcl2_template_builds_in_two_regions(
     project: Path, environment: dict[str, str], ec2: Any, client: Client, control: Control
 ) -> None:
     control.change(pending_seconds=0.5)
@@ -86,7 +86,7 @@ def test_an_hcl2_template_bakes_in_two_regions(
     assert_nothing_left(ec2)
 
 
-def test_a_taken_name_stops_packer_before_it_bakes(
+def test_used_ami_name_stops_packer_before_the_build(
     project: Path, environment: dict[str, str], ec2: Any, control: Control
 ) -> None:
     taken = bake(ec2, "modern")
@@ -97,7 +97,7 @@ def test_a_taken_name_stops_packer_before_it_bakes(
     assert control.report().count("RunInstances") == 0
 
 
-def test_a_refused_right_reaches_packer_in_ec2s_words(
+def test_packer_shows_ec2s_message_for_a_missing_permission(
     project: Path, environment: dict[str, str], ec2: Any, control: Control
 ) -> None:
     control.plan(InjectedFault(action="RunInstances", code="UnauthorizedOperation", times=0))

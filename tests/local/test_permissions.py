@@ -1,4 +1,4 @@
-"""Who may launch an AMI or use its snapshots, as EC2 has it; and how copies are encrypted."""
+"""Permissions of AMIs and snapshots, and encryption of copies, as in EC2."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def launchers(ec2: Any, ami: str) -> list[dict[str, str]]:
     return permissions
 
 
-def test_a_copy_carries_no_launch_permission(ec2: Any, client: Client) -> None:
+def test_copy_has_no_launch_permissions(ec2: Any, client: Client) -> None:
     made, west = bake(ec2, "app"), client(region="us-west-2")
     ec2.modify_image_attribute(ImageId=made, LaunchPermission=SHARE)
     copied = west.copy_image(SourceImageId=made, SourceRegion="us-east-1", Name="app", CopyImageTags=True)["ImageId"]
@@ -35,7 +35,7 @@ def test_a_copy_carries_no_launch_permission(ec2: Any, client: Client) -> None:
     assert refusal(launch, ec2=other, ImageId=copied)[0] == "InvalidAMIID.NotFound"
 
 
-def test_permissions_are_kept_once_and_each_kind_is_known(ec2: Any) -> None:
+def test_permissions_are_unique_and_of_every_kind(ec2: Any) -> None:
     made = bake(ec2, "app")
     organization = {"OrganizationArn": "arn:aws:organizations::123456789012:organization/o-123example"}
     unit = {"OrganizationalUnitArn": "arn:aws:organizations::123456789012:ou/o-123example/ou-1234-5example"}
@@ -46,7 +46,7 @@ def test_permissions_are_kept_once_and_each_kind_is_known(ec2: Any) -> None:
 
 
 @pytest.mark.parametrize("permission", [{"UserId": "12"}, {"Group": "everyone"}, {"OrganizationArn": "o-123example"}])
-def test_who_cannot_be_is_refused_and_nothing_is_changed(ec2: Any, permission: dict[str, str]) -> None:
+def test_invalid_permission_is_refused_and_changes_nothing(ec2: Any, permission: dict[str, str]) -> None:
     made = bake(ec2, "app")
     change = {"Add": [{"UserId": OTHER}, permission]}
     code, _ = refusal(ec2.modify_image_attribute, ImageId=made, LaunchPermission=change)
@@ -54,7 +54,7 @@ def test_who_cannot_be_is_refused_and_nothing_is_changed(ec2: Any, permission: d
     assert refusal(ec2.modify_image_attribute, ImageId=made, LaunchPermission={})[0] == "MissingParameter"
 
 
-def test_a_snapshot_is_seen_by_those_who_may_make_volumes_of_it(ec2: Any, client: Client) -> None:
+def test_snapshot_is_visible_to_accounts_that_it_is_shared_with(ec2: Any, client: Client) -> None:
     other, snapshot = client(account=1), snapshot_of(ec2, bake(ec2, "app"))
     ec2.create_tags(Resources=[snapshot], Tags=[{"Key": "a", "Value": "1"}])
     assert refusal(other.describe_snapshots, SnapshotIds=[snapshot])[0] == "InvalidSnapshot.NotFound"
@@ -72,7 +72,7 @@ def test_a_snapshot_is_seen_by_those_who_may_make_volumes_of_it(ec2: Any, client
     assert refusal(other.describe_snapshots, SnapshotIds=[snapshot])[0] == "InvalidSnapshot.NotFound"
 
 
-def test_what_is_encrypted_with_the_default_key_cannot_be_shared(ec2: Any, client: Client) -> None:
+def test_ami_encrypted_with_the_default_key_cannot_be_shared(ec2: Any, client: Client) -> None:
     west = client(region="us-west-2")
     source = {"SourceImageId": bake(ec2, "app"), "SourceRegion": "us-east-1", "Encrypted": True}
     default = west.copy_image(Name="default", **source)["ImageId"]
@@ -90,7 +90,7 @@ def test_what_is_encrypted_with_the_default_key_cannot_be_shared(ec2: Any, clien
     assert launchers(west, own) == [{"UserId": OTHER}]
 
 
-def test_a_copy_of_what_is_encrypted_is_encrypted(ec2: Any, client: Client) -> None:
+def test_copy_of_an_encrypted_ami_is_encrypted(ec2: Any, client: Client) -> None:
     west, south = client(region="us-west-2"), client(region="ap-south-1")
     source = {"SourceImageId": bake(ec2, "app"), "SourceRegion": "us-east-1"}
     call = {"KmsKeyId": KEY, "Name": "app", **source}
@@ -104,14 +104,14 @@ def test_a_copy_of_what_is_encrypted_is_encrypted(ec2: Any, client: Client) -> N
     assert snapshot["KmsKeyId"].endswith("alias/aws/ebs"), "a key belongs to one region"
 
 
-def test_a_client_token_makes_one_copy(ec2: Any, client: Client) -> None:
+def test_repeated_client_token_makes_one_copy(ec2: Any, client: Client) -> None:
     west, source = client(region="us-west-2"), {"SourceImageId": bake(ec2, "app"), "SourceRegion": "us-east-1"}
     copies = {west.copy_image(Name="app", ClientToken="once", **source)["ImageId"] for _ in range(2)}
     assert len(copies) == 1
     assert refusal(west.copy_image, Name="app", ClientToken="twice", **source)[0] == "InvalidAMIName.Duplicate"
 
 
-def test_a_snapshots_permissions_are_changed_500_at_a_time(ec2: Any) -> None:
+def test_at_most_500_snapshot_permissions_change_in_one_call(ec2: Any) -> None:
     snapshot = snapshot_of(ec2, bake(ec2, "app"))
     accounts: list[Any] = [{"UserId": f"{number:012}"} for number in range(501)]
     change = {"SnapshotId": snapshot, "CreateVolumePermission": {"Add": accounts}}

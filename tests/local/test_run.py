@@ -1,4 +1,4 @@
-"""A command run inside an embedded EC2: its exit status, its signals, what is said, what is left afterwards."""
+"""Commands in an embedded EC2: exit status, signals, messages, cleanup."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def end_session(process: subprocess.Popen[str]) -> None:
-    """Ends a process that leads its session, and what it started, so that a failed test leaves nothing."""
+    """Ends a session leader with its children, so that a failed test leaves no processes."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
-def test_the_commands_status_and_output_are_its_own() -> None:
+def test_command_keeps_its_exit_status_and_output() -> None:
     assert finish(start("sh", "-c", "echo out; echo err >&2; exit 7")) == (7, "out\n", "err\n")
 
 
-def test_a_command_killed_by_a_signal_gives_128_and_its_number() -> None:
+def test_command_killed_by_a_signal_exits_with_128_plus_its_number() -> None:
     assert finish(start("sh", "-c", "kill -KILL $$"))[0] == 128 + signal.SIGKILL
 
 
-def test_the_aws_cli_reaches_it() -> None:
+def test_aws_cli_uses_the_embedded_ec2() -> None:
     if shutil.which("aws") is None:
         pytest.skip("the aws cli is not installed")
     wanted = ("--filters", "Name=name,Values=debian-12-*")
@@ -72,13 +72,13 @@ def test_the_aws_cli_reaches_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such-command", "/etc/passwd", "/"])
-def test_a_command_that_cannot_be_started_is_a_message(name: str) -> None:
+def test_command_that_cannot_start_is_an_error(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         run_local([name], environment=os.environ, settings=LocalSettings(), stderr=io.StringIO())
     assert name in caught.value.wrong
 
 
-def test_a_script_that_the_kernel_does_not_know_is_a_message(tmp_path: Path) -> None:
+def test_script_without_interpreter_is_an_error(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("\0")
     script.chmod(0o755)
@@ -86,7 +86,7 @@ def test_a_script_that_the_kernel_does_not_know_is_a_message(tmp_path: Path) -> 
         run_local([str(script)], environment=os.environ, settings=LocalSettings(), stderr=io.StringIO())
 
 
-def test_a_shell_is_told_what_it_is_in(tmp_path: Path) -> None:
+def test_shell_shows_a_welcome_message(tmp_path: Path) -> None:
     shell = start(stdin=subprocess.PIPE, env=os.environ | {"SHELL": "/bin/sh"})
     out, err = shell.communicate("echo $AMI_BAKERY_LOCAL_URL; exit 3\n", timeout=300)
     assert (shell.returncode, out.startswith("http://127.0.0.1:")) == (3, True)
@@ -94,7 +94,7 @@ def test_a_shell_is_told_what_it_is_in(tmp_path: Path) -> None:
         assert word in err
 
 
-def test_sigterm_is_handed_on() -> None:
+def test_sigterm_is_forwarded() -> None:
     process = start("sh", "-c", "trap 'echo told; exit 5' TERM; echo ready; while :; do sleep 0.05; done")
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -112,8 +112,8 @@ _SLOW_SPAWN = (
 )
 
 
-def test_sigterm_reaches_a_command_that_is_faster_than_its_starter() -> None:
-    """The command may be ready, and say so, before the program that started it goes on."""
+def test_early_sigterm_reaches_the_command() -> None:
+    """The command may be ready before the program that started it continues."""
     control, ours = os.pipe()
     reading, failure = os.pipe()
     command = ("sh", "-c", "trap 'echo told; exit 5' TERM; echo ready; while :; do sleep 0.05; done")
@@ -152,8 +152,8 @@ _TERM_IN_A_THREAD = (
 )
 
 
-def test_sigterm_is_handed_on_when_the_kernel_gives_it_to_another_thread(tmp_path: Path) -> None:
-    """Python runs handlers in the main thread alone, which waits for the command then."""
+def test_sigterm_delivered_to_another_thread_is_forwarded(tmp_path: Path) -> None:
+    """Python runs handlers only in the main thread, which waits for the command."""
     ready = tmp_path / "ready"
     command = ("sh", "-c", f"trap 'echo told; exit 5' TERM; : > '{ready}'; while :; do sleep 0.05; done")
     process = subprocess.Popen(
@@ -170,7 +170,7 @@ def test_sigterm_is_handed_on_when_the_kernel_gives_it_to_another_thread(tmp_pat
         end_session(process)
 
 
-def test_ctrl_c_at_a_terminal_reaches_the_command_and_the_server_outlives_it() -> None:
+def test_ctrl_c_reaches_the_command_while_the_server_keeps_running() -> None:
     ask = "curl -s --noproxy '*' $AMI_BAKERY_LOCAL_URL/report | head -c 9"
     script = f'interrupted() {{ echo "got=$({ask})"; exit 6; }}; trap interrupted INT'
     command = ["sh", "-c", f"{script}; echo ready; while :; do sleep 0.05; done"]
@@ -185,14 +185,14 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_and_the_server_outlives_it() -
         try:
             while block := screen.read(1000):
                 seen += block
-        except OSError:  # the terminal's other end is gone
+        except OSError:  # the other end of the terminal is closed
             pass
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 6
     assert b'got={"counts' in seen
     assert b"Traceback" not in seen
 
 
-def test_nothing_is_left_after_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_removes_threads_sockets_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = set(threading.enumerate())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     descriptors = len(os.listdir("/proc/self/fd"))
@@ -214,14 +214,14 @@ def test_nothing_is_left_after_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def _without_the_right(*dropped: str) -> list[str]:
-    """A prefix that takes rights from a command, as a machine where one is not root does."""
+    """Returns a prefix that runs a command without root's capabilities."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("needs root and setpriv")
     return ["setpriv", f"--bounding-set={','.join(f'-{right}' for right in dropped)}", "--inh-caps=-all"]
 
 
 @pytest.mark.parametrize("dropped", [("net_bind_service",), ("net_bind_service", "sys_admin")])
-def test_without_the_port_it_runs_in_a_network_namespace(dropped: tuple[str, ...]) -> None:
+def test_command_runs_in_a_network_namespace_if_the_port_is_in_use(dropped: tuple[str, ...]) -> None:
     script = "curl -s --noproxy '*' $AMI_BAKERY_LOCAL_URL/report; exit 4"
     prefix = _without_the_right(*dropped)
     if subprocess.run([*prefix, "unshare", "-Urn", "true"], capture_output=True, check=False).returncode:
@@ -235,10 +235,10 @@ def test_without_the_port_it_runs_in_a_network_namespace(dropped: tuple[str, ...
     )
     assert (done.returncode, '"counts"' in done.stdout) == (4, True), done.stderr
     (line,) = done.stderr.splitlines()
-    assert "no network beyond loopback" in line
+    assert "with loopback only" in line
 
 
-def test_without_the_port_and_without_namespaces_it_says_what_to_do(tmp_path: Path) -> None:
+def test_error_without_port_and_namespaces_says_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(
         [*_without_the_right("net_bind_service"), "env", f"PATH={tmp_path}", sys.executable, "-c", _RUN, "/bin/true"],
         capture_output=True,
@@ -256,7 +256,7 @@ def test_without_the_port_and_without_namespaces_it_says_what_to_do(tmp_path: Pa
 
 
 def alive(mark: str) -> list[str]:
-    """Command lines of processes that have this in their environment."""
+    """Returns command lines of processes with this text in their environment."""
     found = []
     for folder in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
@@ -282,7 +282,7 @@ def kill_marked(mark: str) -> None:
     ],
     ids=["a script", "one that ignores signals", "daemons", "nohup"],
 )
-def test_killed_it_leaves_neither_folder_nor_processes(tmp_path: Path, command: str) -> None:
+def test_killed_embedded_ec2_leaves_no_folder_and_no_process(tmp_path: Path, command: str) -> None:
     mark = f"TEST_MARK={tmp_path}"
     process = start("sh", "-c", command, env=os.environ | {"TMPDIR": str(tmp_path), "TEST_MARK": str(tmp_path)})
     assert process.stdout is not None
@@ -294,7 +294,7 @@ def test_killed_it_leaves_neither_folder_nor_processes(tmp_path: Path, command: 
     finish(process)
 
 
-def test_a_command_that_ends_leaves_its_daemons_running_as_a_shell_does(tmp_path: Path) -> None:
+def test_daemons_of_a_finished_command_keep_running(tmp_path: Path) -> None:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = start("sh", "-c", "sleep 601 & exit 4", env=os.environ | {"TEST_MARK": str(tmp_path)}, **quiet)
     assert process.wait(timeout=300) == 4
@@ -303,7 +303,7 @@ def test_a_command_that_ends_leaves_its_daemons_running_as_a_shell_does(tmp_path
     kill_marked(f"TEST_MARK={tmp_path}")
 
 
-def test_the_folder_of_one_that_was_killed_is_removed_by_the_next(
+def test_next_start_removes_the_folder_of_a_killed_embedded_ec2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -320,7 +320,7 @@ def test_the_folder_of_one_that_was_killed_is_removed_by_the_next(
             assert local.folder.exists(), "its owner lives"
 
 
-def test_the_command_has_no_signal_ignored_and_no_descriptor_more() -> None:
+def test_command_inherits_no_ignored_signal_and_no_descriptor() -> None:
     script = "grep SigIgn /proc/self/status; ls /proc/self/fd | tr '\\n' ' '"
     status, out, _ = finish(start("sh", "-c", script))
     assert status == 0
@@ -332,8 +332,8 @@ def test_the_command_has_no_signal_ignored_and_no_descriptor_more() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh", "dash", "zsh", "fish", "ksh"])
-def test_the_prompt_of_a_shell_shows_where_one_is(tmp_path: Path, shell: str) -> None:
-    """The user's own start-up files are read as well."""
+def test_shell_prompt_shows_the_embedded_ec2(tmp_path: Path, shell: str) -> None:
+    """The user's start-up files are also read."""
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not installed")
@@ -344,7 +344,7 @@ def test_the_prompt_of_a_shell_shows_where_one_is(tmp_path: Path, shell: str) ->
     folder.mkdir()
     command, changed = with_prompt(program, environment, folder)
     primary, secondary = pty.openpty()
-    of_its_own = ["setsid", "--ctty", "--wait", *command]  # fish asks whose terminal it is
+    of_its_own = ["setsid", "--ctty", "--wait", *command]  # fish checks which process group owns the terminal
     process = subprocess.Popen(
         of_its_own, env=changed, stdin=secondary, stdout=secondary, stderr=secondary, cwd=tmp_path
     )
@@ -360,5 +360,5 @@ def test_the_prompt_of_a_shell_shows_where_one_is(tmp_path: Path, shell: str) ->
     assert b"mine=own-settings" in seen or shell in ("zsh", "fish")
 
 
-def test_a_shell_that_is_not_known_is_started_as_it_is(tmp_path: Path) -> None:
+def test_unknown_shell_is_started_unchanged(tmp_path: Path) -> None:
     assert with_prompt("/bin/nu", {"A": "b"}, tmp_path) == (["/bin/nu"], {"A": "b"})

@@ -1,4 +1,4 @@
-"""What is not of EC2's images: key pairs, credentials, faults, what is refused, and what the report says of it."""
+"""Key pairs, credentials, faults, refusals and the report of the embedded EC2."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .conftest import Client, bake, client_of, launch
 from .test_images import refusal
 
 _CUT = (ConnectionClosedError, ProxyConnectionError)
-"""How botocore tells of a connection that was cut: the second where the connection was new."""
+"""botocore's errors for a closed connection; the second one is for a new connection."""
 
 
-def test_of_two_simultaneous_key_pairs_of_one_name_one_is_refused(client: Client) -> None:
+def test_one_of_two_simultaneous_key_pairs_with_one_name_is_refused(client: Client) -> None:
     clients = [client() for _ in range(4)]
     for number in range(3):
 
@@ -41,7 +41,7 @@ def test_of_two_simultaneous_key_pairs_of_one_name_one_is_refused(client: Client
             assert sorted(pool.map(create, clients)) == ["InvalidKeyPair.Duplicate"] * 3 + ["created"]
 
 
-def test_a_key_pair_is_deleted_by_id_and_only_that_one(ec2: Any) -> None:
+def test_key_pair_is_deleted_by_its_id(ec2: Any) -> None:
     first = ec2.create_key_pair(KeyName="lock", TagSpecifications=[_tagged("key-pair")])["KeyPairId"]
     assert ec2.delete_key_pair(KeyPairId=first)["KeyPairId"] == first
     second = ec2.create_key_pair(KeyName="lock")["KeyPairId"]
@@ -61,19 +61,19 @@ def _tagged(resource_type: str) -> dict[str, Any]:
     return {"ResourceType": resource_type, "Tags": [{"Key": "a", "Value": "1"}]}
 
 
-def test_unknown_credentials_are_refused_as_each_service_does(client: Client) -> None:
+def test_unknown_credentials_are_refused_with_each_services_error(client: Client) -> None:
     key = "AKIAIOSFODNN7EXAMPLE"
     assert refusal(client(key=key).describe_images)[0] == "AuthFailure"
     assert refusal(client("sts", key=key).get_caller_identity)[0] == "InvalidClientTokenId"
     assert refusal(client("ssm", key=key).get_parameter, Name="/a")[0] == "UnrecognizedClientException"
 
 
-def test_a_wrong_secret_is_refused(client: Client) -> None:
+def test_wrong_secret_is_refused(client: Client) -> None:
     assert refusal(client(secret="wrong").describe_images)[0] == "AuthFailure"
     assert refusal(client("sts", secret="wrong").get_caller_identity)[0] == "InvalidClientTokenId"
 
 
-def test_two_accounts_and_an_assumed_role_are_told_apart(client: Client) -> None:
+def test_two_accounts_and_an_assumed_role_are_distinguished(client: Client) -> None:
     assert client("sts").get_caller_identity()["Account"] == "111122223333"
     assert client("sts", account=1).get_caller_identity()["Account"] == "444455556666"
     role = client("sts", account=1).assume_role(
@@ -88,7 +88,7 @@ def test_two_accounts_and_an_assumed_role_are_told_apart(client: Client) -> None
     ("code", "status"),
     [("RequestLimitExceeded", 503), ("InternalError", 500), ("UnauthorizedOperation", 403), ("RequestExpired", 400)],
 )
-def test_a_planned_error_meets_the_right_call_and_no_other(
+def test_injected_error_affects_only_the_matching_call(
     code: str, status: int, ec2: Any, client: Client, control: Control
 ) -> None:
     control.plan(InjectedFault(action="DescribeImages", code=code, region="us-east-1", skip=1, times=2))
@@ -104,7 +104,7 @@ def test_a_planned_error_meets_the_right_call_and_no_other(
     assert code != "UnauthorizedOperation" or "ec2:DescribeImages" in str(caught.value)
 
 
-def test_a_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, control: Control) -> None:
+def test_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, control: Control) -> None:
     control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_BEFORE))
     control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER))
     with pytest.raises(_CUT):
@@ -115,25 +115,25 @@ def test_a_dropped_connection_loses_the_call_or_only_its_answer(ec2: Any, contro
     assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == ["a"]
 
 
-def test_a_call_that_hangs_changes_nothing_and_is_counted_before_it_ends(ec2: Any, control: Control) -> None:
+def test_hanging_call_changes_nothing_and_is_counted(ec2: Any, control: Control) -> None:
     control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.HANG, seconds=600, agent="boto"))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(ec2.create_key_pair, KeyName="hangs")
-        while control.struck() == 0:
+        while control.triggered() == 0:
             time.sleep(0.05)
         assert not hanging.done()
-        assert control.struck() == 1
+        assert control.triggered() == 1
         control.clear_faults()
         with pytest.raises(_CUT):
             hanging.result()
     assert ec2.describe_key_pairs()["KeyPairs"] == []
     control.plan(InjectedFault(action="CreateKeyPair", agent="packer"))
     ec2.create_key_pair(KeyName="another program's fault")
-    assert control.struck() == 0
+    assert control.triggered() == 0
     assert all("Boto" in call.agent for call in control.report().calls)
 
 
-def test_a_delayed_answer_holds_up_nobody_else(ec2: Any, client: Client, control: Control) -> None:
+def test_delayed_answer_does_not_delay_other_calls(ec2: Any, client: Client, control: Control) -> None:
     control.plan(InjectedFault(action="DescribeKeyPairs", kind=FaultKind.DELAY, seconds=600))
     other = client()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -144,7 +144,7 @@ def test_a_delayed_answer_holds_up_nobody_else(ec2: Any, client: Client, control
         late.result()
 
 
-def test_any_call_can_be_met_by_its_number_and_faults_can_be_taken_back(ec2: Any, control: Control) -> None:
+def test_fault_can_skip_calls_and_be_removed(ec2: Any, control: Control) -> None:
     control.plan(InjectedFault(action="*", skip=1, times=0))
     ec2.describe_images(Owners=["self"])
     assert refusal(ec2.describe_key_pairs)[0] == refusal(ec2.describe_images)[0] == "InternalError"
@@ -152,14 +152,14 @@ def test_any_call_can_be_met_by_its_number_and_faults_can_be_taken_back(ec2: Any
     ec2.describe_key_pairs()
 
 
-def test_nonsense_at_the_control_url_is_refused(control: Control) -> None:
+def test_invalid_control_requests_are_refused(control: Control) -> None:
     with pytest.raises(ValueError, match="image_outcome"):
         control.change(image_outcome="lost")
     with pytest.raises(ValueError, match="page_cap"):
         control.change(page_cap=0)
 
 
-def test_the_report_has_every_call_with_its_outcome(ec2: Any, client: Client, control: Control) -> None:
+def test_report_has_every_call_with_its_outcome(ec2: Any, client: Client, control: Control) -> None:
     ec2.describe_images(Owners=["self"])
     client(region="eu-west-1", account=1).describe_images(Owners=["self"])
     refusal(ec2.describe_images, ImageIds=["ami-12345678"])
@@ -171,13 +171,13 @@ def test_the_report_has_every_call_with_its_outcome(ec2: Any, client: Client, co
     assert control.report().calls == ()
 
 
-def test_what_is_not_modelled_is_refused_and_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unsupported_call_is_refused_and_noted_once(capsys: pytest.CaptureFixture[str]) -> None:
     with LocalAws() as local:
         ec2, s3, table = client_of(local), client_of(local, "s3"), client_of(local, "dynamodb")
         for _ in range(2):
             code, message = refusal(ec2.describe_image_references, ImageIds=["ami-1"])
             assert code == "UnsupportedOperation"
-            assert "The embedded EC2 does not model ec2:DescribeImageReferences" in message
+            assert "The embedded EC2 does not support ec2:DescribeImageReferences" in message
         assert refusal(s3.list_buckets)[0] == "UnsupportedOperation"
         assert refusal(table.list_tables)[0] == "UnsupportedOperation"
         for one in (ec2, s3, table):
@@ -187,7 +187,7 @@ def test_what_is_not_modelled_is_refused_and_told_once(capsys: pytest.CaptureFix
     assert len(lines) == 3
 
 
-def test_a_region_that_does_not_exist_fails_as_on_the_network(client: Client, capfd: Any) -> None:
+def test_unknown_region_fails_like_a_missing_host(client: Client, capfd: Any) -> None:
     with pytest.raises(ProxyConnectionError):
         client(region="eu-mars-1").describe_images()
     assert "there is no region 'eu-mars-1'" in capfd.readouterr().err
@@ -201,18 +201,18 @@ def test_connections_are_kept_open(ec2: Any, local: LocalAws) -> None:
     assert {thread.ident for thread in threading.enumerate()} == before
 
 
-def test_a_client_that_hangs_up_before_the_handshake_leaves_no_socket_behind() -> None:
-    """A socket that is left is a ResourceWarning in a thread, and so an error of this test: see pyproject.toml."""
-    with LocalAws() as local:  # a new one: each first certificate of a region takes long enough to hang up meanwhile
+def test_client_that_disconnects_before_the_handshake_leaks_no_socket() -> None:
+    """A leaked socket is a ResourceWarning in a thread, which fails this test (see pyproject.toml)."""
+    with LocalAws() as local:  # a new region: its first certificate takes long enough for the client to disconnect
         port = urlsplit(local.url).port
         for region in sorted(endpoint.regions())[:10]:
             with socket.create_connection(("127.0.0.1", port)) as client:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() resets
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() sends a reset
                 client.sendall(f"CONNECT ec2.{region}.amazonaws.com:443 HTTP/1.1\r\n\r\n".encode())
                 assert client.recv(12) == b"HTTP/1.1 200"
 
 
-def test_hosts_that_are_not_awss_are_reached_unchanged(environment: dict[str, str]) -> None:
+def test_requests_to_other_hosts_are_forwarded_unchanged(environment: dict[str, str]) -> None:
     class Hello(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -240,7 +240,7 @@ def test_hosts_that_are_not_awss_are_reached_unchanged(environment: dict[str, st
     assert done.stdout.split() == ["b'hello'", "b'hello'"]
 
 
-def test_the_environment_hides_what_a_person_has_set_up(local: LocalAws) -> None:
+def test_child_environment_hides_the_users_aws_configuration(local: LocalAws) -> None:
     mine = {
         "AWS_PROFILE": "prod",
         "AWS_SESSION_TOKEN": "real",
@@ -271,7 +271,7 @@ def test_two_embedded_ec2s_in_one_process_share_nothing(local: LocalAws, ec2: An
     assert len(ec2.describe_instances()["Reservations"]) == 2
 
 
-def test_reset_forgets_everything(ec2: Any, control: Control) -> None:
+def test_reset_restores_the_initial_state(ec2: Any, control: Control) -> None:
     bake(ec2, "app")
     control.reset()
     assert ec2.describe_images(Owners=["self"])["Images"] == []
@@ -279,11 +279,11 @@ def test_reset_forgets_everything(ec2: Any, control: Control) -> None:
     assert control.report().count("RunInstances") == 0
 
 
-def test_what_came_before_a_reset_is_not_of_what_comes_after(ec2: Any, control: Control) -> None:
+def test_request_from_before_a_reset_does_not_change_the_new_state(ec2: Any, control: Control) -> None:
     control.plan(InjectedFault(action="DescribeImages", kind=FaultKind.HANG, seconds=600))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         before = pool.submit(ec2.describe_images, Owners=["self"])
-        while not control.struck():
+        while not control.triggered():
             assert not before.done()
         control.reset()
         with pytest.raises(_CUT):

@@ -1,4 +1,4 @@
-"""The instances' SSH, through the OpenSSH client: who gets in, what is kept, what is recorded, what never happens."""
+"""SSH to instances with the OpenSSH client: login, uploads, recorded commands."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ssh(program: str, *arguments: str, key: Path | None = None, stdin: str = "")
     )
 
 
-def test_a_command_is_recorded_and_not_executed(ec2: Any, control: Control, tmp_path: Path) -> None:
+def test_ssh_command_is_recorded_and_not_executed(ec2: Any, control: Control, tmp_path: Path) -> None:
     key = key_file(ec2, tmp_path, "mine")
     instance = launch(ec2, KeyName="mine")
     done = ssh("ssh", f"ubuntu@{instance['PublicIpAddress']}", f"touch {tmp_path}/made", key=key)
@@ -48,7 +48,7 @@ def test_a_command_is_recorded_and_not_executed(ec2: Any, control: Control, tmp_
     assert command.command == f"touch {tmp_path}/made"
 
 
-def test_only_the_instances_own_key_is_taken(ec2: Any, tmp_path: Path) -> None:
+def test_only_the_instances_key_is_accepted(ec2: Any, tmp_path: Path) -> None:
     key_file(ec2, tmp_path, "right")
     wrong = key_file(ec2, tmp_path, "wrong")
     address = launch(ec2, KeyName="right")["PublicIpAddress"]
@@ -57,11 +57,11 @@ def test_only_the_instances_own_key_is_taken(ec2: Any, tmp_path: Path) -> None:
     assert "Permission denied" in done.stderr
 
 
-def test_an_instance_without_a_key_pair_takes_anyone(ec2: Any) -> None:
+def test_instance_without_a_key_pair_accepts_any_client(ec2: Any) -> None:
     assert ssh("ssh", f"admin@{launch(ec2)['PublicDnsName']}", "true").returncode == 0
 
 
-def test_it_answers_while_the_instance_runs(ec2: Any) -> None:
+def test_ssh_answers_while_the_instance_runs(ec2: Any) -> None:
     instance = launch(ec2)
     one, where = [instance["InstanceId"]], f"admin@{instance['PublicIpAddress']}"
     ec2.stop_instances(InstanceIds=one)
@@ -72,7 +72,7 @@ def test_it_answers_while_the_instance_runs(ec2: Any) -> None:
     assert "Connection refused" in ssh("ssh", where, "true").stderr
 
 
-def test_uploads_by_scp_and_sftp_are_kept_with_digest_and_mode(ec2: Any, control: Control, tmp_path: Path) -> None:
+def test_scp_and_sftp_uploads_are_recorded_with_digest_and_mode(ec2: Any, control: Control, tmp_path: Path) -> None:
     key = key_file(ec2, tmp_path, "mine")
     where = f"ubuntu@{launch(ec2, KeyName='mine')['PublicIpAddress']}"
     content = os.urandom(300_000)
@@ -94,7 +94,7 @@ def test_uploads_by_scp_and_sftp_are_kept_with_digest_and_mode(ec2: Any, control
     ]
 
 
-def test_nothing_leaves_the_instances_folder(ec2: Any, control: Control, tmp_path: Path) -> None:
+def test_uploads_cannot_leave_the_instances_folder(ec2: Any, control: Control, tmp_path: Path) -> None:
     where = f"admin@{launch(ec2)['PublicIpAddress']}"
     file, target = tmp_path / "file", tmp_path / "escaped"
     file.write_text("x")
@@ -111,7 +111,7 @@ def test_nothing_leaves_the_instances_folder(ec2: Any, control: Control, tmp_pat
     assert {upload.path for upload in control.report().uploads} == {str(target)}
 
 
-def test_a_reset_hangs_up(ec2: Any, control: Control) -> None:
+def test_reset_closes_ssh_connections(ec2: Any, control: Control) -> None:
     where = f"admin@{launch(ec2)['PublicIpAddress']}"
     with subprocess.Popen(
         ["ssh", *_OPTIONS, where], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

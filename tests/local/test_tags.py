@@ -1,4 +1,4 @@
-"""Tags of key pairs and of several resources at once: what a lock in EC2 rests on."""
+"""Tags of key pairs and of several resources in one call, which the lock in EC2 relies on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tags(ec2: Any, *filters: tuple[str, str]) -> dict[tuple[str, str], str]:
     return {(tag["ResourceId"], tag["Key"]): tag["Value"] for tag in ec2.describe_tags(Filters=asked)["Tags"]}
 
 
-def test_a_call_that_names_a_resource_that_is_gone_tags_none(ec2: Any) -> None:
+def test_call_with_a_missing_resource_tags_nothing(ec2: Any) -> None:
     ami, gone, there = bake(ec2, "one"), key_pair(ec2, "gone"), key_pair(ec2, "there")
     ec2.delete_key_pair(KeyPairId=gone)
     code, message = refusal(ec2.create_tags, Resources=[ami, gone], Tags=[{"Key": "done", "Value": "1"}])
@@ -39,7 +39,7 @@ def test_a_call_that_names_a_resource_that_is_gone_tags_none(ec2: Any) -> None:
     assert tags(ec2, ("key", "done")) == {}
 
 
-def test_a_call_that_gives_one_resource_too_many_tags_tags_none(ec2: Any) -> None:
+def test_call_with_too_many_tags_for_one_resource_tags_nothing(ec2: Any) -> None:
     full, other = key_pair(ec2, "full"), key_pair(ec2, "other")
     ec2.create_tags(Resources=[full], Tags=[{"Key": str(number), "Value": ""} for number in range(49)])
     code, _ = refusal(ec2.create_tags, Resources=[other, full], Tags=[{"Key": "one more", "Value": ""}])
@@ -47,7 +47,7 @@ def test_a_call_that_gives_one_resource_too_many_tags_tags_none(ec2: Any) -> Non
     assert tags(ec2, ("key", "one more")) == {}
 
 
-def test_key_pairs_are_found_by_a_tag_and_their_tags_by_their_id(ec2: Any) -> None:
+def test_key_pairs_are_found_by_tag_and_tags_by_key_pair_id(ec2: Any) -> None:
     first, second = key_pair(ec2, "first"), key_pair(ec2, "second")
     ec2.create_tags(Resources=[second], Tags=[{"Key": "lock", "Value": "b"}, {"Key": "note", "Value": "n"}])
     found = tags(ec2, ("key", "lock"), ("value", "b"), ("resource-type", "key-pair"))
@@ -60,7 +60,7 @@ def test_key_pairs_are_found_by_a_tag_and_their_tags_by_their_id(ec2: Any) -> No
     assert refusal(ec2.describe_tags, Filters=[{"Name": "value", "Values": values}])[0] == "FilterLimitExceeded"
 
 
-def test_tags_come_in_pages(ec2: Any, control: Control) -> None:
+def test_tags_are_paged(ec2: Any, control: Control) -> None:
     pairs = {key_pair(ec2, str(number)) for number in range(5)}
     control.change(page_cap=2)
     pages = list(ec2.get_paginator("describe_tags").paginate())
@@ -68,7 +68,7 @@ def test_tags_come_in_pages(ec2: Any, control: Control) -> None:
     assert {tag["ResourceId"] for one in pages for tag in one["Tags"]} == pairs
 
 
-def test_news_of_a_key_pair_are_as_late_as_those_of_an_ami(ec2: Any, control: Control) -> None:
+def test_key_pair_changes_have_the_same_lag_as_ami_changes(ec2: Any, control: Control) -> None:
     old = key_pair(ec2, "old")
     control.change(lag_seconds=600)
     new = key_pair(ec2, "new")
@@ -85,7 +85,7 @@ def test_news_of_a_key_pair_are_as_late_as_those_of_an_ami(ec2: Any, control: Co
     assert refusal(ec2.create_tags, Resources=[old], Tags=LOCK)[0] == "InvalidKeyPair.NotFound"
 
 
-def test_answers_and_refusals_carry_the_time(ec2: Any, client: Client) -> None:
+def test_answers_and_errors_have_a_date_header(ec2: Any, client: Client) -> None:
     before = int(time.time())
     answer = ec2.create_key_pair(KeyName="one")["ResponseMetadata"]["HTTPHeaders"]["date"]
     refused = ""

@@ -1,4 +1,4 @@
-"""Long answers are written as xmltodict writes the others."""
+"""The XML writer's output is the same as xmltodict's."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ANSWER = {
 }
 
 
-def test_it_is_what_xmltodict_writes() -> None:
+def test_xml_is_the_same_as_xmltodicts() -> None:
     assert written(ANSWER) == xmltodict.unparse(ANSWER, full_document=True, short_empty_elements=True)
 
 
 @pytest.mark.parametrize("value", [1.5, True, b"x", object()])
-def test_what_ec2_does_not_answer_with_is_refused(value: Any) -> None:
-    with pytest.raises(TypeError, match=r"^size is neither a text nor a number"):
+def test_unsupported_xml_values_are_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"^size is neither text, number nor elements"):
         written({"answer": {"size": value}})

@@ -1,4 +1,4 @@
-"""The embedded EC2: real Packer and real boto3 against moto, made as strict as EC2, with no account."""
+"""The embedded EC2: an EC2 emulator for Packer and AWS SDKs, based on moto but stricter."""
 
 from ami_bakery.local.control import Control
 from ami_bakery.local.faults import FaultKind, InjectedFault

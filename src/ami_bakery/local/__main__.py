@@ -1,4 +1,4 @@
-"""Runs a command in the embedded EC2, in a network namespace that `namespace.command` entered. Not for users."""
+"""Runs a command in the embedded EC2 within the network namespace of `namespace.command`. Internal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ami_bakery.local.namespace import MARK, raise_loopback
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`arguments`: the settings as JSON, then the command."""
+    """Runs the command. `arguments`: the settings as JSON, then the command."""
     raise_loopback()
     settings = msgspec.json.decode(arguments[0], type=LocalSettings)
     try:

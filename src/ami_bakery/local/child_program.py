@@ -1,11 +1,11 @@
-"""Starts the command of `ami-bakery local`, and ends it with everything that it started if the embedded EC2 is killed.
+"""Runs the command of `ami-bakery local`; ends it with its children if the embedded EC2 is killed.
 
-Started as ``python -I -S child_program.py CONTROL FAILURE FOLDER COMMAND...``. It must start fast: it uses nothing but
-a little of the standard library.
+Usage: ``python -I -S child_program.py CONTROL FAILURE FOLDER COMMAND...``. It must start fast, so it uses only a small
+part of the standard library.
 
-CONTROL  the reading end of a pipe whose writing end only the embedded EC2 has: its end says that it is gone
-FAILURE  the writing end of a pipe: why the command could not be started, nothing if it was
-FOLDER   the embedded EC2's own, which is removed if it is killed; empty for none
+CONTROL  the reading end of a pipe that is closed when the embedded EC2 ends
+FAILURE  the writing end of a pipe, for the reason if the command cannot be started
+FOLDER   the embedded EC2's folder, which is removed if it is killed; empty for none
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def main(arguments: Sequence[str]) -> None:
     os.set_blocking(waking, False)
     signal.signal(signal.SIGCHLD, _do_nothing)
     signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
-    register = _hand_on_signals()
+    register = _forward_signals()
     try:
-        # Python ignores these two: the command must not inherit that.
+        # Python ignores these two signals; the command must not inherit that.
         child = os.posix_spawnp(command[0], command, os.environ, setsigdef=(signal.SIGPIPE, signal.SIGXFSZ))
     except OSError as error:
         os.write(failure, (error.strerror or str(error)).encode())
@@ -60,19 +60,19 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _adopt_orphans() -> None:
-    """What the command leaves behind becomes our child, so that it is found."""
+    """Makes orphaned processes of the command children of this process, so that they can be found."""
     try:
         import ctypes
 
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
-        return  # not Linux: the command alone is ended
+        return  # not Linux: only the command is ended
 
 
-def _hand_on_signals() -> Callable[[int], None]:
-    """SIGINT and SIGQUIT of a terminal reach the command by themselves; what reaches only us is handed on.
+def _forward_signals() -> Callable[[int], None]:
+    """Forwards SIGTERM and SIGHUP; SIGINT and SIGQUIT of a terminal reach the command directly.
 
-    Returns a function that names the command's process. The command may run, and be signalled, before that.
+    Returns a function that registers the command's process. Signals may arrive before that.
     """
     children: list[int] = []
     early: list[int] = []
@@ -83,7 +83,7 @@ def _hand_on_signals() -> Callable[[int], None]:
         except ProcessLookupError:
             return
 
-    def hand_on(number: int, _: FrameType | None) -> None:
+    def forward(number: int, _: FrameType | None) -> None:
         if not children:
             early.append(number)
         for child in children:
@@ -97,7 +97,7 @@ def _hand_on_signals() -> Callable[[int], None]:
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, _do_nothing)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, hand_on)
+        signal.signal(number, forward)
     return register
 
 
@@ -106,7 +106,7 @@ def _do_nothing(_number: int, _frame: FrameType | None) -> None:
 
 
 def _reap(child: int) -> int | None:
-    """The exit code of the command as `subprocess` has it, if it has ended."""
+    """Returns the exit code of the command, like `subprocess`, if it has ended."""
     code = None
     try:
         while True:
@@ -129,12 +129,12 @@ def _end_like(code: int) -> None:
 
 def _end_all(child: int) -> None:
     for number, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
-        told: set[int] = set()
+        signalled: set[int] = set()
         deadline = time.monotonic() + seconds
         while (alive := _descendants(child)) and time.monotonic() < deadline:
             for pid in alive:
-                if pid not in told or number == signal.SIGKILL:
-                    told.add(pid)
+                if pid not in signalled or number == signal.SIGKILL:
+                    signalled.add(pid)
                     try:
                         os.kill(pid, number)
                     except OSError:
@@ -182,5 +182,5 @@ def _remove(folder: str) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
-    # Not by way of Python's own end: it takes its time.
+    # Skips Python's slow shutdown.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The control URL's client side, for tests: what was called, what was uploaded, and what shall fail next."""
+"""Client of the control URL, for tests: reads the report, injects faults, changes settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """Speaks to a running embedded EC2. `url` is its AMI_BAKERY_LOCAL_URL."""
+    """Controls a running embedded EC2. `url` is its AMI_BAKERY_LOCAL_URL."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -31,29 +31,29 @@ class Control:
         self._request("DELETE", "/report")
 
     def reset(self) -> None:
-        """Everything as at the start: no instances, only the public AMIs, no faults, an empty report."""
+        """Restores the initial state: no instances, public AMIs only, no faults, an empty report."""
         self._request("POST", "/reset")
 
     def plan(self, fault: InjectedFault) -> None:
-        """Let coming calls fail, after those that earlier faults were planned for."""
+        """Lets future calls fail, after those of earlier faults."""
         self._request("POST", "/faults", msgspec.json.encode(fault))
 
-    def struck(self) -> int:
-        """How many calls have met a fault since the last `clear_faults`, those that still hang included."""
-        struck: int = json.loads(self._request("GET", "/faults"))["struck"]
-        return struck
+    def triggered(self) -> int:
+        """Returns the number of calls that triggered a fault since the last `clear_faults`, including hanging ones."""
+        triggered: int = json.loads(self._request("GET", "/faults"))["struck"]
+        return triggered
 
     def held(self) -> int:
-        """How many calls hang or are late at this moment; what a late one does is done."""
+        """Returns the number of calls that hang or are delayed now; delayed ones are already executed."""
         held: int = json.loads(self._request("GET", "/faults"))["held"]
         return held
 
     def release(self) -> None:
-        """What hangs or is late goes on; the faults planned stay."""
+        """Lets hanging and delayed calls continue; keeps the faults."""
         self._request("POST", "/faults/release")
 
     def clear_faults(self) -> None:
-        """No more faults; what hangs or is late goes on."""
+        """Removes all faults; lets hanging and delayed calls continue."""
         self._request("DELETE", "/faults")
 
     def change(
@@ -65,13 +65,13 @@ class Control:
         image_outcome: str | None = None,
         terminating_seconds: float | None = None,
     ) -> None:
-        """What is left out stays as it is.
+        """Changes settings; omitted ones do not change.
 
-        pending_seconds  how long an AMI made from now on is `pending`; a small number releases those that are
-        page_cap         no page is longer, whatever MaxResults says
-        lag_seconds      how long a change from now on is not seen: a new AMI, changed tags; a small number shows it
-        image_outcome    the state after `pending`, also of AMIs made before: `available` or `failed`
-        terminating_seconds  how long an instance is `shutting-down`, and holds its security groups
+        pending_seconds      how long new AMIs are `pending`; a lower value also ends the wait of existing ones
+        page_cap             the maximum number of items of a page, even if MaxResults is higher
+        lag_seconds          how long new AMIs and changed tags are invisible; a lower value shows existing ones
+        image_outcome        the state after `pending`, also of existing AMIs: `available` or `failed`
+        terminating_seconds  how long an instance is `shutting-down`, and uses its security groups
         """
         change = {
             "pending_seconds": pending_seconds,
@@ -82,25 +82,27 @@ class Control:
         }
         self._request("POST", "/settings", json.dumps(change).encode())
 
-    def stock(self, region: str, images: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-        """Put AMIs of the first account in place, available at once: their tags by name. Gives their ids by name.
+    def seed(self, region: str, images: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+        """Adds available AMIs of the first account, given as tags by name; returns their ids by name.
 
-        Thousands are a matter of seconds. Raises ValueError, and makes none, where a name is taken.
+        Thousands take seconds. Raises ValueError, and adds none, if a name is in use.
         """
         asked = {"region": region, "images": [{"name": name, "tags": dict(tags)} for name, tags in images.items()]}
         made = json.loads(self._request("POST", "/images", json.dumps(asked).encode()))["ids"]
         return dict(zip(images, made, strict=True))
 
     def enforce(self, policy: Mapping[str, Any] | None) -> None:
-        """Let the first account do what this IAM policy allows; None: everything. Raises ValueError for a policy with
-        something in it that is not modelled."""
+        """Sets the IAM policy of the first account; None allows everything.
+
+        Raises ValueError for a policy that is not supported.
+        """
         if policy is None:
             self._request("DELETE", "/policy")
         else:
             self._request("PUT", "/policy", json.dumps(policy).encode())
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Raises ValueError, with the server's words, where it refuses."""
+        """Sends a request. Raises ValueError with the server's message if it fails."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=30)
         try:
             connection.request(method, path, body)

@@ -1,4 +1,4 @@
-"""The environment of a child: with it, AWS's SDKs reach the embedded EC2 and nothing of the real AWS."""
+"""The environment of child processes, in which AWS SDKs use the embedded EC2 only."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _REMOVED = frozenset(
 def child_environment(
     base: Mapping[str, str], *, settings: LocalSettings, proxy_url: str, authority: Path, folder: Path
 ) -> dict[str, str]:
-    """`base`, changed so that a child's AWS is the embedded EC2.
+    """Returns `base` changed so that a child process uses the embedded EC2 as AWS.
 
-    authority  the certificate that the proxy's certificates are signed by
-    folder     ours to write in: the bundle of certificates, and the empty AWS configuration files
+    authority  the certificate that signs the proxy's certificates
+    folder     target of the certificate bundle and of empty AWS configuration files
     """
     account = settings.accounts[0]
     region = base.get("AWS_DEFAULT_REGION") or base.get("AWS_REGION") or settings.region
@@ -55,7 +55,7 @@ def child_environment(
     return kept | {
         **dict.fromkeys(proxies, proxy_url),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
-        # The authority alone: an SDK that gets past the proxy trusts no server of the real AWS.
+        # Only the authority: an SDK that bypasses the proxy does not trust the real AWS.
         "AWS_CA_BUNDLE": str(authority),
         **dict.fromkeys(_BUNDLE_VARIABLES, str(bundle)),
         "NODE_EXTRA_CA_CERTS": str(authority),
@@ -67,7 +67,7 @@ def child_environment(
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": base.get("AWS_PAGER", ""),
         "AWS_POLL_DELAY_SECONDS": base.get("AWS_POLL_DELAY_SECONDS", "1"),
-        # Nothing lags here unless it is asked to: the lock need not settle for long.
+        # The embedded EC2 has no lag by default, so the lock needs little time to settle.
         "AMI_BAKERY_LOCK_TTL_SECONDS": base.get("AMI_BAKERY_LOCK_TTL_SECONDS", "12"),
         "CHECKPOINT_DISABLE": "1",
         "AMI_BAKERY_LOCAL_URL": proxy_url,
@@ -75,7 +75,7 @@ def child_environment(
 
 
 def _write_bundle(base: Mapping[str, str], authority: Path, folder: Path) -> Path:
-    """What the machine trusts, and the authority: for hosts that are not AWS's, which are passed on unchanged."""
+    """Writes the machine's trusted certificates and the authority, for hosts that the proxy forwards to."""
     system = next((base[name] for name in _BUNDLE_VARIABLES if base.get(name)), None)
     candidates = (system, ssl.get_default_verify_paths().cafile, "/etc/ssl/certs/ca-certificates.crt")
     trusted = next((Path(name).read_bytes() for name in candidates if name and Path(name).is_file()), b"")

@@ -1,4 +1,4 @@
-"""Faults on request: which of the coming API calls fail, and how. Decides; the proxy carries it out."""
+"""Injected faults: decides which API calls fail, and how."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HTTP_STATUS = {
     "ExpiredToken": 400,
     "RequestExpired": 400,
 }
-"""The status that EC2 sends with each code; any other code goes with 400."""
+"""EC2's HTTP status of each error code; 400 for any other."""
 
 _MESSAGES = {
     "RequestLimitExceeded": "Request limit exceeded.",
@@ -36,27 +36,27 @@ class FaultKind(StrEnum):
     DROP_BEFORE = "drop-before"
     """The connection is closed, and the call changes nothing."""
     DROP_AFTER = "drop-after"
-    """The call is carried out, and the connection is closed before the answer."""
+    """The call is executed, and the connection is closed before the answer."""
     DELAY = "delay"
-    """The call is carried out, its answer comes `seconds` late."""
+    """The call is executed, and its answer is delayed by `seconds`."""
     HANG = "hang"
-    """The call changes nothing; the connection stays open for `seconds` without an answer, and is closed."""
+    """The call changes nothing; the connection is closed after `seconds` without an answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InjectedFault:
-    """The calls of `action` after the first `skip` ones fail, `times` of them (0: all). `*` stands for every action."""
+    """Lets `times` calls of `action` fail (0: all) after the first `skip` calls. `*` means every action."""
 
     action: str
     kind: FaultKind = FaultKind.ERROR
     code: str = "InternalError"
     message: str = ""
     status: int = 0
-    """HTTP status; 0: the one that EC2 sends with the code."""
+    """HTTP status; 0 means EC2's status of the code."""
     region: str = ""
-    """Empty: every region."""
+    """Empty means every region."""
     agent: str = ""
-    """What the caller's User-Agent has in it (`aws-sdk-go` for Packer, `Boto` for us); empty: every caller."""
+    """Part of the caller's User-Agent (`aws-sdk-go` for Packer, `Boto` for boto3); empty means every caller."""
     skip: int = 0
     times: int = 1
     seconds: float = 0.0
@@ -65,14 +65,14 @@ class InjectedFault:
         if self.skip < 0 or self.times < 0 or self.seconds < 0:
             raise ValueError("skip, times and seconds cannot be negative")
 
-    def concerns(self, action: str, region: str, agent: str) -> bool:
+    def applies_to(self, action: str, region: str, agent: str) -> bool:
         return self.action in ("*", action) and self.region in ("", region) and self.agent.lower() in agent.lower()
 
     def http_status(self) -> int:
         return self.status or HTTP_STATUS.get(self.code, 400)
 
     def text(self, service: str, action: str) -> str:
-        """The message of the error; `UnauthorizedOperation` names the action, as EC2 does for a missing policy."""
+        """Returns the error message; `UnauthorizedOperation` names the action, as in EC2."""
         if self.message:
             return self.message
         if self.code == "UnauthorizedOperation":
@@ -85,28 +85,27 @@ class InjectedFault:
 
 
 class FaultPlan:
-    """The faults asked for, in the order in which they were asked for; each call meets at most one: the first that
-    concerns it, still has calls to fail, and has skipped enough."""
+    """The injected faults, in order. Each call triggers at most one: the first that applies to it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending: list[_Pending] = []
-        self._struck = 0
+        self._triggered = 0
         self._held = 0
         self._released = threading.Event()
 
     @property
     def released(self) -> threading.Event:
-        """Set by the next `release` or `clear`."""
+        """The event that the next `release` or `clear` sets."""
         return self._released
 
     @property
     def held(self) -> int:
-        """How many calls are late or hang at this moment. What a late one does is done before it counts here."""
+        """The number of calls that are delayed or hang now. A delayed call is executed before it counts."""
         return self._held
 
     def hold(self, released: threading.Event, seconds: float) -> None:
-        """Wait for `seconds`, or until `released` is set."""
+        """Waits for `seconds`, or until `released` is set."""
         with self._lock:
             self._held += 1
         released.wait(seconds)
@@ -114,15 +113,15 @@ class FaultPlan:
             self._held -= 1
 
     def release(self) -> None:
-        """Calls that are late or hang go on; the faults asked for stay."""
+        """Lets delayed and hanging calls continue; keeps the faults."""
         with self._lock:
             self._released.set()
             self._released = threading.Event()
 
     @property
-    def struck(self) -> int:
-        """How many calls have met a fault since the last `clear`: each is counted before it is carried out."""
-        return self._struck
+    def triggered(self) -> int:
+        """The number of calls that triggered a fault since the last `clear`, counted before they are executed."""
+        return self._triggered
 
     def add(self, fault: InjectedFault) -> None:
         with self._lock:
@@ -131,26 +130,26 @@ class FaultPlan:
     def clear(self) -> None:
         with self._lock:
             self._pending.clear()
-            self._struck = 0
+            self._triggered = 0
         self.release()
 
     def next(self, action: str, region: str, agent: str) -> InjectedFault | None:
-        """The fault that this call meets. Every fault that concerns the call counts it, also where another strikes."""
+        """Returns the fault of this call. Every fault that applies counts the call, even if another one triggers."""
         with self._lock:
-            concerned = [pending for pending in self._pending if pending.fault.concerns(action, region, agent)]
-            struck: InjectedFault | None = None
+            concerned = [pending for pending in self._pending if pending.fault.applies_to(action, region, agent)]
+            triggered: InjectedFault | None = None
             for pending in concerned:
                 if pending.to_skip > 0:
                     pending.to_skip -= 1
-                elif struck is None and pending.left != 0:
+                elif triggered is None and pending.left != 0:
                     pending.left -= 1
-                    struck = pending.fault
-                    self._struck += 1
-            return struck
+                    triggered = pending.fault
+                    self._triggered += 1
+            return triggered
 
 
 class _Pending:
-    """A fault and what is left of it; `left` below zero never ends."""
+    """A fault with its remaining calls; `left` below zero means no limit."""
 
     def __init__(self, fault: InjectedFault) -> None:
         self.fault = fault

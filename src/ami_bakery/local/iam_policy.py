@@ -1,4 +1,4 @@
-"""An IAM policy as the embedded EC2 enforces it: whether a call may be made on the resources that it names."""
+"""Evaluates an IAM policy for calls to the embedded EC2."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ _RESOURCES: dict[str, tuple[tuple[str, ...], ...]] = {
     "StopInstances": (("instance", "InstanceId"),),
     "TerminateInstances": (("instance", "InstanceId"),),
 }
-"""The types of resources that an action of EC2 is authorized on, each with the parameters that may name it; one without
-is still to be made. Of any other action the resource is `*`. A test compares this with AWS's own reference."""
+"""By EC2 action: the resource types that it is authorized on, each with the parameters that may name the resource.
+A type without parameters is created by the call. Other actions have the resource `*`. A test compares this table with
+AWS's reference."""
 _OPTIONAL = frozenset({("RunInstances", "key-pair"), ("CreateSecurityGroup", "vpc")})
-"""Authorized only where the call names one."""
+"""Authorized only if the call names a resource."""
 _TYPES = {
     "ami": "image",
     "eni": "network-interface",
@@ -54,15 +55,19 @@ _TYPES = {
     "snap": "snapshot",
     "vol": "volume",
 }
-"""What the beginning of an id says."""
+"""Resource types by the prefix of an id."""
 _OF_NO_ACCOUNT = frozenset({"image", "snapshot"})
 _ALWAYS_ALLOWED = frozenset({"sts:GetCallerIdentity"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """A call: `action` with its service, ``ec2:CreateTags``, the resources that it is to be made on, and the tags that
-    it gives them."""
+class PolicyRequest:
+    """A call to authorize.
+
+    action     with its service: ``ec2:CreateTags``
+    resources  ARNs
+    tags       tags of the request
+    """
 
     action: str
     resources: tuple[str, ...]
@@ -77,11 +82,11 @@ class _Statement:
     resources: tuple[re.Pattern[str], ...]
     regions: frozenset[str] | None
     tags: Mapping[str, frozenset[str]]
-    """The values that a tag of the request must have one of, by the tag's name."""
+    """By name of a request tag: the values of which it must have one."""
     without: frozenset[str]
-    """Tags that the request must not have."""
+    """Names of tags that the request must not have."""
 
-    def concerns(self, asked: Asked, resource: str) -> bool:
+    def applies_to(self, asked: PolicyRequest, resource: str) -> bool:
         return (
             any(pattern.fullmatch(asked.action) for pattern in self.actions)
             and any(pattern.fullmatch(resource) for pattern in self.resources)
@@ -93,30 +98,30 @@ class _Statement:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is allowed by one statement at least and denied by none may be done."""
+    """Allows a call that at least one statement allows and none denies."""
 
     statements: tuple[_Statement, ...]
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Policy:
-        """Raises ValueError for what is not modelled, rather than allow or refuse too much."""
+        """Parses a policy document. Raises ValueError for elements that are not supported."""
         if set(document) - {"Version", "Id", "Statement"} or document.get("Version") != "2012-10-17":
-            raise ValueError('a policy has "Version": "2012-10-17" and "Statement"')
+            raise ValueError('a policy needs "Version": "2012-10-17" and "Statement"')
         return cls(tuple(_statement(statement) for statement in _listed(document.get("Statement", ()))))
 
-    def refused(self, asked: Asked) -> str | None:
-        """The first resource on which the call may not be made; None where there is none."""
+    def refused(self, asked: PolicyRequest) -> str | None:
+        """Returns the first resource on which the call is not allowed; None if it is allowed."""
         if asked.action in _ALWAYS_ALLOWED:
             return None
         for resource in asked.resources:
-            concerned = [statement for statement in self.statements if statement.concerns(asked, resource)]
+            concerned = [statement for statement in self.statements if statement.applies_to(asked, resource)]
             if not concerned or not all(statement.allows for statement in concerned):
                 return resource
         return None
 
 
 def read_policy(path: str) -> str:
-    """The JSON of a policy in a file. Raises `UsageError` where it is none, or holds something that is not modelled."""
+    """Reads the JSON of a policy file. Raises `UsageError` if it is not a policy, or not supported."""
     try:
         text = Path(path).read_text(encoding="utf-8")
         Policy.parse(json.loads(text))
@@ -135,11 +140,11 @@ def calls(
     region: str,
     account: str,
     key_names: Mapping[str, str],
-) -> Iterator[Asked]:
-    """What one API call asks for: itself, and `ec2:CreateTags` on what it makes where it gives that tags.
+) -> Iterator[PolicyRequest]:
+    """Yields the permissions that one API call needs: its action, and `ec2:CreateTags` for tags on new resources.
 
-    parameters  as EC2's protocol has them, ``ResourceId.1``; of SSM, ``Name`` or ``Names.1``
-    key_names   of the key pairs that there are, by id: a policy knows them by name
+    parameters  in the form of EC2's protocol, ``ResourceId.1``; of SSM, ``Name`` or ``Names.1``
+    key_names   names of existing key pairs by id, since policies use names
     """
     arn = _Arns(region, account)
     if service == "ssm":
@@ -150,20 +155,20 @@ def calls(
     else:
         resources = ("*",)
     tags = _request_tags(parameters)
-    yield Asked(action=f"{service}:{action}", resources=resources, region=region, tags=tags)
+    yield PolicyRequest(action=f"{service}:{action}", resources=resources, region=region, tags=tags)
     for name, value in parameters.items():
         if service == "ec2" and re.fullmatch(r"TagSpecification\.\d+\.ResourceType", name):
-            yield Asked(action="ec2:CreateTags", resources=(arn.of(value, "*"),), region=region, tags=tags)
+            yield PolicyRequest(action="ec2:CreateTags", resources=(arn.of(value, "*"),), region=region, tags=tags)
 
 
 def _request_tags(parameters: Mapping[str, str]) -> dict[str, str]:
-    """All of one call: those of a kind of resource are not told apart."""
+    """Returns all tags of a call, without regard to the resource type."""
     named = {name: value for name, value in parameters.items() if re.search(r"(^|\.)Tag\.\d+\.Key$", name)}
     return {value: parameters.get(f"{name.removesuffix('Key')}Value", "") for name, value in named.items()}
 
 
 def refusal_text(account: str, action: str, resource: str) -> str:
-    """As EC2 words it, without the encoded message behind it."""
+    """Returns EC2's message, without the encoded part after it."""
     return (
         f"You are not authorized to perform this operation. User: arn:aws:iam::{account}:user/embedded is not "
         f"authorized to perform: {action} on resource: {resource} because no identity-based policy allows the {action} "
@@ -181,14 +186,14 @@ def _resources(action: str, parameters: Mapping[str, str], arn: _Arns, key_names
 
 
 def _parameter(name: str) -> str:
-    """``SecurityGroupId.1`` is one of SecurityGroupId, and so is ``NetworkInterface.1.SecurityGroupId.1``."""
+    """Returns the name without indices: ``NetworkInterface.1.SecurityGroupId.1`` is ``SecurityGroupId``."""
     return re.sub(r"^NetworkInterface\.\d+\.", "", name).partition(".")[0]
 
 
 def _type_of(resource: str) -> str:
     kind = _TYPES.get(resource.partition("-")[0])
     if kind is None:
-        raise ValueError(f"the embedded EC2 does not know what {resource} is")
+        raise ValueError(f"the embedded EC2 does not know the resource type of {resource}")
     return kind
 
 
@@ -202,7 +207,7 @@ class _Arns:
         return f"arn:aws:ec2:{self.region}:{account}:{kind}/{name}"
 
     def parameter(self, name: str) -> str:
-        """AWS's own parameters are of no account."""
+        """Returns the ARN of a parameter; AWS's public parameters have no account."""
         account = "" if name.startswith("/aws/service/") else self.account
         return f"arn:aws:ssm:{self.region}:{account}:parameter/{name.lstrip('/')}"
 
@@ -210,9 +215,9 @@ class _Arns:
 def _statement(statement: Mapping[str, Any]) -> _Statement:
     unknown = set(statement) - {"Sid", "Effect", "Action", "Resource", "Condition"}
     if unknown:
-        raise ValueError(f"the embedded EC2 does not model {', '.join(sorted(unknown))} in a policy")
+        raise ValueError(f"the embedded EC2 does not support {', '.join(sorted(unknown))} in a policy")
     if statement.get("Effect") not in ("Allow", "Deny"):
-        raise ValueError('the "Effect" of a statement is Allow or Deny')
+        raise ValueError('the "Effect" of a statement must be Allow or Deny')
     conditions = _Conditions.of(statement.get("Condition", {}))
     return _Statement(
         allows=statement["Effect"] == "Allow",
@@ -229,7 +234,7 @@ _REQUEST_TAG = "aws:RequestTag/"
 
 @dataclass(slots=True)
 class _Conditions:
-    """StringEquals of aws:RequestedRegion or of a request's tag, and Null "true" of a request's tag."""
+    """Supported conditions: StringEquals of aws:RequestedRegion or a request tag, Null "true" of a request tag."""
 
     regions: frozenset[str] | None = None
     tags: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -253,15 +258,15 @@ class _Conditions:
             self.without.append(tag)
         else:
             raise ValueError(
-                "the embedded EC2 models these conditions: StringEquals of aws:RequestedRegion or "
+                "the embedded EC2 supports these conditions: StringEquals of aws:RequestedRegion or "
                 f'{_REQUEST_TAG}..., and Null "true" of {_REQUEST_TAG}...; not {operator} of {key}'
             )
 
 
 def _pattern(text: str, flags: int = 0) -> re.Pattern[str]:
-    """`*` stands for any characters, `?` for one."""
+    """Compiles a pattern: `*` matches any characters, `?` one."""
     if "${" in text:
-        raise ValueError(f"the embedded EC2 does not model policy variables: {text}")
+        raise ValueError(f"the embedded EC2 does not support policy variables: {text}")
     return re.compile(re.escape(text).replace(r"\*", ".*").replace(r"\?", "."), flags)
 
 

@@ -1,4 +1,4 @@
-"""An embedded EC2 from start to stop, and a command run inside one."""
+"""Starts and stops an embedded EC2, and runs a command in it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _CHILD_PROGRAM = Path(__file__).with_name("child_program.py")
 _SIGNALS_AT_ONCE = 4096
 _FOLDER_PREFIX = "ami-bakery-local-"
 _OWNER = "owner"
-"""A file that its owner holds a lock on: a folder whose file is not locked belongs to nobody any more."""
-_SURELY_LOCKED_SECONDS = 60
+"""A file that the owner of a folder locks: if it is not locked, the folder is abandoned."""
+_LOCKED_AFTER_SECONDS = 60
 _WELCOME = """\
 You are in a simulated AWS account (embedded EC2): nothing you do here reaches AWS or costs anything.
 Packer, the aws CLI, Terraform and AWS SDKs use it without any change. Instances accept SSH, keep uploaded
@@ -43,9 +43,9 @@ files and record commands; nothing is executed on them. Type `exit` to leave and
 
 
 class LocalAws:
-    """An embedded EC2 in threads of this process. As a context manager: started on entering, stopped on leaving.
+    """An embedded EC2 in threads of this process; a context manager that starts and stops it.
 
-    Raises `UsageError` on entering where the instances' SSH port cannot be had.
+    Raises `UsageError` on start if the SSH port of the instances cannot be bound.
     """
 
     def __init__(self, settings: LocalSettings | None = None, *, stderr: TextIO | None = None) -> None:
@@ -75,7 +75,7 @@ class LocalAws:
 
         listen(self._settings.ssh_port).close()
         with ExitStack() as undo:
-            _remove_folders_of_the_dead()
+            _remove_abandoned_folders()
             folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             owner = undo.enter_context(open(folder / _OWNER, "wb"))
@@ -99,19 +99,19 @@ class LocalAws:
             self._undo = undo.pop_all()
 
     def stop(self) -> None:
-        """Leaves no thread, socket or file. A second call does nothing."""
+        """Stops all threads, and removes all files. A second call does nothing."""
         self._undo.close()
         self._folder = self._proxy = None
 
     @property
     def url(self) -> str:
-        """The control URL, for `Control`; it is the proxy's, too."""
+        """The control URL, for `Control`, which is also the proxy's URL."""
         if self._proxy is None:
             raise RuntimeError("the embedded EC2 is not started")
         return self._proxy.url
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """The environment for a child that shall reach this EC2 in place of AWS; `base` is what it would have had."""
+        """Returns `base` changed so that a child process uses this EC2 instead of AWS."""
         if self._folder is None:
             raise RuntimeError("the embedded EC2 is not started")
         return child_environment(
@@ -124,7 +124,7 @@ class LocalAws:
 
     @property
     def folder(self) -> Path | None:
-        """Its own; None if it is not started."""
+        """The folder of its files; None if it is not started."""
         return self._folder
 
     def _note(self, text: str) -> None:
@@ -134,13 +134,13 @@ class LocalAws:
             stream.flush()
 
 
-def _remove_folders_of_the_dead() -> None:
-    """What was killed before it had started a command, or together with it, could not remove its folder."""
+def _remove_abandoned_folders() -> None:
+    """Removes the folders of killed processes."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
         with suppress(OSError):
             status = folder.lstat()
             is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-            if is_ours and time.time() - status.st_mtime > _SURELY_LOCKED_SECONDS and _is_abandoned(folder):
+            if is_ours and time.time() - status.st_mtime > _LOCKED_AFTER_SECONDS and _is_abandoned(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -158,10 +158,10 @@ def _is_abandoned(folder: Path) -> bool:
 def run_local(
     command: Sequence[str], *, environment: Mapping[str, str], settings: LocalSettings, stderr: TextIO
 ) -> int:
-    """Run a command inside an embedded EC2 that lives as long as the command does; its exit status, 128+n for signal n.
+    """Runs a command in an embedded EC2; returns its exit status, 128+n for signal n.
 
-    An empty command is the user's shell. Where the instances' SSH port cannot be had, the whole of it runs in a network
-    namespace of its own. Raises `UsageError` where the command cannot be started, or the port cannot be had at all.
+    An empty command means the user's shell. If the SSH port of the instances cannot be bound, everything runs in a new
+    network namespace. Raises `UsageError` if the command cannot be started, or the port cannot be bound there either.
     """
     argv = list(command) or [environment.get("SHELL") or "/bin/sh"]
     _check_command(argv, environment)
@@ -179,14 +179,16 @@ def run_local(
 
 
 def foreground(argv: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> int:
-    """Run a program as a shell would, and outlive it: what the terminal sends reaches it directly, SIGTERM and SIGHUP
-    that reach only us are handed on. If we are killed, it is ended with all that it started, and `folder` is removed.
+    """Runs a program in the foreground, like a shell; returns its exit status.
+
+    Signals of the terminal reach the program directly; SIGTERM and SIGHUP are forwarded to it. If this process is
+    killed, the program and its children are ended, and `folder` is removed.
     """
     control, ours = os.pipe()
     reading, failure = os.pipe()
     words = (str(control), str(failure), str(folder or ""), *argv)
     try:
-        with open(reading, "rb") as failed, _handed_on() as adopt, _signals() as signals:
+        with open(reading, "rb") as failed, _forward_signals() as adopt, _signals() as signals:
             try:
                 process = subprocess.Popen(
                     (sys.executable, "-I", "-S", str(_CHILD_PROGRAM), *words),
@@ -211,28 +213,31 @@ def foreground(argv: Sequence[str], environment: Mapping[str, str], folder: Path
 
 
 def _check_command(argv: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Before anything is started: a misspelt command should not cost two seconds."""
+    """Checks that the command exists, before the embedded EC2 starts (two seconds)."""
     if shutil.which(argv[0], path=environment.get("PATH", os.defpath)) is None:
-        raise _cannot_start(argv[0], "no such command on the PATH, or not executable")
+        raise _cannot_start(argv[0], "no such executable on the PATH")
 
 
 def _cannot_start(name: str, wrong: str) -> UsageError:
     return UsageError(
         "running a command in the embedded EC2",
         f"{name}: {wrong}",
-        "Check its spelling and your PATH, or leave the command out for a shell.",
+        "Check its spelling and your PATH, or omit the command to start a shell.",
     )
 
 
 @contextmanager
-def _handed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
-    """While inside: SIGINT and SIGQUIT, which a terminal sends to the child as well, do nothing to us (they cannot be
-    ignored, or the child would inherit that); SIGTERM and SIGHUP go on to the child."""
+def _forward_signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+    """Forwards SIGTERM and SIGHUP to the child.
+
+    SIGINT and SIGQUIT have no effect here, because a terminal also sends them to the child. (They are not ignored, as
+    the child would inherit that.)
+    """
     children: list[subprocess.Popen[bytes]] = []
     early: list[int] = []
 
-    def hand_on(number: int, _: FrameType | None) -> None:
-        # A child may be running before we are told of it.
+    def forward(number: int, _: FrameType | None) -> None:
+        # A child may run before it is registered.
         if not children:
             early.append(number)
         for child in children:
@@ -243,17 +248,17 @@ def _handed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
         while early:
             child.send_signal(early.pop(0))
 
-    def leave_alone(number: int, _: FrameType | None) -> None:
+    def do_nothing(number: int, _: FrameType | None) -> None:
         pass
 
     if threading.current_thread() is not threading.main_thread():
         yield register
         return
     handlers = {
-        signal.SIGINT: leave_alone,
-        signal.SIGQUIT: leave_alone,
-        signal.SIGTERM: hand_on,
-        signal.SIGHUP: hand_on,
+        signal.SIGINT: do_nothing,
+        signal.SIGQUIT: do_nothing,
+        signal.SIGTERM: forward,
+        signal.SIGHUP: forward,
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
@@ -265,9 +270,9 @@ def _handed_on() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
 
 @contextmanager
 def _signals() -> Iterator[int | None]:
-    """The reading end of a pipe that gets a byte for each signal; None outside the main thread, which gets no signals.
+    """Yields the reading end of a pipe that gets a byte for each signal; None outside the main thread.
 
-    The kernel may give a signal to any thread, but Python runs handlers in the main thread alone. A main thread that
+    The kernel may deliver a signal to any thread, but Python runs handlers in the main thread only. A main thread that
     waits for the child would not notice; one that reads this pipe wakes up. SIGCHLD is among the signals.
     """
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""What an embedded EC2 can be told before it starts: accounts, regions, and how slow or small its answers are."""
+"""Settings of an embedded EC2: accounts, region, delays, page size, policy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """An AWS account of the embedded EC2, and the one access key that signs for it."""
+    """An AWS account of the embedded EC2, and its access key."""
 
     account_id: str
     access_key_id: str
@@ -31,25 +31,25 @@ ACCOUNTS = (
         secret_access_key="embedded-ec2-second-account-not-a-secret",  # noqa: S106
     ),
 )
-"""Two accounts, so that sharing can be tried. The numbers are those of AWS's own documentation."""
+"""Two accounts, so that sharing can be tested. The account ids are those of AWS's documentation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalSettings:
-    """How an embedded EC2 behaves. What can change while it runs is in `Behaviour`."""
+    """Settings for the start of an embedded EC2; `Behaviour` has those that can change while it runs."""
 
     region: str = "us-east-1"
-    """The region that a child gets in AWS_DEFAULT_REGION where its environment names none."""
+    """AWS_DEFAULT_REGION of a child process if its environment has no region."""
     accounts: tuple[Account, ...] = ACCOUNTS
-    """The first is the one whose credentials a child gets."""
+    """A child process gets the credentials of the first account."""
     pending_seconds: float = 1.0
     """How long a new AMI is `pending`."""
     page_cap: int = 1000
-    """No answer that has pages is longer, whatever MaxResults says."""
+    """The maximum number of items of a page, even if MaxResults is higher."""
     policy: str = ""
-    """An IAM policy, as JSON, for what the first account may do; empty means everything."""
+    """An IAM policy, as JSON, for the first account; empty allows everything."""
     ssh_port: int = 22
-    """The port of the instances' SSH servers. Packer asks for 22 unless its template says otherwise."""
+    """The port of the instances' SSH servers. Packer uses 22 unless its template has another."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -59,18 +59,17 @@ class Behaviour:
     pending_seconds: float
     page_cap: int
     lag_seconds: float = 0.0
-    """For how long an AMI made from now on is not seen by any call, and changed tags of an AMI are seen as they were:
-    EC2 is eventually consistent."""
+    """How long new AMIs and changed tags are invisible to all calls, since EC2 is eventually consistent."""
     image_outcome: str = "available"
-    """The state that an AMI is in after `pending`: `available` or `failed`."""
+    """The state of an AMI after `pending`: `available` or `failed`."""
     terminating_seconds: float = 0.0
-    """How long an instance is `shutting-down`, and holds its security groups."""
+    """How long an instance is `shutting-down`, and uses its security groups."""
     policy: Policy | None = None
-    """What the first account may do; None means everything."""
+    """The policy of the first account; None allows everything."""
 
     @classmethod
     def of(cls, settings: LocalSettings) -> Behaviour:
-        """Raises ValueError for a policy that is not modelled."""
+        """Returns the initial behaviour. Raises ValueError for a policy that is not supported."""
         from ami_bakery.local.iam_policy import Policy
 
         policy = Policy.parse(json.loads(settings.policy)) if settings.policy else None

@@ -1,6 +1,6 @@
-"""Where the SSH port cannot be had: run everything again in a network namespace of its own, where every port is free.
+"""Runs the embedded EC2 in a new network namespace if the SSH port cannot be bound.
 
-`command` gives the command line that starts the program again (`python -m ami_bakery.local`).
+`command` returns the command line that starts the program again (`python -m ami_bakery.local`).
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ def port_is_free(port: int) -> bool:
 
 
 def entered(environment: Mapping[str, str]) -> bool:
-    """Whether this process is the one that `command` started."""
+    """Whether `command` started this process."""
     return MARK in environment
 
 
 def command(child: Sequence[str], settings: LocalSettings, stderr: TextIO) -> list[str] | None:
     """The command line that runs `child` in an embedded EC2 in a new network namespace, announced on `stderr`; None
     where the machine allows no such namespace."""
-    enter = _way_in(settings.ssh_port)
+    enter = _unshare_command(settings.ssh_port)
     if enter is None:
         return None
     stderr.write(
-        f"embedded EC2: port {settings.ssh_port} cannot be bound here, so the command runs in a network namespace of "
-        "its own: it has no network beyond loopback.\n"
+        f"embedded EC2: cannot bind port {settings.ssh_port}; running the command in a new network namespace, "
+        "with loopback only.\n"
     )
     stderr.flush()
     return [*enter, sys.executable, "-P", "-m", "ami_bakery.local", msgspec.json.encode(settings).decode(), *child]
 
 
-def _way_in(port: int) -> list[str] | None:
-    """`unshare` with options that this machine allows and that make the port free; None where there are none."""
-    # Not from the current folder, which may be a repository.
+def _unshare_command(port: int) -> list[str] | None:
+    """Returns an `unshare` command that works on this machine and frees the port; None if there is none."""
+    # Not from the current folder, which may be an untrusted repository.
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     unshare = shutil.which("unshare", path=os.pathsep.join(filter(os.path.isabs, folders)))
     if unshare is None:
         return None
     as_root = [[unshare, "--net", "--"]] if os.geteuid() == 0 else []
     for way in (*as_root, [unshare, "--user", "--map-root-user", "--net", "--"]):
-        # Not "true": a root without the right to low ports has no right to them in a namespace of the first kind.
+        # Not just "true": root without CAP_NET_BIND_SERVICE cannot bind low ports without a user namespace.
         bind = [sys.executable, "-I", "-S", "-c", f"import socket; socket.socket().bind(('', {port}))"]
         if subprocess.run([*way, *bind], capture_output=True, check=False).returncode == 0:
             return way
@@ -71,7 +71,7 @@ def _way_in(port: int) -> list[str] | None:
 
 
 def raise_loopback() -> None:
-    """What `ip link set lo up` does; a new namespace has it down."""
+    """Does what `ip link set lo up` does; loopback is down in a new namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sh14x", b"lo", 0)
         flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]

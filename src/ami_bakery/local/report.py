@@ -1,4 +1,4 @@
-"""What happened: every API call, and what came over SSH to each instance, for a test or a person to read."""
+"""Records API calls, and uploads and commands over SSH."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiCall:
-    """One API call. `error` is empty where it succeeded; `account` where its credentials are not known. `agent` is the
-    caller's User-Agent."""
+    """One API call.
+
+    account  empty if the credentials are unknown
+    error    the error code; empty if the call succeeded
+    agent    the caller's User-Agent
+    """
 
     service: str
     action: str
@@ -22,7 +26,7 @@ class ApiCall:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upload:
-    """One file that arrived whole. `path` is as the instance sees it, `mode` four octal digits."""
+    """One complete uploaded file. `path` is the path on the instance; `mode` has four octal digits."""
 
     instance: str
     path: str
@@ -33,7 +37,7 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SshCommand:
-    """One command that an instance was asked to run, and did not."""
+    """One command that was sent to an instance, and not run."""
 
     instance: str
     user: str
@@ -42,14 +46,14 @@ class SshCommand:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """In the order in which things happened."""
+    """Everything that was recorded, in chronological order."""
 
     calls: tuple[ApiCall, ...]
     uploads: tuple[Upload, ...]
     commands: tuple[SshCommand, ...]
 
     def count(self, action: str, *, region: str | None = None, account: str | None = None) -> int:
-        """How many calls of `action` came in, failed ones too."""
+        """Returns the number of calls of `action`, including failed ones."""
         return sum(
             call.action == action and region in (None, call.region) and account in (None, call.account)
             for call in self.calls
@@ -57,7 +61,7 @@ class Report:
 
 
 class Recorder:
-    """Collects from many threads."""
+    """Records events; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -89,8 +93,7 @@ class Recorder:
 
 
 def as_document(report: Report) -> dict[str, object]:
-    """The JSON document that `GET /report` answers with. `counts` is by action; `calls` has each with its region,
-    account and outcome."""
+    """Returns the JSON document of `GET /report`. `counts` has the number of calls by action."""
     counts: dict[str, int] = {}
     for call in report.calls:
         counts[call.action] = counts.get(call.action, 0) + 1

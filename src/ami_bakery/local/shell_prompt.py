@@ -1,4 +1,4 @@
-"""The user's own shell, with a prompt that shows that it is inside the embedded EC2."""
+"""Starts the user's shell with a prompt that shows the embedded EC2."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PROMPT = "(ami-bakery local) "
 
 
 def with_prompt(shell: str, environment: Mapping[str, str], folder: Path) -> tuple[list[str], dict[str, str]]:
-    """The command and its environment; start-up files are written to `folder`, and read the user's own ones first.
+    """Returns the command and its environment. Start-up files in `folder` read the user's files first.
 
-    A shell that is not known is started as it is.
+    An unknown shell is started unchanged.
     """
     changed = dict(environment)
     home = environment.get("HOME", "")

@@ -1,1 +1,1 @@
-"""The EC2 API of the embedded EC2: moto, made as strict as EC2."""
+"""The EC2 API of the embedded EC2: moto, with checks that EC2 has and moto lacks."""

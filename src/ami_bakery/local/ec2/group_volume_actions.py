@@ -1,4 +1,4 @@
-"""EC2's actions on security groups and volumes where moto is lax: what is in use stays, and answers have pages."""
+"""EC2's actions on security groups and volumes, stricter than moto: resources in use, pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class GroupVolumeActions(StrictResponse):
     """The actions, named as moto dispatches them."""
 
     def delete_security_group(self) -> ActionResult:
-        """Not while an instance that is not terminated, or another group's rule, uses it."""
+        """Deletes a group, unless an instance that is not terminated, or another group's rule, uses it."""
         if not self._get_param("GroupId") and not self._get_param("GroupName"):
             raise MissingParameterError("groupId")
         group = self._asked_group()

@@ -1,4 +1,4 @@
-"""EC2's image actions, strict where moto is lax: names taken once, pending, tags of copies, owners, deprecation."""
+"""EC2's image actions, stricter than moto: unique names, pending state, tags of copies, owners, deprecation."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _MAX_TAGS = 50
 
 
 class StrictResponse(EC2Response):
-    """moto's EC2 with the state and the behaviour of one embedded EC2. One is made for each request."""
+    """moto's EC2 with the state and behaviour of one embedded EC2; created for each request."""
 
-    # LocalAmi gives its dates as text, since filters compare them as text.
-    RESPONSE_KEY_PATH_TO_TRANSFORMER: dict[str, Callable[[Any], Any]] = {  # noqa: RUF012  # moto declares it so
+    # Filters compare dates as text, so LocalAmi has them as text.
+    RESPONSE_KEY_PATH_TO_TRANSFORMER: dict[str, Callable[[Any], Any]] = {  # noqa: RUF012  # as moto declares it
         path: transform
         for path, transform in EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER.items()
         if path != "Image.CreationDate"
@@ -57,14 +57,13 @@ class StrictResponse(EC2Response):
         )
 
     def visible_images(self, region: str) -> dict[str, LocalAmi]:
-        """Every AMI of a region that the caller may launch, by id: its own, public ones, and those shared with it;
-        none that is too new to be seen."""
+        """Returns the visible AMIs of a region by id: the caller's, public ones, and those shared with the caller."""
         visible = dict(self.state.backend(self.current_account, region).amis)
         for account_id, backend in self.state.backends(region).items():
             if account_id != self.current_account:
                 theirs = (image for image in backend.amis.values() if image.owner_id == account_id)
                 visible.update({image.id: image for image in theirs if image.launchable_by(self.current_account)})
-        return {image_id: image for image_id, image in visible.items() if image.seen()}
+        return {image_id: image for image_id, image in visible.items() if image.is_visible()}
 
     def visible_image(self, image_id: str, region: str) -> LocalAmi:
         if not image_id.startswith("ami-"):
@@ -75,7 +74,7 @@ class StrictResponse(EC2Response):
         return image
 
     def own_image(self) -> LocalAmi:
-        """The AMI that the request names, which must be the caller's."""
+        """Returns the AMI that the request names. Raises if it is not the caller's."""
         image = self.visible_image(self._get_param("ImageId", ""), self.region)
         if image.owner_id != self.current_account:
             raise EC2ClientError("AuthFailure", f"Not authorized for image:{image.id}")
@@ -83,7 +82,7 @@ class StrictResponse(EC2Response):
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuses tags that EC2 would not put on a resource."""
+    """Raises for tags that EC2 does not accept."""
     if len(tags) > _MAX_TAGS:
         raise EC2ClientError("TagLimitExceeded", "The maximum number of Tags for a resource has been reached.")
     for key, value in tags.items():
@@ -97,7 +96,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def require_usable(image: LocalAmi) -> LocalAmi:
-    """The image, unless its state forbids to launch, copy or share it."""
+    """Returns the AMI. Raises if it is not available, so that it cannot be launched, copied or shared."""
     if image.state != "available":
         raise EC2ClientError(
             "InvalidAMIID.Unavailable",
@@ -115,8 +114,7 @@ class _DescribedSerializer(EC2Serializer):
 
 
 class Described(ActionResult):
-    """A result whose members are named as in EC2's own model: nothing is looked for under other names, as moto does
-    with its objects, and its XML is written at once: both were most of the time that a long answer took."""
+    """A result with members named as in EC2's model, which is serialized faster than moto's objects."""
 
     def execute_result(self, context: ActionContext) -> TYPE_RESPONSE:
         serializer = _DescribedSerializer(operation_model=context.operation_model)
@@ -190,7 +188,7 @@ class ImageActions(StrictResponse):
         return ActionResult({"ImageId": image.id})
 
     def copy_image(self) -> ActionResult:
-        """A client token that was given before gives the copy that was made for it."""
+        """Copies an AMI; a repeated client token returns the copy of the first call."""
         token = self._get_param("ClientToken")
         if token and token in self.ec2_backend.copies:
             return ActionResult({"ImageId": self.ec2_backend.copies[token]})
@@ -226,8 +224,10 @@ class ImageActions(StrictResponse):
         return image
 
     def _encryption(self, source: LocalAmi) -> Callable[[Device], dict[str, Any]]:
-        """How each snapshot of a copy is encrypted: as asked, and always where the source's is. A key belongs to one
-        region, so that a copy gets the default one where none is named."""
+        """Returns how to encrypt each snapshot of a copy: as requested, and always if the source is encrypted.
+
+        KMS keys are regional, so that a copy gets the default key if none is named.
+        """
         asked, key = self._get_param("Encrypted"), self._get_param("KmsKeyId")
         if key and not asked:
             raise EC2ClientError(
@@ -284,7 +284,7 @@ class ImageActions(StrictResponse):
         return name
 
     def _tag_specifications(self, allowed: tuple[str, ...]) -> dict[str, dict[str, str]]:
-        """Tags by resource type; both `image` and `snapshot` are there, if empty."""
+        """Returns tags by resource type, always with `image` and `snapshot`."""
         tags: dict[str, dict[str, str]] = {"image": {}, "snapshot": {}}
         for specification in self._get_param("TagSpecifications", []):
             resource_type = specification.get("ResourceType")
@@ -358,7 +358,7 @@ def _asked_device(mapping: dict[str, Any]) -> Device:
 
 
 def _instance_devices(instance: Any) -> tuple[Device, ...]:
-    """The volumes that the instance has, its root volume first."""
+    """Returns the volumes of the instance, the root volume first."""
     devices = {}
     for name, block in instance.block_device_mapping.items():
         volume = instance.ec2_backend.get_volume(block.volume_id)
@@ -375,6 +375,6 @@ def _instance_devices(instance: Any) -> tuple[Device, ...]:
 
 
 def _may_be_used(key: str | None) -> bool:
-    """Keys are not modelled, but for those of accounts that are not there. EC2 takes the order, and the copy fails."""
+    """Whether a KMS key is usable: not one of an unknown account. (EC2 accepts the call, and the copy fails.)"""
     account = key.split(":")[4] if key and key.startswith("arn:") else ""
     return not account or account in {known.account_id for known in ACCOUNTS}

@@ -1,4 +1,4 @@
-"""EC2's actions on key pairs and instances where moto is lax: ids, states, addresses, pages."""
+"""EC2's actions on key pairs and instances, stricter than moto: ids, states, addresses, pages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class InstanceHost(Protocol):
-    """Gives instances an address and something that answers there."""
+    """Runs servers at the addresses of instances."""
 
     def launch(self, instance_id: str, public_key: str | None) -> str:
-        """The address of a new instance. `public_key` is in OpenSSH's form, None where it has no key pair."""
+        """Starts the server of a new instance; returns its address. `public_key`: in OpenSSH's format, if any."""
 
     def set_running(self, instance_id: str, running: bool) -> None:
-        """Answer at the instance's address, or stop answering."""
+        """Starts or stops the server of an instance."""
 
 
 class LocalInstance(Instance):
-    """moto's instance at a loopback address that really answers. Every name and number of it is that address."""
+    """moto's instance with a loopback address, which is also its DNS name."""
 
     local_address: str
     terminated_at: float | None = None
@@ -37,7 +37,7 @@ class LocalInstance(Instance):
 
     @property
     def _state(self) -> InstanceState:  # type: ignore[override]
-        """Terminated only some time after it was asked for; moto's own state is in the instance's dictionary."""
+        """The instance's state, which is `shutting-down` for some time before `terminated`."""
         state: InstanceState = self.__dict__["_state"]
         gone_at = 0.0 if self.terminated_at is None else self.terminated_at + self.behaviour.terminating_seconds
         return InstanceState("shutting-down", 32) if time.monotonic() < gone_at else state
@@ -63,7 +63,7 @@ class LocalInstance(Instance):
 
 
 class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagActions):
-    """Everything that the embedded EC2 answers under the name of EC2; what is not overridden here is moto's."""
+    """All EC2 actions of the embedded EC2; moto has those that are not overridden."""
 
     host: InstanceHost
 
@@ -71,11 +71,11 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
         if not self._get_param("KeyName"):
             raise MissingParameterError("KeyName")
         result: Any = super().create_key_pair()
-        self.ec2_backend.key_pair_news.changes(result.result.id, None, self.behaviour.lag_seconds)
+        self.ec2_backend.key_pair_lag.record_change(result.result.id, None, self.behaviour.lag_seconds)
         return ActionResult(result.result)
 
     def delete_key_pair(self) -> ActionResult:
-        """By name or by id. A key pair that is not there is deleted successfully, as EC2 has it."""
+        """Deletes a key pair by name or id. As in EC2, deleting a missing one is no error."""
         name, key_id = self._get_param("KeyName"), self._get_param("KeyPairId")
         if not name and not key_id:
             raise MissingParameterError("KeyName")
@@ -85,7 +85,7 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
         for pair in found:
             del pairs[pair.key_name]
             before = self.ec2_backend.tags.pop(pair.id, {})
-            self.ec2_backend.key_pair_news.changes(pair.id, before, self.behaviour.lag_seconds)
+            self.ec2_backend.key_pair_lag.record_change(pair.id, before, self.behaviour.lag_seconds)
         return ActionResult({"Return": True, "KeyPairId": found[0].id if found else None})
 
     def describe_key_pairs(self) -> ActionResult:
@@ -104,7 +104,7 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
         return ActionResult(result.result)
 
     def run_instances(self) -> ActionResult:
-        """A client token that was given before gives the instances that were made for it."""
+        """Launches instances; a repeated client token returns the instances of the first call."""
         token = self._get_param("ClientToken")
         launched = self.ec2_backend.launches.get(token) if token else None
         if launched is None:
@@ -141,7 +141,7 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
         return self._follow_states(super().stop_instances())
 
     def terminate_instances(self) -> ActionResult:
-        # Not moto's, which first imports half of AWS to tell autoscaling and load balancers.
+        # Not moto's method, which imports many services to notify autoscaling and load balancers.
         self.error_on_dryrun()
         terminated = self.ec2_backend.terminate_instances(self._get_param("InstanceIds", []))
         for instance, _ in terminated:
@@ -180,7 +180,7 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
 
 
 def _name_root_device(instance: Any, name: str) -> None:
-    """moto calls every root device /dev/sda1, whatever the AMI says."""
+    """Renames the root device as in the AMI; moto always calls it /dev/sda1."""
     devices = instance.block_device_mapping
     if name not in devices and "/dev/sda1" in devices:
         devices[name] = devices.pop("/dev/sda1")

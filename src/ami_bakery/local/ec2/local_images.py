@@ -1,4 +1,4 @@
-"""An AMI as the embedded EC2 keeps it, and as DescribeImages shows it to an account; filters as EC2 matches them."""
+"""AMIs of the embedded EC2, their form in DescribeImages, and EC2's filters."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Device:
 
 
 class LocalAmi(Ami):
-    """moto's AMI with what moto leaves out: a time as `pending`, real devices, where it came from, deprecation."""
+    """moto's AMI, with features that moto lacks: `pending` state, devices, source AMI, deprecation."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class LocalAmi(Ami):
         snapshot_description: str | None = None,
         **fields: Any,
     ) -> None:
-        """`behaviour` is None for an AMI that has long been there."""
+        """Creates an AMI; `behaviour` is None for one that is not new."""
         self._behaviour = behaviour
         self._born = time.monotonic()
         self._pending_seconds = behaviour.pending_seconds if behaviour else 0.0
-        self._news_lag = self._lag()
+        self._visibility_lag = self._lag()
         self._state = ""
         self.fails = False
         self._tags_before: Mapping[str, str] = {}
@@ -100,12 +100,12 @@ class LocalAmi(Ami):
         )
         self.architecture = fields.get("architecture") or (instance.architecture if instance else "x86_64")
         self.virtualization_type = "hvm"
-        del backend.snapshots[self.ebs_snapshot.id]  # moto's, of a fixed size; ours follow
+        del backend.snapshots[self.ebs_snapshot.id]  # moto's snapshot has a fixed size
         self.devices = tuple(self._with_snapshot(device, snapshot_description) for device in devices)
 
     def _with_snapshot(self, device: Device, description: str | None) -> Device:
         backend = self.ec2_backend
-        if device.snapshot_id:  # an AMI registered from snapshots that were there before
+        if device.snapshot_id:  # an AMI registered from existing snapshots
             self.ebs_snapshot = backend.get_snapshot(device.snapshot_id)
             return device
         volume = backend.create_volume(size=device.size_gib, zone_name=f"{backend.region_name}a")
@@ -119,7 +119,7 @@ class LocalAmi(Ami):
     def state(self) -> str:
         if self._state == "disabled" or self._behaviour is None:
             return self._state
-        # The setting at birth; a lower one now ends the wait. An available AMI is never pending again.
+        # The setting at creation; a lower one now ends the wait. An available AMI is never pending again.
         if time.monotonic() < self._born + min(self._pending_seconds, self._behaviour.pending_seconds):
             return "pending"
         self._pending_seconds = 0.0
@@ -134,20 +134,20 @@ class LocalAmi(Ami):
         return [device.described() for device in self.devices]
 
     def own_tags(self) -> Mapping[str, str]:
-        """The tags that the owner put on it. (An account sees no tags of another account's AMI.)"""
+        """Returns the owner's tags, which other accounts do not see."""
         tags: Mapping[str, str] = self.ec2_backend.tags.get(self.id, {})
         return tags
 
-    def seen(self) -> bool:
-        """Whether the news of this AMI has reached everyone."""
-        return time.monotonic() >= self._born + min(self._news_lag, self._lag())
+    def is_visible(self) -> bool:
+        """Whether the AMI is visible, after the replication lag."""
+        return time.monotonic() >= self._born + min(self._visibility_lag, self._lag())
 
-    def tags_change(self) -> None:
-        """Its tags are about to change; for a while it is shown with those it has now."""
-        self._tags_before, self._tags_lag, self._tags_changed = dict(self.seen_tags()), self._lag(), time.monotonic()
+    def prepare_tag_change(self) -> None:
+        """Prepares a change of tags: the current ones stay visible during the replication lag."""
+        self._tags_before, self._tags_lag, self._tags_changed = dict(self.visible_tags()), self._lag(), time.monotonic()
 
-    def seen_tags(self) -> Mapping[str, str]:
-        """The owner's tags, as far as the news of them has reached everyone."""
+    def visible_tags(self) -> Mapping[str, str]:
+        """Returns the owner's tags that are visible, after the replication lag."""
         late = time.monotonic() < self._tags_changed + min(self._tags_lag, self._lag())
         return self._tags_before if late else self.own_tags()
 
@@ -165,8 +165,8 @@ class LocalAmi(Ami):
         return self.deprecation_time is not None and self.deprecation_time <= datetime.datetime.now(datetime.UTC)
 
     def described(self, viewer: str) -> dict[str, Any]:
-        """The members of DescribeImages' `Image` that account `viewer` is shown."""
-        tags = self.seen_tags() if self.owner_id == viewer else {}
+        """Returns the members of `Image` in DescribeImages for account `viewer`."""
+        tags = self.visible_tags() if self.owner_id == viewer else {}
         shown = {
             "ImageId": self.id,
             "ImageLocation": f"{self.owner_alias or self.owner_id}/{self.name}",
@@ -202,7 +202,7 @@ class LocalAmi(Ami):
 
 
 def public_image(backend: Any, image: PublicImage) -> LocalAmi:
-    """An AMI of the catalogue in one region."""
+    """Returns a public AMI in one region."""
     volume_type = "gp3" if re.search("gp3|al2023", image.name) else "gp2"
     device = Device(name=image.root_device_name, size_gib=image.size_gib, volume_type=volume_type)
     return LocalAmi(
@@ -220,16 +220,16 @@ def public_image(backend: Any, image: PublicImage) -> LocalAmi:
     )
 
 
-def stocked_image(backend: Any, ami_id: str, name: str) -> LocalAmi:
-    """An AMI of the backend's own account that has long been there."""
+def seed_image(backend: Any, ami_id: str, name: str) -> LocalAmi:
+    """Returns an available AMI of the backend's account."""
     return LocalAmi(backend, ami_id, devices=(Device(name="/dev/sda1", size_gib=8),), behaviour=None, name=name)
 
 
 def check_filters(filters: Mapping[str, list[str]]) -> None:
-    """Refuses what EC2 refuses (an unknown filter, more than 200 values) and what is not modelled here."""
+    """Raises for unknown filters, more than 200 values, and filters that are not supported here."""
     for name in filters:
         if name in _UNMODELLED_FILTERS:
-            raise EC2ClientError("UnsupportedOperation", f"The embedded EC2 does not model the filter '{name}'.")
+            raise EC2ClientError("UnsupportedOperation", f"The embedded EC2 does not support the filter '{name}'.")
         if not _is_filter(name):
             raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
     check_value_count(filters)
@@ -244,8 +244,10 @@ def check_value_count(filters: Mapping[str, list[str]]) -> None:
 
 
 class AnyOf:
-    """The values of one filter: a text passes if it matches one of them. Those without wildcards are kept apart: a
-    look-up has 200 of them, and an account many AMIs."""
+    """The values of one filter, of which a text must match one.
+
+    Values without wildcards are in a set: a call may have 200 of them, and an account many AMIs.
+    """
 
     def __init__(self, values: Iterable[str]) -> None:
         texts = frozenset(values)
@@ -257,7 +259,7 @@ class AnyOf:
 
 
 Filters = Mapping[str, AnyOf]
-"""By name, as EC2 names them."""
+"""Filters by EC2's name."""
 
 
 def prepared(filters: Mapping[str, Iterable[str]]) -> Filters:
@@ -302,20 +304,20 @@ def _is_filter(name: str) -> bool:
 
 
 def may_match(found: Iterable[LocalAmi], viewer: str, filters: Filters) -> list[LocalAmi]:
-    """Those whose tags pass: found out before the rest of them is put together for the account."""
+    """Returns the AMIs whose tags pass, before their other members are computed."""
     wanted = [(name[4:], values) for name, values in filters.items() if name.startswith("tag:")]
     if not wanted:
         return list(found)
 
     def tags_pass(image: LocalAmi) -> bool:
-        seen = image.seen_tags()
+        seen = image.visible_tags()
         return all(key in seen and values.matches(seen[key]) for key, values in wanted)
 
     return [image for image in found if image.owner_id != viewer or tags_pass(image)]
 
 
 def matches(shown: Mapping[str, Any], filters: Filters) -> bool:
-    """Whether an AMI, as the asking account is shown it, passes every filter (any value of each)."""
+    """Whether an AMI, as shown to the calling account, passes every filter."""
     return all(any(map(values.matches, _values(shown, name))) for name, values in filters.items())
 
 
@@ -336,7 +338,7 @@ def _values(shown: Mapping[str, Any], name: str) -> Iterable[str]:
 
 
 def _device_values(devices: Iterable[Mapping[str, Any]], name: str) -> tuple[str, ...]:
-    """Of every volume of an AMI, as text: EC2 writes booleans small."""
+    """Returns a member of every volume of an AMI as text, with lower-case booleans."""
     if name == "device-name":
         return tuple(device["DeviceName"] for device in devices)
     found = (device["Ebs"].get(_DEVICE_MEMBERS[name]) for device in devices)
@@ -344,7 +346,7 @@ def _device_values(devices: Iterable[Mapping[str, Any]], name: str) -> tuple[str
 
 
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """EC2's wildcards: `*`, `?`, and a backslash that takes the meaning from what follows. Case counts."""
+    """Compiles EC2's wildcards `*` and `?`; a backslash escapes the next character. Case matters."""
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
     wild = {"*": ".*", "?": "."}
     return re.compile("".join(wild.get(part) or re.escape(part[-1]) for part in parts), re.DOTALL)

@@ -1,8 +1,8 @@
-"""The one place that reaches into moto: gives each embedded EC2 a moto state of its own, and our backend for EC2.
+"""Gives each embedded EC2 its own moto state. The only module that uses moto's internals.
 
-Read at moto 5.2.5. moto keeps its state in module-wide dictionaries (`moto.ec2.models.ec2_backends` and one such for
-each service), so one process would have one AWS. Here the contents are swapped whenever another embedded EC2 of this
-process is asked something, under one lock; that lock also makes moto answer one request at a time.
+Written for moto 5.2.5. moto keeps its state in global dictionaries (`moto.ec2.models.ec2_backends`, and one for each
+service), so that a process has only one AWS. This module swaps their contents, under a lock, when a request is for
+another embedded EC2 of the process. The lock also makes moto answer one request at a time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from moto.sts.models import STSBackend, sts_backends
 
 from ami_bakery.local.ec2 import public_images
 from ami_bakery.local.ec2.local_images import LocalAmi, public_image
-from ami_bakery.local.ec2.replication_lag import KeyPairNews
+from ami_bakery.local.ec2.replication_lag import KeyPairLag
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,24 +27,24 @@ _DICTIONARIES: tuple[Any, ...] = (ec2_backends, iam_backends, ssm_backends, sts_
 
 
 class LocalBackend(EC2Backend):
-    """moto's EC2 of one account and region, with our public AMIs in place of moto's hundreds."""
+    """moto's EC2 of one account and region, with few public AMIs instead of moto's hundreds."""
 
     amis: dict[str, LocalAmi]  # type: ignore[assignment]
 
     def __init__(self, region_name: str, account_id: str) -> None:
         self.copies: dict[str, str] = {}
         self.launches: dict[str, Any] = {}
-        """The AMI that was made for each client token of CopyImage."""
-        self.key_pair_news = KeyPairNews()
+        """By client token of RunInstances: the instances that were launched."""
+        self.key_pair_lag = KeyPairLag()
         super().__init__(region_name, account_id)
 
     @property
     def default_key(self) -> str:
-        """The KMS key that EC2 takes where none is named; nothing that is encrypted with it can be shared."""
+        """The default KMS key, which EC2 uses if none is named. Resources encrypted with it cannot be shared."""
         return f"arn:{self.partition}:kms:{self.region_name}:{self.account_id}:alias/aws/ebs"
 
     def _create_default_encryption_key(self) -> str:
-        """Not moto's, which makes a key in a KMS that is not here."""
+        """Returns the default key. (moto creates one in its KMS, which is not loaded.)"""
         self.default_kms_key_id = self.default_key
         return self.default_key
 
@@ -55,7 +55,7 @@ class LocalBackend(EC2Backend):
 
 
 class MotoState:
-    """Enter it to make moto's dictionaries this state's; no other state, and no other thread, gets in meanwhile."""
+    """A state of moto. While it is entered, moto's dictionaries have its contents, and other threads wait."""
 
     _lock: ClassVar[threading.RLock] = threading.RLock()
     _active: ClassVar[MotoState | None] = None
@@ -81,27 +81,26 @@ class MotoState:
         MotoState._lock.release()
 
     def clear(self) -> None:
-        """Forget everything: the next request meets an empty account with the public AMIs."""
+        """Removes everything except the public AMIs."""
         with self:
             for dictionary in _DICTIONARIES:
                 dictionary.clear()
-            reset_model_data()  # moto keeps every object ever made, for a dashboard that is not here
+            reset_model_data()  # moto keeps all objects for its dashboard
 
     def backend(self, account_id: str, region: str) -> LocalBackend:
-        """Only while entered."""
+        """Returns the backend of an account and region. Only while entered."""
         return cast("LocalBackend", ec2_backends[account_id][region])
 
     def backends(self, region: str) -> dict[str, LocalBackend]:
-        """The accounts that have been used in a region so far, by id. Only while entered."""
+        """Returns the used accounts of a region, by id. Only while entered."""
         return {
             account: self.backend(account, region)
             for account, regions in ec2_backends.items()
-            if dict.__contains__(regions, region)  # moto's own `in` is about what could be there
+            if dict.__contains__(regions, region)  # moto's own `in` is true for every valid region
         }
 
     def account_of_issued_key(self, access_key_id: str) -> str:
-        """The account that STS or IAM of this embedded EC2 gave this access key out for; empty where they did not.
-        Only while entered."""
+        """Returns the account of an access key from this STS or IAM; empty for other keys. Only while entered."""
         for account_id, _, users in iam_backends.iter_backends():
             if access_key_id in cast("IAMBackend", users).access_keys:
                 return account_id
@@ -111,11 +110,11 @@ class MotoState:
         return ""
 
     def seed_parameters(self, account_id: str, region: str) -> None:
-        """Put the public SSM parameters of our public AMIs in place. Only while entered; a second time does nothing."""
+        """Adds the public SSM parameters of the public AMIs. Only while entered; a second call does nothing."""
         parameters = ssm_backends[account_id][region]._parameters
         if parameters.latest_amis_loaded:
             return
-        parameters.latest_amis_loaded = True  # keep moto from loading its own, whose AMIs do not exist here
+        parameters.latest_amis_loaded = True  # keeps moto from loading its own, whose AMIs do not exist here
         for name, value in public_images.parameters(region).items():
             parameters[name].append(
                 Parameter(  # type: ignore[abstract]

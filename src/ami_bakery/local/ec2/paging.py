@@ -1,4 +1,4 @@
-"""Pages: MaxResults and NextToken as EC2 has them, with a cap that forces small ones on request."""
+"""Pages with MaxResults and NextToken, like EC2, with a configurable maximum size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 def page(
     items: Sequence[Item], *, action: str, max_results: int | None, token: str | None, cap: int
 ) -> tuple[Sequence[Item], str | None]:
-    """One page of `items` and the token of the next, None after the last. A token that is not ours is refused."""
+    """Returns one page of `items`, and the token of the next page or None. Raises for a foreign token."""
     if max_results is not None and not 1 <= max_results <= 1000:
         raise EC2ClientError(
             "InvalidParameterValue",

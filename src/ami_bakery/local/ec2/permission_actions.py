@@ -1,4 +1,4 @@
-"""Who may launch an AMI, or make volumes of a snapshot: EC2's attributes, where moto takes whatever it is given."""
+"""EC2's permission actions on AMIs and snapshots, with the checks that moto lacks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ACCOUNT = re.compile(r"\d{12}")
 _KEY_MESSAGE = "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot."
 _SNAPSHOT_KEY_MESSAGE = "Encrypted snapshots with EBS default key cannot be shared"
 _SNAPSHOT_CHANGES = 500
-"""API reference, ModifySnapshotAttribute. The code of the refusal is our guess."""
+"""EC2 API reference, ModifySnapshotAttribute. The error code is a guess."""
 _FLAT_MEMBERS = {
     "UserIds": "UserId",
     "UserGroups": "Group",
@@ -27,7 +27,7 @@ _FLAT_MEMBERS = {
     "OrganizationalUnitArns": "OrganizationalUnitArn",
 }
 Permission = dict[str, str]
-"""One member: ``UserId``, ``Group`` (``all``), ``OrganizationArn`` or ``OrganizationalUnitArn``."""
+"""A permission with one member: ``UserId``, ``Group`` (``all``), ``OrganizationArn`` or ``OrganizationalUnitArn``."""
 
 
 class PermissionActions(StrictResponse):
@@ -44,7 +44,8 @@ class PermissionActions(StrictResponse):
             return ActionResult({})
         if self._get_param("Attribute") not in (None, "launchPermission"):
             raise EC2ClientError(
-                "UnsupportedOperation", "The embedded EC2 models the attributes launchPermission and description only."
+                "UnsupportedOperation",
+                "The embedded EC2 supports only the attributes launchPermission and description.",
             )
         added, removed = self._changes("LaunchPermission")
         _check(added + removed, ("UserId", "Group", "OrganizationArn", "OrganizationalUnitArn"))
@@ -67,7 +68,7 @@ class PermissionActions(StrictResponse):
             result["LastLaunchedTime"] = {"Value": launched} if launched else None
         else:
             raise EC2ClientError(
-                "UnsupportedOperation", f"The embedded EC2 does not model the image attribute '{attribute}'."
+                "UnsupportedOperation", f"The embedded EC2 does not support the image attribute '{attribute}'."
             )
         return ActionResult(result)
 
@@ -97,7 +98,7 @@ class PermissionActions(StrictResponse):
         return ActionResult({"SnapshotId": snapshot.id, "CreateVolumePermissions": _permissions(snapshot)})
 
     def describe_snapshots(self) -> ActionResult:
-        """The caller's own, and those that others share with it, without their tags."""
+        """Lists the caller's snapshots, and those shared with it, the latter without tags."""
         filters: Any = self._filters_from_querystring()
         asked = self._get_param("SnapshotIds", [])
         there = {*self.ec2_backend.snapshots, *(snapshot.id for snapshot in self._shared_snapshots(None))}
@@ -125,7 +126,7 @@ class PermissionActions(StrictResponse):
     def _own_snapshot(self) -> Snapshot:
         if self._get_param("Attribute") not in (None, "createVolumePermission"):
             raise EC2ClientError(
-                "UnsupportedOperation", "The embedded EC2 models the snapshot attribute createVolumePermission only."
+                "UnsupportedOperation", "The embedded EC2 supports only the snapshot attribute createVolumePermission."
             )
         snapshot_id = self._get_param("SnapshotId", "")
         snapshot = self.ec2_backend.snapshots.get(snapshot_id)
@@ -134,7 +135,7 @@ class PermissionActions(StrictResponse):
         return snapshot
 
     def _changes(self, member: str) -> tuple[list[Permission], list[Permission]]:
-        """What is to be added and removed: as lists of permissions, or as `OperationType` with flat lists."""
+        """Returns permissions to add and to remove: from lists, or from `OperationType` with flat lists."""
         modifications: dict[str, list[Permission]] = self._get_param(member, {}) or {}
         added, removed = list(modifications.get("Add", [])), list(modifications.get("Remove", []))
         flat = [{key: value} for name, key in _FLAT_MEMBERS.items() for value in self._get_param(name, [])]
@@ -153,7 +154,7 @@ def _check(permissions: Iterable[Permission], known: tuple[str, ...]) -> None:
     for permission in permissions:
         ((kind, value),) = permission.items()
         if kind not in known:
-            raise EC2ClientError("InvalidParameterValue", f"{kind} is no kind of permission here")
+            raise EC2ClientError("InvalidParameterValue", f"{kind} is not a supported permission")
         if kind == "UserId" and not _ACCOUNT.fullmatch(value):
             raise _malformed(value, "userId")
         if kind == "Group" and value != "all":
@@ -169,7 +170,7 @@ def _malformed(value: str, kind: str) -> EC2ClientError:
 
 
 def _changed(before: Iterable[Permission], added: list[Permission], removed: list[Permission]) -> list[Permission]:
-    """Each once. What is removed and was not there changes nothing."""
+    """Applies additions and removals, without duplicates."""
     kept = [permission for permission in before if permission not in removed]
     return kept + [permission for index, permission in enumerate(added) if permission not in kept + added[:index]]
 

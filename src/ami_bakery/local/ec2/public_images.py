@@ -1,4 +1,4 @@
-"""The public AMIs that the embedded EC2 starts with, the same every time, and the SSM parameters that name them."""
+"""The public AMIs of the embedded EC2, and their SSM parameters."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class PublicImage:
     size_gib: int
     created: datetime.datetime
     parameter: str
-    """The SSM parameter that holds this AMI's id; empty for AMIs that have been superseded."""
+    """The SSM parameter with this AMI's id; empty for superseded AMIs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Listed:
-    """One line of the catalogue: the same in every region, apart from the id."""
+    """A public AMI without its id, which differs by region."""
 
     name: str
     owner_id: str
@@ -99,7 +99,7 @@ _CATALOGUE = (
 
 
 def public_images(region: str) -> tuple[PublicImage, ...]:
-    """The public AMIs of a region. An id is made of the region and the name."""
+    """Returns the public AMIs of a region. Ids are derived from region and name."""
     return tuple(
         PublicImage(
             ami_id="ami-" + hashlib.sha256(f"{region}/{listed.name}".encode()).hexdigest()[:17],
@@ -118,5 +118,5 @@ def public_images(region: str) -> tuple[PublicImage, ...]:
 
 
 def parameters(region: str) -> dict[str, str]:
-    """The public SSM parameters of a region: name to AMI id."""
+    """Returns the public SSM parameters of a region: AMI ids by name."""
     return {image.parameter: image.ami_id for image in public_images(region) if image.parameter}

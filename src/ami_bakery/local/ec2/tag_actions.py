@@ -1,4 +1,4 @@
-"""EC2's actions on tags where moto is lax: all of a call's resources or none, key pairs, filters, pages, late news."""
+"""EC2's tag actions, stricter than moto: atomic calls, key pairs, filters, pages, replication lag."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TagActions(StrictResponse):
     """The actions, named as moto dispatches them."""
 
     def create_tags(self) -> ActionResult:
-        """Nothing is tagged where one of the resources does not exist, or would have too many tags."""
+        """Tags all resources, or none if one of them does not exist or would have too many tags."""
         tags = {tag["Key"]: tag.get("Value", "") for tag in self._get_param("Tags", [])}
         if not tags:
             raise MissingParameterError("tagSet")
@@ -29,12 +29,12 @@ class TagActions(StrictResponse):
         for resource in there:
             check_tags({**self.ec2_backend.tags.get(resource, {}), **tags})
         self.error_on_dryrun()
-        self._tags_change(there)
+        self._prepare_tag_change(there)
         self.ec2_backend.create_tags(there, tags)
         return ActionResult({})
 
     def delete_tags(self) -> ActionResult:
-        self._tags_change(self._get_param("Resources", []))
+        self._prepare_tag_change(self._get_param("Resources", []))
         return super().delete_tags()
 
     def describe_tags(self) -> ActionResult:
@@ -45,30 +45,30 @@ class TagActions(StrictResponse):
         check_value_count(filters)
         self.error_on_dryrun()
         wanted = prepared(filters)
-        told = [
+        shown = [
             {"ResourceId": resource, "ResourceType": _resource_type(resource), "Key": key, "Value": value}
-            for resource, tags in sorted(self._told_tags().items())
+            for resource, tags in sorted(self._visible_tags().items())
             for key, value in sorted(tags.items())
             if all(_passes(resource, key, value, name, values) for name, values in wanted.items())
         ]
-        listed, token = self.page(told, "DescribeTags")
+        listed, token = self.page(shown, "DescribeTags")
         return ActionResult({"Tags": listed, "NextToken": token})
 
-    def _told_tags(self) -> dict[str, Mapping[str, str]]:
+    def _visible_tags(self) -> dict[str, Mapping[str, str]]:
         backend = self.ec2_backend
-        told: dict[str, Mapping[str, str]] = {}
-        for resource in {*backend.tags, *backend.key_pair_news.known()}:
+        shown: dict[str, Mapping[str, str]] = {}
+        for resource in {*backend.tags, *backend.key_pair_lag.known()}:
             tags: Mapping[str, str] | None = backend.tags.get(resource)
             if image := backend.amis.get(resource):
-                tags = image.seen_tags() if image.seen() else None
+                tags = image.visible_tags() if image.is_visible() else None
             elif resource.startswith("key-"):
-                tags = backend.key_pair_news.told(resource, tags, self.behaviour.lag_seconds)
+                tags = backend.key_pair_lag.visible_tags(resource, tags, self.behaviour.lag_seconds)
             if tags:
-                told[resource] = tags
-        return told
+                shown[resource] = tags
+        return shown
 
     def _checked_resources(self) -> list[str]:
-        """The request's resources, less those that are only thought to be there. Raises where one is not there."""
+        """Returns the existing resources of the request. Raises if one is not visible."""
         resources: list[str] = self._get_param("Resources", [])
         validate_resource_ids(resources)
         pairs = {pair.id for pair in self.ec2_backend.key_pairs.values()}
@@ -76,7 +76,7 @@ class TagActions(StrictResponse):
         for resource in resources:
             if resource.startswith("key-"):
                 now = self.ec2_backend.tags.get(resource, {}) if resource in pairs else None
-                if self.ec2_backend.key_pair_news.told(resource, now, self.behaviour.lag_seconds) is None:
+                if self.ec2_backend.key_pair_lag.visible_tags(resource, now, self.behaviour.lag_seconds) is None:
                     raise EC2ClientError("InvalidKeyPair.NotFound", f"The keyPair ID '{resource}' does not exist")
             elif resource.startswith("ami-"):
                 if resource not in images:
@@ -85,13 +85,13 @@ class TagActions(StrictResponse):
                 self.ec2_backend.do_resources_exist([resource])
         return [resource for resource in resources if not resource.startswith("key-") or resource in pairs]
 
-    def _tags_change(self, resources: list[str]) -> None:
+    def _prepare_tag_change(self, resources: list[str]) -> None:
         backend = self.ec2_backend
         for resource in resources:
             if image := backend.amis.get(resource):
-                image.tags_change()
+                image.prepare_tag_change()
             elif resource.startswith("key-"):
-                backend.key_pair_news.changes(resource, backend.tags.get(resource, {}), self.behaviour.lag_seconds)
+                backend.key_pair_lag.record_change(resource, backend.tags.get(resource, {}), self.behaviour.lag_seconds)
 
 
 def _resource_type(resource: str) -> str:
@@ -99,8 +99,8 @@ def _resource_type(resource: str) -> str:
 
 
 def _passes(resource: str, key: str, value: str, name: str, values: AnyOf) -> bool:
-    """One filter; `tag:KEY` asks for both at once."""
+    """Whether a tag passes one filter; `tag:KEY` tests key and value."""
     if name.startswith("tag:"):
         return key == name[4:] and values.matches(value)
-    told = {"key": key, "value": value, "resource-id": resource, "resource-type": _resource_type(resource)}
-    return values.matches(told[name])
+    shown = {"key": key, "value": value, "resource-id": resource, "resource-type": _resource_type(resource)}
+    return values.matches(shown[name])

@@ -1,4 +1,4 @@
-"""An answer as XML: what xmltodict writes, but for a name's check and a SAX handler's calls for each element."""
+"""Writes responses as XML, like xmltodict but faster."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 
 def written(document: Mapping[str, Any]) -> str:
-    """Of elements by name: text, a number, None, elements by name (attributes with an `@`), or a list of such.
+    """Returns a document of elements by name: text, number, None, elements (attributes start with `@`), or a list.
 
-    Raises `TypeError` for anything else: moto's serializer makes nothing else of what EC2 answers with.
+    Raises `TypeError` for any other value, which moto's serializer never returns for EC2.
     """
     parts = ['<?xml version="1.0" encoding="utf-8"?>\n']
     for name, value in document.items():
@@ -36,4 +36,4 @@ def _write(write: Callable[[str], None], name: str, value: Any) -> None:
                 _write(write, key, inner)
         write(f"</{name}>")
     else:
-        raise TypeError(f"{name} is neither a text nor a number, nor made of elements: {value!r}")
+        raise TypeError(f"{name} is neither text, number nor elements: {value!r}")

@@ -1,4 +1,4 @@
-"""A certificate authority of our own: signs a certificate for each AWS host that a client asks the proxy for."""
+"""A certificate authority that signs certificates for the AWS hosts of the proxy."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _VALID = datetime.timedelta(days=30)
 
 
 class Authority:
-    """Lives in memory and in one private folder, as long as the embedded EC2 does; nothing else ever trusts it.
+    """A certificate authority that exists as long as the embedded EC2, and that only its children trust.
 
-    certificate  the authority's own certificate, a PEM file for clients to trust
+    certificate  the authority's certificate, a PEM file for clients
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +37,7 @@ class Authority:
         self.certificate.write_bytes(self._sign_itself().public_bytes(serialization.Encoding.PEM))
 
     def context_for(self, host: str) -> ssl.SSLContext:
-        """A server context whose certificate is good for `host` and its siblings (one wildcard for each parent)."""
+        """Returns a server context with a wildcard certificate for `host` and its siblings."""
         parent = host.partition(".")[2]
         with self._lock:
             if parent not in self._contexts:
@@ -45,7 +45,7 @@ class Authority:
             return self._contexts[parent]
 
     def _make_context(self, parent: str) -> ssl.SSLContext:
-        # Python loads a chain from a file only; the folder is private (0700) and goes with the embedded EC2.
+        # Python loads a chain only from a file; the folder is private (0700) and temporary.
         pem = self._folder / f"leaf-{len(self._contexts)}.pem"
         pem.write_bytes(
             self._leaf_key.private_bytes(
@@ -93,10 +93,10 @@ class Authority:
 
 
 class _ServerSocket(ssl.SSLSocket):
-    """Of a client that may have hung up already: the handshake finds that out, and the socket is closed as any other.
+    """A TLS socket whose client may have closed the connection already; the handshake reports that.
 
-    Where the peer is gone, `ssl` reads from the socket while it makes it; a reset that it meets there leaves a socket
-    that nobody can close (CPython 3.11 and 3.12).
+    If the peer is gone, `ssl` reads from the socket in its constructor. A reset there leaks the socket (CPython 3.11
+    and 3.12).
     """
 
     def getpeername(self) -> socket._RetAddress:

@@ -1,4 +1,4 @@
-"""The control URL's server side: reads the report, plans faults, changes settings, resets."""
+"""Handles requests to the control URL: report, faults, settings, reset."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class BehaviourChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of `POST /settings`: what is left out stays as it is."""
+    """The body of `POST /settings`; omitted settings do not change."""
 
     pending_seconds: float | None = None
     page_cap: int | None = None
@@ -29,7 +29,7 @@ class BehaviourChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ControlHandler:
-    """`reset_instances` takes the instances' SSH servers down."""
+    """Handles control requests; `reset_instances` stops the SSH servers of instances."""
 
     def __init__(self, service: Service, reset_instances: Callable[[], None]) -> None:
         self._service = service
@@ -38,12 +38,12 @@ class ControlHandler:
             ("GET", "/report"): lambda _: as_document(service.recorder.report()),
             ("DELETE", "/report"): lambda _: service.recorder.clear(),
             ("POST", "/reset"): lambda _: self._reset(),
-            ("GET", "/faults"): lambda _: {"struck": service.faults.struck, "held": service.faults.held},
+            ("GET", "/faults"): lambda _: {"struck": service.faults.triggered, "held": service.faults.held},
             ("POST", "/faults"): lambda body: service.faults.add(msgspec.json.decode(body, type=InjectedFault)),
             ("POST", "/faults/release"): lambda _: service.faults.release(),
             ("DELETE", "/faults"): lambda _: service.faults.clear(),
             ("POST", "/settings"): self._change,
-            ("POST", "/images"): self._stock,
+            ("POST", "/images"): self._seed,
             ("PUT", "/policy"): self._enforce,
             ("DELETE", "/policy"): lambda _: setattr(service.behaviour, "policy", None),
         }
@@ -52,7 +52,7 @@ class ControlHandler:
         route = self._routes.get((method, path))
         if route is None:
             known = ", ".join(f"{verb} {where}" for verb, where in self._routes)
-            return _json(404, {"error": f"no {method} {path} here; there is {known}"})
+            return _json(404, {"error": f"there is no {method} {path}; there is {known}"})
         try:
             return _json(200, route(body) or {})
         except (msgspec.MsgspecError, ValueError) as error:
@@ -65,17 +65,17 @@ class ControlHandler:
     def _enforce(self, body: bytes) -> None:
         self._service.behaviour.policy = Policy.parse(json.loads(body))
 
-    def _stock(self, body: bytes) -> dict[str, list[str]]:
-        return {"ids": self._service.stock(msgspec.json.decode(body, type=SeedImages))}
+    def _seed(self, body: bytes) -> dict[str, list[str]]:
+        return {"ids": self._service.seed(msgspec.json.decode(body, type=SeedImages))}
 
     def _change(self, body: bytes) -> None:
         change = msgspec.json.decode(body, type=BehaviourChange)
         if change.image_outcome not in (None, "available", "failed"):
-            raise ValueError("image_outcome is available or failed")
+            raise ValueError("image_outcome must be available or failed")
         if change.page_cap is not None and change.page_cap < 1:
-            raise ValueError("page_cap is at least 1")
+            raise ValueError("page_cap must be at least 1")
         if min(change.pending_seconds or 0, change.lag_seconds or 0, change.terminating_seconds or 0) < 0:
-            raise ValueError("pending_seconds, lag_seconds and terminating_seconds are at least 0")
+            raise ValueError("pending_seconds, lag_seconds and terminating_seconds must be at least 0")
         for name in change.__struct_fields__:
             if (value := getattr(change, name)) is not None:
                 setattr(self._service.behaviour, name, value)

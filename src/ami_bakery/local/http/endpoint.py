@@ -1,4 +1,4 @@
-"""Which AWS service and region a host name stands for, and whether it is AWS's at all."""
+"""Parses host names: AWS service and region, metadata services."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ _METADATA_NAMES = frozenset(
     {"instance-data", "instance-data.ec2.internal", "metadata", "metadata.google.internal", "metadata.azure.internal"}
 )
 _METADATA_ADDRESSES = frozenset({"168.63.129.16", "100.100.100.200", "192.0.0.192"})
-"""Of other clouds, outside of the link-local networks that have all the rest: Azure, Alibaba, Oracle."""
+"""Metadata services of Azure, Alibaba and Oracle outside link-local networks."""
 _EC2_NETWORK = "fd00:ec2::/32"
 """Link-local services of EC2 over IPv6 (EC2 User Guide, "Access instance metadata")."""
 
 MODELLED = ("ec2", "iam", "ssm", "sts")
-"""The services that the embedded EC2 answers for. ssm is there for its public parameters, iam for instance profiles."""
+"""The services of the embedded EC2: ssm has public parameters, iam has instance profiles."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """`region` is us-east-1 where the host names none (`sts.amazonaws.com`)."""
+    """An AWS service and region; us-east-1 if the host has no region (`sts.amazonaws.com`)."""
 
     service: str
     region: str
 
 
 def is_aws(host: str) -> bool:
-    """Whether traffic to `host` must never leave the machine."""
+    """Whether `host` belongs to AWS, so that traffic to it must not leave the machine."""
     return host.lower().rstrip(".").endswith(_SUFFIXES)
 
 
 def is_metadata(host: str) -> bool:
-    """Whether `host` names, in whatever spelling, a service that gives credentials to the machine it runs on."""
+    """Whether `host`, in any spelling, is a metadata service, which gives credentials to its machine."""
     name = host.strip("[]").partition("%")[0].rstrip(".").lower()
     if name in _METADATA_NAMES:
         return True
@@ -43,7 +43,7 @@ def is_metadata(host: str) -> bool:
         address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(name)
     except ValueError:
         try:
-            # Decimal, octal, hexadecimal, or with fewer than four numbers: what connect(2) takes by way of libc.
+            # Decimal, octal, hexadecimal, or fewer than four numbers: libc accepts them for connect(2).
             address = ipaddress.IPv4Address(socket.inet_aton(name))
         except (OSError, ValueError):
             return False
@@ -57,7 +57,7 @@ def _is_metadata_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address)
 
 
 def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
-    """IPv4 addresses that an IPv6 address stands for: mapped, compatible, 6to4, Teredo, NAT64."""
+    """Yields the IPv4 addresses in an IPv6 address: mapped, compatible, 6to4, Teredo, NAT64."""
     if isinstance(address, ipaddress.IPv6Address):
         teredo = address.teredo or ()
         yield from (one for one in (address.ipv4_mapped, address.sixtofour, *teredo) if one is not None)
@@ -67,7 +67,7 @@ def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[
 
 
 def parse_host(host: str) -> Endpoint:
-    """Reads `ec2.eu-west-1.amazonaws.com` and its like; other names (a bucket's) have no service that we know."""
+    """Parses names such as `ec2.eu-west-1.amazonaws.com`; other names (of a bucket) have an unknown service."""
     name = host.lower().rstrip(".")
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix)
@@ -77,7 +77,7 @@ def parse_host(host: str) -> Endpoint:
 
 @cache
 def regions() -> frozenset[str]:
-    """Every region that botocore knows EC2 in, of every partition."""
+    """Returns every EC2 region that botocore knows, in all partitions."""
     from botocore.session import Session
 
     session = Session()

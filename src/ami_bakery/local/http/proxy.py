@@ -1,4 +1,4 @@
-"""The HTTP proxy that children reach AWS through: answers for AWS's hosts itself, passes the others on unchanged."""
+"""The HTTP proxy of child processes: answers requests to AWS, and forwards all others."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _HOP_BY_HOP = frozenset(
 _CONNECT_TIMEOUT_SECONDS = 10
 
 ControlHandler = Callable[[str, str, bytes], Response]
-"""Method, path and body of a request to the proxy's own address, to its answer."""
+"""Answers a request to the proxy's own address: method, path, body."""
 
 
 class Proxy(ThreadingHTTPServer):
-    """Listens on a loopback port of the kernel's choice, a thread for each connection."""
+    """Listens on a free loopback port, with a thread for each connection."""
 
     daemon_threads = True
     block_on_close = False
@@ -63,7 +63,7 @@ class Proxy(ThreadingHTTPServer):
         self._acceptor = threading.Thread(target=self.serve_forever, args=(0.05,), name="embedded-ec2-proxy")
 
     def server_bind(self) -> None:
-        """Without the look-up of our own name that HTTPServer does: where there is no network, it can take seconds."""
+        """Binds without HTTPServer's look-up of the host's name, which takes seconds without a network."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
@@ -75,14 +75,14 @@ class Proxy(ThreadingHTTPServer):
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Stop listening, hang up on everyone, wait for every thread."""
+        """Stops listening, closes all connections, and waits for their threads."""
         self.shutdown()
         self._acceptor.join()
         self.server_close()
         with self._connections_lock:
             for connection in self._sockets.values():
                 with suppress(OSError):
-                    # The plain method, also of a TLS socket: its own would pull the TLS state from under its reader.
+                    # Not the method of a TLS socket: it discards the TLS state that another thread reads with.
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
             threads = list(self._connection_threads.values())
         for thread in threads:
@@ -99,7 +99,7 @@ class Proxy(ThreadingHTTPServer):
                 del self._connection_threads[id(thread)]
 
     def track(self, owner: object, connection: socket.socket | None) -> None:
-        """Remember the socket that a connection's thread now waits on, to hang up on it; None: no more."""
+        """Registers the socket that a connection's thread uses, so that `stop` can close it; None unregisters it."""
         with self._connections_lock:
             if connection is None:
                 self._sockets.pop(id(owner), None)
@@ -107,20 +107,20 @@ class Proxy(ThreadingHTTPServer):
                 self._sockets[id(owner)] = connection
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are no event; anything else is a bug, told in a line."""
+        """Ignores clients that close the connection, and reports any other error in one line."""
         error = sys.exc_info()[1]
         if error is not None and not isinstance(error, OSError):
             self.note(f"a connection failed: {type(error).__name__}: {error}")
 
 
 class _Connection(BaseHTTPRequestHandler):
-    """One client's connection, in its thread, from the first byte to the last."""
+    """Handles one client's connection in its own thread."""
 
     server: Proxy
     protocol_version = "HTTP/1.1"
     server_version = "EmbeddedEC2"
     sys_version = ""
-    wbufsize = -1  # status, headers and body leave in one write
+    wbufsize = -1  # one write for status, headers and body
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
@@ -132,16 +132,16 @@ class _Connection(BaseHTTPRequestHandler):
         self.server.track(self, None)
         with suppress(OSError):
             super().finish()
-        self.rfile.close()  # what was to be written still, and could not be, keeps `finish` from it
+        self.rfile.close()  # `finish` skips this if unsent data cannot be written
         self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The report tells; a log of every request would drown the child's output."""
+        """Logs nothing: the report has every call, and a log would hide the child's output."""
 
     def handle_expect_100(self) -> bool:
-        going_on = super().handle_expect_100()
+        continues = super().handle_expect_100()
         self.wfile.flush()
-        return going_on
+        return continues
 
     def do_CONNECT(self) -> None:
         host, _, port = self.path.rpartition(":")
@@ -199,7 +199,7 @@ class _Connection(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _any_method
 
     def _answer_control(self, body: bytes) -> None:
-        """A page in a browser can send requests to a loopback port, under a name of its own that leads there, too."""
+        """Answers a control request, but not for web pages, which can reach a loopback port by DNS rebinding."""
         hosts = {f"{name}:{self.server.server_port}" for name in ("127.0.0.1", "localhost")}
         origins = self.headers.get_all("Origin", [])
         sites = self.headers.get_all("Sec-Fetch-Site", [])
@@ -217,7 +217,7 @@ class _Connection(BaseHTTPRequestHandler):
         self._fail(403, f"embedded EC2: {host} is not reached from here")
 
     def _connected(self, host: str, port: int) -> socket.socket:
-        """To the very address that was looked at: a second look-up of the name may give another one."""
+        """Connects to the address that was checked: a second look-up of the name could return another."""
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
         addresses = [str(address[0]) for *_, address in found]
         if any(endpoint.is_metadata(address) for address in addresses):
@@ -265,7 +265,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def _fail(self, status: int, reason: str) -> None:
-        """Not of AWS: the proxy's own refusal, after which the connection is of no use."""
+        """Sends an error of the proxy, and closes the connection."""
         self.close_connection = True
         body = f"{reason}\n".encode()
         self.send_response(status, reason)
@@ -293,7 +293,7 @@ class _Connection(BaseHTTPRequestHandler):
             _pump(self.connection, other)
 
     def _forward(self, host: str, port: int, path: str, body: bytes) -> None:
-        """A plain HTTP request to somewhere that is not AWS."""
+        """Forwards a plain HTTP request to a host other than AWS."""
         self.close_connection = True
         kept: Mapping[str, str] = {
             name: value for name, value in self.headers.items() if name.lower() not in _HOP_BY_HOP
@@ -321,7 +321,7 @@ class _Connection(BaseHTTPRequestHandler):
 
 
 def _pump(one: socket.socket, other: socket.socket) -> None:
-    """Copy both ways until either side closes."""
+    """Copies data in both directions until either side closes."""
     with selectors.DefaultSelector() as selector:
         selector.register(one, selectors.EVENT_READ, other)
         selector.register(other, selectors.EVENT_READ, one)

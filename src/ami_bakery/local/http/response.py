@@ -1,4 +1,4 @@
-"""An answer of the embedded EC2, and the errors that it gives without moto, each in its protocol's form."""
+"""Responses of the embedded EC2, and errors in the format of each protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 
 class Protocol(StrEnum):
-    """How a service's errors are written; a client reads an error in another form as nonsense."""
+    """The error format of a service; clients cannot parse errors in another format."""
 
     EC2 = "ec2"
     QUERY = "query"
@@ -25,11 +25,11 @@ class Response:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
-    """The error code, for the report; empty for a success."""
+    """The error code for the report; empty for a success."""
 
 
 def protocol_of(service: str, headers: Mapping[str, str]) -> Protocol:
-    """`headers` with lower-case names."""
+    """Returns the protocol of a request; `headers` have lower-case names."""
     if service == "ec2":
         return Protocol.EC2
     content_type = headers.get("content-type", "")
@@ -41,7 +41,7 @@ def protocol_of(service: str, headers: Mapping[str, str]) -> Protocol:
 
 
 def error(protocol: Protocol, code: str, message: str, status: int = 400) -> Response:
-    """An error as a service of that protocol would word it."""
+    """Returns an error in the format of the protocol."""
     request_id = str(uuid.uuid4())
     xml = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
     match protocol:

@@ -1,4 +1,4 @@
-"""One API request from its bytes to its answer: who asks, which fault it meets, moto under the lock, the report."""
+"""Answers one API request: credentials, policy, injected faults, moto, report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 
 from ami_bakery.local import iam_policy
 from ami_bakery.local.ec2.instance_actions import EmbeddedEc2, InstanceHost
-from ami_bakery.local.ec2.local_images import stocked_image
+from ami_bakery.local.ec2.local_images import seed_image
 from ami_bakery.local.ec2.moto_state import MotoState
 from ami_bakery.local.faults import FaultKind, FaultPlan
 from ami_bakery.local.http import endpoint
@@ -48,7 +48,7 @@ _NEEDS_NO_CREDENTIALS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiRequest:
-    """`headers` have lower-case names; `path` holds the query string too."""
+    """A request to an AWS API. `headers` have lower-case names; `path` includes the query string."""
 
     method: str
     host: str
@@ -57,8 +57,8 @@ class ApiRequest:
     body: bytes
 
 
-class StockedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """An AMI to be put in place as if it had been there for long."""
+class SeedImage(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """An existing AMI to add."""
 
     name: str
     tags: dict[str, str] = {}
@@ -68,24 +68,24 @@ class SeedImages(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     """The body of `POST /images` of the control URL."""
 
     region: str
-    images: list[StockedImage]
+    images: list[SeedImage]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _ParsedRequest:
-    """What a request asks for, read from its bytes; `era` counts the resets before it came."""
+    """A parsed request; `generation` is the number of resets before it arrived."""
 
     endpoint: Endpoint
     action: str
     protocol: Protocol
     parameters: Mapping[str, str]
-    era: int
+    generation: int
 
 
 class Service:
-    """Answers for AWS.
+    """Answers API requests in place of AWS.
 
-    note  is told, once for each, of what was asked for and is not modelled
+    note  prints a line, once for each request that is not supported
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Service:
         self._noted: set[str] = set()
         self._noted_lock = threading.Lock()
         self._state = MotoState()
-        self._era = 0
+        self._generation = 0
 
     def reset(self) -> None:
-        """As it was at the start: only the public AMIs, no faults, an empty report, the first settings."""
-        # What came before, and is still waiting for its turn or for a fault to end, must not be of what comes now.
-        self._era += 1
+        """Restores the initial state: public AMIs only, no faults, an empty report, the first settings."""
+        # Requests from before the reset that still wait must not change the new state.
+        self._generation += 1
         self.faults.clear()
         self._state.clear()
         self.recorder.clear()
@@ -113,31 +113,30 @@ class Service:
         for name in Behaviour.__slots__:
             setattr(self.behaviour, name, getattr(first, name))
 
-    def stock(self, stock: SeedImages) -> list[str]:
-        """Put AMIs of the first account in place, and give their ids. Raises ValueError, and makes none, where a name
-        is taken."""
+    def seed(self, seed: SeedImages) -> list[str]:
+        """Adds AMIs of the first account; returns their ids. Raises ValueError, and adds none, if a name is in use."""
         with self._state:
-            backend = self._state.backend(self._settings.accounts[0].account_id, stock.region)
-            names = [*(ami.name for ami in backend.amis.values()), *(image.name for image in stock.images)]
+            backend = self._state.backend(self._settings.accounts[0].account_id, seed.region)
+            names = [*(ami.name for ami in backend.amis.values()), *(image.name for image in seed.images)]
             if len(set(names)) != len(names):
                 raise ValueError("an AMI name can be used once")
             made = []
-            for image in stock.images:
-                ami = stocked_image(backend, random_ami_id(), image.name)
+            for image in seed.images:
+                ami = seed_image(backend, random_ami_id(), image.name)
                 backend.amis[ami.id] = ami
                 ami.add_tags(image.tags)
                 made.append(ami.id)
             return made
 
     def answer(self, request: ApiRequest) -> Response | None:
-        """None where a fault wants the connection dropped."""
-        asked = _read(request, self._era)
+        """Answers a request; None if a fault drops the connection."""
+        asked = _read(request, self._generation)
         account = self._account(request)
         if account or asked.action in _NEEDS_NO_CREDENTIALS:
             answer = self._answer_known(request, asked, account)
         else:
             answer = _refuse_credentials(request, asked)
-        if asked.era == self._era:
+        if asked.generation == self._generation:
             self.recorder.call(
                 ApiCall(
                     service=asked.endpoint.service,
@@ -152,7 +151,7 @@ class Service:
         return answer
 
     def _answer_known(self, request: ApiRequest, asked: _ParsedRequest, account: str) -> Response | None:
-        """The answer, or a refusal by the policy, or the fault that was planned for it."""
+        """Answers a request of a known account: a refusal by the policy, an injected fault, or the result."""
         refusal = self._refused_by_policy(asked, account)
         if refusal is not None:
             return refusal
@@ -179,7 +178,7 @@ class Service:
         assert_never(fault.kind)
 
     def _refused_by_policy(self, asked: _ParsedRequest, account: str) -> Response | None:
-        """A policy holds for everybody of the first account."""
+        """Returns the refusal by the policy, which applies to the first account; None if the call is allowed."""
         allowed, service, region = self.behaviour.policy, asked.endpoint.service, asked.endpoint.region
         if allowed is None or account != self._settings.accounts[0].account_id:
             return None
@@ -192,14 +191,16 @@ class Service:
             resource = allowed.refused(call)
             if resource is not None:
                 text = iam_policy.refusal_text(account, call.action, resource)
-                self._say_once(f"the policy does not allow {call.action} on {resource}")
+                self._note_once(f"the policy does not allow {call.action} on {resource}")
                 code, status = _REFUSALS[asked.protocol]
                 return error(asked.protocol, code, text, status)
         return None
 
     def _account(self, request: ApiRequest) -> str:
-        """The account that signed. Empty where nobody known did, or with a wrong secret. (Of keys that STS or IAM gave
-        out here, the signature is not checked.)"""
+        """Returns the account that signed the request; empty for an unknown key or a wrong signature.
+
+        Signatures with keys from this STS or IAM are not verified.
+        """
         found = _CREDENTIAL.search(request.headers.get("authorization", "") + request.path.replace("%2F", "/"))
         if found is None:
             return ""
@@ -217,8 +218,8 @@ class Service:
         account_id = account_id or self._settings.accounts[0].account_id
         try:
             with self._state:
-                if asked.era != self._era:
-                    return error(asked.protocol, "InternalError", "The embedded EC2 was reset meanwhile.", 500)
+                if asked.generation != self._generation:
+                    return error(asked.protocol, "InternalError", "The embedded EC2 was reset in the meantime.", 500)
                 if service == "ssm":
                     self._state.seed_parameters(account_id, region)
                 return _answer_of(self._responder(service)._dispatch(_moto_request(request, asked, account_id)))
@@ -230,8 +231,8 @@ class Service:
         except NotImplementedError as missing:
             return self._refuse(asked, "UnsupportedOperation", f"{service}:{asked.action} ({missing})")
         except Exception as bug:
-            # moto meets a request it was not written for: the client gets an answer, the person a line.
-            self._say_once(f"{service}:{asked.action} failed inside: {type(bug).__name__}: {bug}")
+            # moto failed on an unexpected request: the client gets an error, and the user a line.
+            self._note_once(f"{service}:{asked.action} failed inside: {type(bug).__name__}: {bug}")
             text = f"The embedded EC2 failed on {asked.action}: {type(bug).__name__}: {bug}"
             return error(asked.protocol, "InternalError", text, 500)
 
@@ -243,10 +244,10 @@ class Service:
         return {"iam": IamResponse, "ssm": SimpleSystemManagerResponse, "sts": TokenResponse}[service]()
 
     def _refuse(self, asked: _ParsedRequest, code: str, what: str) -> Response:
-        self._say_once(f"refused: it does not model {what}")
-        return error(asked.protocol, code, f"The embedded EC2 does not model {what}. Nothing was sent to AWS.")
+        self._note_once(f"refused: {what} is not supported")
+        return error(asked.protocol, code, f"The embedded EC2 does not support {what}. Nothing was sent to AWS.")
 
-    def _say_once(self, text: str) -> None:
+    def _note_once(self, text: str) -> None:
         with self._noted_lock:
             if text in self._noted:
                 return
@@ -257,7 +258,7 @@ class Service:
         self._state.clear()
 
 
-def _read(request: ApiRequest, era: int) -> _ParsedRequest:
+def _read(request: ApiRequest, generation: int) -> _ParsedRequest:
     target = request.headers.get("x-amz-target", "")
     text = request.body.decode("utf-8", "replace") if request.method == "POST" else request.path.partition("?")[2]
     action = target.rpartition(".")[2] or (parse_qs(text).get("Action") or [""])[0]
@@ -267,7 +268,7 @@ def _read(request: ApiRequest, era: int) -> _ParsedRequest:
         action=action or f"{request.method} {request.path.partition('?')[0]}",
         protocol=protocol_of(where.service, request.headers),
         parameters=_parameters(text) if not target else _json_parameters(text),
-        era=era,
+        generation=generation,
     )
 
 
@@ -276,7 +277,7 @@ def _parameters(text: str) -> dict[str, str]:
 
 
 def _json_parameters(text: str) -> dict[str, str]:
-    """Lists as the query protocol has them: ``Names.1``."""
+    """Returns parameters of a JSON request in the form of the query protocol: ``Names.1``."""
     try:
         members = json.loads(text)
     except ValueError:
@@ -288,7 +289,7 @@ def _json_parameters(text: str) -> dict[str, str]:
 
 def _is_genuine(request: ApiRequest, secret: str) -> bool:
     if "authorization" not in request.headers:
-        return True  # signed in the query string, which is not checked
+        return True  # signed in the query string, which is not verified
     return is_signed_with(secret, method=request.method, path=request.path, headers=request.headers, body=request.body)
 
 
@@ -309,13 +310,13 @@ def _refuse_credentials(request: ApiRequest, asked: _ParsedRequest) -> Response:
 
 
 def _moto_request(request: ApiRequest, asked: _ParsedRequest, account_id: str) -> Request:
-    """With the host written as moto reads regions from it, and the account as moto takes it from a header."""
+    """Returns a request for moto, which reads the region from the host, and the account from a header."""
     where = asked.endpoint
     suffix = "amazonaws.com.cn" if where.region.startswith("cn-") else "amazonaws.com"
     headers = dict(request.headers) | {"x-moto-account-id": account_id}
     headers["host"] = f"{where.service}.{where.region}.{suffix}"
     if where.service in endpoint.MODELLED:
-        get_service_model(where.service).operation_model(asked.action)  # raises where botocore has no such action
+        get_service_model(where.service).operation_model(asked.action)  # raises if botocore has no such action
     moto_request: Request = Request.from_primitives(
         request.method, f"https://{headers['host']}{request.path}", headers, request.body
     )

@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, the checking side: whether a request was signed with a secret.
+"""Verifies AWS Signature Version 4.
 
 AWS General Reference, "Create a signed AWS API request". Query-string signatures are not checked.
 """
@@ -18,7 +18,7 @@ _AUTHORIZATION = re.compile(
 
 
 def is_signed_with(secret: str, *, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """`headers` have lower-case names; `path` holds the query string too. False also where it is not signed at all."""
+    """Whether a request is signed with a secret. `headers` have lower-case names; `path` includes the query string."""
     found = _AUTHORIZATION.match(headers.get("authorization", ""))
     if found is None:
         return False

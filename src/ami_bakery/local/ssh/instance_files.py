@@ -1,4 +1,4 @@
-"""The throwaway filesystem of one instance: takes uploads below one folder that nothing in them can leave."""
+"""The temporary files of one instance, confined to one folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class InstanceFiles:
-    """`recorded` is told of every file that has arrived whole."""
+    """Stores uploads; calls `recorded` for every complete file."""
 
     def __init__(self, instance_id: str, root: Path, recorded: Callable[[Upload], None]) -> None:
         self.root = root
@@ -24,22 +24,22 @@ class InstanceFiles:
         root.mkdir()
 
     def inside(self, path: str, user: str) -> str:
-        """The absolute path on the instance: `~` and relative paths start at the user's home, `..` ends at the root."""
+        """Returns the absolute path on the instance; `~` and relative paths start at the home folder."""
         home = "/root" if user == "root" else f"/home/{user.replace('/', '_')}"
         if path == "~" or path.startswith("~/"):
             path = home + path[1:]
         return posixpath.normpath(posixpath.join(home, path)).replace("//", "/")
 
     def outside(self, path: str) -> Path:
-        """Where an absolute path of the instance is kept. (No links are ever made in there.)"""
+        """Returns the local path of an absolute path of the instance. (The folder never contains links.)"""
         return self.root / posixpath.normpath(f"/{path}").lstrip("/")
 
     def make_folder(self, path: str) -> None:
-        """Like `mkdir -p`: the command that would have made it was only recorded."""
+        """Creates a folder and its parents, because the client's `mkdir` command was only recorded."""
         self.outside(path).mkdir(parents=True, exist_ok=True)
 
     def arrived(self, path: str) -> None:
-        """A file was written to its end."""
+        """Records a file after it is completely written."""
         kept = self.outside(path)
         with kept.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

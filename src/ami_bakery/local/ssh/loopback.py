@@ -1,4 +1,4 @@
-"""Loopback addresses for instances: finds one whose SSH port is free, or says why there is none."""
+"""Finds loopback addresses with a free SSH port for instances."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _ATTEMPTS = 50
 
 
 def listen(port: int, address: str | None = None) -> socket.socket:
-    """A listening socket at `address`, or at a loopback address that nobody has taken on this port.
+    """Returns a listening socket at `address`, or at a loopback address whose port is free.
 
-    Raises `UsageError` where the port is refused: no right to it, or a server that holds it on every address.
+    Raises `UsageError` if the port cannot be bound: no permission, or a server listens on it on all addresses.
     """
     for _ in range(1 if address else _ATTEMPTS):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            # 127.0.x.x is left to whatever else the machine runs.
+            # 127.0.x.x stays free for other programs of the machine.
             where = address or f"127.{random.randint(1, 254)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((where, port))
@@ -33,7 +33,7 @@ def listen(port: int, address: str | None = None) -> socket.socket:
             return listener
     raise UsageError(
         "starting the instances' SSH servers",
-        f"port {port} of the loopback addresses cannot be bound: {error.strerror}",
-        f"Stop the server that holds port {port} on every address, or run as root (sudo), or let every user have the "
-        f"port: sudo sysctl net.ipv4.ip_unprivileged_port_start={port}",
+        f"cannot bind port {port} on loopback addresses: {error.strerror}",
+        f"Stop the server that listens on port {port} on all addresses, or run as root (sudo), or allow all users to "
+        f"bind the port: sudo sysctl net.ipv4.ip_unprivileged_port_start={port}",
     )

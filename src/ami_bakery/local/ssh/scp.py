@@ -1,7 +1,7 @@
-"""The remote side of scp's protocol (`scp -t`, `scp -f`) against an instance's throwaway files.
+"""The remote side of scp's protocol (`scp -t`, `scp -f`) for the files of an instance.
 
-asyncssh brings one, but it drops the files' modes, and writes to a file where the folder that a recorded `mkdir`
-would have made is missing.
+asyncssh has one, but it drops file modes, and it does not create missing folders. (A `mkdir` on the instance is only
+recorded.)
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ class Writer(Protocol):
 class ScpRequest:
     path: str
     receives: bool
-    """The instance receives (`-t`), or sends (`-f`)."""
+    """Whether the instance receives (`-t`) or sends (`-f`)."""
     recurses: bool
     into_folder: bool
-    """The path is a folder to put things into, whether it is there yet or not."""
+    """Whether the path is a target folder, which may not exist yet."""
 
 
 class ScpError(Exception):
-    """What the other side is told."""
+    """An error that is sent to the client."""
 
 
 def parse_scp(command: str) -> ScpRequest | None:
-    """Reads a command line; None where it is not scp's remote side.
+    """Parses a command line; None if it is not scp's remote side.
 
-    Packer's `scp -vt DIR` and `scp -rvt DIR` always name a folder, with the options in one word; OpenSSH's own client
-    writes them apart (`scp -v -t PATH`) and may name the file.
+    Packer's `scp -vt DIR` and `scp -rvt DIR` always name a folder, with the options in one word. OpenSSH's client
+    uses separate options (`scp -v -t PATH`) and may name the file.
     """
     try:
         words = shlex.split(command)
@@ -72,7 +72,7 @@ def parse_scp(command: str) -> ScpRequest | None:
 
 
 async def serve(request: ScpRequest, user: str, files: InstanceFiles, reader: ScpReader, writer: Writer) -> int:
-    """Carries out one scp; the exit status."""
+    """Runs one scp; returns its exit status."""
     path = files.inside(request.path, user)
     try:
         if request.receives:
@@ -111,7 +111,7 @@ async def _receive(request: ScpRequest, path: str, files: InstanceFiles, reader:
 
 
 def _header(rest: bytes) -> tuple[int, int, str]:
-    """Mode, size and name of a `C` or `D` line."""
+    """Returns mode, size and name of a `C` or `D` line."""
     mode, size, name = rest.split(b" ", 2)
     text = name.decode("utf-8", "surrogateescape")
     if text in ("", ".", "..") or "/" in text:

@@ -1,4 +1,4 @@
-"""The instances' SSH servers: each at an address of its own, takes the instance's key, keeps uploads, runs nothing."""
+"""The SSH servers of instances: they keep uploads, record commands, and run nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SshHost:
         self._thread.start()
 
     def launch(self, instance_id: str, public_key: str | None) -> str:
-        """Start answering for a new instance; its address. Raises `UsageError` where the port cannot be had."""
+        """Starts the server of a new instance; returns its address. Raises `UsageError` if the port cannot be bound."""
         listener = listen(self._port)
         address: str = listener.getsockname()[0]
         folder = Path(tempfile.mkdtemp(prefix=f"{instance_id}-", dir=self._folder)) / "root"
@@ -60,7 +60,7 @@ class SshHost:
             self._run(instance.close())
 
     def forget_all(self) -> None:
-        """Hang up everywhere and throw the uploads away."""
+        """Closes all connections and deletes all uploads."""
         for instance in self._instances.values():
             self._run(instance.close())
         self._instances.clear()
@@ -69,7 +69,7 @@ class SshHost:
 
     def stop(self) -> None:
         self.forget_all()
-        self._run(_let_tasks_end())
+        self._run(_finish_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -78,8 +78,8 @@ class SshHost:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=_START_SECONDS)
 
 
-async def _let_tasks_end() -> None:
-    """Connections that were hung up on still have a last word to say to their tasks."""
+async def _finish_tasks() -> None:
+    """Waits for the tasks of closed connections, and cancels late ones."""
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     if tasks:
         _, late = await asyncio.wait(tasks, timeout=2)
@@ -132,7 +132,7 @@ class _Instance:
             await acceptor.wait_closed()
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """One channel that is not sftp: scp is served, anything else is recorded."""
+        """Serves one channel that is not sftp: runs scp, and records any other command."""
         user = process.get_extra_info("username")
         text = process.command
         if text is None:
@@ -166,7 +166,7 @@ class _Instance:
 
 
 class _Login(asyncssh.SSHServer):
-    """Any user with the instance's key; anyone where it has none, since an image's own accounts cannot be known."""
+    """Accepts any user with the instance's key; any user at all if it has none, as the AMI's accounts are unknown."""
 
     def __init__(self, instance: _Instance) -> None:
         self._instance = instance
@@ -192,7 +192,7 @@ class _Login(asyncssh.SSHServer):
 
 
 class _Sftp(asyncssh.SFTPServer):
-    """sftp into the instance's files; folders that are missing are made, links are refused."""
+    """Serves sftp for the instance's files; creates missing folders, and refuses links."""
 
     def __init__(self, channel: asyncssh.SSHServerChannel[bytes], files: InstanceFiles) -> None:
         super().__init__(channel, chroot=bytes(files.root))
