@@ -121,7 +121,7 @@ def test_policy_applies_to_a_command(app: Kitchen) -> None:
     ],
 )
 def test_unsupported_policy_elements_are_refused(control: Control, statement: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"Effect|model"):
+    with pytest.raises(ValueError, match=r"Effect|support"):
         control.enforce(policy(statement))
 
 
