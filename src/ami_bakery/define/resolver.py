@@ -177,14 +177,14 @@ class Resolver(Frozen):
 
         workdir = self.workdir(image)
         given = {**handed, **dict(image.variables)}
-        offered = {"aws_region": region} if region is not None and "aws_region" not in given else {}
+        optional = {"aws_region": region} if region is not None and "aws_region" not in given else {}
         pinned = {image.from_variable} if image.base is not None else set()
         request = TemplateRequest(
             template=self.ports.tree.relative(image.template),
             workdir=workdir,
             variables=given,
-            offered=offered,
-            later=frozenset({"aws_region", "config_checksum", *pinned} - {*given, *offered}),
+            optional_variables=optional,
+            deferred=frozenset({"aws_region", "config_checksum", *pinned} - {*given, *optional}),
             var_files=self.var_files(image),
             only=image.only,
             except_=image.except_,

@@ -23,22 +23,22 @@ class TemplateRequest(Frozen):
     template     the file, or the folder of `*.pkr.hcl`/`*.pkr.json`, relative to the root
     workdir      the folder that Packer runs in, relative to the root ("." is the root)
     variables    values for `-var`
-    offered      values for `-var` if the template declares the variable
+    optional_variables  values for `-var` if the template declares the variable
     var_files    paths relative to the root, in Packer's order
     only, except_  Packer's `-only` and `-except`
     environment  Packer's environment
-    later        variables that get their values only at build time
+    deferred     variables that get their values only at build time
     """
 
     template: str
     workdir: str
     variables: Mapping[str, str] = field(default_factory=dict)
-    offered: Mapping[str, str] = field(default_factory=dict)
+    optional_variables: Mapping[str, str] = field(default_factory=dict)
     var_files: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    later: frozenset[str] = frozenset()
+    deferred: frozenset[str] = frozenset()
 
 
 class Variable(Frozen):

@@ -104,7 +104,7 @@ def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool
     """Whether anything but a default sets this variable, now or at build time."""
     request = reading.request
     return (
-        name in {*request.later, *request.variables, *request.offered}
+        name in {*request.deferred, *request.variables, *request.optional_variables}
         or f"PKR_VAR_{name}" in request.environment
         or any(setting.name == name for file in files for setting in file.body.settings)
     )
@@ -112,10 +112,10 @@ def is_given(reading: Reading, name: str, files: Sequence[VariableFile]) -> bool
 
 def _value(reading: Reading, declaration: Declaration, files: Sequence[VariableFile], io_functions: IoFunctions) -> Cty:
     name = declaration.name
-    if name in reading.request.later:
+    if name in reading.request.deferred:
         return cty.unknown(f"the variable `{name}` gets its value when the image is built")
     from_file = _from_files(name, files)
-    given = reading.request.variables.get(name, reading.request.offered.get(name))
+    given = reading.request.variables.get(name, reading.request.optional_variables.get(name))
     from_environment = reading.request.environment.get("PKR_VAR_" + name)
     overridden = not (given is None and from_file is None and from_environment is None)
     spec = _type_spec(declaration)

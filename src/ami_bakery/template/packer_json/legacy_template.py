@@ -121,13 +121,17 @@ def _variables(reading: Reading, root: Mapping[str, JsonValue]) -> dict[str, tup
         if not isinstance(document, JsonObject):
             raise _bad(document.location, "a var-file must be a JSON object")
         raw |= {name: (_variable_text(value), value.location) for name, value in document.members}
-    offered = {name: reading.request.offered[name] for name, _ in declared if name in reading.request.offered}
+    optional = {
+        name: reading.request.optional_variables[name]
+        for name, _ in declared
+        if name in reading.request.optional_variables
+    }
     given = {
-        name: (value, reading.given_location()) for name, value in (offered | dict(reading.request.variables)).items()
+        name: (value, reading.given_location()) for name, value in (optional | dict(reading.request.variables)).items()
     }
     # An unknown function gives an unknown value.
-    later = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_location()) for name in reading.request.later}
-    return raw | given | later
+    deferred = {name: (f"{{{{handed_over `{name}`}}}}", reading.given_location()) for name in reading.request.deferred}
+    return raw | given | deferred
 
 
 def _variable_text(value: JsonValue) -> str:

@@ -15,7 +15,7 @@ JSON_BUILD = {
 }
 HCL_BUILD = BUILD % 'provisioner "shell" {\n script = "${var.aws_region}.sh"\n}'
 SCRIPTS = {"eu-west-1.sh": "", "us-east-1.sh": "", ".sh": ""}
-OFFERED = {"aws_region": "eu-west-1"}
+OPTIONAL = {"aws_region": "eu-west-1"}
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,15 @@ def test_a_json_template_gets_only_declared_variables(
     tmp_path: Path, variables: dict[str, str | None], script: str
 ) -> None:
     template = json.dumps({"variables": variables, **JSON_BUILD})
-    assert paths(read(tmp_path, {"a.json": template, **SCRIPTS}, template="a.json", offered=OFFERED)) == [script]
+    assert paths(read(tmp_path, {"a.json": template, **SCRIPTS}, template="a.json", optional_variables=OPTIONAL)) == [
+        script
+    ]
 
 
 @pytest.mark.parametrize("default", ['default = "us-east-1"', ""], ids=["default", "required"])
 def test_an_hcl2_template_gets_only_declared_variables(tmp_path: Path, default: str) -> None:
     template = 'variable "aws_region" {\n' + default + "\n}\n" + HCL_BUILD
-    assert paths(read(tmp_path, {"a.pkr.hcl": template, **SCRIPTS}, offered=OFFERED)) == ["eu-west-1.sh"]
+    assert paths(read(tmp_path, {"a.pkr.hcl": template, **SCRIPTS}, optional_variables=OPTIONAL)) == ["eu-west-1.sh"]
 
 
 def test_an_explicit_variable_takes_precedence(tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_an_explicit_variable_takes_precedence(tmp_path: Path) -> None:
         tmp_path,
         {"a.json": template, **SCRIPTS},
         template="a.json",
-        offered=OFFERED,
+        optional_variables=OPTIONAL,
         variables={"aws_region": "us-east-1"},
     )
     assert paths(facts) == ["us-east-1.sh"]
