@@ -124,6 +124,6 @@ def _killed(
 
 
 def _without_trace(thing: Left, trace: str) -> str:
-    """Nothing tells of what was made just before the kill and not noted yet (docs/contributing/faults.md)."""
+    """Names a resource that was created just before the kill and not recorded (docs/contributing/faults.md)."""
     found = thing.is_named_in(trace) or bool(thing.hint and thing.hint in trace)
     return "" if found else "without a trace"

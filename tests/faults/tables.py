@@ -15,50 +15,59 @@ _LONGEST = 180
 _HEAD = """\
 # Faults and kills
 
-A test injects every fault into every call of a bake, and kills it at every call. These are the results.
+A test injects every fault into every call of a bake, and kills the bake at every call.
+`python -m tests.faults --results FOLDER --write docs/contributing/faults.md` writes this page.
 
-Made by `python -m tests.faults --results FOLDER --write docs/contributing/faults.md`, which does all that is told here: the real program and the real Packer ({packer}) bake an image
-in two regions in the embedded EC2; one call is struck; the next run bakes the same. After each pair it was found that
+AMI Bakery and Packer ({packer}) bake an image in two regions in the embedded EC2. One run has a
+fault or is killed; the next run bakes the same image. After each pair, the test checks:
 
-- the next run ends well, and says the one finished AMI that is there in each region; where the struck run has said an answer, it is the same one,
-- what was finished before is not baked again,
-- a struck run that fails says why, and names all that it has left in EC2,
-- `images --orphans` shows all that both have left, and `--clean` removes it: nothing is there afterwards. Two exceptions are in the tables, each where it was seen: *told only* is what could not be marked,
-  for want of the right, the service or the credentials, so that the message of the struck run alone names it; *without a trace* is what Packer made in the moment before everything was killed at once, when
-  nothing had been noted yet: a key pair or a security group, which cost nothing.
+- The next run succeeds and prints the only finished AMI of each region. If the first run printed an
+  id, it is the same.
+- Finished work is not done again.
+- A run that fails says why, and lists all resources that it left in EC2.
+- `images --orphans` lists the resources that both left behind, and `--clean` deletes all of them.
 
-Locks lived for 8 s here, so that nobody had to wait long for a dead run's. {count} pairs; {broken}.
+The tables show two exceptions. *reported only*: the resource could not be tagged (no permission, no
+service or no credentials), and only the message of the failed run names it. *without a trace*:
+Packer created it just before everything was killed, and nothing was recorded yet: a key pair or a
+security group, which cost nothing.
+
+Locks expired after 8 s here. {count} pairs; {broken}.
 """
 _FAULTS = """\
 ## Every call, every fault
 
-`{well}`: the run baked, nothing was left, and the next run reused its AMI. Otherwise: how the struck run ended, what the next one did, and in brackets what was left when both had ended.
-(2), (3): the second and third such call of the same run. Calls of one action are made side by side, so their numbers differ a little from run to run; `–`: the run came by without that call.
+`{well}`: the run built the image, nothing remained, and the next run reused its AMI. Otherwise the
+cell shows how the first run ended, what the next one did, and in brackets what remained at the end.
+(2), (3): the second and third such call of the run. Calls of one action run concurrently, so their
+numbers can differ between runs. `–`: the run did not make that call.
 
 | fault | |
 |---|---|
-| throttled, InternalError | the call is answered with that once (`RequestLimitExceeded`) |
-| connection lost | the call is not carried out, and the connection is closed, once |
-| answer lost | the call is carried out, and the connection is closed, once |
-| no answer | the call is not carried out, and nothing comes for 35 s, once |
-| denied, down | this call and all later ones of its kind by the same caller are answered with `UnauthorizedOperation`, or with `Unavailable` |
-| credentials expire | this call and all later ones of both callers are answered with `RequestExpired` |
+| throttled, InternalError | the call returns that error once (`RequestLimitExceeded`) |
+| connection lost | the call has no effect, and the connection is closed, once |
+| answer lost | the call has its effect, and the connection is closed, once |
+| no answer | the call has no effect, and there is no response for 35 s, once |
+| denied, down | this call and all later ones of the same action and caller return `UnauthorizedOperation`, or `Unavailable` |
+| credentials expire | this call and all later ones of both callers return `RequestExpired` |
 """
 _SAID = """\
-## What the struck runs said
+## Messages of failed runs
 
-Where they failed; ids and paths are shortened.
+Ids and paths are shortened.
 """
 _KILLS = """\
 ## Killed at every call
 
-While the call was in flight, before or after EC2 had carried it out: the bakery's process; its process group; or everything at once, as when a container or a machine is gone (the bakery, the
-guard beside Packer, Packer and its plugins). What the next run did, and in brackets what was left when it had ended.
+Killed while the call was in progress, before or after it had its effect in EC2: the process of AMI
+Bakery; its process group; or everything at once, as when a container or a machine is gone (AMI
+Bakery, the watchdog, Packer and its plugins). The cell shows what the next run did, and in brackets
+what remained at the end.
 """
 _LINES = """\
 ## Killed between Packer's steps
 
-The same, when Packer had just said this.
+The same, after Packer printed this line.
 """
 
 
@@ -71,7 +80,7 @@ def document(outcomes: Sequence[Outcome], packer: str) -> str:
         _HEAD.format(
             packer=packer,
             count=len(outcomes),
-            broken=f"{broken} of them broke a promise" if broken else "all of them kept all of it",
+            broken=f"{broken} of them failed" if broken else "all of them passed",
         ),
         _FAULTS.format(well=_WELL),
         _matrix("call", tables.get(walk.TABLE, ()), tuple(walk.FAULTS), _fault_cell),

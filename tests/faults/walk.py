@@ -40,7 +40,7 @@ def walk(kitchen: Kitchen, local: LocalAws, step: Step, name: str) -> Outcome:
     said = word(first, kitchen.packer_runs - runs) if struck else "not reached"
     problems = [*_problems(first), *_unsaid(first, left(local))]
     between = finished(local)
-    second = look_after(kitchen, local, lambda thing: "told only" if thing.is_named_in(first.stderr) else "")
+    second = look_after(kitchen, local, lambda thing: "reported only" if thing.is_named_in(first.stderr) else "")
     problems += second.problems
     if first.status == 0 and first.images[0]["amis"] != second.answer:
         problems.append(f"the first answer was {first.images[0]['amis']}, the second {second.answer}")
