@@ -226,7 +226,7 @@ class Bakery:
         forced = frozenset(names if force else ())
         with self._resolver(trusted=True, fetch_plugins=True) as resolver:
             patience = WaitPolicy(waits=wait, timeout=wait_timeout)
-            done = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=fail_fast, patience=patience)
+            done = bake_all(resolver, names, forced=forced, jobs=jobs, fail_fast=fail_fast, wait_policy=patience)
             baked = {outcome.image: _baked(outcome) for outcome in done}
         errors = [image.error for image in baked.values() if image.error is not None]
         if errors:

@@ -316,14 +316,14 @@ def only_packer_knows(region: str) -> str:
 
 def test_ami_in_an_unexpected_region_gets_no_digest_tag(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
-    error_parts(app.run("bake"), "wanted in us-east-1", "eu-west-1", "was left, without the digest")
+    error_parts(app.run("bake"), "expected an AMI in us-east-1", "eu-west-1", "remains, without the digest")
 
 
 def test_two_amis_in_one_region_get_no_digest_tag(app: Harness, ec2: EC2Client) -> None:
     template = json_template(name="one", region=only_packer_knows("us-east-1"))
     template["builders"].append({**template["builders"][0], "name": "two"})
     app.write("ami/app.json", template)
-    error_parts(app.run("bake"), "Packer made ami-", "choose one builder with `only`", "without the digest")
+    error_parts(app.run("bake"), "Packer created ami-", "select one builder with `only`", "without the digest")
     assert ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"] == []
 
 
@@ -491,7 +491,7 @@ def test_digest_tag_is_emptied_without_permission_to_delete_tags(app: Harness, e
     """Packer's documented policy includes CreateTags, but not DeleteTags."""
     app.control.plan(InjectedFault(action="DeleteTags", code="UnauthorizedOperation", times=0))
     app.write("ami/app.json", json_template(region=only_packer_knows("eu-west-1")))
-    error_parts(app.run("bake"), "was left, without the digest")
+    error_parts(app.run("bake"), "remains, without the digest")
     counted = app.calls()
     assert (counted["DeleteTags"], counted["RunInstances"]) == (1, 1)
     assert app.run("plan", "--json").images[0]["action"] == "bake"

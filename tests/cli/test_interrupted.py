@@ -50,7 +50,7 @@ class Typist:
         self.plan: list[tuple[str, str]] = [
             (AT_WORK, "\x03"),
             ("waiting for Packer's cleanup", "\x03"),
-            ("Leave now? [y/N]", answer),
+            ("Exit now? [y/N]", answer),
         ]
 
     def __call__(self, seen: str) -> str:
@@ -68,7 +68,7 @@ def test_first_ctrl_c_waits_for_packers_cleanup(app: Harness, ec2: EC2Client) ->
     typist = Typist("")
     del typist.plan[1:]
     assert terminal.watch(typist) == 130
-    assert "app: Packer has cleaned up: nothing of this run is left in EC2" in terminal.seen
+    assert "app: Packer has cleaned up: nothing of this run remains in EC2" in terminal.seen
     assert "Interrupted by SIGINT" in terminal.seen
     assert left_in(ec2) == []
 
@@ -138,7 +138,7 @@ def test_second_signal_without_a_terminal_keeps_waiting(app: Harness, ec2: EC2Cl
     while "stopping: waiting for Packer's cleanup" not in (line := process.stderr.readline()):
         assert line
     process.send_signal(signal.SIGTERM)
-    assert any("told to end once more: still waiting" in line for line in iter(process.stderr.readline, ""))
+    assert any("interrupted again: still waiting" in line for line in iter(process.stderr.readline, ""))
     app.control.clear_faults()
     process.communicate(timeout=300)
     assert process.returncode == 130
@@ -152,7 +152,7 @@ def test_pending_ami_of_an_interrupted_packer_is_removed(app: Harness, ec2: EC2C
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130, rest
-    assert "app: removed what Packer had left: AMI ami-" in rest
+    assert "app: removed leftover resources: AMI ami-" in rest
     assert images_left(ec2) == []
     assert left_in(ec2) == []
 
@@ -164,7 +164,7 @@ def test_resources_of_a_killed_packer_are_removed(app: Harness, ec2: EC2Client) 
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130, rest
     assert "is killed" in rest
-    removed = next(line for line in rest.splitlines() if "removed what Packer had left" in line)
+    removed = next(line for line in rest.splitlines() if "removed leftover resources" in line)
     assert "security group sg-" in removed
     assert "key pair " in removed
     assert left_in(ec2) == []
@@ -177,8 +177,8 @@ def test_unremovable_resource_is_named_with_the_command_to_remove_it(app: Harnes
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130
     (pair,) = [name for name in key_pairs(ec2) if name.startswith("packer_")]
-    assert f"warning: app: key pair {pair} of us-east-1 is left: EC2 answered UnauthorizedOperation" in rest
-    assert "`ami-bakery images app --orphans --clean` removes what is left" in rest
+    assert f"warning: app: key pair {pair} of us-east-1 could not be removed: EC2 answered UnauthorizedOperation" in rest
+    assert "`ami-bakery images app --orphans --clean` removes leftover resources" in rest
 
 
 def test_resources_kept_by_on_error_abort_are_named(app: Harness, ec2: EC2Client) -> None:
@@ -216,7 +216,7 @@ def test_started_copies_are_removed_with_the_ami(app: Harness, ec2: EC2Client, l
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 130, rest
     assert images_left(ec2) == images_left(elsewhere) == [], rest
-    assert re.search(r"removed what Packer had left: .*AMI ami-\w+ of us-west-2", rest)
+    assert re.search(r"removed leftover resources: .*AMI ami-\w+ of us-west-2", rest)
 
 
 def test_killed_bakery_in_debug_mode_gets_packers_cleanup(app: Harness, ec2: EC2Client) -> None:

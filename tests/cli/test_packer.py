@@ -192,7 +192,7 @@ def test_drop_in_mode_uses_the_last_of_several_amis_with_a_warning(drop_in: Harn
     drop_in.write("ami/packer/ami.json", template)
     run = drop_in.run(program="bake")
     assert run.status == 0
-    assert "Packer made 2 AMIs in us-east-1; the last is the answer" in run.stderr
+    assert "Packer created 2 AMIs in us-east-1; using the last one" in run.stderr
 
 
 def test_value_too_long_for_an_argument_is_passed_in_a_file(app: Harness) -> None:

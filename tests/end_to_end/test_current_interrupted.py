@@ -1,4 +1,4 @@
-"""Current Packer, whose plugins are programs of their own: interrupted, killed, and what it leaves then."""
+"""Current Packer, with plugins as separate programs: interrupted, killed, and what remains."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def kinds_marked(ec2: EC2Client) -> set[str]:
     return {tag["ResourceType"] for tag in tags}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
 def test_current_packer_cleans_up(current: Kitchen, ec2: EC2Client, number: int) -> None:
     process = bake_until(current, AT_WORK)
     assert len(left_in(ec2, locks=False)) == 3
@@ -68,25 +68,25 @@ def test_current_packer_cleans_up(current: Kitchen, ec2: EC2Client, number: int)
     _, rest = process.communicate(timeout=300)
     if number == signal.SIGTERM:
         assert process.returncode == 130
-        assert "app: Packer has cleaned up: nothing of this run is left in EC2" in rest
+        assert "app: Packer has cleaned up: nothing of this run remains in EC2" in rest
     assert wait_until(lambda: left_in(ec2, locks=False) == []), left_in(ec2, locks=False)
     assert wait_until(lambda: processes_with(str(current.folder)) == [])
 
 
-def test_the_pending_ami_that_current_packer_leaves_is_removed(current: Kitchen, ec2: EC2Client) -> None:
+def test_pending_ami_of_current_packer_is_removed(current: Kitchen, ec2: EC2Client) -> None:
     current.write("ami/app.pkr.hcl", TEMPLATE.replace("sleep 60", "true"))
     current.control.change(pending_seconds=60)
     process = bake_until(current, "Waiting for AMI to become ready")
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130
-    assert "app: removed what Packer had left: AMI ami-" in rest
+    assert "app: removed leftover resources: AMI ami-" in rest
     assert ec2.describe_images(Owners=["self"])["Images"] == []
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def test_what_a_dead_run_of_current_packer_leaves_is_found(current: Kitchen, ec2: EC2Client) -> None:
-    """The template marks it, too, in the calls that make it."""
+def test_resources_of_a_dead_run_of_current_packer_are_found(current: Kitchen, ec2: EC2Client) -> None:
+    """The template tags them, too, in the calls that create them."""
     process = bake_until(current, AT_WORK)
     assert wait_until(lambda: {"instance", "security-group"} <= kinds_marked(ec2))
     kill_everything_of(current, process)

@@ -1,6 +1,6 @@
-"""Current Packer, whose plugins are programs of their own, and a template of today's form.
+"""Current Packer, with plugins as separate programs, and a modern template.
 
-scripts/current-packer builds it; where that is not possible, all of this is reported as skipped.
+scripts/current-packer builds it; if that is not possible, these tests are reported as skipped.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def modern(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
 
 
 def versions(packer: Path) -> tuple[str, str]:
-    """Of Packer and of the plugin, from the name of the folder and of the plugin's program."""
+    """Returns the versions of Packer and of the plugin, from the names of the folder and of the plugin's program."""
     (plugin,) = (packer / "plugins" / AMAZON).glob("packer-plugin-amazon_v*_linux_*[!M]")
     return packer.name.split("-")[1], plugin.name.split("_v")[1].split("_")[0]
 
 
-def test_a_template_of_todays_form_is_baked_once(modern: Kitchen, ec2: EC2Client) -> None:
+def test_modern_template_is_baked_once(modern: Kitchen, ec2: EC2Client) -> None:
     ami = modern.run("bake").answer
     assert modern.run("bake").answer == ami
     assert modern.packer_runs == 1
@@ -49,7 +49,7 @@ def test_a_template_of_todays_form_is_baked_once(modern: Kitchen, ec2: EC2Client
     assert (plan["action"], plan["amis"]) == ("reuse", {"us-east-1": ami})
 
 
-def test_what_a_local_names_is_found_and_moves_the_digest(modern: Kitchen) -> None:
+def test_file_named_by_a_local_is_found_and_changes_the_digest(modern: Kitchen) -> None:
     (inputs,) = modern.run("inputs", "--json").images
     assert [entry["path"] for entry in inputs["inputs"]] == ["files/setup.sh", "web.pkr.hcl"]
     assert inputs["unresolved"] == []
@@ -60,7 +60,7 @@ def test_what_a_local_names_is_found_and_moves_the_digest(modern: Kitchen) -> No
     assert modern.packer_runs == 2
 
 
-def test_a_base_that_a_data_source_finds_is_in_the_digest(modern: Kitchen, ec2: EC2Client) -> None:
+def test_source_ami_of_a_data_source_is_in_the_digest(modern: Kitchen, ec2: EC2Client) -> None:
     assert "not in the digest" not in modern.run("check").stdout + modern.run("plan").stderr
     ami = modern.run("bake").answer
     (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
@@ -69,14 +69,14 @@ def test_a_base_that_a_data_source_finds_is_in_the_digest(modern: Kitchen, ec2: 
     assert (tags[FROM_TAG], tags["Base"]) == (image.get("SourceImageId"), base["Name"])
 
 
-def test_the_bakery_says_which_packer_it_bakes_with(modern: Kitchen, current_packer: Path) -> None:
+def test_packers_version_is_reported(modern: Kitchen, current_packer: Path) -> None:
     packer, _ = versions(current_packer)
     assert f"web: building with Packer {packer}\n" in modern.run("bake").stderr
 
 
 @pytest.mark.parametrize("file", ["web.json", "web.pkr.hcl"])
-def test_without_the_amazon_plugin_the_command_that_installs_it_is_told(modern: Kitchen, file: str) -> None:
-    """Packer comes without it from 1.10 on."""
+def test_message_for_a_missing_amazon_plugin_has_the_command_that_installs_it(modern: Kitchen, file: str) -> None:
+    """Packer does not include it since 1.10."""
     install = "packer plugins install github.com/hashicorp/amazon"
     modern.write("bakery.toml", f'version = 1\n[images.web]\ntemplate = "{file}"\nregions = ["us-east-1"]\n')
     template = json_template()
@@ -93,7 +93,7 @@ def test_without_the_amazon_plugin_the_command_that_installs_it_is_told(modern: 
 
 
 def newer_plugin(modern: Kitchen, packer: Path, version: str) -> None:
-    """The same plugin beside itself, which says that it is `version`, as one does that was installed later."""
+    """Installs the same plugin again, as a later `version`."""
     plugins = modern.folder.parent / "plugins"
     shutil.copytree(packer / "plugins", plugins)
     modern.environment["PACKER_PLUGIN_PATH"] = str(plugins)
@@ -109,7 +109,7 @@ def newer_plugin(modern: Kitchen, packer: Path, version: str) -> None:
     wrapper.with_name(f"{wrapper.name}_SHA256SUM").write_text(digest)
 
 
-def test_a_newer_plugin_is_a_new_definition_and_is_what_packer_uses(modern: Kitchen, current_packer: Path) -> None:
+def test_newer_plugin_is_a_new_definition_and_is_what_packer_uses(modern: Kitchen, current_packer: Path) -> None:
     ami = modern.run("bake").answer
     newer_plugin(modern, current_packer, "1.99.0")
     (plan,) = modern.run("plan", "--json").images
@@ -120,7 +120,7 @@ def test_a_newer_plugin_is_a_new_definition_and_is_what_packer_uses(modern: Kitc
     assert "1.99.0" in (modern.folder.parent / "plugin-used").read_text()
 
 
-def test_a_newer_plugin_that_the_template_does_not_allow_changes_nothing(modern: Kitchen, current_packer: Path) -> None:
+def test_newer_plugin_that_the_template_does_not_allow_changes_nothing(modern: Kitchen, current_packer: Path) -> None:
     digest = modern.run("digest").answer
     newer_plugin(modern, current_packer, "2.0.0")
     assert modern.run("digest").answer == digest
@@ -128,7 +128,7 @@ def test_a_newer_plugin_that_the_template_does_not_allow_changes_nothing(modern:
     assert not (modern.folder.parent / "plugin-used").exists(), "Packer sees it in the same way"
 
 
-def test_a_plugin_of_any_version_is_in_the_digest_of_a_template_that_requires_none(
+def test_plugin_version_is_in_the_digest_of_a_template_that_requires_none(
     modern: Kitchen, current_packer: Path
 ) -> None:
     template = (MODERN / "web.pkr.hcl").read_text()

@@ -1,6 +1,6 @@
-"""The examples, as their reader runs them: the real Packer, uploads over real SSH, nothing changed in a template.
+"""The examples, as a reader runs them: real Packer, uploads over real SSH, unchanged templates.
 
-With the Packer on PATH, and with current Packer where it was built.
+With the Packer on PATH, and with current Packer if it was built.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def examples(request: pytest.FixtureRequest, tmp_path: Path, local: LocalAws) ->
 
 
 def uploaded(kitchen: Kitchen) -> set[str]:
-    """SHA-256 of everything that came over SSH."""
+    """Returns the SHA-256 of everything that was uploaded over SSH."""
     return {upload.sha256 for upload in kitchen.control.report().uploads}
 
 
@@ -36,7 +36,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_sample_app_by_bakery_toml(examples: Kitchen) -> None:
+def test_sample_app_by_bakery_toml(examples: Kitchen) -> None:
     folder = examples.folder / "examples/sample-app"
     ami = examples.run("bake", cwd=folder).answer
     assert examples.run("bake", cwd=folder).answer == ami
@@ -47,7 +47,7 @@ def test_the_sample_app_by_bakery_toml(examples: Kitchen) -> None:
     assert any("cloud-init status --wait" in command or "/tmp/script" in command for command in commands)
 
 
-def test_the_sample_app_as_a_stage_of_the_original(examples: Kitchen) -> None:
+def test_sample_app_as_a_stage_of_the_original(examples: Kitchen) -> None:
     folder = examples.folder / "examples/sample-app"
     first = subprocess.run(
         [str(folder / "bake.sh")], env=examples.environment, cwd="/", capture_output=True, text=True, check=True
@@ -57,7 +57,7 @@ def test_the_sample_app_as_a_stage_of_the_original(examples: Kitchen) -> None:
     assert examples.packer_runs == 1
 
 
-def test_the_hcl2_example(examples: Kitchen) -> None:
+def test_hcl2_example(examples: Kitchen) -> None:
     folder = examples.folder / "examples/hcl2"
     ami = examples.run("bake", cwd=folder).answer
     assert examples.run("bake", cwd=folder).answer == ami

@@ -1,4 +1,4 @@
-"""Packer says that all went well, and it did not: no digest is written."""
+"""Packer reports success although the build is wrong: no digest is written."""
 
 from __future__ import annotations
 
@@ -61,26 +61,26 @@ def tags_of(ec2: EC2Client, ami: str) -> dict[str, str]:
 
 @pytest.fixture
 def tolerant(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
-    """A template whose provisioner may fail; only current Packer knows such."""
+    """A template whose provisioner may fail; only current Packer supports this."""
     kitchen = Kitchen(tmp_path, local, current_packer)
     kitchen.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     kitchen.write("ami/app.pkr.hcl", TEMPLATE.replace("STATUS", "exit 3"))
     return kitchen
 
 
-def test_a_provisioner_that_was_allowed_to_fail_leaves_no_digest(tolerant: Kitchen, ec2: EC2Client) -> None:
+def test_provisioner_that_was_allowed_to_fail_leaves_no_digest(tolerant: Kitchen, ec2: EC2Client) -> None:
     run = tolerant.run("bake")
     assert run.status == 1
     assert "Running local shell script" in run.stderr
     assert "(amazon-ebs.app) failed with" in run.stderr
     assert "ami/app.pkr.hcl:25 (shell-local) (continue_on_error)" in run.stderr
     (image,) = ec2.describe_images(Owners=["self"])["Images"]
-    assert f"{image['ImageId']} of us-east-1 was left, without the digest" in run.stderr
+    assert f"{image['ImageId']} of us-east-1 remains, without the digest" in run.stderr
     assert not {DIGEST_TAG, FORMAT_TAG} & tags_of(ec2, image["ImageId"]).keys()
     assert tolerant.run("images").stdout == ""
 
 
-def test_a_provisioner_that_may_fail_and_does_not_is_well(tolerant: Kitchen) -> None:
+def test_provisioner_that_may_fail_but_succeeds_is_accepted(tolerant: Kitchen) -> None:
     tolerant.write("ami/app.pkr.hcl", TEMPLATE.replace("STATUS", "exit 0"))
     ami = tolerant.run("bake").answer
     assert tolerant.run("bake").answer == ami
@@ -89,7 +89,7 @@ def test_a_provisioner_that_may_fail_and_does_not_is_well(tolerant: Kitchen) -> 
 
 
 def lying(app: Kitchen, ami: str, *, status: int = 0) -> str:
-    """A stand-in for Packer that says it has made `ami`."""
+    """A stand-in for Packer that reports the creation of `ami`."""
     words = app.folder.parent / "words"
     words.write_text(
         "1795417088,,ui,say,==> amazon-ebs: Creating AMI app from instance i-00000000000000001\n"
@@ -98,44 +98,44 @@ def lying(app: Kitchen, ami: str, *, status: int = 0) -> str:
     return str(app.program("lying-packer", LYING_PACKER.format(words=words)))
 
 
-def test_an_ami_of_another_account_is_not_taken_for_packers(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_of_another_account_is_not_accepted(app: Kitchen, ec2: EC2Client) -> None:
     public = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
     run = app.run("bake", "--packer", lying(app, public))
     assert run.status == 1
     assert f"checking {public} of image app in us-east-1" in run.stderr
     assert "it belongs to the account 099720109477" in run.stderr
-    assert "was left" not in run.stderr
+    assert "remains" not in run.stderr
     assert app.calls().get("DeleteTags", 0) == 0
 
 
-def test_a_finished_ami_is_not_taken_for_packers_and_keeps_its_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_finished_ami_is_not_accepted_and_keeps_its_digest(app: Kitchen, ec2: EC2Client) -> None:
     finished = app.run("bake").answer
     before = tags_of(ec2, finished)
     app.write("ami/setup.sh", "echo otherwise\n")
     run = app.run("bake", "--packer", lying(app, finished))
     assert run.status == 1
-    assert "it was finished before, and is not what Packer has just made" in run.stderr
+    assert "it was finished before this build" in run.stderr
     assert tags_of(ec2, finished) == before
 
 
-def test_an_ami_of_another_run_is_not_taken_for_packers(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_of_another_run_is_not_accepted(app: Kitchen, ec2: EC2Client) -> None:
     other = app.run("bake").answer
     ec2.delete_tags(Resources=[other], Tags=[{"Key": FORMAT_TAG}])
     before = tags_of(ec2, other)
     run = app.run("bake", "--force", "--packer", lying(app, other))
     assert run.status == 1
-    assert f"it was made by another run, {before['ami-bakery:run']}" in run.stderr
+    assert f"another run created it: {before['ami-bakery:run']}" in run.stderr
     assert tags_of(ec2, other) == before
 
 
-def test_an_ami_that_is_not_there_is_not_taken_for_packers(app: Kitchen) -> None:
+def test_ami_that_does_not_exist_is_not_accepted(app: Kitchen) -> None:
     run = app.run("bake", "--packer", lying(app, "ami-00000000000000001"), timeout=180)
     assert run.status == 1
-    assert "EC2 does not know it" in run.stderr
+    assert "it does not exist in EC2" in run.stderr
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_a_name_that_is_taken_is_said_by_whom(app: Kitchen, ec2: EC2Client, finished: bool) -> None:
+def test_message_for_a_taken_name_says_which_ami_has_it(app: Kitchen, ec2: EC2Client, finished: bool) -> None:
     app.write("ami/app.json", json_template(ami_name="one-name"))
     holder = app.run("bake").answer
     if not finished:

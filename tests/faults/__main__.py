@@ -1,9 +1,8 @@
-"""Walks everything: every call of a bake with every fault, and with a kill. `--write FILE` makes the tables of it.
+"""Runs every experiment: every call of a bake with every fault, and with a kill. `--write FILE` writes the tables.
 
 usage: python -m tests.faults --results FOLDER [--jobs N] [--only TEXT] [--write docs/contributing/faults.md]
 
-What the folder has results of is not walked again; so it can be stopped and begun again, and a pair whose line is
-taken out is walked anew.
+Experiments with a result in the folder are skipped. So you can stop and continue, and remove a line to repeat it.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from pathlib import Path
 from ami_bakery.local import LocalAws, LocalSettings
 from tests.faults import kills, walk
 from tests.faults.recovery import Outcome
-from tests.faults.steps import Step, plant, steps_of_a_bake
+from tests.faults.steps import Step, set_up, steps_of_a_bake
 from tests.faults.tables import document
 from tests.harness import Kitchen
 
-Way = tuple[tuple[str, str, str], Callable[[Kitchen, LocalAws], Outcome]]
+Experiment = tuple[tuple[str, str, str], Callable[[Kitchen, LocalAws], Outcome]]
 
 
 def main() -> int:
@@ -68,33 +67,37 @@ def _packer() -> str:
 
 def _kitchen(local: LocalAws) -> Kitchen:
     kitchen = Kitchen(Path(tempfile.mkdtemp(prefix="faults-")), local)
-    plant(kitchen)
+    set_up(kitchen)
     return kitchen
 
 
 def _plan(results: Path) -> None:
-    """Once for all slices: two bakes may differ in the order of their calls."""
+    """Runs once for all slices: two bakes may differ in the order of their calls."""
     with LocalAws(LocalSettings(pending_seconds=0)) as local:
         kitchen = _kitchen(local)
         plan = {"steps": list(map(asdict, steps_of_a_bake(kitchen))), "lines": kills.lines_of_a_bake(kitchen)}
     (results / "plan.json").write_text(json.dumps(plan))
 
 
-def _ways(results: Path) -> Iterator[Way]:
+def _experiments(results: Path) -> Iterator[Experiment]:
     plan = json.loads((results / "plan.json").read_text())
     for step in (Step(**step) for step in plan["steps"]):
         for fault in walk.FAULTS:
             yield (walk.TABLE, str(step), fault), partial(walk.walk, step=step, name=fault)
-        for blow in kills.BLOWS:
-            yield (kills.TABLE, str(step), blow), partial(kills.kill_at_call, step=step, blow=blow)
+        for fault in kills.KILLS:
+            yield (kills.TABLE, str(step), fault), partial(kills.kill_at_call, step=step, fault=fault)
     for line in plan["lines"]:
-        for whom in kills.WHOM:
-            yield (kills.TABLE_OF_LINES, line, whom), partial(kills.kill_at_line, line=line, whom=whom)
+        for target in kills.TARGETS:
+            yield (kills.TABLE_OF_LINES, line, target), partial(kills.kill_at_line, line=line, target=target)
 
 
 def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
     done = {outcome.key for outcome in outcomes(results)}
-    todo = [way for way in _ways(results) if re.search(only, " / ".join(way[0])) and way[0] not in done]
+    todo = [
+        experiment
+        for experiment in _experiments(results)
+        if re.search(only, " / ".join(experiment[0])) and experiment[0] not in done
+    ]
     with LocalAws(LocalSettings(pending_seconds=0)) as local, (results / f"{os.getpid()}.jsonl").open("a") as file:
         kitchen = _kitchen(local)
         for names, walked in todo[number::count]:
@@ -110,7 +113,7 @@ def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
 
 
 def outcomes(results: Path) -> Iterator[Outcome]:
-    """In the order of the plan; the last of each."""
+    """Yields the last outcome of each experiment, in the order of the plan."""
     found = {}
     for path in sorted(results.glob("*.jsonl"), key=lambda path: path.stat().st_mtime):
         for line in path.read_text().splitlines():
@@ -118,7 +121,7 @@ def outcomes(results: Path) -> Iterator[Outcome]:
             del read["seconds"]
             outcome = Outcome(**read | {"problems": tuple(read["problems"])})
             found[outcome.key] = outcome
-    for key, _ in _ways(results):
+    for key, _ in _experiments(results):
         if key in found:
             yield found[key]
 

@@ -1,4 +1,4 @@
-"""What is in EC2 in the regions of a bake: its finished AMIs, and what runs have left beside them."""
+"""The state of EC2 in the regions of a bake: finished AMIs, and resources that remain of runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LOCK = "ami-bakery-lock-"
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class Left:
-    """Something that no finished AMI needs.
+class Remaining:
+    """A resource that no finished AMI needs.
 
-    name  a key pair's or a security group's, else empty
-    hint  what leads to it: the name of an instance's key pair, the instance of an AMI
+    name  of a key pair or a security group; otherwise empty
+    hint  what refers to it: the name of an instance's key pair, the instance of an AMI
     """
 
     region: str
@@ -38,30 +38,30 @@ class Left:
         return self.id in text or bool(self.name and self.name in text)
 
 
-def noted(local: LocalAws) -> str:
-    """All tags of all locks: what they tell of their runs."""
-    asked: Any = [{"Name": "key", "Values": [LOCK_TAG]}]
+def recorded_values(local: LocalAws) -> str:
+    """Returns the values of all tags of all locks: their records."""
+    locks_filter: Any = [{"Name": "key", "Values": [LOCK_TAG]}]
     found = []
     for region in REGIONS:
         ec2 = _client(local, region)
-        locks = [tag["ResourceId"] for tag in ec2.describe_tags(Filters=asked)["Tags"]]
+        locks = [tag["ResourceId"] for tag in ec2.describe_tags(Filters=locks_filter)["Tags"]]
         found += ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": locks}])["Tags"] if locks else []
     return " ".join(tag["Value"] for tag in found)
 
 
 def finished(local: LocalAws) -> dict[str, list[str]]:
-    """The AMIs that count, by region: available, with the digest and the format."""
+    """Returns the finished AMIs by region: available, with digest and format."""
     return {region: _ids(filter(_is_finished, _own(_client(local, region)))) for region in REGIONS}
 
 
-def left(local: LocalAws) -> tuple[Left, ...]:
-    """What costs money, is in the way, or is a lock."""
-    return tuple(sorted(one for region in REGIONS for one in _left_in(_client(local, region), region)))
+def remaining(local: LocalAws) -> tuple[Remaining, ...]:
+    """Returns resources that cost money or block a name, and locks."""
+    return tuple(sorted(one for region in REGIONS for one in _remaining_in(_client(local, region), region)))
 
 
-def counted(things: Iterable[Left]) -> str:
-    """``2 key pairs, AMI``; empty for nothing."""
-    kinds = [one.kind for one in things]
+def describe(resources: Iterable[Remaining]) -> str:
+    """Returns ``2 key pairs, AMI``; empty for nothing."""
+    kinds = [one.kind for one in resources]
     return ", ".join(
         kind if kinds.count(kind) == 1 else f"{kinds.count(kind)} {kind}s" for kind in dict.fromkeys(kinds)
     )
@@ -69,7 +69,7 @@ def counted(things: Iterable[Left]) -> str:
 
 @cache
 def _client(local: LocalAws, region: str) -> EC2Client:
-    """Made once: botocore takes longer for it than a bake takes for all of its calls."""
+    """Cached: botocore needs longer to create it than a bake needs for all of its calls."""
     return ec2_client(local, region)
 
 
@@ -86,22 +86,24 @@ def _is_finished(image: Any) -> bool:
     return image["State"] == "available" and {DIGEST_TAG, FORMAT_TAG} <= names
 
 
-def _left_in(ec2: EC2Client, region: str) -> Iterator[Left]:
+def _remaining_in(ec2: EC2Client, region: str) -> Iterator[Remaining]:
     for reservation in ec2.describe_instances()["Reservations"]:
         for instance in reservation["Instances"]:
             if instance["State"]["Name"] != "terminated":
-                yield Left(region=region, kind="instance", id=instance["InstanceId"], hint=instance.get("KeyName", ""))
+                yield Remaining(
+                    region=region, kind="instance", id=instance["InstanceId"], hint=instance.get("KeyName", "")
+                )
     for pair in ec2.describe_key_pairs()["KeyPairs"]:
         kind = "lock" if pair["KeyName"].startswith(_LOCK) else "key pair"
-        yield Left(region=region, kind=kind, id=pair["KeyPairId"], name=pair["KeyName"])
+        yield Remaining(region=region, kind=kind, id=pair["KeyPairId"], name=pair["KeyName"])
     for group in ec2.describe_security_groups()["SecurityGroups"]:
         if group["GroupName"] != "default":
-            yield Left(region=region, kind="security group", id=group["GroupId"], name=group["GroupName"])
+            yield Remaining(region=region, kind="security group", id=group["GroupId"], name=group["GroupName"])
     images = _own(ec2)
     for image in images:
         if not _is_finished(image):
-            yield Left(region=region, kind="AMI", id=image["ImageId"], hint=image.get("SourceInstanceId", ""))
+            yield Remaining(region=region, kind="AMI", id=image["ImageId"], hint=image.get("SourceInstanceId", ""))
     used = {mapping["Ebs"]["SnapshotId"] for image in images for mapping in image["BlockDeviceMappings"]}
     for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
         if snapshot["SnapshotId"] not in used:
-            yield Left(region=region, kind="snapshot", id=snapshot["SnapshotId"])
+            yield Remaining(region=region, kind="snapshot", id=snapshot["SnapshotId"])

@@ -1,4 +1,4 @@
-"""What comes after a run that was struck: the next run, what both have left, and whether `images --orphans` knows."""
+"""The run after a fault: its result, what remains of both runs, and whether `images --orphans` lists it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.faults.account import Left, counted, finished, left
+from tests.faults.account import Remaining, describe, finished, remaining
 from tests.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -23,40 +23,40 @@ _PATH = re.compile(r"/\S+/")
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one blow at one step. `problems` are broken promises: there must be none.
+    """The outcome of one fault at one step. `problems` are broken rules: there must be none.
 
-    first   what the struck run said
-    second  what the next one did
-    left    what both have left; `images --orphans` shows it, and removes it with `--clean`
+    first      the result of the run with the fault
+    second     the result of the next run
+    remaining  what remains of both; `images --orphans` lists it, and `--clean` removes it
     """
 
     table: str
     step: str
-    blow: str
+    fault: str
     first: str
     second: str
-    left: str
+    remaining: str
     problems: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str]:
-        return self.table, self.step, self.blow
+        return self.table, self.step, self.fault
 
 
 @dataclass(frozen=True, kw_only=True)
-class Second:
-    """The next run, and what both have left."""
+class Recovery:
+    """The next run, and what remains of both."""
 
-    said: str
-    left: str
+    reported: str
+    remaining: str
     answer: dict[str, str] | None
     problems: tuple[str, ...]
 
 
-def look_after(kitchen: Kitchen, local: LocalAws, excused: Callable[[Left], str]) -> Second:
-    """Run once more: it must end well, with one finished AMI in each region, and not bake what was finished before.
+def recover(kitchen: Kitchen, local: LocalAws, explain: Callable[[Remaining], str]) -> Recovery:
+    """Runs again: this must succeed, with one finished AMI in each region, and not build what was finished before.
 
-    `excused` says of something that `--orphans` does not show why it cannot, and nothing where it should.
+    explain  returns why `--orphans` cannot list a resource; empty if it should
     """
     before, baked = finished(local), kitchen.packer_runs
     run = kitchen.run("bake", "--json", timeout=300)
@@ -71,69 +71,71 @@ def look_after(kitchen: Kitchen, local: LocalAws, excused: Callable[[Left], str]
             problems.append(f"the answer is {answer}, and finished are {after}")
         if any(before.values()) and kitchen.packer_runs > baked:
             problems.append(f"finished were {before}, and it was baked again")
-    things = left(local)
-    if any(thing.kind == "lock" for thing in things):
+    resources = remaining(local)
+    if any(resource.kind == "lock" for resource in resources):
         time.sleep(int(kitchen.environment["AMI_BAKERY_LOCK_TTL_SECONDS"]) + 1)
-    unknown: dict[Left, str] = {}
-    if things:
-        unknown = {thing: excused(thing) for thing in _unknown(kitchen, things)}
-        problems += [f"--orphans does not show {thing}" for thing, why in unknown.items() if not why]
+    unknown: dict[Remaining, str] = {}
+    if resources:
+        unknown = {resource: explain(resource) for resource in _unknown(kitchen, resources)}
+        problems += [
+            f"--orphans does not show {resource}" for resource, error_line in unknown.items() if not error_line
+        ]
         problems += _not_removed(kitchen, local, unknown)
-    known = counted(thing for thing in things if thing not in unknown)
-    return Second(
-        said=word(run, kitchen.packer_runs - baked),
-        left=", ".join(filter(None, [known, *_reasons(unknown)])),
+    known = describe(resource for resource in resources if resource not in unknown)
+    return Recovery(
+        reported=summarize(run, kitchen.packer_runs - baked),
+        remaining=", ".join(filter(None, [known, *_reasons(unknown)])),
         answer=answer,
         problems=tuple(problems),
     )
 
 
-def _reasons(unknown: Mapping[Left, str]) -> Iterator[str]:
-    for why in dict.fromkeys(unknown.values()):
-        yield f"{counted(thing for thing, reason in unknown.items() if reason == why)} {why}"
+def _reasons(unknown: Mapping[Remaining, str]) -> Iterator[str]:
+    for error_line in dict.fromkeys(unknown.values()):
+        yield f"{describe(resource for resource, reason in unknown.items() if reason == error_line)} {error_line}"
 
 
-def _unknown(kitchen: Kitchen, things: tuple[Left, ...]) -> list[Left]:
+def _unknown(kitchen: Kitchen, resources: tuple[Remaining, ...]) -> list[Remaining]:
     shown = kitchen.run("images", "--orphans", "--json")
     assert shown.status == 0, shown.stderr
-    return [thing for thing in things if not thing.is_named_in(shown.stdout)]
+    return [resource for resource in resources if not resource.is_named_in(shown.stdout)]
 
 
-def _not_removed(kitchen: Kitchen, local: LocalAws, unknown: Container[Left]) -> Iterator[str]:
+def _not_removed(kitchen: Kitchen, local: LocalAws, unknown: Container[Remaining]) -> Iterator[str]:
     terminal = Terminal(kitchen, "images", "--orphans", "--clean")
-    answered = [0]
+    confirmed = [0]
 
-    def agree(seen: str) -> str:
-        if seen.count("[y/N]") > answered[0]:
-            answered[0] += 1
+    def confirm(seen: str) -> str:
+        if seen.count("[y/N]") > confirmed[0]:
+            confirmed[0] += 1
             return "y\r"
         return ""
 
-    status = terminal.watch(agree)
-    still = [thing for thing in left(local) if thing not in unknown]
+    status = terminal.watch(confirm)
+    still = [resource for resource in remaining(local) if resource not in unknown]
     if status != 0 or still:
-        yield f"--clean ended with {status}, and left {counted(still)}: {terminal.seen[-800:]}"
+        yield f"--clean ended with {status}, and left {describe(still)}: {terminal.seen[-800:]}"
 
 
-def word(run: Run, bakes: int) -> str:
-    """``reused``, ``baked``, ``failed: ...``; with Packer's runs, where they are not what the word says."""
+def summarize(run: Run, bakes: int) -> str:
+    """Returns ``reused``, ``baked``, ``failed: ...``; with the number of Packer runs if it is not the expected one."""
     if run.status == 0:
         outcome = str(run.images[0]["outcome"])
         return outcome if bakes == (outcome == "baked") else f"{outcome}, Packer ran {bakes} times"
-    return f"failed: {why(run)}"
+    return f"failed: {error_line(run)}"
 
 
-def why(run: Run) -> str:
-    """The error, in one line, without what differs from run to run."""
+def error_line(run: Run) -> str:
+    """Returns the error in one line, without the parts that vary."""
     try:
         text = str(json.loads(run.stdout)["images"][0]["error"])
     except (ValueError, LookupError):
-        # Before there is a bake: `error:`, then what went wrong, a line each.
-        told = run.stderr.partition("error: ")[2].splitlines()[:2]
-        text = ": ".join(map(str.strip, told)) or run.stderr[-200:]
+        # An error before the bake: `error:`, then one line for each part.
+        lines = run.stderr.partition("error: ")[2].splitlines()[:2]
+        text = ": ".join(map(str.strip, lines)) or run.stderr[-200:]
     first, *rest = text.splitlines()
     if first.endswith(":"):
-        # Packer's words: the error among them.
+        # Packer's output, which contains the error.
         first += " " + next((one.strip() for one in rest if "rror" in one), "".join(rest[:1]))
     line = _ID.sub(lambda match: f"{match[0].partition('-')[0].partition('_')[0]}-…", first)
     return _PATH.sub("…/", line).partition(" User: arn:")[0]

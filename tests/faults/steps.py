@@ -1,4 +1,4 @@
-"""The calls of a bake that goes well, each of which may be the one that fails, or the last one of its run."""
+"""The calls of a successful bake. Each may fail, or be the last one of its run."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ami_bakery.local import InjectedFault
     from tests.harness import Kitchen
 
-CALLERS = {"ami-bakery": "the bakery", "aws-sdk-go": "Packer"}
-"""What a User-Agent has in it, and who that is."""
+CALLERS = {"ami-bakery": "ami-bakery", "aws-sdk-go": "Packer"}
+"""Part of the User-Agent, and the name of the caller."""
 _CONFIG = f"""\
 version = 1
 
@@ -44,15 +44,15 @@ class Step:
     def changes(self) -> bool:
         return not self.action.startswith("Describe")
 
-    def struck_by(self, fault: InjectedFault) -> InjectedFault:
-        """The fault, at this call; one that strikes every action counts all calls from the first."""
+    def inject(self, fault: InjectedFault) -> InjectedFault:
+        """Returns the fault for this call. A fault of every action counts all calls from the first."""
         if fault.action == "*":
             return replace(fault, skip=self.place)
         return replace(fault, action=self.action, region=self.region, agent=self.caller, skip=self.number)
 
 
-def plant(kitchen: Kitchen) -> None:
-    """An image in two regions whose template knows nothing of us. Locks are short, and so is Packer's patience."""
+def set_up(kitchen: Kitchen) -> None:
+    """Configures an image in two regions, a template without a digest tag, short locks, and few retries."""
     template = json_template(max_retries=3)
     del template["builders"][0]["tags"]
     kitchen.write("bakery.toml", _CONFIG)
@@ -62,7 +62,7 @@ def plant(kitchen: Kitchen) -> None:
 
 
 def steps_of_a_bake(kitchen: Kitchen) -> tuple[Step, ...]:
-    """Every call, in its order."""
+    """Returns every call, in order."""
     kitchen.control.reset()
     run = kitchen.run("bake")
     assert run.status == 0, run.stderr

@@ -10,8 +10,8 @@ from tests.faults import kills, walk
 if TYPE_CHECKING:
     from tests.faults.recovery import Outcome
 
-_WELL = "·"
-_LONGEST = 180
+_OK = "·"
+_MAX_LENGTH = 180
 _HEAD = """\
 # Faults and kills
 
@@ -37,21 +37,21 @@ Locks expired after 8 s here. {count} pairs; {broken}.
 _FAULTS = """\
 ## Every call, every fault
 
-`{well}`: the run built the image, nothing remained, and the next run reused its AMI. Otherwise the
+`{ok}`: the run built the image, nothing remained, and the next run reused its AMI. Otherwise the
 cell shows how the first run ended, what the next one did, and in brackets what remained at the end.
 (2), (3): the second and third such call of the run. Calls of one action run concurrently, so their
 numbers can differ between runs. `–`: the run did not make that call.
 
-| fault | |
+| fault | description |
 |---|---|
 | throttled, InternalError | the call returns that error once (`RequestLimitExceeded`) |
 | connection lost | the call has no effect, and the connection is closed, once |
-| answer lost | the call has its effect, and the connection is closed, once |
-| no answer | the call has no effect, and there is no response for 35 s, once |
+| response lost | the call has its effect, and the connection is closed, once |
+| no response | the call has no effect, and there is no response for 35 s, once |
 | denied, down | this call and all later ones of the same action and caller return `UnauthorizedOperation`, or `Unavailable` |
 | credentials expire | this call and all later ones of both callers return `RequestExpired` |
 """
-_SAID = """\
+_MESSAGES = """\
 ## Messages of failed runs
 
 Ids and paths are shortened.
@@ -73,68 +73,69 @@ The same, after Packer printed this line.
 
 def document(outcomes: Sequence[Outcome], packer: str) -> str:
     tables = {
-        table: [one for one in outcomes if one.table == table] for table in dict.fromkeys(o.table for o in outcomes)
+        table: [outcome for outcome in outcomes if outcome.table == table]
+        for table in dict.fromkeys(o.table for o in outcomes)
     }
-    broken = sum(1 for one in outcomes if one.problems)
+    broken = sum(1 for outcome in outcomes if outcome.problems)
     parts = [
         _HEAD.format(
             packer=packer,
             count=len(outcomes),
             broken=f"{broken} of them failed" if broken else "all of them passed",
         ),
-        _FAULTS.format(well=_WELL),
+        _FAULTS.format(ok=_OK),
         _matrix("call", tables.get(walk.TABLE, ()), tuple(walk.FAULTS), _fault_cell),
-        _SAID,
-        *_said(tables.get(walk.TABLE, ())),
+        _MESSAGES,
+        *_messages(tables.get(walk.TABLE, ())),
         "",
         _KILLS,
-        _matrix("call", tables.get(kills.TABLE, ()), tuple(kills.BLOWS), _kill_cell),
+        _matrix("call", tables.get(kills.TABLE, ()), tuple(kills.KILLS), _kill_cell),
         _LINES,
-        _matrix("Packer", tables.get(kills.TABLE_OF_LINES, ()), tuple(kills.WHOM), _kill_cell),
+        _matrix("Packer", tables.get(kills.TABLE_OF_LINES, ()), tuple(kills.TARGETS), _kill_cell),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _matrix(head: str, outcomes: Iterable[Outcome], blows: Sequence[str], cell: Callable[[Outcome], str]) -> str:
-    cells = {(one.step, one.blow): cell(one) for one in outcomes}
-    rows = [f"| {head} | {' | '.join(blows)} |", "|---" * (len(blows) + 1) + "|"]
+def _matrix(head: str, outcomes: Iterable[Outcome], faults: Sequence[str], cell: Callable[[Outcome], str]) -> str:
+    cells = {(outcome.step, outcome.fault): cell(outcome) for outcome in outcomes}
+    rows = [f"| {head} | {' | '.join(faults)} |", "|---" * (len(faults) + 1) + "|"]
     for step in dict.fromkeys(step for step, _ in cells):
-        rows.append(f"| {step} | {' | '.join(cells.get((step, blow), '') for blow in blows)} |")
+        rows.append(f"| {step} | {' | '.join(cells.get((step, fault), '') for fault in faults)} |")
     return "\n".join([*rows, ""])
 
 
 def _fault_cell(outcome: Outcome) -> str:
     if outcome.first == "not reached":
         return "–"
-    if (outcome.first, outcome.second, outcome.left) == ("baked", "reused", ""):
-        return _WELL
-    return f"{outcome.first.partition(':')[0]}; {_short(outcome.second)}{_left(outcome)}"
+    if (outcome.first, outcome.second, outcome.remaining) == ("baked", "reused", ""):
+        return _OK
+    return f"{outcome.first.partition(':')[0]}; {_short(outcome.second)}{_remaining(outcome)}"
 
 
 def _kill_cell(outcome: Outcome) -> str:
-    return "–" if outcome.first == "not reached" else _short(outcome.second) + _left(outcome)
+    return "–" if outcome.first == "not reached" else _short(outcome.second) + _remaining(outcome)
 
 
-def _left(outcome: Outcome) -> str:
-    return f" ({outcome.left})" if outcome.left else ""
+def _remaining(outcome: Outcome) -> str:
+    return f" ({outcome.remaining})" if outcome.remaining else ""
 
 
 def _short(said: str) -> str:
     return said.partition(":")[0]
 
 
-def _said(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """One row for what several said in the same words."""
-    told: dict[tuple[str, str], list[str]] = {}
-    for one in outcomes:
-        if one.first.startswith("failed: "):
-            told.setdefault((one.step, _cell(one.first.removeprefix("failed: "))), []).append(one.blow)
-    yield "| call | fault | what it said |"
+def _messages(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """Yields one row for each message, with all faults that led to it."""
+    messages: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        if outcome.first.startswith("failed: "):
+            messages.setdefault((outcome.step, _cell(outcome.first.removeprefix("failed: "))), []).append(outcome.fault)
+    yield "| call | fault | message |"
     yield "|---|---|---|"
-    for (step, said), blows in told.items():
-        yield f"| {step} | {', '.join(blows)} | {said} |"
+    for (step, said), faults in messages.items():
+        yield f"| {step} | {', '.join(faults)} | {said} |"
 
 
 def _cell(text: str) -> str:
-    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    short = text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
     return short.replace("|", "\\|").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""AMIs that do not get ready, or are not seen at once: waiting has an end, and what is said names the AMI."""
+"""AMIs that stay pending, or are visible late: waiting ends, and the message names the AMI."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Hurried:
 
 
 class Showing:
-    """An EC2 that shows one AMI, from a moment on."""
+    """An EC2 that shows one AMI, from a given time on."""
 
     def __init__(self, clock: Hurried, ami: Ami, *, after_seconds: float = 0) -> None:
         self.clock, self.ami, self.after_seconds, self.asked = clock, ami, after_seconds, 0
 
     def find_own(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
-        """A deregistered one is shown until that moment."""
+        """Shows a deregistered AMI until that time."""
         return (self.ami,) if self.ami.id in ids and self.clock.seconds < self.after_seconds else ()
 
     def find_by_id(self, _region: str, ids: Sequence[str]) -> tuple[Ami, ...]:
@@ -60,7 +60,7 @@ def sight(clock: Hurried, ec2: Showing) -> AmiWaiter:
     return AmiWaiter(cast("Ports", SimpleNamespace(clock=clock, ec2=ec2, reporter=Quiet())), "app")
 
 
-def test_an_ami_that_never_leaves_pending_is_given_up_after_an_hour_and_named() -> None:
+def test_ami_that_stays_pending_is_reported_after_an_hour() -> None:
     clock = Hurried()
     ec2 = Showing(clock, ami(AmiState.PENDING))
     with pytest.raises(AwsError) as refused:
@@ -71,37 +71,37 @@ def test_an_ami_that_never_leaves_pending_is_given_up_after_an_hour_and_named() 
     assert ec2.asked == 720
 
 
-def test_a_new_ami_that_is_not_seen_at_once_is_waited_for() -> None:
+def test_new_ami_that_is_visible_late_is_waited_for() -> None:
     clock = Hurried()
     ec2 = Showing(clock, ami(AmiState.AVAILABLE), after_seconds=30)
     assert sight(clock, ec2).wait_available(ec2.ami).available
     assert 30 <= clock.seconds < 40
 
 
-def test_an_ami_that_is_gone_is_not_waited_for_for_ever() -> None:
+def test_wait_for_a_missing_ami_ends() -> None:
     clock = Hurried()
     ec2 = Showing(clock, ami(AmiState.AVAILABLE), after_seconds=1000)
-    with pytest.raises(AwsError, match="EC2 does not know it any more"):
+    with pytest.raises(AwsError, match="it does not exist any more"):
         sight(clock, ec2).wait_available(ec2.ami)
     assert clock.seconds < 100
 
 
 @pytest.mark.parametrize(("shown_seconds", "waited_seconds"), [(0, 0), (20, 20), (1000, 60)])
-def test_a_removed_ami_that_is_still_seen_is_waited_for_and_not_for_ever(
+def test_removed_ami_that_is_still_visible_is_waited_for_within_a_limit(
     shown_seconds: int, waited_seconds: int
 ) -> None:
-    """Its name is free when it is gone: Packer would refuse it."""
+    """Its name is free only once it is gone: Packer would refuse it."""
     clock = Hurried()
     ec2 = Showing(clock, ami(AmiState.AVAILABLE), after_seconds=shown_seconds)
-    sight(clock, ec2).await_gone([ec2.ami])
+    sight(clock, ec2).wait_gone([ec2.ami])
     assert clock.seconds == waited_seconds
 
 
 @pytest.mark.parametrize("patience", [WaitPolicy(waits=False), WaitPolicy(timeout=timedelta(seconds=30))])
-def test_who_is_not_to_wait_does_not_wait_for_another_runs_pending_ami(patience: WaitPolicy) -> None:
+def test_runner_that_may_not_wait_does_not_wait_for_a_pending_ami_of_another_run(patience: WaitPolicy) -> None:
     clock = Hurried()
     ec2 = Showing(clock, ami(AmiState.PENDING))
     with pytest.raises(BusyError) as refused:
         sight(clock, ec2).wait_for_other_runner(ec2.ami, patience)
-    assert "another run makes ami-1 of eu-west-1" in str(refused.value)
+    assert "another run is creating ami-1 of eu-west-1" in str(refused.value)
     assert clock.seconds == (30 if patience.waits else 0)

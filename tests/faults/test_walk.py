@@ -1,7 +1,7 @@
-"""A bake of which a call fails, or that is killed in one: the next run makes it good, and what is left is known.
+"""A bake with a failing call, or killed in one: the next run repairs it, and everything that remains is known.
 
-A sample. `AMI_BAKERY_WALK=all` walks every call with every blow, which takes an hour and more; `python -m tests.faults`
-does the same with several processes at once, and writes the tables of docs/contributing/faults.md.
+A sample. `AMI_BAKERY_WALK=all` runs every call with every fault, which takes more than an hour; `python -m
+tests.faults` does the same with several processes, and writes the tables of docs/contributing/faults.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults import kills, walk
-from tests.faults.steps import CALLERS, Step, plant, steps_of_a_bake
+from tests.faults.steps import CALLERS, Step, set_up, steps_of_a_bake
 from tests.harness import Kitchen
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 BAKERY, PACKER = CALLERS
 FAULTS = [
-    (PACKER, "RunInstances", "answer lost"),
-    (PACKER, "CreateImage", "answer lost"),
+    (PACKER, "RunInstances", "response lost"),
+    (PACKER, "CreateImage", "response lost"),
     (PACKER, "TerminateInstances", "denied"),
     (BAKERY, "CreateTags", "credentials expire"),
-    (BAKERY, "CopyImage", "answer lost"),
+    (BAKERY, "CopyImage", "response lost"),
     (BAKERY, "CopyImage", "denied"),
     (BAKERY, "DeleteKeyPair", "down"),
 ]
-"""Each at the last such call of a bake."""
+"""Each at the last call of this kind in a bake."""
 KILLS = [
     (PACKER, "CreateKeyPair", "machine, after"),
     (PACKER, "CreateSecurityGroup", "machine, after"),
@@ -41,15 +41,15 @@ LINES = [("Creating AMI", "machine"), ("Stopping the source instance...", "group
 
 
 @pytest.fixture
-def planted(kitchen: Kitchen) -> Kitchen:
-    plant(kitchen)
+def prepared(kitchen: Kitchen) -> Kitchen:
+    set_up(kitchen)
     return kitchen
 
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory, _local: LocalAws) -> tuple[Step, ...]:
     kitchen = Kitchen(tmp_path_factory.mktemp("steps"), _local)
-    plant(kitchen)
+    set_up(kitchen)
     return steps_of_a_bake(kitchen)
 
 
@@ -63,39 +63,41 @@ def check(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize(("caller", "action", "fault"), FAULTS)
-def test_a_call_that_fails_makes_no_wrong_answer_and_leaves_nothing_unknown(
-    planted: Kitchen, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, fault: str
+def test_failed_call_gives_no_wrong_ami_and_leaves_nothing_unknown(
+    prepared: Kitchen, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, fault: str
 ) -> None:
-    check(walk.walk(planted, local, last(steps, caller, action), fault))
+    check(walk.walk(prepared, local, last(steps, caller, action), fault))
 
 
-@pytest.mark.parametrize(("caller", "action", "blow"), KILLS)
-def test_after_a_kill_the_next_run_makes_the_one_ami_and_what_is_left_is_known(
-    planted: Kitchen, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, blow: str
+@pytest.mark.parametrize(("caller", "action", "kill"), KILLS)
+def test_run_after_a_kill_builds_the_one_ami_and_what_remains_is_known(
+    prepared: Kitchen, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, kill: str
 ) -> None:
-    check(kills.kill_at_call(planted, local, last(steps, caller, action), blow))
+    check(kills.kill_at_call(prepared, local, last(steps, caller, action), kill))
 
 
-@pytest.mark.parametrize(("line", "whom"), LINES)
-def test_after_a_kill_between_packers_steps_too(planted: Kitchen, local: LocalAws, line: str, whom: str) -> None:
-    check(kills.kill_at_line(planted, local, line, whom))
+@pytest.mark.parametrize(("line", "target"), LINES)
+def test_run_after_a_kill_between_packers_steps_builds_the_one_ami(
+    prepared: Kitchen, local: LocalAws, line: str, target: str
+) -> None:
+    check(kills.kill_at_line(prepared, local, line, target))
 
 
 if os.environ.get("AMI_BAKERY_WALK") == "all":
 
     @pytest.mark.parametrize("fault", walk.FAULTS)
-    def test_every_call_may_fail(planted: Kitchen, local: LocalAws, steps: tuple[Step, ...], fault: str) -> None:
-        outcomes = [walk.walk(planted, local, step, fault) for step in steps]
+    def test_every_call_may_fail(prepared: Kitchen, local: LocalAws, steps: tuple[Step, ...], fault: str) -> None:
+        outcomes = [walk.walk(prepared, local, step, fault) for step in steps]
         assert [outcome for outcome in outcomes if outcome.problems] == []
 
-    @pytest.mark.parametrize("blow", kills.BLOWS)
+    @pytest.mark.parametrize("kill", kills.KILLS)
     def test_every_call_may_be_the_last_one(
-        planted: Kitchen, local: LocalAws, steps: tuple[Step, ...], blow: str
+        prepared: Kitchen, local: LocalAws, steps: tuple[Step, ...], kill: str
     ) -> None:
-        outcomes = [kills.kill_at_call(planted, local, step, blow) for step in steps]
+        outcomes = [kills.kill_at_call(prepared, local, step, kill) for step in steps]
         assert [outcome for outcome in outcomes if outcome.problems] == []
 
-    @pytest.mark.parametrize("whom", kills.WHOM)
-    def test_every_step_of_packer_may_be_the_last_one(planted: Kitchen, local: LocalAws, whom: str) -> None:
-        outcomes = [kills.kill_at_line(planted, local, line, whom) for line in kills.lines_of_a_bake(planted)]
+    @pytest.mark.parametrize("target", kills.TARGETS)
+    def test_every_step_of_packer_may_be_the_last_one(prepared: Kitchen, local: LocalAws, target: str) -> None:
+        outcomes = [kills.kill_at_line(prepared, local, line, target) for line in kills.lines_of_a_bake(prepared)]
         assert [outcome for outcome in outcomes if outcome.problems] == []

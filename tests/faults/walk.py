@@ -1,12 +1,12 @@
-"""Walks every EC2 call of a bake: lets each one fail in each way, runs again, and says what came of it."""
+"""Injects each fault into every EC2 call of a bake, and runs it again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ami_bakery.local import FaultKind, InjectedFault
-from tests.faults.account import Left, finished, left
-from tests.faults.recovery import Outcome, look_after, word
+from tests.faults.account import Remaining, finished, remaining
+from tests.faults.recovery import Outcome, recover, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,27 +20,28 @@ FAULTS = {
     "throttled": InjectedFault(action="", code="RequestLimitExceeded"),
     "InternalError": InjectedFault(action="", code="InternalError"),
     "connection lost": InjectedFault(action="", kind=FaultKind.DROP_BEFORE),
-    "answer lost": InjectedFault(action="", kind=FaultKind.DROP_AFTER),
+    "response lost": InjectedFault(action="", kind=FaultKind.DROP_AFTER),
     "denied": InjectedFault(action="", code="UnauthorizedOperation", times=0),
     "down": InjectedFault(action="", code="Unavailable", times=0),
     "credentials expire": InjectedFault(action="*", code="RequestExpired", times=0),
-    "no answer": InjectedFault(action="", kind=FaultKind.HANG, seconds=35),
+    "no response": InjectedFault(action="", kind=FaultKind.HANG, seconds=35),
 }
-"""The ways to fail. Those with `times=0` strike this call and all later ones, of its kind or of every kind; the others
-one call. The last one is longer than the bakery waits for an answer."""
+"""The faults. Those with `times=0` apply to this call and all later ones, of its kind or of every kind; the others to
+one call. The last one exceeds ami-bakery's response timeout.
+"""
 
 
 def walk(kitchen: Kitchen, local: LocalAws, step: Step, name: str) -> Outcome:
     kitchen.control.reset()
-    kitchen.control.plan(step.struck_by(FAULTS[name]))
+    kitchen.control.plan(step.inject(FAULTS[name]))
     runs = kitchen.packer_runs
     first = kitchen.run("bake", "--json", timeout=900)
     struck = kitchen.control.triggered()
     kitchen.control.clear_faults()
-    said = word(first, kitchen.packer_runs - runs) if struck else "not reached"
-    problems = [*_problems(first), *_unsaid(first, left(local))]
+    reported = summarize(first, kitchen.packer_runs - runs) if struck else "not reached"
+    problems = [*_problems(first), *_unreported(first, remaining(local))]
     between = finished(local)
-    second = look_after(kitchen, local, lambda thing: "reported only" if thing.is_named_in(first.stderr) else "")
+    second = recover(kitchen, local, lambda resource: "reported only" if resource.is_named_in(first.stderr) else "")
     problems += second.problems
     if first.status == 0 and first.images[0]["amis"] != second.answer:
         problems.append(f"the first answer was {first.images[0]['amis']}, the second {second.answer}")
@@ -49,10 +50,10 @@ def walk(kitchen: Kitchen, local: LocalAws, step: Step, name: str) -> Outcome:
     return Outcome(
         table=TABLE,
         step=str(step),
-        blow=name,
-        first=said,
-        second=second.said,
-        left=second.left,
+        fault=name,
+        first=reported,
+        second=second.reported,
+        remaining=second.remaining,
         problems=tuple(problems),
     )
 
@@ -64,9 +65,9 @@ def _problems(first: Run) -> Iterator[str]:
         yield f"the first run failed, and does not say why: {first.stderr[-500:]}"
 
 
-def _unsaid(first: Run, things: tuple[Left, ...]) -> Iterator[str]:
-    """Who fails says what is in EC2 now; a lock's name is its digest's."""
-    for thing in things:
-        said = "lock" in first.stderr if thing.kind == "lock" else thing.is_named_in(first.stderr)
-        if not said:
-            yield f"the first run does not say that it left {thing}: {first.stderr[-1500:]}"
+def _unreported(first: Run, resources: tuple[Remaining, ...]) -> Iterator[str]:
+    """Yields what the failed run does not report; a lock's name contains its digest."""
+    for resource in resources:
+        reported = "lock" in first.stderr if resource.kind == "lock" else resource.is_named_in(first.stderr)
+        if not reported:
+            yield f"the first run does not say that it left {resource}: {first.stderr[-1500:]}"

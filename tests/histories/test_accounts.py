@@ -1,4 +1,4 @@
-"""A template that builds in another account is told before Packer; credentials that fail in a bake may come back."""
+"""A template that builds in another account is reported before Packer runs; expired credentials may come back."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def aws_files(app: Kitchen, *, config: str = "", credentials: str = "") -> None:
     ids=lambda login: " ".join(login),
 )
 @pytest.mark.parametrize("command", ["bake", "plan", "check"])
-def test_a_template_that_builds_in_another_account_is_told_before_packer(
+def test_template_that_builds_in_another_account_is_reported_before_packer(
     app: Kitchen, command: str, login: dict[str, Any]
 ) -> None:
     app.write("ami/app.json", json_template(**login))
@@ -86,14 +86,14 @@ def test_a_template_that_builds_in_another_account_is_told_before_packer(
     assert app.packer_runs == 0
 
 
-def test_so_is_one_in_hcl(app: Kitchen) -> None:
+def test_hcl_template_that_builds_in_another_account_is_reported_before_packer(app: Kitchen) -> None:
     app.write("ami/app.pkr.hcl", HCL % f'assume_role {{\n    role_arn = "{ROLE}"\n  }}')
     app.write("bakery.toml", (app.folder / "bakery.toml").read_text().replace("app.json", "app.pkr.hcl"))
     run = app.run("check")
     assert f"builds in the account {OTHER.account_id} (assume_role)" in run.stdout
 
 
-def test_so_is_one_of_the_drop_in(drop_in: Kitchen) -> None:
+def test_drop_in_template_that_builds_in_another_account_is_reported_before_packer(drop_in: Kitchen) -> None:
     drop_in.write("ami/packer/ami.json", json_template(**OTHER_KEYS))
     run = drop_in.run(program="bake")
     assert run.status == 1
@@ -101,7 +101,7 @@ def test_so_is_one_of_the_drop_in(drop_in: Kitchen) -> None:
     assert drop_in.packer_runs == 0
 
 
-def test_a_template_of_the_drop_in_that_builds_in_another_region_is_told_before_packer(drop_in: Kitchen) -> None:
+def test_drop_in_template_that_builds_in_another_region_is_reported_before_packer(drop_in: Kitchen) -> None:
     drop_in.write("ami/packer/ami.json", json_template(region="eu-west-1"))
     run = drop_in.run(program="bake")
     assert run.status == 1
@@ -109,12 +109,12 @@ def test_a_template_of_the_drop_in_that_builds_in_another_region_is_told_before_
     assert drop_in.packer_runs == 0
 
 
-def test_one_that_copies_to_the_wanted_region_is_built(drop_in: Kitchen) -> None:
+def test_template_that_copies_to_the_configured_region_is_built(drop_in: Kitchen) -> None:
     drop_in.write("ami/packer/ami.json", json_template(region="eu-west-1", ami_regions=["us-east-1"]))
     assert drop_in.run(program="bake").status == 0
 
 
-def test_a_region_that_only_the_build_knows_is_a_finding(app: Kitchen) -> None:
+def test_region_that_only_the_build_knows_is_a_finding(app: Kitchen) -> None:
     app.write("ami/app.json", json_template(region="{{build `SourceAMIName`}}"))
     assert "which region amazon-ebs builds in is not known before the build" in app.run("check").stdout
 
@@ -141,7 +141,7 @@ def test_credentials_of_the_same_account_are_no_finding(app: Kitchen, login: dic
     assert "account" not in said, said
 
 
-def test_a_profile_of_another_account_is_told(app: Kitchen) -> None:
+def test_profile_of_another_account_is_reported(app: Kitchen) -> None:
     aws_files(app, credentials=section("default", OURS) + section("second", OTHER))
     app.write("ami/app.json", json_template(profile="second"))
     run = app.run("bake", environment=NO_KEYS)
@@ -150,7 +150,7 @@ def test_a_profile_of_another_account_is_told(app: Kitchen) -> None:
     assert app.packer_runs == 0
 
 
-def test_a_program_that_a_profile_names_is_not_run_to_plan_and_the_doubt_is_said(app: Kitchen) -> None:
+def test_credential_process_is_not_run_to_plan_and_the_doubt_is_reported(app: Kitchen) -> None:
     ran = app.folder.parent / "ran"
     config = f"[profile second]\ncredential_process = touch {ran}\n"
     aws_files(app, config=config, credentials=section("default", OURS))
@@ -163,8 +163,8 @@ def test_a_program_that_a_profile_names_is_not_run_to_plan_and_the_doubt_is_said
     assert not ran.exists()
 
 
-def test_an_ami_that_was_built_elsewhere_all_the_same_is_told_with_the_account(app: Kitchen, local: LocalAws) -> None:
-    """`shared_credentials_file` is written by the build itself: nobody can know before."""
+def test_ami_that_was_built_in_another_account_is_reported_with_the_account(app: Kitchen, local: LocalAws) -> None:
+    """The build itself writes `shared_credentials_file`, so the account is not known before."""
     secrets = app.folder.parent / "later"
     aws_files(app, credentials=section("default", OURS))
     real = (app.folder.parent / "bin/packer").read_text()
@@ -175,9 +175,7 @@ def test_an_ami_that_was_built_elsewhere_all_the_same_is_told_with_the_account(a
     run = app.run("bake", environment=NO_KEYS, timeout=200)
     assert run.status == 1
     assert "which account amazon-ebs builds in is not known before the build" in run.stderr
-    assert (
-        f"EC2 does not know it in the account {OURS.account_id}: the builder has credentials of its own" in run.stderr
-    )
+    assert f"it does not exist in the account {OURS.account_id}: the builder has its own credentials" in run.stderr
     assert len(ec2_client(local, account=1).describe_images(Owners=["self"])["Images"]) == 1
 
 
@@ -219,7 +217,7 @@ WITH_KEYS = "[profile p]\naws_access_key_id = k\naws_secret_access_key = s\n"
         ("garbage\n", False, "1.16.0", set(), True),
     ],
 )
-def test_which_account_a_profile_is_of(
+def test_account_of_a_profile(
     tmp_path: Path, config: str, keys: bool, packer: str, found: set[str], unknown: bool
 ) -> None:
     account = finder(tmp_path, keys=keys, config=config).find(login(profile="p"), packer)
@@ -240,25 +238,26 @@ def test_which_account_a_profile_is_of(
     ],
     ids=str,
 )
-def test_which_account_other_credentials_are_of(tmp_path: Path, fields: Mapping[str, str], found: set[str]) -> None:
+def test_account_of_other_credentials(tmp_path: Path, fields: Mapping[str, str], found: set[str]) -> None:
     account = finder(tmp_path).find(login(**fields), "1.16.0")
     assert account.accounts == found
     assert bool(account.unknown) is not bool(found)
 
 
-# Credentials that fail in the middle of a bake.
+# Credentials that expire during a bake.
 
 
 @pytest.fixture
 def logged_in(app: Kitchen) -> Kitchen:
-    """The bakery's credentials come from a program, which fails as long as there is a file `logged-out`; Packer has
-    keys of its own."""
+    """ami-bakery's credentials come from a process, which fails while a file `logged-out` exists; Packer has its own
+    keys.
+    """
     out = app.folder.parent / "logged-out"
     keys = {
         "Version": 1,
         "AccessKeyId": OURS.access_key_id,
         "SecretAccessKey": OURS.secret_access_key,
-        # So soon that botocore asks for others before each call.
+        # Expires so soon that botocore requests credentials before each call.
         "Expiration": (datetime.now(UTC) + timedelta(minutes=9)).isoformat(),
     }
     program = app.program(
@@ -273,7 +272,7 @@ def logged_in(app: Kitchen) -> Kitchen:
 
 
 def logging_out_once(app: Kitchen) -> Path:
-    """At the end of the first build."""
+    """Logs out once, at the end of the first build."""
     out, ran = app.folder.parent / "logged-out", app.folder.parent / "ran"
     post = [{"type": "shell-local", "inline": [f"[ -e {ran} ] || touch {ran} {out}"]}]
     app.write("ami/app.json", json_template() | {"post-processors": post})
@@ -291,7 +290,7 @@ def test_credentials_that_come_back_within_the_retries_lose_no_bake(logged_in: K
     assert logged_in.packer_runs == 1
 
 
-def test_credentials_that_do_not_come_back_are_told_with_the_ami_and_the_next_run_is_free(logged_in: Kitchen) -> None:
+def test_credentials_that_stay_expired_are_reported_with_the_ami_and_the_next_run_is_free(logged_in: Kitchen) -> None:
     out = logging_out_once(logged_in)
     run = logged_in.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"}, timeout=200)
     assert run.status == 1
@@ -302,7 +301,7 @@ def test_credentials_that_do_not_come_back_are_told_with_the_ami_and_the_next_ru
     assert logged_in.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"}).status == 0
 
 
-def test_who_is_not_logged_in_is_told_so_at_once(logged_in: Kitchen) -> None:
+def test_missing_login_is_reported_at_once(logged_in: Kitchen) -> None:
     (logged_in.folder.parent / "logged-out").touch()
     run = logged_in.run("bake", timeout=30)
     assert run.status == 1

@@ -1,7 +1,7 @@
-"""Any graph of images and any set of failures, against the embedded EC2, with a Packer that is done at once.
+"""Any graph of images and any set of failures, against the embedded EC2, with an instant Packer.
 
-Everything else is real: planning, the locks, the look-ups, the tags. This Packer does only what `packer build` does in
-the end, and refuses what it is not asked here.
+Everything else is real: planning, locks, look-ups, tags. This Packer has only the effects of `packer build`, and
+refuses everything that is not requested here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ REGION = "us-east-1"
 
 
 class InstantPacker:
-    """Makes an AMI of its base in two calls, or fails; notes when each image's build began and ended."""
+    """Creates an AMI from its source AMI in two calls, or fails; records start and end of each image's build."""
 
     def __init__(self, ec2: EC2Client, failing: frozenset[str], seed: int) -> None:
         self.ec2 = ec2
@@ -91,7 +91,7 @@ class InstantPacker:
                 self.events.append(("ended", request.image))
 
     def _image(self, request: BuildRequest) -> str:
-        """With no base handed to it, of the newest that the filter in the template finds."""
+        """Without a source AMI as a variable, uses the newest that the template's filter finds."""
         base = dict(request.variables).get("source_ami") or self._newest()
         instance = self.ec2.run_instances(ImageId=base, InstanceType="t3.micro", MinCount=1, MaxCount=1)["Instances"][0]
         name = f"{request.image}-{instance['InstanceId']}"
@@ -128,7 +128,7 @@ class InstantPacker:
 
 @pytest.fixture
 def here(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
-    """The bakery works in this process, in the kitchen's environment and folder."""
+    """Runs ami-bakery in this process, with the harness's environment and folder."""
     for name, value in kitchen.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(kitchen.folder)
@@ -147,7 +147,7 @@ def bake(kitchen: Kitchen, parents: Mapping[str, str | None], packer: InstantPac
 
 
 def downstream(parents: Mapping[str, str | None], failing: frozenset[str]) -> frozenset[str]:
-    """What is made from one that fails, at any distance."""
+    """Returns the images that depend on a failing one, at any distance."""
     lost: set[str] = set()
     while more := {name for name, parent in parents.items() if parent in lost | failing} - lost:
         lost |= more
@@ -161,14 +161,14 @@ def downstream(parents: Mapping[str, str | None], failing: frozenset[str]) -> fr
     jobs=st.integers(1, MOST),
     seed=st.integers(0, 1 << 16),
 )
-def test_no_image_bakes_before_its_base_each_at_most_once_and_a_failure_keeps_back_only_what_needs_it(
+def test_every_image_bakes_at_most_once_after_its_parent_and_a_failure_stops_only_its_dependents(
     here: Kitchen, ec2: EC2Client, parents: dict[str, str | None], failing: set[int], jobs: int, seed: int
 ) -> None:
     here.control.reset()
-    told_to_fail = frozenset(f"i{number}" for number in failing) & set(parents)
-    skipped = downstream(parents, told_to_fail)
-    broken = told_to_fail - skipped
-    packer = InstantPacker(ec2, told_to_fail, seed)
+    failing_images = frozenset(f"i{number}" for number in failing) & set(parents)
+    skipped = downstream(parents, failing_images)
+    broken = failing_images - skipped
+    packer = InstantPacker(ec2, failing_images, seed)
 
     outcomes = bake(here, parents, packer, jobs)
 

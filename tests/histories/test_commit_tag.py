@@ -1,4 +1,4 @@
-"""The commit that an AMI carries: `+dirty` only where an input of the image differs; what git refuses is said."""
+"""The commit tag of an AMI has `+dirty` only if an input of the image differs; git's refusals are reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def git(kitchen: Kitchen, *arguments: str) -> str:
 
 @pytest.fixture
 def repository(app: Kitchen) -> Kitchen:
-    """All is committed: an image `app` of ami/, and an image `other` of other/."""
+    """A repository without changes: an image `app` in ami/, and an image `other` in other/."""
     app.write("bakery.toml", TOML + OTHER)
     app.write("other/app.json", json_template())
     app.write("ami/old.sh", "old\n")
@@ -58,7 +58,9 @@ CHANGES: dict[str, tuple[Callable[[Kitchen], object], bool]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_only_an_image_s_own_definition_decides(repository: Kitchen, ec2: EC2Client, change: str) -> None:
+def test_only_changes_of_the_images_own_definition_make_it_dirty(
+    repository: Kitchen, ec2: EC2Client, change: str
+) -> None:
     make, dirty = CHANGES[change]
     make(repository)
     head = git(repository, "rev-parse", "HEAD")
@@ -75,7 +77,7 @@ def foreign(repository: Kitchen) -> Kitchen:
     return repository
 
 
-def test_a_repository_of_another_user_is_told_with_git_s_words_and_the_command(
+def test_repository_of_another_user_is_reported_with_gits_words_and_the_command(
     foreign: Kitchen, ec2: EC2Client
 ) -> None:
     words = f"detected dubious ownership in repository at '{foreign.folder}'"
@@ -85,9 +87,9 @@ def test_a_repository_of_another_user_is_told_with_git_s_words_and_the_command(
     assert words in run.stderr
     assert command in run.stderr
     foreign.write("ami/setup.sh", "changed\n")
-    told = foreign.run("plan", "app").stdout
-    assert words in told
-    assert "outside of git" not in told
+    reported = foreign.run("plan", "app").stdout
+    assert words in reported
+    assert "outside of git" not in reported
     checked = foreign.run("check", "app")
     assert words in checked.stdout
     assert f"  If it is yours, run: {command}\n" in checked.stdout
@@ -97,7 +99,7 @@ def test_a_repository_of_another_user_is_told_with_git_s_words_and_the_command(
     assert command in changed.stderr
 
 
-def test_no_repository_is_no_refusal(app: Kitchen) -> None:
+def test_missing_repository_is_not_reported(app: Kitchen) -> None:
     run = app.run("bake")
     assert run.status == 0
     assert "refuses" not in run.stderr

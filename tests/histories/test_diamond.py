@@ -1,7 +1,7 @@
-"""The life of four images in a diamond, in two regions and two accounts: what each change costs, counted.
+"""Four images in a diamond, in two regions and two accounts: the cost of each change, counted.
 
-An image is made from one other, so that the fourth corner hangs together by `from` on the left, and by its inputs on
-the right: it uploads a file that is the right one's, too.
+An image has one parent. So `top` has `left` as its parent, and depends on `right` through an input: both upload the
+same file.
 
     base ── left ── top
         └── right ┄┄┘
@@ -47,14 +47,14 @@ regions = ["us-east-1"]
 
 @dataclass
 class Diamond:
-    """What a bake of everything answered, and what it cost."""
+    """The answer of a bake of all images, and its cost."""
 
     kitchen: Kitchen
     amis: dict[str, dict[str, str]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
 
     def costs(self, **configured: str) -> dict[str, int]:
-        """Bake all; Packer runs, copies and permissions."""
+        """Bakes all images. Returns the numbers of Packer runs, copies and permission changes."""
         table = "".join(f"{key} = {value}\n" for key, value in configured.items())
         self.kitchen.write("bakery.toml", CONFIG + table)
         runs = self.kitchen.packer_runs
@@ -102,7 +102,7 @@ def cost(*, bakes: int = 0, copies: int = 0, permissions: int = 0) -> dict[str, 
     return {"bakes": bakes, "copies": copies, "permissions": permissions}
 
 
-def test_each_change_costs_what_it_must_and_no_more(
+def test_each_change_costs_only_the_necessary_builds(
     diamond: Diamond, ec2: EC2Client, others: EC2Client, local: LocalAws
 ) -> None:
     write = diamond.kitchen.write

@@ -45,7 +45,7 @@ while :; do sleep 0.1; done
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["by the guard", "by the bakery"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["by the watchdog", "by ami-bakery"])
 def test_a_packer_that_does_not_stop_is_killed_after_the_kill_timeout(app: Kitchen, number: int) -> None:
     packer = app.program("stubborn-packer", STUBBORN_PACKER)
     process = bake_until(app, "at work", "--kill-timeout", "1s", "--packer", str(packer))
@@ -82,8 +82,8 @@ def test_the_guard_is_gone_when_the_bake_is(app: Kitchen) -> None:
     with_a_secret(app, "echo at work; sleep 1")
     process = bake_until(app, "amazon-ebs: at work")
     (private,) = (app.folder.parent / "tmp").glob("ami-bakery-*.json")
-    guards = [pid for pid in processes_with(str(private)) if pid in processes_with("watchdog_main.py")]
-    assert len(guards) == 1
+    watchdogs = [pid for pid in processes_with(str(private)) if pid in processes_with("watchdog_main.py")]
+    assert len(watchdogs) == 1
     process.communicate(timeout=300)
     assert process.returncode == 0
     assert processes_with(str(private)) == []

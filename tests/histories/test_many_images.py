@@ -1,4 +1,4 @@
-"""Many images at once: how much EC2 and SSM are asked does not grow with their number, but as the rule has it."""
+"""Many images at once: the number of EC2 and SSM calls does not grow with the number of images, but by rule."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def clients(local: LocalAws) -> Iterator[tuple[EC2Client, ...]]:
 
 
 def images(kitchen: Kitchen, tables: dict[str, str], *, regions: Sequence[str] = REGIONS[:1]) -> None:
-    """Images that share a template, and have nothing of their own but their name and `tables`: more of bakery.toml."""
+    """Configures images that share a template. `tables`: additional text of bakery.toml for each."""
     kitchen.write("ami/app.json", json_template())
     pinned = json_template(source_ami="{{user `source_ami`}}")
     del pinned["builders"][0]["source_ami_filter"]
@@ -41,7 +41,7 @@ def images(kitchen: Kitchen, tables: dict[str, str], *, regions: Sequence[str] =
 
 
 def asked(kitchen: Kitchen) -> dict[str, int]:
-    """What `plan` asks for, by action, where nothing changed."""
+    """Returns the calls of `plan` for unchanged images, by action."""
     kitchen.control.clear_report()
     run = kitchen.run("plan", "--json")
     assert run.status == 0, run.stderr
@@ -62,7 +62,9 @@ def test_200_unchanged_images_of_200_ids_are_planned_with_two_calls(kitchen: Kit
     assert asked(kitchen) == {"DescribeImages": 2}
 
 
-def test_450_images_in_four_regions_are_three_calls_for_each(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
+def test_450_images_in_four_regions_need_three_calls_for_each_region(
+    kitchen: Kitchen, clients: Sequence[EC2Client]
+) -> None:
     images(kitchen, {f"i{number}": "" for number in range(450)}, regions=REGIONS)
     stock(kitchen, clients)
     assert asked(kitchen) == {"DescribeImages": 1 + 3 * 4}
@@ -70,7 +72,7 @@ def test_450_images_in_four_regions_are_three_calls_for_each(kitchen: Kitchen, c
     assert Counter(call.region for call in calls) == {"us-east-1": 4, "eu-west-1": 3, "ap-south-1": 3, "us-west-2": 3}
 
 
-def test_different_filters_are_a_call_each_and_the_same_one_is_asked_once(kitchen: Kitchen, ec2: EC2Client) -> None:
+def test_each_different_filter_is_one_call_and_equal_filters_are_one_call(kitchen: Kitchen, ec2: EC2Client) -> None:
     names = ["ubuntu/images/*jammy*", "ubuntu/images/*noble*", "ubuntu/images/*focal*"]
     images(
         kitchen,
@@ -83,7 +85,7 @@ def test_different_filters_are_a_call_each_and_the_same_one_is_asked_once(kitche
     assert asked(kitchen) == {"DescribeImages": 3 + 1}
 
 
-def test_several_questions_that_are_slow_together_are_told_of_once(kitchen: Kitchen, ec2: EC2Client) -> None:
+def test_several_slow_calls_are_reported_together_once(kitchen: Kitchen, ec2: EC2Client) -> None:
     names = ["ubuntu/images/*jammy*", "ubuntu/images/*noble*", "ubuntu/images/*focal*"]
     filters = [f'from = {{ owners = ["099720109477"], filters = {{ name = "{name}" }} }}' for name in names]
     images(kitchen, {f"i{number}": table for number, table in enumerate(filters)})
@@ -96,7 +98,7 @@ def test_several_questions_that_are_slow_together_are_told_of_once(kitchen: Kitc
     assert said + rest == "looking up the source AMI in us-east-1: waiting for EC2's response\n"
 
 
-def test_ssm_is_asked_for_ten_parameters_at_once(kitchen: Kitchen, local: LocalAws, ec2: EC2Client) -> None:
+def test_ssm_calls_have_ten_parameters_each(kitchen: Kitchen, local: LocalAws, ec2: EC2Client) -> None:
     with closing(aws_client(local, "ssm")) as ssm:
         for number in range(12):
             ssm.put_parameter(Name=f"/base/{number}", Value=own_ami(ec2, f"base-{number}"), Type="String")
@@ -105,8 +107,8 @@ def test_ssm_is_asked_for_ten_parameters_at_once(kitchen: Kitchen, local: LocalA
     assert asked(kitchen) == {"GetParameters": 2, "DescribeImages": 2}
 
 
-def test_a_generation_of_images_is_a_call(kitchen: Kitchen, ec2: EC2Client) -> None:
-    """A child's digest holds the id of its parent's AMI, which the call before tells."""
+def test_each_generation_of_images_is_one_call(kitchen: Kitchen, ec2: EC2Client) -> None:
+    """A child's digest contains the id of its parent's AMI, which the previous call returns."""
     names = [f"i{number}" for number in range(10)]
     roots = dict.fromkeys(names, f'from = "{public_ami(ec2)}"')
     images(kitchen, roots | {f"{name}-child": f'from = "{name}"' for name in names} | {"leaf": 'from = "i3-child"'})
@@ -115,14 +117,14 @@ def test_a_generation_of_images_is_a_call(kitchen: Kitchen, ec2: EC2Client) -> N
     assert asked(kitchen) == {"DescribeImages": 3 + 1}, "three generations, and the base of the first"
 
 
-def test_images_to_be_baked_are_explained_with_three_more_calls(kitchen: Kitchen, ec2: EC2Client) -> None:
+def test_reasons_of_pending_bakes_need_three_more_calls(kitchen: Kitchen, ec2: EC2Client) -> None:
     images(kitchen, {f"i{number}": "" for number in range(60)})
     run = kitchen.run("plan", "--json")
     assert {plan["action"] for plan in run.images} == {"bake"}
     assert kitchen.calls() == {"DescribeImages": 3, "DescribeSnapshots": 1, "DescribeTags": 1}
 
 
-def test_check_looks_all_images_up_at_once(kitchen: Kitchen, ec2: EC2Client) -> None:
+def test_check_looks_up_all_images_at_once(kitchen: Kitchen, ec2: EC2Client) -> None:
     images(kitchen, {f"i{number}": "" for number in range(5)})
     stock(kitchen, [ec2])
     kitchen.control.clear_report()
@@ -130,14 +132,14 @@ def test_check_looks_all_images_up_at_once(kitchen: Kitchen, ec2: EC2Client) -> 
     assert kitchen.calls() == {"DescribeImages": 2}
 
 
-def test_check_says_of_a_child_what_is_wrong_with_its_parent(kitchen: Kitchen) -> None:
+def test_check_reports_problems_of_the_parent_for_a_child(kitchen: Kitchen) -> None:
     images(kitchen, {"base": 'from = { ssm = "/not/there" }', "app": 'from = "base"'})
     (image,) = kitchen.run("check", "--json", "app").images
     assert image["image"] == "app"
     assert ["ParameterNotFound" in finding["message"] for finding in image["findings"]] == [True]
 
 
-def test_parameters_are_read_one_by_one_where_only_that_is_allowed(kitchen: Kitchen, local: LocalAws) -> None:
+def test_parameters_are_read_one_by_one_if_only_that_is_allowed(kitchen: Kitchen, local: LocalAws) -> None:
     with closing(aws_client(local, "ssm")) as ssm, closing(ec2_client(local)) as ec2:
         for name in "ab":
             ssm.put_parameter(Name=f"/{name}", Value=own_ami(ec2, f"base-{name}"), Type="String")
@@ -149,7 +151,7 @@ def test_parameters_are_read_one_by_one_where_only_that_is_allowed(kitchen: Kitc
     assert kitchen.calls() == {"GetParameters": 1, "GetParameter": 2}
 
 
-def test_a_parameter_that_is_not_there_stops_only_what_is_made_from_it(
+def test_missing_parameter_stops_only_the_images_that_depend_on_it(
     kitchen: Kitchen, local: LocalAws, ec2: EC2Client
 ) -> None:
     with closing(aws_client(local, "ssm")) as ssm:
@@ -163,7 +165,7 @@ def test_a_parameter_that_is_not_there_stops_only_what_is_made_from_it(
     assert kitchen.packer_runs == 1
 
 
-def test_a_region_that_refuses_is_named(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
+def test_region_that_refuses_is_named(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
     images(kitchen, {"a": ""}, regions=REGIONS)
     refusal = InjectedFault(action="DescribeImages", region="ap-south-1", code="UnauthorizedOperation", times=0)
     kitchen.control.plan(refusal)
@@ -172,7 +174,7 @@ def test_a_region_that_refuses_is_named(kitchen: Kitchen, clients: Sequence[EC2C
     assert "looking up AMIs by digest in ap-south-1" in run.stderr
 
 
-def test_only_images_that_are_shared_are_asked_about(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
+def test_only_shared_images_need_permission_calls(kitchen: Kitchen, clients: Sequence[EC2Client]) -> None:
     shared = 'share_with = ["444455556666"]'
     images(kitchen, {f"i{number}": shared if number % 2 else "" for number in range(20)}, regions=REGIONS[:2])
     stock(kitchen, clients[:2])
@@ -182,10 +184,10 @@ def test_only_images_that_are_shared_are_asked_about(kitchen: Kitchen, clients: 
     assert kitchen.calls() == {"DescribeImages": 1 + 2 + 2, "DescribeImageAttribute": 10 * 2}
 
 
-def test_200_shared_images_with_older_amis_are_two_more_calls_and_one_for_each_ami(
+def test_200_shared_images_with_older_amis_need_two_more_calls_and_one_for_each_ami(
     kitchen: Kitchen, ec2: EC2Client
 ) -> None:
-    """Older AMIs are not asked about one by one: their marks say with whom they are shared."""
+    """Older AMIs are not read one by one: their tags say with which accounts they are shared."""
     images(kitchen, {f"i{number}": 'share_with = ["444455556666"]' for number in range(200)})
     stock(kitchen, [ec2])
     for number in range(20):

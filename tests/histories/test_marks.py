@@ -1,4 +1,4 @@
-"""What a run makes carries its name, from as soon as it is there."""
+"""Resources that a run creates are tagged with the run as soon as they exist."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.processes import bake_until, provisioned, wait_until
 
 
 def tags_of(ec2: EC2Client) -> dict[str, dict[str, str]]:
-    """By the kind of thing: of each there is one."""
+    """Returns the tags by kind of resource; there is one of each."""
     tags: dict[str, dict[str, str]] = {}
     for tag in ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:*"]}])["Tags"]:
         tags.setdefault(tag["ResourceType"], {})[tag["Key"]] = tag["Value"]
     return tags
 
 
-def test_what_packer_makes_carries_run_and_image_while_it_works(app: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_build_are_tagged_with_run_and_image_during_the_build(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
     process = bake_until(app, "amazon-ebs: at work")
     assert wait_until(lambda: {"instance", "security-group"} <= set(tags_of(ec2)))
@@ -35,11 +35,11 @@ def test_what_packer_makes_carries_run_and_image_while_it_works(app: Kitchen, ec
     assert {"Key": "ami-bakery:run", "Value": run} in image["Tags"]
 
 
-def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) -> None:
+def test_bake_continues_if_it_may_not_tag(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
     app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "60"
     app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=0))
-    process = bake_until(app, "amazon-ebs: at work", message="(not marked with its run: tagging i-")
+    process = bake_until(app, "amazon-ebs: at work", message="(not tagged with its run: tagging i-")
     app.control.clear_faults()
     assert "instance" not in tags_of(ec2)
     (app.folder / "go").touch()
@@ -47,19 +47,19 @@ def test_a_bake_that_may_not_mark_goes_on_without(app: Kitchen, ec2: EC2Client) 
     assert process.returncode == 0, rest
 
 
-def test_what_is_behind_when_packer_ends_is_marked_all_the_same(app: Kitchen, ec2: EC2Client) -> None:
-    """Packer is faster than EC2's answers to us; and the AMI is left, since the inputs moved."""
+def test_outstanding_resources_are_tagged_after_packer_has_ended(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer is faster than EC2's responses to us; and the AMI remains, because the inputs changed."""
     provisioned(app, "python3 -c \"open('setup.sh', 'a').write('moved')\"")
     app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=0.3, times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 1
     (image,) = ec2.describe_images(Owners=["self"])["Images"]
-    assert f"{image['ImageId']} of us-east-1 was left, without the digest" in run.stderr
+    assert f"{image['ImageId']} of us-east-1 remains, without the digest" in run.stderr
     assert "ami-bakery:run" in {tag["Key"] for tag in image["Tags"]}
     assert image["ImageId"] in app.run("images", "--orphans").answer
 
 
-def test_an_ami_that_is_not_finished_is_not_listed(app: Kitchen, ec2: EC2Client) -> None:
+def test_unfinished_ami_is_not_listed(app: Kitchen, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     assert ami in app.run("images").answer
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": "ami-bakery:format"}])

@@ -1,4 +1,4 @@
-"""What dead runs leave is found and removed; what is alive, finished or somebody else's is not touched."""
+"""Orphaned resources are found and removed; live, finished and foreign resources are not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run_of(ec2: EC2Client) -> str:
 
 
 def lock(ec2: EC2Client, run: str, *, minutes: int, image: str = "app", **notes: str) -> str:
-    """A lock as a runner leaves it that dies; it expires so many minutes from now."""
+    """Creates the lock of a dead runner. It expires in `minutes` from now."""
     expires = datetime.now(UTC) + timedelta(minutes=minutes)
     tags = {
         "ami-bakery:lock": "d" * 64,
@@ -37,13 +37,13 @@ def lock(ec2: EC2Client, run: str, *, minutes: int, image: str = "app", **notes:
 
 
 def instance_is_marked(ec2: EC2Client) -> bool:
-    """Which is the last thing that is made before Packer's provisioners begin."""
+    """Whether the instance is tagged, which is the last step before Packer's provisioners."""
     marked = [{"Name": "key", "Values": ["ami-bakery:run"]}, {"Name": "resource-type", "Values": ["instance"]}]
     return ec2.describe_tags(Filters=marked)["Tags"] != []  # type: ignore[arg-type]
 
 
 def forget_runs(ec2: EC2Client) -> None:
-    """As if the run had died before anything could be marked."""
+    """Removes the run tags, as if the run had died before it could tag anything."""
     tags = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["ami-bakery:*"]}])["Tags"]
     for tag in tags:
         ec2.delete_tags(Resources=[tag["ResourceId"]], Tags=[{"Key": tag["Key"]}])
@@ -51,7 +51,7 @@ def forget_runs(ec2: EC2Client) -> None:
 
 @pytest.fixture
 def dead(app: Kitchen, ec2: EC2Client) -> Kitchen:
-    """A run that died with its machine while Packer was at work: instance, security group and key pair are left."""
+    """A run that died with its machine while Packer was running: instance, security group and key pair remain."""
     provisioned(app, "echo at work; sleep 60")
     process = bake_until(app, "amazon-ebs: at work")
     assert wait_until(lambda: instance_is_marked(ec2))
@@ -66,7 +66,7 @@ def kinds(app: Kitchen, *arguments: str) -> list[tuple[str, bool]]:
     return [(one["kind"], one["sure"]) for one in orphans]
 
 
-def test_what_a_dead_run_left_is_shown_and_removed(dead: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_dead_run_are_listed_and_removed(dead: Kitchen, ec2: EC2Client) -> None:
     run = run_of(ec2)
     held = lock(ec2, run, minutes=-10)
     expected = [("instance", True), ("security-group", True), ("key-pair", True), ("lock", True)]
@@ -86,15 +86,15 @@ def test_what_a_dead_run_left_is_shown_and_removed(dead: Kitchen, ec2: EC2Client
     assert "no leftover resources" in dead.run("images", "--orphans").stderr
 
 
-def test_what_belongs_to_a_living_lock_is_neither_shown_nor_touched(dead: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_live_lock_are_neither_listed_nor_removed(dead: Kitchen, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=+1)
     assert kinds(dead) == []
     assert dead.run("images", "--orphans", "--clean", "--yes").status == 0
     assert len(left_in(ec2)) == 4
 
 
-def test_what_may_be_alive_is_removed_only_when_a_person_says_so(dead: Kitchen, ec2: EC2Client) -> None:
-    """There is no lock, and the run has begun a moment ago."""
+def test_resources_that_may_be_in_use_are_removed_only_after_confirmation(dead: Kitchen, ec2: EC2Client) -> None:
+    """There is no lock, and the run has just started."""
     assert kinds(dead) == [("instance", False), ("security-group", False), ("key-pair", False)]
     run = dead.run("images", "--orphans", "--clean", "--yes")
     assert run.status == 0
@@ -115,7 +115,7 @@ def test_what_may_be_alive_is_removed_only_when_a_person_says_so(dead: Kitchen, 
         assert len(left_in(ec2)) == left
 
 
-def test_nothing_is_removed_unasked(dead: Kitchen, ec2: EC2Client) -> None:
+def test_nothing_is_removed_without_confirmation(dead: Kitchen, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=-10)
     run = dead.run("images", "--orphans", "--clean")
     assert (run.status, run.stdout) == (2, "")
@@ -129,8 +129,8 @@ def test_nothing_is_removed_unasked(dead: Kitchen, ec2: EC2Client) -> None:
     assert dead.run("images", "--orphans", "--yes").status == 2
 
 
-def test_without_tags_it_is_found_by_what_the_lock_notes(dead: Kitchen, ec2: EC2Client) -> None:
-    """Killed between EC2's making something and our marking it."""
+def test_untagged_resources_are_found_by_the_records_of_the_lock(dead: Kitchen, ec2: EC2Client) -> None:
+    """The run was killed after EC2 created a resource and before it was tagged."""
     run = run_of(ec2)
     (pair,) = (one["KeyName"] for one in ec2.describe_key_pairs()["KeyPairs"])
     (group,) = (
@@ -144,7 +144,7 @@ def test_without_tags_it_is_found_by_what_the_lock_notes(dead: Kitchen, ec2: EC2
     assert left_in(ec2) == []
 
 
-def test_without_the_right_to_list_key_pairs_they_are_found_by_name(dead: Kitchen, ec2: EC2Client) -> None:
+def test_key_pairs_are_found_by_name_without_the_permission_to_list_them(dead: Kitchen, ec2: EC2Client) -> None:
     run = run_of(ec2)
     lock(ec2, run, minutes=-10)
     dead.control.plan(InjectedFault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0))
@@ -153,7 +153,7 @@ def test_without_the_right_to_list_key_pairs_they_are_found_by_name(dead: Kitche
     assert left_in(ec2) == []
 
 
-def test_a_refusal_is_told_and_the_rest_goes_on(dead: Kitchen, ec2: EC2Client) -> None:
+def test_refusal_is_reported_and_the_other_resources_are_removed(dead: Kitchen, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=-10)
     dead.control.plan(InjectedFault(action="TerminateInstances", code="UnauthorizedOperation", times=0))
     dead.control.plan(InjectedFault(action="DeleteSecurityGroup", code="UnauthorizedOperation", times=0))
@@ -168,7 +168,7 @@ def test_a_refusal_is_told_and_the_rest_goes_on(dead: Kitchen, ec2: EC2Client) -
     assert left_in(ec2) == []
 
 
-def test_a_pending_ami_that_the_guards_packer_left_is_removed_with_its_snapshots(app: Kitchen, ec2: EC2Client) -> None:
+def test_pending_ami_of_the_watchdogs_packer_is_removed_with_its_snapshots(app: Kitchen, ec2: EC2Client) -> None:
     app.control.change(pending_seconds=60)
     process = bake_until(app, "Waiting for AMI to become ready")
     assert wait_until(lambda: "ami-bakery:run" in str(ec2.describe_images(Owners=["self"])))
@@ -185,7 +185,7 @@ def test_a_pending_ami_that_the_guards_packer_left_is_removed_with_its_snapshots
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def test_an_unfinished_ami_that_is_in_use_stays_and_a_finished_one_is_not_shown(app: Kitchen, ec2: EC2Client) -> None:
+def test_unfinished_ami_in_use_is_kept_and_a_finished_one_is_not_listed(app: Kitchen, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     lock(ec2, run_of(ec2), minutes=-10)
     assert kinds(app) == [("lock", True)]
@@ -198,7 +198,7 @@ def test_an_unfinished_ami_that_is_in_use_stays_and_a_finished_one_is_not_shown(
     assert [image["ImageId"] for image in ec2.describe_images(Owners=["self"])["Images"]] == [ami]
 
 
-def test_of_other_images_there_is_word_and_no_more(dead: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_other_images_are_only_mentioned(dead: Kitchen, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=-10)
     text = (dead.folder / "bakery.toml").read_text()
     dead.write("bakery.toml", text.replace("[images.app]", "[images.other]"))
@@ -210,7 +210,7 @@ def test_of_other_images_there_is_word_and_no_more(dead: Kitchen, ec2: EC2Client
     assert len(kinds(dead, "app")) == 4
 
 
-def test_volumes_that_an_instance_would_leave_go_with_it(app: Kitchen, ec2: EC2Client) -> None:
+def test_volumes_that_an_instance_would_leave_are_removed_with_it(app: Kitchen, ec2: EC2Client) -> None:
     volume = {"device_name": "/dev/sdf", "volume_size": 1, "delete_on_termination": False}
     template = json_template(launch_block_device_mappings=[volume])
     app.write(

@@ -1,5 +1,7 @@
-"""An output is never an input: an image whose build writes into its own folder is built once, and built again when
-what the outputs are made of changes."""
+"""Outputs are never inputs: an image whose build writes into its own folder is built once.
+
+It is built again only if the sources of its outputs change.
+"""
 
 from __future__ import annotations
 
@@ -111,26 +113,26 @@ def _app(app: Kitchen, parts: dict[str, Any], files: dict[str, str], inputs: str
 
 
 @pytest.mark.parametrize("idiom", IDIOMS)
-def test_a_build_that_writes_into_its_folder_is_built_once(idiom: str, app: Kitchen) -> None:
+def test_build_that_writes_into_its_folder_is_built_once(idiom: str, app: Kitchen) -> None:
     parts, files, edited = IDIOMS[idiom]
     _app(app, parts, files)
-    before = _told(app)
+    before = _findings(app)
 
     first = app.run("bake").answer
     assert app.run("bake").answer == first
     assert app.packer_runs == 1
-    assert _told(app) - before <= {"output-inside"}, "what `check` says is true before and after the first bake"
+    assert _findings(app) - before <= {"output-inside"}, "what `check` says is true before and after the first bake"
 
     app.write(f"ami/{edited}", (app.folder / f"ami/{edited}").read_text() + "\n# changed\n")
     (plan,) = app.run("plan", "--json").images
     assert plan["action"] == "bake"
 
 
-def test_ignore_helps_out_of_a_loop_that_only_the_user_knows_of(app: Kitchen) -> None:
-    """A program of one's own writes where no option says so."""
+def test_ignore_ends_a_rebuild_loop_that_only_the_user_can_know(app: Kitchen) -> None:
+    """A custom program writes files that no option names."""
     tool = "#!/usr/bin/env python3\nimport time\nopen('made.bin', 'w').write(str(time.time_ns()))\n"
     _app(app, {"provisioners": [_local("./tool.py", "cat made.bin > /dev/null")]}, {"tool.py": tool})
-    assert "local-command" in _told(app)
+    assert "local-command" in _findings(app)
     failed = app.run("bake")
     assert (failed.status, "made.bin changed while Packer ran" in failed.stderr) == (1, True)
     assert "belongs in `ignore`" in failed.stderr
@@ -141,17 +143,17 @@ def test_ignore_helps_out_of_a_loop_that_only_the_user_knows_of(app: Kitchen) ->
     assert app.packer_runs == 2
 
 
-def test_what_is_written_on_a_condition_is_said_before_the_first_bake_and_ignored_after(app: Kitchen) -> None:
+def test_conditional_output_is_reported_before_the_first_bake_and_ignored_afterwards(app: Kitchen) -> None:
     _app(app, {"provisioners": [_local("[ -e made.txt ] || date +%N > made.txt")]}, {})
-    assert "input-written" in _told(app)
+    assert "input-written" in _findings(app)
     assert app.run("bake").status == 1
     ami = app.run("bake").answer
     assert app.run("bake").answer == ami
     assert app.packer_runs == 2
-    assert "input-written" in _told(app)
+    assert "input-written" in _findings(app)
 
 
-def _told(app: Kitchen) -> set[str]:
+def _findings(app: Kitchen) -> set[str]:
     (image,) = json.loads(app.run("check", "--json").stdout)["images"]
     assert not [found for found in image["findings"] if found["level"] == "error"], image
     return {found["code"] for found in image["findings"]}

@@ -1,4 +1,4 @@
-"""What takes long goes on side by side: inputs are hashed while EC2 is asked what an image starts from."""
+"""Slow work runs in parallel: inputs are hashed while EC2 is asked for the source AMI."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ENOUGH = 30.0
 
 
 class SlowEc2:
-    """Does not say what an image starts from before the first input is hashed."""
+    """Returns the source AMI only after the first input is hashed."""
 
     def __init__(self, ec2: Ec2, hashed: threading.Event) -> None:
         self.ec2 = ec2
@@ -58,7 +58,7 @@ class SlowEc2:
 
 
 class WatchedTree:
-    """Is slow, too, once the first file is hashed, where it is told whose answer to wait for.
+    """Becomes slow once the first file is hashed, if it gets the result to wait for.
 
     closed  whether the reading of files was ended
     """
@@ -82,7 +82,7 @@ class WatchedTree:
                 self.hashed.set()
                 if self.answered is not None and self.count > 1:
                     assert self.answered.wait(ENOUGH)
-                    # The answer is there, and has a moment to be heard of.
+                    # The result is there; give it a moment to be noticed.
                     time.sleep(0.001)
                 yield found
         finally:
@@ -121,14 +121,14 @@ def parts(resolver: Resolver) -> tuple[SlowEc2, WatchedTree]:
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["for a plan", "for the digest alone"])
-def test_inputs_are_hashed_while_the_base_is_asked_for(here: Kitchen, resolver: Resolver, kept: bool) -> None:
+def test_inputs_are_hashed_while_the_source_ami_is_looked_up(here: Kitchen, resolver: Resolver, kept: bool) -> None:
     (definition,) = define_all(resolver, ["app"], kept=kept)
     assert parts(resolver)[0].waited
     assert str(definition.digest) == here.run("digest").answer
 
 
-def test_an_input_that_cannot_be_read_ends_it_at_once(here: Kitchen, resolver: Resolver) -> None:
-    """Nobody waits for an answer that is of no use any more."""
+def test_unreadable_input_ends_the_run_at_once(here: Kitchen, resolver: Resolver) -> None:
+    """It does not wait for a result that is not used any more."""
     (here.folder / "ami" / "0.sh").unlink()
     (here.folder / "ami" / "0.sh").symlink_to("nowhere")
     with pytest.raises(SourceError, match="leads to nowhere"):
@@ -138,8 +138,8 @@ def test_an_input_that_cannot_be_read_ends_it_at_once(here: Kitchen, resolver: R
     tree.hashed.set()
 
 
-def test_a_digest_hashes_ahead_no_longer_than_it_takes_to_be_answered(here: Kitchen, resolver: Resolver) -> None:
-    """A base that is not there is told of without having hashed all there is, and nothing is left open."""
+def test_digest_stops_hashing_ahead_once_the_source_ami_is_known(here: Kitchen, resolver: Resolver) -> None:
+    """A missing source AMI is reported without hashing everything, and no file stays open."""
     for number in range(3000):
         here.write(f"ami/more/{number}", "x")
     template = json_template()
@@ -155,8 +155,8 @@ def test_a_digest_hashes_ahead_no_longer_than_it_takes_to_be_answered(here: Kitc
     assert raised.traceback
 
 
-def test_the_digest_is_the_same_however_many_are_hashed_ahead(here: Kitchen, resolver: Resolver) -> None:
-    """Before, at and behind the border; and what cannot be read behind it is told of as before it."""
+def test_digest_does_not_depend_on_how_much_is_hashed_ahead(here: Kitchen, resolver: Resolver) -> None:
+    """Before, at and after the limit; and an unreadable input after it is reported like one before it."""
     parts(resolver)[1].hashed.set()
     image = resolver.image("app")
     facts = resolver.checked_facts(image)
@@ -173,7 +173,7 @@ def test_the_digest_is_the_same_however_many_are_hashed_ahead(here: Kitchen, res
             resolver.define(image, {}, (facts, entries))
 
 
-def test_a_connection_is_opened_where_the_first_image_is_baked(here: Kitchen, resolver: Resolver) -> None:
+def test_connection_is_opened_while_the_first_image_is_baked(here: Kitchen, resolver: Resolver) -> None:
     here.write("bakery.toml", f'{TOML}[images.b]\ntemplate = "template/app.json"\ninputs = ["ami"]\n')
     config = find_bakery_toml(str(here.folder / "bakery.toml"), "")
     expected: list[str | None] = []
@@ -184,7 +184,7 @@ def test_a_connection_is_opened_where_the_first_image_is_baked(here: Kitchen, re
     assert expected == ["us-east-1", None, "eu-west-1"]
 
 
-def test_a_failure_to_ask_is_raised_when_the_other_work_is_done() -> None:
+def test_failed_call_is_raised_when_the_other_work_is_done() -> None:
     done = []
     failure = AwsError("asking", "no", "Do not.")
 

@@ -1,4 +1,4 @@
-"""Several images at once: side by side where they are independent, in order where not, and stopped together."""
+"""Several images at once: in parallel if they are independent, otherwise in order, and stopped together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEAD = 'version = 1\n[defaults]\nregions = ["us-east-1"]\n'
 
 
 def image(kitchen: Kitchen, name: str, *inline: str, base: str | None = None) -> str:
-    """An image that runs these commands here while it is baked; its table."""
+    """Returns the table of an image that runs these local commands during its build."""
     template: dict[str, Any] = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": [*inline, "true"]}]
     if base is not None:
@@ -27,13 +27,13 @@ def image(kitchen: Kitchen, name: str, *inline: str, base: str | None = None) ->
 
 
 def meeting(kitchen: Kitchen, own: str, other: str) -> str:
-    """Says that it is here, and waits until the other is, too: two that do this must run side by side."""
+    """Returns commands that announce themselves and wait for the other: two such builds must run in parallel."""
     folder = kitchen.folder.parent
     wait = f"for i in $(seq 6000); do [ -e {folder}/{other} ] && exit 0; sleep 0.1; done; exit 1"
     return f"touch {folder}/{own}; {wait}"
 
 
-def test_independent_images_bake_side_by_side(kitchen: Kitchen) -> None:
+def test_independent_images_bake_in_parallel(kitchen: Kitchen) -> None:
     tables = [image(kitchen, one, meeting(kitchen, one, other)) for one, other in (("a", "b"), ("b", "a"))]
     kitchen.write("bakery.toml", HEAD + "".join(tables))
     run = kitchen.run("bake", "--json")
@@ -41,7 +41,7 @@ def test_independent_images_bake_side_by_side(kitchen: Kitchen) -> None:
     assert [(item["image"], item["outcome"]) for item in run.images] == [("a", "baked"), ("b", "baked")]
 
 
-def test_a_diamond_is_baked_in_its_order_and_a_failure_stops_what_depends_on_it(kitchen: Kitchen) -> None:
+def test_diamond_bakes_in_order_and_a_failure_stops_its_dependents(kitchen: Kitchen) -> None:
     kitchen.write(
         "bakery.toml",
         HEAD
@@ -73,7 +73,7 @@ def test_with_one_job_images_bake_one_after_the_other(kitchen: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_reaches_every_packer(kitchen: Kitchen, ec2: EC2Client, number: int) -> None:
+def test_interruption_reaches_every_packer(kitchen: Kitchen, ec2: EC2Client, number: int) -> None:
     kitchen.write("bakery.toml", HEAD + "".join(image(kitchen, name, "echo at work; sleep 60") for name in "ab"))
     process = kitchen.start("bake", "-v")
     assert process.stderr is not None
@@ -115,7 +115,7 @@ def test_with_fail_fast_the_first_failure_stops_everything(kitchen: Kitchen, ec2
     assert {instance["State"]["Name"] for instance in instances} == {"terminated"}
 
 
-def test_with_fail_fast_nothing_starts_where_an_image_cannot_be_defined(kitchen: Kitchen) -> None:
+def test_with_fail_fast_nothing_starts_if_an_image_cannot_be_defined(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", HEAD + image(kitchen, "sound") + '[images.broken]\ntemplate = "absent.json"\n')
     run = kitchen.run("bake", "--fail-fast", "--json")
     errors = {item["image"]: item["error"] for item in run.images}
@@ -124,7 +124,7 @@ def test_with_fail_fast_nothing_starts_where_an_image_cannot_be_defined(kitchen:
     assert "absent.json" in errors["broken"]
 
 
-def test_an_interruption_ends_the_waiting_for_a_copy(kitchen: Kitchen) -> None:
+def test_interruption_ends_the_wait_for_a_copy(kitchen: Kitchen) -> None:
     kitchen.write("bakery.toml", HEAD.replace('"]', '", "eu-west-1"]') + image(kitchen, "a"))
     assert kitchen.run("bake", "--region", "us-east-1").status == 0
     kitchen.control.change(pending_seconds=600)

@@ -1,4 +1,6 @@
-"""One image in several regions: copies side by side, each with its key; what failed is told, and repaired later."""
+"""One image in several regions: parallel copies, each with its key; failures are reported, and repaired by the next
+run.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ def snapshot_of(client: EC2Client, ami: str) -> Any:
     return client.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]
 
 
-def test_copies_are_begun_before_any_is_waited_for(app: Kitchen) -> None:
+def test_all_copies_are_started_before_any_is_waited_for(app: Kitchen) -> None:
     configure(app, HOME, FIRST, SECOND)
     app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=0.5, region=FIRST))
     app.control.change(pending_seconds=1)
@@ -63,7 +65,7 @@ def test_copies_are_begun_before_any_is_waited_for(app: Kitchen) -> None:
     assert f"copying {only(run.images)['amis'][HOME]} to {FIRST}, {SECOND}" in run.stderr
 
 
-def test_a_region_that_fails_does_not_lose_the_others(app: Kitchen) -> None:
+def test_failed_region_does_not_lose_the_others(app: Kitchen) -> None:
     configure(app, HOME, FIRST, SECOND, "us-west-2")
     for region in (SECOND, "us-west-2"):
         app.control.plan(InjectedFault(action="CopyImage", code="UnauthorizedOperation", region=region))
@@ -79,7 +81,7 @@ def test_a_region_that_fails_does_not_lose_the_others(app: Kitchen) -> None:
     assert (app.packer_runs, app.calls()["CopyImage"]) == (1, 5), "three, two of them refused, and two more"
 
 
-def test_a_failed_image_prints_no_id(app: Kitchen) -> None:
+def test_failed_image_prints_no_id(app: Kitchen) -> None:
     configure(app, HOME, FIRST)
     app.control.plan(InjectedFault(action="CopyImage", code="UnauthorizedOperation", times=0))
     run = app.run("bake")
@@ -87,7 +89,7 @@ def test_a_failed_image_prints_no_id(app: Kitchen) -> None:
     assert "ami-" in run.stderr.partition("OUTCOME")[2], "the table has what is finished"
 
 
-def test_a_copy_that_a_killed_run_began_is_taken_over(app: Kitchen) -> None:
+def test_copy_that_a_killed_run_started_is_taken_over(app: Kitchen) -> None:
     configure(app, HOME)
     assert app.run("bake").status == 0
     configure(app, HOME, FIRST)
@@ -109,7 +111,7 @@ def test_a_copy_that_a_killed_run_began_is_taken_over(app: Kitchen) -> None:
     assert app.calls()["CopyImage"] == 1
 
 
-def test_a_copy_has_its_tags_from_its_first_moment(app: Kitchen, abroad: EC2Client) -> None:
+def test_copy_is_created_with_its_tags(app: Kitchen, abroad: EC2Client) -> None:
     configure(app, HOME, FIRST, more='tags = { team = "web" }\n')
     run = app.run("bake", "--json")
     copy = only(run.images)["amis"][FIRST]
@@ -120,7 +122,7 @@ def test_a_copy_has_its_tags_from_its_first_moment(app: Kitchen, abroad: EC2Clie
     assert not [call for call in app.control.report().calls if call.action == "CreateTags" and call.region == FIRST]
 
 
-def test_a_copy_is_encrypted_with_the_key_of_its_region(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
+def test_copy_is_encrypted_with_the_key_of_its_region(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
     configure(app, HOME, FIRST, SECOND, more=f'kms_key = {{ {FIRST} = "{KEY}" }}\n')
     outcome = only(app.run("bake", "--json").images)
     snapshot = snapshot_of(abroad, outcome["amis"][FIRST])
@@ -131,7 +133,7 @@ def test_a_copy_is_encrypted_with_the_key_of_its_region(app: Kitchen, abroad: EC
         assert KMS_KEY_TAG not in tags_of(other, outcome["amis"][SECOND])
 
 
-def test_another_key_is_another_copy_and_no_bake(app: Kitchen, abroad: EC2Client) -> None:
+def test_other_key_needs_another_copy_and_no_build(app: Kitchen, abroad: EC2Client) -> None:
     digest = app.run("digest").answer
     seen: list[str] = []
     for key in ("", KEY, "alias/other", "alias/third"):
@@ -152,7 +154,7 @@ def test_another_key_is_another_copy_and_no_bake(app: Kitchen, abroad: EC2Client
     assert (app.run("digest").answer, app.packer_runs, app.calls()["CopyImage"]) == (digest, 1, 4)
 
 
-def test_no_key_is_asked_for_where_the_image_is_baked(app: Kitchen) -> None:
+def test_no_key_is_used_in_the_home_region(app: Kitchen) -> None:
     configure(app, HOME, FIRST, more=f'kms_key = {{ {FIRST} = "{KEY}" }}\n')
     run = app.run("plan", "--region", FIRST)
     assert run.status == 1
@@ -161,8 +163,8 @@ def test_no_key_is_asked_for_where_the_image_is_baked(app: Kitchen) -> None:
     assert app.run("plan", "--region", HOME).status == 0
 
 
-def test_regions_of_the_template_itself_are_respected(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
-    """Packer copies to its `ami_regions`: those are verified, tagged, kept and listed, and not copied again."""
+def test_template_regions_are_respected(app: Kitchen, abroad: EC2Client, local: LocalAws) -> None:
+    """AMIs in Packer's `ami_regions` are verified, tagged, reconciled and listed, and not copied again."""
     app.write("ami/app.json", json_template(ami_regions=[FIRST, SECOND]))
     configure(app, HOME, FIRST)
     (plan,) = app.run("plan", "--json", "--steps").images
@@ -181,7 +183,7 @@ def test_regions_of_the_template_itself_are_respected(app: Kitchen, abroad: EC2C
     assert listed == outcome["amis"]
 
 
-def test_what_the_template_makes_in_a_region_that_is_not_configured_is_kept_too(
+def test_ami_in_a_template_region_that_is_not_configured_is_reconciled_too(
     app: Kitchen, ec2: EC2Client, abroad: EC2Client
 ) -> None:
     app.write("ami/app.json", json_template(ami_regions=[FIRST]))
@@ -201,7 +203,7 @@ def test_what_the_template_makes_in_a_region_that_is_not_configured_is_kept_too(
 
 
 @pytest.mark.parametrize("keys", [f'"{KEY}"', f'{{ {FIRST} = "{KEY}" }}'])
-def test_a_key_for_a_region_where_the_template_makes_the_ami_is_refused(app: Kitchen, keys: str) -> None:
+def test_key_for_a_region_that_the_template_builds_in_is_refused(app: Kitchen, keys: str) -> None:
     app.write("ami/app.json", json_template(ami_regions=[FIRST]))
     configure(app, HOME, FIRST, more=f"kms_key = {keys}\n")
     said = f"kms_key has a key for copies in {FIRST}, and amazon-ebs makes the AMI there itself"
@@ -214,23 +216,23 @@ def test_a_key_for_a_region_where_the_template_makes_the_ami_is_refused(app: Kit
     assert (run.status, said in run.stdout) == (1, True)
 
 
-def test_a_region_that_packer_promised_and_did_not_make_gives_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_region_that_packer_announced_but_did_not_create_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(ami_regions=[FIRST]))
     configure(app, HOME, FIRST)
-    # The real Packer, of whose words the second region is lost on the way.
+    # The real Packer; its line about the second region is lost.
     itself = app.folder.parent / "bin" / "packer-itself"
     (app.folder.parent / "bin" / "packer").rename(itself)
     lost, comma = f"{FIRST}:ami-[0-9a-f]*", "%!(PACKER_COMMA)"
     app.program("packer", f"#!/bin/sh\n{itself} \"$@\" | sed 's/{comma}{lost}//; s/{lost}{comma}//'\n")
     run = app.run("bake")
     assert run.status == 1
-    assert f"the template's ami_regions names {FIRST}, and Packer made ami-" in run.stderr
+    assert f"the template's ami_regions has {FIRST}, but Packer created ami-" in run.stderr
     (image,) = ec2.describe_images(Owners=["self"])["Images"]
     assert DIGEST_TAG not in tags_of(ec2, image["ImageId"])
 
 
-def test_a_copy_that_fails_is_removed_and_does_not_pile_up(app: Kitchen, abroad: EC2Client) -> None:
-    """EC2 takes an order with a key that it cannot use, and the copy fails."""
+def test_failed_copy_is_removed_and_failed_copies_do_not_accumulate(app: Kitchen, abroad: EC2Client) -> None:
+    """EC2 accepts a request with an unusable key, and the copy fails."""
     missing = f"arn:aws:kms:{FIRST}:999999999999:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     configure(app, HOME, FIRST, more=f'kms_key = "{missing}"\n')
     for attempt in (1, 2):

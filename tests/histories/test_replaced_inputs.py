@@ -1,4 +1,4 @@
-"""What is changed while Packer runs, and changed back: the content is the same again, but not what Packer read."""
+"""Inputs that are changed and restored while Packer runs: equal content, but not what Packer read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness import TOML, Kitchen, Run, json_template
 
 @pytest.fixture
 def uploads(app: Kitchen) -> Kitchen:
-    """An image that takes the folder ami/files; the lines of `meanwhile` run while Packer does."""
+    """Configures an image that uploads the folder ami/files; the lines of `meanwhile` run during the build."""
     app.write("ami/files/motd", "branch main\n")
     app.write("ami/files/sub/deep", "deep\n")
     return app
@@ -36,7 +36,7 @@ def finished(ec2: EC2Client) -> int:
 def no_digest(app: Kitchen, ec2: EC2Client, *words: str) -> None:
     done = app.run("bake")
     assert done.status == 1, done.stderr
-    for word in (*words, "while Packer ran", "was left, without the digest"):
+    for word in (*words, "while Packer ran", "remains, without the digest"):
         assert word in done.stderr, done.stderr
     assert app.packer_runs == 1
     assert finished(ec2) == 0
@@ -47,7 +47,7 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def test_another_branch_that_was_checked_out_while_packer_ran(uploads: Kitchen, ec2: EC2Client) -> None:
+def test_branch_that_was_checked_out_while_packer_ran(uploads: Kitchen, ec2: EC2Client) -> None:
     meanwhile(uploads, "git checkout -q other", "cat ami/files/motd", "git checkout -q -")
     git(uploads.folder, "init", "-q")
     git(uploads.folder, "add", ".")
@@ -87,8 +87,8 @@ AND_BACK = {
 
 
 @pytest.mark.parametrize("case", AND_BACK)
-def test_what_is_changed_and_changed_back_gets_no_digest(case: str, uploads: Kitchen, ec2: EC2Client) -> None:
-    away, back, told = AND_BACK[case]
+def test_input_that_is_changed_and_restored_gives_no_digest(case: str, uploads: Kitchen, ec2: EC2Client) -> None:
+    away, back, reported = AND_BACK[case]
     uploads.write("a/one", "A\n")
     uploads.write("b/one", "B\n")
     os.symlink("../../a", uploads.folder / "ami/files/link")
@@ -97,7 +97,7 @@ def test_what_is_changed_and_changed_back_gets_no_digest(case: str, uploads: Kit
     (uploads.folder / "ami/setup.sh").chmod(0o755)
     meanwhile(uploads, away, "true", back)
     before = uploads.run("digest").answer
-    no_digest(uploads, ec2, told)
+    no_digest(uploads, ec2, reported)
     assert uploads.run("digest").answer == before
 
 
@@ -112,7 +112,7 @@ QUIET = {
 
 
 @pytest.mark.parametrize("case", QUIET)
-def test_what_is_no_change_of_the_inputs_gets_the_digest(case: str, uploads: Kitchen, ec2: EC2Client) -> None:
+def test_build_that_does_not_change_its_inputs_gives_the_digest(case: str, uploads: Kitchen, ec2: EC2Client) -> None:
     uploads.write("bakery.toml", TOML + 'ignore = ["*.md", "*.log"]\n')
     uploads.write("ami/files/notes.md", "notes\n")
     meanwhile(uploads, QUIET[case])
@@ -124,7 +124,7 @@ def test_what_is_no_change_of_the_inputs_gets_the_digest(case: str, uploads: Kit
     assert (uploads.packer_runs, finished(ec2)) == (1, 1)
 
 
-def test_the_manifest_that_packer_writes_beside_the_template_is_no_change(uploads: Kitchen, ec2: EC2Client) -> None:
+def test_manifest_that_packer_writes_next_to_the_template_is_no_change(uploads: Kitchen, ec2: EC2Client) -> None:
     output = {"type": "manifest", "output": "files/manifest.json"}
     meanwhile(uploads, "true", **{"post-processors": [output]})
     for _ in range(2):
@@ -132,7 +132,7 @@ def test_the_manifest_that_packer_writes_beside_the_template_is_no_change(upload
     assert uploads.packer_runs == 2
 
 
-def test_a_folder_build_to_which_a_file_was_added_meanwhile(kitchen: Kitchen, ec2: EC2Client) -> None:
+def test_folder_in_which_a_file_was_added_during_the_build(kitchen: Kitchen, ec2: EC2Client) -> None:
     kitchen.write("bakery.toml", TOML.replace("ami/app.json", "ami").replace('["ami"]', '["note"]'))
     kitchen.write("note", "declared\n")
     script = kitchen.program(
@@ -166,8 +166,8 @@ build {
 """
 
 
-def test_a_copy_that_is_replaced_by_itself_counts_as_replaced(uploads: Kitchen, ec2: EC2Client) -> None:
-    """Whether the content was another in between cannot be known."""
+def test_copy_that_replaces_itself_counts_as_replaced(uploads: Kitchen, ec2: EC2Client) -> None:
+    """Whether the content was different in between cannot be known."""
     assert shutil.which("cp")
     meanwhile(uploads, "cp ami/setup.sh ../s", "rm ami/setup.sh", "cp ../s ami/setup.sh")
     no_digest(uploads, ec2, "ami/setup.sh was replaced or touched")
@@ -210,11 +210,11 @@ def bake_while_plugins_change(app: Kitchen, away: str, back: str = "true") -> Ru
         (f"mv {USED} ../p; echo B > {USED}", f"mv ../p {USED}"),
     ],
 )
-def test_a_plugin_that_was_replaced_while_packer_ran(away: str, back: str, uploads: Kitchen, ec2: EC2Client) -> None:
+def test_plugin_that_was_replaced_while_packer_ran(away: str, back: str, uploads: Kitchen, ec2: EC2Client) -> None:
     run = bake_while_plugins_change(uploads, away, back)
     assert run.status == 1, run.stderr
     assert "packer-plugin-amazon_v1.3.5_x5.0_linux_amd64 was replaced or touched" in run.stderr
-    assert "was left, without the digest" in run.stderr
+    assert "remains, without the digest" in run.stderr
     assert finished(ec2) == 0
 
 
@@ -227,13 +227,13 @@ def test_a_plugin_that_was_replaced_while_packer_ran(away: str, back: str, uploa
         f"rm {OTHER}",
     ],
 )
-def test_another_plugin_that_came_or_went_while_packer_ran(meanwhile: str, uploads: Kitchen, ec2: EC2Client) -> None:
+def test_plugin_that_was_added_or_removed_while_packer_ran(meanwhile: str, uploads: Kitchen, ec2: EC2Client) -> None:
     run = bake_while_plugins_change(uploads, "true", meanwhile)
     assert run.status == 0, run.stderr
     assert finished(ec2) == 1
 
 
-def test_a_plugin_that_is_not_in_the_digest_may_be_replaced(uploads: Kitchen, ec2: EC2Client) -> None:
+def test_plugin_that_is_not_in_the_digest_may_be_replaced(uploads: Kitchen, ec2: EC2Client) -> None:
     uploads.write("bakery.toml", TOML + 'digest_exclude = ["plugin-versions"]\n')
     assert bake_while_plugins_change(uploads, f"echo B > {USED}").status == 0
     assert finished(ec2) == 1

@@ -1,4 +1,4 @@
-"""Source AMIs of the same second: Packer takes one of them, and nobody can know which."""
+"""Source AMIs of the same second: Packer uses one of them, and which one is unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GOLDEN = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": Tr
 
 
 def twins(ec2: EC2Client) -> list[str]:
-    """Two AMIs of one second, as EC2 lists them; the last one is not that with the greatest id."""
+    """Two AMIs of one second, as EC2 lists them; the last one does not have the greatest id."""
     for number in range(100):
         time.sleep(1 - datetime.now(UTC).microsecond / 1_000_000)
         made = {own_ami(ec2, f"golden-{number}-{letter}") for letter in "ab"}
@@ -37,7 +37,7 @@ def source_of(ec2: EC2Client, ami: str) -> str:
     return {tag["Key"]: tag["Value"] for tag in image["Tags"]}[FROM_TAG]
 
 
-def test_an_image_from_either_is_baked_once(app: Kitchen, ec2: EC2Client) -> None:
+def test_image_from_either_of_two_source_amis_is_baked_once(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(source_ami_filter=GOLDEN))
     ids = twins(ec2)
     ami = app.run("bake").answer
@@ -53,7 +53,7 @@ def test_an_image_from_either_is_baked_once(app: Kitchen, ec2: EC2Client) -> Non
     assert plan["action"] == "bake", "what it could have been made from is another set"
 
 
-def test_from_names_one_of_them(app: Kitchen, ec2: EC2Client) -> None:
+def test_from_selects_one_of_them(app: Kitchen, ec2: EC2Client) -> None:
     app.write("bakery.toml", TOML + 'from = { owners = ["self"], filters = { name = "golden-*" } }\n')
     template = json_template(source_ami="{{user `source_ami`}}")
     del template["builders"][0]["source_ami_filter"]

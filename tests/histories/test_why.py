@@ -1,4 +1,4 @@
-"""A plan says why: which parts moved since the newest AMI, and, out of git, the very files and variables."""
+"""Reasons of a plan: the parts that changed since the newest AMI, and, by git, the changed files and variables."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def repository(app: Kitchen) -> Kitchen:
 
 
 def reasons(kitchen: Kitchen) -> dict[str, list[str]]:
-    """Subjects by kind."""
+    """Returns subjects by kind."""
     (plan,) = kitchen.run("plan", "--json", "--steps").images
     found: dict[str, list[str]] = {}
     for reason in plan["reasons"]:
@@ -57,7 +57,7 @@ def reasons(kitchen: Kitchen) -> dict[str, list[str]]:
     return found
 
 
-def test_the_very_files_and_variables_are_named_out_of_git(repository: Kitchen, ec2: EC2Client) -> None:
+def test_changed_files_and_variables_are_named_by_git(repository: Kitchen, ec2: EC2Client) -> None:
     head = git(repository, "rev-parse", "HEAD")
     ami = repository.run("bake").answer
     (image,) = ec2.describe_images(ImageIds=[ami])["Images"]
@@ -91,7 +91,7 @@ def test_the_very_files_and_variables_are_named_out_of_git(repository: Kitchen, 
     assert git(repository, "status", "--porcelain") == "", "nothing was checked out"
 
 
-def test_a_dirty_tree_at_the_time_of_the_bake_is_said(repository: Kitchen) -> None:
+def test_dirty_tree_at_the_time_of_the_bake_is_reported(repository: Kitchen) -> None:
     repository.write("ami/changed.sh", "not committed\n")
     repository.run("bake")
     repository.write("ami/changed.sh", "again\n")
@@ -100,7 +100,7 @@ def test_a_dirty_tree_at_the_time_of_the_bake_is_said(repository: Kitchen) -> No
     assert f"not committed: told is what changed since {head[:12]}\n" in repository.run("plan").stdout
 
 
-def test_what_bakes_write_does_not_make_the_tree_dirty(repository: Kitchen, ec2: EC2Client) -> None:
+def test_files_that_bakes_write_do_not_make_the_tree_dirty(repository: Kitchen, ec2: EC2Client) -> None:
     repository.write("ami/.ami_id.json", "{}")
     repository.write("ami/packer_cache/part", "kept by Packer")
     repository.write("ami/packer-manifest.json", "{}")
@@ -109,7 +109,7 @@ def test_what_bakes_write_does_not_make_the_tree_dirty(repository: Kitchen, ec2:
     assert {"Key": COMMIT_TAG, "Value": git(repository, "rev-parse", "HEAD")} in image["Tags"]
 
 
-def test_a_commit_that_is_not_here_is_said(repository: Kitchen) -> None:
+def test_missing_commit_is_reported(repository: Kitchen) -> None:
     repository.run("bake")
     git(repository, "commit", "--quiet", "--amend", "--message", "another")
     git(repository, "reflog", "expire", "--expire=now", "--all")
@@ -118,7 +118,7 @@ def test_a_commit_that_is_not_here_is_said(repository: Kitchen) -> None:
     assert {"files-changed", "commit-unknown"} <= set(reasons(repository))
 
 
-def test_files_that_git_ignores_are_said_to_be_missing_from_the_comparison(repository: Kitchen) -> None:
+def test_files_that_git_ignores_are_reported_as_missing_from_the_comparison(repository: Kitchen) -> None:
     repository.write(".gitignore", "built.bin\n")
     repository.write("ami/built.bin", "1")
     commit(repository)
@@ -129,7 +129,7 @@ def test_files_that_git_ignores_are_said_to_be_missing_from_the_comparison(repos
     assert "(ami/built.bin)" in caveat
 
 
-def test_files_that_git_ignores_and_that_stayed_are_not_told(repository: Kitchen) -> None:
+def test_unchanged_files_that_git_ignores_are_not_reported(repository: Kitchen) -> None:
     repository.write(".gitignore", "built.bin\nout/\n")
     repository.write("ami/built.bin", "1")
     repository.write("ami/out/deep/built.sh", "1")
@@ -141,7 +141,7 @@ def test_files_that_git_ignores_and_that_stayed_are_not_told(repository: Kitchen
     assert found["file-changed"] == ["ami/changed.sh", "ami/link"], "the link leads to it"
 
 
-def test_files_that_differ_from_git_by_its_filters_alone_are_not_told(repository: Kitchen) -> None:
+def test_files_that_differ_from_git_only_by_its_filters_are_not_reported(repository: Kitchen) -> None:
     repository.write(".gitattributes", "mode.sh text eol=crlf\n")
     commit(repository)
     (repository.folder / "ami/mode.sh").unlink()
@@ -154,7 +154,7 @@ def test_files_that_differ_from_git_by_its_filters_alone_are_not_told(repository
     assert found["file-changed"] == ["ami/changed.sh", "ami/link"], "the link leads to it"
 
 
-def test_without_git_the_parts_that_moved_are_named_and_why_no_file_is(app: Kitchen) -> None:
+def test_without_git_the_changed_parts_are_named_and_why_no_file_is(app: Kitchen) -> None:
     ami = app.run("bake").answer
     app.write("ami/setup.sh", "other\n")
     assert set(reasons(app)) == {"definition-changed", "files-changed", "commit-missing", "no-ami"}
@@ -162,7 +162,7 @@ def test_without_git_the_parts_that_moved_are_named_and_why_no_file_is(app: Kitc
     assert why in app.run("plan").stdout
 
 
-def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
+def test_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
     app.run("bake")
     other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.99.0 || exec packer "$@"\n')
     (plan,) = app.run("plan", "--json", "--packer", str(other)).images
@@ -174,8 +174,8 @@ def test_a_packer_of_another_version_is_a_reason(app: Kitchen) -> None:
     assert plan["action"] == "reuse"
 
 
-def test_a_filter_with_commas_is_a_list_to_a_packer_that_takes_it_for_one(app: Kitchen, ec2: EC2Client) -> None:
-    """packer-plugin-amazon reads the value of a filter as comma-separated values since 1.0.7; Packer 1.6.6 does not."""
+def test_filter_with_commas_is_a_list_for_a_packer_that_splits_it(app: Kitchen, ec2: EC2Client) -> None:
+    """packer-plugin-amazon splits a filter's value at commas since 1.0.7; Packer 1.6.6 does not."""
     other = app.program("other-packer", '#!/bin/sh\n[ "$1" = version ] && echo Packer v1.99.0 || exec packer "$@"\n')
     golden = {"owners": ["self"], "filters": {"name": 'bronze-*, "silver-*"'}, "most_recent": True}
     app.write("ami/app.json", json_template(source_ami_filter=golden))
@@ -187,8 +187,8 @@ def test_a_filter_with_commas_is_a_list_to_a_packer_that_takes_it_for_one(app: K
     assert 'no available AMI of self has name = bronze-*, "silver-*"' in run.stderr
 
 
-def test_a_deprecated_base_counts_where_its_filter_includes_it(app: Kitchen, local: LocalAws) -> None:
-    """EC2 rounds to minutes: in the first half of one, what is to come at once has come."""
+def test_deprecated_source_ami_counts_if_its_filter_includes_it(app: Kitchen, local: LocalAws) -> None:
+    """EC2 rounds to minutes: in the first half of one, an immediate deprecation is already effective."""
     golden: dict[str, Any] = {"owners": ["444455556666"], "filters": {"name": "golden-*"}, "most_recent": True}
     with closing(ec2_client(local, account=1)) as other:
         ami = own_base(other, "golden-1")
@@ -204,7 +204,7 @@ def test_a_deprecated_base_counts_where_its_filter_includes_it(app: Kitchen, loc
     assert app.run("plan").status == 0
 
 
-def test_a_base_that_moved_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) -> None:
+def test_changed_source_ami_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) -> None:
     name = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927"
     (jammy,) = ec2.describe_images(Filters=[{"Name": "name", "Values": [name]}])["Images"]
     source: Any = {"SourceImageId": jammy["ImageId"], "SourceRegion": "us-east-1"}
@@ -224,9 +224,7 @@ def test_a_base_that_moved_is_named_with_both_ids(app: Kitchen, ec2: EC2Client) 
     assert app.run("bake").answer != ami
 
 
-def test_a_copy_that_has_taken_its_sources_place_is_as_old_as_the_bake(
-    app: Kitchen, ec2: EC2Client, local: LocalAws
-) -> None:
+def test_copy_that_has_replaced_its_source_is_as_old_as_the_bake(app: Kitchen, ec2: EC2Client, local: LocalAws) -> None:
     """EC2 gives a copy the date of the copy."""
     app.write("bakery.toml", TOML.replace('["us-east-1"]', '["us-east-1", "eu-west-1"]'))
     (outcome,) = app.run("bake", "--json").images
@@ -242,13 +240,13 @@ def test_a_copy_that_has_taken_its_sources_place_is_as_old_as_the_bake(
     assert reasons(app) == {"too-old": [outcome["amis"]["us-east-1"]]}
 
 
-def test_an_ami_that_is_younger_than_max_age_is_reused(app: Kitchen) -> None:
+def test_ami_that_is_younger_than_max_age_is_reused(app: Kitchen) -> None:
     app.run("bake")
     app.write("bakery.toml", TOML + 'max_age = "1m"\n')
     assert "unchanged" in reasons(app)
 
 
-def test_reasons_are_read_in_a_few_lines(repository: Kitchen) -> None:
+def test_reasons_take_a_few_lines(repository: Kitchen) -> None:
     repository.run("bake")
     for number in range(30):
         repository.write(f"ami/{number:02}.sh", "x")
@@ -271,8 +269,8 @@ def own_base(ec2: EC2Client, name: str) -> str:
     return ec2.copy_image(Name=name, SourceImageId=ubuntu["ImageId"], SourceRegion="us-east-1")["ImageId"]
 
 
-def test_a_base_that_will_be_deprecated_is_no_reason_yet(app: Kitchen, ec2: EC2Client) -> None:
-    """EC2 counts in minutes, so a deprecation that has come is tested with plain values, in tests/core."""
+def test_source_ami_with_a_future_deprecation_is_no_reason_yet(app: Kitchen, ec2: EC2Client) -> None:
+    """EC2 counts in minutes, so a past deprecation is tested with plain values, in tests/core."""
     base = own_base(ec2, "golden")
     pinned(app, base)
     app.run("bake")
@@ -281,7 +279,7 @@ def test_a_base_that_will_be_deprecated_is_no_reason_yet(app: Kitchen, ec2: EC2C
     assert app.packer_runs == 1
 
 
-def test_a_base_that_is_gone_is_said_before_packer_runs(app: Kitchen, ec2: EC2Client) -> None:
+def test_missing_source_ami_is_reported_before_packer_runs(app: Kitchen, ec2: EC2Client) -> None:
     base = own_base(ec2, "golden")
     pinned(app, base)
     app.run("bake")
@@ -318,7 +316,7 @@ build {
 """
 
 
-def test_the_base_that_a_data_source_finds_is_asked_for_and_hashed(app: Kitchen, ec2: EC2Client) -> None:
+def test_source_ami_of_a_data_source_is_looked_up_and_hashed(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.pkr.hcl", BY_DATA_SOURCE)
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     run = app.run("plan")
@@ -332,13 +330,13 @@ def test_the_base_that_a_data_source_finds_is_asked_for_and_hashed(app: Kitchen,
     assert app.run("plan", "--json", "--steps").images[0]["action"] == "bake"
 
 
-def test_an_ami_that_was_deleted_is_told_from_one_never_baked(app: Kitchen, ec2: EC2Client) -> None:
+def test_deleted_ami_is_distinguished_from_one_never_baked(app: Kitchen, ec2: EC2Client) -> None:
     assert "never-baked" in reasons(app)
     ec2.deregister_image(ImageId=app.run("bake").answer)
     assert set(reasons(app)) == {"ami-deleted", "no-ami"}
 
 
-def test_an_ami_that_was_left_without_its_digest_is_not_told_as_deleted(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_without_its_digest_is_not_reported_as_deleted(app: Kitchen, ec2: EC2Client) -> None:
     """Its snapshot has the digest already: that is written before the AMI's."""
     digest = app.run("digest").answer
     left = own_ami(ec2, "left", {IMAGE_TAG: "app"})
@@ -350,7 +348,7 @@ def test_an_ami_that_was_left_without_its_digest_is_not_told_as_deleted(app: Kit
     assert set(reasons(app)) == {"ami-deleted", "no-ami"}
 
 
-def test_a_base_by_an_ssm_parameter_is_resolved_and_used(app: Kitchen, ec2: EC2Client) -> None:
+def test_source_ami_by_an_ssm_parameter_is_resolved_and_used(app: Kitchen, ec2: EC2Client) -> None:
     pinned(app, "x")
     parameter = "/aws/service/canonical/ubuntu/server/22.04/stable/current/amd64/hvm/ebs-gp2/ami-id"
     app.write("bakery.toml", f'{TOML}from = {{ ssm = "{parameter}" }}\n')
@@ -367,7 +365,7 @@ def test_a_base_by_an_ssm_parameter_is_resolved_and_used(app: Kitchen, ec2: EC2C
         ('{ owners = ["self"], filters = { name = "nothing-*" } }', "no available AMI of self has name = nothing-*"),
     ],
 )
-def test_a_base_that_cannot_be_resolved_is_said_with_its_place(app: Kitchen, base: str, said: str) -> None:
+def test_source_ami_that_cannot_be_resolved_is_reported_with_its_location(app: Kitchen, base: str, said: str) -> None:
     pinned(app, "x")
     app.write("bakery.toml", f"{TOML}from = {base}\n")
     run = app.run("plan")
@@ -375,7 +373,7 @@ def test_a_base_that_cannot_be_resolved_is_said_with_its_place(app: Kitchen, bas
     assert said in run.stderr
 
 
-def test_an_ssm_parameter_that_holds_no_ami_is_said(app: Kitchen, local: LocalAws) -> None:
+def test_ssm_parameter_without_an_ami_is_reported(app: Kitchen, local: LocalAws) -> None:
     ssm = aws_client(local, "ssm")
     ssm.put_parameter(Name="/x", Value="hello", Type="String")
     ssm.close()
@@ -386,8 +384,8 @@ def test_an_ssm_parameter_that_holds_no_ami_is_said(app: Kitchen, local: LocalAw
     assert "its value is no AMI id: 'hello'" in run.stderr
 
 
-def test_an_ami_made_from_another_base_than_was_hashed_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
-    """A Packer that uses another AMI than it is handed, as a template's own filter could between two moments."""
+def test_ami_from_another_source_ami_than_was_hashed_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    """A Packer that uses another AMI than it gets, as a template's own filter may between two moments."""
     wanted, other = own_base(ec2, "golden-1"), own_base(ec2, "golden-2")
     pinned(app, wanted)
     swap = app.program(
@@ -396,20 +394,20 @@ def test_an_ami_made_from_another_base_than_was_hashed_gets_no_digest(app: Kitch
     )
     run = app.run("bake", "--packer", str(swap))
     assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
-    assert f"it was made from {other}, and {wanted} was hashed" in run.stderr
+    assert f"its source AMI is {other}, but the digest covers {wanted}" in run.stderr
     (image,) = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": ["test-*"]}])["Images"]
     assert not {tag["Key"] for tag in image.get("Tags", [])} & {"ami_config_checksum", "ami-bakery:format"}
 
 
-def test_an_ami_that_packer_encrypts_is_a_copy_of_one_that_is_gone(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_that_packer_encrypts_is_a_copy_of_one_that_is_gone(app: Kitchen, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(encrypt_boot=True))
     ami = app.run("bake").answer
     (image,) = ec2.describe_images(Owners=["self"])["Images"]
     assert (image["ImageId"], app.run("bake").answer) == (ami, ami)
 
 
-def test_an_encrypted_ami_whose_base_moved_meanwhile_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
-    """It does not say what it was made from: the AMI between is gone."""
+def test_encrypted_ami_whose_source_ami_changed_during_the_build_gets_no_digest(app: Kitchen, ec2: EC2Client) -> None:
+    """Its source is unknown: the intermediate AMI is gone."""
     own_base(ec2, "golden-1")
     golden = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": True}
     template = json_template(encrypt_boot=True, source_ami_filter=golden)
@@ -420,7 +418,7 @@ ec2 = boto3.client("ec2")
 ec2.copy_image(Name="golden-2", SourceImageId=base["ImageId"], SourceRegion="us-east-1")
 """
     app.write("move.py", move)
-    # EC2 tells the date of an AMI in seconds: the second one must be newer.
+    # EC2's creation dates have seconds: the second one must be newer.
     template["provisioners"] = [
         {"type": "shell-local", "inline": [f"sleep 1.1; {PROGRAMS}/python {app.folder}/move.py"]}
     ]
@@ -431,7 +429,7 @@ ec2.copy_image(Name="golden-2", SourceImageId=base["ImageId"], SourceRegion="us-
 
 
 def family(kitchen: Kitchen, base: str = "", app: str = "") -> None:
-    """`app` is made from `base`, which is in two regions."""
+    """Configures `app`, whose parent `base` is in two regions."""
     pinned = json_template(source_ami="{{user `source_ami`}}")
     del pinned["builders"][0]["source_ami_filter"]
     pinned["variables"]["source_ami"] = ""
@@ -457,21 +455,21 @@ def plan_of(kitchen: Kitchen, name: str) -> dict[str, Any]:
     return {plan["image"]: plan for plan in kitchen.run("plan", "--json", "--steps").images}[name]
 
 
-def test_what_is_known_besides_of_a_child_of_an_image_to_be_baked_is_said(app: Kitchen) -> None:
-    def told(base: str = "", table: str = "") -> list[tuple[str, str]]:
+def test_known_facts_about_a_child_of_an_image_to_be_baked_are_reported(app: Kitchen) -> None:
+    def reported(base: str = "", table: str = "") -> list[tuple[str, str]]:
         family(app, base, table)
         plan = plan_of(app, "app")
         assert (plan["action"], plan["digest"]) == ("pending", None)
         return [(reason["kind"], reason["subject"]) for reason in plan["reasons"]]
 
-    assert told() == [("base-to-be-baked", "base"), ("never-baked", "app")]
+    assert reported() == [("base-to-be-baked", "base"), ("never-baked", "app")]
     assert app.run("bake").status == 0
     ami = plan_of(app, "app")["amis"]["us-east-1"]
     another = 'salt = "2"'
-    assert told(another) == [("base-to-be-baked", "base"), ("otherwise-unchanged", ami)]
+    assert reported(another) == [("base-to-be-baked", "base"), ("otherwise-unchanged", ami)]
     changed = [("base-to-be-baked", "base"), ("definition-changed", ami), ("variables-changed", "variables")]
     changed.append(("commit-missing", ami))
-    assert told(another, 'vars = { size = "t3.small" }') == changed
+    assert reported(another, 'vars = { size = "t3.small" }') == changed
     (step,) = plan_of(app, "app")["steps"]
     assert step == {"step": "bake", "region": "us-east-1", "certain": False}
     app.control.clear_report()
@@ -480,7 +478,7 @@ def test_what_is_known_besides_of_a_child_of_an_image_to_be_baked_is_said(app: K
     assert app.calls()["DescribeImages"] == 2 + 1 + 1, "both are explained in one call"
 
 
-def test_a_child_of_an_image_whose_ami_is_to_be_copied_home_says_so(app: Kitchen, ec2: EC2Client) -> None:
+def test_child_of_an_image_whose_ami_is_to_be_copied_home_says_so(app: Kitchen, ec2: EC2Client) -> None:
     family(app)
     amis = {item["image"]: item["amis"] for item in app.run("bake", "--json").images}
     ec2.deregister_image(ImageId=amis["base"]["us-east-1"])

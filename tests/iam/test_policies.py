@@ -42,7 +42,7 @@ regions = ["us-east-1"]
 from = {{ ssm = "{SSM.format("20.04")}" }}
 """
 NOT_WALKED: dict[str, str] = {}
-"""Actions in the policies that no run below calls, each with the reason why it is there."""
+"""Actions in the policies that no run below calls, with the reason for each."""
 
 
 def load(name: str) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def actions_of(policy: dict[str, Any]) -> set[str]:
 
 
 def stocked(folder: Path, local: LocalAws) -> Kitchen:
-    """One image `app`, and an account that has done nothing yet."""
+    """One image `app`, and a fresh account."""
     kitchen = Kitchen(folder, local)
     kitchen.control.reset()
     kitchen.write("bakery.toml", TOML)
@@ -73,7 +73,7 @@ Walk = Callable[[Kitchen, EC2Client], None]
 
 
 def a_graph_in_two_regions_shared_and_copied(kitchen: Kitchen, ec2: EC2Client) -> None:
-    """A base by SSM, an image made from it, a copy, launch permissions; found again, listed, checked."""
+    """A source AMI by SSM, a child image, a copy, launch permissions; looked up again, listed, checked."""
     kitchen.write("bakery.toml", EVERYTHING)
     template = json_template(source_ami="{{user `source_ami`}}", communicator="ssh", ssh_username="ubuntu")
     del template["builders"][0]["source_ami_filter"]
@@ -101,7 +101,7 @@ def the_drop_in_in_a_subnet(kitchen: Kitchen, ec2: EC2Client) -> None:
 
 
 def a_bake_whose_inputs_move_under_it(kitchen: Kitchen, ec2: EC2Client) -> None:
-    """The template has tagged the AMI with the digest, which is taken off."""
+    """The template tags the AMI with the digest, which is then removed."""
     provisioned(kitchen, f"echo moved >> {kitchen.folder}/ami/setup.sh")
     run = kitchen.run("bake")
     assert run.status == 1
@@ -113,7 +113,7 @@ def a_bake_that_is_cancelled_while_its_ami_is_pending(kitchen: Kitchen, ec2: EC2
     process = bake_until(kitchen, "Waiting for AMI to become ready")
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
-    assert "removed what Packer had left: AMI ami-" in rest
+    assert "removed leftover resources: AMI ami-" in rest
 
 
 def a_bake_whose_packer_is_killed(kitchen: Kitchen, ec2: EC2Client) -> None:
@@ -122,13 +122,13 @@ def a_bake_whose_packer_is_killed(kitchen: Kitchen, ec2: EC2Client) -> None:
     process = bake_until(kitchen, "amazon-ebs: at work", "--kill-timeout", "1s")
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
-    assert "removed what Packer had left" in rest
+    assert "removed leftover resources" in rest
     kitchen.control.clear_faults()
     assert wait_until(lambda: "TerminateInstances" in kitchen.calls()), "the answer to Packer's own comes late"
 
 
 def what_a_dead_run_left_is_removed(kitchen: Kitchen, ec2: EC2Client) -> None:
-    """Of each kind one thing, with the lock that the run held."""
+    """One resource of each kind, with the lock that the run held."""
     kitchen.control.enforce(None)
     run = "20250101T120000Z-00000000"
     tags: list[TagTypeDef] = [{"Key": "ami-bakery:run", "Value": run}, {"Key": "ami-bakery:image", "Value": "app"}]
@@ -173,7 +173,7 @@ WALKS: tuple[Walk, ...] = (
 )
 
 
-def test_a_bake_needs_the_whole_policy_and_nothing_more(
+def test_bake_needs_the_whole_policy_and_nothing_more(
     local: LocalAws, ec2: EC2Client, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     policy = load("policy.json")
@@ -191,7 +191,7 @@ def test_a_bake_needs_the_whole_policy_and_nothing_more(
     assert actions_of(policy) - called == set(NOT_WALKED)
 
 
-def test_plans_and_lists_need_the_smaller_policy_alone(app: Kitchen) -> None:
+def test_plan_and_list_commands_need_only_the_smaller_policy(app: Kitchen) -> None:
     app.write("bakery.toml", EVERYTHING)
     template = json_template(source_ami="{{user `source_ami`}}")
     del template["builders"][0]["source_ami_filter"]
@@ -214,5 +214,5 @@ def test_plans_and_lists_need_the_smaller_policy_alone(app: Kitchen) -> None:
     assert called == actions_of(load("plan-policy.json"))
 
 
-def test_the_bakes_policy_allows_what_the_plans_does() -> None:
+def test_policy_for_bake_includes_the_policy_for_plan() -> None:
     assert actions_of(load("plan-policy.json")) <= actions_of(load("policy.json"))

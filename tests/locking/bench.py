@@ -1,4 +1,4 @@
-"""Locks that a test puts into EC2 itself, as another runner's; and several runners at once."""
+"""Locks that a test creates in EC2 for another runner, and helpers for several runners."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAY = Timing(lifetime_seconds=24 * 60 * 60)
 
 
 def hold_lock(ec2: EC2Client, digest: str, *, expired: bool = False, image: str = "app", **notes: str) -> str:
-    """The id of a lock of somebody else's."""
+    """Creates a lock of another runner. Returns its id."""
     now = datetime.now(UTC)
     tags = new_lock_tags(
         digest=digest,
@@ -43,24 +43,24 @@ def hold_lock(ec2: EC2Client, digest: str, *, expired: bool = False, image: str 
 
 
 def locks(ec2: EC2Client) -> dict[str, str]:
-    """Ids by name."""
+    """Returns lock ids by name."""
     pairs = ec2.describe_key_pairs()["KeyPairs"]
     return {pair["KeyName"]: pair["KeyPairId"] for pair in pairs if pair["KeyName"].startswith("ami-bakery-lock-")}
 
 
 def tags_of(ec2: EC2Client, resource: str) -> dict[str, str]:
-    told = ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [resource]}])["Tags"]
-    return {tag["Key"]: tag["Value"] for tag in told}
+    reported = ec2.describe_tags(Filters=[{"Name": "resource-id", "Values": [resource]}])["Tags"]
+    return {tag["Key"]: tag["Value"] for tag in reported}
 
 
 def finished(ec2: EC2Client, digest: str) -> list[str]:
-    """The AMIs that are an answer for the digest."""
+    """Returns the finished AMIs of the digest."""
     asked = [{"Name": f"tag:{DIGEST_TAG}", "Values": [digest]}, {"Name": "tag-key", "Values": [FORMAT_TAG]}]
     return [image["ImageId"] for image in ec2.describe_images(Owners=["self"], Filters=asked)["Images"]]  # type: ignore[arg-type]
 
 
 def unfinish(ec2: EC2Client, ami: str) -> None:
-    """As it was before its digest was written."""
+    """Removes the tags of a finished AMI."""
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": name} for name in tags_of(ec2, ami) if name != "Name"])
 
 
@@ -85,7 +85,7 @@ def ended(process: subprocess.Popen[str], seconds: float = 300) -> Ended:
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:
-    """What it said on stderr up to the line with these words."""
+    """Reads stderr up to the line with these words. Returns it."""
     assert process.stderr is not None
     said = ""
     while words not in (line := process.stderr.readline()):

@@ -1,4 +1,4 @@
-"""Locks live longer here than the embedded EC2 says: on a busy machine a process may stand still for a while."""
+"""Locks live longer here than in the embedded EC2 by default, because a process may be paused on a busy machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _patient(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def left(app: Kitchen, ec2: EC2Client) -> str:
-    """An AMI of the definition's name, as Packer made it: the digest was never written by us."""
+    """Returns an AMI with the definition's name, as Packer creates it, without the digest."""
     app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum`}}"))
     ami = app.run("bake").answer
     base = tags_of(ec2, ami)[FROM_TAG]

@@ -1,4 +1,4 @@
-"""Locks and AMIs whose tags cannot be true, and locks in accounts that demand tags."""
+"""Locks and AMIs with impossible tags, and locks in accounts that require tags."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def forge(ec2: EC2Client, digest: str, **tags: str) -> str:
     return lock
 
 
-def test_a_lock_that_would_live_for_ever_is_taken_over_after_the_longest_lifetime(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_with_an_impossible_expiry_is_taken_over_after_the_longest_lifetime(app: Kitchen, ec2: EC2Client) -> None:
     forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: ago(hours=25)})
     run = app.run("bake", "--no-wait")
     assert run.status == 0, run.stderr
@@ -45,14 +45,14 @@ def test_a_lock_that_would_live_for_ever_is_taken_over_after_the_longest_lifetim
 
 
 @pytest.mark.parametrize("since", ["just now", "2098-12-31T00:00:00Z", "never", ""])
-def test_before_that_it_is_waited_for(app: Kitchen, ec2: EC2Client, since: str) -> None:
+def test_lock_with_an_impossible_expiry_is_waited_for_before_that(app: Kitchen, ec2: EC2Client, since: str) -> None:
     since = ago(minutes=5) if since == "just now" else since
     lock = forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: since})
     assert app.run("bake", "--no-wait").status == 75
     assert list(locks(ec2).values()) == [lock]
 
 
-def test_it_is_among_the_orphans_from_the_beginning(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_with_an_impossible_expiry_is_listed_as_an_orphan_at_once(app: Kitchen, ec2: EC2Client) -> None:
     lock = forge(ec2, app.run("digest").answer)
     (orphan,) = app.run("images", "--orphans", "--json").document["orphans"]
     assert (orphan["id"], orphan["kind"], orphan["sure"]) == (lock, "lock", False)
@@ -61,7 +61,7 @@ def test_it_is_among_the_orphans_from_the_beginning(app: Kitchen, ec2: EC2Client
     assert "kept, because they may be in use" in run.stderr
 
 
-def test_an_old_one_is_removed_with_the_other_orphans(app: Kitchen, ec2: EC2Client) -> None:
+def test_old_lock_is_removed_with_the_other_orphans(app: Kitchen, ec2: EC2Client) -> None:
     forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: ago(days=2)})
     run = app.run("images", "--orphans", "--clean", "--yes")
     assert run.status == 0
@@ -80,7 +80,7 @@ def copying(app: Kitchen, *regions: str) -> None:
     app.write("ami/app.json", json_template(ami_name="app-1", ami_regions=["us-east-1", *regions]))
 
 
-def test_a_killed_bakes_copies_in_the_templates_regions_are_among_the_orphans(
+def test_copies_of_a_killed_build_in_the_templates_regions_are_orphans(
     app: Kitchen, ec2: EC2Client, abroad: EC2Client
 ) -> None:
     copying(app, "eu-west-1")
@@ -90,20 +90,18 @@ def test_a_killed_bakes_copies_in_the_templates_regions_are_among_the_orphans(
     assert (copy, "eu-west-1") in {(one["id"], one["region"]) for one in orphans}
 
 
-def test_whoever_takes_the_lock_over_marks_them_too(app: Kitchen, ec2: EC2Client, abroad: EC2Client) -> None:
+def test_take_over_tags_only_copies_of_the_dead_runs_ami(app: Kitchen, ec2: EC2Client, abroad: EC2Client) -> None:
     copying(app, "eu-west-1", "eu-central-1")
     copy = own_ami(abroad, "app-0")
     unrelated = own_ami(abroad, "app-2")
     hold_lock(ec2, app.run("digest").answer, expired=True, **{NAME_TAG: "app-0"})
     assert app.run("bake").status == 0
-    # The public AMI that a test's AMI is a copy of is nothing that the dead run made.
+    # The dead run did not create the public AMI that a test's AMI is a copy of.
     assert RUN_TAG not in tags_of(abroad, copy)
     assert RUN_TAG not in tags_of(abroad, unrelated)
 
 
-def test_a_copy_that_packer_made_before_it_was_killed_is_marked_and_listed(
-    app: Kitchen, ec2: EC2Client, abroad: EC2Client
-) -> None:
+def test_copy_of_a_killed_build_is_tagged_and_listed(app: Kitchen, ec2: EC2Client, abroad: EC2Client) -> None:
     template = json_template(ami_name="app-{{timestamp}}", ami_regions=["eu-west-1"])
     post = [{"type": "shell-local", "inline": ["echo copied; sleep 60"]}]
     app.write("ami/app.json", template | {"post-processors": post})
@@ -129,8 +127,8 @@ def test_a_copy_that_packer_made_before_it_was_killed_is_marked_and_listed(
 # Tags on the lock.
 
 
-def test_the_lock_has_the_configured_tags_from_its_first_moment(app: Kitchen, ec2: EC2Client) -> None:
-    """As an organization demands them: without them the key pair may not be created."""
+def test_lock_is_created_with_the_configured_tags(app: Kitchen, ec2: EC2Client) -> None:
+    """An organization may require them: without them the key pair must not be created."""
     app.write("bakery.toml", TOML + 'tags = { team = "web", "cost center" = "42" }\n')
     denied: Any = {
         "Effect": "Deny",
@@ -173,7 +171,7 @@ def test_forty_configured_tags_leave_room_on_the_lock(app: Kitchen, ec2: EC2Clie
         ({DIGEST_TAG: "", FORMAT_TAG: ""}, "no AMI found for this image"),
     ],
 )
-def test_an_ami_whose_tags_do_not_fit_the_definition_does_not_count(
+def test_ami_whose_tags_do_not_match_the_definition_is_ignored(
     app: Kitchen, ec2: EC2Client, tags: dict[str, str], why: str
 ) -> None:
     ami = app.run("bake").answer
@@ -185,7 +183,7 @@ def test_an_ami_whose_tags_do_not_fit_the_definition_does_not_count(
     assert app.run("bake").answer == run.answer
 
 
-def test_an_ami_without_a_recorded_source_counts(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_without_a_recorded_source_is_reused(app: Kitchen, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": FROM_TAG}, {"Key": ORIGIN_TAG}])
     assert app.run("bake").answer == ami

@@ -1,4 +1,4 @@
-"""A lock that is held survives whatever its renewals meet, and its loss is noticed even where a renewal hangs."""
+"""A held lock survives failed renewals, and its loss is detected even if a renewal hangs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EXCEPTIONS = (
 
 
 class Failing(KeyPairLocks):
-    """Raises in place of the next calls that tag; or does not return, as long as `hangs`."""
+    """Raises in place of the next calls that tag; or does not return while `hangs` is set."""
 
     to_raise: Exception | None = None
     times = 0
@@ -67,7 +67,7 @@ def locks(local: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Failing]
 
 
 def held(locks: Failing, on_loss: Any, lifetime: int = 4, late: float = 0) -> HeldLock:
-    """`late`: so many seconds ago it was asked for."""
+    """late  seconds since the lock was requested"""
     lock = locks.acquire(HOME, "ami-bakery-lock-d", {LOCK_TAG: "d"})
     assert lock is not None
     ports: Any = SimpleNamespace(clock=SystemClock(), locks=locks)
@@ -76,7 +76,7 @@ def held(locks: Failing, on_loss: Any, lifetime: int = 4, late: float = 0) -> He
 
 
 @pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)
-def test_a_renewal_that_meets_any_exception_is_tried_again(locks: Failing, ec2: EC2Client, error: Exception) -> None:
+def test_renewal_that_raises_any_exception_is_repeated(locks: Failing, ec2: EC2Client, error: Exception) -> None:
     losses: list[str] = []
     locks.to_raise, locks.times = error, 1
     lock = held(locks, losses.append, lifetime=8)
@@ -88,7 +88,7 @@ def test_a_renewal_that_meets_any_exception_is_tried_again(locks: Failing, ec2: 
 
 
 @pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)
-def test_a_lock_that_no_renewal_reaches_is_lost_when_it_expires(locks: Failing, error: Exception) -> None:
+def test_lock_is_lost_when_it_expires_without_a_renewal(locks: Failing, error: Exception) -> None:
     losses: list[str] = []
     locks.to_raise, locks.times = error, 1_000_000
     lock = held(locks, losses.append, lifetime=2)
@@ -98,7 +98,7 @@ def test_a_lock_that_no_renewal_reaches_is_lost_when_it_expires(locks: Failing, 
     assert losses[0] == f"it could not be renewed before it expired ({type(error).__name__})"
 
 
-def test_a_lock_whose_renewal_hangs_is_lost(locks: Failing) -> None:
+def test_lock_is_lost_if_its_renewal_hangs(locks: Failing) -> None:
     losses: list[str] = []
     lock = held(locks, losses.append, lifetime=2)
     locks.hangs = True
@@ -108,21 +108,21 @@ def test_a_lock_whose_renewal_hangs_is_lost(locks: Failing) -> None:
     assert losses[0] == "it could not be renewed before it expired (no answer)"
 
 
-def test_who_is_told_of_the_loss_may_fail_and_is_told_again(locks: Failing, ec2: EC2Client) -> None:
-    told: list[str] = []
+def test_loss_is_reported_again_if_the_report_fails(locks: Failing, ec2: EC2Client) -> None:
+    reported: list[str] = []
 
     def fail(why: str) -> None:
-        told.append(why)
+        reported.append(why)
         raise BrokenPipeError
 
     lock = held(locks, fail, lifetime=2)
     ec2.delete_key_pair(KeyPairId=lock.id)
-    assert wait_until(lambda: len(told) > 1)
+    assert wait_until(lambda: len(reported) > 1)
     lock.abandon()
 
 
-def test_a_lock_that_nothing_renews_is_lost_as_soon_as_it_expires(locks: Failing) -> None:
-    """Whoever takes it over builds when the settling time has passed."""
+def test_lock_that_nothing_renews_is_lost_as_soon_as_it_expires(locks: Failing) -> None:
+    """A runner that takes it over builds after the settling time."""
     lost_at: list[float] = []
     began = time.monotonic()
     lock = held(locks, lambda _: lost_at.append(time.monotonic()), lifetime=120, late=117)
@@ -134,7 +134,7 @@ def test_a_lock_that_nothing_renews_is_lost_as_soon_as_it_expires(locks: Failing
     assert lost_at[0] - began < 3 + Timing(lifetime_seconds=120).settling_seconds
 
 
-def test_a_lock_whose_answer_came_late_is_renewed_before_it_is_relied_on(locks: Failing, ec2: EC2Client) -> None:
+def test_lock_whose_response_came_late_is_renewed_before_it_is_used(locks: Failing, ec2: EC2Client) -> None:
     fresh = held(locks, print, lifetime=600)
     assert fresh.confirm()
     assert locks.renewals == 0
@@ -147,7 +147,7 @@ def test_a_lock_whose_answer_came_late_is_renewed_before_it_is_relied_on(locks: 
     late.abandon()
 
 
-def test_a_lock_that_was_taken_over_before_its_answer_came_is_not_confirmed(locks: Failing, ec2: EC2Client) -> None:
+def test_lock_that_was_taken_over_before_its_response_is_not_confirmed(locks: Failing, ec2: EC2Client) -> None:
     lock = held(locks, print, lifetime=6, late=10)
     ec2.delete_key_pair(KeyPairId=lock.id)
     assert not lock.confirm()

@@ -1,4 +1,4 @@
-"""Something that is no lock has a lock's name: said only when it is sure, and with the id of what may be deleted."""
+"""A key pair that is not a lock is reported only when it is certain, and with the id to delete."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ TIMING = Timing(lifetime_seconds=180)
 SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "2"}
 
 
-def told(*looks: tuple[str, float]) -> bool:
-    """Whether the last look says that the name is taken by no lock."""
+def reported(*looks: tuple[str, float]) -> bool:
+    """Returns whether the last look-up reports that the name is taken by a foreign key pair."""
     hidden, overdue = HiddenLock(TIMING), False
     for what, now in looks:
         if what == "refused":
@@ -36,7 +36,7 @@ def told(*looks: tuple[str, float]) -> bool:
 
 
 def steadily(until: float, start: float = 0) -> list[tuple[str, float]]:
-    """Refused, and nothing shown, every ten seconds."""
+    """Refused, with no lock visible, every ten seconds."""
     return [look for now in range(int(start), int(until), 10) for look in (("refused", now), ("hidden", now + 1))]
 
 
@@ -55,13 +55,13 @@ def steadily(until: float, start: float = 0) -> list[tuple[str, float]]:
     ],
     ids=str,
 )
-def test_only_refusals_from_one_end_of_a_lifetime_to_the_other_without_a_pause_count(
+def test_only_refusals_over_a_whole_lifetime_without_a_pause_count(
     looks: list[tuple[str, float]], overdue: bool
 ) -> None:
-    assert told(*looks) is overdue
+    assert reported(*looks) is overdue
 
 
-def test_a_key_pair_that_is_no_lock_is_named_by_its_id(app: Kitchen, ec2: EC2Client) -> None:
+def test_key_pair_that_is_not_a_lock_is_reported_by_its_id(app: Kitchen, ec2: EC2Client) -> None:
     name = lock_name(app.run("digest").answer)
     key = ec2.create_key_pair(KeyName=name)["KeyPairId"]
     run = app.run("bake", environment=SHORT)
@@ -72,7 +72,7 @@ def test_a_key_pair_that_is_no_lock_is_named_by_its_id(app: Kitchen, ec2: EC2Cli
     assert app.packer_runs == 0
 
 
-def test_who_may_not_list_key_pairs_is_told_how_to_find_the_id(app: Kitchen, ec2: EC2Client) -> None:
+def test_without_permission_to_list_key_pairs_the_message_says_how_to_find_the_id(app: Kitchen, ec2: EC2Client) -> None:
     name = lock_name(app.run("digest").answer)
     ec2.create_key_pair(KeyName=name)
     app.control.plan(
@@ -84,7 +84,7 @@ def test_who_may_not_list_key_pairs_is_told_how_to_find_the_id(app: Kitchen, ec2
     assert "delete-key-pair --region us-east-1 --key-pair-id ID" in run.stderr
 
 
-def test_a_lock_that_only_the_list_of_tags_does_not_show_is_waited_for(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_is_missing_only_in_the_list_of_tags_is_waited_for(app: Kitchen, ec2: EC2Client) -> None:
     digest = app.run("digest").answer
     app.control.change(lag_seconds=600)
     hold_lock(ec2, digest)
@@ -95,15 +95,15 @@ def test_a_lock_that_only_the_list_of_tags_does_not_show_is_waited_for(app: Kitc
 
 
 @pytest.mark.parametrize("seconds", [4, 6])
-def test_who_was_slow_between_the_refusal_and_the_look_does_not_advise_to_delete_a_live_lock(
+def test_runner_that_was_paused_does_not_advise_to_delete_a_live_lock(
     app: Kitchen, ec2: EC2Client, seconds: int
 ) -> None:
-    """The first holder is gone when the slow one looks, and the second has begun when it tries again."""
+    """The first holder is gone when the slow runner reads the lock; the second one has started when it tries again."""
     digest = app.run("digest").answer
     first = hold_lock(ec2, digest)
     app.control.plan(InjectedFault(action="DescribeTags", kind=FaultKind.HANG, seconds=seconds, agent="ami-bakery"))
     slow = app.start("bake", environment=SHORT)
-    assert wait_until(lambda: app.calls().get("CreateKeyPair", 0) == 3)  # asked plainly, then by botocore
+    assert wait_until(lambda: app.calls().get("CreateKeyPair", 0) == 3)  # once directly, then by botocore
     app.control.plan(InjectedFault(action="DescribeImages", kind=FaultKind.DELAY, seconds=4, agent="ami-bakery"))
     ec2.delete_key_pair(KeyPairId=first)
     assert wait_until(lambda: app.calls().get("DescribeTags", 0) >= 2)

@@ -1,4 +1,4 @@
-"""A name that says the digest is taken by what another run has left: it is removed, and blocks no bake."""
+"""An unfinished AMI with the name of the next build is removed, and blocks no bake."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def own(ec2: EC2Client) -> list[str]:
 NAMED = "app-{{user `config_checksum`}}"
 
 
-def test_what_a_failed_run_left_does_not_block_the_next_one(app: Kitchen, ec2: EC2Client) -> None:
-    """Packer gets no answer to CreateImage, and fails: the AMI has the name that every bake of this digest gives."""
+def test_unfinished_ami_of_a_failed_run_does_not_block_the_next_bake(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer gets no response to CreateImage and fails: its AMI has the name of every build of this digest."""
     app.write("ami/app.json", json_template(ami_name=NAMED, max_retries=1))
     app.control.plan(InjectedFault(action="CreateImage", kind=FaultKind.DROP_AFTER, agent="aws-sdk-go"))
     failed = app.run("bake")
     (left,) = own(ec2)
     assert failed.status == 1
-    assert f"left in EC2: AMI {left} of us-east-1" in failed.stderr
+    assert f"remains in EC2: AMI {left} of us-east-1" in failed.stderr
     run = app.run("bake", environment=SHORT)
     assert finished(ec2, app.run("digest").answer) == [run.answer] != [left], run.stderr
-    assert f"removed AMI {left} of us-east-1, which another run left unfinished" in run.stderr
+    assert f"removed AMI {left} of us-east-1, an unfinished AMI of another run" in run.stderr
 
 
-def test_what_is_left_where_the_template_copies_to_does_not_block_the_next_one(
+def test_unfinished_copy_in_a_template_region_does_not_block_the_next_bake(
     app: Kitchen, local: LocalAws, ec2: EC2Client
 ) -> None:
-    """The bake would fail when all else is done: Packer looks at the name in the region of the bake only."""
+    """The bake would fail at its end: Packer checks the name only in the home region."""
     app.write("ami/app.json", json_template(ami_name=NAMED, ami_regions=["us-east-1", "eu-west-1"]))
     amis = app.run("bake", "--json").images[0]["amis"]
     ec2.deregister_image(ImageId=amis["us-east-1"])
@@ -58,7 +58,9 @@ def test_what_is_left_where_the_template_copies_to_does_not_block_the_next_one(
     assert f"removed AMI {amis['eu-west-1']} of eu-west-1" in run.stderr
 
 
-def test_what_a_killed_run_could_not_even_note_does_not_block_the_next_one(app: Kitchen, ec2: EC2Client) -> None:
+def test_unfinished_ami_that_a_killed_run_did_not_record_does_not_block_the_next_bake(
+    app: Kitchen, ec2: EC2Client
+) -> None:
     app.write("ami/app.json", json_template(ami_name=NAMED))
     app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "8"
     app.control.plan(InjectedFault(action="CreateImage", kind=FaultKind.DELAY, seconds=600, agent="aws-sdk-go"))
@@ -73,20 +75,20 @@ def test_what_a_killed_run_could_not_even_note_does_not_block_the_next_one(app: 
     assert f"removed AMI {left} of us-east-1" in run.stderr
 
 
-def test_what_was_removed_is_not_said_to_be_left(app: Kitchen, ec2: EC2Client, left: str) -> None:
+def test_removed_ami_is_not_reported_as_remaining(app: Kitchen, ec2: EC2Client, left: str) -> None:
     hold_lock(ec2, app.run("digest").answer, expired=True, **{CREATED_AMI_TAG: left})
     app.control.plan(InjectedFault(action="RunInstances", code="UnauthorizedOperation", agent="aws-sdk-go"))
     run = app.run("bake")
     assert run.status == 1
     assert f"removed AMI {left}" in run.stderr
-    assert f"{left} of us-east-1 was left" not in run.stderr
+    assert f"{left} of us-east-1 remains" not in run.stderr
 
 
-def test_an_ami_that_looks_unfinished_for_a_moment_is_not_removed(app: Kitchen, ec2: EC2Client, left: str) -> None:
-    """What was finished just now may be seen late: the settling time passes before anything is removed."""
+def test_ami_that_seems_unfinished_for_a_moment_is_not_removed(app: Kitchen, ec2: EC2Client, left: str) -> None:
+    """A finished AMI may be visible late: the settling time passes before anything is removed."""
     ec2.create_tags(Resources=[left], Tags=[{"Key": DIGEST_TAG, "Value": app.run("digest").answer}])
     process = app.start("bake", environment=LONG)
-    read_until(process, "waiting until EC2 shows what the last one has done")
+    read_until(process, "waiting for the last holder's changes to become visible")
     ec2.create_tags(Resources=[left], Tags=[{"Key": FORMAT_TAG, "Value": "1"}])
     run = ended(process)
     assert (run.status, run.stdout) == (0, left), run.stderr

@@ -1,4 +1,4 @@
-"""EC2 answers late, or credentials expire amid a bake: never two builds of a digest at once, and no endless wait."""
+"""EC2 responds late, or credentials expire during a bake: never two concurrent builds, and no endless wait."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "12"}
 
 @pytest.fixture
 def at_once(app: Kitchen) -> Path:
-    """A file that is there when two builds ran at once; builds take some seconds and note themselves in `builds`."""
+    """Returns a file that exists if two builds ran concurrently; builds take some seconds and register in `builds`."""
     folder = app.folder.parent
     provisioned(app, f"echo one >> {folder}/builds; flock -n {folder}/guard sleep 10 || touch {folder}/at-once")
     return folder / "at-once"
 
 
-def test_a_holder_whose_lock_expired_before_it_was_answered_builds_nothing(
+def test_holder_whose_lock_expired_before_the_response_builds_nothing(
     app: Kitchen, ec2: EC2Client, at_once: Path
 ) -> None:
-    """The lock is made, and the answer comes when another runner has taken it over."""
+    """The lock is created, and the response comes after another runner has taken it over."""
     app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DELAY, seconds=18))
     first = app.start("bake", environment=SHORT)
     assert wait_until(lambda: bool(locks(ec2)))
@@ -47,10 +47,10 @@ def test_a_holder_whose_lock_expired_before_it_was_answered_builds_nothing(
 
 
 @pytest.mark.parametrize("seconds", [3, 45])
-def test_credentials_that_expire_amid_sixteen_runners_leave_at_most_one_build_at_a_time(
+def test_expired_credentials_of_sixteen_runners_never_lead_to_two_concurrent_builds(
     app: Kitchen, ec2: EC2Client, at_once: Path, seconds: float
 ) -> None:
-    """Of all callers, while the first one builds; then they work again."""
+    """All callers' credentials expire while the first one builds; then they work again."""
     processes = [app.start("bake", environment=SHORT) for _ in range(16)]
     assert wait_until((app.folder.parent / "builds").exists)
     app.control.plan(InjectedFault(action="*", code="RequestExpired", times=0))
@@ -65,7 +65,7 @@ def test_credentials_that_expire_amid_sixteen_runners_leave_at_most_one_build_at
     assert locks(ec2) == {}
 
 
-def test_runners_whose_every_answer_is_late_build_once(app: Kitchen, ec2: EC2Client, at_once: Path) -> None:
+def test_runners_with_late_responses_build_once(app: Kitchen, ec2: EC2Client, at_once: Path) -> None:
     app.control.plan(InjectedFault(action="*", kind=FaultKind.DELAY, seconds=1.5, times=0, agent="ami-bakery"))
     runs = all_at_once(app, 6, environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "30"})
     app.control.clear_faults()

@@ -1,4 +1,4 @@
-"""Locks of the dead are taken over, lost locks are noticed, and what is left is adopted or removed, never misread."""
+"""Expired locks are taken over, lost locks are detected, and dead runs' AMIs are adopted or removed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
 
 
-def test_an_expired_lock_is_taken_over_by_one_of_several(app: Kitchen, ec2: EC2Client) -> None:
+def test_expired_lock_is_taken_over_by_one_of_several_runners(app: Kitchen, ec2: EC2Client) -> None:
     digest = app.run("digest").answer
     hold_lock(ec2, digest, expired=True)
     runs = all_at_once(app, 4, environment=LONG)
@@ -39,7 +39,7 @@ def test_an_expired_lock_is_taken_over_by_one_of_several(app: Kitchen, ec2: EC2C
     assert locks(ec2) == {}
 
 
-def test_a_killed_runners_lock_expires_and_the_next_one_bakes(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_of_a_killed_runner_expires_and_the_next_one_bakes(app: Kitchen, ec2: EC2Client) -> None:
     ran = app.folder.parent / "ran"
     provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 60")
     process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
@@ -52,7 +52,7 @@ def test_a_killed_runners_lock_expires_and_the_next_one_bakes(app: Kitchen, ec2:
     assert locks(ec2) == {}
 
 
-def test_a_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Client) -> None:
     folder = app.folder.parent
     provisioned(app, f"echo at work; while [ ! -e {folder}/go ]; do sleep 0.1; done")
     process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "30"})
@@ -66,7 +66,7 @@ def test_a_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Clie
     assert app.packer_runs == 1
 
 
-def test_a_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen, ec2: EC2Client) -> None:
+def test_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
@@ -76,13 +76,13 @@ def test_a_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen,
     hold_lock(ec2, digest)
     lost = ended(process)
     assert (lost.status, lost.stdout) == (75, "")
-    assert "warning: app: our lock is lost: it is not there any more" in lost.stderr
+    assert "warning: app: lost the lock: it is not there any more" in lost.stderr
     assert f"it is being baked by {WHO}" in lost.stderr
     assert finished(ec2, digest) == []
     assert len(locks(ec2)) == 1, "the other's is left alone"
 
 
-def test_a_holder_that_lost_its_lock_returns_the_winners_ami(app: Kitchen, ec2: EC2Client) -> None:
+def test_holder_that_lost_its_lock_returns_the_other_runners_ami(app: Kitchen, ec2: EC2Client) -> None:
     ran = app.folder.parent / "ran"
     provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 60")
     slow = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
@@ -95,10 +95,8 @@ def test_a_holder_that_lost_its_lock_returns_the_winners_ami(app: Kitchen, ec2: 
     assert finished(ec2, app.run("digest").answer) == [winner.answer]
 
 
-def test_a_lock_that_is_gone_when_packer_ends_is_noticed_before_anything_is_tagged(
-    app: Kitchen, ec2: EC2Client
-) -> None:
-    """The last thing that Packer does here is what a runner on another machine would do."""
+def test_lock_that_is_gone_when_packer_ends_is_detected_before_tagging(app: Kitchen, ec2: EC2Client) -> None:
+    """Packer's last command here does what a runner on another machine would do."""
     folder = app.folder.parent
     provisioned(app, f"echo at work; while [ ! -e {folder}/go ]; do sleep 0.1; done")
     process = app.start("bake", "-v", "--no-wait", environment=LONG)
@@ -113,7 +111,7 @@ def test_a_lock_that_is_gone_when_packer_ends_is_noticed_before_anything_is_tagg
     assert finished(ec2, digest) == []
 
 
-def test_a_lock_that_is_lost_while_copies_are_made_does_not_undo_what_is_finished(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_is_lost_during_copies_does_not_undo_the_finished_ami(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=6))
     regions = ("--region", "us-east-1", "--region", "eu-west-1")
     process = app.start("bake", "--json", *regions, environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "8"})
@@ -122,12 +120,12 @@ def test_a_lock_that_is_lost_while_copies_are_made_does_not_undo_what_is_finishe
     ec2.delete_key_pair(KeyPairId=lock)
     run = ended(process)
     assert run.status == 0, run.stderr
-    assert "our lock is lost: it is not there any more" in run.stderr
-    assert "The AMI is finished all the same" in run.stderr
+    assert "lost the lock: it is not there any more" in run.stderr
+    assert "The AMI is finished anyway" in run.stderr
     assert "nothing is tagged" not in run.stderr
 
 
-def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
@@ -140,7 +138,7 @@ def test_a_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, e
     assert finished(ec2, app.run("digest").answer) == []
 
 
-def test_our_own_lock_is_known_where_the_answer_was_lost(app: Kitchen, ec2: EC2Client) -> None:
+def test_own_lock_is_recognized_after_a_lost_response(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     run = app.run("bake")
     assert finished(ec2, app.run("digest").answer) == [run.answer]
@@ -150,7 +148,7 @@ def test_our_own_lock_is_known_where_the_answer_was_lost(app: Kitchen, ec2: EC2C
 
 @pytest.mark.parametrize("action", ["CreateKeyPair", "DescribeTags", "CreateTags", "DeleteKeyPair"])
 @pytest.mark.parametrize("kind", [FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER, FaultKind.ERROR])
-def test_a_call_for_the_lock_that_fails_once_does_no_harm(
+def test_single_failed_call_for_the_lock_does_no_harm(
     app: Kitchen, ec2: EC2Client, action: str, kind: FaultKind
 ) -> None:
     if action == "DescribeTags":
@@ -162,7 +160,7 @@ def test_a_call_for_the_lock_that_fails_once_does_no_harm(
     assert locks(ec2) == {}
 
 
-def test_a_right_that_is_missing_is_named(app: Kitchen) -> None:
+def test_missing_permission_is_named(app: Kitchen) -> None:
     app.control.plan(InjectedFault(action="CreateKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 1
@@ -171,7 +169,7 @@ def test_a_right_that_is_missing_is_named(app: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("action", ["CreateKeyPair", "DescribeTags"])
-def test_the_drop_in_bakes_without_the_right_to_lock(drop_in: Kitchen, ec2: EC2Client, action: str) -> None:
+def test_drop_in_mode_bakes_without_the_permission_to_lock(drop_in: Kitchen, ec2: EC2Client, action: str) -> None:
     if action == "DescribeTags":
         hold_lock(ec2, drop_in.run("digest").answer, image="default")
     drop_in.control.plan(InjectedFault(action=action, code="UnauthorizedOperation", times=0, agent="ami-bakery"))
@@ -181,22 +179,22 @@ def test_the_drop_in_bakes_without_the_right_to_lock(drop_in: Kitchen, ec2: EC2C
     assert drop_in.packer_runs == 1
 
 
-def test_a_lock_that_may_not_be_deleted_expires_by_itself(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_may_not_be_deleted_expires(app: Kitchen, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 0
-    assert "warning: app: the lock expires by itself" in run.stderr
+    assert "warning: app: could not release the lock" in run.stderr
     assert len(locks(ec2)) == 1
     assert app.run("bake").answer == run.answer
 
 
-def test_a_lifetime_that_is_none_is_refused(app: Kitchen) -> None:
+def test_invalid_lifetime_is_refused(app: Kitchen) -> None:
     run = app.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "3m"})
     assert run.status == 2
     assert "AMI_BAKERY_LOCK_TTL_SECONDS" in run.stderr
 
 
-def test_no_private_key_is_ever_shown_or_kept(app: Kitchen, ec2: EC2Client) -> None:
+def test_private_key_is_never_shown_or_stored(app: Kitchen, ec2: EC2Client) -> None:
     logs = {"AMI_BAKERY_LOCK_TTL_SECONDS": "4", "PACKER_LOG": "0"}
     app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     said = [app.run("bake", "-v", environment=logs)]
@@ -208,19 +206,21 @@ def test_no_private_key_is_ever_shown_or_kept(app: Kitchen, ec2: EC2Client) -> N
         assert "PRIVATE KEY" not in text
 
 
-def test_what_only_an_expired_lock_tells_of_is_marked_before_it_is_deleted(app: Kitchen, ec2: EC2Client) -> None:
+def test_resources_that_only_an_expired_lock_records_are_tagged_before_it_is_deleted(
+    app: Kitchen, ec2: EC2Client
+) -> None:
     pair = ec2.create_key_pair(KeyName="packer_of-the-dead")["KeyPairId"]
     group = ec2.create_security_group(GroupName="packer_of-the-dead-too", Description="for a test")["GroupId"]
-    noted = {KEY_PAIR_TAG: "packer_of-the-dead", GROUP_TAG: "packer_of-the-dead-too"}
-    hold_lock(ec2, app.run("digest").answer, expired=True, **noted)
+    records = {KEY_PAIR_TAG: "packer_of-the-dead", GROUP_TAG: "packer_of-the-dead-too"}
+    hold_lock(ec2, app.run("digest").answer, expired=True, **records)
     assert app.run("bake").status == 0
     assert tags_of(ec2, pair)[RUN_TAG] == tags_of(ec2, group)[RUN_TAG] == "20260131T120000Z-0a"
     orphans = app.run("images", "--orphans", "--json").document["orphans"]
     assert [one["kind"] for one in orphans] == ["security-group", "key-pair"]
 
 
-def test_a_key_pair_that_cannot_be_marked_goes_with_the_lock_that_tells_of_it(app: Kitchen, ec2: EC2Client) -> None:
-    """To list key pairs is not in Packer's documented policy."""
+def test_key_pair_that_cannot_be_tagged_is_deleted_with_its_lock(app: Kitchen, ec2: EC2Client) -> None:
+    """The permission to list key pairs is not in Packer's documented policy."""
     ec2.create_key_pair(KeyName="packer_of-the-dead")
     hold_lock(ec2, app.run("digest").answer, expired=True, **{KEY_PAIR_TAG: "packer_of-the-dead"})
     app.control.plan(
@@ -230,10 +230,10 @@ def test_a_key_pair_that_cannot_be_marked_goes_with_the_lock_that_tells_of_it(ap
     assert key_pairs(ec2) == []
 
 
-# What a dead holder left.
+# AMIs of a dead holder.
 
 
-def test_a_dead_holders_verified_ami_is_adopted(app: Kitchen, ec2: EC2Client, left: str) -> None:
+def test_verified_ami_of_a_dead_holder_is_adopted(app: Kitchen, ec2: EC2Client, left: str) -> None:
     digest = app.run("digest").answer
     hold_lock(ec2, digest, expired=True, **{VERIFIED_TAG: f"us-east-1:{left}"})
     run = app.run("bake", "--json")
@@ -246,7 +246,7 @@ def test_a_dead_holders_verified_ami_is_adopted(app: Kitchen, ec2: EC2Client, le
     assert locks(ec2) == {}
 
 
-def test_what_was_not_verified_is_never_adopted_and_removed_where_its_name_is_in_the_way(
+def test_unverified_ami_is_removed_if_its_name_conflicts_and_never_adopted(
     app: Kitchen, ec2: EC2Client, left: str
 ) -> None:
     digest = app.run("digest").answer
@@ -254,14 +254,14 @@ def test_what_was_not_verified_is_never_adopted_and_removed_where_its_name_is_in
     hold_lock(ec2, digest, expired=True, **{CREATED_AMI_TAG: left})
     run = app.run("bake")
     assert run.answer != left
-    assert f"app: removed AMI {left} of us-east-1, which another run left unfinished" in run.stderr
+    assert f"app: removed AMI {left} of us-east-1, an unfinished AMI of another run" in run.stderr
     assert finished(ec2, digest) == [run.answer]
     now = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
     assert not snapshots & now
     assert app.packer_runs == 2
 
 
-def test_what_packer_gave_the_digest_and_nobody_verified_is_removed_where_its_name_is_in_the_way(
+def test_unverified_ami_with_the_digest_of_packer_is_removed_if_its_name_conflicts(
     app: Kitchen, ec2: EC2Client, left: str
 ) -> None:
     digest = app.run("digest").answer
@@ -271,7 +271,7 @@ def test_what_packer_gave_the_digest_and_nobody_verified_is_removed_where_its_na
     assert f"removed AMI {left}" in run.stderr
 
 
-def test_what_is_not_in_the_way_stays(app: Kitchen, ec2: EC2Client) -> None:
+def test_unverified_ami_without_a_name_conflict_is_kept(app: Kitchen, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     digest = app.run("digest").answer
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": FORMAT_TAG}])
@@ -280,7 +280,7 @@ def test_what_is_not_in_the_way_stays(app: Kitchen, ec2: EC2Client) -> None:
     assert ec2.describe_images(ImageIds=[ami])["Images"]
 
 
-def test_what_nothing_proves_to_be_ours_stays_and_packer_names_it(app: Kitchen, ec2: EC2Client, left: str) -> None:
+def test_ami_that_is_not_proven_to_be_ours_is_kept_and_packer_names_it(app: Kitchen, ec2: EC2Client, left: str) -> None:
     run = app.run("bake")
     assert run.status == 1
     assert left in run.stderr
@@ -311,7 +311,7 @@ def deleted(ec2: EC2Client, left: str) -> str:
 
 
 @pytest.mark.parametrize("spoilt", [with_another_base, given_up, of_another_digest, deleted])
-def test_what_is_not_what_the_digest_stands_for_is_not_adopted(
+def test_ami_that_does_not_match_the_digest_is_not_adopted(
     app: Kitchen, ec2: EC2Client, left: str, spoilt: Any
 ) -> None:
     digest = app.run("digest").answer
@@ -325,7 +325,7 @@ def test_what_is_not_what_the_digest_stands_for_is_not_adopted(
 
 
 def _held_after(app: Kitchen, reached: Callable[[], object]) -> bool:
-    """Whether a call is held after which `reached` holds; any other one that is held goes on."""
+    """Returns whether a call is blocked after which `reached` holds; any other blocked call continues."""
     if app.control.held() == 0:
         return False
     if reached():
@@ -334,17 +334,17 @@ def _held_after(app: Kitchen, reached: Callable[[], object]) -> bool:
     return False
 
 
-def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen, ec2: EC2Client) -> None:
-    """Each answer to CreateTags comes late, so that it can be killed while it waits for the one to its note."""
+def test_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen, ec2: EC2Client) -> None:
+    """Responses to CreateTags are delayed, so that the runner can be killed while it waits for one."""
     short = {"AMI_BAKERY_LOCK_TTL_SECONDS": "20"}
     app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=short)
 
-    def noted() -> str:
+    def records() -> str:
         return next((tags_of(ec2, lock).get(VERIFIED_TAG, "") for lock in locks(ec2).values()), "")
 
-    assert wait_until(lambda: _held_after(app, noted))
-    verified = noted()
+    assert wait_until(lambda: _held_after(app, records))
+    verified = records()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     app.control.clear_faults()
@@ -356,20 +356,20 @@ def test_a_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitche
     assert app.packer_runs == 1
 
 
-def test_a_runner_that_may_not_tag_leaves_what_it_verified_to_the_next(app: Kitchen, ec2: EC2Client) -> None:
-    """The lock stays, expired, for what is noted on it: nobody need wait."""
+def test_runner_that_may_not_tag_passes_its_verified_ami_on_to_the_next(app: Kitchen, ec2: EC2Client) -> None:
+    """The lock remains, expired, for its records: no runner has to wait."""
     app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=LONG)
 
-    def noted() -> bool:
+    def records() -> bool:
         return any(VERIFIED_TAG in tags_of(ec2, lock) for lock in locks(ec2).values())
 
-    assert wait_until(lambda: _held_after(app, noted))
+    assert wait_until(lambda: _held_after(app, records))
     app.control.clear_faults()
     app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=2, agent="ami-bakery"))
     failed = ended(process)
     assert failed.status == 1, failed.stderr
-    assert "was left, verified but without the digest: the next run takes it up" in failed.stderr
+    assert "remains, verified but without the digest: the next run adopts it" in failed.stderr
     assert len(locks(ec2)) == 1
     run = app.run("bake", "--no-wait", environment=LONG)
     assert finished(ec2, app.run("digest").answer) == [run.answer]

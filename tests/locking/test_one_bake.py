@@ -1,4 +1,4 @@
-"""Any number of runners for one digest: one bakes, the others return its AMI. The real program and the real Packer."""
+"""Of any number of runners for one digest, one bakes and the others return its AMI: real program, real Packer."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "3"))
 LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
-"""For a machine on which a process may stand still for a while."""
+"""For a machine on which a process may be paused for a while."""
 
 
 def until(path: Path) -> str:
     return f"while [ ! -e {path} ]; do sleep 0.1; done"
 
 
-def test_of_two_runners_one_bakes_and_the_other_returns_its_ami(app: Kitchen, ec2: EC2Client) -> None:
+def test_one_of_two_runners_bakes_and_the_other_returns_its_ami(app: Kitchen, ec2: EC2Client) -> None:
     go = app.folder.parent / "go"
     provisioned(app, f"echo at work; {until(go)}")
     first = app.start("bake", "-v")
@@ -54,7 +54,7 @@ def test_of_two_runners_one_bakes_and_the_other_returns_its_ami(app: Kitchen, ec
     assert locks(ec2) == {}
 
 
-def test_sixteen_runners_at_once_run_packer_once_and_answer_the_same(app: Kitchen, ec2: EC2Client) -> None:
+def test_sixteen_runners_run_packer_once_and_return_the_same_ami(app: Kitchen, ec2: EC2Client) -> None:
     app.environment |= LONG
     for number in range(ROUNDS):
         app.write("ami/setup.sh", f"echo round {number}\n")
@@ -66,14 +66,14 @@ def test_sixteen_runners_at_once_run_packer_once_and_answer_the_same(app: Kitche
         assert locks(ec2) == {}
 
 
-def test_the_drop_in_is_baked_once_too(drop_in: Kitchen) -> None:
+def test_drop_in_mode_bakes_once_too(drop_in: Kitchen) -> None:
     runs = all_at_once(drop_in, 3)
     assert {run.status for run in runs} == {0}, [run.stderr for run in runs]
     assert len({run.stdout for run in runs}) == 1
     assert drop_in.packer_runs == 1
 
 
-def test_an_unchanged_image_costs_no_call_more(app: Kitchen) -> None:
+def test_unchanged_image_needs_no_call_for_the_lock(app: Kitchen) -> None:
     app.run("bake")
     app.control.clear_report()
     assert app.run("bake").status == 0
@@ -83,7 +83,7 @@ def test_an_unchanged_image_costs_no_call_more(app: Kitchen) -> None:
     assert app.calls() == {"DescribeImages": 2}
 
 
-def test_no_wait_fails_at_once_and_names_who_bakes(app: Kitchen, ec2: EC2Client) -> None:
+def test_no_wait_fails_at_once_and_names_the_holder(app: Kitchen, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer)
     run = app.run("bake", "--no-wait")
     assert (run.status, run.stdout) == (75, "")
@@ -93,8 +93,8 @@ def test_no_wait_fails_at_once_and_names_who_bakes(app: Kitchen, ec2: EC2Client)
     assert len(locks(ec2)) == 1, "the other's lock is left alone"
 
 
-def test_no_wait_does_not_wait_for_what_somebody_bakes_without_a_lock(drop_in: Kitchen, ec2: EC2Client) -> None:
-    """The original bakery takes none: its AMI has the digest, and is pending."""
+def test_no_wait_does_not_wait_for_a_bake_without_a_lock(drop_in: Kitchen, ec2: EC2Client) -> None:
+    """The original bakery does not lock: its AMI has the digest, and is pending."""
     base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
     tagged = [{"ResourceType": "image", "Tags": [{"Key": DIGEST_TAG, "Value": drop_in.run("digest").answer}]}]
     drop_in.control.change(pending_seconds=600)
@@ -102,18 +102,18 @@ def test_no_wait_does_not_wait_for_what_somebody_bakes_without_a_lock(drop_in: K
     run = drop_in.run("bake", "--no-wait")
     drop_in.control.change(pending_seconds=0)
     assert (run.status, run.stdout) == (75, "")
-    assert f"another run makes {made['ImageId']} of us-east-1" in run.stderr
+    assert f"another run is creating {made['ImageId']} of us-east-1" in run.stderr
     assert drop_in.packer_runs == 0
 
 
-def test_no_wait_takes_an_expired_lock_over(app: Kitchen, ec2: EC2Client) -> None:
+def test_no_wait_takes_over_an_expired_lock(app: Kitchen, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer, expired=True)
     run = app.run("bake", "--no-wait")
     assert finished(ec2, app.run("digest").answer) == [run.answer]
     assert f"taking over the lock of {WHO}" in run.stderr
 
 
-def test_a_packer_that_is_not_there_leaves_no_lock(app: Kitchen, ec2: EC2Client) -> None:
+def test_missing_packer_leaves_no_lock(app: Kitchen, ec2: EC2Client) -> None:
     (app.folder.parent / "bin/packer").unlink()
     run = app.run("bake", environment={"PATH": str(app.folder.parent / "bin")})
     assert run.status == 1
@@ -121,7 +121,7 @@ def test_a_packer_that_is_not_there_leaves_no_lock(app: Kitchen, ec2: EC2Client)
     assert locks(ec2) == {}
 
 
-def test_wait_timeout_fails_when_it_is_over(app: Kitchen, ec2: EC2Client) -> None:
+def test_wait_timeout_fails_after_the_timeout(app: Kitchen, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer)
     began = time.monotonic()
     run = app.run("bake", "--wait-timeout", "3s", "--json")
@@ -136,7 +136,7 @@ def test_wait_timeout_fails_when_it_is_over(app: Kitchen, ec2: EC2Client) -> Non
     assert app.run("bake", "--wait-timeout", "soon").status == 2
 
 
-def test_a_plan_says_who_is_baking(app: Kitchen, ec2: EC2Client) -> None:
+def test_plan_shows_the_holder(app: Kitchen, ec2: EC2Client) -> None:
     lock = hold_lock(ec2, app.run("digest").answer)
     app.control.clear_report()
     (plan,) = app.run("plan", "--json").images
@@ -156,7 +156,7 @@ def test_a_plan_says_who_is_baking(app: Kitchen, ec2: EC2Client) -> None:
     assert app.run("plan", "--json").images[0]["action"] == "bake"
 
 
-def test_an_interruption_lets_the_lock_go(app: Kitchen, ec2: EC2Client) -> None:
+def test_interrupted_bake_releases_the_lock(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v")
     read_until(process, "amazon-ebs: at work")
@@ -166,7 +166,7 @@ def test_an_interruption_lets_the_lock_go(app: Kitchen, ec2: EC2Client) -> None:
     assert key_pairs(ec2) == []
 
 
-def test_an_interruption_ends_the_waiting_and_leaves_the_others_lock(app: Kitchen, ec2: EC2Client) -> None:
+def test_interrupted_wait_leaves_the_lock_of_the_other_runner(app: Kitchen, ec2: EC2Client) -> None:
     hold_lock(ec2, app.run("digest").answer)
     process = app.start("bake")
     read_until(process, "waiting: it is being baked")
@@ -175,7 +175,7 @@ def test_an_interruption_ends_the_waiting_and_leaves_the_others_lock(app: Kitche
     assert len(locks(ec2)) == 1
 
 
-def test_a_failed_bake_lets_the_lock_go_and_the_next_one_tries_itself(app: Kitchen, ec2: EC2Client) -> None:
+def test_failed_bake_releases_the_lock_and_the_next_runner_tries_itself(app: Kitchen, ec2: EC2Client) -> None:
     ran, go = app.folder.parent / "ran", app.folder.parent / "go"
     provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; {until(go)}; exit 1")
     first = app.start("bake", "-v")
@@ -186,11 +186,11 @@ def test_a_failed_bake_lets_the_lock_go_and_the_next_one_tries_itself(app: Kitch
     assert ended(first).status == 1
     second = ended(waiting)
     assert finished(ec2, app.run("digest").answer) == [second.stdout]
-    assert "waiting until EC2 shows what the last one has done" in second.stderr
+    assert "waiting for the last holder's changes to become visible" in second.stderr
     assert app.packer_runs == 2
 
 
-def test_who_waits_takes_no_place_of_those_at_work(app: Kitchen, ec2: EC2Client) -> None:
+def test_waiting_image_uses_no_build_slot(app: Kitchen, ec2: EC2Client) -> None:
     app.write("other/other.json", json_template())
     app.write("bakery.toml", TOML + '[images.other]\ntemplate = "other/other.json"\n')
     app.write("child/child.json", json_template())
@@ -201,7 +201,7 @@ def test_who_waits_takes_no_place_of_those_at_work(app: Kitchen, ec2: EC2Client)
     assert [(image["image"], image["outcome"]) for image in run.images] == [("app", "failed"), ("other", "baked")]
 
 
-def test_what_is_made_from_an_image_that_others_bake_is_to_be_tried_later_too(app: Kitchen, ec2: EC2Client) -> None:
+def test_child_of_an_image_that_another_runner_bakes_is_busy_too(app: Kitchen, ec2: EC2Client) -> None:
     child = json_template(source_ami="{{user `source_ami`}}")
     del child["builders"][0]["source_ami_filter"]
     child["variables"]["source_ami"] = ""
@@ -213,7 +213,7 @@ def test_what_is_made_from_an_image_that_others_bake_is_to_be_tried_later_too(ap
     assert "its base app is being baked by another runner" in run.stderr
 
 
-def test_a_copy_is_made_once_by_two_runners(app: Kitchen, ec2: EC2Client) -> None:
+def test_two_runners_make_one_copy(app: Kitchen, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     app.write("bakery.toml", TOML.replace('"us-east-1"', '"us-east-1", "eu-west-1"'))
     app.control.clear_report()
@@ -225,7 +225,7 @@ def test_a_copy_is_made_once_by_two_runners(app: Kitchen, ec2: EC2Client) -> Non
     assert app.packer_runs == 1
 
 
-def test_forced_bakes_come_one_after_the_other(app: Kitchen) -> None:
+def test_forced_bakes_run_one_after_the_other(app: Kitchen) -> None:
     folder = app.folder.parent
     provisioned(app, f"mkdir {folder}/at-work && sleep 1 && rmdir {folder}/at-work")
     runs = all_at_once(app, 2, "--force")
@@ -234,7 +234,7 @@ def test_forced_bakes_come_one_after_the_other(app: Kitchen) -> None:
     assert app.packer_runs == 2
 
 
-def test_a_definition_that_moves_while_it_waits_is_baked_as_it_is_then(app: Kitchen, ec2: EC2Client) -> None:
+def test_definition_that_changes_while_a_runner_waits_is_baked_in_its_new_state(app: Kitchen, ec2: EC2Client) -> None:
     before = app.run("digest").answer
     lock = hold_lock(ec2, before)
     process = app.start("bake")
@@ -249,7 +249,7 @@ def test_a_definition_that_moves_while_it_waits_is_baked_as_it_is_then(app: Kitc
     assert locks(ec2) == {}
 
 
-def test_the_lock_is_the_digests_of_the_region_of_the_bake(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_is_in_the_home_region_with_its_digest(app: Kitchen, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v", "--region", "us-east-1", "--region", "eu-west-1")
     read_until(process, "amazon-ebs: at work")
@@ -258,8 +258,8 @@ def test_the_lock_is_the_digests_of_the_region_of_the_bake(app: Kitchen, ec2: EC
     ended(process)
 
 
-def test_the_answer_is_on_the_lock_as_soon_as_it_is_on_the_ami(app: Kitchen, ec2: EC2Client) -> None:
-    """While the holder copies on, a waiter that wants no copies need not wait."""
+def test_lock_shows_the_finished_ami_at_once(app: Kitchen, ec2: EC2Client) -> None:
+    """While the holder copies, a waiting runner that needs no copies ends."""
     app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=600))
     holder = app.start("bake", "--region", "us-east-1", "--region", "eu-west-1", environment=LONG)
     read_until(holder, "copying ami-")
@@ -273,8 +273,8 @@ def test_the_answer_is_on_the_lock_as_soon_as_it_is_on_the_ami(app: Kitchen, ec2
     assert locks(ec2) == {}
 
 
-def test_late_news_make_no_second_answer(app: Kitchen, ec2: EC2Client) -> None:
-    """EC2 shows what is new two seconds late: the look under the lock may be too early, the last one is not."""
+def test_late_visibility_makes_no_second_ami(app: Kitchen, ec2: EC2Client) -> None:
+    """EC2 shows changes two seconds late: the second look-up may be too early, but not the third."""
     app.environment |= LONG
     app.control.change(lag_seconds=2)
     runs = all_at_once(app, 2)

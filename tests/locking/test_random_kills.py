@@ -1,6 +1,6 @@
-"""Runners of one digest that are killed at any moment: never two answers, never one that hangs.
+"""Runners of one digest that are killed at random moments: never two answers, and no runner that hangs.
 
-AMI_BAKERY_ROUNDS says how often; AMI_BAKERY_SEED repeats what a failure has printed.
+AMI_BAKERY_ROUNDS is the number of rounds; AMI_BAKERY_SEED repeats the seed that a failure has printed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "2"))
 RUNNERS = int(os.environ.get("AMI_BAKERY_RUNNERS", "4"))
 _LATEST_SECONDS = 8.0
-"""A bake takes two or three, more where many are at work."""
+"""A bake takes two or three seconds, more on a busy machine."""
 
 
-def test_runners_that_are_killed_at_random_leave_one_answer(app: Kitchen, ec2: EC2Client) -> None:
+def test_runners_that_are_killed_at_random_agree_on_one_ami(app: Kitchen, ec2: EC2Client) -> None:
     app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "8"
     seed = int(os.environ.get("AMI_BAKERY_SEED") or random.randrange(10**6))
     chance = random.Random(seed)

@@ -1,7 +1,8 @@
-"""Carries plans out: bake, verify, tag, copy, share. Each step is safe to repeat after a failure.
+"""Carries plans out: builds, verifies, tags, copies and shares AMIs.
 
-`turns` goes through the images in the order of their graph; `baker` runs Packer for one, and makes sure of what it
-made; `regions` copies and shares what is finished; `sight` waits until EC2 shows what it was asked for.
+Each step is safe to repeat after a failure. `scheduler` takes the images in the order of their graph, `locked_bake`
+bakes one image under its lock, `baker` runs Packer and verifies its AMIs, `region_copies` copies a finished AMI,
+`reconcile` brings tags and permissions to the configured state, and `waiters` waits for EC2's eventual consistency.
 """
 
 from ami_bakery.bake.scheduler import bake_all

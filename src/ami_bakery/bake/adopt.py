@@ -1,6 +1,7 @@
-"""AMIs that runs of a digest have left unfinished: adopted where verified, removed where in the way.
+"""Unfinished AMIs of a digest: adopts verified ones, and removes those with a conflicting name.
 
-A name that is a function of the definition is taken by what a dead run has left, and would stop every later bake.
+An AMI name that is a function of the definition would otherwise stay taken by a dead run's AMI, and fail every later
+bake.
 """
 
 from __future__ import annotations
@@ -25,17 +26,18 @@ if TYPE_CHECKING:
     from ami_bakery.plan.planner import Planned
     from ami_bakery.ports import Ports
 
-_TELLING = 8
-"""How many digits of a digest in a name say that it is of that digest: names have it shortened."""
+_DIGEST_CHARACTERS = 8
+"""Number of digest characters in a name that identify the digest; templates often shorten it."""
 
 
-def adoptable(baker: Baker, noted: str) -> dict[str, Ami]:
-    """The AMIs of a note, by region, if that of the home region is there and is what the digest stands for; else none.
+def adoptable(baker: Baker, recorded: str) -> dict[str, Ami]:
+    """Returns the recorded AMIs by region if that of the home region exists and matches the digest; otherwise none.
 
-    They were verified, and the inputs hashed again, by who noted them; what can be seen of them is looked at again.
+    The run that recorded them had verified them and hashed the inputs again. Everything visible in EC2 is checked
+    again.
     """
     ports, home = baker.ports, baker.planned.plan.regions[0]
-    ids = parse_amis(noted)
+    ids = parse_amis(recorded)
     amis = {
         region: ami for region, ami_id in ids.items() for ami in ports.ec2.find_own(region, [ami_id]) if ami.available
     }
@@ -53,20 +55,21 @@ def _is_too_old(ami: Ami, baker: Baker) -> bool:
     return max_age is not None and ami.created is not None and baker.ports.clock.now() - ami.created > max_age
 
 
-def name_conflicts(resolver: Resolver, planned: Planned, left: InheritedAmis) -> tuple[Ami, ...]:
-    """Those that have the name which the AMI will get, and are provably what a run of this digest left unfinished: one
-    is noted on its lock, has the digest that Packer writes, or is marked by one of our runs and has the digest in its
-    name; and nothing of what is written when it is verified. Also where the template itself copies to: a name that is
-    taken there fails a bake at its end.
+def name_conflicts(resolver: Resolver, planned: Planned, inherited: InheritedAmis) -> tuple[Ami, ...]:
+    """Returns AMIs with the name of the next build that a run of this digest provably left unfinished.
 
-    Whoever holds the lock, and has since it took it seen no AMI finished for as long as news may take, may remove them:
-    their runs do not hold it, and can finish nothing.
+    The proof: the AMI is recorded on the lock, has the digest that Packer writes, or is tagged with one of our runs and
+    has the digest in its name; and it has none of the tags of a verified AMI. Regions that the template copies to are
+    included, because a name that is taken there fails a build at its end.
+
+    The holder of the lock may remove them if it has seen no finished AMI for the settling time: their runs do not hold
+    the lock any more, and cannot finish anything.
     """
     digest = planned.plan.digest
     names = _names(resolver, planned)
     if digest is None or not names:
         return ()
-    noted = {key for text in (*left.unverified, left.verified or "") for key in parse_amis(text).items()}
+    recorded = {key for text in (*inherited.unverified, inherited.verified or "") for key in parse_amis(text).items()}
     regions = dict.fromkeys((planned.plan.regions[0], *planned.definition.regions_of_template))
     return tuple(
         ami
@@ -74,7 +77,7 @@ def name_conflicts(resolver: Resolver, planned: Planned, left: InheritedAmis) ->
         for ami in resolver.ports.ec2.find_by_name(region, sorted(names))
         if not ami.verified
         and not ami.carries(digest)
-        and ((region, ami.id) in noted or _is_of(ami, digest, planned.plan.image))
+        and ((region, ami.id) in recorded or _is_of(ami, digest, planned.plan.image))
     )
 
 
@@ -82,12 +85,15 @@ def _is_of(ami: Ami, digest: Digest, image: str) -> bool:
     if ami.tags.get(DIGEST_TAG, ""):
         return ami.tags[DIGEST_TAG] == digest.hex
     ours = RUN_TAG in ami.tags and ami.tags.get(IMAGE_TAG) == image
-    return ours and digest.hex[:_TELLING] in ami.name
+    return ours and digest.hex[:_DIGEST_CHARACTERS] in ami.name
 
 
 def check_names(resolver: Resolver, planned: Planned) -> None:
-    """Raises where an AMI that Packer does not see before it builds has the name: a disabled one, and any in a region
-    that the template copies to. What may be removed has been before."""
+    """Raises if an AMI that Packer does not check before it builds has the name.
+
+    These are disabled AMIs, and AMIs in the regions that the template copies to. Removable ones have been removed
+    before.
+    """
     names = sorted(_names(resolver, planned))
     home = planned.plan.regions[0]
     facts = planned.definition.facts
@@ -102,19 +108,19 @@ def check_names(resolver: Resolver, planned: Planned) -> None:
 def _name_taken(planned: Planned, ami: Ami) -> AwsError:
     image, digest = planned.definition.image.name, planned.plan.digest
     state = f"{ami.state} AMI {ami.id}"
-    todo = f"Deregister it if nobody needs it: aws ec2 deregister-image --region {ami.region} --image-id {ami.id}"
+    todo = f"Deregister it if it is not needed: aws ec2 deregister-image --region {ami.region} --image-id {ami.id}"
     if ami.state is AmiState.DISABLED and digest is not None and ami.carries(digest):
         state += ", which was built from this definition"
         todo = f"Enable it: aws ec2 enable-image --region {ami.region} --image-id {ami.id}. Or: {todo}"
     return AwsError(
-        f"looking whether the name of image {image}'s AMI is free",
+        f"checking the AMI name of image {image}",
         f"the {state} has the name {ami.name} in {ami.region}: a build would fail at its end",
         f"{todo}, or put {{{{timestamp}}}} into ami_name.",
     )
 
 
 def _names(resolver: Resolver, planned: Planned) -> set[str]:
-    """As far as they can be known: a name with a time in it, or what else Packer alone knows, is in nobody's way."""
+    """Returns the known AMI names. A name with a time, or with a part that only Packer knows, does not conflict."""
     definition = planned.definition
     facts = definition.facts or resolver.facts(definition.image)
     handed = dict(resolver.handed_variables(definition, facts, planned.plan.regions[0]))
@@ -123,13 +129,13 @@ def _names(resolver: Resolver, planned: Planned) -> set[str]:
 
 
 def remove_amis(ports: Ports, image: str, amis: Iterable[Ami], why: str) -> None:
-    """With their snapshots; what cannot be removed is told, and stays."""
-    things = [
+    """Removes AMIs with their snapshots. Reports those that cannot be removed, and keeps them."""
+    resources = [
         Resource(kind=ResourceKind.AMI, id=ami.id, region=ami.region, name=ami.name, parts=ami.snapshots)
         for ami in amis
     ]
-    for thing, error in remove(ports, things, ports.clock.sleep):
+    for resource, error in remove(ports, resources, ports.clock.sleep):
         if error is not None:
-            ports.reporter.warn(f"{image}: {thing} of {thing.region} is left: {error.wrong}")
-        elif thing.kind is ResourceKind.AMI:
-            ports.reporter.note(f"{image}: removed {thing} of {thing.region}, {why}")
+            ports.reporter.warn(f"{image}: {resource} of {resource.region} could not be removed: {error.wrong}")
+        elif resource.kind is ResourceKind.AMI:
+            ports.reporter.note(f"{image}: removed {resource} of {resource.region}, {why}")

@@ -1,8 +1,8 @@
-"""Bakes one image with Packer, and makes sure of what came of it: verify, hash again, tag.
+"""Builds one image with Packer, and verifies and tags its AMIs.
 
-The order is the promise: the digest goes on an AMI last, after Packer has finished, EC2 says that the AMI is there,
-and the inputs have been hashed again and are the same; and in one call with the lock, so that it is not written where
-somebody else has that. What fails on the way leaves an AMI without a digest, and says which.
+The order matters: an AMI gets the digest last, after Packer has finished, EC2 shows the AMI, and a second hashing has
+found the inputs unchanged. The digest is written in one call with the lock, so it is not written if another runner has
+taken the lock over. A failure before that leaves an AMI without a digest, and the error names it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from ami_bakery.bake.resource_tagger import ResourceTagger
-from ami_bakery.cleanup.post_build import Sweep
+from ami_bakery.cleanup.post_build import PostBuildCleanup
 from ami_bakery.core.check.finding import built_elsewhere
 from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.definition.stamp import replaced
@@ -37,89 +37,91 @@ if TYPE_CHECKING:
 
 
 class Baker:
-    """One image's bake.
+    """The build of one image.
 
-    run     what it makes is marked with this id
-    note    is given what Packer makes as names and values, in the order in which they are made
-    stamps  the status of the inputs before they were hashed; None in drop-in mode
+    run     id of the run; created resources are tagged with it
+    record  gets names and values of the resources that Packer creates, in this order
+    stamps  status of the inputs before they were hashed; None in drop-in mode
     """
 
     def __init__(
         self,
         resolver: Resolver,
         planned: Planned,
-        sight: AmiWaiter,
+        waiter: AmiWaiter,
         *,
         run: str,
-        note: Callable[[Mapping[str, str]], None],
+        record: Callable[[Mapping[str, str]], None],
         stamps: Stamps | None,
     ) -> None:
         self.resolver = resolver
         self.ports = resolver.ports
-        self.sight = sight
+        self.waiter = waiter
         self.definition: ImageDefinition = planned.definition
         self.planned = planned
         self.image = planned.definition.image
         self.commit: str | None = None
         self.run = run
-        self.note = note
+        self.record = record
         self.stamps = stamps
 
-    def make(self) -> dict[str, Ami]:
-        """The AMIs that Packer made, by region: available and verified, and without the digest."""
+    def build(self) -> dict[str, Ami]:
+        """Runs Packer. Returns its AMIs by region: available, verified, and without the digest."""
         facts = self.definition.facts or self.resolver.facts(self.image)
         if self.definition.manifest is None or "plugin-versions" in self.image.digest_exclude:
-            # Nobody has asked for the plugins yet, so those that the template requires may not be here.
+            # The plugins have not been resolved yet, so those that the template requires may not be installed.
             self.resolver.plugins(self.image, facts)
         check_it_can_end_well(self.resolver, self.planned)
         self._check_account(facts)
         self._check_bases()
-        # Before Packer runs: what it writes into the tree does not make the definition dirty.
+        # Read before Packer runs: files that Packer writes into the tree do not make the definition dirty.
         self.commit = commit_of(self.resolver, self.definition)
-        built = self._built(facts)
-        self.sight.step("checking the AMI in EC2")
-        ids = self._one_per_region(built.artifacts)
+        built = self._run_packer(facts)
+        self.waiter.step("verifying the AMI in EC2")
+        ids = self._ami_by_region(built.artifacts)
         try:
-            amis = self._verified(ids)
+            amis = self._verify(ids)
             self._check_provisioners(built.tolerated, facts, amis)
             self._check_inputs(amis)
         except AwsError as error:
-            # EC2 does not tell: nothing is known of what Packer has made, but that it is there.
+            # EC2 does not respond, so nothing is known about these AMIs except that they exist.
             listed = ", ".join(f"{ami_id} of {region}" for region, ami_id in ids.items())
-            todo = f"{error.todo} {listed} was left, without having been checked."
+            todo = f"{error.todo} {listed} remains, unverified."
             raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
         return amis
 
-    def _built(self, facts: TemplateFacts) -> Built:
+    def _run_packer(self, facts: TemplateFacts) -> Built:
         def region_of(builder: str) -> str:
             return facts.region_of(builder) or self.planned.plan.regions[0]
 
         request = build_request(self.resolver, self.planned, facts)
         try:
-            with ResourceTagger(self.ports, self.image.name, self.run, region_of, self.note) as marks:
-                built = self.ports.packer.build(request, self.ports.reporter, marks.tell)
+            with ResourceTagger(self.ports, self.image.name, self.run, region_of, self.record) as tagger:
+                built = self.ports.packer.build(request, self.ports.reporter, tagger.created)
         except PackerError as error:
-            self.sight.step("looking whether Packer has left something in EC2")
-            self._sweep(facts, marks.made, region_of).sweep()
-            raise self._with_taken_name(error) from error
-        self._sweep(facts, marks.made, region_of).sweep_scaffold()
+            self.waiter.step("checking for leftover resources")
+            self._cleanup(facts, tagger.resources, region_of).clean_up_failed()
+            raise self._describe_name_conflict(error) from error
+        self._cleanup(facts, tagger.resources, region_of).clean_up_succeeded()
         return built
 
-    def _sweep(self, facts: TemplateFacts, made: Sequence[CreatedResource], region_of: Callable[[str], str]) -> Sweep:
+    def _cleanup(
+        self, facts: TemplateFacts, created: Sequence[CreatedResource], region_of: Callable[[str], str]
+    ) -> PostBuildCleanup:
         copies = [region for builder in facts.builders for region in builder.ami_regions]
-        return Sweep(
+        return PostBuildCleanup(
             ports=self.ports,
             image=self.image.name,
             run=self.run,
-            made=made,
+            created=created,
             region_of=region_of,
             regions=copies,
-            hands_off=_hands_off(self.resolver.arguments),
+            keep_reason=_keep_reason(self.resolver.arguments),
             interrupted=self.ports.packer.interrupted(),
         )
 
-    def _with_taken_name(self, error: PackerError) -> PackerError:
-        """Says what the AMI is that has the name: Packer knows its id only."""
+    def _describe_name_conflict(self, error: PackerError) -> PackerError:
+        """Adds a description of the AMI that has the name, because Packer reports only its id."""
         if not error.taken_by:
             return error
         home = self.planned.plan.regions[0]
@@ -127,16 +129,16 @@ class Baker:
         if not found:
             return error
         holder = found[0]
-        whose = f"of image {holder.tags[IMAGE_TAG]}" if IMAGE_TAG in holder.tags else "of no image that we know"
+        whose = f"of image {holder.tags[IMAGE_TAG]}" if IMAGE_TAG in holder.tags else "of an unknown image"
         if holder.verified:
             todo = f"{holder.id} has the name: a finished AMI {whose}. Put {{{{timestamp}}}} into ami_name."
         else:
             command = f"ami-bakery images {self.image.name} --orphans"
-            todo = f"{holder.id} has the name: an unfinished AMI {whose}. `{command}` shows whether a dead run left it."
+            todo = f"{holder.id} has the name: an unfinished AMI {whose}. `{command}` shows whether it is orphaned."
         return PackerError(error.doing, error.wrong, f"{todo} {error.todo}", taken_by=error.taken_by)
 
     def _check_account(self, facts: TemplateFacts) -> None:
-        """Also with the original's checksum, whose template nobody has read before."""
+        """Checks the account and region, also in drop-in mode, where the template has not been read before."""
         home = self.planned.plan.regions[0]
         check_account(self.resolver, self.image.name, facts, home)
         elsewhere = built_elsewhere(facts, home)
@@ -148,9 +150,9 @@ class Baker:
             self.ports.reporter.warn(f"{finding.location}: {finding.message}. {finding.todo}")
 
     def _check_bases(self) -> None:
-        """Before it costs anything: Packer would find out when it has made a key pair and a security group.
+        """Checks that the source AMIs exist, before Packer creates a key pair and a security group.
 
-        What a filter has just found is there.
+        Source AMIs that a filter has just found are known to exist.
         """
         home = self.planned.plan.regions[0]
         bases = sorted({base for _, base in self.definition.base} - set(self.resolver.known_bases(home)))
@@ -158,19 +160,19 @@ class Baker:
         gone = [base for base in bases if base not in there]
         if gone:
             raise AwsError(
-                f"looking at the base of image {self.image.name} in {home}",
-                f"{', '.join(gone)} is not there, or not shared with this account",
-                "Name another base: `from` in bakery.toml, or the template's source_ami.",
+                f"checking the source AMI of image {self.image.name} in {home}",
+                f"{', '.join(gone)} does not exist, or is not shared with this account",
+                "Set another source AMI: `from` in bakery.toml, or the template's source_ami.",
             )
 
-    def _one_per_region(self, artifacts: Sequence[Artifact]) -> dict[str, str]:
-        """AMI ids by region. Raises where Packer made none in the region of the bake, or several in one."""
-        doing = f"reading what Packer made of image {self.image.name}"
+    def _ami_by_region(self, artifacts: Sequence[Artifact]) -> dict[str, str]:
+        """Returns AMI ids by region. Raises if there is none in the home region, or more than one in a region."""
+        doing = f"reading the AMIs that Packer reported for image {self.image.name}"
         if not artifacts:
             raise VerificationError(
                 doing,
-                "Packer ended well, but says of no AMI that it made it",
-                "Look for skip_create_ami, a builder that makes no AMI, or an only or except that leaves no build.",
+                "Packer succeeded, but reported no AMI",
+                "Check for skip_create_ami, a builder that creates no AMI, or an only or except that matches no build.",
             )
         by_region: dict[str, list[str]] = {}
         for artifact in artifacts:
@@ -182,11 +184,11 @@ class Baker:
             self._reject(
                 by_region,
                 doing,
-                "; ".join(f"Packer made {' and '.join(made)} in {region}" for region, made in several.items()),
-                "An image is one AMI: choose one builder with `only`, and make an image of each.",
+                "; ".join(f"Packer created {' and '.join(made)} in {region}" for region, made in several.items()),
+                "An image is one AMI: select one builder with `only`, and configure one image for each builder.",
             )
         for region, made in several.items():
-            message = f"Packer made {len(made)} AMIs in {region}; the last is the answer, as it was with the original"
+            message = f"Packer created {len(made)} AMIs in {region}; using the last one, as the original did"
             self.ports.reporter.warn(message)
         chosen = {region: made[-1] for region, made in by_region.items()}
         home = self.planned.plan.regions[0]
@@ -194,41 +196,37 @@ class Baker:
             self._reject(
                 by_region,
                 doing,
-                f"the AMI is wanted in {home}, and Packer made {_listed(chosen)}",
-                "Correct `regions`, or the region in the template (a variable `aws_region` is handed to it).",
+                f"expected an AMI in {home}, but Packer created {_listed(chosen)}",
+                "Correct `regions`, or the region in the template (it gets the variable `aws_region`).",
             )
         lacking = [region for region in self.definition.regions_of_template if region not in chosen]
         if lacking:
             self._reject(
                 by_region,
                 doing,
-                f"the template's ami_regions names {', '.join(lacking)}, and Packer made {_listed(chosen)}",
-                "Look at Packer's log for what became of the copy, then bake again.",
+                f"the template's ami_regions has {', '.join(lacking)}, but Packer created {_listed(chosen)}",
+                "Check Packer's log for the copy, then bake again.",
             )
         return chosen
 
-    def _verified(self, ids: Mapping[str, str]) -> dict[str, Ami]:
-        """The AMIs as EC2 tells of them. Raises where one is not there, not available, or made from another base."""
+    def _verify(self, ids: Mapping[str, str]) -> dict[str, Ami]:
+        """Returns the AMIs as EC2 shows them. Raises if one is missing, unavailable, or has another source AMI."""
         amis: dict[str, Ami] = {}
-        found = {region: self.sight.seen_own(region, ami_id) for region, ami_id in ids.items()}
-        anothers = {
-            region: why for region, ami in found.items() if (why := self._why_not_ours(ids[region], region, ami))
-        }
-        for region, why in anothers.items():
-            # Nothing is taken off what is not ours.
-            ours = {other: ami_id for other, ami_id in ids.items() if other not in anothers}
+        found = {region: self.waiter.wait_own_visible(region, ami_id) for region, ami_id in ids.items()}
+        foreign = {region: why for region, ami in found.items() if (why := self._why_foreign(ids[region], region, ami))}
+        for region, why in foreign.items():
+            # Nothing is changed on an AMI that this build did not create.
+            ours = {other: ami_id for other, ami_id in ids.items() if other not in foreign}
             doing = f"checking {ids[region]} of image {self.image.name} in {region}"
-            self._reject(
-                ours, doing, why, "Look at Packer's log: which builder or post-processor says that it made it?"
-            )
+            self._reject(ours, doing, why, "Check Packer's log for the builder or post-processor that reported it.")
         for region, ami_id in ids.items():
             ami = found[region]
             if ami is None:
                 doing = f"checking {ami_id} of image {self.image.name} in {region}"
-                wrong, todo = self._why_unknown()
+                wrong, todo = self._why_missing()
                 self._reject(ids, doing, wrong, todo)
             try:
-                amis[region] = ami if ami.available else self.sight.wait_available(ami)
+                amis[region] = ami if ami.available else self.waiter.wait_available(ami)
             except AwsError as error:
                 self._reject(ids, error.doing, error.wrong, error.todo)
         home = amis[self.planned.plan.regions[0]]
@@ -236,73 +234,76 @@ class Baker:
         if expected and not self.is_made_from(home, expected):
             self._reject(
                 ids,
-                f"checking the base of {home.id}",
-                f"it was made from {home.source}, and {' or '.join(sorted(expected))} was hashed",
-                "If the base moved meanwhile, bake again; with `from` in bakery.toml it is pinned.",
+                f"checking the source AMI of {home.id}",
+                f"its source AMI is {home.source}, but the digest covers {' or '.join(sorted(expected))}",
+                "If the source AMI changed during the build, bake again; `from` in bakery.toml pins it.",
             )
         return amis
 
-    def _why_unknown(self) -> tuple[str, str]:
-        """Why an AMI that Packer says it made is not there, and what to do."""
+    def _why_missing(self) -> tuple[str, str]:
+        """Returns why an AMI that Packer reports does not exist, and what to do."""
         facts = self.definition.facts or self.resolver.facts(self.image)
         logins = [builder.login for builder in facts.builders if builder.login is not None]
         if not logins:
-            return "EC2 does not know it", "Look at Packer's log, and bake again."
+            return "it does not exist in EC2", "Check Packer's log, and bake again."
         named = ", ".join(f"{' and '.join(login.named)} at {login.location}" for login in logins)
         account = self.ports.ec2.account(self.planned.plan.regions[0])
         return (
-            f"EC2 does not know it in the account {account}: the builder has credentials of its own ({named})",
-            "Run ami-bakery with the builder's credentials; the AMI stays in the account that it was built in.",
+            f"it does not exist in the account {account}: the builder has its own credentials ({named})",
+            "Run ami-bakery with the builder's credentials; the AMI remains in the account that it was built in.",
         )
 
-    def _why_not_ours(self, ami_id: str, region: str, ami: Ami | None) -> str:
-        """What Packer says that it made may be somebody's AMI all the same; empty where nothing speaks against it."""
+    def _why_foreign(self, ami_id: str, region: str, ami: Ami | None) -> str:
+        """Returns why the reported AMI was not created by this build; empty if nothing indicates that."""
         if ami is None:
             others = self.ports.ec2.find_by_id(region, [ami_id])
             return f"it belongs to the account {others[0].owner}" if others else ""
         if ami.verified:
-            return "it was finished before, and is not what Packer has just made"
+            return "it was finished before this build"
         if ami.tags.get(RUN_TAG, self.run) != self.run:
-            return f"it was made by another run, {ami.tags[RUN_TAG]}"
+            return f"another run created it: {ami.tags[RUN_TAG]}"
         return ""
 
     def _check_provisioners(self, failed: Sequence[Tolerated], facts: TemplateFacts, amis: Mapping[str, Ami]) -> None:
-        """Packer's status says nothing of a provisioner that was allowed to fail; without it the image is another."""
+        """Rejects AMIs if a provisioner failed that the template lets fail. Packer's exit status does not show this."""
         if not failed:
             return
         steps = "; ".join(f"{one.step or 'a provisioner'} ({one.builder}) failed with {one.error}" for one in failed)
         allowed = ", ".join(f"{location} ({kind})" for kind, location in facts.tolerant)
         self._reject(
             {region: ami.id for region, ami in amis.items()},
-            f"looking whether every provisioner of image {self.image.name} did its work",
-            f"{steps}, and the template lets the build go on{f': {allowed}' if allowed else ''} (continue_on_error)",
-            "Mend it and bake again; where the failure does not matter, let the command end well (`|| true`).",
+            f"checking the provisioners of image {self.image.name}",
+            f"{steps}, and the template lets the build continue{f': {allowed}' if allowed else ''} (continue_on_error)",
+            "Fix it and bake again; if the failure does not matter, make the command exit 0 (`|| true`).",
         )
 
     def is_made_from(self, home: Ami, expected: set[str]) -> bool:
-        """What Packer encrypts (`encrypt_boot`) is a copy of an AMI that it made first and has deregistered since. EC2
-        may show that one for a while; when it is gone, what the template finds must still be what was hashed."""
+        """Whether the AMI was created from one of the expected source AMIs.
+
+        An AMI that Packer encrypts (`encrypt_boot`) is a copy of an intermediate AMI, which Packer has deregistered.
+        EC2 may show that one for a while. After that, the template must still find the same source AMI as before.
+        """
         if not home.source or home.source in expected:
             return True
         sources = self.ports.ec2.find_by_id(home.region, [home.source])
         if sources:
             return sources[0].source in expected
         if self.image.base is not None:
-            return True  # pinned: the template was seen to use what it is handed
+            return True  # pinned: the template uses the variable that it gets
         again = self.resolver.without_cache().define(self.image, {})
         return {ami for _, ami in again.base} == expected
 
     def _check_inputs(self, amis: Mapping[str, Ami]) -> None:
-        """Hash everything again: what changed while Packer ran may be in the AMI as it was before, or after.
+        """Hashes the inputs again: the AMI may contain either version of an input that changed while Packer ran.
 
-        What was changed and changed back has the same hash: its stamp differs.
+        An input that was changed and restored has the same hash, but another stamp.
         """
         before = self.definition.manifest
         if before is None or self.definition.inventory is None:
             return
-        self.sight.step("hashing the inputs again")
+        self.waiter.step("verifying that inputs are unchanged")
         ids = {region: ami.id for region, ami in amis.items()}
-        doing = f"hashing the inputs of image {self.image.name} again after the bake"
+        doing = f"verifying after the build that the inputs of image {self.image.name} are unchanged"
         todo = "Bake again when nothing writes to the inputs; what the build itself writes there belongs in `ignore`."
         try:
             facts, inventory = self.resolver.inputs(self.image)
@@ -319,36 +320,38 @@ class Baker:
 
     def _check_stamps(self, now: Stamps, ids: Mapping[str, str], doing: str) -> None:
         assert self.stamps is not None
-        told = [f"{self._told_path(path)} {how}" for path, how in replaced(self.stamps, now)]
-        if told:
-            more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+        changes = [f"{self._display_path(path)} {how}" for path, how in replaced(self.stamps, now)]
+        if changes:
+            more = f"; and {len(changes) - 3} more" if len(changes) > 3 else ""
             self._reject(
                 ids,
                 doing,
-                f"{'; '.join(told[:3])}{more} while Packer ran: even where the content is the same again, Packer may "
-                "have read something else",
+                f"{'; '.join(changes[:3])}{more} while Packer ran: even if the content is the same again, Packer may "
+                "have read other content",
                 "Bake again when nothing changes the inputs. If the build itself touches them (chmod, touch, sed -i, a "
                 "temporary file beside them), let it do so outside the inputs.",
             )
 
-    def _told_path(self, path: str) -> str:
+    def _display_path(self, path: str) -> str:
         root = self.resolver.config.root
         return path.removeprefix(root.rstrip("/") + "/") if path != root else "."
 
     def finish(
         self, amis: Mapping[str, Ami], tag: Callable[[Sequence[str], Mapping[str, str]], bool] | None
     ) -> dict[str, Ami] | None:
-        """Write the digest on the AMI of the home region: from here on it is found, and what is missing elsewhere is a
-        copy and not a bake. `tag` does that in one call with the lock; None where it refuses: nothing is written then.
+        """Writes the digest on the AMI of the home region. From then on, missing regions need a copy, and no build.
+
+        tag  tags the AMI in one call with the lock; returns False if the lock is lost. Then nothing is written, and the
+             result is None
         """
-        self.sight.step("tagging the AMI")
+        self.waiter.step("tagging the AMI")
         home = amis[self.planned.plan.regions[0]]
         finished, others = self._finished_tags(home, home), DesiredState.of(self.image).ami_tags
         if self.image.scheme is Scheme.SHA256:
             others = {**others, **regions_tag(region for region in amis if region != home.region)}
         try:
             if others:
-                # In a call of their own: the lock, which gets the same as the AMI, has no room for so many.
+                # In a separate call: the lock gets the same tags as the AMI in its call, and has no room for so many.
                 self.ports.ec2.tag(home.region, [home.id], others)
             self._tag_snapshots(home, {**others, **finished})
             if finished and tag is None:
@@ -356,11 +359,11 @@ class Baker:
             elif finished and tag is not None and not tag([home.id], finished):
                 return None
         except AwsError as error:
-            raise self._untagged(error, amis.values(), kept=tag is not None) from error
+            raise self._untagged_error(error, amis.values(), kept=tag is not None) from error
         return {**amis, home.region: replace(home, tags={**home.tags, **others, **finished})}
 
     def finish_others(self, amis: Mapping[str, Ami]) -> dict[str, Ami]:
-        """What has come with the AMI that is finished: what Packer has made in other regions."""
+        """Tags the AMIs that Packer itself created in other regions."""
         home = amis[self.planned.plan.regions[0]]
         tagged = {home.region: home}
         for region, ami in amis.items():
@@ -372,20 +375,20 @@ class Baker:
                 if tags:
                     self.ports.ec2.tag(region, [ami.id], tags)
             except AwsError as error:
-                raise self._untagged(error, [one for one in amis.values() if one.region not in tagged]) from error
+                raise self._untagged_error(error, [one for one in amis.values() if one.region not in tagged]) from error
             tagged[region] = replace(ami, tags={**ami.tags, **tags})
         return tagged
 
     def _tag_snapshots(self, ami: Ami, ami_tags: Mapping[str, str]) -> None:
-        """Before the AMI has the digest: nobody comes back to the snapshots of one that is finished."""
+        """Tags the snapshots before the AMI gets the digest: later runs do not look at snapshots of finished AMIs."""
         tags = snapshot_tags(ami_tags, dict(self.image.tags))
         if ami.snapshots and tags:
             self.ports.ec2.tag(ami.region, ami.snapshots, tags)
 
-    def _untagged(self, error: AwsError, left: Iterable[Ami], *, kept: bool = False) -> AwsError:
+    def _untagged_error(self, error: AwsError, left: Iterable[Ami], *, kept: bool = False) -> AwsError:
         listed = ", ".join(f"{ami.id} of {ami.region}" for ami in left)
-        later = ": the next run takes it up" if kept else ""
-        todo = f"{error.todo} {listed} was left, verified but without the digest{later}."
+        later = ": the next run adopts it" if kept else ""
+        todo = f"{error.todo} {listed} remains, verified but without the digest{later}."
         return AwsError(error.doing, error.wrong, todo, code=error.code)
 
     def _finished_tags(self, ami: Ami, home: Ami) -> dict[str, str]:
@@ -406,7 +409,7 @@ class Baker:
         )
 
     def _reject(self, ids: Mapping[str, str] | Mapping[str, list[str]], doing: str, wrong: str, todo: str) -> NoReturn:
-        """Take the digest, which Packer may have written, off what was made, and say what was left."""
+        """Removes the digest tag, which Packer may have written, and raises an error that names the AMIs."""
         left = [
             (region, ami_id) for region, made in ids.items() for ami_id in ([made] if isinstance(made, str) else made)
         ]
@@ -417,15 +420,15 @@ class Baker:
             for region, ami_id in left:
                 self.ports.ec2.untag(region, [ami_id], [DIGEST_TAG])
         except BakeryError as error:
-            remove = f"Deregister {listed}: it was left, and the tag {DIGEST_TAG} could not be taken off ({error})."
+            remove = f"Deregister {listed}: it remains, and the tag {DIGEST_TAG} could not be removed ({error})."
             raise VerificationError(doing, wrong, f"{todo} {remove}") from error
-        raise VerificationError(doing, wrong, f"{todo} {listed} was left, without the digest.")
+        raise VerificationError(doing, wrong, f"{todo} {listed} remains, without the digest.")
 
 
-def _hands_off(arguments: PackerArguments) -> str:
-    """Why what Packer has left is none of our business; empty where it is."""
+def _keep_reason(arguments: PackerArguments) -> str:
+    """Returns why resources that Packer leaves must be kept; empty if they may be removed."""
     if arguments.debug:
-        return "a person works with -debug"
+        return "-debug is set"
     if arguments.on_error in ("abort", "ask"):
         return f"-on-error={arguments.on_error}"
     return ""

@@ -1,4 +1,4 @@
-"""Finds out which images are bound to fail, before anything is built for them."""
+"""Finds images that are certain to fail, before anything is built for them."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 def fail_early(
     resolver: Resolver, names: Sequence[str], plans: Sequence[Planned], failures: Mapping[str, BakeryError]
 ) -> dict[str, BakeryError]:
-    """The images that will fail, beside those of `failures`, which could not be planned; by name.
+    """Returns, by name, images that will fail, in addition to `failures`, which could not be planned.
 
-    Packer validates what waits for its base. A base is not built where everything that is made from it in this run is
-    bound to fail: its build would cost time and money, and be of no use before those are corrected. It is built where
-    it is the only thing asked for.
+    Runs `packer validate` for images that wait for their parent. A parent is not built if every image of this run that
+    needs it is certain to fail: its build would cost time and money without any use. It is built if it is the only
+    selected image.
     """
     bound = {**failures, **dict(validate_waiting(resolver, plans))}
     built = [planned.plan.image for planned in plans if planned.plan.action in (Action.BAKE, Action.PENDING)]
     known = {*names, *(planned.plan.image for planned in plans), *failures}
-    for name in reversed(built):  # children before what they are made from
+    for name in reversed(built):  # children before their parents
         children = [child for child in known if parent_of(resolver.config, child) == name]
         if name not in bound and children and all(child in bound for child in children):
             listed = ", ".join(sorted(children))
             bound[name] = SkippedError(
                 f"baking image {name}",
-                f"everything that is made from it would fail ({listed})",
-                f"Correct that first, then run again; `ami-bakery bake {name}` builds {name} alone.",
+                f"every image that depends on it would fail ({listed})",
+                f"Fix that first, then run again; `ami-bakery bake {name}` builds {name} alone.",
             )
     return {name: error for name, error in bound.items() if name not in failures}

@@ -1,4 +1,4 @@
-"""A lock that we hold: renewed while we work, noted on, and given up when it is lost."""
+"""A lock that this runner holds: renews it, records on it, and detects its loss."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 _STOP_AGAIN_SECONDS = 1.0
-"""Packer may have been about to start when it was told to stop."""
+"""Packer may have been about to start when it was stopped, so it is stopped again."""
 _WATCH_SECONDS = 1.0
 _PAUSED_SECONDS = 5.0
-"""A thread that woke up so late was paused with its machine."""
+"""A thread that wakes up this late was paused with its machine."""
 
 
 class HeldLock:
-    """It is renewed from the moment it is made until it is let go. `on_loss` is called, again and again until then,
-    when it is gone or could not be renewed before it expired.
+    """Renews the lock until it is released.
 
-    expires_at  on this machine's monotonic clock: EC2's answer that we have it may have come late
+    `on_loss` is called, repeatedly until then, if the lock is gone or could not be renewed before it expired.
+
+    expires_at  on this machine's monotonic clock; EC2's response that we hold it may have been late
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class HeldLock:
         self._region = region
         self._timing = timing
         self._on_loss = on_loss
-        self._taken_at = ports.clock.monotonic()
+        self._acquired_at = ports.clock.monotonic()
         self._expires_at = expires_at
         self._error: Exception | None = None
-        """Of the last renewal; None where it went well, or has not returned."""
+        """The error of the last renewal; None if it succeeded, or has not returned yet."""
         self._lost = threading.Event()
-        self._over = threading.Event()
+        self._released = threading.Event()
         self._losing = threading.Lock()
         for name, work in (("renews", self._renew_loop), ("watches", self._watch_expiry)):
             threading.Thread(target=work, name=f"{name} {lock}", daemon=True).start()
@@ -60,31 +61,31 @@ class HeldLock:
 
     @property
     def held_seconds(self) -> float:
-        return self._ports.clock.monotonic() - self._taken_at
+        return self._ports.clock.monotonic() - self._acquired_at
 
     def confirm(self) -> bool:
-        """Whether it is ours now: renews it where a renewal is due. Raises `AwsError`."""
+        """Whether the lock is ours now. Renews it if a renewal is due. Raises `AwsError`."""
         renewed_at = self._expires_at - self._timing.lifetime_seconds
         due = self._ports.clock.monotonic() >= renewed_at + self._timing.renew_seconds
         return not self.lost and (not due or self.renew(patient=True))
 
-    def renew(self, notes: Mapping[str, str] | None = None, *, patient: bool = False) -> bool:
-        """With notes in the same call, if there are any. False where it is gone. Raises `AwsError`."""
+    def renew(self, records: Mapping[str, str] | None = None, *, patient: bool = False) -> bool:
+        """Renews the lock, with records in the same call. Returns False if it is gone. Raises `AwsError`."""
         before = self._ports.clock.monotonic()
-        tags = {**(notes or {}), EXPIRES_TAG: expiry(self._ports.locks.now(self._region), self._timing)}
+        tags = {**(records or {}), EXPIRES_TAG: expiry(self._ports.locks.now(self._region), self._timing)}
         if not self.tag((), tags, patient=patient):
             return False
         self._expires_at = before + self._timing.lifetime_seconds
         return True
 
-    def note(self, notes: Mapping[str, str]) -> None:
-        """Best effort: for whoever takes the lock over from us. Raises `AwsError`."""
-        self._ports.locks.tag(self._region, [self.id], notes, patient=False)
+    def record(self, records: Mapping[str, str]) -> None:
+        """Adds records for a runner that takes the lock over. Best effort. Raises `AwsError`."""
+        self._ports.locks.tag(self._region, [self.id], records, patient=False)
 
     def tag(self, amis: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
-        """In one call with the lock, all or nothing. False where the lock or one of the AMIs is not there.
+        """Tags AMIs in one call with the lock, all or nothing. Returns False if the lock or an AMI does not exist.
 
-        A lock that is new may not be there yet for all parts of EC2: only later is it gone.
+        EC2 may not know a new lock for a moment, so False is final only after the settling time.
         """
         while True:
             if self._ports.locks.tag(self._region, [self.id, *amis], tags, patient=patient):
@@ -94,7 +95,7 @@ class HeldLock:
             self._ports.clock.sleep_uninterrupted(min(1.0, self._timing.settling_seconds / 4))
 
     def release(self, *, keep: bool) -> None:
-        """Delete it; or leave it for what is noted on it, expired. Where neither can be done it expires by itself."""
+        """Deletes the lock; with `keep`, sets it to expired and keeps its records. If this fails, the lock expires."""
         self.abandon()
         locks = self._ports.locks
         if keep:
@@ -103,39 +104,39 @@ class HeldLock:
             locks.delete(self._region, self.id)
 
     def abandon(self) -> None:
-        """No more renewals."""
-        self._over.set()
+        """Stops renewing."""
+        self._released.set()
 
     def _renew_loop(self) -> None:
-        """Renew until it is let go or lost. Whatever a renewal raises is a failed renewal, and tried again."""
+        """Renews until the lock is released or lost. A renewal that raises anything is repeated."""
         pause, why = self._timing.renew_seconds, ""
-        while not (why or self._lost.is_set() or self._over.wait(pause)):
+        while not (why or self._lost.is_set() or self._released.wait(pause)):
             self._error = None
             try:
                 there = self.renew()
             except Exception as error:
                 self._error = error
-                # More often, as long as it lives.
+                # More often while the lock is still alive.
                 pause = self._timing.settling_seconds
                 if self._ports.clock.monotonic() >= self._expires_at:
                     why = _why(error)
             else:
                 pause = self._timing.renew_seconds
                 if not there:
-                    why = "it is not there any more: somebody has taken it over, or deleted it"
+                    why = "it does not exist any more: another runner has taken it over, or it was deleted"
         if why:
             self._lose(why)
 
     def _watch_expiry(self) -> None:
-        """A renewal may hang, such as one whose credentials come from a program that does not answer.
+        """Detects expiry while a renewal hangs, for example because a credential process does not respond.
 
-        Whoever takes the lock over lets the settling time pass before it builds: until then our Packer has stopped.
+        A runner that takes the lock over waits for the settling time before it builds; by then our Packer has stopped.
         """
         woke_at = grace_until = self._ports.clock.monotonic()
-        while not self._lost.is_set() and not self._over.wait(_WATCH_SECONDS):
+        while not self._lost.is_set() and not self._released.wait(_WATCH_SECONDS):
             now = self._ports.clock.monotonic()
             if now - woke_at >= _WATCH_SECONDS + _PAUSED_SECONDS:
-                # This machine was paused: the renewal is about to run, and tells whether somebody has it.
+                # This machine was paused. The next renewal shows whether another runner has the lock.
                 grace_until = now + max(_PAUSED_SECONDS, self._timing.settling_seconds)
             woke_at = now
             if now >= max(self._expires_at, grace_until):
@@ -146,11 +147,11 @@ class HeldLock:
             if self._lost.is_set():
                 return
             self._lost.set()
-        while not self._over.is_set():
+        while not self._released.is_set():
             # A failure to report the loss must not keep Packer running.
             with suppress(Exception):
                 self._on_loss(why)
-            self._over.wait(_STOP_AGAIN_SECONDS)
+            self._released.wait(_STOP_AGAIN_SECONDS)
 
 
 def _why(error: Exception | None) -> str:

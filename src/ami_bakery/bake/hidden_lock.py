@@ -1,4 +1,4 @@
-"""Decides when a lock's name is taken by something that is no lock: refused again and again, and no lock is shown."""
+"""Detects that a lock's name is taken by a key pair that is not a lock."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class HiddenLock:
-    """The refusals of one lock's name during which no lock was shown. Times are those of a monotonic clock.
+    """The refusals of one lock's name while no lock was visible. Times are of a monotonic clock.
 
-    A runner that was paused between a refusal and the look for the lock knows nothing: meanwhile the name may have
-    been given back, and taken by another run. So only the span from one refusal to another one counts, and a longer
-    pause between any two looks begins it anew.
+    A runner that was paused between a refusal and the next look-up knows nothing: meanwhile, the name may have been
+    released and taken by another run. So only the time between two refusals counts, and a longer pause between two
+    events starts it again.
     """
 
     def __init__(self, timing: Timing) -> None:
@@ -30,7 +30,7 @@ class HiddenLock:
         self._last = now
 
     def is_overdue(self, now: float) -> bool:
-        """Whether the name has been taken for longer than a lock can be hidden."""
+        """Whether the name has been taken for longer than a lock can be invisible."""
         if self._first is None:
             return False
         if self._paused(now):
@@ -39,7 +39,7 @@ class HiddenLock:
         return self._last - self._first > self._timing.overdue_seconds
 
     def end(self) -> None:
-        """A lock was shown, or the name was free."""
+        """Resets it: a lock was visible, or the name was free."""
         self._first = None
 
     def _paused(self, now: float) -> bool:
@@ -47,14 +47,17 @@ class HiddenLock:
 
 
 def foreign_key_pair(doing: str, region: str, name: str, key_pair: str) -> AwsError:
-    """`key_pair` is its id, empty where the credentials may not list key pairs. The advice names the id: by its name
-    somebody could delete the lock of another run, which has taken the name meanwhile."""
+    """Returns the error for a key pair that is not a lock.
+
+    key_pair  its id; empty if the credentials may not list key pairs. The advice has the id, because deleting by name
+              could delete the lock of another run that has taken the name meanwhile
+    """
     wrong = f"the key pair {key_pair or name} in {region} has the lock's name"
     wrong += f" {name}" if key_pair else ""
-    wrong += " and none of its tags: it was not created by ami-bakery"
+    wrong += " but none of its tags: it was not created by ami-bakery"
     delete = f"aws ec2 delete-key-pair --region {region} --key-pair-id"
     if key_pair:
-        return AwsError(doing, wrong, f"Delete it if nobody needs it: {delete} {key_pair}")
+        return AwsError(doing, wrong, f"Delete it if it is not needed: {delete} {key_pair}")
     look = f"aws ec2 describe-key-pairs --region {region} --key-names {name}"
     return AwsError(
         doing, wrong, f"Look at it: {look}. If it has no tag {LOCK_TAG}, delete it by the id shown there: {delete} ID"

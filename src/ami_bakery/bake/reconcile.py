@@ -1,4 +1,4 @@
-"""Keeps finished AMIs as configured: puts tags on them, and grants and takes back permissions. Changes differences."""
+"""Brings tags and permissions of finished AMIs to the configured state. Writes only differences."""
 
 from __future__ import annotations
 
@@ -27,48 +27,51 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 
-class Kept(Frozen):
-    """What was done for some AMIs, and what failed."""
+class Reconciled(Frozen):
+    """The steps done for some AMIs, and the failures."""
 
     steps: tuple[Step, ...]
     failures: tuple[BakeryError, ...]
 
 
-def reconcile_amis(ports: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
-    """Side by side; what fails for one AMI does not stop the others."""
-    done = run_all([partial(_keep_one, ports, image, upkeep, ami, upkeep_steps) for ami in amis])
-    return Kept(
+def reconcile_amis(ports: Ports, image: str, desired: DesiredState, amis: Iterable[Ami]) -> Reconciled:
+    """Reconciles the AMIs in parallel. A failure does not stop the others."""
+    done = run_all([partial(_reconcile_ami, ports, image, desired, ami, upkeep_steps) for ami in amis])
+    return Reconciled(
         steps=tuple(step for steps, _ in done for step in steps),
         failures=tuple(failure for _, failure in done if failure is not None),
     )
 
 
-def revoke_stale_shares(ports: Ports, image: str, upkeep: DesiredState, amis: Iterable[Ami]) -> Kept:
-    """What AMIs that do not count are shared for and should not be; one after the other, and no further than the first
-    that fails: as long as those at the end carry their mark, the next run comes back to the others."""
+def revoke_stale_shares(ports: Ports, image: str, desired: DesiredState, amis: Iterable[Ami]) -> Reconciled:
+    """Revokes permissions of older AMIs for accounts that are not configured any more.
+
+    Goes through the AMIs in order and stops at the first failure: the last ones keep their tag, so the next run
+    continues.
+    """
     steps: list[Step] = []
     for ami in amis:
-        done, failure = _keep_one(ports, image, upkeep, ami, take_back_steps)
+        done, failure = _reconcile_ami(ports, image, desired, ami, take_back_steps)
         steps += done
         if failure is not None and not _is_gone(failure):
-            return Kept(steps=tuple(steps), failures=(failure,))
-    return Kept(steps=tuple(steps), failures=())
+            return Reconciled(steps=tuple(steps), failures=(failure,))
+    return Reconciled(steps=tuple(steps), failures=())
 
 
 def _is_gone(failure: BakeryError) -> bool:
     return isinstance(failure, AwsError) and failure.code in ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
 
-def _keep_one(
+def _reconcile_ami(
     ports: Ports,
     image: str,
-    upkeep: DesiredState,
+    desired: DesiredState,
     ami: Ami,
     steps: Callable[[Ami, DesiredState, Permissions | None], Iterable[Step]],
 ) -> tuple[list[Step], BakeryError | None]:
     done: list[Step] = []
     try:
-        for step in steps(ami, upkeep, read_permissions(ports, ami, upkeep)):
+        for step in steps(ami, desired, read_permissions(ports, ami, desired)):
             _do(ports, ami, step)
             ports.reporter.note(f"{image}: {describe(step)}")
             done.append(step)
@@ -87,7 +90,7 @@ def _do(ports: Ports, ami: Ami, step: Step) -> None:
             off = [name for name, value in step.tags if value is None]
             marker = {name: put.pop(name) for name in (SHARED_TAG,) if name in put}
             if put:
-                # Together: what the AMI has is not looked for on its snapshots again.
+                # In one call, because the snapshots' tags are not compared separately.
                 ports.ec2.tag(ami.region, [ami.id, *ami.snapshots], put)
             if marker:
                 ports.ec2.tag(ami.region, [ami.id], marker)
@@ -98,6 +101,6 @@ def _do(ports: Ports, ami: Ami, step: Step) -> None:
         case StepKind.REVOKE:
             ports.ec2.revoke(ami.region, resource, step.targets)
         case StepKind.BAKE | StepKind.COPY:
-            raise AssertionError(f"{step.kind} is no upkeep")
+            raise AssertionError(f"{step.kind} is not a reconcile step")
         case _:
             assert_never(step.kind)

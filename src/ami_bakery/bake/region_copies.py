@@ -1,4 +1,4 @@
-"""A finished AMI in the other regions of its image: copies are started at once, and waited for together."""
+"""Copies a finished AMI to the other regions of its image, all in parallel."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 _NAME_LENGTH = 128
-"""The longest name of an AMI (EC2 API reference, CopyImage)."""
+"""Maximum length of an AMI name (EC2 API reference, CopyImage)."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """The regions that lack their copy still, with the moment when it was begun; kept by several threads."""
+    """Regions without their copy, with the start time of the copy. Shared by threads."""
 
     since: dict[str, float]
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def done(self, region: str) -> bool:
-        """Whether others are left."""
+        """Removes the region. Returns whether others remain."""
         with self.lock:
             del self.since[region]
             return bool(self.since)
 
-    def told(self, now: float) -> str:
+    def describe(self, now: float) -> str:
         with self.lock:
             regions = sorted(self.since.items())
         return f"copying to {', '.join(f'{region} ({clock_time(now - since)})' for region, since in regions)}"
@@ -50,31 +50,34 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """One image's AMIs, in all of its regions."""
+    """The AMIs of one image in all of its regions."""
 
     ports: Ports
     planned: Planned
-    sight: AmiWaiter
+    waiter: AmiWaiter
     kms_keys: Mapping[str, str]
 
     def copy_to_all(self, finished: Mapping[str, Ami], source: Ami) -> Copies:
-        """`finished` are the AMIs that need no copy. A region that fails does not stop the others: what is finished
-        is tagged, and counts; the next run copies what is missing."""
+        """Copies `source` to the regions that are not in `finished`.
+
+        A failed region does not stop the others: each finished copy is tagged and counts, and the next run copies the
+        rest.
+        """
         regions = [region for region in self.planned.plan.regions if region not in finished]
         if not regions:
             return Copies(amis=finished)
-        self.sight.step(f"copying {source.id} to {', '.join(regions)}")
-        started = self._all([partial(self._started, source, region) for region in regions])
+        self.waiter.step(f"copying {source.id} to {', '.join(regions)}")
+        started = self._all([partial(self._start, source, region) for region in regions])
         copies = [copy for copy in started if isinstance(copy, Ami)]
         now = self.ports.clock.monotonic()
         waiting = _Waiting({copy.region: now for copy in copies})
-        ended = self._all([partial(self._finished, source, copy, waiting) for copy in copies])
+        ended = self._all([partial(self._finish, source, copy, waiting) for copy in copies])
         made = {copy.region: copy for copy in ended if isinstance(copy, Ami)}
         failures = tuple(failure for failure in (*started, *ended) if isinstance(failure, BakeryError))
         return Copies(amis={**finished, **made}, failures=failures)
 
     def _all(self, steps: Sequence[Callable[[], Ami]]) -> list[Ami | BakeryError]:
-        """Side by side; each with its own failure, but for an interruption."""
+        """Runs the steps in parallel. Returns each step's failure, except for an interruption."""
 
         def tried(step: Callable[[], Ami]) -> Ami | BakeryError:
             try:
@@ -86,102 +89,104 @@ class Regions:
 
         return run_all([partial(tried, step) for step in steps])
 
-    def _started(self, source: Ami, region: str) -> Ami:
-        """A copy that another run has started, or left untagged, is taken over."""
+    def _start(self, source: Ami, region: str) -> Ami:
+        """Starts a copy, or takes over one that another run has started or not tagged."""
         names = self._names(source)
         named = self.ports.ec2.find_by_name(region, names)
-        left = self._left(source, region, (*self.planned.found, *named))
-        if left is not None:
-            return left
-        failed = self._failed(source, region, named)
+        existing = self._existing_copy(source, region, (*self.planned.found, *named))
+        if existing is not None:
+            return existing
+        failed = self._remove_failed(source, region, named)
         taken = {ami.name for ami in named if ami not in failed}
-        return self._ordered(source, region, [name for name in names if name not in taken] or names[-1:])
+        return self._start_copy(source, region, [name for name in names if name not in taken] or names[-1:])
 
-    def _left(self, source: Ami, region: str, known: Iterable[Ami]) -> Ami | None:
+    def _existing_copy(self, source: Ami, region: str, known: Iterable[Ami]) -> Ami | None:
         key = self.kms_keys.get(region, "")
         copies = (ami for ami in known if ami.region == region and ami.source == source.id and ami.kms_key == key)
         return newest(ami for ami in copies if ami.available or ami.state is AmiState.PENDING)
 
-    def _failed(self, source: Ami, region: str, known: Iterable[Ami]) -> tuple[Ami, ...]:
-        """Copies that came to nothing, removed: else they would pile up, run by run, each with a name that is taken."""
+    def _remove_failed(self, source: Ami, region: str, known: Iterable[Ami]) -> tuple[Ami, ...]:
+        """Removes failed copies. They would accumulate, each with a name that is taken."""
         failed = tuple(
             ami for ami in known if ami.region == region and ami.source == source.id and ami.state is AmiState.FAILED
         )
-        remove_amis(self.ports, self.sight.image, failed, "a copy that failed")
+        remove_amis(self.ports, self.waiter.image, failed, "a failed copy")
         return failed
 
     def _names(self, source: Ami) -> list[str]:
-        """A name is taken once in a region: where something else has the source's, the copy gets one of its own."""
+        """Returns names to try: the source's, then unique ones, because a name is unique in a region."""
         now = f"{self.ports.clock.now():%Y%m%dT%H%M%S}"
         suffixes = ("", f"-{source.id}", f"-{source.id}-{now}")
         return [source.name[: _NAME_LENGTH - len(suffix)] + suffix for suffix in suffixes]
 
-    def _ordered(self, source: Ami, region: str, names: Sequence[str]) -> Ami:
-        """Under the first of `names` that nobody takes meanwhile; unless who has taken it makes the same copy."""
+    def _start_copy(self, source: Ami, region: str, names: Sequence[str]) -> Ami:
+        """Copies under the first name that is free, unless the AMI with that name is a copy of the same source."""
         tags = self._tags(source, region)
-        order = CopyRequest(
+        request = CopyRequest(
             source=source,
             region=region,
             name=names[0],
             tags=tags,
-            snapshot_tags=snapshot_tags(tags, dict(self._upkeep.tags)),
+            snapshot_tags=snapshot_tags(tags, dict(self._desired_state.tags)),
             kms_key=self.kms_keys.get(region, ""),
         )
         try:
-            copy = self.ports.ec2.copy(order)
+            copy = self.ports.ec2.copy(request)
         except AwsError as error:
             if error.code != "InvalidAMIName.Duplicate":
                 raise
-            left = self._left(source, region, self.sight.named(region, names[0]))
-            if left is not None:
-                return left
+            existing = self._existing_copy(source, region, self.waiter.wait_named(region, names[0]))
+            if existing is not None:
+                return existing
             if len(names) < 2:
                 raise
-            return self._ordered(source, region, names[1:])
+            return self._start_copy(source, region, names[1:])
         return Ami(id=copy, region=region, name=names[0], state=AmiState.PENDING, created=None, owner=source.owner)
 
-    def _finished(self, source: Ami, copy: Ami, waiting: _Waiting) -> Ami:
+    def _finish(self, source: Ami, copy: Ami, waiting: _Waiting) -> Ami:
         clock, reporter = self.ports.clock, self.ports.reporter
         try:
-            ami = self.sight.wait_available(
-                copy, meanwhile=lambda: reporter.update(self.sight.image, waiting.told(clock.monotonic()))
+            ami = self.waiter.wait_available(
+                copy, meanwhile=lambda: reporter.update(self.waiter.image, waiting.describe(clock.monotonic()))
             )
         except AwsError as error:
-            if not self._failed(source, copy.region, self.ports.ec2.find_by_id(copy.region, [copy.id])):
+            if not self._remove_failed(source, copy.region, self.ports.ec2.find_by_id(copy.region, [copy.id])):
                 raise
             key = self.kms_keys.get(copy.region, "")
-            todo = "Look in CloudTrail for what became of it, then run again: the copy is begun anew."
+            todo = "Check CloudTrail for the reason, then run again: the copy is started again."
             if key:
-                todo = f"Look whether the key {key} is there, and may be used by who copies. {todo}"
+                todo = f"Check that the key {key} exists, and that these credentials may use it. {todo}"
             raise AwsError(error.doing, error.wrong, todo, code=error.code) from error
         finally:
             if waiting.done(copy.region):
-                self.sight.step(waiting.told(clock.monotonic()))
-        return self._tagged(source, ami)
+                self.waiter.step(waiting.describe(clock.monotonic()))
+        return self._complete_tags(source, ami)
 
-    def _tagged(self, source: Ami, copy: Ami) -> Ami:
-        """A copy has its tags from the first moment; one that was taken over may lack some."""
+    def _complete_tags(self, source: Ami, copy: Ami) -> Ami:
+        """Completes the tags. A new copy has them from its creation; one that was taken over may lack some."""
         tags = self._tags(source, copy.region)
         if any(copy.tags.get(name) != value for name, value in tags.items()):
             if copy.snapshots:
-                self.ports.ec2.tag(copy.region, copy.snapshots, snapshot_tags(tags, dict(self._upkeep.tags)))
+                self.ports.ec2.tag(copy.region, copy.snapshots, snapshot_tags(tags, dict(self._desired_state.tags)))
             self.ports.ec2.tag(copy.region, [copy.id], tags)
         return replace(copy, tags={**copy.tags, **tags})
 
     def _tags(self, source: Ami, region: str) -> dict[str, str]:
-        return copied_tags(source.tags, self._upkeep.ami_tags, self.kms_keys.get(region, ""))
+        return copied_tags(source.tags, self._desired_state.ami_tags, self.kms_keys.get(region, ""))
 
     @property
-    def _upkeep(self) -> DesiredState:
+    def _desired_state(self) -> DesiredState:
         return DesiredState.of(self.planned.definition.image)
 
 
 def copy_to_regions(
-    resolver: Resolver, planned: Planned, sight: AmiWaiter, amis: Mapping[str, Ami], source: Ami | None
+    resolver: Resolver, planned: Planned, waiter: AmiWaiter, amis: Mapping[str, Ami], source: Ami | None
 ) -> Copies:
-    """`amis` in all regions of the image. Where a copy is to have a key of its own, it is one of those that have it:
-    not one that Packer has made there."""
+    """Copies `source` to the regions of the image that `amis` does not cover.
+
+    An AMI that Packer created does not count in a region whose copy must have another KMS key.
+    """
     kms_keys = resolver.kms_keys(planned.definition.image)
     right = {region: ami for region, ami in amis.items() if ami.kms_key == kms_keys.get(region, ami.kms_key)}
     assert source is not None, f"nothing of {planned.plan.image} is there to be copied"
-    return Regions(resolver.ports, planned, sight, kms_keys).copy_to_all(right, source)
+    return Regions(resolver.ports, planned, waiter, kms_keys).copy_to_all(right, source)

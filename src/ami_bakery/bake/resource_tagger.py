@@ -1,6 +1,6 @@
-"""Marks what Packer makes with its run as soon as it is there, so that what a killed run leaves can be found.
+"""Tags the resources that Packer creates with their run, so that those of a killed run can be found.
 
-It is done beside Packer, and best effort: where EC2 refuses, or Packer is faster, the bake goes on without.
+This runs in parallel with Packer, and is best effort: if EC2 refuses, or Packer is faster, the build continues.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 _PAUSES_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0)
-"""EC2 may not know at once what it has made; and Packer names a security group before it makes it."""
-_LAST_SECONDS = 2.0
-"""How long what is behind may take when Packer has ended: it is not to be lost because Packer was faster."""
+"""EC2 may not know a new resource for a moment, and Packer prints a security group's name before it creates the group.
+"""
+_GRACE_SECONDS = 2.0
+"""How long outstanding records may take after Packer has ended."""
 
 
 class ResourceTagger:
-    """As a context manager: from before Packer starts until it has ended.
+    """A context manager that runs from before Packer starts until it has ended.
 
-    region_of  the region that a builder, by the name that Packer prints, works in
-    note       is given things as names and values, in the order in which they are made
+    region_of  returns the region of a builder, by the name that Packer prints
+    record     gets names and values of resources, in the order of their creation
     """
 
     def __init__(
@@ -39,21 +40,21 @@ class ResourceTagger:
         image: str,
         run: str,
         region_of: Callable[[str], str],
-        note: Callable[[Mapping[str, str]], None],
+        record: Callable[[Mapping[str, str]], None],
     ) -> None:
         self._ports = ports
         self._image = image
         self._run = run
         self._region_of = region_of
-        self._note = note
+        self._record = record
         self._key_pairs: dict[str, str] = {}
-        self._to_note: queue.SimpleQueue[CreatedResource | None] = queue.SimpleQueue()
-        self._to_mark: queue.SimpleQueue[CreatedResource | None] = queue.SimpleQueue()
-        self._ended = threading.Event()
-        self._over = threading.Event()
-        # A call that EC2 does not answer must not keep the program from ending, nor a mark the next note.
-        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._note_all, self._mark_all)]
-        self.made: list[CreatedResource] = []
+        self._to_record: queue.SimpleQueue[CreatedResource | None] = queue.SimpleQueue()
+        self._to_tag: queue.SimpleQueue[CreatedResource | None] = queue.SimpleQueue()
+        self._packer_ended = threading.Event()
+        self._closed = threading.Event()
+        # A call that EC2 does not answer must not block the end of the program, nor a tag the next record.
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._record_all, self._tag_all)]
+        self.resources: list[CreatedResource] = []
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -61,67 +62,67 @@ class ResourceTagger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._to_note.put(None)
-        self._to_mark.put(None)
+        self._packer_ended.set()
+        self._to_record.put(None)
+        self._to_tag.put(None)
         for thread in self._threads:
-            thread.join(_LAST_SECONDS / 2)
-        self._over.set()
+            thread.join(_GRACE_SECONDS / 2)
+        self._closed.set()
 
-    def tell(self, made: CreatedResource) -> None:
-        self.made.append(made)
-        self._to_note.put(made)
-        self._to_mark.put(made)
+    def created(self, resources: CreatedResource) -> None:
+        self.resources.append(resources)
+        self._to_record.put(resources)
+        self._to_tag.put(resources)
 
-    def _note_all(self) -> None:
-        """What came while the last note was written goes in one call; what could not be noted goes with the next."""
-        notes: dict[str, str] = {}
-        while (made := self._to_note.get()) is not None and not self._over.is_set():
-            notes[RECORD_TAGS[made.kind]] = made.value
-            if self._to_note.empty() or self._ended.is_set():
+    def _record_all(self) -> None:
+        """Records everything since the last call at once. A failed record is repeated with the next one."""
+        records: dict[str, str] = {}
+        while (resources := self._to_record.get()) is not None and not self._closed.is_set():
+            records[RECORD_TAGS[resources.kind]] = resources.value
+            if self._to_record.empty() or self._packer_ended.is_set():
                 try:
-                    self._note(notes)
-                    notes = {}
+                    self._record(records)
+                    records = {}
                 except Exception as error:
-                    self._tell(f"not noted on the lock: {_shown(error)}")
+                    self._report(f"not recorded on the lock: {_describe(error)}")
 
-    def _mark_all(self) -> None:
-        while (made := self._to_mark.get()) is not None and not self._over.is_set():
+    def _tag_all(self) -> None:
+        while (resources := self._to_tag.get()) is not None and not self._closed.is_set():
             try:
-                self._mark(made)
+                self._tag(resources)
             except Exception as error:
-                # Not only ours: the thread must live on for what Packer makes next.
-                self._tell(f"not marked with its run: {_shown(error)}")
+                # Any exception: the thread must continue for Packer's next resource.
+                self._report(f"not tagged with its run: {_describe(error)}")
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self._ports.reporter.line(self._image, f"({text})")
 
-    def _mark(self, made: CreatedResource) -> None:
-        region = self._region_of(made.builder)
+    def _tag(self, resources: CreatedResource) -> None:
+        region = self._region_of(resources.builder)
         tags = {RUN_TAG: self._run, IMAGE_TAG: self._image}
-        if made.kind is CreatedKind.KEY_PAIR:
-            self._key_pairs[made.builder] = made.value
-        if made.kind in (CreatedKind.KEY_PAIR, CreatedKind.AMI_NAME):
+        if resources.kind is CreatedKind.KEY_PAIR:
+            self._key_pairs[resources.builder] = resources.value
+        if resources.kind in (CreatedKind.KEY_PAIR, CreatedKind.AMI_NAME):
             return
-        if made.kind is not CreatedKind.AMI and made.builder in self._key_pairs:
-            tags[KEY_PAIR_TAG] = self._key_pairs[made.builder]
+        if resources.kind is not CreatedKind.AMI and resources.builder in self._key_pairs:
+            tags[KEY_PAIR_TAG] = self._key_pairs[resources.builder]
         for seconds in _PAUSES_SECONDS:
-            if seconds and self._ended.wait(seconds):
+            if seconds and self._packer_ended.wait(seconds):
                 return
             try:
-                if ids := self._ids(made, region):
+                if ids := self._ids(resources, region):
                     self._ports.ec2.tag(region, ids, tags)
                     return
             except AwsError as error:
                 if not error.code.endswith(".NotFound"):
                     raise
 
-    def _ids(self, made: CreatedResource, region: str) -> Sequence[str]:
-        if made.kind is not CreatedKind.SECURITY_GROUP:
-            return [made.value]
-        return [group.id for group in self._ports.temporary_resources.security_groups(region, names=[made.value])]
+    def _ids(self, resources: CreatedResource, region: str) -> Sequence[str]:
+        if resources.kind is not CreatedKind.SECURITY_GROUP:
+            return [resources.value]
+        return [group.id for group in self._ports.temporary_resources.security_groups(region, names=[resources.value])]
 
 
-def _shown(error: Exception) -> str:
-    """Of an exception that is not ours only the type: its text may hold a secret."""
+def _describe(error: Exception) -> str:
+    """Returns only the type of a foreign exception, because its text may contain a secret."""
     return str(error) if isinstance(error, BakeryError) else type(error).__name__

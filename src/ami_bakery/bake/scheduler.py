@@ -1,4 +1,4 @@
-"""Goes through the images in the order of their graph, as wide as allowed; a failure is an outcome, too."""
+"""Bakes the images in the order of their graph, in parallel where possible."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from ami_bakery.define.resolver import Resolver
 
 
-_MOST_THREADS = 256
-_MOST_MOVES = 5
+_MAX_THREADS = 256
+_MAX_DIGEST_CHANGES = 5
 _WORK = frozenset({Action.BAKE, Action.COPY, Action.PENDING})
 
 
@@ -40,17 +40,17 @@ def bake_all(
     forced: frozenset[str],
     jobs: int,
     fail_fast: bool = False,
-    patience: WaitPolicy | None = None,
+    wait_policy: WaitPolicy | None = None,
 ) -> Generator[Outcome]:
-    """Make sure that these images' AMIs exist, and those of what they are made from; outcomes as they come.
+    """Bakes the images and their parents. Yields an outcome for each image as it ends; a failure is an outcome.
 
-    A failure stops what is made from the image that failed, not the rest; with `fail_fast` it stops everything. All
-    images are looked up at once to begin with; one that is to be baked is defined and looked up again when its turn
-    comes and its lock is taken: files, bases and other runners may have moved meanwhile. An interruption reaches every
-    Packer, and all are waited for.
+    A failure stops the images that depend on the failed one; with `fail_fast` it stops everything. All images are
+    looked up together first. An image that needs a build is defined and looked up again once its lock is acquired,
+    because files, source AMIs and AMIs may have changed. An interruption reaches every Packer, and all of them are
+    waited for.
 
-    jobs      how many are at work at once; those that wait for another runner's bake do not count
-    patience  what to do while another runner bakes: None waits as long as it takes
+    jobs         number of concurrent builds; images that wait for another runner do not count
+    wait_policy  what to do while another runner bakes; None waits without a limit
     """
     failures: dict[str, BakeryError] = {}
     plans = make_plans(resolver, names, forced=forced, failures=failures)
@@ -60,270 +60,275 @@ def bake_all(
 
         failures |= fail_early(resolver, names, plans, failures)
     schedule = Schedule({name: parent_of(resolver.config, name) for name in with_parents(resolver.config, names)})
-    turns = _Turns(
+    run = _Run(
         resolver,
         plans,
         failures,
         stale_shares=stale_shares(resolver, plans),
         forced=forced,
         fail_fast=fail_fast,
-        places=BuildSlots(jobs),
-        patience=patience or WaitPolicy(),
+        slots=BuildSlots(jobs),
+        wait_policy=wait_policy or WaitPolicy(),
     )
-    if turns.are_quick:
-        yield from turns.take_here(schedule)
+    if run.needs_no_threads:
+        yield from run.run_here(schedule)
         return
     from concurrent.futures import ThreadPoolExecutor
 
     from ami_bakery.bake.shutdown import wait_for_all
 
-    # A thread for each that is ready: how many are at work is a matter of their places.
-    pool = ThreadPoolExecutor(max_workers=min(len(schedule), _MOST_THREADS))
+    # One thread for each ready image; the build slots limit the concurrent builds.
+    pool = ThreadPoolExecutor(max_workers=min(len(schedule), _MAX_THREADS))
     try:
-        yield from turns.take(schedule, pool)
+        yield from run.run_in(schedule, pool)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        turns.interrupt()
-        wait_for_all(turns.running, resolver.ports)
+        run.interrupt()
+        wait_for_all(run.running, resolver.ports)
         raise
     pool.shutdown()
 
 
-class _Turns:
-    """Whose turn it is, and what has become of those before."""
+class _Run:
+    """The state of one run: finished, running and failed images."""
 
     def __init__(
         self,
         resolver: Resolver,
         plans: Iterable[Planned],
-        undefined: Mapping[str, BakeryError],
+        unplanned: Mapping[str, BakeryError],
         *,
         stale_shares: Mapping[str, tuple[Ami, ...]],
         forced: frozenset[str],
         fail_fast: bool,
-        places: BuildSlots,
-        patience: WaitPolicy,
+        slots: BuildSlots,
+        wait_policy: WaitPolicy,
     ) -> None:
-        """`undefined`: the images that could not be planned to begin with."""
+        """unplanned  images that could not be planned"""
         self.resolver = resolver
         self.first = {planned.plan.image: planned for planned in plans}
-        self.undefined = dict(undefined)
+        self.unplanned = dict(unplanned)
         self.stale_shares = stale_shares
         self.forced = forced
         self.fail_fast = fail_fast
-        self.places = places
-        self.patience = patience
-        self.settled: dict[str, Ami | None] = {}
-        self.failed: dict[str, BakeryError] = dict(undefined)
-        self.culprit: str | None = None
+        self.slots = slots
+        self.wait_policy = wait_policy
+        self.known: dict[str, Ami | None] = {}
+        self.failed: dict[str, BakeryError] = dict(unplanned)
+        self.stopped_by: str | None = None
         """The image whose failure stopped everything."""
         self.lock = threading.Lock()
         self.running: dict[Future[Outcome], str] = {}
 
     @property
-    def are_quick(self) -> bool:
-        """Whether nothing is to be baked, asked or waited for: threads would only cost time."""
-        return not (self.undefined or self.stale_shares) and all(map(_is_quick, self.first.values()))
+    def needs_no_threads(self) -> bool:
+        """Whether no image needs a build, a change or a wait, so that threads would only cost time."""
+        return not (self.unplanned or self.stale_shares) and all(map(_needs_nothing, self.first.values()))
 
-    def take_here(self, schedule: Schedule) -> Iterator[Outcome]:
+    def run_here(self, schedule: Schedule) -> Iterator[Outcome]:
         while schedule.unfinished:
             for name in schedule.start_ready():
-                outcome = self._settle(name, self._turn(name, dict(self.settled), dict(self.failed), self._place(name)))
+                outcome = self._record(
+                    name, self._run_image(name, dict(self.known), dict(self.failed), self._new_slot(name))
+                )
                 schedule.finish([name])
                 yield outcome
 
-    def take(self, schedule: Schedule, pool: Executor) -> Iterator[Outcome]:
+    def run_in(self, schedule: Schedule, pool: Executor) -> Iterator[Outcome]:
         from concurrent.futures import FIRST_COMPLETED, wait
 
-        if self.fail_fast and self.undefined:
-            self._stop(next(iter(self.undefined)))
+        if self.fail_fast and self.unplanned:
+            self._stop(next(iter(self.unplanned)))
         running = self.running
         while schedule.unfinished:
             for name in schedule.start_ready():
-                place = self._place(name)
-                running[pool.submit(partial(self._turn, name, dict(self.settled), dict(self.failed), place))] = name
+                slot = self._new_slot(name)
+                running[pool.submit(partial(self._run_image, name, dict(self.known), dict(self.failed), slot))] = name
             self.resolver.ports.reporter.remaining(schedule.left)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
-                outcome = self._settle(name, future.result())
+                outcome = self._record(name, future.result())
                 schedule.finish([name])
                 yield outcome
 
-    def _place(self, name: str) -> BuildSlot:
-        """Images get to work in the order of their turns, not in that in which their threads wake up."""
-        place = BuildSlot(self.places)
+    def _new_slot(self, name: str) -> BuildSlot:
+        """Queues images for build slots in their order, not in the order in which their threads start."""
+        slot = BuildSlot(self.slots)
         first = self.first.get(name)
         if first is not None and first.plan.action in _WORK:
-            place.ask()
-        return place
+            slot.queue()
+        return slot
 
     def interrupt(self) -> None:
-        """Every Packer is told to stop and to clean up, and nothing waits any longer."""
+        """Interrupts every Packer so that it cleans up, and ends every wait."""
         self.resolver.ports.packer.interrupt()
         self.resolver.ports.clock.interrupt()
-        self.places.close()
+        self.slots.close()
 
-    def _settle(self, name: str, outcome: Outcome) -> Outcome:
+    def _record(self, name: str, outcome: Outcome) -> Outcome:
         regions = outcome.plan.regions
-        self.settled[name] = outcome.amis.get(regions[0]) if regions else None
+        self.known[name] = outcome.amis.get(regions[0]) if regions else None
         if outcome.error is None:
             return outcome
         self.failed[name] = outcome.error
-        if self.culprit not in (None, name) and name not in self.undefined:
-            return replace(outcome, error=self._stopped(name, outcome.error))
+        if self.stopped_by not in (None, name) and name not in self.unplanned:
+            return replace(outcome, error=self._stopped_error(name, outcome.error))
         return outcome
 
-    def _stop(self, culprit: str) -> None:
+    def _stop(self, stopped_by: str) -> None:
         with self.lock:
-            if self.culprit is not None:
+            if self.stopped_by is not None:
                 return
-            self.culprit = culprit
+            self.stopped_by = stopped_by
         self.interrupt()
 
-    def _stopped(self, name: str, error: BakeryError | None = None) -> BakeryError:
-        """`error`: how it ended, where it had been started; it may have failed of itself in the same moment."""
+    def _stopped_error(self, name: str, error: BakeryError | None = None) -> BakeryError:
+        """error  how the image ended if it had been started; it may have failed for another reason at the same time"""
         if isinstance(error, SkippedError):
             return error
-        wrong = f"it was stopped because {self.culprit} failed"
+        wrong = f"it was stopped because {self.stopped_by} failed"
         if error is not None and not isinstance(error, Stopped):
             wrong += f"\n{error.wrong}\n{error.todo}"
-        return SkippedError(f"baking image {name}", wrong, f"Mend {self.culprit} first, then run again.")
+        return SkippedError(f"baking image {name}", wrong, f"Fix {self.stopped_by} first, then run again.")
 
-    def _turn(
-        self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], place: BuildSlot
+    def _run_image(
+        self, image: str, known: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], slot: BuildSlot
     ) -> Outcome:
-        """`settled` and `failed` are those of the time when the image's turn came."""
-        with place:
-            outcome = self._taken(image, settled, failed, place)
+        """known, failed  as of the time when the image became ready"""
+        with slot:
+            outcome = self._run_planned(image, known, failed, slot)
             if outcome.error is not None and self.fail_fast:
-                # Here and not in `_settle`: the next one that gets the place would begin meanwhile.
+                # Stopped here and not in `_record`, because the next image could get the slot and start first.
                 self._stop(image)
         return outcome
 
-    def _taken(
-        self, image: str, settled: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], place: BuildSlot
+    def _run_planned(
+        self, image: str, known: Mapping[str, Ami | None], failed: Mapping[str, BakeryError], slot: BuildSlot
     ) -> Outcome:
-        if image in self.undefined:
-            return _failed(image, self.undefined[image])
-        if self.culprit is not None:
-            return _failed(image, self._stopped(image))
+        if image in self.unplanned:
+            return _failed_outcome(image, self.unplanned[image])
+        if self.stopped_by is not None:
+            return _failed_outcome(image, self._stopped_error(image))
         base = self.resolver.config.image(image).base
         if isinstance(base, BaseImage) and base.image in failed:
-            return _failed(image, _without_base(image, base.image, failed[base.image]))
+            return _failed_outcome(image, _parent_error(image, base.image, failed[base.image]))
         first = self.first[image]
-        parent = settled.get(base.image) if isinstance(base, BaseImage) else None
-        stands = parent is None or first.definition.base == (("", parent.id),)
+        parent = known.get(base.image) if isinstance(base, BaseImage) else None
+        parent_unchanged = parent is None or first.definition.base == (("", parent.id),)
         try:
-            if not stands or first.plan.action is Action.PENDING:
-                place.take()
-                (first,) = make_plans(self.resolver.without_cache(), [image], forced=self.forced, known=settled)
+            if not parent_unchanged or first.plan.action is Action.PENDING:
+                slot.acquire()
+                (first,) = make_plans(self.resolver.without_cache(), [image], forced=self.forced, known=known)
         except BakeryError as error:
-            return _failed(image, error)
-        return self._attempt(first, settled, place)
+            return _failed_outcome(image, error)
+        return self._attempt(first, known, slot)
 
-    def _attempt(self, planned: Planned, settled: Mapping[str, Ami | None], place: BuildSlot) -> Outcome:
-        """Do what is planned for one image; a failure is an outcome, too."""
+    def _attempt(self, planned: Planned, known: Mapping[str, Ami | None], slot: BuildSlot) -> Outcome:
+        """Carries out the plan of one image. Returns a failure as an outcome."""
         ports = self.resolver.ports
         started = ports.clock.monotonic()
         try:
-            carried = self._carry_out(planned, settled, place)
+            done = self._carry_out(planned, known, slot)
         except BakeryError as raised:
-            carried = _Carried(planned=planned, result=Result.FAILED, amis={}, failures=(raised,))
+            done = _PlanResult(planned=planned, result=Result.FAILED, amis={}, failures=(raised,))
         finally:
             ports.reporter.done(planned.plan.image)
         return Outcome(
-            plan=carried.planned.plan,
-            result=Result.FAILED if carried.failures else carried.result,
-            amis=carried.amis,
-            kept=carried.kept,
+            plan=done.planned.plan,
+            result=Result.FAILED if done.failures else done.result,
+            amis=done.amis,
+            kept=done.kept,
             seconds=ports.clock.monotonic() - started,
-            error=_all_told(planned.plan.image, carried.failures),
+            error=_merge_failures(planned.plan.image, done.failures),
         )
 
-    def _carry_out(self, planned: Planned, settled: Mapping[str, Ami | None], place: BuildSlot) -> _Carried:
-        """Do what the plan says, and what there is to do for the AMIs in any case. What is to be taken back comes
-        first: the next AMI of an image that is shared no more has no mark that would bring us back."""
+    def _carry_out(self, planned: Planned, known: Mapping[str, Ami | None], slot: BuildSlot) -> _PlanResult:
+        """Carries out the plan, and reconciles the AMIs.
+
+        Stale permissions are revoked first: once an image is not shared any more, its next AMI has no tag that leads
+        here again.
+        """
         image = planned.definition.image
-        taken_back = revoke_stale_shares(
+        revoked = revoke_stale_shares(
             self.resolver.ports, image.name, DesiredState.of(image), self.stale_shares.get(image.name, ())
         )
-        if taken_back.failures:
-            return _Carried(
-                planned=planned, result=Result.FAILED, amis={}, kept=taken_back.steps, failures=taken_back.failures
+        if revoked.failures:
+            return _PlanResult(
+                planned=planned, result=Result.FAILED, amis={}, kept=revoked.steps, failures=revoked.failures
             )
         match planned.plan.action:
             case Action.REUSE:
                 result, copies = Result.REUSED, Copies(amis=planned.plan.amis)
             case Action.WAIT:
-                result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned, self.patience))
+                result, copies = Result.REUSED, Copies(amis=_wait_for_pending(self.resolver, planned, self.wait_policy))
             case Action.BAKE | Action.COPY:
-                planned, result, copies = self._locked(planned, settled, place)
+                planned, result, copies = self._bake_locked(planned, known, slot)
             case Action.PENDING:
                 raise AssertionError(f"{planned.plan.image} is planned again when its base is baked")
-        plan, upkeep = planned.plan, DesiredState.of(image)
+        plan, desired = planned.plan, DesiredState.of(image)
         amis = {region: copies.amis[region] for region in plan.regions if region in copies.amis}
-        kept = reconcile_amis(self.resolver.ports, plan.image, upkeep, amis.values())
+        kept = reconcile_amis(self.resolver.ports, plan.image, desired, amis.values())
         failures = (*copies.failures, *kept.failures)
-        return _Carried(
-            planned=planned, result=result, amis=amis, kept=(*taken_back.steps, *kept.steps), failures=failures
+        return _PlanResult(
+            planned=planned, result=result, amis=amis, kept=(*revoked.steps, *kept.steps), failures=failures
         )
 
-    def _locked(
-        self, planned: Planned, settled: Mapping[str, Ami | None], place: BuildSlot
+    def _bake_locked(
+        self, planned: Planned, known: Mapping[str, Ami | None], slot: BuildSlot
     ) -> tuple[Planned, Result, Copies]:
-        """A lock is of one digest: where the definition moves, the next one is of another."""
+        """Bakes under the lock of the image's digest, and repeats this if the definition gets a new digest."""
         from ami_bakery.bake.locked_bake import LockedBake
 
-        for _ in range(_MOST_MOVES):
+        for _ in range(_MAX_DIGEST_CHANGES):
             if planned.plan.action is Action.REUSE:
                 return planned, Result.REUSED, Copies(amis=planned.plan.amis)
-            baking = LockedBake(
+            bake = LockedBake(
                 self.resolver,
                 planned,
                 forced=self.forced,
-                settled=settled,
-                place=place,
-                patience=self.patience,
+                known=known,
+                slot=slot,
+                wait_policy=self.wait_policy,
             )
-            ended = baking.carry_out()
-            if ended is not None:
-                return ended.planned, ended.result, ended.copies
-            planned = baking.planned
+            result = bake.carry_out()
+            if result is not None:
+                return result.planned, result.result, result.copies
+            planned = bake.planned
         raise SourceError(
             f"baking image {planned.plan.image}",
-            f"its definition changed {_MOST_MOVES} times while it was about to be baked",
+            f"its definition changed {_MAX_DIGEST_CHANGES} times before it could be built",
             "Run again when nothing writes to its inputs.",
         )
 
 
-def _without_base(image: str, base: str, error: BakeryError) -> BakeryError:
+def _parent_error(image: str, base: str, error: BakeryError) -> BakeryError:
     doing, wrong = f"baking image {image}", f"its base {base} failed"
     if isinstance(error, BusyError):
         return BusyError(doing, f"its base {base} is being baked by another runner", "Run again later.")
-    return SkippedError(doing, wrong, "Mend that first, then run again.")
+    return SkippedError(doing, wrong, "Fix that first, then run again.")
 
 
-def _is_quick(planned: Planned) -> bool:
-    upkeep = DesiredState.of(planned.definition.image)
-    return planned.plan.action is Action.REUSE and not any(map(upkeep.concerns, planned.plan.amis.values()))
+def _needs_nothing(planned: Planned) -> bool:
+    desired = DesiredState.of(planned.definition.image)
+    return planned.plan.action is Action.REUSE and not any(map(desired.concerns, planned.plan.amis.values()))
 
 
-def _failed(image: str, error: BakeryError) -> Outcome:
-    """An image that could not so much as be planned."""
+def _failed_outcome(image: str, error: BakeryError) -> Outcome:
+    """Returns the outcome of an image that could not be planned."""
     plan = ImagePlan(image=image, action=Action.PENDING, digest=None, reasons=(), regions=(), amis={})
     return Outcome(plan=plan, result=Result.FAILED, error=error)
 
 
-def _all_told(image: str, failures: Sequence[BakeryError]) -> BakeryError | None:
-    """Several failures of one image as one, which tells them all."""
+def _merge_failures(image: str, failures: Sequence[BakeryError]) -> BakeryError | None:
+    """Merges several failures of one image into one error."""
     if len(failures) < 2:
         return next(iter(failures), None)
     todos = dict.fromkeys(failure.todo for failure in failures)
     return AwsError(f"finishing image {image}", "\n".join(map(str, failures)), " ".join(todos))
 
 
-class _Carried(Frozen):
-    """What came of one plan: its AMIs by region, those of a failure included, and what was done to keep them."""
+class _PlanResult(Frozen):
+    """The outcome of one plan: AMIs by region, reconcile steps and failures."""
 
     planned: Planned
     result: Result
@@ -332,8 +337,8 @@ class _Carried(Frozen):
     failures: tuple[BakeryError, ...] = ()
 
 
-def _wait_for_pending(resolver: Resolver, planned: Planned, patience: WaitPolicy) -> dict[str, Ami]:
+def _wait_for_pending(resolver: Resolver, planned: Planned, wait_policy: WaitPolicy) -> dict[str, Ami]:
     from ami_bakery.bake.waiters import AmiWaiter
 
     pending = next(ami for ami in planned.found if ami.state is AmiState.PENDING)
-    return {pending.region: AmiWaiter(resolver.ports, planned.plan.image).wait_for_other_runner(pending, patience)}
+    return {pending.region: AmiWaiter(resolver.ports, planned.plan.image).wait_for_other_runner(pending, wait_policy)}

@@ -1,4 +1,4 @@
-"""The end of an interrupted bake: waits until every Packer has cleaned up, and lets a person leave before that."""
+"""Ends an interrupted bake: waits until every Packer has cleaned up, unless the user wants to exit."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _POLL_SECONDS = 0.2
 
 
 def wait_for_all(futures: Collection[Future[Any]], ports: Ports) -> None:
-    """Raises `LeaveNow` where the person at the terminal insists, is told what that leaves behind, and says yes."""
+    """Raises `LeaveNow` if the user interrupts again and confirms, after a list of what remains."""
     while _not_done(futures):
         if not ports.prompter.interrupted_again():
             continue
         if not ports.prompter.is_interactive():
-            ports.reporter.note("told to end once more: still waiting until Packer has cleaned up")
+            ports.reporter.note("interrupted again: still waiting for Packer to clean up")
             continue
         ports.reporter.close()
         if ports.prompter.confirm(_question(ports), lambda: bool(wait(futures, timeout=0).not_done)):
@@ -33,15 +33,15 @@ def _not_done(futures: Collection[Future[Any]]) -> bool:
     try:
         return bool(wait(futures, timeout=_POLL_SECONDS).not_done)
     except Interrupted:
-        # Something else than a signal had ended the bake, and this is the first one: every Packer was told already.
+        # The bake ended without a signal, and this is the first one: every Packer was stopped already.
         return True
 
 
 def _question(ports: Ports) -> str:
     lines = []
     for image, made in ports.packer.running_builds().items():
-        things = ", ".join(f"{one.kind.replace('-', ' ')} {one.value}" for one in made)
-        lines.append(f"{image}: Packer is still cleaning up ({things or 'it has made nothing yet'}).")
-    lines.append("If you leave now, it goes on alone, and nobody tells you whether it ended well;")
-    lines.append("`ami-bakery images --orphans` shows what is left then. Leave now? [y/N] ")
+        resources = ", ".join(f"{one.kind.replace('-', ' ')} {one.value}" for one in made)
+        lines.append(f"{image}: Packer is still cleaning up ({resources or 'it has created nothing yet'}).")
+    lines.append("If you exit now, Packer keeps cleaning up in the background, and you won't see the result;")
+    lines.append("`ami-bakery images --orphans` then shows what remains. Exit now? [y/N] ")
     return "\n".join(lines)

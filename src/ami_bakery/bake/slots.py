@@ -1,4 +1,4 @@
-"""The places at the oven: as many images are at work at once as `--jobs` says. Who waits for another takes none."""
+"""Limits concurrent builds to `--jobs`; waiting images do not use a slot."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class WaitPolicy(Frozen):
-    """What to do while another runner bakes: wait, at most for `timeout`, or as long as it takes; or not at all."""
+    """Whether to wait while another runner bakes, and for how long at most; None has no limit."""
 
     waits: bool = True
     timeout: timedelta | None = None
 
 
 class BuildSlots:
-    """Who asked first gets one first."""
+    """The slots, assigned in the order of requests."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -29,59 +29,59 @@ class BuildSlots:
         self._changed = threading.Condition()
 
     def close(self) -> None:
-        """Nobody gets one any more: who waits for one is told to stop."""
+        """Assigns no more slots; waiting threads get `Stopped`."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def ask(self, place: BuildSlot) -> None:
+    def queue(self, slot: BuildSlot) -> None:
         with self._changed:
-            self._waiting.append(place)
+            self._waiting.append(slot)
 
-    def take(self, place: BuildSlot) -> None:
+    def acquire(self, slot: BuildSlot) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or place in self._waiting[: self._free])
+            self._changed.wait_for(lambda: self._closed or slot in self._waiting[: self._free])
             if self._closed:
-                raise Stopped("waiting for a place", "the program was told to stop", "Run again.")
-            self._waiting.remove(place)
+                raise Stopped("waiting for a build slot", "the program is stopping", "Run again.")
+            self._waiting.remove(slot)
             self._free -= 1
 
-    def leave(self, place: BuildSlot, *, had: bool) -> None:
+    def release(self, slot: BuildSlot, *, held: bool) -> None:
         with self._changed:
-            if had:
+            if held:
                 self._free += 1
-            if place in self._waiting:
-                self._waiting.remove(place)
+            if slot in self._waiting:
+                self._waiting.remove(slot)
             self._changed.notify_all()
 
 
 class BuildSlot:
-    """One image's, which it may have or not. As a context manager: it is given back at the end."""
+    """The slot of one image, which it may hold or not. A context manager that releases it at the end."""
 
-    def __init__(self, places: BuildSlots) -> None:
-        self._places = places
-        self._has = False
-        self._asked = False
+    def __init__(self, slots: BuildSlots) -> None:
+        self._slots = slots
+        self._holds = False
+        self._queued = False
 
-    def ask(self) -> None:
-        """To be in the queue before those who ask later, even if it is taken only in a moment."""
-        if not self._has and not self._asked:
-            self._places.ask(self)
-            self._asked = True
+    def queue(self) -> None:
+        """Joins the queue now, even if the slot is acquired later."""
+        if not self._holds and not self._queued:
+            self._slots.queue(self)
+            self._queued = True
 
-    def take(self) -> None:
-        if not self._has:
-            self.ask()
-            self._places.take(self)
-            self._has, self._asked = True, False
+    def acquire(self) -> None:
+        if not self._holds:
+            self.queue()
+            self._slots.acquire(self)
+            self._holds, self._queued = True, False
 
-    def give_back(self) -> None:
-        if self._has or self._asked:
-            had, self._has, self._asked = self._has, False, False
-            self._places.leave(self, had=had)
+    def release(self) -> None:
+        if self._holds or self._queued:
+            held, self._holds, self._queued = self._holds, False, False
+            self._slots.release(self, held=held)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.give_back()
+        self.release()

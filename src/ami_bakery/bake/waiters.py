@@ -1,4 +1,4 @@
-"""Waits until EC2 shows what it was asked for: it is eventually consistent, and an AMI takes its time."""
+"""Waits for EC2's eventual consistency, and for AMIs to become available."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from ami_bakery.bake.slots import WaitPolicy
     from ami_bakery.ports import Ports
 
-BUSY_TODO = "Run again later, or wait longer (--wait-timeout, no --no-wait): its AMI is the answer then."
+BUSY_TODO = "Run again later, or wait longer (--wait-timeout, without --no-wait): its AMI is reused then."
 _POLL_SECONDS = 5.0
 _WAIT_SECONDS = 60 * 60.0
-"""EC2 takes minutes for an AMI of some GB, and up to an hour for one of some hundred GB."""
-_SIGHT_SECONDS = 60.0
-"""How long EC2 may take to show an AMI that it has made."""
+"""EC2 needs minutes for an AMI of some GB, and up to an hour for several hundred GB."""
+_VISIBLE_SECONDS = 60.0
+"""How long EC2 may take to show a new AMI."""
 
 
 @dataclass(frozen=True, slots=True)
 class AmiWaiter:
-    """What can be seen in EC2 for one image."""
+    """Waits for AMIs of one image."""
 
     ports: Ports
     image: str
@@ -33,13 +33,13 @@ class AmiWaiter:
         self.ports.reporter.step(self.image, text)
 
     def wait_available(self, ami: Ami, *, meanwhile: Callable[[], None] = lambda: None) -> Ami:
-        """`meanwhile` is called each time that it is not available yet."""
+        """Waits until the AMI is available. Calls `meanwhile` before each pause."""
         deadline = self.ports.clock.monotonic() + _WAIT_SECONDS
         doing = f"waiting for {ami.id} of image {self.image} in {ami.region}"
         while self.ports.clock.monotonic() < deadline:
-            seen = self.seen(ami.region, ami.id)
+            seen = self.wait_visible(ami.region, ami.id)
             if seen is None:
-                raise AwsError(doing, "EC2 does not know it any more", "Bake again.")
+                raise AwsError(doing, "it does not exist any more", "Bake again.")
             if seen.available:
                 return seen
             if seen.state is not AmiState.PENDING:
@@ -47,57 +47,58 @@ class AmiWaiter:
                 raise AwsError(
                     doing,
                     f"its state is {seen.state}{why}",
-                    f"Deregister {ami.id} if nobody needs it, then bake again.",
+                    f"Deregister {ami.id} if it is not needed, then bake again.",
                 )
             meanwhile()
             self.ports.clock.sleep(_POLL_SECONDS)
         raise AwsError(
             doing,
             f"it is still pending after {_WAIT_SECONDS / 60:.0f} minutes",
-            f"Look at {ami.id} in EC2: when it is finished, or deregistered, run again.",
+            f"Check {ami.id} in EC2; run again when it is available or deregistered.",
         )
 
-    def wait_for_other_runner(self, pending: Ami, patience: WaitPolicy) -> Ami:
-        """One that another run makes: waited for as long as one may wait for others. Raises `BusyError`."""
-        self.step(f"waiting for {pending.id} in {pending.region}, which another run makes")
+    def wait_for_other_runner(self, pending: Ami, wait_policy: WaitPolicy) -> Ami:
+        """Waits for an AMI that another run is creating, within the wait policy. Raises `BusyError`."""
+        self.step(f"waiting for {pending.id} in {pending.region}, which another run is creating")
         began = self.ports.clock.monotonic()
 
         def may_wait() -> None:
-            waited, timeout = self.ports.clock.monotonic() - began, patience.timeout
-            if not patience.waits or (timeout is not None and waited >= timeout.total_seconds()):
+            waited, timeout = self.ports.clock.monotonic() - began, wait_policy.timeout
+            if not wait_policy.waits or (timeout is not None and waited >= timeout.total_seconds()):
                 raise BusyError(
                     f"baking image {self.image}",
-                    f"another run makes {pending.id} of {pending.region}, which carries its digest and is pending",
+                    f"another run is creating {pending.id} of {pending.region}, which has its digest",
                     BUSY_TODO,
                 )
 
         return self.wait_available(pending, meanwhile=may_wait)
 
-    def seen(self, region: str, ami_id: str) -> Ami | None:
-        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
+    def wait_visible(self, region: str, ami_id: str) -> Ami | None:
+        """Returns the AMI as soon as EC2 shows it; None if it does not within a minute."""
+        deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         while True:
             found = self.ports.ec2.find_by_id(region, [ami_id])
             if found or self.ports.clock.monotonic() >= deadline:
                 return found[0] if found else None
             self.ports.clock.sleep(_POLL_SECONDS)
 
-    def named(self, region: str, name: str) -> tuple[Ami, ...]:
-        """Who has a name that EC2 says is taken, as soon as it shows that."""
-        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
+    def wait_named(self, region: str, name: str) -> tuple[Ami, ...]:
+        """Returns the AMIs with a name that EC2 reports as taken, as soon as they are visible."""
+        deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         while not (found := self.ports.ec2.find_by_name(region, [name])) and self.ports.clock.monotonic() < deadline:
             self.ports.clock.sleep(_POLL_SECONDS)
         return found
 
-    def await_gone(self, amis: Iterable[Ami]) -> None:
-        """Until EC2 does not show them any more, but not for ever: names are free when their AMIs are gone."""
-        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
+    def wait_gone(self, amis: Iterable[Ami]) -> None:
+        """Waits, within a limit, until the AMIs are not visible any more, because their names are free only then."""
+        deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         for ami in amis:
             while self.ports.ec2.find_own(ami.region, [ami.id]) and self.ports.clock.monotonic() < deadline:
                 self.ports.clock.sleep(_POLL_SECONDS)
 
-    def seen_own(self, region: str, ami_id: str) -> Ami | None:
-        """As `seen`, of this account: another's is not waited for."""
-        deadline = self.ports.clock.monotonic() + _SIGHT_SECONDS
+    def wait_own_visible(self, region: str, ami_id: str) -> Ami | None:
+        """Returns the AMI of this account; does not wait if the AMI belongs to another account."""
+        deadline = self.ports.clock.monotonic() + _VISIBLE_SECONDS
         while not (found := self.ports.ec2.find_own(region, [ami_id])):
             if self.ports.clock.monotonic() >= deadline or self.ports.ec2.find_by_id(region, [ami_id]):
                 return None

@@ -1,4 +1,4 @@
-"""Removes what runs have left in EC2, in the order that EC2 allows: what uses others first."""
+"""Removes resources from EC2 in dependency order."""
 
 from __future__ import annotations
 
@@ -17,33 +17,36 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 5.0
 _WAIT_SECONDS = 10 * 60.0
-"""EC2 takes a minute or so to terminate an instance, and some longer."""
+"""EC2 needs about a minute to terminate an instance, sometimes more."""
 _IN_USE = "DependencyViolation"
 
 
 def remove(
-    ports: Ports, things: Iterable[Resource], pause: Callable[[float], None]
+    ports: Ports, resources: Iterable[Resource], pause: Callable[[float], None]
 ) -> Iterator[tuple[Resource, AwsError | None]]:
-    """Each of them with why it could not be removed, as they come; a refusal does not keep the others back.
+    """Removes resources. Yields each with the error if it could not be removed; continues after errors.
 
-    An AMI from which an instance was started stays. The parts of what is removed go with it, and are told of, too.
+    An AMI from which an instance was started is kept. Volumes and snapshots of removed resources are removed and
+    yielded, too.
     """
-    ordered = sorted(things, key=lambda thing: (list(ResourceKind).index(thing.kind), thing.region, thing.id))
-    instances = [thing for thing in ordered if thing.kind is ResourceKind.INSTANCE]
+    ordered = sorted(
+        resources, key=lambda resource: (list(ResourceKind).index(resource.kind), resource.region, resource.id)
+    )
+    instances = [resource for resource in ordered if resource.kind is ResourceKind.INSTANCE]
     refused = dict(_terminate(ports, instances, pause))
     for instance in instances:
         yield instance, refused.get(instance.id)
         if instance.id not in refused:
             yield from _parts_removed(ports, instance, pause)
-    for thing in ordered:
-        if thing.kind is not ResourceKind.INSTANCE:
-            yield from _removed(ports, thing, pause)
+    for resource in ordered:
+        if resource.kind is not ResourceKind.INSTANCE:
+            yield from _removed(ports, resource, pause)
 
 
 def _terminate(
     ports: Ports, instances: Sequence[Resource], pause: Callable[[float], None]
 ) -> Iterator[tuple[str, AwsError]]:
-    """Ask for all, then wait for all: their security groups can go only when they are gone."""
+    """Terminates all instances, then waits for them: their security groups cannot be removed before."""
     waiting: dict[str, list[str]] = {}
     for instance in instances:
         try:
@@ -65,48 +68,48 @@ def _terminate(
 def _too_slow(instance: Resource) -> AwsError:
     return AwsError(
         f"waiting until {instance.id} is terminated in {instance.region}",
-        f"it is not after {_WAIT_SECONDS / 60:.0f} minutes",
-        "Look at it in EC2.",
+        f"it is not terminated after {_WAIT_SECONDS / 60:.0f} minutes",
+        "Check it in EC2.",
     )
 
 
 def _removed(
-    ports: Ports, thing: Resource, pause: Callable[[float], None]
+    ports: Ports, resource: Resource, pause: Callable[[float], None]
 ) -> Iterator[tuple[Resource, AwsError | None]]:
     try:
-        if thing.kind is ResourceKind.AMI:
-            _check_unused(ports, thing)
-            _mark_snapshots(ports, thing)
-        _remove_patiently(ports, thing, pause)
+        if resource.kind is ResourceKind.AMI:
+            _check_unused(ports, resource)
+            _mark_snapshots(ports, resource)
+        _remove_patiently(ports, resource, pause)
     except AwsError as error:
-        yield thing, error
+        yield resource, error
         return
-    yield thing, None
-    yield from _parts_removed(ports, thing, pause)
+    yield resource, None
+    yield from _parts_removed(ports, resource, pause)
 
 
 def _parts_removed(
-    ports: Ports, thing: Resource, pause: Callable[[float], None]
+    ports: Ports, resource: Resource, pause: Callable[[float], None]
 ) -> Iterator[tuple[Resource, AwsError | None]]:
-    kind = ResourceKind.SNAPSHOT if thing.kind is ResourceKind.AMI else ResourceKind.VOLUME
-    for part in thing.parts:
-        yield from _removed(ports, Resource(kind=kind, id=part, region=thing.region), pause)
+    kind = ResourceKind.SNAPSHOT if resource.kind is ResourceKind.AMI else ResourceKind.VOLUME
+    for part in resource.parts:
+        yield from _removed(ports, Resource(kind=kind, id=part, region=resource.region), pause)
 
 
 def _mark_snapshots(ports: Ports, ami: Resource) -> None:
-    """They are found by it where they outlive their AMI: if one cannot be deleted, or we are killed in between."""
+    """Tags the snapshots so that they can be found if one cannot be deleted or this program is killed."""
     if RUN_TAG in ami.tags and ami.parts:
         tags = {name: ami.tags[name] for name in (RUN_TAG, IMAGE_TAG) if name in ami.tags}
         with suppress(AwsError):
             ports.ec2.tag(ami.region, ami.parts, tags)
 
 
-def _remove_patiently(ports: Ports, thing: Resource, pause: Callable[[float], None]) -> None:
-    """A terminated instance may hold its security group for some moments yet."""
+def _remove_patiently(ports: Ports, resource: Resource, pause: Callable[[float], None]) -> None:
+    """Retries, because a terminated instance may use its security group for a moment longer."""
     deadline = ports.clock.monotonic() + _WAIT_SECONDS / 10
     while True:
         try:
-            return ports.temporary_resources.remove(thing)
+            return ports.temporary_resources.remove(resource)
         except AwsError as error:
             if error.code != _IN_USE or ports.clock.monotonic() > deadline:
                 raise
@@ -119,5 +122,5 @@ def _check_unused(ports: Ports, ami: Resource) -> None:
         raise AwsError(
             f"removing {ami} in {ami.region}",
             f"{', '.join(user.id for user in users)} was started from it",
-            "Terminate that first, if nobody needs it.",
+            "Terminate it first if it is not needed.",
         )

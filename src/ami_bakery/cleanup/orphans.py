@@ -1,4 +1,4 @@
-"""Finds what dead runs have left in the regions of some images: by tag, by what their locks note, and by name."""
+"""Finds orphaned resources by tags, by the records of locks, and by names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def find_orphans(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]:
-    """Of every image, in the regions of these: who asks chooses. In the order of region, image, run and kind."""
+    """Returns orphans of every image, in the regions of these images, sorted by region, image, run and kind."""
     regions = sorted({region for name in names for region in _regions(resolver, name)})
     resources, now = resolver.ports.temporary_resources, resolver.ports.clock.now()
     tagged = run_all([partial(resources.tagged, region, KEYS) for region in regions])
@@ -45,33 +45,35 @@ def find_orphans(resolver: Resolver, names: Sequence[str]) -> tuple[Orphan, ...]
     locks = [lock for region in regions for lock in _locks(resolver.ports, region, by_region[region])]
     everything = [tags for of_region in tagged for tags in of_region.values()]
     images = {tags[RUN_TAG]: tags[IMAGE_TAG] for tags in everything if RUN_TAG in tags and IMAGE_TAG in tags}
-    notes = index_runs(locks, images)
-    asked = [partial(_in_region, resolver.ports, region, by_region[region], notes, now) for region in regions]
-    found = (leftover for leftovers in run_all(asked) for leftover in leftovers)
+    runs = index_runs(locks, images)
+    searches = [partial(_in_region, resolver.ports, region, by_region[region], runs, now) for region in regions]
+    found = (orphan for orphans in run_all(searches) for orphan in orphans)
     return tuple(sorted(found, key=_order))
 
 
 def _regions(resolver: Resolver, name: str) -> tuple[str, ...]:
-    """Those of the image, and those where its template itself builds or copies to, as far as it can be read."""
+    """Returns the regions of the image, and those that its template builds in or copies to, if it can be read."""
     image = resolver.image(name)
     try:
         builders = resolver.facts(image).builders
     except BakeryError as error:
-        resolver.ports.reporter.warn(f"{name}: the regions that its template names are not searched: {error}")
+        resolver.ports.reporter.warn(f"{name}: the regions of its template are not searched: {error}")
         builders = ()
     return (*resolver.regions_of(image), *regions_named(builders))
 
 
-def _order(leftover: Orphan) -> tuple[str, str, str, int, str]:
-    thing = leftover.resource
-    return thing.region, leftover.image, leftover.run, list(ResourceKind).index(thing.kind), thing.id
+def _order(orphan: Orphan) -> tuple[str, str, str, int, str]:
+    resource = orphan.resource
+    return resource.region, orphan.image, orphan.run, list(ResourceKind).index(resource.kind), resource.id
 
 
 def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -> list[SeenLock]:
-    """By EC2's own time: it has just been asked."""
+    """Returns the locks, with EC2's time of the last response."""
     seen_at = ports.locks.now(region)
     locks = [
-        SeenLock(id=one, region=region, tags=tags, seen_at=seen_at) for one, tags in tagged.items() if LOCK_TAG in tags
+        SeenLock(id=item, region=region, tags=tags, seen_at=seen_at)
+        for item, tags in tagged.items()
+        if LOCK_TAG in tags
     ]
     if not any(lock.exceeds_maximum and not lock.expired for lock in locks):
         return locks
@@ -80,91 +82,97 @@ def _locks(ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]]) -
 
 
 def _in_region(
-    ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]], notes: RunIndex, now: datetime
+    ports: Ports, region: str, tagged: Mapping[str, Mapping[str, str]], runs: RunIndex, now: datetime
 ) -> tuple[Orphan, ...]:
-    suspected = {one: tagged[one] for one in candidates(tagged, notes)}
-    search = _Search(ports, region, suspected, notes)
-    judged = (classify(thing, notes, now, recorded_run=run) for thing, run in search.things())
+    tagged_candidates = {item: tagged[item] for item in candidates(tagged, runs)}
+    search = _Search(ports, region, tagged_candidates, runs)
+    classified = (classify(resource, runs, now, recorded_run=run) for resource, run in search.resources())
     locks = (expired_lock(lock) for lock in _locks(ports, region, tagged))
-    return tuple(leftover for leftover in (*judged, *locks) if leftover is not None)
+    return tuple(orphan for orphan in (*classified, *locks) if orphan is not None)
 
 
-def traced(ports: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
-    """What is there of what an expired lock notes of its run, and of what that leads to.
+def recorded_resources(ports: Ports, lock: SeenLock, regions: Iterable[str] = ()) -> tuple[Resource, ...]:
+    """Returns the resources that an expired lock records, and those that they lead to.
 
-    regions  further regions, to which the template itself copies the AMI
+    regions  regions that the template copies the AMI to
     """
-    notes = index_runs([lock], {})
-    search = _Search(ports, lock.region, {}, notes)
-    here = [thing for thing, run in search.things() if run == lock.run]
+    runs = index_runs([lock], {})
+    search = _Search(ports, lock.region, {}, runs)
+    here = [resource for resource, run in search.resources() if run == lock.run]
     copies = run_all(
-        [partial(_copies, ports, region, notes, here) for region in dict.fromkeys(regions) if region != lock.region]
+        [
+            partial(_copies_of_run, ports, region, runs, here)
+            for region in dict.fromkeys(regions)
+            if region != lock.region
+        ]
     )
     return (*here, *(copy for some in copies for copy in some))
 
 
-def _copies(ports: Ports, region: str, notes: RunIndex, made: Sequence[Resource]) -> list[Resource]:
-    """The copies of a run's AMI: Packer gives them its name, and EC2 tells what they were copied from."""
-    sources = {*notes.recorded(CREATED_AMI_TAG), *(thing.id for thing in made if thing.kind is ResourceKind.AMI)}
-    named = ports.ec2.find_by_name(region, list(notes.recorded(NAME_TAG)))
-    return [_thing(ami) for ami in named if ami.source is None or ami.source in sources]
+def _copies_of_run(ports: Ports, region: str, runs: RunIndex, created: Sequence[Resource]) -> list[Resource]:
+    """Returns the copies of a run's AMI: Packer gives them its name, and EC2 shows their source."""
+    sources = {
+        *runs.recorded(CREATED_AMI_TAG),
+        *(resource.id for resource in created if resource.kind is ResourceKind.AMI),
+    }
+    named = ports.ec2.find_by_name(region, list(runs.recorded(NAME_TAG)))
+    return [_resource_of(ami) for ami in named if ami.source is None or ami.source in sources]
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What is there of what is tagged (`tagged`: by id), of what is noted, and of what one thing tells of another: each
-    with its run, where something else than its own tags tells that."""
+    """A search for resources by tags (`tagged`: by id), records of locks, and references between resources."""
 
     ports: Ports
     region: str
     tagged: Mapping[str, Mapping[str, str]]
-    notes: RunIndex
+    runs: RunIndex
 
-    def things(self) -> Iterator[tuple[Resource, str]]:
+    def resources(self) -> Iterator[tuple[Resource, str]]:
         resources, region = self.ports.temporary_resources, self.region
-        pairs = {**self._pairs_of_tags(), **self.notes.recorded(KEY_PAIR_TAG)}
+        pairs = {**self._pairs_of_tags(), **self.runs.recorded(KEY_PAIR_TAG)}
         instances = resources.instances(
-            region, ids=[*self._of(ResourceKind.INSTANCE), *self.notes.recorded(INSTANCE_TAG)], key_pairs=list(pairs)
+            region, ids=[*self._of(ResourceKind.INSTANCE), *self.runs.recorded(INSTANCE_TAG)], key_pairs=list(pairs)
         )
-        noted = {**pairs, **self.notes.recorded(GROUP_TAG, INSTANCE_TAG)}
-        runs = {instance.id: _run_of(instance, noted) for instance in instances}
+        recorded = {**pairs, **self.runs.recorded(GROUP_TAG, INSTANCE_TAG)}
+        runs = {instance.id: _run_of(instance, recorded) for instance in instances}
         used = {group: _run_that_made(instance, runs) for instance in instances for group in instance.groups}
         groups = self._groups([group for group, run in used.items() if run])
         yield from ((instance, runs[instance.id]) for instance in instances)
-        yield from ((group, _run_of(group, {**used, **noted})) for group in groups)
+        yield from ((group, _run_of(group, {**used, **recorded})) for group in groups)
         yield from self._key_pairs({**_named_by(instances, groups), **pairs})
         yield from ((volume, "") for volume in resources.volumes(region, self._of(ResourceKind.VOLUME)))
         yield from ((snapshot, "") for snapshot in resources.snapshots(region, self._of(ResourceKind.SNAPSHOT)))
         made_by = {instance.id: used_by for instance in instances if (used_by := _run_that_made(instance, runs))}
-        yield from self._amis({**self._gone_instances(), **self.notes.recorded(INSTANCE_TAG), **made_by})
+        yield from self._amis({**self._gone_instances(), **self.runs.recorded(INSTANCE_TAG), **made_by})
 
     def _of(self, kind: ResourceKind) -> list[str]:
-        return [one for one in self.tagged if kind_of(one) is kind]
+        return [item for item in self.tagged if kind_of(item) is kind]
 
     def _pairs_of_tags(self) -> dict[str, str]:
-        """An instance may have been made without our knowing: where EC2's answer was lost, Packer makes another."""
+        """Returns key pairs that tags name. If EC2's response was lost, Packer may have created an unknown instance."""
         return {
             tags[KEY_PAIR_TAG]: tags.get(RUN_TAG, "") for tags in self.tagged.values() if tags.get(KEY_PAIR_TAG, "")
         }
 
     def _gone_instances(self) -> dict[str, str]:
-        """With their run. EC2 shows tags of what is terminated for an hour; nobody but us names a key pair there."""
+        """Returns terminated instances with their run: EC2 shows their tags for an hour."""
         return {
-            one: tags.get(RUN_TAG, "")
-            for one, tags in self.tagged.items()
-            if kind_of(one) is ResourceKind.INSTANCE and KEY_PAIR_TAG in tags
+            item: tags.get(RUN_TAG, "")
+            for item, tags in self.tagged.items()
+            if kind_of(item) is ResourceKind.INSTANCE and KEY_PAIR_TAG in tags
         }
 
     def _groups(self, used: Sequence[str]) -> list[Resource]:
-        """Those that an instance uses may be the user's: only Packer's are its run's."""
-        asked = self._of(ResourceKind.SECURITY_GROUP)
+        """Returns the groups; one that an instance uses may be the user's, so only Packer's belong to the run."""
+        searches = self._of(ResourceKind.SECURITY_GROUP)
         found = self.ports.temporary_resources.security_groups(
-            self.region, ids=list(dict.fromkeys([*asked, *used])), names=list(self.notes.recorded(GROUP_TAG))
+            self.region, ids=list(dict.fromkeys([*searches, *used])), names=list(self.runs.recorded(GROUP_TAG))
         )
-        return [group for group in found if group.id in asked or group.name.startswith("packer_")]
+        return [group for group in found if group.id in searches or group.name.startswith("packer_")]
 
     def _key_pairs(self, names: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
-        """By id where they may be listed; else those that something else tells of, which most often are there."""
+        """Yields key pairs by id if they can be listed; otherwise those that other resources name."""
         ids = self._of(ResourceKind.KEY_PAIR)
         if not names and not ids:
             return
@@ -178,21 +186,24 @@ class _Search:
                 yield pair, names.get(pair.name, "")
 
     def _amis(self, instances: Mapping[str, str]) -> Iterator[tuple[Resource, str]]:
-        """By id, by name, and by the instance that they were made from: the run of each is known."""
-        ids, names = self.notes.recorded(CREATED_AMI_TAG), self.notes.recorded(NAME_TAG)
+        """Yields AMIs by id, by name, and by the instance that they were created from, each with its run."""
+        ids, names = self.runs.recorded(CREATED_AMI_TAG), self.runs.recorded(NAME_TAG)
         amis = {ami.id: ami for ami in self.ports.ec2.find_own(self.region, [*self._of(ResourceKind.AMI), *ids])}
         amis |= {ami.id: ami for ami in self.ports.ec2.find_by_name(self.region, list(names))}
         amis |= {ami.id: ami for ami in self.ports.ec2.find_created_from(self.region, list(instances))}
         for ami in amis.values():
-            yield _thing(ami), ids.get(ami.id) or names.get(ami.name) or instances.get(ami.source_instance or "", "")
+            yield (
+                _resource_of(ami),
+                ids.get(ami.id) or names.get(ami.name) or instances.get(ami.source_instance or "", ""),
+            )
 
 
-def _run_of(thing: Resource, noted: Mapping[str, str]) -> str:
-    return next((noted[name] for name in (thing.id, thing.name, *thing.uses) if noted.get(name)), "")
+def _run_of(resource: Resource, recorded: Mapping[str, str]) -> str:
+    return next((recorded[name] for name in (resource.id, resource.name, *resource.uses) if recorded.get(name)), "")
 
 
 def _run_that_made(instance: Resource, runs: Mapping[str, str]) -> str:
-    """Empty where it may be a person's, who has copied the tags."""
+    """Returns the run; empty if a user may have copied the tags to the instance."""
     return runs[instance.id] or instance.tags.get(RUN_TAG, "") if _has_packers_key(instance) else ""
 
 
@@ -201,15 +212,17 @@ def _has_packers_key(instance: Resource) -> bool:
 
 
 def _named_by(instances: Iterable[Resource], groups: Iterable[Resource]) -> dict[str, str]:
-    """The key pairs that they tell of, with their runs. An instance may use one that the user has chosen."""
+    """Returns the named key pairs with their runs. An instance may use one that the user has chosen."""
     named = {
-        one.tags[KEY_PAIR_TAG]: one.tags.get(RUN_TAG, "") for one in (*instances, *groups) if KEY_PAIR_TAG in one.tags
+        item.tags[KEY_PAIR_TAG]: item.tags.get(RUN_TAG, "")
+        for item in (*instances, *groups)
+        if KEY_PAIR_TAG in item.tags
     }
-    used = {name: one.tags.get(RUN_TAG, "") for one in instances if _has_packers_key(one) for name in one.uses}
+    used = {name: item.tags.get(RUN_TAG, "") for item in instances if _has_packers_key(item) for name in item.uses}
     return {**used, **named}
 
 
-def _thing(ami: Ami) -> Resource:
+def _resource_of(ami: Ami) -> Resource:
     return Resource(
         kind=ResourceKind.AMI,
         id=ami.id,

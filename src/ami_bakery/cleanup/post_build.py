@@ -1,4 +1,4 @@
-"""After Packer has ended: looks what of its run is still in EC2, and removes it, or marks it and says what is left."""
+"""Checks what a run has left in EC2 after Packer has ended: removes it, or tags and reports it."""
 
 from __future__ import annotations
 
@@ -18,90 +18,91 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 _SETTLING_SECONDS = 5.0
-"""EC2 may go on showing what Packer has just removed."""
+"""EC2 may still show a resource that Packer has just removed."""
 
 
-class Sweep(Frozen):
-    """One run of one image.
+class PostBuildCleanup(Frozen):
+    """The cleanup after one build.
 
-    regions    where copies may be, beside the region of each builder
-    hands_off  why nothing is to be removed; empty where it is
+    regions      regions that may have copies, besides the region of each builder
+    keep_reason  why nothing may be removed; empty if it may
     """
 
     ports: Ports
     image: str
     run: str
-    made: Sequence[CreatedResource]
+    created: Sequence[CreatedResource]
     region_of: Callable[[str], str]
     regions: Sequence[str]
-    hands_off: str = ""
+    keep_reason: str = ""
     interrupted: bool = field(default=False)
 
-    def sweep(self) -> None:
-        """After a Packer that did not end well. Tells; raises nothing: the failure of Packer is what the user is to
-        read of."""
-        if not self.made:
+    def clean_up_failed(self) -> None:
+        """Cleans up after a failed Packer. Reports and never raises, so that the user sees Packer's failure."""
+        if not self.created:
             return
         try:
-            things = list(self._left())
+            resources = list(self._remaining())
         except AwsError as refusal:
-            self._tell_unseen(refusal)
+            self._report_unchecked(refusal)
             return
-        # An AMI of a run that failed of itself may be what the user wants to look at.
-        self._carry_out(things, [one for one in things if self.interrupted or one.kind is not ResourceKind.AMI])
-        if not things and self.interrupted:
-            self.ports.reporter.note(f"{self.image}: Packer has cleaned up: nothing of this run is left in EC2")
+        # The user may want to inspect the AMI of a failed run.
+        self._remove(
+            resources, [resource for resource in resources if self.interrupted or resource.kind is not ResourceKind.AMI]
+        )
+        if not resources and self.interrupted:
+            self.ports.reporter.note(f"{self.image}: Packer has cleaned up: nothing of this run remains in EC2")
 
-    def sweep_scaffold(self) -> None:
-        """After a Packer that ended well: what it could not remove is a line of its log only, which costs money."""
-        if not self.made:
+    def clean_up_succeeded(self) -> None:
+        """Cleans up after a successful Packer, which only logs the resources that it could not remove."""
+        if not self.created:
             return
         try:
-            left = list(self._temporary_resources(listed=True))
-            if left:
+            remaining = list(self._temporary_resources(listed=True))
+            if remaining:
                 self.ports.clock.sleep_uninterrupted(_SETTLING_SECONDS)
-                left = list(self._temporary_resources(listed=True))
+                remaining = list(self._temporary_resources(listed=True))
         except AwsError as refusal:
-            self._tell_unseen(refusal)
+            self._report_unchecked(refusal)
             return
-        self._carry_out(left, left)
+        self._remove(remaining, remaining)
 
-    def _carry_out(self, things: Sequence[Resource], removable: Sequence[Resource]) -> None:
-        """Remove these, and tell of the others."""
-        doomed = [] if self.hands_off else removable
-        results = list(remove(self.ports, doomed, self.ports.clock.sleep_uninterrupted))
-        removed = [thing for thing, error in results if error is None]
+    def _remove(self, resources: Sequence[Resource], removable: Sequence[Resource]) -> None:
+        """Removes `removable`, and reports the others."""
+        to_remove = [] if self.keep_reason else removable
+        results = list(remove(self.ports, to_remove, self.ports.clock.sleep_uninterrupted))
+        removed = [resource for resource, error in results if error is None]
         if removed:
-            self.ports.reporter.note(f"{self.image}: removed what Packer had left: {_listed(removed)}")
-        for thing, error in results:
+            self.ports.reporter.note(f"{self.image}: removed leftover resources: {_listed(removed)}")
+        for resource, error in results:
             if error is not None:
-                self._tell_command(f"{thing} of {thing.region} is left: {error.wrong}")
-        untouched = [thing for thing in things if thing not in doomed]
+                self._report(f"{resource} of {resource.region} could not be removed: {error.wrong}")
+        untouched = [resource for resource in resources if resource not in to_remove]
         if untouched:
-            self._mark(untouched)
-            why = f" ({self.hands_off})" if self.hands_off else ""
-            self._tell_command(f"left in EC2{why}: {_listed(untouched)}")
+            self._tag(untouched)
+            why = f" ({self.keep_reason})" if self.keep_reason else ""
+            self._report(f"remains in EC2{why}: {_listed(untouched)}")
 
-    def _mark(self, things: Sequence[Resource]) -> None:
-        """So that it is found later: where EC2's answer was lost, Packer itself does not know what it has made."""
-        for thing in things:
-            if RUN_TAG not in thing.tags and kind_of(thing.id) is not None:
+    def _tag(self, resources: Sequence[Resource]) -> None:
+        """Tags the resources so that they can be found later: if EC2's response was lost, Packer does not know them."""
+        for resource in resources:
+            if RUN_TAG not in resource.tags and kind_of(resource.id) is not None:
                 try:
-                    self.ports.ec2.tag(thing.region, [thing.id], {RUN_TAG: self.run, IMAGE_TAG: self.image})
+                    self.ports.ec2.tag(resource.region, [resource.id], {RUN_TAG: self.run, IMAGE_TAG: self.image})
                 except AwsError as error:
-                    self.ports.reporter.warn(f"{self.image}: {thing} could not be marked with its run: {error}")
+                    self.ports.reporter.warn(f"{self.image}: {resource} could not be tagged with its run: {error}")
 
-    def _tell_unseen(self, refusal: AwsError) -> None:
-        made = ", ".join(f"{made.kind.replace('-', ' ')} {made.value}" for made in self.made)
-        self._tell_command(f"whether Packer has left something could not be seen: {refusal}. It had made {made}")
+    def _report_unchecked(self, refusal: AwsError) -> None:
+        created = ", ".join(f"{created.kind.replace('-', ' ')} {created.value}" for created in self.created)
+        self._report(f"could not check for leftover resources: {refusal}. Packer had created {created}")
 
-    def _tell_command(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         command = f"ami-bakery images {self.image} --orphans --clean"
-        self.ports.reporter.warn(f"{self.image}: {text}. `{command}` removes what is left")
+        self.ports.reporter.warn(f"{self.image}: {text}. `{command}` removes leftover resources")
 
-    def _left(self) -> Iterator[Resource]:
+    def _remaining(self) -> Iterator[Resource]:
         yield from self._temporary_resources()
-        names = _values(self.made, CreatedKind.AMI_NAME)
+        names = _values(self.created, CreatedKind.AMI_NAME)
         for region in dict.fromkeys([*self._homes().values(), *self.regions]):
             for ami in self.ports.ec2.find_by_name(region, names) if names else ():
                 if self._is_ours(ami):
@@ -115,24 +116,24 @@ class Sweep(Frozen):
                     )
 
     def _temporary_resources(self, *, listed: bool = False) -> Iterator[Resource]:
-        """`listed`: key pairs only where they can be listed."""
+        """listed  yield key pairs only if they can be listed"""
         homes = self._homes()
         for region in dict.fromkeys(homes.values()):
-            made = [one for one in self.made if homes[one.builder] == region]
-            pairs = _values(made, CreatedKind.KEY_PAIR)
+            created = [resource for resource in self.created if homes[resource.builder] == region]
+            pairs = _values(created, CreatedKind.KEY_PAIR)
             yield from self.ports.temporary_resources.instances(
-                region, ids=_values(made, CreatedKind.INSTANCE), key_pairs=pairs
+                region, ids=_values(created, CreatedKind.INSTANCE), key_pairs=pairs
             )
             yield from self.ports.temporary_resources.security_groups(
-                region, names=_values(made, CreatedKind.SECURITY_GROUP)
+                region, names=_values(created, CreatedKind.SECURITY_GROUP)
             )
             yield from self._key_pairs(region, pairs, listed=listed)
 
     def _homes(self) -> Mapping[str, str]:
-        return {made.builder: self.region_of(made.builder) for made in self.made}
+        return {created.builder: self.region_of(created.builder) for created in self.created}
 
     def _key_pairs(self, region: str, names: Sequence[str], *, listed: bool) -> Iterator[Resource]:
-        """Where they cannot be listed: to delete one that is not there does nothing."""
+        """Yields the key pairs. If they cannot be listed, all of them: deleting a missing one has no effect."""
         there = self.ports.temporary_resources.key_pairs(region) if names else ()
         known = None if there is None else {pair.name for pair in there}
         for name in names:
@@ -140,16 +141,18 @@ class Sweep(Frozen):
                 yield Resource(kind=ResourceKind.KEY_PAIR, id=name, region=region, name=name)
 
     def _is_ours(self, ami: Ami) -> bool:
-        """Packer's words alone do not say so: it may have been refused the name, because another's AMI has it."""
+        """Whether this run created the AMI. Packer prints a name even if another AMI has it."""
         if ami.verified:
             return False
-        amis = _values(self.made, CreatedKind.AMI)
-        return ami.id in amis or ami.source in amis or ami.source_instance in _values(self.made, CreatedKind.INSTANCE)
+        amis = _values(self.created, CreatedKind.AMI)
+        return (
+            ami.id in amis or ami.source in amis or ami.source_instance in _values(self.created, CreatedKind.INSTANCE)
+        )
 
 
-def _values(made: Iterable[CreatedResource], kind: CreatedKind) -> list[str]:
-    return [one.value for one in made if one.kind is kind]
+def _values(created: Iterable[CreatedResource], kind: CreatedKind) -> list[str]:
+    return [resource.value for resource in created if resource.kind is kind]
 
 
-def _listed(things: Iterable[Resource]) -> str:
-    return ", ".join(f"{thing} of {thing.region}" for thing in things)
+def _listed(resources: Iterable[Resource]) -> str:
+    return ", ".join(f"{resource} of {resource.region}" for resource in resources)

@@ -1,13 +1,14 @@
-"""Marks what an expired lock alone tells of with its run, before whoever takes it over deletes it: so it can be found.
+"""Tags resources that only an expired lock records, so that cleanup can find them.
 
-Nothing is removed: its holder may stand still only. What dead runs have left is shown and removed by `--orphans`.
+It runs before the lock is deleted, and removes nothing, because the holder may only be paused. `images --orphans` lists
+and removes orphaned resources.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ami_bakery.cleanup.orphans import traced
+from ami_bakery.cleanup.orphans import recorded_resources
 from ami_bakery.core.ec2.image import FORMAT_TAG, IMAGE_TAG
 from ami_bakery.core.ec2.resource import ResourceKind, kind_of
 from ami_bakery.core.ec2.run import KEY_PAIR_TAG, RUN_TAG
@@ -22,31 +23,33 @@ if TYPE_CHECKING:
 
 
 def tag_orphaned_resources(ports: Ports, image: str, lock: SeenLock, regions: Sequence[str]) -> None:
-    """Best effort: it must keep nobody from taking over. What cannot be marked is told.
+    """Tags the resources. Best effort: a failure is reported, and does not stop the take-over.
 
-    regions  where the template itself copies the AMI to
+    regions  regions that the template copies the AMI to
     """
     try:
-        things = traced(ports, lock, regions)
+        resources = recorded_resources(ports, lock, regions)
     except AwsError as error:
-        ports.reporter.warn(f"{image}: whether {lock.holder} has left something could not be seen: {error}")
+        ports.reporter.warn(f"{image}: could not look for resources of {lock.holder}: {error}")
         return
-    for thing in things:
+    for resource in resources:
         try:
-            _mark(ports, image, thing, lock, things)
+            _mark(ports, image, resource, lock, resources)
         except AwsError as error:
-            ports.reporter.warn(f"{image}: {thing} of {thing.region}, left by {lock.holder}, is not marked: {error}")
+            ports.reporter.warn(
+                f"{image}: could not tag {resource} of {resource.region}, a resource of {lock.holder}: {error}"
+            )
 
 
-def _mark(ports: Ports, image: str, thing: Resource, lock: SeenLock, others: Sequence[Resource]) -> None:
-    if thing.tags.get(RUN_TAG) or thing.tags.get(FORMAT_TAG):
+def _mark(ports: Ports, image: str, resource: Resource, lock: SeenLock, others: Sequence[Resource]) -> None:
+    if resource.tags.get(RUN_TAG) or resource.tags.get(FORMAT_TAG):
         return
     pair = lock.tags.get(KEY_PAIR_TAG, "")
-    if kind_of(thing.id) is not None:
+    if kind_of(resource.id) is not None:
         tags = {RUN_TAG: lock.run, IMAGE_TAG: lock.tags.get(IMAGE_TAG, image)}
-        if pair and thing.kind in (ResourceKind.INSTANCE, ResourceKind.SECURITY_GROUP):
+        if pair and resource.kind in (ResourceKind.INSTANCE, ResourceKind.SECURITY_GROUP):
             tags[KEY_PAIR_TAG] = pair
-        ports.ec2.tag(thing.region, [thing.id], tags)
+        ports.ec2.tag(resource.region, [resource.id], tags)
     elif not any(other.kind in (ResourceKind.INSTANCE, ResourceKind.SECURITY_GROUP) for other in others):
-        # Known by its name only, where key pairs may not be listed; and nothing else will tell of it.
-        ports.temporary_resources.remove(thing)
+        # Known only by its name, because key pairs may not be listed; nothing else refers to it.
+        ports.temporary_resources.remove(resource)

@@ -326,11 +326,11 @@ def _check_bases_are_there(resolver: Resolver, planned: Planned, gone: Sequence[
             # A data source of the template found it.
             named_by = [builder.location for builder in (facts.builders if facts else ())]
         doing = f"looking at the base of image {image.name} in {planned.plan.regions[0]}"
-        wrong = f"{', '.join(gone)} is not there, or not shared with this account"
+        wrong = f"{', '.join(gone)} does not exist, or is not shared with this account"
         raise AwsError(
             f"{doing} ({', '.join(map(str, named_by))})",
             wrong,
-            "Name another base: `from` in bakery.toml, or the template's source_ami.",
+            "Set another source AMI: `from` in bakery.toml, or the template's source_ami.",
             marks=tuple(location.mark(f"{doing}: {wrong}") for location in named_by),
         )
 

@@ -102,7 +102,7 @@ def run(context: CommandContext) -> int:
         forced=forced,
         jobs=jobs,
         fail_fast=context.arguments.fail_fast,
-        patience=WaitPolicy(waits=not context.arguments.no_wait, timeout=context.arguments.wait_timeout),
+        wait_policy=WaitPolicy(waits=not context.arguments.no_wait, timeout=context.arguments.wait_timeout),
     )
     parents = with_parents(config, names)
     several = len(parents) > 1 or any(len(resolver.regions_of(resolver.image(name))) > 1 for name in names)

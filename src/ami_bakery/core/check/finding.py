@@ -140,7 +140,7 @@ def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> 
             code="ami-name-taken",
             location=builder.location,
             message=f"an AMI of this account is called {shown} already, so {builder.name} cannot be baked",
-            todo="Put {{timestamp}} into ami_name, or deregister that AMI if nobody needs it.",
+            todo="Put {{timestamp}} into ami_name, or deregister that AMI if it is not needed.",
         )
     if not by_digest:
         return Finding(

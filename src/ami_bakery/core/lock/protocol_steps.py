@@ -154,24 +154,10 @@ class End:
     ami: str | None = None
 
 
-Step = (
-    AcquireLock
-    | ReadLock
-    | BreakLock
-    | Pause
-    | LookUp
-    | CheckInherited
-    | AbandonInherited
-    | RemoveAbandoned
-    | Bake
-    | RecordVerified
-    | Finish
-    | Discard
-    | CopyToRegions
-    | WaitVisible
-    | Release
-    | End
-)
+LockStep = AcquireLock | ReadLock | BreakLock | Pause | Release
+BuildStep = LookUp | CheckInherited | AbandonInherited | RemoveAbandoned | Bake
+PublishStep = RecordVerified | Finish | Discard | CopyToRegions | WaitVisible
+Step = LockStep | BuildStep | PublishStep | End
 
 
 # Results of steps.

@@ -1,0 +1,95 @@
+"""The state that the steps of one image's bake share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ami_bakery.bake.baker import Baker
+from ami_bakery.bake.waiters import AmiWaiter
+from ami_bakery.core.lock.lock import lock_timing
+from ami_bakery.core.plan.plan import reason_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ami_bakery.bake.held_lock import HeldLock
+    from ami_bakery.bake.slots import BuildSlot, WaitPolicy
+    from ami_bakery.core.definition.stamp import Stamps
+    from ami_bakery.core.ec2.image import Ami
+    from ami_bakery.core.lock.lock import SeenLock
+    from ami_bakery.core.plan.outcome import Copies
+    from ami_bakery.define.resolver import Resolver
+    from ami_bakery.plan.planner import Planned
+
+
+class BakeState:
+    """Changes from step to step; one thread carries the steps out.
+
+    forced      the images to bake even if an AMI exists
+    known       the AMIs of the parent images
+    slot        is released while the image waits for another runner
+    held        our lock
+    seen_lock   the last lock of the digest that EC2 showed
+    stamps      the status of the inputs before they were hashed
+    amis        our verified AMIs, by region
+    abandoned   AMIs of other runs that are to be removed
+    reported    whether the error names `amis` already
+    publishing  whether the digest is written on our AMI
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        planned: Planned,
+        *,
+        forced: frozenset[str],
+        known: Mapping[str, Ami | None],
+        slot: BuildSlot,
+        wait_policy: WaitPolicy,
+    ) -> None:
+        assert planned.plan.digest is not None
+        self.resolver = resolver
+        self.ports = resolver.ports
+        self.planned = planned
+        self.image = planned.plan.image
+        self.digest = planned.plan.digest
+        self.home = planned.plan.regions[0]
+        self.forced = forced
+        self.known = known
+        self.slot = slot
+        self.wait_policy = wait_policy
+        self.timing = lock_timing(self.ports.environment)
+        self.run = self.ports.new_run()
+        self.waiter = AmiWaiter(self.ports, self.image)
+        self.held: HeldLock | None = None
+        self.seen_lock: SeenLock | None = None
+        self.baker: Baker | None = None
+        self.stamps: Stamps | None = None
+        self.amis: Mapping[str, Ami] = {}
+        self.abandoned: tuple[Ami, ...] = ()
+        self.copies: Copies | None = None
+        self.reported = False
+        self.publishing = False
+
+    def settling_seconds(self) -> float:
+        """Returns the rest of the settling time since our lock was acquired; at most 0 if it has passed."""
+        return self.timing.settling_seconds - self.held.held_seconds if self.held is not None else 0.0
+
+    def describe_holder(self, otherwise: str) -> str:
+        """Returns the holder that EC2 showed last, or `otherwise` if it showed none."""
+        return self.seen_lock.describe() if self.seen_lock is not None else otherwise
+
+    def new_baker(self) -> Baker:
+        """Returns a baker for the current plan, which records its resources on our lock."""
+
+        def record(records: Mapping[str, str]) -> None:
+            if self.held is not None:
+                self.held.record(records)
+
+        self.baker = Baker(self.resolver, self.planned, self.waiter, run=self.run, record=record, stamps=self.stamps)
+        return self.baker
+
+    def report_plan(self) -> None:
+        """Reports the action and its reasons."""
+        because = "; ".join(reason_lines(self.planned.plan.reasons))
+        self.ports.reporter.note(f"{self.image}: {self.planned.plan.action}: {because}")
