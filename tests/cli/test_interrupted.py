@@ -177,7 +177,9 @@ def test_unremovable_resource_is_named_with_the_command_to_remove_it(app: Harnes
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130
     (pair,) = [name for name in key_pairs(ec2) if name.startswith("packer_")]
-    assert f"warning: app: key pair {pair} of us-east-1 could not be removed: EC2 answered UnauthorizedOperation" in rest
+    assert (
+        f"warning: app: key pair {pair} of us-east-1 could not be removed: EC2 answered UnauthorizedOperation" in rest
+    )
     assert "`ami-bakery images app --orphans --clean` removes leftover resources" in rest
 
 
