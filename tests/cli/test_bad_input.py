@@ -147,7 +147,7 @@ def test_undeclared_variable_is_an_error(app: Harness) -> None:
 
 
 def test_missing_source_ami_is_reported_before_a_build(app: Harness) -> None:
-    gone = "ami-0123456789abcdef0 is not there, or not shared"
+    gone = "ami-0123456789abcdef0 does not exist, or is not shared"
     template = json_template(source_ami="{{user `source_ami`}}")
     template["variables"]["source_ami"] = ""
     del template["builders"][0]["source_ami_filter"]

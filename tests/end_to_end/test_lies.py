@@ -147,4 +147,4 @@ def test_message_for_a_taken_name_says_which_ami_has_it(app: Kitchen, ec2: EC2Cl
         assert f"{holder} has the name: a finished AMI of image app. Put {{{{timestamp}}}} into ami_name" in run.stderr
     else:
         assert f"{holder} has the name: an unfinished AMI of image app" in run.stderr
-        assert "`ami-bakery images app --orphans` shows whether a dead run left it" in run.stderr
+        assert "`ami-bakery images app --orphans` shows whether it is orphaned" in run.stderr

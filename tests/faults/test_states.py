@@ -97,11 +97,11 @@ def test_removed_ami_that_is_still_visible_is_waited_for_within_a_limit(
     assert clock.seconds == waited_seconds
 
 
-@pytest.mark.parametrize("patience", [WaitPolicy(waits=False), WaitPolicy(timeout=timedelta(seconds=30))])
-def test_runner_that_may_not_wait_does_not_wait_for_a_pending_ami_of_another_run(patience: WaitPolicy) -> None:
+@pytest.mark.parametrize("wait_policy", [WaitPolicy(waits=False), WaitPolicy(timeout=timedelta(seconds=30))])
+def test_runner_that_may_not_wait_does_not_wait_for_a_pending_ami_of_another_run(wait_policy: WaitPolicy) -> None:
     clock = Hurried()
     ec2 = Showing(clock, ami(AmiState.PENDING))
     with pytest.raises(BusyError) as refused:
-        sight(clock, ec2).wait_for_other_runner(ec2.ami, patience)
+        sight(clock, ec2).wait_for_other_runner(ec2.ami, wait_policy)
     assert "another run is creating ami-1 of eu-west-1" in str(refused.value)
-    assert clock.seconds == (30 if patience.waits else 0)
+    assert clock.seconds == (30 if wait_policy.waits else 0)

@@ -240,7 +240,7 @@ def test_failed_copy_is_removed_and_failed_copies_do_not_accumulate(app: Kitchen
         failed = only(run.images)
         assert (run.status, list(failed["amis"])) == (1, [HOME])
         assert "its state is failed: Copy image failed with an internal error." in failed["error"]
-        assert f"Look whether the key {missing} is there" in failed["error"]
+        assert f"Check that the key {missing} exists" in failed["error"]
         assert abroad.describe_images(Owners=["self"])["Images"] == []
         assert abroad.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
         assert (app.packer_runs, app.calls()["CopyImage"]) == (1, attempt)

@@ -425,7 +425,7 @@ ec2.copy_image(Name="golden-2", SourceImageId=base["ImageId"], SourceRegion="us-
     app.write("ami/app.json", template)
     run = app.run("bake")
     assert (run.status, run.stdout, app.packer_runs) == (1, "", 1)
-    assert "If the base moved meanwhile, bake again" in run.stderr
+    assert "If the source AMI changed during the build, bake again" in run.stderr
 
 
 def family(kitchen: Kitchen, base: str = "", app: str = "") -> None:

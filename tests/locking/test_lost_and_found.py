@@ -76,10 +76,10 @@ def test_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen, e
     hold_lock(ec2, digest)
     lost = ended(process)
     assert (lost.status, lost.stdout) == (75, "")
-    assert "warning: app: lost the lock: it is not there any more" in lost.stderr
+    assert "warning: app: lost the lock: it does not exist any more" in lost.stderr
     assert f"it is being baked by {WHO}" in lost.stderr
     assert finished(ec2, digest) == []
-    assert len(locks(ec2)) == 1, "the other's is left alone"
+    assert len(locks(ec2)) == 1, "the other lock remains"
 
 
 def test_holder_that_lost_its_lock_returns_the_other_runners_ami(app: Kitchen, ec2: EC2Client) -> None:
@@ -120,9 +120,9 @@ def test_lock_that_is_lost_during_copies_does_not_undo_the_finished_ami(app: Kit
     ec2.delete_key_pair(KeyPairId=lock)
     run = ended(process)
     assert run.status == 0, run.stderr
-    assert "lost the lock: it is not there any more" in run.stderr
+    assert "lost the lock: it does not exist any more" in run.stderr
     assert "The AMI is finished anyway" in run.stderr
-    assert "nothing is tagged" not in run.stderr
+    assert "nothing will be tagged" not in run.stderr
 
 
 def test_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2: EC2Client) -> None:
@@ -130,7 +130,7 @@ def test_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2
     process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
     app.control.plan(InjectedFault(action="CreateTags", code="Unavailable", times=0, agent="ami-bakery"))
-    said = read_until(process, "our lock is lost")
+    said = read_until(process, "lost the lock")
     assert "it could not be renewed before it expired (Unavailable)" in said
     app.control.clear_faults()
     process.send_signal(signal.SIGTERM)

@@ -90,7 +90,7 @@ def test_no_wait_fails_at_once_and_names_the_holder(app: Kitchen, ec2: EC2Client
     assert f"it is being baked by {WHO} since " in run.stderr
     assert JOB in run.stderr
     assert app.packer_runs == 0
-    assert len(locks(ec2)) == 1, "the other's lock is left alone"
+    assert len(locks(ec2)) == 1, "the other lock remains"
 
 
 def test_no_wait_does_not_wait_for_a_bake_without_a_lock(drop_in: Kitchen, ec2: EC2Client) -> None:
