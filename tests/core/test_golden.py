@@ -59,9 +59,33 @@ EXAMPLES = {
             ("packer-provisioner-goss", "", EMPTY),
         ),
     ),
+    # The worked example in docs/reference/manifest-format.md.
+    "documented": Manifest(
+        image="app",
+        salt="",
+        template="app.pkr.hcl",
+        workdir=".",
+        entries=(
+            Entry(
+                path="app.pkr.hcl",
+                kind=EntryKind.FILE,
+                sha256="0feca3b081a8aa6f892dde3fa88ce457885cf70ae8bb40650879b4f2c9247109",
+            ),
+            Entry(
+                path="setup.sh",
+                kind=EntryKind.FILE,
+                executable=True,
+                sha256="c23b7d948ad34ef8e8eb305dafa0e5b2450888a6e549d7e791a19cb0646c234f",
+            ),
+        ),
+        variables=(("size", hash_value("t3.small")),),
+        base=(("amazon-ebs.app", "ami-0123456789abcdef0"),),
+        left_out=("packer-version", "plugin-versions"),
+    ),
 }
 DIGESTS = {
     "smallest": "c1d6f44538c8f81111603346e4d0202401468ec7edd411266bdad17cb2acf796",
+    "documented": "1475c9168ce81a2098f1cd4a5dc3b8c437e676c55dceeaacd1141166b2584fec",
     "plugins": "ea8433bed666870d8163e25899b5e7584839fbe3e70b2114349565633cc40b73",
     "everything": "b90593e0377d4678cf372d0c282e87221ab1556cf67bc2cbb7a6a2ed0aab4af7",
 }
