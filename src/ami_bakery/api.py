@@ -194,8 +194,8 @@ class Bakery:
 
         names = named(self._config, images)
         with self._resolver(trusted=False, fetch_plugins=init) as resolver:
-            made = make_plans(resolver, names, forced=frozenset(names if force else ()))
-            plans = add_steps(resolver, with_locks(resolver, made))
+            plans = make_plans(resolver, names, forced=frozenset(names if force else ()))
+            plans = add_steps(resolver, with_locks(resolver, plans))
             warn_of_unseen(resolver, plans)
         return tuple(_planned(item.plan) for item in plans if item.plan.image in names or item.plan.to_do)
 

@@ -123,15 +123,15 @@ def _learn(cls: type[Frozen]) -> _Shape:
         if base is not Frozen and issubclass(base, Frozen):
             fields |= {name: _field_of(base, name) for name in base.__annotations__}
     compared = [name for name, known in fields.items() if known.compare]
-    made = _Shape(
+    shape = _Shape(
         fields=fields,
         defaults={name: known.default for name, known in fields.items() if known.default is not ...},
         factories=tuple((name, known.default_factory) for name, known in fields.items() if known.default_factory),
         shown=tuple(name for name, known in fields.items() if known.repr),
         compared=attrgetter(*compared) if compared else type,
     )
-    type.__setattr__(cls, "_shape_of_class", made)
-    return made
+    type.__setattr__(cls, "_shape_of_class", shape)
+    return shape
 
 
 def _field_of(cls: type[Frozen], name: str) -> _Field:
@@ -150,15 +150,15 @@ def _as_dataclass(cls: type[Frozen]) -> Any:
     """Returns the `__dataclass_fields__` of an equivalent dataclass."""
     import dataclasses
 
-    made: list[tuple[str, Any, Any]] = []
+    fields: list[tuple[str, Any, Any]] = []
     for name, known in _shape(cls).fields.items():
         given: dict[str, Any] = {"repr": known.repr, "compare": known.compare}
         if known.default is not ...:
             given["default"] = known.default
         if known.default_factory is not None:
             given["default_factory"] = known.default_factory
-        made.append((name, Any, dataclasses.field(**given)))
-    twin: Any = dataclasses.make_dataclass(cls.__name__, made, frozen=True, kw_only=True)
+        fields.append((name, Any, dataclasses.field(**given)))
+    twin: Any = dataclasses.make_dataclass(cls.__name__, fields, frozen=True, kw_only=True)
     type.__setattr__(cls, "_fields_of_dataclass", twin.__dataclass_fields__)
     return twin.__dataclass_fields__
 

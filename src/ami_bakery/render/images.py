@@ -23,14 +23,14 @@ _SHORT = 12
 """Number of characters shown of a digest or a commit."""
 
 
-def images_json(made: Sequence[ImageAmi], now: datetime) -> str:
-    return safe_json({"format": FORMAT, "images": [_made_json(item, now) for item in made]}, indent=2)
+def images_json(amis: Sequence[ImageAmi], now: datetime) -> str:
+    return safe_json({"format": FORMAT, "images": [_ami_json(item, now) for item in amis]}, indent=2)
 
 
 def outdated_json(outdated: Sequence[Outdated], now: datetime) -> str:
     images = [
         {
-            **_made_json(item.made, now),
+            **_ami_json(item.made, now),
             "current_digest": item.digest.hex if item.digest else None,
             "awaits": item.awaits,
             "changed": [part.value for part in item.moved],
@@ -99,23 +99,23 @@ def orphans_table(orphans: Sequence[Orphan], now: datetime) -> Table:
     )
 
 
-def _made_json(made: ImageAmi, now: datetime) -> dict[str, Any]:
-    base = made.base_ami
+def _ami_json(item: ImageAmi, now: datetime) -> dict[str, Any]:
+    base = item.base_ami
     return {
-        "image": made.image,
-        "region": made.ami.region,
-        "ami": made.ami.id,
-        "name": made.ami.name,
-        "state": made.ami.state.value,
-        **_time_json(made.ami, now),
-        "digest": made.ami.tags.get(DIGEST_TAG),
-        "base": made.base.id if made.base else None,
-        "base_region": made.base.region if made.base else None,
+        "image": item.image,
+        "region": item.ami.region,
+        "ami": item.ami.id,
+        "name": item.ami.name,
+        "state": item.ami.state.value,
+        **_time_json(item.ami, now),
+        "digest": item.ami.tags.get(DIGEST_TAG),
+        "base": item.base.id if item.base else None,
+        "base_region": item.base.region if item.base else None,
         "base_name": base.name if base else None,
         "base_created": base.created.isoformat() if base and base.created else None,
-        "base_state": base.state.value if base else "gone" if made.base else None,
-        "commit": made.ami.tags.get(COMMIT_TAG),
-        "copy_of": made.copy_of.id if made.copy_of else None,
+        "base_state": base.state.value if base else "gone" if item.base else None,
+        "commit": item.ami.tags.get(COMMIT_TAG),
+        "copy_of": item.copy_of.id if item.copy_of else None,
     }
 
 
@@ -125,7 +125,7 @@ def _time_json(ami: Ami | None, now: datetime) -> dict[str, Any]:
     return {"created": ami.created.isoformat(), "age_seconds": int((now - ami.created).total_seconds())}
 
 
-def images_table(made: Sequence[ImageAmi], now: datetime) -> Table:
+def images_table(amis: Sequence[ImageAmi], now: datetime) -> Table:
     """Returns a row for each AMI; `-` for a missing tag."""
     columns = ("IMAGE", "REGION", "AMI", "AGE", "STATE", "DIGEST", "BASE", "BASE AGE", "COMMIT")
     rows = tuple(
@@ -140,7 +140,7 @@ def images_table(made: Sequence[ImageAmi], now: datetime) -> Table:
             _base_age(item, now),
             Cell(_commit(item.ami), "dim"),
         )
-        for item in made
+        for item in amis
     )
     return Table(columns=columns, rows=rows, optional=("COMMIT", "BASE AGE", "STATE", "BASE", "DIGEST"))
 
@@ -156,7 +156,7 @@ def outdated_table(outdated: Sequence[Outdated], now: datetime) -> Table:
             Cell(_age(item.made.ami, now)),
             Cell(_digest(item.made.ami)),
             Cell(item.digest.short if item.digest else "unknown"),
-            Cell(_moved(item), "yellow"),
+            Cell(_changes(item), "yellow"),
         )
         for item in outdated
     )
@@ -194,10 +194,10 @@ def _age(ami: Ami, now: datetime) -> str:
     return "-" if ami.created is None else describe_age(ami, now).removesuffix(" ago")
 
 
-def _base_age(made: ImageAmi, now: datetime) -> Cell:
-    if made.base is None:
+def _base_age(item: ImageAmi, now: datetime) -> Cell:
+    if item.base is None:
         return Cell("-")
-    return Cell("gone", "red") if made.base_ami is None else Cell(_age(made.base_ami, now))
+    return Cell("gone", "red") if item.base_ami is None else Cell(_age(item.base_ami, now))
 
 
 def _state(ami: Ami) -> Cell:
@@ -213,7 +213,7 @@ def _commit(ami: Ami) -> str:
     return commit[:_SHORT] + (f"+{dirty}" if dirty else "")
 
 
-def _moved(outdated: Outdated) -> str:
+def _changes(outdated: Outdated) -> str:
     parts = [
         f"{part} (waiting for {outdated.awaits})" if part == "base" and outdated.awaits else part
         for part in outdated.moved

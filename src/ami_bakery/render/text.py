@@ -215,14 +215,14 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-_COLOURS = {"error": "red", "warning": "yellow", "notice": "dim"}
+_LEVEL_COLORS = {"error": "red", "warning": "yellow", "notice": "dim"}
 
 
 def finding_text(images: Sequence[str], finding: Finding, style: Style = plain) -> str:
     """Renders `file:line: level: message`, a format that editors and CI systems parse."""
     from ami_bakery.core.check.finding import images_named
 
-    level = style(f"{finding.level}:", _COLOURS[finding.level])
+    level = style(f"{finding.level}:", _LEVEL_COLORS[finding.level])
     message = one_line(f"{finding.message} [{finding.code}, {images_named(images)}]")
     return f"{one_line(str(finding.location))}: {level} {message}\n  {one_line(finding.todo)}"
 

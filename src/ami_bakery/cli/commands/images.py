@@ -72,12 +72,12 @@ def run(context: CommandContext) -> int:
 
 def _all(context: CommandContext, listing: Listing) -> str:
     """Prints the AMIs. Returns the message for an empty list."""
-    made = listing.made()
+    amis = listing.made()
     if context.arguments.json:
-        context.answer(images_json(made, listing.now))
-    elif made:
-        context.answer(context.draw(images_table(made, listing.now)))
-    return "" if made else _NO_AMIS
+        context.answer(images_json(amis, listing.now))
+    elif amis:
+        context.answer(context.draw(images_table(amis, listing.now)))
+    return "" if amis else _NO_AMIS
 
 
 def _outdated(context: CommandContext, listing: Listing) -> str:

@@ -40,8 +40,8 @@ def show_orphans(context: CommandContext) -> int:
     if not orphans:
         resolver.ports.reporter.note("no leftover resources")
     elif arguments.clean:
-        doomed = _confirmed(orphans, resolver, asks=not arguments.yes)
-        results = _removed(resolver, doomed)
+        confirmed = _confirmed(orphans, resolver, asks=not arguments.yes)
+        results = _remove(resolver, confirmed)
     if arguments.json:
         context.answer(
             orphans_json([orphan_json(orphan, now) | _result_json(orphan.resource, results) for orphan in orphans])
@@ -113,14 +113,14 @@ def _listed(orphans: Sequence[Orphan]) -> str:
     return ", ".join(str(orphan.resource) for orphan in orphans)
 
 
-def _removed(resolver: Resolver, doomed: Sequence[Orphan]) -> dict[str, AwsError | None]:
+def _remove(resolver: Resolver, removable: Sequence[Orphan]) -> dict[str, AwsError | None]:
     """Removes orphans. Returns the error, or None, by resource id.
 
     Locks come last, and only after all other resources of their run: a lock records them.
     """
-    locks = [orphan for orphan in doomed if orphan.resource.kind is ResourceKind.LOCK]
-    results = _remove_and_report(resolver, [orphan.resource for orphan in doomed if orphan not in locks])
-    failed = {orphan.run for orphan in doomed if results.get(orphan.resource.id) is not None}
+    locks = [orphan for orphan in removable if orphan.resource.kind is ResourceKind.LOCK]
+    results = _remove_and_report(resolver, [orphan.resource for orphan in removable if orphan not in locks])
+    failed = {orphan.run for orphan in removable if results.get(orphan.resource.id) is not None}
     return results | _remove_and_report(resolver, [lock.resource for lock in locks if lock.run not in failed])
 
 

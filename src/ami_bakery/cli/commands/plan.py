@@ -42,9 +42,9 @@ def run(context: CommandContext) -> int:
     outputs = output_files(resolver, context, names, _FORMATS)
     forced = frozenset(names if context.arguments.force else ())
     failures: dict[str, BakeryError] = {}
-    made = make_plans(resolver, names, forced=forced, failures=failures)
+    planned = make_plans(resolver, names, forced=forced, failures=failures)
     _report(context, resolver, tuple(failures.values()))
-    planned = add_steps(resolver, with_locks(resolver, made))
+    planned = add_steps(resolver, with_locks(resolver, planned))
     warn_of_unseen(resolver, planned)
     plans = [item.plan for item in planned if item.plan.image in names or item.plan.to_do]
     rendered = document([plan_json(plan, steps=context.arguments.steps) for plan in plans])
