@@ -157,7 +157,7 @@ except UsageError as error:
     print(json.dumps([error.doing, error.wrong, error.todo]))
 """
     assert said(app, script)[1:] == [
-        "there is none",
+        "not found",
         'Create one with the lines: version = 1, [images.NAME], template = "PATH". Or pass its path.',
     ]
 
