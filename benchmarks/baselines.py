@@ -1,4 +1,4 @@
-"""Finds the baselines on this machine, or installs them once in a cache outside of the repository."""
+"""Finds the baselines on this machine, or installs them in a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times contenders that do the same work, in alternation, so that noise affects all of them."""
+"""Times contenders in alternation, so that noise affects all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Computes digests of many small files, of large files, and of a tree of vendored packages."""
+"""Computes digests of many small files, of large files, and of vendored packages."""
 
 from __future__ import annotations
 

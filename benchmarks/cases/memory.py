@@ -1,4 +1,4 @@
-"""Measures the peak memory of a digest: of very many files, and of a very large file."""
+"""Measures the peak memory of digests: of very many files, and a large one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads Packer's output: a line of 20 MB, and very many lines. Limit: a program that only reads lines."""
+"""Reads Packer's output: a line of 20 MB, and very many lines."""
 
 from __future__ import annotations
 

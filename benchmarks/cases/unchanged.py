@@ -1,4 +1,4 @@
-"""The most common run: an image of 50 files whose AMI exists, so that there is nothing to do."""
+"""The most common run: an unchanged image of 50 files whose AMI exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In every environment, a direct call of EC2 sends the same request as botocore, or is not made."""
+"""In every environment, a direct call of EC2 equals botocore's call, or is not made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A signal that the kernel delivers to another thread is handled immediately in the main thread."""
+"""A signal that another thread receives is handled immediately in the main thread."""
 
 from __future__ import annotations
 

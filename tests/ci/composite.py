@@ -1,4 +1,4 @@
-"""Runs a composite GitHub Action as GitHub documents its runner; rejects features that it does not model.
+"""Runs a composite GitHub Action as documented, and rejects features that it does not model.
 
 https://docs.github.com/actions/reference/workflows-and-actions/metadata-syntax, .../workflow-commands, .../contexts
 """

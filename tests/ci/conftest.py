@@ -1,4 +1,4 @@
-"""Fixtures of the CI tests: the runners, and replacements for the programs that receive an AMI id."""
+"""Fixtures of the CI tests: runners, and replacements for programs that receive AMI ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Docker Engine for the tests: a running one, or one that is started as root."""
+"""A Docker Engine for the tests: a running one, or one started as root."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def built_of(engine: Engine, context: Path, *options: str) -> Iterator[str]:
 
 
 def build_options(engine: Engine, folder: Path) -> list[str]:
-    """Returns the build options of this machine: the base image, and pip's index, which must not be in the image."""
+    """Returns the build options of this machine: the base image and pip's index."""
     settings = _pip_settings()
     configuration = folder / "pip.conf"
     lines = [f"{name} = {settings[name]}\n" for name in _FROM_PIP if name in settings]

@@ -70,7 +70,7 @@ def levels_above(folder: str) -> Iterator[str]:
 
 
 def is_within(path: str, folder: str) -> bool:
-    """Returns whether an absolute path is `folder` or inside it; always False for `/`, which is no repository."""
+    """Returns whether an absolute path is `folder` or inside it. Always False for `/`, which is no repository."""
     folder = folder.rstrip("/")
     return bool(folder) and (path == folder or path.startswith(f"{folder}/"))
 

@@ -311,7 +311,7 @@ def _permission_change(how: str, targets: Sequence[str]) -> Any:
 
 
 def _permission_key(target: str) -> str:
-    """Returns EC2's key for an account id, or for the ARN of an organization or OU (`...:ou/o-.../ou-...`)."""
+    """Returns EC2's key for a target: an account id, or the ARN of an organization or OU."""
     if not target.startswith("arn:"):
         return "UserId"
     return "OrganizationalUnitArn" if ":ou/" in target else "OrganizationArn"

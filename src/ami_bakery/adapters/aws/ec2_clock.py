@@ -15,7 +15,10 @@ class Ec2Clocks:
         self._lock = threading.Lock()
 
     def update(self, region: str, date: str | None) -> None:
-        """Records the Date header of a response that has just arrived; ignores a missing or invalid one (proxies)."""
+        """Records the Date header of a response that has just arrived.
+
+        Ignores a missing or invalid header: a proxy may have removed or changed it.
+        """
         from email.utils import parsedate_to_datetime
 
         try:

@@ -1,4 +1,4 @@
-"""Locks in EC2: key pairs, whose names are unique and whose tags name the holder (docs/concepts/locking.md)."""
+"""Locks in EC2: key pairs with unique names (docs/concepts/locking.md)."""
 
 from __future__ import annotations
 

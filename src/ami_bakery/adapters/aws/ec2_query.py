@@ -95,8 +95,11 @@ def static_settings(environment: Mapping[str, str]) -> StaticSettings | None:
 
 
 def _has_unambiguous_values(environment: Mapping[str, str]) -> bool:
-    """Returns False for characters that HTTP headers do not allow, empty paths of CA bundles, and proxy variables in
-    mixed case, which `urllib.request.getproxies` reads, too."""
+    """Returns whether botocore would read the same values.
+
+    Returns False for characters that HTTP headers do not allow, empty paths of CA bundles, and proxy variables in mixed
+    case, which `urllib.request.getproxies` reads, too.
+    """
     empty = any(not environment.get(name, "x").strip() for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"))
     mixed = any(
         name.lower() in ("https_proxy", "no_proxy") and not (name.islower() or name.isupper()) for name in environment
@@ -155,9 +158,10 @@ class Ec2Query:
         """By region: the thread that opens the first connection; None if the first call opened it."""
 
     def warm_up(self, region: str | None, fallback: Callable[[], object]) -> None:
-        """Opens a connection for the first call to this region, in a thread that the call waits for.
+        """Opens a connection to a region in a thread.
 
-        Calls `fallback` in the thread if botocore will be needed. Failures are ignored: the call reports them.
+        The first call to the region waits for it. Calls `fallback` in the thread if botocore will be needed. Failures
+        are ignored: the call reports them.
         """
         if (region or "") in self._warm_ups:
             return

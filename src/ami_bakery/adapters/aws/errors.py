@@ -153,7 +153,7 @@ def _not_reached(call: AwsCall, doing: str, error: Exception, text: str) -> Bake
 
 
 def _unloadable_certificates(settings: Settings) -> tuple[str, str] | None:
-    """Returns the problem of the CA bundle and the fix; None if it can be loaded, or none is set."""
+    """Returns the CA bundle's problem and the fix; None if there is none."""
     named = settings.certificates()
     if named is None:
         return None

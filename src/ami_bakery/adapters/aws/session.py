@@ -39,7 +39,8 @@ class AwsSession:
     def __init__(
         self, environment: Mapping[str, str], report: Callable[[str], None] = lambda _: None, *, repository: str = ""
     ) -> None:
-        """
+        """Creates nothing in boto3 yet.
+
         report      receives messages about slow responses and retries
         repository  a folder of the repository whose programs must not be started; empty if they may be started
         """
@@ -80,7 +81,7 @@ class AwsSession:
 
     @contextmanager
     def waiting(self, doing: str, region: str) -> Iterator[None]:
-        """Reports that EC2 has not responded yet, so that a slow response does not look like a hang."""
+        """Reports a slow response, so that it does not look like a hang."""
         answered = threading.Event()
 
         def watch() -> None:

@@ -69,7 +69,7 @@ class BotoTemporaryResources:
         return tuple(found.values())
 
     def _security_groups(self, region: str, name: str, values: Sequence[str]) -> Sequence[Resource]:
-        """Uses `Ec2Query` for few values, so that tagging a new group does not wait for botocore to load."""
+        """Finds groups by a filter. Uses `Ec2Query` for few values, so that a new group is tagged without botocore."""
         if not values:
             return ()
         if len(values) <= _FILTER_VALUES:

@@ -14,10 +14,11 @@ _MOST_LINKS = 40
 
 
 def replace_file(path: str, text: str, todo: str, *, follow: bool = True) -> None:
-    """Writes a new file next to `path` and renames it, so that readers see either the old or the new content.
+    """Writes a file atomically: readers see either the old or the new content.
 
-    Replaces the target of a symbolic link, not the link. Writes in place to devices, pipes and the file that is our
-    stdout, which cannot be replaced. Does not touch a file that already has the text. Raises `OutputError`.
+    Writes a new file next to `path` and renames it. Replaces the target of a symbolic link, not the link. Writes in place
+    to devices, pipes and the file that is our stdout, which cannot be replaced. Does not touch a file that already has
+    the text. Raises `OutputError`.
 
     todo    how the user can fix a failure
     follow  False for a path that the user did not choose: replaces a link there, because anyone can have created it
@@ -45,7 +46,7 @@ def append_file(path: str, text: str, todo: str) -> None:
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Returns the status of the file after all links; None if it does not exist, or for a broken link."""
+    """Returns the status of the file, following links. None if it does not exist."""
     try:
         return os.stat(path)
     except FileNotFoundError:
@@ -53,7 +54,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def _is_replaceable(path: str, there: os.stat_result) -> bool:
-    """Returns whether it is a regular file that is not our open stdout or stderr, as with the shell's `> file`."""
+    """Returns whether it is a regular file, but not our stdout or stderr (`> file`)."""
     return stat.S_ISREG(there.st_mode) and not _is_open(there) and not _is_descriptor(path)
 
 

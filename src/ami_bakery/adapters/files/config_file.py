@@ -26,7 +26,7 @@ _NAME_A_FILE = "Use --config with the path of a bakery.toml, or of its folder."
 
 
 def find_config(folder: Path) -> Path | None:
-    """Returns `bakery.toml` in this folder or the nearest parent folder that has one; None if there is none."""
+    """Returns `bakery.toml` in this folder or the nearest parent folder; None if there is none."""
     return next((path for parent in (folder, *folder.parents) if (path := parent / FILE_NAME).is_file()), None)
 
 
@@ -45,7 +45,7 @@ def read_config_file(path: Path) -> Config:
 
 
 def _content(path: Path) -> bytes | None:
-    """Returns the content, cut one byte after the size limit; None if it is not a regular file, which could block."""
+    """Returns the content, cut one byte after the size limit. None if it is not a regular file, which could block."""
     if not path.is_file():
         path.stat()  # raises FileNotFoundError
         return None
@@ -100,7 +100,7 @@ def _parse(data: bytes, path: Path) -> Config:
 
 
 def _line_of(message: str) -> int:
-    """Reads the line from tomllib's message: `(at line 3, column 5)`; 1 for `(at end of document)`."""
+    """Returns the line in tomllib's message: `(at line 3, column 5)`. 1 for `(at end of document)`."""
     found = re.search(r"\(at line (\d+),", message)
     return int(found[1]) if found else 1
 

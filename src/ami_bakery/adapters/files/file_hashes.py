@@ -55,7 +55,7 @@ def file_hashes(
 
 
 class _Reading:
-    """Reads files in this thread, in threads from the first large file on, and in worker processes.
+    """Hashes files in this thread, in other threads, and in worker processes.
 
     failed  whether a file could not be read: later files need not be started
     """
@@ -151,7 +151,7 @@ class _Reading:
             self._files += 1
 
     def _free_process(self) -> HashingProcess | None:
-        """Returns a worker process that accepts a batch, and starts one if there are enough files; None if busy."""
+        """Returns a worker process that accepts a batch. Starts one if there are enough files. None if busy."""
         if len(self._processes) < min(self._processes_at_most, self._started // _FILES_OF_A_PROCESS):
             from ami_bakery.adapters.files.hash_worker import HashingProcess
 
@@ -271,7 +271,7 @@ def check_unchanged(path: str, before: os.stat_result, after: os.stat_result, si
 
 
 def _is_generated(before: os.stat_result, after: os.stat_result, size: int) -> bool:
-    """Returns whether it is a file as in /proc, where the size is 0, or /sys, where it is a page."""
+    """Returns whether it is a file as in /proc (size 0) or /sys (size of a page)."""
     return before.st_size == after.st_size != size and (
         before.st_size == 0 or (before.st_mtime_ns == after.st_mtime_ns and before.st_ctime_ns == after.st_ctime_ns)
     )

@@ -180,7 +180,7 @@ def _no_progress(_files: int, _bytes: int) -> None:
 
 
 def _kind_of(item: os.DirEntry[bytes]) -> FileKind:
-    """Returns the type in the folder's entry, which most filesystems store, so that no further call is needed."""
+    """Returns the type stored in the folder's entry, without a further call on most filesystems."""
     if item.is_file(follow_symlinks=False):
         return FileKind.FILE
     if item.is_symlink():

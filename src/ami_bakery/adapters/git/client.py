@@ -1,4 +1,4 @@
-"""Runs git to find a folder's commit, resolve revisions, and read the files of a revision."""
+"""Runs git to find commits, resolve revisions, and read files of revisions."""
 
 from __future__ import annotations
 

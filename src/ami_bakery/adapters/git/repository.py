@@ -95,9 +95,10 @@ class Repository:
         yield from _split(self.output(*arguments) or b"")
 
     def clean_ids(self, paths: Sequence[str]) -> list[str]:
-        """Returns the object id of each file in the work tree, after conversion of line endings and encodings.
+        """Returns the object id of each file in the work tree.
 
-        Does not run filters. If git cannot read a file, its id and those after it are missing.
+        Converts line endings and encodings, but does not run filters. If git cannot read a file, its id and those after
+        it are missing.
         """
         given = "".join(f"{_quoted(path)}\n" for path in paths).encode("utf-8", "surrogateescape")
         return (
@@ -178,7 +179,7 @@ def _split(answer: bytes) -> Iterator[str]:
 
 
 def _quoted(path: str) -> str:
-    """Quotes a path for git's line input: as a C string if it starts with a quote or contains a line break."""
+    """Quotes a path for git's line input, as a C string if necessary."""
     if not path.startswith('"') and "\n" not in path:
         return path
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -251,7 +252,10 @@ _LONGEST_POINTER = 1024
 
 
 class RevisionEntry(Frozen):
-    """An entry of a revision: its mode, its object id, and the repository (submodule), whose top is at `mount`."""
+    """An entry of a revision: its mode and object id.
+
+    repository  the repository or submodule that has the object; `mount` is the path of its top
+    """
 
     mode: str
     name: str = ""

@@ -40,10 +40,11 @@ class _Compared(Frozen):
 
 
 class GitTree:
-    """A `RevisionTree` of one commit; `folder` is the root, `top` the top of the work tree, both absolute.
+    """A `RevisionTree` of one commit.
 
-    Ignored files, and files outside of the repository, are read from disk, because no revision contains them. Content
-    is that of the blob, without filters or conversion of line endings: see `same_content`.
+    `folder` is the root, `top` the top of the work tree, both absolute. Ignored files, and files outside of the
+    repository, are read from disk, because no revision contains them. Content is that of the blob, without filters or
+    conversion of line endings: see `same_content`.
     """
 
     def __init__(self, folder: str, top: str, commit: str, contents: RevisionContents) -> None:
@@ -193,7 +194,7 @@ class GitTree:
         return self._hashes[node.name, algorithm], node.mode == "100755"
 
     def _key(self, resolved: str) -> str | None:
-        """Converts an absolute path to git's path from the top of the work tree; None if it is outside."""
+        """Converts an absolute path to git's path from the top. None if it is outside of the work tree."""
         if resolved == self._top:
             return "."
         above = self._top.rstrip("/") + "/"
@@ -204,7 +205,7 @@ class GitTree:
         return None if key is None else self._nodes.get(key)
 
     def _is_on_disk(self, resolved: str) -> bool:
-        """Returns whether the path is ignored or outside of the repository, so that it is read from disk."""
+        """Returns whether the path is ignored, or outside of the repository."""
         key = self._key(resolved)
         while key and key != ".":
             if key in self._ignored:

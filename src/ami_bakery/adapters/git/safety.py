@@ -74,7 +74,7 @@ def top_of(folder: str) -> str | None:
 
 
 def git_folder_of(level: str) -> str | None:
-    """Returns the git folder of a folder with a `.git`, links resolved; None if it has none."""
+    """Returns the git folder that a folder's `.git` is or names, links resolved. None if there is none."""
     path = os.path.join(level, ".git")
     if os.path.isdir(path):
         return os.path.realpath(path) if os.path.lexists(os.path.join(path, "HEAD")) else None
@@ -82,7 +82,10 @@ def git_folder_of(level: str) -> str | None:
 
 
 def is_own_submodule(folder: str, git_folder_above: str) -> bool:
-    """Returns whether a submodule's git folder is in that of its superproject, or in its own `.git`, as git puts it."""
+    """Returns whether a submodule's git folder is where git puts it.
+
+    That is the git folder of its superproject, or its own `.git`.
+    """
     found = git_folder_of(folder)
     return found is not None and (
         found == os.path.join(os.path.realpath(folder), ".git") or is_within(found, git_folder_above)

@@ -104,7 +104,7 @@ class HashicorpPacker:
         self._folder.close()
 
     def warm_up(self, *, plugins: bool) -> None:
-        """Asks in a thread: Packer needs 0.1 s to print its version, and 0.3 s to list its plugins."""
+        """Runs Packer in a thread: it needs 0.1 s for its version, and 0.3 s for its plugins."""
         threading.Thread(target=self._prefetch, args=(plugins,), daemon=True).start()
 
     def _prefetch(self, plugins: bool) -> None:
@@ -312,7 +312,10 @@ class HashicorpPacker:
             )
 
     def _run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
-        """Runs Packer without plugins, in an empty folder: before 1.11 it starts plugins in its current folder."""
+        """Runs Packer without plugins, in an empty folder.
+
+        Before 1.11 Packer starts plugins in its current folder.
+        """
         program = self._executable()
         path = safe_path(self._environment, self._repository)
         try:
@@ -342,7 +345,7 @@ class HashicorpPacker:
         )
 
     def _log_advice(self) -> str:
-        """Returns how to keep the log in CI, where it is lost after the job; empty outside of CI."""
+        """Returns how to keep the log after a CI job; empty outside of CI."""
         if not is_automated(self._environment):
             return ""
         return (

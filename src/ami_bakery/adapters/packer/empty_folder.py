@@ -1,4 +1,4 @@
-"""An empty folder to start Packer in: before 1.11 it starts plugins in its current folder."""
+"""An empty folder for Packer, which starts plugins in its current folder before 1.11."""
 
 from __future__ import annotations
 

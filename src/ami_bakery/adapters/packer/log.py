@@ -1,4 +1,4 @@
-"""The masked log of one Packer run, in a private file that is kept after failures."""
+"""The masked log of one Packer run, in a private file, kept after failures."""
 
 from __future__ import annotations
 

@@ -19,10 +19,11 @@ _LONGEST_ARGUMENT = 30_000
 
 @contextlib.contextmanager
 def private_variables(request: BuildRequest) -> Iterator[str | None]:
-    """Writes a var-file for sensitive variables, because all users of the machine can read a command line.
+    """Writes a private var-file for sensitive and long variables.
 
-    Also for values that are too long for the command line. In HCL2, lists and maps are JSON values; in legacy JSON
-    templates, all values are strings. Yields the path; None if there are no such variables. Raises `PackerError`.
+    All users of the machine can read a command line, and its length is limited. In HCL2, lists and maps are JSON
+    values; in legacy JSON templates, all values are strings. Yields the path; None if there are no such variables.
+    Raises `PackerError`.
     """
     values = {
         name: json.loads(value) if request.hcl2 and name in request.structured else value

@@ -134,7 +134,10 @@ class PluginFolders(Frozen):
 
 
 def _programs_of_config(path: str) -> Iterator[str]:
-    """Reads JSON as Go does: keys in any case, also repeated ones, and only the first value of the file."""
+    """Yields the programs in Packer's configuration.
+
+    Reads JSON as Go does: keys in any case, also repeated ones, and only the first value of the file.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             config, _ = json.JSONDecoder(object_pairs_hook=tuple).raw_decode(file.read().lstrip())

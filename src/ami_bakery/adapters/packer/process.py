@@ -271,7 +271,7 @@ def _show_all(stream: IO[bytes], run: Run, terminal: BinaryIO) -> None:
 
 
 def _show(terminal: BinaryIO, text: str) -> None:
-    """Writes to the terminal; ignores a closed one, because Packer's output must be read to the end."""
+    """Writes to the terminal. Ignores errors, because Packer's output must be read to the end."""
     with contextlib.suppress(OSError, ValueError):
         terminal.write(text.encode())
         terminal.flush()

@@ -58,7 +58,7 @@ class Watchdog:
 
 @contextlib.contextmanager
 def watchdog(output: int, seconds: float, files: Sequence[str]) -> Iterator[Watchdog]:
-    """Runs a watchdog from before Packer starts until it has exited, also if ami-bakery fails in between."""
+    """Runs a watchdog. Start Packer inside: if the block fails, the watchdog stops Packer."""
     started = Watchdog(output, seconds, files)
     try:
         yield started

@@ -52,7 +52,7 @@ def _lines(control: int) -> Iterator[list[str]]:
 
 
 class _Packer:
-    """A Packer process, held by a pidfd (Linux 5.3) if possible, because a PID can be reused."""
+    """A Packer process. Uses a pidfd (Linux 5.3) if possible, because a PID can be reused."""
 
     def __init__(self, pid: int, *, own_group: bool) -> None:
         self._pid = pid
@@ -67,7 +67,7 @@ class _Packer:
         self._signal(signal.SIGTERM)
 
     def continue_cleanup(self) -> None:
-        """Continues the pauses of debug mode, which also happen during the cleanup; a signal acts as a key press."""
+        """Continues a pause of debug mode, also during the cleanup: a signal acts as a key press."""
         if not self._own_group:
             self._signal(signal.SIGTERM)
 

@@ -155,7 +155,7 @@ class LiveReporter:
         return Group(*shown)
 
     def _lines(self, rows: Sequence[tuple[str, _Running]], *, roomy: bool) -> Iterator[Text]:
-        """Yields a line per image, and Packer's last line below it, or at its end if not `roomy`."""
+        """Yields a line per image with Packer's last line, which is separate if `roomy`."""
         from rich.text import Text
 
         now = time.monotonic()

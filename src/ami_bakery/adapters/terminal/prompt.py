@@ -77,7 +77,7 @@ class TerminalPrompter:
         return self._counted > before
 
     def is_interactive(self) -> bool:
-        """Returns whether it is a terminal, and we are in the foreground: a read in the background stops a process."""
+        """Returns whether a terminal is in the foreground: a read in the background would stop the process."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if self._answers is not None and self._answers.isatty() and self._questions.isatty():
                 return os.tcgetpgrp(self._answers.fileno()) == os.getpgrp()
