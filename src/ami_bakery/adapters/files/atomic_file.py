@@ -16,9 +16,9 @@ _MOST_LINKS = 40
 def replace_file(path: str, text: str, todo: str, *, follow: bool = True) -> None:
     """Writes a file atomically: readers see either the old or the new content.
 
-    Writes a new file next to `path` and renames it. Replaces the target of a symbolic link, not the link. Writes in place
-    to devices, pipes and the file that is our stdout, which cannot be replaced. Does not touch a file that already has
-    the text. Raises `OutputError`.
+    Writes a new file next to `path` and renames it. Replaces the target of a symbolic link, not the link. Writes in
+    place to devices, pipes and the file that is our stdout, which cannot be replaced. Does not touch a file that
+    already has the text. Raises `OutputError`.
 
     todo    how the user can fix a failure
     follow  False for a path that the user did not choose: replaces a link there, because anyone can have created it
