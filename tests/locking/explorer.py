@@ -125,12 +125,12 @@ class Ami(NamedTuple):
     name: str
     sound: bool = True
     finished: int = NEVER
-    marked: int = NEVER
+    abandoned: int = NEVER
     removed: int = NEVER
 
     def older(self) -> Ami:
         most = LAG + 1
-        ages = (_older(self.finished, most), _older(self.marked, most), _older(self.removed, most))
+        ages = (_older(self.finished, most), _older(self.abandoned, most), _older(self.removed, most))
         return Ami(self.name, self.sound, *ages)
 
 
@@ -286,12 +286,12 @@ class Steps:
             case Pause() | CopyToRegions() | WaitVisible():
                 yield cloud, ProtocolEvent.DONE, False
             case LookUp(_, settled):
-                for looked in _lookups(cloud):
-                    if looked.ami or not (self._rules.settles and settled) or held_for >= SETTLED:
-                        yield cloud, looked, False
+                for lookup in _lookups(cloud):
+                    if lookup.ami or not (self._rules.settles and settled) or held_for >= SETTLED:
+                        yield cloud, lookup, False
             case CheckInherited(name):
                 ami = cloud.find(name)
-                if ami is not None and ami.marked <= LAG and ami.removed <= LAG:
+                if ami is not None and ami.abandoned <= LAG and ami.removed <= LAG:
                     yield cloud, ProtocolEvent.DONE, False
                 yield cloud, ProtocolEvent.REFUSED, False
             case Bake():
@@ -311,12 +311,12 @@ class Steps:
             if lock is None:
                 yield cloud, LockNotVisible(), False
                 continue
-            shown = LockSeen(lock.name, lock.owner == own, False, lock.finished, lock.carries)
+            lock_seen = LockSeen(lock.name, lock.owner == own, False, lock.finished, lock.carries)
             if lock.kept or lock.owner not in living:
-                yield cloud, replace(shown, expired=True), False
+                yield cloud, replace(lock_seen, expired=True), False
             elif pauses and lock.owner != own:
-                yield cloud, replace(shown, expired=True), True
-            yield cloud, shown, False
+                yield cloud, replace(lock_seen, expired=True), True
+            yield cloud, lock_seen, False
 
     def _baked(
         self, cloud: Cloud, lock: str | None, pauses: bool, free: str
@@ -385,10 +385,10 @@ class Steps:
         if not self._rules.tags_first:
             yield cloud, AmisAbandoned(names)
         elif cloud.may_hold(step.lock):
-            marked = cloud
+            abandoned = cloud
             for ami in unfinished:
-                marked = marked.with_ami(ami._replace(marked=0))
-            yield marked, AmisAbandoned(names)
+                abandoned = abandoned.with_ami(ami._replace(abandoned=0))
+            yield abandoned, AmisAbandoned(names)
         if not cloud.holds(step.lock):
             yield cloud, ProtocolEvent.LOST
 
