@@ -163,7 +163,7 @@ def test_resources_of_a_killed_packer_are_removed(app: Harness, ec2: EC2Client) 
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
     assert process.returncode == 130, rest
-    assert "is killed" in rest
+    assert "killing it" in rest
     removed = next(line for line in rest.splitlines() if "removed leftover resources" in line)
     assert "security group sg-" in removed
     assert "key pair " in removed
@@ -187,7 +187,7 @@ def test_resources_kept_by_on_error_abort_are_named(app: Harness, ec2: EC2Client
     provisioned(app, "exit 3")
     run = app.run("bake", "--", "-on-error=abort")
     assert run.status == 1
-    assert "left in EC2 (-on-error=abort): instance i-" in run.stderr
+    assert "remains in EC2 (-on-error=abort): instance i-" in run.stderr
     assert len(left_in(ec2, locks=False)) == 3
 
 

@@ -87,7 +87,7 @@ def test_an_ami_whose_checks_lost_their_credentials_is_named_and_listed_and_neve
     app.control.clear_faults()
     (orphan,) = [image["ImageId"] for image in ec2.describe_images(Owners=["self"])["Images"]]
     assert failed.status == 1
-    assert f"{orphan} of us-east-1 was left, without" in failed.stderr
+    assert f"{orphan} of us-east-1 remains, without" in failed.stderr
     answer = app.run("bake", environment=SHORT, timeout=300).answer
     assert answer != orphan
     assert finished(ec2, app.run("digest").answer) == [answer]
