@@ -29,7 +29,7 @@ from ami_bakery.core.ec2.image import DIGEST_TAG, IMAGE_TAG, Ami
 from ami_bakery.local import LocalAws
 from ami_bakery.local.faults import FaultKind, InjectedFault
 from tests.counting_proxy import CountingProxy
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "HOME": "/nobody"}
 UBUNTU = "ubuntu/images/hvm-ssd/ubuntu-jammy-22.04-amd64-server-*"
@@ -138,7 +138,7 @@ def test_an_incomplete_response_is_an_error(read: Callable[[Ec2Response], list[A
         read(Ec2Response.of("DescribeImages", (body + end).encode()))
 
 
-def test_all_pages_are_read(both: Both, app: Kitchen) -> None:
+def test_all_pages_are_read(both: Both, app: Harness) -> None:
     app.control.change(page_cap=2)
     found = both.plain.find_matching("us-east-1", ("099720109477", "amazon"), [("state", ("available",))])
     assert len(found) > 4
@@ -147,19 +147,19 @@ def test_all_pages_are_read(both: Both, app: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER])
-def test_a_failed_call_is_repeated_with_botocore(both: Both, app: Kitchen, kind: FaultKind) -> None:
+def test_a_failed_call_is_repeated_with_botocore(both: Both, app: Harness, kind: FaultKind) -> None:
     app.control.plan(InjectedFault(action="DescribeImages", kind=kind, code="RequestLimitExceeded"))
     assert both.plain.find_matching("us-east-1", ("099720109477",), [("name", (UBUNTU,))])
     assert both.plain_session.query.call("us-east-1", "DescribeImages", {}, image_dicts) is None
 
 
-def test_after_an_error_of_ec2_only_that_call_uses_botocore(both: Both, app: Kitchen) -> None:
+def test_after_an_error_of_ec2_only_that_call_uses_botocore(both: Both, app: Harness) -> None:
     query = both.plain_session.query
     assert query.call("us-east-1", "DescribeImages", {"ImageIds": ["ami-0123456789abcdef0"]}, image_dicts) is None
     assert query.call("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
 
 
-def test_a_connection_that_the_server_closed_is_replaced(both: Both, app: Kitchen) -> None:
+def test_a_connection_that_the_server_closed_is_replaced(both: Both, app: Harness) -> None:
     query = both.plain_session.query
     assert query.call("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     ((connection,),) = query._pool._idle.values()  # type: ignore[union-attr]
@@ -170,7 +170,7 @@ def test_a_connection_that_the_server_closed_is_replaced(both: Both, app: Kitche
     assert connection.sock is None
 
 
-def test_no_connection_stays_open_after_close(both: Both, app: Kitchen) -> None:
+def test_no_connection_stays_open_after_close(both: Both, app: Harness) -> None:
     query = both.plain_session.query
     assert query.call("us-east-1", "DescribeImages", {"Owners": ["self"]}, image_dicts) == []
     query.close()
@@ -242,7 +242,7 @@ def test_a_configuration_file_that_is_not_empty_uses_botocore(tmp_path: Path, na
 
 
 @pytest.mark.packer
-def test_an_unchanged_image_is_found_without_botocore(drop_in: Kitchen) -> None:
+def test_an_unchanged_image_is_found_without_botocore(drop_in: Harness) -> None:
     first = drop_in.run("bake").answer
     looked_up = drop_in.run("bake", environment={"PYTHONPROFILEIMPORTTIME": "1"})
     assert looked_up.answer == first
@@ -250,7 +250,7 @@ def test_an_unchanged_image_is_found_without_botocore(drop_in: Kitchen) -> None:
 
 
 @pytest.mark.packer
-def test_an_unchanged_image_is_found_with_botocore_if_a_setting_is_unsupported(drop_in: Kitchen) -> None:
+def test_an_unchanged_image_is_found_with_botocore_if_a_setting_is_unsupported(drop_in: Harness) -> None:
     first = drop_in.run("bake").answer
     assert drop_in.run("bake", environment={"AWS_SDK_UA_APP_ID": "ci"}).answer == first
 

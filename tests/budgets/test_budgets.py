@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.budgets.counting import Counts, count, counted, why_not
-from tests.harness import PROGRAMS, Kitchen, json_template
+from tests.harness import PROGRAMS, Harness, json_template
 
 BUDGETS = tomllib.loads((Path(__file__).parent / "budgets.toml").read_text())
 NOT_HERE = "AMI_BAKERY_NO_STRACE"
@@ -42,43 +42,43 @@ Counting = Callable[..., Counts]
 
 
 @pytest.fixture
-def counting(kitchen: Kitchen) -> Iterator[Counting]:
+def counting(harness: Harness) -> Iterator[Counting]:
     """Counts the second of two runs: the first one writes Python's bytecode, which an installation has."""
 
     def run(*arguments: str, stdout: str = "") -> Counts:
-        kitchen.run(*arguments)
-        kitchen.control.clear_report()
-        assert stdout in kitchen.run(*arguments).answer
-        api_calls = sum(kitchen.calls().values())
+        harness.run(*arguments)
+        harness.control.clear_report()
+        assert stdout in harness.run(*arguments).answer
+        api_calls = sum(harness.calls().values())
         command = [str(PROGRAMS / "ami-bakery"), *arguments]
         return count(
-            command, folder=kitchen.folder, environment=kitchen.environment, api_calls=api_calls, stdout=stdout
+            command, folder=harness.folder, environment=harness.environment, api_calls=api_calls, stdout=stdout
         )
 
     yield run
 
 
-def files(kitchen: Kitchen) -> int:
+def files(harness: Harness) -> int:
     """Writes 50 files of 0 to 49 kB in five folders, always the same; returns their total size."""
     size = 0
     for number in range(50):
         content = bytes([number]) * (number * 1000)
-        kitchen.write(f"ami/part-{number % 5}/file-{number:02}", content)
+        harness.write(f"ami/part-{number % 5}/file-{number:02}", content)
         size += len(content)
     return size
 
 
-def as_drop_in(kitchen: Kitchen) -> None:
-    kitchen.write("template/app.json", json_template())
-    kitchen.environment |= {
-        "PACKER_JSON_PATH": f"{kitchen.folder}/template/app.json",
-        "AMI_DEFINITION_DIRS": f"{kitchen.folder}/ami/",
+def as_drop_in(harness: Harness) -> None:
+    harness.write("template/app.json", json_template())
+    harness.environment |= {
+        "PACKER_JSON_PATH": f"{harness.folder}/template/app.json",
+        "AMI_DEFINITION_DIRS": f"{harness.folder}/ami/",
     }
 
 
-def as_configured(kitchen: Kitchen) -> None:
-    kitchen.write("template/app.json", json_template())
-    kitchen.write("bakery.toml", f'{TOML}[images.app]\ntemplate = "template/app.json"\ninputs = ["ami"]\n')
+def as_configured(harness: Harness) -> None:
+    harness.write("template/app.json", json_template())
+    harness.write("bakery.toml", f'{TOML}[images.app]\ntemplate = "template/app.json"\ninputs = ["ami"]\n')
 
 
 def within(case: str, counts: Counts) -> None:
@@ -90,50 +90,50 @@ def test_help_stays_within_its_budget(counting: Counting) -> None:
     within("help", counting("--help", stdout="exit status"))
 
 
-def test_digest_in_drop_in_mode_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
-    size = files(kitchen)
-    as_drop_in(kitchen)
+def test_digest_in_drop_in_mode_stays_within_its_budget(harness: Harness, counting: Counting) -> None:
+    size = files(harness)
+    as_drop_in(harness)
     counts = counting("digest")
     within("digest-drop-in", counts)
     assert (counts.inputs_opened, counts.input_bytes) == (50, size), "each file is read once and completely"
 
 
-def test_digest_with_a_configuration_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
-    size = files(kitchen)
-    as_configured(kitchen)
+def test_digest_with_a_configuration_stays_within_its_budget(harness: Harness, counting: Counting) -> None:
+    size = files(harness)
+    as_configured(harness)
     counts = counting("digest")
     within("digest-configured", counts)
-    configuration, template = ((kitchen.folder / name).stat().st_size for name in ("bakery.toml", "template/app.json"))
+    configuration, template = ((harness.folder / name).stat().st_size for name in ("bakery.toml", "template/app.json"))
     # The template is read twice: to parse it, and to hash it.
     assert counts.input_bytes == size + configuration + 2 * template
 
 
-def test_an_unchanged_image_in_drop_in_mode_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
-    size = files(kitchen)
-    as_drop_in(kitchen)
+def test_an_unchanged_image_in_drop_in_mode_stays_within_its_budget(harness: Harness, counting: Counting) -> None:
+    size = files(harness)
+    as_drop_in(harness)
     counts = counting("bake", stdout="ami-")
     within("unchanged-drop-in", counts)
     assert counts.input_bytes < size + 1000, "the template, which only Packer needs, is not read"
-    assert kitchen.packer_runs == 1
+    assert harness.packer_runs == 1
 
 
-def test_an_unchanged_image_with_a_configuration_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
-    files(kitchen)
-    as_configured(kitchen)
+def test_an_unchanged_image_with_a_configuration_stays_within_its_budget(harness: Harness, counting: Counting) -> None:
+    files(harness)
+    as_configured(harness)
     within("unchanged-configured", counting("bake", stdout="ami-"))
-    assert kitchen.packer_runs == 1
+    assert harness.packer_runs == 1
 
 
-def test_a_plan_of_200_images_stays_within_its_budget(kitchen: Kitchen, counting: Counting) -> None:
+def test_a_plan_of_200_images_stays_within_its_budget(harness: Harness, counting: Counting) -> None:
     names = [f"image-{number:03}" for number in range(200)]
     text = TOML
     for name in names:
-        kitchen.write(f"{name}/app.json", json_template())
-        kitchen.write(f"{name}/setup.sh", f"echo {name}\n")
+        harness.write(f"{name}/app.json", json_template())
+        harness.write(f"{name}/setup.sh", f"echo {name}\n")
         text += f'[images.{name}]\ntemplate = "{name}/app.json"\n'
-    kitchen.write("bakery.toml", text)
-    digests = {image["image"]: image["digest"] for image in kitchen.run("digest", "--json").images}
-    kitchen.control.seed(
+    harness.write("bakery.toml", text)
+    digests = {image["image"]: image["digest"] for image in harness.run("digest", "--json").images}
+    harness.control.seed(
         "us-east-1",
         {
             name: {"ami_config_checksum": digest, "ami-bakery:image": name, "ami-bakery:format": "1"}
@@ -156,12 +156,12 @@ def test_only_exceeded_counts_are_reported() -> None:
         exceeded(counts, {"modules": 10})
 
 
-def test_one_additional_file_exceeds_exact_budgets(kitchen: Kitchen, counting: Counting) -> None:
+def test_one_additional_file_exceeds_exact_budgets(harness: Harness, counting: Counting) -> None:
     """Checks the counting itself: the same run with one more file of 1000 bytes."""
-    files(kitchen)
-    as_drop_in(kitchen)
+    files(harness)
+    as_drop_in(harness)
     before = counting("digest")
-    kitchen.write("ami/one-more", b"x" * 1000)
+    harness.write("ami/one-more", b"x" * 1000)
     after = counting("digest")
     assert after.inputs_opened == before.inputs_opened + 1
     assert after.input_bytes == before.input_bytes + 1000

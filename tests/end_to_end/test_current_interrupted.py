@@ -10,7 +10,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalAws
-from tests.harness import TOML, Kitchen, left_in, unlock
+from tests.harness import TOML, Harness, left_in, unlock
 from tests.processes import bake_until, kill_everything_of, processes_with, wait_until
 
 TEMPLATE = """\
@@ -48,11 +48,11 @@ AT_WORK = "amazon-ebs.app: at work"
 
 
 @pytest.fixture
-def current(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
-    kitchen = Kitchen(tmp_path, local, current_packer)
-    kitchen.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
-    kitchen.write("ami/app.pkr.hcl", TEMPLATE)
-    return kitchen
+def current(tmp_path: Path, local: LocalAws, current_packer: Path) -> Harness:
+    harness = Harness(tmp_path, local, current_packer)
+    harness.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    harness.write("ami/app.pkr.hcl", TEMPLATE)
+    return harness
 
 
 def kinds_marked(ec2: EC2Client) -> set[str]:
@@ -61,7 +61,7 @@ def kinds_marked(ec2: EC2Client) -> set[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
-def test_current_packer_cleans_up(current: Kitchen, ec2: EC2Client, number: int) -> None:
+def test_current_packer_cleans_up(current: Harness, ec2: EC2Client, number: int) -> None:
     process = bake_until(current, AT_WORK)
     assert len(left_in(ec2, locks=False)) == 3
     os.kill(process.pid, number)
@@ -73,7 +73,7 @@ def test_current_packer_cleans_up(current: Kitchen, ec2: EC2Client, number: int)
     assert wait_until(lambda: processes_with(str(current.folder)) == [])
 
 
-def test_pending_ami_of_current_packer_is_removed(current: Kitchen, ec2: EC2Client) -> None:
+def test_pending_ami_of_current_packer_is_removed(current: Harness, ec2: EC2Client) -> None:
     current.write("ami/app.pkr.hcl", TEMPLATE.replace("sleep 60", "true"))
     current.control.change(pending_seconds=60)
     process = bake_until(current, "Waiting for AMI to become ready")
@@ -85,7 +85,7 @@ def test_pending_ami_of_current_packer_is_removed(current: Kitchen, ec2: EC2Clie
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def test_resources_of_a_dead_run_of_current_packer_are_found(current: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_dead_run_of_current_packer_are_found(current: Harness, ec2: EC2Client) -> None:
     """The template tags them, too, in the calls that create them."""
     process = bake_until(current, AT_WORK)
     assert wait_until(lambda: {"instance", "security-group"} <= kinds_marked(ec2))

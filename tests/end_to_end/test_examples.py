@@ -14,29 +14,29 @@ import pytest
 
 from ami_bakery.local import LocalAws
 from tests.documents import ROOT
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(params=["packer", pytest.param("current-packer", marks=pytest.mark.current_packer)])
-def examples(request: pytest.FixtureRequest, tmp_path: Path, local: LocalAws) -> Kitchen:
+def examples(request: pytest.FixtureRequest, tmp_path: Path, local: LocalAws) -> Harness:
     packer: Path | None = None if request.param == "packer" else request.getfixturevalue("current_packer")
-    kitchen = Kitchen(tmp_path, local, packer)
-    shutil.copytree(EXAMPLES, kitchen.folder / "examples")
-    return kitchen
+    harness = Harness(tmp_path, local, packer)
+    shutil.copytree(EXAMPLES, harness.folder / "examples")
+    return harness
 
 
-def uploaded(kitchen: Kitchen) -> set[str]:
+def uploaded(harness: Harness) -> set[str]:
     """Returns the SHA-256 of everything that was uploaded over SSH."""
-    return {upload.sha256 for upload in kitchen.control.report().uploads}
+    return {upload.sha256 for upload in harness.control.report().uploads}
 
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_sample_app_by_bakery_toml(examples: Kitchen) -> None:
+def test_sample_app_by_bakery_toml(examples: Harness) -> None:
     folder = examples.folder / "examples/sample-app"
     ami = examples.run("bake", cwd=folder).answer
     assert examples.run("bake", cwd=folder).answer == ami
@@ -47,7 +47,7 @@ def test_sample_app_by_bakery_toml(examples: Kitchen) -> None:
     assert any("cloud-init status --wait" in command or "/tmp/script" in command for command in commands)
 
 
-def test_sample_app_as_a_stage_of_the_original(examples: Kitchen) -> None:
+def test_sample_app_as_a_stage_of_the_original(examples: Harness) -> None:
     folder = examples.folder / "examples/sample-app"
     first = subprocess.run(
         [str(folder / "bake.sh")], env=examples.environment, cwd="/", capture_output=True, text=True, check=True
@@ -57,7 +57,7 @@ def test_sample_app_as_a_stage_of_the_original(examples: Kitchen) -> None:
     assert examples.packer_runs == 1
 
 
-def test_hcl2_example(examples: Kitchen) -> None:
+def test_hcl2_example(examples: Harness) -> None:
     folder = examples.folder / "examples/hcl2"
     ami = examples.run("bake", cwd=folder).answer
     assert examples.run("bake", cwd=folder).answer == ami

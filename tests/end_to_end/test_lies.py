@@ -9,7 +9,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG
 from ami_bakery.local import LocalAws
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 TEMPLATE = """\
 packer {
@@ -60,15 +60,15 @@ def tags_of(ec2: EC2Client, ami: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def tolerant(tmp_path: Path, local: LocalAws, current_packer: Path) -> Kitchen:
+def tolerant(tmp_path: Path, local: LocalAws, current_packer: Path) -> Harness:
     """A template whose provisioner may fail; only current Packer supports this."""
-    kitchen = Kitchen(tmp_path, local, current_packer)
-    kitchen.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
-    kitchen.write("ami/app.pkr.hcl", TEMPLATE.replace("STATUS", "exit 3"))
-    return kitchen
+    harness = Harness(tmp_path, local, current_packer)
+    harness.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
+    harness.write("ami/app.pkr.hcl", TEMPLATE.replace("STATUS", "exit 3"))
+    return harness
 
 
-def test_provisioner_that_was_allowed_to_fail_leaves_no_digest(tolerant: Kitchen, ec2: EC2Client) -> None:
+def test_provisioner_that_was_allowed_to_fail_leaves_no_digest(tolerant: Harness, ec2: EC2Client) -> None:
     run = tolerant.run("bake")
     assert run.status == 1
     assert "Running local shell script" in run.stderr
@@ -80,7 +80,7 @@ def test_provisioner_that_was_allowed_to_fail_leaves_no_digest(tolerant: Kitchen
     assert tolerant.run("images").stdout == ""
 
 
-def test_provisioner_that_may_fail_but_succeeds_is_accepted(tolerant: Kitchen) -> None:
+def test_provisioner_that_may_fail_but_succeeds_is_accepted(tolerant: Harness) -> None:
     tolerant.write("ami/app.pkr.hcl", TEMPLATE.replace("STATUS", "exit 0"))
     ami = tolerant.run("bake").answer
     assert tolerant.run("bake").answer == ami
@@ -88,7 +88,7 @@ def test_provisioner_that_may_fail_but_succeeds_is_accepted(tolerant: Kitchen) -
     assert [one["code"] for one in check["findings"] if one["line"] == 25] == ["failure-tolerated"]
 
 
-def lying(app: Kitchen, ami: str, *, status: int = 0) -> str:
+def lying(app: Harness, ami: str, *, status: int = 0) -> str:
     """A stand-in for Packer that reports the creation of `ami`."""
     words = app.folder.parent / "words"
     words.write_text(
@@ -98,7 +98,7 @@ def lying(app: Kitchen, ami: str, *, status: int = 0) -> str:
     return str(app.program("lying-packer", LYING_PACKER.format(words=words)))
 
 
-def test_ami_of_another_account_is_not_accepted(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_of_another_account_is_not_accepted(app: Harness, ec2: EC2Client) -> None:
     public = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
     run = app.run("bake", "--packer", lying(app, public))
     assert run.status == 1
@@ -108,7 +108,7 @@ def test_ami_of_another_account_is_not_accepted(app: Kitchen, ec2: EC2Client) ->
     assert app.calls().get("DeleteTags", 0) == 0
 
 
-def test_finished_ami_is_not_accepted_and_keeps_its_digest(app: Kitchen, ec2: EC2Client) -> None:
+def test_finished_ami_is_not_accepted_and_keeps_its_digest(app: Harness, ec2: EC2Client) -> None:
     finished = app.run("bake").answer
     before = tags_of(ec2, finished)
     app.write("ami/setup.sh", "echo otherwise\n")
@@ -118,7 +118,7 @@ def test_finished_ami_is_not_accepted_and_keeps_its_digest(app: Kitchen, ec2: EC
     assert tags_of(ec2, finished) == before
 
 
-def test_ami_of_another_run_is_not_accepted(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_of_another_run_is_not_accepted(app: Harness, ec2: EC2Client) -> None:
     other = app.run("bake").answer
     ec2.delete_tags(Resources=[other], Tags=[{"Key": FORMAT_TAG}])
     before = tags_of(ec2, other)
@@ -128,14 +128,14 @@ def test_ami_of_another_run_is_not_accepted(app: Kitchen, ec2: EC2Client) -> Non
     assert tags_of(ec2, other) == before
 
 
-def test_ami_that_does_not_exist_is_not_accepted(app: Kitchen) -> None:
+def test_ami_that_does_not_exist_is_not_accepted(app: Harness) -> None:
     run = app.run("bake", "--packer", lying(app, "ami-00000000000000001"), timeout=180)
     assert run.status == 1
     assert "it does not exist in EC2" in run.stderr
 
 
 @pytest.mark.parametrize("finished", [True, False])
-def test_message_for_a_taken_name_says_which_ami_has_it(app: Kitchen, ec2: EC2Client, finished: bool) -> None:
+def test_message_for_a_taken_name_says_which_ami_has_it(app: Harness, ec2: EC2Client, finished: bool) -> None:
     app.write("ami/app.json", json_template(ami_name="one-name"))
     holder = app.run("bake").answer
     if not finished:

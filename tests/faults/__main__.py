@@ -26,9 +26,9 @@ from tests.faults import kills, walk
 from tests.faults.recovery import Outcome
 from tests.faults.steps import Step, set_up, steps_of_a_bake
 from tests.faults.tables import document
-from tests.harness import Kitchen
+from tests.harness import Harness
 
-Experiment = tuple[tuple[str, str, str], Callable[[Kitchen, LocalAws], Outcome]]
+Experiment = tuple[tuple[str, str, str], Callable[[Harness, LocalAws], Outcome]]
 
 
 def main() -> int:
@@ -65,17 +65,17 @@ def _packer() -> str:
     return done.stdout.splitlines()[0]
 
 
-def _kitchen(local: LocalAws) -> Kitchen:
-    kitchen = Kitchen(Path(tempfile.mkdtemp(prefix="faults-")), local)
-    set_up(kitchen)
-    return kitchen
+def _kitchen(local: LocalAws) -> Harness:
+    harness = Harness(Path(tempfile.mkdtemp(prefix="faults-")), local)
+    set_up(harness)
+    return harness
 
 
 def _plan(results: Path) -> None:
     """Runs once for all slices: two bakes may differ in the order of their calls."""
     with LocalAws(LocalSettings(pending_seconds=0)) as local:
-        kitchen = _kitchen(local)
-        plan = {"steps": list(map(asdict, steps_of_a_bake(kitchen))), "lines": kills.lines_of_a_bake(kitchen)}
+        harness = _kitchen(local)
+        plan = {"steps": list(map(asdict, steps_of_a_bake(harness))), "lines": kills.lines_of_a_bake(harness)}
     (results / "plan.json").write_text(json.dumps(plan))
 
 
@@ -99,11 +99,11 @@ def _walk_slice(results: Path, number: int, count: int, only: str) -> None:
         if re.search(only, " / ".join(experiment[0])) and experiment[0] not in done
     ]
     with LocalAws(LocalSettings(pending_seconds=0)) as local, (results / f"{os.getpid()}.jsonl").open("a") as file:
-        kitchen = _kitchen(local)
+        harness = _kitchen(local)
         for names, walked in todo[number::count]:
             began = time.monotonic()
             try:
-                outcome = walked(kitchen, local)
+                outcome = walked(harness, local)
             except Exception as error:
                 print(names, file=sys.stderr)
                 traceback.print_exception(error)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.local import LocalAws
     from tests.faults.steps import Step
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 TABLE, TABLE_OF_LINES = "kills", "kills between Packer's steps"
 _SECONDS = 4
@@ -30,15 +30,15 @@ MOMENTS = {
 """Whether EC2 carries the call out."""
 
 
-def _process(_kitchen: Kitchen, process: subprocess.Popen[str]) -> None:
+def _process(_kitchen: Harness, process: subprocess.Popen[str]) -> None:
     os.kill(process.pid, signal.SIGKILL)
 
 
-def _group(_kitchen: Kitchen, process: subprocess.Popen[str]) -> None:
+def _group(_kitchen: Harness, process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
 
 
-TARGETS: dict[str, Callable[[Kitchen, subprocess.Popen[str]], None]] = {
+TARGETS: dict[str, Callable[[Harness, subprocess.Popen[str]], None]] = {
     "process": _process,
     "group": _group,
     "machine": kill_everything_of,
@@ -53,32 +53,32 @@ KILLS = {
 """What is killed during a call, and whether before or after EC2 carries it out."""
 
 
-def kill_at_call(kitchen: Kitchen, local: LocalAws, step: Step, fault: str) -> Outcome:
+def kill_at_call(harness: Harness, local: LocalAws, step: Step, fault: str) -> Outcome:
     target, moment = KILLS[fault]
-    kitchen.control.reset()
-    kitchen.control.plan(step.inject(MOMENTS[moment]))
-    process = _start(kitchen)
-    while not (struck := kitchen.control.triggered()) and process.poll() is None:
+    harness.control.reset()
+    harness.control.plan(step.inject(MOMENTS[moment]))
+    process = _start(harness)
+    while not (struck := harness.control.triggered()) and process.poll() is None:
         time.sleep(0.02)
-    return _kill_and_recover(kitchen, local, process, target, (TABLE, str(step), fault), reached=bool(struck))
+    return _kill_and_recover(harness, local, process, target, (TABLE, str(step), fault), reached=bool(struck))
 
 
-def lines_of_a_bake(kitchen: Kitchen) -> tuple[str, ...]:
+def lines_of_a_bake(harness: Harness) -> tuple[str, ...]:
     """Returns Packer's lines, step by step, without the parts that vary; each once."""
-    kitchen.control.reset()
-    run = kitchen.run("bake", "-v")
+    harness.control.reset()
+    run = harness.run("bake", "-v")
     assert run.status == 0, run.stderr
     reported = (_constant(line) for line in run.stderr.splitlines() if "amazon-ebs: " in line)
     return tuple(dict.fromkeys(line for line in reported if line))
 
 
-def kill_at_line(kitchen: Kitchen, local: LocalAws, line: str, target: str) -> Outcome:
-    kitchen.control.reset()
-    process = _start(kitchen, "-v")
+def kill_at_line(harness: Harness, local: LocalAws, line: str, target: str) -> Outcome:
+    harness.control.reset()
+    process = _start(harness, "-v")
     assert process.stderr is not None
     while (reported := process.stderr.readline()) and _constant(reported) != line:
         pass
-    return _kill_and_recover(kitchen, local, process, target, (TABLE_OF_LINES, line, target), reached=bool(reported))
+    return _kill_and_recover(harness, local, process, target, (TABLE_OF_LINES, line, target), reached=bool(reported))
 
 
 def _constant(line: str) -> str:
@@ -89,12 +89,12 @@ def _constant(line: str) -> str:
     return reported.rstrip(":")
 
 
-def _start(kitchen: Kitchen, *arguments: str) -> subprocess.Popen[str]:
-    return kitchen.start("bake", *arguments, own_group=True)
+def _start(harness: Harness, *arguments: str) -> subprocess.Popen[str]:
+    return harness.start("bake", *arguments, own_group=True)
 
 
 def _kill_and_recover(
-    kitchen: Kitchen,
+    harness: Harness,
     local: LocalAws,
     process: subprocess.Popen[str],
     target: str,
@@ -103,14 +103,14 @@ def _kill_and_recover(
     reached: bool,
 ) -> Outcome:
     if process.poll() is None:
-        TARGETS[target](kitchen, process)
+        TARGETS[target](harness, process)
     process.communicate(timeout=120)
     problems = []
-    if not wait_until(lambda: processes_with(str(kitchen.folder.parent)) == []):
-        problems.append(f"still at work: {processes_with(str(kitchen.folder.parent))}")
-    kitchen.control.clear_faults()
+    if not wait_until(lambda: processes_with(str(harness.folder.parent)) == []):
+        problems.append(f"still at work: {processes_with(str(harness.folder.parent))}")
+    harness.control.clear_faults()
     trace = recorded_values(local)
-    second = recover(kitchen, local, lambda resource: _without_trace(resource, trace))
+    second = recover(harness, local, lambda resource: _without_trace(resource, trace))
     table, step, fault = names
     return Outcome(
         table=table,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Mapping
 
     from ami_bakery.local import LocalAws
-    from tests.harness import Kitchen, Run
+    from tests.harness import Harness, Run
 
 _ID = re.compile(r"\b(ami|i|sg|key|snap|vol)-[0-9a-f]{8,}|\bpacker_[0-9a-f-]{36}")
 _PATH = re.compile(r"/\S+/")
@@ -53,13 +53,13 @@ class Recovery:
     problems: tuple[str, ...]
 
 
-def recover(kitchen: Kitchen, local: LocalAws, explain: Callable[[Remaining], str]) -> Recovery:
+def recover(harness: Harness, local: LocalAws, explain: Callable[[Remaining], str]) -> Recovery:
     """Runs again: this must succeed, with one finished AMI in each region, and not build what was finished before.
 
     explain  returns why `--orphans` cannot list a resource; empty if it should
     """
-    before, baked = finished(local), kitchen.packer_runs
-    run = kitchen.run("bake", "--json", timeout=300)
+    before, baked = finished(local), harness.packer_runs
+    run = harness.run("bake", "--json", timeout=300)
     problems = []
     answer: dict[str, str] | None = None
     if run.status != 0:
@@ -69,21 +69,21 @@ def recover(kitchen: Kitchen, local: LocalAws, explain: Callable[[Remaining], st
         after = finished(local)
         if {region: [ami] for region, ami in (answer or {}).items()} != after:
             problems.append(f"the answer is {answer}, and finished are {after}")
-        if any(before.values()) and kitchen.packer_runs > baked:
+        if any(before.values()) and harness.packer_runs > baked:
             problems.append(f"finished were {before}, and it was baked again")
     resources = remaining(local)
     if any(resource.kind == "lock" for resource in resources):
-        time.sleep(int(kitchen.environment["AMI_BAKERY_LOCK_TTL_SECONDS"]) + 1)
+        time.sleep(int(harness.environment["AMI_BAKERY_LOCK_TTL_SECONDS"]) + 1)
     unknown: dict[Remaining, str] = {}
     if resources:
-        unknown = {resource: explain(resource) for resource in _unknown(kitchen, resources)}
+        unknown = {resource: explain(resource) for resource in _unknown(harness, resources)}
         problems += [
             f"--orphans does not show {resource}" for resource, error_line in unknown.items() if not error_line
         ]
-        problems += _not_removed(kitchen, local, unknown)
+        problems += _not_removed(harness, local, unknown)
     known = describe(resource for resource in resources if resource not in unknown)
     return Recovery(
-        reported=summarize(run, kitchen.packer_runs - baked),
+        reported=summarize(run, harness.packer_runs - baked),
         remaining=", ".join(filter(None, [known, *_reasons(unknown)])),
         answer=answer,
         problems=tuple(problems),
@@ -95,14 +95,14 @@ def _reasons(unknown: Mapping[Remaining, str]) -> Iterator[str]:
         yield f"{describe(resource for resource, reason in unknown.items() if reason == error_line)} {error_line}"
 
 
-def _unknown(kitchen: Kitchen, resources: tuple[Remaining, ...]) -> list[Remaining]:
-    shown = kitchen.run("images", "--orphans", "--json")
+def _unknown(harness: Harness, resources: tuple[Remaining, ...]) -> list[Remaining]:
+    shown = harness.run("images", "--orphans", "--json")
     assert shown.status == 0, shown.stderr
     return [resource for resource in resources if not resource.is_named_in(shown.stdout)]
 
 
-def _not_removed(kitchen: Kitchen, local: LocalAws, unknown: Container[Remaining]) -> Iterator[str]:
-    terminal = Terminal(kitchen, "images", "--orphans", "--clean")
+def _not_removed(harness: Harness, local: LocalAws, unknown: Container[Remaining]) -> Iterator[str]:
+    terminal = Terminal(harness, "images", "--orphans", "--clean")
     confirmed = [0]
 
     def confirm(seen: str) -> str:

@@ -11,7 +11,7 @@ from tests.harness import json_template
 
 if TYPE_CHECKING:
     from ami_bakery.local import InjectedFault
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 CALLERS = {"ami-bakery": "ami-bakery", "aws-sdk-go": "Packer"}
 """Part of the User-Agent, and the name of the caller."""
@@ -51,27 +51,27 @@ class Step:
         return replace(fault, action=self.action, region=self.region, agent=self.caller, skip=self.number)
 
 
-def set_up(kitchen: Kitchen) -> None:
+def set_up(harness: Harness) -> None:
     """Configures an image in two regions, a template without a digest tag, short locks, and few retries."""
     template = json_template(max_retries=3)
     del template["builders"][0]["tags"]
-    kitchen.write("bakery.toml", _CONFIG)
-    kitchen.write("ami/app.json", template)
-    kitchen.write("ami/setup.sh", "echo set up\n")
-    kitchen.environment |= {"AMI_BAKERY_LOCK_TTL_SECONDS": "8", "PACKER_NO_COLOR": "1"}
+    harness.write("bakery.toml", _CONFIG)
+    harness.write("ami/app.json", template)
+    harness.write("ami/setup.sh", "echo set up\n")
+    harness.environment |= {"AMI_BAKERY_LOCK_TTL_SECONDS": "8", "PACKER_NO_COLOR": "1"}
 
 
-def steps_of_a_bake(kitchen: Kitchen) -> tuple[Step, ...]:
+def steps_of_a_bake(harness: Harness) -> tuple[Step, ...]:
     """Returns every call, in order."""
-    kitchen.control.reset()
-    run = kitchen.run("bake")
+    harness.control.reset()
+    run = harness.run("bake")
     assert run.status == 0, run.stderr
     seen: Counter[tuple[str, str, str]] = Counter()
     steps = []
-    for place, call in enumerate(kitchen.control.report().calls):
+    for place, call in enumerate(harness.control.report().calls):
         caller = next(name for name in CALLERS if name in call.agent)
         key = (caller, call.action, call.region)
         steps.append(Step(place=place, caller=caller, action=call.action, region=call.region, number=seen[key]))
         seen[key] += 1
-    kitchen.control.reset()
+    harness.control.reset()
     return tuple(steps)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults import kills, walk
 from tests.faults.steps import CALLERS, Step, set_up, steps_of_a_bake
-from tests.harness import Kitchen
+from tests.harness import Harness
 
 if TYPE_CHECKING:
     from ami_bakery.local import LocalAws
@@ -41,16 +41,16 @@ LINES = [("Creating AMI", "machine"), ("Stopping the source instance...", "group
 
 
 @pytest.fixture
-def prepared(kitchen: Kitchen) -> Kitchen:
-    set_up(kitchen)
-    return kitchen
+def prepared(harness: Harness) -> Harness:
+    set_up(harness)
+    return harness
 
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory, _local: LocalAws) -> tuple[Step, ...]:
-    kitchen = Kitchen(tmp_path_factory.mktemp("steps"), _local)
-    set_up(kitchen)
-    return steps_of_a_bake(kitchen)
+    harness = Harness(tmp_path_factory.mktemp("steps"), _local)
+    set_up(harness)
+    return steps_of_a_bake(harness)
 
 
 def last(steps: tuple[Step, ...], caller: str, action: str) -> Step:
@@ -64,21 +64,21 @@ def check(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize(("caller", "action", "fault"), FAULTS)
 def test_failed_call_gives_no_wrong_ami_and_leaves_nothing_unknown(
-    prepared: Kitchen, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, fault: str
+    prepared: Harness, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, fault: str
 ) -> None:
     check(walk.walk(prepared, local, last(steps, caller, action), fault))
 
 
 @pytest.mark.parametrize(("caller", "action", "kill"), KILLS)
 def test_run_after_a_kill_builds_the_one_ami_and_what_remains_is_known(
-    prepared: Kitchen, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, kill: str
+    prepared: Harness, local: LocalAws, steps: tuple[Step, ...], caller: str, action: str, kill: str
 ) -> None:
     check(kills.kill_at_call(prepared, local, last(steps, caller, action), kill))
 
 
 @pytest.mark.parametrize(("line", "target"), LINES)
 def test_run_after_a_kill_between_packers_steps_builds_the_one_ami(
-    prepared: Kitchen, local: LocalAws, line: str, target: str
+    prepared: Harness, local: LocalAws, line: str, target: str
 ) -> None:
     check(kills.kill_at_line(prepared, local, line, target))
 
@@ -86,18 +86,18 @@ def test_run_after_a_kill_between_packers_steps_builds_the_one_ami(
 if os.environ.get("AMI_BAKERY_WALK") == "all":
 
     @pytest.mark.parametrize("fault", walk.FAULTS)
-    def test_every_call_may_fail(prepared: Kitchen, local: LocalAws, steps: tuple[Step, ...], fault: str) -> None:
+    def test_every_call_may_fail(prepared: Harness, local: LocalAws, steps: tuple[Step, ...], fault: str) -> None:
         outcomes = [walk.walk(prepared, local, step, fault) for step in steps]
         assert [outcome for outcome in outcomes if outcome.problems] == []
 
     @pytest.mark.parametrize("kill", kills.KILLS)
     def test_every_call_may_be_the_last_one(
-        prepared: Kitchen, local: LocalAws, steps: tuple[Step, ...], kill: str
+        prepared: Harness, local: LocalAws, steps: tuple[Step, ...], kill: str
     ) -> None:
         outcomes = [kills.kill_at_call(prepared, local, step, kill) for step in steps]
         assert [outcome for outcome in outcomes if outcome.problems] == []
 
     @pytest.mark.parametrize("target", kills.TARGETS)
-    def test_every_step_of_packer_may_be_the_last_one(prepared: Kitchen, local: LocalAws, target: str) -> None:
+    def test_every_step_of_packer_may_be_the_last_one(prepared: Harness, local: LocalAws, target: str) -> None:
         outcomes = [kills.kill_at_line(prepared, local, line, target) for line in kills.lines_of_a_bake(prepared)]
         assert [outcome for outcome in outcomes if outcome.problems] == []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ami_bakery.local import LocalAws
     from tests.faults.steps import Step
-    from tests.harness import Kitchen, Run
+    from tests.harness import Harness, Run
 
 TABLE = "faults"
 FAULTS = {
@@ -31,17 +31,17 @@ one call. The last one exceeds ami-bakery's response timeout.
 """
 
 
-def walk(kitchen: Kitchen, local: LocalAws, step: Step, name: str) -> Outcome:
-    kitchen.control.reset()
-    kitchen.control.plan(step.inject(FAULTS[name]))
-    runs = kitchen.packer_runs
-    first = kitchen.run("bake", "--json", timeout=900)
-    struck = kitchen.control.triggered()
-    kitchen.control.clear_faults()
-    reported = summarize(first, kitchen.packer_runs - runs) if struck else "not reached"
+def walk(harness: Harness, local: LocalAws, step: Step, name: str) -> Outcome:
+    harness.control.reset()
+    harness.control.plan(step.inject(FAULTS[name]))
+    runs = harness.packer_runs
+    first = harness.run("bake", "--json", timeout=900)
+    struck = harness.control.triggered()
+    harness.control.clear_faults()
+    reported = summarize(first, harness.packer_runs - runs) if struck else "not reached"
     problems = [*_problems(first), *_unreported(first, remaining(local))]
     between = finished(local)
-    second = recover(kitchen, local, lambda resource: "reported only" if resource.is_named_in(first.stderr) else "")
+    second = recover(harness, local, lambda resource: "reported only" if resource.is_named_in(first.stderr) else "")
     problems += second.problems
     if first.status == 0 and first.images[0]["amis"] != second.answer:
         problems.append(f"the first answer was {first.images[0]['amis']}, the second {second.answer}")

@@ -35,7 +35,7 @@ from ami_bakery.ports import BuildRequest, Reporter
 from ami_bakery.template.facts import TemplateFacts
 from ami_bakery.wiring import create_ports, find_bakery_toml
 from tests.graphs import forests
-from tests.harness import Kitchen
+from tests.harness import Harness
 from tests.histories.test_parallel import HEAD, image
 
 MOST = 6
@@ -127,21 +127,21 @@ class InstantPacker:
 
 
 @pytest.fixture
-def here(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
+def here(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
     """Runs ami-bakery in this process, with the harness's environment and folder."""
-    for name, value in kitchen.environment.items():
+    for name, value in harness.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(kitchen.folder)
-    return kitchen
+    monkeypatch.chdir(harness.folder)
+    return harness
 
 
-def bake(kitchen: Kitchen, parents: Mapping[str, str | None], packer: InstantPacker, jobs: int) -> list[Outcome]:
-    tables = [image(kitchen, name, base=parent) for name, parent in parents.items()]
-    kitchen.write("bakery.toml", HEAD + "".join(tables))
-    config = find_bakery_toml(str(Path(kitchen.folder, "bakery.toml")), "")
+def bake(harness: Harness, parents: Mapping[str, str | None], packer: InstantPacker, jobs: int) -> list[Outcome]:
+    tables = [image(harness, name, base=parent) for name, parent in parents.items()]
+    harness.write("bakery.toml", HEAD + "".join(tables))
+    config = find_bakery_toml(str(Path(harness.folder, "bakery.toml")), "")
     with ExitStack() as stack:
         reporter = PlainReporter(io.StringIO())
-        ports = create_ports(config, kitchen.environment, reporter, NoPrompter(), stack, terminal=io.BytesIO())
+        ports = create_ports(config, harness.environment, reporter, NoPrompter(), stack, terminal=io.BytesIO())
         resolver = Resolver(ports=replace(ports, packer=packer), config=config, arguments=parse_packer_arguments(()))
         return list(bake_all(resolver, list(parents), forced=frozenset(), jobs=jobs))
 
@@ -162,7 +162,7 @@ def downstream(parents: Mapping[str, str | None], failing: frozenset[str]) -> fr
     seed=st.integers(0, 1 << 16),
 )
 def test_every_image_bakes_at_most_once_after_its_parent_and_a_failure_stops_only_its_dependents(
-    here: Kitchen, ec2: EC2Client, parents: dict[str, str | None], failing: set[int], jobs: int, seed: int
+    here: Harness, ec2: EC2Client, parents: dict[str, str | None], failing: set[int], jobs: int, seed: int
 ) -> None:
     here.control.reset()
     failing_images = frozenset(f"i{number}" for number in failing) & set(parents)

@@ -19,7 +19,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import LocalAws
 from tests.conftest import ec2_client
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 from tests.histories.test_sharing import can_launch, launchers
 
 HOME, ABROAD = "us-east-1", "eu-west-1"
@@ -49,27 +49,27 @@ regions = ["us-east-1"]
 class Diamond:
     """The answer of a bake of all images, and its cost."""
 
-    kitchen: Kitchen
+    harness: Harness
     amis: dict[str, dict[str, str]] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
 
     def costs(self, **configured: str) -> dict[str, int]:
         """Bakes all images. Returns the numbers of Packer runs, copies and permission changes."""
         table = "".join(f"{key} = {value}\n" for key, value in configured.items())
-        self.kitchen.write("bakery.toml", CONFIG + table)
-        runs = self.kitchen.packer_runs
-        self.kitchen.control.clear_report()
-        planned = {plan["image"]: plan for plan in self.kitchen.run("plan", "--json", "--steps").images}
+        self.harness.write("bakery.toml", CONFIG + table)
+        runs = self.harness.packer_runs
+        self.harness.control.clear_report()
+        planned = {plan["image"]: plan for plan in self.harness.run("plan", "--json", "--steps").images}
         to_do = [step["step"] for plan in planned.values() for step in plan["steps"]]
-        assert bool(to_do) == (self.kitchen.run("plan", "--detailed-exitcode").status == 2)
-        self.kitchen.control.clear_report()
-        run = self.kitchen.run("bake", "--json")
+        assert bool(to_do) == (self.harness.run("plan", "--detailed-exitcode").status == 2)
+        self.harness.control.clear_report()
+        run = self.harness.run("bake", "--json")
         assert run.status == 0, run.stderr
         self.amis = {item["image"]: item["amis"] for item in run.images}
         self.outcomes = {item["image"]: item["outcome"] for item in run.images}
-        calls = self.kitchen.calls()
+        calls = self.harness.calls()
         cost = {
-            "bakes": self.kitchen.packer_runs - runs,
+            "bakes": self.harness.packer_runs - runs,
             "copies": calls.get("CopyImage", 0),
             "permissions": calls.get("ModifyImageAttribute", 0),
         }
@@ -79,17 +79,17 @@ class Diamond:
 
 
 @pytest.fixture
-def diamond(kitchen: Kitchen) -> Diamond:
-    kitchen.write("base/base.json", json_template())
+def diamond(harness: Harness) -> Diamond:
+    harness.write("base/base.json", json_template())
     for name in ("left", "right", "top"):
         template: dict[str, Any] = json_template(source_ami="{{user `source_ami`}}")
         del template["builders"][0]["source_ami_filter"]
         template["variables"]["source_ami"] = ""
-        kitchen.write(f"{name}/{name}.json", template)
+        harness.write(f"{name}/{name}.json", template)
     for name in NAMES:
-        kitchen.write(f"{name}/setup.sh", f"echo {name}\n")
-    kitchen.write("right/shared.sh", "echo shared\n")
-    return Diamond(kitchen)
+        harness.write(f"{name}/setup.sh", f"echo {name}\n")
+    harness.write("right/shared.sh", "echo shared\n")
+    return Diamond(harness)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def cost(*, bakes: int = 0, copies: int = 0, permissions: int = 0) -> dict[str, 
 def test_each_change_costs_only_the_necessary_builds(
     diamond: Diamond, ec2: EC2Client, others: EC2Client, local: LocalAws
 ) -> None:
-    write = diamond.kitchen.write
+    write = diamond.harness.write
     assert diamond.costs() == cost(bakes=4, copies=3), "the first time; the top is wanted in one region"
     first = diamond.amis
     assert {name: list(amis) for name, amis in first.items()} == {

@@ -6,7 +6,7 @@ from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.run import run_began
 from ami_bakery.local import FaultKind, InjectedFault
-from tests.harness import Kitchen
+from tests.harness import Harness
 from tests.processes import bake_until, provisioned, wait_until
 
 
@@ -18,7 +18,7 @@ def tags_of(ec2: EC2Client) -> dict[str, dict[str, str]]:
     return tags
 
 
-def test_resources_of_a_build_are_tagged_with_run_and_image_during_the_build(app: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_build_are_tagged_with_run_and_image_during_the_build(app: Harness, ec2: EC2Client) -> None:
     provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
     process = bake_until(app, "amazon-ebs: at work")
     assert wait_until(lambda: {"instance", "security-group"} <= set(tags_of(ec2)))
@@ -35,7 +35,7 @@ def test_resources_of_a_build_are_tagged_with_run_and_image_during_the_build(app
     assert {"Key": "ami-bakery:run", "Value": run} in image["Tags"]
 
 
-def test_bake_continues_if_it_may_not_tag(app: Kitchen, ec2: EC2Client) -> None:
+def test_bake_continues_if_it_may_not_tag(app: Harness, ec2: EC2Client) -> None:
     provisioned(app, f"echo at work; while [ ! -e {app.folder}/go ]; do sleep 0.1; done")
     app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "60"
     app.control.plan(InjectedFault(action="CreateTags", code="UnauthorizedOperation", times=0))
@@ -47,7 +47,7 @@ def test_bake_continues_if_it_may_not_tag(app: Kitchen, ec2: EC2Client) -> None:
     assert process.returncode == 0, rest
 
 
-def test_outstanding_resources_are_tagged_after_packer_has_ended(app: Kitchen, ec2: EC2Client) -> None:
+def test_outstanding_resources_are_tagged_after_packer_has_ended(app: Harness, ec2: EC2Client) -> None:
     """Packer is faster than EC2's responses to us; and the AMI remains, because the inputs changed."""
     provisioned(app, "python3 -c \"open('setup.sh', 'a').write('moved')\"")
     app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=0.3, times=0, agent="ami-bakery"))
@@ -59,7 +59,7 @@ def test_outstanding_resources_are_tagged_after_packer_has_ended(app: Kitchen, e
     assert image["ImageId"] in app.run("images", "--orphans").answer
 
 
-def test_unfinished_ami_is_not_listed(app: Kitchen, ec2: EC2Client) -> None:
+def test_unfinished_ami_is_not_listed(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     assert ami in app.run("images").answer
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": "ami-bakery:format"}])

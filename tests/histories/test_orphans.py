@@ -10,7 +10,7 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.local import InjectedFault
-from tests.harness import Kitchen, json_template, left_in, unlock
+from tests.harness import Harness, json_template, left_in, unlock
 from tests.processes import bake_until, kill_everything_of, provisioned, wait_until
 from tests.terminal import Terminal
 
@@ -50,7 +50,7 @@ def forget_runs(ec2: EC2Client) -> None:
 
 
 @pytest.fixture
-def dead(app: Kitchen, ec2: EC2Client) -> Kitchen:
+def dead(app: Harness, ec2: EC2Client) -> Harness:
     """A run that died with its machine while Packer was running: instance, security group and key pair remain."""
     provisioned(app, "echo at work; sleep 60")
     process = bake_until(app, "amazon-ebs: at work")
@@ -61,12 +61,12 @@ def dead(app: Kitchen, ec2: EC2Client) -> Kitchen:
     return app
 
 
-def kinds(app: Kitchen, *arguments: str) -> list[tuple[str, bool]]:
+def kinds(app: Harness, *arguments: str) -> list[tuple[str, bool]]:
     orphans = app.run("images", "--orphans", "--json", *arguments).document["orphans"]
     return [(one["kind"], one["sure"]) for one in orphans]
 
 
-def test_resources_of_a_dead_run_are_listed_and_removed(dead: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_dead_run_are_listed_and_removed(dead: Harness, ec2: EC2Client) -> None:
     run = run_of(ec2)
     held = lock(ec2, run, minutes=-10)
     expected = [("instance", True), ("security-group", True), ("key-pair", True), ("lock", True)]
@@ -86,14 +86,14 @@ def test_resources_of_a_dead_run_are_listed_and_removed(dead: Kitchen, ec2: EC2C
     assert "no leftover resources" in dead.run("images", "--orphans").stderr
 
 
-def test_resources_of_a_live_lock_are_neither_listed_nor_removed(dead: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_a_live_lock_are_neither_listed_nor_removed(dead: Harness, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=+1)
     assert kinds(dead) == []
     assert dead.run("images", "--orphans", "--clean", "--yes").status == 0
     assert len(left_in(ec2)) == 4
 
 
-def test_resources_that_may_be_in_use_are_removed_only_after_confirmation(dead: Kitchen, ec2: EC2Client) -> None:
+def test_resources_that_may_be_in_use_are_removed_only_after_confirmation(dead: Harness, ec2: EC2Client) -> None:
     """There is no lock, and the run has just started."""
     assert kinds(dead) == [("instance", False), ("security-group", False), ("key-pair", False)]
     run = dead.run("images", "--orphans", "--clean", "--yes")
@@ -115,7 +115,7 @@ def test_resources_that_may_be_in_use_are_removed_only_after_confirmation(dead: 
         assert len(left_in(ec2)) == left
 
 
-def test_nothing_is_removed_without_confirmation(dead: Kitchen, ec2: EC2Client) -> None:
+def test_nothing_is_removed_without_confirmation(dead: Harness, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=-10)
     run = dead.run("images", "--orphans", "--clean")
     assert (run.status, run.stdout) == (2, "")
@@ -129,7 +129,7 @@ def test_nothing_is_removed_without_confirmation(dead: Kitchen, ec2: EC2Client) 
     assert dead.run("images", "--orphans", "--yes").status == 2
 
 
-def test_untagged_resources_are_found_by_the_records_of_the_lock(dead: Kitchen, ec2: EC2Client) -> None:
+def test_untagged_resources_are_found_by_the_records_of_the_lock(dead: Harness, ec2: EC2Client) -> None:
     """The run was killed after EC2 created a resource and before it was tagged."""
     run = run_of(ec2)
     (pair,) = (one["KeyName"] for one in ec2.describe_key_pairs()["KeyPairs"])
@@ -144,7 +144,7 @@ def test_untagged_resources_are_found_by_the_records_of_the_lock(dead: Kitchen, 
     assert left_in(ec2) == []
 
 
-def test_key_pairs_are_found_by_name_without_the_permission_to_list_them(dead: Kitchen, ec2: EC2Client) -> None:
+def test_key_pairs_are_found_by_name_without_the_permission_to_list_them(dead: Harness, ec2: EC2Client) -> None:
     run = run_of(ec2)
     lock(ec2, run, minutes=-10)
     dead.control.plan(InjectedFault(action="DescribeKeyPairs", code="UnauthorizedOperation", times=0))
@@ -153,7 +153,7 @@ def test_key_pairs_are_found_by_name_without_the_permission_to_list_them(dead: K
     assert left_in(ec2) == []
 
 
-def test_refusal_is_reported_and_the_other_resources_are_removed(dead: Kitchen, ec2: EC2Client) -> None:
+def test_refusal_is_reported_and_the_other_resources_are_removed(dead: Harness, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=-10)
     dead.control.plan(InjectedFault(action="TerminateInstances", code="UnauthorizedOperation", times=0))
     dead.control.plan(InjectedFault(action="DeleteSecurityGroup", code="UnauthorizedOperation", times=0))
@@ -168,7 +168,7 @@ def test_refusal_is_reported_and_the_other_resources_are_removed(dead: Kitchen, 
     assert left_in(ec2) == []
 
 
-def test_pending_ami_of_the_watchdogs_packer_is_removed_with_its_snapshots(app: Kitchen, ec2: EC2Client) -> None:
+def test_pending_ami_of_the_watchdogs_packer_is_removed_with_its_snapshots(app: Harness, ec2: EC2Client) -> None:
     app.control.change(pending_seconds=60)
     process = bake_until(app, "Waiting for AMI to become ready")
     assert wait_until(lambda: "ami-bakery:run" in str(ec2.describe_images(Owners=["self"])))
@@ -185,7 +185,7 @@ def test_pending_ami_of_the_watchdogs_packer_is_removed_with_its_snapshots(app: 
     assert ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def test_unfinished_ami_in_use_is_kept_and_a_finished_one_is_not_listed(app: Kitchen, ec2: EC2Client) -> None:
+def test_unfinished_ami_in_use_is_kept_and_a_finished_one_is_not_listed(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     lock(ec2, run_of(ec2), minutes=-10)
     assert kinds(app) == [("lock", True)]
@@ -198,7 +198,7 @@ def test_unfinished_ami_in_use_is_kept_and_a_finished_one_is_not_listed(app: Kit
     assert [image["ImageId"] for image in ec2.describe_images(Owners=["self"])["Images"]] == [ami]
 
 
-def test_resources_of_other_images_are_only_mentioned(dead: Kitchen, ec2: EC2Client) -> None:
+def test_resources_of_other_images_are_only_mentioned(dead: Harness, ec2: EC2Client) -> None:
     lock(ec2, run_of(ec2), minutes=-10)
     text = (dead.folder / "bakery.toml").read_text()
     dead.write("bakery.toml", text.replace("[images.app]", "[images.other]"))
@@ -210,7 +210,7 @@ def test_resources_of_other_images_are_only_mentioned(dead: Kitchen, ec2: EC2Cli
     assert len(kinds(dead, "app")) == 4
 
 
-def test_volumes_that_an_instance_would_leave_are_removed_with_it(app: Kitchen, ec2: EC2Client) -> None:
+def test_volumes_that_an_instance_would_leave_are_removed_with_it(app: Harness, ec2: EC2Client) -> None:
     volume = {"device_name": "/dev/sdf", "volume_size": 1, "delete_on_termination": False}
     template = json_template(launch_block_device_mappings=[volume])
     app.write(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 
 SIGN = {"sign.sh": '#!/bin/sh\nset -e\nsha256sum "$1" > "$1.sig"\n'}
 
@@ -105,7 +105,7 @@ IDIOMS: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
 }
 
 
-def _app(app: Kitchen, parts: dict[str, Any], files: dict[str, str], inputs: str = '["ami"]') -> None:
+def _app(app: Harness, parts: dict[str, Any], files: dict[str, str], inputs: str = '["ami"]') -> None:
     app.write("ami/app.json", {**json_template(), **parts})
     app.write("bakery.toml", TOML.replace('["ami"]', inputs))
     for name, content in files.items():
@@ -113,7 +113,7 @@ def _app(app: Kitchen, parts: dict[str, Any], files: dict[str, str], inputs: str
 
 
 @pytest.mark.parametrize("idiom", IDIOMS)
-def test_build_that_writes_into_its_folder_is_built_once(idiom: str, app: Kitchen) -> None:
+def test_build_that_writes_into_its_folder_is_built_once(idiom: str, app: Harness) -> None:
     parts, files, edited = IDIOMS[idiom]
     _app(app, parts, files)
     before = _findings(app)
@@ -128,7 +128,7 @@ def test_build_that_writes_into_its_folder_is_built_once(idiom: str, app: Kitche
     assert plan["action"] == "bake"
 
 
-def test_ignore_ends_a_rebuild_loop_that_only_the_user_can_know(app: Kitchen) -> None:
+def test_ignore_ends_a_rebuild_loop_that_only_the_user_can_know(app: Harness) -> None:
     """A custom program writes files that no option names."""
     tool = "#!/usr/bin/env python3\nimport time\nopen('made.bin', 'w').write(str(time.time_ns()))\n"
     _app(app, {"provisioners": [_local("./tool.py", "cat made.bin > /dev/null")]}, {"tool.py": tool})
@@ -143,7 +143,7 @@ def test_ignore_ends_a_rebuild_loop_that_only_the_user_can_know(app: Kitchen) ->
     assert app.packer_runs == 2
 
 
-def test_conditional_output_is_reported_before_the_first_bake_and_ignored_afterwards(app: Kitchen) -> None:
+def test_conditional_output_is_reported_before_the_first_bake_and_ignored_afterwards(app: Harness) -> None:
     _app(app, {"provisioners": [_local("[ -e made.txt ] || date +%N > made.txt")]}, {})
     assert "input-written" in _findings(app)
     assert app.run("bake").status == 1
@@ -153,7 +153,7 @@ def test_conditional_output_is_reported_before_the_first_bake_and_ignored_afterw
     assert "input-written" in _findings(app)
 
 
-def _findings(app: Kitchen) -> set[str]:
+def _findings(app: Harness) -> set[str]:
     (image,) = json.loads(app.run("check", "--json").stdout)["images"]
     assert not [found for found in image["findings"] if found["level"] == "error"], image
     return {found["code"] for found in image["findings"]}

@@ -23,7 +23,7 @@ from ami_bakery.plan.planner import define_all
 from ami_bakery.ports import Ec2
 from ami_bakery.template.source_tree import Progress, SourceTree
 from ami_bakery.wiring import create_ports, find_bakery_toml
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 
 TOML = """\
 version = 1
@@ -90,19 +90,19 @@ class WatchedTree:
 
 
 @pytest.fixture
-def here(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
-    for name, value in kitchen.environment.items():
+def here(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
+    for name, value in harness.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(kitchen.folder)
-    kitchen.write("template/app.json", json_template())
-    kitchen.write("bakery.toml", TOML)
+    monkeypatch.chdir(harness.folder)
+    harness.write("template/app.json", json_template())
+    harness.write("bakery.toml", TOML)
     for number in range(3):
-        kitchen.write(f"ami/{number}.sh", f"echo {number}\n")
-    return kitchen
+        harness.write(f"ami/{number}.sh", f"echo {number}\n")
+    return harness
 
 
 @pytest.fixture
-def resolver(here: Kitchen) -> Iterator[Resolver]:
+def resolver(here: Harness) -> Iterator[Resolver]:
     """Its EC2 is slow, and its tree is watched."""
     config = find_bakery_toml(str(here.folder / "bakery.toml"), "")
     hashed = threading.Event()
@@ -121,13 +121,13 @@ def parts(resolver: Resolver) -> tuple[SlowEc2, WatchedTree]:
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["for a plan", "for the digest alone"])
-def test_inputs_are_hashed_while_the_source_ami_is_looked_up(here: Kitchen, resolver: Resolver, kept: bool) -> None:
+def test_inputs_are_hashed_while_the_source_ami_is_looked_up(here: Harness, resolver: Resolver, kept: bool) -> None:
     (definition,) = define_all(resolver, ["app"], kept=kept)
     assert parts(resolver)[0].waited
     assert str(definition.digest) == here.run("digest").answer
 
 
-def test_unreadable_input_ends_the_run_at_once(here: Kitchen, resolver: Resolver) -> None:
+def test_unreadable_input_ends_the_run_at_once(here: Harness, resolver: Resolver) -> None:
     """It does not wait for a result that is not used any more."""
     (here.folder / "ami" / "0.sh").unlink()
     (here.folder / "ami" / "0.sh").symlink_to("nowhere")
@@ -138,7 +138,7 @@ def test_unreadable_input_ends_the_run_at_once(here: Kitchen, resolver: Resolver
     tree.hashed.set()
 
 
-def test_digest_stops_hashing_ahead_once_the_source_ami_is_known(here: Kitchen, resolver: Resolver) -> None:
+def test_digest_stops_hashing_ahead_once_the_source_ami_is_known(here: Harness, resolver: Resolver) -> None:
     """A missing source AMI is reported without hashing everything, and no file stays open."""
     for number in range(3000):
         here.write(f"ami/more/{number}", "x")
@@ -155,7 +155,7 @@ def test_digest_stops_hashing_ahead_once_the_source_ami_is_known(here: Kitchen, 
     assert raised.traceback
 
 
-def test_digest_does_not_depend_on_how_much_is_hashed_ahead(here: Kitchen, resolver: Resolver) -> None:
+def test_digest_does_not_depend_on_how_much_is_hashed_ahead(here: Harness, resolver: Resolver) -> None:
     """Before, at and after the limit; and an unreadable input after it is reported like one before it."""
     parts(resolver)[1].hashed.set()
     image = resolver.image("app")
@@ -173,7 +173,7 @@ def test_digest_does_not_depend_on_how_much_is_hashed_ahead(here: Kitchen, resol
             resolver.define(image, {}, (facts, entries))
 
 
-def test_connection_is_opened_while_the_first_image_is_baked(here: Kitchen, resolver: Resolver) -> None:
+def test_connection_is_opened_while_the_first_image_is_baked(here: Harness, resolver: Resolver) -> None:
     here.write("bakery.toml", f'{TOML}[images.b]\ntemplate = "template/app.json"\ninputs = ["ami"]\n')
     config = find_bakery_toml(str(here.folder / "bakery.toml"), "")
     expected: list[str | None] = []

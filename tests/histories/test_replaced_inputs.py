@@ -11,18 +11,18 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import DIGEST_TAG
-from tests.harness import TOML, Kitchen, Run, json_template
+from tests.harness import TOML, Harness, Run, json_template
 
 
 @pytest.fixture
-def uploads(app: Kitchen) -> Kitchen:
+def uploads(app: Harness) -> Harness:
     """Configures an image that uploads the folder ami/files; the lines of `meanwhile` run during the build."""
     app.write("ami/files/motd", "branch main\n")
     app.write("ami/files/sub/deep", "deep\n")
     return app
 
 
-def meanwhile(app: Kitchen, *lines: str, **more: object) -> None:
+def meanwhile(app: Harness, *lines: str, **more: object) -> None:
     script = app.program("meanwhile", "\n".join(["#!/bin/sh -e", f"cd {app.folder}", *lines, ""]))
     template = json_template()
     template["provisioners"] = [{"type": "shell-local", "inline": [str(script)]}]
@@ -33,7 +33,7 @@ def finished(ec2: EC2Client) -> int:
     return len(ec2.describe_images(Filters=[{"Name": "tag-key", "Values": [DIGEST_TAG]}])["Images"])
 
 
-def no_digest(app: Kitchen, ec2: EC2Client, *words: str) -> None:
+def no_digest(app: Harness, ec2: EC2Client, *words: str) -> None:
     done = app.run("bake")
     assert done.status == 1, done.stderr
     for word in (*words, "while Packer ran", "remains, without the digest"):
@@ -47,7 +47,7 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def test_branch_that_was_checked_out_while_packer_ran(uploads: Kitchen, ec2: EC2Client) -> None:
+def test_branch_that_was_checked_out_while_packer_ran(uploads: Harness, ec2: EC2Client) -> None:
     meanwhile(uploads, "git checkout -q other", "cat ami/files/motd", "git checkout -q -")
     git(uploads.folder, "init", "-q")
     git(uploads.folder, "add", ".")
@@ -87,7 +87,7 @@ AND_BACK = {
 
 
 @pytest.mark.parametrize("case", AND_BACK)
-def test_input_that_is_changed_and_restored_gives_no_digest(case: str, uploads: Kitchen, ec2: EC2Client) -> None:
+def test_input_that_is_changed_and_restored_gives_no_digest(case: str, uploads: Harness, ec2: EC2Client) -> None:
     away, back, reported = AND_BACK[case]
     uploads.write("a/one", "A\n")
     uploads.write("b/one", "B\n")
@@ -112,7 +112,7 @@ QUIET = {
 
 
 @pytest.mark.parametrize("case", QUIET)
-def test_build_that_does_not_change_its_inputs_gives_the_digest(case: str, uploads: Kitchen, ec2: EC2Client) -> None:
+def test_build_that_does_not_change_its_inputs_gives_the_digest(case: str, uploads: Harness, ec2: EC2Client) -> None:
     uploads.write("bakery.toml", TOML + 'ignore = ["*.md", "*.log"]\n')
     uploads.write("ami/files/notes.md", "notes\n")
     meanwhile(uploads, QUIET[case])
@@ -124,7 +124,7 @@ def test_build_that_does_not_change_its_inputs_gives_the_digest(case: str, uploa
     assert (uploads.packer_runs, finished(ec2)) == (1, 1)
 
 
-def test_manifest_that_packer_writes_next_to_the_template_is_no_change(uploads: Kitchen, ec2: EC2Client) -> None:
+def test_manifest_that_packer_writes_next_to_the_template_is_no_change(uploads: Harness, ec2: EC2Client) -> None:
     output = {"type": "manifest", "output": "files/manifest.json"}
     meanwhile(uploads, "true", **{"post-processors": [output]})
     for _ in range(2):
@@ -132,17 +132,17 @@ def test_manifest_that_packer_writes_next_to_the_template_is_no_change(uploads: 
     assert uploads.packer_runs == 2
 
 
-def test_folder_in_which_a_file_was_added_during_the_build(kitchen: Kitchen, ec2: EC2Client) -> None:
-    kitchen.write("bakery.toml", TOML.replace("ami/app.json", "ami").replace('["ami"]', '["note"]'))
-    kitchen.write("note", "declared\n")
-    script = kitchen.program(
-        "meanwhile", f"#!/bin/sh\ncd {kitchen.folder}/ami\n[ -e ../quiet ] || touch x.pkr.hcl\nrm -f x.pkr.hcl\n"
+def test_folder_in_which_a_file_was_added_during_the_build(harness: Harness, ec2: EC2Client) -> None:
+    harness.write("bakery.toml", TOML.replace("ami/app.json", "ami").replace('["ami"]', '["note"]'))
+    harness.write("note", "declared\n")
+    script = harness.program(
+        "meanwhile", f"#!/bin/sh\ncd {harness.folder}/ami\n[ -e ../quiet ] || touch x.pkr.hcl\nrm -f x.pkr.hcl\n"
     )
-    kitchen.write("ami/app.pkr.hcl", HCL.replace("SCRIPT", str(script)))
-    kitchen.write("ami/readme", "not read by Packer\n")
-    no_digest(kitchen, ec2, "ami had entries that came and went")
-    kitchen.write("quiet", "")
-    assert kitchen.run("bake").status == 0
+    harness.write("ami/app.pkr.hcl", HCL.replace("SCRIPT", str(script)))
+    harness.write("ami/readme", "not read by Packer\n")
+    no_digest(harness, ec2, "ami had entries that came and went")
+    harness.write("quiet", "")
+    assert harness.run("bake").status == 0
 
 
 HCL = """
@@ -166,7 +166,7 @@ build {
 """
 
 
-def test_copy_that_replaces_itself_counts_as_replaced(uploads: Kitchen, ec2: EC2Client) -> None:
+def test_copy_that_replaces_itself_counts_as_replaced(uploads: Harness, ec2: EC2Client) -> None:
     """Whether the content was different in between cannot be known."""
     assert shutil.which("cp")
     meanwhile(uploads, "cp ami/setup.sh ../s", "rm ami/setup.sh", "cp ../s ami/setup.sh")
@@ -189,7 +189,7 @@ USED = "amazon/packer-plugin-amazon_v1.3.5_x5.0_linux_amd64"
 OTHER = "docker/packer-plugin-docker_v1.0.0_x5.0_linux_amd64"
 
 
-def bake_while_plugins_change(app: Kitchen, away: str, back: str = "true") -> Run:
+def bake_while_plugins_change(app: Harness, away: str, back: str = "true") -> Run:
     plugins = app.folder.parent / "installed"
     for name in (USED, OTHER):
         path = plugins / "github.com/hashicorp" / name
@@ -210,7 +210,7 @@ def bake_while_plugins_change(app: Kitchen, away: str, back: str = "true") -> Ru
         (f"mv {USED} ../p; echo B > {USED}", f"mv ../p {USED}"),
     ],
 )
-def test_plugin_that_was_replaced_while_packer_ran(away: str, back: str, uploads: Kitchen, ec2: EC2Client) -> None:
+def test_plugin_that_was_replaced_while_packer_ran(away: str, back: str, uploads: Harness, ec2: EC2Client) -> None:
     run = bake_while_plugins_change(uploads, away, back)
     assert run.status == 1, run.stderr
     assert "packer-plugin-amazon_v1.3.5_x5.0_linux_amd64 was replaced or touched" in run.stderr
@@ -227,13 +227,13 @@ def test_plugin_that_was_replaced_while_packer_ran(away: str, back: str, uploads
         f"rm {OTHER}",
     ],
 )
-def test_plugin_that_was_added_or_removed_while_packer_ran(meanwhile: str, uploads: Kitchen, ec2: EC2Client) -> None:
+def test_plugin_that_was_added_or_removed_while_packer_ran(meanwhile: str, uploads: Harness, ec2: EC2Client) -> None:
     run = bake_while_plugins_change(uploads, "true", meanwhile)
     assert run.status == 0, run.stderr
     assert finished(ec2) == 1
 
 
-def test_plugin_that_is_not_in_the_digest_may_be_replaced(uploads: Kitchen, ec2: EC2Client) -> None:
+def test_plugin_that_is_not_in_the_digest_may_be_replaced(uploads: Harness, ec2: EC2Client) -> None:
     uploads.write("bakery.toml", TOML + 'digest_exclude = ["plugin-versions"]\n')
     assert bake_while_plugins_change(uploads, f"echo B > {USED}").status == 0
     assert finished(ec2) == 1

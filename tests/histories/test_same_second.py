@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import FROM_TAG
-from tests.harness import TOML, Kitchen, json_template
+from tests.harness import TOML, Harness, json_template
 from tests.seed import own_ami
 
 GOLDEN = {"owners": ["self"], "filters": {"name": "golden-*"}, "most_recent": True}
@@ -37,7 +37,7 @@ def source_of(ec2: EC2Client, ami: str) -> str:
     return {tag["Key"]: tag["Value"] for tag in image["Tags"]}[FROM_TAG]
 
 
-def test_image_from_either_of_two_source_amis_is_baked_once(app: Kitchen, ec2: EC2Client) -> None:
+def test_image_from_either_of_two_source_amis_is_baked_once(app: Harness, ec2: EC2Client) -> None:
     app.write("ami/app.json", json_template(source_ami_filter=GOLDEN))
     ids = twins(ec2)
     ami = app.run("bake").answer
@@ -53,7 +53,7 @@ def test_image_from_either_of_two_source_amis_is_baked_once(app: Kitchen, ec2: E
     assert plan["action"] == "bake", "what it could have been made from is another set"
 
 
-def test_from_selects_one_of_them(app: Kitchen, ec2: EC2Client) -> None:
+def test_from_selects_one_of_them(app: Harness, ec2: EC2Client) -> None:
     app.write("bakery.toml", TOML + 'from = { owners = ["self"], filters = { name = "golden-*" } }\n')
     template = json_template(source_ami="{{user `source_ami`}}")
     del template["builders"][0]["source_ami_filter"]

@@ -14,7 +14,7 @@ from mypy_boto3_ec2.type_defs import TagSpecificationTypeDef, TagTypeDef
 
 from ami_bakery.local import ApiCall, FaultKind, InjectedFault, LocalAws
 from tests.documents import ROOT
-from tests.harness import TOML, Kitchen, json_template, left_in
+from tests.harness import TOML, Harness, json_template, left_in
 from tests.histories.test_orphans import lock
 from tests.processes import bake_until, provisioned, wait_until
 from tests.terminal import Terminal
@@ -55,81 +55,81 @@ def actions_of(policy: dict[str, Any]) -> set[str]:
     return {action for actions in listed for action in ([actions] if isinstance(actions, str) else actions)}
 
 
-def stocked(folder: Path, local: LocalAws) -> Kitchen:
+def stocked(folder: Path, local: LocalAws) -> Harness:
     """One image `app`, and a fresh account."""
-    kitchen = Kitchen(folder, local)
-    kitchen.control.reset()
-    kitchen.write("bakery.toml", TOML)
-    kitchen.write("ami/app.json", json_template())
-    kitchen.write("ami/setup.sh", "echo set up\n")
-    return kitchen
+    harness = Harness(folder, local)
+    harness.control.reset()
+    harness.write("bakery.toml", TOML)
+    harness.write("ami/app.json", json_template())
+    harness.write("ami/setup.sh", "echo set up\n")
+    return harness
 
 
 def refused(calls: tuple[ApiCall, ...]) -> list[ApiCall]:
     return [call for call in calls if call.error in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")]
 
 
-Walk = Callable[[Kitchen, EC2Client], None]
+Walk = Callable[[Harness, EC2Client], None]
 
 
-def a_graph_in_two_regions_shared_and_copied(kitchen: Kitchen, ec2: EC2Client) -> None:
+def a_graph_in_two_regions_shared_and_copied(harness: Harness, ec2: EC2Client) -> None:
     """A source AMI by SSM, a child image, a copy, launch permissions; looked up again, listed, checked."""
-    kitchen.write("bakery.toml", EVERYTHING)
+    harness.write("bakery.toml", EVERYTHING)
     template = json_template(source_ami="{{user `source_ami`}}", communicator="ssh", ssh_username="ubuntu")
     del template["builders"][0]["source_ami_filter"]
     template["variables"]["source_ami"] = ""
-    kitchen.write("ami/app.json", template)
+    harness.write("ami/app.json", template)
     for command in ("check", "bake", "bake", "plan", "images"):
-        assert kitchen.run(command).status == 0
-    assert kitchen.packer_runs == 2
-    kitchen.write("bakery.toml", EVERYTHING.replace("444455556666", "777788889999") + OTHER_BASE)
-    assert kitchen.run("plan").status == 0
+        assert harness.run(command).status == 0
+    assert harness.packer_runs == 2
+    harness.write("bakery.toml", EVERYTHING.replace("444455556666", "777788889999") + OTHER_BASE)
+    assert harness.run("plan").status == 0
 
 
-def the_drop_in_in_a_subnet(kitchen: Kitchen, ec2: EC2Client) -> None:
-    kitchen.control.enforce(None)
+def the_drop_in_in_a_subnet(harness: Harness, ec2: EC2Client) -> None:
+    harness.control.enforce(None)
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    kitchen.control.enforce(load("policy.json"))
-    kitchen.control.clear_report()
-    kitchen.write("ami/app.json", json_template(subnet_id="{{user `aws_subnet_id`}}"))
+    harness.control.enforce(load("policy.json"))
+    harness.control.clear_report()
+    harness.write("ami/app.json", json_template(subnet_id="{{user `aws_subnet_id`}}"))
     given = {
-        "PACKER_JSON_PATH": f"{kitchen.folder}/ami/app.json",
-        "AMI_DEFINITION_DIRS": f"{kitchen.folder}/ami/",
+        "PACKER_JSON_PATH": f"{harness.folder}/ami/app.json",
+        "AMI_DEFINITION_DIRS": f"{harness.folder}/ami/",
         "AWS_SUBNET_ID": subnet,
     }
-    assert kitchen.run(program="bake", environment=given).status == 0
+    assert harness.run(program="bake", environment=given).status == 0
 
 
-def a_bake_whose_inputs_move_under_it(kitchen: Kitchen, ec2: EC2Client) -> None:
+def a_bake_whose_inputs_move_under_it(harness: Harness, ec2: EC2Client) -> None:
     """The template tags the AMI with the digest, which is then removed."""
-    provisioned(kitchen, f"echo moved >> {kitchen.folder}/ami/setup.sh")
-    run = kitchen.run("bake")
+    provisioned(harness, f"echo moved >> {harness.folder}/ami/setup.sh")
+    run = harness.run("bake")
     assert run.status == 1
     assert "changed while Packer" in run.stderr
 
 
-def a_bake_that_is_cancelled_while_its_ami_is_pending(kitchen: Kitchen, ec2: EC2Client) -> None:
-    kitchen.control.change(pending_seconds=60)
-    process = bake_until(kitchen, "Waiting for AMI to become ready")
+def a_bake_that_is_cancelled_while_its_ami_is_pending(harness: Harness, ec2: EC2Client) -> None:
+    harness.control.change(pending_seconds=60)
+    process = bake_until(harness, "Waiting for AMI to become ready")
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
     assert "removed leftover resources: AMI ami-" in rest
 
 
-def a_bake_whose_packer_is_killed(kitchen: Kitchen, ec2: EC2Client) -> None:
-    kitchen.control.plan(InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
-    provisioned(kitchen, "echo at work; sleep 60")
-    process = bake_until(kitchen, "amazon-ebs: at work", "--kill-timeout", "1s")
+def a_bake_whose_packer_is_killed(harness: Harness, ec2: EC2Client) -> None:
+    harness.control.plan(InjectedFault(action="TerminateInstances", kind=FaultKind.DELAY, seconds=600))
+    provisioned(harness, "echo at work; sleep 60")
+    process = bake_until(harness, "amazon-ebs: at work", "--kill-timeout", "1s")
     process.send_signal(signal.SIGTERM)
     _, rest = process.communicate(timeout=300)
     assert "removed leftover resources" in rest
-    kitchen.control.clear_faults()
-    assert wait_until(lambda: "TerminateInstances" in kitchen.calls()), "the answer to Packer's own comes late"
+    harness.control.clear_faults()
+    assert wait_until(lambda: "TerminateInstances" in harness.calls()), "the answer to Packer's own comes late"
 
 
-def what_a_dead_run_left_is_removed(kitchen: Kitchen, ec2: EC2Client) -> None:
+def what_a_dead_run_left_is_removed(harness: Harness, ec2: EC2Client) -> None:
     """One resource of each kind, with the lock that the run held."""
-    kitchen.control.enforce(None)
+    harness.control.enforce(None)
     run = "20250101T120000Z-00000000"
     tags: list[TagTypeDef] = [{"Key": "ami-bakery:run", "Value": run}, {"Key": "ami-bakery:image", "Value": "app"}]
     base = ec2.describe_images(Owners=["099720109477"])["Images"][0]["ImageId"]
@@ -147,8 +147,8 @@ def what_a_dead_run_left_is_removed(kitchen: Kitchen, ec2: EC2Client) -> None:
     specification = {"ResourceType": "volume", "Tags": tags}
     ec2.create_volume(AvailabilityZone="us-east-1a", Size=8, TagSpecifications=[specification])
     lock(ec2, run, minutes=-10)
-    kitchen.control.clear_report()
-    kitchen.control.enforce(load("policy.json"))
+    harness.control.clear_report()
+    harness.control.enforce(load("policy.json"))
     answers: list[str] = []
 
     def yes(seen: str) -> str:
@@ -157,7 +157,7 @@ def what_a_dead_run_left_is_removed(kitchen: Kitchen, ec2: EC2Client) -> None:
         answers.append("y\r")
         return answers[-1]
 
-    terminal = Terminal(kitchen, "images", "--orphans", "--clean")
+    terminal = Terminal(harness, "images", "--orphans", "--clean")
     assert terminal.watch(yes) == 0, terminal.seen
     for kind in ("instance i-", "AMI ami-", "security group sg-", "key pair key-", "volume vol-", "lock key-"):
         assert f"removed: {kind}" in terminal.seen
@@ -179,19 +179,19 @@ def test_bake_needs_the_whole_policy_and_nothing_more(
     policy = load("policy.json")
     called: set[str] = set()
     for walk in WALKS:
-        kitchen = stocked(tmp_path_factory.mktemp("walk"), local)
-        kitchen.control.enforce(policy)
-        walk(kitchen, ec2)
-        calls = kitchen.control.report().calls
+        harness = stocked(tmp_path_factory.mktemp("walk"), local)
+        harness.control.enforce(policy)
+        walk(harness, ec2)
+        calls = harness.control.report().calls
         assert refused(calls) == [], walk.__name__
         called |= {f"{call.service}:{call.action}" for call in calls}
-        kitchen.control.enforce(None)
+        harness.control.enforce(None)
         assert left_in(ec2) == [], walk.__name__
     assert called - actions_of(policy) <= {"sts:GetCallerIdentity"}
     assert actions_of(policy) - called == set(NOT_WALKED)
 
 
-def test_plan_and_list_commands_need_only_the_smaller_policy(app: Kitchen) -> None:
+def test_plan_and_list_commands_need_only_the_smaller_policy(app: Harness) -> None:
     app.write("bakery.toml", EVERYTHING)
     template = json_template(source_ami="{{user `source_ami`}}")
     del template["builders"][0]["source_ami_filter"]

@@ -12,7 +12,7 @@ import pytest
 
 from ami_bakery.local import Control, LocalAws
 from ami_bakery.local.iam_policy import _OPTIONAL, _RESOURCES, Policy
-from tests.harness import PROGRAMS, Kitchen
+from tests.harness import PROGRAMS, Harness
 
 from .conftest import Client, bake, launch
 from .test_images import refusal
@@ -94,7 +94,7 @@ def test_policy_applies_to_the_first_account_and_every_service(client: Client, c
     assert refusal(client("iam").list_users)[0] == "AccessDenied"
 
 
-def test_policy_applies_to_a_command(app: Kitchen) -> None:
+def test_policy_applies_to_a_command(app: Harness) -> None:
     file = app.write("policy.json", policy(LOOK))
     program = str(PROGRAMS / "ami-bakery")
     run = app.run("local", "--policy", str(file), "--", program, "plan")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 WHO = "build-7 (pid 42)"
 JOB = "https://ci.example/job/7"
@@ -72,9 +72,9 @@ class Ended:
 
 
 def all_at_once(
-    kitchen: Kitchen, count: int, *arguments: str, environment: Mapping[str, str | None] | None = None
+    harness: Harness, count: int, *arguments: str, environment: Mapping[str, str | None] | None = None
 ) -> list[Ended]:
-    processes = [kitchen.start("bake", *arguments, environment=environment) for _ in range(count)]
+    processes = [harness.start("bake", *arguments, environment=environment) for _ in range(count)]
     return [ended(process, 500) for process in processes]
 
 

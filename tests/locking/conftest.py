@@ -6,20 +6,20 @@ import pytest
 from mypy_boto3_ec2 import EC2Client
 
 from ami_bakery.core.ec2.image import FROM_TAG
-from tests.harness import Kitchen, json_template
+from tests.harness import Harness, json_template
 
 from .bench import tags_of, unfinish
 
 
 @pytest.fixture(autouse=True)
 def _patient(request: pytest.FixtureRequest) -> None:
-    if "kitchen" in request.fixturenames:
-        kitchen: Kitchen = request.getfixturevalue("kitchen")
-        kitchen.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "60"
+    if "harness" in request.fixturenames:
+        harness: Harness = request.getfixturevalue("harness")
+        harness.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "60"
 
 
 @pytest.fixture
-def left(app: Kitchen, ec2: EC2Client) -> str:
+def left(app: Harness, ec2: EC2Client) -> str:
     """Returns an AMI with the definition's name, as Packer creates it, without the digest."""
     app.write("ami/app.json", json_template(ami_name="app-{{user `config_checksum`}}"))
     ami = app.run("bake").answer

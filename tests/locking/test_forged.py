@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 FAR = {EXPIRES_TAG: "2099-01-01T00:00:00Z"}
 
@@ -37,7 +37,7 @@ def forge(ec2: EC2Client, digest: str, **tags: str) -> str:
     return lock
 
 
-def test_lock_with_an_impossible_expiry_is_taken_over_after_the_longest_lifetime(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_with_an_impossible_expiry_is_taken_over_after_the_longest_lifetime(app: Harness, ec2: EC2Client) -> None:
     forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: ago(hours=25)})
     run = app.run("bake", "--no-wait")
     assert run.status == 0, run.stderr
@@ -45,14 +45,14 @@ def test_lock_with_an_impossible_expiry_is_taken_over_after_the_longest_lifetime
 
 
 @pytest.mark.parametrize("since", ["just now", "2098-12-31T00:00:00Z", "never", ""])
-def test_lock_with_an_impossible_expiry_is_waited_for_before_that(app: Kitchen, ec2: EC2Client, since: str) -> None:
+def test_lock_with_an_impossible_expiry_is_waited_for_before_that(app: Harness, ec2: EC2Client, since: str) -> None:
     since = ago(minutes=5) if since == "just now" else since
     lock = forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: since})
     assert app.run("bake", "--no-wait").status == 75
     assert list(locks(ec2).values()) == [lock]
 
 
-def test_lock_with_an_impossible_expiry_is_listed_as_an_orphan_at_once(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_with_an_impossible_expiry_is_listed_as_an_orphan_at_once(app: Harness, ec2: EC2Client) -> None:
     lock = forge(ec2, app.run("digest").answer)
     (orphan,) = app.run("images", "--orphans", "--json").document["orphans"]
     assert (orphan["id"], orphan["kind"], orphan["sure"]) == (lock, "lock", False)
@@ -61,7 +61,7 @@ def test_lock_with_an_impossible_expiry_is_listed_as_an_orphan_at_once(app: Kitc
     assert "kept, because they may be in use" in run.stderr
 
 
-def test_old_lock_is_removed_with_the_other_orphans(app: Kitchen, ec2: EC2Client) -> None:
+def test_old_lock_is_removed_with_the_other_orphans(app: Harness, ec2: EC2Client) -> None:
     forge(ec2, app.run("digest").answer, **{ACQUIRED_TAG: ago(days=2)})
     run = app.run("images", "--orphans", "--clean", "--yes")
     assert run.status == 0
@@ -76,12 +76,12 @@ def abroad(local: LocalAws) -> EC2Client:
     return ec2_client(local, "eu-west-1")
 
 
-def copying(app: Kitchen, *regions: str) -> None:
+def copying(app: Harness, *regions: str) -> None:
     app.write("ami/app.json", json_template(ami_name="app-1", ami_regions=["us-east-1", *regions]))
 
 
 def test_copies_of_a_killed_build_in_the_templates_regions_are_orphans(
-    app: Kitchen, ec2: EC2Client, abroad: EC2Client
+    app: Harness, ec2: EC2Client, abroad: EC2Client
 ) -> None:
     copying(app, "eu-west-1")
     copy = own_ami(abroad, "app-1")
@@ -90,7 +90,7 @@ def test_copies_of_a_killed_build_in_the_templates_regions_are_orphans(
     assert (copy, "eu-west-1") in {(one["id"], one["region"]) for one in orphans}
 
 
-def test_take_over_tags_only_copies_of_the_dead_runs_ami(app: Kitchen, ec2: EC2Client, abroad: EC2Client) -> None:
+def test_take_over_tags_only_copies_of_the_dead_runs_ami(app: Harness, ec2: EC2Client, abroad: EC2Client) -> None:
     copying(app, "eu-west-1", "eu-central-1")
     copy = own_ami(abroad, "app-0")
     unrelated = own_ami(abroad, "app-2")
@@ -101,7 +101,7 @@ def test_take_over_tags_only_copies_of_the_dead_runs_ami(app: Kitchen, ec2: EC2C
     assert RUN_TAG not in tags_of(abroad, unrelated)
 
 
-def test_copy_of_a_killed_build_is_tagged_and_listed(app: Kitchen, ec2: EC2Client, abroad: EC2Client) -> None:
+def test_copy_of_a_killed_build_is_tagged_and_listed(app: Harness, ec2: EC2Client, abroad: EC2Client) -> None:
     template = json_template(ami_name="app-{{timestamp}}", ami_regions=["eu-west-1"])
     post = [{"type": "shell-local", "inline": ["echo copied; sleep 60"]}]
     app.write("ami/app.json", template | {"post-processors": post})
@@ -127,7 +127,7 @@ def test_copy_of_a_killed_build_is_tagged_and_listed(app: Kitchen, ec2: EC2Clien
 # Tags on the lock.
 
 
-def test_lock_is_created_with_the_configured_tags(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_is_created_with_the_configured_tags(app: Harness, ec2: EC2Client) -> None:
     """An organization may require them: without them the key pair must not be created."""
     app.write("bakery.toml", TOML + 'tags = { team = "web", "cost center" = "42" }\n')
     denied: Any = {
@@ -150,7 +150,7 @@ def test_lock_is_created_with_the_configured_tags(app: Kitchen, ec2: EC2Client) 
     assert (run.status, "ec2:CreateKeyPair" in run.stderr) == (1, True)
 
 
-def test_forty_configured_tags_leave_room_on_the_lock(app: Kitchen, ec2: EC2Client) -> None:
+def test_forty_configured_tags_leave_room_on_the_lock(app: Harness, ec2: EC2Client) -> None:
     tags = ", ".join(f't{number:02} = "x"' for number in range(38))
     app.write("bakery.toml", TOML + f"tags = {{ {tags} }}\n")
     run = app.run("bake")
@@ -172,7 +172,7 @@ def test_forty_configured_tags_leave_room_on_the_lock(app: Kitchen, ec2: EC2Clie
     ],
 )
 def test_ami_whose_tags_do_not_match_the_definition_is_ignored(
-    app: Kitchen, ec2: EC2Client, tags: dict[str, str], why: str
+    app: Harness, ec2: EC2Client, tags: dict[str, str], why: str
 ) -> None:
     ami = app.run("bake").answer
     ec2.create_tags(Resources=[ami], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
@@ -183,7 +183,7 @@ def test_ami_whose_tags_do_not_match_the_definition_is_ignored(
     assert app.run("bake").answer == run.answer
 
 
-def test_ami_without_a_recorded_source_is_reused(app: Kitchen, ec2: EC2Client) -> None:
+def test_ami_without_a_recorded_source_is_reused(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": FROM_TAG}, {"Key": ORIGIN_TAG}])
     assert app.run("bake").answer == ami

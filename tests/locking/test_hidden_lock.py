@@ -16,7 +16,7 @@ from .bench import ended, hold_lock, locks, read_until
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 TIMING = Timing(lifetime_seconds=180)
 SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "2"}
@@ -61,7 +61,7 @@ def test_only_refusals_over_a_whole_lifetime_without_a_pause_count(
     assert reported(*looks) is overdue
 
 
-def test_key_pair_that_is_not_a_lock_is_reported_by_its_id(app: Kitchen, ec2: EC2Client) -> None:
+def test_key_pair_that_is_not_a_lock_is_reported_by_its_id(app: Harness, ec2: EC2Client) -> None:
     name = lock_name(app.run("digest").answer)
     key = ec2.create_key_pair(KeyName=name)["KeyPairId"]
     run = app.run("bake", environment=SHORT)
@@ -72,7 +72,7 @@ def test_key_pair_that_is_not_a_lock_is_reported_by_its_id(app: Kitchen, ec2: EC
     assert app.packer_runs == 0
 
 
-def test_without_permission_to_list_key_pairs_the_message_says_how_to_find_the_id(app: Kitchen, ec2: EC2Client) -> None:
+def test_without_permission_to_list_key_pairs_the_message_says_how_to_find_the_id(app: Harness, ec2: EC2Client) -> None:
     name = lock_name(app.run("digest").answer)
     ec2.create_key_pair(KeyName=name)
     app.control.plan(
@@ -84,7 +84,7 @@ def test_without_permission_to_list_key_pairs_the_message_says_how_to_find_the_i
     assert "delete-key-pair --region us-east-1 --key-pair-id ID" in run.stderr
 
 
-def test_lock_that_is_missing_only_in_the_list_of_tags_is_waited_for(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_is_missing_only_in_the_list_of_tags_is_waited_for(app: Harness, ec2: EC2Client) -> None:
     digest = app.run("digest").answer
     app.control.change(lag_seconds=600)
     hold_lock(ec2, digest)
@@ -96,7 +96,7 @@ def test_lock_that_is_missing_only_in_the_list_of_tags_is_waited_for(app: Kitche
 
 @pytest.mark.parametrize("seconds", [4, 6])
 def test_runner_that_was_paused_does_not_advise_to_delete_a_live_lock(
-    app: Kitchen, ec2: EC2Client, seconds: int
+    app: Harness, ec2: EC2Client, seconds: int
 ) -> None:
     """The first holder is gone when the slow runner reads the lock; the second one has started when it tries again."""
     digest = app.run("digest").answer

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
     from ami_bakery.local import LocalAws
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "12"}
 LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
@@ -30,7 +30,7 @@ def own(ec2: EC2Client) -> list[str]:
 NAMED = "app-{{user `config_checksum`}}"
 
 
-def test_unfinished_ami_of_a_failed_run_does_not_block_the_next_bake(app: Kitchen, ec2: EC2Client) -> None:
+def test_unfinished_ami_of_a_failed_run_does_not_block_the_next_bake(app: Harness, ec2: EC2Client) -> None:
     """Packer gets no response to CreateImage and fails: its AMI has the name of every build of this digest."""
     app.write("ami/app.json", json_template(ami_name=NAMED, max_retries=1))
     app.control.plan(InjectedFault(action="CreateImage", kind=FaultKind.DROP_AFTER, agent="aws-sdk-go"))
@@ -44,7 +44,7 @@ def test_unfinished_ami_of_a_failed_run_does_not_block_the_next_bake(app: Kitche
 
 
 def test_unfinished_copy_in_a_template_region_does_not_block_the_next_bake(
-    app: Kitchen, local: LocalAws, ec2: EC2Client
+    app: Harness, local: LocalAws, ec2: EC2Client
 ) -> None:
     """The bake would fail at its end: Packer checks the name only in the home region."""
     app.write("ami/app.json", json_template(ami_name=NAMED, ami_regions=["us-east-1", "eu-west-1"]))
@@ -59,7 +59,7 @@ def test_unfinished_copy_in_a_template_region_does_not_block_the_next_bake(
 
 
 def test_unfinished_ami_that_a_killed_run_did_not_record_does_not_block_the_next_bake(
-    app: Kitchen, ec2: EC2Client
+    app: Harness, ec2: EC2Client
 ) -> None:
     app.write("ami/app.json", json_template(ami_name=NAMED))
     app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "8"
@@ -75,7 +75,7 @@ def test_unfinished_ami_that_a_killed_run_did_not_record_does_not_block_the_next
     assert f"removed AMI {left} of us-east-1" in run.stderr
 
 
-def test_removed_ami_is_not_reported_as_remaining(app: Kitchen, ec2: EC2Client, left: str) -> None:
+def test_removed_ami_is_not_reported_as_remaining(app: Harness, ec2: EC2Client, left: str) -> None:
     hold_lock(ec2, app.run("digest").answer, expired=True, **{CREATED_AMI_TAG: left})
     app.control.plan(InjectedFault(action="RunInstances", code="UnauthorizedOperation", agent="aws-sdk-go"))
     run = app.run("bake")
@@ -84,7 +84,7 @@ def test_removed_ami_is_not_reported_as_remaining(app: Kitchen, ec2: EC2Client, 
     assert f"{left} of us-east-1 remains" not in run.stderr
 
 
-def test_ami_that_seems_unfinished_for_a_moment_is_not_removed(app: Kitchen, ec2: EC2Client, left: str) -> None:
+def test_ami_that_seems_unfinished_for_a_moment_is_not_removed(app: Harness, ec2: EC2Client, left: str) -> None:
     """A finished AMI may be visible late: the settling time passes before anything is removed."""
     ec2.create_tags(Resources=[left], Tags=[{"Key": DIGEST_TAG, "Value": app.run("digest").answer}])
     process = app.start("bake", environment=LONG)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 SHORT = {"AMI_BAKERY_LOCK_TTL_SECONDS": "12"}
 
 
 @pytest.fixture
-def at_once(app: Kitchen) -> Path:
+def at_once(app: Harness) -> Path:
     """Returns a file that exists if two builds ran concurrently; builds take some seconds and register in `builds`."""
     folder = app.folder.parent
     provisioned(app, f"echo one >> {folder}/builds; flock -n {folder}/guard sleep 10 || touch {folder}/at-once")
@@ -31,7 +31,7 @@ def at_once(app: Kitchen) -> Path:
 
 
 def test_holder_whose_lock_expired_before_the_response_builds_nothing(
-    app: Kitchen, ec2: EC2Client, at_once: Path
+    app: Harness, ec2: EC2Client, at_once: Path
 ) -> None:
     """The lock is created, and the response comes after another runner has taken it over."""
     app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DELAY, seconds=18))
@@ -48,7 +48,7 @@ def test_holder_whose_lock_expired_before_the_response_builds_nothing(
 
 @pytest.mark.parametrize("seconds", [3, 45])
 def test_expired_credentials_of_sixteen_runners_never_lead_to_two_concurrent_builds(
-    app: Kitchen, ec2: EC2Client, at_once: Path, seconds: float
+    app: Harness, ec2: EC2Client, at_once: Path, seconds: float
 ) -> None:
     """All callers' credentials expire while the first one builds; then they work again."""
     processes = [app.start("bake", environment=SHORT) for _ in range(16)]
@@ -65,7 +65,7 @@ def test_expired_credentials_of_sixteen_runners_never_lead_to_two_concurrent_bui
     assert locks(ec2) == {}
 
 
-def test_runners_with_late_responses_build_once(app: Kitchen, ec2: EC2Client, at_once: Path) -> None:
+def test_runners_with_late_responses_build_once(app: Harness, ec2: EC2Client, at_once: Path) -> None:
     app.control.plan(InjectedFault(action="*", kind=FaultKind.DELAY, seconds=1.5, times=0, agent="ami-bakery"))
     runs = all_at_once(app, 6, environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "30"})
     app.control.clear_faults()
@@ -77,7 +77,7 @@ def test_runners_with_late_responses_build_once(app: Kitchen, ec2: EC2Client, at
 
 
 def test_an_ami_whose_checks_lost_their_credentials_is_named_and_listed_and_never_adopted(
-    app: Kitchen, ec2: EC2Client
+    app: Harness, ec2: EC2Client
 ) -> None:
     """Only the process that ran Packer knows whether the inputs were unchanged and every provisioner succeeded."""
     process = app.start("bake", "-v", environment=SHORT)

@@ -22,12 +22,12 @@ from .bench import WHO, all_at_once, ended, finished, hold_lock, locks, read_unt
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 LONG = {"AMI_BAKERY_LOCK_TTL_SECONDS": "60"}
 
 
-def test_expired_lock_is_taken_over_by_one_of_several_runners(app: Kitchen, ec2: EC2Client) -> None:
+def test_expired_lock_is_taken_over_by_one_of_several_runners(app: Harness, ec2: EC2Client) -> None:
     digest = app.run("digest").answer
     hold_lock(ec2, digest, expired=True)
     runs = all_at_once(app, 4, environment=LONG)
@@ -39,7 +39,7 @@ def test_expired_lock_is_taken_over_by_one_of_several_runners(app: Kitchen, ec2:
     assert locks(ec2) == {}
 
 
-def test_lock_of_a_killed_runner_expires_and_the_next_one_bakes(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_of_a_killed_runner_expires_and_the_next_one_bakes(app: Harness, ec2: EC2Client) -> None:
     ran = app.folder.parent / "ran"
     provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 60")
     process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
@@ -52,7 +52,7 @@ def test_lock_of_a_killed_runner_expires_and_the_next_one_bakes(app: Kitchen, ec
     assert locks(ec2) == {}
 
 
-def test_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_lives_as_long_as_its_holder_renews_it(app: Harness, ec2: EC2Client) -> None:
     folder = app.folder.parent
     provisioned(app, f"echo at work; while [ ! -e {folder}/go ]; do sleep 0.1; done")
     process = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "30"})
@@ -66,7 +66,7 @@ def test_lock_lives_as_long_as_its_holder_renews_it(app: Kitchen, ec2: EC2Client
     assert app.packer_runs == 1
 
 
-def test_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen, ec2: EC2Client) -> None:
+def test_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Harness, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
@@ -82,7 +82,7 @@ def test_holder_that_lost_its_lock_stops_packer_and_tags_nothing(app: Kitchen, e
     assert len(locks(ec2)) == 1, "the other lock remains"
 
 
-def test_holder_that_lost_its_lock_returns_the_other_runners_ami(app: Kitchen, ec2: EC2Client) -> None:
+def test_holder_that_lost_its_lock_returns_the_other_runners_ami(app: Harness, ec2: EC2Client) -> None:
     ran = app.folder.parent / "ran"
     provisioned(app, f"echo at work; [ -e {ran} ] && exit 0; touch {ran}; sleep 60")
     slow = app.start("bake", "-v", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
@@ -95,7 +95,7 @@ def test_holder_that_lost_its_lock_returns_the_other_runners_ami(app: Kitchen, e
     assert finished(ec2, app.run("digest").answer) == [winner.answer]
 
 
-def test_lock_that_is_gone_when_packer_ends_is_detected_before_tagging(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_is_gone_when_packer_ends_is_detected_before_tagging(app: Harness, ec2: EC2Client) -> None:
     """Packer's last command here does what a runner on another machine would do."""
     folder = app.folder.parent
     provisioned(app, f"echo at work; while [ ! -e {folder}/go ]; do sleep 0.1; done")
@@ -111,7 +111,7 @@ def test_lock_that_is_gone_when_packer_ends_is_detected_before_tagging(app: Kitc
     assert finished(ec2, digest) == []
 
 
-def test_lock_that_is_lost_during_copies_does_not_undo_the_finished_ami(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_is_lost_during_copies_does_not_undo_the_finished_ami(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="CopyImage", kind=FaultKind.DELAY, seconds=6))
     regions = ("--region", "us-east-1", "--region", "eu-west-1")
     process = app.start("bake", "--json", *regions, environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "8"})
@@ -125,7 +125,7 @@ def test_lock_that_is_lost_during_copies_does_not_undo_the_finished_ami(app: Kit
     assert "nothing will be tagged" not in run.stderr
 
 
-def test_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Harness, ec2: EC2Client) -> None:
     provisioned(app, "echo at work; sleep 60")
     process = app.start("bake", "-v", "--no-wait", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "4"})
     read_until(process, "amazon-ebs: at work")
@@ -138,7 +138,7 @@ def test_lock_that_cannot_be_renewed_before_it_expires_is_lost(app: Kitchen, ec2
     assert finished(ec2, app.run("digest").answer) == []
 
 
-def test_own_lock_is_recognized_after_a_lost_response(app: Kitchen, ec2: EC2Client) -> None:
+def test_own_lock_is_recognized_after_a_lost_response(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     run = app.run("bake")
     assert finished(ec2, app.run("digest").answer) == [run.answer]
@@ -149,7 +149,7 @@ def test_own_lock_is_recognized_after_a_lost_response(app: Kitchen, ec2: EC2Clie
 @pytest.mark.parametrize("action", ["CreateKeyPair", "DescribeTags", "CreateTags", "DeleteKeyPair"])
 @pytest.mark.parametrize("kind", [FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER, FaultKind.ERROR])
 def test_single_failed_call_for_the_lock_does_no_harm(
-    app: Kitchen, ec2: EC2Client, action: str, kind: FaultKind
+    app: Harness, ec2: EC2Client, action: str, kind: FaultKind
 ) -> None:
     if action == "DescribeTags":
         hold_lock(ec2, app.run("digest").answer, expired=True)
@@ -160,7 +160,7 @@ def test_single_failed_call_for_the_lock_does_no_harm(
     assert locks(ec2) == {}
 
 
-def test_missing_permission_is_named(app: Kitchen) -> None:
+def test_missing_permission_is_named(app: Harness) -> None:
     app.control.plan(InjectedFault(action="CreateKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 1
@@ -169,7 +169,7 @@ def test_missing_permission_is_named(app: Kitchen) -> None:
 
 
 @pytest.mark.parametrize("action", ["CreateKeyPair", "DescribeTags"])
-def test_drop_in_mode_bakes_without_the_permission_to_lock(drop_in: Kitchen, ec2: EC2Client, action: str) -> None:
+def test_drop_in_mode_bakes_without_the_permission_to_lock(drop_in: Harness, ec2: EC2Client, action: str) -> None:
     if action == "DescribeTags":
         hold_lock(ec2, drop_in.run("digest").answer, image="default")
     drop_in.control.plan(InjectedFault(action=action, code="UnauthorizedOperation", times=0, agent="ami-bakery"))
@@ -179,7 +179,7 @@ def test_drop_in_mode_bakes_without_the_permission_to_lock(drop_in: Kitchen, ec2
     assert drop_in.packer_runs == 1
 
 
-def test_lock_that_may_not_be_deleted_expires(app: Kitchen, ec2: EC2Client) -> None:
+def test_lock_that_may_not_be_deleted_expires(app: Harness, ec2: EC2Client) -> None:
     app.control.plan(InjectedFault(action="DeleteKeyPair", code="UnauthorizedOperation", times=0, agent="ami-bakery"))
     run = app.run("bake")
     assert run.status == 0
@@ -188,13 +188,13 @@ def test_lock_that_may_not_be_deleted_expires(app: Kitchen, ec2: EC2Client) -> N
     assert app.run("bake").answer == run.answer
 
 
-def test_invalid_lifetime_is_refused(app: Kitchen) -> None:
+def test_invalid_lifetime_is_refused(app: Harness) -> None:
     run = app.run("bake", environment={"AMI_BAKERY_LOCK_TTL_SECONDS": "3m"})
     assert run.status == 2
     assert "AMI_BAKERY_LOCK_TTL_SECONDS" in run.stderr
 
 
-def test_private_key_is_never_shown_or_stored(app: Kitchen, ec2: EC2Client) -> None:
+def test_private_key_is_never_shown_or_stored(app: Harness, ec2: EC2Client) -> None:
     logs = {"AMI_BAKERY_LOCK_TTL_SECONDS": "4", "PACKER_LOG": "0"}
     app.control.plan(InjectedFault(action="CreateKeyPair", kind=FaultKind.DROP_AFTER, agent="ami-bakery"))
     said = [app.run("bake", "-v", environment=logs)]
@@ -207,7 +207,7 @@ def test_private_key_is_never_shown_or_stored(app: Kitchen, ec2: EC2Client) -> N
 
 
 def test_resources_that_only_an_expired_lock_records_are_tagged_before_it_is_deleted(
-    app: Kitchen, ec2: EC2Client
+    app: Harness, ec2: EC2Client
 ) -> None:
     pair = ec2.create_key_pair(KeyName="packer_of-the-dead")["KeyPairId"]
     group = ec2.create_security_group(GroupName="packer_of-the-dead-too", Description="for a test")["GroupId"]
@@ -219,7 +219,7 @@ def test_resources_that_only_an_expired_lock_records_are_tagged_before_it_is_del
     assert [one["kind"] for one in orphans] == ["security-group", "key-pair"]
 
 
-def test_key_pair_that_cannot_be_tagged_is_deleted_with_its_lock(app: Kitchen, ec2: EC2Client) -> None:
+def test_key_pair_that_cannot_be_tagged_is_deleted_with_its_lock(app: Harness, ec2: EC2Client) -> None:
     """The permission to list key pairs is not in Packer's documented policy."""
     ec2.create_key_pair(KeyName="packer_of-the-dead")
     hold_lock(ec2, app.run("digest").answer, expired=True, **{KEY_PAIR_TAG: "packer_of-the-dead"})
@@ -233,7 +233,7 @@ def test_key_pair_that_cannot_be_tagged_is_deleted_with_its_lock(app: Kitchen, e
 # AMIs of a dead holder.
 
 
-def test_verified_ami_of_a_dead_holder_is_adopted(app: Kitchen, ec2: EC2Client, left: str) -> None:
+def test_verified_ami_of_a_dead_holder_is_adopted(app: Harness, ec2: EC2Client, left: str) -> None:
     digest = app.run("digest").answer
     hold_lock(ec2, digest, expired=True, **{VERIFIED_TAG: f"us-east-1:{left}"})
     run = app.run("bake", "--json")
@@ -247,7 +247,7 @@ def test_verified_ami_of_a_dead_holder_is_adopted(app: Kitchen, ec2: EC2Client, 
 
 
 def test_unverified_ami_is_removed_if_its_name_conflicts_and_never_adopted(
-    app: Kitchen, ec2: EC2Client, left: str
+    app: Harness, ec2: EC2Client, left: str
 ) -> None:
     digest = app.run("digest").answer
     snapshots = {snapshot["SnapshotId"] for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]}
@@ -262,7 +262,7 @@ def test_unverified_ami_is_removed_if_its_name_conflicts_and_never_adopted(
 
 
 def test_unverified_ami_with_the_digest_of_packer_is_removed_if_its_name_conflicts(
-    app: Kitchen, ec2: EC2Client, left: str
+    app: Harness, ec2: EC2Client, left: str
 ) -> None:
     digest = app.run("digest").answer
     ec2.create_tags(Resources=[left], Tags=[{"Key": DIGEST_TAG, "Value": digest}])
@@ -271,7 +271,7 @@ def test_unverified_ami_with_the_digest_of_packer_is_removed_if_its_name_conflic
     assert f"removed AMI {left}" in run.stderr
 
 
-def test_unverified_ami_without_a_name_conflict_is_kept(app: Kitchen, ec2: EC2Client) -> None:
+def test_unverified_ami_without_a_name_conflict_is_kept(app: Harness, ec2: EC2Client) -> None:
     ami = app.run("bake").answer
     digest = app.run("digest").answer
     ec2.delete_tags(Resources=[ami], Tags=[{"Key": FORMAT_TAG}])
@@ -280,7 +280,7 @@ def test_unverified_ami_without_a_name_conflict_is_kept(app: Kitchen, ec2: EC2Cl
     assert ec2.describe_images(ImageIds=[ami])["Images"]
 
 
-def test_ami_that_is_not_proven_to_be_ours_is_kept_and_packer_names_it(app: Kitchen, ec2: EC2Client, left: str) -> None:
+def test_ami_that_is_not_proven_to_be_ours_is_kept_and_packer_names_it(app: Harness, ec2: EC2Client, left: str) -> None:
     run = app.run("bake")
     assert run.status == 1
     assert left in run.stderr
@@ -312,7 +312,7 @@ def deleted(ec2: EC2Client, left: str) -> str:
 
 @pytest.mark.parametrize("spoilt", [with_another_base, given_up, of_another_digest, deleted])
 def test_ami_that_does_not_match_the_digest_is_not_adopted(
-    app: Kitchen, ec2: EC2Client, left: str, spoilt: Any
+    app: Harness, ec2: EC2Client, left: str, spoilt: Any
 ) -> None:
     digest = app.run("digest").answer
     ami = spoilt(ec2, left)
@@ -324,7 +324,7 @@ def test_ami_that_does_not_match_the_digest_is_not_adopted(
     assert app.packer_runs == 2
 
 
-def _held_after(app: Kitchen, reached: Callable[[], object]) -> bool:
+def _held_after(app: Harness, reached: Callable[[], object]) -> bool:
     """Returns whether a call is blocked after which `reached` holds; any other blocked call continues."""
     if app.control.held() == 0:
         return False
@@ -334,7 +334,7 @@ def _held_after(app: Kitchen, reached: Callable[[], object]) -> bool:
     return False
 
 
-def test_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen, ec2: EC2Client) -> None:
+def test_runner_killed_between_verifying_and_tagging_loses_no_work(app: Harness, ec2: EC2Client) -> None:
     """Responses to CreateTags are delayed, so that the runner can be killed while it waits for one."""
     short = {"AMI_BAKERY_LOCK_TTL_SECONDS": "20"}
     app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
@@ -356,7 +356,7 @@ def test_runner_killed_between_verifying_and_tagging_loses_no_work(app: Kitchen,
     assert app.packer_runs == 1
 
 
-def test_runner_that_may_not_tag_passes_its_verified_ami_on_to_the_next(app: Kitchen, ec2: EC2Client) -> None:
+def test_runner_that_may_not_tag_passes_its_verified_ami_on_to_the_next(app: Harness, ec2: EC2Client) -> None:
     """The lock remains, expired, for its records: no runner has to wait."""
     app.control.plan(InjectedFault(action="CreateTags", kind=FaultKind.DELAY, seconds=600, times=0, agent="ami-bakery"))
     process = app.start("bake", environment=LONG)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ec2 import EC2Client
 
-    from tests.harness import Kitchen
+    from tests.harness import Harness
 
 ROUNDS = int(os.environ.get("AMI_BAKERY_ROUNDS", "2"))
 RUNNERS = int(os.environ.get("AMI_BAKERY_RUNNERS", "4"))
@@ -29,7 +29,7 @@ _LATEST_SECONDS = 8.0
 """A bake takes two or three seconds, more on a busy machine."""
 
 
-def test_runners_that_are_killed_at_random_agree_on_one_ami(app: Kitchen, ec2: EC2Client) -> None:
+def test_runners_that_are_killed_at_random_agree_on_one_ami(app: Harness, ec2: EC2Client) -> None:
     app.environment["AMI_BAKERY_LOCK_TTL_SECONDS"] = "8"
     seed = int(os.environ.get("AMI_BAKERY_SEED") or random.randrange(10**6))
     chance = random.Random(seed)
@@ -48,7 +48,7 @@ def test_runners_that_are_killed_at_random_agree_on_one_ami(app: Kitchen, ec2: E
         assert finished(ec2, digest) == [answer], (seed, number)
 
 
-def _killer(app: Kitchen, process: subprocess.Popen[str], chance: random.Random) -> threading.Thread:
+def _killer(app: Harness, process: subprocess.Popen[str], chance: random.Random) -> threading.Thread:
     seconds, how = chance.uniform(0, _LATEST_SECONDS), chance.choice(["process", "group", "machine"])
 
     def kill() -> None:
