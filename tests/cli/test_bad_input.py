@@ -142,7 +142,7 @@ def test_undeclared_variable_is_an_error(app: Harness) -> None:
     app.write("bakery.toml", f'{TOML}vars = {{ sise = "t3.small" }}\n')
     error_parts(app.run("bake"), "bakery.toml:7", "vars.sise", "did you mean 'size'?")
     app.write("bakery.toml", f'{TOML}from = "ami-0123456789abcdef0"\n')
-    error_parts(app.run("bake"), "declares no variable 'source_ami'")
+    error_parts(app.run("bake"), "must declare the variable 'source_ami'")
     nothing_baked(app)
 
 
@@ -153,7 +153,7 @@ def test_missing_source_ami_is_reported_before_a_build(app: Harness) -> None:
     del template["builders"][0]["source_ami_filter"]
     app.write("ami/app.json", template)
     app.write("bakery.toml", f'{TOML}from = "ami-0123456789abcdef0"\n')
-    error_parts(app.run("plan"), "looking at the base of image app in us-east-1 (bakery.toml:7)", gone)
+    error_parts(app.run("plan"), "looking for the source AMI of image app in us-east-1 (bakery.toml:7)", gone)
     check = app.run("check")
     assert (check.status, gone in check.stdout) == (1, True)
     del template["variables"]["source_ami"]
@@ -288,9 +288,9 @@ def test_template_without_an_ami_builder_is_refused_before_the_build(app: Harnes
     template = json_template()
     template["builders"] = [{"type": "null", "communicator": "none"}]
     app.write("ami/app.json", template)
-    error_parts(app.run("bake"), "ami/app.json:", "null: this makes no AMI", "amazon-ebs")
+    error_parts(app.run("bake"), "ami/app.json:", "builder 'null' does not produce an AMI", "amazon-ebs")
     app.write("ami/app.json", json_template(skip_create_ami=True))
-    error_parts(app.run("bake"), "this makes no AMI", "skip_create_ami")
+    error_parts(app.run("bake"), "does not produce an AMI", "skip_create_ami")
     assert "RunInstances" not in app.calls()
 
 
@@ -304,7 +304,7 @@ def test_template_with_two_amis_per_region_is_refused_before_the_build(app: Harn
     template = json_template(name="one")
     template["builders"].append({**template["builders"][0], "name": "two"})
     app.write("ami/app.json", template)
-    error_parts(app.run("bake"), "one and two each make an AMI", "Choose one with `only`")
+    error_parts(app.run("bake"), "one and two each produce an AMI", "Select one with `only`")
     assert "RunInstances" not in app.calls()
     app.write("bakery.toml", f'{TOML}only = ["two"]\n')
     assert app.run("bake").status == 0

@@ -81,7 +81,7 @@ BROKEN = {
     "a template without an AMI builder": (
         'variable "source_ami" {\n  type = string\n}\nsource "null" "app" {\n  communicator = "none"\n}\n'
         'build {\n  sources = ["source.null.app"]\n}\n',
-        "this makes no AMI",
+        "does not produce an AMI",
         4,
     ),
     "a builder that does not use the source AMI": (
@@ -174,7 +174,7 @@ def test_template_without_an_ami_builder_is_not_built(two: Harness, kind: str) -
     two.write("base/base.json", {"builders": [builder]})
     run = two.run("plan", "base")
     assert (run.status, run.stdout) == (1, "")
-    assert "this makes no AMI" in run.stderr
+    assert "does not produce an AMI" in run.stderr
 
 
 @pytest.mark.parametrize("text", ['variable "x" {\n  default = 1\n}\n', "build {\n}\n"])
@@ -185,4 +185,4 @@ def test_template_without_a_build_block_is_not_built(two: Harness, text: str) ->
     run = two.run("plan", "base")
     assert (run.status, run.stdout) == (1, "")
     assert "base/base.pkr.hcl:1" in run.stderr
-    assert "makes no AMI" in run.stderr
+    assert "not produce an AMI" in run.stderr

@@ -49,7 +49,7 @@ def test_paths_relative_to_the_root_advise_a_workdir(harness: Harness) -> None:
     harness.write("packer/app/app.pkr.hcl", HCL % steps)
     for path in ("packer/app/a.sh", "packer/app/b.sh", "files/motd"):
         harness.write(path, "x\n")
-    advice = 'Write workdir = "." in [images.app] of bakery.toml: from there, 3 of 3 missing paths are found.'
+    advice = 'Set workdir = "." in [images.app] of bakery.toml: there, 3 of 3 missing paths are found.'
     for command in ("plan", "bake", "digest", "inputs"):
         assert advice in harness.run(command).stderr
     found = findings(harness)["plan-failed"]
@@ -142,14 +142,14 @@ def test_public_certificates_and_playbooks_are_not_secrets(app: Harness) -> None
 
 def test_advice_for_a_secret_input_works(app: Harness) -> None:
     app.write("ami/files/deploy.key", "x\n")
-    assert "Name it in `ignore`" in findings(app)["secret-in-inputs"]["todo"]
+    assert "Add it to `ignore`" in findings(app)["secret-in-inputs"]["todo"]
     app.write("bakery.toml", TOML + 'ignore = ["*.key"]\n')
     assert findings(app) == {}
     template = json_template()
     template["provisioners"] = [{"type": "file", "source": "files", "destination": "/tmp/x"}]
     app.write("ami/app.json", template)
     found = findings(app)["secret-in-inputs"]
-    assert "`ignore` does not hold there" in found["todo"]
+    assert "`ignore` does not apply there" in found["todo"]
     assert "(ami/app.json:" in found["todo"]
 
 

@@ -160,9 +160,7 @@ def test_uploaded_file_outside_the_digest_is_a_finding(app: Harness) -> None:
 
     messages = [finding["message"] for finding in _findings(app)["upload-not-in-digest"]]
     for name in ("ami/.git", "ami/crash.log", "ami/packer_cache", "ami/sub/.git"):
-        assert any(
-            re.search(rf" {re.escape(name)}(?:,| in it)| and {re.escape(name)} in it", each) for each in messages
-        ), name
+        assert any(re.search(rf" {re.escape(name)}(,| and )", each) for each in messages), name
     assert len(messages) == 2, "one for files changed by each commit, and one for files written by bakes"
 
 

@@ -107,8 +107,8 @@ def test_file_content_in_packers_errors_is_not_shown(app: Harness) -> None:
     ("change", "words"),
     [
         ({"provisioners": [{"type": "shell", "script": "missing.sh"}]}, "looking for ami/missing.sh"),
-        ({"builders": [{**json_template()["builders"][0], "source_ami_filter": {"filters": {}}}]}, "names no owners"),
-        ({"builders": [{"type": "null", "communicator": "none"}]}, "this makes no AMI"),
+        ({"builders": [{**json_template()["builders"][0], "source_ami_filter": {"filters": {}}}]}, "has no owners"),
+        ({"builders": [{"type": "null", "communicator": "none"}]}, "does not produce an AMI"),
     ],
 )
 def test_location_is_shown_once(app: Harness, change: dict[str, Any], words: str) -> None:

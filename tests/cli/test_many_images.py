@@ -50,5 +50,5 @@ def test_naming_a_disabled_image_is_wrong_usage(two: Harness) -> None:
     two.write("bakery.toml", HEAD + image(two, "base") + image(two, "app", base="base") + OFF)
     run = two.run("bake", "app")
     assert (run.status, two.packer_runs) == (2, 0)
-    assert "it is switched off (bakery.toml:9)" in run.stderr
+    assert "it is disabled (bakery.toml:9)" in run.stderr
     assert "`enabled = true`" in run.stderr

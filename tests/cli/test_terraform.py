@@ -247,7 +247,7 @@ def test_invalid_query_is_refused_without_an_aws_call(app: Harness) -> None:
     app.write("bakery.toml", TWO_IMAGES)
     refused(ask(app), "it names no image", "Name one of app, bastion.")
     app.write("bakery.toml", TWO_IMAGES + "enabled = false\n")
-    refused(ask(app, image="bastion"), "it is switched off")
+    refused(ask(app, image="bastion"), "it is disabled")
     assert app.calls() == {}
 
 

@@ -31,8 +31,8 @@ FINDING = Finding(
     level=Level.ERROR,
     code="skip-create-ami",
     location=SourceLocation(file="ami/100%,a:b.json", line=7),
-    message="it makes no AMI",
-    todo="Take it out.",
+    message="it does not produce an AMI",
+    todo="Remove it.",
 )
 
 
@@ -47,31 +47,31 @@ FINDING = Finding(
         ({}, None),
     ],
 )
-def test_the_environment_shows_which_ci_it_is(environment: dict[str, str], found: Ci | None) -> None:
+def test_ci_is_detected_by_its_environment(environment: dict[str, str], found: Ci | None) -> None:
     assert detect(environment) == found
 
 
-def test_github_shows_a_finding_beside_its_line() -> None:
+def test_github_annotation_has_file_and_line() -> None:
     line = log_line(Ci.GITHUB, finding_note(("app",), FINDING), root="/w/repo/images", workspace="/w/repo")
     assert line == (
         "::error file=images/ami/100%25%2Ca%3Ab.json,line=7,title=skip-create-ami (image app)"
-        "::it makes no AMI%0ATake it out."
+        "::it does not produce an AMI%0ARemove it."
     )
 
 
-def test_azure_is_told_the_absolute_path() -> None:
+def test_azure_annotation_has_an_absolute_path() -> None:
     line = log_line(Ci.AZURE, finding_note(("app",), FINDING), root="/w/repo/images", workspace="/w/repo")
     assert line == (
         "##vso[task.logissue type=error;sourcepath=/w/repo/images/ami/100%AZP25,a:b.json;linenumber=7;]"
-        "skip-create-ami (image app): it makes no AMI%0ATake it out."
+        "skip-create-ami (image app): it does not produce an AMI%0ARemove it."
     )
 
 
-def test_buildkite_reads_no_lines() -> None:
+def test_buildkite_has_no_annotations_in_the_log() -> None:
     assert log_line(Ci.BUILDKITE, finding_note(("app",), FINDING), root="/w", workspace="") == ""
 
 
-def test_a_file_outside_the_workspace_keeps_its_path() -> None:
+def test_file_outside_the_workspace_keeps_its_absolute_path() -> None:
     note = Note(level=Level.WARNING, title="t", message="m", file="../common/x.sh", line=1)
     (command,) = github_commands(log_line(Ci.GITHUB, note, root="/w/repo", workspace="/w/repo"))
     assert command.properties["file"] == "/w/common/x.sh"
@@ -80,7 +80,7 @@ def test_a_file_outside_the_workspace_keeps_its_path() -> None:
 
 
 @given(title=TEXTS, message=TEXTS, name=TEXTS.filter(lambda text: "/" not in text and text not in (".", "..", "")))
-def test_runners_read_back_what_was_meant(title: str, message: str, name: str) -> None:
+def test_ci_parsers_read_back_the_original_texts(title: str, message: str, name: str) -> None:
     title, message, name = (LINE_ENDS.sub("-", text) for text in (title.strip() or "t", message, name))
     note = Note(level=Level.WARNING, title=title, message=message, file=f"x/{name}", line=3)
     (command,) = github_commands(log_line(Ci.GITHUB, note, root="/w", workspace="/w"))
@@ -95,13 +95,13 @@ PIECES = ("::", "##", "[", "vso[", "error", "set-env name=PATH", "]", " ", "\n",
 
 
 @given(text=st.lists(st.sampled_from(PIECES)))
-def test_what_others_say_is_no_command_of_the_ci(text: list[str]) -> None:
+def test_untrusted_text_contains_no_ci_command(text: list[str]) -> None:
     for shown in (printable("".join(text)), one_line("".join(text))):
         assert github_commands(shown) == []
         assert azure_commands(shown) == []
 
 
-def test_an_error_is_noted_at_each_of_its_lines() -> None:
+def test_error_has_an_annotation_for_each_of_its_lines() -> None:
     marks = (Annotation("/w/bakery.toml", 3, "unknown key"), Annotation("/w/bakery.toml", 9, "no such region"))
     notes = error_notes(ConfigError("reading bakery.toml", "...", "Correct it.", marks=marks))
     assert [(note.line, note.message) for note in notes] == [
@@ -113,7 +113,7 @@ def test_an_error_is_noted_at_each_of_its_lines() -> None:
     assert log_line(Ci.GITHUB, note, root="/w", workspace="/w").startswith("::error title=image app::reading x%0A")
 
 
-def test_gitlabs_report_knows_a_finding_again_when_lines_have_moved() -> None:
+def test_gitlab_fingerprint_does_not_depend_on_the_line() -> None:
     moved = replace(FINDING, location=SourceLocation(file=FINDING.location.file, line=70))
     notes = [finding_note(("app",), FINDING), finding_note(("app",), moved)]
     twice, (alone,) = (
@@ -149,7 +149,7 @@ def cells(markdown: str) -> list[list[str]]:
     return [re.split(r"(?<!\\)\|", row)[1:-1] for row in rows]
 
 
-def test_a_plan_is_a_table_with_its_reasons() -> None:
+def test_plan_is_a_table_with_reasons() -> None:
     head, _, *rows = cells(plans_markdown([plan("app", "a.sh changed", "b.sh changed"), plan(action=Action.REUSE)]))
     assert [cell.strip() for cell in head] == ["action", "image", "digest", "AMIs", "why"]
     assert [cell.strip() for cell in rows[0]] == [
@@ -162,14 +162,14 @@ def test_a_plan_is_a_table_with_its_reasons() -> None:
     assert plans_markdown([plan(), plan(action=Action.REUSE)]).startswith("### ami-bakery plan: 1 reuse, 1 bake\n")
 
 
-def test_a_plan_has_its_steps_below_its_reasons() -> None:
+def test_plan_shows_steps_below_its_reasons() -> None:
     step = Step(kind=StepKind.GRANT, region="us-east-1", ami="ami-1", targets=("123456789012",))
     _, _, row = cells(plans_markdown([replace(plan("app", "a.sh changed"), steps=(step,))]))
-    assert row[-1].strip() == "a.sh changed<br>&gt; let 123456789012 launch ami-1 of us-east-1"
+    assert row[-1].strip() == "a.sh changed<br>&gt; share ami-1 \\(us-east-1\\) with 123456789012"
 
 
-def test_a_failure_is_told_in_full_below_the_table() -> None:
-    error = TemplateError("reading x", "a ``` in\ntwo lines", "Mend it.")
+def test_failure_is_shown_completely_below_the_table() -> None:
+    error = TemplateError("reading x", "a ``` in\ntwo lines", "Fix it.")
     text = outcomes_markdown(
         [
             Outcome(plan=plan("app"), result=Result.BAKED, amis={"us-east-1": ami()}, seconds=61.6),
@@ -177,21 +177,21 @@ def test_a_failure_is_told_in_full_below_the_table() -> None:
         ]
     )
     assert "| **baked** | app | `abababababab` | `ami-1` us-east-1 | 62 s |  |" in text
-    assert text.endswith("#### db\n\n````text\nreading x\na ``` in\ntwo lines\nMend it.\n````\n")
+    assert text.endswith("#### db\n\n````text\nreading x\na ``` in\ntwo lines\nFix it.\n````\n")
 
 
-def test_no_findings_are_said_to_be_none() -> None:
+def test_summary_without_findings() -> None:
     assert findings_markdown({"app": ()}) == "### ami-bakery check: no problems\n"
 
 
-def test_an_error_of_any_length_leaves_room_for_the_rest() -> None:
-    text = error_markdown("bake", TemplateError("reading x", "y" * 100_000, "Mend it."))
+def test_long_error_is_cut() -> None:
+    text = error_markdown("bake", TemplateError("reading x", "y" * 100_000, "Fix it."))
     assert len(text) < 10_000
     assert "the log has the rest" in text
 
 
 @given(TEXTS, TEXTS)
-def test_no_name_or_message_breaks_the_table_or_is_markup(image: str, detail: str) -> None:
+def test_names_and_messages_cannot_break_the_table_or_add_markup(image: str, detail: str) -> None:
     head, _, row = cells(plans_markdown([plan(image, detail)]))
     assert len(row) == len(head)
     assert not re.search(r"<(?!br>)|(?<!\\)[`\[]", "|".join((row[1], row[4])))

@@ -1,4 +1,4 @@
-"""Filters' values as Go's encoding/csv reads them for packer-plugin-amazon (common/build_filter.go)."""
+"""Filter values are parsed as Go's encoding/csv does for packer-plugin-amazon (common/build_filter.go)."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ from ami_bakery.core.packer.csv_filter import listed
         ("\n\n", ("\n\n",)),
     ],
 )
-def test_a_value_is_a_line_of_comma_separated_values(value: str, parts: tuple[str, ...]) -> None:
+def test_filter_value_is_split_as_csv(value: str, parts: tuple[str, ...]) -> None:
     assert listed(value) == parts

@@ -1,4 +1,4 @@
-"""Tags and permissions of finished AMIs: what is wanted and what EC2 says in, only the difference out."""
+"""Tags and permissions of finished AMIs: only differences from the configuration become steps."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 import pytest
 
 from ami_bakery.core.ec2.image import DIGEST_TAG, KMS_KEY_TAG, SHARED_TAG, Ami, AmiState, copied_tags, snapshot_tags
+from ami_bakery.core.plan.describe import describe_step
 from ami_bakery.core.plan.desired_state import (
     PUBLIC,
     DesiredState,
     Permissions,
     Step,
     StepKind,
-    describe,
-    take_back_steps,
-    upkeep_steps,
+    reconcile_steps,
+    revoke_steps,
 )
 from ami_bakery.core.plan.plan import Action, ImagePlan, with_steps
 
@@ -41,16 +41,16 @@ SHARED = marked(f"launch {A}")
 
 
 def steps(
-    ami: Ami, upkeep: DesiredState, launch: set[str] | None = None, **volumes: set[str]
+    ami: Ami, desired: DesiredState, launch: set[str] | None = None, **volumes: set[str]
 ) -> list[tuple[object, ...]]:
-    """(kind, what it is done to, targets or tags) of each step."""
+    """(kind, snapshot or AMI, targets or tags) of each step."""
     permissions = None
     if launch is not None:
         by_snapshot = {name.replace("_", "-"): frozenset(targets) for name, targets in volumes.items()}
         permissions = Permissions(launch=frozenset(launch), volumes=by_snapshot)
     return [
         (step.kind, step.snapshot or step.ami, step.targets or step.tags)
-        for step in upkeep_steps(ami, upkeep, permissions)
+        for step in reconcile_steps(ami, desired, permissions)
     ]
 
 
@@ -63,7 +63,7 @@ def test_only_the_difference_is_granted_and_revoked() -> None:
     assert steps(SHARED, DesiredState(share_with=(A,)), {A}) == []
 
 
-def test_the_marker_comes_before_the_first_grant_and_goes_after_the_last() -> None:
+def test_marker_is_written_before_the_first_grant_and_removed_after_the_last_revocation() -> None:
     assert steps(AMI, DesiredState(share_with=(A,)), set()) == [
         (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A}"),)),
         (StepKind.GRANT, "ami-1", (A,)),
@@ -80,27 +80,27 @@ def test_the_marker_comes_before_the_first_grant_and_goes_after_the_last() -> No
     ]
 
 
-def test_what_nobody_speaks_of_is_not_looked_at() -> None:
-    assert not DesiredState().looks_at(AMI)
-    assert not DesiredState().looks_at(replace(AMI, tags={SHARED_TAG: ""})), "a marker that was emptied"
-    assert DesiredState().looks_at(SHARED)
-    assert DesiredState(share_with=()).looks_at(AMI), "an empty list says that nobody may"
+def test_permissions_that_are_not_configured_are_not_read() -> None:
+    assert not DesiredState().manages_permissions(AMI)
+    assert not DesiredState().manages_permissions(replace(AMI, tags={SHARED_TAG: ""})), "a marker that was emptied"
+    assert DesiredState().manages_permissions(SHARED)
+    assert DesiredState(share_with=()).manages_permissions(AMI), "an empty list allows no one"
     assert steps(AMI, DesiredState(share_with=()), {A}) == [(StepKind.REVOKE, "ami-1", (A,))]
 
 
-def test_what_is_public_stays_public() -> None:
+def test_public_ami_stays_public() -> None:
     assert steps(SHARED, DesiredState(share_with=(A,)), {PUBLIC, A}) == []
 
 
-def test_snapshots_are_shared_with_accounts_and_taken_back_when_that_is_switched_off() -> None:
-    upkeep = DesiredState(share_with=(A, ORGANIZATION), share_snapshots=True)
+def test_snapshots_are_shared_with_accounts_and_revoked_when_disabled() -> None:
+    desired = DesiredState(share_with=(A, ORGANIZATION), share_snapshots=True)
     both = marked(f"launch snapshots {A} {ORGANIZATION}")
-    assert steps(both, upkeep, {A, ORGANIZATION}, snap_1={B}) == [
+    assert steps(both, desired, {A, ORGANIZATION}, snap_1={B}) == [
         (StepKind.GRANT, "snap-1", (A,)),
         (StepKind.REVOKE, "snap-1", (B,)),
     ]
-    off = replace(upkeep, share_snapshots=False)
-    assert (off.looks_at_snapshots(both), off.looks_at_snapshots(SHARED)) == (True, False)
+    off = replace(desired, share_snapshots=False)
+    assert (off.manages_snapshots(both), off.manages_snapshots(SHARED)) == (True, False)
     assert steps(both, off, {A, ORGANIZATION}, snap_1={A}) == [  # the marker last: a run may end before
         (StepKind.REVOKE, "snap-1", (A,)),
         (StepKind.TAG, "ami-1", ((SHARED_TAG, f"launch {A} {ORGANIZATION}"),)),
@@ -111,7 +111,7 @@ MANY = tuple(f"{number:012}" for number in range(30))
 
 
 @pytest.mark.parametrize(
-    ("marker", "upkeep", "takes_back"),
+    ("marker", "desired", "must_revoke"),
     [
         ("", DesiredState(), False),
         (f"launch {A}", DesiredState(), True),
@@ -124,17 +124,15 @@ MANY = tuple(f"{number:012}" for number in range(30))
         (DesiredState(share_with=MANY).marker, DesiredState(share_with=MANY[1:]), True),
     ],
 )
-def test_the_marker_tells_whether_anything_is_to_be_taken_back(
-    marker: str, upkeep: DesiredState, takes_back: bool
-) -> None:
+def test_marker_shows_whether_shares_must_be_revoked(marker: str, desired: DesiredState, must_revoke: bool) -> None:
     assert len(marker) <= 256
-    assert upkeep.takes_back(marked(marker)) is takes_back
+    assert desired.must_revoke(marked(marker)) is must_revoke
 
 
-def test_an_older_ami_is_never_shared_anew() -> None:
+def test_old_ami_is_never_shared_again() -> None:
     older = marked(f"launch snapshots {A} {B}")
     permissions = Permissions(launch=frozenset({A, B}), volumes={"snap-1": frozenset({A, B})})
-    found = list(take_back_steps(older, DesiredState(share_with=(B, ORGANIZATION), share_snapshots=True), permissions))
+    found = list(revoke_steps(older, DesiredState(share_with=(B, ORGANIZATION), share_snapshots=True), permissions))
     assert [(step.kind, step.snapshot, step.targets or step.tags) for step in found] == [
         (StepKind.REVOKE, None, (A,)),
         (StepKind.REVOKE, "snap-1", (A,)),
@@ -142,14 +140,14 @@ def test_an_older_ami_is_never_shared_anew() -> None:
     ]
 
 
-def test_tags_that_differ_are_put_and_others_are_left() -> None:
+def test_tags_that_differ_are_written_and_others_are_kept() -> None:
     ami = replace(AMI, tags={"team": "old", "cost": "7", "Name": "by the template"})
     assert steps(ami, DesiredState(tags=(("cost", "7"), ("env", "live"), ("team", "web")))) == [
         (StepKind.TAG, "ami-1", (("env", "live"), ("team", "web")))
     ]
 
 
-def test_a_copy_has_the_tags_of_its_source_but_for_what_is_that_amis_own() -> None:
+def test_copy_has_the_tags_of_its_source_without_those_of_one_ami() -> None:
     tags = {"aws:x": "1", "team": "web", DIGEST_TAG: "d", KMS_KEY_TAG: "old", SHARED_TAG: "launch"}
     assert copied_tags(tags, {"team": "ops"}, "") == {"team": "ops", DIGEST_TAG: "d"}
     assert copied_tags(tags, {}, "alias/new") == {"team": "web", DIGEST_TAG: "d", KMS_KEY_TAG: "alias/new"}
@@ -169,42 +167,42 @@ def plan(action: Action, *there: Ami) -> ImagePlan:
     )
 
 
-def said(
-    plan: ImagePlan, upkeep: DesiredState, keys: dict[str, str] | None = None, made_by_packer: tuple[str, ...] = ()
+def described_steps(
+    plan: ImagePlan, desired: DesiredState, keys: dict[str, str] | None = None, made_by_packer: tuple[str, ...] = ()
 ) -> list[str]:
-    done = with_steps(plan, upkeep, kms_keys=keys or {}, made_by_packer=made_by_packer, permissions={})
-    return [describe(step) for step in done.steps]
+    done = with_steps(plan, desired, kms_keys=keys or {}, made_by_packer=made_by_packer, permissions={})
+    return [describe_step(step) for step in done.steps]
 
 
-def test_a_bake_is_followed_by_copies_and_permissions() -> None:
-    upkeep = DesiredState(share_with=(A,), share_snapshots=True)
-    assert said(plan(Action.BAKE), upkeep, {"ap-south-1": "alias/ami"}) == [
-        "bake in us-east-1",
+def test_build_is_followed_by_copies_and_permissions() -> None:
+    desired = DesiredState(share_with=(A,), share_snapshots=True)
+    assert described_steps(plan(Action.BAKE), desired, {"ap-south-1": "alias/ami"}) == [
+        "build in us-east-1",
         "copy it to eu-west-1",
         "copy it to ap-south-1, encrypted with alias/ami",
         *(
-            f"let {A} {what} it in {region}"
+            f"share{snapshots} with {A} in {region}"
             for region in ("us-east-1", "eu-west-1", "ap-south-1")
-            for what in ("launch", "use the snapshots of")
+            for snapshots in ("", " the snapshots")
         ),
     ]
 
 
-def test_what_the_template_makes_elsewhere_is_no_copy_unless_that_has_a_key() -> None:
+def test_ami_built_by_the_template_in_another_region_is_only_copied_with_a_key() -> None:
     made = ("us-east-1", "eu-west-1", "ap-south-1")
-    assert said(plan(Action.BAKE), DesiredState(), {"ap-south-1": "alias/ami"}, made) == [
-        "bake in us-east-1",
-        "bake in eu-west-1",
-        "bake in ap-south-1",
+    assert described_steps(plan(Action.BAKE), DesiredState(), {"ap-south-1": "alias/ami"}, made) == [
+        "build in us-east-1",
+        "build in eu-west-1",
+        "build in ap-south-1",
         "copy it to ap-south-1, encrypted with alias/ami",
     ]
 
 
-def test_a_missing_region_is_copied_and_what_is_there_is_kept() -> None:
-    assert said(plan(Action.COPY, AMI), DesiredState(tags=(("team", "web"),))) == [
-        "copy ami-1 of us-east-1 to eu-west-1",
-        "copy ami-1 of us-east-1 to ap-south-1",
-        "tag ami-1 of us-east-1: team = web",
+def test_missing_region_is_copied_and_existing_amis_are_reconciled() -> None:
+    assert described_steps(plan(Action.COPY, AMI), DesiredState(tags=(("team", "web"),))) == [
+        "copy ami-1 (us-east-1) to eu-west-1",
+        "copy ami-1 (us-east-1) to ap-south-1",
+        "tag ami-1 (us-east-1): team = web",
     ]
 
 
@@ -213,17 +211,17 @@ def test_a_missing_region_is_copied_and_what_is_there_is_kept() -> None:
     [
         (
             Step(kind=StepKind.REVOKE, region="r", ami="ami-1", targets=(A, B)),
-            f"no longer let {A}, {B} launch ami-1 of r",
+            f"stop sharing ami-1 (r) with {A}, {B}",
         ),
         (
             Step(kind=StepKind.GRANT, region="r", ami="ami-1", on_snapshot=True, snapshot="snap-1", targets=(A,)),
-            f"let {A} use the snapshot snap-1 of ami-1 of r",
+            f"share snapshot snap-1 of ami-1 (r) with {A}",
         ),
         (
             Step(kind=StepKind.TAG, region="r", ami="ami-1", tags=((SHARED_TAG, None),)),
-            f"take {SHARED_TAG} off ami-1 of r",
+            f"remove the tag {SHARED_TAG} from ami-1 (r)",
         ),
     ],
 )
-def test_each_step_has_its_words(step: Step, text: str) -> None:
-    assert describe(step) == text
+def test_steps_are_described(step: Step, text: str) -> None:
+    assert describe_step(step) == text

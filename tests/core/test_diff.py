@@ -1,4 +1,4 @@
-"""What moved between two manifests, by name; values are never told."""
+"""Changes between two manifests, by name; values are never shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def kinds(before: Manifest, after: Manifest, component: ManifestPart) -> list[tu
     return [(change.kind, change.subject) for change in compare_manifests(before, after, component)]
 
 
-def test_files() -> None:
+def test_changes_of_files() -> None:
     def files(*entries: Entry) -> list[tuple[str, str]]:
         return kinds(MANIFEST, replace(MANIFEST, entries=entries), ManifestPart.FILES)
 
@@ -30,14 +30,14 @@ def test_files() -> None:
     assert files(A._replace(kind=EntryKind.LINK, target="x")) == [("file-type-changed", "a")]
 
 
-def test_a_links_target() -> None:
+def test_change_of_a_links_target() -> None:
     link = A._replace(kind=EntryKind.LINK, target="x")
     before = replace(MANIFEST, entries=(link,))
     after = replace(MANIFEST, entries=(link._replace(target="y"),))
     assert kinds(before, after, ManifestPart.FILES) == [("file-target-changed", "a")]
 
 
-def test_variables_and_environment() -> None:
+def test_changes_of_variables_and_environment() -> None:
     before = replace(
         MANIFEST, variables=(("kept", "1"), ("gone", "1")), environment=(("SET", hash_value("x")), ("UNSET", None))
     )
@@ -56,7 +56,7 @@ def test_variables_and_environment() -> None:
     ]
 
 
-def test_settings_base_and_tools() -> None:
+def test_changes_of_settings_base_and_tools() -> None:
     after = replace(MANIFEST, salt="2", workdir="x", only=("a",), base=(("", "ami-1"),), tools=(("packer", "1.7.0"),))
     assert [kind for kind, _ in kinds(MANIFEST, after, ManifestPart.SETTINGS)] == [
         "salt-changed",
@@ -81,8 +81,8 @@ ENTRIES = st.lists(
 
 
 @given(ENTRIES, ENTRIES)
-def test_files_have_changes_exactly_where_the_digest_moved(old: tuple[Entry, ...], new: tuple[Entry, ...]) -> None:
-    """A reason that is missing would leave a bake unexplained; one too many would be a lie."""
+def test_files_have_changes_exactly_if_the_digest_changed(old: tuple[Entry, ...], new: tuple[Entry, ...]) -> None:
+    """Each build must have a reason, and each reason must be true."""
 
     def manifest(entries: tuple[Entry, ...]) -> Manifest:
         return replace(MANIFEST, entries=tuple(sorted(entries, key=lambda entry: entry.sort_key)))
@@ -95,5 +95,5 @@ def test_files_have_changes_exactly_where_the_digest_moved(old: tuple[Entry, ...
 
 
 def _shown(entries: tuple[Entry, ...], path: str) -> object:
-    """What the bytes have of an entry: a folder has no content, a file no target."""
+    """The bytes of an entry: a folder has no content, a file no target."""
     return next((entry.encoded() for entry in entries if entry.path == path), None)

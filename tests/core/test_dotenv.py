@@ -12,9 +12,7 @@ NAMES = st.lists(st.from_regex(r"[A-Z]{1,90}", fullmatch=True), unique=True, max
 
 
 @given(NAMES, st.integers(1, 150), st.data())
-def test_what_fits_is_kept_in_order_and_general_variables_come_first(
-    names: list[str], limit: int, data: st.DataObject
-) -> None:
+def test_report_keeps_general_variables_before_others(names: list[str], limit: int, data: st.DataObject) -> None:
     general = frozenset(data.draw(st.lists(st.sampled_from(names), max_size=60)) if names else ())
     variables = [(name, "ami-0123456789abcdef0") for name in names]
     kept = fitting(variables, general, limit)
@@ -38,5 +36,5 @@ def test_what_fits_is_kept_in_order_and_general_variables_come_first(
         ({"GITLAB_CI": "true", "AMI_BAKERY_DOTENV_LIMIT": "many"}, 50),
     ],
 )
-def test_the_limit_is_gitlabs(environment: dict[str, str], limit: int | None) -> None:
+def test_limit_is_read_from_gitlabs_environment(environment: dict[str, str], limit: int | None) -> None:
     assert variable_limit(environment) == limit

@@ -1,4 +1,4 @@
-"""The drop-in's checksum against a restatement of the original algorithm, over trees made by Hypothesis."""
+"""Compares the drop-in mode's checksum with a second implementation of the original algorithm."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ami_bakery.errors import SourceError
 
 
 def original(folders: list[str]) -> str:
-    """The algorithm, stated anew with the standard library alone."""
+    """The original algorithm, with the standard library alone."""
     paths = [
         os.path.join(at, name)
         for folder in folders
@@ -77,7 +77,7 @@ def test_overlapping_folders_count_their_files_twice(tmp_path: Path) -> None:
     assert ours(folders) == original(folders) != original(folders[:1])
 
 
-def test_hidden_files_are_left_out_and_files_in_hidden_folders_are_in(tmp_path: Path) -> None:
+def test_hidden_files_are_excluded_but_files_in_hidden_folders_are_not(tmp_path: Path) -> None:
     plant(tmp_path, {"ami": {".hidden": b"1", ".folder": {"seen": b"2"}, "plain": b"3"}})
     folders = [f"{tmp_path}/ami"]
     before = ours(folders)
@@ -88,7 +88,7 @@ def test_hidden_files_are_left_out_and_files_in_hidden_folders_are_in(tmp_path: 
     assert ours(folders) == original(folders) != before
 
 
-def test_links_to_files_are_read_and_links_to_folders_are_not_entered(tmp_path: Path) -> None:
+def test_links_to_files_are_followed_and_links_to_folders_are_not(tmp_path: Path) -> None:
     plant(tmp_path, {"ami": {"a": b"1"}, "elsewhere": {"b": b"2"}})
     (tmp_path / "ami" / "file-link").symlink_to("../elsewhere/b")
     (tmp_path / "ami" / "folder-link").symlink_to("../elsewhere")
@@ -101,21 +101,21 @@ def test_links_to_files_are_read_and_links_to_folders_are_not_entered(tmp_path: 
     assert ours(folders) == original(folders)
 
 
-def test_a_folder_that_is_itself_a_link_is_walked(tmp_path: Path) -> None:
+def test_given_folder_may_be_a_link(tmp_path: Path) -> None:
     plant(tmp_path, {"real": {"a": b"1"}})
     (tmp_path / "link").symlink_to("real")
     assert ours([f"{tmp_path}/link"]) == original([f"{tmp_path}/link"])
 
 
-def test_a_relative_folder_is_taken_from_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_folder_starts_at_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(tmp_path, {"ami": {"b": b"1", "a": {"c": b"2"}}})
     monkeypatch.chdir(tmp_path)
     for folders in (["ami"], ["./ami"], ["."], ["ami/"], ["ami/../ami"]):
         assert ours(folders, root=str(tmp_path)) == original(folders)
 
 
-def test_a_known_vector() -> None:
-    """Golden: `printf one > ami/a; printf two > ami/b`, worked out with sha1sum by hand."""
+def test_checksum_of_a_known_tree() -> None:
+    """Golden: `printf one > ami/a; printf two > ami/b`, computed with sha1sum."""
     with tempfile.TemporaryDirectory() as name:
         plant(Path(name), {"a": b"one", "b": b"two"})
         assert ours([name]) == "8ad02199a97eb9c37d08f8481f9be8118e8ad5eb"
@@ -136,24 +136,24 @@ def test_folders_are_parsed_as_the_original_parsed_them(text: str, folders: tupl
     assert parse_folders(text) == (folders, empty)
 
 
-def test_a_missing_folder_stops_the_program(tmp_path: Path) -> None:
+def test_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="there is no folder"):
         ours([f"{tmp_path}/absent"])
 
 
-def test_folders_with_no_file_stop_the_program(tmp_path: Path) -> None:
+def test_folders_without_files_are_an_error(tmp_path: Path) -> None:
     (tmp_path / ".only-hidden").write_text("x")
     with pytest.raises(SourceError, match="no file"):
         ours([str(tmp_path)])
 
 
-def test_a_pipe_among_the_files_is_refused(tmp_path: Path) -> None:
+def test_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceError, match="pipe"):
         ours([str(tmp_path)])
 
 
-def test_a_broken_link_is_refused_with_where_it_leads(tmp_path: Path) -> None:
+def test_broken_link_is_refused_with_its_target(tmp_path: Path) -> None:
     (tmp_path / "broken").symlink_to("nowhere")
     with pytest.raises(SourceError, match="nowhere"):
         ours([str(tmp_path)])

@@ -1,4 +1,4 @@
-"""What the first bytes of an input tell: secrets by name and by content, Git LFS pointers, Windows line ends."""
+"""Secrets by name and content, Git LFS pointers and Windows line endings are recognized by a file's first bytes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOKEN = b"ghp_" + b"a" * 36
         ("app.env", b"export DB_PASSWORD=hunter2\n"),
     ],
 )
-def test_what_looks_like_a_secret(path: str, content: bytes) -> None:
+def test_secrets_are_recognized(path: str, content: bytes) -> None:
     assert secret_in(path, content) != ""
 
 
@@ -53,18 +53,18 @@ def test_what_looks_like_a_secret(path: str, content: bytes) -> None:
         ("password-policy.conf", b"minlen = 14\n"),
     ],
 )
-def test_what_is_no_secret(path: str, content: bytes) -> None:
+def test_harmless_files_are_not_secrets(path: str, content: bytes) -> None:
     assert secret_in(path, content) == ""
 
 
-def test_a_git_lfs_pointer_is_told_from_a_file_that_speaks_of_one() -> None:
+def test_git_lfs_pointer_is_recognized() -> None:
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12\n"
     assert is_lfs_pointer(pointer)
     assert not is_lfs_pointer(b"# " + pointer)
     assert not is_lfs_pointer(pointer + b"x" * 2000)
 
 
-def test_windows_line_ends() -> None:
+def test_windows_line_endings_are_recognized() -> None:
     assert has_windows_shebang(b"#!/bin/sh\r\necho\n")
     assert not has_windows_shebang(b"#!/bin/sh\necho\r\n")
     assert not has_windows_shebang(b"echo\r\n#!/bin/sh\r\n")

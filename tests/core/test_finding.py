@@ -1,4 +1,4 @@
-"""Findings from plain values: secrets by name and content, links that lead out, names that are taken."""
+"""Findings of `check`: links out of the repository, AMI names, builders and shares."""
 
 from __future__ import annotations
 
@@ -35,37 +35,37 @@ PLACE = SourceLocation(file="a.json", line=3)
         ("a/l", "b", False),
     ],
 )
-def test_a_link_leads_out_where_it_climbs_above_the_root(path: str, target: str, out: bool) -> None:
+def test_link_above_the_root_leads_out_of_the_tree(path: str, target: str, out: bool) -> None:
     assert leads_out(path, target) is out
     entry = Entry(path=path, kind=EntryKind.LINK, target=target)
     assert [finding.code for finding in link_findings([entry], {path: (PLACE,)})] == ["link-out-of-tree"] * out
 
 
-def name_of(ami_name: str | None, taken: tuple[str, ...] = (), *, by_digest: bool = False) -> str | None:
+def code_of(ami_name: str | None, existing: tuple[str, ...] = (), *, by_digest: bool = False) -> str | None:
     builder = Builder(name="b", type="amazon-ebs", location=PLACE, ami_name=ami_name)
-    finding = name_finding(builder, taken, by_digest=by_digest)
+    finding = name_finding(builder, existing, by_digest=by_digest)
     return finding.code if finding else None
 
 
-def test_a_name_that_is_taken_or_the_same_for_ever_is_found() -> None:
-    assert name_of("app") == "constant-ami-name"
-    assert name_of("app", ("app",)) == "ami-name-taken"
-    assert name_of("app-dddd", by_digest=True) is None
-    assert name_of("app-dddd", ("app-dddd",), by_digest=True) == "ami-name-taken"
-    assert name_of("app-{{timestamp}}", ("app-{{timestamp}}",)) is None
-    assert name_of(None) is None
+def test_existing_and_constant_ami_names_are_found() -> None:
+    assert code_of("app") == "constant-ami-name"
+    assert code_of("app", ("app",)) == "ami-name-taken"
+    assert code_of("app-dddd", by_digest=True) is None
+    assert code_of("app-dddd", ("app-dddd",), by_digest=True) == "ami-name-taken"
+    assert code_of("app-{{timestamp}}", ("app-{{timestamp}}",)) is None
+    assert code_of(None) is None
 
 
-@pytest.mark.parametrize("taken", [(), ("app",)])
-def test_a_name_that_packer_frees_by_force_is_not_in_the_way(taken: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("existing", [(), ("app",)])
+def test_existing_name_is_a_warning_with_force_deregister(existing: tuple[str, ...]) -> None:
     builder = Builder(name="b", type="amazon-ebs", location=PLACE, ami_name="app", force_deregister=True)
-    finding = name_finding(builder, taken, by_digest=False)
+    finding = name_finding(builder, existing, by_digest=False)
     assert finding is not None
     assert (finding.code, finding.level.value) == ("constant-ami-name", "warning")
-    assert "deregisters the AMI of the bake before" in finding.message
+    assert "deregisters the previous AMI" in finding.message
 
 
-def test_what_the_template_alone_tells() -> None:
+def test_findings_of_the_template_alone() -> None:
     search = SourceAmiFilter(filters=(), owners=(), most_recent=True)
     facts = TemplateFacts(
         format=TemplateFormat.JSON,
@@ -85,7 +85,7 @@ def test_what_the_template_alone_tells() -> None:
     ]
 
 
-def test_organizations_cannot_be_given_snapshots() -> None:
+def test_snapshots_cannot_be_shared_with_organizations() -> None:
     organization = "arn:aws:organizations::123456789012:organization/o-123example"
     both = ImageConfig(name="a", template="a.json", share_with=("123456789012", organization), share_snapshots=True)
     (finding,) = sharing_findings(both, "bakery.toml")
@@ -108,7 +108,7 @@ def test_organizations_cannot_be_given_snapshots() -> None:
         ([("somebody-else", None, ())], None),
     ],
 )
-def test_only_a_failure_that_is_sure_keeps_packer_from_running(
+def test_only_a_certain_failure_prevents_the_build(
     builders: list[tuple[str, str | None, tuple[str, ...]]], code: str | None
 ) -> None:
     facts = TemplateFacts(

@@ -1,6 +1,6 @@
-"""Golden manifests: examples are added, never edited. A change of the bytes is a new format number, with new files.
+"""Golden manifests: examples are added, never edited. Changed bytes need a new format number and new files.
 
-Each example is a value here, its bytes in tests/golden, and its digest, taken with sha256sum.
+Each example has a value here, its bytes in tests/golden, and its digest, computed with sha256sum.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ DIGESTS = {
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_bytes_and_the_digest_are_as_they_ever_were(name: str) -> None:
+def test_bytes_and_digest_never_change(name: str) -> None:
     assert EXAMPLES[name].to_bytes() == (GOLDEN / f"manifest-1-{name}").read_bytes()
     assert EXAMPLES[name].digest().hex == DIGESTS[name]
 

@@ -1,4 +1,4 @@
-"""Which AMI was made from which, out of tags and of what EC2 tells."""
+"""Lineage of AMIs, from tags and EC2's data."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ HOME = "us-east-1"
 AMI = Ami(id="ami-1", region=HOME, name="x", state=AmiState.AVAILABLE, created=NOW, owner="1")
 
 
-def test_a_bake_names_its_base_by_the_tag_or_else_by_what_ec2_tells() -> None:
+def test_source_ami_is_read_from_the_tag_or_from_ec2() -> None:
     tagged = replace(AMI, tags={FROM_TAG: "ami-b", ORIGIN_TAG: "ami-1"}, source="ami-b", source_region=HOME)
     assert (baked_from(tagged, HOME), copied_from(tagged, HOME)) == (AmiKey(HOME, "ami-b"), None)
     assert baked_from(replace(tagged, tags={}), HOME) == AmiKey(HOME, "ami-b")
     assert baked_from(AMI, HOME) is None
 
 
-def test_of_several_bases_the_one_that_ec2_tells_is_taken() -> None:
+def test_ec2_decides_between_several_source_amis() -> None:
     tagged = replace(AMI, tags={FROM_TAG: "ami-a ami-b"})
     assert baked_from(replace(tagged, source="ami-b"), HOME) == AmiKey(HOME, "ami-b")
     assert baked_from(tagged, HOME) == AmiKey(HOME, "ami-a")
 
 
-def test_a_copys_base_is_in_the_region_of_the_bake() -> None:
+def test_source_ami_of_a_copy_is_in_the_build_region() -> None:
     copy = replace(AMI, id="ami-2", region="eu-west-1", tags={FROM_TAG: "ami-b", ORIGIN_TAG: "ami-1"}, source="ami-1")
-    for told in (replace(copy, source_region=HOME), replace(copy, source=None)):
-        assert copied_from(told, HOME) == AmiKey(HOME, "ami-1")
-        assert baked_from(told, HOME) == AmiKey(HOME, "ami-b")
+    for ami in (replace(copy, source_region=HOME), replace(copy, source=None)):
+        assert copied_from(ami, HOME) == AmiKey(HOME, "ami-1")
+        assert baked_from(ami, HOME) == AmiKey(HOME, "ami-b")
     untagged = replace(copy, tags={}, source_region=HOME)
     assert (copied_from(untagged, HOME), baked_from(untagged, HOME)) == (AmiKey(HOME, "ami-1"), None)
 
 
-def test_a_copy_within_a_region_is_one_too() -> None:
+def test_copy_within_a_region_is_a_copy() -> None:
     encrypted = replace(AMI, id="ami-2", tags={ORIGIN_TAG: "ami-1"}, source="ami-1", source_region=HOME)
     assert copied_from(encrypted, HOME) == AmiKey(HOME, "ami-1")
 
@@ -49,7 +49,7 @@ def shape(trees: tuple[Lineage, ...]) -> list[object]:
     return [(tree.key.id, shape(tree.children)) for tree in trees]
 
 
-def test_trees_have_the_newest_first_and_bases_that_are_gone_as_roots() -> None:
+def test_trees_list_the_newest_first_and_missing_source_amis_as_roots() -> None:
     amis = [replace(AMI, id=name, created=NOW - timedelta(days=days)) for name, days in (("a", 3), ("b", 1), ("c", 2))]
     known = {key_of(ami): ami for ami in amis}
     a, b, c, gone = (AmiKey(HOME, name) for name in ("a", "b", "c", "gone"))
@@ -59,7 +59,7 @@ def test_trees_have_the_newest_first_and_bases_that_are_gone_as_roots() -> None:
 
 
 @given(st.dictionaries(st.sampled_from("abcdefgh"), st.none() | st.sampled_from("abcdefghxy")))
-def test_every_ami_stands_in_the_trees_once_even_where_tags_lead_in_a_circle(made: dict[str, str | None]) -> None:
+def test_every_ami_is_in_the_trees_once_even_if_tags_are_circular(made: dict[str, str | None]) -> None:
     parents = {AmiKey(HOME, name): AmiKey(HOME, parent) if parent else None for name, parent in made.items()}
 
     def names(trees: tuple[Lineage, ...]) -> list[str]:
@@ -69,7 +69,7 @@ def test_every_ami_stands_in_the_trees_once_even_where_tags_lead_in_a_circle(mad
     assert sorted(found) == sorted({*made, *(parent for parent in made.values() if parent)})
 
 
-def test_a_tree_is_drawn_with_characters_that_every_terminal_has() -> None:
+def test_tree_is_drawn_with_ascii_characters() -> None:
     def leaf(name: str) -> Tree:
         return Tree(label=(Cell(name),))
 

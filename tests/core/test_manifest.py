@@ -1,4 +1,4 @@
-"""The manifest's bytes: framed, versioned, and moved by every field."""
+"""The manifest's bytes: framed, versioned, and changed by every field."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ CHANGES: list[dict[str, object]] = [
 ]
 
 
-def test_every_field_moves_the_digest() -> None:
+def test_every_field_changes_the_digest() -> None:
     digests = {MANIFEST.digest().hex}
     for change in CHANGES:
         digests.add(replace(MANIFEST, **change).digest().hex)  # type: ignore[arg-type]
     assert len(digests) == len(CHANGES) + 1
 
 
-def test_the_bytes_are_a_canonical_s_expression_with_the_format_number() -> None:
+def test_bytes_are_a_canonical_s_expression_with_the_format_number() -> None:
     data = MANIFEST.to_bytes()
     assert data.startswith(b"(19:ami-bakery-manifest1:1(8:settings((5:image3:app)")
     name, number, *sections = parse(data)
@@ -76,7 +76,7 @@ def test_the_bytes_are_a_canonical_s_expression_with_the_format_number() -> None
 
 
 def parse(data: bytes) -> list[object]:
-    """A reader of canonical S-expressions, independent of the writer."""
+    """A parser for canonical S-expressions, independent of the writer."""
     stack: list[list[object]] = [[]]
     at = 0
     while at < len(data):
@@ -100,7 +100,7 @@ def parse(data: bytes) -> list[object]:
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
 def test_no_value_can_forge_a_separator(pairs: list[tuple[str, str]]) -> None:
-    """What is read back from the bytes is what went in, whatever the names hold."""
+    """Parsing the bytes returns the original values for any names."""
     manifest = replace(MANIFEST, variables=tuple(pairs))
     ((_, sections),) = [
         section
@@ -118,20 +118,20 @@ def test_entries_sort_by_path_components() -> None:
     assert in_order == ["Z", "a", "a/b/c", "a/z", "a-b", "a.b", "é"]
 
 
-def test_names_that_are_not_utf8_have_bytes_of_their_own() -> None:
+def test_names_that_are_not_utf8_are_distinct() -> None:
     first = replace(MANIFEST, entries=(FILE._replace(path="\udcff"),))
     second = replace(MANIFEST, entries=(FILE._replace(path="\udcfe"),))
     assert b"\xff" in first.to_bytes()
     assert first.digest() != second.digest()
 
 
-def test_components_tell_which_part_moved() -> None:
+def test_components_show_which_part_changed() -> None:
     before = MANIFEST.components()
     after = replace(MANIFEST, base=()).components()
     assert {component for component in ManifestPart if before[component] != after[component]} == {ManifestPart.BASE}
 
 
-def test_components_go_through_a_tag_and_back() -> None:
+def test_components_survive_a_round_trip_through_the_tag() -> None:
     components = MANIFEST.components()
     text = format_components(components)
     assert len(text) <= 256

@@ -1,4 +1,4 @@
-"""No secret is left in masked output, in whatever encoding a program prints it, and the rest stays as it is."""
+"""Masked output contains no secret in any common encoding, and everything else is unchanged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def go_json(text: str) -> str:
 
 
 def ansi_c(text: str) -> str:
-    """As bash's `$'...'`, with octal escapes for what is not ASCII."""
+    """Quotes as bash's `$'...'`, with octal escapes for non-ASCII characters."""
     characters = ("".join(f"\\{byte:o}" for byte in character.encode()) for character in text)
     plain = {"'": "\\'", "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
     return "".join(plain.get(one, one) if one.isascii() else octal for one, octal in zip(text, characters, strict=True))
@@ -78,7 +78,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_an_encoded_secret_is_masked(encoding: str, secret: str) -> None:
+def test_encoded_secret_is_masked(encoding: str, secret: str) -> None:
     shown = ENCODINGS[encoding](secret)
     masked = Masker([secret]).mask(f"before {shown} after")
     assert re.fullmatch(r"before \S{0,4}<sensitive>\S{0,4} after", masked), masked
@@ -96,7 +96,7 @@ def test_base64_of_a_longer_text_shows_at_most_a_character_of_the_secret(before:
 
 @pytest.mark.parametrize("at", range(1, 16))
 @pytest.mark.parametrize("prefix", ["", "    amazon-ebs.app: ", "==> amazon-ebs.app: "])
-def test_a_secret_that_a_line_break_splits_is_masked(at: int, prefix: str) -> None:
+def test_secret_that_is_split_by_a_line_break_is_masked(at: int, prefix: str) -> None:
     secret = "hunter2-and-more"
     masked = Masker([secret]).mask(f"{prefix}it is {secret[:at]}\n{prefix}{secret[at:]} indeed\n{prefix}end")
     assert f"{secret[at:]} indeed" not in masked
@@ -105,7 +105,7 @@ def test_a_secret_that_a_line_break_splits_is_masked(at: int, prefix: str) -> No
     assert masked.endswith(f" indeed\n{prefix}end")
 
 
-def test_what_is_wrapped_over_many_lines_is_masked() -> None:
+def test_secret_that_is_wrapped_over_many_lines_is_masked() -> None:
     secret = "a long secret, such as a token or the better part of a private key, " * 3
     encoded = base64.encodebytes(secret.encode()).decode().splitlines()
     assert len(encoded) > 2
@@ -116,7 +116,7 @@ def test_what_is_wrapped_over_many_lines_is_masked() -> None:
     assert shown.endswith("\nend")
 
 
-def test_each_line_of_a_secret_is_one_and_short_ones_together() -> None:
+def test_each_long_line_of_a_secret_is_masked_by_itself() -> None:
     masker = Masker(["ab\ncd\nline of it\n"])
     assert masker.mask("x line of it y") == f"x {MASK} y"
     assert masker.mask("ab") == "ab"
@@ -124,13 +124,13 @@ def test_each_line_of_a_secret_is_one_and_short_ones_together() -> None:
     assert masker.mask(json.dumps("ab\ncd\nline of it")) == f'"{MASK}"'
 
 
-def test_overlapping_secrets_leave_no_rest() -> None:
+def test_overlapping_secrets_are_masked_completely() -> None:
     masker = Masker(["hunter2", "hunter2-more", "more-to-come", "", " "])
     assert masker.mask("a hunter2-more b hunter2 c") == f"a {MASK} b {MASK} c"
     assert masker.mask("a hunter2-more-to-come b") == f"a {MASK} b"
 
 
-def test_a_line_is_held_back_only_where_a_secret_may_go_on() -> None:
+def test_line_is_held_back_only_if_a_secret_may_continue() -> None:
     stream = Stream(Masker(["hunter2-and-more"]))
     assert stream.add("nothing") == ["nothing"]
     assert stream.add("it is hunter2") == []
@@ -142,20 +142,20 @@ def test_a_line_is_held_back_only_where_a_secret_may_go_on() -> None:
     assert stream.end() == []
 
 
-def test_builders_that_speak_at_once_keep_the_order_of_lines() -> None:
+def test_lines_of_concurrent_builders_keep_their_order() -> None:
     stream = Stream(Masker(["hunter2-and-more"]))
     assert stream.add("==> one: hunter2") == []
     assert stream.add("==> two: -and-more") == ["==> one: hunter2", "==> two: -and-more"]
 
 
-def test_without_secrets_nothing_is_changed() -> None:
+def test_text_is_unchanged_without_secrets() -> None:
     masker = Masker(["", "\n"])
     assert masker.mask("a\n\nb \\n %20 &amp;") == "a\n\nb \\n %20 &amp;"
     assert not masker.may_go_on("a")
 
 
 @given(st.text(min_size=1).filter(str.strip), st.text(), st.text())
-def test_no_secret_is_left_in_a_masked_text(secret: str, before: str, after: str) -> None:
+def test_masked_text_contains_no_secret(secret: str, before: str, after: str) -> None:
     lines = secret.splitlines()
     masked = Masker([secret]).mask(before + secret + after).replace(MASK, "")
     long = [line.strip() for line in lines if len(line.strip()) > 3]
@@ -164,17 +164,17 @@ def test_no_secret_is_left_in_a_masked_text(secret: str, before: str, after: str
 
 
 @given(st.text(), st.lists(st.text(min_size=3, max_size=9), max_size=4))
-def test_lines_stay_lines(text: str, secrets: list[str]) -> None:
+def test_number_of_lines_does_not_change(text: str, secrets: list[str]) -> None:
     assert Masker(secrets).mask(text).count("\n") == text.count("\n")
 
 
 @given(st.text(alphabet="ab\\n%2+&';x1", max_size=40))
-def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
+def test_text_without_a_secret_is_unchanged(text: str) -> None:
     assert Masker(["zzzz-not-in-it"]).mask(text) == text
 
 
-def test_the_work_grows_with_the_text_alone() -> None:
-    """Counted in steps: as many for a thousand secrets as for one, and twice as many for twice the text."""
+def test_work_is_linear_in_the_text_and_independent_of_the_number_of_secrets() -> None:
+    """The number of steps is the same for one and a thousand secrets, and doubles with the text."""
 
     def steps(secrets: list[str], text: str) -> int:
         masker = Masker(secrets)
@@ -196,7 +196,7 @@ def test_the_work_grows_with_the_text_alone() -> None:
     assert steps(many, f"{text}\n{text}") == 2 * steps(many, text)
 
 
-def test_a_real_shells_quoting_is_undone() -> None:
+def test_quoting_of_a_real_shell_is_decoded() -> None:
     secret = "it's a\tsecret \\ päss"
     done = subprocess.run(
         ["bash", "-c", 'printf "%q\\n" "$1"; x=("$1"); declare -p x; set -x; : "$1"', "bash", secret],

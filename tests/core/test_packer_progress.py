@@ -1,4 +1,4 @@
-"""What is read from Packer's lines while it works: real lines in, what it made out."""
+"""Created resources and failures are read from real lines of Packer's output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OF_1_6_6 = """\
 1795417088,,ui,message,    amazon-ebs: AMI: ami-ce4c57ce990654e6e
 1795417088,,ui,message,    amazon-ebs: AMI: ami-00000000000000001
 """
-"""As `packer build -machine-readable` printed them; those with `00000001` or `else` are what a provisioner says."""
+"""Output of `packer build -machine-readable`; lines with `00000001` or `else` are printed by a provisioner."""
 
 OF_1_16 = """\
 2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Prevalidating AMI Name: final
@@ -38,7 +38,7 @@ status: 3. Allowed exit codes are: [0]", but continue_on_error is set; continuin
 2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: AMI: ami-1
 2026-07-24T11:33:24+05:30: ==> amazon-ebs.app: Copying/Encrypting AMI (ami-1) to other regions...
 """
-"""Words of packer-plugin-amazon 1.8.2, an encrypted AMI, with -timestamp-ui."""
+"""Output of packer-plugin-amazon 1.8.2 for an encrypted AMI, with -timestamp-ui."""
 
 
 def read(lines: list[str]) -> ProgressReader:
@@ -55,7 +55,7 @@ def machine_lines(text: str) -> list[str]:
     return [line for message in messages if message is not None for line in human_lines(message)]
 
 
-def test_what_packer_makes_is_read_and_what_a_provisioner_prints_is_not() -> None:
+def test_created_resources_are_read_and_output_of_provisioners_is_ignored() -> None:
     made = [(one.kind, one.value) for one in read(machine_lines(OF_1_6_6)).made]
     assert made == [
         (CreatedKind.KEY_PAIR, "packer_6b03e3ff-5810-fb00-b122-a43f11b840c7"),
@@ -66,7 +66,7 @@ def test_what_packer_makes_is_read_and_what_a_provisioner_prints_is_not() -> Non
     ]
 
 
-def test_the_lines_of_current_packer_with_the_time_before_them_are_read_too() -> None:
+def test_lines_with_timestamps_of_current_packer_are_read() -> None:
     reader = read(OF_1_16.splitlines())
     assert [(one.builder, one.kind, one.value) for one in reader.made] == [
         ("amazon-ebs.app", CreatedKind.KEY_PAIR, "packer_1"),
@@ -77,7 +77,7 @@ def test_the_lines_of_current_packer_with_the_time_before_them_are_read_too() ->
     ]
 
 
-def test_a_provisioner_that_was_allowed_to_fail_is_read() -> None:
+def test_tolerated_failure_of_a_provisioner_is_read() -> None:
     assert read(OF_1_16.splitlines()).tolerated == [
         Tolerated(
             builder="amazon-ebs.app",
@@ -87,7 +87,7 @@ def test_a_provisioner_that_was_allowed_to_fail_is_read() -> None:
     ]
 
 
-def test_builders_side_by_side_are_told_apart() -> None:
+def test_concurrent_builders_are_distinguished() -> None:
     lines = [
         "==> one: Instance ID: i-1",
         "==> two: Instance ID: i-2",
@@ -99,7 +99,7 @@ def test_builders_side_by_side_are_told_apart() -> None:
     assert made == [("one", "i-1"), ("two", "i-2"), ("two", "b"), ("two", "ami-2")]
 
 
-def test_a_registered_ami_has_the_name_that_was_looked_up_first() -> None:
+def test_registered_ami_has_the_prevalidated_name() -> None:
     lines = [
         "==> chroot: Prevalidating AMI Name: rooted",
         "==> chroot: Registering the AMI...",
@@ -108,5 +108,5 @@ def test_a_registered_ami_has_the_name_that_was_looked_up_first() -> None:
     assert [one.value for one in read(lines).made] == ["rooted", "ami-3"]
 
 
-def test_a_key_pair_whose_name_the_template_chose_may_be_anothers() -> None:
+def test_key_pair_named_by_the_template_is_ignored() -> None:
     assert read(["==> one: Creating temporary keypair: shared-by-all"]).made == []

@@ -1,4 +1,4 @@
-"""Packer's output is read in chunks: the same lines whatever the chunks, in linear time and bounded memory."""
+"""Packer's output is read in chunks of any size, in linear time and bounded memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(data: bytes, size: int, masker: Masker = NOTHING) -> tuple[list[str], l
 
 
 def one_by_one(data: bytes) -> tuple[list[str], list[Message]]:
-    """What a simple reader gives."""
+    """The result of a simple reader."""
     lines: list[str] = []
     messages: list[Message] = []
     for raw in data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else ():
@@ -64,9 +64,7 @@ LINES = st.one_of(
 
 
 @given(st.lists(LINES, max_size=30), st.integers(1, 60), st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_lines_and_messages_are_the_same_whatever_the_chunks(
-    lines: list[str], size: int, end: str, ended: bool
-) -> None:
+def test_lines_and_messages_do_not_depend_on_the_chunks(lines: list[str], size: int, end: str, ended: bool) -> None:
     data = (end.join(lines) + (end if ended else "")).encode()
     said, messages, _ = read(data, size)
     assert (said, messages) == one_by_one(data)
@@ -76,29 +74,29 @@ def test_lines_and_messages_are_the_same_whatever_the_chunks(
     "header", ["1700000000,,ui,message,", "1700000000,app,ui,error,", ""], ids=["ui", "error", "plain"]
 )
 @pytest.mark.parametrize("text", ["x", "words and ", "ä€", "a%!(PACKER_COMMA)b"], ids=["x", "words", "utf-8", "commas"])
-def test_a_line_of_any_length_comes_in_parts(header: str, text: str) -> None:
+def test_long_line_is_returned_in_parts(header: str, text: str) -> None:
     whole = text * (3 * LONGEST // len(text))
     data = f"first\n{header}{whole}\nlast\n".encode()
     lines, _, reader = read(data, 1 << 16)
     assert (lines[0], lines[-1]) == ("first", "last")
     assert "".join(lines[1:-1]) == (whole.replace("%!(PACKER_COMMA)", ",") if header else whole)
     assert all(len(line) <= 2 * LONGEST + (1 << 17) for line in lines)
-    assert reader.copied <= 2 * len(data), "each character is put together a fixed number of times"
+    assert reader.copied <= 2 * len(data), "each character is copied a fixed number of times"
 
 
 @pytest.mark.parametrize("factor", [1, 4, 16])
-def test_the_work_grows_with_the_output_and_no_faster(factor: int) -> None:
+def test_work_is_linear_in_the_output(factor: int) -> None:
     data = b"1700000000,,ui,message,    amazon-ebs: " + b"x" * (factor * LONGEST) + b"\n"
     _, _, reader = read(data, 1 << 12)
     assert reader.copied <= len(data) + LONGEST
 
 
-def test_a_long_message_that_nobody_reads_is_dropped() -> None:
+def test_long_message_for_programs_is_dropped() -> None:
     data = b"1700000000,app,artifact,0,string," + b"x," * LONGEST + b"\n1700000000,,ui,say,after\n"
     assert read(data, 1 << 16)[:2] == (["after"], [])
 
 
-def test_spoken_lines_within_a_long_message_stay_lines() -> None:
+def test_lines_within_a_long_message_stay_lines() -> None:
     said = [f"    amazon-ebs: line {number}" for number in range(100_000)]
     data = f"1700000000,,ui,message,{'%!(PACKER_COMMA)'.join(said[:1])}{chr(92)}n".encode()
     data += "\\n".join(said[1:]).encode() + b"\n"
@@ -108,7 +106,7 @@ def test_spoken_lines_within_a_long_message_stay_lines() -> None:
 @pytest.mark.parametrize("secret", ["hunter2-and-more", "two words", "a,b%c\\d"])
 @pytest.mark.parametrize("offset", range(0, 1000, 97))
 def test_no_secret_is_cut_in_two(secret: str, offset: int) -> None:
-    """Wherever a part of a long line ends: the boundaries are tried with secrets all around them."""
+    """Tries secrets at all positions around the end of a part of a long line."""
     masker = Masker([secret])
     escaped = secret.replace(",", "%!(PACKER_COMMA)")
     head = "1700000000,,ui,message,"
@@ -168,7 +166,7 @@ SAID = st.sampled_from(
 
 
 @given(st.lists(st.builds(str.format, SAID, st.sampled_from(["app", "amazon-ebs"])), max_size=40))
-def test_the_lines_that_tell_something_are_found(lines: list[str]) -> None:
+def test_relevant_lines_are_found(lines: list[str]) -> None:
     every, some = ProgressReader(), ProgressReader()
     for line in lines:
         every.read(line)
@@ -200,29 +198,29 @@ def output(count: int) -> list[str]:
     return [f"    amazon-ebs: line {number}" for number in range(count)]
 
 
-def test_a_failure_shows_the_step_that_failed_without_the_clean_up() -> None:
+def test_failure_shows_the_failed_step_without_the_cleanup() -> None:
     before = ["==> amazon-ebs: Provisioning with shell script: first.sh", *output(50)]
     shown = failing_lines([*before, STEP, *output(9), *CLEAN_UP.split("\n")], 20)
     assert shown == [STEP, *output(9), ERROR]
 
 
-def test_of_a_long_step_the_first_and_the_last_lines_are_shown() -> None:
+def test_long_step_shows_its_first_and_last_lines() -> None:
     shown = failing_lines([STEP, *output(90), *CLEAN_UP.split("\n")], 20)
     assert shown == [STEP, *output(90)[-18:], ERROR]
 
 
-def test_the_lines_of_other_builders_do_not_hide_it() -> None:
+def test_lines_of_other_builders_do_not_hide_the_failure() -> None:
     others = ["    other: line" for _ in range(40)]
     mixed = [line for pair in zip(output(40), others, strict=True) for line in pair]
     shown = failing_lines([STEP, *output(5), *mixed, *CLEAN_UP.split("\n")], 100)
     assert shown == [STEP, *output(5), *output(40), ERROR]
 
 
-def test_an_error_before_any_step_is_shown_whole() -> None:
+def test_error_before_any_step_is_shown_completely() -> None:
     lines = ["Error: no plugin", "", "  on app.pkr.hcl line 3:", "==> Wait completed after 1 second"]
     assert failing_lines(lines, 20) == lines[:3]
 
 
 @given(st.lists(st.one_of(st.sampled_from(CLEAN_UP.split("\n")), st.just(STEP), st.text(max_size=20)), max_size=60))
-def test_any_lines_give_at_most_so_many(lines: list[str]) -> None:
+def test_number_of_lines_is_limited(lines: list[str]) -> None:
     assert len(failing_lines(lines, 20)) <= 20

@@ -1,4 +1,4 @@
-"""What Packer says, and what is said to it: lines and arguments in, artifacts and definitions out."""
+"""Packer's output and arguments: artifacts, validation issues, and arguments that are part of the definition."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def artifacts(*lines: str) -> tuple[Artifact, ...]:
     return reader.found()
 
 
-def test_an_artifact_in_two_regions_is_two_amis() -> None:
+def test_artifact_in_two_regions_is_two_amis() -> None:
     line = "1600000000,amazon-ebs,artifact,0,id,us-east-1:ami-0a%!(PACKER_COMMA)us-west-2:ami-0b"
     assert artifacts(line) == (
         Artifact(builder="amazon-ebs", region="us-east-1", ami="ami-0a"),
@@ -34,20 +34,20 @@ def test_an_artifact_in_two_regions_is_two_amis() -> None:
     )
 
 
-def test_an_artifact_that_post_processors_print_again_is_one_ami() -> None:
+def test_artifact_that_post_processors_print_again_is_one_ami() -> None:
     line = "1,amazon-ebs,artifact,{},id,us-east-1:ami-0a"
     assert len(artifacts(line.format(0), line.format(1))) == 1
 
 
-def test_artifacts_that_are_no_amis_are_passed_over() -> None:
+def test_artifacts_that_are_not_amis_are_ignored() -> None:
     assert artifacts("1,x,artifact,0,id,VM", "1,x,artifact,0,files-count,0", "1,x,artifact,0,id,") == ()
 
 
-def test_a_gov_cloud_region_is_read() -> None:
+def test_govcloud_region_is_read() -> None:
     assert artifacts("1,x,artifact,0,id,us-gov-west-1:ami-0a")[0].region == "us-gov-west-1"
 
 
-def test_lines_for_people_are_unescaped_and_split() -> None:
+def test_human_lines_are_unescaped_and_split() -> None:
     message = parse_message("1,,ui,say,==> x: a%!(PACKER_COMMA) b\\n==> x: c")
     assert message is not None
     assert human_lines(message) == ("==> x: a, b", "==> x: c")
@@ -55,7 +55,7 @@ def test_lines_for_people_are_unescaped_and_split() -> None:
 
 
 @given(st.text())
-def test_no_line_makes_the_reader_fail(line: str) -> None:
+def test_reader_accepts_any_line(line: str) -> None:
     message = parse_message(line)
     reader = ArtifactReader()
     reader.read_plain(line)
@@ -64,7 +64,7 @@ def test_no_line_makes_the_reader_fail(line: str) -> None:
         human_lines(message)
 
 
-def test_plain_lines_of_a_debug_run_give_the_artifacts() -> None:
+def test_artifacts_are_read_from_plain_lines_of_a_debug_run() -> None:
     reader = ArtifactReader()
     for line in (
         "==> amazon-ebs: us-east-1: ami-99",
@@ -84,27 +84,27 @@ def test_plain_lines_of_a_debug_run_give_the_artifacts() -> None:
     "words",
     [("-var", "a=b=c"), ("-var=a=b=c",), ("--var=a=b=c",), ("--var", "a=b=c")],
 )
-def test_a_variable_behind_the_dashes_is_part_of_the_definition(words: tuple[str, ...]) -> None:
+def test_variable_after_the_dashes_is_part_of_the_definition(words: tuple[str, ...]) -> None:
     arguments = parse_packer_arguments(words)
     assert arguments.variables == (("a", "b=c"),)
     assert arguments.definition == words
     assert arguments.other == ()
 
 
-def test_selection_is_taken_over_and_not_passed_twice() -> None:
+def test_selection_after_the_dashes_is_not_passed_twice() -> None:
     arguments = parse_packer_arguments(["-only=a,b", "-except", "c", "-debug", "-on-error=ask"])
     assert (arguments.only, arguments.except_, arguments.debug) == (("a", "b"), ("c",), True)
     assert arguments.passed == ("-debug", "-on-error=ask")
 
 
-def test_an_argument_that_is_not_known_is_in_the_definition() -> None:
+def test_unknown_argument_is_part_of_the_definition() -> None:
     arguments = parse_packer_arguments(["-new-thing=1", "other.json", "-var-file", "x.json", "-debug=false"])
     assert arguments.other == ("-new-thing=1", "other.json")
     assert arguments.var_files == ("x.json",)
     assert not arguments.debug
 
 
-def test_complaints_of_a_json_template() -> None:
+def test_validation_issues_of_a_json_template() -> None:
     text = (
         'Error: Failed to prepare build: "amazon-ebs"\n\n2 errors occurred:\n'
         "\t* unknown configuration key: '\"nonsense\"'\n\t* ami_name must be specified\n\n\n\n"
@@ -115,7 +115,7 @@ def test_complaints_of_a_json_template() -> None:
     ]
 
 
-def test_complaints_of_an_hcl2_template_have_their_lines() -> None:
+def test_validation_issues_of_an_hcl2_template_have_lines() -> None:
     text = (
         "Error: Unsupported argument\n\n  on b.pkr.hcl line 4:\n  (source code not available)\n\n"
         'An argument named "nonsense" is not expected here.\n\n\n'
@@ -128,7 +128,7 @@ def test_complaints_of_an_hcl2_template_have_their_lines() -> None:
     ]
 
 
-def test_a_list_that_completes_a_sentence_is_one_complaint() -> None:
+def test_list_that_completes_a_sentence_is_one_issue() -> None:
     text = (
         "Error: Missing plugins\n\nThe following plugins are required, but not installed:\n\n"
         "* github.com/hashicorp/amazon 1.8.0\n* github.com/hashicorp/azure ~> 1\n\nDid you run packer init ?\n\n\n"
@@ -140,5 +140,5 @@ def test_a_list_that_completes_a_sentence_is_one_complaint() -> None:
 
 
 @given(st.text())
-def test_a_refusal_is_never_without_a_complaint(text: str) -> None:
+def test_failed_validation_has_at_least_one_issue(text: str) -> None:
     assert parse_complaints(text)

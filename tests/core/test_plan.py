@@ -1,4 +1,4 @@
-"""Decisions: what is there and what is wanted in, an action and its reasons out."""
+"""Decisions: the action and the reasons for the AMIs that exist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.definition.manifest import ManifestPart
 from ami_bakery.core.ec2.image import DIGEST_TAG, FORMAT_TAG, KMS_KEY_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.ec2.run import RUN_TAG, run_id
-from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, explain, judge_bases
+from ami_bakery.core.plan.plan import Action, ImagePlan, Wanted, decide, explain, verify_bases
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DIGEST = Digest(Scheme.SHA256, "a" * 64)
@@ -36,38 +36,38 @@ def kinds(plan: ImagePlan) -> list[str]:
     return [reason.kind for reason in plan.reasons]
 
 
-def test_an_ami_with_the_digest_is_reused() -> None:
+def test_ami_with_the_digest_is_reused() -> None:
     plan = decided(WANTED, AMI)
     assert (plan.action, kinds(plan), plan.amis["us-east-1"].id) == (Action.REUSE, ["unchanged"], AMI.id)
     assert "3 days ago" in plan.reasons[0].detail
 
 
-def test_the_newest_of_several_is_taken_and_the_others_are_said() -> None:
+def test_newest_of_several_amis_is_used_and_the_others_are_reported() -> None:
     newer = replace(AMI, id="ami-00000002", created=NOW)
     plan = decided(WANTED, newer, AMI)
     assert plan.amis["us-east-1"].id == newer.id
     assert kinds(plan) == ["unchanged", "multiple-amis"]
 
 
-def test_no_ami_is_a_bake() -> None:
+def test_image_without_an_ami_is_built() -> None:
     assert decided(WANTED).action is Action.BAKE
 
 
 @pytest.mark.parametrize("state", [AmiState.PENDING, AmiState.FAILED, AmiState.DISABLED])
-def test_an_ami_that_is_not_available_does_not_count_and_is_said(state: AmiState) -> None:
+def test_unavailable_ami_does_not_count_and_is_reported(state: AmiState) -> None:
     plan = decided(WANTED, replace(AMI, state=state, state_reason="because"))
     assert plan.action is Action.BAKE
     assert kinds(plan) == ["no-ami", "not-finished"]
     assert "because" in plan.reasons[1].detail
 
 
-def test_an_ami_that_nobody_verified_does_not_count() -> None:
+def test_unverified_ami_does_not_count() -> None:
     plan = decided(WANTED, replace(AMI, tags={DIGEST_TAG: DIGEST.hex}))
     assert plan.action is Action.BAKE
     assert "never verified" in plan.reasons[1].detail
 
 
-def test_the_drop_in_trusts_packers_tag_alone_and_waits_for_a_pending_ami() -> None:
+def test_drop_in_mode_trusts_packers_tag_and_waits_for_a_pending_ami() -> None:
     digest = Digest(Scheme.SHA1, "b" * 40)
     wanted = replace(WANTED, digest=digest)
     packers = replace(AMI, tags={DIGEST_TAG: digest.hex})
@@ -76,34 +76,34 @@ def test_the_drop_in_trusts_packers_tag_alone_and_waits_for_a_pending_ami() -> N
     assert decided(wanted, replace(packers, state=AmiState.FAILED)).action is Action.BAKE
 
 
-def test_force_bakes_whatever_is_there() -> None:
+def test_force_builds_even_if_an_ami_exists() -> None:
     plan = decided(WANTED, AMI, force=True)
     assert (plan.action, kinds(plan)) == (Action.BAKE, ["forced"])
 
 
-def test_an_ami_older_than_max_age_is_baked_again() -> None:
+def test_ami_older_than_max_age_is_rebuilt() -> None:
     plan = decided(replace(WANTED, max_age=timedelta(days=2)), AMI)
     assert (plan.action, kinds(plan)) == (Action.BAKE, ["too-old"])
     assert "max_age is 2 days" in plan.reasons[0].detail
     assert decided(replace(WANTED, max_age=timedelta(days=3)), AMI).action is Action.REUSE
 
 
-def test_the_age_of_a_bake_is_that_of_its_first_ami_and_not_of_a_copy() -> None:
+def test_max_age_counts_from_the_build_and_not_from_a_copy() -> None:
     wanted = replace(WANTED, max_age=timedelta(days=2))
     copy = replace(AMI, id="ami-2", created=NOW, tags={**AMI.tags, ORIGIN_TAG: AMI.id})
     first = replace(AMI, tags={**AMI.tags, ORIGIN_TAG: AMI.id})
     for found in ([first, replace(copy, region="eu-west-1")], [copy, replace(first, state=AmiState.DISABLED)]):
         assert kinds(decided(replace(wanted, regions=("us-east-1", "eu-west-1")), *found)) == ["too-old"]
-    assert decided(wanted, copy).action is Action.REUSE, "nothing tells when it was baked"
+    assert decided(wanted, copy).action is Action.REUSE, "the time of the build is unknown"
     ran = {RUN_TAG: run_id(NOW - timedelta(days=3), "0")}
     plan = decided(wanted, replace(copy, tags={**copy.tags, **ran}))
     assert (kinds(plan), plan.reasons[0].subject) == (["too-old"], "ami-2")
-    assert "ami-2 was baked 3 days ago" in plan.reasons[0].detail
+    assert "ami-2 was built 3 days ago" in plan.reasons[0].detail
     older_bake = replace(first, id="ami-3", tags={**AMI.tags, ORIGIN_TAG: "ami-3"})
     assert decided(wanted, replace(copy, tags={**AMI.tags, ORIGIN_TAG: "ami-2"}), older_bake).action is Action.REUSE
 
 
-def test_what_is_lost_at_home_is_copied_from_one_without_a_key_where_there_is_one() -> None:
+def test_missing_ami_in_the_build_region_is_preferably_copied_from_one_without_a_key() -> None:
     regions = ("us-east-1", "eu-west-1", "ap-south-1", "us-west-2")
     wanted = replace(WANTED, regions=regions, kms_keys={"eu-west-1": "alias/ami"})
     tags = {**AMI.tags, ORIGIN_TAG: AMI.id}
@@ -112,10 +112,10 @@ def test_what_is_lost_at_home_is_copied_from_one_without_a_key_where_there_is_on
     for found, source in ([encrypted, *others], others[0]), ([encrypted], encrypted):
         plan = decided(wanted, *found)
         assert (plan.action, plan.source) == (Action.COPY, source)
-        assert f"us-east-1 lacks a copy of {source.id} of {source.region}" in plan.reasons[0].detail
+        assert f"{source.id} ({source.region}) is not yet copied to us-east-1" in plan.reasons[0].detail
 
 
-def test_a_missing_region_is_a_copy_not_a_bake() -> None:
+def test_missing_region_is_copied_and_not_built() -> None:
     plan = decided(replace(WANTED, regions=("us-east-1", "eu-west-1")), AMI)
     assert (plan.action, kinds(plan), plan.missing) == (Action.COPY, ["region-missing"], ("eu-west-1",))
 
@@ -129,56 +129,56 @@ def keyed(key: str, ami: str = COPY.id) -> Ami:
 
 
 @pytest.mark.parametrize("copy", [COPY, keyed("alias/old")])
-def test_a_copy_with_another_key_is_copied_again_and_not_baked(copy: Ami) -> None:
+def test_copy_with_another_key_is_copied_again_and_not_built(copy: Ami) -> None:
     plan = decided(ABROAD, AMI, copy)
     assert (plan.action, kinds(plan), plan.missing, plan.source) == (Action.COPY, ["key-changed"], ("eu-west-1",), AMI)
     assert "alias/new is configured" in plan.reasons[0].detail
     assert decided(replace(ABROAD, kms_keys={}), AMI, keyed("alias/old")).action is Action.COPY
 
 
-def test_of_several_copies_the_newest_with_the_configured_key_is_taken() -> None:
+def test_newest_copy_with_the_configured_key_is_used() -> None:
     newer = replace(keyed("alias/old", "ami-00000004"), created=NOW)
     plan = decided(ABROAD, AMI, keyed("alias/new"), newer)
     assert (plan.action, plan.amis["eu-west-1"].id) == (Action.REUSE, COPY.id)
-    assert "multiple-amis" not in kinds(plan), "the other one is not what is wanted"
+    assert "multiple-amis" not in kinds(plan), "the other copy has another key"
 
 
-def test_where_only_a_copy_with_another_key_is_left_it_is_the_source() -> None:
+def test_copy_with_another_key_is_the_source_if_there_is_no_other() -> None:
     plan = decided(ABROAD, keyed("alias/old"))
     assert (plan.action, kinds(plan)) == (Action.COPY, ["region-missing", "key-changed"])
     assert plan.source == keyed("alias/old")
 
 
-def test_in_the_region_of_the_bake_no_key_is_asked_for() -> None:
+def test_kms_key_does_not_matter_in_the_build_region() -> None:
     wanted = replace(ABROAD, kms_keys={"us-east-1": "alias/new"})
     assert decided(wanted, AMI, COPY).action is Action.REUSE
 
 
-def test_an_unknown_digest_says_what_it_waits_for() -> None:
+def test_unknown_digest_names_the_parent_it_waits_for() -> None:
     plan = decided(replace(WANTED, digest=None, awaits="base"), force=True)
     assert (plan.action, kinds(plan)) == (Action.PENDING, ["forced", "base-to-be-baked"])
 
 
-def test_an_image_never_baked_is_said() -> None:
+def test_image_that_was_never_built_is_reported() -> None:
     plan = explain(decided(WANTED), None, (), (), now=NOW)
     assert kinds(plan) == ["never-baked", "no-ami"]
 
 
-def test_what_moved_since_the_newest_ami_is_said() -> None:
+def test_changes_since_the_newest_ami_are_reported() -> None:
     before = {ManifestPart.FILES: "1", ManifestPart.BASE: "2"}
     (moved,) = compare_components(before, {**before, ManifestPart.BASE: "3"})
     plan = explain(decided(WANTED), AMI, [component_change(moved)], (), now=NOW)
     assert kinds(plan) == ["definition-changed", "base-changed", "no-ami"]
-    assert "since ami-00000001, baked 3 days ago" in plan.reasons[0].detail
+    assert "since ami-00000001, built 3 days ago" in plan.reasons[0].detail
 
 
-def test_an_ami_that_does_not_say_what_it_was_made_of_is_said() -> None:
+def test_ami_without_components_tag_is_reported() -> None:
     plan = explain(decided(WANTED), AMI, (), (), now=NOW)
     assert kinds(plan) == ["definition-changed", "no-ami"]
-    assert "does not say" in plan.reasons[0].detail
+    assert "do not show what changed" in plan.reasons[0].detail
 
 
-def test_an_ami_that_was_deleted_is_known_by_its_snapshot() -> None:
+def test_deleted_ami_is_recognized_by_its_snapshot() -> None:
     plan = explain(decided(WANTED), None, (), ("snap-1",), now=NOW)
     assert kinds(plan) == ["ami-deleted", "no-ami"]
 
@@ -196,21 +196,19 @@ BASE = replace(AMI, id="ami-0000ba5e", tags={})
         (replace(BASE, deprecated_at=NOW + timedelta(days=1)), Action.REUSE, "unchanged"),
     ],
 )
-def test_a_base_that_is_gone_or_deprecated_since_the_bake_is_a_reason_to_bake(
-    base: Ami | None, action: Action, kind: str
-) -> None:
+def test_missing_or_deprecated_source_ami_is_a_reason_to_build(base: Ami | None, action: Action, kind: str) -> None:
     known = {BASE.id: base} if base else {}
-    plan = judge_bases(decided(WANTED, AMI), [BASE.id], known, now=NOW)
+    plan = verify_bases(decided(WANTED, AMI), [BASE.id], known, now=NOW)
     assert (plan.action, kinds(plan)) == (action, [kind])
 
 
-def test_newest_does_not_depend_on_the_order_of_the_answer() -> None:
+def test_newest_does_not_depend_on_the_order_of_the_response() -> None:
     twins = [AMI, replace(AMI, id="ami-00000009"), replace(AMI, id="ami-00000005", created=None)]
     assert newest(twins) == newest(reversed(twins)) == twins[1]
     assert newest([]) is None
 
 
 @pytest.mark.parametrize("text", ["", "g" * 64, "A" * 64, "a" * 40, "a" * 65])
-def test_a_malformed_digest_is_refused(text: str) -> None:
+def test_malformed_digest_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a sha256 digest"):
         Digest(Scheme.SHA256, text)

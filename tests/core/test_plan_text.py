@@ -16,18 +16,18 @@ def plan(name: str, *reasons: Reason, action: Action = Action.BAKE) -> ImagePlan
     return ImagePlan(image=name, action=action, digest=digest, reasons=reasons, regions=("us-east-1",), amis={})
 
 
-def test_thirty_images_that_were_never_built_take_a_line_each() -> None:
+def test_each_image_that_was_never_built_takes_one_line() -> None:
     text = plan_text([plan(f"image-{number:02}", NEVER, NO_AMI) for number in range(30)])
     assert len(text.splitlines()) == 32
     assert text.splitlines()[0] == "+ bake    image-00  abababababab  no AMI found for this image"
     assert text.endswith("30 to bake.")
 
 
-def test_that_no_ami_has_the_digest_is_said_where_it_is_the_reason() -> None:
+def test_missing_ami_is_shown_if_it_is_the_only_reason() -> None:
     assert "no AMI with digest abababababab" in plan_text([plan("app", NO_AMI)])
 
 
-def test_several_reasons_are_below_their_image() -> None:
+def test_several_reasons_are_shown_below_their_image() -> None:
     changed = Reason("definition-changed", "ami-1", "the definition changed since ami-1")
     file = Reason("files-changed", "a.sh", "a.sh changed")
     lines = plan_text([plan("app", changed, file, NO_AMI)]).splitlines()
@@ -38,7 +38,7 @@ def test_several_reasons_are_below_their_image() -> None:
     ]
 
 
-def test_columns_line_up_where_a_digest_is_not_known_yet() -> None:
+def test_columns_are_aligned_if_a_digest_is_unknown() -> None:
     pending = Reason("base-to-be-baked", "base", "waiting for parent image 'base'")
     lines = plan_text([plan("base", NEVER), plan("app", pending, action=Action.PENDING)]).splitlines()
     assert lines[0].index("no AMI found") == lines[1].index("waiting for parent")

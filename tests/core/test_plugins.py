@@ -1,4 +1,4 @@
-"""Which plugins Packer will use: the highest version that is installed and allowed."""
+"""Packer uses the highest version of a plugin that is installed and allowed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ami_bakery.template.location import SourceLocation
 AMAZON = "github.com/hashicorp/amazon"
 
 
-def test_the_list_of_installed_plugins_is_read() -> None:
+def test_list_of_installed_plugins_is_parsed() -> None:
     text = (
         "/root/.config/packer/plugins/github.com/hashicorp/amazon/packer-plugin-amazon_v1.2.8_x5.0_linux_amd64\n"
         "/root/.config/packer/plugins/github.com/hashicorp/amazon/packer-plugin-amazon_v1.10.0-dev_x5.0_linux_amd64\n"
@@ -25,7 +25,7 @@ def test_the_list_of_installed_plugins_is_read() -> None:
     )
 
 
-def test_of_two_programs_of_a_version_the_last_is_used() -> None:
+def test_last_of_two_binaries_of_a_version_is_used() -> None:
     paths = [f"{folder}/{AMAZON}/packer-plugin-amazon_v1.2.8_x5.0_linux_amd64" for folder in ("/b", "/a")]
     assert [plugin.path for plugin in parse_installed("\n".join(paths))] == paths[1:]
 
@@ -50,7 +50,7 @@ def test_of_two_programs_of_a_version_the_last_is_used() -> None:
         ("nonsense", "1.0.0", False),
     ],
 )
-def test_constraints(constraint: str, version: str, allowed: bool) -> None:
+def test_version_constraints(constraint: str, version: str, allowed: bool) -> None:
     assert allows(constraint, version) is allowed
 
 
@@ -65,18 +65,18 @@ INSTALLED = (
 )
 
 
-def test_the_highest_version_that_is_allowed_is_used() -> None:
+def test_highest_allowed_version_is_used() -> None:
     assert choose_plugins(INSTALLED, [required("~> 1.2")], []).used[0].version == "1.10.0"
     assert choose_plugins(INSTALLED, [required("~> 1.2.0", "hashicorp/amazon")], []).used[0].version == "1.2.8"
 
 
-def test_what_is_required_and_not_here_is_missing() -> None:
+def test_required_plugin_that_is_not_installed_is_missing() -> None:
     choice = choose_plugins(INSTALLED, [required(">= 2")], ["amazon-ebs"])
     assert choice.used == ()
     assert choice.missing == (required(">= 2"),)
 
 
-def test_plugins_that_only_a_components_type_tells_of_are_used_too() -> None:
+def test_plugin_is_found_by_the_type_of_a_component() -> None:
     choice = choose_plugins(INSTALLED, [], ["amazon-ebs", "goss", "shell"])
     assert [(item.name, item.version) for item in choice.used] == [("amazon", "1.10.0"), ("goss", "3.0.0")]
 
@@ -93,5 +93,5 @@ def test_plugins_that_only_a_components_type_tells_of_are_used_too() -> None:
         ("builder", "amazon", False),
     ],
 )
-def test_whether_a_program_may_have_a_component(kind: str, name: str, provides: bool) -> None:
+def test_binary_provides_components_by_its_name(kind: str, name: str, provides: bool) -> None:
     assert PluginFile(kind=kind, name=name, path="/x").provides(["amazon-ebs", "goss"]) is provides

@@ -1,4 +1,4 @@
-"""When long work is told of: not at once, and ever more seldom."""
+"""Progress of long work is reported after a second, and then less and less often."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ami_bakery.ports import Clock, Reporter
 
 
 class Recorder:
-    """A clock that is set, and a watcher that remembers."""
+    """A settable clock, and a reporter that records."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -27,8 +27,8 @@ class Recorder:
         self.ended.append(image)
 
 
-def told(seconds: int) -> Recorder:
-    """What is told in so many seconds of work, asked ten times a second."""
+def recorded(seconds: int) -> Recorder:
+    """Records the reports of `seconds` of work, with ten calls a second."""
     recorder = Recorder()
     progress = HashingProgress(cast(Reporter, recorder), cast(Clock, recorder), "app")
     for tenth in range(seconds * 10):
@@ -38,14 +38,14 @@ def told(seconds: int) -> Recorder:
     return recorder
 
 
-def test_short_work_is_not_told_of() -> None:
-    recorder = told(1)
+def test_short_work_is_not_reported() -> None:
+    recorder = recorded(1)
     assert recorder.steps == []
     assert recorder.ended == []
 
 
-def test_long_work_is_told_of_after_a_second_then_more_and_more_seldom() -> None:
-    recorder = told(300)
+def test_long_work_is_reported_after_a_second_and_then_less_and_less_often() -> None:
+    recorder = recorded(300)
     assert recorder.steps[0] == (1.0, "app: hashing: 10,000 files, 100 MB so far")
     assert recorder.steps[-1][1].endswith(" GB so far")
     moments = [moment for moment, _ in recorder.steps]
@@ -55,7 +55,7 @@ def test_long_work_is_told_of_after_a_second_then_more_and_more_seldom() -> None
     assert recorder.ended == ["app"]
 
 
-def test_one_file_is_one_file() -> None:
+def test_one_file_is_singular() -> None:
     recorder = Recorder()
     progress = HashingProgress(cast(Reporter, recorder), cast(Clock, recorder), "app")
     recorder.seconds += 2

@@ -1,4 +1,4 @@
-"""The names of regions: those that botocore knows, and the nearest to a misspelt one."""
+"""Region names: botocore's list, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ami_bakery.core.ec2.regions import REGIONS, unknown_region
 from ami_bakery.core.text.suggestions import distance
 
 
-def test_every_region_that_botocore_knows_is_in_the_list() -> None:
+def test_list_has_every_region_of_botocore() -> None:
     session = botocore.session.get_session()
     partitions = session.get_available_partitions()
     known = {name for partition in partitions for name in session.get_available_regions("ec2", partition)}
@@ -29,9 +29,9 @@ def test_every_region_that_botocore_knows_is_in_the_list() -> None:
         ("US-EAST-1", "us-east-1"),
     ],
 )
-def test_the_nearest_region_is_the_one_with_letters_swapped(misspelt: str, meant: str) -> None:
+def test_region_with_swapped_letters_is_suggested(misspelt: str, meant: str) -> None:
     assert unknown_region(misspelt, ()) == f"AWS has no region {misspelt!r}; did you mean {meant!r}?"
 
 
-def test_swapped_letters_are_one_change() -> None:
+def test_swapped_letters_are_one_edit() -> None:
     assert [distance("esat", other) for other in ("esat", "east", "west", "")] == [0, 1, 2, 4]

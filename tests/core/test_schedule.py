@@ -1,4 +1,4 @@
-"""The scheduler, over any forest and any order of finishing."""
+"""The schedule, for any forest of images and any order of completion."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from tests.graphs import forests
 
 
 @given(forests(), st.integers(0, 1 << 16))
-def test_no_image_starts_before_its_parent_is_done_and_each_starts_once(
-    parents: dict[str, str | None], seed: int
-) -> None:
+def test_each_image_starts_once_and_after_its_parent(parents: dict[str, str | None], seed: int) -> None:
     choice = random.Random(seed)
     schedule = Schedule(parents)
     started: list[str] = []
@@ -26,7 +24,7 @@ def test_no_image_starts_before_its_parent_is_done_and_each_starts_once(
             assert parents[name] is None or parents[name] in done
             started.append(name)
             running.append(name)
-        assert running, "somebody can always go on"
+        assert running, "at least one image can always start"
         name = running.pop(choice.randrange(len(running)))
         done.add(name)
         schedule.finish([name])
@@ -34,11 +32,11 @@ def test_no_image_starts_before_its_parent_is_done_and_each_starts_once(
     assert sorted(started) == sorted(parents)
 
 
-def test_what_was_not_started_cannot_finish() -> None:
+def test_image_that_was_not_started_cannot_finish() -> None:
     schedule = Schedule({"a": None, "b": "a"})
     schedule.start_ready()
-    with pytest.raises(ValueError, match="b is not at work"):
+    with pytest.raises(ValueError, match="b is not running"):
         schedule.finish(["b"])
     schedule.finish(["a"])
-    with pytest.raises(ValueError, match="a is not at work"):
+    with pytest.raises(ValueError, match="a is not running"):
         schedule.finish(["a"])

@@ -1,4 +1,4 @@
-"""Which images are meant."""
+"""Selection of images by name, glob and tag, with their parents and children."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ enabled = false
 NAMES = ("web", "base", "web-blue")
 
 
-def test_names_and_globs_give_images_in_the_order_of_the_file() -> None:
+def test_names_and_globs_select_images_in_the_order_of_the_file() -> None:
     assert named(CONFIG, ()) == NAMES
     assert named(CONFIG, ("web*", "base")) == NAMES
     assert named(CONFIG, ("web-blue", "web", "web")) == ("web", "web-blue")
     with pytest.raises(UsageError, match="did you mean 'base'"):
         named(CONFIG, ("bsae",))
-    with pytest.raises(UsageError, match="switched off"):
+    with pytest.raises(UsageError, match="it is disabled"):
         named(CONFIG, ("old",))
 
 
-def test_all_that_are_asked_for_may_be_switched_off() -> None:
+def test_file_with_only_disabled_images_is_an_error() -> None:
     text = b"version = 1\n[images.a]\ntemplate = 'x'\nenabled = false\n"
-    with pytest.raises(UsageError, match="all are switched off"):
+    with pytest.raises(UsageError, match="all images are disabled"):
         named(parse_config_file(text, Path("bakery.toml")), ())
 
 
-def test_a_tag_is_meant_with_its_value_or_with_any() -> None:
+def test_tag_matches_with_its_value_or_with_any_value() -> None:
     web = CONFIG.image("web")
     assert has_tags(web, ("team", "team=web"))
     assert not has_tags(web, ("team=db",))
     assert not has_tags(CONFIG.image("base"), ("team",))
 
 
-def test_what_is_made_from_what() -> None:
+def test_parents_and_downstream_images_are_added() -> None:
     assert [parent_of(CONFIG, name) for name in NAMES] == ["base", None, "web"]
     assert with_parents(CONFIG, ("web-blue",)) == ("base", "web", "web-blue")
     assert with_parents(CONFIG, NAMES) == ("base", "web", "web-blue")

@@ -1,4 +1,4 @@
-"""Which differences of two stamps count."""
+"""Differences between two stamps that count as a replaced input."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def of(
         ({"inode": 10, "device": 2}, False),
     ],
 )
-def test_a_file_counts_as_replaced_by_size_and_times(change: dict[str, int], counts: bool) -> None:
+def test_file_is_replaced_if_size_or_times_differ(change: dict[str, int], counts: bool) -> None:
     assert bool(paths(of({"/f": FILE}), of({"/f": Stamp(**{**FILE._asdict(), **change})}))) is counts
 
 
-def test_where_times_are_whole_seconds_the_inode_decides() -> None:
+def test_inode_decides_if_times_are_whole_seconds() -> None:
     coarse = FILE._replace(changed=7 * SECOND)
     assert paths(of({"/f": coarse}), of({"/f": coarse._replace(inode=10)})) == ["/f"]
 
 
-def test_a_path_that_only_one_has_is_left_to_the_digest() -> None:
+def test_added_and_removed_paths_are_not_replaced() -> None:
     assert paths(of({"/a": FILE}), of({"/b": FILE})) == []
 
 
-def test_a_folder_on_the_way_may_get_entries_and_may_not_move() -> None:
+def test_parent_folder_may_get_entries_but_may_not_be_renamed() -> None:
     before = of(passed={"/d": FOLDER})
     assert paths(before, of(passed={"/d": FOLDER._replace(modified=8, changed=8)})) == []
     assert paths(before, of(passed={"/d": FOLDER._replace(changed=8)})) == ["/d"]
 
 
-def test_an_output_explains_a_changed_listing_and_git_does_not() -> None:
+def test_output_explains_a_modified_folder_but_git_does_not() -> None:
     def folder(modified: int, **left_out: Stamp) -> Stamps:
         return of(folders={"/d": Folder(FOLDER._replace(modified=modified), tuple(left_out.items()))})
 

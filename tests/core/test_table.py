@@ -1,4 +1,4 @@
-"""A table does without its optional columns where the terminal is narrow, and says so."""
+"""A table omits its optional columns on a narrow terminal, and says so."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TABLE = Table(
 )
 
 
-def test_a_wide_terminal_shows_all_columns() -> None:
+def test_wide_terminal_shows_all_columns() -> None:
     assert "COMMIT" in draw_table(TABLE, color=False, width=120)
     assert "wider" not in draw_table(TABLE, color=False, width=120)
 
 
-def test_a_narrow_terminal_leaves_the_least_important_columns_out() -> None:
+def test_narrow_terminal_omits_the_least_important_columns() -> None:
     shown = draw_table(TABLE, color=False, width=60)
     assert "BASE" in shown
     assert "bbbb" not in shown
@@ -28,7 +28,7 @@ def test_a_narrow_terminal_leaves_the_least_important_columns_out() -> None:
     assert max(map(len, shown.splitlines())) <= 60
 
 
-def test_an_id_is_never_cut() -> None:
+def test_id_is_never_cut() -> None:
     assert "ami-0123456789abcdef0" in draw_table(TABLE, color=False, width=10)
 
 
@@ -41,6 +41,6 @@ def test_an_id_is_never_cut() -> None:
         ("checking 0:12", 5, "checking 0:12"),
     ],
 )
-def test_a_time_at_the_end_of_a_step_moves_on(step: str, after: float, shown: str) -> None:
-    """Steps are told again only when EC2 was asked again."""
+def test_time_at_the_end_of_a_step_advances(step: str, after: float, shown: str) -> None:
+    """A step is reported again only after the next call to EC2."""
     assert _Running(step, reported=100.0).text(100.0 + after) == shown

@@ -1,4 +1,4 @@
-"""Values are what dataclasses are: frozen, compared by what they hold, told apart by class."""
+"""Values behave like frozen dataclasses: compared by class and fields."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Login(Frozen):
     at: int = field(default=0, compare=False)
 
 
-def test_it_behaves_as_a_frozen_dataclass_of_keywords() -> None:
+def test_behaves_as_a_frozen_keyword_only_dataclass() -> None:
     point = Point(x=1)
     assert (point.x, point.y, point.names) == (1, 0, [])
     assert point.names is not Point(x=1).names
@@ -58,7 +58,7 @@ def test_it_behaves_as_a_frozen_dataclass_of_keywords() -> None:
     ("given", "problem"),
     [({}, "missing: x"), ({"x": 1, "z": 2}, "unknown: z"), ({"z": 2}, "unknown: z"), ({"y": 2}, "missing: x")],
 )
-def test_other_keywords_are_refused(given: dict[str, int], problem: str) -> None:
+def test_unknown_and_missing_keywords_are_refused(given: dict[str, int], problem: str) -> None:
     with pytest.raises(TypeError, match=rf"Point\(\) accepts the keywords x, y, names; {problem}$"):
         Point(**given)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
@@ -67,13 +67,13 @@ def test_other_keywords_are_refused(given: dict[str, int], problem: str) -> None
         replace(Point(x=1), z=2)  # type: ignore[call-arg]
 
 
-def test_a_field_may_be_kept_from_being_shown_or_compared() -> None:
+def test_field_may_be_excluded_from_repr_and_comparison() -> None:
     assert repr(Login(user="me", secret="hunter2")) == "Login(user='me', at=0)"
     assert Login(user="me", secret="a", at=1) == Login(user="me", secret="a", at=2) != Login(user="me", secret="b")
     assert hash(Login(user="me", secret="a", at=1)) == hash(Login(user="me", secret="a", at=2))
 
 
-def test_dataclasses_takes_it_for_one() -> None:
+def test_dataclasses_functions_accept_it() -> None:
     assert [item.name for item in dataclasses.fields(Point(x=1))] == ["x", "y", "names"]
     assert dataclasses.replace(Point(x=1), y=3) == Point(x=1, y=3)
     assert dataclasses.asdict(Point(x=1)) == {"x": 1, "y": 0, "names": []}
@@ -81,7 +81,7 @@ def test_dataclasses_takes_it_for_one() -> None:
     assert dataclasses.is_dataclass(Pair)
 
 
-def test_what_dataclasses_refuses_is_refused() -> None:
+def test_invalid_fields_are_refused_as_in_dataclasses() -> None:
     class Shares(Frozen):
         names: list[str] = []  # noqa: RUF012
 
@@ -104,7 +104,7 @@ def test_what_dataclasses_refuses_is_refused() -> None:
         Foreign(names=[])
 
 
-def test_who_inherits_has_the_fields_of_both() -> None:
+def test_subclass_has_inherited_fields() -> None:
     class Base(Frozen):
         a: int
 
@@ -124,8 +124,8 @@ def below(cls: type[Frozen]) -> Iterator[type[Frozen]]:
         yield from below(heir)
 
 
-def test_every_class_of_ours_can_be_made() -> None:
-    """What is refused is refused with the first instance, which may be far away."""
+def test_every_class_of_the_package_is_valid() -> None:
+    """Invalid fields are only found when the first instance is created."""
     for module in pkgutil.walk_packages(ami_bakery.__path__, "ami_bakery."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -145,7 +145,7 @@ def test_other_dataclasses_can_be_replaced() -> None:
     assert replace(Other(1), a=2) == Other(2)
 
 
-def test_a_value_may_have_no_fields() -> None:
+def test_value_may_have_no_fields() -> None:
     class Nothing(Frozen):
         pass
 
@@ -157,7 +157,7 @@ def test_a_value_may_have_no_fields() -> None:
     assert repr(Nothing()).endswith("Nothing()")
 
 
-def test_threads_may_make_the_first_ones_at_once() -> None:
+def test_first_instances_may_be_created_by_several_threads() -> None:
     for _ in range(50):
 
         class New(Frozen):

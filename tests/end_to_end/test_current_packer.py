@@ -87,7 +87,7 @@ def test_message_for_a_missing_amazon_plugin_has_the_command_that_installs_it(mo
     )
     none = {"PACKER_PLUGIN_PATH": str(modern.make_folder(modern.folder.parent / "no-plugins"))}
     check = modern.run("check", environment=none)
-    assert (check.status, install in check.stdout, "Correct the template" in check.stdout) == (1, True, False)
+    assert (check.status, install in check.stdout, "Fix the template" in check.stdout) == (1, True, False)
     bake = modern.run("bake", environment=none)
     assert (bake.status, bake.stdout, install in bake.stderr) == (1, "", True)
 

@@ -105,7 +105,7 @@ def test_drop_in_template_that_builds_in_another_region_is_reported_before_packe
     drop_in.write("ami/packer/ami.json", json_template(region="eu-west-1"))
     run = drop_in.run(program="bake")
     assert run.status == 1
-    assert "bakes in eu-west-1, and the image is wanted in us-east-1" in run.stderr
+    assert "builds in eu-west-1, but the image's first region is us-east-1" in run.stderr
     assert drop_in.packer_runs == 0
 
 
@@ -116,7 +116,7 @@ def test_template_that_copies_to_the_configured_region_is_built(drop_in: Kitchen
 
 def test_region_that_only_the_build_knows_is_a_finding(app: Kitchen) -> None:
     app.write("ami/app.json", json_template(region="{{build `SourceAMIName`}}"))
-    assert "which region amazon-ebs builds in is not known before the build" in app.run("check").stdout
+    assert "the region of amazon-ebs is unknown before the build" in app.run("check").stdout
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_credential_process_is_not_run_to_plan_and_the_doubt_is_reported(app: Ki
     app.write("ami/app.json", json_template(profile="second"))
     assert app.run("plan", environment=NO_KEYS).status == 0
     run = app.run("check", environment=NO_KEYS)
-    assert "which account amazon-ebs builds in is not known before the build: profile: the profile second" in run.stdout
+    assert "the account of amazon-ebs is unknown before the build: profile: the profile second" in run.stdout
     assert "has a credential_process, which planning does not run" in run.stdout
     assert app.run("check", "--strict", environment=NO_KEYS).status == 1
     assert not ran.exists()
@@ -174,7 +174,7 @@ def test_ami_that_was_built_in_another_account_is_reported_with_the_account(app:
     app.write("ami/app.json", json_template(profile="second"))
     run = app.run("bake", environment=NO_KEYS, timeout=200)
     assert run.status == 1
-    assert "which account amazon-ebs builds in is not known before the build" in run.stderr
+    assert "the account of amazon-ebs is unknown before the build" in run.stderr
     assert f"it does not exist in the account {OURS.account_id}: the builder has its own credentials" in run.stderr
     assert len(ec2_client(local, account=1).describe_images(Owners=["self"])["Images"]) == 1
 

@@ -28,7 +28,7 @@ def test_disabled_ami_with_the_name_is_reported_before_packer(app: Kitchen, ec2:
     assert f"the disabled AMI {ami} has the name app-1 in us-east-1: a build would fail at its end" in run.stderr
     assert f"aws ec2 deregister-image --region us-east-1 --image-id {ami}" in run.stderr
     assert app.packer_runs == 0
-    assert "an AMI of this account is called 'app-1' already" in app.run("check").stdout
+    assert "an AMI named 'app-1' already exists in this account" in app.run("check").stdout
     ec2.deregister_image(ImageId=ami)
     assert app.run("bake").status == 0
 
@@ -96,8 +96,8 @@ def test_too_many_tags_in_total_are_reported_before_packer(
     run = app.run(command)
     assert run.status == 1
     said = run.stdout + run.stderr
-    assert f"would have {total} tags, and EC2 takes 50" in said
-    assert f"Take {total - 50} or more out" in said
+    assert f"would have {total} tags, and EC2 allows 50" in said
+    assert f"Remove {total - 50} or more" in said
     assert app.packer_runs == 0
 
 

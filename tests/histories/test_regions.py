@@ -158,8 +158,8 @@ def test_no_key_is_used_in_the_home_region(app: Kitchen) -> None:
     configure(app, HOME, FIRST, more=f'kms_key = {{ {FIRST} = "{KEY}" }}\n')
     run = app.run("plan", "--region", FIRST)
     assert run.status == 1
-    assert f"it is baked in {FIRST}, and kms_key, which is for copies, names a key for that region" in run.stderr
-    assert f"Leave out --region {FIRST}" in run.stderr
+    assert f"it is built in {FIRST}, and kms_key, which is only for copies, has a key for that region" in run.stderr
+    assert f"Remove --region {FIRST}" in run.stderr
     assert app.run("plan", "--region", HOME).status == 0
 
 
@@ -206,7 +206,7 @@ def test_ami_in_a_template_region_that_is_not_configured_is_reconciled_too(
 def test_key_for_a_region_that_the_template_builds_in_is_refused(app: Kitchen, keys: str) -> None:
     app.write("ami/app.json", json_template(ami_regions=[FIRST]))
     configure(app, HOME, FIRST, more=f"kms_key = {keys}\n")
-    said = f"kms_key has a key for copies in {FIRST}, and amazon-ebs makes the AMI there itself"
+    said = f"kms_key has a key for copies in {FIRST}, but amazon-ebs already creates AMIs there"
     for command in ("plan", "bake"):
         run = app.run(command)
         assert (run.status, app.packer_runs) == (1, 0)

@@ -105,7 +105,7 @@ def test_sensitive_variable_of_the_environment_is_a_warning_and_hashed_on_reques
     app.write("bakery.toml", TOML.replace("app.json", "app.pkr.hcl"))
     app.write("ami/app.pkr.hcl", HCL.replace("ami-0123456789abcdef0", public_ami(ec2)))
     run = app.run("plan", environment={"PKR_VAR_password": "one"})
-    assert "PKR_VAR_password is set and is not in the digest: the template declares it as sensitive" in run.stderr
+    assert "PKR_VAR_password is set, but is not in the digest: the template declares it as sensitive" in run.stderr
     app.write("bakery.toml", (app.folder / "bakery.toml").read_text() + 'env = ["PKR_VAR_password"]\n')
     digests = {app.run("digest", environment={"PKR_VAR_password": value}).answer for value in ("one", "two")}
     assert len(digests) == 2
@@ -343,7 +343,7 @@ def test_owners_without_this_account_are_refused(app: Kitchen) -> None:
     for command in ("plan", "bake"):
         run = app.run(command)
         assert (run.status, app.packer_runs) == (1, 0)
-        assert "owners names 444455556666, and the credentials are those of 111122223333" in run.stderr
+        assert "owners is 444455556666, but the credentials belong to 111122223333" in run.stderr
         assert "(bakery.toml:7)" in run.stderr
     app.write("bakery.toml", TOML + 'owners = ["111122223333"]\n')
     ami = app.run("bake").answer

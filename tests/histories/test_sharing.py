@@ -90,7 +90,7 @@ def test_only_the_difference_is_changed(app: Kitchen, ec2: EC2Client) -> None:
         ],
     )
     assert app.run("plan", "--detailed-exitcode").status == 2
-    assert f"> let {THIRD} launch {ami} of {HOME}" in app.run("plan").stdout
+    assert f"> share {ami} ({HOME}) with {THIRD}" in app.run("plan").stdout
     changes(app)
     assert app.run("bake").answer == ami
     assert changes(app) == {"DescribeImageAttribute": 1, "CreateTags": 1, "ModifyImageAttribute": 1}
@@ -219,7 +219,7 @@ def test_plan_of_a_bake_has_all_of_its_steps(app: Kitchen) -> None:
     ]
     text = app.run("plan").stdout
     assert f"> copy it to {ABROAD}\n" in text
-    assert f"> let {OTHER} launch it in {HOME}, {ABROAD}\n" in text
+    assert f"> share with {OTHER} in {HOME}, {ABROAD}\n" in text
     app.run("bake")
     assert app.calls()["ModifyImageAttribute"] == 2
     (plan,) = app.run("plan", "--json", "--steps").images
@@ -296,8 +296,8 @@ def test_shares_in_a_region_that_is_not_configured_any_more_are_revoked_too(
     set_up(app, HOME, more=share(OTHER, snapshots=True))
     app.control.plan(InjectedFault(action="DescribeImages", region="eu-west-3", code="UnauthorizedOperation", times=0))
     run = app.run("plan")
-    assert f"> no longer let {THIRD} launch {amis[ABROAD]} of {ABROAD}\n" in run.answer
-    assert "cannot be seen in eu-west-3" in run.stderr
+    assert f"> stop sharing {amis[ABROAD]} ({ABROAD}) with {THIRD}\n" in run.answer
+    assert "cannot check whether AMIs are still shared in eu-west-3" in run.stderr
     for refused in ("ModifyImageAttribute", "ModifySnapshotAttribute"):
         app.control.plan(InjectedFault(action=refused, region=ABROAD, code="UnauthorizedOperation"))
         assert app.run("bake").status == 1
@@ -318,7 +318,7 @@ def test_without_the_permission_to_list_regions_the_unseen_is_reported(app: Kitc
     app.control.plan(InjectedFault(action="DescribeRegions", code="UnauthorizedOperation", times=0))
     run = app.run("bake")
     assert run.answer == ami
-    assert "in regions that are not in `regions` are shared still cannot be seen" in run.stderr
+    assert "cannot check whether AMIs are still shared in regions that are not in `regions`" in run.stderr
 
 
 def test_list_too_long_for_a_tag_is_revoked_anyway(app: Kitchen, ec2: EC2Client) -> None:
@@ -365,7 +365,7 @@ def test_plan_that_may_not_read_permissions_says_so(app: Kitchen) -> None:
     run = app.run("plan", "--json")
     (plan,) = run.images
     assert (run.status, plan["action"], plan["amis"]) == (0, "reuse", {HOME: ami})
-    assert "who may use AMIs cannot be read, so that what is to be granted or taken back is not known" in run.stderr
+    assert "cannot read the permissions of AMIs, so the plan does not show what to grant or revoke" in run.stderr
     assert "UnauthorizedOperation" in run.stderr
     assert app.run("bake").status == 1
 

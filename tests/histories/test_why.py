@@ -97,7 +97,7 @@ def test_dirty_tree_at_the_time_of_the_bake_is_reported(repository: Kitchen) -> 
     repository.write("ami/changed.sh", "again\n")
     assert "tree-was-dirty" in reasons(repository)
     head = git(repository, "rev-parse", "HEAD")
-    assert f"not committed: told is what changed since {head[:12]}\n" in repository.run("plan").stdout
+    assert f"uncommitted changes: showing changes since {head[:12]}\n" in repository.run("plan").stdout
 
 
 def test_files_that_bakes_write_do_not_make_the_tree_dirty(repository: Kitchen, ec2: EC2Client) -> None:
@@ -158,7 +158,7 @@ def test_without_git_the_changed_parts_are_named_and_why_no_file_is(app: Kitchen
     ami = app.run("bake").answer
     app.write("ami/setup.sh", "other\n")
     assert set(reasons(app)) == {"definition-changed", "files-changed", "commit-missing", "no-ami"}
-    why = f"what changed in detail is not known: {ami} carries no commit, as baked outside of git"
+    why = f"the detailed changes are unknown: {ami} has no commit tag, so it was built outside of git"
     assert why in app.run("plan").stdout
 
 
@@ -219,7 +219,7 @@ def test_changed_source_ami_is_named_with_both_ids(app: Kitchen, ec2: EC2Client)
     ec2.deregister_image(ImageId=old)
     (plan,) = app.run("plan", "--json", "--steps").images
     (reason,) = (reason for reason in plan["reasons"] if reason["kind"] == "base-changed")
-    assert reason["detail"] == f"the base moved from {old} to {new}"
+    assert reason["detail"] == f"the source AMI changed from {old} to {new}"
     assert {reason["kind"] for reason in plan["reasons"]} == {"definition-changed", "base-changed", "no-ami"}
     assert app.run("bake").answer != ami
 
@@ -489,6 +489,6 @@ def test_child_of_an_image_whose_ami_is_to_be_copied_home_says_so(app: Kitchen, 
         ("otherwise-unchanged", amis["app"]["us-east-1"]),
     ]
     text = app.run("plan").answer
-    assert "the base base is to be copied to us-east-1 first: its AMI there will be another\n" in text
+    assert "waiting for the copy of parent image 'base' to us-east-1, which has a new id\n" in text
     outcomes = {item["image"]: item["outcome"] for item in app.run("bake", "--json").images}
     assert (outcomes, app.packer_runs) == ({"base": "copied", "app": "baked"}, 3)

@@ -176,7 +176,7 @@ print(json.dumps([Bakery.load().plan()[0].digest, large.plan()[0].digest]))
         ('Bakery.load("absent.toml")', "no such file"),
         ('Bakery.load(packer_arguments=["-debug"])', "-debug prompts on a terminal, which a library does not have"),
         ('Bakery.load(regions=["Virginia"])', "Virginia"),
-        ('Bakery.load().plan("ap")', "bakery.toml has none of that name; did you mean 'app'?"),
+        ('Bakery.load().plan("ap")', "bakery.toml has no image of this name; did you mean 'app'?"),
         ("Bakery.load().bake(jobs=0)", "jobs must be at least 1"),
     ],
 )

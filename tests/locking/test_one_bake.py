@@ -150,7 +150,7 @@ def test_plan_shows_the_holder(app: Kitchen, ec2: EC2Client) -> None:
     denied = app.run("plan")
     assert denied.status == 0
     assert denied.stdout.startswith("+ bake")
-    assert denied.stderr.count("whether another runner is baking something cannot be seen") == 1
+    assert denied.stderr.count("cannot check whether another runner is building an image") == 1
     ec2.delete_key_pair(KeyPairId=lock)
     hold_lock(ec2, app.run("digest").answer, expired=True)
     assert app.run("plan", "--json").images[0]["action"] == "bake"

@@ -38,7 +38,7 @@ def case_of(form: str, world: tuple[Kitchen, EC2Client, object, object], folder:
 
 @pytest.mark.parametrize("form", ["json", "hcl"])
 @pytest.mark.parametrize("name", ALL)
-def test_the_digest_moves_exactly_where_it_must(
+def test_digest_changes_exactly_if_it_must(
     name: str, form: str, world: tuple[Kitchen, EC2Client, object, object], tmp_path: Path
 ) -> None:
     case = case_of(form, world, tmp_path / "checkout")
@@ -50,7 +50,7 @@ def test_the_digest_moves_exactly_where_it_must(
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in BEFORE])
-def test_what_the_drop_ins_checksum_sees_is_as_documented(
+def test_drop_in_checksum_changes_as_documented(
     name: str, world: tuple[Kitchen, EC2Client, object, object], tmp_path: Path
 ) -> None:
     case = case_of("json", world, tmp_path / "checkout")
@@ -60,7 +60,7 @@ def test_what_the_drop_ins_checksum_sees_is_as_documented(
     assert (case.drop_in_checksum() != before) == documented()[name].drop_in_moves
 
 
-def test_the_documented_table_has_every_case() -> None:
+def test_documented_table_has_every_case() -> None:
     rows = documented()
     assert list(rows) == list(ALL)
     assert all(rows[name].must_move == (name in MOVE) for name in ALL)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.bake.baker import Baker
 from ami_bakery.bake.waiters import AmiWaiter
 from ami_bakery.core.lock.lock import lock_timing
-from ami_bakery.core.plan.plan import reason_lines
+from ami_bakery.core.plan.describe import reason_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

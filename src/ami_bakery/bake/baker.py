@@ -22,7 +22,7 @@ from ami_bakery.define.accounts import account_findings, check_account
 from ami_bakery.errors import AwsError, BakeryError, PackerError, TemplateError, VerificationError
 from ami_bakery.plan.build_request import build_request
 from ami_bakery.plan.changes import commit_of
-from ami_bakery.plan.planner import check_it_can_end_well
+from ami_bakery.plan.planner import check_build_can_succeed
 from ami_bakery.values import replace
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Baker:
         if self.definition.manifest is None or "plugin-versions" in self.image.digest_exclude:
             # The plugins have not been resolved yet, so those that the template requires may not be installed.
             self.resolver.plugins(self.image, facts)
-        check_it_can_end_well(self.resolver, self.planned)
+        check_build_can_succeed(self.resolver, self.planned)
         self._check_account(facts)
         self._check_bases()
         # Read before Packer runs: files that Packer writes into the tree do not make the definition dirty.

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, assert_never
 
 from ami_bakery.concurrency import run_all
 from ami_bakery.core.ec2.image import SHARED_TAG
+from ami_bakery.core.plan.describe import describe_step
 from ami_bakery.core.plan.desired_state import (
     DesiredState,
     Permissions,
     Step,
     StepKind,
-    describe,
-    take_back_steps,
-    upkeep_steps,
+    reconcile_steps,
+    revoke_steps,
 )
 from ami_bakery.errors import AwsError, BakeryError, Stopped
 from ami_bakery.plan.sharing import read_permissions
@@ -36,7 +36,7 @@ class Reconciled(Frozen):
 
 def reconcile_amis(ports: Ports, image: str, desired: DesiredState, amis: Iterable[Ami]) -> Reconciled:
     """Reconciles the AMIs in parallel. A failure does not stop the others."""
-    done = run_all([partial(_reconcile_ami, ports, image, desired, ami, upkeep_steps) for ami in amis])
+    done = run_all([partial(_reconcile_ami, ports, image, desired, ami, reconcile_steps) for ami in amis])
     return Reconciled(
         steps=tuple(step for steps, _ in done for step in steps),
         failures=tuple(failure for _, failure in done if failure is not None),
@@ -51,7 +51,7 @@ def revoke_stale_shares(ports: Ports, image: str, desired: DesiredState, amis: I
     """
     steps: list[Step] = []
     for ami in amis:
-        done, failure = _reconcile_ami(ports, image, desired, ami, take_back_steps)
+        done, failure = _reconcile_ami(ports, image, desired, ami, revoke_steps)
         steps += done
         if failure is not None and not _is_gone(failure):
             return Reconciled(steps=tuple(steps), failures=(failure,))
@@ -73,7 +73,7 @@ def _reconcile_ami(
     try:
         for step in steps(ami, desired, read_permissions(ports, ami, desired)):
             _do(ports, ami, step)
-            ports.reporter.note(f"{image}: {describe(step)}")
+            ports.reporter.note(f"{image}: {describe_step(step)}")
             done.append(step)
     except Stopped:
         raise

@@ -1,1 +1,1 @@
-"""Defines images: from configuration, template, files and source AMI to a digest."""
+"""Computes the digest of images from configuration, template, files and source AMI."""

@@ -1,4 +1,4 @@
-"""Whether a template builds in the account that the bakery looks in: else it would be built again at every run."""
+"""Checks that a template builds in the account in which ami-bakery looks for its AMI."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 
 
 def account_findings(resolver: Resolver, facts: TemplateFacts, region: str) -> Iterator[Finding]:
-    """An error where it is another account for certain, a warning where it cannot be known."""
+    """Yields an error if the account certainly differs, and a warning if it is unknown.
+
+    An AMI in another account would never be found, so each run would build it again.
+    """
     for builder in facts.builders:
         if (why := builder.region_unknown) and builder.type.startswith("amazon-"):
             yield Finding(
                 level=Level.WARNING,
                 code="region-unknown",
                 location=builder.location,
-                message=f"which region {builder.name} builds in is not known before the build: {why}",
-                todo=f"Write the variable aws_region as its region: it is given {region}.",
+                message=f"the region of {builder.name} is unknown before the build: {why}",
+                todo=f"Set its region to the variable aws_region, which has the value {region}.",
             )
         if builder.login is not None and builder.type.startswith("amazon-"):
             finding = _finding(resolver, builder, region)
@@ -31,10 +34,10 @@ def account_findings(resolver: Resolver, facts: TemplateFacts, region: str) -> I
 
 
 def check_account(resolver: Resolver, image: str, facts: TemplateFacts, region: str) -> None:
-    """Raises `AwsError` where the template builds in another account for certain."""
+    """Raises `AwsError` if the template certainly builds in another account."""
     for finding in account_findings(resolver, facts, region):
         if finding.level is Level.ERROR:
-            doing = f"looking at which account image {image} is built in ({finding.location})"
+            doing = f"checking the account of image {image} ({finding.location})"
             marks = (finding.location.mark(finding.message),)
             raise AwsError(doing, finding.message, finding.todo, marks=marks)
 
@@ -45,23 +48,23 @@ def _finding(resolver: Resolver, builder: Builder, region: str) -> Finding | Non
     ports = resolver.ports
     try:
         found = ports.ec2.account_of(region, login, ports.packer.version())
-        ours = ports.ec2.account(region)
+        own = ports.ec2.account(region)
     except BakeryError as error:
         return _unknown(builder, str(error))
     named = " and ".join(login.named)
     if found.unknown:
         return _unknown(builder, f"{named}: {found.unknown}")
-    if found.accounts == {ours}:
+    if found.accounts == {own}:
         return None
-    if ours in found.accounts:
+    if own in found.accounts:
         return _unknown(builder, f"it is {' or '.join(sorted(found.accounts))}")
     other = ", ".join(sorted(found.accounts))
     return Finding(
         level=Level.ERROR,
         code="another-account",
         location=login.location,
-        message=f"{builder.name} builds in the account {other} ({named}), and ami-bakery looks for its AMI in {ours}",
-        todo=f"Run ami-bakery with credentials of {other}, and take {named} out of the template.",
+        message=f"{builder.name} builds in account {other} ({named}), but ami-bakery looks for its AMI in {own}",
+        todo=f"Run ami-bakery with credentials of {other}, and remove {named} from the template.",
     )
 
 
@@ -71,6 +74,6 @@ def _unknown(builder: Builder, why: str) -> Finding:
         level=Level.WARNING,
         code="account-unknown",
         location=builder.login.location,
-        message=f"which account {builder.name} builds in is not known before the build: {why}",
-        todo="Give ami-bakery the builder's credentials (AWS_PROFILE), and take them out of the template.",
+        message=f"the account of {builder.name} is unknown before the build: {why}",
+        todo="Run ami-bakery with the builder's credentials (AWS_PROFILE), and remove them from the template.",
     )

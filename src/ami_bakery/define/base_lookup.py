@@ -1,4 +1,4 @@
-"""What images start from, asked of EC2 and SSM: each filter and each parameter once in a run, side by side."""
+"""Looks up source AMIs in EC2 and SSM: each filter and parameter once in a run, all concurrently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class NewestAmi(Frozen):
-    """Which available AMI of these owners, of those that match, is the newest? `written`: see `SourceAmiFilter`."""
+    """A query for the newest available AMI of these owners that matches. `written`: see `SourceAmiFilter`."""
 
     region: str
     owners: tuple[str, ...]
@@ -29,14 +29,14 @@ class NewestAmi(Frozen):
     written: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        asked = self.written or ", ".join(f"{name} = {' or '.join(values)}" for name, values in self.filters)
         if self.written:
-            return f"no available AMI of {' or '.join(self.owners)} matches {asked}"
-        return f"no available AMI of {' or '.join(self.owners)} has {asked}"
+            return f"no available AMI of {' or '.join(self.owners)} matches {self.written}"
+        filters = ", ".join(f"{name} = {' or '.join(values)}" for name, values in self.filters)
+        return f"no available AMI of {' or '.join(self.owners)} has {filters}"
 
 
 class ParameterValue(Frozen):
-    """Which AMI id does this parameter hold?"""
+    """A query for the AMI id in an SSM parameter."""
 
     region: str
     name: str
@@ -44,14 +44,13 @@ class ParameterValue(Frozen):
 
 BaseQuery: TypeAlias = NewestAmi | ParameterValue
 BaseResult: TypeAlias = tuple[Ami, ...] | str | BakeryError
-"""The newest AMIs, several if they are of the same second, none if no AMI matches; an id; or what the other side
-refused with."""
+"""The newest AMIs (several if they were created in the same second, none if no AMI matches), an id, or an error."""
 
 
 def base_queries(
     image: ImageConfig, facts: TemplateFacts, region: Callable[[], str], packer: Packer
 ) -> Iterator[BaseQuery]:
-    """What is to be asked to know what an image starts from. `region`: where it is baked, wanted only then."""
+    """Yields the queries for an image's source AMI. `region` returns the build region; it is only called if needed."""
     match image.base:
         case BaseFilter(owners=owners, filters=filters):
             yield NewestAmi(region=region(), owners=owners, filters=filters)
@@ -60,57 +59,57 @@ def base_queries(
         case None:
             for builder in facts.builders:
                 if not builder.source_ami and builder.source_ami_filter is not None:
-                    yield question_of_filter(builder.source_ami_filter, region(), packer)
+                    yield query_of_filter(builder.source_ami_filter, region(), packer)
         case _:
             pass
 
 
-def question_of_filter(asked: SourceAmiFilter, region: str, packer: Packer) -> NewestAmi:
-    """As this Packer reads the filter; of what it finds, available ones alone are meant."""
-    filters = asked.filters
+def query_of_filter(ami_filter: SourceAmiFilter, region: str, packer: Packer) -> NewestAmi:
+    """Returns the query for a template's filter, as the installed Packer interprets it."""
+    filters = ami_filter.filters
     lists = tuple((name, tuple(part for value in values for part in listed(value))) for name, values in filters)
     if lists != filters and packer.lists_in_filters():
         filters = lists
     return NewestAmi(
-        region=asked.region or region,
-        owners=asked.owners,
+        region=ami_filter.region or region,
+        owners=ami_filter.owners,
         filters=filters,
-        deprecated=asked.deprecated,
-        written=asked.written,
+        deprecated=ami_filter.deprecated,
+        written=ami_filter.written,
     )
 
 
-def ask(ports: Ports, questions: Iterable[BaseQuery]) -> Mapping[BaseQuery, BaseResult]:
-    """The answer to each. A refusal is an answer, too: it stops only the images that are made from that base."""
-    distinct = dict.fromkeys(questions)
-    filters = [question for question in distinct if isinstance(question, NewestAmi)]
+def ask(ports: Ports, queries: Iterable[BaseQuery]) -> Mapping[BaseQuery, BaseResult]:
+    """Returns the result of each query. An error is a result, too: it only affects the images with that source AMI."""
+    distinct = dict.fromkeys(queries)
+    filters = [query for query in distinct if isinstance(query, NewestAmi)]
     names: dict[str, list[str]] = {}
-    for question in distinct:
-        if isinstance(question, ParameterValue):
-            names.setdefault(question.region, []).append(question.name)
-    tasks = [partial(_ask_ec2, ports, question) for question in filters]
-    tasks += [partial(_ask_ssm, ports, region, asked) for region, asked in names.items()]
-    return {question: answer for answers in run_all(tasks) for question, answer in answers.items()}
+    for query in distinct:
+        if isinstance(query, ParameterValue):
+            names.setdefault(query.region, []).append(query.name)
+    tasks = [partial(_ask_ec2, ports, query) for query in filters]
+    tasks += [partial(_ask_ssm, ports, region, parameters) for region, parameters in names.items()]
+    return {query: answer for answers in run_all(tasks) for query, answer in answers.items()}
 
 
-def matching_amis(ports: Ports, question: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
+def matching_amis(ports: Ports, query: NewestAmi, *, in_any_state: bool = False) -> tuple[Ami, ...]:
     return ports.ec2.find_matching(
-        question.region, question.owners, question.filters, deprecated=question.deprecated, in_any_state=in_any_state
+        query.region, query.owners, query.filters, deprecated=query.deprecated, in_any_state=in_any_state
     )
 
 
-def _ask_ec2(ports: Ports, question: NewestAmi) -> dict[BaseQuery, BaseResult]:
+def _ask_ec2(ports: Ports, query: NewestAmi) -> dict[BaseQuery, BaseResult]:
     try:
-        return {question: newest_in_second(matching_amis(ports, question))}
+        return {query: newest_in_second(matching_amis(ports, query))}
     except AwsError as error:
-        return {question: _without_values(question, error) if question.written else error}
+        return {query: _without_values(query, error) if query.written else error}
     except BakeryError as error:
-        return {question: error}
+        return {query: error}
 
 
-def _without_values(question: NewestAmi, error: AwsError) -> AwsError:
-    """EC2 repeats what it refuses."""
-    masker = Masker(text for name, values in question.filters for text in (name, *values))
+def _without_values(query: NewestAmi, error: AwsError) -> AwsError:
+    """Masks the filter's values, which EC2 repeats in its error."""
+    masker = Masker(text for name, values in query.filters for text in (name, *values))
     return AwsError(masker.mask(error.doing), masker.mask(error.wrong), error.todo, code=error.code)
 
 

@@ -1,4 +1,4 @@
-"""Defines many images together: what they start from is asked for at once, while inputs are hashed."""
+"""Defines many images together: looks up all source AMIs at once while inputs are hashed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ami_bakery.template.facts import TemplateFacts
 
 _Inputs: TypeAlias = "tuple[TemplateFacts, Inventory | Iterator[Entry]] | None"
-"""What a template says, and the inputs, kept or to be hashed; None for the drop-in, which looks at files alone."""
+"""The facts of a template, and its inputs, kept or still to be hashed; None for the drop-in mode."""
 _AHEAD = 4096
-"""Inputs of a digest that are hashed, and kept, while it is asked what the image starts from; at most."""
+"""The most inputs that are hashed and kept while the source AMI is looked up."""
 
 
 def define_many(
@@ -37,10 +37,15 @@ def define_many(
     *,
     kept: bool = True,
 ) -> list[ImageDefinition]:
-    """What these start from is asked for at once, when all their templates are read; meanwhile inputs are hashed."""
+    """Defines images. All templates are read first; then all source AMIs are looked up while inputs are hashed.
+
+    parents   the AMI of each parent image; None if it is still to be built
+    failures  receives the error of each image that cannot be defined; None: the first error is raised
+    kept      whether the definitions keep their inputs
+    """
     resolver.warm_up_tools(names)
     if kept:
-        # Who keeps the inputs wants to know of the AMIs, too.
+        # Plans keep the inputs, and look up AMIs.
         resolver.warm_up_ec2(names)
     read: dict[str, TemplateFacts | None] = {}
     questions: list[BaseQuery] = []
@@ -79,8 +84,13 @@ def _inputs_while_asking(
     *,
     kept: bool,
 ) -> dict[str, _Inputs]:
-    """`read`: what the templates say. Of inputs that are not kept, those of a single image are hashed until the answer
-    is there; `stack` will close what that has opened."""
+    """Reads the inputs of images while the queries run.
+
+    read   the facts of each template
+    stack  closes files that are still open
+
+    If the inputs of a single image are not kept, they are hashed until the queries are answered.
+    """
     inputs: dict[str, _Inputs] = {}
     with in_background(partial(resolver.prefetch, questions)) if questions else nullcontext() as asking:
 
@@ -101,7 +111,7 @@ def _inputs_while_asking(
 
 @contextmanager
 def collect_failures(failures: dict[str, BakeryError] | None, name: str) -> Iterator[None]:
-    """A failure of one image goes to `failures`, where there is such a place."""
+    """Stores the error of an image in `failures`; None: raises it."""
     try:
         yield
     except BakeryError as error:
@@ -111,8 +121,10 @@ def collect_failures(failures: dict[str, BakeryError] | None, name: str) -> Iter
 
 
 def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
-    """A child is baked where its parent is baked: an AMI id belongs to one region. No key is asked for there, either:
-    `--region`, or the environment, can make a region of copies the one of the bake."""
+    """Raises if a child is built in another region than its parent, or if `kms_key` has a key for the build region.
+
+    An AMI id belongs to one region. `--region` or the environment can change the build region to one of the copies.
+    """
     if not image.kms_keys.by_region and not isinstance(image.base, BaseImage):
         return
     home = resolver.regions_of(image)[0]
@@ -121,10 +133,10 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
             resolver,
             image,
             image.line("kms_key", home),
-            f"it is baked in {home}, and kms_key, which is for copies, names a key for that region",
-            f"Leave out --region {home}: `regions` has it as a region of copies."
+            f"it is built in {home}, and kms_key, which is only for copies, has a key for that region",
+            f"Remove --region {home}: in `regions` it is a region for copies."
             if resolver.regions
-            else f"Take {home} out of kms_key, and say in the template how its volumes are encrypted there.",
+            else f"Remove {home} from kms_key, and configure the encryption in the template.",
         )
     if not isinstance(image.base, BaseImage):
         return
@@ -134,19 +146,19 @@ def _check_regions(resolver: Resolver, image: ImageConfig) -> None:
             resolver,
             image,
             image.line("regions"),
-            f"it is baked in {home}, but its base {image.base.image} is baked in {parent}",
-            "Put the same region first in both.",
+            f"it is built in {home}, but its parent image {image.base.image} is built in {parent}",
+            "Use the same first region for both.",
         )
 
 
 def _wrong_at(resolver: Resolver, image: ImageConfig, line: int, wrong: str, todo: str) -> ConfigError:
-    """A line of bakery.toml that the image cannot be planned with."""
+    """The error for a line of bakery.toml."""
     location = SourceLocation(file=resolver.config.file, line=line)
     return ConfigError(f"planning image {image.name} ({location})", wrong, todo, marks=(location.mark(wrong),))
 
 
 def check_region_names(resolver: Resolver, image: ImageConfig, facts: TemplateFacts | None) -> None:
-    """A misspelt region is an error at its own line, and is not tried over the network."""
+    """Raises for an unknown region, with its line, without a call to it."""
     named = tuple(_named_regions(resolver, image, facts))
     if all(region in REGIONS for region, _ in named):
         return
@@ -167,7 +179,7 @@ def check_region_names(resolver: Resolver, image: ImageConfig, facts: TemplateFa
 def _named_regions(
     resolver: Resolver, image: ImageConfig, facts: TemplateFacts | None
 ) -> Iterator[tuple[str, SourceLocation | str]]:
-    """Each region, and the line or the option that names it. The default region is checked when it is first used."""
+    """Yields each region with its line or option. The default region is checked when it is first used."""
     file = resolver.config.file
     if resolver.regions:
         yield from ((region, "--region") for region in resolver.regions)
@@ -177,14 +189,14 @@ def _named_regions(
     for region, _ in image.kms_keys.by_region:
         yield region, SourceLocation(file=file, line=image.line("kms_key", region))
     for builder in facts.builders if facts is not None else ():
-        # A region that is handed over with `aws_region` is one of those above.
+        # The value of `aws_region` is one of the regions above.
         yield from (
             (region, location) for region, location in builder.region_locations if region not in image.regions[:1]
         )
 
 
 def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
-    """EC2 shows tags to the owner of an AMI alone: whoever does not ask for the own AMIs never finds one."""
+    """Raises if `owners` does not have this account: EC2 shows tags only to an AMI's owner."""
     if "self" in image.owners:
         return
     account = resolver.ports.ec2.account(resolver.region_of(image))
@@ -193,14 +205,14 @@ def _check_owners(resolver: Resolver, image: ImageConfig) -> None:
             resolver,
             image,
             image.line("owners"),
-            f"owners names {', '.join(image.owners)}, and the credentials are those of {account}: the tags of another "
-            "account's AMIs cannot be seen, so each run would find none and bake again",
-            "Leave `owners` out, or use credentials of that account.",
+            f"owners is {', '.join(image.owners)}, but the credentials belong to {account}: EC2 shows tags only to an "
+            "AMI's owner, so no AMI would be found and each run would build again",
+            "Remove `owners`, or use credentials of that account.",
         )
 
 
 def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Packer would make one AMI there, and we another with the key."""
+    """Raises if the template builds in a region that has a KMS key for copies: there would be two AMIs."""
     home = resolver.region_of(image)
     for builder in facts.builders:
         twice = [region for region in builder.ami_regions if region != home and image.kms_keys.of(region)]
@@ -210,7 +222,7 @@ def _check_template_regions(resolver: Resolver, image: ImageConfig, facts: Templ
                 resolver,
                 image,
                 image.line("kms_key", twice[0]),
-                f"kms_key has a key for copies in {regions}, and {builder.name} makes the AMI there itself, by its "
-                f"ami_regions ({builder.location}): there would be two",
-                f"Take {regions} out of the template's ami_regions, and name it in `regions`; or do without kms_key.",
+                f"kms_key has a key for copies in {regions}, but {builder.name} already creates AMIs there with "
+                f"ami_regions ({builder.location})",
+                f"Move {regions} from the template's ami_regions to `regions`, or remove kms_key.",
             )

@@ -1,4 +1,4 @@
-"""Known traps of Packer, its plugins and Ansible that an image would fall into: each with its location and way out."""
+"""Warns of known problems of Packer, its plugins and Ansible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ALGORITHMS = "HostKeyAlgorithms"
 
 
 def pitfalls(ports: Ports, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
-    """Warnings only: each may be wanted, or be no matter on another machine. None where Packer is not to be had."""
+    """Yields warnings; none if Packer is not installed. Each problem may be intended, or only exist on this machine."""
     try:
         version = ports.packer.version()
     except BakeryError:
@@ -55,8 +55,8 @@ def _ansible(ports: Ports, version: str, facts: TemplateFacts) -> Iterator[Findi
                 level=Level.WARNING,
                 code="ansible-not-executed",
                 location=location,
-                message="the embedded EC2 records commands and runs none, so Ansible fails on its instances",
-                todo="Build it in an account, or leave the provisioner out here (`only`, `except`).",
+                message="the embedded EC2 only records commands, so Ansible fails on its instances",
+                todo="Build it in an AWS account, or skip the provisioner here (`only`, `except`).",
             )
     brings_own = any(plugin.source.endswith("hashicorp/ansible") for plugin in facts.required_plugins)
     if numbers_of(version) >= _ANSIBLE_WITH_ECDSA or brings_own or not _uses_default_algorithms(ports, facts):
@@ -67,15 +67,15 @@ def _ansible(ports: Ports, version: str, facts: TemplateFacts) -> Iterator[Findi
                 level=Level.WARNING,
                 code="ansible-host-key",
                 location=location,
-                message=f"Ansible cannot connect: the SSH server of Packer {version} offers an ssh-rsa host key alone, "
-                'which the OpenSSH here refuses ("Their offer: ssh-rsa")',
-                todo='Write ansible_ssh_extra_args = ["-oHostKeyAlgorithms=+ssh-rsa -oPubkeyAcceptedKeyTypes=+ssh-rsa"]'
+                message=f"Ansible cannot connect: the SSH server of Packer {version} only offers an ssh-rsa host key, "
+                'which the installed OpenSSH refuses ("Their offer: ssh-rsa")',
+                todo='Set ansible_ssh_extra_args = ["-oHostKeyAlgorithms=+ssh-rsa -oPubkeyAcceptedKeyTypes=+ssh-rsa"]'
                 " or use_proxy = false, or use a newer Packer.",
             )
 
 
 def _uses_default_algorithms(ports: Ports, facts: TemplateFacts) -> bool:
-    """Whether neither the environment nor an ansible.cfg says which host keys are accepted."""
+    """Whether neither the environment nor an ansible.cfg configures the accepted host keys."""
     if any(_ALGORITHMS in ports.environment.get(name, "") for name in _SSH_VARIABLES):
         return False
     configurations = (item.path for item in facts.references if item.path.endswith("ansible.cfg"))
@@ -90,8 +90,10 @@ def _uses_default_algorithms(ports: Ports, facts: TemplateFacts) -> bool:
 
 
 def _enforced(ports: Ports, version: str, facts: TemplateFacts, arguments: PackerArguments) -> Iterator[Finding]:
-    """Where HCP Packer is on, by Packer's own rule (internal/hcp/registry/hcp.go). Not switched off for the user: an
-    organization enforces them on purpose, and `-skip-enforcement` takes an administrator."""
+    """Warns if HCP Packer is enabled, by Packer's own rule (internal/hcp/registry/hcp.go).
+
+    Enforcement is not disabled for the user: an organization wants it, and `-skip-enforcement` needs an administrator.
+    """
     skipped = any(word.lstrip("-") in ("skip-enforcement", "skip-enforcement=true") for word in arguments.other)
     location = _hcp_location(ports, facts) if numbers_of(version) >= _ENFORCES and not skipped else None
     if location is not None:
@@ -99,14 +101,14 @@ def _enforced(ports: Ports, version: str, facts: TemplateFacts, arguments: Packe
             level=Level.WARNING,
             code=ENFORCED,
             location=location,
-            message=f"Packer {version} adds the provisioners that HCP Packer enforces: they are in no file, and not in "
-            "the digest, so that a change of them builds nothing",
+            message=f"Packer {version} adds the provisioners that HCP Packer enforces: they are not in the digest, so "
+            "a change of them does not trigger a rebuild",
             todo="Change `salt` when they change, or build without them: `-- -skip-enforcement` (for administrators).",
         )
 
 
 def _hcp_location(ports: Ports, facts: TemplateFacts) -> SourceLocation | None:
-    """The line that switches HCP Packer on: the template's first where the environment does. None where it is off."""
+    """The line that enables HCP Packer; the template's first line if the environment does. None if it is disabled."""
     environment = ports.environment
     if environment.get("HCP_PACKER_REGISTRY", "").lower() in ("off", "0"):
         return None

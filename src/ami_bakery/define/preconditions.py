@@ -1,4 +1,4 @@
-"""Whether bakery.toml, the template that it names and the disk agree, before anything is made of them."""
+"""Checks that bakery.toml fits the template and the files on disk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_places(tree: SourceTree, file: str, image: ImageConfig) -> None:
             if entry is None or entry.kind is FileKind.FOLDER:
                 raise _misplaced(file, image, "var_files", tree.relative(path), entry, FileKind.FILE)
     if tree.entry(tree.relative(image.template), follow=True) is None:
-        doing, wrong = f"reading the template {tree.relative(image.template)}", "there is no such file"
+        doing, wrong = f"reading the template {tree.relative(image.template)}", "no such file"
         location = SourceLocation(file=file, line=image.line("template"))
         named_by = "PACKER_JSON_PATH" if image.scheme is Scheme.SHA1 else location
         marks = () if image.scheme is Scheme.SHA1 else (location.mark(f"{doing}: {wrong}"),)
@@ -44,18 +44,18 @@ def _misplaced(
     file: str, image: ImageConfig, key: str, path: str, found: TreeEntry | None, wanted: FileKind
 ) -> ConfigError:
     """A path of bakery.toml where there is nothing, or something of another kind."""
-    wrong = f"images.{image.name}.{key}: there is no such {_CALLED[wanted]}: {path}"
+    wrong = f"images.{image.name}.{key}: no such {_CALLED[wanted]}: {path}"
     if found is not None:
         what = _CALLED.get(found.kind)
         kind = f"a {what}" if what else "a pipe, a socket or a device"
         wrong = f"images.{image.name}.{key}: {path} is {kind}, not a {_CALLED[wanted]}"
     location = SourceLocation(file=file, line=image.line(key))
-    todo = f"Name a {_CALLED[wanted]}: the path is relative to the folder of bakery.toml."
+    todo = f"Use a {_CALLED[wanted]}; the path is relative to the folder of bakery.toml."
     return ConfigError(f"reading {file}", f"{location}: {wrong}", todo, marks=(location.mark(wrong),))
 
 
 def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Raises where a variable has no default and gets no value: Packer would refuse to build.
+    """Raises for a variable that has neither a default nor a value: Packer would not build.
 
     file  bakery.toml
     """
@@ -70,31 +70,32 @@ def check_required(file: str, image: ImageConfig, facts: TemplateFacts) -> None:
     raise ConfigError(
         f"looking for the variables of image {image.name}",
         "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks),
-        f'Give it a value: vars = {{ {name} = "..." }} of images.{image.name} in {file}, or a file in var_files'
-        f"{environment}.",
+        f'Set it: vars = {{ {name} = "..." }} in images.{image.name} of {file}, or a file in var_files{environment}.',
         marks=marks,
     )
 
 
 def check_variables(config: Config, image: ImageConfig, facts: TemplateFacts) -> None:
-    """Packer passes over variables that a template does not declare, so that a misspelt one changes nothing."""
+    """Raises for variables that the template does not declare. Packer would ignore a misspelt one."""
     declared = [variable.name for variable in facts.variables]
     configured = dict(config.image(image.name).variables)
     problems = [
         (
             image.line("vars", name),
-            f"vars.{name}: {image.template} declares no variable {name!r}{nearest(name, declared)}",
+            f"vars.{name}: {image.template} does not declare the variable {name!r}{nearest(name, declared)}",
         )
         for name in configured
         if name not in declared
     ]
     if image.base is not None and image.from_variable not in declared:
-        wanted = f"from: {image.template} declares no variable {image.from_variable!r}, which gets the base's id"
-        problems.append((image.line("from"), wanted))
+        required = (
+            f"from: {image.template} must declare the variable {image.from_variable!r} (receives the source AMI id)"
+        )
+        problems.append((image.line("from"), required))
     if problems:
         raise ConfigError(
             f"comparing {config.file} with {image.template}",
             "\n".join(f"{config.file}:{line}: images.{image.name}.{text}" for line, text in sorted(problems)),
-            "Declare it in the template, or correct the name (`from_variable` names the base's).",
+            "Declare it in the template, or fix the name (`from_variable` is the one for the source AMI).",
             marks=tuple(Annotation(config.file, line, text) for line, text in sorted(problems)),
         )

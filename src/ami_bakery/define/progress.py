@@ -1,4 +1,4 @@
-"""Tells of work that takes long: not at once, and not too often."""
+"""Reports the progress of hashing that takes longer than a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SELDOM_SECONDS = 30.0
 
 
 class HashingProgress:
-    """A `Progress` that tells the watcher: after a second, and then each time half as much time again has passed."""
+    """A `Progress` that reports after a second, and then after each further half of the elapsed time."""
 
     def __init__(self, reporter: Reporter, clock: Clock, image: str) -> None:
         self._reporter = reporter
@@ -20,21 +20,21 @@ class HashingProgress:
         self._image = image
         self._began = clock.monotonic()
         self._next = self._began + _FIRST_SECONDS
-        self._told = False
+        self._reported = False
 
     def __call__(self, files: int, size: int) -> None:
         now = self._clock.monotonic()
         if now >= self._next:
             self._next = now + min(max((now - self._began) / 2, _FIRST_SECONDS), _SELDOM_SECONDS)
-            self._told = True
+            self._reported = True
             self._reporter.step(
-                self._image, f"hashing: {files:,} {'file' if files == 1 else 'files'}, {_told(size)} so far"
+                self._image, f"hashing: {files:,} {'file' if files == 1 else 'files'}, {_format_size(size)} so far"
             )
 
     def end(self) -> None:
-        if self._told:
+        if self._reported:
             self._reporter.done(self._image)
 
 
-def _told(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"

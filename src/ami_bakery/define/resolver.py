@@ -20,7 +20,7 @@ from ami_bakery.core.config.model import (
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.definition.manifest import Manifest, format_components, hash_value
 from ami_bakery.core.packer.arguments import PackerArguments
-from ami_bakery.define.base_lookup import BaseQuery, BaseResult, ask, base_queries, question_of_filter
+from ami_bakery.define.base_lookup import BaseQuery, BaseResult, ask, base_queries, query_of_filter
 from ami_bakery.define.drop_in import SUBNET_VARIABLE, Unseen, drop_in_checksum, warnings
 from ami_bakery.define.inputs import Inventory, inventory_of, stream, template_folder, would_be_input
 from ami_bakery.define.preconditions import check_places, check_variables
@@ -540,4 +540,4 @@ class Resolver(Frozen):
                 'Name the owners: "owners": ["099720109477"].',
                 marks=(builder.location.mark(without_owners(builder)),),
             )
-        return self._answer(question_of_filter(asked, self.region_of(image), self.ports.packer), builder.location)
+        return self._answer(query_of_filter(asked, self.region_of(image), self.ports.packer), builder.location)

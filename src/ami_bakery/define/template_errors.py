@@ -1,4 +1,4 @@
-"""Says more of what is wrong with a template: Packer's words, or the folder that it is meant to be built from."""
+"""Improves errors of templates with Packer's message, or with a better working directory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def in_packers_words(tree: SourceTree, packer: Packer, request: BuildRequest, error: TemplateError) -> BakeryError:
-    """A syntax error as Packer tells it; `error` where Packer is not here, or finds nothing wrong.
+    """Returns Packer's own syntax errors; `error` if Packer is not installed or finds no error.
 
-    Of errors with the same words, or of the same line, the first is told: Packer goes on after it as well as it can.
+    Of several errors with the same message or line, only the first is returned: the others follow from it.
     """
     try:
-        complaints = packer.validate(request, syntax_only=True)
+        issues = packer.validate(request, syntax_only=True)
     except BakeryError:
         return error
     marks: list[Annotation] = []
-    for each in complaints:
+    for each in issues:
         same = any(each.message == mark.message or each.line == mark.line for mark in marks)
         if each.file and not same:
             marks.append(Annotation(tree.relative(posixpath.join(request.workdir, each.file)), each.line, each.message))
@@ -33,12 +33,12 @@ def in_packers_words(tree: SourceTree, packer: Packer, request: BuildRequest, er
         return error
     wrong = "\n".join(f"{mark.file}:{mark.line}: {mark.message}" for mark in marks)
     return TemplateSyntaxError(
-        error.doing.partition(":")[0], wrong, "Correct the file; these are Packer's words.", marks=tuple(marks)
+        error.doing.partition(":")[0], wrong, "Fix the file (this is Packer's message).", marks=tuple(marks)
     )
 
 
 class BetterFolder(Frozen):
-    """A folder to start Packer in. `found`: how many of the `missing` paths are there, seen from it."""
+    """A working directory in which Packer would find `found` of the `missing` paths."""
 
     workdir: str
     found: int
@@ -47,19 +47,19 @@ class BetterFolder(Frozen):
     def advice(self, image: str, file: str) -> str:
         paths = "path is" if self.missing == 1 else "paths are"
         return (
-            f'Write workdir = "{self.workdir}" in [images.{image}] of {file}: '
-            f"from there, {self.found} of {self.missing} missing {paths} found."
+            f'Set workdir = "{self.workdir}" in [images.{image}] of {file}: '
+            f"there, {self.found} of {self.missing} missing {paths} found."
         )
 
 
 def better_folder(
     tree: SourceTree, workdir: str, template_folder: str, read: Callable[[str], TemplateFacts]
 ) -> BetterFolder | None:
-    """The folder from which most of what is missing is found; None where no other folder finds more.
+    """Returns the folder in which most of the missing paths exist; None if no folder is better.
 
-    Tried are the root, the template's folder, and all folders above it and above `workdir`.
+    It tries the root, the template's folder, and all parents of it and of `workdir`.
 
-    read  what the template says where Packer is started in a folder; raises where it cannot be read from there
+    read  reads the template with a working directory; raises if it cannot be read
     """
     before = _missing(tree, read, workdir)
     best: tuple[int, str] | None = None
@@ -71,13 +71,13 @@ def better_folder(
             best = len(after), candidate
     if best is None or (before is not None and best[0] >= len(before)):
         return None
-    # A template that cannot be read at all, for want of a file, lacks at least that one.
+    # If the template cannot be read because of a missing file, at least that one is missing.
     missing = len(before) if before is not None else best[0] + 1
     return BetterFolder(workdir=best[1], found=missing - best[0], missing=missing)
 
 
 def _missing(tree: SourceTree, read: Callable[[str], TemplateFacts], workdir: str) -> frozenset[str] | None:
-    """The paths that must be there and are not; None where the template cannot be read from this folder."""
+    """The required paths that do not exist; None if the template cannot be read with this working directory."""
     try:
         references = read(workdir).references
         return frozenset(
@@ -90,7 +90,7 @@ def _missing(tree: SourceTree, read: Callable[[str], TemplateFacts], workdir: st
 
 
 def _upwards(folder: str) -> Iterator[str]:
-    """A folder and those above it, up to the root; nothing of one outside the root."""
+    """Yields a folder and its parents up to the root; nothing for a folder outside the root."""
     while folder and not folder.startswith(("/", "..")):
         yield folder
         if folder == ".":

@@ -1,1 +1,1 @@
-"""Inspects without building: the inventory of AMIs, and checks before a bake."""
+"""Inspects without building: the inventory of AMIs and the checks before a bake."""

@@ -1,4 +1,4 @@
-"""Finds, before it costs a build, what would go wrong or would weaken the digest: each finding with its location."""
+"""Checks images before a bake, and returns each problem with its file and line."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ami_bakery.core.definition.digest import Scheme
 from ami_bakery.core.ec2.regions import REGIONS
 from ami_bakery.core.plan.plan import Action
 from ami_bakery.define.accounts import account_findings
-from ami_bakery.define.base_lookup import NewestAmi, matching_amis, question_of_filter
+from ami_bakery.define.base_lookup import NewestAmi, matching_amis, query_of_filter
 from ami_bakery.define.drop_in import unseen_in, warnings
 from ami_bakery.define.pitfalls import pitfalls
 from ami_bakery.errors import AwsError, BakeryError
 from ami_bakery.inspect.input_findings import input_findings
 from ami_bakery.inspect.reading_findings import reading_findings
 from ami_bakery.plan.planner import Planned, make_plans
-from ami_bakery.plan.validation import facts_for_packer, stand_in, validation_findings, with_placeholders
+from ami_bakery.plan.validation import facts_for_packer, placeholder_plan, validation_findings, with_placeholders
 from ami_bakery.template.env_inputs import why_not_hashed
 from ami_bakery.template.location import SourceLocation
 from ami_bakery.values import replace
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     from ami_bakery.template.facts import TemplateFacts
 
 JOBS = 4
-"""How many Packers validate at once, unless asked for another number."""
-CANNOT_BE_PLANNED = "plan-failed"
+"""The default number of concurrent `packer validate` runs."""
+PLAN_FAILED = "plan-failed"
 
 
 def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> dict[str, tuple[Finding, ...]]:
-    """The findings of each image: errors first, each kind in the order of its locations.
+    """Returns the findings of each image: errors first, then by file and line.
 
-    A failure on the way is a finding, too. All images are looked up at once, as for a plan; then Packer validates their
-    templates, as many at a time as there are `jobs`.
+    A failure during the check is a finding, too. All images are looked up together, as for a plan; then Packer
+    validates their templates, `jobs` at a time.
     """
     failures: dict[str, BakeryError] = {}
     try:
@@ -61,25 +61,25 @@ def check_images(resolver: Resolver, names: Sequence[str], jobs: int = JOBS) -> 
         plans, failures = {}, dict.fromkeys(names, error) | failures
     checks = [_Check(resolver=resolver, image=resolver.image(name)) for name in names]
     for check in checks:
-        check.look_at_definition(plans.get(check.image.name))
-    told: set[tuple[str, str]] = set()
-    _tell_failures(resolver, checks, failures, told)
-    _look_at_names(resolver, checks)
+        check.check_definition(plans.get(check.image.name))
+    reported: set[tuple[str, str]] = set()
+    _report_failures(resolver, checks, failures, reported)
+    _check_names(resolver, checks)
     counts: dict[NewestAmi, int] = {}
     for check in checks:
-        check.look_at_bases(counts)
+        check.check_bases(counts)
     run_all([check.validate for check in checks if check.planned is not None], at_once=jobs)
     for check in checks:
         if check.not_validated is not None:
-            check.findings += _told_once(resolver, check.image, check.not_validated, told)
+            check.findings += _reported_once(resolver, check.image, check.not_validated, reported)
     return {check.image.name: check.sorted_findings() for check in checks}
 
 
 class _Check:
-    """What is found of one image.
+    """The check of one image.
 
-    planned   with placeholders for what is not known yet; None where Packer need not, or cannot, be asked
-    answered  whether it could be planned; if not, EC2 is not asked for more of it
+    planned   its plan, with placeholders for unknown values; None if Packer does not validate it
+    answered  whether planning succeeded; if not, there are no further calls to EC2
     """
 
     def __init__(self, *, resolver: Resolver, image: ImageConfig) -> None:
@@ -92,22 +92,22 @@ class _Check:
         self.answered = False
         self.not_validated: BakeryError | None = None
 
-    def look_at_definition(self, planned: Planned | None) -> None:
+    def check_definition(self, planned: Planned | None) -> None:
         try:
             self.findings += _definition_findings(self.resolver, self.image)
             if planned is not None:
                 self.findings += _equally_new_bases(planned)
             if planned is not None and planned.plan.action not in (Action.BAKE, Action.PENDING):
                 return
-            rehearsed = with_placeholders(planned or stand_in(self.resolver, self.image))
-            self.facts = facts_for_packer(self.resolver, rehearsed)
-            self.by_digest = _named_by_digest(self.resolver, rehearsed, self.facts)
-            self.planned, self.answered = rehearsed, planned is not None
-            known = [one for one in self.facts.builders if planned is not None or one.region in (None, *REGIONS)]
-            self.findings += region_findings(known, rehearsed.plan.regions[0])
+            complete = with_placeholders(planned or placeholder_plan(self.resolver, self.image))
+            self.facts = facts_for_packer(self.resolver, complete)
+            self.by_digest = _named_by_digest(self.resolver, complete, self.facts)
+            self.planned, self.answered = complete, planned is not None
+            known = [each for each in self.facts.builders if planned is not None or each.region in (None, *REGIONS)]
+            self.findings += region_findings(known, complete.plan.regions[0])
             self.findings += tag_findings(self.image, self.facts.builders)
             if planned is not None:
-                self.findings += account_findings(self.resolver, self.facts, rehearsed.plan.regions[0])
+                self.findings += account_findings(self.resolver, self.facts, complete.plan.regions[0])
             if self.image.max_age is not None:
                 self.findings += aging_findings(self.facts.builders)
         except BakeryError as error:
@@ -122,19 +122,19 @@ class _Check:
         builders = self.facts.builders if self.facts is not None and self.answered else ()
         return tuple(builder.ami_name for builder in builders if builder.ami_name)
 
-    def look_at_names(self, taken: Iterable[str]) -> None:
+    def check_names(self, existing: Iterable[str]) -> None:
         for builder, by_digest in zip(self.facts.builders if self.facts else (), self.by_digest, strict=True):
-            finding = name_finding(builder, taken, by_digest=by_digest)
+            finding = name_finding(builder, existing, by_digest=by_digest)
             if finding is not None:
                 self.findings.append(finding)
 
-    def look_at_bases(self, counts: dict[NewestAmi, int]) -> None:
+    def check_bases(self, counts: dict[NewestAmi, int]) -> None:
         if not self.answered or self.facts is None or self.image.base is not None:
             return
         try:
             self.findings += _ambiguous_bases(self.resolver, self.facts, self.region, counts)
         except BakeryError:
-            # A base that cannot be asked for is why the image cannot be planned, and is told as that.
+            # If the source AMI cannot be looked up, planning fails, and that failure is already a finding.
             return
 
     def validate(self) -> None:
@@ -146,12 +146,12 @@ class _Check:
             self.not_validated = error
 
     def sorted_findings(self) -> tuple[Finding, ...]:
-        """Each once: what is known to be wrong by a code of its own is also why the image cannot be planned."""
-        told = {(finding.location, finding.message) for finding in self.findings if finding.code != CANNOT_BE_PLANNED}
+        """Returns each problem once: a finding with a specific code replaces the same message of `plan-failed`."""
+        specific = {(finding.location, finding.message) for finding in self.findings if finding.code != PLAN_FAILED}
         kept = {
             finding
             for finding in self.findings
-            if finding.code != CANNOT_BE_PLANNED or (finding.location, finding.message) not in told
+            if finding.code != PLAN_FAILED or (finding.location, finding.message) not in specific
         }
         return tuple(
             sorted(kept, key=lambda finding: (finding.level.order, finding.location, finding.code, finding.message))
@@ -159,7 +159,7 @@ class _Check:
 
 
 def _named_by_digest(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> tuple[bool, ...]:
-    """Of each builder, whether its AMI's name changes with the digest: it is worked out with two of them."""
+    """Whether each builder's AMI name changes with the digest. The template is evaluated with two digests."""
     if not facts.declares("config_checksum"):
         return (False,) * len(facts.builders)
     if planned.definition.image.scheme is Scheme.SHA1:
@@ -171,41 +171,40 @@ def _named_by_digest(resolver: Resolver, planned: Planned, facts: TemplateFacts)
     return tuple(left.ami_name != right.ami_name for left, right in zip(one, other, strict=True))
 
 
-def _tell_failures(
-    resolver: Resolver, checks: Sequence[_Check], failures: Mapping[str, BakeryError], told: set[tuple[str, str]]
+def _report_failures(
+    resolver: Resolver, checks: Sequence[_Check], failures: Mapping[str, BakeryError], reported: set[tuple[str, str]]
 ) -> None:
-    """Why images cannot be planned. What an image is made from may be what cannot be planned: it is told there, if that
-    is checked, too."""
+    """Adds why images cannot be planned. A parent's failure is reported at the parent, if that is checked, too."""
     names = {check.image.name for check in checks}
     for check in checks:
-        for of in with_parents(resolver.config, [check.image.name]):
-            error = failures.get(of)
-            if error is not None and (of == check.image.name or of not in names):
-                check.findings += _told_once(resolver, check.image, error, told)
+        for name in with_parents(resolver.config, [check.image.name]):
+            error = failures.get(name)
+            if error is not None and (name == check.image.name or name not in names):
+                check.findings += _reported_once(resolver, check.image, error, reported)
                 break
 
 
-def _told_once(
-    resolver: Resolver, image: ImageConfig, error: BakeryError, told: set[tuple[str, str]]
+def _reported_once(
+    resolver: Resolver, image: ImageConfig, error: BakeryError, reported: set[tuple[str, str]]
 ) -> Iterator[Finding]:
-    """What is wrong for many images, such as a credential, is told once: `told` has what was."""
-    of_aws = isinstance(error, AwsError) and error.code != ""
-    key = (error.wrong if of_aws else str(error), error.todo)
-    if key not in told or (error.marks and not of_aws):
+    """Reports an error that many images have, such as invalid credentials, for the first of them only."""
+    is_from_aws = isinstance(error, AwsError) and error.code != ""
+    key = (error.wrong if is_from_aws else str(error), error.todo)
+    if key not in reported or (error.marks and not is_from_aws):
         yield from failure_findings(resolver, image, error)
     else:
         yield _not_fully_checked(resolver, image)
-    told.add(key)
+    reported.add(key)
 
 
 def failure_findings(resolver: Resolver, image: ImageConfig, error: BakeryError) -> Iterator[Finding]:
-    """A failure as findings: one for each line that it is about. The location is not repeated in the message."""
+    """Converts an error to findings, one for each line that it marks. The message does not repeat the line."""
     marks = error.marks or (SourceLocation(file=resolver.config.file, line=image.line("template")).mark(str(error)),)
     for mark in marks:
         location = SourceLocation(file=mark.file, line=mark.line)
         yield Finding(
             level=Level.ERROR,
-            code=CANNOT_BE_PLANNED,
+            code=PLAN_FAILED,
             location=location,
             message=_one_sentence(mark.message, location),
             todo=" ".join(error.todo.split()),
@@ -223,15 +222,15 @@ def _not_fully_checked(resolver: Resolver, image: ImageConfig) -> Finding:
         code="not-fully-checked",
         location=SourceLocation(file=resolver.config.file, line=image.line("template")),
         message="not fully checked, for the same reason as an image above",
-        todo="Correct that first, then check again.",
+        todo="Fix that first, then run check again.",
     )
 
 
 def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Finding]:
-    """What needs neither AWS nor Packer."""
+    """Yields the findings that need neither AWS nor Packer."""
     if image.scheme is Scheme.SHA1:
         location = SourceLocation(file=resolver.config.file, line=1)
-        todo = "Describe the image in a bakery.toml: its digest covers all of it."
+        todo = "Define the image in a bakery.toml: its digest covers the whole definition."
         tree = resolver.ports.tree
         for warning in warnings(tree, image, resolver.ports.environment, unseen_in(tree, image)):
             yield Finding(level=Level.WARNING, code="not-covered", location=location, message=warning, todo=todo)
@@ -258,13 +257,13 @@ def _definition_findings(resolver: Resolver, image: ImageConfig) -> Iterator[Fin
 
 def _git_findings(resolver: Resolver) -> Iterator[Finding]:
     refusal = resolver.ports.git.refusal(resolver.config.root)
-    words, _, todo = refusal.partition("; ")
+    reason, _, todo = refusal.partition("; ")
     if refusal:
         yield Finding(
             level=Level.WARNING,
             code="git-refused",
             location=SourceLocation(file=resolver.config.file, line=1),
-            message=f"AMIs carry no commit, and a plan cannot say what changed: {words}",
+            message=f"AMIs are tagged without a commit, and plan cannot show what changed: {reason}",
             todo=f"{todo[:1].upper()}{todo[1:]}",
         )
 
@@ -278,42 +277,43 @@ def _environment_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[
                 code="environment-not-hashed",
                 location=location,
                 message=f"the template reads {name}, which is not in the digest: {why}",
-                todo=f'Do without it, or have its value hashed: env = ["{name}"].',
+                todo=f'Do not use it, or add it to the digest: env = ["{name}"].',
             )
 
 
 def _base_findings(image: ImageConfig, facts: TemplateFacts) -> Iterator[Finding]:
     if any(variable.missing for variable in facts.variables):
-        return  # it is not known for want of that variable, which is told by itself
+        return  # the missing variable is the reason, and has its own finding
     for builder in facts.builders:
         if image.base is None and builder.base_unknown:
             yield Finding(
                 level=Level.WARNING,
                 code="unresolved-base",
                 location=builder.location,
-                message=f"what {builder.name} starts from is not in the digest: {builder.base_unknown}",
-                todo="Say it with `from` in bakery.toml: the id is hashed, and handed to Packer.",
+                message=f"the source AMI of {builder.name} is not in the digest: {builder.base_unknown}",
+                todo="Set `from` in bakery.toml: the id is hashed and passed to Packer.",
             )
 
 
-def _look_at_names(resolver: Resolver, checks: Sequence[_Check]) -> None:
-    """Whether the names of the AMIs are taken: one question for each region."""
-    asked: dict[str, dict[str, None]] = {}
+def _check_names(resolver: Resolver, checks: Sequence[_Check]) -> None:
+    """Checks whether AMIs with the images' names exist: one call for each region."""
+    names: dict[str, dict[str, None]] = {}
     for check in checks:
         if check.ami_names:
-            asked.setdefault(check.region, {}).update(dict.fromkeys(check.ami_names))
-    regions = [region for region, names in asked.items() if names]
-    taken: dict[str, frozenset[str]] = {}
+            names.setdefault(check.region, {}).update(dict.fromkeys(check.ami_names))
+    existing: dict[str, frozenset[str]] = {}
     try:
-        answers = run_all([partial(resolver.ports.ec2.find_by_name, region, list(asked[region])) for region in regions])
-        taken = {region: frozenset(ami.name for ami in amis) for region, amis in zip(regions, answers, strict=True)}
+        answers = run_all(
+            [partial(resolver.ports.ec2.find_by_name, region, list(named)) for region, named in names.items()]
+        )
+        existing = {region: frozenset(ami.name for ami in amis) for region, amis in zip(names, answers, strict=True)}
     except BakeryError as error:
         first = next(check for check in checks if check.ami_names)
-        if not any(finding.code == CANNOT_BE_PLANNED for finding in first.findings):
+        if not any(finding.code == PLAN_FAILED for finding in first.findings):
             first.findings += failure_findings(resolver, first.image, error)
     for check in checks:
         if check.planned is not None:
-            check.look_at_names(taken.get(check.region, ()))
+            check.check_names(existing.get(check.region, ()))
 
 
 def _equally_new_bases(planned: Planned) -> Iterator[Finding]:
@@ -325,31 +325,35 @@ def _equally_new_bases(planned: Planned) -> Iterator[Finding]:
                 level=Level.WARNING,
                 code="equally-new-bases",
                 location=builder.location,
-                message=f"{' and '.join(amis)} match the filter of {builder.name} and are of the same second: "
-                "Packer may take either, and the digest has them all",
-                todo="Have the filters match one of them only, or say it with `from` in bakery.toml.",
+                message=f"{' and '.join(amis)} match the filter of {builder.name} and were created in the same second: "
+                "Packer may use any of them, and the digest covers all",
+                todo="Narrow the filter to one of them, or set `from` in bakery.toml.",
             )
 
 
 def _ambiguous_bases(
     resolver: Resolver, facts: TemplateFacts, region: str, counts: dict[NewestAmi, int]
 ) -> Iterator[Finding]:
-    """Filters of the template that Packer refuses, since it does not know which of several AMIs is meant. `counts`: of
-    the filters asked for before, and of this."""
+    """Finds filters that Packer refuses because several AMIs match.
+
+    counts  the number of AMIs by filter; filters counted before are not looked up again
+    """
     ports = resolver.ports
     for builder in facts.builders:
-        asked = builder.source_ami_filter
-        if asked is None or asked.most_recent or not asked.owners or builder.source_ami or builder.base_unknown:
+        ami_filter = builder.source_ami_filter
+        if ami_filter is None or ami_filter.most_recent or not ami_filter.owners:
             continue
-        question = question_of_filter(asked, region, ports.packer)
-        if question not in counts:
-            # Packer looks at no state.
-            counts[question] = len(matching_amis(ports, question, in_any_state=True))
-        if counts[question] > 1:
+        if builder.source_ami or builder.base_unknown:
+            continue
+        query = query_of_filter(ami_filter, region, ports.packer)
+        if query not in counts:
+            # Packer does not filter by state.
+            counts[query] = len(matching_amis(ports, query, in_any_state=True))
+        if counts[query] > 1:
             yield Finding(
                 level=Level.ERROR,
                 code="ambiguous-base",
                 location=builder.location,
-                message=f"{counts[question]} AMIs match the filter of {builder.name}, and most_recent is not set",
-                todo="Set most_recent to true, or have the filters match one AMI only.",
+                message=f"{counts[query]} AMIs match the filter of {builder.name}, and most_recent is not set",
+                todo="Set most_recent to true, or narrow the filter to one AMI.",
             )

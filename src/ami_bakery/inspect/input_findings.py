@@ -1,4 +1,4 @@
-"""Looks at the inputs of an image: what lies outside, secrets, Git LFS pointers, empty submodules, line ends."""
+"""Checks an image's inputs for secrets, Git LFS pointers, empty submodules and line ends."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def input_findings(resolver: Resolver, image: ImageConfig, inventory: Inventory)
     declared = [resolver.ports.tree.relative(path).rstrip("/") for path in image.inputs or ()]
     for entry in inventory.entries:
         locations = inventory.named_by[entry.path]
-        outside = entry.path.startswith(("../", "/", "~/"))
-        if outside and not any(entry.path == path or entry.path.startswith(f"{path}/") for path in declared):
+        is_outside = entry.path.startswith(("../", "/", "~/"))
+        if is_outside and not any(entry.path == path or entry.path.startswith(f"{path}/") for path in declared):
             yield Finding(
                 level=Level.WARNING,
                 code="input-outside",
                 location=locations[0],
-                message=f"{entry.path} lies outside the folder of {resolver.config.file}, and not in `inputs`",
-                todo="Name it in `inputs`, or move it inside: another machine may have something else there.",
+                message=f"{entry.path} is outside the folder of {resolver.config.file}, and not in `inputs`",
+                todo="Add it to `inputs`, or move it into the folder: it may differ between machines.",
             )
         if entry.kind is EntryKind.FILE:
             yield from _content_findings(resolver.config.file, entry, _head(resolver, entry.path), locations)
@@ -55,21 +55,21 @@ def _content_findings(
             level=Level.WARNING,
             code="secret-in-inputs",
             location=locations[0],
-            message=f"{entry.path} looks like a secret ({why}): whoever has the AMI may have it, too",
-            todo=f"{_how_to_leave_out(config_file, locations)} Give secrets to an instance when it starts.",
+            message=f"{entry.path} looks like a secret ({why}): anyone with access to the AMI may read it",
+            todo=f"{_how_to_exclude(config_file, locations)} Provide secrets to an instance when it starts.",
         )
     if is_lfs_pointer(head):
         yield Finding(
             level=Level.ERROR,
             code="lfs-pointer",
             location=locations[0],
-            message=f"{entry.path} is a Git LFS pointer, not the file itself: the AMI would get the pointer",
+            message=f"{entry.path} is a Git LFS pointer: the AMI would contain the pointer instead of the file",
             todo="Fetch the files: `git lfs install && git lfs pull` (in CI: check out with LFS).",
         )
     if has_windows_shebang(head):
-        yield _line_ends(entry, locations, "its first line (#!) ends in a carriage return, and Linux cannot start it")
+        yield _line_ends(entry, locations, "its shebang line ends in a carriage return, so Linux cannot run it")
     elif entry.path.endswith((".sh", ".bash")) and has_windows_line_ends(head):
-        yield _line_ends(entry, locations, "a shell on Linux takes the carriage returns for a part of its commands")
+        yield _line_ends(entry, locations, "a shell on Linux reads the carriage returns as part of the commands")
 
 
 def _line_ends(entry: Entry, locations: Sequence[SourceLocation], why: str) -> Finding:
@@ -77,21 +77,21 @@ def _line_ends(entry: Entry, locations: Sequence[SourceLocation], why: str) -> F
         level=Level.WARNING,
         code="windows-line-ends",
         location=locations[0],
-        message=f"{entry.path} has Windows line ends (CRLF): {why}",
-        todo="Write it with LF, and add `*.sh text eol=lf` to .gitattributes: every checkout has the same bytes then.",
+        message=f"{entry.path} has Windows line endings (CRLF): {why}",
+        todo="Convert it to LF, and add `*.sh text eol=lf` to .gitattributes, so that all checkouts are the same.",
     )
 
 
-def _how_to_leave_out(config_file: str, locations: Sequence[SourceLocation]) -> str:
-    """`ignore` holds for the folders that bakery.toml declares, not for what the template uploads."""
+def _how_to_exclude(config_file: str, locations: Sequence[SourceLocation]) -> str:
+    """`ignore` applies to the folders in bakery.toml, not to files that the template uploads."""
     by_template = next((location for location in locations if location.file != config_file), None)
     if by_template is None:
-        return "Name it in `ignore`, or take it out of the inputs."
-    return f"Move it out of what the template reads or uploads ({by_template}); `ignore` does not hold there."
+        return "Add it to `ignore`, or remove it from the inputs."
+    return f"Do not read or upload it in the template ({by_template}); `ignore` does not apply there."
 
 
 def _submodule_findings(resolver: Resolver, inventory: Inventory) -> Iterator[Finding]:
-    """Submodules that are not checked out: git leaves an empty folder there."""
+    """Finds submodules that are not checked out: their folder is empty."""
     folders = [entry for entry in inventory.entries if entry.kind is EntryKind.FOLDER]
     if not folders:
         return

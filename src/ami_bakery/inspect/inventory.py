@@ -1,4 +1,4 @@
-"""The AMIs that were made so far: what there is, what each was made from, and which are behind their definition."""
+"""Lists existing AMIs: their source AMIs, their lineage, and which are out of date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _SHA1_LENGTH = 40
 
 
 class ImageAmi(Frozen):
-    """One AMI of an image. `base` is None where it is not known, `base_ami` where EC2 does not have it any more."""
+    """One AMI of an image.
+
+    base      its source AMI; None if unknown
+    base_ami  None if EC2 no longer has the source AMI
+    """
 
     image: str
     ami: Ami
@@ -33,10 +37,10 @@ class ImageAmi(Frozen):
 
 
 class Outdated(Frozen):
-    """The newest AMI of an image whose definition has moved on.
+    """The newest AMI of an image whose definition has changed since.
 
-    digest  of today; None where the base `awaits` is to be baked first
-    moved   the parts that are not what they were; none where the AMI does not say what it was made of
+    digest  the current one; None if the parent image `awaits` must be built first
+    moved   the parts that changed; empty if the AMI has no components tag
     """
 
     made: ImageAmi
@@ -46,7 +50,7 @@ class Outdated(Frozen):
 
 
 class Listing:
-    """The AMIs of some images, asked for in bulk: those of all in one call for each region, and then their bases."""
+    """The AMIs of some images. They are looked up with one call for each region, their source AMIs with another."""
 
     def __init__(self, resolver: Resolver, names: Sequence[str]) -> None:
         self._resolver = resolver
@@ -60,17 +64,18 @@ class Listing:
             self._images[key_of(ami)] = name
 
     def made(self) -> tuple[ImageAmi, ...]:
-        """Image by image, the region where it is built first; newest first."""
+        """Returns the AMIs sorted by image; those of the build region first; newest first."""
         listed = self._chosen()
-        self._look_at(base for key in listed if (base := baked_from(self._amis[key], self._home(key))) is not None)
+        self._fetch(base for key in listed if (base := baked_from(self._amis[key], self._home(key))) is not None)
         made = [self._made(key) for key in listed]
         made.sort(key=lambda item: (item.ami.created is not None, item.ami.created, item.ami.id), reverse=True)
         return tuple(sorted(made, key=lambda item: (item.image, item.ami.region != self._home(key_of(item.ami)))))
 
     def outdated(self) -> tuple[Outdated, ...]:
-        """The newest finished AMI of each image in the region where it is baked, if none there has the digest that the
-        image has now: after a change was reverted, an older one is the answer again. An image that was never baked is
-        not behind."""
+        """Returns the newest finished AMI of each image that has no AMI with the current digest in its build region.
+
+        If a change was reverted, an older AMI matches again. An image without any AMI is not outdated.
+        """
         made = self.made()
         outdated = []
         for definition in define_all(self._resolver, self._names):
@@ -95,14 +100,14 @@ class Listing:
         return tuple(outdated)
 
     def trees(self) -> dict[str, tuple[Lineage, ...]]:
-        """For each region what was made from what, from the bases of others down to the AMIs of the chosen images."""
+        """Returns the lineage in each region, from foreign source AMIs down to the AMIs of the chosen images."""
         parents: dict[AmiKey, AmiKey | None] = {}
-        waiting = self._chosen()
-        while waiting:
-            self._look_at(waiting)
-            parents.update({key: self._parent(key) for key in waiting})
-            above = {parent for key in waiting if (parent := parents[key]) is not None}
-            waiting = sorted(above - parents.keys())
+        pending = self._chosen()
+        while pending:
+            self._fetch(pending)
+            parents.update({key: self._parent(key) for key in pending})
+            above = {parent for key in pending if (parent := parents[key]) is not None}
+            pending = sorted(above - parents.keys())
         regions = sorted({key.region for key in self._chosen()})
         return {
             region: grow({key: parent for key, parent in parents.items() if key.region == region}, self._amis)
@@ -110,7 +115,7 @@ class Listing:
         }
 
     def image_of(self, key: AmiKey) -> str | None:
-        """The image whose AMI this is: of this bakery, or as its tag says."""
+        """The image of an AMI: from this configuration, or else from the AMI's tag."""
         ami = self._amis.get(key)
         return self._images.get(key) or (ami.tags.get(IMAGE_TAG) if ami else None)
 
@@ -136,14 +141,14 @@ class Listing:
             copy_of=copied_from(ami, home),
         )
 
-    def _look_at(self, keys: Iterable[AmiKey]) -> None:
-        """Ask EC2 for those that it has not told of yet."""
-        asked: dict[str, set[str]] = {}
+    def _fetch(self, keys: Iterable[AmiKey]) -> None:
+        """Fetches the AMIs that are not known yet."""
+        unknown: dict[str, set[str]] = {}
         for key in set(keys) - self._amis.keys() - self._gone:
-            asked.setdefault(key.region, set()).add(key.id)
+            unknown.setdefault(key.region, set()).add(key.id)
             self._gone.add(key)
         by_ids = self._resolver.ports.ec2.find_by_id
-        for amis in run_all([partial(by_ids, region, sorted(ids)) for region, ids in sorted(asked.items())]):
+        for amis in run_all([partial(by_ids, region, sorted(ids)) for region, ids in sorted(unknown.items())]):
             self._amis.update({key_of(ami): ami for ami in amis})
         self._gone -= self._amis.keys()
 
@@ -165,19 +170,19 @@ def _is_finished(ami: Ami, scheme: Scheme) -> bool:
 
 
 def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
-    """(image, AMI) of all that was made of these images; the drop-in's AMIs are known by their checksum's form."""
-    asked: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    """Returns (image, AMI) for all AMIs of these images. AMIs of the drop-in mode are known by a SHA-1 digest."""
+    queries: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     drop_in: list[tuple[str, str, tuple[str, ...]]] = []
     for name in names:
         image = resolver.image(name)
         for region in resolver.regions_of(image):
             if image.scheme is Scheme.SHA256:
-                asked.setdefault((region, image.owners), []).append(name)
+                queries.setdefault((region, image.owners), []).append(name)
             else:
                 drop_in.append((name, region, image.owners))
-    # One that is not finished carries its image's name, too.
-    found = of_images(resolver, asked)
-    found += of_images(resolver, _elsewhere(asked, found))
+    # Unfinished AMIs have the image's tag, too.
+    found = of_images(resolver, queries)
+    found += of_images(resolver, _template_regions(queries, found))
     made = [(ami.tags[IMAGE_TAG], ami) for ami in found if ami.verified]
     with_any_digest = resolver.ports.ec2.find_with_any_digest
     answers = run_all([partial(with_any_digest, region, owners) for _, region, owners in drop_in])
@@ -186,17 +191,17 @@ def _of_all(resolver: Resolver, names: Iterable[str]) -> list[tuple[str, Ami]]:
     return made
 
 
-def _elsewhere(
-    asked: Mapping[tuple[str, tuple[str, ...]], Sequence[str]], found: Sequence[Ami]
+def _template_regions(
+    queries: Mapping[tuple[str, tuple[str, ...]], Sequence[str]], found: Sequence[Ami]
 ) -> dict[tuple[str, tuple[str, ...]], list[str]]:
-    """What is to be asked besides: regions to which templates themselves have copied, as the AMIs at home tell."""
+    """Returns queries for the regions to which templates copied AMIs, according to the tags of the originals."""
     more: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (home, owners), names in asked.items():
+    for (home, owners), names in queries.items():
         for ami in found:
             image = ami.tags[IMAGE_TAG]
             if ami.region == home and image in names:
                 for region in ami.tags.get(REGIONS_TAG, "").split():
-                    known = (*asked.get((region, owners), ()), *more.get((region, owners), ()))
+                    known = (*queries.get((region, owners), ()), *more.get((region, owners), ()))
                     if image not in known:
                         more.setdefault((region, owners), []).append(image)
     return more

@@ -1,4 +1,4 @@
-"""What Packer is asked for: one image's definition as a run of `packer build`."""
+"""Creates the request for `packer build` from an image's definition."""
 
 from __future__ import annotations
 

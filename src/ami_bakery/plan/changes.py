@@ -1,4 +1,4 @@
-"""Works out what changed since an AMI was baked, or since a git revision: from the AMI's tags, and out of git."""
+"""Finds the changes since an AMI was built, or since a git revision."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from ami_bakery.ports import RevisionTree
 
 _IN_GIT = (ManifestPart.FILES, ManifestPart.VARIABLES, ManifestPart.SETTINGS)
-"""Components whose old state a commit has: what the base and the tools were, only the AMI knows."""
+"""Parts whose old state is in git. The old source AMI and tools are only in the AMI's tags."""
 _SHOWN = 3
 
 
 def changes_since(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> tuple[Change, ...]:
-    """What moved since `ami`, one of the same image with another digest; nothing where it does not say.
+    """Returns the changes since `ami`, an AMI of the same image with another digest; none without a components tag.
 
-    Where git cannot tell everything (`ami` names no commit, or one that is not here, or the tree was dirty), that is
-    among the changes. Of an image whose base is still to be made, all but the base.
+    If git does not have the old state (the AMI has no commit, the commit is not here, the work tree was dirty), one of
+    the changes says so. If the parent must be built first, all changes but that of the source AMI are returned.
     """
     tagged = parse_components(ami.tags.get(COMPONENTS_TAG, ""))
     awaits_base = definition.awaits is not None
@@ -52,25 +52,25 @@ def changes_since(resolver: Resolver, definition: ImageDefinition, ami: Ami) -> 
 def _caveats(
     ami: Ami, commit: str, dirty: bool, tagged: Mapping[ManifestPart, str], past: _Past | None, refusal: str
 ) -> Iterator[Change]:
-    """What git cannot tell of the definition that `ami` was baked from. `refusal`: why it tells nothing of anything."""
-    unknown = "what changed in detail is not known"
+    """Yields what git does not have of the AMI's definition. `refusal`: why git does not work at all."""
+    unknown = "the detailed changes are unknown"
     if refusal:
         yield Change(kind="git-refused", subject=commit or ami.id, detail=f"{unknown}: {refusal}")
     elif not commit:
-        detail = f"{unknown}: {ami.id} carries no commit, as baked outside of git"
+        detail = f"{unknown}: {ami.id} has no commit tag, so it was built outside of git"
         yield Change(kind="commit-missing", subject=ami.id, detail=detail)
     elif past is None:
-        detail = f"{unknown}: {ami.id} was baked at {commit[:12]}, which cannot be read here"
+        detail = f"{unknown}: {ami.id} was built from {commit[:12]}, which this clone does not have"
         yield Change(kind="commit-unknown", subject=commit, detail=detail)
     elif dirty:
-        detail = f"{ami.id} was baked with changes that were not committed: told is what changed since {commit[:12]}"
+        detail = f"{ami.id} was built with uncommitted changes: showing changes since {commit[:12]}"
         yield Change(kind="tree-was-dirty", subject=commit, detail=detail)
     elif past is not None and past.manifest.components()[ManifestPart.FILES] != tagged.get(ManifestPart.FILES):
         some = f" ({', '.join(past.unheld[:_SHOWN])})" if past.unheld else ""
-        detail = f"{commit[:12]} does not hold all that {ami.id} was made of: some files are not in git{some}"
+        detail = f"{commit[:12]} does not have all inputs of {ami.id}: some files are not in git{some}"
         yield Change(kind="commit-incomplete", subject=commit, detail=detail)
     if past is not None and past.undecided:
-        detail = f"a git filter applies to {_some(past.undecided)}: planning runs no filter, so it may not have changed"
+        detail = f"a git filter applies to {_some(past.undecided)}: plan runs no filter, so it may be unchanged"
         yield Change(kind="filter-not-run", subject=commit, detail=detail)
 
 
@@ -85,11 +85,13 @@ def _changes(
     change = component_change(component)
     if component is ManifestPart.BASE and (old := ami.tags.get(FROM_TAG)):
         now = ", ".join(sorted({base for _, base in definition.base}))
-        yield replace(change, subject=now or change.subject, detail=f"the base moved from {old} to {now or 'none'}")
+        yield replace(
+            change, subject=now or change.subject, detail=f"the source AMI changed from {old} to {now or 'none'}"
+        )
         return
     if component is ManifestPart.TOOLS and definition.manifest:
         tools = ", ".join(_tool(*tool) for tool in definition.manifest.tools)
-        yield replace(change, detail=f"{change.detail} (now {tools or 'left out'})")
+        yield replace(change, detail=f"{change.detail} (now {tools or 'excluded'})")
         return
     yield change
     if before is not None and definition.manifest is not None and component in _IN_GIT:
@@ -101,10 +103,10 @@ def _tool(name: str, version: str, sha256: str = "") -> str:
 
 
 class _Past(Frozen):
-    """A definition as it was at a revision.
+    """A definition at a git revision.
 
-    unheld     those of its inputs that git does not have: they are as now
-    undecided  those that a git filter applies to and that differ: perhaps only by what the filter does
+    unheld     inputs that git does not have: the current files are used
+    undecided  inputs that differ, perhaps only because a git filter applies to them
     """
 
     manifest: Manifest
@@ -113,10 +115,10 @@ class _Past(Frozen):
 
 
 def _past_definition(resolver: Resolver, definition: ImageDefinition, revision: str) -> _Past | None:
-    """The definition of an image as it was at a revision, worked out of git without a checkout.
+    """Reads an image's definition at a revision from git, without a checkout.
 
-    With today's environment, base and tools, which git does not know. None where the revision is not in the history
-    here, or the definition of then cannot be read.
+    Environment, source AMI and tools are the current ones. None if the revision is not in this clone, or if its
+    definition cannot be read.
     """
     now = definition.manifest
     try:
@@ -132,25 +134,28 @@ def _past_definition(resolver: Resolver, definition: ImageDefinition, revision: 
             undecided = tree.undecided(_differing(past, now))
             return _Past(manifest=past, unheld=unheld, undecided=tuple(sorted(undecided)))
     except BakeryError:
-        # A definition that could not be read then cannot explain anything now; the tags still can.
+        # The tags can still show which parts changed.
         return None
 
 
 def commit_of(resolver: Resolver, definition: ImageDefinition) -> str:
-    """The commit that an image is built from, with `+dirty` behind it where the image's definition is another one than
-    the commit's; empty where git does not tell. Other changes in the work tree do not matter."""
+    """The commit that an image is built from; empty if git does not have one.
+
+    It ends in `+dirty` if the image's definition differs from the commit's. Other changes in the work tree do not
+    matter.
+    """
     root = resolver.config.root
     commit = resolver.ports.git.commit(root)
     head, _, dirty = commit.partition("+")
     if dirty and _is_committed(resolver, definition, head):
         return head
     if not commit and (refusal := resolver.ports.git.refusal(root)):
-        resolver.ports.reporter.warn(f"image {definition.image.name}: the AMI carries no commit: {refusal}")
+        resolver.ports.reporter.warn(f"image {definition.image.name}: the AMI gets no commit tag: {refusal}")
     return commit
 
 
 def _is_committed(now: Resolver, definition: ImageDefinition, revision: str) -> bool:
-    """Whether a revision has the same definition. Files that git ignores, and the environment, are those of now."""
+    """Whether a revision has the same definition. Ignored files and the environment are the current ones."""
     image = definition.image
     try:
         with now.ports.git.tree(now.config.root, revision) as tree:
@@ -171,16 +176,16 @@ def _is_committed(now: Resolver, definition: ImageDefinition, revision: str) -> 
 
 
 def _without_folders(manifest: Manifest) -> Manifest:
-    """Git cannot hold an empty folder."""
+    """Removes empty folders, which git cannot store."""
     return replace(manifest, entries=tuple(entry for entry in manifest.entries if entry.kind is not EntryKind.FOLDER))
 
 
 def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tuple[str, ...]:
-    """Those of these images whose definition is not what it was at a git revision.
+    """Returns the images whose definition changed since a git revision.
 
-    Compared without AWS: what an image starts from is compared as it is written. The environment and the tools are
-    those of now on both sides, and so are files that git does not have. An image that was not there then, or whose
-    definition cannot be read now or then, counts as changed. Raises `UsageError` where git does not know the revision.
+    Needs no AWS: source AMIs are compared as written. Environment, tools and files that are not in git are the current
+    ones on both sides. An image counts as changed if it did not exist, or if a definition cannot be read.
+    Raises `UsageError` for an unknown revision.
     """
     git, root = resolver.ports.git, resolver.config.root
     with git.tree(root, git.resolve_revision(root, revision)) as tree:
@@ -191,7 +196,7 @@ def changed_since(resolver: Resolver, names: Iterable[str], revision: str) -> tu
 
 
 def _resolver_at(resolver: Resolver, tree: RevisionTree) -> Resolver | None:
-    """The same bakery with the files of then; None where it had no configuration that can be read."""
+    """A resolver for the files of a revision; None if its configuration cannot be read."""
     config = resolver.config
     try:
         if all(image.scheme is Scheme.SHA256 for image in config.images):
@@ -207,7 +212,7 @@ def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bo
     image, before = now.image(name), then.image(name)
     if image.scheme is Scheme.SHA1:
         return _checksum_differs(now, image, tree)
-    # An AMI id belongs to a region: in another one the same words name another base.
+    # In another region, the same filter finds another source AMI.
     if (image.base, image.regions[:1]) != (before.base, before.regions[:1]):
         return True
     try:
@@ -218,16 +223,16 @@ def _differs(now: Resolver, then: Resolver, tree: RevisionTree, name: str) -> bo
 
 
 def _as_written(resolver: Resolver, image: ImageConfig) -> Manifest:
-    """The manifest without what is not written: the base's id and the tools."""
+    """The manifest without the parts that are not in files: the source AMI's id and the tools."""
     facts, inventory = resolver.inputs(image)
     return _without_folders(resolver.manifest(image, facts, inventory, base=(), tools=()))
 
 
 def _as_checked_out(then: Manifest, now: Manifest, tree: RevisionTree) -> Manifest:
-    """`then` with what a checkout would make of its files: git keeps them as they are before its filters."""
+    """Returns `then` with the content that a checkout would write: git stores files before its filters."""
     today = {entry.path: entry for entry in now.entries}
-    suspects = _differing(then, now)
-    same = tree.same_content(suspects) if suspects else frozenset()
+    differing = _differing(then, now)
+    same = tree.same_content(differing) if differing else frozenset()
     return replace(
         then,
         entries=tuple(
@@ -237,7 +242,7 @@ def _as_checked_out(then: Manifest, now: Manifest, tree: RevisionTree) -> Manife
 
 
 def _differing(then: Manifest, now: Manifest) -> list[str]:
-    """The files of both whose content differs."""
+    """The files in both manifests whose content differs."""
     today = {entry.path: entry.sha256 for entry in now.entries}
     return [
         entry.path
@@ -247,11 +252,11 @@ def _differing(then: Manifest, now: Manifest) -> list[str]:
 
 
 def _checksum_differs(now: Resolver, image: ImageConfig, tree: RevisionTree) -> bool:
-    """By the drop-in's checksum: the contents of its files, in the order of their paths."""
+    """Compares the files of the drop-in mode, in the order of the checksum."""
     try:
         before, today = (drop_in_inputs(side, image).entries for side in (tree, now.ports.tree))
     except BakeryError:
         return True
-    ours = {entry.path: entry.sha256 for entry in today}
-    same = tree.same_content([entry.path for entry in before if ours.get(entry.path) not in (None, entry.sha256)])
-    return [ours[entry.path] if entry.path in same else entry.sha256 for entry in before] != list(ours.values())
+    current = {entry.path: entry.sha256 for entry in today}
+    same = tree.same_content([entry.path for entry in before if current.get(entry.path) not in (None, entry.sha256)])
+    return [current[entry.path] if entry.path in same else entry.sha256 for entry in before] != list(current.values())

@@ -1,4 +1,4 @@
-"""Asks EC2 who may use finished AMIs, of those alone that were or shall be shared, and adds to plans what follows."""
+"""Reads the permissions of shared AMIs, and adds the steps to plans that bring them up to date."""
 
 from __future__ import annotations
 
@@ -22,57 +22,57 @@ if TYPE_CHECKING:
     from ami_bakery.ports import Ports
 
 
-def read_permissions(ports: Ports, ami: Ami, upkeep: DesiredState) -> Permissions | None:
-    """None where this AMI's permissions are no business of ours: then nobody is asked."""
-    if not upkeep.looks_at(ami):
+def read_permissions(ports: Ports, ami: Ami, desired: DesiredState) -> Permissions | None:
+    """Reads an AMI's permissions from EC2; None, without a call, if ami-bakery does not manage them."""
+    if not desired.manages_permissions(ami):
         return None
-    ask = partial(ports.ec2.permissions, ami.region)
-    launch = ask(ami.id)
+    read = partial(ports.ec2.permissions, ami.region)
+    launch = read(ami.id)
     if PUBLIC in launch:
         ports.reporter.warn(
-            f"{ami.id} of {ami.region} is public: anybody may launch it, whatever `share_with` says. "
-            "If that is not meant, take the permission away in EC2"
+            f"{ami.id} in {ami.region} is public: anyone can launch it, regardless of `share_with`. "
+            "If this is not intended, remove the permission in EC2"
         )
-    snapshots = ami.snapshots if upkeep.looks_at_snapshots(ami) else ()
-    return Permissions(launch=launch, volumes={snapshot: ask(snapshot) for snapshot in snapshots})
+    snapshots = ami.snapshots if desired.manages_snapshots(ami) else ()
+    return Permissions(launch=launch, volumes={snapshot: read(snapshot) for snapshot in snapshots})
 
 
 def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ...]:
-    """Plans with all that a bake would do: one question for each AMI of images that are shared, side by side."""
-    upkeep = {planned.plan.image: DesiredState.of(planned.definition.image) for planned in plans}
-    shared = stale_shares(resolver, plans)
-    there = [
-        (ami, upkeep[planned.plan.image])
+    """Adds all steps of a bake to the plans. One call for each AMI of images that are shared, all concurrently."""
+    desired = {planned.plan.image: DesiredState.of(planned.definition.image) for planned in plans}
+    stale = stale_shares(resolver, plans)
+    amis = [
+        (ami, desired[planned.plan.image])
         for planned in plans
-        for ami in (*_counting(planned), *shared.get(planned.plan.image, ()))
+        for ami in (*_current_amis(planned), *stale.get(planned.plan.image, ()))
     ]
-    refused: list[AwsError] = []
+    denials: list[AwsError] = []
 
-    def seen(ami: Ami, kept: DesiredState) -> Permissions | None:
+    def read(ami: Ami, state: DesiredState) -> Permissions | None:
         try:
-            return read_permissions(resolver.ports, ami, kept)
+            return read_permissions(resolver.ports, ami, state)
         except AwsError as error:
             if not error.is_denied:
                 raise
-            refused.append(error)
+            denials.append(error)
             return None
 
-    answers = run_all([partial(seen, ami, kept) for ami, kept in there])
-    if refused:
+    answers = run_all([partial(read, ami, state) for ami, state in amis])
+    if denials:
         resolver.ports.reporter.warn(
-            f"who may use AMIs cannot be read, so that what is to be granted or taken back is not known: {refused[0]}"
+            f"cannot read the permissions of AMIs, so the plan does not show what to grant or revoke: {denials[0]}"
         )
-    permissions = {ami.id: answer for (ami, _), answer in zip(there, answers, strict=True) if answer is not None}
+    permissions = {ami.id: answer for (ami, _), answer in zip(amis, answers, strict=True) if answer is not None}
     return tuple(
         replace(
             planned,
             plan=with_steps(
                 planned.plan,
-                upkeep[planned.plan.image],
+                desired[planned.plan.image],
                 kms_keys=resolver.kms_keys(planned.definition.image),
                 made_by_packer=planned.definition.regions_of_template,
                 permissions=permissions,
-                stale_shares=shared.get(planned.plan.image, ()),
+                stale_shares=stale.get(planned.plan.image, ()),
             ),
         )
         for planned in plans
@@ -80,32 +80,32 @@ def add_steps(resolver: Resolver, plans: Sequence[Planned]) -> tuple[Planned, ..
 
 
 def stale_shares(resolver: Resolver, plans: Sequence[Planned]) -> Mapping[str, tuple[Ami, ...]]:
-    """By image the AMIs beside those that count that are shared with somebody who is not to have them any more: older
-    ones, and those in regions where the image is not wanted any more.
+    """Returns, by image, the AMIs whose shares must be revoked, without the image's current AMIs.
 
-    One call for each region, of images alone that are or were shared. Only where that finds something to be taken back
-    are the account's other regions asked, too; what they have goes first, so that a run which ends early comes back.
+    They are old AMIs, and AMIs in regions that the image no longer has. There are three sets: the current AMIs; the
+    shared AMIs in the image's regions; and the shared AMIs in other regions. The last are only looked up for images
+    that have a share to revoke in their own regions. They come first, so that an interrupted run finds them again.
     """
-    upkeep = {
+    desired = {
         planned.plan.image: DesiredState.of(planned.definition.image)
         for planned in plans
         if planned.definition.image.scheme is Scheme.SHA256 and _is_or_was_shared(planned)
     }
-    regions = {planned.plan.image: planned.plan.regions for planned in plans if planned.plan.image in upkeep}
-    here = _marked(resolver, regions)
-    changed = sorted({ami.tags[IMAGE_TAG] for ami in here if upkeep[ami.tags[IMAGE_TAG]].takes_back(ami)})
-    elsewhere = _marked_elsewhere(resolver, {image: regions[image] for image in changed})
-    counting = {ami.id for planned in plans for ami in _counting(planned)}
-    found: dict[str, tuple[Ami, ...]] = {}
-    for ami in (*elsewhere, *here):
+    regions = {planned.plan.image: planned.plan.regions for planned in plans if planned.plan.image in desired}
+    current = {ami.id for planned in plans for ami in _current_amis(planned)}
+    shared_here = _shared_amis(resolver, regions)
+    to_revoke = sorted({ami.tags[IMAGE_TAG] for ami in shared_here if desired[ami.tags[IMAGE_TAG]].must_revoke(ami)})
+    shared_elsewhere = _shared_amis_elsewhere(resolver, {image: regions[image] for image in to_revoke})
+    stale: dict[str, tuple[Ami, ...]] = {}
+    for ami in (*shared_elsewhere, *shared_here):
         image = ami.tags[IMAGE_TAG]
-        if ami.available and ami.id not in counting and upkeep[image].takes_back(ami):
-            found[image] = (*found.get(image, ()), ami)
-    return found
+        if ami.available and ami.id not in current and desired[image].must_revoke(ami):
+            stale[image] = (*stale.get(image, ()), ami)
+    return stale
 
 
-def _counting(planned: Planned) -> tuple[Ami, ...]:
-    """The AMIs that stay the image's own; those of one that is baked again become older ones."""
+def _current_amis(planned: Planned) -> tuple[Ami, ...]:
+    """The AMIs of an image that is not built again."""
     return tuple(planned.plan.amis.values()) if planned.plan.action in (Action.REUSE, Action.COPY) else ()
 
 
@@ -114,48 +114,50 @@ def _is_or_was_shared(planned: Planned) -> bool:
     return image.share_with is not None or any(map(is_marked, (*planned.found, *planned.before)))
 
 
-def _marked(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> list[Ami]:
-    """The AMIs of these images that the bakery has shared, in these regions of each."""
-    return [ami for amis in run_all(list(_questions(resolver, regions).values())) for ami in amis]
+def _shared_amis(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> list[Ami]:
+    """Returns the AMIs that ami-bakery has shared, by image and its regions."""
+    return [ami for amis in run_all(list(_calls(resolver, regions).values())) for ami in amis]
 
 
-def _questions(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> dict[str, Callable[[], tuple[Ami, ...]]]:
-    asked: dict[str, list[str]] = {}
-    for image, wanted in regions.items():
-        for region in wanted:
-            asked.setdefault(region, []).append(image)
+def _calls(resolver: Resolver, regions: Mapping[str, Iterable[str]]) -> dict[str, Callable[[], tuple[Ami, ...]]]:
+    by_region: dict[str, list[str]] = {}
+    for image, image_regions in regions.items():
+        for region in image_regions:
+            by_region.setdefault(region, []).append(image)
     marked = resolver.ports.ec2.find_tagged
-    return {region: partial(marked, region, images, SHARED_TAG) for region, images in sorted(asked.items())}
+    return {region: partial(marked, region, images, SHARED_TAG) for region, images in sorted(by_region.items())}
 
 
-def _marked_elsewhere(resolver: Resolver, regions: Mapping[str, Sequence[str]]) -> list[Ami]:
-    """Of these images in all other regions than these of each. A region that may not be asked is passed over: it is
-    said, and nothing can be changed there either."""
+def _shared_amis_elsewhere(resolver: Resolver, regions: Mapping[str, Sequence[str]]) -> list[Ami]:
+    """Returns the shared AMIs of these images in all regions but theirs.
+
+    A region in which access is denied is skipped with a warning: nothing could be changed there either.
+    """
     if not regions:
         return []
-    unseen: list[str] = []
+    denied: list[str] = []
 
-    def seen(region: str, ask: Callable[[], tuple[Ami, ...]]) -> tuple[Ami, ...]:
+    def unless_denied(region: str, call: Callable[[], tuple[Ami, ...]]) -> tuple[Ami, ...]:
         try:
-            return ask()
+            return call()
         except AwsError as error:
             if not error.is_denied:
                 raise
-            unseen.append(region)
+            denied.append(region)
             return ()
 
     reporter = resolver.ports.reporter
     try:
-        every = resolver.ports.ec2.regions(next(iter(regions.values()))[0])
+        all_regions = resolver.ports.ec2.regions(next(iter(regions.values()))[0])
     except AwsError as error:
         if not error.is_denied:
             raise
-        reporter.warn(f"whether AMIs in regions that are not in `regions` are shared still cannot be seen: {error}")
+        reporter.warn(f"cannot check whether AMIs are still shared in regions that are not in `regions`: {error}")
         return []
-    others = {image: [region for region in every if region not in wanted] for image, wanted in regions.items()}
-    questions = _questions(resolver, others)
-    found = [ami for amis in run_all([partial(seen, *asked) for asked in questions.items()]) for ami in amis]
-    if unseen:
-        where = ", ".join(sorted(unseen))
-        reporter.warn(f"whether AMIs are shared still cannot be seen in {where}: DescribeImages is refused there")
+    others = {image: [region for region in all_regions if region not in own] for image, own in regions.items()}
+    calls = _calls(resolver, others)
+    found = [ami for amis in run_all([partial(unless_denied, *item) for item in calls.items()]) for ami in amis]
+    if denied:
+        names = ", ".join(sorted(denied))
+        reporter.warn(f"cannot check whether AMIs are still shared in {names}: DescribeImages is denied there")
     return found

@@ -1,4 +1,4 @@
-"""Asks Packer whether it accepts a template, also while the source AMI of the image is still to be built."""
+"""Validates templates with `packer validate`, even if the parent image is not built yet."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _QUOTED = re.compile(r"""["']([\w.-]+)["']""")
 _VARIABLE = re.compile(r'(?:Unset variable|required variable not set:|Undefined variable:?) "?([\w-]+)')
 
 
-def stand_in(resolver: Resolver, image: ImageConfig) -> Planned:
-    """A plan for an image that could not be planned: enough for Packer to validate its template."""
+def placeholder_plan(resolver: Resolver, image: ImageConfig) -> Planned:
+    """A plan for an image that could not be planned, for the validation of its template."""
     plan = ImagePlan(
         image=image.name,
         action=Action.PENDING,
@@ -48,8 +48,10 @@ def stand_in(resolver: Resolver, image: ImageConfig) -> Planned:
 
 
 def with_placeholders(planned: Planned) -> Planned:
-    """The same with a source AMI and a digest where they are not known yet. They are for Packer's validation, which
-    does not ask EC2; nothing else may get them."""
+    """Adds placeholders for an unknown source AMI and digest.
+
+    They are only for `packer validate`, which does not call EC2.
+    """
     definition = planned.definition
     base = definition.base
     if not base and definition.image.base is not None:
@@ -60,35 +62,34 @@ def with_placeholders(planned: Planned) -> Planned:
 
 
 def facts_for_packer(resolver: Resolver, planned: Planned, *, digest: str | None = None) -> TemplateFacts:
-    """What the template says with all that Packer is handed over. `digest`: instead of the image's own."""
+    """Reads the template with all variables that Packer gets. `digest`: used instead of the image's digest."""
     definition = planned.definition
     if digest is not None:
         definition = replace(definition, digest=Digest(Scheme.SHA256, digest))
     facts = definition.facts or resolver.facts(definition.image)
-    handed = resolver.handed_variables(definition, facts, planned.plan.regions[0])
-    return resolver.facts(definition.image, dict(handed))
+    variables = resolver.handed_variables(definition, facts, planned.plan.regions[0])
+    return resolver.facts(definition.image, dict(variables))
 
 
 def validation_findings(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> tuple[Finding, ...]:
-    """What `packer validate` complains of, each at its line where Packer names one or where the template shows it; or
-    why it was not run."""
+    """Returns the errors of `packer validate`, with their lines if known; or a finding that says why it was not run."""
     request = build_request(resolver, planned, facts)
     why_not = resolver.ports.packer.why_not_validated(request, facts)
     if why_not:
         return (_not_validated(facts, why_not),)
-    complaints = resolver.ports.packer.validate(request)
-    if complaints:
+    issues = resolver.ports.packer.validate(request)
+    if issues:
         from ami_bakery.core.packer.plugins import how_to_install
     return tuple(
         Finding(
             level=Level.ERROR,
             code="packer-validate",
-            location=location_of_complaint(resolver, planned.definition.image, facts, complaint),
-            message=_relative_to_root(resolver, complaint.message),
-            todo=how_to_install(complaint.message) or "Correct the template: Packer refuses it.",
+            location=location_of_issue(resolver, planned.definition.image, facts, issue),
+            message=_relative_to_root(resolver, issue.message),
+            todo=how_to_install(issue.message) or "Fix the template (packer validate failed).",
         )
-        for complaint in dict.fromkeys(complaints)
-        if not _is_told(facts, complaint)
+        for issue in dict.fromkeys(issues)
+        if not _is_reported_by_plan(facts, issue)
     )
 
 
@@ -97,38 +98,38 @@ def _not_validated(facts: TemplateFacts, why_not: str) -> Finding:
         level=Level.WARNING,
         code="not-validated",
         location=SourceLocation(file=facts.files[0], line=1),
-        message=f"packer validate was not run: {why_not}; planning starts no program of a definition",
-        todo="Run `packer validate` yourself, if you trust the definition.",
+        message=f"packer validate was not run: {why_not}; ami-bakery does not start programs of a definition to plan",
+        todo="If you trust the definition, run `packer validate` yourself.",
     )
 
 
-def _is_told(facts: TemplateFacts, complaint: ValidationIssue) -> bool:
-    """A variable without a value is an error of the plan already."""
-    named = _VARIABLE.search(complaint.message)
+def _is_reported_by_plan(facts: TemplateFacts, issue: ValidationIssue) -> bool:
+    """Whether the issue is a variable without a value, which planning reports."""
+    named = _VARIABLE.search(issue.message)
     return named is not None and any(variable.missing and variable.name == named[1] for variable in facts.variables)
 
 
-def location_of_complaint(
-    resolver: Resolver, image: ImageConfig, facts: TemplateFacts, complaint: ValidationIssue
+def location_of_issue(
+    resolver: Resolver, image: ImageConfig, facts: TemplateFacts, issue: ValidationIssue
 ) -> SourceLocation:
-    """Packer names files as it was told of them: relative to the folder it was started in, or absolute."""
+    """The line of an issue. Packer's paths are absolute or relative to its working directory."""
     tree = resolver.ports.tree
-    if complaint.file:
-        file = tree.relative(posixpath.join(tree.absolute(resolver.workdir(image)), complaint.file))
+    if issue.file:
+        file = tree.relative(posixpath.join(tree.absolute(resolver.workdir(image)), issue.file))
         if tree.entry(file) is not None and not file.rpartition("/")[2].startswith("ami-bakery-"):
-            return SourceLocation(file=file, line=complaint.line)
-        # Our own file of variables, which is gone by now.
+            return SourceLocation(file=file, line=issue.line)
+        # The temporary file of variables, which no longer exists.
         return SourceLocation(file=resolver.config.file, line=image.line("vars"))
-    named = _VARIABLE.search(complaint.message)
+    named = _VARIABLE.search(issue.message)
     for variable in facts.variables:
         if named is not None and variable.name == named[1]:
             return variable.location
     if facts.required_plugins:
         from ami_bakery.core.packer.plugins import is_missing
 
-        if is_missing(complaint.message):
+        if is_missing(issue.message):
             return facts.required_plugins[0].location
-    if facts.format is TemplateFormat.JSON and (location := _only_line_with(resolver, facts, complaint.message)):
+    if facts.format is TemplateFormat.JSON and (location := _only_line_with(resolver, facts, issue.message)):
         return location
     if len(facts.builders) == 1:
         return facts.builders[0].location
@@ -136,8 +137,10 @@ def location_of_complaint(
 
 
 def _only_line_with(resolver: Resolver, facts: TemplateFacts, message: str) -> SourceLocation | None:
-    """The line of a JSON template with a word that Packer quotes, where it stands on one line alone: Packer names no
-    lines there. The names of builders, which it quotes too, say less."""
+    """The only line of a JSON template that contains a word from Packer's message; None if there are several.
+
+    Packer gives no lines for JSON templates. The names of builders are ignored: they are less specific.
+    """
     known = {word for builder in facts.builders for word in (builder.name, builder.type)}
     words = [word for word in _QUOTED.findall(message) if word not in known]
     for file in facts.files if words else ():
@@ -155,28 +158,28 @@ def _relative_to_root(resolver: Resolver, text: str) -> str:
 
 
 def validate_waiting(resolver: Resolver, plans: Sequence[Planned]) -> Iterator[tuple[str, BakeryError]]:
-    """Images that wait for their base and that Packer would refuse, each with the error that says why.
+    """Validates images that wait for their parent, and yields the error of each that Packer refuses.
 
-    Packer refuses the others by itself, before it makes anything.
+    The other images are validated by Packer when it builds them, before it creates anything.
     """
-    waiting: list[tuple[Planned, TemplateFacts]] = []
+    pending: list[tuple[Planned, TemplateFacts]] = []
     for planned in plans:
         if planned.plan.action is Action.PENDING:
             try:
-                rehearsed = with_placeholders(planned)
-                facts = facts_for_packer(resolver, rehearsed)
-                # A bake fetches the plugins that are missing.
-                resolver.plugins(rehearsed.definition.image, facts)
-                waiting.append((rehearsed, facts))
+                complete = with_placeholders(planned)
+                facts = facts_for_packer(resolver, complete)
+                # A bake installs missing plugins.
+                resolver.plugins(complete.definition.image, facts)
+                pending.append((complete, facts))
             except BakeryError as error:
                 yield planned.plan.image, error
-    refusals = run_all([partial(_refusal, resolver, *pair) for pair in waiting], at_once=_AT_ONCE)
-    for (planned, _), refusal in zip(waiting, refusals, strict=True):
-        if refusal is not None:
-            yield planned.plan.image, refusal
+    errors = run_all([partial(_validation_error, resolver, *pair) for pair in pending], at_once=_AT_ONCE)
+    for (planned, _), invalid in zip(pending, errors, strict=True):
+        if invalid is not None:
+            yield planned.plan.image, invalid
 
 
-def _refusal(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> BakeryError | None:
+def _validation_error(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> BakeryError | None:
     try:
         findings = validation_findings(resolver, planned, facts)
     except BakeryError as error:
@@ -186,5 +189,5 @@ def _refusal(resolver: Resolver, planned: Planned, facts: TemplateFacts) -> Bake
         return None
     wrong = "\n".join(f"{finding.location}: {finding.message}" for finding in findings)
     marks = tuple(finding.location.mark(finding.message) for finding in findings)
-    doing = f"validating image {planned.plan.image} before its base is built"
+    doing = f"validating image {planned.plan.image} before its parent is built"
     return TemplateError(doing, wrong, findings[0].todo, marks=marks)

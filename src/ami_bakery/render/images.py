@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ami_bakery.core.ec2.image import COMMIT_TAG, DIGEST_TAG, Ami
-from ami_bakery.core.plan.plan import describe_age, describe_span
+from ami_bakery.core.plan.describe import describe_age, describe_time
 from ami_bakery.core.text.sanitize import safe_json
 from ami_bakery.core.text.table import Cell, Table
 from ami_bakery.core.text.tree import Tree
@@ -90,7 +90,7 @@ def orphans_table(orphans: Sequence[Orphan], now: datetime) -> Table:
                 Cell(orphan.resource.region),
                 Cell(orphan.image or "-"),
                 Cell(orphan.run or "-"),
-                Cell(describe_span(orphan.began, now)),
+                Cell(describe_time(orphan.began, now)),
                 Cell(orphan.why, "" if orphan.sure else "yellow"),
             )
             for orphan in orphans

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.check.finding import Finding, Level, group_findings, images_named
+from ami_bakery.core.plan.describe import reason_lines, step_lines
 from ami_bakery.core.plan.outcome import Outcome, Result
-from ami_bakery.core.plan.plan import Action, ImagePlan, reason_lines, step_lines
+from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.core.text.sanitize import one_line, printable
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
+from ami_bakery.core.plan.describe import reason_lines, step_lines
 from ami_bakery.core.plan.desired_state import Step, StepKind
 from ami_bakery.core.plan.outcome import Outcome, Result
-from ami_bakery.core.plan.plan import Action, ImagePlan, reason_lines, step_lines
+from ami_bakery.core.plan.plan import Action, ImagePlan
 from ami_bakery.core.text.sanitize import COLORS, one_line, printable, safe_json
 from ami_bakery.core.text.tree import Tree
 

@@ -10,7 +10,8 @@ from ami_bakery.cli.commands.context import CommandContext, add_init, add_packer
 from ami_bakery.core.ci.terraform import Query, QueryAction, parse_query
 from ami_bakery.core.config.selection import refuse_disabled
 from ami_bakery.core.packer.arguments import parse_packer_arguments
-from ami_bakery.core.plan.plan import Action, reason_lines
+from ami_bakery.core.plan.describe import reason_lines
+from ami_bakery.core.plan.plan import Action
 from ami_bakery.core.text.suggestions import nearest
 from ami_bakery.define.resolver import Resolver
 from ami_bakery.errors import BakeryError, UsageError

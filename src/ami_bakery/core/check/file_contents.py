@@ -1,17 +1,17 @@
-"""What the first bytes of an input tell: a secret, a Git LFS pointer, a script that Linux cannot start."""
+"""Recognizes secrets, Git LFS pointers and broken shebangs in a file's first bytes."""
 
 from __future__ import annotations
 
 import re
 
 SCAN_BYTES = 1 << 20
-"""How much of a file is looked at."""
+"""The part of a file that is examined."""
 
 _SECRET_NAMES = re.compile(
     r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|[^/]*\.(key|p12|pfx|jks|keystore|kdbx)|\.env(\.[^/]*)?|\.netrc|\.pgpass"
     r"|\.vault[-_]pass[^/]*|[^/]*\.tfstate|\.htpasswd|\.aws/credentials)$"
 )
-"""Files that are nothing but a secret, whatever is in them."""
+"""Files that are a secret, independent of their content."""
 _SECRET_CONTENT = re.compile(
     rb"-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File-\d"
     rb"|\b(AKIA|ASIA)[A-Z0-9]{16}\b|\b(ghp|gho|ghs|ghu|ghr)_[A-Za-z0-9]{36}\b|\bgithub_pat_\w{60,}"
@@ -21,41 +21,41 @@ _ASSIGNED = re.compile(
     rb"(?im)^[ \t]*(?:-[ \t]+)?(?:export[ \t]+)?[\"']?(?:[a-z0-9]+[_.-])*"
     rb"(?:password|passwd|secret|token|api_?key|secret_?access_?key|private_?key)[\"']?[ \t]*[:=][ \t]*(?P<value>\S.*)$"
 )
-"""`NAME_PASSWORD=value`, as .env, YAML and INI files have it."""
+"""`NAME_PASSWORD=value`, in .env, YAML and INI files."""
 _REFERENCE = re.compile(
     rb"""^(?:!vault\b|[|>]|["']?(?:\{\{|\$|<|%|\*+["']?$|vault:|ssm:|arn:)"""
     rb"""|(?:null|~|true|false|no|yes|""|'')[ \t]*(?:\#.*)?$)"""
 )
-"""A value that is taken from elsewhere, or is none."""
+"""A value that refers to another value, or that is empty."""
 _HOLDS_ASSIGNMENTS = re.compile(
     r"(^|/)(\.env(\.[^/]*)?|\.npmrc|[^/]*\.env|[^/]*(credential|secret|password|passwd)[^/]*)$", re.IGNORECASE
 )
-"""Files that are likely to hold secrets: what they assign is looked at. Elsewhere a password may be an example."""
+"""Files whose assignments are examined. In other files, a password may be an example."""
 _EXAMPLE = re.compile(r"\.(example|sample|template|dist|tpl|j2)$|(^|/)example[^/]*$", re.IGNORECASE)
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _LFS_BYTES = 1024
-"""A pointer is smaller than this (git-lfs's specification)."""
+"""A pointer is smaller than this (specification of Git LFS)."""
 
 
 def secret_in(path: str, content: bytes) -> str:
-    """What makes a file look like a secret, as a clause; empty where nothing does.
+    """Returns why a file looks like a secret, as a clause; empty if it does not.
 
-    Private keys and the tokens of well-known services count wherever they are. A public certificate is no secret, and
-    neither is a file that is only called like one: what `credentials.yml` assigns is looked at.
+    Private keys and tokens of well-known services count in every file. Public certificates do not count, nor do files
+    that only have the name of a secret: of `credentials.yml`, the assignments are examined.
     """
     content = content[:SCAN_BYTES]
     if _SECRET_NAMES.search(path) and not _EXAMPLE.search(path) and not _is_public(content):
         return "files of this name are secrets"
     if _SECRET_CONTENT.search(content):
-        return "it holds a private key or an access token"
+        return "it contains a private key or an access token"
     if _HOLDS_ASSIGNMENTS.search(path) and not _EXAMPLE.search(path) and _assigns_secret(content):
         return "it sets a password, a token or a key"
     return ""
 
 
 def _is_public(content: bytes) -> bool:
-    """Certificates and public keys alone, also OpenPGP's binary ones (RFC 9580, packet type 6)."""
+    """Whether the content is only certificates and public keys, including binary OpenPGP (RFC 9580, packet type 6)."""
     armored = b"-----BEGIN " in content and b"PRIVATE KEY" not in content
     return armored or content[:1] in (b"\x98", b"\x99", b"\xc6")
 
@@ -66,17 +66,17 @@ def _assigns_secret(content: bytes) -> bool:
 
 
 def is_lfs_pointer(content: bytes) -> bool:
-    """Whether git has checked out a pointer in place of the file that Git LFS keeps."""
+    """Whether git checked out a pointer instead of the file from Git LFS."""
     return content.startswith(LFS_POINTER) and len(content) < _LFS_BYTES
 
 
 def has_windows_shebang(content: bytes) -> bool:
-    """Whether Linux would look for an interpreter whose name ends in a carriage return."""
+    """Whether the interpreter's name ends in a carriage return, so that Linux cannot find it."""
     first = content[:256].partition(b"\n")[0]
     return first.startswith(b"#!") and first.endswith(b"\r")
 
 
 def has_windows_line_ends(content: bytes) -> bool:
-    """Whether every line that was read ends in CR LF."""
+    """Whether every line of the content ends in CR LF."""
     lines = content.count(b"\n")
     return lines > 0 and content.count(b"\r\n") == lines

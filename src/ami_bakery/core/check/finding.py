@@ -1,4 +1,4 @@
-"""What `check` finds before a bake: what would go wrong, and what weakens the digest."""
+"""The findings of `check`: problems that would fail a bake or weaken the digest."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ if TYPE_CHECKING:
 
 class Level(StrEnum):
     ERROR = "error"
-    """A bake would fail, or would get no digest."""
+    """A bake would fail, or its AMI would not get the digest."""
     WARNING = "warning"
-    """A bake would work, with a digest that does not see everything, or with a risk."""
+    """A bake would succeed, but the digest does not cover everything, or there is a risk."""
     NOTICE = "notice"
-    """Something to know. `check --strict` does not fail for it."""
+    """Information. `check --strict` does not fail for it."""
 
     @property
     def order(self) -> int:
-        """The worst first."""
+        """The sort key: errors first."""
         return list(Level).index(self)
 
 
 class Finding(Frozen):
-    """`code` is a fixed word for programs; `message` says what, `todo` what to do about it, as a sentence."""
+    """A problem at one line of a file.
+
+    code     a fixed word for programs
+    message  the problem, as a clause
+    todo     how to fix it, as a sentence
+    """
 
     level: Level
     code: str
@@ -42,9 +47,9 @@ class Finding(Frozen):
 
 
 def group_findings(found: Mapping[str, Sequence[Finding]]) -> tuple[tuple[tuple[str, ...], Finding], ...]:
-    """What is found of several images alike, once, with their names: a file that they share, a credential.
+    """Merges equal findings of several images, such as those of a shared file. In the order of the images.
 
-    In the order of the images. What is told of images as such (`not-fully-checked`) is put together wherever it is.
+    `not-fully-checked` is merged even if its locations differ.
     """
     grouped: dict[Finding | tuple[str, str], tuple[Finding, list[str]]] = {}
     for image, findings in found.items():
@@ -55,7 +60,7 @@ def group_findings(found: Mapping[str, Sequence[Finding]]) -> tuple[tuple[tuple[
 
 
 def images_named(images: Sequence[str]) -> str:
-    """`image a`; `images a and b`; `images a, b, c and 197 more`."""
+    """Formats names: `image a`; `images a and b`; `images a, b, c and 197 more`."""
     if len(images) == 1:
         return f"image {images[0]}"
     shown = images[:3] if len(images) > 4 else images
@@ -68,22 +73,22 @@ _VOLATILE = re.compile(r"\{\{|\$\{")
 
 
 def template_findings(facts: TemplateFacts) -> Iterator[Finding]:
-    """What the template alone tells."""
+    """Yields findings that follow from the template alone."""
     for item in facts.unresolved:
         yield Finding(
             level=Level.WARNING,
             code="unresolved-path",
             location=item.location,
-            message=f"{item.expression}: this path cannot be worked out: {item.why}",
-            todo="Write a path that does not depend on it, or name the files in `inputs`: they are not in the digest.",
+            message=f"cannot determine the path {item.expression}: {item.why}",
+            todo="Its files are not in the digest: use a static path, or add the files to `inputs`.",
         )
     for kind, location in facts.tolerant:
         yield Finding(
             level=Level.WARNING,
             code="failure-tolerated",
             location=location,
-            message=f"this provisioner ({kind}) has continue_on_error: when it fails, the AMI gets no digest",
-            todo="Take it out; where a failure does not matter, let the command end well (`|| true`).",
+            message=f"this provisioner ({kind}) has continue_on_error: if it fails, the AMI does not get the digest",
+            todo="Remove continue_on_error. If a failure does not matter, make the command exit 0 (`|| true`).",
         )
     for builder in facts.builders:
         yield from _builder_findings(builder)
@@ -98,8 +103,8 @@ def _builder_findings(builder: Builder) -> Iterator[Finding]:
             level=Level.ERROR,
             code="skip-create-ami",
             location=builder.location,
-            message=f"{builder.name} has skip_create_ami: it makes no AMI",
-            todo="Take it out, or leave this builder out with `except`.",
+            message=f"builder {builder.name!r} has skip_create_ami: it does not produce an AMI",
+            todo="Remove skip_create_ami, or exclude this builder with `except`.",
         )
     if builder.source_ami_filter is not None and not builder.source_ami_filter.owners:
         yield Finding(
@@ -107,209 +112,211 @@ def _builder_findings(builder: Builder) -> Iterator[Finding]:
             code="filter-without-owners",
             location=builder.location,
             message=without_owners(builder),
-            todo='Name the owners: "owners": ["099720109477"].',
+            todo='Add owners, for example "owners": ["099720109477"].',
         )
 
 
 def without_owners(builder: Builder) -> str:
-    return f"the source_ami_filter of {builder.name} names no owners: it finds anybody's AMI of that name"
+    return f"the source_ami_filter of {builder.name} has no owners: without owners, anyone's AMI can match"
 
 
 def is_constant(name: str) -> bool:
-    """Whether an AMI's name, as it was worked out, has nothing in it that only Packer knows."""
+    """Whether an evaluated AMI name has no part that only Packer knows."""
     return not _VOLATILE.search(name)
 
 
-def name_finding(builder: Builder, taken: Iterable[str], *, by_digest: bool) -> Finding | None:
-    """Whether the AMI's name is, or will be, in the way.
+def name_finding(builder: Builder, existing: Iterable[str], *, by_digest: bool) -> Finding | None:
+    """Finds a conflict of the AMI's name with existing AMIs, or with those of later builds.
 
-    Packer refuses a name that is taken before it starts; a name that every build has is taken from the second one on.
+    Packer does not start if an AMI of this name exists. A constant name fails from the second build on.
 
-    taken      names of AMIs of this account in the build's region
-    by_digest  whether another digest gives another name, however the template cuts it
+    existing   names of AMIs of this account in the build's region
+    by_digest  whether the name changes with the digest
     """
     name = builder.ami_name
     if not name or not is_constant(name):
         return None
     shown = builder.ami_name_written or repr(name)
     if builder.force_deregister:
-        return _replacing(builder, shown, is_taken=name in set(taken), by_digest=by_digest)
-    if name in set(taken):
+        return _replacing(builder, shown, exists=name in set(existing), by_digest=by_digest)
+    if name in set(existing):
         return Finding(
             level=Level.ERROR,
             code="ami-name-taken",
             location=builder.location,
-            message=f"an AMI of this account is called {shown} already, so {builder.name} cannot be baked",
-            todo="Put {{timestamp}} into ami_name, or deregister that AMI if it is not needed.",
+            message=f"an AMI named {shown} already exists in this account, so the build of {builder.name} will fail",
+            todo="Add {{timestamp}} to ami_name, or deregister that AMI if it is not needed.",
         )
     if not by_digest:
         return Finding(
             level=Level.WARNING,
             code="constant-ami-name",
             location=builder.location,
-            message=f"{builder.name} always calls its AMI {shown}: the second bake will clash with the first",
-            todo="Put {{timestamp}} into ami_name.",
+            message=f"ami_name of {builder.name} is constant ({shown}), so rebuilds will fail",
+            todo="Add {{timestamp}} to ami_name.",
         )
     return None
 
 
-def _replacing(builder: Builder, shown: str, *, is_taken: bool, by_digest: bool) -> Finding | None:
-    """With `force_deregister` no name is in the way: Packer deregisters the AMI that has it."""
-    if by_digest and not is_taken:
+def _replacing(builder: Builder, shown: str, *, exists: bool, by_digest: bool) -> Finding | None:
+    """With `force_deregister` there is no conflict: Packer deregisters the AMI of this name."""
+    if by_digest and not exists:
         return None
     return Finding(
         level=Level.WARNING,
         code="constant-ami-name",
         location=builder.location,
-        message=f"{builder.name} always names its AMI {shown} and has force_deregister: each bake deregisters the AMI "
-        "of the bake before",
-        todo="Put {{timestamp}} into ami_name and remove force_deregister, to keep the AMIs that are in use.",
+        message=f"ami_name of {builder.name} is constant ({shown}), and it has force_deregister: each build "
+        "deregisters the previous AMI",
+        todo="To keep AMIs that are in use, add {{timestamp}} to ami_name and remove force_deregister.",
     )
 
 
-_MAKE_NO_AMI = ("null", "file", "amazon-ebsvolume")
+_WITHOUT_AMI = ("null", "file", "amazon-ebsvolume")
+"""Builders that do not produce an AMI."""
 
 
-def _making(builders: Iterable[Builder]) -> list[Builder]:
+def _producing(builders: Iterable[Builder]) -> list[Builder]:
     return [
         builder
         for builder in builders
-        if builder.type.startswith("amazon-") and builder.type not in _MAKE_NO_AMI and not builder.skip_create_ami
+        if builder.type.startswith("amazon-") and builder.type not in _WITHOUT_AMI and not builder.skip_create_ami
     ]
 
 
 def built_elsewhere(facts: TemplateFacts, region: str) -> Finding | None:
-    """Where every AMI is made in another region for certain: one that is made elsewhere may be copied here by the
-    template itself."""
-    making = _making(facts.builders)
-    elsewhere = all(builder.region not in (None, region) and not builder.ami_regions for builder in making)
-    return next(region_findings(making, region), None) if making and elsewhere else None
+    """A finding if every AMI is certainly built in another region, and the template does not copy it to this one."""
+    producing = _producing(facts.builders)
+    elsewhere = all(builder.region not in (None, region) and not builder.ami_regions for builder in producing)
+    return next(region_findings(producing, region), None) if producing and elsewhere else None
 
 
 def sure_failure(facts: TemplateFacts, region: str) -> Finding | None:
-    """Why a bake in `region` would fail, though Packer itself would run to its end. None where that is not sure."""
+    """The reason why a bake in `region` certainly fails although Packer succeeds; None if that is not certain."""
     no_ami = _no_ami(facts)
     if no_ami is not None:
         return no_ami
-    here = [builder for builder in _making(facts.builders) if builder.region == region]
+    here = [builder for builder in _producing(facts.builders) if builder.region == region]
     return next(region_findings(facts.builders, region)) if len(here) > 1 else built_elsewhere(facts, region)
 
 
 def _no_ami(facts: TemplateFacts) -> Finding | None:
-    """Builders none of which makes an AMI, as far as we know them; or none at all, which Packer 1.6.6 accepts."""
+    """A finding if no builder produces an AMI, or if there is no builder, which Packer 1.6.6 accepts."""
     if facts.builds_nothing and facts.files:
         return Finding(
             level=Level.ERROR,
             code="no-ami",
             location=SourceLocation(file=facts.files[0], line=1),
-            message="the template has no build with a source: this makes no AMI",
-            todo="Name a source in a `build` block, or a builder in `builders`.",
+            message="the template has no build with a source, so it does not produce an AMI",
+            todo="Add a source to a `build` block, or a builder to `builders`.",
         )
     if not facts.builders or "amazon-import" in facts.components:
         return None
-    if not all(builder.type in _MAKE_NO_AMI or builder.skip_create_ami for builder in facts.builders):
+    if not all(builder.type in _WITHOUT_AMI or builder.skip_create_ami for builder in facts.builders):
         return None
-    names = " and ".join(builder.name for builder in facts.builders)
+    names = " and ".join(repr(builder.name) for builder in facts.builders)
+    plural = len(facts.builders) > 1
     return Finding(
         level=Level.ERROR,
         code="no-ami",
         location=facts.builders[0].location,
-        message=f"{names}: this makes no AMI",
-        todo="Use a builder that makes one, such as amazon-ebs, without skip_create_ami.",
+        message=f"builder{'s' if plural else ''} {names} {'do' if plural else 'does'} not produce an AMI",
+        todo="Use a builder that produces an AMI, such as amazon-ebs, without skip_create_ami.",
     )
 
 
 def region_findings(builders: Sequence[Builder], region: str) -> Iterator[Finding]:
-    """Builders that make no AMI in the region of the bake, or several."""
-    making = _making(builders)
-    for builder in making:
+    """Finds builders whose AMI is in another region, and templates that produce several AMIs."""
+    producing = _producing(builders)
+    for builder in producing:
         if builder.region is not None and builder.region != region:
             yield Finding(
                 level=Level.ERROR,
                 code="region-mismatch",
                 location=builder.location,
-                message=f"{builder.name} bakes in {builder.region}, and the image is wanted in {region}",
-                todo="Correct `regions`, or write the variable aws_region as the builder's region.",
+                message=f"{builder.name} builds in {builder.region}, but the image's first region is {region}",
+                todo="Fix `regions`, or set the builder's region to the variable aws_region.",
             )
-    if len(making) > 1:
+    if len(producing) > 1:
         yield Finding(
             level=Level.ERROR,
             code="several-amis",
-            location=making[1].location,
-            message=f"{' and '.join(builder.name for builder in making)} each make an AMI: an image is one",
-            todo="Choose one with `only`, and make an image of each.",
+            location=producing[1].location,
+            message=f"{' and '.join(builder.name for builder in producing)} each produce an AMI: an image is one AMI",
+            todo="Select one with `only`, and define an image for each.",
         )
 
 
 def selection_findings(
     image: ImageConfig, chosen: Sequence[Builder], all_of: Sequence[Builder], file: str
 ) -> Iterator[Finding]:
-    """`only` and `except` that leave none of the builds that there are: Packer ends well, and makes nothing."""
+    """A finding if `only` or `except` exclude all builds: Packer would succeed without a build."""
     if all_of and not chosen:
         key = "only" if image.only else "except"
         yield Finding(
             level=Level.ERROR,
             code="no-build-selected",
             location=SourceLocation(file=file, line=image.line(key)),
-            message=f"{key} ({', '.join(image.only or image.except_)}) leaves none of the template's builds",
-            todo=f"Choose among {', '.join(builder.name for builder in all_of)}.",
+            message=f"{key} ({', '.join(image.only or image.except_)}) excludes all builds of the template",
+            todo=f"The template has {', '.join(builder.name for builder in all_of)}.",
         )
 
 
 def key_finding(image: ImageConfig, regions: Sequence[str], file: str) -> Finding | None:
-    """A key for copies where there are none."""
+    """A finding if `kms_key` is set but there are no copies."""
     if not image.kms_keys.everywhere or len(image.regions) > 1 or len(regions) > 1:
         return None
     return Finding(
         level=Level.WARNING,
         code="key-without-copies",
         location=SourceLocation(file=file, line=image.line("kms_key")),
-        message="no copies are made, of one region: kms_key encrypts nothing",
-        todo="Say in the template how the volumes are encrypted (encrypt_boot, kms_key_id), or take kms_key out.",
+        message="kms_key has no effect: the image has one region, so there are no copies",
+        todo="Configure the encryption in the template (encrypt_boot, kms_key_id), or remove kms_key.",
     )
 
 
 def aging_findings(builders: Iterable[Builder]) -> Iterator[Finding]:
-    """Names that are the same for each bake of one digest, where `max_age` asks for such bakes."""
+    """Finds names that do not change between builds of one digest, which `max_age` requests."""
     for builder in builders:
         if builder.ami_name and is_constant(builder.ami_name):
             yield Finding(
                 level=Level.WARNING,
                 code="name-does-not-age",
                 location=builder.location,
-                message=f"with max_age an unchanged definition is baked again, and {builder.name} has one name for it",
-                todo="Put {{timestamp}} into ami_name.",
+                message=f"max_age rebuilds an unchanged definition, but {builder.name} would use the same ami_name",
+                todo="Add {{timestamp}} to ami_name.",
             )
 
 
 def owner_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
-    """Accounts beside our own: EC2 shows the tags of an AMI to its owner alone."""
+    """A finding for other accounts in `owners`: EC2 shows an AMI's tags only to its owner."""
     others = [owner for owner in image.owners if owner != "self"]
     if others and "self" in image.owners:
         yield Finding(
             level=Level.WARNING,
             code="owners-never-found",
             location=SourceLocation(file=file, line=image.line("owners")),
-            message=f"AMIs of {', '.join(others)} are never found: their tags are seen by that account alone",
-            todo="Leave `owners` out: `self` is the account that bakes.",
+            message=f"AMIs of {', '.join(others)} are never found: EC2 shows tags only to the AMI's owner",
+            todo="Remove `owners`: the default `self` is the account that builds.",
         )
 
 
 def sharing_findings(image: ImageConfig, file: str) -> Iterator[Finding]:
-    """Those of `share_with` whom EC2 does not let use snapshots."""
-    left_out = [target for target in image.share_with or () if not is_account(target)]
-    if image.share_snapshots and left_out:
+    """A finding for entries of `share_with` with which EC2 cannot share snapshots."""
+    not_accounts = [target for target in image.share_with or () if not is_account(target)]
+    if image.share_snapshots and not_accounts:
         yield Finding(
             level=Level.WARNING,
             code="snapshots-not-shared",
             location=SourceLocation(file=file, line=image.line("share_snapshots")),
-            message=f"EC2 shares snapshots with accounts only: {', '.join(left_out)} may launch the AMI, not copy it",
-            todo="Name the accounts that copy it in `share_with`, too.",
+            message="EC2 shares snapshots only with accounts: "
+            f"{', '.join(not_accounts)} can launch the AMI, but not copy it",
+            todo="Also add the accounts that copy the AMI to `share_with`.",
         )
 
 
 def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[SourceLocation, ...]]) -> Iterator[Finding]:
-    """Links that lead out of the tree: another machine may have something else there, or nothing."""
+    """Finds links that lead out of the repository: the target may differ between machines."""
     for entry in entries:
         if entry.kind is EntryKind.LINK and entry.target is not None and leads_out(entry.path, entry.target):
             yield Finding(
@@ -317,7 +324,7 @@ def link_findings(entries: Iterable[Entry], named_by: Mapping[str, tuple[SourceL
                 code="link-out-of-tree",
                 location=named_by[entry.path][0],
                 message=f"{entry.path} is a link to {entry.target}, outside the repository",
-                todo="Put a copy of it into the repository: what it leads to may differ from machine to machine.",
+                todo="Copy the target into the repository: it may differ between machines.",
             )
 
 

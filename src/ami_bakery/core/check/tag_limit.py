@@ -1,4 +1,4 @@
-"""Whether an AMI can have all of its tags: those of the template, of bakery.toml and of the bakery."""
+"""Checks the number of an AMI's tags against EC2's limit."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _ALWAYS = (DIGEST_TAG, IMAGE_TAG, FORMAT_TAG, FROM_TAG, COMPONENTS_TAG, ORIGIN_T
 
 
 def tag_findings(image: ImageConfig, builders: Iterable[Builder]) -> Iterator[Finding]:
-    """Errors for builders whose AMI would have too many: EC2 refuses the last of them when everything is built."""
+    """Yields an error for each builder whose AMI would have too many tags. EC2 would refuse them after the build."""
     for builder in builders:
-        ours = set(_ALWAYS) if image.scheme is Scheme.SHA256 else {DIGEST_TAG}
-        ours |= {SHARED_TAG} if image.share_with else set()
-        ours |= {REGIONS_TAG} if builder.ami_regions and image.scheme is Scheme.SHA256 else set()
+        own = set(_ALWAYS) if image.scheme is Scheme.SHA256 else {DIGEST_TAG}
+        own |= {SHARED_TAG} if image.share_with else set()
+        own |= {REGIONS_TAG} if builder.ami_regions and image.scheme is Scheme.SHA256 else set()
         configured = {name for name, _ in image.tags}
-        names = {*builder.tags, *configured, *ours}
+        names = {*builder.tags, *configured, *own}
         if len(names) > _AT_MOST:
             yield Finding(
                 level=Level.ERROR,
                 code="too-many-tags",
                 location=builder.location,
-                message=f"the AMI of {builder.name} would have {len(names)} tags, and EC2 takes {_AT_MOST}: "
-                f"{len(builder.tags)} of the template, {len(configured)} of bakery.toml, {len(ours)} of ami-bakery",
-                todo=f"Take {len(names) - _AT_MOST} or more out of the template's tags and run_tags, or of `tags`.",
+                message=f"the AMI of {builder.name} would have {len(names)} tags, and EC2 allows {_AT_MOST}: "
+                f"{len(builder.tags)} of the template, {len(configured)} of bakery.toml, {len(own)} of ami-bakery",
+                todo=f"Remove {len(names) - _AT_MOST} or more of the template's tags and run_tags, or of `tags`.",
             )

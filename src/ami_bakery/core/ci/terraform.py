@@ -1,4 +1,4 @@
-"""What Terraform's `external` data source asks: a JSON object of strings."""
+"""Parses the query of Terraform's `external` data source: a JSON object of strings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _EXAMPLE = 'Write, for example: query = { image = "app", region = "us-east-1" }.
 
 class QueryAction(StrEnum):
     FIND = "find"
-    """Answer with the AMI that is there; fail where there is none."""
+    """Return the existing AMI; fail if there is none."""
     BAKE = "bake"
 
 
 class Query(Frozen):
-    """What stands in the data source's `query`. None is what it leaves out."""
+    """The data source's `query`. None: the key is missing."""
 
     image: str | None = None
     region: str | None = None
@@ -32,9 +32,10 @@ class Query(Frozen):
 
 
 def parse_query(text: str) -> Query:
-    """https://registry.terraform.io/providers/hashicorp/external: a JSON object, all of whose values are strings.
+    """Parses a JSON object whose values are all strings. Raises `UsageError`.
 
-    Raises `UsageError`. A value that is not there cannot be an empty string: Terraform leaves out what is `null`.
+    An empty string is an error: Terraform leaves out values that are `null`.
+    Source: https://registry.terraform.io/providers/hashicorp/external
     """
     try:
         document = json.loads(text)
@@ -43,14 +44,14 @@ def parse_query(text: str) -> Query:
     except RecursionError:
         raise _wrong("standard input is nested too deeply") from None
     if not isinstance(document, dict):
-        raise _wrong(f"an object is wanted, not {_kind(document)}")
+        raise _wrong(f"expected an object, got {_kind(document)}")
     for key, value in document.items():
         if key not in _KEYS:
             raise _wrong(f"there is no key {key!r}{nearest(key, _KEYS)}; the keys are {', '.join(_KEYS)}")
         if not isinstance(value, str):
-            raise _wrong(f"{key}: a string is wanted, not {_kind(value)}")
+            raise _wrong(f"{key}: expected a string, got {_kind(value)}")
         if not value:
-            raise _wrong(f"{key} is empty: where there is none, leave the key out or make it null")
+            raise _wrong(f"{key} is empty: to use the default, omit the key or set it to null")
     return Query(
         image=document.get("image"),
         region=_region(document.get("region")),
@@ -73,8 +74,8 @@ def _action(text: str) -> QueryAction:
     return QueryAction(text)
 
 
-def _wrong(what: str) -> UsageError:
-    return UsageError(_DOING, what, _EXAMPLE)
+def _wrong(wrong: str) -> UsageError:
+    return UsageError(_DOING, wrong, _EXAMPLE)
 
 
 def _kind(value: Any) -> str:

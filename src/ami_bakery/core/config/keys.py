@@ -1,4 +1,4 @@
-"""The keys that an image may have in `bakery.toml`, and how the value of each is read."""
+"""The keys of an image in `bakery.toml`, and how each value is parsed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ami_bakery.values import Frozen
 
 
 class InvalidValue(Exception):
-    """What is wrong with one value: `path` is relative to the value."""
+    """A value that cannot be used. `path` leads to it, relative to the key's value."""
 
     def __init__(self, message: str, *path: str | int) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _ENVIRONMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 TAGS_AT_MOST = 40
-"""EC2 takes 50 on a resource; the others are for the bakery and the template."""
+"""EC2 allows 50 tags on a resource; the others are for the bakery and the template."""
 _TAG_NAME_LENGTH, _TAG_VALUE_LENGTH = 127, 255
 """EC2's limits (API reference, Tag), in characters."""
 DIGEST_PARTS = ("packer-version", "plugin-versions", "environment", "selection")
@@ -44,17 +44,17 @@ DIGEST_PARTS = ("packer-version", "plugin-versions", "environment", "selection")
 
 def _string(value: Any) -> str:
     if not isinstance(value, str):
-        raise InvalidValue(f"a string is wanted, not {type_name(value)}")
+        raise InvalidValue(f"expected a string, got {type_name(value)}")
     if "\0" in value:
-        raise InvalidValue("no program can be given a NUL character")
+        raise InvalidValue("a program's argument cannot contain a NUL character")
     return value
 
 
-def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
+def _matching(pattern: re.Pattern[str], expected: str) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         text = _string(value)
         if not pattern.fullmatch(text):
-            raise InvalidValue(f"{wanted} is wanted, not {text!r}")
+            raise InvalidValue(f"expected {expected}, got {text!r}")
         return text
 
     return parse
@@ -62,21 +62,21 @@ def _matching(pattern: re.Pattern[str], wanted: str) -> Callable[[Any], str]:
 
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InvalidValue(f"true or false is wanted, not {type_name(value)}")
+        raise InvalidValue(f"expected true or false, got {type_name(value)}")
     return value
 
 
 def _path(value: Any) -> str:
     text = _string(value)
     if not text:
-        raise InvalidValue("a path is wanted, not an empty string")
+        raise InvalidValue("expected a path, got an empty string")
     return text
 
 
 def _list_of(parse: Callable[[Any], str]) -> Callable[[Any], tuple[str, ...]]:
     def parse_list(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list):
-            raise InvalidValue(f"a list is wanted, not {type_name(value)}")
+            raise InvalidValue(f"expected a list, got {type_name(value)}")
         items = []
         for index, item in enumerate(value):
             try:
@@ -96,7 +96,7 @@ def _non_empty(parse: Callable[[Any], tuple[str, ...]]) -> Callable[[Any], tuple
     def parse_list(value: Any) -> tuple[str, ...]:
         items = parse(value)
         if not items:
-            raise InvalidValue("at least one entry is wanted")
+            raise InvalidValue("expected at least one entry")
         return items
 
     return parse_list
@@ -121,19 +121,19 @@ def _ignore_pattern(value: Any) -> str:
     try:
         pathspec.GitIgnoreSpec.from_lines([text])
     except ValueError as error:
-        raise InvalidValue(f"not a gitignore pattern: {error}") from None
+        raise InvalidValue(f"invalid gitignore pattern: {error}") from None
     return text
 
 
 def is_account(target: str) -> bool:
-    """Whether one of `share_with` is an account: not an organization, nor an OU."""
+    """Whether an entry of `share_with` is an account, not an organization or OU."""
     return bool(_ACCOUNT.fullmatch(target))
 
 
 def _share_target(value: Any) -> str:
     text = _string(value)
     if not (_ACCOUNT.fullmatch(text) or _ORGANIZATION.fullmatch(text)):
-        raise InvalidValue(f"an account (12 digits) or the ARN of an organization or an OU is wanted, not {text!r}")
+        raise InvalidValue(f"expected an account (12 digits) or the ARN of an organization or OU, got {text!r}")
     return text
 
 
@@ -144,7 +144,7 @@ def _kms_keys(value: Any) -> KmsKeys:
     if isinstance(value, str):
         return KmsKeys(everywhere=_kms_key(value))
     if not isinstance(value, dict):
-        raise InvalidValue(f"a KMS key, or a table of one for each region, is wanted, not {type_name(value)}")
+        raise InvalidValue(f"expected a KMS key, or a table with a key for each region, got {type_name(value)}")
     pairs = []
     for name in value:
         try:
@@ -158,12 +158,12 @@ def _kms_keys(value: Any) -> KmsKeys:
 def _kms_key(value: Any) -> str:
     text = _string(value)
     if not _KMS_KEY.fullmatch(text):
-        raise InvalidValue(f"the id, alias (alias/...) or ARN of a KMS key is wanted, not {text!r}")
+        raise InvalidValue(f"expected the id, alias (alias/...) or ARN of a KMS key, got {text!r}")
     return text
 
 
 def region_of_key(key: str) -> str:
-    """The region that the ARN of a KMS key names; empty where the key is written in another way."""
+    """The region in a KMS key's ARN; empty if the key is an id or alias."""
     match = _KMS_KEY.fullmatch(key)
     return (match["region"] or "") if match else ""
 
@@ -171,12 +171,12 @@ def region_of_key(key: str) -> str:
 def _duration(value: Any) -> timedelta:
     match = _DURATION.fullmatch(_string(value))
     if not match or int(match[1]) == 0 or len(match[1]) > 6:
-        raise InvalidValue(f"a time such as 12h, 30d or 8w is wanted, not {value!r}")
+        raise InvalidValue(f"expected a duration such as 12h, 30d or 8w, got {value!r}")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def packer_value(value: Any) -> str:
-    """A TOML value as Packer takes it after `-var name=`: text as it is, the rest as JSON, which HCL2 reads."""
+    """Returns a TOML value as text for `-var name=`: a string unchanged, anything else as JSON, which HCL2 parses."""
     if isinstance(value, str):
         return value
     import json
@@ -189,13 +189,13 @@ def _variables(value: Any) -> tuple[tuple[str, str], ...]:
     pairs = []
     for name, item in table.items():
         if not _VARIABLE.fullmatch(name):
-            raise InvalidValue("not a name that a Packer variable can have", name)
+            raise InvalidValue("not a valid name of a Packer variable", name)
         if name == "config_checksum":
-            raise InvalidValue("the bakery gives the digest to the template in this variable", name)
+            raise InvalidValue("reserved: ami-bakery sets this variable to the digest", name)
         if not _is_plain(item):
-            raise InvalidValue(f"a string, number, boolean, list or table is wanted, not {type_name(item)}", name)
+            raise InvalidValue(f"expected a string, number, boolean, list or table, got {type_name(item)}", name)
         if "\0" in packer_value(item):
-            raise InvalidValue("no program can be given a NUL character", name)
+            raise InvalidValue("a program's argument cannot contain a NUL character", name)
         pairs.append((name, packer_value(item)))
     return tuple(sorted(pairs))
 
@@ -206,9 +206,9 @@ def _tags(value: Any) -> tuple[tuple[str, str], ...]:
         if not 0 < len(name) <= _TAG_NAME_LENGTH or "\0" in name:
             raise InvalidValue(f"a tag's name has 1 to {_TAG_NAME_LENGTH} characters", name)
         if name.lower().startswith("aws:"):
-            raise InvalidValue("names that begin with aws: are AWS's own", name)
+            raise InvalidValue("names that begin with aws: are reserved for AWS", name)
         if name.lower().startswith(OUR_TAGS) or name == DIGEST_TAG:
-            raise InvalidValue("the bakery itself writes this tag", name)
+            raise InvalidValue("reserved: ami-bakery writes this tag itself", name)
         if len(_within(name, _string, table)) > _TAG_VALUE_LENGTH:
             raise InvalidValue(f"a tag's value has at most {_TAG_VALUE_LENGTH} characters", name)
     if len(table) > TAGS_AT_MOST:
@@ -217,7 +217,7 @@ def _tags(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def too_many_tags(count: int) -> str:
-    return f"at most {TAGS_AT_MOST} tags are wanted, not {count}"
+    return f"expected at most {TAGS_AT_MOST} tags, got {count}"
 
 
 def _is_plain(value: Any) -> bool:
@@ -230,7 +230,7 @@ def _is_plain(value: Any) -> bool:
 
 def _table(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidValue(f"a table is wanted, not {type_name(value)}")
+        raise InvalidValue(f"expected a table, got {type_name(value)}")
     return value
 
 
@@ -239,12 +239,11 @@ def _base(value: Any) -> BaseSource:
         if value.startswith("ami-") and AMI_ID.fullmatch(value):
             return BaseId(ami=value)
         if not IMAGE_NAME.fullmatch(value):
-            raise InvalidValue(f"an AMI id, the name of another image, or a table is wanted, not {value!r}")
+            raise InvalidValue(f"expected an AMI id, the name of another image, or a table, got {value!r}")
         return BaseImage(image=value)
     if not isinstance(value, dict):
         raise InvalidValue(
-            "an AMI id, the name of another image, { owners, filters } or { ssm } is wanted, "
-            f"not {type_name(value)}"
+            f"expected an AMI id, the name of another image, {{ owners, filters }} or {{ ssm }}, got {type_name(value)}"
         )
     known = ("filters", "owners", "ssm")
     for key in value:
@@ -252,16 +251,14 @@ def _base(value: Any) -> BaseSource:
             raise InvalidValue(f"unknown key{nearest_always(key, known)}", key)
     if "ssm" in value:
         if len(value) > 1:
-            raise InvalidValue("ssm stands alone: an AMI is found by a parameter or by filters, not by both")
+            raise InvalidValue("ssm cannot be combined with owners or filters")
         return BaseParameter(
             parameter=_within("ssm", _matching(re.compile(r"/?[\w./:-]+"), "the name of a parameter"), value)
         )
     if "owners" not in value:
-        raise InvalidValue(
-            "owners is missing: without it, a filter finds anybody's AMI, an attacker's of the same name too"
-        )
+        raise InvalidValue("missing owners: without owners, anyone's AMI can match the filters")
     if "filters" not in value:
-        raise InvalidValue("filters is missing")
+        raise InvalidValue("missing filters")
     owners = _within("owners", _non_empty(_list_of(_string)), value)
     return BaseFilter(owners=owners, filters=_within("filters", _filters, value))
 
@@ -269,7 +266,7 @@ def _base(value: Any) -> BaseSource:
 def _filters(value: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
     table = _table(value)
     if not table:
-        raise InvalidValue("at least one filter is wanted")
+        raise InvalidValue("expected at least one filter")
     pairs = []
     for name, item in table.items():
         if isinstance(item, bool):
@@ -291,7 +288,7 @@ def _within(key: str, parse: Callable[[Any], _Parsed], table: Mapping[str, Any])
 
 
 class Key(Frozen):
-    """One key that an image may have: the field it becomes, how it is read, and what the documentation says of it."""
+    """A key of an image: its field in `ImageConfig`, its parser, and its documentation."""
 
     name: str
     field: str
@@ -313,57 +310,58 @@ KEYS: tuple[Key, ...] = (
         field="inputs",
         parse=_list_of(_path),
         type="list of paths",
-        about="Files, folders and globs that the image is made of. Default: the template's folder. "
-        "`[]`: only what the template reads.",
+        about="Files, folders and globs that are in the digest. Default: the template's folder. "
+        "`[]`: only the files that the template reads.",
     ),
     Key(
         name="workdir",
         field="workdir",
         parse=_path,
         type="path",
-        about="The folder that Packer runs in. Left out: the template's folder.",
+        about="The folder that Packer runs in. Default: the template's folder.",
     ),
     Key(
         name="only",
         field="only",
         parse=_list_of(_string),
         type="list of strings",
-        about="Packer's `-only`: the builds that take part.",
+        about="Packer's `-only`: run only these builds.",
     ),
     Key(
         name="except",
         field="except_",
         parse=_list_of(_string),
         type="list of strings",
-        about="Packer's `-except`: the builds that do not take part.",
+        about="Packer's `-except`: do not run these builds.",
     ),
     Key(
         name="ignore",
         field="ignore",
         parse=_list_of(_ignore_pattern),
         type="list of gitignore patterns",
-        about="What to leave out of input folders and of the words of local commands, on top of the built-in patterns.",
+        about="Files to leave out of input folders, and of the arguments of local commands. "
+        "Added to the built-in patterns.",
     ),
     Key(
         name="from",
         field="base",
         parse=_base,
         type="AMI id, image name, or table",
-        about="What the image starts from: an AMI id, another image, `{ owners, filters }`, or `{ ssm }`.",
+        about="The source AMI: an AMI id, another image, `{ owners, filters }`, or `{ ssm }`.",
     ),
     Key(
         name="from_variable",
         field="from_variable",
         parse=_matching(_VARIABLE, "the name of a Packer variable"),
         type="string",
-        about="The Packer variable that gets the id of the base. Left out: `source_ami`.",
+        about="The Packer variable that receives the id of the source AMI. Default: `source_ami`.",
     ),
     Key(
         name="vars",
         field="variables",
         parse=_variables,
         type="table",
-        about="Packer variables. A table in `[defaults]` and one in the image are merged, name by name.",
+        about="Packer variables. The tables of `[defaults]` and of the image are merged by name.",
     ),
     Key(
         name="var_files",
@@ -377,78 +375,81 @@ KEYS: tuple[Key, ...] = (
         field="environment",
         parse=_list_of(_matching(_ENVIRONMENT, "the name of an environment variable")),
         type="list of strings",
-        about="Environment variables that the image depends on: each value, or that it is not set, is in the digest.",
+        about="Environment variables that the image depends on. The digest covers each value, or that it is not set.",
     ),
     Key(
         name="regions",
         field="regions",
         parse=_distinct(_non_empty(_list_of(parse_region))),
         type="list of regions",
-        about="Baked in the first, copied to the others. Left out: AWS_DEFAULT_REGION, AWS_REGION or the profile's.",
+        about="The AMI is built in the first region and copied to the others. "
+        "Default: AWS_DEFAULT_REGION, AWS_REGION or the profile's region.",
     ),
     Key(
         name="kms_key",
         field="kms_keys",
         parse=_kms_keys,
         type="KMS key, or table of them by region",
-        about="What copies in other regions are encrypted with: a key's id, alias or ARN. Left out: as the source is. "
-        "With one region it encrypts nothing.",
+        about="The KMS key that encrypts copies in other regions: its id, alias or ARN. "
+        "Default: a copy is encrypted as its source is. With one region, this key has no effect.",
     ),
     Key(
         name="share_with",
         field="share_with",
         parse=_distinct(_list_of(_share_target)),
         type="list of accounts",
-        about="Exactly the accounts, organizations and OUs that may launch the AMI. Left out: as the template has it.",
+        about="The only accounts, organizations and OUs that are allowed to launch the AMI. "
+        "Default: the template's settings.",
     ),
     Key(
         name="share_snapshots",
         field="share_snapshots",
         parse=_boolean,
         type="boolean",
-        about="Let the accounts of `share_with` use the AMI's snapshots, too, so that they can copy it.",
+        about="Also share the AMI's snapshots with the accounts of `share_with`, so that they can copy the AMI.",
     ),
     Key(
         name="tags",
         field="tags",
         parse=_tags,
         type="table of strings",
-        about="Tags for the AMIs and the lock; images are selected by them. Not in the digest. Merged as `vars` are.",
+        about="Tags of the AMIs and the lock; `--tag` selects images by them. Not in the digest. Merged as `vars` are.",
     ),
     Key(
         name="enabled",
         field="enabled",
         parse=_boolean,
         type="boolean",
-        about="`false` switches the image off: no command takes it, and nothing may be made from it. Left out: `true`.",
+        about="`false` disables the image: commands skip it, and enabled images cannot use it in `from`. "
+        "Default: `true`.",
     ),
     Key(
         name="owners",
         field="owners",
         parse=_non_empty(_list_of(_matching(re.compile(r"self|\d{12}"), "`self` or an account (12 digits)"))),
         type="list of accounts",
-        about="Whose AMIs count when a digest is looked up: `self`, or this account's number. Left out: `self`.",
+        about="The owner of AMIs that count in a digest lookup: `self`, or this account's number. Default: `self`.",
     ),
     Key(
         name="max_age",
         field="max_age",
         parse=_duration,
-        type="time such as `30d`",
-        about="Bake again when the newest AMI is older, though nothing changed. Units: m, h, d, w.",
+        type="duration such as `30d`",
+        about="Rebuild when the newest AMI is older than this. Units: m, h, d, w.",
     ),
     Key(
         name="salt",
         field="salt",
         parse=_string,
         type="string",
-        about="Goes into the digest as it is: change it to disown every AMI baked so far.",
+        about="Any text; a part of the digest. Change it to force a full rebuild.",
     ),
     Key(
         name="digest_exclude",
         field="digest_exclude",
         parse=_list_of(_one_of(DIGEST_PARTS)),
         type="list of strings",
-        about=f"Parts to leave out of the digest, by name: {', '.join(f'`{part}`' for part in DIGEST_PARTS)}.",
+        about=f"Parts to exclude from the digest: {', '.join(f'`{part}`' for part in DIGEST_PARTS)}.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""`bakery.toml` as values: its images, with the defaults merged in, and what each one starts from."""
+"""`bakery.toml` as values: its images, with the defaults merged in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DEFAULT_FROM_VARIABLE = "source_ami"
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-"""Where a value stands in a document: table names, and indices into arrays."""
+"""The path of a value in a document: table names, and indices into arrays."""
 
 
 class BaseId(Frozen):
@@ -31,26 +31,26 @@ class BaseImage(Frozen):
 
 
 class BaseFilter(Frozen):
-    """`from = { owners, filters }`: the newest available AMI that matches. Filters sorted by name."""
+    """`from = { owners, filters }`: the newest available AMI that matches. Filters are sorted by name."""
 
     owners: tuple[str, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class BaseParameter(Frozen):
-    """`from = { ssm }`: the AMI id that an SSM parameter holds."""
+    """`from = { ssm }`: the AMI id in an SSM parameter."""
 
     parameter: str
 
 
 class KmsKeys(Frozen):
-    """`kms_key`: the keys that copies are encrypted with. `everywhere` stands for every region that is not named."""
+    """`kms_key`: the keys that encrypt copies. `everywhere` is for every region that is not named."""
 
     everywhere: str = ""
     by_region: tuple[tuple[str, str], ...] = ()
 
     def of(self, region: str) -> str:
-        """Empty where a copy is made without a key of its own."""
+        """The key for copies in a region; empty if none is configured."""
         return dict(self.by_region).get(region, self.everywhere)
 
 
@@ -58,16 +58,16 @@ BaseSource: TypeAlias = BaseId | BaseImage | BaseFilter | BaseParameter
 
 
 class ImageConfig(Frozen):
-    """One image, with the defaults merged in. Paths are as written: relative to the root, the folder of bakery.toml.
+    """An image, with the defaults merged in. Paths are as written: relative to the root, the folder of bakery.toml.
 
     inputs     None: the template's folder
     workdir    None: the template's folder
-    variables  as Packer gets them with `-var`: what is no string is written as JSON, and its name is in `structured`
-    regions    empty: the region of the environment; else baked in the first and copied to the others
-    kms_keys   for the copies; in the region of the bake, the template says how the AMI is encrypted
-    share_with None: nobody has said, so that permissions are left as they are
-    tags       (name, value), by name: for the AMIs, and to select images by; no part of the digest
-    lines      the line of bakery.toml that says a key, by key; inputs have a line each as ("inputs", i)
+    variables  in the form of `-var`; values that are not strings are JSON, and their names are in `structured`
+    regions    the first is for the build, the others are for copies; empty: the region of the environment
+    kms_keys   for copies; in the region of the build, the template configures the encryption
+    share_with None: not configured, permissions are not changed
+    tags       (name, value), sorted by name: for the AMIs, and to select images; not in the digest
+    lines      the line of each key in bakery.toml; each input has its own line as ("inputs", i)
     """
 
     name: str
@@ -104,10 +104,10 @@ class ImageConfig(Frozen):
 
 
 class Config(Frozen):
-    """The images of one bakery, in the order of the file.
+    """The images of one `bakery.toml`, in the order of the file.
 
     root  absolute path of the folder that all paths are relative to
-    file  what to call the configuration in messages, relative to the root: ``bakery.toml``
+    file  the configuration's path in messages, relative to the root: ``bakery.toml``
     """
 
     root: str

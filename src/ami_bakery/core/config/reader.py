@@ -1,4 +1,4 @@
-"""From a parsed document to a `Config`, by the rules of `config_keys`: every problem at once, each with its place."""
+"""Converts a parsed document to a `Config`, and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ VERSION = 1
 
 
 class Document(Frozen):
-    """A parsed file. `lines` has the line, from 1, of every key and array element that is written."""
+    """A parsed file. `lines` has the line, counted from 1, of every key and array element."""
 
     file: str
     data: Mapping[str, Any]
     lines: Mapping[KeyPath, int]
 
     def line(self, path: KeyPath) -> int:
-        """A table that is not written itself takes the line of the first key in it; what is missing, its parent's."""
+        """The line of a key; of an implicit table, that of its first key; of a missing key, that of its parent."""
         if path not in self.lines:
             inside = [line for key, line in self.lines.items() if key[: len(path)] == path]
             if inside:
@@ -35,7 +35,7 @@ class Document(Frozen):
 
 
 class Problem(NamedTuple):
-    """Something wrong in a document."""
+    """One problem in a document."""
 
     line: int
     key: str
@@ -44,26 +44,27 @@ class Problem(NamedTuple):
 
 _KEY_NAMES = tuple(key.name for key in KEYS)
 _MERGED = ("variables", "tags")
-"""Fields whose table in the defaults and the image's own are merged, name by name."""
+"""Fields whose tables in the defaults and in the image are merged by name."""
 _RENAMED = {"digest_without": "digest_exclude"}
+"""Old names of keys."""
 _TOP_LEVEL = ("version", "defaults", "images")
 
 
 def parse_config(document: Document, *, root: str) -> tuple[Config, tuple[Problem, ...]]:
-    """A document as a `Config`, and all problems, sorted by line. Where there are any, do not use the config."""
+    """Returns the `Config`, and all problems sorted by line. If there are problems, the config is incomplete."""
     reader = _Reader(document)
     images = reader.read()
     return Config(root=root, file=document.file, images=images), tuple(sorted(reader.problems))
 
 
 class _Reader:
-    """Walks a document once and gathers problems as it goes."""
+    """Walks a document once and collects problems."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.problems: list[Problem] = []
         self.parents: dict[str, str] = {}
-        self.switched_off: set[str] = set()
+        self.disabled: set[str] = set()
         self.lines_inside = _lines_inside(document)
 
     def read(self) -> tuple[ImageConfig, ...]:
@@ -74,15 +75,17 @@ class _Reader:
                     self._problem((key,), f"{key} was renamed: use {_RENAMED[key]}, in [defaults] or an image")
                     continue
                 hint = nearest_always(key, (*_KEY_NAMES, *_TOP_LEVEL))
-                where = " It belongs into [defaults] or an image." if nearest(key, _KEY_NAMES) == hint else ""
-                self._problem((key,), f"unknown key{hint}{where}")
+                table = " It belongs in [defaults] or in an image." if nearest(key, _KEY_NAMES) == hint else ""
+                self._problem((key,), f"unknown key{hint}{table}")
         if data.get("version") != VERSION or isinstance(data.get("version"), bool):
-            found = f"{VERSION} is wanted, not {data['version']!r}" if "version" in data else "it is missing"
-            self._problem(("version",), f"{found}: the file begins with version = {VERSION}")
+            missing = f"missing `version = {VERSION}`"
+            self._problem(
+                ("version",), f"expected {VERSION}, got {data['version']!r}" if "version" in data else missing
+            )
         defaults = self._values(("defaults",), data.get("defaults", {}))
         tables = data.get("images", {})
         if not isinstance(tables, dict) or not tables:
-            self._problem(("images",), "no image: write a table [images.NAME] with at least a template")
+            self._problem(("images",), "no images: add a table [images.NAME] with at least a template")
             return ()
         images = tuple(
             image for name, table in tables.items() if (image := self._image(name, table, defaults)) is not None
@@ -94,7 +97,7 @@ class _Reader:
     def _image(self, name: str, table: Any, defaults: Mapping[str, Any]) -> ImageConfig | None:
         path = ("images", name)
         if not IMAGE_NAME.fullmatch(name):
-            self._problem(path, "an image's name is made of letters, digits, dots, dashes and underscores")
+            self._problem(path, "an image's name can only contain letters, digits, dots, dashes and underscores")
         elif AMI_ID.fullmatch(name):
             self._problem(path, "an image's name must not look like an AMI id")
         own = self._values(path, table)
@@ -103,15 +106,15 @@ class _Reader:
             if field in defaults and field in own:
                 values[field] = tuple(sorted({**dict(defaults[field]), **dict(own[field])}.items()))
         if len(values.get("tags", ())) > TAGS_AT_MOST:
-            self._problem((*path, "tags"), f"with the defaults', {too_many_tags(len(values['tags']))}")
+            self._problem((*path, "tags"), f"{too_many_tags(len(values['tags']))}, including those of [defaults]")
         base = values.get("base")
         if isinstance(base, BaseImage):
             self.parents[name] = base.image
         if not values.get("enabled", True):
-            self.switched_off.add(name)
+            self.disabled.add(name)
         if "template" not in values:
             if isinstance(table, dict) and "template" not in table and not _is_only_dotted(table):
-                self._problem(path, "template is missing")
+                self._problem(path, "missing template")
             return None
         written = {**_variables(self.document.data.get("defaults")), **_variables(table)}
         structured = frozenset(variable for variable, value in written.items() if not isinstance(value, str))
@@ -121,19 +124,16 @@ class _Reader:
         return image
 
     def _values(self, path: KeyPath, table: Any) -> dict[str, Any]:
-        """The fields of one table that could be read; what could not is a problem."""
+        """The fields of one table. A value that cannot be parsed is a problem."""
         if not isinstance(table, dict):
-            self._problem(path, f"a table is wanted, not {type_name(table)}")
+            self._problem(path, f"expected a table, got {type_name(table)}")
             return {}
         values = {}
         keys = {key.name: key for key in KEYS}
         for name, value in table.items():
             if name not in keys:
                 dotted = _dotted_name(f"{path[-1]}.{name}", value) if path[0] == "images" else None
-                if name in _RENAMED:
-                    self._problem((*path, name), f"{name} was renamed: use {_RENAMED[name]}")
-                    continue
-                hint = f'; a name with dots is written in quotes: [images."{dotted}"]' if dotted else ""
+                hint = f'; quote a name with dots: [images."{dotted}"]' if dotted else ""
                 self._problem((*path, name), f"unknown key{hint or nearest_always(name, _KEY_NAMES)}")
                 continue
             try:
@@ -143,40 +143,41 @@ class _Reader:
         return values
 
     def _lines(self, path: KeyPath) -> dict[KeyPath, int]:
-        """The lines of an image's keys; a key that only the defaults have takes theirs."""
+        """The lines of an image's keys; of a key that only the defaults have, its line there."""
         inside = self.lines_inside
         return {(): self.document.line(path), **inside.get(("defaults",), {}), **inside.get(path, {})}
 
     def _check_default_keys(self, images: Iterable[ImageConfig], defaults: Mapping[str, Any]) -> None:
-        """The defaults may have keys for more regions than one image has; one of no image at all is misspelt."""
+        """Reports KMS keys in the defaults for a region that no image has.
+
+        The defaults may have keys for more regions than a single image has.
+        """
         used = {region for image in images for region in image.regions}
         for region, _ in defaults["kms_keys"].by_region if "kms_keys" in defaults else ():
             if region not in used:
-                self._problem(("defaults", "kms_key", region), f"no image has {region} among its regions")
+                self._problem(("defaults", "kms_key", region), f"no image has {region} in its regions")
 
     def _check_bases(self, tables: Mapping[str, Any]) -> None:
         for name, parent in self.parents.items():
             if parent not in tables:
-                hints = f"{nearest(parent, tables)}{_no_id(parent)}"
+                hints = f"{nearest(parent, tables)}{_invalid_id_hint(parent)}"
                 self._problem(
                     ("images", name, "from"), f"{name} -> {parent}: there is no image {parent!r} in this file{hints}"
                 )
-            elif parent in self.switched_off and name not in self.switched_off:
+            elif parent in self.disabled and name not in self.disabled:
                 self._problem(
                     ("images", name, "from"),
-                    f"{name} -> {parent}, which is switched off: write enabled = true there, or false here, too",
+                    f"{name} -> {parent}: {parent} is disabled. Set enabled = true there, or disable {name}, too",
                 )
         for cycle in _cycles(self.parents):
-            self._problem(
-                ("images", cycle[0], "from"), f"images are made from each other in a circle: {' -> '.join(cycle)}"
-            )
+            self._problem(("images", cycle[0], "from"), f"circular `from`: {' -> '.join(cycle)}")
 
     def _problem(self, path: KeyPath, message: str) -> None:
         self.problems.append(Problem(self.document.line(path), _dotted(path), message))
 
 
 def _dotted_name(name: str, table: Any) -> str | None:
-    """The name of an image that was written without quotes, so that its dots make tables in tables of it."""
+    """The name of an image whose dots were not quoted, so that TOML reads them as nested tables; else None."""
     while isinstance(table, dict) and "template" not in table and len(table) == 1:
         ((part, table),) = table.items()
         name = f"{name}.{part}"
@@ -188,7 +189,7 @@ def _is_only_dotted(table: Mapping[str, Any]) -> bool:
 
 
 def _lines_inside(document: Document) -> dict[KeyPath, dict[KeyPath, int]]:
-    """The lines of the defaults' keys and of each image's, by the path of their table, sorted out in one go."""
+    """Groups the lines of all keys by the path of their table: the defaults or an image."""
     inside: dict[KeyPath, dict[KeyPath, int]] = {}
     for key, line in document.lines.items():
         length = 2 if key[0] == "images" else 1
@@ -197,18 +198,18 @@ def _lines_inside(document: Document) -> dict[KeyPath, dict[KeyPath, int]]:
 
 
 def _variables(table: Any) -> Mapping[str, Any]:
-    """What stands in `vars`, as it was written."""
+    """The values of `vars`, not parsed."""
     variables = table.get("vars", {}) if isinstance(table, dict) else {}
     return variables if isinstance(variables, dict) else {}
 
 
-def _no_id(parent: str) -> str:
-    looks = parent.startswith("ami-")
-    return ", and it is no AMI's id, which has 8 or 17 hexadecimal digits behind `ami-`" if looks else ""
+def _invalid_id_hint(parent: str) -> str:
+    is_like_id = parent.startswith("ami-")
+    return "; an AMI id has 8 or 17 hexadecimal digits after `ami-`" if is_like_id else ""
 
 
 def _cycles(parents: Mapping[str, str]) -> list[tuple[str, ...]]:
-    """Each circle once, from its first member in the order of the file, with that member again at the end."""
+    """Returns each cycle once. It starts with its first image in the order of the file, and ends with it again."""
     cycles = []
     seen: set[str] = set()
     for start in parents:
@@ -218,8 +219,8 @@ def _cycles(parents: Mapping[str, str]) -> list[tuple[str, ...]]:
             chain.append(name)
             name = parents.get(name)
         if name is not None and name in chain:
-            circle = chain[chain.index(name) :]
-            cycles.append((*circle, circle[0]))
+            cycle = chain[chain.index(name) :]
+            cycles.append((*cycle, cycle[0]))
         seen.update(chain)
     return cycles
 

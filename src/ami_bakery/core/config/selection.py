@@ -1,4 +1,4 @@
-"""Which images are meant: by name or glob, by their tags, with what is made from them and what they are made from."""
+"""Selects images by name, glob or tag, and adds their children or parents."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SHOWN = 10
 
 
 def named(config: Config, patterns: Sequence[str]) -> tuple[str, ...]:
-    """The images that these names and globs mean, in the order of the file; all where there are none.
+    """Returns the enabled images that match these names and globs, in the order of the file.
 
-    One that is switched off is left out. Raises `UsageError` where it is named, and for a word that means no image.
+    No patterns: all images. Raises `UsageError` for the name of a disabled image and for a pattern without a match.
     """
     names = [image.name for image in config.images if image.enabled]
     if not names:
         raise UsageError(
-            f"looking for images in {config.file}", "all are switched off", "Write `enabled = true` in one."
+            f"looking for images in {config.file}", "all images are disabled", "Set `enabled = true` in one of them."
         )
     chosen = set() if patterns else set(names)
     for pattern in patterns:
@@ -29,7 +29,7 @@ def named(config: Config, patterns: Sequence[str]) -> tuple[str, ...]:
         if not matched:
             raise UsageError(
                 f"looking for image {pattern!r}",
-                f"{config.file} has none of that name{nearest(pattern, names)}",
+                f"{config.file} has no image of this name{nearest(pattern, names)}",
                 f"Its images are {shown_names(names)}.",
             )
         chosen.update(matched)
@@ -37,42 +37,43 @@ def named(config: Config, patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def refuse_disabled(config: Config, name: str) -> None:
+    """Raises `UsageError` if an image is disabled."""
     for image in config.images:
         if image.name == name and not image.enabled:
             raise UsageError(
                 f"looking for image {name!r}",
-                f"it is switched off ({config.file}:{image.line('enabled')})",
-                "Write `enabled = true` there to switch it on.",
+                f"it is disabled ({config.file}:{image.line('enabled')})",
+                "Set `enabled = true` there to enable it.",
             )
 
 
 def shown_names(names: Sequence[str]) -> str:
-    """A list for a message; of many, the first ones."""
+    """Formats names for a message; of a long list, only the first ones."""
     rest = len(names) - _SHOWN
     return ", ".join(names) if rest <= 1 else f"{', '.join(names[:_SHOWN])} and {rest} more"
 
 
 def has_tags(image: ImageConfig, wanted: Sequence[str]) -> bool:
-    """Whether all of `wanted` hold: `name=value` for a tag, `name` for one of that name, whatever its value."""
+    """Whether an image has all `wanted` tags: `name=value`, or `name` for any value."""
     held = {text for name, value in image.tags for text in (name, f"{name}={value}")}
     return held.issuperset(wanted)
 
 
 def with_downstream(config: Config, names: Collection[str]) -> tuple[str, ...]:
-    """These images and all that are made from them, and from those, in the order of the file."""
+    """Returns these images and all images that depend on them, in the order of the file."""
     chosen = set(names)
     grown = True
     while grown:
-        made_from_them = {
+        children = {
             image.name for image in config.images if isinstance(image.base, BaseImage) and image.base.image in chosen
         }
-        grown = not made_from_them <= chosen
-        chosen |= made_from_them
+        grown = not children <= chosen
+        chosen |= children
     return tuple(image.name for image in config.images if image.enabled and image.name in chosen)
 
 
 def with_parents(config: Config, names: Iterable[str]) -> tuple[str, ...]:
-    """These images and what they are made from, parents first."""
+    """Returns these images and their parents, parents first."""
     ordered: dict[str, None] = {}
 
     def add(name: str) -> None:
@@ -87,6 +88,6 @@ def with_parents(config: Config, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def parent_of(config: Config, name: str) -> str | None:
-    """The image of the same file that this one is made from."""
+    """The image of the same file that this one starts from."""
     base = config.image(name).base
     return base.image if isinstance(base, BaseImage) else None

@@ -1,4 +1,4 @@
-"""What moved between two definitions of an image: by the parts' short digests, or by the manifests themselves."""
+"""Compares two definitions of an image, by the digests of their parts or by their manifests."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from ami_bakery.core.definition.manifest import Entry, EntryKind, Manifest, Mani
 from ami_bakery.values import Frozen
 
 _WORDS = {
-    ManifestPart.FILES: "the files changed",
+    ManifestPart.FILES: "files changed",
     ManifestPart.VARIABLES: "variables, var-files or environment variables changed",
-    ManifestPart.BASE: "the base moved",
-    ManifestPart.TOOLS: "Packer or a plugin is another one",
+    ManifestPart.BASE: "the source AMI changed",
+    ManifestPart.TOOLS: "Packer or a plugin changed",
     ManifestPart.SETTINGS: "build settings changed",
 }
 
 
 class Change(Frozen):
-    """One thing that moved. `kind` is a fixed word: `files-changed` for a component, `file-added` for one file."""
+    """One change. `kind` is a fixed word: `files-changed` for a part, `file-added` for one file."""
 
     kind: str
     subject: str
@@ -25,7 +25,10 @@ class Change(Frozen):
 
 
 def compare_components(old: Mapping[ManifestPart, str], new: Mapping[ManifestPart, str]) -> tuple[ManifestPart, ...]:
-    """From the tag `ami-bakery:components` of an AMI and today's components; a part that only one side has, moved."""
+    """Returns the parts that differ between an AMI's components tag and a manifest.
+
+    A part that only one side has counts as changed.
+    """
     return tuple(component for component in ManifestPart if old.get(component) != new.get(component))
 
 
@@ -34,7 +37,7 @@ def component_change(component: ManifestPart) -> Change:
 
 
 def compare_manifests(old: Manifest, new: Manifest, component: ManifestPart) -> tuple[Change, ...]:
-    """The very things that moved within one component, in the order of the manifest."""
+    """Returns the changes within one part, in the order of the manifest."""
     match component:
         case ManifestPart.FILES:
             return tuple(_files(old.entries, new.entries))
@@ -65,26 +68,30 @@ def _files(old: Iterable[Entry], new: Iterable[Entry]) -> Iterator[Change]:
 def _file_change(old: Entry, new: Entry) -> Change:
     path = new.path
     if old.kind is not new.kind:
-        return Change(kind="file-type-changed", subject=path, detail=f"{path} was a {old.kind}, and is a {new.kind}")
+        return Change(
+            kind="file-type-changed", subject=path, detail=f"{path} changed from a {old.kind} to a {new.kind}"
+        )
     if new.kind is EntryKind.LINK and old.target != new.target:
         return Change(
-            kind="file-target-changed", subject=path, detail=f"{path} led to {old.target}, and leads to {new.target}"
+            kind="file-target-changed",
+            subject=path,
+            detail=f"the target of {path} changed from {old.target} to {new.target}",
         )
     if old.sha256 == new.sha256:
-        now = "executable" if new.executable else "not executable any more"
-        return Change(kind="file-mode-changed", subject=path, detail=f"{path} is {now}")
-    return Change(kind="file-changed", subject=path, detail=f"{path} has other content")
+        detail = f"{path} is executable now" if new.executable else f"{path} lost its executable bit"
+        return Change(kind="file-mode-changed", subject=path, detail=detail)
+    return Change(kind="file-changed", subject=path, detail=f"{path} changed")
 
 
 def _named(what: str, old: Mapping[str, str | None], new: Mapping[str, str | None]) -> Iterator[Change]:
-    """Variables of either kind. Their values are hashed, and never told."""
+    """Compares variables or environment variables. Only hashes of their values are known."""
     for name in sorted({*old, *new}):
         if name not in old:
             yield Change(kind=f"{what}-added", subject=name, detail=f"{what} {name} was added")
         elif name not in new:
             yield Change(kind=f"{what}-removed", subject=name, detail=f"{what} {name} was removed")
         elif old[name] != new[name]:
-            yield Change(kind=f"{what}-changed", subject=name, detail=f"{what} {name} has another value")
+            yield Change(kind=f"{what}-changed", subject=name, detail=f"{what} {name} changed")
 
 
 def _settings(old: Manifest, new: Manifest) -> Iterator[Change]:
@@ -100,5 +107,7 @@ def _settings(old: Manifest, new: Manifest) -> Iterator[Change]:
 def _values(what: str, old: str, new: str) -> Iterator[Change]:
     if old != new:
         yield Change(
-            kind=f"{what}-changed", subject=what, detail=f"{what} was {old or 'not set'}, and is {new or 'not set'}"
+            kind=f"{what}-changed",
+            subject=what,
+            detail=f"{what} changed from {old or 'not set'} to {new or 'not set'}",
         )

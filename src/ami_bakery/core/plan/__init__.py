@@ -1,1 +1,1 @@
-"""Actions, reasons and outcomes, decided without I/O."""
+"""Actions, reasons, steps and outcomes, decided without I/O."""

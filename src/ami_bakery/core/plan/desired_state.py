@@ -1,4 +1,4 @@
-"""What finished AMIs need to be as configured: tags and permissions. What is wanted and what EC2 says in, steps out."""
+"""Computes the steps that bring the tags and permissions of AMIs to the configured state."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ami_bakery.core.ec2.image import SHARED_TAG, Ami
-from ami_bakery.values import Frozen, field, replace
+from ami_bakery.values import Frozen, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from ami_bakery.core.config.model import ImageConfig
 
 PUBLIC = "all"
-"""Among permissions: everybody."""
+"""EC2's name for everyone in a list of permissions."""
 _LAUNCH, _SNAPSHOTS = "launch", "snapshots"
-"""The first words of the marker: what was shared."""
+"""The first words of the marker: the kinds of permissions."""
 _HASHED = "#"
-"""What begins the marker's last word where it stands for a list that a tag has no room for."""
+"""The prefix of a hash in the marker. It replaces a list that is too long for a tag."""
 _MARKER_LENGTH = 256
-"""The longest value of a tag."""
+"""The longest value of a tag, in characters."""
 
 
 class StepKind(StrEnum):
@@ -33,15 +33,15 @@ class StepKind(StrEnum):
 
 
 class Step(Frozen):
-    """One thing that a bake does in one region.
+    """One action of a bake in one region.
 
-    ami          what it is done to, or the source of a copy; None where that is still to be made
-    source       the region that a copy comes from
-    kms_key      of a copy; empty where it has none of its own
-    on_snapshot  whether the permission is a snapshot's; `snapshot` is None where that is still to be made
+    ami          the AMI, or the source of a copy; None if it does not exist yet
+    source       the source region of a copy
+    kms_key      the key of a copy; empty if none is configured
+    on_snapshot  whether the permission is for a snapshot; `snapshot` is None if that does not exist yet
     targets      accounts, and ARNs of organizations and OUs
-    tags         (name, value), by name; None takes a tag off
-    certain      False where the image may be found instead, when its base is there
+    tags         (name, value), sorted by name; None removes a tag
+    certain      False if the image may not need it, which is known only when its parent is built
     """
 
     kind: StepKind
@@ -57,14 +57,14 @@ class Step(Frozen):
 
 
 class Permissions(Frozen):
-    """What EC2 says of one AMI: who may launch it, and who may make volumes of its snapshots, by snapshot."""
+    """The permissions of one AMI in EC2: to launch it, and to create volumes from each of its snapshots."""
 
     launch: frozenset[str]
     volumes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 class DesiredState(Frozen):
-    """How the AMIs of an image are to be kept. `share_with` is None where nobody has said."""
+    """The configured tags and permissions of an image's AMIs. `share_with` is None if it is not configured."""
 
     tags: tuple[tuple[str, str], ...] = ()
     share_with: tuple[str, ...] | None = None
@@ -76,26 +76,26 @@ class DesiredState(Frozen):
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """Who may use the snapshots: EC2 shares them with accounts only."""
+        """The accounts that may use the snapshots. EC2 shares snapshots only with accounts."""
         return tuple(filter(_is_account, self.share_with or ())) if self.share_snapshots else ()
 
     @property
     def ami_tags(self) -> dict[str, str]:
-        """The configured tags, and the marker: what it says was shared can be taken back later."""
+        """The configured tags and the marker, which records the shares, so that they can be revoked later."""
         return {**dict(self.tags), **({SHARED_TAG: self.marker} if self.marker else {})}
 
     @property
     def marker(self) -> str:
-        """What is shared, and with whom: `launch snapshots 123456789012`. Empty where nothing is."""
+        """The value of the tag that records the shares: `launch snapshots 123456789012`. Empty without shares."""
         words = [word for word, targets in ((_LAUNCH, self.share_with), (_SNAPSHOTS, self.accounts)) if targets]
         return _marker(words, self.share_with or ())
 
-    def looks_at(self, ami: Ami) -> bool:
-        """Whether this AMI's permissions are any business of ours: now, or because we once granted some."""
+    def manages_permissions(self, ami: Ami) -> bool:
+        """Whether ami-bakery manages the AMI's permissions: they are configured, or it granted some before."""
         return self.share_with is not None or is_marked(ami)
 
-    def takes_back(self, ami: Ami) -> bool:
-        """Whether the marker lets us think that something which this AMI is shared for is to be taken back."""
+    def must_revoke(self, ami: Ami) -> bool:
+        """Whether the AMI's marker records shares that are not configured any more."""
         marker = ami.tags.get(SHARED_TAG, "")
         if marker in ("", self.marker):
             return False
@@ -105,15 +105,16 @@ class DesiredState(Frozen):
         return _SNAPSHOTS in words and not {target for target in targets if _is_account(target)} <= set(self.accounts)
 
     def concerns(self, ami: Ami) -> bool:
-        """Whether there is anything to do for this AMI, or to ask about it."""
-        return self.looks_at(ami) or any(upkeep_steps(ami, self, None))
+        """Whether this AMI may need steps: its tags differ, or its permissions must be read."""
+        return self.manages_permissions(ami) or any(reconcile_steps(ami, self, None))
 
-    def looks_at_snapshots(self, ami: Ami) -> bool:
+    def manages_snapshots(self, ami: Ami) -> bool:
+        """Whether ami-bakery manages the permissions of the AMI's snapshots."""
         return bool(self.accounts) or _SNAPSHOTS in _read(ami.tags.get(SHARED_TAG, ""))[0]
 
 
 def is_marked(ami: Ami) -> bool:
-    """Whether the bakery has shared this AMI. A marker that could not be taken off was emptied."""
+    """Whether ami-bakery has shared this AMI. An empty marker is one that it was not allowed to delete."""
     return bool(ami.tags.get(SHARED_TAG))
 
 
@@ -134,14 +135,14 @@ def _marker(words: Sequence[str], targets: Iterable[str]) -> str:
 
 
 def _read(marker: str) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """The words of a marker, and with whom it says that was shared; None where it does not say."""
+    """Parses a marker: the kinds of permissions, and the targets; None if the marker has only their hash."""
     words = tuple(word for word in (_LAUNCH, _SNAPSHOTS) if word in marker.split())
     targets = tuple(word for word in marker.split() if word not in words)
     return words, None if not targets or targets[0].startswith(_HASHED) else targets
 
 
-def _united(before: str, wanted: str) -> str:
-    """A marker that covers both: what was shared, until it is taken back, and what is to be."""
+def _union(before: str, wanted: str) -> str:
+    """A marker for both the existing and the configured shares."""
     if before in ("", wanted):
         return wanted
     if not wanted:
@@ -153,32 +154,32 @@ def _united(before: str, wanted: str) -> str:
     return _marker(both, (*targets, *more_targets))
 
 
-def upkeep_steps(ami: Ami, upkeep: DesiredState, permissions: Permissions | None) -> Iterator[Step]:
-    """What is to be done for one AMI, in this order. `permissions` is None where they are no business of ours.
+def reconcile_steps(ami: Ami, desired: DesiredState, permissions: Permissions | None) -> Iterator[Step]:
+    """Yields the steps for one AMI, in order. `permissions` is None if ami-bakery does not manage them.
 
-    The marker comes before the first grant and goes after the last is revoked: a run that ends in between leaves
-    nothing that no later run would find.
+    The marker is written before the first grant and removed after the last revocation. If a run is interrupted in
+    between, the next run still finds the shares.
     """
-    marker = upkeep.marker
-    before = _united(ami.tags.get(SHARED_TAG, ""), marker)
-    wanted = {**upkeep.ami_tags, **({SHARED_TAG: before} if before else {})}
-    lacking = tuple((name, value) for name, value in sorted(wanted.items()) if ami.tags.get(name) != value)
-    if lacking:
-        yield Step(kind=StepKind.TAG, region=ami.region, ami=ami.id, tags=lacking)
+    marker = desired.marker
+    before = _union(ami.tags.get(SHARED_TAG, ""), marker)
+    wanted = {**desired.ami_tags, **({SHARED_TAG: before} if before else {})}
+    missing = tuple((name, value) for name, value in sorted(wanted.items()) if ami.tags.get(name) != value)
+    if missing:
+        yield Step(kind=StepKind.TAG, region=ami.region, ami=ami.id, tags=missing)
     if permissions is None:
         return
-    yield from _permission_steps(ami, None, permissions.launch, upkeep.share_with or ())
+    yield from _permission_steps(ami, None, permissions.launch, desired.share_with or ())
     for snapshot, now in sorted(permissions.volumes.items()):
-        yield from _permission_steps(ami, snapshot, now, upkeep.accounts)
+        yield from _permission_steps(ami, snapshot, now, desired.accounts)
     if before != marker:
         yield Step(kind=StepKind.TAG, region=ami.region, ami=ami.id, tags=((SHARED_TAG, marker or None),))
 
 
-def take_back_steps(ami: Ami, upkeep: DesiredState, permissions: Permissions | None) -> Iterator[Step]:
-    """What is to be done for an AMI that is not the one that counts: nobody is let in, and nothing else is changed."""
+def revoke_steps(ami: Ami, desired: DesiredState, permissions: Permissions | None) -> Iterator[Step]:
+    """Yields the steps for an AMI that is not current: stale shares are revoked, and nothing is granted."""
     if permissions is None:
         return
-    launch, accounts = set(upkeep.share_with or ()), set(upkeep.accounts)
+    launch, accounts = set(desired.share_with or ()), set(desired.accounts)
     yield from _permission_steps(ami, None, permissions.launch, tuple(permissions.launch & launch))
     for snapshot, now in sorted(permissions.volumes.items()):
         yield from _permission_steps(ami, snapshot, now, tuple(now & accounts))
@@ -191,8 +192,7 @@ def take_back_steps(ami: Ami, upkeep: DesiredState, permissions: Permissions | N
 
 
 def _permission_steps(ami: Ami, snapshot: str | None, now: frozenset[str], wanted: tuple[str, ...]) -> Iterator[Step]:
-    """What makes `now` into `wanted`. What is public stays public: that is said, and left to a person. The owner needs
-    no permission, and EC2 need not keep one."""
+    """Yields the steps from `now` to `wanted`. A public AMI stays public. The owner needs no permission."""
     granted = tuple(target for target in wanted if target not in now and target != ami.owner)
     revoked = tuple(sorted(now - {*wanted, PUBLIC}))
     for kind, targets in ((StepKind.GRANT, granted), (StepKind.REVOKE, revoked)):
@@ -207,33 +207,9 @@ def _permission_steps(ami: Ami, snapshot: str | None, now: frozenset[str], wante
             )
 
 
-def first_steps(region: str, upkeep: DesiredState) -> Iterator[Step]:
-    """What is to be done for an AMI that is still to be made; its tags come with it."""
-    if upkeep.share_with:
-        yield Step(kind=StepKind.GRANT, region=region, targets=upkeep.share_with)
-    if upkeep.accounts:
-        yield Step(kind=StepKind.GRANT, region=region, on_snapshot=True, targets=upkeep.accounts)
-
-
-def describe(step: Step) -> str:
-    """As a clause for people: `let 123456789012 launch ami-1 of us-east-1`."""
-    if not step.certain:
-        return f"if it is baked: {describe(replace(step, certain=True))}"
-    ami = f"{step.ami} of {step.region}" if step.ami else f"it in {step.region}"
-    snapshots = f"snapshot {step.snapshot}" if step.snapshot else "snapshots"
-    what = f"use the {snapshots} of" if step.on_snapshot else "launch"
-    targets = ", ".join(step.targets)
-    match step.kind:
-        case StepKind.BAKE:
-            return f"bake in {step.region}"
-        case StepKind.COPY:
-            encrypted = f", encrypted with {step.kms_key}" if step.kms_key else ""
-            source = f"{step.ami} of {step.source}" if step.ami else "it"
-            return f"copy {source} to {step.region}{encrypted}"
-        case StepKind.TAG:
-            put = ", ".join(f"{name} = {value}" for name, value in step.tags if value is not None)
-            return f"tag {ami}: {put}" if put else f"take {', '.join(dict(step.tags))} off {ami}"
-        case StepKind.GRANT:
-            return f"let {targets} {what} {ami}"
-        case StepKind.REVOKE:
-            return f"no longer let {targets} {what} {ami}"
+def new_ami_steps(region: str, desired: DesiredState) -> Iterator[Step]:
+    """Yields the steps for an AMI that does not exist yet. It is created with its tags."""
+    if desired.share_with:
+        yield Step(kind=StepKind.GRANT, region=region, targets=desired.share_with)
+    if desired.accounts:
+        yield Step(kind=StepKind.GRANT, region=region, on_snapshot=True, targets=desired.accounts)

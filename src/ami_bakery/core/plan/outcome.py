@@ -1,4 +1,4 @@
-"""What became of one image in a bake."""
+"""The result of a bake for one image."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Result(StrEnum):
 
 
 class Copies(Frozen):
-    """AMIs by region, those that were there included; and what failed, region by region."""
+    """AMIs by region, including those that existed before, and the failures of regions."""
 
     amis: Mapping[str, Ami]
     failures: tuple[BakeryError, ...] = ()
 
 
 class Outcome(Frozen):
-    """What became of one image.
+    """The result of one image.
 
-    amis   by region, in the order of the image's regions; of one that failed, those that are finished all the same
-    kept   what was done about tags and permissions
-    error  where it failed
+    amis   by region, in the order of the image's regions; if the image failed, those that are finished
+    kept   the steps that changed tags and permissions
+    error  None unless the image failed
     """
 
     plan: ImagePlan

@@ -1,8 +1,7 @@
-"""Decides what a bake has to do for one image, and why: found AMIs and what is wanted in, a plan with reasons out."""
+"""Decides what a bake does for one image, and why, from the AMIs that exist."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -10,15 +9,15 @@ from typing import TYPE_CHECKING
 from ami_bakery.core.definition.digest import Digest, Scheme
 from ami_bakery.core.ec2.image import COMPONENTS_TAG, FROM_TAG, ORIGIN_TAG, Ami, AmiState, newest
 from ami_bakery.core.ec2.run import RUN_TAG, run_began
+from ami_bakery.core.plan.describe import describe_age, describe_duration, describe_time
 from ami_bakery.core.plan.desired_state import (
     DesiredState,
     Permissions,
     Step,
     StepKind,
-    describe,
-    first_steps,
-    take_back_steps,
-    upkeep_steps,
+    new_ami_steps,
+    reconcile_steps,
+    revoke_steps,
 )
 from ami_bakery.values import Frozen, field, replace
 
@@ -33,15 +32,20 @@ class Action(StrEnum):
     REUSE = "reuse"
     BAKE = "bake"
     COPY = "copy"
-    """Baked, but some region lacks it."""
+    """Built, but not yet copied to all regions."""
     WAIT = "wait"
-    """Being baked elsewhere."""
+    """Another runner is building it."""
     PENDING = "pending"
-    """Its base is still to be baked."""
+    """Its parent image must be built first."""
 
 
 class Reason(Frozen):
-    """Why. `kind` is a fixed word for programs, `subject` what it is about, `detail` a clause for people."""
+    """A reason for an action.
+
+    kind     a fixed word for programs
+    subject  the file, AMI, region or image that it is about
+    detail   a clause to show
+    """
 
     kind: str
     subject: str
@@ -51,30 +55,14 @@ class Reason(Frozen):
         super().__init__(kind=kind, subject=subject, detail=detail)
 
 
-_SHOWN = 10
-
-
-def reason_lines(reasons: Sequence[Reason]) -> Iterator[str]:
-    """Of many changes of one kind (a vendored tree was updated), the first ones and how many more there are.
-
-    That no AMI has the digest follows from every other reason to bake, so it is only said where it is the only one.
-    """
-    told = [reason for reason in reasons if reason.kind != "no-ami"] or reasons
-    for kind, group in itertools.groupby(told, key=lambda reason: reason.kind.partition("-")[0]):
-        members = list(group)
-        yield from (reason.detail for reason in members[:_SHOWN])
-        if len(members) > _SHOWN:
-            yield f"and {len(members) - _SHOWN} more changes of a {kind}"
-
-
 class Wanted(Frozen):
-    """What is to be had of one image.
+    """The AMIs that an image should have.
 
-    digest       None where it is not known, since the base is still to be made: `awaits` names that image
-    copied_base  whether that one is baked, and only to be copied to where this image is baked
-    regions      the first is where it is baked
-    base         its source AMIs; None where they are not known
-    kms_keys     of copies, by region
+    digest       None if it is unknown because the parent image `awaits` must be built first
+    copied_base  whether that parent is built, and is only to be copied to this image's build region
+    regions      the first is for the build, the others are for copies
+    base         its source AMIs; None if they are unknown
+    kms_keys     the keys of copies, by region
     """
 
     image: str
@@ -86,18 +74,18 @@ class Wanted(Frozen):
     awaits: str | None = None
     copied_base: bool = False
 
-    def is_right(self, ami: Ami) -> bool:
-        """Whether an AMI is encrypted as configured, where that is ours to say: of copies."""
+    def has_right_key(self, ami: Ami) -> bool:
+        """Whether a copy has the configured KMS key. In the build region, the template decides."""
         home = ami.region == self.regions[0]
         return home or ami.kms_key == self.kms_keys.get(ami.region, "")
 
 
 class ImagePlan(Frozen):
-    """What a bake will do for one image.
+    """The plan of a bake for one image.
 
-    amis    those that are there and as they should be, by region
-    source  what copies are made from: in the first region, where there is one; else one without a key, if any
-    steps   what there is to do, in this order; empty where nobody has asked
+    amis    the AMIs that exist and have the right key, by region
+    source  the source of copies: the AMI in the build region, else preferably one without a KMS key
+    steps   in order; empty if they were not requested
     """
 
     image: str
@@ -111,7 +99,7 @@ class ImagePlan(Frozen):
 
     @property
     def may_be_locked(self) -> bool:
-        """Whether a bake would take the digest's lock, and take what another runner bakes for its own."""
+        """Whether a bake acquires the digest's lock, and uses the AMI if another runner builds it."""
         forced = any(reason.kind == "forced" for reason in self.reasons)
         return self.action in (Action.BAKE, Action.COPY) and not forced
 
@@ -125,10 +113,10 @@ class ImagePlan(Frozen):
 
 
 def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
-    """The AMIs that count, by region: finished, available, with this digest, and all of one bake.
+    """Returns the matching AMIs by region: finished, available, with this digest, and all of the same build.
 
-    One bake's AMIs share their origin. Of several bakes of a digest (`--force`) the newest one with an AMI in the first
-    region is taken: an older bake's AMI in another region does not stand in for a copy that is missing there.
+    AMIs of one build have the same origin tag. If there are several builds of a digest (`--force`), the newest one with
+    an AMI in the build region is used. AMIs of an older build do not replace a missing copy.
     """
     if wanted.digest is None:
         return {}
@@ -150,7 +138,7 @@ def present(found: Iterable[Ami], wanted: Wanted) -> dict[str, Ami]:
     by_region = {}
     for region in wanted.regions:
         there = [ami for ami in amis if ami.region == region]
-        best_there = newest(filter(wanted.is_right, there)) or newest(there)
+        best_there = newest(filter(wanted.has_right_key, there)) or newest(there)
         if best_there is not None:
             by_region[region] = best_there
     return by_region
@@ -163,9 +151,11 @@ def decide(
     now: datetime,
     force: bool = False,
 ) -> ImagePlan:
-    """`found` is what the look-up by digest gave, in whatever state, for all regions.
+    """Decides the action of an image.
 
-    A plan to bake has the reasons that the look-up alone can tell; `explain` adds what changed since the AMI before.
+    found  the AMIs with its digest in all regions, in any state
+
+    A plan to build has the reasons that follow from `found`; `explain` adds the changes since the previous AMI.
     """
     there = present(found, wanted)
     action, reasons = _decide(wanted, found, there, now, force)
@@ -175,7 +165,7 @@ def decide(
         digest=wanted.digest,
         reasons=reasons,
         regions=wanted.regions,
-        amis={region: ami for region, ami in there.items() if wanted.is_right(ami)},
+        amis={region: ami for region, ami in there.items() if wanted.has_right_key(ami)},
         source=_source(there, wanted) if there else None,
     )
 
@@ -183,8 +173,8 @@ def decide(
 def _decide(
     wanted: Wanted, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime, force: bool
 ) -> tuple[Action, tuple[Reason, ...]]:
-    """The one place where actions are chosen; each branch records its reason."""
-    forced = (Reason("forced", "--force", "a bake was asked for, whatever is there"),) if force else ()
+    """Chooses the action; each branch records its reason."""
+    forced = (Reason("forced", "--force", "a rebuild was requested with --force"),) if force else ()
     if wanted.digest is None:
         return Action.PENDING, (*forced, _base_reason(wanted))
     if force:
@@ -201,38 +191,40 @@ def _decide(
 
 
 def _source(there: Mapping[str, Ami], wanted: Wanted) -> Ami:
-    """A copy of what is encrypted is encrypted, too: in the region of the bake with the account's default key, with
-    which nothing can be shared."""
+    """The source of copies. A copy of an encrypted AMI is encrypted, too: back in the build region it would get the
+    account's default key, and such an AMI cannot be shared."""
     at_home = there.get(wanted.regions[0])
     return at_home or min(there.values(), key=lambda ami: ami.kms_key != "")
 
 
 def _base_reason(wanted: Wanted) -> Reason:
     if wanted.copied_base:
-        detail = f"the base {wanted.awaits} is to be copied to {wanted.regions[0]} first: its AMI there will be another"
+        detail = f"waiting for the copy of parent image '{wanted.awaits}' to {wanted.regions[0]}, which has a new id"
         return Reason("base-to-be-copied", wanted.awaits or "", detail)
-    return Reason("base-to-be-baked", wanted.awaits or "", f"the base {wanted.awaits} is to be baked first")
+    return Reason("base-to-be-baked", wanted.awaits or "", f"waiting for parent image '{wanted.awaits}'")
 
 
 def _copy_reasons(wanted: Wanted, amis: Mapping[str, Ami], source: Ami) -> Iterator[Reason]:
     for region in wanted.regions:
         ami = amis.get(region)
         if ami is None:
-            yield Reason("region-missing", region, f"{region} lacks a copy of {source.id} of {source.region}")
-        elif not wanted.is_right(ami):
+            yield Reason("region-missing", region, f"{source.id} ({source.region}) is not yet copied to {region}")
+        elif not wanted.has_right_key(ami):
             key = wanted.kms_keys.get(region, "")
-            detail = f"{ami.id} of {region} was copied with {_key(ami.kms_key)}, and {_key(key)} is configured"
+            detail = f"{ami.id} ({region}) was copied with {_key(ami.kms_key)}, but {_key(key)} is configured"
             yield Reason("key-changed", region, detail)
 
 
 def _key(key: str) -> str:
-    return f"the key {key}" if key else "no key of its own"
+    return f"the key {key}" if key else "no key"
 
 
-def judge_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami], *, now: datetime) -> ImagePlan:
-    """A plan to reuse or copy, turned into one to bake where what the AMI was made from is gone or deprecated.
+def verify_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami], *, now: datetime) -> ImagePlan:
+    """Turns a plan to reuse or copy into one to build if a source AMI is missing or deprecated.
 
-    `known` has the bases that EC2 still has. A bake after the deprecation was made in the knowledge of it.
+    known  the source AMIs that still exist
+
+    An AMI that was built after the deprecation still matches.
     """
     chosen = plan.source
     if plan.action not in (Action.REUSE, Action.COPY) or chosen is None:
@@ -242,40 +234,40 @@ def judge_bases(plan: ImagePlan, bases: Sequence[str], known: Mapping[str, Ami],
         ami = known.get(base)
         deprecated = ami.deprecated_at if ami else None
         if ami is None:
-            reasons.append(Reason("base-missing", base, f"the base {base} is not there any more"))
+            reasons.append(Reason("base-missing", base, f"the source AMI {base} no longer exists"))
         elif deprecated and deprecated <= now and (chosen.created is None or chosen.created < deprecated):
-            reasons.append(
-                Reason("base-deprecated", base, f"the base {base} was deprecated since {chosen.id} was baked")
-            )
+            detail = f"the source AMI {base} was deprecated after {chosen.id} was built"
+            reasons.append(Reason("base-deprecated", base, detail))
     if not reasons:
         return plan
     return replace(plan, action=Action.BAKE, reasons=tuple(reasons))
 
 
 def being_baked(plan: ImagePlan, lock: SeenLock) -> ImagePlan:
-    """A plan to bake or copy, turned into one to wait, since another runner is at it."""
-    reason = Reason("being-baked", lock.holder, f"it is being baked by {lock.describe()}")
+    """Turns a plan to build or copy into one to wait for the runner that holds the lock."""
+    reason = Reason("being-baked", lock.holder, f"another runner is building it: {lock.describe()}")
     return replace(plan, action=Action.WAIT, reasons=(reason, *plan.reasons))
 
 
 def explain(
     plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], snapshots: Sequence[str], *, now: datetime
 ) -> ImagePlan:
-    """A plan to bake for want of an AMI, with what changed since `previous`, the image's newest AMI. One that waits for
-    its base gets what is known besides.
+    """Adds the changes since `previous`, the image's newest AMI, to a plan without a matching AMI.
 
-    snapshots  those that carry the digest, and belong to no AMI that EC2 shows: one was there
+    A plan that waits for its parent gets the other changes that are known.
+
+    snapshots  orphaned snapshots with the digest: an AMI with this digest existed
     """
     if plan.action is Action.PENDING:
-        return replace(plan, reasons=(*plan.reasons, *_known_besides(plan, previous, changes, now)))
+        return replace(plan, reasons=(*plan.reasons, *_known_changes(plan, previous, changes, now)))
     if snapshots:
-        detail = f"an AMI of this definition was there and was deleted or disabled: its snapshot {snapshots[0]} is left"
+        detail = f"the AMI with this digest was deleted or disabled (its snapshot {snapshots[0]} still exists)"
         return _with(plan, Reason("ami-deleted", snapshots[0], detail))
     if previous is None:
         return _with(plan, _never_baked(plan))
-    detail = f"the definition changed since {previous.id}, baked {describe_age(previous, now)}"
+    detail = f"the definition changed since {previous.id}, built {describe_age(previous, now)}"
     if not changes:
-        detail += ", which does not say what it was made of"
+        detail += " (the AMI's tags do not show what changed)"
     reasons = (Reason(change.kind, change.subject, change.detail) for change in changes)
     return _with(plan, Reason("definition-changed", previous.id, detail), *reasons)
 
@@ -285,32 +277,17 @@ def _never_baked(plan: ImagePlan) -> Reason:
     return Reason("never-baked", plan.image, detail)
 
 
-def _known_besides(plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], now: datetime) -> Iterator[Reason]:
-    """Of an image whose base is still to be made. Nothing where the AMI before does not say what it was made of."""
+def _known_changes(plan: ImagePlan, previous: Ami | None, changes: Sequence[Change], now: datetime) -> Iterator[Reason]:
+    """The other changes of an image that waits for its parent; none if the previous AMI has no components tag."""
     if previous is None:
         yield _never_baked(plan)
     elif changes:
-        detail = f"besides, the definition changed since {previous.id}, baked {describe_age(previous, now)}"
+        detail = f"also, the definition changed since {previous.id}, built {describe_age(previous, now)}"
         yield Reason("definition-changed", previous.id, detail)
         yield from (Reason(change.kind, change.subject, change.detail) for change in changes)
     elif COMPONENTS_TAG in previous.tags:
-        detail = f"besides, nothing changed since {previous.id}, baked {describe_age(previous, now)}"
+        detail = f"otherwise unchanged since {previous.id}, built {describe_age(previous, now)}"
         yield Reason("otherwise-unchanged", previous.id, detail)
-
-
-def describe_age(ami: Ami, now: datetime) -> str:
-    """`3 days ago`; `at an unknown time` where EC2 tells no date."""
-    return describe_span(ami.created, now)
-
-
-def describe_span(since: datetime | None, now: datetime) -> str:
-    if since is None:
-        return "at an unknown time"
-    seconds = max(0, int((now - since).total_seconds()))
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if count := seconds // length:
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
 
 
 def _with(plan: ImagePlan, *reasons: Reason) -> ImagePlan:
@@ -319,56 +296,49 @@ def _with(plan: ImagePlan, *reasons: Reason) -> ImagePlan:
 
 def with_steps(
     plan: ImagePlan,
-    upkeep: DesiredState,
+    desired: DesiredState,
     *,
     kms_keys: Mapping[str, str],
     made_by_packer: Sequence[str],
     permissions: Mapping[str, Permissions],
     stale_shares: Sequence[Ami] = (),
 ) -> ImagePlan:
-    """The plan with all that a bake will do, in order.
+    """Adds all steps of a bake, in order.
 
-    made_by_packer  further regions in which the template itself makes the AMI
-    permissions     of the AMIs that are there, by id, as far as they are our business
-    still_shared    AMIs beside those that count, of which something is to be taken back
+    made_by_packer  more regions in which the template itself creates the AMI
+    permissions     of existing AMIs, by id, if ami-bakery manages them
+    stale_shares    other AMIs whose shares must be revoked
     """
     if plan.action is Action.WAIT:
         return plan
-    to_bake = plan.action in (Action.BAKE, Action.PENDING)
+    to_build = plan.action in (Action.BAKE, Action.PENDING)
     home = plan.regions[0]
-    baked = (home, *(region for region in made_by_packer if region != home)) if to_bake else ()
-    there = {} if to_bake else plan.amis
-    source = None if to_bake else plan.source
-    right = {*there, *(region for region in baked if region not in kms_keys)}
+    built = (home, *(region for region in made_by_packer if region != home)) if to_build else ()
+    existing = {} if to_build else plan.amis
+    source = None if to_build else plan.source
+    without_copy = {*existing, *(region for region in built if region not in kms_keys)}
     steps: list[Step] = []
-    for older in stale_shares:
-        steps += take_back_steps(older, upkeep, permissions.get(older.id))
-    steps += (Step(kind=StepKind.BAKE, region=region) for region in baked)
+    for ami in stale_shares:
+        steps += revoke_steps(ami, desired, permissions.get(ami.id))
+    steps += (Step(kind=StepKind.BAKE, region=region) for region in built)
     steps += (
-        _copy_step(source, home, region, kms_keys.get(region, "")) for region in plan.regions if region not in right
+        _copy_step(source, home, region, kms_keys.get(region, ""))
+        for region in plan.regions
+        if region not in without_copy
     )
     for region in plan.regions:
-        ami = there.get(region)
-        steps += first_steps(region, upkeep) if ami is None else upkeep_steps(ami, upkeep, permissions.get(ami.id))
+        if region in existing:
+            current = existing[region]
+            steps += reconcile_steps(current, desired, permissions.get(current.id))
+        else:
+            steps += new_ami_steps(region, desired)
     if plan.action is Action.PENDING:
         steps = [replace(step, certain=step.kind in (StepKind.REVOKE, StepKind.TAG)) for step in steps]
     return replace(plan, steps=tuple(steps))
 
 
-def step_lines(plan: ImagePlan) -> Iterator[str]:
-    """What follows the bake itself; of permissions for AMIs that are still to be made, one line for all regions."""
-    later: dict[Step, list[str]] = {}
-    for step in plan.steps:
-        if step.kind in (StepKind.GRANT, StepKind.REVOKE) and step.ami is None:
-            later.setdefault(replace(step, region=""), []).append(step.region)
-        elif step.kind is not StepKind.BAKE or step.region != plan.regions[0]:
-            yield describe(step)
-    for step, regions in later.items():
-        yield describe(replace(step, region=", ".join(regions)))
-
-
 def _copy_step(source: Ami | None, home: str, region: str, kms_key: str) -> Step:
-    """`source` is None where that is still to be baked, in `home`."""
+    """`source` is None if it is still to be built, in `home`."""
     return Step(
         kind=StepKind.COPY,
         region=region,
@@ -384,27 +354,27 @@ def _without_ami(
     pending = [ami for ami in found if ami.state is AmiState.PENDING]
     if pending and digest.scheme is Scheme.SHA1:
         ami = pending[0]
-        detail = f"{ami.id} of {ami.region} carries the digest and is pending"
+        detail = f"{ami.id} ({ami.region}) has this digest and is pending"
         return Action.WAIT, (Reason("pending", ami.id, detail),)
     unusable = (
-        Reason("not-finished", one.id, f"{one.id} of {one.region} has this digest but does not count: {why}")
-        for one in found
-        for why in [_why_not(one, base)]
+        Reason("not-finished", ami.id, f"{ami.id} ({ami.region}) has this digest but does not count: {why}")
+        for ami in found
+        for why in [_why_not(ami, base)]
     )
     return Action.BAKE, (Reason("no-ami", digest.hex, f"no AMI with digest {digest.short}"), *unusable)
 
 
 def _why_not(ami: Ami, base: Collection[str] | None) -> str:
     if ami.available and not ami.verified:
-        return "it was never verified (it lacks the tag ami-bakery:format)"
+        return "it was never verified (it has no tag ami-bakery:format)"
     if ami.available:
         wanted = " or ".join(base or ("another",))
-        return f"it was made from {ami.tags.get(FROM_TAG, '')} (ami-bakery:from), and {wanted} is wanted"
+        return f"its source AMI is {ami.tags.get(FROM_TAG, '')} (ami-bakery:from), not {wanted}"
     return f"it is {ami.state}" + (f" ({ami.state_reason})" if ami.state_reason else "")
 
 
 def _baked_at(amis: Mapping[str, Ami], found: Sequence[Ami]) -> datetime | None:
-    """When Packer made it: a copy has the date of the copy. Where the first AMI is gone, its run tells the time."""
+    """When Packer built the AMI: a copy has a later date. If the original is missing, the run id has the time."""
     source = next(iter(amis.values()))
     origin = source.tags.get(ORIGIN_TAG)
     same = [ami for ami in found if ami.tags.get(ORIGIN_TAG) == origin] if origin else list(amis.values())
@@ -418,24 +388,17 @@ def _baked_at(amis: Mapping[str, Ami], found: Sequence[Ami]) -> datetime | None:
 def _too_old(ami: Ami, baked: datetime | None, max_age: timedelta, now: datetime) -> Reason | None:
     if baked is None or now - baked <= max_age:
         return None
-    age = describe_span(baked, now)
-    return Reason("too-old", ami.id, f"{ami.id} was baked {age}, and max_age is {_describe(max_age)}")
-
-
-def _describe(span: timedelta) -> str:
-    seconds = int(span.total_seconds())
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds % length == 0:
-            count = seconds // length
-            return f"{count} {unit}{'s' if count > 1 else ''}"
-    return f"{seconds} seconds"
+    detail = f"{ami.id} was built {describe_time(baked, now)}, and max_age is {describe_duration(max_age)}"
+    return Reason("too-old", ami.id, detail)
 
 
 def _reuse_reasons(wanted: Wanted, found: Sequence[Ami], amis: Mapping[str, Ami], now: datetime) -> Iterator[Reason]:
     for region, ami in amis.items():
         detail = f"{ami.id} ({region}, built {describe_age(ami, now)}) matches"
         yield Reason("unchanged", ami.id, detail)
-        same = [other for other in found if other.region == region and other.id != ami.id and wanted.is_right(other)]
+        same = [
+            other for other in found if other.region == region and other.id != ami.id and wanted.has_right_key(other)
+        ]
         others = [other.id for other in same if other.available]
         if others:
             yield Reason("multiple-amis", region, f"{len(others) + 1} AMIs match in {region}; using the newest")

@@ -1,4 +1,4 @@
-"""Which image's turn it is: none before what it is made from, each exactly once."""
+"""Schedules images so that each starts exactly once, after its parent."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 
 class Schedule:
-    """The turns of a forest of images. `parents` has what each is made from, where that is among them.
+    """Gives out images whose parents are finished. `parents`: the parent of each image; None if it is not scheduled.
 
-    An image whose parent failed gets its turn, too: whoever takes it knows of the failure, and says so.
+    An image whose parent failed is given out, too: the caller reports the failure.
     """
 
     def __init__(self, parents: Mapping[str, str | None]) -> None:
@@ -22,7 +22,7 @@ class Schedule:
 
     @property
     def left(self) -> int:
-        """How many are not done."""
+        """The number of images that are not finished."""
         return len(self._parents) - len(self._finished)
 
     @property
@@ -30,15 +30,18 @@ class Schedule:
         return self.left > 0
 
     def start_ready(self) -> tuple[str, ...]:
-        """The images whose turn has come, in their order; each is given once."""
+        """Returns the images that can start now, in their order. Each is returned once."""
         ready = tuple(name for name in self._waiting if self._parents[name] in (None, *self._finished))
         self._waiting = [name for name in self._waiting if name not in ready]
         self._started.update(ready)
         return ready
 
     def finish(self, names: Iterable[str]) -> None:
-        """These are done, well or badly. Raises `ValueError` for one that was not started, or is done already."""
+        """Marks images as finished, whether they succeeded or failed.
+
+        Raises `ValueError` for an image that was not started, or is already finished.
+        """
         for name in names:
             if name not in self._started - self._finished:
-                raise ValueError(f"{name} is not at work")
+                raise ValueError(f"{name} is not running")
             self._finished.add(name)

@@ -19,7 +19,7 @@ def nearest_always(word: str, known: Iterable[str]) -> str:
     """The same for a word out of a short list: where none is near, the one that is least far."""
     words = tuple(known)
     found = _closest(word, words, _NEAR) or _begun_alike(word, words)
-    return f"; did you mean {found!r}?" if found else f"; the nearest that is known is {_closest(word, words, 0.0)!r}"
+    return f"; did you mean {found!r}?" if found else f"; the nearest known word is {_closest(word, words, 0.0)!r}"
 
 
 def _closest(word: str, known: Iterable[str], cutoff: float) -> str:
