@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import xmltodict  # type: ignore[import-untyped]
 
-from ami_bakery.local.ec2.xml_writer import written
+from ami_bakery.local.ec2.xml_writer import to_xml
 
 ANSWER = {
     "DescribeImagesResponse": {
@@ -24,10 +24,10 @@ ANSWER = {
 
 
 def test_xml_is_the_same_as_xmltodicts() -> None:
-    assert written(ANSWER) == xmltodict.unparse(ANSWER, full_document=True, short_empty_elements=True)
+    assert to_xml(ANSWER) == xmltodict.unparse(ANSWER, full_document=True, short_empty_elements=True)
 
 
 @pytest.mark.parametrize("value", [1.5, True, b"x", object()])
 def test_unsupported_xml_values_are_refused(value: Any) -> None:
     with pytest.raises(TypeError, match=r"^size is neither text, number nor elements"):
-        written({"answer": {"size": value}})
+        to_xml({"answer": {"size": value}})

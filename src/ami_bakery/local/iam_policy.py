@@ -86,13 +86,13 @@ class _Statement:
     without: frozenset[str]
     """Names of tags that the request must not have."""
 
-    def applies_to(self, asked: PolicyRequest, resource: str) -> bool:
+    def applies_to(self, request: PolicyRequest, resource: str) -> bool:
         return (
-            any(pattern.fullmatch(asked.action) for pattern in self.actions)
+            any(pattern.fullmatch(request.action) for pattern in self.actions)
             and any(pattern.fullmatch(resource) for pattern in self.resources)
-            and (self.regions is None or asked.region in self.regions)
-            and all(asked.tags.get(name) in values for name, values in self.tags.items())
-            and self.without.isdisjoint(asked.tags)
+            and (self.regions is None or request.region in self.regions)
+            and all(request.tags.get(name) in values for name, values in self.tags.items())
+            and self.without.isdisjoint(request.tags)
         )
 
 
@@ -109,12 +109,12 @@ class Policy:
             raise ValueError('a policy needs "Version": "2012-10-17" and "Statement"')
         return cls(tuple(_statement(statement) for statement in _listed(document.get("Statement", ()))))
 
-    def refused(self, asked: PolicyRequest) -> str | None:
+    def refused(self, request: PolicyRequest) -> str | None:
         """Returns the first resource on which the call is not allowed; None if it is allowed."""
-        if asked.action in _ALWAYS_ALLOWED:
+        if request.action in _ALWAYS_ALLOWED:
             return None
-        for resource in asked.resources:
-            concerned = [statement for statement in self.statements if statement.applies_to(asked, resource)]
+        for resource in request.resources:
+            concerned = [statement for statement in self.statements if statement.applies_to(request, resource)]
             if not concerned or not all(statement.allows for statement in concerned):
                 return resource
         return None

@@ -90,7 +90,7 @@ class LocalAws:
             proxy = Proxy(
                 service=service,
                 authority=Authority(folder),
-                control=ControlHandler(service, host.forget_all),
+                control=ControlHandler(service, host.reset),
                 note=self._note,
             )
             undo.callback(proxy.stop)

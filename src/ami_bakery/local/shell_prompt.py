@@ -18,19 +18,19 @@ def with_prompt(shell: str, environment: Mapping[str, str], folder: Path) -> tup
     home = environment.get("HOME", "")
     match Path(shell).name:
         case "bash":
-            own = _sourced(f"{home}/.bashrc")
-            file = _written(folder / "bashrc", f'{own}PS1="{PROMPT}$PS1"\n')
+            own = _source_line(f"{home}/.bashrc")
+            file = _write(folder / "bashrc", f'{own}PS1="{PROMPT}$PS1"\n')
             return [shell, "--rcfile", file], changed
         case "sh" | "dash" | "ash" | "ksh" | "mksh":
-            own = _sourced(environment.get("ENV", ""))
-            changed["ENV"] = _written(folder / "shrc", f'{own}PS1="{PROMPT}${{PS1:-$ }}"\n')
+            own = _source_line(environment.get("ENV", ""))
+            changed["ENV"] = _write(folder / "shrc", f'{own}PS1="{PROMPT}${{PS1:-$ }}"\n')
             return [shell], changed
         case "zsh":
             own_folder = environment.get("ZDOTDIR") or home
             changed["ZDOTDIR"] = str(folder)
-            _written(folder / ".zshenv", _sourced(f"{own_folder}/.zshenv"))
-            restored = f"ZDOTDIR={shlex.quote(own_folder)}\n{_sourced(f'{own_folder}/.zshrc')}"
-            _written(folder / ".zshrc", f'{restored}PROMPT="{PROMPT}$PROMPT"\n')
+            _write(folder / ".zshenv", _source_line(f"{own_folder}/.zshenv"))
+            restored = f"ZDOTDIR={shlex.quote(own_folder)}\n{_source_line(f'{own_folder}/.zshrc')}"
+            _write(folder / ".zshrc", f'{restored}PROMPT="{PROMPT}$PROMPT"\n')
             return [shell], changed
         case "fish":
             prompt = "functions --copy fish_prompt _own_prompt; function fish_prompt; "
@@ -38,10 +38,10 @@ def with_prompt(shell: str, environment: Mapping[str, str], folder: Path) -> tup
     return [shell], changed
 
 
-def _sourced(path: str) -> str:
+def _source_line(path: str) -> str:
     return f"[ ! -r {shlex.quote(path)} ] || . {shlex.quote(path)}\n" if path else ""
 
 
-def _written(path: Path, text: str) -> str:
+def _write(path: Path, text: str) -> str:
     path.write_text(text)
     return str(path)

@@ -18,14 +18,14 @@ class GroupVolumeActions(StrictResponse):
         """Deletes a group, unless an instance that is not terminated, or another group's rule, uses it."""
         if not self._get_param("GroupId") and not self._get_param("GroupName"):
             raise MissingParameterError("groupId")
-        group = self._asked_group()
+        group = self._requested_group()
         if group is not None and (group.name == "default" or self._is_used(group)):
             if group.name == "default":
                 raise EC2ClientError("CannotDelete", f'the specified group: "{group.id}" cannot be deleted by a user')
             raise DependencyViolationError(f"resource {group.id} has a dependent object")
         return super().delete_security_group()
 
-    def _asked_group(self) -> Any:
+    def _requested_group(self) -> Any:
         backend = self.ec2_backend
         if group_id := self._get_param("GroupId"):
             return backend.get_security_group_from_id(group_id)

@@ -17,7 +17,7 @@ from moto.ec2.utils import random_ami_id
 from ami_bakery.local.ec2 import local_images
 from ami_bakery.local.ec2.local_images import Device, LocalAmi
 from ami_bakery.local.ec2.paging import page
-from ami_bakery.local.ec2.xml_writer import written
+from ami_bakery.local.ec2.xml_writer import to_xml
 from ami_bakery.local.local_settings import ACCOUNTS
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class _DescribedSerializer(EC2Serializer):
         return value.get(key)
 
     def _serialize_body(self, body: Mapping[str, Any]) -> str:
-        return written(body)
+        return to_xml(body)
 
 
 class Described(ActionResult):
@@ -130,12 +130,15 @@ class ImageActions(StrictResponse):
         filters: dict[str, Any] = self._filters_from_querystring()
         local_images.check_filters(filters)
         viewer = self.current_account
-        wanted = local_images.prepared(filters)
-        shown = [image.described(viewer) for image in local_images.may_match(self._asked_for(), viewer, wanted)]
+        wanted = local_images.compiled_filters(filters)
+        shown = [
+            image.describe(viewer)
+            for image in local_images.with_matching_tags(self._requested_images(), viewer, wanted)
+        ]
         listed, token = self.page([one for one in shown if local_images.matches(one, wanted)], "DescribeImages")
         return Described({"Images": listed, "NextToken": token})
 
-    def _asked_for(self) -> list[LocalAmi]:
+    def _requested_images(self) -> list[LocalAmi]:
         visible = self.visible_images(self.region)
         image_ids: list[str] = self._get_param("ImageIds", [])
         malformed = [image_id for image_id in image_ids if not image_id.startswith("ami-")]
@@ -165,11 +168,11 @@ class ImageActions(StrictResponse):
 
     def create_image(self) -> ActionResult:
         instance = self.ec2_backend.get_instance(self._get_param("InstanceId", ""))
-        name = self._free_name()
+        name = self._unused_name()
         tags = self._tag_specifications(("image", "snapshot"))
         self.error_on_dryrun()
         devices = _instance_devices(instance) + tuple(
-            _asked_device(mapping) for mapping in self._get_param("BlockDeviceMappings", []) if "Ebs" in mapping
+            _requested_device(mapping) for mapping in self._get_param("BlockDeviceMappings", []) if "Ebs" in mapping
         )
         ami_id = random_ami_id()
         image = LocalAmi(
@@ -192,15 +195,15 @@ class ImageActions(StrictResponse):
         token = self._get_param("ClientToken")
         if token and token in self.ec2_backend.copies:
             return ActionResult({"ImageId": self.ec2_backend.copies[token]})
-        copied = self._copied()
+        copied = self._copy()
         if token:
             self.ec2_backend.copies[token] = copied.id
         return ActionResult({"ImageId": copied.id})
 
-    def _copied(self) -> LocalAmi:
+    def _copy(self) -> LocalAmi:
         source_region = self._get_param("SourceRegion")
         source = require_usable(self.visible_image(self._get_param("SourceImageId", ""), source_region))
-        name = self._free_name()
+        name = self._unused_name()
         tags = self._tag_specifications(("image", "snapshot"))
         self.error_on_dryrun()
         encryption = self._encryption(source)
@@ -219,7 +222,7 @@ class ImageActions(StrictResponse):
             description=self._get_param("Description", f"[Copied {source.id} from {source_region}] {source.name}"),
             architecture=source.architecture,
         )
-        image.fails = not _may_be_used(self._get_param("KmsKeyId"))
+        image.fails = not _is_usable_key(self._get_param("KmsKeyId"))
         self._register(image, tags)
         return image
 
@@ -244,7 +247,7 @@ class ImageActions(StrictResponse):
         return lambda device: encrypted if asked or device.encrypted else {}
 
     def register_image(self) -> ActionResult:
-        name = self._free_name()
+        name = self._unused_name()
         tags = self._tag_specifications(("image",))
         self.error_on_dryrun()
         mappings = [mapping for mapping in self._get_param("BlockDeviceMappings", []) if "Ebs" in mapping]
@@ -253,7 +256,7 @@ class ImageActions(StrictResponse):
         image = LocalAmi(
             self.ec2_backend,
             random_ami_id(),
-            devices=tuple(_asked_device(mapping) for mapping in mappings),
+            devices=tuple(_requested_device(mapping) for mapping in mappings),
             behaviour=self.behaviour,
             name=name,
             description=self._get_param("Description"),
@@ -268,7 +271,7 @@ class ImageActions(StrictResponse):
         for device in image.devices:
             self.ec2_backend.snapshots[device.snapshot_id].add_tags(tags["snapshot"])
 
-    def _free_name(self) -> str:
+    def _unused_name(self) -> str:
         name: str | None = self._get_param("Name")
         if name is None:
             raise MissingParameterError("name")
@@ -344,7 +347,7 @@ class ImageActions(StrictResponse):
         return ActionResult({"Return": True})
 
 
-def _asked_device(mapping: dict[str, Any]) -> Device:
+def _requested_device(mapping: dict[str, Any]) -> Device:
     ebs = mapping["Ebs"]
     return Device(
         name=mapping["DeviceName"],
@@ -374,7 +377,7 @@ def _instance_devices(instance: Any) -> tuple[Device, ...]:
     return (root, *devices.values())
 
 
-def _may_be_used(key: str | None) -> bool:
+def _is_usable_key(key: str | None) -> bool:
     """Whether a KMS key is usable: not one of an unknown account. (EC2 accepts the call, and the copy fails.)"""
     account = key.split(":")[4] if key and key.startswith("arn:") else ""
     return not account or account in {known.account_id for known in ACCOUNTS}

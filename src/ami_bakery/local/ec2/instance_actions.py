@@ -108,12 +108,12 @@ class EmbeddedEc2(PermissionActions, ImageActions, GroupVolumeActions, TagAction
         token = self._get_param("ClientToken")
         launched = self.ec2_backend.launches.get(token) if token else None
         if launched is None:
-            launched = self._launched()
+            launched = self._launch()
             if token:
                 self.ec2_backend.launches[token] = launched
         return ActionResult(launched)
 
-    def _launched(self) -> Any:
+    def _launch(self) -> Any:
         image = None
         if image_id := self._get_param("ImageId"):
             image = require_usable(self.visible_image(image_id, self.region))

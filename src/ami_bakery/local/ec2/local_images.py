@@ -44,7 +44,7 @@ class Device:
     kms_key_id: str | None = None
     snapshot_id: str = ""
 
-    def described(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, Any]:
         # DescribeImages does not name the KMS key; DescribeSnapshots does.
         return {
             "DeviceName": self.name,
@@ -131,7 +131,7 @@ class LocalAmi(Ami):
 
     @property
     def block_device_mappings(self) -> list[dict[str, Any]]:
-        return [device.described() for device in self.devices]
+        return [device.describe() for device in self.devices]
 
     def own_tags(self) -> Mapping[str, str]:
         """Returns the owner's tags, which other accounts do not see."""
@@ -164,7 +164,7 @@ class LocalAmi(Ami):
     def deprecated(self) -> bool:
         return self.deprecation_time is not None and self.deprecation_time <= datetime.datetime.now(datetime.UTC)
 
-    def described(self, viewer: str) -> dict[str, Any]:
+    def describe(self, viewer: str) -> dict[str, Any]:
         """Returns the members of `Image` in DescribeImages for account `viewer`."""
         tags = self.visible_tags() if self.owner_id == viewer else {}
         shown = {
@@ -262,7 +262,7 @@ Filters = Mapping[str, AnyOf]
 """Filters by EC2's name."""
 
 
-def prepared(filters: Mapping[str, Iterable[str]]) -> Filters:
+def compiled_filters(filters: Mapping[str, Iterable[str]]) -> Filters:
     return {name: AnyOf(values) for name, values in filters.items()}
 
 
@@ -303,7 +303,7 @@ def _is_filter(name: str) -> bool:
     return name in _FILTER_MEMBERS or name in ("tag-key", "is-public", "ena-support") or name.startswith("tag:")
 
 
-def may_match(found: Iterable[LocalAmi], viewer: str, filters: Filters) -> list[LocalAmi]:
+def with_matching_tags(found: Iterable[LocalAmi], viewer: str, filters: Filters) -> list[LocalAmi]:
     """Returns the AMIs whose tags pass, before their other members are computed."""
     wanted = [(name[4:], values) for name, values in filters.items() if name.startswith("tag:")]
     if not wanted:

@@ -64,7 +64,7 @@ class PermissionActions(StrictResponse):
         elif attribute == "description":
             result["Description"] = {"Value": image.description}
         elif attribute == "lastLaunchedTime":
-            launched = image.described(self.current_account).get("LastLaunchedTime")
+            launched = image.describe(self.current_account).get("LastLaunchedTime")
             result["LastLaunchedTime"] = {"Value": launched} if launched else None
         else:
             raise EC2ClientError(

@@ -29,7 +29,7 @@ class PublicImage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Listed:
+class _CatalogueEntry:
     """A public AMI without its id, which differs by region."""
 
     name: str
@@ -42,10 +42,12 @@ class _Listed:
     parameter: str = ""
 
 
-def _ubuntu(name: str, version: str, created: str, *, current: bool = True, storage: str = "ebs-gp2") -> _Listed:
+def _ubuntu(
+    name: str, version: str, created: str, *, current: bool = True, storage: str = "ebs-gp2"
+) -> _CatalogueEntry:
     machine = "arm64" if "-arm64-" in name else "amd64"
     path = f"/aws/service/canonical/ubuntu/server/{version}/stable/current/{machine}/hvm/{storage}/ami-id"
-    return _Listed(
+    return _CatalogueEntry(
         name=f"ubuntu/images/{name}",
         owner_id=CANONICAL,
         created=created,
@@ -63,7 +65,7 @@ _CATALOGUE = (
     _ubuntu("hvm-ssd/ubuntu-jammy-22.04-amd64-server-20240927", "22.04", "2024-09-27T05:42:44Z"),
     _ubuntu("hvm-ssd/ubuntu-jammy-22.04-arm64-server-20240927", "22.04", "2024-09-27T05:49:02Z"),
     _ubuntu("hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-20240927", "24.04", "2024-09-27T06:11:12Z", storage="ebs-gp3"),
-    _Listed(
+    _CatalogueEntry(
         name="debian-12-amd64-20240901-1857",
         owner_id=DEBIAN,
         created="2024-09-01T22:13:30Z",
@@ -71,7 +73,7 @@ _CATALOGUE = (
         root_device_name="/dev/xvda",
         parameter="/aws/service/debian/release/12/latest/amd64",
     ),
-    _Listed(
+    _CatalogueEntry(
         name="debian-11-amd64-20240813-1838",
         owner_id=DEBIAN,
         created="2024-08-13T20:05:51Z",
@@ -79,7 +81,7 @@ _CATALOGUE = (
         root_device_name="/dev/xvda",
         parameter="/aws/service/debian/release/11/latest/amd64",
     ),
-    _Listed(
+    _CatalogueEntry(
         name="amzn2-ami-hvm-2.0.20240916.0-x86_64-gp2",
         owner_id=AMAZON,
         created="2024-09-12T01:13:36Z",
@@ -87,7 +89,7 @@ _CATALOGUE = (
         root_device_name="/dev/xvda",
         parameter="/aws/service/ami-amazon-linux-latest/amzn2-ami-hvm-x86_64-gp2",
     ),
-    _Listed(
+    _CatalogueEntry(
         name="al2023-ami-2023.5.20240916.0-kernel-6.1-x86_64",
         owner_id=AMAZON,
         created="2024-09-13T18:27:01Z",

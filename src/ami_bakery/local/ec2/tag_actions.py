@@ -11,7 +11,7 @@ from moto.ec2.models import validate_resource_ids
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 
 from ami_bakery.local.ec2.image_actions import StrictResponse, check_tags
-from ami_bakery.local.ec2.local_images import AnyOf, check_value_count, prepared
+from ami_bakery.local.ec2.local_images import AnyOf, check_value_count, compiled_filters
 
 _FILTERS = frozenset({"key", "value", "resource-id", "resource-type"})
 
@@ -44,7 +44,7 @@ class TagActions(StrictResponse):
                 raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
         check_value_count(filters)
         self.error_on_dryrun()
-        wanted = prepared(filters)
+        wanted = compiled_filters(filters)
         shown = [
             {"ResourceId": resource, "ResourceType": _resource_type(resource), "Key": key, "Value": value}
             for resource, tags in sorted(self._visible_tags().items())

@@ -7,7 +7,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 
-def written(document: Mapping[str, Any]) -> str:
+def to_xml(document: Mapping[str, Any]) -> str:
     """Returns a document of elements by name: text, number, None, elements (attributes start with `@`), or a list.
 
     Raises `TypeError` for any other value, which moto's serializer never returns for EC2.

@@ -47,7 +47,7 @@ def is_metadata(host: str) -> bool:
             address = ipaddress.IPv4Address(socket.inet_aton(name))
         except (OSError, ValueError):
             return False
-    return any(_is_metadata_address(one) for one in (address, *_within(address)))
+    return any(_is_metadata_address(one) for one in (address, *_embedded_addresses(address)))
 
 
 def _is_metadata_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -56,7 +56,7 @@ def _is_metadata_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address)
     return isinstance(address, ipaddress.IPv6Address) and address in ipaddress.IPv6Network(_EC2_NETWORK)
 
 
-def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
+def _embedded_addresses(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
     """Yields the IPv4 addresses in an IPv6 address: mapped, compatible, 6to4, Teredo, NAT64."""
     if isinstance(address, ipaddress.IPv6Address):
         teredo = address.teredo or ()

@@ -153,7 +153,7 @@ class _Connection(BaseHTTPRequestHandler):
             where := endpoint.parse_host(host)
         ).service in endpoint.MODELLED and where.region not in endpoint.regions():
             self.server.note(f"refused: there is no region '{where.region}' ({host})")
-            self._fail(502, f"embedded EC2: there is no host {host}, because there is no region '{where.region}'")
+            self._fail(502, f"embedded EC2: there is no region '{where.region}' ({host})")
         else:
             self._terminate_tls(host)
 
@@ -172,7 +172,7 @@ class _Connection(BaseHTTPRequestHandler):
             if "ALERT" in str(error.reason or ""):
                 self.server.note(
                     f"a client does not trust the embedded EC2's certificate for {host} ({error.reason}); it "
-                    "reads none of AWS_CA_BUNDLE, SSL_CERT_FILE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS"
+                    "uses none of AWS_CA_BUNDLE, SSL_CERT_FILE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS"
                 )
             raise
         self.rfile = self.connection.makefile("rb", self.rbufsize)
@@ -204,24 +204,24 @@ class _Connection(BaseHTTPRequestHandler):
         origins = self.headers.get_all("Origin", [])
         sites = self.headers.get_all("Sec-Fetch-Site", [])
         if [name.lower() for name in self.headers.get_all("Host", [])] not in [[host] for host in hosts]:
-            self._fail(403, "embedded EC2: this is the control URL, and the Host header names another")
+            self._fail(403, "embedded EC2: the Host header does not match the control URL")
         elif any(origin not in {f"http://{host}" for host in hosts} for origin in origins) or any(
             site not in ("same-origin", "none") for site in sites
         ):
-            self._fail(403, "embedded EC2: another site's page may not use the control URL")
+            self._fail(403, "embedded EC2: pages of other sites cannot use the control URL")
         else:
             self._send(self.server.control(self.command, self.path, body))
 
     def _refuse_metadata(self, host: str) -> None:
         self.server.note(f"refused: {host} is a metadata service, which gives the credentials of a machine")
-        self._fail(403, f"embedded EC2: {host} is not reached from here")
+        self._fail(403, f"embedded EC2: access to the metadata service {host} is blocked")
 
     def _connected(self, host: str, port: int) -> socket.socket:
         """Connects to the address that was checked: a second look-up of the name could return another."""
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
         addresses = [str(address[0]) for *_, address in found]
         if any(endpoint.is_metadata(address) for address in addresses):
-            raise PermissionError(errno.EACCES, "its address is one of a metadata service")
+            raise PermissionError(errno.EACCES, "its address belongs to a metadata service")
         failure: OSError = OSError(errno.EHOSTUNREACH, "it has no address")
         for address in addresses:
             try:

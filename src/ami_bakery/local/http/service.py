@@ -130,18 +130,18 @@ class Service:
 
     def answer(self, request: ApiRequest) -> Response | None:
         """Answers a request; None if a fault drops the connection."""
-        asked = _read(request, self._generation)
+        parsed = _read(request, self._generation)
         account = self._account(request)
-        if account or asked.action in _NEEDS_NO_CREDENTIALS:
-            answer = self._answer_known(request, asked, account)
+        if account or parsed.action in _NEEDS_NO_CREDENTIALS:
+            answer = self._answer_authenticated(request, parsed, account)
         else:
-            answer = _refuse_credentials(request, asked)
-        if asked.generation == self._generation:
+            answer = _refuse_credentials(request, parsed)
+        if parsed.generation == self._generation:
             self.recorder.call(
                 ApiCall(
-                    service=asked.endpoint.service,
-                    action=asked.action,
-                    region=asked.endpoint.region,
+                    service=parsed.endpoint.service,
+                    action=parsed.action,
+                    region=parsed.endpoint.region,
                     account=account,
                     status=answer.status if answer else 0,
                     error=answer.error if answer else "connection dropped",
@@ -150,50 +150,50 @@ class Service:
             )
         return answer
 
-    def _answer_known(self, request: ApiRequest, asked: _ParsedRequest, account: str) -> Response | None:
+    def _answer_authenticated(self, request: ApiRequest, parsed: _ParsedRequest, account: str) -> Response | None:
         """Answers a request of a known account: a refusal by the policy, an injected fault, or the result."""
-        refusal = self._refused_by_policy(asked, account)
+        refusal = self._refused_by_policy(parsed, account)
         if refusal is not None:
             return refusal
         released = self.faults.released
-        fault = self.faults.next(asked.action, asked.endpoint.region, request.headers.get("user-agent", ""))
+        fault = self.faults.next(parsed.action, parsed.endpoint.region, request.headers.get("user-agent", ""))
         if fault is None:
-            return self._carry_out(request, asked, account)
+            return self._carry_out(request, parsed, account)
         match fault.kind:
             case FaultKind.ERROR:
-                text = fault.text(asked.endpoint.service, asked.action)
-                return error(asked.protocol, fault.code, text, fault.http_status())
+                text = fault.text(parsed.endpoint.service, parsed.action)
+                return error(parsed.protocol, fault.code, text, fault.http_status())
             case FaultKind.DROP_BEFORE:
                 return None
             case FaultKind.DROP_AFTER:
-                self._carry_out(request, asked, account)
+                self._carry_out(request, parsed, account)
                 return None
             case FaultKind.HANG:
                 self.faults.hold(released, fault.seconds)
                 return None
             case FaultKind.DELAY:
-                answer = self._carry_out(request, asked, account)
+                answer = self._carry_out(request, parsed, account)
                 self.faults.hold(released, fault.seconds)
                 return answer
         assert_never(fault.kind)
 
-    def _refused_by_policy(self, asked: _ParsedRequest, account: str) -> Response | None:
+    def _refused_by_policy(self, parsed: _ParsedRequest, account: str) -> Response | None:
         """Returns the refusal by the policy, which applies to the first account; None if the call is allowed."""
-        allowed, service, region = self.behaviour.policy, asked.endpoint.service, asked.endpoint.region
+        allowed, service, region = self.behaviour.policy, parsed.endpoint.service, parsed.endpoint.region
         if allowed is None or account != self._settings.accounts[0].account_id:
             return None
         with self._state:
             key_names = {pair.id: name for name, pair in self._state.backend(account, region).key_pairs.items()}
         made = iam_policy.calls(
-            service, asked.action, asked.parameters, region=region, account=account, key_names=key_names
+            service, parsed.action, parsed.parameters, region=region, account=account, key_names=key_names
         )
         for call in made:
             resource = allowed.refused(call)
             if resource is not None:
                 text = iam_policy.refusal_text(account, call.action, resource)
                 self._note_once(f"the policy does not allow {call.action} on {resource}")
-                code, status = _REFUSALS[asked.protocol]
-                return error(asked.protocol, code, text, status)
+                code, status = _REFUSALS[parsed.protocol]
+                return error(parsed.protocol, code, text, status)
         return None
 
     def _account(self, request: ApiRequest) -> str:
@@ -207,34 +207,34 @@ class Service:
         key = found.group(1)
         for account in self._settings.accounts:
             if account.access_key_id == key:
-                return account.account_id if _is_genuine(request, account.secret_access_key) else ""
+                return account.account_id if _has_valid_signature(request, account.secret_access_key) else ""
         with self._state:
             return self._state.account_of_issued_key(key)
 
-    def _carry_out(self, request: ApiRequest, asked: _ParsedRequest, account_id: str) -> Response:
-        service, region = asked.endpoint.service, asked.endpoint.region
+    def _carry_out(self, request: ApiRequest, parsed: _ParsedRequest, account_id: str) -> Response:
+        service, region = parsed.endpoint.service, parsed.endpoint.region
         if service not in endpoint.MODELLED:
-            return self._refuse(asked, "UnsupportedOperation", f"the service '{service}' ({request.host})")
+            return self._refuse(parsed, "UnsupportedOperation", f"the service '{service}' ({request.host})")
         account_id = account_id or self._settings.accounts[0].account_id
         try:
             with self._state:
-                if asked.generation != self._generation:
-                    return error(asked.protocol, "InternalError", "The embedded EC2 was reset in the meantime.", 500)
+                if parsed.generation != self._generation:
+                    return error(parsed.protocol, "InternalError", "The embedded EC2 was reset in the meantime.", 500)
                 if service == "ssm":
                     self._state.seed_parameters(account_id, region)
-                return _answer_of(self._responder(service)._dispatch(_moto_request(request, asked, account_id)))
+                return _answer_of(self._responder(service)._dispatch(_moto_request(request, parsed, account_id)))
         except HTTPException as refused:
             headers = {str(name): str(value) for name, value in refused.get_headers()}
             return _answer_of((refused.code or 400, headers, refused.get_body()))
         except (OperationNotFoundError, UnknownServiceError):
-            return self._refuse(asked, "InvalidAction", f"the action {asked.action} of {service}")
+            return self._refuse(parsed, "InvalidAction", f"the action {parsed.action} of {service}")
         except NotImplementedError as missing:
-            return self._refuse(asked, "UnsupportedOperation", f"{service}:{asked.action} ({missing})")
+            return self._refuse(parsed, "UnsupportedOperation", f"{service}:{parsed.action} ({missing})")
         except Exception as bug:
             # moto failed on an unexpected request: the client gets an error, and the user a line.
-            self._note_once(f"{service}:{asked.action} failed inside: {type(bug).__name__}: {bug}")
-            text = f"The embedded EC2 failed on {asked.action}: {type(bug).__name__}: {bug}"
-            return error(asked.protocol, "InternalError", text, 500)
+            self._note_once(f"{service}:{parsed.action} failed internally: {type(bug).__name__}: {bug}")
+            text = f"The embedded EC2 failed on {parsed.action}: {type(bug).__name__}: {bug}"
+            return error(parsed.protocol, "InternalError", text, 500)
 
     def _responder(self, service: str) -> Any:
         if service == "ec2":
@@ -243,9 +243,9 @@ class Service:
             return responder
         return {"iam": IamResponse, "ssm": SimpleSystemManagerResponse, "sts": TokenResponse}[service]()
 
-    def _refuse(self, asked: _ParsedRequest, code: str, what: str) -> Response:
+    def _refuse(self, parsed: _ParsedRequest, code: str, what: str) -> Response:
         self._note_once(f"refused: {what} is not supported")
-        return error(asked.protocol, code, f"The embedded EC2 does not support {what}. Nothing was sent to AWS.")
+        return error(parsed.protocol, code, f"The embedded EC2 does not support {what}. Nothing was sent to AWS.")
 
     def _note_once(self, text: str) -> None:
         with self._noted_lock:
@@ -287,36 +287,36 @@ def _json_parameters(text: str) -> dict[str, str]:
     return flat | {f"{name}.{number}": str(item) for name, items in lists for number, item in enumerate(items, 1)}
 
 
-def _is_genuine(request: ApiRequest, secret: str) -> bool:
+def _has_valid_signature(request: ApiRequest, secret: str) -> bool:
     if "authorization" not in request.headers:
         return True  # signed in the query string, which is not verified
     return is_signed_with(secret, method=request.method, path=request.path, headers=request.headers, body=request.body)
 
 
-def _refuse_credentials(request: ApiRequest, asked: _ParsedRequest) -> Response:
+def _refuse_credentials(request: ApiRequest, parsed: _ParsedRequest) -> Response:
     signed = "authorization" in request.headers or "X-Amz-Credential" in request.path
-    match asked.protocol:
+    match parsed.protocol:
         case Protocol.EC2 if signed:
             text = "AWS was not able to validate the provided access credentials"
-            return error(asked.protocol, "AuthFailure", text, 401)
+            return error(parsed.protocol, "AuthFailure", text, 401)
         case Protocol.JSON if signed:
             text = "The security token included in the request is invalid."
-            return error(asked.protocol, "UnrecognizedClientException", text)
+            return error(parsed.protocol, "UnrecognizedClientException", text)
         case _ if signed:
             text = "The security token included in the request is invalid."
-            return error(asked.protocol, "InvalidClientTokenId", text, 403)
+            return error(parsed.protocol, "InvalidClientTokenId", text, 403)
         case _:
-            return error(asked.protocol, "MissingAuthenticationToken", "Request is missing Authentication Token", 403)
+            return error(parsed.protocol, "MissingAuthenticationToken", "Request is missing Authentication Token", 403)
 
 
-def _moto_request(request: ApiRequest, asked: _ParsedRequest, account_id: str) -> Request:
+def _moto_request(request: ApiRequest, parsed: _ParsedRequest, account_id: str) -> Request:
     """Returns a request for moto, which reads the region from the host, and the account from a header."""
-    where = asked.endpoint
+    where = parsed.endpoint
     suffix = "amazonaws.com.cn" if where.region.startswith("cn-") else "amazonaws.com"
     headers = dict(request.headers) | {"x-moto-account-id": account_id}
     headers["host"] = f"{where.service}.{where.region}.{suffix}"
     if where.service in endpoint.MODELLED:
-        get_service_model(where.service).operation_model(asked.action)  # raises if botocore has no such action
+        get_service_model(where.service).operation_model(parsed.action)  # raises if botocore has no such action
     moto_request: Request = Request.from_primitives(
         request.method, f"https://{headers['host']}{request.path}", headers, request.body
     )

@@ -23,24 +23,24 @@ class InstanceFiles:
         self._recorded = recorded
         root.mkdir()
 
-    def inside(self, path: str, user: str) -> str:
+    def instance_path(self, path: str, user: str) -> str:
         """Returns the absolute path on the instance; `~` and relative paths start at the home folder."""
         home = "/root" if user == "root" else f"/home/{user.replace('/', '_')}"
         if path == "~" or path.startswith("~/"):
             path = home + path[1:]
         return posixpath.normpath(posixpath.join(home, path)).replace("//", "/")
 
-    def outside(self, path: str) -> Path:
+    def local_path(self, path: str) -> Path:
         """Returns the local path of an absolute path of the instance. (The folder never contains links.)"""
         return self.root / posixpath.normpath(f"/{path}").lstrip("/")
 
     def make_folder(self, path: str) -> None:
         """Creates a folder and its parents, because the client's `mkdir` command was only recorded."""
-        self.outside(path).mkdir(parents=True, exist_ok=True)
+        self.local_path(path).mkdir(parents=True, exist_ok=True)
 
-    def arrived(self, path: str) -> None:
+    def record_upload(self, path: str) -> None:
         """Records a file after it is completely written."""
-        kept = self.outside(path)
+        kept = self.local_path(path)
         with kept.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         stat = kept.stat()

@@ -73,12 +73,12 @@ def parse_scp(command: str) -> ScpRequest | None:
 
 async def serve(request: ScpRequest, user: str, files: InstanceFiles, reader: ScpReader, writer: Writer) -> int:
     """Runs one scp; returns its exit status."""
-    path = files.inside(request.path, user)
+    path = files.instance_path(request.path, user)
     try:
         if request.receives:
             await _receive(request, path, files, reader, writer)
         else:
-            await _send(path, files.outside(path), request.recurses, reader, writer, top=True)
+            await _send(path, files.local_path(path), request.recurses, reader, writer, top=True)
     except (ScpError, OSError, ValueError) as error:
         writer.write(b"\x01scp: " + str(error).replace("\n", " ").encode() + b"\n")
         return 1
@@ -99,7 +99,7 @@ async def _receive(request: ScpRequest, path: str, files: InstanceFiles, reader:
         elif kind in (b"C", b"D"):
             mode, size, name = _header(rest)
             here = folders[-1]
-            target = posixpath.join(here, name) if files.outside(here).is_dir() else here
+            target = posixpath.join(here, name) if files.local_path(here).is_dir() else here
             if kind == b"D":
                 files.make_folder(target)
                 folders.append(target)
@@ -123,7 +123,7 @@ async def _receive_file(
     path: str, mode: int, size: int, files: InstanceFiles, reader: ScpReader, writer: Writer
 ) -> None:
     files.make_folder(posixpath.dirname(path))
-    kept = files.outside(path)
+    kept = files.local_path(path)
     with kept.open("wb") as file:
         writer.write(b"\0")
         left = size
@@ -134,7 +134,7 @@ async def _receive_file(
     kept.chmod(mode)
     if await reader.readexactly(1) != b"\0":
         raise ScpError("the sender reported an error")
-    files.arrived(path)
+    files.record_upload(path)
 
 
 async def _send(path: str, kept: Path, recurses: bool, reader: ScpReader, writer: Writer, *, top: bool) -> None:

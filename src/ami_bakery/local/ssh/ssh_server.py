@@ -59,7 +59,7 @@ class SshHost:
         else:
             self._run(instance.close())
 
-    def forget_all(self) -> None:
+    def reset(self) -> None:
         """Closes all connections and deletes all uploads."""
         for instance in self._instances.values():
             self._run(instance.close())
@@ -68,7 +68,7 @@ class SshHost:
             shutil.rmtree(folder, ignore_errors=True)
 
     def stop(self) -> None:
-        self.forget_all()
+        self.reset()
         self._run(_finish_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -199,16 +199,16 @@ class _Sftp(asyncssh.SFTPServer):
         self._files = files
         self._user = channel.get_extra_info("username")
         self._written: dict[int, str] = {}
-        files.make_folder(files.inside("~", self._user))
+        files.make_folder(files.instance_path("~", self._user))
 
     def map_path(self, path: bytes) -> bytes:
-        return bytes(self._files.outside(self._inside(path)))
+        return bytes(self._files.local_path(self._instance_path(path)))
 
-    def _inside(self, path: bytes) -> str:
-        return self._files.inside(path.decode("utf-8", "surrogateescape"), self._user)
+    def _instance_path(self, path: bytes) -> str:
+        return self._files.instance_path(path.decode("utf-8", "surrogateescape"), self._user)
 
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
-        inside = self._inside(path)
+        inside = self._instance_path(path)
         writes = bool(pflags & (asyncssh.FXF_WRITE | asyncssh.FXF_APPEND))
         if writes:
             self._files.make_folder(inside.rpartition("/")[0] or "/")
@@ -220,10 +220,10 @@ class _Sftp(asyncssh.SFTPServer):
     def close(self, file_obj: object) -> None:
         super().close(file_obj)
         if inside := self._written.pop(id(file_obj), None):
-            self._files.arrived(inside)
+            self._files.record_upload(inside)
 
     def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
-        self._files.make_folder(self._inside(path))
+        self._files.make_folder(self._instance_path(path))
 
     def symlink(self, oldpath: bytes, newpath: bytes) -> None:
         raise asyncssh.SFTPOpUnsupported("the embedded EC2 keeps no links")
