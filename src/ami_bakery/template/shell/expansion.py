@@ -96,6 +96,7 @@ class ShellState:
         self._shown = True
         self.must_succeed = must_succeed
         self.fails_build = fails_build
+        self._hides_failures = False
         self.errexit = False
         self.pipefail = False
         self._line = 0
@@ -114,7 +115,7 @@ class ShellState:
     @property
     def is_checked(self) -> bool:
         """Whether the build fails if the current command fails."""
-        return self.must_succeed or (self.errexit and self.fails_build)
+        return not self._hides_failures and (self.must_succeed or (self.errexit and self.fails_build))
 
     def _each(self, nodes: Sequence[Node]) -> tuple[str, ...] | None:
         """Follows the nodes; returns the output of the last one if it is known."""

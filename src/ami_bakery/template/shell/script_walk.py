@@ -71,7 +71,8 @@ class Shell(SimpleCommands):
                 with self.conditionally():
                     self.listener.source(self, [ShellWord(texts)], 0)
         for name in ("SHELLOPTS", "BASHOPTS"):
-            self.settings([option for text in self.variables.get(name, ()) for option in text.split(":")])
+            options = [option for text in self.variables.get(name, ()) for option in text.split(":")]
+            self.settings([option for option in options if option not in ("errexit", "pipefail")])  # `sh` ignores them
 
     # --- lists, conditions and loops
 

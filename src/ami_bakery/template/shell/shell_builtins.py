@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ami_bakery.template.expression.known_values import HOLE
 from ami_bakery.template.shell.expansion import ShellState
 from ami_bakery.template.shell.shell_wrappers import unwrap
-from ami_bakery.template.shell.words import ShellCall, ShellWord, absolute_folder
+from ami_bakery.template.shell.words import ShellCall, ShellWord, absolute_folder, text_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -233,7 +233,15 @@ class ShellCommands(ShellState):
         given = [word for word in arguments if word.texts[0] != "--"]
         if len(given) > 1:
             self._traps.append((given[0], line))
+            if not {"EXIT", "0", "ERR"}.isdisjoint(text for word in given[1:] for text in word.texts):
+                self._hides_failures = self._hides_failures or any(map(self._may_exit, given[0].texts))
             self._trapped(given[0], line)
+
+    def _may_exit(self, text: str) -> bool:
+        """Whether a trap's command may end the shell with another exit status."""
+        body = self._functions.get(text)
+        is_unknown = re.fullmatch(r"\w+", text) is not None and body is None
+        return is_unknown or HOLE in text or re.search(r"\bexit\b", text if body is None else text_of(body)) is not None
 
     def _trapped(self, command: ShellWord, line: int) -> None:
         with self._own_state(), self.conditionally():
