@@ -211,10 +211,10 @@ class Locks(Protocol):
     def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
         """Returns the locks of these digests, including expired ones."""
 
-    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, retry: bool = True) -> bool:
         """Tags all these locks and AMIs, or none. Returns False if one does not exist.
 
-        `patient`: whether to retry, with long timeouts.
+        `retry`: whether to retry, with long timeouts; otherwise it fails after a few seconds.
         """
 
     def delete(self, region: str, lock: str) -> None:

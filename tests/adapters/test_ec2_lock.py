@@ -80,7 +80,7 @@ def test_nothing_is_tagged_after_the_lock_was_deleted(locks: KeyPairLocks, ec2: 
     assert lock is not None
     assert locks.tag(HOME, [lock, base["ImageId"]], {"done": "1"})
     locks.delete(HOME, lock)
-    assert not locks.tag(HOME, [lock, base["ImageId"]], {"done": "2"}, patient=False)
+    assert not locks.tag(HOME, [lock, base["ImageId"]], {"done": "2"}, retry=False)
     tags = ec2.describe_tags(Filters=[{"Name": "key", "Values": ["done"]}])["Tags"]
     assert [(tag["ResourceId"], tag["Value"]) for tag in tags] == [(base["ImageId"], "1")]
 

@@ -45,13 +45,13 @@ class Failing(KeyPairLocks):
     hangs = False
     renewals = 0
 
-    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, retry: bool = True) -> bool:
         while self.hangs:
             time.sleep(0.05)
         if self.to_raise is not None and self.times > 0:
             self.times -= 1
             raise self.to_raise
-        done = super().tag(region, ids, tags, patient=patient)
+        done = super().tag(region, ids, tags, retry=retry)
         self.renewals += 1
         return done
 

@@ -148,7 +148,7 @@ class BuildSteps:
         state = self._state
         assert state.held is not None
         if not state.held.tag([ami.id for ami in amis if ami.region == state.home], {ABANDONED_TAG: state.run}):
-            return AmisAbandoned() if state.held.renew(patient=True) else ProtocolEvent.LOST
+            return AmisAbandoned() if state.held.renew(retry=True) else ProtocolEvent.LOST
         state.abandoned = amis
         return AmisAbandoned(tuple(ami.id for ami in amis))
 

@@ -67,28 +67,28 @@ class HeldLock:
         """Whether the lock is ours now. Renews it if a renewal is due. Raises `AwsError`."""
         renewed_at = self._expires_at - self._timing.lifetime_seconds
         due = self._ports.clock.monotonic() >= renewed_at + self._timing.renew_seconds
-        return not self.lost and (not due or self.renew(patient=True))
+        return not self.lost and (not due or self.renew(retry=True))
 
-    def renew(self, records: Mapping[str, str] | None = None, *, patient: bool = False) -> bool:
+    def renew(self, records: Mapping[str, str] | None = None, *, retry: bool = False) -> bool:
         """Renews the lock, with records in the same call. Returns False if it is gone. Raises `AwsError`."""
         before = self._ports.clock.monotonic()
         tags = {**(records or {}), EXPIRES_TAG: expiry(self._ports.locks.now(self._region), self._timing)}
-        if not self.tag((), tags, patient=patient):
+        if not self.tag((), tags, retry=retry):
             return False
         self._expires_at = before + self._timing.lifetime_seconds
         return True
 
     def record(self, records: Mapping[str, str]) -> None:
         """Adds records for a runner that takes the lock over. Best effort. Raises `AwsError`."""
-        self._ports.locks.tag(self._region, [self.id], records, patient=False)
+        self._ports.locks.tag(self._region, [self.id], records, retry=False)
 
-    def tag(self, amis: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+    def tag(self, amis: Sequence[str], tags: Mapping[str, str], *, retry: bool = True) -> bool:
         """Tags AMIs in one call with the lock, all or nothing. Returns False if the lock or an AMI does not exist.
 
         EC2 may not know a new lock for a moment, so False is final only after the settling time.
         """
         while True:
-            if self._ports.locks.tag(self._region, [self.id, *amis], tags, patient=patient):
+            if self._ports.locks.tag(self._region, [self.id, *amis], tags, retry=retry):
                 return True
             if self.held_seconds >= self._timing.settling_seconds:
                 return False
@@ -99,7 +99,7 @@ class HeldLock:
         self.abandon()
         locks = self._ports.locks
         if keep:
-            locks.tag(self._region, [self.id], {EXPIRES_TAG: past_expiry(locks.now(self._region))}, patient=False)
+            locks.tag(self._region, [self.id], {EXPIRES_TAG: past_expiry(locks.now(self._region))}, retry=False)
         else:
             locks.delete(self._region, self.id)
 

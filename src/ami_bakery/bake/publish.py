@@ -51,7 +51,7 @@ class PublishSteps:
     def _record_verified(self, step: RecordVerified) -> StepResult:
         held = self._state.held
         assert held is not None
-        exists = not held.lost and held.renew({VERIFIED_TAG: step.ami}, patient=True)
+        exists = not held.lost and held.renew({VERIFIED_TAG: step.ami}, retry=True)
         return ProtocolEvent.DONE if exists else ProtocolEvent.LOST
 
     def _finish(self, step: Finish) -> StepResult:
@@ -66,7 +66,7 @@ class PublishSteps:
         if finished is not None:
             state.amis = finished
             return ProtocolEvent.DONE
-        if state.held is not None and state.held.renew(patient=True):
+        if state.held is not None and state.held.renew(retry=True):
             home = state.amis[state.home]
             state.amis = {region: ami for region, ami in state.amis.items() if region != state.home}
             raise AwsError(

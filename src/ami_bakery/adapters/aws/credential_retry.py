@@ -37,7 +37,7 @@ class _CredentialRetries:
 
     def _call(self, method: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         # A caller that does not wait handles the failure itself.
-        pauses = _PAUSES_SECONDS if named.get("patient", True) and not self._session.has_given_up else ()
+        pauses = _PAUSES_SECONDS if named.get("retry", True) and not self._session.has_given_up else ()
         for seconds in pauses:
             try:
                 return method(*arguments, **named)

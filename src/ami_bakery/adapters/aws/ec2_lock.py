@@ -69,7 +69,7 @@ class KeyPairLocks:
         # The call that needs the client reports the failure.
         with suppress(Exception):
             self._session.client("ec2", region)
-            self._session.client("ec2", region, patient=False)
+            self._session.client("ec2", region, retry=False)
 
     def of_digests(self, region: str, digests: Sequence[str]) -> tuple[SeenLock, ...]:
         wanted = sorted(set(digests))
@@ -101,9 +101,9 @@ class KeyPairLocks:
             return locks
         return tuple(replace(lock, exists_since=created.get(lock.id)) for lock in locks)
 
-    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> bool:
+    def tag(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, retry: bool = True) -> bool:
         try:
-            self._session.create_tags(region, ids, tags, patient=patient)
+            self._session.create_tags(region, ids, tags, retry=retry)
         except AwsError as error:
             if error.code == _UNKNOWN_ID or error.code.endswith(".NotFound"):
                 return False

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Read = TypeVar("Read")
 CONNECT_SECONDS = 10
 READ_SECONDS = 30
-IMPATIENT_SECONDS = 5
+SHORT_TIMEOUT_SECONDS = 5
 USER_AGENT = "ami-bakery"
 """Identifies our calls in CloudTrail and the embedded EC2; botocore's clients use it, too."""
 _VERSION = "2016-11-15"
@@ -186,18 +186,18 @@ class Ec2Query:
         request: Mapping[str, Any],
         read: Callable[[Ec2Response], list[Read]],
         *,
-        patient: bool = True,
+        retry: bool = True,
     ) -> list[Read] | None:
         """Returns the items that `read` finds on all pages; None if the caller must use botocore.
 
         request  the arguments of botocore's method, with the names of the query API (not `OwnerIds`)
-        patient  False: return None after a few seconds without a response
+        retry    False: return None after a few seconds without a response, because the caller does not retry
         """
         warm_up = self._warm_ups.setdefault(region, None)
         if self._unsupported or not _is_supported(region):
             return None
         if warm_up is not None:
-            warm_up.join(None if patient else IMPATIENT_SECONDS)
+            warm_up.join(None if retry else SHORT_TIMEOUT_SECONDS)
             if warm_up.is_alive() or self._unsupported:
                 return None
         found: list[Read] = []
@@ -206,7 +206,7 @@ class Ec2Query:
             try:
                 while token != "":
                     page = {**request, **({"NextToken": token} if token else {})}
-                    response = Ec2Response.of(action, self._post(region, action, page, patient=patient))
+                    response = Ec2Response.of(action, self._post(region, action, page, retry=retry))
                     found += read(response)
                     if response.next_token and response.next_token == token:
                         raise ValueError("the same page again")
@@ -233,12 +233,12 @@ class Ec2Query:
             if self._pool is not None:
                 self._pool.close()
 
-    def _post(self, region: str, action: str, request: Mapping[str, Any], *, patient: bool) -> bytes:
+    def _post(self, region: str, action: str, request: Mapping[str, Any], *, retry: bool) -> bytes:
         pool, host = self._connections(), _host(region)
         body = encode({"Action": action, "Version": _VERSION, **request})
         headers = signed_headers(pool.settings, host, region, body, time.time())
         headers["user-agent"] = USER_AGENT
-        content, date = pool.post(host, body, headers, patient=patient)
+        content, date = pool.post(host, body, headers, retry=retry)
         self._clocks.update(region, date)
         self.has_answered = True
         return content
@@ -279,14 +279,14 @@ class _ConnectionPool:
         if self._closed:
             self.close()
 
-    def post(self, host: str, body: bytes, headers: Mapping[str, str], *, patient: bool) -> tuple[bytes, str | None]:
+    def post(self, host: str, body: bytes, headers: Mapping[str, str], *, retry: bool) -> tuple[bytes, str | None]:
         """Returns the response's body and Date header. Raises `_Rejected` or `_Unsupported` for other statuses."""
         idle = self._idle.setdefault(host, [])
         connection = _usable(idle)
         if connection is None:
-            connection = self._connected(host, CONNECT_SECONDS if patient else IMPATIENT_SECONDS)
+            connection = self._connected(host, CONNECT_SECONDS if retry else SHORT_TIMEOUT_SECONDS)
         try:
-            connection.timeout = READ_SECONDS if patient else IMPATIENT_SECONDS
+            connection.timeout = READ_SECONDS if retry else SHORT_TIMEOUT_SECONDS
             if connection.sock is not None:
                 connection.sock.settimeout(connection.timeout)
             connection.request("POST", "/", body, headers)

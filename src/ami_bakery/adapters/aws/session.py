@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ami_bakery.adapters.aws import ec2_xml
 from ami_bakery.adapters.aws.ec2_clock import Ec2Clocks
-from ami_bakery.adapters.aws.ec2_query import CONNECT_SECONDS, IMPATIENT_SECONDS, READ_SECONDS, USER_AGENT, Ec2Query
+from ami_bakery.adapters.aws.ec2_query import CONNECT_SECONDS, READ_SECONDS, SHORT_TIMEOUT_SECONDS, USER_AGENT, Ec2Query
 from ami_bakery.adapters.aws.errors import AwsCall, explained
 from ami_bakery.adapters.aws.sdk_settings import Settings
 from ami_bakery.adapters.program_search import is_in_repository
@@ -160,30 +160,30 @@ class AwsSession:
     def _named_region(self) -> str | None:
         return self._environment.get("AWS_DEFAULT_REGION") or self._environment.get("AWS_REGION")
 
-    def client(self, service: str, region: str, *, patient: bool = True) -> Any:
+    def client(self, service: str, region: str, *, retry: bool = True) -> Any:
         """Returns a boto3 client, which threads may share.
 
-        patient  False: fail after a few seconds, for calls that are useless if they come late
+        retry  False: fail after a few seconds, for calls that are useless if they come late
         """
         session = self.session()
         if region not in REGIONS:
             self._refuse_unknown(region)
         with self._lock:
-            if (service, region, patient) not in self._clients:
+            if (service, region, retry) not in self._clients:
                 from botocore.config import Config
 
                 known = region in session.get_available_regions(service)
                 config = Config(
-                    retries={"mode": "standard", "total_max_attempts": _TRIES if known and patient else 2},
-                    connect_timeout=CONNECT_SECONDS if patient else IMPATIENT_SECONDS,
-                    read_timeout=READ_SECONDS if patient else IMPATIENT_SECONDS,
+                    retries={"mode": "standard", "total_max_attempts": _TRIES if known and retry else 2},
+                    connect_timeout=CONNECT_SECONDS if retry else SHORT_TIMEOUT_SECONDS,
+                    read_timeout=READ_SECONDS if retry else SHORT_TIMEOUT_SECONDS,
                     user_agent_extra=USER_AGENT,
                 )
                 with explained(self._call("creating an AWS client", service, region=region)):
                     client: Any = session.client(service, region_name=region, config=config)  # type: ignore[call-overload]
                 client.meta.events.register("after-call.ec2", partial(self._record_response, region))
-                self._clients[service, region, patient] = client
-            return self._clients[service, region, patient]
+                self._clients[service, region, retry] = client
+            return self._clients[service, region, retry]
 
     def known_regions(self) -> tuple[str, ...]:
         """Returns botocore's regions of all partitions; empty with a custom EC2 endpoint."""
@@ -226,12 +226,12 @@ class AwsSession:
             )
             return client.get_caller_identity()["Account"]
 
-    def create_tags(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, patient: bool = True) -> None:
+    def create_tags(self, region: str, ids: Sequence[str], tags: Mapping[str, str], *, retry: bool = True) -> None:
         """Tags all resources, or none if one does not exist. Raises `AwsError`."""
         request: Any = {"ResourceIds": list(ids), "Tags": as_tags(tags)}
-        if self.query.call(region, "CreateTags", request, ec2_xml.done, patient=patient) is not None:
+        if self.query.call(region, "CreateTags", request, ec2_xml.done, retry=retry) is not None:
             return
-        client: EC2Client = self.client("ec2", region, patient=patient)
+        client: EC2Client = self.client("ec2", region, retry=retry)
         with explained(self.call(f"tagging {', '.join(ids)}", "EC2", "CreateTags", region)):
             client.create_tags(Resources=list(ids), Tags=request["Tags"])
 
